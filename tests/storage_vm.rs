@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use qubes::model::{Pool, Pools, TextMap};
-use qubes::storage::{Attachment, Drivers, Kind, StorageError, VmStorage, Volume};
+use qubes::storage::{Attachment, PoolDrivers, StorageError, VmStorage, Volume, VolumeKind};
 use qubes::system::{Options, System};
 use tempfile::TempDir;
 
@@ -76,12 +76,12 @@ impl Place {
         place
     }
 
-    fn drivers(&self) -> Drivers<'_> {
-        Drivers::new(&self.pools, &self.system)
+    fn drivers(&self) -> PoolDrivers<'_> {
+        PoolDrivers::new(&self.pools, &self.system)
     }
 
     fn storage(&self, qube: &str, volumes: Vec<Volume>) -> VmStorage {
-        VmStorage::open(qube, volumes, &mut self.drivers()).unwrap()
+        VmStorage::new(qube, volumes, &mut self.drivers()).unwrap()
     }
 
     fn path(&self, inside: &str) -> PathBuf {
@@ -102,8 +102,8 @@ impl Place {
     /// A template that has been started and stopped once.
     fn template(&self) -> Vec<Volume> {
         let volumes = vec![
-            volume("debian", "root", Kind::Origin),
-            volume("debian", "private", Kind::Origin),
+            volume("debian", "root", VolumeKind::Origin),
+            volume("debian", "private", VolumeKind::Origin),
         ];
         let storage = self.storage("debian", volumes.clone());
         storage.create().unwrap();
@@ -117,7 +117,7 @@ impl Place {
     }
 }
 
-fn volume(qube: &str, name: &str, kind: Kind) -> Volume {
+fn volume(qube: &str, name: &str, kind: VolumeKind) -> Volume {
     let prefix = if qube == "debian" {
         "vm-templates"
     } else {
@@ -132,7 +132,7 @@ fn volume(qube: &str, name: &str, kind: Kind) -> Volume {
         rw: true,
         size: 1 << 20,
         revisions_to_keep: 1,
-        source: (kind == Kind::Snapshot).then(|| format!("vm-templates/debian/{name}")),
+        source: (kind == VolumeKind::Snapshot).then(|| format!("vm-templates/debian/{name}")),
         ephemeral: false,
     }
 }
@@ -143,18 +143,18 @@ fn kernel(qube: &str, version: &str) -> Volume {
         vid: version.into(),
         rw: false,
         size: 0,
-        ..volume(qube, "kernel", Kind::Volatile)
+        ..volume(qube, "kernel", VolumeKind::Volatile)
     }
 }
 
 /// The volumes of an AppVM, not in the order in which the domain gets them.
 fn app(qube: &str) -> Vec<Volume> {
     vec![
-        volume(qube, "extra", Kind::Origin),
+        volume(qube, "extra", VolumeKind::Origin),
         kernel(qube, "6.1"),
-        volume(qube, "volatile", Kind::Volatile),
-        volume(qube, "private", Kind::Origin),
-        volume(qube, "root", Kind::Snapshot),
+        volume(qube, "volatile", VolumeKind::Volatile),
+        volume(qube, "private", VolumeKind::Origin),
+        volume(qube, "root", VolumeKind::Snapshot),
     ]
 }
 
@@ -242,10 +242,14 @@ fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
     assert!(halted.contains(&"private.img.2".to_string()), "{halted:?}");
 
     let started = work.start().unwrap();
-    work.take_back(&started).unwrap();
+    work.roll_back(&started).unwrap();
     assert_eq!(place.names("appvms/work"), halted);
 
-    let broken = [app("work"), vec![volume("work", "zoo", Kind::Snapshot)]].concat();
+    let broken = [
+        app("work"),
+        vec![volume("work", "zoo", VolumeKind::Snapshot)],
+    ]
+    .concat();
     let error = line(place.storage("work", broken).start());
     assert!(
         error.starts_with("volume work:zoo: its source ") && error.ends_with("zoo.img is missing"),
@@ -257,7 +261,7 @@ fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
     let _crashed = work.start().unwrap();
     write(&place.path("appvms/work/private-dirty.img"), "six");
     let started = work.start().unwrap();
-    work.take_back(&started).unwrap();
+    work.roll_back(&started).unwrap();
     assert_eq!(text(&place.path("appvms/work/private-dirty.img"), 3), "six");
     work.stop().unwrap();
     assert_eq!(text(&place.path("appvms/work/private.img"), 3), "six");
@@ -268,9 +272,9 @@ fn a_creation_that_fails_leaves_nothing() {
     let place = Place::new();
     let astray = Volume {
         vid: "../../etc/extra".into(),
-        ..volume("work", "extra", Kind::Origin)
+        ..volume("work", "extra", VolumeKind::Origin)
     };
-    let volumes = vec![volume("work", "private", Kind::Origin), astray];
+    let volumes = vec![volume("work", "private", VolumeKind::Origin), astray];
     let error = line(place.storage("work", volumes).create());
     assert!(
         error.contains("volume id '../../etc/extra' names no file inside "),
@@ -299,7 +303,7 @@ fn a_clone_has_the_last_committed_data() {
     copy.create().unwrap();
     write(&place.path("vm-templates/copy/root.img"), "another's");
     copy.create_from(
-        &source.open_committed().unwrap(),
+        &source.open_committed_data().unwrap(),
         &qubes::storage::Unwatched,
     )
     .unwrap();
@@ -326,11 +330,11 @@ fn a_volume_to_be_encrypted_is_never_started_in_the_clear() {
     }
     let secret = Volume {
         ephemeral: true,
-        ..volume("work", "volatile", Kind::Volatile)
+        ..volume("work", "volatile", VolumeKind::Volatile)
     };
     let work = place.storage(
         "work",
-        vec![volume("work", "private", Kind::Origin), secret],
+        vec![volume("work", "private", VolumeKind::Origin), secret],
     );
     work.create().unwrap();
     let error = line(work.start());
@@ -379,9 +383,9 @@ fn a_pool_that_cannot_be_used_says_why_and_is_in_nobody_elses_way() {
     );
     let elsewhere = Volume {
         pool: "lvm".into(),
-        ..volume("work", "root", Kind::Origin)
+        ..volume("work", "root", VolumeKind::Origin)
     };
-    let error = line(VmStorage::open("work", vec![elsewhere], &mut drivers).map(|_| ()));
+    let error = line(VmStorage::new("work", vec![elsewhere], &mut drivers).map(|_| ()));
     assert!(error.starts_with("volume work:root: pool lvm: "), "{error}");
 }
 
@@ -404,7 +408,7 @@ fn kernels_are_only_read() {
     );
     for without in [&bare, &own] {
         driver.verify(without).unwrap();
-        assert_eq!(driver.attachment(without).unwrap(), Attachment::Nothing);
+        assert_eq!(driver.attachment(without).unwrap(), Attachment::None);
     }
     let missing = line(driver.verify(&kernel("work", "9.9")));
     assert!(

@@ -184,7 +184,7 @@ pub fn disks_of_volumes<'a>(
         let (kind, path) = match attachment {
             Attachment::File(path) => (SourceKind::File, path),
             Attachment::Device(path) => (SourceKind::Block, path),
-            Attachment::Nothing => continue,
+            Attachment::None => continue,
         };
         let letter = match name {
             "root" => Some('a'),
@@ -217,7 +217,7 @@ mod tests {
     fn every_volume_has_its_letter() {
         let file = |name: &str| Attachment::File(PathBuf::from(format!("/images/{name}.img")));
         let disks = disks_of_volumes([
-            ("kernel", Attachment::Nothing, false),
+            ("kernel", Attachment::None, false),
             ("private", file("private"), true),
             (
                 "extra",

@@ -7,7 +7,9 @@ use std::cell::RefCell;
 
 use crate::fs::replace::Access;
 use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
-use crate::storage::{Committed, CopyWatcher, Drivers, Kind, StorageError, VmStorage, Volume};
+use crate::storage::{
+    CommittedData, CopyWatcher, PoolDrivers, StorageError, VmStorage, Volume, VolumeKind,
+};
 
 use super::create::InitialSettings;
 use super::qube_directory::{FILES, QubeDirectory};
@@ -90,7 +92,7 @@ impl Session {
         source: &VmName,
         clone: &Vm,
         empty: &[&str],
-    ) -> Result<Vec<Committed>, LifecycleError> {
+    ) -> Result<Vec<CommittedData>, LifecycleError> {
         if !clone.class.is_local_guest() {
             return Ok(Vec::new());
         }
@@ -108,7 +110,7 @@ impl Session {
                 continue;
             }
             match qubes.origin(source, &volume.name, self) {
-                Ok((owner, origin)) => origins.push(Volume::resolved(&owner.name, origin)?),
+                Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
                 // The clone's class, or its template, gives it a volume that the source has not.
                 Err(VolumeError::NoSuchVolume { .. }) => {}
                 Err(error) => return Err(StorageError::from(error).into()),
@@ -116,9 +118,11 @@ impl Session {
         }
         // Locks of volumes are taken in the order of their ids.
         origins.sort_by(|a, b| (&a.pool, &a.vid).cmp(&(&b.pool, &b.vid)));
-        let mut drivers = Drivers::new(&qubes.pools, &self.system);
-        let kept = origins.iter().filter(|origin| origin.kind == Kind::Origin);
-        kept.map(|origin| Ok(drivers.get(&origin.pool)?.open_committed(origin)?))
+        let mut drivers = PoolDrivers::new(&qubes.pools, &self.system);
+        let kept = origins
+            .iter()
+            .filter(|origin| origin.kind == VolumeKind::Origin);
+        kept.map(|origin| Ok(drivers.get(&origin.pool)?.open_committed_data(origin)?))
             .collect()
     }
 
@@ -163,7 +167,7 @@ impl Session {
 }
 
 /// A volume is as large as what it is filled with.
-fn take_sizes(clone: &mut Vm, data: &[Committed]) {
+fn take_sizes(clone: &mut Vm, data: &[CommittedData]) {
     for data in data {
         for volume in clone
             .volumes

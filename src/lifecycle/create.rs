@@ -145,7 +145,7 @@ impl Session {
         settings: InitialSettings<'_>,
     ) -> Result<VmName, LifecycleError> {
         // Its pools have to be there, too, and its images be nobody else's.
-        let storage = VmStorage::of(&self.system, qubes, &vm, self)?;
+        let storage = VmStorage::for_qube(&self.system, qubes, &vm, self)?;
         let adopted = self.names_to_adopt(&storage, settings.existing)?;
         let InitialSettings {
             existing, source, ..
@@ -197,7 +197,7 @@ impl Session {
         let planned = plan(&qubes)?;
         // What is refused is refused before any volume is made.
         self.add_with_settings(&mut qubes, planned.clone(), settings)?;
-        let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+        let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
         let InitialSettings {
             existing, source, ..
         } = settings;
@@ -255,7 +255,10 @@ impl Session {
             // or tells of.
             let _leftovers = remove_files();
             // Of images that were to be discarded nobody may take what stays for a creation's own.
-            if storage.without(adopted).remove(&prepared.owners).is_ok()
+            if storage
+                .without_volumes(adopted)
+                .remove(&prepared.owners)
+                .is_ok()
                 || existing == ExistingImages::Discard
             {
                 prepared.forget();

@@ -78,7 +78,7 @@ impl Session {
         }
         let mut description = self.describe(&qubes, vm)?;
         self.add_required_devices_unchecked(vm, &mut description);
-        let disks = VmStorage::of(&self.system, &qubes, vm, self)?.disks()?;
+        let disks = VmStorage::for_qube(&self.system, &qubes, vm, self)?.disks()?;
         description.disks = disks_of_volumes(
             disks
                 .iter()

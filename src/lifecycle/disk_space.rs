@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::start::find_qube;
 use super::{LifecycleError, Session};
 use crate::model::VmName;
-use crate::storage::{Image, Kind, VmStorage};
+use crate::storage::{Image, VmStorage, VolumeKind};
 
 impl Session {
     /// Saves with `save`; where the disk is full, deletes what `release` names, which is told the
@@ -45,19 +45,19 @@ impl Session {
             let Ok(_lock) = self.lock_qube_within(&vm.name, Duration::ZERO) else {
                 continue;
             };
-            let Ok(storage) = VmStorage::of(&self.system, &qubes, vm, self) else {
+            let Ok(storage) = VmStorage::for_qube(&self.system, &qubes, vm, self) else {
                 continue;
             };
             for (volume, driver) in storage
                 .volumes()
-                .filter(|(volume, _)| volume.kind == Kind::Origin)
+                .filter(|(volume, _)| volume.kind == VolumeKind::Origin)
             {
                 let are_shared = driver
                     .images(volume)
-                    .and_then(|images| owners.others_have(&images, volume));
+                    .and_then(|images| owners.has_other_owner(&images, volume));
                 if let Ok(false) = are_shared {
                     // Whether it was enough is seen at the next try.
-                    let _kept = driver.remove_spare(volume);
+                    let _kept = driver.remove_spare_images(volume);
                 }
             }
         }
@@ -84,7 +84,7 @@ impl Session {
             |volume, driver| {
                 let images = driver.images(volume)?;
                 let is_in_vain = full.is_store_error() && !self.is_on_store_disk(&images);
-                if is_in_vain || owners.others_have(&images, volume)? {
+                if is_in_vain || owners.has_other_owner(&images, volume)? {
                     return Ok(0);
                 }
                 let before = driver.revisions(volume)?.len();
@@ -92,8 +92,8 @@ impl Session {
                     driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
                 }
                 // The other kinds have nothing but what the running qube uses.
-                if volume.kind == Kind::Origin {
-                    driver.remove_spare(volume)?;
+                if volume.kind == VolumeKind::Origin {
+                    driver.remove_spare_images(volume)?;
                 }
                 Ok(before.saturating_sub(driver.revisions(volume)?.len()))
             },

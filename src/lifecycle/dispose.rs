@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::hypervisor::{Hypervisor as _, HypervisorError};
 use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName};
-use crate::storage::pools::driver_of;
+use crate::storage::pools::open_driver;
 use crate::storage::{VmStorage, Volume};
 
 use super::create::{Created, InitialSettings};
@@ -103,7 +103,7 @@ impl Session {
         let mut notes = Session::notes_of_creation(&qubes, new.created_by);
         self.convert_if_old(&qubes)?;
         if settings.existing == ExistingImages::Adopt {
-            let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+            let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
             adopted.replace(self.adoptable(&storage)?);
         }
         drop(qubes);
@@ -171,7 +171,7 @@ impl Session {
             else {
                 continue;
             };
-            let driver = driver_of(&self.system, pool)?;
+            let driver = open_driver(&self.system, pool)?;
             self.remove_unowned(
                 &*driver,
                 &Volume::orphan(&orphan.pool, &orphan.vid),
@@ -239,7 +239,7 @@ impl Session {
         else {
             return Ok(settled);
         };
-        let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
+        let storage = VmStorage::for_qube(&self.system, &qubes, vm, self)?;
         if let Some(removed) = self.remove_disposable(lock, &storage)? {
             return self
                 .remove_record_unless_leftovers(lock, removed)

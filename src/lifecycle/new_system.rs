@@ -1,7 +1,7 @@
 //! A new system: the directories of its pools, then its store.
 
 use crate::model::new_system;
-use crate::storage::Drivers;
+use crate::storage::PoolDrivers;
 use crate::store::{StoreError, Write};
 
 use super::qube_lock::make_shared_directory;
@@ -26,7 +26,7 @@ impl Session {
             make_shared_directory(directory, &self.system)?;
         }
         let qubes = new_system(self);
-        let mut drivers = Drivers::new(&qubes.pools, &self.system);
+        let mut drivers = PoolDrivers::new(&qubes.pools, &self.system);
         for pool in qubes.pools.iter() {
             drivers.get(pool.name())?.setup()?;
         }

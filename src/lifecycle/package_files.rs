@@ -14,7 +14,7 @@ use super::template::TemplateInstalled;
 use super::{LifecycleError, Session};
 use crate::fs::beneath::{Directory, Links};
 use crate::model::VmName;
-use crate::storage::{DirectoryRemoval, Image, ImageOwners, Owner, remove_real_directory};
+use crate::storage::{DirectoryRemoval, Image, ImageOwner, ImageOwners, remove_real_directory};
 
 /// What packages bring besides what is read: of R3's time, never looked at by R4.
 const UNREAD: [&str; 1] = ["clean-volatile.img.tar"];
@@ -136,7 +136,7 @@ impl PackageFiles {
     fn images<'o>(
         &self,
         owners: &'o ImageOwners,
-    ) -> Result<Vec<(OsString, &'o Owner)>, LifecycleError> {
+    ) -> Result<Vec<(OsString, &'o ImageOwner)>, LifecycleError> {
         let mut images = Vec::new();
         for name in self.names()? {
             let path = self.path.join(&name);
@@ -144,8 +144,8 @@ impl PackageFiles {
                 self.files.iter().any(|file| file.name == name) && is_like_an_image(&path);
             let owner = match is_packages {
                 // Somewhere else a link may stand for an image and lead here.
-                true => owners.owner_of_file(&path)?,
-                false => owners.owner(&Image::File(path))?,
+                true => owners.find_file_owner(&path)?,
+                false => owners.find_owner(&Image::File(path))?,
             };
             images.extend(owner.map(|owner| (name, owner)));
         }
@@ -171,7 +171,7 @@ impl PackageFiles {
             let reason = "it is not the file that was imported";
             return Ok(Some(format!("{} stays: {reason}", path.display())));
         }
-        if let Some(reason) = owners.untold.first().filter(|_| is_like_an_image(name)) {
+        if let Some(reason) = owners.unresolved.first().filter(|_| is_like_an_image(name)) {
             return Ok(Some(format!(
                 "{} stays: {reason}, so it may be its image",
                 path.display()

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::{LifecycleError, Session};
 use crate::format::list_all_domains;
 use crate::model::{NewPool, Pool, PoolDriver, PoolError, PoolUse, Qubes};
-use crate::storage::fullness::{self, Room};
-use crate::storage::overlap::overlap;
-use crate::storage::{StorageError, driver_of, thin_pool_of};
+use crate::storage::fullness::{self, SpaceUsage};
+use crate::storage::overlap::find_overlap;
+use crate::storage::{StorageError, find_thin_pool, open_driver};
 use crate::store::{StoreError, read_bytes};
 
 impl Session {
@@ -20,7 +20,7 @@ impl Session {
         let qubes = self.read()?;
         // Asked before anything is made, so that a wish that breaks a rule touches nothing.
         let pool = qubes.plan_pool(new, self)?;
-        let driver = driver_of(&self.system, &pool)?;
+        let driver = open_driver(&self.system, &pool)?;
         self.refuse_overlap(&qubes, &pool)?;
         self.convert_if_old(&qubes)?;
         drop(qubes);
@@ -36,7 +36,7 @@ impl Session {
     /// An error where the pool would have an image in common with one that is there.
     fn refuse_overlap(&self, qubes: &Qubes, pool: &Pool) -> Result<(), LifecycleError> {
         for other in qubes.pools.iter() {
-            if let Some(how) = overlap(pool, other, &self.system)? {
+            if let Some(how) = find_overlap(pool, other, &self.system)? {
                 return Err(PoolError::Overlaps(how).into());
             }
         }
@@ -138,9 +138,9 @@ pub struct PoolShown {
     /// Its options with what is in effect where it says nothing.
     pub options: Vec<(String, String)>,
     /// How large its place is; none where that cannot be told.
-    pub room: Option<Room>,
+    pub room: Option<SpaceUsage>,
     /// The same of its bookkeeping, where that has a place of its own.
-    pub metadata: Option<Room>,
+    pub metadata: Option<SpaceUsage>,
     /// The pool whose place it lies in.
     pub included_in: Option<String>,
     /// What a person should hear before it is full.
@@ -152,10 +152,12 @@ pub struct PoolShown {
 impl PoolShown {
     /// The room as tables show it: upstream's shows 0 of a pool that is not there, but for two
     /// drivers nothing.
-    pub fn room_in_tables(&self) -> Option<Room> {
+    pub fn room_in_tables(&self) -> Option<SpaceUsage> {
         match self.driver.as_str() {
             "linux-kernel" => None,
-            "file" | "lvm_thin" | "zfs" => Some(self.room.unwrap_or(Room { size: 0, used: 0 })),
+            "file" | "lvm_thin" | "zfs" => {
+                Some(self.room.unwrap_or(SpaceUsage { size: 0, used: 0 }))
+            }
             _ => self.room,
         }
     }
@@ -208,9 +210,9 @@ impl Session {
         if pool.driver() == "linux-kernel" {
             return Ok(());
         }
-        let driver = driver_of(&self.system, pool)?;
-        shown.room = driver.capacity()?.map(Room::from);
-        shown.metadata = driver.metadata_capacity()?.map(Room::from);
+        let driver = open_driver(&self.system, pool)?;
+        shown.room = driver.capacity()?.map(SpaceUsage::from);
+        shown.metadata = driver.metadata_capacity()?.map(SpaceUsage::from);
         shown.warnings = fullness::warnings(pool.name(), &*driver, self.system.nearly_full())?;
         Ok(())
     }
@@ -233,7 +235,7 @@ impl Session {
             .system
             .root()
             .is_none()
-            .then(|| thin_pool_of(&own))
+            .then(|| find_thin_pool(&own))
             .flatten()?;
         let is_it = |other: &&Pool| {
             other.option("volume_group") == Some(&thin.group)

@@ -59,7 +59,7 @@ impl Session {
                 Some(live) => Ok(QubeState::Active(live)),
                 // Of a qube whose volumes cannot be told nothing can be settled; what needs them
                 // says so.
-                None => match VmStorage::of(&self.system, &qubes, vm, self) {
+                None => match VmStorage::for_qube(&self.system, &qubes, vm, self) {
                     Ok(storage) if needs_stop_finished(&storage)? => {
                         self.finish_stop(lock, &qubes, vm)
                     }
@@ -169,9 +169,9 @@ impl Session {
         }
         self.system
             .step(|| format!("{}: committing its volumes", vm.name));
-        let storage = VmStorage::of(&self.system, qubes, vm, self)?;
+        let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
         self.without_shared_images(storage)?.stop()?;
-        let storage = VmStorage::of(&self.system, qubes, vm, self)?;
+        let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
         // A removal tells of them itself.
         if !is_disposable {
             storage

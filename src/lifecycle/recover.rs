@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::VmName;
 use crate::storage::identity::ImageIdentity;
-use crate::storage::pools::driver_of;
+use crate::storage::pools::open_driver;
 use crate::storage::{Driver, ImageOwners, StorageError, Volume};
 
 use super::reconcile::QubeState;
@@ -74,7 +74,7 @@ impl Session {
             {
                 // A qube whose storage cannot even be looked at is listed with the reason.
                 let look = || -> Result<Option<Vec<String>>, LifecycleError> {
-                    let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
+                    let storage = VmStorage::for_qube(&self.system, &qubes, vm, self)?;
                     if storage.is_dirty()? || storage.has_stale_run()? {
                         return Ok(None);
                     }
@@ -127,13 +127,13 @@ impl Session {
         self.refuse_old(&qubes)?;
         let owners = self.image_owners_of(&qubes)?;
         let mut found = Orphans {
-            unlocated_volumes: owners.untold.clone(),
+            unlocated_volumes: owners.unresolved.clone(),
             ..Orphans::default()
         };
         // Two pools over one directory list the same images.
         let mut seen = HashSet::new();
         for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
-            let Ok(driver) = driver_of(&self.system, pool) else {
+            let Ok(driver) = open_driver(&self.system, pool) else {
                 continue;
             };
             let in_pool = self.find_orphans_in_pool(pool.name(), &*driver, &owners, &mut seen);
@@ -159,7 +159,7 @@ impl Session {
         for vid in driver.volumes()? {
             let mut images = Vec::new();
             for image in driver.images(&Volume::orphan(pool, &vid))? {
-                if owners.owner(&image)?.is_none() && seen.insert(image.identity()?) {
+                if owners.find_owner(&image)?.is_none() && seen.insert(image.identity()?) {
                     images.push(image.to_string());
                 }
             }
@@ -187,7 +187,7 @@ impl Session {
             .transpose()?;
         let qubes = self.read()?;
         let owners = self.image_owners_of(&qubes)?;
-        if let Some(reason) = owners.untold.first() {
+        if let Some(reason) = owners.unresolved.first() {
             return Err(LifecycleError::OrphansUnknown {
                 reason: reason.clone(),
             });
@@ -195,7 +195,7 @@ impl Session {
         let Some(pool) = qubes.pools.get(&orphan.pool) else {
             return Ok(());
         };
-        let driver = driver_of(&self.system, pool)?;
+        let driver = open_driver(&self.system, pool)?;
         let volume = Volume::orphan(&orphan.pool, &orphan.vid);
         Ok(self.remove_unowned(&*driver, &volume, &owners)?)
     }

@@ -106,7 +106,7 @@ impl Session {
             // not.
             let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
             has_to_go
-                .then(|| VmStorage::to_remove(&self.system, &qubes, vm, self))
+                .then(|| VmStorage::for_removal(&self.system, &qubes, vm, self))
                 .transpose()?
         };
         let (vm, effects) = match &storage {
@@ -186,7 +186,7 @@ impl Session {
         storage: &VmStorage,
     ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
         let save = || self.take_out_of_store(name, removal);
-        let release = |_: &LifecycleError| Ok(storage.remove_spare(&self.image_owners()?)?);
+        let release = |_: &LifecycleError| Ok(storage.remove_spare_images(&self.image_owners()?)?);
         let full = match self.save_or_free_space(name, save, release) {
             Err(error) if error.is_disk_full() => error,
             taken => return taken,
@@ -209,7 +209,7 @@ impl Session {
         // says that its image is missing.
         let owners = self.images_of_others(name)?;
         self.remove_images(
-            &storage.only(|volume| helping.contains(&volume.name)),
+            &storage.select(|volume| helping.contains(&volume.name)),
             &owners,
         )?;
         // The record was refused for want of room, and the store may still be.

@@ -12,7 +12,7 @@ use nix::libc;
 use super::LifecycleError;
 use super::image_archive::{too_large, unpack};
 use crate::fs::names_in;
-use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_told};
+use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_with_progress};
 
 const IMAGE: &str = "root.img";
 /// More bytes than this are a mistake or an attack: 4 TiB.
@@ -93,7 +93,7 @@ impl RootData {
             size: image.size().unwrap_or(volume.size),
             ..volume.clone()
         };
-        Ok(driver.import_written(&volume, &mut |to| {
+        Ok(driver.import_with(&volume, &mut |to| {
             image.write_into(to, &volume.name, watcher)
         })?)
     }
@@ -160,7 +160,7 @@ impl OpenRootData {
         match self {
             OpenRootData::Image { image, size } => {
                 let watched = Watched::begin(watcher, volume, Some(*size));
-                copy_data_told(image, to, &|at| watched.reached(at))
+                copy_data_with_progress(image, to, &|at| watched.reached(at))
             }
             OpenRootData::Archive { pieces, bytes } => {
                 let pieces = pieces

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use super::LifecycleError;
 use super::volume_data::{NewData, NewLength};
-use crate::storage::{CopyWatcher, Driver, Kind, VmStorage, Volume};
+use crate::storage::{CopyWatcher, Driver, VmStorage, Volume, VolumeKind};
 
 /// The volume that is filled.
 pub(super) const ROOT: &str = "root";
@@ -53,7 +53,7 @@ impl RootImage<'_> {
         };
         // Whatever a crash left under its name; an empty image first would only become a revision.
         let made = driver.remove(volume).and_then(|()| {
-            driver.import_written(&wanted, &mut |to| {
+            driver.import_with(&wanted, &mut |to| {
                 self.data().write_into(to, size, &volume.name, self.watcher)
             })
         });
@@ -101,7 +101,7 @@ pub(super) fn make_volumes(
     storage: &VmStorage,
     make: impl FnOnce(&VmStorage) -> Result<(), LifecycleError>,
 ) -> Result<(), LifecycleError> {
-    make(&storage.only(|volume| root.is_none() || volume.name != ROOT))?;
+    make(&storage.select(|volume| root.is_none() || volume.name != ROOT))?;
     root.map_or(Ok(()), |root| root.fill(qube, storage))
 }
 
@@ -111,7 +111,7 @@ fn volume_in<'s>(
 ) -> Result<(&'s Volume, &'s dyn Driver), LifecycleError> {
     let found = storage
         .volumes()
-        .find(|(volume, _)| volume.name == ROOT && volume.kind == Kind::Origin);
+        .find(|(volume, _)| volume.name == ROOT && volume.kind == VolumeKind::Origin);
     found.ok_or_else(|| {
         not_imported(
             format!("{qube}:{ROOT}"),

@@ -280,7 +280,7 @@ impl Facts for Session {
             return Some((None, pool.to_owned()));
         }
         let found = self.thin_pool.get_or_init(|| match self.system.root() {
-            None => crate::storage::thin_pool_of("/".as_ref()),
+            None => crate::storage::find_thin_pool("/".as_ref()),
             Some(_) => None,
         });
         found

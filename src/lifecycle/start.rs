@@ -11,7 +11,7 @@ use crate::hypervisor::owner::{owner_for_image, owner_who_opens};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
 use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName};
-use crate::storage::{Attachment, Disk, LoopDevice, StorageError, VmStorage};
+use crate::storage::{Attachment, LoopDevice, StorageError, VmStorage, VolumeDisk};
 
 use super::drive::Drive;
 use super::qube_lock::QubeLock;
@@ -167,11 +167,11 @@ impl Session {
         let vm = find_qube(&qubes, lock.name())?;
         check_start_allowed(&qubes, vm, self)?;
         self.refuse_live_images(&qubes, vm)?;
-        let storage = VmStorage::of(&self.system, &qubes, vm, self)?;
+        let storage = VmStorage::for_qube(&self.system, &qubes, vm, self)?;
         storage.verify()?;
         self.require_own_images(&qubes, vm, &storage)?;
         storage.refuse_foreign_images()?;
-        let copying = VmStorage::of(
+        let copying = VmStorage::for_qube(
             &mark.with_cancellable_copies(&self.system),
             &qubes,
             vm,
@@ -212,7 +212,7 @@ impl Session {
             let error = cancellation_or(mark, error);
             let undone = self
                 .destroy_domain(&record)
-                .and_then(|()| Ok(storage.take_back(&started)?));
+                .and_then(|()| Ok(storage.roll_back(&started)?));
             let error =
                 self.explain_with_iommu(&description, self.explain_with_memory(&qubes, vm, error));
             return Err(self.roll_back(lock, undone, error));
@@ -322,7 +322,7 @@ impl Session {
     /// user.
     fn choose_qemu_owner(
         &self,
-        disks: &[Disk],
+        disks: &[VolumeDisk],
         drives: &[BlockDevice],
     ) -> Result<Option<Owner>, LifecycleError> {
         let is_roots_qemu =
@@ -409,11 +409,11 @@ fn cancellation_or(mark: &StopMark, error: LifecycleError) -> LifecycleError {
 
 /// Puts loop devices under the disks that are files: a Xen without Qubes' script for that takes
 /// only devices.
-fn attach_loop_devices(disks: &mut [Disk]) -> Result<Vec<LoopDevice>, LifecycleError> {
+fn attach_loop_devices(disks: &mut [VolumeDisk]) -> Result<Vec<LoopDevice>, LifecycleError> {
     let mut loops = Vec::new();
     for disk in disks {
         if let Attachment::File(image) = &disk.attachment {
-            let device = LoopDevice::over(image, disk.rw)?;
+            let device = LoopDevice::attach(image, disk.rw)?;
             disk.attachment = Attachment::Device(device.path().to_path_buf());
             loops.push(device);
         }
@@ -428,7 +428,7 @@ pub(super) fn attach_loop_device(
     if drive.source != SourceKind::File {
         return Ok(None);
     }
-    let device = LoopDevice::over(&drive.path, !drive.read_only)?;
+    let device = LoopDevice::attach(&drive.path, !drive.read_only)?;
     drive.path = device.path().to_path_buf();
     drive.source = SourceKind::Block;
     Ok(Some(device))

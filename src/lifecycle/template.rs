@@ -185,7 +185,7 @@ impl Session {
         let _lock = self.lock_qube(&name)?;
         let qubes = self.read_for_creation(&new.class)?;
         let planned = qubes.plan_new(new, self, &mut random)?;
-        let storage = VmStorage::of(&self.system, &qubes, &planned, self)?;
+        let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
         let mut adopted = Vec::new();
         for (volume, driver) in storage.volumes() {
             if (how.adopts)(volume, driver)? {
@@ -241,7 +241,11 @@ impl Session {
             Err(error) => {
                 // The first error is the one to tell; the next attempt clears what cannot be
                 // removed.
-                if storage.without(&adopted).remove(&prepared.owners).is_ok() {
+                if storage
+                    .without_volumes(&adopted)
+                    .remove(&prepared.owners)
+                    .is_ok()
+                {
                     prepared.forget();
                 }
                 let _not_empty = prepared
@@ -288,7 +292,7 @@ impl Session {
             self.refuse_foreign_images(&name)?;
         }
         let qubes = self.read()?;
-        let storage = VmStorage::of(
+        let storage = VmStorage::for_qube(
             &self.system,
             &qubes,
             super::start::find_qube(&qubes, &name)?,
@@ -320,7 +324,7 @@ impl Session {
     /// the images that are to be replaced.
     fn refuse_foreign_images(&self, name: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        let storage = VmStorage::of(
+        let storage = VmStorage::for_qube(
             &self.system,
             &qubes,
             super::start::find_qube(&qubes, name)?,

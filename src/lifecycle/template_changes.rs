@@ -6,7 +6,7 @@ use super::start::find_qube;
 use super::volume_data::NewData;
 use super::{LifecycleError, Session};
 use crate::model::{Class, RemovalError, VmName};
-use crate::storage::{CopyWatcher, Kind, VmStorage, zero_runs};
+use crate::storage::{CopyWatcher, VmStorage, VolumeKind, find_zero_runs};
 
 impl Session {
     /// Sees to it that what a halted template wrote is committed, and that nothing of it is
@@ -23,7 +23,7 @@ impl Session {
             QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
         }
         let qubes = self.read()?;
-        VmStorage::of(&self.system, &qubes, find_qube(&qubes, name)?, self)?.verify()?;
+        VmStorage::for_qube(&self.system, &qubes, find_qube(&qubes, name)?, self)?.verify()?;
         Ok(())
     }
 
@@ -58,7 +58,9 @@ impl Session {
                 find_qube(&qubes, name)?,
                 "root",
                 |root, driver| match root.kind {
-                    Kind::Origin => Ok((driver.open_committed(root)?, driver.usage(root)?)),
+                    VolumeKind::Origin => {
+                        Ok((driver.open_committed_data(root)?, driver.usage(root)?))
+                    }
                     _ => Err(super::volumes::refused(
                         root,
                         "it is not kept from start to start",
@@ -70,7 +72,7 @@ impl Session {
             what: format!("reading {name}:root"),
             source,
         };
-        let zeros = zero_runs(&data.file).map_err(failed)?;
+        let zeros = find_zero_runs(&data.file).map_err(failed)?;
         let in_zeros = zeros.iter().map(|run| run.end - run.start).sum();
         let bytes = match data.file.metadata().map_err(failed)?.is_file() {
             true => in_zeros,

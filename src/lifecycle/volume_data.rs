@@ -21,8 +21,8 @@ use super::{LifecycleError, Session};
 use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
 use crate::model::VmName;
 use crate::storage::{
-    Committed, CopyWatcher, Driver, Kind, Volume, Watched, copy_data_told, dig_holes, length_of,
-    write_sparse_told,
+    CommittedData, CopyWatcher, Driver, Volume, VolumeKind, Watched, copy_data_with_progress,
+    file_length, punch_holes, write_sparse_with_progress,
 };
 
 /// How long a volume that gets new data is to be.
@@ -43,11 +43,11 @@ pub(super) enum NewData<'a> {
         file: &'a File,
         length: NewLength,
     },
-    Clone(Option<Committed>),
+    Clone(Option<CommittedData>),
     Package(&'a mut OpenRootData),
     /// What it has, with holes where it has zeros.
     Without {
-        data: Option<Committed>,
+        data: Option<CommittedData>,
         zeros: Vec<Range<u64>>,
     },
     Nothing,
@@ -98,7 +98,7 @@ impl Session {
             let qubes = self.read()?;
             let vm = find_qube(&qubes, source.0)?;
             self.with_volume(&qubes, vm, source.1, |volume, driver| {
-                Ok(driver.open_committed(volume)?)
+                Ok(driver.open_committed_data(volume)?)
             })?
         };
         self.replace_data(target.0, target.1, NewData::Clone(Some(data)), watcher)
@@ -153,7 +153,7 @@ impl Session {
         let vm = find_qube(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "replace the data of")?;
         self.with_volume(&qubes, vm, volume, |volume, driver| {
-            if volume.kind != Kind::Origin {
+            if volume.kind != VolumeKind::Origin {
                 return Err(refused(
                     volume,
                     "it is not kept from start to start, so there is nothing to put data into",
@@ -177,7 +177,7 @@ impl Session {
                 }
                 let ready = self.lock_for_commit(name, volume, to).and_then(|lock| {
                     // Before the data are exchanged: who cannot save has changed nothing then.
-                    let size = length_of(to).map_err(failed_to_look)?;
+                    let size = file_length(to).map_err(failed_to_look)?;
                     self.save_size(name, volume, size)?;
                     Ok(Ready { lock, size })
                 });
@@ -194,9 +194,9 @@ impl Session {
                 // is before the lock is waited for.
                 Some(base) => {
                     let watched = Watched::begin(watcher, &volume.name, Some(base.size));
-                    driver.import_changed(&wanted, base, &mut fill, &|at| watched.reached(at))
+                    driver.import_modified(&wanted, base, &mut fill, &|at| watched.reached(at))
                 }
-                None => driver.import_written(&wanted, &mut fill),
+                None => driver.import_with(&wanted, &mut fill),
             };
             let ready = match outcome.into_inner() {
                 Some(ready) => Some(ready?),
@@ -330,7 +330,7 @@ impl NewData<'_> {
             NewData::Nothing => {}
             // What they have to begin with is there already.
             NewData::Clone(_) => {}
-            NewData::Without { zeros, .. } => dig_holes(to, zeros)?,
+            NewData::Without { zeros, .. } => punch_holes(to, zeros)?,
             NewData::Package(image) => image.write_into(to, name, watcher)?,
             NewData::From { file, length } => {
                 let is_exact = matches!(length, NewLength::Bytes(_));
@@ -345,7 +345,7 @@ impl NewData<'_> {
     }
 
     /// The data of another volume that these begin with.
-    fn base(&mut self) -> Option<Committed> {
+    fn base(&mut self) -> Option<CommittedData> {
         match self {
             NewData::Clone(data) | NewData::Without { data, .. } => data.take(),
             NewData::From { .. } | NewData::Package(_) | NewData::Nothing => None,
@@ -382,10 +382,10 @@ fn write_from(
     let watched = Watched::begin(watcher, name, available.or(size));
     let told = |at: u64| watched.reached(at);
     if file.metadata()?.is_file() && file.stream_position()? == 0 {
-        return copy_data_told(file, to, &told);
+        return copy_data_with_progress(file, to, &told);
     }
     let passed = std::cell::Cell::new(0);
-    write_sparse_told(
+    write_sparse_with_progress(
         Bounded {
             from: file,
             passed: &passed,

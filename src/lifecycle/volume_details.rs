@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::model::{Qubes, ResolvedVolume, Vm, VmName, VolumeError};
-use crate::storage::{Drivers, Revision, StorageError, Volume};
+use crate::storage::{PoolDrivers, Revision, StorageError, Volume};
 
 /// One volume of one qube.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,8 +58,9 @@ impl Session {
         if details.volume.driver == "linux-kernel" {
             return Ok(());
         }
-        let driver = Drivers::to_look(&qubes.pools, &self.system).get(&details.volume.pool)?;
-        let volume = Volume::resolved(&vm.name, details.volume.clone())?;
+        let driver =
+            PoolDrivers::read_only(&qubes.pools, &self.system).get(&details.volume.pool)?;
+        let volume = Volume::from_resolved(&vm.name, details.volume.clone())?;
         details.size = driver.size(&volume)?;
         details.usage = Some(driver.usage(&volume)?);
         details.is_outdated = driver.is_outdated(&volume)?;
@@ -70,7 +71,7 @@ impl Session {
     /// The volumes of these qubes, with whether each has a revision to revert to. One whose
     /// description is broken is left out.
     pub fn list_volumes(&self, qubes: &Qubes, names: &[&str]) -> Vec<ListedVolume> {
-        let mut drivers = Drivers::to_look(&qubes.pools, &self.system);
+        let mut drivers = PoolDrivers::read_only(&qubes.pools, &self.system);
         let mut listed = Vec::new();
         let mut unusable: Vec<String> = Vec::new();
         for vm in names
@@ -92,7 +93,7 @@ impl Session {
                 let revisions = || {
                     drivers
                         .get(&volume.pool)?
-                        .revisions(&Volume::resolved(&vm.name, volume)?)
+                        .revisions(&Volume::from_resolved(&vm.name, volume)?)
                 };
                 // A pool that cannot be used has nothing to revert to, and is not asked again.
                 let can_be_reverted = match is_usable.then(revisions) {

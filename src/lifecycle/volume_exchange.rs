@@ -8,7 +8,7 @@ use super::volume_data::{NewData, not_imported};
 use super::volumes::was_done;
 use super::{LifecycleError, Session};
 use crate::model::VmName;
-use crate::storage::{Driver, StorageError, Volume, is_empty};
+use crate::storage::{Driver, StorageError, Volume, has_only_holes};
 
 /// What is known of an import whose data are complete, before they take the place of the old ones.
 pub(super) struct Ready {
@@ -42,7 +42,7 @@ impl Session {
                 Ok(lock)
             }
             (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
-            (Err(error), Some(_)) if error.was_done() => {
+            (Err(error), Some(_)) if error.has_taken_effect() => {
                 Err(was_done(volume, "has the new data", error))
             }
             (Err(error), ready) => {
@@ -67,13 +67,13 @@ impl Session {
         driver: &dyn Driver,
     ) -> Result<(), LifecycleError> {
         if driver
-            .open_committed(volume)
-            .is_ok_and(|committed| is_empty(&committed.file).unwrap_or(false))
+            .open_committed_data(volume)
+            .is_ok_and(|committed| has_only_holes(&committed.file).unwrap_or(false))
         {
             return Ok(());
         }
         let size = driver.size(volume)?;
-        let cleared = driver.import_written(
+        let cleared = driver.import_with(
             &Volume {
                 size,
                 ..volume.clone()
@@ -88,7 +88,7 @@ impl Session {
             },
         );
         match cleared {
-            Err(error) if error.was_done() => Err(was_done(volume, "is empty", error)),
+            Err(error) if error.has_taken_effect() => Err(was_done(volume, "is empty", error)),
             cleared => Ok(cleared?),
         }
     }

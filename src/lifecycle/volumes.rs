@@ -8,7 +8,7 @@ use super::start::find_qube;
 use super::{LifecycleError, Session};
 use crate::hypervisor::Outcome;
 use crate::model::{Vm, VmName, VolumeOption};
-use crate::storage::{Attachment, Driver, Kind, StorageError, VmStorage, Volume};
+use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
 
 /// Whether a volume may be made smaller: what lies behind the new end is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Session {
         self.require_own_image(&qubes, vm, volume, "resize")?;
         let (image, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
             refuse_size(volume, driver, bytes, shrinking)?;
-            if volume.kind == Kind::Snapshot && state == QubeState::Halted {
+            if volume.kind == VolumeKind::Snapshot && state == QubeState::Halted {
                 return Err(refused(
                     volume,
                     "it is made anew from its template's at each start; resize that one",
@@ -108,7 +108,7 @@ impl Session {
                 // What encrypts a running one with a throw-away key has its size for good; it is
                 // made anew anyway.
                 self.save_size(name, volume, bytes)?;
-                return Ok((Attachment::Nothing, bytes));
+                return Ok((Attachment::None, bytes));
             }
             self.resize_image(name, volume, driver, bytes)
         })?;
@@ -121,7 +121,7 @@ impl Session {
             Attachment::File(image) | Attachment::Device(image) => {
                 self.tell_of_size(uuid, &image, size)
             }
-            Attachment::Nothing => Ok(Resized::NextStart),
+            Attachment::None => Ok(Resized::NextStart),
         }
     }
 
@@ -134,14 +134,14 @@ impl Session {
         driver: &dyn Driver,
         bytes: u64,
     ) -> Result<(Attachment, u64), LifecycleError> {
-        if volume.kind == Kind::Snapshot {
+        if volume.kind == VolumeKind::Snapshot {
             // Only for as long as the qube runs.
             driver.resize(volume, bytes)?;
             return Ok((driver.attachment(volume)?, bytes));
         }
         self.save_size(name, volume, bytes)?;
         if let Err(error) = driver.resize(volume, bytes) {
-            if volume.kind == Kind::Origin
+            if volume.kind == VolumeKind::Origin
                 && driver
                     .size(volume)
                     .is_ok_and(|now| now == bytes && now != volume.size)
@@ -152,7 +152,7 @@ impl Session {
             return Err(error.into());
         }
         // A volume that is made at the next start has no size yet but the one that is wanted.
-        let size = if volume.kind == Kind::Origin {
+        let size = if volume.kind == VolumeKind::Origin {
             driver.size(volume)?
         } else {
             bytes
@@ -209,10 +209,10 @@ impl Session {
         self.require_own_image(&qubes, vm, volume, "revert")?;
         self.with_volume(&qubes, vm, volume, |volume, driver| {
             // First: a revert that is repeated goes back to what it came from.
-            self.save_size(name, volume, driver.size_of_revision(volume, revision)?)?;
+            self.save_size(name, volume, driver.revision_size(volume, revision)?)?;
             driver
                 .revert(volume, revision)
-                .map_err(|error| match error.was_done() {
+                .map_err(|error| match error.has_taken_effect() {
                     true => was_done(volume, "is reverted", error),
                     false => {
                         self.take_size_back(name, volume);
@@ -233,9 +233,9 @@ impl Session {
         // Only this one is opened: a pool of another one that cannot be used is in nobody's way
         // here.
         let resolved = qubes.volume(vm, volume, self).map_err(StorageError::from)?;
-        let volume = Volume::resolved(&vm.name, resolved)?;
-        let mut drivers = crate::storage::Drivers::new(&qubes.pools, &self.system);
-        let storage = VmStorage::open(vm.name.as_str(), vec![volume], &mut drivers)?;
+        let volume = Volume::from_resolved(&vm.name, resolved)?;
+        let mut drivers = crate::storage::PoolDrivers::new(&qubes.pools, &self.system);
+        let storage = VmStorage::new(vm.name.as_str(), vec![volume], &mut drivers)?;
         let Some((volume, driver)) = storage.volumes().next() else {
             return Err(LifecycleError::NoSuchQube(vm.name.to_string()));
         };

@@ -14,7 +14,7 @@ mod ioctl {
 
 /// What became of an attempt to share blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cloned {
+pub enum CloneOutcome {
     /// The file now has the other's blocks and length.
     Shared,
     /// These two files cannot share blocks; nothing happened.
@@ -23,7 +23,7 @@ pub enum Cloned {
 
 /// Gives the empty file `to` all blocks of `from` without copying them. What is an error here is
 /// one, such as a full disk; that the file system (or the pair of them) cannot do it is not.
-pub fn clone_file(from: &File, to: &File) -> io::Result<Cloned> {
+pub fn clone_file(from: &File, to: &File) -> io::Result<CloneOutcome> {
     // SAFETY: the call takes two descriptors by value, both of which are borrowed open for its
     // time, and touches no memory of this process.
     match unsafe {
@@ -32,7 +32,7 @@ pub fn clone_file(from: &File, to: &File) -> io::Result<Cloned> {
             from.as_raw_fd() as nix::sys::ioctl::ioctl_param_type,
         )
     } {
-        Ok(_) => Ok(Cloned::Shared),
+        Ok(_) => Ok(CloneOutcome::Shared),
         Err(
             Errno::EBADF
             | Errno::EINVAL
@@ -40,7 +40,7 @@ pub fn clone_file(from: &File, to: &File) -> io::Result<Cloned> {
             | Errno::EXDEV
             | Errno::ENOTTY
             | Errno::ENOSYS,
-        ) => Ok(Cloned::Impossible),
+        ) => Ok(CloneOutcome::Impossible),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -60,5 +60,5 @@ pub(super) fn try_reflink(directory: &Path) -> io::Result<bool> {
     let mut from = tempfile::tempfile_in(existing)?;
     from.write_all(b"sharing blocks")?;
     let to = tempfile::tempfile_in(existing)?;
-    Ok(clone_file(&from, &to)? == Cloned::Shared)
+    Ok(clone_file(&from, &to)? == CloneOutcome::Shared)
 }

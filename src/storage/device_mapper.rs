@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// What became of a device that was to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removal {
+pub enum DeviceRemoval {
     Gone,
     /// Somebody has it open.
     InUse,
@@ -28,7 +28,7 @@ pub fn is_available() -> bool {
 }
 
 /// An error where devices cannot be made: by whom, or by which kernel.
-pub fn require() -> Result<(), StorageError> {
+pub fn require_available() -> Result<(), StorageError> {
     match (nix::unistd::geteuid().is_root(), is_available()) {
         (false, _) => Err(StorageError::Refused(
             "making mapped devices needs root".into(),
@@ -41,7 +41,7 @@ pub fn require() -> Result<(), StorageError> {
 }
 
 /// Where the device of that name is.
-pub fn path(name: &str) -> PathBuf {
+pub fn device_path(name: &str) -> PathBuf {
     Path::new("/dev/mapper").join(name)
 }
 
@@ -71,17 +71,17 @@ pub fn replace_table(name: &str, table: &str) -> Result<(), StorageError> {
 }
 
 /// Takes a device away unless somebody has it open.
-pub fn remove(name: &str) -> Result<Removal, StorageError> {
+pub fn remove(name: &str) -> Result<DeviceRemoval, StorageError> {
     if !exists(name) {
-        return Ok(Removal::Gone);
+        return Ok(DeviceRemoval::Gone);
     }
     if is_open(name)? {
-        return Ok(Removal::InUse);
+        return Ok(DeviceRemoval::InUse);
     }
     match run(&["remove", "--retry", name]) {
-        Ok(()) => Ok(Removal::Gone),
-        Err(_) if !exists(name) => Ok(Removal::Gone),
-        Err(_) if is_open(name)? => Ok(Removal::InUse),
+        Ok(()) => Ok(DeviceRemoval::Gone),
+        Err(_) if !exists(name) => Ok(DeviceRemoval::Gone),
+        Err(_) if is_open(name)? => Ok(DeviceRemoval::InUse),
         Err(error) => Err(error),
     }
 }
@@ -95,15 +95,15 @@ pub fn remove_when_closed(name: &str) -> Result<(), StorageError> {
 }
 
 /// Takes that back; says whether the device is still there.
-pub fn keep(name: &str) -> bool {
+pub fn cancel_removal(name: &str) -> bool {
     exists(name) && run(&["message", name, "0", "@cancel_deferred_remove"]).is_ok()
 }
 
 /// Whether the kernel gave a snapshot up: there was no room for a block that it had to keep.
-pub fn is_given_up(name: &str) -> Result<bool, StorageError> {
+pub fn is_invalid(name: &str) -> Result<bool, StorageError> {
     // START LENGTH snapshot, then sectors, or one of these words (the kernel's Documentation,
     // device-mapper/snapshot.rst).
-    let said = ask(&["status", name])?;
+    let said = dmsetup(&["status", name])?;
     Ok(said
         .split_whitespace()
         .nth(3)
@@ -111,18 +111,18 @@ pub fn is_given_up(name: &str) -> Result<bool, StorageError> {
 }
 
 fn is_open(name: &str) -> Result<bool, StorageError> {
-    let said = ask(&["info", "-c", "--noheadings", "-o", "open", name])?;
+    let said = dmsetup(&["info", "-c", "--noheadings", "-o", "open", name])?;
     Ok(said.trim() != "0")
 }
 
 fn run(arguments: &[&str]) -> Result<(), StorageError> {
-    ask(arguments).map(drop)
+    dmsetup(arguments).map(drop)
 }
 
-fn ask(arguments: &[&str]) -> Result<String, StorageError> {
+fn dmsetup(arguments: &[&str]) -> Result<String, StorageError> {
     let command = arguments.first().copied().unwrap_or_default();
     let failed = |why: String| StorageError::Refused(format!("dmsetup {command}: {why}"));
-    require().map_err(|error| failed(error.to_string()))?;
+    require_available().map_err(|error| failed(error.to_string()))?;
     let said = Program::new("dmsetup")
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")

@@ -12,17 +12,17 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
-use super::clone_range::{Cloned, clone_file};
-use super::runs::{MARK, is_marked};
-use super::sparse_copy::{sparse_copy_checked, sparse_copy_told};
-use super::{CopyWatcher, Fill, StorageError, Watched, pool_files};
+use super::clone_range::{CloneOutcome, clone_file};
+use super::run_images::{RUN_MARK, has_run_mark};
+use super::sparse_copy::{sparse_copy_checked, sparse_copy_with_progress};
+use super::{CopyWatcher, ImageWriter, StorageError, Watched, pool_files};
 use crate::fs::beneath::{Links, Use};
 use crate::fs::replace::{Access, directory_of};
 use crate::fs::rooted;
 
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Copy {
+pub enum CopyMode {
     /// A new modification time.
     Fresh,
     /// The original's modification time.
@@ -224,7 +224,7 @@ pub fn create_sparse_scratch(
 
 /// Who hears of a copy, and what that is called.
 #[derive(Clone, Copy)]
-pub struct Audience<'a> {
+pub struct CopyProgress<'a> {
     pub watcher: &'a dyn CopyWatcher,
     pub what: &'a str,
 }
@@ -235,10 +235,10 @@ pub fn copy(
     from: &Path,
     to: &Path,
     group: Option<Gid>,
-    how: Copy,
-    told: Audience<'_>,
+    mode: CopyMode,
+    told: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
-    copy_opened(&open_source(from)?, to, group, how, told)
+    copy_opened(&open_source(from)?, to, group, mode, told)
 }
 
 /// The same of a file that is open.
@@ -246,21 +246,26 @@ pub fn copy_opened(
     from: &File,
     to: &Path,
     group: Option<Gid>,
-    how: Copy,
-    told: Audience<'_>,
+    mode: CopyMode,
+    told: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
     put(to, group, Durability::Synced, |file| {
-        fill_with_copy(from, file, how, told)
+        fill_with_copy(from, file, mode, told)
     })
 }
 
 /// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their
 /// blocks; says whether they can. Otherwise nothing changes.
-pub fn share(from: &Path, to: &Path, group: Option<Gid>, size: u64) -> Result<bool, StorageError> {
+pub fn clone_resized(
+    from: &Path,
+    to: &Path,
+    group: Option<Gid>,
+    size: u64,
+) -> Result<bool, StorageError> {
     let source = open_source(from)?;
     let mut is_shared = true;
     let shared = put(to, group, Durability::Synced, |file| {
-        is_shared = clone_file(&source, file)? == Cloned::Shared;
+        is_shared = clone_file(&source, file)? == CloneOutcome::Shared;
         if is_shared {
             file.set_len(size)
         } else {
@@ -287,7 +292,7 @@ pub fn lengthen(path: &Path, size: u64, group: Option<Gid>) -> Result<(), Storag
 }
 
 /// Gives a file the modification time of another.
-pub fn take_time(path: &Path, of: &Path, group: Option<Gid>) -> Result<(), StorageError> {
+pub fn copy_mtime(path: &Path, of: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let take = || {
         let time = pool_files::open(of, Use::Read)?.metadata()?.modified()?;
         pool_files::open_to_change(path, group)?.set_times(FileTimes::new().set_modified(time))
@@ -299,7 +304,7 @@ pub fn take_time(path: &Path, of: &Path, group: Option<Gid>) -> Result<(), Stora
 }
 
 /// Puts what `write` writes into an empty file in the place of `to`.
-pub fn write(to: &Path, group: Option<Gid>, write: Fill<'_>) -> Result<(), StorageError> {
+pub fn write(to: &Path, group: Option<Gid>, write: ImageWriter<'_>) -> Result<(), StorageError> {
     put(to, group, Durability::Synced, |file| write(file))
 }
 
@@ -319,11 +324,11 @@ pub fn copy_scratch(
     from: &Path,
     to: &Path,
     group: Option<Gid>,
-    told: Audience<'_>,
+    told: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
     let source = open_source(from)?;
     put(to, group, Durability::Scratch, |file| {
-        fill_with_copy(&source, file, Copy::Fresh, told)
+        fill_with_copy(&source, file, CopyMode::Fresh, told)
     })
 }
 
@@ -331,7 +336,7 @@ pub fn copy_scratch(
 /// also where a run of a volume that was not has made it.
 pub fn sync_file(path: &Path) -> Result<(), StorageError> {
     let synced = pool_files::open(path, Use::Read).and_then(|file| {
-        if is_marked(&file.metadata()?) {
+        if has_run_mark(&file.metadata()?) {
             // Only its owner may. The mark counts where a volume is not kept.
             let _stays = file.set_permissions(Permissions::from_mode(0o660));
         }
@@ -342,10 +347,10 @@ pub fn sync_file(path: &Path) -> Result<(), StorageError> {
 
 /// Gives an empty file the other's data: shared blocks where the file system can. Of data that have
 /// to be copied somebody hears.
-pub fn copy_data(from: &File, to: &File, told: Audience<'_>) -> io::Result<()> {
+pub fn copy_data(from: &File, to: &File, told: CopyProgress<'_>) -> io::Result<()> {
     match clone_file(from, to)? {
-        Cloned::Shared => Ok(()),
-        Cloned::Impossible => {
+        CloneOutcome::Shared => Ok(()),
+        CloneOutcome::Impossible => {
             let watched = Watched::begin(told.watcher, told.what, Some(from.metadata()?.len()));
             sparse_copy_checked(from, to, &|at| {
                 watched.reached(at);
@@ -356,23 +361,28 @@ pub fn copy_data(from: &File, to: &File, told: Audience<'_>) -> io::Result<()> {
 }
 
 /// The same; `told` hears how far it has come, also when it is there at once.
-pub fn copy_data_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
+pub fn copy_data_with_progress(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
     match clone_file(from, to)? {
-        Cloned::Shared => Ok(()),
-        Cloned::Impossible => sparse_copy_told(from, to, told),
+        CloneOutcome::Shared => Ok(()),
+        CloneOutcome::Impossible => sparse_copy_with_progress(from, to, told),
     }
 }
 
-fn fill_with_copy(source: &File, file: &File, how: Copy, told: Audience<'_>) -> io::Result<()> {
-    if how != Copy::Resized(0) {
+fn fill_with_copy(
+    source: &File,
+    file: &File,
+    mode: CopyMode,
+    told: CopyProgress<'_>,
+) -> io::Result<()> {
+    if mode != CopyMode::Resized(0) {
         copy_data(source, file, told)?;
     }
-    match how {
-        Copy::Fresh => Ok(()),
-        Copy::SameTime => {
+    match mode {
+        CopyMode::Fresh => Ok(()),
+        CopyMode::SameTime => {
             file.set_times(FileTimes::new().set_modified(source.metadata()?.modified()?))
         }
-        Copy::Resized(size) => file.set_len(size),
+        CopyMode::Resized(size) => file.set_len(size),
     }
 }
 
@@ -399,7 +409,7 @@ fn put(
         let (directory, name) = pool_files::parent_of(path)?;
         let (name, access) = (Path::new(&name), Access::shared(group));
         let of_run = Access {
-            mode: access.mode | MARK,
+            mode: access.mode | RUN_MARK,
             ..access
         };
         match durability {

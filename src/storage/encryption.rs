@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::device_mapper::{self, Removal};
-use super::{Attachment, Kind, LoopDevice, StorageError, Volume};
+use super::device_mapper::{self, DeviceRemoval};
+use super::{Attachment, LoopDevice, StorageError, Volume, VolumeKind};
 use crate::exec::Program;
 
 /// How long a mapping may still be open after the domain has gone: its backend and udev let go a
@@ -22,8 +22,8 @@ const ZEROED: usize = 64 << 10;
 
 /// The name of the mapping over what a volume is attached as: none for a volume that never has one.
 /// `suffix` keeps the names of a store of its own apart from the machine's.
-pub fn mapping_of(volume: &Volume, attachment: &Attachment, suffix: &str) -> Option<String> {
-    if volume.kind != Kind::Volatile || !volume.rw {
+pub fn mapping_name(volume: &Volume, attachment: &Attachment, suffix: &str) -> Option<String> {
+    if volume.kind != VolumeKind::Volatile || !volume.rw {
         return None;
     }
     match attachment {
@@ -34,7 +34,7 @@ pub fn mapping_of(volume: &Volume, attachment: &Attachment, suffix: &str) -> Opt
             let qube = volume.owner.replace('_', "_u").replace('-', "_d");
             Some(format!("vm-volatile-{qube}-crypt@{}{suffix}", volume.name))
         }
-        Attachment::Nothing => None,
+        Attachment::None => None,
     }
 }
 
@@ -58,12 +58,12 @@ fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageE
     match attachment {
         Attachment::Device(device) => encrypt(device, mapping)?,
         // The mapping holds the loop device, which goes with it.
-        Attachment::File(image) => encrypt(LoopDevice::over(image, true)?.path(), mapping)?,
-        Attachment::Nothing => {
+        Attachment::File(image) => encrypt(LoopDevice::attach(image, true)?.path(), mapping)?,
+        Attachment::None => {
             return Err(StorageError::Refused("there is nothing to encrypt".into()));
         }
     }
-    let device = device_mapper::path(mapping);
+    let device = device_mapper::device_path(mapping);
     let zeroed = File::options()
         .write(true)
         .open(&device)
@@ -82,7 +82,7 @@ fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageE
 }
 
 fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
-    device_mapper::require()?;
+    device_mapper::require_available()?;
     Program::new("cryptsetup")
         .args([
             "open",
@@ -105,9 +105,9 @@ fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
 /// gone then.
 pub fn close(volume: &Volume, mapping: &str) -> Result<(), StorageError> {
     let deadline = Instant::now() + GRACE;
-    while device_mapper::remove(mapping)? == Removal::InUse {
+    while device_mapper::remove(mapping)? == DeviceRemoval::InUse {
         if Instant::now() >= deadline {
-            let (label, device) = (volume.label(), device_mapper::path(mapping));
+            let (label, device) = (volume.label(), device_mapper::device_path(mapping));
             let text = format!(
                 "{label}: {} is still open; end what has it first",
                 device.display()
@@ -128,11 +128,11 @@ mod tests {
         let volume = |name: &str| Volume {
             owner: name.into(),
             name: "volatile".into(),
-            kind: Kind::Volatile,
+            kind: VolumeKind::Volatile,
             ..Volume::orphan("pool", "appvms/x/volatile")
         };
         let file = Attachment::File("/var/lib/qubes/appvms/x/volatile-dirty.img".into());
-        let name = |owner: &str, suffix: &str| mapping_of(&volume(owner), &file, suffix);
+        let name = |owner: &str, suffix: &str| mapping_name(&volume(owner), &file, suffix);
         assert_eq!(name("work", "").unwrap(), "vm-volatile-work-crypt@volatile");
         assert_eq!(
             name("a_b-c", "").unwrap(),
@@ -144,11 +144,11 @@ mod tests {
         );
         let logical = Attachment::Device("/dev/mapper/dom0-vm--work--volatile".into());
         assert_eq!(
-            mapping_of(&volume("work"), &logical, "").unwrap(),
+            mapping_name(&volume("work"), &logical, "").unwrap(),
             "dom0-vm--work--volatile@crypt"
         );
         let kept = Volume {
-            kind: Kind::Origin,
+            kind: VolumeKind::Origin,
             ..volume("work")
         };
         let kernel = Volume {
@@ -156,7 +156,10 @@ mod tests {
             ..volume("work")
         };
         assert_eq!(
-            (mapping_of(&kept, &file, ""), mapping_of(&kernel, &file, "")),
+            (
+                mapping_name(&kept, &file, ""),
+                mapping_name(&kernel, &file, "")
+            ),
             (None, None)
         );
     }

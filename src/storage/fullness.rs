@@ -8,12 +8,12 @@ pub const NEARLY_FULL: u64 = 90;
 
 /// How large a place is and how much of it is in use, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct SpaceUsage {
     pub size: u64,
     pub used: u64,
 }
 
-impl Room {
+impl SpaceUsage {
     /// Bytes that can still be written.
     pub fn free(self) -> u64 {
         self.size.saturating_sub(self.used)
@@ -34,10 +34,10 @@ impl Room {
     }
 }
 
-impl From<(u64, u64)> for Room {
+impl From<(u64, u64)> for SpaceUsage {
     /// What [`Driver::capacity`] answers: size and use.
-    fn from((size, used): (u64, u64)) -> Room {
-        Room { size, used }
+    fn from((size, used): (u64, u64)) -> SpaceUsage {
+        SpaceUsage { size, used }
     }
 }
 
@@ -53,8 +53,8 @@ pub fn warnings(
     from: Option<u64>,
 ) -> Result<Vec<String>, StorageError> {
     let from = from.unwrap_or(NEARLY_FULL);
-    let data = driver.capacity()?.map(Room::from);
-    let metadata = driver.metadata_capacity()?.map(Room::from);
+    let data = driver.capacity()?.map(SpaceUsage::from);
+    let metadata = driver.metadata_capacity()?.map(SpaceUsage::from);
     let of_data = data.and_then(|room| warning(name, "", room, from));
     let of_metadata =
         metadata.and_then(|room| warning(name, " for its bookkeeping (metadata)", room, from));
@@ -62,11 +62,11 @@ pub fn warnings(
 }
 
 /// The line about one place; `purpose` follows the word room.
-fn warning(name: &str, purpose: &str, room: Room, from: u64) -> Option<String> {
+fn warning(name: &str, purpose: &str, room: SpaceUsage, from: u64) -> Option<String> {
     if !room.is_nearly_full(from) {
         return None;
     }
-    let (percent, left) = (room.percent(), in_words(room.free()));
+    let (percent, left) = (room.percent(), format_bytes(room.free()));
     Some(format!(
         "pool {name} is nearly full: {percent}% of its room{purpose} is in use, {left} are left; when it is full, qubes can \
          neither start nor save what they write"
@@ -74,7 +74,7 @@ fn warning(name: &str, purpose: &str, room: Room, from: u64) -> Option<String> {
 }
 
 /// Bytes as people read them: `312 MiB`, `1.5 GiB`.
-pub fn in_words(bytes: u64) -> String {
+pub fn format_bytes(bytes: u64) -> String {
     const UNITS: [(&str, u64); 4] = [
         ("TiB", 1 << 40),
         ("GiB", 1 << 30),
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_pool_is_told_of_from_nine_tenths_on() {
-        let room = |size, used| Room { size, used };
+        let room = |size, used| SpaceUsage { size, used };
         let warning = |room| warning("p", "", room, NEARLY_FULL);
         assert_eq!(warning(room(1000, 899)), None);
         let told = warning(room(10 << 30, 9 << 30)).unwrap();
@@ -125,7 +125,7 @@ mod tests {
             10 << 30,
             5 << 40,
         ]
-        .map(in_words)
+        .map(format_bytes)
         .into();
         assert_eq!(
             shown,

@@ -18,7 +18,7 @@ mod ioctl {
 
 /// Where a file has zeros written down that could be holes, in whole pieces of 64 KiB, or of what a
 /// device gives back at least. Of a device, which does not tell its holes, these are among them.
-pub fn zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
+pub fn find_zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
     let metadata = file.metadata()?;
     let (length, grain) = match metadata.is_file() {
         true => (metadata.len(), GRAIN as u64),
@@ -60,7 +60,7 @@ fn granularity(device: u64) -> io::Result<u64> {
 }
 
 /// Makes holes of parts of a file or a thin device that have nothing but zeros.
-pub fn dig_holes(file: &File, zeros: &[Range<u64>]) -> io::Result<()> {
+pub fn punch_holes(file: &File, zeros: &[Range<u64>]) -> io::Result<()> {
     let is_file = file.metadata()?.is_file();
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     for run in zeros {
@@ -89,15 +89,15 @@ mod tests {
         *bytes.last_mut().unwrap() = 3;
         file.write_all_at(&bytes, 0).unwrap();
         file.sync_all().unwrap();
-        let runs = zero_runs(&file).unwrap();
+        let runs = find_zero_runs(&file).unwrap();
         assert_eq!(runs, [0x10000..0x40000, 0x50000..0xf0000]);
         let before = file.metadata().unwrap().blocks();
-        dig_holes(&file, &runs).unwrap();
+        punch_holes(&file, &runs).unwrap();
         file.sync_all().unwrap();
         let mut after = vec![1; 1 << 20];
         file.read_exact_at(&mut after, 0).unwrap();
         assert!(after == bytes);
         assert!(file.metadata().unwrap().blocks() < before);
-        assert_eq!(zero_runs(&file).unwrap(), []);
+        assert_eq!(find_zero_runs(&file).unwrap(), []);
     }
 }

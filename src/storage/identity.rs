@@ -15,7 +15,7 @@ use nix::libc;
 use nix::unistd::{Whence, lseek};
 
 use super::dm_file::is_file_of;
-use super::lvm_thin::Names;
+use super::lvm_thin::LogicalNames;
 use super::{StorageError, Volume};
 use crate::fs::replace::directory_of;
 use crate::fs::unleased;
@@ -53,12 +53,12 @@ impl Image {
                     .to_string_lossy()
                     .into_owned();
                 ImageIdentity {
-                    home: Home::directory(directory_of(path))?,
+                    location: ImageLocation::directory(directory_of(path))?,
                     name,
                 }
             }
             Image::Logical { group, name } => ImageIdentity {
-                home: Home::Group(group.clone()),
+                location: ImageLocation::Group(group.clone()),
                 name: name.clone(),
             },
         })
@@ -102,13 +102,13 @@ pub(super) fn has_data(path: &Path, found: &Metadata) -> Result<bool, StorageErr
 /// What tells an image from every other one, by whatever path it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageIdentity {
-    home: Home,
+    location: ImageLocation,
     name: String,
 }
 
 /// Where images lie side by side.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Home {
+pub(super) enum ImageLocation {
     /// A directory: the nearest one that exists, and the way from there.
     Directory {
         device: u64,
@@ -121,7 +121,7 @@ pub(super) enum Home {
 
 /// A volume to which an image belongs.
 #[derive(Debug, Clone)]
-pub struct Owner {
+pub struct ImageOwner {
     /// For messages: `work:private`.
     pub volume: String,
     /// The qube, where its domain can be used.
@@ -139,69 +139,75 @@ pub struct Owner {
 /// Whose the images on disk are, for the volumes of one or more stores.
 #[derive(Debug, Default)]
 pub struct ImageOwners {
-    pub(super) by_home: HashMap<Home, Vec<Owner>>,
+    pub(super) by_location: HashMap<ImageLocation, Vec<ImageOwner>>,
     /// A path by which each of the homes that are directories was found.
-    pub(super) directories: HashMap<Home, PathBuf>,
+    pub(super) directories: HashMap<ImageLocation, PathBuf>,
     /// Volumes of which nobody can tell where their images are, each with the reason.
-    pub untold: Vec<String>,
+    pub unresolved: Vec<String>,
 }
 
 impl ImageOwners {
     /// Looks on the disk for what the volumes of a store mean.
-    pub fn of(claims: &ImageClaims<'_>, system: &System) -> ImageOwners {
+    pub fn from_claims(claims: &ImageClaims<'_>, system: &System) -> ImageOwners {
         let mut owners = ImageOwners {
-            untold: claims.untold.clone(),
+            unresolved: claims.untold.clone(),
             ..ImageOwners::default()
         };
         let mut known = HashMap::new();
         for claim in &claims.claims {
-            let place = match place(claim.pool, &claim.vid, system, &mut known) {
+            let place = match locate_images(claim.pool, &claim.vid, system, &mut known) {
                 Ok(place) => place,
                 Err(error) => {
                     owners
-                        .untold
+                        .unresolved
                         .push(format!("volume {}: {error}", claim.volume));
                     continue;
                 }
             };
-            let Some((home, stem)) = place else { continue };
-            owners.by_home.entry(home).or_default().push(Owner {
-                volume: claim.volume.clone(),
-                qube: claim.qube.clone(),
-                line: claim.line,
-                role: claim.role,
-                is_kept: claim.is_kept,
-                is_certain: claim.is_certain,
-                stem,
-            });
+            let Some((location, stem)) = place else {
+                continue;
+            };
+            owners
+                .by_location
+                .entry(location)
+                .or_default()
+                .push(ImageOwner {
+                    volume: claim.volume.clone(),
+                    qube: claim.qube.clone(),
+                    line: claim.line,
+                    role: claim.role,
+                    is_kept: claim.is_kept,
+                    is_certain: claim.is_certain,
+                    stem,
+                });
         }
         owners.directories = known.into_values().collect();
-        owners.untold.sort();
-        owners.untold.dedup();
+        owners.unresolved.sort();
+        owners.unresolved.dedup();
         owners
     }
 
     /// Knows only why nothing can be told.
     pub fn unknown(reason: String) -> ImageOwners {
         ImageOwners {
-            untold: vec![reason],
+            unresolved: vec![reason],
             ..ImageOwners::default()
         }
     }
 
     /// Adds the owners that another store has.
-    pub fn join(&mut self, others: ImageOwners) {
-        for (home, owners) in others.by_home {
-            self.by_home.entry(home).or_default().extend(owners);
+    pub fn merge(&mut self, others: ImageOwners) {
+        for (location, owners) in others.by_location {
+            self.by_location.entry(location).or_default().extend(owners);
         }
         self.directories.extend(others.directories);
-        self.untold.extend(others.untold);
+        self.unresolved.extend(others.unresolved);
     }
 
     /// Says of each owner that it is one of another store.
     #[must_use]
-    pub fn of_store(mut self, file: &Path) -> ImageOwners {
-        for owner in self.by_home.values_mut().flatten() {
+    pub fn mark_foreign(mut self, file: &Path) -> ImageOwners {
+        for owner in self.by_location.values_mut().flatten() {
             owner.volume.push_str(&format!(" of {}", file.display()));
             owner.qube = None;
         }
@@ -210,8 +216,8 @@ impl ImageOwners {
 
     /// Leaves out what belongs to a qube.
     #[must_use]
-    pub fn without(mut self, qube: &VmName) -> ImageOwners {
-        for owners in self.by_home.values_mut() {
+    pub fn without_qube(mut self, qube: &VmName) -> ImageOwners {
+        for owners in self.by_location.values_mut() {
             owners.retain(|owner| owner.qube.as_ref() != Some(qube));
         }
         self
@@ -219,8 +225,8 @@ impl ImageOwners {
 
     /// Leaves out what volumes may mean, but a start would not use.
     #[must_use]
-    pub fn only_certain(mut self) -> ImageOwners {
-        self.by_home
+    pub fn retain_certain(mut self) -> ImageOwners {
+        self.by_location
             .values_mut()
             .for_each(|owners| owners.retain(|owner| owner.is_certain));
         self
@@ -230,17 +236,19 @@ impl ImageOwners {
     ///
     /// # Errors
     /// Its directory cannot be looked at.
-    pub fn owner(&self, image: &Image) -> Result<Option<&Owner>, StorageError> {
-        if self.by_home.is_empty() {
+    pub fn find_owner(&self, image: &Image) -> Result<Option<&ImageOwner>, StorageError> {
+        if self.by_location.is_empty() {
             return Ok(None);
         }
-        let ImageIdentity { home, name } = image.identity()?;
+        let ImageIdentity { location, name } = image.identity()?;
         let owners = self
-            .by_home
-            .get(&home)
+            .by_location
+            .get(&location)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let mut fitting = owners.iter().filter(|owner| owner.has(&home, &name));
+        let mut fitting = owners
+            .iter()
+            .filter(|owner| owner.has_name(&location, &name));
         Ok(fitting
             .clone()
             .find(|owner| owner.is_certain)
@@ -251,18 +259,18 @@ impl ImageOwners {
     ///
     /// # Errors
     /// Its directory cannot be looked at.
-    pub fn others_have(&self, images: &[Image], volume: &Volume) -> Result<bool, StorageError> {
+    pub fn has_other_owner(&self, images: &[Image], volume: &Volume) -> Result<bool, StorageError> {
         for image in images {
-            let ImageIdentity { home, name } = image.identity()?;
+            let ImageIdentity { location, name } = image.identity()?;
             let owners = self
-                .by_home
-                .get(&home)
+                .by_location
+                .get(&location)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
-            let is_other = |owner: &Owner| owner.role == Role::Own && !owner.is(volume);
+            let is_other = |owner: &ImageOwner| owner.role == Role::Own && !owner.is_volume(volume);
             if owners
                 .iter()
-                .any(|owner| is_other(owner) && owner.has(&home, &name))
+                .any(|owner| is_other(owner) && owner.has_name(&location, &name))
             {
                 return Ok(true);
             }
@@ -275,38 +283,39 @@ impl ImageOwners {
     ///
     /// # Errors
     /// Its directory cannot be looked at.
-    pub fn sharers(
+    pub fn find_sharers(
         &self,
         pool: &Pool,
         vid: &str,
         system: &System,
-    ) -> Result<Vec<&Owner>, StorageError> {
-        let Some((home, stem)) = place(pool, vid, system, &mut HashMap::new())? else {
+    ) -> Result<Vec<&ImageOwner>, StorageError> {
+        let Some((location, stem)) = locate_images(pool, vid, system, &mut HashMap::new())? else {
             return Ok(Vec::new());
         };
         let stem = stem.to_string_lossy();
         let owners = self
-            .by_home
-            .get(&home)
+            .by_location
+            .get(&location)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let meets = |owner: &&Owner| share_names(&home, &stem, &owner.stem.to_string_lossy());
+        let meets =
+            |owner: &&ImageOwner| can_share_name(&location, &stem, &owner.stem.to_string_lossy());
         Ok(owners.iter().filter(meets).collect())
     }
 
     /// Every two volumes that surely mean one image of their own, the later one first.
-    pub fn shared(&self) -> Vec<(&Owner, &Owner)> {
+    pub fn find_shared(&self) -> Vec<(&ImageOwner, &ImageOwner)> {
         let mut pairs = Vec::new();
-        for (home, owners) in &self.by_home {
-            let own: Vec<&Owner> = owners
+        for (location, owners) in &self.by_location {
+            let own: Vec<&ImageOwner> = owners
                 .iter()
                 .filter(|owner| owner.is_certain && owner.role == Role::Own)
                 .collect();
             for (at, later) in own.iter().enumerate() {
                 let later_stem = later.stem.to_string_lossy();
-                let meets = |first: &&&Owner| {
+                let meets = |first: &&&ImageOwner| {
                     first.volume != later.volume
-                        && share_names(home, &first.stem.to_string_lossy(), &later_stem)
+                        && can_share_name(location, &first.stem.to_string_lossy(), &later_stem)
                 };
                 pairs.extend(own[..at].iter().find(meets).map(|first| (*later, *first)));
             }
@@ -316,26 +325,26 @@ impl ImageOwners {
     }
 }
 
-impl Owner {
+impl ImageOwner {
     /// Whether it is this volume of the store: no other domain of its qube's name, and no other
     /// store.
-    pub fn is(&self, volume: &Volume) -> bool {
+    pub fn is_volume(&self, volume: &Volume) -> bool {
         self.qube
             .as_ref()
             .is_some_and(|qube| *qube == volume.owner.as_str())
             && self.volume == volume.full_name()
     }
 
-    /// Whether what is called `name` in `home` is one of the volume's images.
-    pub(super) fn has(&self, home: &Home, name: &str) -> bool {
-        is_of(home, name, &self.stem.to_string_lossy())
+    /// Whether what is called `name` in `location` is one of the volume's images.
+    pub(super) fn has_name(&self, location: &ImageLocation, name: &str) -> bool {
+        is_image_name(location, name, &self.stem.to_string_lossy())
     }
 }
 
-impl Home {
+impl ImageLocation {
     /// # Errors
     /// It cannot be looked at.
-    fn directory(path: &Path) -> Result<Home, StorageError> {
+    fn directory(path: &Path) -> Result<ImageLocation, StorageError> {
         let failed = || StorageError::io(format!("looking at {}", path.display()));
         let mut at = path.to_path_buf();
         let mut rest = Vec::new();
@@ -343,7 +352,7 @@ impl Home {
             match fs::metadata(&at) {
                 Ok(found) if found.is_dir() => {
                     let rest = rest.iter().rev().collect();
-                    return Ok(Home::Directory {
+                    return Ok(ImageLocation::Directory {
                         device: found.dev(),
                         inode: found.ino(),
                         rest,
@@ -386,17 +395,17 @@ fn lexically_normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// Directories as pools and vids name them, each with its home and the path that leads there.
-type Known = HashMap<PathBuf, (Home, PathBuf)>;
+/// Directories as pools and vids name them, each with its location and the path that leads there.
+type LocationCache = HashMap<PathBuf, (ImageLocation, PathBuf)>;
 
 /// Where the images of a volume lie and how their names begin; none where the driver keeps them
 /// in no file and no logical volume.
-fn place(
+fn locate_images(
     pool: &Pool,
     vid: &str,
     system: &System,
-    known: &mut Known,
-) -> Result<Option<(Home, OsString)>, StorageError> {
+    known: &mut LocationCache,
+) -> Result<Option<(ImageLocation, OsString)>, StorageError> {
     if let Some(directory) = pool.option("dir_path").filter(|text| !text.is_empty()) {
         // As upstream joins the two: a vid may lead anywhere, but not out of the root.
         let base = Path::new("/").join(directory).join(vid);
@@ -404,16 +413,16 @@ fn place(
             return Ok(None);
         };
         let above = directory_of(&base);
-        let home = match known.get(above) {
-            Some((home, _)) => home.clone(),
+        let location = match known.get(above) {
+            Some((location, _)) => location.clone(),
             None => {
                 let directory = system.below_root(above);
-                let home = Home::directory(&directory)?;
-                known.insert(above.to_path_buf(), (home.clone(), directory));
-                home
+                let location = ImageLocation::directory(&directory)?;
+                known.insert(above.to_path_buf(), (location.clone(), directory));
+                location
             }
         };
-        return Ok(Some((home, stem.to_os_string())));
+        return Ok(Some((location, stem.to_os_string())));
     }
     if pool.option("volume_group").is_none() {
         return Ok(None);
@@ -421,23 +430,23 @@ fn place(
     let (group, name) = vid
         .split_once('/')
         .unwrap_or((pool.option("volume_group").unwrap_or_default(), vid));
-    Ok(Some((Home::Group(group.to_owned()), name.into())))
+    Ok(Some((ImageLocation::Group(group.to_owned()), name.into())))
 }
 
-/// Whether `name` in `home` belongs to the volume whose images begin with `stem`.
-fn is_of(home: &Home, name: &str, stem: &str) -> bool {
-    match home {
-        Home::Directory { .. } => is_file_of(name, stem),
-        Home::Group(group) => Names {
+/// Whether `name` in `location` belongs to the volume whose images begin with `stem`.
+fn is_image_name(location: &ImageLocation, name: &str, stem: &str) -> bool {
+    match location {
+        ImageLocation::Directory { .. } => is_file_of(name, stem),
+        ImageLocation::Group(group) => LogicalNames {
             group: group.clone(),
             own: stem.to_owned(),
         }
-        .is_mine(name),
+        .owns(name),
     }
 }
 
 /// Whether one name can be that of an image of both volumes.
-fn share_names(home: &Home, one: &str, other: &str) -> bool {
+fn can_share_name(location: &ImageLocation, one: &str, other: &str) -> bool {
     const TIME: &str = "2000-01-01T00:00:00";
     let (short, long) = if one.len() <= other.len() {
         (one, other)
@@ -448,8 +457,8 @@ fn share_names(home: &Home, one: &str, other: &str) -> bool {
         return false;
     }
     let revision = format!(".img.1@{TIME}Z");
-    let tails: &[&str] = match home {
-        Home::Directory { .. } => &[
+    let tails: &[&str] = match location {
+        ImageLocation::Directory { .. } => &[
             ".img",
             "-dirty.img",
             "-precache.img",
@@ -458,11 +467,11 @@ fn share_names(home: &Home, one: &str, other: &str) -> bool {
             "-cow.img.old",
             &revision,
         ],
-        Home::Group(_) => &["", "-snap", "-import", "-1-back"],
+        ImageLocation::Group(_) => &["", "-snap", "-import", "-1-back"],
     };
     tails
         .iter()
-        .any(|tail| is_of(home, &format!("{long}{tail}"), short))
+        .any(|tail| is_image_name(location, &format!("{long}{tail}"), short))
 }
 
 #[cfg(test)]
@@ -475,24 +484,27 @@ mod tests {
         let pool = dir.path().join("pool");
         fs::create_dir_all(pool.join("appvms/work")).unwrap();
         std::os::unix::fs::symlink(&pool, dir.path().join("other")).unwrap();
-        let home = |path: &str| Home::directory(&dir.path().join(path)).unwrap();
-        assert_eq!(home("pool/appvms/work"), home("other/appvms/work"));
+        let location = |path: &str| ImageLocation::directory(&dir.path().join(path)).unwrap();
+        assert_eq!(location("pool/appvms/work"), location("other/appvms/work"));
         assert_eq!(
-            home("pool/appvms/work"),
-            home("other/./appvms/../appvms/work")
+            location("pool/appvms/work"),
+            location("other/./appvms/../appvms/work")
         );
-        assert_eq!(home("pool/appvms/new"), home("other/appvms/new"));
+        assert_eq!(location("pool/appvms/new"), location("other/appvms/new"));
         assert_eq!(
-            home("pool/appvms/work"),
-            home("pool/missing/../appvms/work")
+            location("pool/appvms/work"),
+            location("pool/missing/../appvms/work")
         );
-        assert_ne!(home("pool/appvms/new"), home("pool/appvms/work"));
-        assert_ne!(home("pool/appvms/new/deep"), home("pool/appvms/new"));
+        assert_ne!(location("pool/appvms/new"), location("pool/appvms/work"));
+        assert_ne!(
+            location("pool/appvms/new/deep"),
+            location("pool/appvms/new")
+        );
     }
 
     #[test]
     fn two_volumes_meet_where_a_name_can_be_of_both() {
-        let directory = Home::Directory {
+        let directory = ImageLocation::Directory {
             device: 1,
             inode: 1,
             rest: PathBuf::new(),
@@ -505,7 +517,7 @@ mod tests {
             ("private", "private-revert"),
             ("private", "private.img~x"),
         ] {
-            assert!(share_names(&directory, one, other), "{one} {other}");
+            assert!(can_share_name(&directory, one, other), "{one} {other}");
         }
         for (one, other) in [
             ("private", "private2"),
@@ -513,11 +525,11 @@ mod tests {
             ("a", "a-b"),
             ("a", "a.b"),
         ] {
-            assert!(!share_names(&directory, one, other), "{one} {other}");
+            assert!(!can_share_name(&directory, one, other), "{one} {other}");
         }
-        let group = Home::Group("vg".into());
-        assert!(share_names(&group, "vm-a-root", "vm-a-root-snap"));
-        assert!(share_names(&group, "vm-a-root-7-back", "vm-a-root"));
-        assert!(!share_names(&group, "vm-a-root", "vm-a-root2"));
+        let group = ImageLocation::Group("vg".into());
+        assert!(can_share_name(&group, "vm-a-root", "vm-a-root-snap"));
+        assert!(can_share_name(&group, "vm-a-root-7-back", "vm-a-root"));
+        assert!(!can_share_name(&group, "vm-a-root", "vm-a-root2"));
     }
 }

@@ -13,7 +13,8 @@ use crate::fs::beneath::Use;
 use crate::fs::rooted;
 
 use super::{
-    Attachment, Committed, Driver, Fill, Image, ImageOwners, Revision, StorageError, Volume,
+    Attachment, CommittedData, Driver, Image, ImageOwners, ImageWriter, Revision, StorageError,
+    Volume,
 };
 use crate::model::loadable::is_kernel_name;
 
@@ -37,7 +38,7 @@ impl LinuxKernel {
     }
 
     /// Takes the directory for one of the system at `root`: links in it do not lead out of it.
-    pub fn below(self, root: Option<&Path>) -> LinuxKernel {
+    pub fn with_root(self, root: Option<&Path>) -> LinuxKernel {
         LinuxKernel {
             root: root.map(Path::to_path_buf),
             ..self
@@ -143,10 +144,10 @@ impl Driver for LinuxKernel {
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         Ok(self
             .modules(volume)?
-            .map_or(Attachment::Nothing, |(image, _)| Attachment::File(image)))
+            .map_or(Attachment::None, |(image, _)| Attachment::File(image)))
     }
 
-    fn has_run(&self, _volume: &Volume) -> Result<bool, StorageError> {
+    fn has_run_images(&self, _volume: &Volume) -> Result<bool, StorageError> {
         Ok(false)
     }
 
@@ -166,11 +167,7 @@ impl Driver for LinuxKernel {
         self.read_only(volume, "reverted")
     }
 
-    fn size_of_revision(
-        &self,
-        volume: &Volume,
-        _revision: Option<&str>,
-    ) -> Result<u64, StorageError> {
+    fn revision_size(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
         self.read_only(volume, "reverted").map(|()| 0)
     }
 
@@ -186,19 +183,19 @@ impl Driver for LinuxKernel {
             .ok_or_else(missing)
     }
 
-    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         let path = self.export(volume)?;
         let file = pool_files::open(&path, Use::Read)
             .map_err(StorageError::io(format!("opening {}", path.display())))?;
-        Ok(Committed {
+        Ok(CommittedData {
             name: volume.name.clone(),
             file,
             size: self.size(volume)?,
-            kept_still: None,
+            start_lock: None,
         })
     }
 
-    fn import_written(&self, volume: &Volume, _fill: Fill<'_>) -> Result<(), StorageError> {
+    fn import_with(&self, volume: &Volume, _fill: ImageWriter<'_>) -> Result<(), StorageError> {
         self.read_only(volume, "imported to")
     }
 

@@ -25,7 +25,7 @@ pub struct VolumeLocks {
 impl VolumeLocks {
     /// How long a lock can be held in good order: as long as it takes to copy a large image where
     /// blocks cannot be shared.
-    pub const PATIENCE: Duration = Duration::from_secs(600);
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
     /// Locks in `run_dir/lock`, which is made when first needed.
     pub fn new(
@@ -41,17 +41,17 @@ impl VolumeLocks {
     }
 
     /// Keeps the volume's clean image what it is.
-    pub fn shared(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
+    pub fn lock_shared(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
         self.acquire(pool, vid, Exclusivity::Shared)
     }
 
     /// Keeps everybody else from the volume's clean image.
-    pub fn exclusive(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
+    pub fn lock_exclusive(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
         self.acquire(pool, vid, Exclusivity::Exclusive)
     }
 
     /// Keeps everybody else from making or taking down mapped devices of volumes.
-    pub fn mapped_devices(&self) -> Result<FileLock, StorageError> {
+    pub fn lock_mapped_devices(&self) -> Result<FileLock, StorageError> {
         let locked = self.run_dir.lock(
             "mapped-devices",
             Exclusivity::Exclusive,
@@ -121,17 +121,17 @@ mod tests {
         assert!(long.len() < 100 && long != VolumeLocks::name("p", &"a".repeat(301)));
 
         let snapshots = [
-            locks.shared("p", "v").unwrap(),
-            locks.shared("p", "v").unwrap(),
+            locks.lock_shared("p", "v").unwrap(),
+            locks.lock_shared("p", "v").unwrap(),
         ];
-        let refused = locks.exclusive("p", "v").unwrap_err().to_string();
+        let refused = locks.lock_exclusive("p", "v").unwrap_err().to_string();
         assert!(
             refused.starts_with("volume v of pool p is locked by "),
             "{refused}"
         );
-        let _other = locks.exclusive("p", "w").unwrap();
+        let _other = locks.lock_exclusive("p", "w").unwrap();
         drop(snapshots);
-        let _commit = locks.exclusive("p", "v").unwrap();
-        assert!(locks.shared("p", "v").is_err());
+        let _commit = locks.lock_exclusive("p", "v").unwrap();
+        assert!(locks.lock_shared("p", "v").is_err());
     }
 }

@@ -62,7 +62,7 @@ impl LoopDevice {
     ///
     /// # Errors
     /// There are no loop devices here, or they are for root alone.
-    pub fn over(image: &Path, writable: bool) -> Result<LoopDevice, StorageError> {
+    pub fn attach(image: &Path, writable: bool) -> Result<LoopDevice, StorageError> {
         let failed =
             || StorageError::io(format!("setting up a loop device over {}", image.display()));
         let used = if writable { Use::Both } else { Use::Read };
@@ -94,7 +94,7 @@ impl LoopDevice {
     /// The writable one that lies over `image` already, under whatever name that was opened, else a
     /// new one: the device mapper keeps a base's snapshots apart by its device, so all of them must
     /// see the same.
-    pub fn shared_over(image: &Path) -> Result<LoopDevice, StorageError> {
+    pub fn attach_shared(image: &Path) -> Result<LoopDevice, StorageError> {
         let failed = || StorageError::io(format!("looking at {}", image.display()));
         let wanted = pool_files::open(image, Use::Read)
             .and_then(|file| file.metadata())
@@ -116,12 +116,12 @@ impl LoopDevice {
                 status.offset == 0 && status.size_limit == 0 && status.flags & READ_ONLY == 0;
             if is_whole && (status.device, status.inode) == (wanted.dev(), wanted.ino()) {
                 // The file may have grown while nobody told the device.
-                take_size(&device)
+                refresh_size(&device)
                     .map_err(StorageError::io(format!("resizing {}", path.display())))?;
                 return Ok(LoopDevice { path, open: device });
             }
         }
-        LoopDevice::over(image, true)
+        LoopDevice::attach(image, true)
     }
 
     pub fn path(&self) -> &Path {
@@ -175,7 +175,7 @@ fn configure(device: &File, image: RawFd, writable: bool) -> io::Result<()> {
 }
 
 /// The loop devices whose backing file is `image`, as /sys names it.
-pub fn devices_over(image: &Path) -> Vec<PathBuf> {
+pub fn find_loop_devices(image: &Path) -> Vec<PathBuf> {
     let Ok(image) = fs::canonicalize(image) else {
         return Vec::new();
     };
@@ -192,18 +192,18 @@ pub fn devices_over(image: &Path) -> Vec<PathBuf> {
 
 /// Whether the kernel has built another device on a loop device (as the device mapper does); not so
 /// where a program has it open.
-pub fn is_built_on(device: &Path) -> bool {
+pub fn has_holders(device: &Path) -> bool {
     let name = device.file_name().unwrap_or_default();
     let holders = fs::read_dir(Path::new("/sys/block").join(name).join("holders"));
     holders.is_ok_and(|mut holders| holders.next().is_some())
 }
 
 /// Tells a loop device that its file has another length now.
-pub fn take_new_size(device: &Path) -> io::Result<()> {
-    take_size(&File::options().read(true).write(true).open(device)?)
+pub fn update_size(device: &Path) -> io::Result<()> {
+    refresh_size(&File::options().read(true).write(true).open(device)?)
 }
 
-fn take_size(device: &File) -> io::Result<()> {
+fn refresh_size(device: &File) -> io::Result<()> {
     // SAFETY: the call takes an open descriptor and no further argument.
     unsafe { ioctl::loop_set_capacity(device.as_raw_fd()) }?;
     Ok(())

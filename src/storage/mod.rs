@@ -8,7 +8,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub mod aliases;
 mod clone_range;
+mod data_comparison;
 mod device_mapper;
 mod dm_file;
 mod durable;
@@ -16,18 +18,16 @@ mod encryption;
 pub mod fullness;
 mod holes;
 pub mod identity;
-mod in_use;
 mod linux_kernel;
 mod locks;
 mod loop_device;
 mod lvm_thin;
+mod open_images;
 pub mod overlap;
 pub(crate) mod pool_files;
 pub mod pools;
 mod reflink;
-mod runs;
-mod same_data;
-pub mod second_names;
+mod run_images;
 mod sparse_copy;
 mod thin_pool;
 mod vm_storage;
@@ -35,23 +35,25 @@ mod volume_files;
 
 pub use crate::watcher::{CopyWatcher, SharedWatcher, Unwatched, Watched};
 pub use clone_range::can_reflink;
+pub use data_comparison::{file_length, has_only_holes};
 pub use device_mapper::is_available as has_device_mapper;
 pub use dm_file::DmFile;
-pub use durable::{DirectoryRemoval, copy_data_told, remove_directory, remove_real_directory};
-pub use holes::{dig_holes, zero_runs};
-pub use identity::{Image, ImageOwners, Owner};
+pub use durable::{
+    DirectoryRemoval, copy_data_with_progress, remove_directory, remove_real_directory,
+};
+pub use holes::{find_zero_runs, punch_holes};
+pub use identity::{Image, ImageOwner, ImageOwners};
 pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;
 pub use loop_device::LoopDevice;
 pub use lvm_thin::LvmThin;
-pub use pools::{Drivers, driver_of};
+pub use pools::{PoolDrivers, open_driver};
 pub use reflink::Reflink;
-pub use runs::ForeignImage;
-pub use same_data::{is_empty, length_of};
-pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_told};
-pub use thin_pool::{ThinPool, thin_pool_of};
-pub use vm_storage::{Disk, Started, VmStorage};
-pub use volume_files::names_in;
+pub use run_images::ForeignImage;
+pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_with_progress};
+pub use thin_pool::{ThinPool, find_thin_pool};
+pub use vm_storage::{StartedVolumes, VmStorage, VolumeDisk};
+pub use volume_files::list_names;
 
 use crate::fs::file_lock::FileLock;
 use crate::model::VmName;
@@ -59,7 +61,7 @@ use crate::model::volume::{ResolvedVolume, VolumeError};
 
 /// What a volume is for: the two flags of `docs/spec/r4-storage.md` §1 as one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum VolumeKind {
     /// Fresh and empty at each start, discarded at stop.
     Volatile,
     /// A snapshot of its source at each start, discarded at stop.
@@ -79,13 +81,13 @@ pub struct Volume {
     pub pool: String,
     /// Unique in the pool ([`crate::model::volume::new_vid`] makes it).
     pub vid: String,
-    pub kind: Kind,
+    pub kind: VolumeKind,
     pub rw: bool,
     /// Configured size in bytes; 0 when the driver knows better (kernels).
     pub size: u64,
     /// −1: no snapshots at all; 0: no revisions; n: keep n.
     pub revisions_to_keep: i64,
-    /// The vid of the volume a [`Kind::Snapshot`] is made of, in the same pool.
+    /// The vid of the volume a [`VolumeKind::Snapshot`] is made of, in the same pool.
     pub source: Option<String>,
     /// Whether it is to be encrypted with a key nobody keeps.
     pub ephemeral: bool,
@@ -93,11 +95,11 @@ pub struct Volume {
 
 impl Volume {
     /// The volume `of` a qube as the model tells it.
-    pub fn resolved(owner: &VmName, of: ResolvedVolume) -> Result<Volume, StorageError> {
+    pub fn from_resolved(owner: &VmName, of: ResolvedVolume) -> Result<Volume, StorageError> {
         let kind = match (of.snap_on_start, of.save_on_stop) {
-            (false, false) => Kind::Volatile,
-            (true, false) => Kind::Snapshot,
-            (false, true) => Kind::Origin,
+            (false, false) => VolumeKind::Volatile,
+            (true, false) => VolumeKind::Snapshot,
+            (false, true) => VolumeKind::Origin,
             (true, true) => {
                 let text = format!(
                     "volume {owner}:{}: both snap_on_start and save_on_stop is not supported",
@@ -132,7 +134,7 @@ impl Volume {
             name: name.to_string(),
             pool: pool.to_string(),
             vid: vid.to_string(),
-            kind: Kind::Origin,
+            kind: VolumeKind::Origin,
             rw: true,
             size: 0,
             revisions_to_keep: 0,
@@ -142,8 +144,8 @@ impl Volume {
     }
 
     /// Whether the guest writes to the only image there is (`docs/spec/r4-storage.md` §1).
-    pub fn snapshots_disabled(&self) -> bool {
-        self.revisions_to_keep == -1 && self.kind == Kind::Origin
+    pub fn has_snapshots_disabled(&self) -> bool {
+        self.revisions_to_keep == -1 && self.kind == VolumeKind::Origin
     }
 
     /// The volume as tools name it: `work:private`.
@@ -165,7 +167,7 @@ pub enum Attachment {
     /// A block device.
     Device(PathBuf),
     /// The volume has nothing to attach (a kernel without modules.img).
-    Nothing,
+    None,
 }
 
 /// A saved state of an origin volume.
@@ -179,7 +181,7 @@ pub struct Revision {
 
 /// The last committed data of a volume, open for being read without any lock of its qube.
 #[derive(Debug)]
-pub struct Committed {
+pub struct CommittedData {
     /// The volume's name, which is also that of the volume to fill with it.
     pub name: String,
     pub file: File,
@@ -188,7 +190,7 @@ pub struct Committed {
     /// A committed image is replaced, never written to, so an open one needs no lock. The guest of
     /// a volume without snapshots writes to the only image there is: its start waits until this is
     /// let go.
-    pub kept_still: Option<FileLock>,
+    pub start_lock: Option<FileLock>,
 }
 
 /// Why storage could not do it. Every message names the volume or pool, the rule and the way on.
@@ -208,11 +210,11 @@ pub enum StorageError {
 impl StorageError {
     /// Whether there was no room on the disk for what was to be written, which was not written.
     pub fn is_disk_full(&self) -> bool {
-        !self.was_done() && crate::fs::is_disk_full(self)
+        !self.has_taken_effect() && crate::fs::is_disk_full(self)
     }
 
     /// Whether the volume has become what it was to become all the same.
-    pub fn was_done(&self) -> bool {
+    pub fn has_taken_effect(&self) -> bool {
         matches!(self, StorageError::NotProvenDurable { .. })
     }
 
@@ -223,7 +225,7 @@ impl StorageError {
 }
 
 /// Writes an image into an empty file.
-pub type Fill<'a> = &'a mut dyn FnMut(&File) -> io::Result<()>;
+pub type ImageWriter<'a> = &'a mut dyn FnMut(&File) -> io::Result<()>;
 
 /// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver
 /// adds the volume's own leaf locks where two qubes can meet (a source that is committed while
@@ -265,9 +267,9 @@ pub trait Driver: Send + Sync {
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError>;
-    /// Whether there are images of a run of a volume that is not kept ([`Kind::Snapshot`],
-    /// [`Kind::Volatile`]).
-    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError>;
+    /// Whether there are images of a run of a volume that is not kept ([`VolumeKind::Snapshot`],
+    /// [`VolumeKind::Volatile`]).
+    fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError>;
     /// The images with data that lie beside a volume that is not kept and are not of a run of it.
     /// No stop and no removal takes them, and no start.
     fn foreign_images(&self, _volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
@@ -279,44 +281,42 @@ pub trait Driver: Send + Sync {
     /// where none is named.
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError>;
     /// How many bytes the volume will have after [`Driver::revert`].
-    fn size_of_revision(
-        &self,
-        volume: &Volume,
-        revision: Option<&str>,
-    ) -> Result<u64, StorageError>;
+    fn revision_size(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError>;
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError>;
     /// Where the last committed data can be read, also while the qube runs.
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
     /// The same, opened: what is read stays the same, whatever becomes of the volume meanwhile.
-    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError>;
+    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError>;
     /// Replaces the volume's data by the file's, atomically.
     fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
     /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it
     /// fails, nothing changed. What it leaves out is a hole.
-    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError>;
+    fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError>;
     /// The same with the committed data of another volume; blocks are shared where that is
     /// possible. `told` hears how many bytes are done.
-    fn import_committed(
+    fn import_committed_data(
         &self,
         volume: &Volume,
-        data: &Committed,
+        data: &CommittedData,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
-        self.import_written(volume, &mut |image| copy_data_told(&data.file, image, told))
+        self.import_with(volume, &mut |image| {
+            copy_data_with_progress(&data.file, image, told)
+        })
     }
     /// The same, and `change` may still change what came of it, or stop it all. `data` are let go
     /// before it is asked.
-    fn import_changed(
+    fn import_modified(
         &self,
         volume: &Volume,
-        data: Committed,
-        change: Fill<'_>,
+        data: CommittedData,
+        change: ImageWriter<'_>,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         let mut data = Some(data);
-        self.import_written(volume, &mut |image| {
+        self.import_with(volume, &mut |image| {
             if let Some(data) = data.take() {
-                copy_data_told(&data.file, image, told)?;
+                copy_data_with_progress(&data.file, image, told)?;
             }
             change(image)
         })
@@ -330,7 +330,7 @@ pub trait Driver: Send + Sync {
 
     /// Removes what only saves time at the next start, or what no start would use: a full disk
     /// needs the room.
-    fn remove_spare(&self, _volume: &Volume) -> Result<(), StorageError> {
+    fn remove_spare_images(&self, _volume: &Volume) -> Result<(), StorageError> {
         Ok(())
     }
     /// Removes all but the newest `keep` revisions at once, where a full disk gets room by it.
@@ -339,7 +339,7 @@ pub trait Driver: Send + Sync {
     }
     /// The directory that goes with the qube's last volume; none where volumes are in no directory
     /// of the qube's own.
-    fn own_directory(&self, _volume: &Volume) -> Option<PathBuf> {
+    fn qube_directory(&self, _volume: &Volume) -> Option<PathBuf> {
         None
     }
 

@@ -12,7 +12,7 @@ use crate::system::System;
 
 /// A directory as its file system knows it: the device, and the path from the root of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Position {
+struct MountPosition {
     device: String,
     path: PathBuf,
 }
@@ -22,7 +22,11 @@ struct Position {
 ///
 /// # Errors
 /// A directory cannot be looked at.
-pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<String>, StorageError> {
+pub fn find_overlap(
+    one: &Pool,
+    other: &Pool,
+    system: &System,
+) -> Result<Option<String>, StorageError> {
     let name = other.name();
     if let Some(thin) = thin_pool(one).filter(|thin| thin_pool(other) == Some(*thin)) {
         let (group, pool) = thin;
@@ -37,10 +41,10 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
     let directories = [directory(one, system)?, directory(other, system)?];
     let [at, there] = directories.clone().map(|path| mounts.positions(&path));
     let shown = directory(one, system)?.display().to_string();
-    let images =
-        [(one, &at), (other, &there)].map(|(pool, own)| image_places(pool, own, &mounts, system));
+    let images = [(one, &at), (other, &there)]
+        .map(|(pool, own)| image_directories(pool, own, &mounts, system));
     let how = match (is_in(&at, &there), is_in(&there, &at)) {
-        (false, false) => match images_meet(&images, &at, &there) {
+        (false, false) => match have_nested_images(&images, &at, &there) {
             true => format!("images of {shown} lie where pool '{name}' has its own, or may have"),
             false => return Ok(None),
         },
@@ -54,10 +58,10 @@ pub fn overlap(one: &Pool, other: &Pool, system: &System) -> Result<Option<Strin
 }
 
 /// Whether a directory with these positions lies in the other one, or is it.
-fn is_in(inner: &[Position], outer: &[Position]) -> bool {
+fn is_in(inner: &[MountPosition], outer: &[MountPosition]) -> bool {
     outer
         .first()
-        .is_some_and(|outer| inner.iter().any(|inner| inner.lies_in(outer)))
+        .is_some_and(|outer| inner.iter().any(|inner| inner.is_inside(outer)))
 }
 
 fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
@@ -65,12 +69,12 @@ fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
 }
 
 /// The places in which a pool that lies at `own` keeps images. Links there may lead anywhere.
-fn image_places(
+fn image_directories(
     pool: &Pool,
-    own: &[Position],
+    own: &[MountPosition],
     mounts: &Mounts,
     system: &System,
-) -> Vec<Vec<Position>> {
+) -> Vec<Vec<MountPosition>> {
     if pool.driver() == "linux-kernel" {
         return vec![own.to_vec()];
     }
@@ -80,31 +84,35 @@ fn image_places(
 }
 
 /// Whether one is, contains or lies in the other.
-fn meet(one: &[Position], other: &[Position]) -> bool {
+fn are_nested(one: &[MountPosition], other: &[MountPosition]) -> bool {
     is_in(one, other) || is_in(other, one)
 }
 
 /// Whether a pool that lies at `at` is in another one where that keeps none of its images.
-fn is_beside_images(at: &[Position], images: &[Vec<Position>]) -> bool {
-    !images.iter().any(|place| meet(at, place))
+fn is_beside_images(at: &[MountPosition], images: &[Vec<MountPosition>]) -> bool {
+    !images.iter().any(|place| are_nested(at, place))
 }
 
 /// Whether the images of one of two pools lie in the other's directory, or where that one's do.
-fn images_meet(images: &[Vec<Vec<Position>>; 2], at: &[Position], there: &[Position]) -> bool {
+fn have_nested_images(
+    images: &[Vec<Vec<MountPosition>>; 2],
+    at: &[MountPosition],
+    there: &[MountPosition],
+) -> bool {
     let [one, other] = images;
     one.iter()
-        .any(|place| meet(place, there) || other.iter().any(|own| meet(place, own)))
-        || other.iter().any(|place| meet(place, at))
+        .any(|place| are_nested(place, there) || other.iter().any(|own| are_nested(place, own)))
+        || other.iter().any(|place| are_nested(place, at))
 }
 
-impl Position {
-    fn lies_in(&self, outer: &Position) -> bool {
+impl MountPosition {
+    fn is_inside(&self, outer: &MountPosition) -> bool {
         self.device == outer.device && self.path.starts_with(&outer.path)
     }
 }
 
 /// What is mounted where, in the order of mounting.
-struct Mounts(Vec<(PathBuf, Position)>);
+struct Mounts(Vec<(PathBuf, MountPosition)>);
 
 impl Mounts {
     fn read() -> Result<Mounts, StorageError> {
@@ -115,7 +123,7 @@ impl Mounts {
             table => table.map_err(StorageError::io(format!("reading {TABLE}")))?,
         };
         // Below a chroot no mount shows the root itself.
-        let root = Position {
+        let root = MountPosition {
             device: String::new(),
             path: "/".into(),
         };
@@ -130,19 +138,19 @@ impl Mounts {
 
     /// Where a directory, which need not exist, lies: first on its own file system, then where the
     /// file systems around it have that mounted. A pool around it may be on any of them.
-    fn positions(&self, directory: &Path) -> Vec<Position> {
+    fn positions(&self, directory: &Path) -> Vec<MountPosition> {
         let real = real_path(directory);
         let mut found = Vec::new();
         let mut at = real.as_path();
-        while let Some((point, root)) = self.around(at) {
+        while let Some((point, root)) = self.find_mount(at) {
             let inside = real.strip_prefix(point).unwrap_or(Path::new(""));
             // Below a mount point the file system around it has nothing but an empty directory.
             let path = if found.is_empty() {
                 root.path.join(inside)
             } else {
-                at_mount(root, point, at)
+                mount_point_path(root, point, at)
             };
-            found.push(Position {
+            found.push(MountPosition {
                 device: root.device.clone(),
                 path,
             });
@@ -153,7 +161,7 @@ impl Mounts {
     }
 
     /// The mount that shows `path`: of those around it the innermost, of several there the last.
-    fn around(&self, path: &Path) -> Option<(&Path, &Position)> {
+    fn find_mount(&self, path: &Path) -> Option<(&Path, &MountPosition)> {
         let around = self.0.iter().filter(|(point, _)| path.starts_with(point));
         let innermost = around.max_by_key(|(point, _)| point.components().count())?;
         let last = self.0.iter().rfind(|(point, _)| *point == innermost.0)?;
@@ -162,19 +170,19 @@ impl Mounts {
 }
 
 /// The place on the outer file system at which something else is mounted.
-fn at_mount(root: &Position, point: &Path, at: &Path) -> PathBuf {
+fn mount_point_path(root: &MountPosition, point: &Path, at: &Path) -> PathBuf {
     root.path
         .join(at.strip_prefix(point).unwrap_or(Path::new("")))
 }
 
 /// `ID PARENT MAJOR:MINOR ROOT POINT …`, with octal escapes.
-fn parse(line: &str) -> Option<(PathBuf, Position)> {
+fn parse(line: &str) -> Option<(PathBuf, MountPosition)> {
     let mut fields = line.split(' ').skip(2);
     let device = fields.next()?.to_owned();
     let path = PathBuf::from(unescaped(fields.next()?));
     Some((
         PathBuf::from(unescaped(fields.next()?)),
-        Position { device, path },
+        MountPosition { device, path },
     ))
 }
 
@@ -218,7 +226,7 @@ mod tests {
         assert_eq!(point, Path::new("/mnt 2"));
         assert_eq!(
             position,
-            Position {
+            MountPosition {
                 device: "98:0".into(),
                 path: "/mnt1".into()
             }
@@ -231,7 +239,7 @@ mod tests {
         let mount = |point: &str, device: &str, path: &str| {
             (
                 PathBuf::from(point),
-                Position {
+                MountPosition {
                     device: device.into(),
                     path: path.into(),
                 },
@@ -242,8 +250,8 @@ mod tests {
             mount("/zz/bind", "8:1", "/zz/pool/inner"),
         ]);
         let at = |path: &str| mounts.positions(Path::new(path));
-        assert!(at("/zz/bind/x")[0].lies_in(&at("/zz/pool")[0]));
-        assert!(!at("/zz/other")[0].lies_in(&at("/zz/pool")[0]));
+        assert!(at("/zz/bind/x")[0].is_inside(&at("/zz/pool")[0]));
+        assert!(!at("/zz/other")[0].is_inside(&at("/zz/pool")[0]));
     }
 
     #[test]
@@ -251,7 +259,7 @@ mod tests {
         let mount = |point: &str, device: &str| {
             (
                 PathBuf::from(point),
-                Position {
+                MountPosition {
                     device: device.into(),
                     path: "/".into(),
                 },

@@ -42,7 +42,9 @@ pub fn open_foreign(path: &Path) -> io::Result<File> {
     let (parent, name) = parent_of(path)?;
     let real = match real_path(&parent) {
         // Without /proc, as in an installer's chroot, the path tells, if it leads to the same.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => same_by_path(path, &parent)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            verified_parent_path(path, &parent)?
+        }
         real => real?,
     };
     let (slash, below) = locate(&real.join(name), Links::Never)?;
@@ -57,7 +59,7 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found?,
     };
-    refuse_link_of_others(path, &found)?;
+    refuse_foreign_link(path, &found)?;
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -97,7 +99,7 @@ pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<Pa
                 if fs::symlink_metadata(real.join(&next)).is_ok() {
                     // A link to nowhere: its path must not be used, because it may lead somewhere
                     // outside of the root.
-                    next.push(NOWHERE);
+                    next.push(DANGLING_SUFFIX);
                 }
                 return Ok(real.join(next).join(rest.as_path()));
             }
@@ -110,7 +112,7 @@ pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<Pa
 
 /// What is appended to the name of a link that leads nowhere: nothing has such a name, and nothing
 /// is made by it.
-pub const NOWHERE: &str = "~nowhere";
+pub const DANGLING_SUFFIX: &str = "~nowhere";
 
 /// Whether a component of `inside` is a link. Without one, paths stay as they are written.
 fn has_link(pool: &Path, inside: &Path) -> bool {
@@ -129,7 +131,7 @@ pub fn real_path(directory: &Directory) -> io::Result<PathBuf> {
 }
 
 /// The path without links of the directory in which `path` lies, which is open as `parent`.
-fn same_by_path(path: &Path, parent: &Directory) -> io::Result<PathBuf> {
+fn verified_parent_path(path: &Path, parent: &Directory) -> io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let above = path
         .parent()
@@ -144,7 +146,7 @@ fn same_by_path(path: &Path, parent: &Directory) -> io::Result<PathBuf> {
 }
 
 /// Refuses a link that neither root nor the effective user owns.
-pub fn refuse_link_of_others(path: &Path, link: &Metadata) -> io::Result<()> {
+pub fn refuse_foreign_link(path: &Path, link: &Metadata) -> io::Result<()> {
     let owner = link.uid();
     match owner == 0 || owner == geteuid().as_raw() {
         true => Ok(()),

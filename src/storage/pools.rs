@@ -11,15 +11,15 @@ use crate::model::{Pool, Pools};
 use crate::system::System;
 
 /// The driver of one pool. A relative `dir_path` counts from `/`, where upstream's daemon runs.
-pub fn driver_of(system: &System, pool: &Pool) -> Result<Arc<dyn Driver>, StorageError> {
-    driver_for(system, pool, false, || system.qubes_group())
+pub fn open_driver(system: &System, pool: &Pool) -> Result<Arc<dyn Driver>, StorageError> {
+    open_with_group(system, pool, false, || system.qubes_group())
 }
 
 /// The driver of one pool, with the group to which belongs what it makes.
-fn driver_for(
+fn open_with_group(
     system: &System,
     pool: &Pool,
-    only_to_look: bool,
+    read_only: bool,
     group: impl FnOnce() -> Option<Gid>,
 ) -> Result<Arc<dyn Driver>, StorageError> {
     let name = pool.name();
@@ -27,28 +27,30 @@ fn driver_for(
         "file-reflink" => {
             let directory = directory(pool, system)?;
             let group = group();
-            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
+            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
             let driver = Reflink::new(name, directory, setup_check(pool)?, group, locks);
-            let driver = driver.below(system.root(), only_to_look);
-            Ok(Arc::new(driver.watched_by(system.watcher())))
+            let driver = driver.with_root(system.root(), read_only);
+            Ok(Arc::new(driver.with_progress(system.watcher())))
         }
         "file" => {
             let directory = directory(pool, system)?;
             refuse_many_revisions(pool)?;
             let group = group();
-            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::PATIENCE);
+            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
             let driver =
-                DmFile::new(name, directory, group, locks).below(system.root(), only_to_look);
-            Ok(Arc::new(driver.watched_by(system.watcher())))
+                DmFile::new(name, directory, group, locks).with_root(system.root(), read_only);
+            Ok(Arc::new(driver.with_progress(system.watcher())))
         }
         "lvm_thin" => {
-            let (volume_group, thin_pool) =
-                (option(pool, "volume_group")?, option(pool, "thin_pool")?);
-            let locks = VolumeLocks::new(system.run_dir(), group(), VolumeLocks::PATIENCE);
+            let (volume_group, thin_pool) = (
+                lvm_name_option(pool, "volume_group")?,
+                lvm_name_option(pool, "thin_pool")?,
+            );
+            let locks = VolumeLocks::new(system.run_dir(), group(), VolumeLocks::DEFAULT_TIMEOUT);
             Ok(Arc::new(LvmThin::new(name, volume_group, thin_pool, locks)))
         }
         "linux-kernel" => Ok(Arc::new(
-            LinuxKernel::new(name, directory(pool, system)?).below(system.root()),
+            LinuxKernel::new(name, directory(pool, system)?).with_root(system.root()),
         )),
         driver => Err(StorageError::Refused(format!(
             "pool {name}: driver '{}' is not supported by this version; it has 'file', 'file-reflink', 'lvm_thin' and 'linux-kernel'",
@@ -59,35 +61,35 @@ fn driver_for(
 
 /// The drivers of a store's pools, each opened when first asked for, so that one pool that cannot
 /// be used is in nobody else's way.
-pub struct Drivers<'a> {
+pub struct PoolDrivers<'a> {
     pools: &'a Pools,
     system: &'a System,
     open: BTreeMap<String, Arc<dyn Driver>>,
-    only_to_look: bool,
+    read_only: bool,
 }
 
-impl<'a> Drivers<'a> {
-    pub fn new(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
-        Drivers {
+impl<'a> PoolDrivers<'a> {
+    pub fn new(pools: &'a Pools, system: &'a System) -> PoolDrivers<'a> {
+        PoolDrivers {
             pools,
             system,
             open: BTreeMap::new(),
-            only_to_look: false,
+            read_only: false,
         }
     }
 
     /// For who makes nothing that a group could own: looking up the group costs more than looking
     /// at a hundred images.
-    pub fn to_look(pools: &'a Pools, system: &'a System) -> Drivers<'a> {
-        Drivers {
-            only_to_look: true,
-            ..Drivers::new(pools, system)
+    pub fn read_only(pools: &'a Pools, system: &'a System) -> PoolDrivers<'a> {
+        PoolDrivers {
+            read_only: true,
+            ..PoolDrivers::new(pools, system)
         }
     }
 
     /// What names of devices that belong to the whole machine end in, so that a store of its own
     /// does not meet others.
-    pub fn suffix(&self) -> String {
+    pub fn device_suffix(&self) -> String {
         self.system.domain_suffix()
     }
 
@@ -99,16 +101,16 @@ impl<'a> Drivers<'a> {
         let missing =
             || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
         let group = || {
-            if self.only_to_look {
+            if self.read_only {
                 None
             } else {
                 self.system.qubes_group()
             }
         };
-        let driver = driver_for(
+        let driver = open_with_group(
             self.system,
             self.pools.get(name).ok_or_else(missing)?,
-            self.only_to_look,
+            self.read_only,
             group,
         )?;
         self.open.insert(name.to_string(), driver.clone());
@@ -117,7 +119,7 @@ impl<'a> Drivers<'a> {
 }
 
 /// An option that names part of a volume group, so it must be a name LVM could have given.
-fn option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageError> {
+fn lvm_name_option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     match pool.option(name) {
         Some(text)

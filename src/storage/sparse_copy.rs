@@ -21,15 +21,15 @@ pub(super) const GRAIN: usize = 1 << 16;
 /// file's holes are skipped by asking for its data (lseek(2) SEEK_DATA) and the kernel moves the
 /// rest by itself; of anything else (a device, a pipe) every byte is read and zeros are left out.
 pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
-    sparse_copy_told(from, to, &|_| ())
+    sparse_copy_with_progress(from, to, &|_| ())
 }
 
 /// The same; `told` hears how far it has come.
-pub fn sparse_copy_told(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
+pub fn sparse_copy_with_progress(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
     sparse_copy_checked(from, to, &unchecked(told))
 }
 
-/// As [`sparse_copy_told`], and ends with the first error that `reached` returns.
+/// As [`sparse_copy_with_progress`], and ends with the first error that `reached` returns.
 pub fn sparse_copy_checked(from: &File, to: &File, reached: Reached<'_>) -> io::Result<()> {
     if !from.metadata()?.is_file() {
         return lengthen(to, write_from(from, to, 0, reached)?);
@@ -136,11 +136,15 @@ fn copy_through_memory(
 
 /// Writes what `from` gives into the empty file `to`; zeros become holes.
 pub fn write_sparse(from: impl Read, to: &File) -> io::Result<()> {
-    write_sparse_told(from, to, &|_| ())
+    write_sparse_with_progress(from, to, &|_| ())
 }
 
 /// The same; `told` hears how far it has come.
-pub fn write_sparse_told(from: impl Read, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
+pub fn write_sparse_with_progress(
+    from: impl Read,
+    to: &File,
+    told: &dyn Fn(u64),
+) -> io::Result<()> {
     lengthen(to, write_from(from, to, 0, &unchecked(told))?)
 }
 

@@ -19,7 +19,7 @@ pub struct ThinPool {
 
 /// The thin pool in which the file system of `directory` lies; none where it lies elsewhere, or
 /// nobody can tell.
-pub fn thin_pool_of(directory: &Path) -> Option<ThinPool> {
+pub fn find_thin_pool(directory: &Path) -> Option<ThinPool> {
     let device = fs::metadata(directory).ok()?.dev();
     let (major, minor) = (major(device).to_string(), minor(device).to_string());
     // Only device mapper's devices have such a directory; asking dmsetup takes root.
@@ -32,7 +32,7 @@ pub fn thin_pool_of(directory: &Path) -> Option<ThinPool> {
     let table = String::from_utf8(table.output().ok()?).ok()?;
     let name =
         fs::read_to_string(format!("/sys/dev/block/{}/dm/name", pool_device(&table)?)).ok()?;
-    from_mapped_name(name.trim_end())
+    parse_mapped_name(name.trim_end())
 }
 
 /// The device of the pool in a device mapper table of target `thin`: `START LENGTH thin MAJOR:MINOR
@@ -45,7 +45,7 @@ fn pool_device(table: &str) -> Option<&str> {
 }
 
 /// `GROUP-POOL-tpool`, in which a hyphen of either name is doubled.
-fn from_mapped_name(mapped: &str) -> Option<ThinPool> {
+fn parse_mapped_name(mapped: &str) -> Option<ThinPool> {
     let both = mapped.strip_suffix("-tpool")?;
     let mut at = 0;
     while let Some(hyphen) = both[at..].find('-').map(|found| at + found) {
@@ -75,16 +75,16 @@ mod tests {
             })
         };
         assert_eq!(
-            from_mapped_name("qubes_dom0-pool00-tpool"),
+            parse_mapped_name("qubes_dom0-pool00-tpool"),
             pool("qubes_dom0", "pool00")
         );
         assert_eq!(
-            from_mapped_name("qubes--dom0-root--pool-tpool"),
+            parse_mapped_name("qubes--dom0-root--pool-tpool"),
             pool("qubes-dom0", "root-pool")
         );
-        assert_eq!(from_mapped_name("a----b-c-tpool"), pool("a--b", "c"));
-        assert_eq!(from_mapped_name("qubes_dom0-pool00"), None);
-        assert_eq!(from_mapped_name("a--b-tpool"), None);
+        assert_eq!(parse_mapped_name("a----b-c-tpool"), pool("a--b", "c"));
+        assert_eq!(parse_mapped_name("qubes_dom0-pool00"), None);
+        assert_eq!(parse_mapped_name("a--b-tpool"), None);
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_directory_outside_of_device_mapper_has_none() {
-        assert_eq!(thin_pool_of(Path::new("/proc")), None);
-        assert_eq!(thin_pool_of(Path::new("/nonexistent")), None);
+        assert_eq!(find_thin_pool(Path::new("/proc")), None);
+        assert_eq!(find_thin_pool(Path::new("/nonexistent")), None);
     }
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Attachment, Committed, CopyWatcher, Driver, Drivers, ImageOwners, Kind, StorageError, Volume,
-    Watched, device_mapper, encryption, pool_files, runs,
+    Attachment, CommittedData, CopyWatcher, Driver, ImageOwners, PoolDrivers, StorageError, Volume,
+    VolumeKind, Watched, device_mapper, encryption, pool_files, run_images,
 };
 use crate::fs::beneath::Use;
 use crate::model::loadable::is_file_vid;
@@ -23,7 +23,7 @@ pub struct VmStorage {
 
 /// A volume as the domain gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disk {
+pub struct VolumeDisk {
     /// `root`, `private`, …
     pub name: String,
     pub attachment: Attachment,
@@ -33,7 +33,7 @@ pub struct Disk {
 /// A start that may still be taken back.
 #[must_use = "a domain that does not come to run has its volumes taken back with it"]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
+pub struct StartedVolumes {
     /// Which volumes began from their last committed state; the others go on from a crash.
     fresh: Vec<usize>,
 }
@@ -43,22 +43,22 @@ impl VmStorage {
     ///
     /// # Errors
     /// A volume cannot be told, or its pool cannot be used.
-    pub fn of(
+    pub fn for_qube(
         system: &System,
         qubes: &Qubes,
         vm: &Vm,
         facts: &dyn Facts,
     ) -> Result<VmStorage, StorageError> {
-        refuse_old_images(system, qubes)?;
+        refuse_unconverted_store(system, qubes)?;
         let volumes = qubes
             .volumes(vm, facts)?
             .into_iter()
-            .map(|volume| Volume::resolved(&vm.name, volume));
+            .map(|volume| Volume::from_resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;
-        VmStorage::open(
+        VmStorage::new(
             vm.name.as_str(),
             volumes,
-            &mut Drivers::new(&qubes.pools, system),
+            &mut PoolDrivers::new(&qubes.pools, system),
         )
     }
 
@@ -67,43 +67,45 @@ impl VmStorage {
     ///
     /// # Errors
     /// A pool cannot be used: then the images would stay.
-    pub fn to_remove(
+    pub fn for_removal(
         system: &System,
         qubes: &Qubes,
         vm: &Vm,
         facts: &dyn Facts,
     ) -> Result<(VmStorage, Vec<String>), StorageError> {
-        refuse_old_images(system, qubes)?;
+        refuse_unconverted_store(system, qubes)?;
         let (mut volumes, mut left) = (Vec::new(), Vec::new());
         for volume in qubes.volumes_to_remove(vm, facts) {
             match volume {
                 Ok(Removable::Told(volume)) if is_misplaced(qubes, &volume.pool, &volume.vid) => {
-                    left.push(misplaced(&volume.pool, &volume.vid));
+                    left.push(describe_misplaced(&volume.pool, &volume.vid));
                 }
                 Ok(Removable::Place { pool, vid }) if is_misplaced(qubes, &pool, &vid) => {
-                    left.push(misplaced(&pool, &vid));
+                    left.push(describe_misplaced(&pool, &vid));
                 }
-                Ok(Removable::Told(volume)) => volumes.push(Volume::resolved(&vm.name, *volume)?),
+                Ok(Removable::Told(volume)) => {
+                    volumes.push(Volume::from_resolved(&vm.name, *volume)?)
+                }
                 Ok(Removable::Place { pool, vid }) => volumes.push(Volume::orphan(&pool, &vid)),
                 Ok(Removable::Kernel) => {}
                 Err(error) => left.push(error.to_string()),
             }
         }
         Ok((
-            VmStorage::open(
+            VmStorage::new(
                 vm.name.as_str(),
                 volumes,
-                &mut Drivers::new(&qubes.pools, system),
+                &mut PoolDrivers::new(&qubes.pools, system),
             )?,
             left,
         ))
     }
 
     /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.
-    pub fn open(
+    pub fn new(
         qube: &str,
         volumes: Vec<Volume>,
-        drivers: &mut Drivers<'_>,
+        drivers: &mut PoolDrivers<'_>,
     ) -> Result<VmStorage, StorageError> {
         let with_driver = |volume: Volume| match drivers.get(&volume.pool) {
             Ok(driver) => Ok((volume, driver)),
@@ -116,11 +118,11 @@ impl VmStorage {
             .into_iter()
             .map(with_driver)
             .collect::<Result<_, _>>()?;
-        volumes.sort_by_key(|(volume, _)| rank(&volume.name));
+        volumes.sort_by_key(|(volume, _)| disk_order(&volume.name));
         Ok(VmStorage {
             qube: qube.to_string(),
             volumes,
-            suffix: drivers.suffix(),
+            suffix: drivers.device_suffix(),
         })
     }
 
@@ -155,24 +157,24 @@ impl VmStorage {
     /// Makes every volume anew, whatever a crash left under their names; after a failure none is
     /// there.
     pub fn create(&self) -> Result<(), StorageError> {
-        self.make(|volume, driver| driver.create(volume))
+        self.create_each(|volume, driver| driver.create(volume))
     }
 
     /// Makes every volume anew; those of which `data` has one of the same name with its data. After
     /// a failure none is there. `watcher` hears of each.
     pub fn create_from(
         &self,
-        data: &[Committed],
+        data: &[CommittedData],
         watcher: &dyn CopyWatcher,
     ) -> Result<(), StorageError> {
-        self.make(
+        self.create_each(
             |volume, driver| match data.iter().find(|d| d.name == volume.name) {
-                Some(data) if volume.kind == Kind::Origin => {
+                Some(data) if volume.kind == VolumeKind::Origin => {
                     let watched = Watched::begin(watcher, &volume.name, Some(data.size));
                     // Whatever a crash left under its name; an empty image first would only become
                     // a revision.
                     driver.remove(volume)?;
-                    driver.import_committed(volume, data, &|at| watched.reached(at))
+                    driver.import_committed_data(volume, data, &|at| watched.reached(at))
                 }
                 _ => driver.create(volume),
             },
@@ -180,11 +182,11 @@ impl VmStorage {
     }
 
     /// The last committed data of every volume that is kept.
-    pub fn open_committed(&self) -> Result<Vec<Committed>, StorageError> {
+    pub fn open_committed_data(&self) -> Result<Vec<CommittedData>, StorageError> {
         let kept = self
             .volumes()
-            .filter(|(volume, _)| volume.kind == Kind::Origin);
-        kept.map(|(volume, driver)| driver.open_committed(volume))
+            .filter(|(volume, _)| volume.kind == VolumeKind::Origin);
+        kept.map(|(volume, driver)| driver.open_committed_data(volume))
             .collect()
     }
 
@@ -201,7 +203,7 @@ impl VmStorage {
     /// It would.
     pub fn refuse_foreign_images(&self) -> Result<(), StorageError> {
         self.volumes().try_for_each(|(volume, driver)| {
-            runs::refuse_beside(volume, &driver.foreign_images(volume)?)
+            run_images::refuse_foreign(volume, &driver.foreign_images(volume)?)
         })
     }
 
@@ -226,16 +228,16 @@ impl VmStorage {
         let owners = owners()?;
         let mut stay = Vec::new();
         for (volume, foreign) in foreign {
-            if !owners.others_have(std::slice::from_ref(&foreign.image), volume)? {
-                stay.push(runs::kept_beside(volume, &foreign));
+            if !owners.has_other_owner(std::slice::from_ref(&foreign.image), volume)? {
+                stay.push(run_images::describe_foreign(volume, &foreign));
             }
         }
         Ok(stay)
     }
 
     /// Makes the images that the domain gets: all of them, or none and an error.
-    pub fn start(&self) -> Result<Started, StorageError> {
-        let mut started = Started { fresh: Vec::new() };
+    pub fn start(&self) -> Result<StartedVolumes, StorageError> {
+        let mut started = StartedVolumes { fresh: Vec::new() };
         for (at, (volume, driver)) in self.volumes().enumerate() {
             // A mapping that a crash left has its image open.
             let begun = self
@@ -252,7 +254,7 @@ impl VmStorage {
                 self.encrypt(volume, driver)
             });
             if let Err(error) = done {
-                return Err(joined(error, self.take_back(&started)));
+                return Err(join_errors(error, self.roll_back(&started)));
             }
         }
         Ok(started)
@@ -260,9 +262,9 @@ impl VmStorage {
 
     /// Undoes a start whose domain never ran: nothing was written, so nothing is committed and no
     /// revision is made. What a crash had left dirty stays dirty.
-    pub fn take_back(&self, started: &Started) -> Result<(), StorageError> {
+    pub fn roll_back(&self, started: &StartedVolumes) -> Result<(), StorageError> {
         let fresh = started.fresh.iter().filter_map(|at| self.volumes.get(*at));
-        all(fresh.map(|(volume, driver)| {
+        for_each(fresh.map(|(volume, driver)| {
             self.close_mapping(volume, &**driver)
                 .and_then(|()| driver.discard(volume))
         }))
@@ -271,7 +273,7 @@ impl VmStorage {
     /// Commits or discards every volume, also after a crash. One that fails does not keep the
     /// others from it.
     pub fn stop(&self) -> Result<(), StorageError> {
-        all(self.volumes().map(|(volume, driver)| {
+        for_each(self.volumes().map(|(volume, driver)| {
             self.close_mapping(volume, driver)
                 .and_then(|()| driver.stop(volume))
         }))
@@ -281,7 +283,7 @@ impl VmStorage {
     /// those, in words. One that fails does not keep the others from it.
     pub fn remove(&self, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
         let mut kept = Vec::new();
-        all(self.volumes().map(|(volume, driver)| {
+        for_each(self.volumes().map(|(volume, driver)| {
             self.close_mapping(volume, driver)?;
             kept.extend(driver.remove_unowned(volume, owners)?);
             Ok(())
@@ -291,7 +293,7 @@ impl VmStorage {
 
     /// Leaves out the volumes of these names.
     #[must_use]
-    pub fn without(mut self, names: &[String]) -> VmStorage {
+    pub fn without_volumes(mut self, names: &[String]) -> VmStorage {
         self.volumes
             .retain(|(volume, _)| !names.contains(&volume.name));
         self
@@ -299,7 +301,7 @@ impl VmStorage {
 
     /// The storage of the same qube with those of its volumes that `is_wanted` names.
     #[must_use]
-    pub fn only(&self, is_wanted: impl Fn(&Volume) -> bool) -> VmStorage {
+    pub fn select(&self, is_wanted: impl Fn(&Volume) -> bool) -> VmStorage {
         let volumes = self
             .volumes
             .iter()
@@ -323,18 +325,18 @@ impl VmStorage {
                 driver.adopt(volume)?;
             }
         }
-        self.only(|volume| !is_adopted(volume)).create()
+        self.select(|volume| !is_adopted(volume)).create()
     }
 
     /// Removes what only saves time at the next start, or what no start would use, of every volume
     /// of the halted qube, unless another one has an image of it, too.
-    pub fn remove_spare(&self, owners: &ImageOwners) -> Result<(), StorageError> {
-        all(self.volumes().map(|(volume, driver)| {
-            if owners.others_have(&driver.images(volume)?, volume)? {
+    pub fn remove_spare_images(&self, owners: &ImageOwners) -> Result<(), StorageError> {
+        for_each(self.volumes().map(|(volume, driver)| {
+            if owners.has_other_owner(&driver.images(volume)?, volume)? {
                 return Ok(());
             }
             self.close_mapping(volume, driver)?;
-            driver.remove_spare(volume)
+            driver.remove_spare_images(volume)
         }))
     }
 
@@ -342,7 +344,7 @@ impl VmStorage {
     pub fn directories(&self) -> Vec<PathBuf> {
         let mut directories: Vec<_> = self
             .volumes()
-            .filter_map(|(volume, driver)| driver.own_directory(volume))
+            .filter_map(|(volume, driver)| driver.qube_directory(volume))
             .collect();
         directories.sort();
         directories.dedup();
@@ -364,7 +366,7 @@ impl VmStorage {
     /// left them.
     pub fn has_stale_run(&self) -> Result<bool, StorageError> {
         for (volume, driver) in self.volumes() {
-            if volume.kind != Kind::Origin && driver.has_run(volume)? {
+            if volume.kind != VolumeKind::Origin && driver.has_run_images(volume)? {
                 return Ok(true);
             }
         }
@@ -372,10 +374,10 @@ impl VmStorage {
     }
 
     /// What the domain gets: root, private, volatile, kernel, then the user's own.
-    pub fn disks(&self) -> Result<Vec<Disk>, StorageError> {
+    pub fn disks(&self) -> Result<Vec<VolumeDisk>, StorageError> {
         let disk = |(volume, driver): (&Volume, &dyn Driver)| {
             let attachment = match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
-                Some(mapping) => Attachment::Device(device_mapper::path(&mapping)),
+                Some(mapping) => Attachment::Device(device_mapper::device_path(&mapping)),
                 None => driver.attachment(volume)?,
             };
             // The hypervisor opens it by its path, so this is the last moment to look where that
@@ -394,7 +396,7 @@ impl VmStorage {
                     opened => drop(opened.map_err(failed())?),
                 }
             }
-            Ok(Disk {
+            Ok(VolumeDisk {
                 name: volume.name.clone(),
                 attachment,
                 rw: volume.rw,
@@ -409,10 +411,10 @@ impl VmStorage {
         volume: &Volume,
         driver: &dyn Driver,
     ) -> Result<Option<String>, StorageError> {
-        if volume.kind != Kind::Volatile || !volume.rw {
+        if volume.kind != VolumeKind::Volatile || !volume.rw {
             return Ok(None);
         }
-        Ok(encryption::mapping_of(
+        Ok(encryption::mapping_name(
             volume,
             &driver.attachment(volume)?,
             &self.suffix,
@@ -435,16 +437,16 @@ impl VmStorage {
             .map_or(Ok(()), |mapping| encryption::close(volume, &mapping))
     }
 
-    fn make(
+    fn create_each(
         &self,
         make: impl Fn(&Volume, &dyn Driver) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         for (at, (volume, driver)) in self.volumes().enumerate() {
             if let Err(error) = make(volume, driver) {
                 let made = self.volumes().take(at + 1);
-                return Err(joined(
+                return Err(join_errors(
                     error,
-                    all(made.map(|(volume, driver)| driver.remove(volume))),
+                    for_each(made.map(|(volume, driver)| driver.remove(volume))),
                 ));
             }
         }
@@ -465,7 +467,7 @@ fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
     qubes.pools.get(pool).is_some_and(has_directory) && !is_usual
 }
 
-fn misplaced(pool: &str, vid: &str) -> String {
+fn describe_misplaced(pool: &str, vid: &str) -> String {
     let vid = vid.escape_debug();
     format!(
         "volume id '{vid}' of pool {pool} is none that a pool of files gives (appvms/QUBE/VOLUME)"
@@ -473,13 +475,13 @@ fn misplaced(pool: &str, vid: &str) -> String {
 }
 
 /// The order in which a domain's disks get their letters (`docs/spec/r4-storage.md` §1).
-fn rank(name: &str) -> usize {
+fn disk_order(name: &str) -> usize {
     let order = ["root", "private", "volatile", "kernel"];
     order.iter().position(|n| *n == name).unwrap_or(order.len())
 }
 
 /// Images of a store of R1 to R3 are left alone.
-fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
+fn refuse_unconverted_store(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
     if qubes.needs_conversion {
         // Its images are R3's; working on them would leave the old system with what it does not
         // know.
@@ -492,18 +494,18 @@ fn refuse_old_images(system: &System, qubes: &Qubes) -> Result<(), StorageError>
 }
 
 /// Does all of them; the errors of all become one line.
-fn all(results: impl Iterator<Item = Result<(), StorageError>>) -> Result<(), StorageError> {
+fn for_each(results: impl Iterator<Item = Result<(), StorageError>>) -> Result<(), StorageError> {
     let mut outcome = Ok(());
     for result in results {
         outcome = match outcome {
             Ok(()) => result,
-            Err(first) => Err(joined(first, result)),
+            Err(first) => Err(join_errors(first, result)),
         };
     }
     outcome
 }
 
-fn joined(first: StorageError, then: Result<(), StorageError>) -> StorageError {
+fn join_errors(first: StorageError, then: Result<(), StorageError>) -> StorageError {
     match then {
         Ok(()) => first,
         Err(second) => StorageError::Refused(format!("{first}; then {second}")),

@@ -9,8 +9,8 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::Gid;
 
 use super::durable::{self, create_directory};
-use super::pool_files::{self, NOWHERE};
-use super::{Image, ImageOwners, Owner, StorageError, Volume};
+use super::pool_files::{self, DANGLING_SUFFIX};
+use super::{Image, ImageOwner, ImageOwners, StorageError, Volume};
 use crate::fs::replace::directory_of;
 use crate::model::loadable::is_file_vid;
 
@@ -19,7 +19,7 @@ const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
 
 /// `DIR/VID`, to which the names of a volume's files append something, and its last part. A vid
 /// stands in qubes.xml: one that leads out of the pool is refused.
-pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
+pub fn base_path(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
     let stem = vid.rsplit('/').next().unwrap_or_default();
     if !is_file_vid(vid) {
         let text = format!(
@@ -34,16 +34,16 @@ pub fn base_of(directory: &Path, vid: &str) -> Result<(PathBuf, String), Storage
 
 /// Where the files of the volume `vid` are, with the links that lead there resolved, and the last
 /// part of the vid.
-pub fn resolve(place: &PoolPlace, vid: &str) -> Result<(PathBuf, String), StorageError> {
-    let (base, stem) = base_of(&place.directory, vid)?;
-    if place.only_to_look {
+pub fn resolve(location: &PoolLocation, vid: &str) -> Result<(PathBuf, String), StorageError> {
+    let (base, stem) = base_path(&location.directory, vid)?;
+    if location.read_only {
         return Ok((base, stem));
     }
     let nominal = directory_of(&base);
     let inside = nominal
-        .strip_prefix(&place.directory)
+        .strip_prefix(&location.directory)
         .unwrap_or(Path::new(""));
-    let real = pool_files::resolve(&place.directory, place.root.as_deref(), inside);
+    let real = pool_files::resolve(&location.directory, location.root.as_deref(), inside);
     let real = real.map_err(StorageError::io(format!(
         "cannot use {}",
         nominal.display()
@@ -53,18 +53,18 @@ pub fn resolve(place: &PoolPlace, vid: &str) -> Result<(PathBuf, String), Storag
 
 /// Where a pool lies.
 #[derive(Debug, Clone)]
-pub struct PoolPlace {
+pub struct PoolLocation {
     pub directory: PathBuf,
     /// The root of the system that the pool belongs to, where that is not the machine's: absolute
     /// links begin there.
     pub root: Option<PathBuf>,
     /// Whether files are only looked at, never opened: then links may lead anywhere.
-    pub only_to_look: bool,
+    pub read_only: bool,
 }
 
 /// The names of everything in a directory, sorted; none when there is no such directory. What is no
 /// text was not made by us.
-pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
+pub fn list_names(directory: &Path) -> Result<Vec<String>, StorageError> {
     let failed = || StorageError::io(format!("reading directory {}", directory.display()));
     let names = pool_files::open_directory(directory).and_then(|opened| opened.names());
     let names = match names {
@@ -87,12 +87,12 @@ pub fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
 }
 
 /// What is known of a file, none when it does not exist.
-pub fn look(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
+pub fn metadata_if_exists(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
     pool_files::metadata(path).map_err(StorageError::io(format!("looking at {}", path.display())))
 }
 
 pub fn exists(path: &Path) -> Result<bool, StorageError> {
-    Ok(look(path)?.is_some())
+    Ok(metadata_if_exists(path)?.is_some())
 }
 
 /// The vid of what a snapshot is made of.
@@ -107,7 +107,7 @@ pub fn source_vid(volume: &Volume) -> Result<&str, StorageError> {
 }
 
 /// Makes the directories of a pool in which its qubes have theirs.
-pub fn make_prefixes(directory: &Path, group: Option<Gid>) -> Result<(), StorageError> {
+pub fn make_prefix_directories(directory: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     PREFIXES
         .iter()
         .try_for_each(|prefix| create_directory(&directory.join(prefix), group).map(drop))
@@ -119,7 +119,10 @@ pub fn make_directories(
     wanted: &Path,
     group: Option<Gid>,
 ) -> Result<(), StorageError> {
-    if let Some(link) = wanted.to_str().and_then(|path| path.strip_suffix(NOWHERE)) {
+    if let Some(link) = wanted
+        .to_str()
+        .and_then(|path| path.strip_suffix(DANGLING_SUFFIX))
+    {
         return Err(StorageError::Refused(format!(
             "{link} is a symbolic link that leads nowhere"
         )));
@@ -138,8 +141,8 @@ pub fn make_directories(
 
 /// Removes the directory of a volume's files if it is empty, but neither the pool's nor those in
 /// which its qubes have theirs.
-pub fn remove_directory_of(pool: &Path, directory: &Path) -> Result<(), StorageError> {
-    if is_qubes_own(pool, directory) {
+pub fn remove_qube_directory(pool: &Path, directory: &Path) -> Result<(), StorageError> {
+    if is_qube_directory(pool, directory) {
         durable::remove_real_directory(directory).map(drop)
     } else {
         Ok(())
@@ -147,14 +150,14 @@ pub fn remove_directory_of(pool: &Path, directory: &Path) -> Result<(), StorageE
 }
 
 /// Whether a directory in a pool is one qube's: `appvms/NAME`.
-pub fn is_qubes_own(pool: &Path, directory: &Path) -> bool {
+pub fn is_qube_directory(pool: &Path, directory: &Path) -> bool {
     directory
         .strip_prefix(pool)
         .is_ok_and(|inside| inside.components().count() >= 2)
 }
 
 /// Size and use in bytes of the file system that holds a pool.
-pub fn room_in(directory: &Path) -> Result<(u64, u64), StorageError> {
+pub fn filesystem_usage(directory: &Path) -> Result<(u64, u64), StorageError> {
     let asked = statvfs(directory).map_err(io::Error::from);
     let place = asked.map_err(StorageError::io(format!(
         "asking for the room in {}",
@@ -168,14 +171,14 @@ pub fn room_in(directory: &Path) -> Result<(u64, u64), StorageError> {
 }
 
 /// The vids of all volumes in a pool; `volume_of` tells a file's volume by the file's name alone.
-pub fn volumes_in(
+pub fn list_volumes(
     directory: &Path,
     volume_of: impl Fn(&str) -> Option<&str>,
 ) -> Result<Vec<String>, StorageError> {
     let mut vids = Vec::new();
     for prefix in PREFIXES {
-        for qube in names_in(&directory.join(prefix))? {
-            let files = names_in(&directory.join(prefix).join(&qube))?;
+        for qube in list_names(&directory.join(prefix))? {
+            let files = list_names(&directory.join(prefix).join(&qube))?;
             vids.extend(
                 files
                     .iter()
@@ -191,15 +194,15 @@ pub fn volumes_in(
 
 /// Divides the files of a volume into those that are nobody else's, and in words the others that
 /// are there.
-pub fn unowned(
+pub fn split_unowned(
     files: Vec<PathBuf>,
     owners: &ImageOwners,
 ) -> Result<(Vec<PathBuf>, Vec<String>), StorageError> {
     let (mut unowned, mut kept) = (Vec::new(), Vec::new());
     for file in files {
         let image = Image::File(file.clone());
-        match owners.owner(&image)? {
-            Some(owner) => kept.push(kept_for(&image, owner)),
+        match owners.find_owner(&image)? {
+            Some(owner) => kept.push(describe_owned(&image, owner)),
             None => unowned.push(file),
         }
     }
@@ -207,7 +210,7 @@ pub fn unowned(
 }
 
 /// Why an image stays, in words.
-pub fn kept_for(image: &Image, owner: &Owner) -> String {
+pub fn describe_owned(image: &Image, owner: &ImageOwner) -> String {
     format!("{image} stays: volume {} means it", owner.volume)
 }
 
@@ -223,7 +226,7 @@ pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
             .strip_prefix(name)
             .is_some_and(|tail| tail.starts_with('~'))
     };
-    for left in names_in(directory)?.iter().filter(is_left) {
+    for left in list_names(directory)?.iter().filter(is_left) {
         durable::remove_scratch(&directory.join(left))?;
     }
     Ok(())
@@ -246,13 +249,13 @@ mod tests {
             "appvms/a\nb/x",
             "a/~x",
         ] {
-            let error = base_of(pool, vid).unwrap_err().to_string();
+            let error = base_path(pool, vid).unwrap_err().to_string();
             assert!(
                 error.starts_with("volume id '") && !error.contains('\n'),
                 "{error}"
             );
         }
-        let (base, stem) = base_of(pool, "appvms/work/private").unwrap();
+        let (base, stem) = base_path(pool, "appvms/work/private").unwrap();
         assert_eq!(
             (base.as_path(), stem.as_str()),
             (Path::new("/pool/appvms/work/private"), "private")

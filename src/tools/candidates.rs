@@ -11,7 +11,7 @@ use crate::model::property::ValueType;
 use crate::model::{
     Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,
 };
-use crate::storage::Drivers;
+use crate::storage::PoolDrivers;
 use crate::system::{Options, System};
 
 /// What sort of thing an argument names.
@@ -392,7 +392,7 @@ fn kernels(qubes: &Qubes, session: &Session) -> Vec<String> {
         .global_value_by_name("default_pool_kernel", session)
         .ok();
     let driver = pool.as_ref().and_then(Value::as_str).and_then(|pool| {
-        let mut drivers = Drivers::to_look(&qubes.pools, &session.system);
+        let mut drivers = PoolDrivers::read_only(&qubes.pools, &session.system);
         drivers.get(pool).ok()
     });
     driver

@@ -10,7 +10,7 @@ use super::output::ask;
 use super::progress::Bars;
 use crate::lifecycle::Session;
 use crate::model::VmName;
-use crate::storage::fullness::in_words;
+use crate::storage::fullness::format_bytes;
 
 pub fn define(line: Command) -> Command {
     line.arg(the_qube("the template"))
@@ -65,7 +65,7 @@ pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
             0 => format!("{name}: no part of its root volume is nothing but zeros"),
             freed => format!(
                 "{name}: {} of zeros in its root volume are holes now",
-                in_words(freed)
+                format_bytes(freed)
             ),
         },
     )?;

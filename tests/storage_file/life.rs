@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use qubes::storage::{Attachment, Driver, Kind, LoopDevice, Volume};
+use qubes::storage::{Attachment, Driver, LoopDevice, Volume, VolumeKind};
 
 use crate::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
 
@@ -160,7 +160,7 @@ fn an_import_is_whole_or_nothing() {
         missing.starts_with("opening /nonexistent/image: No such file"),
         "{missing}"
     );
-    let failing = refusal(driver.import_written(&private, &mut |_| {
+    let failing = refusal(driver.import_with(&private, &mut |_| {
         Err(std::io::ErrorKind::StorageFull.into())
     }));
     assert!(failing.starts_with("writing "), "{failing}");
@@ -185,7 +185,7 @@ fn an_import_is_whole_or_nothing() {
         (pool.text(&private), driver.size(&private).unwrap()),
         ("imported".to_string(), 5120)
     );
-    let committed = driver.open_committed(&private).unwrap();
+    let committed = driver.open_committed_data(&private).unwrap();
     assert_eq!(
         (committed.size, driver.export(&private).unwrap()),
         (5120, pool.image(&private))
@@ -200,7 +200,7 @@ fn what_is_read_is_what_was_committed() {
     driver.create(&private).unwrap();
     pool.run_once(&private, "one");
     // The image itself is read, so nobody may write to it meanwhile.
-    let reader = driver.open_committed(&private).unwrap();
+    let reader = driver.open_committed_data(&private).unwrap();
     assert!(refusal(driver.start(&private)).contains(" is locked by "));
     drop(reader);
     pool.guest_writes(&private, "two", &[4096]);
@@ -222,7 +222,7 @@ fn without_snapshots_the_guest_has_the_image_itself() {
         revisions_to_keep: -1,
         ..private.clone()
     };
-    let reader = driver.open_committed(&live).unwrap();
+    let reader = driver.open_committed_data(&live).unwrap();
     assert!(refusal(driver.start(&live)).contains(" is locked by "));
     drop(reader);
     driver.start(&live).unwrap();
@@ -231,7 +231,7 @@ fn without_snapshots_the_guest_has_the_image_itself() {
         Attachment::File(pool.image(&private))
     );
     assert_eq!(pool.names("appvms/work"), ["private.img"]);
-    if let Ok(device) = LoopDevice::over(&pool.image(&private), true) {
+    if let Ok(device) = LoopDevice::attach(&pool.image(&private), true) {
         let refused = refusal(driver.export(&live));
         assert!(
             refused.contains(&format!(
@@ -256,7 +256,7 @@ fn a_volatile_volume_is_empty_at_each_start() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let scratch = Volume {
-        kind: Kind::Volatile,
+        kind: VolumeKind::Volatile,
         ..origin("work", "volatile")
     };
     driver.create(&scratch).unwrap();

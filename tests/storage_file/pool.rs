@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qubes::storage::{DmFile, Driver, Kind, StorageError, Volume, VolumeLocks};
+use qubes::storage::{DmFile, Driver, StorageError, Volume, VolumeKind, VolumeLocks};
 use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
@@ -35,7 +35,7 @@ pub fn origin(qube: &str, name: &str) -> Volume {
         name: name.into(),
         pool: "files".into(),
         vid: format!("{prefix}/{qube}/{name}"),
-        kind: Kind::Origin,
+        kind: VolumeKind::Origin,
         rw: true,
         size: 8 * MIB,
         revisions_to_keep: 1,
@@ -46,7 +46,7 @@ pub fn origin(qube: &str, name: &str) -> Volume {
 
 pub fn snapshot(qube: &str, of: &Volume) -> Volume {
     Volume {
-        kind: Kind::Snapshot,
+        kind: VolumeKind::Snapshot,
         source: Some(of.vid.clone()),
         ..origin(qube, &of.name)
     }

@@ -4,13 +4,13 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
-use qubes::storage::{Driver, Kind, Volume};
+use qubes::storage::{Driver, Volume, VolumeKind};
 
 use crate::pool::{Pool, origin, refusal, snapshot};
 
 fn volatile(name: &str) -> Volume {
     Volume {
-        kind: Kind::Volatile,
+        kind: VolumeKind::Volatile,
         ..origin("work", name)
     }
 }
@@ -38,7 +38,7 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
         }
         let names = pool.names("appvms/work");
         for other in [snapshot("work", &template), volatile("root")] {
-            assert!(!driver.has_run(&other).unwrap());
+            assert!(!driver.has_run_images(&other).unwrap());
             let refused = refusal(driver.start(&other));
             assert!(
                 refused.contains(" was not made by a run of it and may be wanted"),
@@ -46,7 +46,7 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
             );
             driver.stop(&other).unwrap();
             driver.discard(&other).unwrap();
-            driver.remove_spare(&other).unwrap();
+            driver.remove_spare_images(&other).unwrap();
             driver.remove(&other).unwrap();
             let images = pool.names("appvms/work");
             assert!(
@@ -76,7 +76,7 @@ fn what_a_run_left_goes_also_if_an_earlier_version_made_it() {
         fs::write(pool.image(&scratch), "not kept").unwrap();
         for (image, volume) in [(&cow, &root), (&pool.image(&scratch), &scratch)] {
             fs::set_permissions(image, Permissions::from_mode(mode)).unwrap();
-            assert!(driver.has_run(volume).unwrap(), "{mode:o}");
+            assert!(driver.has_run_images(volume).unwrap(), "{mode:o}");
             driver.stop(volume).unwrap();
             assert!(!image.exists(), "{mode:o}");
         }
@@ -89,7 +89,7 @@ fn what_a_run_left_goes_also_if_an_earlier_version_made_it() {
         0o1660
     );
     fs::write(pool.image(&other), "not kept").unwrap();
-    assert!(driver.has_run(&other).unwrap());
+    assert!(driver.has_run_images(&other).unwrap());
     driver.start(&other).unwrap();
     driver.stop(&other).unwrap();
     assert_eq!(

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qubes::exec::Program;
 use qubes::model::{Pool, Pools, TextMap};
-use qubes::storage::{Attachment, Drivers, Kind, LoopDevice, VmStorage, Volume};
+use qubes::storage::{Attachment, LoopDevice, PoolDrivers, VmStorage, Volume, VolumeKind};
 use qubes::system::{Options, System};
 use tempfile::TempDir;
 
@@ -59,7 +59,7 @@ impl Machine {
             .unwrap()
             .set_len(256 * MIB)
             .unwrap();
-        let disk = LoopDevice::over(&image, true).unwrap();
+        let disk = LoopDevice::attach(&image, true).unwrap();
         Program::new("vgcreate")
             .args(["-qq", "secrets"])
             .arg(disk.path())
@@ -69,7 +69,7 @@ impl Machine {
             .args(["-qq", "-L", "128M", "-T", "secrets/pool"])
             .output()
             .unwrap();
-        let mut drivers = Drivers::new(&pools, &system);
+        let mut drivers = PoolDrivers::new(&pools, &system);
         for name in ["copies", "files", "thin"] {
             drivers.get(name).unwrap().setup().unwrap();
         }
@@ -93,22 +93,22 @@ impl Machine {
             name: "volatile".into(),
             pool: pool.into(),
             vid: vid.into(),
-            kind: Kind::Volatile,
+            kind: VolumeKind::Volatile,
             rw: true,
             size: 8 * MIB,
             revisions_to_keep: 0,
             source: None,
             ephemeral,
         };
-        VmStorage::open(
+        VmStorage::new(
             "a_b-c",
             vec![volume],
-            &mut Drivers::new(&self.pools, &self.system),
+            &mut PoolDrivers::new(&self.pools, &self.system),
         )
         .unwrap()
     }
 
-    fn below(&self, pool: &str) -> std::path::PathBuf {
+    fn path_below(&self, pool: &str) -> std::path::PathBuf {
         match pool {
             "copies" => self
                 .root
@@ -195,7 +195,7 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
         // What the kernel remembers of the device below is not what is on it.
         Program::new("sync").output().unwrap();
         fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
-        let below = machine.below(pool);
+        let below = machine.path_below(pool);
         assert!(!holds(&below, SECRET), "{pool}: it is on the disk");
         // It does hold what is written to it in clear.
         assert!(
@@ -229,7 +229,7 @@ fn a_mapping_is_closed_also_when_it_is_not_wanted_any_more_and_when_the_start_is
     );
     secret.create().unwrap();
     let started = secret.start().unwrap();
-    secret.take_back(&started).unwrap();
+    secret.roll_back(&started).unwrap();
     assert_eq!(crypts(), [""; 0]);
     let _started = secret.start().unwrap();
     // The setting was changed meanwhile.
@@ -259,5 +259,5 @@ fn without_cryptsetup_it_is_not_started_in_the_clear() {
         refused.contains("it cannot be encrypted with a throw-away key: cannot run cryptsetup: "),
         "{refused}"
     );
-    assert!(!machine.below("copies").exists());
+    assert!(!machine.path_below("copies").exists());
 }

@@ -92,7 +92,7 @@ fn a_template_without_snapshots_has_one_layer_and_does_not_run_beside_its_qubes(
     assert_eq!(pool.disk(&template), pool.image(&template));
     write(&pool.image(&template), "installed");
     // Xen has an image open through a loop device.
-    let running = LoopDevice::over(&pool.image(&template), true).unwrap();
+    let running = LoopDevice::attach(&pool.image(&template), true).unwrap();
     let refused = refusal(driver.start(&snapshot("one", &template)));
     assert!(
         refused.contains(&format!(
@@ -165,14 +165,14 @@ fn what_is_committed_can_be_read_while_the_qube_writes_and_commits() {
     driver.create(&copy).unwrap();
 
     // Of a halted qube the image itself is read, and a start waits.
-    let halted = driver.open_committed(&private).unwrap();
-    assert!(halted.kept_still.is_some());
+    let halted = driver.open_committed_data(&private).unwrap();
+    assert!(halted.start_lock.is_some());
     drop(halted);
     let disk = pool.start(&private);
     write(&disk, "unfinished");
-    let running = driver.open_committed(&private).unwrap();
+    let running = driver.open_committed_data(&private).unwrap();
     assert!(
-        running.kept_still.is_none(),
+        running.start_lock.is_none(),
         "nobody has to wait for the reader"
     );
     driver
@@ -183,7 +183,7 @@ fn what_is_committed_can_be_read_while_the_qube_writes_and_commits() {
     pool.run_once(&private, "later");
     assert_eq!(running.size, 8 * MIB);
     driver
-        .import_written(&copy, &mut |to| {
+        .import_with(&copy, &mut |to| {
             std::io::copy(&mut &running.file, &mut &*to).map(drop)
         })
         .unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use qubes::exec::Program;
-use qubes::storage::{Attachment, DmFile, Driver, Kind, StorageError, Volume, VolumeLocks};
+use qubes::storage::{Attachment, DmFile, Driver, StorageError, Volume, VolumeKind, VolumeLocks};
 use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
@@ -52,7 +52,7 @@ pub fn origin(qube: &str, name: &str) -> Volume {
         name: name.into(),
         pool: "files".into(),
         vid: format!("{prefix}/{qube}/{name}"),
-        kind: Kind::Origin,
+        kind: VolumeKind::Origin,
         rw: true,
         size: 8 * MIB,
         revisions_to_keep: 1,
@@ -63,7 +63,7 @@ pub fn origin(qube: &str, name: &str) -> Volume {
 
 pub fn snapshot(qube: &str, of: &Volume) -> Volume {
     Volume {
-        kind: Kind::Snapshot,
+        kind: VolumeKind::Snapshot,
         source: Some(of.vid.clone()),
         ..origin(qube, &of.name)
     }
@@ -149,7 +149,7 @@ impl Pool {
     pub fn disk(&self, volume: &Volume) -> PathBuf {
         match self.driver.attachment(volume).unwrap() {
             Attachment::Device(path) | Attachment::File(path) => path,
-            Attachment::Nothing => panic!("{}: nothing to attach", volume.label()),
+            Attachment::None => panic!("{}: nothing to attach", volume.label()),
         }
     }
 

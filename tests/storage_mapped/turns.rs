@@ -26,7 +26,7 @@ fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
             let disk = pool.start(&private);
             assert_eq!(text(&disk), "synced");
             // What was committed is still known.
-            let committed = driver.open_committed(&private).unwrap();
+            let committed = driver.open_committed_data(&private).unwrap();
             let mut bytes = [0; 16];
             committed.file.read_exact_at(&mut bytes, 4096).unwrap();
             assert_eq!(&bytes[..9], b"committed");

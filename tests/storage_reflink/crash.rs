@@ -112,7 +112,7 @@ fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_
                 .iter()
                 .for_each(|text| pool.run_once(&template, text));
             pool.driver.stop(volume).unwrap();
-            assert!(!pool.driver.has_run(volume).unwrap(), "{when}");
+            assert!(!pool.driver.has_run_images(volume).unwrap(), "{when}");
             let images: Vec<String> = pool
                 .names("appvms/work")
                 .into_iter()

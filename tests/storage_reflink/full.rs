@@ -77,7 +77,7 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
         let (app, copy) = (snapshot("app", &root), origin("copy", "private"));
         let import = driver.import(&private, elsewhere.path());
         let from_elsewhere = File::open(elsewhere.path()).unwrap();
-        let from_elsewhere = driver.import_written(&copy, &mut |to| {
+        let from_elsewhere = driver.import_with(&copy, &mut |to| {
             std::io::copy(&mut &from_elsewhere, &mut &*to).map(drop)
         });
         assert!(
@@ -85,8 +85,11 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
             "{:?}: nowhere is room for new data",
             pool.kind
         );
-        let clone =
-            driver.import_committed(&copy, &driver.open_committed(&private).unwrap(), &|_| ());
+        let clone = driver.import_committed_data(
+            &copy,
+            &driver.open_committed_data(&private).unwrap(),
+            &|_| (),
+        );
         let (start, commit) = (driver.start(&app), driver.stop(&other));
         for (what, done) in [
             ("import", &import),

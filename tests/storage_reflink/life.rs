@@ -257,7 +257,7 @@ fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
     let snapshot = snapshot("work", &root);
     driver.start(&snapshot).unwrap();
     let (clean, precache) = (inode("root.img"), inode("root-precache.img"));
-    let reader = driver.open_committed(&root).unwrap();
+    let reader = driver.open_committed_data(&root).unwrap();
 
     driver.resize(&root, 150 * MIB).unwrap();
     assert_eq!(
@@ -395,20 +395,20 @@ fn no_snapshot_is_taken_while_the_source_is_committed_nor_the_other_way_round() 
     let root = snapshot("work", &template);
     driver.create(&template).unwrap();
     driver.start(&template).unwrap();
-    let somebody_commits = locks.exclusive("vm-pool", &template.vid).unwrap();
+    let somebody_commits = locks.lock_exclusive("vm-pool", &template.vid).unwrap();
     let refused = refusal(driver.start(&root));
     assert!(
         refused.starts_with("volume vm-templates/debian/root of pool vm-pool is locked by pid "),
         "{refused}"
     );
     drop(somebody_commits);
-    let somebody_snapshots = locks.shared("vm-pool", &template.vid).unwrap();
+    let somebody_snapshots = locks.lock_shared("vm-pool", &template.vid).unwrap();
     driver.start(&root).unwrap();
     assert!(refusal(driver.stop(&template)).contains("is locked by "));
     assert!(refusal(driver.remove(&template)).contains("is locked by "));
     drop(somebody_snapshots);
     driver.stop(&template).unwrap();
-    let somebody_snapshots = locks.shared("vm-pool", &template.vid).unwrap();
+    let somebody_snapshots = locks.lock_shared("vm-pool", &template.vid).unwrap();
     assert!(refusal(driver.revert(&template, None)).contains("is locked by "));
     drop(somebody_snapshots);
     driver.revert(&template, None).unwrap();

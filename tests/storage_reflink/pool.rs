@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qubes::storage::{Attachment, Driver, Kind, Reflink, Volume, VolumeLocks};
+use qubes::storage::{Attachment, Driver, Reflink, Volume, VolumeKind, VolumeLocks};
 
 use crate::loop_mount::{FileSystem, LoopMount};
 
@@ -69,7 +69,7 @@ pub fn origin(qube: &str, name: &str) -> Volume {
         name: name.into(),
         pool: "vm-pool".into(),
         vid: format!("{prefix}/{qube}/{name}"),
-        kind: Kind::Origin,
+        kind: VolumeKind::Origin,
         rw: true,
         size: 64 * MIB,
         revisions_to_keep: 1,
@@ -80,7 +80,7 @@ pub fn origin(qube: &str, name: &str) -> Volume {
 
 pub fn snapshot(qube: &str, of: &Volume) -> Volume {
     Volume {
-        kind: Kind::Snapshot,
+        kind: VolumeKind::Snapshot,
         source: Some(of.vid.clone()),
         ..origin(qube, &of.name)
     }
@@ -88,7 +88,7 @@ pub fn snapshot(qube: &str, of: &Volume) -> Volume {
 
 pub fn volatile(qube: &str) -> Volume {
     Volume {
-        kind: Kind::Volatile,
+        kind: VolumeKind::Volatile,
         ..origin(qube, "volatile")
     }
 }

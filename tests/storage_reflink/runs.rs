@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use qubes::storage::{Driver, Kind, StorageError, Volume};
+use qubes::storage::{Driver, StorageError, Volume, VolumeKind};
 
 use crate::loop_mount::FileSystem;
 use crate::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
@@ -41,12 +41,12 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
         for other in [
             snapshot("work", &template),
             Volume {
-                kind: Kind::Volatile,
+                kind: VolumeKind::Volatile,
                 ..kept.clone()
             },
         ] {
             let (driver, kind) = (&pool.driver, other.kind);
-            assert!(!driver.has_run(&other).unwrap(), "{kind:?}");
+            assert!(!driver.has_run_images(&other).unwrap(), "{kind:?}");
             let refused = refusal(driver.start(&other));
             assert!(
                 refused.contains("appvms/work/root.img was not made by a run of it"),
@@ -54,7 +54,7 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
             );
             driver.stop(&other).unwrap();
             driver.discard(&other).unwrap();
-            driver.remove_spare(&other).unwrap();
+            driver.remove_spare_images(&other).unwrap();
             driver.resize(&other, 4096).unwrap();
             driver.remove(&other).unwrap();
             assert!(
@@ -93,17 +93,17 @@ fn what_a_kept_volume_has_not_committed_stays() {
         // Without snapshots it stands alone, as a snapshot's leftover does (docs/storage.md).
         let as_snapshot = (revisions_to_keep == 1).then(|| snapshot("work", &template));
         for other in as_snapshot.into_iter().chain([Volume {
-            kind: Kind::Volatile,
+            kind: VolumeKind::Volatile,
             ..kept.clone()
         }]) {
-            assert!(!pool.driver.has_run(&other).unwrap());
+            assert!(!pool.driver.has_run_images(&other).unwrap());
             let refused = refusal(pool.driver.start(&other));
             assert!(
                 refused.contains(".img was not made by a run of it"),
                 "{refused}"
             );
             pool.driver.stop(&other).unwrap();
-            pool.driver.remove_spare(&other).unwrap();
+            pool.driver.remove_spare_images(&other).unwrap();
             pool.driver.resize(&other, 4096).unwrap();
             pool.driver.remove(&other).unwrap();
             assert_eq!(text_in(&dirty), "wanted");
@@ -136,9 +136,9 @@ fn a_run_is_cleaned_up_whatever_became_of_its_source() {
             }
             change();
             for volume in [&root, &scratch] {
-                assert!(pool.driver.has_run(volume).unwrap());
+                assert!(pool.driver.has_run_images(volume).unwrap());
                 pool.driver.stop(volume).unwrap();
-                assert!(!pool.driver.has_run(volume).unwrap());
+                assert!(!pool.driver.has_run_images(volume).unwrap());
             }
             assert_eq!(pool.names("appvms/work"), [""; 0]);
         }
@@ -184,7 +184,7 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
         for _ in 0..commits {
             pool.run_once(&template, "newer");
         }
-        assert!(pool.driver.has_run(&root).unwrap(), "{commits}");
+        assert!(pool.driver.has_run_images(&root).unwrap(), "{commits}");
         pool.driver.stop(&root).unwrap();
         assert_eq!(pool.names("appvms/work"), [""; 0], "{commits}");
     }
@@ -194,7 +194,7 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
         pool.path("appvms/work/root.img"),
     )
     .unwrap();
-    assert!(pool.driver.has_run(&root).unwrap());
+    assert!(pool.driver.has_run_images(&root).unwrap());
     pool.driver.start(&root).unwrap();
     pool.driver.stop(&root).unwrap();
     assert_eq!(pool.names("appvms/work"), [""; 0]);
@@ -213,7 +213,7 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
     ["a", "b", "c"]
         .iter()
         .for_each(|text| pool.run_once(&template, text));
-    assert!(!pool.driver.has_run(&root).unwrap());
+    assert!(!pool.driver.has_run_images(&root).unwrap());
     pool.driver.stop(&root).unwrap();
     let images = ["root-dirty.img", "root.img"];
     assert_eq!(pool.names("appvms/work"), images);
@@ -236,7 +236,9 @@ fn a_qubes_directory_may_lie_on_another_disk() {
             text_in(&pool.path("appvms/work/root-dirty.img")),
             "installed"
         );
-        assert!(pool.driver.has_run(&root).unwrap() && !pool.driver.is_outdated(&root).unwrap());
+        assert!(
+            pool.driver.has_run_images(&root).unwrap() && !pool.driver.is_outdated(&root).unwrap()
+        );
         pool.driver.stop(&root).unwrap();
         assert!(fs::read_dir(elsewhere.path()).unwrap().next().is_none());
     }

@@ -66,10 +66,10 @@ impl DataSource<'_> {
         if !source.is_file() {
             return Err(refused("it is not a regular file".into()));
         }
-        if let Some(owner) = owners.owner_of_file(self.file)? {
+        if let Some(owner) = owners.find_file_owner(self.file)? {
             return Err(refused(format!("volume {} means it", owner.volume)));
         }
-        match owners.untold.first() {
+        match owners.unresolved.first() {
             Some(reason) => Err(refused(format!(
                 "it may be an image of a volume that cannot be told ({reason})"
             ))),

@@ -13,9 +13,9 @@ use crate::lifecycle::qube_directory::QubeDirectory;
 use crate::lifecycle::recover::{Orphan, is_volume_of_qube};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, Vm};
-use crate::storage::pools::driver_of;
-use crate::storage::second_names::that_holds_data;
-use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
+use crate::storage::aliases::find_image_with_data;
+use crate::storage::pools::open_driver;
+use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume, VolumeKind};
 use crate::store::{StoreError, read_bytes};
 
 /// What is to become of images that hold data and that no qube of the store means.
@@ -104,7 +104,7 @@ impl Session {
                 images.extend(driver.images(volume)?);
             }
         }
-        match that_holds_data(&images)? {
+        match find_image_with_data(&images)? {
             None => Ok(owners),
             Some(image) => {
                 let (qube, image) = (planned.name.clone(), image.to_string());
@@ -147,7 +147,7 @@ impl Session {
                 .get(&orphan.pool)
                 .filter(|pool| pool.driver() != "linux-kernel");
             if let Some(pool) = pool.filter(|_| !storage.volumes().any(is_adopted)) {
-                let driver = driver_of(&self.system, pool)?;
+                let driver = open_driver(&self.system, pool)?;
                 let volume = Volume::orphan(&orphan.pool, &orphan.vid);
                 self.remove_unowned(&*driver, &volume, &owners)?;
             }
@@ -242,7 +242,7 @@ impl Session {
         let mut found = Vec::new();
         for (volume, driver) in storage
             .volumes()
-            .filter(|(volume, _)| volume.kind == Kind::Origin)
+            .filter(|(volume, _)| volume.kind == VolumeKind::Origin)
         {
             if driver.is_dirty(volume)? || driver.verify(volume).is_ok() {
                 found.push((volume.name.clone(), driver.size(volume)?));

@@ -7,7 +7,7 @@ use crate::format::{self, Bytes, Damage, SourceLines};
 use crate::lifecycle::Session;
 use crate::model::Location;
 use crate::model::check::FindingKind;
-use crate::storage::overlap::overlap;
+use crate::storage::overlap::find_overlap;
 
 impl Session {
     /// Tells which pools and which volumes of the store `bytes` have images in common, and which
@@ -26,7 +26,8 @@ impl Session {
             let earlier = pools[..position]
                 .iter()
                 .filter(|other| other.name() != pool.name());
-            let met = earlier.filter_map(|other| overlap(pool, other, &self.system).ok().flatten());
+            let met =
+                earlier.filter_map(|other| find_overlap(pool, other, &self.system).ok().flatten());
             for how in met {
                 found.push(Damage::for_manual_repair(
                     places.line(&Location::Pool(position)),
@@ -40,8 +41,8 @@ impl Session {
         let Ok(owners) = self.owners_in(&qubes, bytes) else {
             return found;
         };
-        let mut pairs = owners.shared();
-        pairs.extend(owners.joined_by_second_names().unwrap_or_default());
+        let mut pairs = owners.find_shared();
+        pairs.extend(owners.find_aliased().unwrap_or_default());
         for (later, first) in pairs {
             found.push(Damage::for_manual_repair(
                 Some(later.line),

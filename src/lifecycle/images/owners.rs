@@ -7,8 +7,8 @@ use crate::format::{self, Bytes, FormatError};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::image_claims::{Role, image_claims};
 use crate::model::{Qubes, Vm, VmName};
-use crate::storage::pools::driver_of;
-use crate::storage::{Driver, ImageOwners, Kind, StorageError, VmStorage, Volume};
+use crate::storage::pools::open_driver;
+use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume, VolumeKind};
 use crate::store::{Read, StoreError, read_bytes};
 
 impl Session {
@@ -30,7 +30,7 @@ impl Session {
         &self,
         qube: &VmName,
     ) -> Result<ImageOwners, LifecycleError> {
-        Ok(self.image_owners()?.without(qube))
+        Ok(self.image_owners()?.without_qube(qube))
     }
 
     /// As [`Session::image_owners`], by a store that was read before.
@@ -45,7 +45,7 @@ impl Session {
         };
         let mut owners = self.owners_in(read, read.bytes()).map_err(failed)?;
         if let Some(others) = self.owners_in_system_store() {
-            owners.join(others);
+            owners.merge(others);
         }
         Ok(owners)
     }
@@ -57,7 +57,7 @@ impl Session {
         bytes: &Bytes,
     ) -> Result<ImageOwners, FormatError> {
         let domains = format::list_all_domains(bytes)?;
-        Ok(ImageOwners::of(
+        Ok(ImageOwners::from_claims(
             &image_claims(qubes, &domains, self),
             &self.system,
         ))
@@ -88,7 +88,7 @@ impl Session {
             },
             Err(error) => untold(error.to_string()),
         };
-        Some(owners.of_store(&file))
+        Some(owners.mark_foreign(&file))
     }
 
     /// The owners by the text of a store of R1 to R3: its images are those of the store that a
@@ -102,7 +102,7 @@ impl Session {
         let written = Bytes::from(format::write_new(&qubes).map_err(failed)?);
         let mut owners = self.owners_in(&qubes, &written).map_err(failed)?;
         // What cannot be taken over may be a qube with images.
-        owners.untold.extend(
+        owners.unresolved.extend(
             qubes
                 .diagnoses
                 .iter()
@@ -129,15 +129,16 @@ impl Session {
         if pool.driver() == "linux-kernel" || volume.vid.is_empty() {
             return Ok(());
         }
-        let sharers = owners.sharers(pool, &volume.vid, &self.system)?;
+        let sharers = owners.find_sharers(pool, &volume.vid, &self.system)?;
         // A snapshot needs its source's images and changes none of them.
         let sharer = sharers
             .into_iter()
-            .find(|owner| owner.role == Role::Own && !owner.is(volume));
+            .find(|owner| owner.role == Role::Own && !owner.is_volume(volume));
         let sharer = match volume.kind {
             // Only files have second names; of logical volumes LVM would be asked once more.
-            Kind::Origin if sharer.is_none() && pool.option("dir_path").is_some() => {
-                owners.keeper(&driver_of(&self.system, pool)?.images(volume)?, volume)?
+            VolumeKind::Origin if sharer.is_none() && pool.option("dir_path").is_some() => {
+                owners
+                    .find_alias_owner(&open_driver(&self.system, pool)?.images(volume)?, volume)?
             }
             _ => sharer,
         };
@@ -163,7 +164,7 @@ impl Session {
         verb: &str,
     ) -> Result<(), LifecycleError> {
         let resolved = read.volume(vm, volume, self).map_err(StorageError::from)?;
-        let resolved = Volume::resolved(&vm.name, resolved)?;
+        let resolved = Volume::from_resolved(&vm.name, resolved)?;
         let owners = self.image_owners_of(read)?;
         let verb = format!("{verb} {}", resolved.full_name());
         self.refuse_shared_image(read, &owners, &resolved, &verb)
@@ -184,7 +185,7 @@ impl Session {
         let Ok(owners) = self.image_owners_of(read) else {
             return Ok(());
         };
-        let owners = owners.only_certain();
+        let owners = owners.retain_certain();
         // Also of those that are not kept: a start makes their images anew.
         for (volume, _) in storage.volumes() {
             self.refuse_shared_image(read, &owners, volume, &format!("start {}", vm.name))?;
@@ -218,7 +219,7 @@ impl Session {
                 checked => checked?,
             }
         }
-        Ok(storage.without(&shared))
+        Ok(storage.without_volumes(&shared))
     }
 
     /// Removes the images of a qube that goes, but those that belong to `owners`. These are told.

@@ -10,7 +10,7 @@ use crate::fs::stale_files::target_of;
 use crate::lifecycle::images::leftovers::Note;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::storage::{
-    DirectoryRemoval, StorageError, names_in, pool_files, remove_directory, remove_real_directory,
+    DirectoryRemoval, StorageError, list_names, pool_files, remove_directory, remove_real_directory,
 };
 
 /// How many names of files a warning has room for.
@@ -201,7 +201,7 @@ fn told(removal: DirectoryRemoval) -> Result<Option<String>, StorageError> {
     let DirectoryRemoval::NotEmpty(kept) = removal else {
         return Ok(None);
     };
-    let names: Vec<OsString> = names_in(&kept)?.into_iter().map(OsString::from).collect();
+    let names: Vec<OsString> = list_names(&kept)?.into_iter().map(OsString::from).collect();
     Ok(Some(kept_by(&kept.display().to_string(), &names)))
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crate::fs::beneath::Use;
-use crate::storage::volume_files::look;
+use crate::storage::volume_files::metadata_if_exists;
 use crate::storage::{StorageError, pool_files};
 
 /// `SnAp`.
@@ -24,7 +24,7 @@ const PAIR: usize = 16;
 
 /// A block that was kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptBlock {
     /// Where in the device it belongs, in bytes.
     pub device_at: u64,
     /// Where in this file it lies, in bytes.
@@ -35,7 +35,7 @@ pub struct Kept {
 
 /// How long the file must be that it never is too small for a device of `bytes`: every chunk of it,
 /// the pairs that tell where they are, and the header.
-pub fn enough_for(bytes: u64) -> u64 {
+pub fn required_size(bytes: u64) -> u64 {
     let chunks = bytes.div_ceil(CHUNK);
     let areas = chunks.div_ceil(CHUNK / PAIR as u64).max(1);
     (chunks + areas + 1) * CHUNK
@@ -43,7 +43,7 @@ pub fn enough_for(bytes: u64) -> u64 {
 
 /// Whether the file is one of those, or an empty one that waits to become one.
 pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
-    let Some(found) = look(path)? else {
+    let Some(found) = metadata_if_exists(path)? else {
         return Ok(false);
     };
     if found.blocks() == 0 {
@@ -57,33 +57,33 @@ pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
 /// Whether blocks were kept in the file, or were to be and found no room: what it is for was
 /// written to. No where there is no file.
 pub fn has_data(path: &Path) -> Result<bool, StorageError> {
-    let Some(cow) = Cow::open(path)? else {
+    let Some(cow) = CowFile::open(path)? else {
         return Ok(false);
     };
-    Ok(!cow.valid || !cow.kept(1)?.is_empty())
+    Ok(!cow.valid || !cow.blocks(1)?.is_empty())
 }
 
 /// Every block that is kept in the file.
-pub fn all_kept(path: &Path) -> Result<Vec<Kept>, StorageError> {
-    Cow::open(path)?.map_or_else(|| Ok(Vec::new()), |cow| cow.kept(usize::MAX))
+pub fn kept_blocks(path: &Path) -> Result<Vec<KeptBlock>, StorageError> {
+    CowFile::open(path)?.map_or_else(|| Ok(Vec::new()), |cow| cow.blocks(usize::MAX))
 }
 
 /// Whether the kernel gave the file up because it was too small: what it keeps is of no use.
-pub fn is_given_up(path: &Path) -> Result<bool, StorageError> {
-    Ok(Cow::open(path)?.is_some_and(|cow| !cow.valid))
+pub fn is_invalid(path: &Path) -> Result<bool, StorageError> {
+    Ok(CowFile::open(path)?.is_some_and(|cow| !cow.valid))
 }
 
 /// A file with a header.
-struct Cow<'p> {
+struct CowFile<'p> {
     path: &'p Path,
     file: File,
     valid: bool,
     chunk: u64,
 }
 
-impl<'p> Cow<'p> {
+impl<'p> CowFile<'p> {
     /// None where there is no file, or nothing was ever kept in it.
-    fn open(path: &'p Path) -> Result<Option<Cow<'p>>, StorageError> {
+    fn open(path: &'p Path) -> Result<Option<CowFile<'p>>, StorageError> {
         let file = match pool_files::open(path, Use::Read) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -108,7 +108,7 @@ impl<'p> Cow<'p> {
             );
             return Err(StorageError::Refused(text));
         }
-        Ok(Some(Cow {
+        Ok(Some(CowFile {
             path,
             file,
             valid: valid == 1,
@@ -116,8 +116,8 @@ impl<'p> Cow<'p> {
         }))
     }
 
-    /// The first `most` blocks.
-    fn kept(&self, most: usize) -> Result<Vec<Kept>, StorageError> {
+    /// The first `limit` blocks.
+    fn blocks(&self, limit: usize) -> Result<Vec<KeptBlock>, StorageError> {
         let mut kept = Vec::new();
         let per_area = self.chunk / PAIR as u64;
         let mut pairs = vec![0; usize::try_from(self.chunk).unwrap_or_default()];
@@ -133,11 +133,15 @@ impl<'p> Cow<'p> {
             }
             for pair in pairs.chunks_exact(PAIR) {
                 let [device, file] = [0, 8].map(|at| u64_at(pair, at));
-                if file == 0 || kept.len() == most {
+                if file == 0 || kept.len() == limit {
                     return Ok(kept);
                 }
-                let at = |chunk: u64| chunk.checked_mul(self.chunk).ok_or_else(|| self.broken());
-                kept.push(Kept {
+                let at = |chunk: u64| {
+                    chunk
+                        .checked_mul(self.chunk)
+                        .ok_or_else(|| self.invalid_block())
+                };
+                kept.push(KeptBlock {
                     device_at: at(device)?,
                     file_at: at(file)?,
                     length: self.chunk,
@@ -147,7 +151,7 @@ impl<'p> Cow<'p> {
         Ok(kept)
     }
 
-    fn broken(&self) -> StorageError {
+    fn invalid_block(&self) -> StorageError {
         StorageError::Refused(format!(
             "{} names blocks that no device has",
             self.path.display()
@@ -210,11 +214,11 @@ mod tests {
     #[test]
     fn every_block_is_found_over_all_areas() {
         let file = written(1, 300);
-        let kept = all_kept(file.path()).unwrap();
+        let kept = kept_blocks(file.path()).unwrap();
         assert_eq!(kept.len(), 300);
         assert_eq!(
             kept[2],
-            Kept {
+            KeptBlock {
                 device_at: 6 * 4096,
                 file_at: 4 * 4096,
                 length: 4096
@@ -222,16 +226,16 @@ mod tests {
         );
         assert_eq!(
             kept[299],
-            Kept {
+            KeptBlock {
                 device_at: 897 * 4096,
                 file_at: (1 + 257 + 1 + 43) * 4096,
                 length: 4096
             }
         );
         assert!(is_cow(file.path()).unwrap());
-        assert!(has_data(file.path()).unwrap() && !is_given_up(file.path()).unwrap());
+        assert!(has_data(file.path()).unwrap() && !is_invalid(file.path()).unwrap());
         let given_up = written(0, 0);
-        assert!(is_given_up(given_up.path()).unwrap() && has_data(given_up.path()).unwrap());
+        assert!(is_invalid(given_up.path()).unwrap() && has_data(given_up.path()).unwrap());
     }
 
     #[test]
@@ -256,9 +260,9 @@ mod tests {
 
     #[test]
     fn there_is_room_for_every_block_and_where_they_are() {
-        assert_eq!(enough_for(0), 2 * CHUNK);
-        assert_eq!(enough_for(1), 3 * CHUNK);
-        assert_eq!(enough_for(8192 * CHUNK), (8192 + 2) * CHUNK);
-        assert_eq!(enough_for(8193 * CHUNK), (8193 + 3) * CHUNK);
+        assert_eq!(required_size(0), 2 * CHUNK);
+        assert_eq!(required_size(1), 3 * CHUNK);
+        assert_eq!(required_size(8192 * CHUNK), (8192 + 2) * CHUNK);
+        assert_eq!(required_size(8193 * CHUNK), (8193 + 3) * CHUNK);
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::fs::replace::directory_of;
-use crate::storage::volume_files::{PoolPlace, names_in, resolve};
+use crate::storage::volume_files::{PoolLocation, list_names, resolve};
 use crate::storage::{StorageError, reflink};
 
 /// What the names of a volume's files end in beside those that driver file-reflink has too, the
@@ -13,23 +13,23 @@ const TAILS: [&str; 4] = ["-revert-cow.img", "-cow.img.old", "-revert.img", "-co
 
 /// Where the files of one volume are: `DIR/VID` and what is appended to it.
 #[derive(Debug, Clone)]
-pub struct Files {
+pub struct VolumeFiles {
     base: PathBuf,
     stem: String,
 }
 
-impl Files {
+impl VolumeFiles {
     #[cfg(test)]
     /// The files of the volume `vid` in the pool at `directory`.
-    pub fn new(directory: &Path, vid: &str) -> Result<Files, StorageError> {
-        let (base, stem) = crate::storage::volume_files::base_of(directory, vid)?;
-        Ok(Files { base, stem })
+    pub fn new(directory: &Path, vid: &str) -> Result<VolumeFiles, StorageError> {
+        let (base, stem) = crate::storage::volume_files::base_path(directory, vid)?;
+        Ok(VolumeFiles { base, stem })
     }
 
     /// The files of a volume of a pool.
-    pub fn of(place: &PoolPlace, vid: &str) -> Result<Files, StorageError> {
-        let (base, stem) = resolve(place, vid)?;
-        Ok(Files { base, stem })
+    pub fn for_volume(location: &PoolLocation, vid: &str) -> Result<VolumeFiles, StorageError> {
+        let (base, stem) = resolve(location, vid)?;
+        Ok(VolumeFiles { base, stem })
     }
 
     /// The data, written in place.
@@ -80,16 +80,16 @@ impl Files {
 
     /// Temporary files that a crash left behind.
     pub fn leftovers(&self) -> Result<Vec<PathBuf>, StorageError> {
-        self.names(|name| name.contains('~') && is_of(name, &self.stem))
+        self.names(|name| name.contains('~') && is_volume_file(name, &self.stem))
     }
 
     /// Everything that belongs to the volume, also what `file-reflink` had of it.
     pub fn all(&self) -> Result<Vec<PathBuf>, StorageError> {
-        self.names(|name| is_of(name, &self.stem))
+        self.names(|name| is_volume_file(name, &self.stem))
     }
 
     fn names(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StorageError> {
-        let names = names_in(self.directory())?;
+        let names = list_names(self.directory())?;
         Ok(names
             .iter()
             .filter(|name| wanted(name))
@@ -106,7 +106,7 @@ impl Files {
 
 /// Whether the file called `name` is one of the volume `stem`, with this driver or with
 /// `file-reflink`.
-pub fn is_of(name: &str, stem: &str) -> bool {
+pub fn is_volume_file(name: &str, stem: &str) -> bool {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
     name.strip_prefix(stem)
         .is_some_and(|tail| TAILS.contains(&tail) || reflink::is_tail(tail))
@@ -146,7 +146,7 @@ mod tests {
         ]) {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
-        let files = Files::new(dir.path(), "root").unwrap();
+        let files = VolumeFiles::new(dir.path(), "root").unwrap();
         let names = |paths: Vec<PathBuf>| -> Vec<String> {
             paths
                 .iter()

@@ -2,21 +2,21 @@
 //! synced is in it whatever happens; what a commit does is to begin a new COW, and what a crash can
 //! cost is the way back.
 
-use super::files::Files;
+use super::files::VolumeFiles;
 use super::{DmFile, cow};
+use crate::storage::aliases::describe_links;
 use crate::storage::durable;
-use crate::storage::in_use::{open_in_layers, refuse_if_open};
-use crate::storage::second_names::told_of_links;
+use crate::storage::open_images::{has_mapped_layers, refuse_if_open};
 use crate::storage::volume_files::{
-    exists, look, make_directories, remove_directory_of, source_vid,
+    exists, make_directories, metadata_if_exists, remove_qube_directory, source_vid,
 };
 use crate::storage::{
-    Driver, ImageOwners, Kind, StorageError, Volume, device_mapper, runs, volume_files,
+    Driver, ImageOwners, StorageError, Volume, VolumeKind, device_mapper, run_images, volume_files,
 };
 
 impl DmFile {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        if volume.size == 0 && volume.kind == Kind::Origin {
+        if volume.size == 0 && volume.kind == VolumeKind::Origin {
             return Err(StorageError::Refused(format!(
                 "{}: an image of 0 bytes is of no use",
                 volume.label()
@@ -25,10 +25,10 @@ impl DmFile {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
         self.remove_files(volume, &files)?;
-        if volume.kind != Kind::Origin {
+        if volume.kind != VolumeKind::Origin {
             return Ok(());
         }
-        make_directories(&self.place.directory, files.directory(), self.group)?;
+        make_directories(&self.location.directory, files.directory(), self.group)?;
         durable::create_sparse(&files.image(), volume.size, self.group)?;
         self.begin_cow(volume, &files)
     }
@@ -40,39 +40,39 @@ impl DmFile {
     ) -> Result<Vec<String>, StorageError> {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        let (mut unowned, mut kept) = volume_files::unowned(files.all()?, owners)?;
-        runs::keep_foreign(
+        let (mut unowned, mut kept) = volume_files::split_unowned(files.all()?, owners)?;
+        run_images::exclude_foreign(
             volume,
             &self.foreign_images(volume)?,
             &mut unowned,
             &mut kept,
         );
-        let links = told_of_links(&unowned)?;
+        let links = describe_links(&unowned)?;
         match kept.is_empty() {
             true => self.remove_files(volume, &files)?,
             // Devices over an image that stays may be those of its owner.
             false => durable::remove_all(&unowned)?,
         }
-        remove_directory_of(&self.place.directory, files.directory())?;
+        remove_qube_directory(&self.location.directory, files.directory())?;
         kept.extend(links);
         Ok(kept)
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(&volume.vid)?;
-        runs::refuse_beside(volume, &self.foreign_images(volume)?)?;
+        run_images::refuse_foreign(volume, &self.foreign_images(volume)?)?;
         match volume.kind {
-            Kind::Volatile => {
+            VolumeKind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
-                make_directories(&self.place.directory, files.directory(), self.group)?;
+                make_directories(&self.location.directory, files.directory(), self.group)?;
                 durable::create_sparse_scratch(&files.image(), volume.size, self.group)
             }
-            Kind::Snapshot => self.start_snapshot(volume, &files),
-            Kind::Origin => {
+            VolumeKind::Snapshot => self.start_snapshot(volume, &files),
+            VolumeKind::Origin => {
                 let _alone = self.lock(volume)?;
                 self.finish_interrupted(&files)?;
                 self.refuse_if_unusable(volume, &files)?;
-                match volume.snapshots_disabled() {
+                match volume.has_snapshots_disabled() {
                     true => self.start_in_place(volume, &files),
                     false => self.start_origin(volume, &files),
                 }
@@ -83,18 +83,18 @@ impl DmFile {
     pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(&volume.vid)?;
         match volume.kind {
-            Kind::Volatile => {
+            VolumeKind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
                 self.remove_run(volume)
             }
-            Kind::Snapshot if volume.rw => {
+            VolumeKind::Snapshot if volume.rw => {
                 self.unmap_snapshot(volume, &files)?;
                 self.remove_run(volume)
             }
-            Kind::Snapshot => self.unmap_read_only(&self.files(source_vid(volume)?)?),
-            Kind::Origin => {
+            VolumeKind::Snapshot => self.unmap_read_only(&self.files(source_vid(volume)?)?),
+            VolumeKind::Origin => {
                 self.unmap_origin(volume, &files)?;
-                match volume.snapshots_disabled() || !cow::has_data(&files.cow())? {
+                match volume.has_snapshots_disabled() || !cow::has_data(&files.cow())? {
                     true => Ok(()),
                     false => self.commit(volume, &files),
                 }
@@ -103,24 +103,24 @@ impl DmFile {
     }
 
     fn remove_run(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.of_run(volume)?
+        self.run_file(volume)?
             .map_or(Ok(()), |file| durable::remove_scratch(&file).map(drop))
     }
 
     /// Nothing was written, so nothing is committed.
     pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         match volume.kind {
-            Kind::Origin => self.unmap_origin(volume, &self.files(&volume.vid)?),
-            Kind::Snapshot | Kind::Volatile => self.stop_volume(volume),
+            VolumeKind::Origin => self.unmap_origin(volume, &self.files(&volume.vid)?),
+            VolumeKind::Snapshot | VolumeKind::Volatile => self.stop_volume(volume),
         }
     }
 
     /// What the image was before this run becomes the revision, and the next run begins with
     /// nothing overwritten.
-    fn commit(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+    fn commit(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
         durable::sync_file(&files.image())?;
-        match volume.revisions_to_keep == 0 || cow::is_given_up(&files.cow())? {
+        match volume.revisions_to_keep == 0 || cow::is_invalid(&files.cow())? {
             // Behind the older revision are changes that this run's would have to undo first.
             true => durable::remove_all(&[files.old_cow(), files.cow()])?,
             false => durable::rename(&files.cow(), &files.old_cow())?,
@@ -129,18 +129,22 @@ impl DmFile {
     }
 
     /// A COW in which nothing is kept, large enough for an image that is overwritten as a whole.
-    pub(super) fn begin_cow(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
-        if volume.snapshots_disabled() {
+    pub(super) fn begin_cow(
+        &self,
+        volume: &Volume,
+        files: &VolumeFiles,
+    ) -> Result<(), StorageError> {
+        if volume.has_snapshots_disabled() {
             return Ok(());
         }
-        let image = look(&files.image())?.map_or(volume.size, |image| image.len());
-        durable::create_sparse(&files.cow(), cow::enough_for(image), self.group)
+        let image = metadata_if_exists(&files.image())?.map_or(volume.size, |image| image.len());
+        durable::create_sparse(&files.cow(), cow::required_size(image), self.group)
     }
 
     /// The guest gets the image itself; nothing of before stays, and nobody can have a snapshot of
     /// it.
-    fn start_in_place(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
-        if open_in_layers(&files.image()) {
+    fn start_in_place(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
+        if has_mapped_layers(&files.image()) {
             return Err(StorageError::Refused(format!(
                 "{}: qubes run on snapshots of {}, which would be written to (revisions_to_keep is -1); shut them down first",
                 volume.label(),
@@ -151,12 +155,12 @@ impl DmFile {
         durable::remove_all(&[files.cow(), files.old_cow()])
     }
 
-    fn start_origin(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
-        require_mapper(volume)?;
-        match look(&files.cow())? {
+    fn start_origin(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
+        require_device_mapper(volume)?;
+        match metadata_if_exists(&files.cow())? {
             // A pool that was full before the machine lost power: the data are whole, only the way
             // back is lost.
-            Some(_) if cow::is_given_up(&files.cow())? => {
+            Some(_) if cow::is_invalid(&files.cow())? => {
                 durable::remove(&files.old_cow())?;
                 self.begin_cow(volume, files)?;
             }
@@ -167,9 +171,9 @@ impl DmFile {
         self.map_origin(files)
     }
 
-    fn start_snapshot(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+    fn start_snapshot(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
         let source = self.files(source_vid(volume)?)?;
-        let _unchanged = self.locks.shared(&self.name, source_vid(volume)?)?;
+        let _unchanged = self.locks.lock_shared(&self.name, source_vid(volume)?)?;
         if !exists(&source.image())? {
             let (label, image) = (volume.label(), source.image());
             return Err(StorageError::Refused(format!(
@@ -177,18 +181,18 @@ impl DmFile {
                 image.display()
             )));
         }
-        require_mapper(volume)?;
-        make_directories(&self.place.directory, files.directory(), self.group)?;
+        require_device_mapper(volume)?;
+        make_directories(&self.location.directory, files.directory(), self.group)?;
         // What a crash left of the run before.
         self.unmap_snapshot(volume, files)?;
         durable::remove_scratch(&files.cow())?;
         self.map_snapshot(volume, &source, files)
     }
 
-    fn remove_files(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
+    fn remove_files(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
         self.unmap_origin(volume, files)?;
         self.unmap_snapshot(volume, files)?;
-        if volume.kind == Kind::Volatile || volume.snapshots_disabled() {
+        if volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled() {
             refuse_if_open(volume, &files.image())?;
         }
         durable::remove_all(&files.all()?)
@@ -196,17 +200,17 @@ impl DmFile {
 
     /// Temporary files, an import that nobody will finish, a revert that died: whoever began it
     /// held the qube's lock, which is ours now.
-    pub(super) fn finish_interrupted(&self, files: &Files) -> Result<(), StorageError> {
+    pub(super) fn finish_interrupted(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         durable::remove_all(&files.leftovers()?)?;
         durable::remove_all(&[files.import(), files.reflink_precache()])?;
         self.finish_revert(files)
     }
 
-    fn refuse_if_unusable(&self, volume: &Volume, files: &Files) -> Result<(), StorageError> {
-        self.refuse_reflinks_data(volume, files)?;
+    fn refuse_if_unusable(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
+        self.refuse_reflink_data(volume, files)?;
         let label = volume.label();
         let image = files.image();
-        match look(&image)? {
+        match metadata_if_exists(&image)? {
             None => Err(StorageError::Refused(format!(
                 "{label}: image {} is missing",
                 image.display()
@@ -224,10 +228,10 @@ impl DmFile {
 
     /// A pool that was driver file-reflink's when a qube of it crashed: the newest data are where
     /// this driver never looks.
-    pub(super) fn refuse_reflinks_data(
+    pub(super) fn refuse_reflink_data(
         &self,
         volume: &Volume,
-        files: &Files,
+        files: &VolumeFiles,
     ) -> Result<(), StorageError> {
         let dirty = files.reflink_dirty();
         if !exists(&dirty)? {
@@ -242,11 +246,11 @@ impl DmFile {
 }
 
 /// Said before anything is touched.
-fn require_mapper(volume: &Volume) -> Result<(), StorageError> {
+fn require_device_mapper(volume: &Volume) -> Result<(), StorageError> {
     let (label, way) = (
         volume.label(),
         "a pool of driver 'file' cannot run qubes here",
     );
-    device_mapper::require()
+    device_mapper::require_available()
         .map_err(|error| StorageError::Refused(format!("{label}: {error}; {way}")))
 }

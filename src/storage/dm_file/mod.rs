@@ -18,12 +18,13 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Gid;
 
 pub(super) use self::cow::is_cow;
-pub(super) use self::files::is_of as is_file_of;
-use self::files::{Files, volume_of};
-use super::volume_files::{self, PoolPlace, exists, look, source_vid};
+pub(super) use self::files::is_volume_file as is_file_of;
+use self::files::{VolumeFiles, volume_of};
+use super::volume_files::{self, PoolLocation, exists, metadata_if_exists, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision,
-    SharedWatcher, StorageError, Volume, VolumeLocks, device_mapper, durable, runs,
+    Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
+    SharedWatcher, StorageError, Volume, VolumeKind, VolumeLocks, device_mapper, durable,
+    run_images,
 };
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
@@ -32,7 +33,7 @@ use crate::fs::replace::directory_of;
 #[derive(Debug)]
 pub struct DmFile {
     name: String,
-    place: PoolPlace,
+    location: PoolLocation,
     group: Option<Gid>,
     locks: VolumeLocks,
     watcher: SharedWatcher,
@@ -41,14 +42,14 @@ pub struct DmFile {
 impl DmFile {
     /// The pool `name` in `directory`. What is made belongs to `group`.
     pub fn new(name: &str, directory: PathBuf, group: Option<Gid>, locks: VolumeLocks) -> DmFile {
-        let place = PoolPlace {
+        let location = PoolLocation {
             directory,
             root: None,
-            only_to_look: false,
+            read_only: false,
         };
         DmFile {
             name: name.to_string(),
-            place,
+            location,
             group,
             locks,
             watcher: SharedWatcher::default(),
@@ -56,47 +57,47 @@ impl DmFile {
     }
 
     /// The same in a system below `root`, in which absolute links begin there; for who makes
-    /// nothing if `only_to_look`.
-    pub fn below(self, root: Option<&Path>, only_to_look: bool) -> DmFile {
-        let place = PoolPlace {
+    /// nothing if `read_only`.
+    pub fn with_root(self, root: Option<&Path>, read_only: bool) -> DmFile {
+        let location = PoolLocation {
             root: root.map(Path::to_path_buf),
-            only_to_look,
-            ..self.place
+            read_only,
+            ..self.location
         };
-        DmFile { place, ..self }
+        DmFile { location, ..self }
     }
 
     /// The same, and `watcher` hears of data that have to be copied.
-    pub fn watched_by(self, watcher: SharedWatcher) -> DmFile {
+    pub fn with_progress(self, watcher: SharedWatcher) -> DmFile {
         DmFile { watcher, ..self }
     }
 
     /// Keeps others from the image while it is exchanged, or a run of it begins. Only of an origin
     /// can anybody take a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == Kind::Origin)
-            .then(|| self.locks.exclusive(&self.name, &volume.vid))
+        (volume.kind == VolumeKind::Origin)
+            .then(|| self.locks.lock_exclusive(&self.name, &volume.vid))
             .transpose()
     }
 
-    fn files(&self, vid: &str) -> Result<Files, StorageError> {
-        Files::of(&self.place, vid)
+    fn files(&self, vid: &str) -> Result<VolumeFiles, StorageError> {
+        VolumeFiles::for_volume(&self.location, vid)
     }
 
     /// The file that a run of a volume that is not kept has left.
-    fn of_run(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+    fn run_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         let files = self.files(&volume.vid)?;
         let made = match volume.kind {
-            Kind::Volatile => files.image(),
-            Kind::Snapshot if volume.rw => files.cow(),
-            Kind::Snapshot | Kind::Origin => return Ok(None),
+            VolumeKind::Volatile => files.image(),
+            VolumeKind::Snapshot if volume.rw => files.cow(),
+            VolumeKind::Snapshot | VolumeKind::Origin => return Ok(None),
         };
-        let of_run = runs::of_run(&self.place, volume)?;
+        let of_run = run_images::find_run_files(&self.location, volume)?;
         Ok(of_run.into_iter().find(|file| *file == made))
     }
 
     /// Of a snapshot, the files of what it is made of.
-    fn source(&self, volume: &Volume) -> Result<Files, StorageError> {
+    fn source(&self, volume: &Volume) -> Result<VolumeFiles, StorageError> {
         self.files(source_vid(volume)?)
     }
 
@@ -111,18 +112,18 @@ impl DmFile {
         let name = self
             .snapshot_device(&self.files(&volume.vid)?)?
             .ok_or_else(missing)?;
-        Ok(Attachment::Device(device_mapper::path(&name)))
+        Ok(Attachment::Device(device_mapper::device_path(&name)))
     }
 }
 
 impl Driver for DmFile {
     fn setup(&self) -> Result<(), StorageError> {
-        durable::create_directory(&self.place.directory, self.group)?;
-        volume_files::make_prefixes(&self.place.directory, self.group)
+        durable::create_directory(&self.location.directory, self.group)?;
+        volume_files::make_prefix_directories(&self.location.directory, self.group)
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        volume_files::room_in(&self.place.directory).map(Some)
+        volume_files::filesystem_usage(&self.location.directory).map(Some)
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -148,9 +149,9 @@ impl Driver for DmFile {
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
         let image = match volume.kind {
-            Kind::Volatile => return Ok(()),
-            Kind::Snapshot => self.source(volume)?.image(),
-            Kind::Origin => self.files(&volume.vid)?.image(),
+            VolumeKind::Volatile => return Ok(()),
+            VolumeKind::Snapshot => self.source(volume)?.image(),
+            VolumeKind::Origin => self.files(&volume.vid)?.image(),
         };
         if exists(&image)? {
             return Ok(());
@@ -177,42 +178,42 @@ impl Driver for DmFile {
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         let files = self.files(&volume.vid)?;
         match volume.kind {
-            Kind::Snapshot => self.attachment_of_snapshot(volume),
-            Kind::Origin if !volume.snapshots_disabled() => Ok(Attachment::Device(
-                device_mapper::path(&self.origin_device(&files)?),
+            VolumeKind::Snapshot => self.attachment_of_snapshot(volume),
+            VolumeKind::Origin if !volume.has_snapshots_disabled() => Ok(Attachment::Device(
+                device_mapper::device_path(&self.origin_device(&files)?),
             )),
-            Kind::Origin | Kind::Volatile => Ok(Attachment::File(files.image())),
+            VolumeKind::Origin | VolumeKind::Volatile => Ok(Attachment::File(files.image())),
         }
     }
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != Kind::Origin || volume.snapshots_disabled() {
+        if volume.kind != VolumeKind::Origin || volume.has_snapshots_disabled() {
             return Ok(false);
         }
         cow::has_data(&self.files(&volume.vid)?.cow())
     }
 
-    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
-        Ok(self.of_run(volume)?.is_some())
+    fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
+        Ok(self.run_file(volume)?.is_some())
     }
 
     fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
-        Ok(runs::files_of(&self.place, volume)?.foreign)
+        Ok(run_images::classify_files(&self.location, volume)?.foreign)
     }
 
     /// By the names of devices, as R3 found it out (`docs/spec/r3-start.md` §6); upstream's R4
     /// never tells.
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != Kind::Snapshot || !volume.rw {
+        if volume.kind != VolumeKind::Snapshot || !volume.rw {
             return Ok(false);
         }
-        self.is_behind(&self.source(volume)?, &self.files(&volume.vid)?)
+        self.is_source_newer(&self.source(volume)?, &self.files(&volume.vid)?)
     }
 
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
         match volume.kind {
-            Kind::Origin => self.revisions_of(&self.files(&volume.vid)?),
-            Kind::Snapshot | Kind::Volatile => Ok(Vec::new()),
+            VolumeKind::Origin => self.revisions_of(&self.files(&volume.vid)?),
+            VolumeKind::Snapshot | VolumeKind::Volatile => Ok(Vec::new()),
         }
     }
 
@@ -221,11 +222,7 @@ impl Driver for DmFile {
     }
 
     /// The image keeps its size.
-    fn size_of_revision(
-        &self,
-        volume: &Volume,
-        _revision: Option<&str>,
-    ) -> Result<u64, StorageError> {
+    fn revision_size(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
         self.size(volume)
     }
 
@@ -237,7 +234,7 @@ impl Driver for DmFile {
         self.export_volume(volume)
     }
 
-    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         self.open_committed_volume(volume)
     }
 
@@ -245,7 +242,7 @@ impl Driver for DmFile {
         self.import_volume(volume, from)
     }
 
-    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+    fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
         self.replace_data(volume, |import| durable::write(import, self.group, fill))
     }
 
@@ -257,31 +254,31 @@ impl Driver for DmFile {
         self.adopt_image(volume)
     }
 
-    fn own_directory(&self, volume: &Volume) -> Option<PathBuf> {
-        let (base, _) = volume_files::base_of(&self.place.directory, &volume.vid).ok()?;
+    fn qube_directory(&self, volume: &Volume) -> Option<PathBuf> {
+        let (base, _) = volume_files::base_path(&self.location.directory, &volume.vid).ok()?;
         let directory = directory_of(&base).to_path_buf();
-        volume_files::is_qubes_own(&self.place.directory, &directory).then_some(directory)
+        volume_files::is_qube_directory(&self.location.directory, &directory).then_some(directory)
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
         let image = match volume.kind {
-            Kind::Snapshot => self.source(volume)?.image(),
-            Kind::Origin | Kind::Volatile => self.files(&volume.vid)?.image(),
+            VolumeKind::Snapshot => self.source(volume)?.image(),
+            VolumeKind::Origin | VolumeKind::Volatile => self.files(&volume.vid)?.image(),
         };
-        Ok(look(&image)?.map_or(volume.size, |image| image.len()))
+        Ok(metadata_if_exists(&image)?.map_or(volume.size, |image| image.len()))
     }
 
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
         let files = self.files(&volume.vid)?;
-        let file = if volume.kind == Kind::Snapshot {
+        let file = if volume.kind == VolumeKind::Snapshot {
             files.cow()
         } else {
             files.image()
         };
-        Ok(look(&file)?.map_or(0, |file| file.blocks() * 512))
+        Ok(metadata_if_exists(&file)?.map_or(0, |file| file.blocks() * 512))
     }
 
     fn volumes(&self) -> Result<Vec<String>, StorageError> {
-        volume_files::volumes_in(&self.place.directory, volume_of)
+        volume_files::list_volumes(&self.location.directory, volume_of)
     }
 }

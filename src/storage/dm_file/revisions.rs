@@ -8,19 +8,19 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::DmFile;
-use super::cow::{self, Kept};
-use super::files::Files;
+use super::cow::{self, KeptBlock};
+use super::files::VolumeFiles;
 use crate::fs::beneath::Use;
-use crate::storage::durable::{self, Audience, copy_data};
-use crate::storage::volume_files::{exists, look};
+use crate::storage::durable::{self, CopyProgress, copy_data};
+use crate::storage::volume_files::{exists, metadata_if_exists};
 use crate::storage::{Revision, StorageError, Volume, pool_files};
 
 /// What upstream calls it.
 const ID: &str = "old";
 
 impl DmFile {
-    pub(super) fn revisions_of(&self, files: &Files) -> Result<Vec<Revision>, StorageError> {
-        let Some(old) = look(&files.old_cow())? else {
+    pub(super) fn revisions_of(&self, files: &VolumeFiles) -> Result<Vec<Revision>, StorageError> {
+        let Some(old) = metadata_if_exists(&files.old_cow())? else {
             return Ok(Vec::new());
         };
         let time = Timestamp::from_second(old.ctime()).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -37,46 +37,46 @@ impl DmFile {
         volume: &Volume,
         wanted: Option<&str>,
     ) -> Result<(), StorageError> {
-        let files = self.kept(volume, "reverted")?;
-        self.refuse_unless_at_rest(volume, &files, "reverting")?;
+        let files = self.origin_files(volume, "reverted")?;
+        self.refuse_if_in_use(volume, &files, "reverting")?;
         let _alone = self.lock(volume)?;
         self.finish_interrupted(&files)?;
         self.refuse_unknown_revision(volume, &files, wanted)?;
         let old = files.old_cow();
-        let kept = cow::all_kept(&old)?;
+        let kept = cow::kept_blocks(&old)?;
         let what = volume.full_name();
-        let told = Audience {
+        let told = CopyProgress {
             watcher: &self.watcher,
             what: &what,
         };
-        exchanged(
+        write_exchanged(
             &files.revert_image(),
             (&files.image(), &old),
             &kept,
             self.group,
             told,
         )?;
-        let back = |kept: &Kept| Kept {
+        let back = |kept: &KeptBlock| KeptBlock {
             device_at: kept.file_at,
             file_at: kept.device_at,
             length: kept.length,
         };
-        let kept: Vec<Kept> = kept.iter().map(back).collect();
-        exchanged(
+        let kept: Vec<KeptBlock> = kept.iter().map(back).collect();
+        write_exchanged(
             &files.revert_cow(),
             (&old, &files.image()),
             &kept,
             self.group,
             told,
         )?;
-        self.forget_committed(&files)?;
+        self.drop_committed_device(&files)?;
         durable::replace(&files.revert_image(), &files.image())?;
         durable::rename(&files.revert_cow(), &old)
     }
 
     /// A revert that died: done where its image has become the volume's, else as if it had never
     /// begun.
-    pub(super) fn finish_revert(&self, files: &Files) -> Result<(), StorageError> {
+    pub(super) fn finish_revert(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         if exists(&files.revert_image())? {
             // In this order: alone, the way back would mean that the revert is done.
             durable::remove(&files.revert_cow())?;
@@ -91,7 +91,7 @@ impl DmFile {
     fn refuse_unknown_revision(
         &self,
         volume: &Volume,
-        files: &Files,
+        files: &VolumeFiles,
         wanted: Option<&str>,
     ) -> Result<(), StorageError> {
         let label = volume.label();
@@ -103,7 +103,7 @@ impl DmFile {
                     id.escape_debug()
                 )
             }
-            (true, _) if cow::is_given_up(&files.old_cow())? => {
+            (true, _) if cow::is_invalid(&files.old_cow())? => {
                 format!("{label}: its revision is not whole: the pool was full when it was made")
             }
             (true, _) => return Ok(()),
@@ -114,12 +114,12 @@ impl DmFile {
 
 /// Puts at `to` a copy of `of` in which the blocks at `device_at` are those that `from` has at
 /// `file_at`. What `from` does not have is zeros, what `of` does not have is left out.
-fn exchanged(
+fn write_exchanged(
     to: &Path,
     (of, from): (&Path, &Path),
-    blocks: &[Kept],
+    blocks: &[KeptBlock],
     group: Option<nix::unistd::Gid>,
-    told: Audience<'_>,
+    told: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
     let open = |path: &Path| {
         pool_files::open(path, Use::Read)
@@ -135,7 +135,7 @@ fn exchanged(
     })
 }
 
-fn copy_block(from: &File, to: &File, block: Kept, end: u64) -> io::Result<()> {
+fn copy_block(from: &File, to: &File, block: KeptBlock, end: u64) -> io::Result<()> {
     let inside = block.length.min(end.saturating_sub(block.device_at));
     let mut bytes = vec![0; usize::try_from(inside).unwrap_or_default()];
     let mut filled = 0;

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 
-use super::names::Names;
+use super::names::LogicalNames;
 use super::report::{LogicalVolume, Report};
-use super::runs::Purpose;
-use super::{LvmThin, current, revisions};
-use crate::storage::sparse_copy::{sparse_copy, sparse_copy_told};
-use crate::storage::{Committed, Fill, Kind, StorageError, Volume};
+use super::run_images::Purpose;
+use super::{LvmThin, committed_volume, revision_times};
+use crate::storage::sparse_copy::{sparse_copy, sparse_copy_with_progress};
+use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeKind};
 
 impl LvmThin {
     /// Changes the size of what the running qube has, else of the committed data.
@@ -26,10 +26,10 @@ impl LvmThin {
         }
         let names = self.names(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        let report = self.ask()?;
+        let report = self.query()?;
         let live = report
             .get(&names.snap())
-            .or_else(|| current(&report, &names));
+            .or_else(|| committed_volume(&report, &names));
         let Some(live) = live else { return Ok(()) };
         if bytes < live.size {
             return Err(StorageError::Refused(format!(
@@ -40,7 +40,7 @@ impl LvmThin {
         }
         match bytes == live.size {
             true => Ok(()),
-            false => self.change(&[
+            false => self.run(&[
                 "lvresize",
                 "--quiet",
                 "-L",
@@ -51,15 +51,15 @@ impl LvmThin {
     }
 
     pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
-        let names = self.kept(volume, "exported")?;
-        let report = self.ask()?;
-        let Some(now) = current(&report, &names) else {
+        let names = self.origin_names(volume, "exported")?;
+        let report = self.query()?;
+        let Some(now) = committed_volume(&report, &names) else {
             let (label, path) = (volume.label(), names.path(&names.own));
             return Err(StorageError::Refused(format!(
                 "{label}: logical volume {path} is missing"
             )));
         };
-        if volume.snapshots_disabled() && now.is_open {
+        if volume.has_snapshots_disabled() && now.is_open {
             let label = volume.label();
             return Err(StorageError::Refused(format!(
                 "{label}: it is in use without snapshots (revisions_to_keep is -1); shut the qube down first"
@@ -73,24 +73,27 @@ impl LvmThin {
 
     /// Opened while nobody exchanges the committed data; a revision that somebody has open is not
     /// pruned.
-    pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
-        let unchanged = self.locks.shared(&self.name, &volume.vid)?;
+    pub(super) fn open_committed_volume(
+        &self,
+        volume: &Volume,
+    ) -> Result<CommittedData, StorageError> {
+        let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
         let device = self.export_volume(volume)?;
         let failed = || StorageError::io(format!("opening {}", device.display()));
         let mut file = File::open(&device).map_err(failed())?;
         let size = length(&mut file).map_err(failed())?;
-        let kept_still = volume.snapshots_disabled().then_some(unchanged);
-        Ok(Committed {
+        let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
+        Ok(CommittedData {
             name: volume.name.clone(),
             file,
             size,
-            kept_still,
+            start_lock,
         })
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        let report = self.ask()?;
-        let own = self.kept(volume, "imported to")?;
+        let report = self.query()?;
+        let own = self.origin_names(volume, "imported to")?;
         let same_pool = report
             .iter()
             .find(|lv| lv.pool == self.thin_pool && own.device(&lv.name) == from);
@@ -112,12 +115,12 @@ impl LvmThin {
     pub(super) fn import_committed_volume(
         &self,
         volume: &Volume,
-        data: &Committed,
+        data: &CommittedData,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
-        let own = self.of_this_pool(volume, data)?;
+        let own = self.find_in_pool(volume, data)?;
         self.replace_data(volume, |names| {
-            self.take_over(names, volume, own.as_deref(), data, told)
+            self.import_data(names, volume, own.as_deref(), data, told)
         })
     }
 
@@ -125,28 +128,28 @@ impl LvmThin {
     pub(super) fn import_changed_volume(
         &self,
         volume: &Volume,
-        data: Committed,
-        change: Fill<'_>,
+        data: CommittedData,
+        change: ImageWriter<'_>,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
-        let own = self.of_this_pool(volume, &data)?;
+        let own = self.find_in_pool(volume, &data)?;
         self.replace_data(volume, |names| {
-            self.take_over(names, volume, own.as_deref(), &data, told)?;
+            self.import_data(names, volume, own.as_deref(), &data, told)?;
             drop(data);
             self.write_import(names, change)
         })
     }
 
     /// The logical volume of this pool that the data are, by its present name.
-    fn of_this_pool(
+    fn find_in_pool(
         &self,
         volume: &Volume,
-        data: &Committed,
+        data: &CommittedData,
     ) -> Result<Option<String>, StorageError> {
-        let own = self.kept(volume, "imported to")?;
+        let own = self.origin_names(volume, "imported to")?;
         let mapped = mapped_name(&data.file)
             .map_err(StorageError::io("asking which device is to be copied"))?;
-        let report = self.ask()?;
+        let report = self.query()?;
         let is_it = |lv: &LogicalVolume| {
             own.device(&lv.name).file_name() == mapped.as_deref().map(OsStr::new)
         };
@@ -159,18 +162,18 @@ impl LvmThin {
 
     /// A logical volume for an import, with these data: those of the logical volume `own`, or a
     /// copy.
-    fn take_over(
+    fn import_data(
         &self,
-        names: &Names,
+        names: &LogicalNames,
         volume: &Volume,
         own: Option<&str>,
-        data: &Committed,
+        data: &CommittedData,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         match own {
             Some(own) => self.snapshot(names, own, &names.import()),
             None => self.fill_import(names, volume.size.max(data.size), &mut |device| {
-                sparse_copy_told(&data.file, device, told)
+                sparse_copy_with_progress(&data.file, device, told)
             }),
         }
     }
@@ -178,7 +181,7 @@ impl LvmThin {
     pub(super) fn import_written_volume(
         &self,
         volume: &Volume,
-        fill: Fill<'_>,
+        fill: ImageWriter<'_>,
     ) -> Result<(), StorageError> {
         self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
     }
@@ -187,11 +190,11 @@ impl LvmThin {
     fn replace_data(
         &self,
         volume: &Volume,
-        make: impl FnOnce(&Names) -> Result<(), StorageError>,
+        make: impl FnOnce(&LogicalNames) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let names = self.kept(volume, "imported to")?;
+        let names = self.origin_names(volume, "imported to")?;
         let report = self.refuse_if_dirty(volume, &names, "importing")?;
-        self.remove_if_there(&report, &names, &names.import())?;
+        self.remove_if_exists(&report, &names, &names.import())?;
         self.refuse_if_full(&report)?;
         let done = make(&names).and_then(|()| {
             let _alone = self.lock(volume)?;
@@ -199,11 +202,11 @@ impl LvmThin {
         });
         done.map_err(|error| {
             // Asked before the import goes, and its blocks with it.
-            let error = self.or_full(error);
+            let error = self.explain_full_pool(error);
             // The first error is the one to tell; what stays behind is removed by the next start.
             let _leftover = self
-                .ask()
-                .and_then(|report| self.remove_if_there(&report, &names, &names.import()));
+                .query()
+                .and_then(|report| self.remove_if_exists(&report, &names, &names.import()));
             error
         })
     }
@@ -213,11 +216,11 @@ impl LvmThin {
         volume: &Volume,
         wanted: Option<&str>,
     ) -> Result<(), StorageError> {
-        let names = self.kept(volume, "reverted")?;
+        let names = self.origin_names(volume, "reverted")?;
         let report = self.refuse_if_dirty(volume, &names, "reverting")?;
         let _alone = self.lock(volume)?;
-        let chosen = choose(volume, &report, &names, wanted)?;
-        self.remove_if_there(&report, &names, &names.import())?;
+        let chosen = choose_revision(volume, &report, &names, wanted)?;
+        self.remove_if_exists(&report, &names, &names.import())?;
         self.snapshot(&names, &names.revision(chosen), &names.import())?;
         self.commit(volume, &names, &names.import())
     }
@@ -227,21 +230,30 @@ impl LvmThin {
         volume: &Volume,
         wanted: Option<&str>,
     ) -> Result<u64, StorageError> {
-        let (names, report) = (self.kept(volume, "reverted")?, self.ask()?);
-        let chosen = names.revision(choose(volume, &report, &names, wanted)?);
+        let (names, report) = (self.origin_names(volume, "reverted")?, self.query()?);
+        let chosen = names.revision(choose_revision(volume, &report, &names, wanted)?);
         Ok(report
             .get(&chosen)
             .map_or(volume.size, |revision| revision.size))
     }
 
     /// A logical volume of `bytes` for an import, with what `fill` writes.
-    fn fill_import(&self, names: &Names, bytes: u64, fill: Fill<'_>) -> Result<(), StorageError> {
-        self.make_empty(names, &names.import(), bytes, Purpose::ToKeep)?;
+    fn fill_import(
+        &self,
+        names: &LogicalNames,
+        bytes: u64,
+        fill: ImageWriter<'_>,
+    ) -> Result<(), StorageError> {
+        self.make_empty(names, &names.import(), bytes, Purpose::Persistent)?;
         self.write_import(names, fill)
     }
 
     /// Has `fill` write to the logical volume of an import.
-    fn write_import(&self, names: &Names, fill: Fill<'_>) -> Result<(), StorageError> {
+    fn write_import(
+        &self,
+        names: &LogicalNames,
+        fill: ImageWriter<'_>,
+    ) -> Result<(), StorageError> {
         let device = names.device(&names.import());
         let failed = |verb: &str| StorageError::io(format!("{verb} {}", device.display()));
         let target = File::options()
@@ -257,12 +269,12 @@ impl LvmThin {
     fn refuse_if_dirty(
         &self,
         volume: &Volume,
-        names: &Names,
+        names: &LogicalNames,
         verb: &str,
     ) -> Result<Report, StorageError> {
-        let report = self.ask()?;
+        let report = self.query()?;
         let in_use =
-            volume.snapshots_disabled() && report.get(&names.own).is_some_and(|lv| lv.is_open);
+            volume.has_snapshots_disabled() && report.get(&names.own).is_some_and(|lv| lv.is_open);
         if report.get(&names.snap()).is_some() || in_use {
             let label = volume.label();
             return Err(StorageError::Refused(format!(
@@ -273,10 +285,10 @@ impl LvmThin {
     }
 
     /// The names of a volume that is kept from start to start; others are refused what `verb` says.
-    fn kept(&self, volume: &Volume, verb: &str) -> Result<Names, StorageError> {
+    fn origin_names(&self, volume: &Volume, verb: &str) -> Result<LogicalNames, StorageError> {
         match volume.kind {
-            Kind::Origin => self.names(&volume.vid),
-            Kind::Snapshot | Kind::Volatile => {
+            VolumeKind::Origin => self.names(&volume.vid),
+            VolumeKind::Snapshot | VolumeKind::Volatile => {
                 let label = volume.label();
                 Err(StorageError::Refused(format!(
                     "{label}: it is not kept from start to start and cannot be {verb}"
@@ -288,13 +300,13 @@ impl LvmThin {
 
 /// The wanted revision, else the newest that is not what the volume has: where a commit was cut off
 /// before the volume had its new data, the newest is.
-fn choose(
+fn choose_revision(
     volume: &Volume,
     report: &Report,
-    names: &Names,
+    names: &LogicalNames,
     wanted: Option<&str>,
 ) -> Result<i64, StorageError> {
-    let times = revisions(report, names);
+    let times = revision_times(report, names);
     let are_present = usize::from(report.get(&names.own).is_none());
     let chosen = match wanted {
         Some(id) => times.iter().find(|time| format!("{time}-back") == id),

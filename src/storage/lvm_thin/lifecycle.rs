@@ -3,12 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::names::Names;
+use super::names::LogicalNames;
 use super::report::Report;
-use super::runs::{Purpose, RUN_TAG};
-use super::{LvmThin, current, images_in, revisions};
-use crate::storage::volume_files::kept_for;
-use crate::storage::{ForeignImage, Image, ImageOwners, Kind, StorageError, Volume, runs};
+use super::run_images::{Purpose, RUN_TAG};
+use super::{LvmThin, committed_volume, list_images, revision_times};
+use crate::storage::volume_files::describe_owned;
+use crate::storage::{
+    ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, run_images,
+};
 
 /// How long a device may still be open after the domain has gone: the backend and udev let go a
 /// moment later.
@@ -20,11 +22,11 @@ impl LvmThin {
         let _alone = self.lock(volume)?;
         self.remove_all(volume, &names)?;
         match volume.kind {
-            Kind::Origin => {
-                self.refuse_if_full(&self.ask()?)?;
-                self.make_empty(&names, &names.own, volume.size, Purpose::ToKeep)
+            VolumeKind::Origin => {
+                self.refuse_if_full(&self.query()?)?;
+                self.make_empty(&names, &names.own, volume.size, Purpose::Persistent)
             }
-            Kind::Snapshot | Kind::Volatile => Ok(()),
+            VolumeKind::Snapshot | VolumeKind::Volatile => Ok(()),
         }
     }
 
@@ -37,13 +39,13 @@ impl LvmThin {
         let _alone = self.lock(volume)?;
         let mut kept = Vec::new();
         let mut unowned = Vec::new();
-        let report = self.ask()?;
-        let foreign = self.foreign_in(&report, volume, &names);
-        for image in images_in(&report, &names) {
+        let report = self.query()?;
+        let foreign = self.list_foreign(&report, volume, &names);
+        for image in list_images(&report, &names) {
             let is_foreign = |foreign: &&ForeignImage| foreign.image == image;
-            match (owners.owner(&image)?, foreign.iter().find(is_foreign)) {
-                (Some(owner), _) => kept.push(kept_for(&image, owner)),
-                (None, Some(foreign)) => kept.push(runs::kept_beside(volume, foreign)),
+            match (owners.find_owner(&image)?, foreign.iter().find(is_foreign)) {
+                (Some(owner), _) => kept.push(describe_owned(&image, owner)),
+                (None, Some(foreign)) => kept.push(run_images::describe_foreign(volume, foreign)),
                 (None, None) => unowned.push(image),
             }
         }
@@ -60,57 +62,61 @@ impl LvmThin {
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
-        if volume.kind == Kind::Snapshot {
+        if volume.kind == VolumeKind::Snapshot {
             return self.start_snapshot(volume, &names);
         }
-        let report = self.ask()?;
-        runs::refuse_beside(volume, &self.foreign_in(&report, volume, &names))?;
+        let report = self.query()?;
+        run_images::refuse_foreign(volume, &self.list_foreign(&report, volume, &names))?;
         if report.get(&names.import()).is_some_and(|lv| lv.is_open) {
             let label = volume.label();
             let text =
                 format!("{label}: data are being imported to it; start the qube when that is done");
             return Err(StorageError::Refused(text));
         }
-        self.remove_if_there(&report, &names, &names.import())?;
+        self.remove_if_exists(&report, &names, &names.import())?;
         self.refuse_if_full(&report)?;
         match volume.kind {
-            Kind::Volatile => {
-                self.remove_if_there(&report, &names, &names.own)?;
+            VolumeKind::Volatile => {
+                self.remove_if_exists(&report, &names, &names.own)?;
                 self.make_empty(&names, &names.own, volume.size, Purpose::Run)
             }
-            Kind::Origin if volume.snapshots_disabled() => self.start_in_place(volume, &names),
+            VolumeKind::Origin if volume.has_snapshots_disabled() => {
+                self.start_in_place(volume, &names)
+            }
             // After a crash the guest goes on with what it wrote.
-            Kind::Origin if report.get(&names.snap()).is_some() => {
+            VolumeKind::Origin if report.get(&names.snap()).is_some() => {
                 self.activate(&names, &names.snap())
             }
-            Kind::Origin | Kind::Snapshot => {
-                self.snapshot_of_current(volume, &report, &names, &names)
+            VolumeKind::Origin | VolumeKind::Snapshot => {
+                self.snapshot_committed(volume, &report, &names, &names)
             }
         }
     }
 
-    fn start_snapshot(&self, volume: &Volume, names: &Names) -> Result<(), StorageError> {
+    fn start_snapshot(&self, volume: &Volume, names: &LogicalNames) -> Result<(), StorageError> {
         let source = self.source(volume)?;
         let _unchanged = self
             .locks
-            .shared(&self.name, &format!("{}/{}", source.group, source.own))?;
-        let report = self.ask()?;
-        runs::refuse_beside(volume, &self.foreign_in(&report, volume, names))?;
+            .lock_shared(&self.name, &format!("{}/{}", source.group, source.own))?;
+        let report = self.query()?;
+        run_images::refuse_foreign(volume, &self.list_foreign(&report, volume, names))?;
         self.refuse_if_full(&report)?;
-        self.remove_if_there(&report, names, &names.snap())?;
-        self.snapshot_of_current(volume, &report, &source, names)
+        self.remove_if_exists(&report, names, &names.snap())?;
+        self.snapshot_committed(volume, &report, &source, names)
     }
 
     pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
-        let report = self.closed(volume, &names)?;
+        let report = self.wait_until_closed(volume, &names)?;
         match volume.kind {
-            Kind::Volatile | Kind::Snapshot => match self.of_run(&report, volume, &names) {
-                Some(name) => self.remove_logical(&names, &name),
-                None => Ok(()),
-            },
-            Kind::Origin if report.get(&names.snap()).is_none() => Ok(()),
-            Kind::Origin => {
+            VolumeKind::Volatile | VolumeKind::Snapshot => {
+                match self.run_volume(&report, volume, &names) {
+                    Some(name) => self.remove_logical(&names, &name),
+                    None => Ok(()),
+                }
+            }
+            VolumeKind::Origin if report.get(&names.snap()).is_none() => Ok(()),
+            VolumeKind::Origin => {
                 let _alone = self.lock(volume)?;
                 self.commit(volume, &names, &names.snap())
             }
@@ -119,11 +125,11 @@ impl LvmThin {
 
     pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
-        let report = self.closed(volume, &names)?;
+        let report = self.wait_until_closed(volume, &names)?;
         // The snapshot is superfluous only where what it was made of is still there.
         match volume.kind {
-            Kind::Origin if report.get(&names.own).is_some() => {
-                self.remove_if_there(&report, &names, &names.snap())
+            VolumeKind::Origin if report.get(&names.own).is_some() => {
+                self.remove_if_exists(&report, &names, &names.snap())
             }
             _ => self.stop_volume(volume),
         }
@@ -134,12 +140,12 @@ impl LvmThin {
     pub(super) fn commit(
         &self,
         volume: &Volume,
-        names: &Names,
+        names: &LogicalNames,
         from: &str,
     ) -> Result<(), StorageError> {
-        let report = self.ask()?;
+        let report = self.query()?;
         let is_open = |name: &str| report.get(name).is_some_and(|lv| lv.is_open);
-        let mut kept: Vec<(i64, bool)> = revisions(&report, names)
+        let mut kept: Vec<(i64, bool)> = revision_times(&report, names)
             .into_iter()
             .map(|time| (time, is_open(&names.revision(time))))
             .collect();
@@ -158,7 +164,7 @@ impl LvmThin {
     fn prune(
         &self,
         volume: &Volume,
-        names: &Names,
+        names: &LogicalNames,
         revisions: &[(i64, bool)],
     ) -> Result<(), StorageError> {
         let keep = usize::try_from(volume.revisions_to_keep).unwrap_or(0);
@@ -170,38 +176,43 @@ impl LvmThin {
     }
 
     /// The guest gets the volume's own data; nothing of before stays.
-    fn start_in_place(&self, volume: &Volume, names: &Names) -> Result<(), StorageError> {
+    fn start_in_place(&self, volume: &Volume, names: &LogicalNames) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
-        let report = self.ask()?;
+        let report = self.query()?;
         if report.get(&names.own).is_none() {
             // A commit that a crash cut short: its newest revision is the current state.
-            let newest = current(&report, names).map(|lv| lv.name.clone());
+            let newest = committed_volume(&report, names).map(|lv| lv.name.clone());
             let newest = newest.ok_or_else(|| missing(volume, names))?;
             self.rename(names, &newest, &names.own)?;
         }
-        let report = self.ask()?;
-        for time in revisions(&report, names) {
+        let report = self.query()?;
+        for time in revision_times(&report, names) {
             self.remove_logical(names, &names.revision(time))?;
         }
         self.activate(names, &names.own)
     }
 
     /// A running copy for `names` of the committed data of `source`.
-    fn snapshot_of_current(
+    fn snapshot_committed(
         &self,
         volume: &Volume,
         report: &Report,
-        source: &Names,
-        names: &Names,
+        source: &LogicalNames,
+        names: &LogicalNames,
     ) -> Result<(), StorageError> {
-        let origin = current(report, source).ok_or_else(|| missing(volume, source))?;
+        let origin = committed_volume(report, source).ok_or_else(|| missing(volume, source))?;
         self.snapshot(names, &origin.name, &names.snap())
     }
 
     /// A thin snapshot `new` of the logical volume `of` of the same group. Its device appears at
     /// once and at each boot.
-    pub(super) fn snapshot(&self, names: &Names, of: &str, new: &str) -> Result<(), StorageError> {
-        self.change(&[
+    pub(super) fn snapshot(
+        &self,
+        names: &LogicalNames,
+        of: &str,
+        new: &str,
+    ) -> Result<(), StorageError> {
+        self.run(&[
             "lvcreate",
             "--quiet",
             "-kn",
@@ -215,7 +226,7 @@ impl LvmThin {
 
     pub(super) fn make_empty(
         &self,
-        names: &Names,
+        names: &LogicalNames,
         name: &str,
         bytes: u64,
         purpose: Purpose,
@@ -230,25 +241,34 @@ impl LvmThin {
         if purpose == Purpose::Run {
             arguments.extend(["--addtag", RUN_TAG]);
         }
-        self.change(&arguments)
+        self.run(&arguments)
     }
 
-    pub(super) fn activate(&self, names: &Names, name: &str) -> Result<(), StorageError> {
-        self.change(&["lvchange", "--quiet", "-kn", "-ay", &names.path(name)])
+    pub(super) fn activate(&self, names: &LogicalNames, name: &str) -> Result<(), StorageError> {
+        self.run(&["lvchange", "--quiet", "-kn", "-ay", &names.path(name)])
     }
 
-    pub(super) fn rename(&self, names: &Names, from: &str, to: &str) -> Result<(), StorageError> {
-        self.change(&["lvrename", "--quiet", &names.path(from), &names.path(to)])
+    pub(super) fn rename(
+        &self,
+        names: &LogicalNames,
+        from: &str,
+        to: &str,
+    ) -> Result<(), StorageError> {
+        self.run(&["lvrename", "--quiet", &names.path(from), &names.path(to)])
     }
 
-    pub(super) fn remove_logical(&self, names: &Names, name: &str) -> Result<(), StorageError> {
-        self.change(&["lvremove", "--quiet", "--force", &names.path(name)])
+    pub(super) fn remove_logical(
+        &self,
+        names: &LogicalNames,
+        name: &str,
+    ) -> Result<(), StorageError> {
+        self.run(&["lvremove", "--quiet", "--force", &names.path(name)])
     }
 
-    pub(super) fn remove_if_there(
+    pub(super) fn remove_if_exists(
         &self,
         report: &Report,
-        names: &Names,
+        names: &LogicalNames,
         name: &str,
     ) -> Result<(), StorageError> {
         report
@@ -256,19 +276,23 @@ impl LvmThin {
             .map_or(Ok(()), |_| self.remove_logical(names, name))
     }
 
-    fn remove_all(&self, volume: &Volume, names: &Names) -> Result<(), StorageError> {
-        let report = self.closed(volume, names)?;
-        let mine = report.iter().filter(|lv| names.is_mine(&lv.name));
+    fn remove_all(&self, volume: &Volume, names: &LogicalNames) -> Result<(), StorageError> {
+        let report = self.wait_until_closed(volume, names)?;
+        let mine = report.iter().filter(|lv| names.owns(&lv.name));
         mine.map(|lv| lv.name.clone())
             .try_for_each(|name| self.remove_logical(names, &name))
     }
 
     /// What LVM knows once nobody has the running copy open any more.
-    fn closed(&self, volume: &Volume, names: &Names) -> Result<Report, StorageError> {
-        let in_place = volume.kind == Kind::Volatile || volume.snapshots_disabled();
+    fn wait_until_closed(
+        &self,
+        volume: &Volume,
+        names: &LogicalNames,
+    ) -> Result<Report, StorageError> {
+        let in_place = volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled();
         let deadline = Instant::now() + GRACE;
         loop {
-            let report = self.ask()?;
+            let report = self.query()?;
             let open = report.get(&names.snap()).filter(|lv| lv.is_open);
             let open = open.or_else(|| report.get(&names.own).filter(|lv| in_place && lv.is_open));
             let Some(open) = open.map(|lv| names.device(&lv.name)) else {
@@ -286,7 +310,7 @@ impl LvmThin {
     }
 }
 
-fn missing(volume: &Volume, names: &Names) -> StorageError {
+fn missing(volume: &Volume, names: &LogicalNames) -> StorageError {
     StorageError::Refused(format!(
         "{}: logical volume {} is missing",
         volume.label(),

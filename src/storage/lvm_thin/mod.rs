@@ -13,18 +13,18 @@ mod data;
 mod lifecycle;
 mod names;
 mod report;
-mod runs;
+mod run_images;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use self::command::Lvm;
-pub(super) use self::names::Names;
+pub(super) use self::names::LogicalNames;
 use self::names::{revision_of, volume_of};
-use self::report::{LogicalVolume, Report, part};
+use self::report::{LogicalVolume, Report, fraction};
 use super::{
-    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision,
-    StorageError, Volume, VolumeLocks,
+    Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
+    StorageError, Volume, VolumeKind, VolumeLocks,
 };
 use crate::fs::file_lock::FileLock;
 
@@ -38,7 +38,7 @@ pub struct LvmThin {
     lvm: Lvm,
     /// What LVM said last; forgotten with everything this process changes. For questions, and for
     /// what only the holder of the qube's lock changes; other decisions ask anew.
-    known: Mutex<Option<Report>>,
+    cache: Mutex<Option<Report>>,
 }
 
 impl LvmThin {
@@ -50,39 +50,39 @@ impl LvmThin {
             thin_pool: thin_pool.to_string(),
             locks,
             lvm: Lvm::new(),
-            known: Mutex::new(None),
+            cache: Mutex::new(None),
         }
     }
 
     /// What LVM knows now.
-    fn ask(&self) -> Result<Report, StorageError> {
-        let report = Report::of(&self.lvm, &self.group)?;
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+    fn query(&self) -> Result<Report, StorageError> {
+        let report = Report::query(&self.lvm, &self.group)?;
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
         Ok(report)
     }
 
     /// What LVM knew when first asked: one question for a listing of all volumes.
-    fn known(&self) -> Result<Report, StorageError> {
+    fn cached_report(&self) -> Result<Report, StorageError> {
         let known = self
-            .known
+            .cache
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        known.map_or_else(|| self.ask(), Ok)
+        known.map_or_else(|| self.query(), Ok)
     }
 
     /// Has LVM change something.
-    fn change(&self, arguments: &[&str]) -> Result<(), StorageError> {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn run(&self, arguments: &[&str]) -> Result<(), StorageError> {
+        *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.lvm.run(arguments).map(drop)
     }
 
-    fn names(&self, vid: &str) -> Result<Names, StorageError> {
-        Names::of(vid, &self.group)
+    fn names(&self, vid: &str) -> Result<LogicalNames, StorageError> {
+        LogicalNames::from_vid(vid, &self.group)
     }
 
     /// Of a snapshot, the names of what it is made of.
-    fn source(&self, volume: &Volume) -> Result<Names, StorageError> {
+    fn source(&self, volume: &Volume) -> Result<LogicalNames, StorageError> {
         let missing = || {
             StorageError::Refused(format!(
                 "{}: a snapshot needs a source, and it has none",
@@ -95,8 +95,8 @@ impl LvmThin {
     /// Keeps others from the committed data while they are exchanged. Only of an origin can anybody
     /// take a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == Kind::Origin)
-            .then(|| self.locks.exclusive(&self.name, &volume.vid))
+        (volume.kind == VolumeKind::Origin)
+            .then(|| self.locks.lock_exclusive(&self.name, &volume.vid))
             .transpose()
     }
 
@@ -117,8 +117,8 @@ impl LvmThin {
 
     /// An error, with the reason where that is a full pool: what a full pool says itself is that a
     /// write failed.
-    fn or_full(&self, error: StorageError) -> StorageError {
-        match self.ask().and_then(|report| self.refuse_if_full(&report)) {
+    fn explain_full_pool(&self, error: StorageError) -> StorageError {
+        match self.query().and_then(|report| self.refuse_if_full(&report)) {
             Err(full) => StorageError::Refused(format!("{error}; {full}")),
             Ok(()) => error,
         }
@@ -142,17 +142,17 @@ impl LvmThin {
 const WHOLE: u64 = 10_000;
 
 /// The logical volume with the committed data: the volume's own, else its newest revision.
-fn current<'r>(report: &'r Report, names: &Names) -> Option<&'r LogicalVolume> {
+fn committed_volume<'r>(report: &'r Report, names: &LogicalNames) -> Option<&'r LogicalVolume> {
     report.get(&names.own).or_else(|| {
-        revisions(report, names)
+        revision_times(report, names)
             .last()
             .and_then(|time| report.get(&names.revision(*time)))
     })
 }
 
 /// The logical volumes that a volume has.
-fn images_in(report: &Report, names: &Names) -> Vec<Image> {
-    let mine = report.iter().filter(|lv| names.is_mine(&lv.name));
+fn list_images(report: &Report, names: &LogicalNames) -> Vec<Image> {
+    let mine = report.iter().filter(|lv| names.owns(&lv.name));
     mine.map(|lv| Image::Logical {
         group: names.group.clone(),
         name: lv.name.clone(),
@@ -161,7 +161,7 @@ fn images_in(report: &Report, names: &Names) -> Vec<Image> {
 }
 
 /// When the revisions were current, oldest first.
-fn revisions(report: &Report, names: &Names) -> Vec<i64> {
+fn revision_times(report: &Report, names: &LogicalNames) -> Vec<i64> {
     let mut times: Vec<i64> = report
         .iter()
         .filter_map(|lv| names.revision_time(&lv.name))
@@ -172,21 +172,21 @@ fn revisions(report: &Report, names: &Names) -> Vec<i64> {
 
 impl Driver for LvmThin {
     fn setup(&self) -> Result<(), StorageError> {
-        self.thin_pool(&self.ask()?).map(drop)
+        self.thin_pool(&self.query()?).map(drop)
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        let report = self.known()?;
+        let report = self.cached_report()?;
         let pool = self.thin_pool(&report)?;
         Ok(Some((pool.size, pool.used())))
     }
 
     fn metadata_capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        let report = self.known()?;
+        let report = self.cached_report()?;
         Ok(self
             .thin_pool(&report)?
             .metadata
-            .map(|(size, filled)| (size, part(size, filled))))
+            .map(|(size, filled)| (size, fraction(size, filled))))
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -202,18 +202,18 @@ impl Driver for LvmThin {
     }
 
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
-        Ok(images_in(&self.ask()?, &self.names(&volume.vid)?))
+        Ok(list_images(&self.query()?, &self.names(&volume.vid)?))
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
         let needed = match volume.kind {
-            Kind::Volatile => return Ok(()),
-            Kind::Snapshot => self.source(volume)?,
-            Kind::Origin => self.names(&volume.vid)?,
+            VolumeKind::Volatile => return Ok(()),
+            VolumeKind::Snapshot => self.source(volume)?,
+            VolumeKind::Origin => self.names(&volume.vid)?,
         };
-        let report = self.known()?;
-        let there = current(&report, &needed).is_some()
-            || (volume.kind == Kind::Origin && report.get(&needed.snap()).is_some());
+        let report = self.cached_report()?;
+        let there = committed_volume(&report, &needed).is_some()
+            || (volume.kind == VolumeKind::Origin && report.get(&needed.snap()).is_some());
         match there {
             true => Ok(()),
             false => {
@@ -239,7 +239,7 @@ impl Driver for LvmThin {
 
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         let names = self.names(&volume.vid)?;
-        let in_place = volume.kind == Kind::Volatile || volume.snapshots_disabled();
+        let in_place = volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled();
         Ok(Attachment::Device(names.device(&if in_place {
             names.own.clone()
         } else {
@@ -248,31 +248,31 @@ impl Driver for LvmThin {
     }
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != Kind::Origin || volume.snapshots_disabled() {
+        if volume.kind != VolumeKind::Origin || volume.has_snapshots_disabled() {
             return Ok(false);
         }
         Ok(self
-            .known()?
+            .cached_report()?
             .get(&self.names(&volume.vid)?.snap())
             .is_some())
     }
 
-    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
+    fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
         Ok(self
-            .of_run(&self.known()?, volume, &self.names(&volume.vid)?)
+            .run_volume(&self.cached_report()?, volume, &self.names(&volume.vid)?)
             .is_some())
     }
 
     fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
-        Ok(self.foreign_in(&self.known()?, volume, &self.names(&volume.vid)?))
+        Ok(self.list_foreign(&self.cached_report()?, volume, &self.names(&volume.vid)?))
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != Kind::Snapshot {
+        if volume.kind != VolumeKind::Snapshot {
             return Ok(false);
         }
-        let (report, names) = (self.known()?, self.names(&volume.vid)?);
-        let now = current(&report, &self.source(volume)?).map(|lv| lv.name.clone());
+        let (report, names) = (self.cached_report()?, self.names(&volume.vid)?);
+        let now = committed_volume(&report, &self.source(volume)?).map(|lv| lv.name.clone());
         Ok(report
             .get(&names.snap())
             .zip(now)
@@ -280,10 +280,10 @@ impl Driver for LvmThin {
     }
 
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
-        if volume.kind != Kind::Origin {
+        if volume.kind != VolumeKind::Origin {
             return Ok(Vec::new());
         }
-        let times = revisions(&self.known()?, &self.names(&volume.vid)?);
+        let times = revision_times(&self.cached_report()?, &self.names(&volume.vid)?);
         Ok(times.into_iter().map(revision_of).collect())
     }
 
@@ -291,11 +291,7 @@ impl Driver for LvmThin {
         self.revert_volume(volume, revision)
     }
 
-    fn size_of_revision(
-        &self,
-        volume: &Volume,
-        revision: Option<&str>,
-    ) -> Result<u64, StorageError> {
+    fn revision_size(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
         self.size_of_revision_of(volume, revision)
     }
 
@@ -311,28 +307,28 @@ impl Driver for LvmThin {
         self.import_volume(volume, from)
     }
 
-    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         self.open_committed_volume(volume)
     }
 
-    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+    fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
         self.import_written_volume(volume, fill)
     }
 
-    fn import_committed(
+    fn import_committed_data(
         &self,
         volume: &Volume,
-        data: &Committed,
+        data: &CommittedData,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         self.import_committed_volume(volume, data, told)
     }
 
-    fn import_changed(
+    fn import_modified(
         &self,
         volume: &Volume,
-        data: Committed,
-        change: Fill<'_>,
+        data: CommittedData,
+        change: ImageWriter<'_>,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         self.import_changed_volume(volume, data, change, told)
@@ -351,31 +347,31 @@ impl Driver for LvmThin {
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
-        let (report, names) = (self.known()?, self.names(&volume.vid)?);
+        let (report, names) = (self.cached_report()?, self.names(&volume.vid)?);
         let source = || match volume.kind {
-            Kind::Snapshot => self
+            VolumeKind::Snapshot => self
                 .source(volume)
                 .ok()
-                .and_then(|source| current(&report, &source)),
+                .and_then(|source| committed_volume(&report, &source)),
             _ => None,
         };
         let live = report
             .get(&names.snap())
-            .or_else(|| current(&report, &names))
+            .or_else(|| committed_volume(&report, &names))
             .or_else(source);
         Ok(live.map_or(volume.size, |lv| lv.size))
     }
 
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
-        let (report, names) = (self.known()?, self.names(&volume.vid)?);
+        let (report, names) = (self.cached_report()?, self.names(&volume.vid)?);
         Ok(report
             .get(&names.snap())
-            .or_else(|| current(&report, &names))
+            .or_else(|| committed_volume(&report, &names))
             .map_or(0, LogicalVolume::used))
     }
 
     fn volumes(&self) -> Result<Vec<String>, StorageError> {
-        let report = self.known()?;
+        let report = self.cached_report()?;
         let mine = report
             .iter()
             .filter(|lv| lv.pool == self.thin_pool && lv.name.starts_with("vm-"));

@@ -6,16 +6,16 @@ use crate::storage::{Revision, StorageError};
 
 /// `VG/vm-QUBE-VOLUME` in its two parts; what else a volume has is named after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub struct LogicalNames {
     pub group: String,
     /// Committed data, or the only data of a volatile volume.
     pub own: String,
 }
 
-impl Names {
+impl LogicalNames {
     /// The names for the vid of a volume in volume group `group`. A vid stands in qubes.xml: one
     /// that is no such name, or leads to another group, is refused.
-    pub fn of(vid: &str, group: &str) -> Result<Names, StorageError> {
+    pub fn from_vid(vid: &str, group: &str) -> Result<LogicalNames, StorageError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
         match vid.split_once('/') {
             Some((own_group, own))
@@ -25,7 +25,7 @@ impl Names {
                     && own.chars().all(plain)
                     && !own.starts_with(['-', '.']) =>
             {
-                Ok(Names {
+                Ok(LogicalNames {
                     group: group.to_string(),
                     own: own.to_string(),
                 })
@@ -65,7 +65,7 @@ impl Names {
     }
 
     /// Whether the logical volume `name` belongs to this volume.
-    pub fn is_mine(&self, name: &str) -> bool {
+    pub fn owns(&self, name: &str) -> bool {
         name == self.own
             || name == self.snap()
             || name == self.import()
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_vid_names_a_volume_of_its_pools_group_and_nothing_else() {
-        let names = Names::of("qubes_dom0/vm-sys-net-private", "qubes_dom0").unwrap();
+        let names = LogicalNames::from_vid("qubes_dom0/vm-sys-net-private", "qubes_dom0").unwrap();
         assert_eq!(
             names.device(&names.snap()),
             PathBuf::from("/dev/mapper/qubes_dom0-vm--sys--net--private--snap")
@@ -130,9 +130,7 @@ mod tests {
             Some(1_700_000_000)
         );
         assert_eq!(names.revision_time("vm-sys-net-private-x-back"), None);
-        assert!(
-            names.is_mine("vm-sys-net-private-import") && !names.is_mine("vm-sys-net-private2")
-        );
+        assert!(names.owns("vm-sys-net-private-import") && !names.owns("vm-sys-net-private2"));
         for vid in [
             "",
             "vm-work-root",
@@ -142,7 +140,9 @@ mod tests {
             "qubes_dom0/a b",
             "qubes_dom0/../x",
         ] {
-            let error = Names::of(vid, "qubes_dom0").unwrap_err().to_string();
+            let error = LogicalNames::from_vid(vid, "qubes_dom0")
+                .unwrap_err()
+                .to_string();
             assert!(
                 error.ends_with("names no logical volume of group qubes_dom0"),
                 "{error}"

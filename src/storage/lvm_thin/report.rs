@@ -36,12 +36,12 @@ pub struct LogicalVolume {
 impl LogicalVolume {
     /// Bytes that are really taken.
     pub fn used(&self) -> u64 {
-        part(self.size, self.filled)
+        fraction(self.size, self.filled)
     }
 }
 
 /// `hundredths` of a percent of `size`.
-pub fn part(size: u64, hundredths: u64) -> u64 {
+pub fn fraction(size: u64, hundredths: u64) -> u64 {
     u64::try_from(u128::from(size) * u128::from(hundredths) / 10_000).unwrap_or(u64::MAX)
 }
 
@@ -51,7 +51,7 @@ pub struct Report(Vec<LogicalVolume>);
 
 impl Report {
     /// Asks LVM.
-    pub fn of(lvm: &Lvm, group: &str) -> Result<Report, StorageError> {
+    pub fn query(lvm: &Lvm, group: &str) -> Result<Report, StorageError> {
         let asked = [
             "lvs",
             "--reportformat=json",
@@ -67,7 +67,7 @@ impl Report {
 
     pub(super) fn parse(json: &[u8]) -> Result<Report, StorageError> {
         let unreadable = |e| StorageError::Refused(format!("lvs answered what is no report: {e}"));
-        let answer: Answer = serde_json::from_slice(json).map_err(unreadable)?;
+        let answer: LvsOutput = serde_json::from_slice(json).map_err(unreadable)?;
         Ok(Report(
             answer
                 .report
@@ -89,18 +89,18 @@ impl Report {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    report: Vec<Part>,
+struct LvsOutput {
+    report: Vec<LvsSection>,
 }
 
 #[derive(Deserialize)]
-struct Part {
+struct LvsSection {
     #[serde(default)]
-    lv: Vec<Row>,
+    lv: Vec<LvsRow>,
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct LvsRow {
     vg_name: String,
     pool_lv: String,
     lv_name: String,
@@ -114,8 +114,8 @@ struct Row {
     lv_tags: String,
 }
 
-impl From<Row> for LogicalVolume {
-    fn from(row: Row) -> LogicalVolume {
+impl From<LvsRow> for LogicalVolume {
+    fn from(row: LvsRow) -> LogicalVolume {
         let attribute = |at: usize| row.lv_attr.as_bytes().get(at).copied().unwrap_or(b'-');
         let is_pool = attribute(0) == b't';
         LogicalVolume {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Gid;
 
 use super::Reflink;
-use super::images::Images;
+use super::images::ImageFiles;
 use super::lifecycle::is_precache_current;
 use crate::fs::beneath::Use;
-use crate::storage::durable::{self, Audience, Copy};
-use crate::storage::in_use::refuse_if_open;
-use crate::storage::volume_files::{exists, look, remove_import_leftovers};
-use crate::storage::{Committed, Kind, StorageError, Volume, loop_device, pool_files};
+use crate::storage::durable::{self, CopyMode, CopyProgress};
+use crate::storage::open_images::refuse_if_open;
+use crate::storage::volume_files::{exists, metadata_if_exists, remove_import_leftovers};
+use crate::storage::{CommittedData, StorageError, Volume, VolumeKind, loop_device, pool_files};
 
 impl Reflink {
     /// Changes the size of what the running qube has, else of the clean image. A volume that has no
@@ -24,21 +24,23 @@ impl Reflink {
         }
         let images = self.images(&volume.vid)?;
         let is_in_use = match volume.kind {
-            Kind::Origin => exists(&images.dirty())?,
-            Kind::Snapshot | Kind::Volatile => self.of_run(volume)?.contains(&images.dirty()),
+            VolumeKind::Origin => exists(&images.dirty())?,
+            VolumeKind::Snapshot | VolumeKind::Volatile => {
+                self.run_files(volume)?.contains(&images.dirty())
+            }
         };
         if is_in_use {
             return resize_in_place(&images.dirty(), bytes, self.group);
         }
-        if volume.kind != Kind::Origin {
+        if volume.kind != VolumeKind::Origin {
             return Ok(());
         }
         let _alone = self.lock(volume)?;
         let clean = images.clean();
-        let is_shorter = look(&clean)?.is_some_and(|image| bytes < image.len());
+        let is_shorter = metadata_if_exists(&clean)?.is_some_and(|image| bytes < image.len());
         if is_shorter {
-            self.copy(volume, &clean, &clean, Copy::Resized(bytes))?;
-        } else if !durable::share(&clean, &clean, self.group, bytes)? {
+            self.copy(volume, &clean, &clean, CopyMode::Resized(bytes))?;
+        } else if !durable::clone_resized(&clean, &clean, self.group, bytes)? {
             return lengthen_in_place(&images, bytes, self.group);
         }
         self.precache(volume, &images);
@@ -46,11 +48,11 @@ impl Reflink {
     }
 
     pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
-        let clean = self.kept(volume, "exported")?.clean();
+        let clean = self.origin_images(volume, "exported")?.clean();
         if exists(&clean)? {
             return Ok(clean);
         }
-        let why = match volume.snapshots_disabled() {
+        let why = match volume.has_snapshots_disabled() {
             true => {
                 "it is in use without snapshots (revisions_to_keep is -1); shut the qube down first"
             }
@@ -65,18 +67,21 @@ impl Reflink {
 
     /// Opened while nobody exchanges the clean image; an open one is not written to, whatever takes
     /// its name later.
-    pub(super) fn open_committed_volume(&self, volume: &Volume) -> Result<Committed, StorageError> {
-        let unchanged = self.locks.shared(&self.name, &volume.vid)?;
+    pub(super) fn open_committed_volume(
+        &self,
+        volume: &Volume,
+    ) -> Result<CommittedData, StorageError> {
+        let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
         let clean = self.export_volume(volume)?;
         let failed = || StorageError::io(format!("opening {}", clean.display()));
         let file = pool_files::open(&clean, Use::Read).map_err(failed())?;
         let size = file.metadata().map_err(failed())?.len();
-        let kept_still = volume.snapshots_disabled().then_some(unchanged);
-        Ok(Committed {
+        let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
+        Ok(CommittedData {
             name: volume.name.clone(),
             file,
             size,
-            kept_still,
+            start_lock,
         })
     }
 
@@ -85,12 +90,12 @@ impl Reflink {
         // Whoever imports says which file, wherever it lies.
         let from = File::open(from).map_err(failed)?;
         let what = volume.full_name();
-        let told = Audience {
+        let told = CopyProgress {
             watcher: &self.watcher,
             what: &what,
         };
         self.replace_data(volume, |import| {
-            durable::copy_opened(&from, import, self.group, Copy::Fresh, told)
+            durable::copy_opened(&from, import, self.group, CopyMode::Fresh, told)
         })
     }
 
@@ -100,7 +105,7 @@ impl Reflink {
         volume: &Volume,
         write: impl FnOnce(&Path) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let images = self.kept(volume, "imported to")?;
+        let images = self.origin_images(volume, "imported to")?;
         if exists(&images.dirty())? {
             let label = volume.label();
             let text = format!(
@@ -126,7 +131,7 @@ impl Reflink {
     /// The image is a package's: it belongs to members from now on, and is on the disk before
     /// anything refers to it.
     pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
-        let images = self.kept(volume, "adopted")?;
+        let images = self.origin_images(volume, "adopted")?;
         let clean = images.clean();
         if exists(&images.dirty())? {
             let text = format!(
@@ -144,8 +149,8 @@ impl Reflink {
 
     /// The images of a volume that is kept from start to start; others are refused what `verb`
     /// says.
-    fn kept(&self, volume: &Volume, verb: &str) -> Result<Images, StorageError> {
-        if volume.kind == Kind::Origin {
+    fn origin_images(&self, volume: &Volume, verb: &str) -> Result<ImageFiles, StorageError> {
+        if volume.kind == VolumeKind::Origin {
             return self.images(&volume.vid);
         }
         let text = format!(
@@ -159,14 +164,18 @@ impl Reflink {
 /// Where a copy would take the time and room of a whole image. A hole behind its end changes
 /// nothing for whoever reads the clean image or has a snapshot of it; the copy made in advance
 /// grows with it.
-fn lengthen_in_place(images: &Images, bytes: u64, group: Option<Gid>) -> Result<(), StorageError> {
+fn lengthen_in_place(
+    images: &ImageFiles,
+    bytes: u64,
+    group: Option<Gid>,
+) -> Result<(), StorageError> {
     let (clean, precache) = (images.clean(), images.precache());
     let is_current = is_precache_current(images)?;
     durable::lengthen(&clean, bytes, group)?;
     // A copy that is not as the clean image is now is never used: a crash here costs only time.
     let grown = || {
         durable::lengthen(&precache, bytes, group)
-            .and_then(|()| durable::take_time(&precache, &clean, group))
+            .and_then(|()| durable::copy_mtime(&precache, &clean, group))
     };
     if is_current && grown().is_err() {
         // The times of a file are its owner's alone to set; the next start copies.
@@ -181,8 +190,8 @@ fn resize_in_place(image: &Path, bytes: u64, group: Option<Gid>) -> Result<(), S
     file.set_len(bytes)
         .and_then(|()| file.sync_all())
         .map_err(failed(image))?;
-    for device in loop_device::devices_over(image) {
-        loop_device::take_new_size(&device).map_err(failed(&device))?;
+    for device in loop_device::find_loop_devices(image) {
+        loop_device::update_size(&device).map_err(failed(&device))?;
     }
     Ok(())
 }

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 
 use crate::fs::replace::directory_of;
 use crate::storage::dm_file::is_cow;
-use crate::storage::volume_files::{PoolPlace, names_in, resolve};
+use crate::storage::volume_files::{PoolLocation, list_names, resolve};
 use crate::storage::{Revision, StorageError};
 
 /// Where the files of one volume are: `DIR/VID` and what is appended to it.
 #[derive(Debug, Clone)]
-pub struct Images {
+pub struct ImageFiles {
     base: PathBuf,
     stem: String,
 }
@@ -36,19 +36,19 @@ impl From<&RevisionFile> for Revision {
     }
 }
 
-impl Images {
+impl ImageFiles {
     #[cfg(test)]
     /// The files of the volume `vid` in the pool at `directory`. A vid stands in qubes.xml: one
     /// that leads out of the pool is refused.
-    pub fn new(directory: &Path, vid: &str) -> Result<Images, StorageError> {
-        let (base, stem) = crate::storage::volume_files::base_of(directory, vid)?;
-        Ok(Images { base, stem })
+    pub fn new(directory: &Path, vid: &str) -> Result<ImageFiles, StorageError> {
+        let (base, stem) = crate::storage::volume_files::base_path(directory, vid)?;
+        Ok(ImageFiles { base, stem })
     }
 
     /// The files of a volume of a pool.
-    pub fn of(place: &PoolPlace, vid: &str) -> Result<Images, StorageError> {
-        let (base, stem) = resolve(place, vid)?;
-        Ok(Images { base, stem })
+    pub fn for_volume(location: &PoolLocation, vid: &str) -> Result<ImageFiles, StorageError> {
+        let (base, stem) = resolve(location, vid)?;
+        Ok(ImageFiles { base, stem })
     }
 
     /// The last committed state. For a snapshot: another name of its source's.
@@ -73,7 +73,7 @@ impl Images {
 
     /// What driver `file` has beside its images, if the pool was its: blocks that dm-snapshot kept.
     /// A volume may be called like that, so what lies in them decides.
-    pub fn of_driver_file(&self) -> Result<Vec<PathBuf>, StorageError> {
+    pub fn driver_file_leftovers(&self) -> Result<Vec<PathBuf>, StorageError> {
         let mut found = Vec::new();
         for file in [self.with("-cow.img"), self.with("-cow.img.old")] {
             if is_cow(&file)? {
@@ -159,7 +159,7 @@ impl Images {
     /// The names in the directory that are text; what is not was not made by us. No directory: no
     /// names.
     fn names(&self) -> Result<Vec<String>, StorageError> {
-        names_in(self.directory())
+        list_names(self.directory())
     }
 }
 
@@ -246,7 +246,7 @@ mod tests {
         for name in own.iter().chain(&others) {
             fs::write(dir.path().join(name), "").unwrap();
         }
-        let images = Images::new(dir.path(), "root").unwrap();
+        let images = ImageFiles::new(dir.path(), "root").unwrap();
         let names = |paths: Vec<PathBuf>| -> Vec<String> {
             paths
                 .iter()

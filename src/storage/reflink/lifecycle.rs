@@ -6,14 +6,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::Reflink;
-use super::images::Images;
-use crate::storage::durable::{self, Audience, Copy};
-use crate::storage::in_use::refuse_if_open;
-use crate::storage::second_names::told_of_links;
+use super::images::ImageFiles;
+use crate::storage::aliases::describe_links;
+use crate::storage::durable::{self, CopyMode, CopyProgress};
+use crate::storage::open_images::refuse_if_open;
 use crate::storage::volume_files::{
-    exists, look, make_directories, remove_directory_of, source_vid,
+    exists, make_directories, metadata_if_exists, remove_qube_directory, source_vid,
 };
-use crate::storage::{Driver, ImageOwners, Kind, StorageError, Volume, runs, volume_files};
+use crate::storage::{
+    Driver, ImageOwners, StorageError, Volume, VolumeKind, run_images, volume_files,
+};
 
 impl Reflink {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -21,7 +23,7 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         refuse_if_open(volume, &images.dirty())?;
         self.remove_files(&images)?;
-        if volume.kind != Kind::Origin {
+        if volume.kind != VolumeKind::Origin {
             return Ok(());
         }
         self.make_directory(&images)?;
@@ -37,34 +39,36 @@ impl Reflink {
     ) -> Result<Vec<String>, StorageError> {
         let images = self.images(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        let mut files = images.of_driver_file()?;
+        let mut files = images.driver_file_leftovers()?;
         files.extend(images.all()?);
-        let (mut unowned, mut told) = volume_files::unowned(files, owners)?;
-        runs::keep_foreign(
+        let (mut unowned, mut told) = volume_files::split_unowned(files, owners)?;
+        run_images::exclude_foreign(
             volume,
             &self.foreign_images(volume)?,
             &mut unowned,
             &mut told,
         );
-        told.extend(told_of_links(&unowned)?);
+        told.extend(describe_links(&unowned)?);
         if unowned.contains(&images.dirty()) {
             refuse_if_open(volume, &images.dirty())?;
         }
         durable::remove_all(&unowned)?;
-        remove_directory_of(&self.place.directory, images.directory())?;
+        remove_qube_directory(&self.location.directory, images.directory())?;
         Ok(told)
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         refuse_if_open(volume, &images.dirty())?;
-        runs::refuse_beside(volume, &self.foreign_images(volume)?)?;
+        run_images::refuse_foreign(volume, &self.foreign_images(volume)?)?;
         remove_incomplete(&images)?;
         match volume.kind {
-            Kind::Origin if volume.snapshots_disabled() => self.start_in_place(volume, &images),
-            Kind::Origin => self.start_origin(volume, &images),
-            Kind::Snapshot => self.start_snapshot(volume, &images),
-            Kind::Volatile => {
+            VolumeKind::Origin if volume.has_snapshots_disabled() => {
+                self.start_in_place(volume, &images)
+            }
+            VolumeKind::Origin => self.start_origin(volume, &images),
+            VolumeKind::Snapshot => self.start_snapshot(volume, &images),
+            VolumeKind::Volatile => {
                 self.make_directory(&images)?;
                 durable::create_sparse_scratch(&images.dirty(), volume.size, self.group)
             }
@@ -75,9 +79,9 @@ impl Reflink {
         let images = self.images(&volume.vid)?;
         let dirty = images.dirty();
         refuse_if_open(volume, &dirty)?;
-        if volume.kind != Kind::Origin {
+        if volume.kind != VolumeKind::Origin {
             return self
-                .of_run(volume)?
+                .run_files(volume)?
                 .iter()
                 .try_for_each(|file| durable::remove_scratch(file).map(drop));
         }
@@ -91,7 +95,10 @@ impl Reflink {
     pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         // Without snapshots there is one image, and stopping only renames it.
-        if volume.kind != Kind::Origin || volume.snapshots_disabled() || !exists(&images.clean())? {
+        if volume.kind != VolumeKind::Origin
+            || volume.has_snapshots_disabled()
+            || !exists(&images.clean())?
+        {
             return self.stop_volume(volume);
         }
         refuse_if_open(volume, &images.dirty())?;
@@ -105,10 +112,10 @@ impl Reflink {
     pub(super) fn commit(
         &self,
         volume: &Volume,
-        images: &Images,
+        images: &ImageFiles,
         from: &Path,
     ) -> Result<(), StorageError> {
-        if !volume.snapshots_disabled() {
+        if !volume.has_snapshots_disabled() {
             self.save_revision(volume, images)?;
             self.prune(volume, images)?;
         }
@@ -122,14 +129,19 @@ impl Reflink {
     /// Copies the clean image in advance, so that the next start is one rename. The work before it
     /// is done and durable and must not count as failed because there was no room for this: the
     /// next start copies then, or says why not.
-    pub(super) fn precache(&self, volume: &Volume, images: &Images) {
-        if !volume.snapshots_disabled() {
-            let _no_room = self.copy(volume, &images.clean(), &images.precache(), Copy::SameTime);
+    pub(super) fn precache(&self, volume: &Volume, images: &ImageFiles) {
+        if !volume.has_snapshots_disabled() {
+            let _no_room = self.copy(
+                volume,
+                &images.clean(),
+                &images.precache(),
+                CopyMode::SameTime,
+            );
         }
     }
 
     /// The guest gets the clean image itself; nothing of before stays.
-    fn start_in_place(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+    fn start_in_place(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
         let goes_on = exists(&images.dirty())?;
         if !goes_on {
@@ -139,7 +151,7 @@ impl Reflink {
         }
         let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
         superfluous.push(images.precache());
-        superfluous.extend(images.of_driver_file()?);
+        superfluous.extend(images.driver_file_leftovers()?);
         durable::remove_all(&superfluous)?;
         if goes_on {
             Ok(())
@@ -148,22 +160,22 @@ impl Reflink {
         }
     }
 
-    fn start_origin(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+    fn start_origin(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
         if exists(&images.dirty())? {
             return Ok(());
         }
         refuse_if_missing(volume, images)?;
-        durable::remove_all(&images.of_driver_file()?)?;
+        durable::remove_all(&images.driver_file_leftovers()?)?;
         if is_precache_current(images)? {
             return durable::rename(&images.precache(), &images.dirty());
         }
         durable::remove(&images.precache())?;
-        self.copy(volume, &images.clean(), &images.dirty(), Copy::Fresh)
+        self.copy(volume, &images.clean(), &images.dirty(), CopyMode::Fresh)
     }
 
-    fn start_snapshot(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+    fn start_snapshot(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
         let source = self.source(volume)?;
-        let _unchanged = self.locks.shared(&self.name, source_vid(volume)?)?;
+        let _unchanged = self.locks.lock_shared(&self.name, source_vid(volume)?)?;
         if !exists(&source.clean())? {
             let (label, image) = (volume.label(), source.clean());
             let why = match exists(&source.dirty())? {
@@ -183,7 +195,7 @@ impl Reflink {
         // Of no run, but without data.
         durable::remove_scratch(&images.clean())?;
         let what = volume.full_name();
-        let told = Audience {
+        let told = CopyProgress {
             watcher: &self.watcher,
             what: &what,
         };
@@ -200,25 +212,25 @@ impl Reflink {
         linked.map(drop)
     }
 
-    fn remove_files(&self, images: &Images) -> Result<(), StorageError> {
-        durable::remove_all(&images.of_driver_file()?)?;
+    fn remove_files(&self, images: &ImageFiles) -> Result<(), StorageError> {
+        durable::remove_all(&images.driver_file_leftovers()?)?;
         durable::remove_all(&images.all()?)
     }
 
     /// Makes the volume's directory and what is missing between it and the pool's.
-    pub(super) fn make_directory(&self, images: &Images) -> Result<(), StorageError> {
-        make_directories(&self.place.directory, images.directory(), self.group)
+    pub(super) fn make_directory(&self, images: &ImageFiles) -> Result<(), StorageError> {
+        make_directories(&self.location.directory, images.directory(), self.group)
     }
 }
 
 /// Temporary files, and an import that nobody will finish: whoever started it held the qube's lock,
 /// which is ours now.
-fn remove_incomplete(images: &Images) -> Result<(), StorageError> {
+fn remove_incomplete(images: &ImageFiles) -> Result<(), StorageError> {
     durable::remove_all(&images.leftovers()?)?;
     durable::remove(&images.import())
 }
 
-fn refuse_if_missing(volume: &Volume, images: &Images) -> Result<(), StorageError> {
+fn refuse_if_missing(volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
     match exists(&images.clean())? {
         true => Ok(()),
         false => {
@@ -233,8 +245,11 @@ fn refuse_if_missing(volume: &Volume, images: &Images) -> Result<(), StorageErro
 
 /// Whether the precache is a copy of the clean image as it is now, and a file of its own: some
 /// tools join equal files, and the guest would write to the clean image.
-pub(super) fn is_precache_current(images: &Images) -> Result<bool, StorageError> {
-    let (clean, precache) = (look(&images.clean())?, look(&images.precache())?);
+pub(super) fn is_precache_current(images: &ImageFiles) -> Result<bool, StorageError> {
+    let (clean, precache) = (
+        metadata_if_exists(&images.clean())?,
+        metadata_if_exists(&images.precache())?,
+    );
     Ok(clean
         .zip(precache)
         .filter(|(_, p)| p.nlink() == 1)

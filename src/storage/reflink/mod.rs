@@ -18,15 +18,15 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
-pub(super) use self::images::{Images, is_tail, volume_of};
+pub(super) use self::images::{ImageFiles, is_tail, volume_of};
 use self::revisions::prune_to;
 use super::clone_range::try_reflink;
-use super::durable::{self, Audience, Copy};
-use super::in_use::refuse_if_open;
-use super::volume_files::{self, PoolPlace, exists, look, source_vid};
+use super::durable::{self, CopyMode, CopyProgress};
+use super::open_images::refuse_if_open;
+use super::volume_files::{self, PoolLocation, exists, metadata_if_exists, source_vid};
 use super::{
-    Attachment, Committed, Driver, Fill, ForeignImage, Image, ImageOwners, Kind, Revision,
-    SharedWatcher, StorageError, Volume, VolumeLocks, runs,
+    Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
+    SharedWatcher, StorageError, Volume, VolumeKind, VolumeLocks, run_images,
 };
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
@@ -35,7 +35,7 @@ use crate::fs::replace::directory_of;
 #[derive(Debug)]
 pub struct Reflink {
     name: String,
-    place: PoolPlace,
+    location: PoolLocation,
     setup_check: bool,
     group: Option<Gid>,
     locks: VolumeLocks,
@@ -53,14 +53,14 @@ impl Reflink {
         group: Option<Gid>,
         locks: VolumeLocks,
     ) -> Reflink {
-        let place = PoolPlace {
+        let location = PoolLocation {
             directory,
             root: None,
-            only_to_look: false,
+            read_only: false,
         };
         Reflink {
             name: name.to_string(),
-            place,
+            location,
             setup_check,
             group,
             locks,
@@ -69,64 +69,70 @@ impl Reflink {
     }
 
     /// The same in a system below `root`, in which absolute links begin there; for who makes
-    /// nothing if `only_to_look`.
-    pub fn below(self, root: Option<&Path>, only_to_look: bool) -> Reflink {
-        let place = PoolPlace {
+    /// nothing if `read_only`.
+    pub fn with_root(self, root: Option<&Path>, read_only: bool) -> Reflink {
+        let location = PoolLocation {
             root: root.map(Path::to_path_buf),
-            only_to_look,
-            ..self.place
+            read_only,
+            ..self.location
         };
-        Reflink { place, ..self }
+        Reflink { location, ..self }
     }
 
     /// The same, and `watcher` hears of data that have to be copied.
-    pub fn watched_by(self, watcher: SharedWatcher) -> Reflink {
+    pub fn with_progress(self, watcher: SharedWatcher) -> Reflink {
         Reflink { watcher, ..self }
     }
 
     /// Keeps others from the clean image while it is exchanged. Only of an origin can anybody take
     /// a snapshot.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == Kind::Origin)
-            .then(|| self.locks.exclusive(&self.name, &volume.vid))
+        (volume.kind == VolumeKind::Origin)
+            .then(|| self.locks.lock_exclusive(&self.name, &volume.vid))
             .transpose()
     }
 
     /// Puts a copy of an image of the volume in the place of another.
-    fn copy(&self, volume: &Volume, from: &Path, to: &Path, how: Copy) -> Result<(), StorageError> {
+    fn copy(
+        &self,
+        volume: &Volume,
+        from: &Path,
+        to: &Path,
+        mode: CopyMode,
+    ) -> Result<(), StorageError> {
         let what = volume.full_name();
         durable::copy(
             from,
             to,
             self.group,
-            how,
-            Audience {
+            mode,
+            CopyProgress {
                 watcher: &self.watcher,
                 what: &what,
             },
         )
     }
 
-    fn images(&self, vid: &str) -> Result<Images, StorageError> {
-        Images::of(&self.place, vid)
+    fn images(&self, vid: &str) -> Result<ImageFiles, StorageError> {
+        ImageFiles::for_volume(&self.location, vid)
     }
 
     /// What a run of a volume that is not kept has left, in the order in which it may go.
-    fn of_run(&self, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
+    fn run_files(&self, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
         let images = self.images(&volume.vid)?;
-        let mut of_run = runs::of_run(&self.place, volume)?;
+        let mut of_run = run_images::find_run_files(&self.location, volume)?;
         of_run.retain(|file| *file == images.dirty() || *file == images.clean());
         Ok(of_run)
     }
 
     /// Of a snapshot, the images of what it is made of.
-    fn source(&self, volume: &Volume) -> Result<Images, StorageError> {
+    fn source(&self, volume: &Volume) -> Result<ImageFiles, StorageError> {
         self.images(source_vid(volume)?)
     }
 
     fn check_reflink(&self) -> Result<(), StorageError> {
-        let directory = self.place.directory.display();
-        let tried = try_reflink(&self.place.directory);
+        let directory = self.location.directory.display();
+        let tried = try_reflink(&self.location.directory);
         match tried.map_err(StorageError::io(format!(
             "trying to share blocks between files in {directory}"
         )))? {
@@ -142,20 +148,20 @@ impl Reflink {
 
 impl Driver for Reflink {
     fn setup(&self) -> Result<(), StorageError> {
-        let new = durable::create_directory(&self.place.directory, self.group)?;
+        let new = durable::create_directory(&self.location.directory, self.group)?;
         if self.setup_check
             && let Err(refused) = self.check_reflink()
         {
             if new {
-                durable::remove_real_directory(&self.place.directory)?;
+                durable::remove_real_directory(&self.location.directory)?;
             }
             return Err(refused);
         }
-        volume_files::make_prefixes(&self.place.directory, self.group)
+        volume_files::make_prefix_directories(&self.location.directory, self.group)
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        volume_files::room_in(&self.place.directory).map(Some)
+        volume_files::filesystem_usage(&self.location.directory).map(Some)
     }
 
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -173,15 +179,15 @@ impl Driver for Reflink {
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
         let images = self.images(&volume.vid)?;
         let mut files = images.all()?;
-        files.extend(images.of_driver_file()?);
+        files.extend(images.driver_file_leftovers()?);
         Ok(files.into_iter().map(Image::File).collect())
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
         let clean = match volume.kind {
-            Kind::Volatile => return Ok(()),
-            Kind::Snapshot => self.source(volume)?.clean(),
-            Kind::Origin => self.images(&volume.vid)?.clean(),
+            VolumeKind::Volatile => return Ok(()),
+            VolumeKind::Snapshot => self.source(volume)?.clean(),
+            VolumeKind::Origin => self.images(&volume.vid)?.clean(),
         };
         if exists(&clean)? {
             return Ok(());
@@ -210,35 +216,35 @@ impl Driver for Reflink {
     }
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
-        Ok(volume.kind == Kind::Origin && exists(&self.images(&volume.vid)?.dirty())?)
+        Ok(volume.kind == VolumeKind::Origin && exists(&self.images(&volume.vid)?.dirty())?)
     }
 
-    fn has_run(&self, volume: &Volume) -> Result<bool, StorageError> {
-        let of_run = self.of_run(volume)?;
+    fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
+        let of_run = self.run_files(volume)?;
         match volume.kind {
             // Driver file and R3 have P.img of it; no run of this driver has.
-            Kind::Volatile => Ok(of_run.contains(&self.images(&volume.vid)?.dirty())),
-            Kind::Snapshot | Kind::Origin => Ok(!of_run.is_empty()),
+            VolumeKind::Volatile => Ok(of_run.contains(&self.images(&volume.vid)?.dirty())),
+            VolumeKind::Snapshot | VolumeKind::Origin => Ok(!of_run.is_empty()),
         }
     }
 
     fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
-        Ok(runs::files_of(&self.place, volume)?.foreign)
+        Ok(run_images::classify_files(&self.location, volume)?.foreign)
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != Kind::Snapshot {
+        if volume.kind != VolumeKind::Snapshot {
             return Ok(false);
         }
-        let own = look(&self.images(&volume.vid)?.clean())?;
-        let source = look(&self.source(volume)?.clean())?;
+        let own = metadata_if_exists(&self.images(&volume.vid)?.clean())?;
+        let source = metadata_if_exists(&self.source(volume)?.clean())?;
         Ok(own
             .zip(source)
             .is_some_and(|(own, source)| (own.dev(), own.ino()) != (source.dev(), source.ino())))
     }
 
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
-        if volume.kind != Kind::Origin {
+        if volume.kind != VolumeKind::Origin {
             return Ok(Vec::new());
         }
         Ok(self
@@ -253,11 +259,7 @@ impl Driver for Reflink {
         self.revert_volume(volume, revision)
     }
 
-    fn size_of_revision(
-        &self,
-        volume: &Volume,
-        revision: Option<&str>,
-    ) -> Result<u64, StorageError> {
+    fn revision_size(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
         self.size_of_revision_of(volume, revision)
     }
 
@@ -269,7 +271,7 @@ impl Driver for Reflink {
         self.export_volume(volume)
     }
 
-    fn open_committed(&self, volume: &Volume) -> Result<Committed, StorageError> {
+    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         self.open_committed_volume(volume)
     }
 
@@ -277,7 +279,7 @@ impl Driver for Reflink {
         self.import_volume(volume, from)
     }
 
-    fn import_written(&self, volume: &Volume, fill: Fill<'_>) -> Result<(), StorageError> {
+    fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
         self.replace_data(volume, |import| durable::write(import, self.group, fill))
     }
 
@@ -289,15 +291,15 @@ impl Driver for Reflink {
         self.adopt_image(volume)
     }
 
-    fn remove_spare(&self, volume: &Volume) -> Result<(), StorageError> {
+    fn remove_spare_images(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         let _alone = self.lock(volume)?;
         durable::remove(&images.precache())?;
-        if volume.kind == Kind::Origin {
+        if volume.kind == VolumeKind::Origin {
             return Ok(());
         }
         refuse_if_open(volume, &images.dirty())?;
-        durable::remove_all(&self.of_run(volume)?)
+        durable::remove_all(&self.run_files(volume)?)
     }
 
     fn prune_revisions(&self, volume: &Volume, keep: usize) -> Result<(), StorageError> {
@@ -307,32 +309,34 @@ impl Driver for Reflink {
         durable::sync_directory_of(&images.clean())
     }
 
-    fn own_directory(&self, volume: &Volume) -> Option<PathBuf> {
-        let (base, _) = volume_files::base_of(&self.place.directory, &volume.vid).ok()?;
+    fn qube_directory(&self, volume: &Volume) -> Option<PathBuf> {
+        let (base, _) = volume_files::base_path(&self.location.directory, &volume.vid).ok()?;
         let directory = directory_of(&base).to_path_buf();
-        volume_files::is_qubes_own(&self.place.directory, &directory).then_some(directory)
+        volume_files::is_qube_directory(&self.location.directory, &directory).then_some(directory)
     }
 
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
         let images = self.images(&volume.vid)?;
-        let image = match look(&images.dirty())? {
+        let image = match metadata_if_exists(&images.dirty())? {
             Some(dirty) => Some(dirty),
-            None if volume.kind == Kind::Snapshot => look(&self.source(volume)?.clean())?,
-            None => look(&images.clean())?,
+            None if volume.kind == VolumeKind::Snapshot => {
+                metadata_if_exists(&self.source(volume)?.clean())?
+            }
+            None => metadata_if_exists(&images.clean())?,
         };
         Ok(image.map_or(volume.size, |image| image.len()))
     }
 
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
         let images = self.images(&volume.vid)?;
-        let image = match look(&images.dirty())? {
+        let image = match metadata_if_exists(&images.dirty())? {
             Some(dirty) => Some(dirty),
-            None => look(&images.clean())?,
+            None => metadata_if_exists(&images.clean())?,
         };
         Ok(image.map_or(0, |image| image.blocks() * 512))
     }
 
     fn volumes(&self) -> Result<Vec<String>, StorageError> {
-        volume_files::volumes_in(&self.place.directory, volume_of)
+        volume_files::list_volumes(&self.location.directory, volume_of)
     }
 }

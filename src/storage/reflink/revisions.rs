@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::Reflink;
-use super::images::{Images, RevisionFile};
-use crate::storage::durable::{self, Copy};
-use crate::storage::in_use::refuse_if_open;
-use crate::storage::same_data::is_copy_with_time;
-use crate::storage::volume_files::{exists, look};
-use crate::storage::{Kind, StorageError, Volume};
+use super::images::{ImageFiles, RevisionFile};
+use crate::storage::data_comparison::is_copy_with_time;
+use crate::storage::durable::{self, CopyMode};
+use crate::storage::open_images::refuse_if_open;
+use crate::storage::volume_files::{exists, metadata_if_exists};
+use crate::storage::{StorageError, Volume, VolumeKind};
 
 impl Reflink {
     /// Copies the clean image to a new revision, unless none are kept or there is nothing to save.
@@ -16,9 +16,9 @@ impl Reflink {
     pub(super) fn save_revision(
         &self,
         volume: &Volume,
-        images: &Images,
+        images: &ImageFiles,
     ) -> Result<Option<PathBuf>, StorageError> {
-        let Some(clean) = look(&images.clean())? else {
+        let Some(clean) = metadata_if_exists(&images.clean())? else {
             return Ok(None);
         };
         if volume.revisions_to_keep == 0 {
@@ -29,7 +29,7 @@ impl Reflink {
             images.clean().display()
         )))?;
         let (clean, revision) = (images.clean(), images.next_revision(time)?);
-        match self.copy(volume, &clean, &revision, Copy::SameTime) {
+        match self.copy(volume, &clean, &revision, CopyMode::SameTime) {
             // The clean image is replaced next, never written to, so a second name of it is as
             // good, and takes no room.
             Err(error) if error.is_disk_full() => {
@@ -45,7 +45,7 @@ impl Reflink {
 
     /// Removes all but the newest revisions; the commit that follows in the same directory waits
     /// for the disk.
-    pub(super) fn prune(&self, volume: &Volume, images: &Images) -> Result<(), StorageError> {
+    pub(super) fn prune(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
         prune_to(
             images,
             usize::try_from(volume.revisions_to_keep).unwrap_or(0),
@@ -57,7 +57,7 @@ impl Reflink {
         volume: &Volume,
         wanted: Option<&str>,
     ) -> Result<(), StorageError> {
-        let (label, images) = (volume.label(), self.revertible(volume)?);
+        let (label, images) = (volume.label(), self.revertible_images(volume)?);
         if exists(&images.dirty())? {
             let text = format!(
                 "{label}: it is in use or was not stopped cleanly; shut the qube down before reverting"
@@ -67,8 +67,8 @@ impl Reflink {
         refuse_if_open(volume, &images.clean())?;
         let _alone = self.lock(volume)?;
         let revisions = images.revisions()?;
-        let copies = copies_of_clean(&images, &revisions)?;
-        let chosen = choose(&label, &revisions, copies, wanted)?;
+        let copies = count_clean_copies(&images, &revisions)?;
+        let chosen = choose_revision(&label, &revisions, copies, wanted)?;
         // A revert that was cut off has saved it.
         let is_saved = revisions
             .iter()
@@ -82,8 +82,11 @@ impl Reflink {
         };
         let replaced = durable::remove(&images.precache())
             .and_then(|()| durable::replace(&chosen.path, &images.clean()));
-        if let Some(made) = made.filter(|_| replaced.as_ref().is_err_and(|error| !error.was_done()))
-        {
+        if let Some(made) = made.filter(|_| {
+            replaced
+                .as_ref()
+                .is_err_and(|error| !error.has_taken_effect())
+        }) {
             // The first error is the one to tell; a revert that finds it left knows it.
             let _stays = durable::remove(&made);
         }
@@ -97,20 +100,20 @@ impl Reflink {
         volume: &Volume,
         wanted: Option<&str>,
     ) -> Result<u64, StorageError> {
-        let images = self.revertible(volume)?;
+        let images = self.revertible_images(volume)?;
         let revisions = images.revisions()?;
-        let chosen = choose(
+        let chosen = choose_revision(
             &volume.label(),
             &revisions,
-            copies_of_clean(&images, &revisions)?,
+            count_clean_copies(&images, &revisions)?,
             wanted,
         )?;
-        Ok(look(&chosen.path)?.map_or(volume.size, |revision| revision.len()))
+        Ok(metadata_if_exists(&chosen.path)?.map_or(volume.size, |revision| revision.len()))
     }
 
     /// The images of a volume that has revisions.
-    fn revertible(&self, volume: &Volume) -> Result<Images, StorageError> {
-        if volume.kind == Kind::Origin {
+    fn revertible_images(&self, volume: &Volume) -> Result<ImageFiles, StorageError> {
+        if volume.kind == VolumeKind::Origin {
             return self.images(&volume.vid);
         }
         let text = format!(
@@ -122,7 +125,7 @@ impl Reflink {
 }
 
 /// Removes all but the newest `keep` revisions.
-pub(super) fn prune_to(images: &Images, keep: usize) -> Result<(), StorageError> {
+pub(super) fn prune_to(images: &ImageFiles, keep: usize) -> Result<(), StorageError> {
     let revisions = images.revisions()?;
     for revision in &revisions[..revisions.len().saturating_sub(keep)] {
         durable::remove_scratch(&revision.path)?;
@@ -132,7 +135,10 @@ pub(super) fn prune_to(images: &Images, keep: usize) -> Result<(), StorageError>
 
 /// How many of the newest revisions are the clean image as it is: a revert that was cut off before
 /// it exchanged the image has made one. To go back to it would change nothing.
-fn copies_of_clean(images: &Images, revisions: &[RevisionFile]) -> Result<usize, StorageError> {
+fn count_clean_copies(
+    images: &ImageFiles,
+    revisions: &[RevisionFile],
+) -> Result<usize, StorageError> {
     let clean = images.clean();
     let mut copies = 0;
     for revision in revisions.iter().rev() {
@@ -146,7 +152,7 @@ fn copies_of_clean(images: &Images, revisions: &[RevisionFile]) -> Result<usize,
 
 /// The wanted revision, else the newest but the `copies` of what the volume has; one of them where
 /// there is no other.
-fn choose(
+fn choose_revision(
     label: &str,
     revisions: &[RevisionFile],
     copies: usize,

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use crate::lifecycle::Session;
 use crate::model::volume::{ClassVolume, class_volumes};
 use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig};
-use crate::storage::{Driver, Drivers, Volume, fullness};
+use crate::storage::{Driver, PoolDrivers, Volume, fullness};
 
 /// One volume in a listing; bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct VolumeShown<'a> {
 pub(super) struct Volumes<'a> {
     qubes: &'a Qubes,
     session: &'a Session,
-    drivers: RefCell<Drivers<'a>>,
+    drivers: RefCell<PoolDrivers<'a>>,
     places: Vec<Place<'a>>,
     /// Those of the qube that was asked for last: several columns show them.
     last: RefCell<(Option<VmName>, Vec<VolumeShown<'a>>)>,
@@ -58,7 +58,7 @@ impl<'a> Volumes<'a> {
         Volumes {
             qubes,
             session,
-            drivers: RefCell::new(Drivers::to_look(&qubes.pools, &session.system)),
+            drivers: RefCell::new(PoolDrivers::read_only(&qubes.pools, &session.system)),
             places: qubes.pools.iter().map(place).collect(),
             last: RefCell::default(),
         }
@@ -169,8 +169,11 @@ impl<'a> Volumes<'a> {
     /// As its pool's driver finds it.
     fn resolved(&self, volume: ResolvedVolume, vm: &Vm, name: SmolStr) -> Option<VolumeShown<'a>> {
         let (place, size) = (self.place(&volume.pool)?, volume.size);
-        let usage =
-            |driver: &Arc<dyn Driver>| driver.usage(&Volume::resolved(&vm.name, volume).ok()?).ok();
+        let usage = |driver: &Arc<dyn Driver>| {
+            driver
+                .usage(&Volume::from_resolved(&vm.name, volume).ok()?)
+                .ok()
+        };
         // Neither is a pool of a driver we do not have, or a file that is missing.
         let usage = self.driver(place).and_then(usage).unwrap_or(0);
         Some(VolumeShown {

@@ -21,7 +21,7 @@ const WORK: [(&str, Work); 5] = [
     }),
     ("import", |private| {
         let imported =
-            the_pool().import_written(private, &mut |mut image| image.write_all(b"imported\0"));
+            the_pool().import_with(private, &mut |mut image| image.write_all(b"imported\0"));
         imported.unwrap();
     }),
     ("start without snapshots", |private| {

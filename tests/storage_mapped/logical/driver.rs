@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use qubes::storage::{Committed, Driver, Volume};
+use qubes::storage::{CommittedData, Driver, Volume};
 
 use super::{
     committed, device, length, lvs, names, origin, pool, refusal, run_once, snapshot, text,
@@ -217,7 +217,7 @@ fn an_import_replaces_the_data_or_changes_nothing() {
     assert_eq!(pool.size(&private).unwrap(), 80 * MIB);
     assert!(pool.usage(&private).unwrap() < MIB, "holes stay holes");
 
-    let failed = pool.import_written(&private, &mut |mut image| {
+    let failed = pool.import_with(&private, &mut |mut image| {
         image.write_all(b"half of it")?;
         assert!(refusal(the_pool().start(&private)).ends_with("start the qube when that is done"));
         Err(std::io::Error::other("the pipe broke"))
@@ -240,10 +240,11 @@ fn a_clone_in_the_pool_is_a_snapshot() {
     let (source, clone) = (origin("source", "private"), origin("clone", "private"));
     pool.create(&source).unwrap();
     run_once(&pool, &source, "original");
-    let opened = pool.open_committed(&source).unwrap();
+    let opened = pool.open_committed_data(&source).unwrap();
     // The source goes on meanwhile: what was opened is a revision now.
     run_once(&pool, &source, "later");
-    pool.import_committed(&clone, &opened, &|_| ()).unwrap();
+    pool.import_committed_data(&clone, &opened, &|_| ())
+        .unwrap();
     assert_eq!(committed(&pool, &clone), "original");
     assert!(
         lvs("origin", "vm-clone-private").ends_with("-back"),
@@ -260,13 +261,13 @@ fn a_clone_in_the_pool_is_a_snapshot() {
         .unwrap();
     (&image).write_all(b"elsewhere").unwrap();
     image.set_len(64 * MIB).unwrap();
-    let other = Committed {
+    let other = CommittedData {
         name: "private".into(),
         file: image,
         size: 64 * MIB,
-        kept_still: None,
+        start_lock: None,
     };
-    pool.import_committed(&clone, &other, &|_| ()).unwrap();
+    pool.import_committed_data(&clone, &other, &|_| ()).unwrap();
     assert_eq!(
         (committed(&pool, &clone), lvs("origin", "vm-clone-private")),
         ("elsewhere".into(), String::new())

@@ -55,7 +55,7 @@ fn a_full_pool_is_told_and_the_old_data_stay() {
     let (kept, clone) = (origin("kept", "private"), origin("second", "private"));
     pool.create(&kept).unwrap();
     run_once(&pool, &kept, "old");
-    let import = refusal(pool.import_written(&kept, &mut |image| too_much(image)));
+    let import = refusal(pool.import_with(&kept, &mut |image| too_much(image)));
     assert!(import.contains(SmallPool::FULL), "{import}");
     assert_eq!(names("kept"), ["private", "private-T-back"]);
     assert_eq!(committed(&pool, &kept), "old");
@@ -68,8 +68,8 @@ fn a_full_pool_is_told_and_the_old_data_stay() {
         .unwrap();
     assert!((&guest).seek(SeekFrom::Start(MIB)).is_ok() && too_much(&guest).is_err());
     drop(guest);
-    let opened = pool.open_committed(&kept).unwrap();
-    let cloned = refusal(pool.import_committed(&clone, &opened, &|_| ()));
+    let opened = pool.open_committed_data(&kept).unwrap();
+    let cloned = refusal(pool.import_committed_data(&clone, &opened, &|_| ()));
     assert!(cloned.contains(SmallPool::FULL), "{cloned}");
     let created = refusal(pool.create(&origin("third", "private")));
     assert!(created.contains(SmallPool::FULL), "{created}");

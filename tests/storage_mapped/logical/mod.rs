@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qubes::exec::Program;
-use qubes::storage::{Attachment, Driver, Kind, LvmThin, StorageError, Volume, VolumeLocks};
+use qubes::storage::{Attachment, Driver, LvmThin, StorageError, Volume, VolumeKind, VolumeLocks};
 
 use crate::place::{MIB, is_the_machine};
 
@@ -43,7 +43,7 @@ fn locks() -> VolumeLocks {
     VolumeLocks::new(Path::new("/run/qubes-test"), None, Duration::from_secs(60))
 }
 
-fn volume(qube: &str, name: &str, kind: Kind) -> Volume {
+fn volume(qube: &str, name: &str, kind: VolumeKind) -> Volume {
     Volume {
         owner: qube.into(),
         name: name.into(),
@@ -59,18 +59,18 @@ fn volume(qube: &str, name: &str, kind: Kind) -> Volume {
 }
 
 fn origin(qube: &str, name: &str) -> Volume {
-    volume(qube, name, Kind::Origin)
+    volume(qube, name, VolumeKind::Origin)
 }
 
 fn volatile(qube: &str) -> Volume {
-    volume(qube, "volatile", Kind::Volatile)
+    volume(qube, "volatile", VolumeKind::Volatile)
 }
 
 /// The root of a qube over the root of a template.
 fn snapshot(qube: &str, template: &str) -> Volume {
     Volume {
         source: Some(format!("{GROUP}/vm-{template}-root")),
-        ..volume(qube, "root", Kind::Snapshot)
+        ..volume(qube, "root", VolumeKind::Snapshot)
     }
 }
 

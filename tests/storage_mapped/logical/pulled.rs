@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use qubes::exec::Program;
-use qubes::storage::{Attachment, DmFile, Driver, Kind, LvmThin, Reflink, Volume};
+use qubes::storage::{Attachment, DmFile, Driver, LvmThin, Reflink, Volume, VolumeKind};
 
 use super::steps::Steps;
 use super::{locks, lvm, pool, text, write};
@@ -238,7 +238,7 @@ fn private(kind: &str) -> Volume {
         } else {
             "appvms/work/private".into()
         },
-        kind: Kind::Origin,
+        kind: VolumeKind::Origin,
         rw: true,
         size: 8 * MIB,
         revisions_to_keep: 1,
@@ -250,7 +250,7 @@ fn private(kind: &str) -> Volume {
 fn disk(kind: &str) -> PathBuf {
     match driver(kind).attachment(&private(kind)).unwrap() {
         Attachment::Device(path) | Attachment::File(path) => path,
-        Attachment::Nothing => panic!("{kind}: nothing to attach"),
+        Attachment::None => panic!("{kind}: nothing to attach"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use super::sparse_copy::next_data;
-use super::volume_files::look;
+use super::volume_files::metadata_if_exists;
 use super::{StorageError, pool_files};
 use crate::fs::beneath::Use;
 
@@ -15,20 +15,20 @@ const BUFFER: u64 = 1 << 20;
 
 /// Whether two files or devices have the same bytes. What is a hole in both is not read, and the
 /// first difference ends it.
-fn is_same_data(one: &File, other: &File) -> io::Result<bool> {
-    let length = length_of(one)?;
-    if length != length_of(other)? {
+fn have_same_data(one: &File, other: &File) -> io::Result<bool> {
+    let length = file_length(one)?;
+    if length != file_length(other)? {
         return Ok(false);
     }
-    let (mut at, mut of_one, mut of_other) = (0, Vec::new(), Vec::new());
-    while let Some(data) = next_of_either(one, other, at, length)? {
+    let (mut at, mut first, mut second) = (0, Vec::new(), Vec::new());
+    while let Some(data) = next_data_in_either(one, other, at, length)? {
         let end = data.saturating_add(BUFFER).min(length);
         let bytes = usize::try_from(end - data).unwrap_or_default();
-        of_one.resize(bytes, 0);
-        of_other.resize(bytes, 0);
-        one.read_exact_at(&mut of_one, data)?;
-        other.read_exact_at(&mut of_other, data)?;
-        if of_one != of_other {
+        first.resize(bytes, 0);
+        second.resize(bytes, 0);
+        one.read_exact_at(&mut first, data)?;
+        other.read_exact_at(&mut second, data)?;
+        if first != second {
             return Ok(false);
         }
         at = end;
@@ -37,25 +37,25 @@ fn is_same_data(one: &File, other: &File) -> io::Result<bool> {
 }
 
 /// Whether a file or a device has nothing but holes. What does not tell holes has data.
-pub fn is_empty(file: &File) -> io::Result<bool> {
-    Ok(next_data(file, 0, length_of(file)?)?.is_none())
+pub fn has_only_holes(file: &File) -> io::Result<bool> {
+    Ok(next_data(file, 0, file_length(file)?)?.is_none())
 }
 
 /// Whether one image is a copy of the other that has its time, too.
 pub(super) fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, StorageError> {
-    let (Some(of_one), Some(of_other)) = (look(one)?, look(other)?) else {
+    let (Some(first), Some(second)) = (metadata_if_exists(one)?, metadata_if_exists(other)?) else {
         return Ok(false);
     };
-    if (of_one.mtime(), of_one.mtime_nsec(), of_one.len())
-        != (of_other.mtime(), of_other.mtime_nsec(), of_other.len())
+    if (first.mtime(), first.mtime_nsec(), first.len())
+        != (second.mtime(), second.mtime_nsec(), second.len())
     {
         return Ok(false);
     }
-    if (of_one.dev(), of_one.ino()) == (of_other.dev(), of_other.ino()) {
+    if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
         return Ok(true);
     }
     let compared = || {
-        is_same_data(
+        have_same_data(
             &pool_files::open(one, Use::Read)?,
             &pool_files::open(other, Use::Read)?,
         )
@@ -68,13 +68,13 @@ pub(super) fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, Storag
 }
 
 /// Where the first data behind `at` begin that one of the two has.
-fn next_of_either(one: &File, other: &File, at: u64, length: u64) -> io::Result<Option<u64>> {
+fn next_data_in_either(one: &File, other: &File, at: u64, length: u64) -> io::Result<Option<u64>> {
     let found = [next_data(one, at, length)?, next_data(other, at, length)?];
     Ok(found.into_iter().flatten().map(|(data, _end)| data).min())
 }
 
 /// Bytes, also of a device.
-pub fn length_of(mut file: &File) -> io::Result<u64> {
+pub fn file_length(mut file: &File) -> io::Result<u64> {
     if file.metadata()?.is_file() {
         return Ok(file.metadata()?.len());
     }
@@ -98,12 +98,12 @@ mod tests {
         };
         let (data, zeros) = (file(b"data", 2 << 20), file(b"data", 2 << 20));
         zeros.write_all_at(&[0; 70_000], 5).unwrap();
-        assert!(is_same_data(&data, &zeros).unwrap());
-        assert!(!is_same_data(&data, &file(b"date", 2 << 20)).unwrap());
-        assert!(!is_same_data(&data, &file(b"data", 3)).unwrap());
+        assert!(have_same_data(&data, &zeros).unwrap());
+        assert!(!have_same_data(&data, &file(b"date", 2 << 20)).unwrap());
+        assert!(!have_same_data(&data, &file(b"data", 3)).unwrap());
         let longer = file(b"data", 2 << 20);
         longer.set_len((3 << 20) + 1).unwrap();
-        assert!(!is_same_data(&data, &longer).unwrap());
-        assert!(is_same_data(&file(b"", 0), &file(b"\0", 9)).unwrap());
+        assert!(!have_same_data(&data, &longer).unwrap());
+        assert!(have_same_data(&file(b"", 0), &file(b"\0", 9)).unwrap());
     }
 }

@@ -1,10 +1,10 @@
 //! Which logical volumes of a volume that is not kept are of a run of it.
 
-use super::names::Names;
+use super::names::LogicalNames;
 use super::report::{LogicalVolume, Report};
-use super::{LvmThin, images_in, revisions};
-use crate::storage::runs::is_called_volatile;
-use crate::storage::{ForeignImage, Image, Kind, Volume};
+use super::{LvmThin, list_images, revision_times};
+use crate::storage::run_images::is_called_volatile;
+use crate::storage::{ForeignImage, Image, Volume, VolumeKind};
 
 /// The tag of a logical volume that a run of a volatile volume has made.
 pub const RUN_TAG: &str = "qubes-run";
@@ -14,17 +14,22 @@ pub const RUN_TAG: &str = "qubes-run";
 pub enum Purpose {
     /// A run, with which it goes.
     Run,
-    ToKeep,
+    Persistent,
 }
 
 impl LvmThin {
     /// The logical volume that a run has left of a volume that is not kept.
-    pub(super) fn of_run(&self, report: &Report, volume: &Volume, names: &Names) -> Option<String> {
-        let has_revisions = !revisions(report, names).is_empty();
+    pub(super) fn run_volume(
+        &self,
+        report: &Report,
+        volume: &Volume,
+        names: &LogicalNames,
+    ) -> Option<String> {
+        let has_revisions = !revision_times(report, names).is_empty();
         let (own, snap) = (report.get(&names.own), report.get(&names.snap()));
         match volume.kind {
-            Kind::Origin => None,
-            Kind::Snapshot => {
+            VolumeKind::Origin => None,
+            VolumeKind::Snapshot => {
                 let is_alone = own.is_none() && !has_revisions;
                 let is_of_source = |snap: &LogicalVolume| {
                     self.source(volume)
@@ -33,7 +38,7 @@ impl LvmThin {
                 snap.filter(|snap| is_alone || is_of_source(snap))
                     .map(|snap| snap.name.clone())
             }
-            Kind::Volatile => {
+            VolumeKind::Volatile => {
                 let is_called_so =
                     is_called_volatile(volume, '-') && snap.is_none() && !has_revisions;
                 let has_tag = |own: &LogicalVolume| own.tags.iter().any(|tag| tag == RUN_TAG);
@@ -44,34 +49,34 @@ impl LvmThin {
     }
 
     /// The others that it has. What one holds is not told exactly, so each counts.
-    pub(super) fn foreign_in(
+    pub(super) fn list_foreign(
         &self,
         report: &Report,
         volume: &Volume,
-        names: &Names,
+        names: &LogicalNames,
     ) -> Vec<ForeignImage> {
-        if volume.kind == Kind::Origin {
+        if volume.kind == VolumeKind::Origin {
             return Vec::new();
         }
-        let of_run = self.of_run(report, volume, names);
+        let of_run = self.run_volume(report, volume, names);
         let is_foreign = |image: &Image| {
             let Image::Logical { name, .. } = image else {
                 return false;
             };
             Some(name) != of_run.as_ref() && *name != names.import()
         };
-        let foreign = images_in(report, names).into_iter().filter(is_foreign);
+        let foreign = list_images(report, names).into_iter().filter(is_foreign);
         foreign
             .map(|image| ForeignImage {
                 image,
-                bars_start: true,
+                blocks_start: true,
             })
             .collect()
     }
 }
 
 /// Whether `name` is, or was, the committed state of a volume.
-fn is_committed(name: &str, of: &Names) -> bool {
+fn is_committed(name: &str, of: &LogicalNames) -> bool {
     name == of.own || of.revision_time(name).is_some()
 }
 
@@ -96,8 +101,8 @@ mod tests {
         Report::parse(text.as_bytes()).unwrap()
     }
 
-    fn volume(name: &str, kind: Kind) -> Volume {
-        let source = (kind == Kind::Snapshot).then(|| "q/vm-tpl-root".to_string());
+    fn volume(name: &str, kind: VolumeKind) -> Volume {
+        let source = (kind == VolumeKind::Snapshot).then(|| "q/vm-tpl-root".to_string());
         Volume {
             owner: "work".into(),
             name: name.into(),
@@ -115,17 +120,20 @@ mod tests {
             "pool00",
             VolumeLocks::new(PathBuf::from("/nowhere"), None, Duration::ZERO),
         );
-        let (report, names) = (report(volumes), Names::of(&volume.vid, "q").unwrap());
+        let (report, names) = (
+            report(volumes),
+            LogicalNames::from_vid(&volume.vid, "q").unwrap(),
+        );
         let foreign = pool
-            .foreign_in(&report, volume, &names)
+            .list_foreign(&report, volume, &names)
             .into_iter()
             .map(|foreign| foreign.image.to_string());
-        (pool.of_run(&report, volume, &names), foreign.collect())
+        (pool.run_volume(&report, volume, &names), foreign.collect())
     }
 
     #[test]
     fn a_snapshots_run_is_told_by_what_it_was_made_of() {
-        let (root, snap) = (volume("root", Kind::Snapshot), "vm-work-root-snap");
+        let (root, snap) = (volume("root", VolumeKind::Snapshot), "vm-work-root-snap");
         let run = Some(snap.to_string());
         for origin in ["vm-tpl-root", "vm-tpl-root-7-back"] {
             assert_eq!(told(&root, &[(snap, origin, "")]), (run.clone(), vec![]));
@@ -144,13 +152,16 @@ mod tests {
         assert_eq!(told(&root, &cut_off).1.len(), 2);
         let beside = [("vm-work-root", "", ""), (snap, "vm-tpl-root", "")];
         assert_eq!(told(&root, &beside), (run, vec!["q/vm-work-root".into()]));
-        assert_eq!(told(&volume("root", Kind::Origin), &both), (None, vec![]));
+        assert_eq!(
+            told(&volume("root", VolumeKind::Origin), &both),
+            (None, vec![])
+        );
     }
 
     #[test]
     fn a_volatile_volumes_run_is_told_by_its_tag_or_its_name() {
         let own = |name: &str| Some(format!("vm-work-{name}"));
-        let scratch = volume("scratch", Kind::Volatile);
+        let scratch = volume("scratch", VolumeKind::Volatile);
         assert_eq!(
             told(&scratch, &[("vm-work-scratch", "", "x,qubes-run")]),
             (own("scratch"), vec![])
@@ -159,7 +170,7 @@ mod tests {
             told(&scratch, &[("vm-work-scratch", "", "")]),
             (None, vec!["q/vm-work-scratch".into()])
         );
-        let usual = volume("volatile", Kind::Volatile);
+        let usual = volume("volatile", VolumeKind::Volatile);
         assert_eq!(
             told(&usual, &[("vm-work-volatile", "", "")]),
             (own("volatile"), vec![])

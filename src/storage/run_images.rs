@@ -2,7 +2,7 @@
 //! with it, and those that somebody else has left under its names, whose data nobody gave up (a
 //! qube of another class had this name, and an older copy of the store was restored).
 //!
-//! Every file that a run makes of such a volume has [`MARK`] in its mode, so a power loss or a
+//! Every file that a run makes of such a volume has [`RUN_MARK`] in its mode, so a power loss or a
 //! commit of its source changes nothing about whose it is. What versions before that mark have
 //! left counts as a run's only where that is certain:
 //!
@@ -19,14 +19,14 @@ use std::path::PathBuf;
 
 use super::dm_file::{is_cow, is_file_of};
 use super::identity::has_data;
-use super::reflink::Images;
-use super::volume_files::{PoolPlace, look, names_in, resolve, source_vid};
-use super::{Image, Kind, StorageError, Volume};
+use super::reflink::ImageFiles;
+use super::volume_files::{PoolLocation, list_names, metadata_if_exists, resolve, source_vid};
+use super::{Image, StorageError, Volume, VolumeKind};
 use crate::fs::replace::directory_of;
 
 /// In the mode of every file that a run makes of a volume that is not kept. For files this bit (the
 /// sticky one, `T` in `ls -l`) has no other meaning under Linux, and every file system keeps it.
-pub const MARK: u32 = 0o1000;
+pub const RUN_MARK: u32 = 0o1000;
 
 /// What the names of files end in that a run makes.
 const RUN_TAILS: [&str; 3] = [".img", "-dirty.img", "-cow.img"];
@@ -37,62 +37,65 @@ pub struct ForeignImage {
     pub image: Image,
     /// Whether a start would make an image of the same name, or one that a restored store would
     /// take for a part of this one.
-    pub bars_start: bool,
+    pub blocks_start: bool,
 }
 
 /// The files of a volume that is not kept.
 #[derive(Debug, Default)]
-pub struct RunFiles {
+pub struct RunImages {
     /// Those of a run, the one that tells of the others last.
     pub of_run: Vec<PathBuf>,
     pub foreign: Vec<ForeignImage>,
 }
 
 /// Whether a run of a volume that is not kept has made this file.
-pub fn is_marked(found: &Metadata) -> bool {
-    found.mode() & MARK != 0
+pub fn has_run_mark(found: &Metadata) -> bool {
+    found.mode() & RUN_MARK != 0
 }
 
 /// Divides the files of a volume in a directory, with either driver; none of one that is kept.
 ///
 /// # Errors
 /// Nobody can look at them.
-pub fn files_of(place: &PoolPlace, volume: &Volume) -> Result<RunFiles, StorageError> {
-    if volume.kind == Kind::Origin {
-        return Ok(RunFiles::default());
+pub fn classify_files(location: &PoolLocation, volume: &Volume) -> Result<RunImages, StorageError> {
+    if volume.kind == VolumeKind::Origin {
+        return Ok(RunImages::default());
     }
-    let files = Files::of(place, volume)?;
+    let files = FoundFiles::load(location, volume)?;
     let of_run = match volume.kind {
-        Kind::Snapshot => files.of_snapshot(place, volume)?,
-        Kind::Volatile | Kind::Origin => files.of_volatile(volume),
+        VolumeKind::Snapshot => files.snapshot_run_files(location, volume)?,
+        VolumeKind::Volatile | VolumeKind::Origin => files.volatile_run_files(volume),
     };
     let mut foreign = Vec::new();
     // What was copied in advance is what the image has.
-    let is_copy = |file: &File| file.tail == "-precache.img" && files.get(".img").is_some();
+    let is_copy = |file: &FoundFile| file.tail == "-precache.img" && files.get(".img").is_some();
     for file in files.others(&of_run) {
         if file.found.is_file() && !is_copy(file) && has_data(&file.path, &file.found)? {
-            let bars_start = RUN_TAILS.contains(&file.tail.as_str());
+            let blocks_start = RUN_TAILS.contains(&file.tail.as_str());
             foreign.push(ForeignImage {
                 image: Image::File(file.path.clone()),
-                bars_start,
+                blocks_start,
             });
         }
     }
-    Ok(RunFiles { foreign, of_run })
+    Ok(RunImages { foreign, of_run })
 }
 
 /// The files of a run alone, the one that tells of the others last.
 ///
 /// # Errors
 /// Nobody can look at them.
-pub fn of_run(place: &PoolPlace, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
-    let (base, _) = resolve(place, &volume.vid)?;
+pub fn find_run_files(
+    location: &PoolLocation,
+    volume: &Volume,
+) -> Result<Vec<PathBuf>, StorageError> {
+    let (base, _) = resolve(location, &volume.vid)?;
     // Of a qube that is off there is none, and each command that settles it asks.
     for tail in RUN_TAILS {
         let mut path = base.clone().into_os_string();
         path.push(tail);
-        if look(path.as_ref())?.is_some() {
-            return Ok(files_of(place, volume)?.of_run);
+        if metadata_if_exists(path.as_ref())?.is_some() {
+            return Ok(classify_files(location, volume)?.of_run);
         }
     }
     Ok(Vec::new())
@@ -102,8 +105,9 @@ pub fn of_run(place: &PoolPlace, volume: &Volume) -> Result<Vec<PathBuf>, Storag
 ///
 /// # Errors
 /// It would.
-pub fn refuse_beside(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), StorageError> {
-    let Some(ForeignImage { image, .. }) = foreign.iter().find(|foreign| foreign.bars_start) else {
+pub fn refuse_foreign(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), StorageError> {
+    let Some(ForeignImage { image, .. }) = foreign.iter().find(|foreign| foreign.blocks_start)
+    else {
         return Ok(());
     };
     let (label, name) = (volume.label(), &volume.name);
@@ -114,7 +118,7 @@ pub fn refuse_beside(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), St
 }
 
 /// Why an image that is not of a run stays, in words.
-pub fn kept_beside(volume: &Volume, foreign: &ForeignImage) -> String {
+pub fn describe_foreign(volume: &Volume, foreign: &ForeignImage) -> String {
     let (image, label) = (&foreign.image, volume.label());
     format!(
         "{image} stays: it was not made by a run of {label} and may be wanted; move it away or delete it"
@@ -122,7 +126,7 @@ pub fn kept_beside(volume: &Volume, foreign: &ForeignImage) -> String {
 }
 
 /// Takes images that are not of a run out of those to remove, and adds why to what stays.
-pub fn keep_foreign(
+pub fn exclude_foreign(
     volume: &Volume,
     foreign: &[ForeignImage],
     removed: &mut Vec<PathBuf>,
@@ -132,13 +136,13 @@ pub fn keep_foreign(
         let before = removed.len();
         removed.retain(|file| Image::File(file.clone()) != foreign.image);
         if removed.len() < before {
-            kept.push(kept_beside(volume, foreign));
+            kept.push(describe_foreign(volume, foreign));
         }
     }
 }
 
 /// A file of a volume.
-struct File {
+struct FoundFile {
     path: PathBuf,
     /// What its name has after the volume's.
     tail: String,
@@ -146,48 +150,48 @@ struct File {
 }
 
 /// All files of a volume but temporary ones and an import that is not complete.
-struct Files(Vec<File>);
+struct FoundFiles(Vec<FoundFile>);
 
-impl Files {
-    fn of(place: &PoolPlace, volume: &Volume) -> Result<Files, StorageError> {
-        let (base, stem) = resolve(place, &volume.vid)?;
+impl FoundFiles {
+    fn load(location: &PoolLocation, volume: &Volume) -> Result<FoundFiles, StorageError> {
+        let (base, stem) = resolve(location, &volume.vid)?;
         let directory = directory_of(&base);
         let mut files = Vec::new();
-        for name in names_in(directory)? {
+        for name in list_names(directory)? {
             let tail = name.strip_prefix(&stem).unwrap_or_default().to_string();
             if !is_file_of(&name, &stem) || tail.contains('~') || tail == "-import.img" {
                 continue;
             }
             let path = directory.join(&name);
             // A link to nowhere has no data.
-            if let Some(found) = look(&path)? {
-                files.push(File { path, tail, found });
+            if let Some(found) = metadata_if_exists(&path)? {
+                files.push(FoundFile { path, tail, found });
             }
         }
-        Ok(Files(files))
+        Ok(FoundFiles(files))
     }
 
-    fn get(&self, tail: &str) -> Option<&File> {
+    fn get(&self, tail: &str) -> Option<&FoundFile> {
         self.0.iter().find(|file| file.tail == tail)
     }
 
     /// Those that are neither of these nor marked.
-    fn others<'a>(&'a self, of_run: &'a [PathBuf]) -> impl Iterator<Item = &'a File> {
+    fn others<'a>(&'a self, of_run: &'a [PathBuf]) -> impl Iterator<Item = &'a FoundFile> {
         self.0
             .iter()
-            .filter(|file| !is_marked(&file.found) && !of_run.contains(&file.path))
+            .filter(|file| !has_run_mark(&file.found) && !of_run.contains(&file.path))
     }
 
-    fn of_snapshot(
+    fn snapshot_run_files(
         &self,
-        place: &PoolPlace,
+        location: &PoolLocation,
         volume: &Volume,
     ) -> Result<Vec<PathBuf>, StorageError> {
         let (clean, dirty) = (self.get(".img"), self.get("-dirty.img"));
-        let path = |file: Option<&File>| file.map(|file| file.path.clone());
-        let mut of_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| is_marked(&dirty.found)) {
+        let path = |file: Option<&FoundFile>| file.map(|file| file.path.clone());
+        let mut of_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| has_run_mark(&dirty.found)) {
             [path(clean), path(dirty)].into_iter().flatten().collect()
-        } else if clean.is_some_and(|clean| is_of_source(place, volume, &clean.found)) {
+        } else if clean.is_some_and(|clean| is_source_image(location, volume, &clean.found)) {
             [path(dirty), path(clean)].into_iter().flatten().collect()
         } else if dirty.is_some() && self.0.len() == 1 {
             path(dirty).into_iter().collect()
@@ -196,18 +200,18 @@ impl Files {
         };
         if let Some(cow) = self.get("-cow.img") {
             let is_alone = self.others(&of_run).all(|file| file.path == cow.path);
-            if is_marked(&cow.found) || (is_alone && is_cow(&cow.path)?) {
+            if has_run_mark(&cow.found) || (is_alone && is_cow(&cow.path)?) {
                 of_run.push(cow.path.clone());
             }
         }
         Ok(of_run)
     }
 
-    fn of_volatile(&self, volume: &Volume) -> Vec<PathBuf> {
+    fn volatile_run_files(&self, volume: &Volume) -> Vec<PathBuf> {
         let is_called_so = is_called_volatile(volume, '/') && self.others(&[]).count() == 1;
-        let made_by_run = |file: &&File| {
+        let made_by_run = |file: &&FoundFile| {
             matches!(file.tail.as_str(), ".img" | "-dirty.img")
-                && (is_called_so || is_marked(&file.found))
+                && (is_called_so || has_run_mark(&file.found))
         };
         self.0
             .iter()
@@ -224,10 +228,10 @@ pub fn is_called_volatile(volume: &Volume, separator: char) -> bool {
 }
 
 /// Whether a file is an image of what a snapshot is made of. Nothing is if that cannot be told.
-fn is_of_source(place: &PoolPlace, volume: &Volume, file: &Metadata) -> bool {
-    let source = source_vid(volume).and_then(|vid| Images::of(place, vid));
+fn is_source_image(location: &PoolLocation, volume: &Volume, file: &Metadata) -> bool {
+    let source = source_vid(volume).and_then(|vid| ImageFiles::for_volume(location, vid));
     let Ok(source) = source else { return false };
-    let metadata = |path: &PathBuf| look(path).ok().flatten();
+    let metadata = |path: &PathBuf| metadata_if_exists(path).ok().flatten();
     let is_same = |other: &Metadata| (other.dev(), other.ino()) == (file.dev(), file.ino());
     // A revision is a copy of what was the image, with its time, as a precache is.
     let is_copy = |other: &Metadata| {

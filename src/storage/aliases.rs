@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::identity::{Image, ImageOwners, Owner, has_data};
+use super::identity::{Image, ImageOwner, ImageOwners, has_data};
 use super::{StorageError, Volume};
 use crate::model::image_claims::Role;
 
@@ -19,14 +19,14 @@ impl ImageOwners {
     ///
     /// # Errors
     /// Nobody can look.
-    pub fn keeper(
+    pub fn find_alias_owner(
         &self,
         images: &[Image],
         volume: &Volume,
-    ) -> Result<Option<&Owner>, StorageError> {
+    ) -> Result<Option<&ImageOwner>, StorageError> {
         let mut wanted = HashSet::new();
         for path in images.iter().filter_map(Image::path) {
-            let found = look(path)?;
+            let found = find_regular_file(path)?;
             let has_another = found
                 .as_ref()
                 .is_some_and(|found| found.is_link || found.target.nlink() > 1);
@@ -42,7 +42,7 @@ impl ImageOwners {
         let kept = self.kept_files()?;
         let mut fitting = kept
             .into_iter()
-            .filter(|(owner, inode)| !owner.is(volume) && wanted.contains(inode));
+            .filter(|(owner, inode)| !owner.is_volume(volume) && wanted.contains(inode));
         Ok(fitting.next().map(|(owner, _)| owner))
     }
 
@@ -51,14 +51,14 @@ impl ImageOwners {
     ///
     /// # Errors
     /// There is no such file, or nobody can look.
-    pub fn owner_of_file(&self, path: &Path) -> Result<Option<&Owner>, StorageError> {
+    pub fn find_file_owner(&self, path: &Path) -> Result<Option<&ImageOwner>, StorageError> {
         let real = fs::canonicalize(path).map_err(failed(path))?;
         for name in [path.to_path_buf(), real] {
-            if let Some(owner) = self.owner(&Image::File(name))? {
+            if let Some(owner) = self.find_owner(&Image::File(name))? {
                 return Ok(Some(owner));
             }
         }
-        let Some(found) = look(path)? else {
+        let Some(found) = find_regular_file(path)? else {
             return Ok(None);
         };
         let wanted = inode(&found.target);
@@ -73,8 +73,8 @@ impl ImageOwners {
     ///
     /// # Errors
     /// Nobody can look.
-    pub fn joined_by_second_names(&self) -> Result<Vec<(&Owner, &Owner)>, StorageError> {
-        let mut first_of: HashMap<Inode, &Owner> = HashMap::new();
+    pub fn find_aliased(&self) -> Result<Vec<(&ImageOwner, &ImageOwner)>, StorageError> {
+        let mut first_of: HashMap<Inode, &ImageOwner> = HashMap::new();
         let mut pairs = Vec::new();
         let mut kept = self.kept_files()?;
         kept.retain(|(owner, _)| owner.is_certain);
@@ -90,19 +90,24 @@ impl ImageOwners {
     }
 
     /// The files of volumes that keep what is written to them.
-    fn kept_files(&self) -> Result<Vec<(&Owner, Inode)>, StorageError> {
+    fn kept_files(&self) -> Result<Vec<(&ImageOwner, Inode)>, StorageError> {
         let mut files = Vec::new();
-        for (home, owners) in &self.by_home {
-            let keeps = |owner: &&Owner| owner.is_kept && owner.role == Role::Own;
-            let keepers: Vec<&Owner> = owners.iter().filter(keeps).collect();
-            let Some(directory) = self.directories.get(home).filter(|_| !keepers.is_empty()) else {
+        for (location, owners) in &self.by_location {
+            let keeps = |owner: &&ImageOwner| owner.is_kept && owner.role == Role::Own;
+            let keepers: Vec<&ImageOwner> = owners.iter().filter(keeps).collect();
+            let Some(directory) = self
+                .directories
+                .get(location)
+                .filter(|_| !keepers.is_empty())
+            else {
                 continue;
             };
-            for name in names_in(directory)? {
-                let Some(owner) = keepers.iter().find(|owner| owner.has(home, &name)) else {
+            for name in names_if_exists(directory)? {
+                let Some(owner) = keepers.iter().find(|owner| owner.has_name(location, &name))
+                else {
                     continue;
                 };
-                if let Some(found) = look(&directory.join(&name))? {
+                if let Some(found) = find_regular_file(&directory.join(&name))? {
                     files.push((*owner, inode(&found.target)));
                 }
             }
@@ -117,10 +122,10 @@ impl ImageOwners {
 ///
 /// # Errors
 /// Nobody can look.
-pub fn that_holds_data(images: &[Image]) -> Result<Option<&Image>, StorageError> {
+pub fn find_image_with_data(images: &[Image]) -> Result<Option<&Image>, StorageError> {
     let mut names: HashMap<Inode, u64> = HashMap::new();
     for path in images.iter().filter_map(Image::path) {
-        if let Some(found) = look(path)?.filter(|found| !found.is_link) {
+        if let Some(found) = find_regular_file(path)?.filter(|found| !found.is_link) {
             *names.entry(inode(&found.target)).or_default() += 1;
         }
     }
@@ -128,7 +133,9 @@ pub fn that_holds_data(images: &[Image]) -> Result<Option<&Image>, StorageError>
         let Some(path) = image.path() else {
             return Ok(Some(image));
         };
-        let Some(found) = look(path)? else { continue };
+        let Some(found) = find_regular_file(path)? else {
+            continue;
+        };
         let goes = found.is_link || names.get(&inode(&found.target)) == Some(&found.target.nlink());
         if goes && has_data(path, &found.target)? {
             return Ok(Some(image));
@@ -141,10 +148,10 @@ pub fn that_holds_data(images: &[Image]) -> Result<Option<&Image>, StorageError>
 ///
 /// # Errors
 /// Nobody can look.
-pub fn told_of_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
+pub fn describe_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
     let mut told = Vec::new();
     for file in files {
-        if look(file)?.is_some_and(|found| found.is_link) {
+        if find_regular_file(file)?.is_some_and(|found| found.is_link) {
             let target = fs::read_link(file).map_err(failed(file))?;
             told.push(format!(
                 "{} was a link; {} stays",
@@ -157,19 +164,19 @@ pub fn told_of_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
 }
 
 /// A regular file that was found at a path.
-struct Found {
+struct RegularFile {
     /// Whether the path is a link to it.
     is_link: bool,
     target: Metadata,
 }
 
 /// `None` where there is no regular file, nor a link to one.
-fn look(path: &Path) -> Result<Option<Found>, StorageError> {
-    let look = || -> io::Result<Option<Found>> {
+fn find_regular_file(path: &Path) -> Result<Option<RegularFile>, StorageError> {
+    let look = || -> io::Result<Option<RegularFile>> {
         let found = fs::symlink_metadata(path)?;
         let is_link = found.is_symlink();
         let target = if is_link { fs::metadata(path)? } else { found };
-        Ok(Some(Found { is_link, target }).filter(|found| found.target.is_file()))
+        Ok(Some(RegularFile { is_link, target }).filter(|found| found.target.is_file()))
     };
     match look() {
         Err(error)
@@ -188,7 +195,7 @@ fn inode(of: &Metadata) -> Inode {
     (of.dev(), of.ino())
 }
 
-fn names_in(directory: &Path) -> Result<Vec<String>, StorageError> {
+fn names_if_exists(directory: &Path) -> Result<Vec<String>, StorageError> {
     let names = match crate::fs::names_in(directory) {
         Err(error)
             if matches!(

@@ -36,7 +36,7 @@ pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError>
 
 fn holder(image: &Path) -> Option<String> {
     let file = pool_files::open(image, Use::Read).ok()?;
-    if let Some(device) = loop_device::devices_over(image).first() {
+    if let Some(device) = loop_device::find_loop_devices(image).first() {
         return Some(device.display().to_string());
     }
     is_locked_by_qemu(&file).then(|| "a virtual machine".to_string())
@@ -44,20 +44,20 @@ fn holder(image: &Path) -> Option<String> {
 
 /// Who writes to an image without anything that keeps what was there before: a QEMU, or a loop
 /// device on which the kernel has built nothing.
-pub fn open_without_layers(image: &Path) -> Option<String> {
+pub fn find_direct_holder(image: &Path) -> Option<String> {
     let file = pool_files::open(image, Use::Read).ok()?;
-    let bare = loop_device::devices_over(image)
+    let bare = loop_device::find_loop_devices(image)
         .into_iter()
-        .find(|device| !loop_device::is_built_on(device));
+        .find(|device| !loop_device::has_holders(device));
     bare.map(|device| device.display().to_string())
         .or_else(|| is_locked_by_qemu(&file).then(|| "a virtual machine".to_string()))
 }
 
 /// Whether mapped devices are built on the image.
-pub fn open_in_layers(image: &Path) -> bool {
-    loop_device::devices_over(image)
+pub fn has_mapped_layers(image: &Path) -> bool {
+    loop_device::find_loop_devices(image)
         .iter()
-        .any(|device| loop_device::is_built_on(device))
+        .any(|device| loop_device::has_holders(device))
 }
 
 /// QEMU holds shared locks on single bytes from 100 (what it does) and from 200 (what it forbids
