@@ -1,12 +1,52 @@
-//! The dom0 management core of Qubes OS: the collection of qubes, its file, their storage and their
-//! life.
+//! The dom0 management core of Qubes OS: qubes, the store that describes them (`qubes.xml`), their
+//! storage, and their domains.
 //!
-//! The rooms, from the bottom up (arrows point up this list only; `docs/` tells more): [`fs`]
-//! files, locks and directories, [`clock`] the machine's time, [`model`] what a Qubes system is,
-//! [`format`] qubes.xml, [`store`] the file with its lock, [`hypervisor`] libvirt, [`storage`]
-//! pools and volumes on disk, [`devices`] what of this machine qubes can be given, [`firewall`]
-//! rules of the network, [`lifecycle`] the verbs, [`tools`] one command per file. [`system`] says
-//! where everything is; [`exec`] is the only place that runs another program.
+//! A program opens a [`Session`](lifecycle::Session) on a [`System`](system::System), reads the
+//! store or changes it, and applies the effects of what it changed. Each call locks the store for
+//! as long as it needs it and no longer.
+//!
+//! ```
+//! use qubes::lifecycle::Session;
+//! use qubes::model::VmName;
+//! use qubes::system::{Options, System};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let root = directory.path().canonicalize()?;
+//! // Leave `root` and `offline` out to work on this machine's own qubes.
+//! let session = Session::new(System::new(Options {
+//!     root: Some(root),
+//!     offline: true,
+//!     ..Options::default()
+//! })?);
+//! session.create_system()?;
+//!
+//! // Open the store and read a property: never waits for a writer.
+//! let qubes = session.read()?;
+//! let dom0 = qubes.get("dom0").ok_or("no dom0")?;
+//! assert_eq!(qubes.value_of(dom0, "label", &session)?.to_string(), "black");
+//!
+//! // Change it, save, and apply the effects, in one call.
+//! session.set_feature(&VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
+//!
+//! // The same in steps. The store is locked from here until `write` is dropped.
+//! let mut write = session.write()?;
+//! let effects = write.set_global("default_netvm", "", &session)?;
+//! write.save()?;
+//! drop(write);
+//! for notice in session.apply_effects(&effects)? {
+//!     eprintln!("{notice}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The rooms, from the bottom up; each uses those before it only (`ARCHITECTURE.md`): [`fs`] files,
+//! locks and directories, [`clock`] the machine's time, [`exec`] other programs, [`model`] what a
+//! Qubes system is, [`format`] qubes.xml, [`store`] the file with its lock, [`system`] where
+//! everything is, [`hypervisor`] libvirt, [`storage`] pools and volumes on disk, [`devices`] what
+//! of this machine qubes can be given, [`firewall`] rules of the network, [`lifecycle`] what
+//! commands do, [`tools`] the commands.
 
 pub mod clock;
 pub mod devices;

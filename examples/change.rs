@@ -1,0 +1,39 @@
+//! Changes a property of a qube: `cargo run --example change -- work memory 500`.
+//!
+//! The store is locked, read, changed and saved as one step; what has to follow outside of it is
+//! applied afterwards.
+
+use std::env;
+use std::error::Error;
+use std::process::ExitCode;
+
+use qubes::lifecycle::Session;
+use qubes::model::VmName;
+use qubes::system::{Options, System};
+
+fn main() -> ExitCode {
+    match change() {
+        Ok(()) => ExitCode::SUCCESS,
+        // An error names the qube, the property, the value and the rule.
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn change() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [qube, property, value] = arguments.as_slice() else {
+        return Err("usage: change QUBE PROPERTY VALUE".into());
+    };
+    let session = Session::new(System::new(Options::default())?);
+    let name = VmName::from_store(qube)?;
+    for notice in session.set_property(&name, property, value)? {
+        eprintln!("{notice}");
+    }
+    let qubes = session.read()?;
+    let vm = qubes.get(qube).ok_or("the qube was removed meanwhile")?;
+    println!("{}", qubes.value_of(vm, property, &session)?);
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Lists the qubes of the store with class, label and power state.
+//!
+//! `cargo run --example list`; `QUBES_ROOT`, `QUBES_XML_PATH` and `QUBES_OFFLINE` work as for every
+//! command.
+
+use std::error::Error;
+
+use qubes::lifecycle::Session;
+use qubes::system::{Options, System};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let session = Session::new(System::new(Options::default())?);
+    // Never waits for a writer; the lock is released at once.
+    let qubes = session.read()?;
+    for vm in qubes.iter() {
+        // A value that cannot be read concerns this qube only.
+        let label = qubes.label(vm).map_or("?", |label| &label.name);
+        // Connects to libvirt at the first qube that needs it; offline, qubes are Halted.
+        let state = session.displayed_state(vm);
+        println!("{}\t{}\t{label}\t{state}", vm.name, vm.class);
+    }
+    Ok(())
+}
