@@ -156,7 +156,7 @@ impl Session {
         seen: &mut HashSet<ImageIdentity>,
     ) -> Result<Vec<OrphanImages>, StorageError> {
         let mut orphans = Vec::new();
-        for vid in driver.volumes()? {
+        for vid in driver.volume_ids()? {
             let mut images = Vec::new();
             for image in driver.images(&Volume::orphan(pool, &vid))? {
                 if owners.find_owner(&image)?.is_none() && seen.insert(image.identity()?) {

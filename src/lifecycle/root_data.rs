@@ -71,7 +71,7 @@ impl RootData {
         volume: &Volume,
         driver: &dyn Driver,
     ) -> Result<bool, LifecycleError> {
-        let (RootData::Image(image), Some(place)) = (self, driver.file(volume)?) else {
+        let (RootData::Image(image), Some(place)) = (self, driver.image_file(volume)?) else {
             return Ok(false);
         };
         let same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());

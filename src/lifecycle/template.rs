@@ -101,7 +101,7 @@ impl Session {
         let is_there = |volume: &Volume, driver: &dyn Driver| {
             Ok::<_, LifecycleError>(
                 driver
-                    .file(volume)?
+                    .image_file(volume)?
                     .is_some_and(|file| fs::symlink_metadata(file).is_ok()),
             )
         };
@@ -118,7 +118,7 @@ impl Session {
             &|volume, driver| match volume.name.as_str() {
                 "root" if volume.source.is_none() => {
                     let place = driver
-                        .file(volume)?
+                        .image_file(volume)?
                         .map(|p| p.display().to_string())
                         .unwrap_or_default();
                     Err(LifecycleError::Package(format!(

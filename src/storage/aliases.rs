@@ -1,4 +1,4 @@
-//! Images that have two names: hard links, and symbolic links in place of an image.
+//! Finds images with two names: hard links, and symbolic links in place of an image.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, Metadata};
@@ -10,15 +10,16 @@ use super::identity::{Image, ImageOwner, ImageOwners, has_data};
 use super::{StorageError, Volume};
 use crate::model::image_claims::Role;
 
-/// What a file is, whatever its name: device and inode.
+/// The identity of a file: device and inode.
 type Inode = (u64, u64);
 
 impl ImageOwners {
-    /// A volume other than `volume` that keeps its data in a file that one of `images` is a second
-    /// name of. Snapshots do not count: their images are second names of their source's by design.
+    /// Returns another volume than `volume` whose data are in a file that has one of `images` as
+    /// its second name. Snapshots are ignored: their images are second names of their source's by
+    /// design.
     ///
     /// # Errors
-    /// Nobody can look.
+    /// A file cannot be examined.
     pub fn find_alias_owner(
         &self,
         images: &[Image],
@@ -46,11 +47,11 @@ impl ImageOwners {
         Ok(fitting.next().map(|(owner, _)| owner))
     }
 
-    /// The volume that means a file that may lie anywhere: by its name, by where a link of that
-    /// name leads, or because it keeps its data there by another name.
+    /// Returns the volume that a file belongs to: by its name, by the target of a link of that
+    /// name, or because the volume keeps its data there under another name.
     ///
     /// # Errors
-    /// There is no such file, or nobody can look.
+    /// The file does not exist or cannot be examined.
     pub fn find_file_owner(&self, path: &Path) -> Result<Option<&ImageOwner>, StorageError> {
         let real = fs::canonicalize(path).map_err(failed(path))?;
         for name in [path.to_path_buf(), real] {
@@ -69,10 +70,11 @@ impl ImageOwners {
             .map(|(owner, _)| owner))
     }
 
-    /// Every two volumes that surely keep their data in one file by two names, the later one first.
+    /// Returns every pair of volumes that certainly keep their data in one file under two names,
+    /// the later one first.
     ///
     /// # Errors
-    /// Nobody can look.
+    /// A file cannot be examined.
     pub fn find_aliased(&self) -> Result<Vec<(&ImageOwner, &ImageOwner)>, StorageError> {
         let mut first_of: HashMap<Inode, &ImageOwner> = HashMap::new();
         let mut pairs = Vec::new();
@@ -89,7 +91,7 @@ impl ImageOwners {
         Ok(pairs)
     }
 
-    /// The files of volumes that keep what is written to them.
+    /// Returns the files of persistent volumes.
     fn kept_files(&self) -> Result<Vec<(&ImageOwner, Inode)>, StorageError> {
         let mut files = Vec::new();
         for (location, owners) in &self.by_location {
@@ -116,12 +118,12 @@ impl ImageOwners {
     }
 }
 
-/// Finds the image among `images`, all of which would be replaced, with which data would be lost:
-/// those of a file that has more than holes and no name but these, or those that a link leads to.
-/// What a logical volume holds is not told exactly enough, so each counts.
+/// Returns the first of `images` whose replacement would lose data. These are files with data that
+/// have no other names than these, and links to files with data. A logical volume always counts,
+/// because its content is not known exactly enough.
 ///
 /// # Errors
-/// Nobody can look.
+/// A file cannot be examined.
 pub fn find_image_with_data(images: &[Image]) -> Result<Option<&Image>, StorageError> {
     let mut names: HashMap<Inode, u64> = HashMap::new();
     for path in images.iter().filter_map(Image::path) {
@@ -144,10 +146,10 @@ pub fn find_image_with_data(images: &[Image]) -> Result<Option<&Image>, StorageE
     Ok(None)
 }
 
-/// Says of each file that is a link where the data stay when the link is removed.
+/// Returns a message for each file that is a link: where its data stay when the link is removed.
 ///
 /// # Errors
-/// Nobody can look.
+/// A link cannot be read.
 pub fn describe_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
     let mut told = Vec::new();
     for file in files {
@@ -163,14 +165,14 @@ pub fn describe_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
     Ok(told)
 }
 
-/// A regular file that was found at a path.
+/// A regular file found at a path.
 struct RegularFile {
-    /// Whether the path is a link to it.
+    /// Whether the path is a link to the file.
     is_link: bool,
     target: Metadata,
 }
 
-/// `None` where there is no regular file, nor a link to one.
+/// Returns the regular file at a path or behind a link there, if any.
 fn find_regular_file(path: &Path) -> Result<Option<RegularFile>, StorageError> {
     let look = || -> io::Result<Option<RegularFile>> {
         let found = fs::symlink_metadata(path)?;
@@ -214,5 +216,5 @@ fn names_if_exists(directory: &Path) -> Result<Vec<String>, StorageError> {
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
-    StorageError::io(format!("looking at {}", path.display()))
+    StorageError::io(format!("cannot examine {}", path.display()))
 }

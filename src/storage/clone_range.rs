@@ -1,4 +1,4 @@
-//! Sharing blocks between files: the only place of the ioctl FICLONE (ioctl_ficlonerange(2)).
+//! Shares blocks between files: the only user of the ioctl FICLONE (ioctl_ficlonerange(2)).
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,24 +8,24 @@ use std::path::Path;
 use nix::errno::Errno;
 
 mod ioctl {
-    // _IOW(0x94, 9, int) of <linux/fs.h>; nix knows how the architectures differ in the number.
+    // _IOW(0x94, 9, int) of <linux/fs.h>. nix handles the differences between architectures.
     nix::ioctl_write_int!(ficlone, 0x94, 9);
 }
 
-/// What became of an attempt to share blocks.
+/// The result of an attempt to share blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloneOutcome {
-    /// The file now has the other's blocks and length.
+    /// The file now has the blocks and the length of the other.
     Shared,
-    /// These two files cannot share blocks; nothing happened.
+    /// These two files cannot share blocks. Nothing has changed.
     Impossible,
 }
 
-/// Gives the empty file `to` all blocks of `from` without copying them. What is an error here is
-/// one, such as a full disk; that the file system (or the pair of them) cannot do it is not.
+/// Makes the empty file `to` share all blocks of `from`. That the file systems cannot share blocks
+/// is not an error; a full disk, for example, is.
 pub fn clone_file(from: &File, to: &File) -> io::Result<CloneOutcome> {
-    // SAFETY: the call takes two descriptors by value, both of which are borrowed open for its
-    // time, and touches no memory of this process.
+    // SAFETY: the call takes two descriptors by value, both of which are open during the call, and
+    // touches no memory of this process.
     match unsafe {
         ioctl::ficlone(
             to.as_raw_fd(),
@@ -45,13 +45,16 @@ pub fn clone_file(from: &File, to: &File) -> io::Result<CloneOutcome> {
     }
 }
 
-/// Whether files in `directory` can share blocks; no where nothing can be written. Where the
-/// directory does not exist yet, the nearest one above it that does answers.
+/// Whether files in `directory` can share blocks; false where nothing can be written. If the
+/// directory does not exist, its nearest existing parent is tried.
 pub fn can_reflink(directory: &Path) -> bool {
     try_reflink(directory).unwrap_or(false)
 }
 
-/// The same, found by doing it with two nameless files, and with the reason why it cannot be found.
+/// Tries to share blocks between two nameless files in `directory`.
+///
+/// # Errors
+/// The files cannot be created or written.
 pub(super) fn try_reflink(directory: &Path) -> io::Result<bool> {
     let existing = directory
         .ancestors()

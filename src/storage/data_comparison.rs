@@ -1,4 +1,4 @@
-//! Whether two images have the same data, or one has none.
+//! Compares the data of images.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -10,11 +10,11 @@ use super::volume_files::metadata_if_exists;
 use super::{StorageError, pool_files};
 use crate::fs::beneath::Use;
 
-/// How much is compared at once.
+/// The number of bytes compared at once.
 const BUFFER: u64 = 1 << 20;
 
-/// Whether two files or devices have the same bytes. What is a hole in both is not read, and the
-/// first difference ends it.
+/// Whether two files or devices have the same bytes. Common holes are not read, and the first
+/// difference ends the comparison.
 fn have_same_data(one: &File, other: &File) -> io::Result<bool> {
     let length = file_length(one)?;
     if length != file_length(other)? {
@@ -36,12 +36,12 @@ fn have_same_data(one: &File, other: &File) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whether a file or a device has nothing but holes. What does not tell holes has data.
+/// Whether a file or a device has only holes; false where holes are not reported.
 pub fn has_only_holes(file: &File) -> io::Result<bool> {
     Ok(next_data(file, 0, file_length(file)?)?.is_none())
 }
 
-/// Whether one image is a copy of the other that has its time, too.
+/// Whether one image is a copy of the other with the same modification time.
 pub(super) fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, StorageError> {
     let (Some(first), Some(second)) = (metadata_if_exists(one)?, metadata_if_exists(other)?) else {
         return Ok(false);
@@ -61,19 +61,19 @@ pub(super) fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, Storag
         )
     };
     compared().map_err(StorageError::io(format!(
-        "comparing {} with {}",
+        "cannot compare {} with {}",
         one.display(),
         other.display()
     )))
 }
 
-/// Where the first data behind `at` begin that one of the two has.
+/// Returns the offset of the next data from `at` on in either file.
 fn next_data_in_either(one: &File, other: &File, at: u64, length: u64) -> io::Result<Option<u64>> {
     let found = [next_data(one, at, length)?, next_data(other, at, length)?];
     Ok(found.into_iter().flatten().map(|(data, _end)| data).min())
 }
 
-/// Bytes, also of a device.
+/// Returns the length in bytes of a file or a device.
 pub fn file_length(mut file: &File) -> io::Result<u64> {
     if file.metadata()?.is_file() {
         return Ok(file.metadata()?.len());
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holes_are_zeros_and_one_byte_or_another_length_is_a_difference() {
+    fn holes_equal_zeros_and_other_bytes_or_lengths_differ() {
         let file = |bytes: &[u8], at: u64| {
             let file = tempfile::tempfile().unwrap();
             file.set_len(3 << 20).unwrap();

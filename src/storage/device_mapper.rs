@@ -1,5 +1,4 @@
-//! Devices that the kernel's device mapper makes of others, through `dmsetup`, which knows how to
-//! wait for udev.
+//! Controls device mapper devices through `dmsetup`, which synchronises with udev.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,31 +7,33 @@ use std::time::Duration;
 use super::StorageError;
 use crate::exec::Program;
 
-/// Nothing that is asked of it here takes long; it waits for udev at most.
+/// The time limit of a command. None takes long; they wait for udev at most.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What became of a device that was to go.
+/// The result of removing a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceRemoval {
+    /// The device does not exist any more.
     Gone,
-    /// Somebody has it open.
+    /// The device is still open.
     InUse,
 }
 
-/// Whether this kernel has a device mapper. One that is a module is loaded by opening its node,
-/// which is root's; a node that is there says nothing: `dmsetup` makes it.
+/// Whether this kernel has a device mapper. Opening its node loads the module, which needs root.
+/// That the node exists proves nothing, as `dmsetup` creates it.
 pub fn is_available() -> bool {
     let listed = fs::read_to_string("/proc/misc").unwrap_or_default();
     listed.lines().any(|line| line.ends_with(" device-mapper"))
         || File::open("/dev/mapper/control").is_ok()
 }
 
-/// An error where devices cannot be made: by whom, or by which kernel.
+/// Checks that devices can be created.
+///
+/// # Errors
+/// The user is not root, or the kernel has no device mapper.
 pub fn require_available() -> Result<(), StorageError> {
     match (nix::unistd::geteuid().is_root(), is_available()) {
-        (false, _) => Err(StorageError::Refused(
-            "making mapped devices needs root".into(),
-        )),
+        (false, _) => Err(StorageError::Refused("mapped devices need root".into())),
         (true, false) => Err(StorageError::Refused(
             "this kernel has no device mapper".into(),
         )),
@@ -40,12 +41,12 @@ pub fn require_available() -> Result<(), StorageError> {
     }
 }
 
-/// Where the device of that name is.
+/// Returns the path of the device `name`.
 pub fn device_path(name: &str) -> PathBuf {
     Path::new("/dev/mapper").join(name)
 }
 
-/// The names of all devices, as /sys tells them.
+/// Returns the names of all devices, from /sys.
 pub fn names() -> Vec<String> {
     let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
     let name = |device: fs::DirEntry| fs::read_to_string(device.path().join("dm/name")).ok();
@@ -55,22 +56,23 @@ pub fn names() -> Vec<String> {
         .collect()
 }
 
+/// Whether the device `name` exists.
 pub fn exists(name: &str) -> bool {
     names().iter().any(|known| known == name)
 }
 
-/// Makes the device `name` of one target.
+/// Creates the device `name` with a table of one target.
 pub fn create(name: &str, table: &str) -> Result<(), StorageError> {
     run(&["create", name, "--table", table])
 }
 
-/// Gives a device, in use or not, another table.
+/// Replaces the table of a device, which may be in use.
 pub fn replace_table(name: &str, table: &str) -> Result<(), StorageError> {
     run(&["reload", name, "--table", table])?;
     run(&["resume", name])
 }
 
-/// Takes a device away unless somebody has it open.
+/// Removes a device unless it is open.
 pub fn remove(name: &str) -> Result<DeviceRemoval, StorageError> {
     if !exists(name) {
         return Ok(DeviceRemoval::Gone);
@@ -86,7 +88,7 @@ pub fn remove(name: &str) -> Result<DeviceRemoval, StorageError> {
     }
 }
 
-/// Takes a device away as soon as nobody has it open any more.
+/// Removes a device as soon as it is closed.
 pub fn remove_when_closed(name: &str) -> Result<(), StorageError> {
     match run(&["remove", "--deferred", name]) {
         Err(error) if exists(name) => Err(error),
@@ -94,25 +96,26 @@ pub fn remove_when_closed(name: &str) -> Result<(), StorageError> {
     }
 }
 
-/// Takes that back; says whether the device is still there.
+/// Cancels a deferred removal. Returns whether the device still exists.
 pub fn cancel_removal(name: &str) -> bool {
     exists(name) && run(&["message", name, "0", "@cancel_deferred_remove"]).is_ok()
 }
 
-/// Whether the kernel gave a snapshot up: there was no room for a block that it had to keep.
+/// Whether the kernel has invalidated a snapshot because there was no space for a block that it had
+/// to keep.
 pub fn is_invalid(name: &str) -> Result<bool, StorageError> {
-    // START LENGTH snapshot, then sectors, or one of these words (the kernel's Documentation,
-    // device-mapper/snapshot.rst).
-    let said = dmsetup(&["status", name])?;
-    Ok(said
+    // The status is START LENGTH snapshot, then sectors or one of these words (the kernel's
+    // Documentation, device-mapper/snapshot.rst).
+    let output = dmsetup(&["status", name])?;
+    Ok(output
         .split_whitespace()
         .nth(3)
         .is_some_and(|word| matches!(word, "Invalid" | "Overflow" | "Unknown")))
 }
 
 fn is_open(name: &str) -> Result<bool, StorageError> {
-    let said = dmsetup(&["info", "-c", "--noheadings", "-o", "open", name])?;
-    Ok(said.trim() != "0")
+    let output = dmsetup(&["info", "-c", "--noheadings", "-o", "open", name])?;
+    Ok(output.trim() != "0")
 }
 
 fn run(arguments: &[&str]) -> Result<(), StorageError> {
@@ -123,11 +126,11 @@ fn dmsetup(arguments: &[&str]) -> Result<String, StorageError> {
     let command = arguments.first().copied().unwrap_or_default();
     let failed = |why: String| StorageError::Refused(format!("dmsetup {command}: {why}"));
     require_available().map_err(|error| failed(error.to_string()))?;
-    let said = Program::new("dmsetup")
+    let output = Program::new("dmsetup")
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")
         .limit(LIMIT)
         .output();
-    let said = said.map_err(|error| failed(error.to_string()))?;
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    let output = output.map_err(|error| failed(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }

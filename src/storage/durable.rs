@@ -1,9 +1,9 @@
-//! Steps on files that hold after a power loss once they return (`docs/spec/r4-storage.md` §5,
+//! File operations that survive a power loss once they return (`docs/spec/r4-storage.md` §5,
 //! primitive operations).
 //!
-//! Those with `scratch` in their name do not wait for the disk: for images that a power loss ends
-//! anyway, because the next start makes them anew. Waiting is what takes the time in a start. What
-//! they make is marked as a run's (`runs`).
+//! Operations with `scratch` in their name do not wait for the disk, which takes most of the time
+//! of a start. They are for images that the next start makes anew after a power loss. The files
+//! that they make have the mark of a run (`run_images`).
 
 use std::fs::{File, FileTimes, Permissions};
 use std::io;
@@ -23,15 +23,15 @@ use crate::fs::rooted;
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyMode {
-    /// A new modification time.
+    /// The copy has a new modification time.
     Fresh,
-    /// The original's modification time.
+    /// The copy has the modification time of the original.
     SameTime,
-    /// This many bytes long: cut, or lengthened by a hole.
+    /// The copy is this many bytes long: truncated, or extended by a hole.
     Resized(u64),
 }
 
-/// Renames over whatever has the new name.
+/// Renames a file, replacing any other of the new name.
 pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     rename_scratch(from, to)?;
     sync(directory_of(to))?;
@@ -42,9 +42,9 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// The same, not waiting for the disk.
+/// Renames a file without waiting for the disk.
 fn rename_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
-    let failed = || format!("renaming {} to {}", from.display(), to.display());
+    let failed = || format!("cannot rename {} to {}", from.display(), to.display());
     let renamed = || {
         let (slash, old) = pool_files::locate(from, Links::Owned)?;
         slash.rename(&old, &pool_files::locate(to, Links::Owned)?.1)
@@ -55,7 +55,7 @@ fn rename_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
 /// Renames a complete image over the one that it replaces.
 ///
 /// # Errors
-/// [`StorageError::NotProvenDurable`] once it has the name; all others say that it has not.
+/// [`StorageError::NotProvenDurable`] if the image is renamed; with all others, it is not.
 pub fn replace(from: &Path, to: &Path) -> Result<(), StorageError> {
     rename_scratch(from, to)?;
     let directory = directory_of(to);
@@ -75,8 +75,8 @@ pub fn remove(path: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Removes those files of one directory that exist. One that cannot be removed does not keep the
-/// others; its error is returned.
+/// Removes the files that exist among `paths`, all in one directory. An error of one does not
+/// affect the others; the first is returned.
 pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
     let (mut removed, mut outcome) = (None, Ok(()));
     for path in paths.iter().map(AsRef::as_ref) {
@@ -84,14 +84,14 @@ pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
             Ok(true) => removed = Some(directory_of(path)),
             Ok(false) => {}
             Err(error) if outcome.is_ok() => outcome = Err(error),
-            Err(_the_first_is_told) => {}
+            Err(_later_error) => {}
         }
     }
     removed.map_or(Ok(()), sync).and(outcome)
 }
 
-/// Removes a file, for a start without waiting, or before another step in the same directory that
-/// waits; says whether there was one.
+/// Removes a file without waiting for the disk: for a start, or before another operation in the
+/// same directory that waits. Returns whether the file existed.
 pub fn remove_scratch(path: &Path) -> Result<bool, StorageError> {
     let removed = || {
         let (directory, name) = pool_files::parent_of(path)?;
@@ -99,22 +99,25 @@ pub fn remove_scratch(path: &Path) -> Result<bool, StorageError> {
     };
     match removed() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        removed => removed.map_err(StorageError::io(format!("removing {}", path.display()))),
+        removed => removed.map_err(StorageError::io(format!(
+            "cannot remove {}",
+            path.display()
+        ))),
     }
 }
 
-/// What became of a directory that was to go.
+/// The result of removing a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DirectoryRemoval {
-    /// It is gone, with the link that stood for it if there was one.
+    /// The directory is removed, and so is the link that led to it, if any.
     Gone,
-    /// Something lies in the directory of this path. A link that led there is gone.
+    /// The directory at this path is not empty. A link that led to it is removed.
     NotEmpty(PathBuf),
 }
 
-/// Removes an empty directory. Of a symbolic link, removes the link, and the directory that it
-/// leads to if that is empty and the link is not somebody else's. An absolute link begins at
-/// `root`, where there is one, also of the links above it.
+/// Removes an empty directory. Of a symbolic link, removes the link, and its target if that is
+/// empty and the link is not another user's. If there is a `root`, absolute links begin there,
+/// including links above `path`.
 pub fn remove_directory(
     path: &Path,
     root: Option<&Path>,
@@ -135,8 +138,8 @@ pub fn remove_directory(
     if !found.is_symlink() {
         return remove_real_directory(path);
     }
-    // A link to nowhere, or to something that is no directory, has nothing behind it that is the
-    // qube's.
+    // A dangling link, or a link to anything but a directory, leads to nothing that belongs to the
+    // qube.
     let target = pool_files::resolve(directory_of(path), root, name)
         .ok()
         .filter(|target| target.is_dir());
@@ -149,7 +152,7 @@ pub fn remove_directory(
     })
 }
 
-/// Removes a directory if it is empty. A link that stands for one stays.
+/// Removes a directory if it is empty. A link to one is not followed.
 pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageError> {
     let removed = || {
         let (parent, name) = pool_files::parent_of(path)?;
@@ -177,10 +180,10 @@ pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageErr
     }
 }
 
-/// Gives a file a second name, which must be free; false where that would lie on another file
+/// Gives a file a second name, which must not exist. Returns false if that would be on another file
 /// system.
 pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<bool, StorageError> {
-    let failed = || format!("linking {} to {}", from.display(), to.display());
+    let failed = || format!("cannot link {} to {}", from.display(), to.display());
     let linked = || {
         let (slash, old) = pool_files::locate(from, Links::Owned)?;
         slash.hard_link(&old, &pool_files::locate(to, Links::Owned)?.1)
@@ -191,7 +194,8 @@ pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<bool, StorageError> {
     }
 }
 
-/// Makes a directory for members of group qubes, 2770, in one that exists; says whether it was new.
+/// Creates a directory for members of group qubes, mode 2770, in an existing one. Returns whether
+/// it is new.
 pub fn create_directory(path: &Path, group: Option<Gid>) -> Result<bool, StorageError> {
     let created = || {
         let (parent, name) = pool_files::parent_of(path)?;
@@ -203,17 +207,17 @@ pub fn create_directory(path: &Path, group: Option<Gid>) -> Result<bool, Storage
         }
     };
     created().map_err(StorageError::io(format!(
-        "creating directory {}",
+        "cannot create directory {}",
         path.display()
     )))
 }
 
-/// An image of `size` bytes that is one hole, in the place of whatever was there.
+/// Creates an image of `size` bytes that is one hole, in place of any other file.
 pub fn create_sparse(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
     put(path, group, Durability::Synced, |file| file.set_len(size))
 }
 
-/// The same, not waiting for the disk.
+/// Creates a sparse image of `size` bytes in place of any other file, without waiting for the disk.
 pub fn create_sparse_scratch(
     path: &Path,
     size: u64,
@@ -222,40 +226,42 @@ pub fn create_sparse_scratch(
     put(path, group, Durability::Scratch, |file| file.set_len(size))
 }
 
-/// Who hears of a copy, and what that is called.
+/// The receiver of the progress of a copy, and the name that it gets.
 #[derive(Clone, Copy)]
 pub struct CopyProgress<'a> {
+    /// The receiver.
     pub watcher: &'a dyn CopyWatcher,
+    /// The name of what is copied.
     pub what: &'a str,
 }
 
-/// Puts a copy of `from` in the place of `to`: shared blocks where the file system can, else its
-/// data.
+/// Copies `from` to `to`, replacing any other file. Blocks are shared where the file system can,
+/// else the data are copied.
 pub fn copy(
     from: &Path,
     to: &Path,
     group: Option<Gid>,
     mode: CopyMode,
-    told: CopyProgress<'_>,
+    progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
-    copy_opened(&open_source(from)?, to, group, mode, told)
+    copy_opened(&open_source(from)?, to, group, mode, progress)
 }
 
-/// The same of a file that is open.
+/// Copies an open file to `to` like [`copy`].
 pub fn copy_opened(
     from: &File,
     to: &Path,
     group: Option<Gid>,
     mode: CopyMode,
-    told: CopyProgress<'_>,
+    progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
     put(to, group, Durability::Synced, |file| {
-        fill_with_copy(from, file, mode, told)
+        fill_with_copy(from, file, mode, progress)
     })
 }
 
-/// Puts a copy of `from` with this many bytes in the place of `to` if the two can share their
-/// blocks; says whether they can. Otherwise nothing changes.
+/// Replaces `to` with a copy of `from` that has `size` bytes, if the two can share blocks. Returns
+/// whether they can; if not, nothing changes.
 pub fn clone_resized(
     from: &Path,
     to: &Path,
@@ -279,7 +285,7 @@ pub fn clone_resized(
     }
 }
 
-/// Makes a file that is shorter this long: a hole follows what it has.
+/// Extends a file that is shorter than `size` with a hole.
 pub fn lengthen(path: &Path, size: u64, group: Option<Gid>) -> Result<(), StorageError> {
     let longer = || {
         let file = pool_files::open_to_change(path, group)?;
@@ -288,83 +294,94 @@ pub fn lengthen(path: &Path, size: u64, group: Option<Gid>) -> Result<(), Storag
         }
         file.sync_all()
     };
-    longer().map_err(StorageError::io(format!("resizing {}", path.display())))
+    longer().map_err(StorageError::io(format!(
+        "cannot resize {}",
+        path.display()
+    )))
 }
 
-/// Gives a file the modification time of another.
+/// Sets the modification time of a file to that of another.
 pub fn copy_mtime(path: &Path, of: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let take = || {
         let time = pool_files::open(of, Use::Read)?.metadata()?.modified()?;
         pool_files::open_to_change(path, group)?.set_times(FileTimes::new().set_modified(time))
     };
     take().map_err(StorageError::io(format!(
-        "setting the time of {}",
+        "cannot set the time of {}",
         path.display()
     )))
 }
 
-/// Puts what `write` writes into an empty file in the place of `to`.
+/// Replaces `to` with a file that `write` fills.
 pub fn write(to: &Path, group: Option<Gid>, write: ImageWriter<'_>) -> Result<(), StorageError> {
     put(to, group, Durability::Synced, |file| write(file))
 }
 
-/// Gives a regular file that somebody else put there the access that images have, and makes it
-/// durable.
+/// Sets the access mode of images on a regular file of another origin and makes it durable.
 pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
-    let failed = || StorageError::io(format!("taking over {}", path.display()));
+    let failed = || StorageError::io(format!("cannot adopt {}", path.display()));
     let file = pool_files::open_foreign(path).map_err(failed())?;
-    // Only its owner may; a member who is not goes on with the access that the package gave.
+    // Only the owner may change the mode. For other members, the mode that the package has set must
+    // do.
     let _refused = Access::shared(group).apply(&file);
     file.sync_all().map_err(failed())?;
     sync(directory_of(path))
 }
 
-/// The same, not waiting for the disk.
+/// Copies `from` to `to` like [`copy`], without waiting for the disk.
 pub fn copy_scratch(
     from: &Path,
     to: &Path,
     group: Option<Gid>,
-    told: CopyProgress<'_>,
+    progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
     let source = open_source(from)?;
     put(to, group, Durability::Scratch, |file| {
-        fill_with_copy(&source, file, CopyMode::Fresh, told)
+        fill_with_copy(&source, file, CopyMode::Fresh, progress)
     })
 }
 
-/// Makes what was written to a file, by whomever, survive a power loss: it is kept from now on,
-/// also where a run of a volume that was not has made it.
+/// Makes the content of a file durable, whoever wrote it, and removes the mark of a run.
 pub fn sync_file(path: &Path) -> Result<(), StorageError> {
     let synced = pool_files::open(path, Use::Read).and_then(|file| {
         if has_run_mark(&file.metadata()?) {
-            // Only its owner may. The mark counts where a volume is not kept.
+            // Only the owner may change the mode. The mark is ignored on persistent volumes.
             let _stays = file.set_permissions(Permissions::from_mode(0o660));
         }
         file.sync_all()
     });
-    synced.map_err(StorageError::io(format!("syncing {}", path.display())))
+    synced.map_err(StorageError::io(format!("cannot sync {}", path.display())))
 }
 
-/// Gives an empty file the other's data: shared blocks where the file system can. Of data that have
-/// to be copied somebody hears.
-pub fn copy_data(from: &File, to: &File, told: CopyProgress<'_>) -> io::Result<()> {
+/// Copies the data of a file to an empty one: blocks are shared where the file system can, else the
+/// copy is reported to `progress`.
+pub fn copy_data(from: &File, to: &File, progress: CopyProgress<'_>) -> io::Result<()> {
     match clone_file(from, to)? {
         CloneOutcome::Shared => Ok(()),
         CloneOutcome::Impossible => {
-            let watched = Watched::begin(told.watcher, told.what, Some(from.metadata()?.len()));
+            let watched = Watched::begin(
+                progress.watcher,
+                progress.what,
+                Some(from.metadata()?.len()),
+            );
             sparse_copy_checked(from, to, &|at| {
                 watched.reached(at);
-                told.watcher.check()
+                progress.watcher.check()
             })
         }
     }
 }
 
-/// The same; `told` hears how far it has come, also when it is there at once.
-pub fn copy_data_with_progress(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
+/// Copies the data of a file to an empty one, and calls `on_progress` with the number of bytes
+/// done. Blocks are shared where the file system can.
+pub fn copy_data_with_progress(
+    from: &File,
+    to: &File,
+    on_progress: &dyn Fn(u64),
+) -> io::Result<()> {
     match clone_file(from, to)? {
         CloneOutcome::Shared => Ok(()),
-        CloneOutcome::Impossible => sparse_copy_with_progress(from, to, told),
+        CloneOutcome::Impossible => sparse_copy_with_progress(from, to, on_progress),
     }
 }
 
@@ -372,10 +389,10 @@ fn fill_with_copy(
     source: &File,
     file: &File,
     mode: CopyMode,
-    told: CopyProgress<'_>,
+    progress: CopyProgress<'_>,
 ) -> io::Result<()> {
     if mode != CopyMode::Resized(0) {
-        copy_data(source, file, told)?;
+        copy_data(source, file, progress)?;
     }
     match mode {
         CopyMode::Fresh => Ok(()),
@@ -388,17 +405,17 @@ fn fill_with_copy(
 
 fn open_source(path: &Path) -> Result<File, StorageError> {
     pool_files::open(path, Use::Read)
-        .map_err(StorageError::io(format!("opening {}", path.display())))
+        .map_err(StorageError::io(format!("cannot open {}", path.display())))
 }
 
-/// Whether a step waits for the disk.
+/// Whether an operation waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Durability {
     Synced,
     Scratch,
 }
 
-/// Puts a new file that `fill` fills in the place of whatever has this path.
+/// Replaces `path` with a new file that `fill` fills.
 fn put(
     path: &Path,
     group: Option<Gid>,
@@ -421,10 +438,10 @@ fn put(
 }
 
 fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
-    StorageError::io(format!("writing {}", path.display()))
+    StorageError::io(format!("cannot write {}", path.display()))
 }
 
-/// Makes changes of names in the directory of a file survive a power loss.
+/// Makes renames and removals in the directory of a file durable.
 pub fn sync_directory_of(path: &Path) -> Result<(), StorageError> {
     sync(directory_of(path))
 }
@@ -432,5 +449,8 @@ pub fn sync_directory_of(path: &Path) -> Result<(), StorageError> {
 fn sync(directory: &Path) -> Result<(), StorageError> {
     pool_files::open_directory(directory)
         .and_then(|opened| opened.sync())
-        .map_err(StorageError::io(format!("syncing {}", directory.display())))
+        .map_err(StorageError::io(format!(
+            "cannot sync {}",
+            directory.display()
+        )))
 }

@@ -1,6 +1,5 @@
-//! Volumes encrypted with a key that nobody keeps (`docs/spec/r4-storage.md` §3): the kernel has it
-//! while the mapping exists, and it never was anywhere else. What is left of the image after that
-//! is noise.
+//! Encrypts volumes with a key that exists only in the kernel while the mapping exists
+//! (`docs/spec/r4-storage.md` §3). Once the mapping is closed, the image cannot be decrypted.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,16 +11,16 @@ use super::device_mapper::{self, DeviceRemoval};
 use super::{Attachment, LoopDevice, StorageError, Volume, VolumeKind};
 use crate::exec::Program;
 
-/// How long a mapping may still be open after the domain has gone: its backend and udev let go a
+/// How long a mapping may stay open after the domain has ended: its backend and udev close it a
 /// moment later.
 const GRACE: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(120);
-/// At the start of a disk somebody may look for a file system or partitions: they are to find none,
-/// not noise.
+/// The number of bytes to zero at the start of the disk, where programs look for a file system or a
+/// partition table: they must not find random bytes.
 const ZEROED: usize = 64 << 10;
 
-/// The name of the mapping over what a volume is attached as: none for a volume that never has one.
-/// `suffix` keeps the names of a store of its own apart from the machine's.
+/// Returns the name of the mapping over a volume's attachment; `None` for a volume that never has
+/// one. `suffix` distinguishes the names of this store from those of the machine's.
 pub fn mapping_name(volume: &Volume, attachment: &Attachment, suffix: &str) -> Option<String> {
     if volume.kind != VolumeKind::Volatile || !volume.rw {
         return None;
@@ -29,8 +28,7 @@ pub fn mapping_name(volume: &Volume, attachment: &Attachment, suffix: &str) -> O
     match attachment {
         Attachment::Device(device) => Some(format!("{}@crypt", device.file_name()?.to_str()?)),
         Attachment::File(_) => {
-            // Devices get names of which udev makes paths: upstream's way to keep qubes apart in
-            // them.
+            // udev makes paths of device names. Upstream escapes qube names in them like this.
             let qube = volume.owner.replace('_', "_u").replace('-', "_d");
             Some(format!("vm-volatile-{qube}-crypt@{}{suffix}", volume.name))
         }
@@ -38,7 +36,7 @@ pub fn mapping_name(volume: &Volume, attachment: &Attachment, suffix: &str) -> O
     }
 }
 
-/// Puts the mapping over the volume; returns its device.
+/// Opens the mapping over the volume and returns its device.
 pub fn open(
     volume: &Volume,
     attachment: &Attachment,
@@ -48,8 +46,8 @@ pub fn open(
     opened.map_err(|error| {
         let label = volume.label();
         StorageError::Refused(format!(
-            "{label}: it cannot be encrypted with a throw-away key: {error}; set ephemeral (or the pool's \
-             ephemeral_volatile) to False to start it unencrypted"
+            "{label}: cannot encrypt it with a temporary key: {error}; set ephemeral (or the \
+             pool's ephemeral_volatile) to False to start it unencrypted"
         ))
     })
 }
@@ -57,7 +55,7 @@ pub fn open(
 fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageError> {
     match attachment {
         Attachment::Device(device) => encrypt(device, mapping)?,
-        // The mapping holds the loop device, which goes with it.
+        // The mapping keeps the loop device open, which is removed with it.
         Attachment::File(image) => encrypt(LoopDevice::attach(image, true)?.path(), mapping)?,
         Attachment::None => {
             return Err(StorageError::Refused("there is nothing to encrypt".into()));
@@ -72,11 +70,12 @@ fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageE
             disk.sync_all()
         });
     if let Err(error) = zeroed {
-        // The first error is the one to tell; a mapping that stays is closed by the next start.
+        // Report the first error. A mapping that stays is closed by the next start.
         let _stays = device_mapper::remove(mapping);
-        return Err(StorageError::io(format!("writing {}", device.display()))(
-            error,
-        ));
+        return Err(StorageError::io(format!(
+            "cannot write {}",
+            device.display()
+        ))(error));
     }
     Ok(device)
 }
@@ -101,15 +100,15 @@ fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
         .map_err(|error| StorageError::Refused(error.to_string()))
 }
 
-/// Closes the mapping, if there is one, after giving those who have it open a moment: the key is
-/// gone then.
+/// Closes the mapping, if there is one, after giving those who have it open a moment. This destroys
+/// the key.
 pub fn close(volume: &Volume, mapping: &str) -> Result<(), StorageError> {
     let deadline = Instant::now() + GRACE;
     while device_mapper::remove(mapping)? == DeviceRemoval::InUse {
         if Instant::now() >= deadline {
             let (label, device) = (volume.label(), device_mapper::device_path(mapping));
             let text = format!(
-                "{label}: {} is still open; end what has it first",
+                "{label}: {} is still open; stop what uses it first",
                 device.display()
             );
             return Err(StorageError::Refused(text));

@@ -1,26 +1,27 @@
-//! Whether a pool is about to be full: told while there is still time to do something about it.
+//! Warns of a pool that is nearly full, while there is still time to free space.
 
 use super::{Driver, StorageError};
 
-/// From this share of a place on, in percent, its pool counts as nearly full unless core.toml says
-/// otherwise. The share at which Qubes' own disk space widget begins to warn.
+/// The usage in percent from which a pool counts as nearly full, unless core.toml sets another: the
+/// threshold of Qubes' disk space widget.
 pub const NEARLY_FULL: u64 = 90;
 
-/// How large a place is and how much of it is in use, in bytes.
+/// The size and the usage of a pool, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpaceUsage {
+    /// The size in bytes.
     pub size: u64,
+    /// The usage in bytes.
     pub used: u64,
 }
 
 impl SpaceUsage {
-    /// Bytes that can still be written.
+    /// Returns the free space in bytes.
     pub fn free(self) -> u64 {
         self.size.saturating_sub(self.used)
     }
 
-    /// The share in use, in whole percent, rounded down; of a place without size nothing is known,
-    /// and it counts as empty.
+    /// Returns the usage in whole percent, rounded down; 0 for a size of 0, which means unknown.
     pub fn percent(self) -> u64 {
         let share = (u128::from(self.used) * 100)
             .checked_div(u128::from(self.size))
@@ -28,52 +29,52 @@ impl SpaceUsage {
         u64::try_from(share).unwrap_or(u64::MAX)
     }
 
-    /// Whether somebody should hear of it who wants to from this share on, in percent.
-    pub fn is_nearly_full(self, from: u64) -> bool {
-        self.percent() >= from
+    /// Whether the usage has reached `threshold`, in percent.
+    pub fn is_nearly_full(self, threshold: u64) -> bool {
+        self.percent() >= threshold
     }
 }
 
 impl From<(u64, u64)> for SpaceUsage {
-    /// What [`Driver::capacity`] answers: size and use.
+    /// Converts what [`Driver::capacity`] returns.
     fn from((size, used): (u64, u64)) -> SpaceUsage {
         SpaceUsage { size, used }
     }
 }
 
-/// What a person should hear before the pool `name` is full: one line for its data and one for its
-/// bookkeeping, each only when that is nearly full: from so many percent on, [`NEARLY_FULL`] unless
-/// said.
+/// Returns the warnings about the pool `name`: one for its data and one for its metadata, each if
+/// the usage has reached `threshold` percent ([`NEARLY_FULL`] by default).
 ///
 /// # Errors
-/// The driver cannot tell how much room there is.
+/// The driver cannot determine the usage.
 pub fn warnings(
     name: &str,
     driver: &dyn Driver,
-    from: Option<u64>,
+    threshold: Option<u64>,
 ) -> Result<Vec<String>, StorageError> {
-    let from = from.unwrap_or(NEARLY_FULL);
+    let threshold = threshold.unwrap_or(NEARLY_FULL);
     let data = driver.capacity()?.map(SpaceUsage::from);
     let metadata = driver.metadata_capacity()?.map(SpaceUsage::from);
-    let of_data = data.and_then(|room| warning(name, "", room, from));
-    let of_metadata =
-        metadata.and_then(|room| warning(name, " for its bookkeeping (metadata)", room, from));
+    let of_data = data.and_then(|usage| warning(name, "", usage, threshold));
+    let of_metadata = metadata
+        .and_then(|usage| warning(name, " for its bookkeeping (metadata)", usage, threshold));
     Ok(of_data.into_iter().chain(of_metadata).collect())
 }
 
-/// The line about one place; `purpose` follows the word room.
-fn warning(name: &str, purpose: &str, room: SpaceUsage, from: u64) -> Option<String> {
-    if !room.is_nearly_full(from) {
+/// Returns the warning about one part of a pool, if it is nearly full. `purpose` follows the word
+/// "room".
+fn warning(name: &str, purpose: &str, usage: SpaceUsage, threshold: u64) -> Option<String> {
+    if !usage.is_nearly_full(threshold) {
         return None;
     }
-    let (percent, left) = (room.percent(), format_bytes(room.free()));
+    let (percent, left) = (usage.percent(), format_bytes(usage.free()));
     Some(format!(
-        "pool {name} is nearly full: {percent}% of its room{purpose} is in use, {left} are left; when it is full, qubes can \
-         neither start nor save what they write"
+        "pool {name} is nearly full: {percent}% of its room{purpose} is in use, {left} are left; \
+         when it is full, qubes can neither start nor save what they write"
     ))
 }
 
-/// Bytes as people read them: `312 MiB`, `1.5 GiB`.
+/// Formats bytes for people: `312 MiB`, `1.5 GiB`.
 pub fn format_bytes(bytes: u64) -> String {
     const UNITS: [(&str, u64); 4] = [
         ("TiB", 1 << 40),
@@ -95,14 +96,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_is_told_of_from_nine_tenths_on() {
+    fn a_pool_is_reported_from_90_percent_on() {
         let room = |size, used| SpaceUsage { size, used };
-        let warning = |room| warning("p", "", room, NEARLY_FULL);
+        let warning = |usage| warning("p", "", usage, NEARLY_FULL);
         assert_eq!(warning(room(1000, 899)), None);
-        let told = warning(room(10 << 30, 9 << 30)).unwrap();
+        let message = warning(room(10 << 30, 9 << 30)).unwrap();
         assert!(
-            told.starts_with("pool p is nearly full: 90% of its room is in use, 1 GiB are left; "),
-            "{told}"
+            message
+                .starts_with("pool p is nearly full: 90% of its room is in use, 1 GiB are left; "),
+            "{message}"
         );
         assert!(
             warning(room(u64::MAX, u64::MAX))
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_in_words() {
+    fn bytes_are_formatted_in_the_largest_unit() {
         let shown: Vec<String> = [
             0,
             1023,

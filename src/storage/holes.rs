@@ -1,4 +1,4 @@
-//! Giving back the room of what is nothing but zeros: the only place of the ioctl BLKDISCARD.
+//! Finds ranges of zeros and turns them into holes: the only user of the ioctl BLKDISCARD.
 
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
@@ -12,12 +12,14 @@ use nix::sys::stat::{major, minor};
 use super::sparse_copy::{GRAIN, is_zero, next_data, offset};
 
 mod ioctl {
-    // A plain number of <linux/fs.h>; where it begins and how much it is, in bytes.
+    // A plain number of <linux/fs.h>. The argument is the start and the length of the range in
+    // bytes.
     nix::ioctl_write_ptr_bad!(blkdiscard, nix::request_code_none!(0x12, 119), [u64; 2]);
 }
 
-/// Where a file has zeros written down that could be holes, in whole pieces of 64 KiB, or of what a
-/// device gives back at least. Of a device, which does not tell its holes, these are among them.
+/// Returns the ranges of allocated zeros that could be holes, in multiples of 64 KiB or of the
+/// smallest range that the device can discard. A device does not report holes, so the ranges
+/// include them.
 pub fn find_zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
     let metadata = file.metadata()?;
     let (length, grain) = match metadata.is_file() {
@@ -47,7 +49,7 @@ pub fn find_zero_runs(file: &File) -> io::Result<Vec<Range<u64>>> {
     Ok(runs)
 }
 
-/// The smallest piece that a device gives back, in bytes (the kernel's Documentation/ABI,
+/// Returns the smallest range in bytes that a device can discard (the kernel's Documentation/ABI,
 /// sysfs-block).
 fn granularity(device: u64) -> io::Result<u64> {
     let file = format!(
@@ -59,7 +61,7 @@ fn granularity(device: u64) -> io::Result<u64> {
     text.trim_end().parse().map_err(io::Error::other)
 }
 
-/// Makes holes of parts of a file or a thin device that have nothing but zeros.
+/// Turns ranges that contain only zeros into holes, in a file or a thin device.
 pub fn punch_holes(file: &File, zeros: &[Range<u64>]) -> io::Result<()> {
     let is_file = file.metadata()?.is_file();
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
@@ -69,7 +71,7 @@ pub fn punch_holes(file: &File, zeros: &[Range<u64>]) -> io::Result<()> {
             fallocate(file, flags, offset(run.start)?, offset(length)?)?;
         } else {
             // SAFETY: the descriptor is open and the two numbers live for the call. A thin device
-            // reads as zeros where it gave room back, as it did before.
+            // reads as zeros where blocks were discarded, as it did before.
             unsafe { ioctl::blkdiscard(file.as_raw_fd(), &[run.start, length]) }?;
         }
     }

@@ -1,6 +1,6 @@
-//! What an image is on disk, whatever texts name it: a directory by device and inode with a
-//! file's name in it, or a logical volume of a group. Pools with two names, links, bind mounts and
-//! ids like `appvms/work/private-dirty` come out at the same image here.
+//! Identifies images independently of the paths that name them: a directory by device and inode
+//! with a file name in it, or a logical volume of a group. Pools with two names, links, bind mounts
+//! and vids like `appvms/work/private-dirty` lead to the same identity here.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -23,10 +23,12 @@ use crate::model::image_claims::{ImageClaims, Role};
 use crate::model::{Pool, VmName};
 use crate::system::System;
 
-/// One thing that a driver keeps of a volume.
+/// An image file or a logical volume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Image {
+    /// A file.
     File(PathBuf),
+    /// A logical volume.
     Logical { group: String, name: String },
 }
 
@@ -40,10 +42,10 @@ impl fmt::Display for Image {
 }
 
 impl Image {
-    /// Looks up where the image lies.
+    /// Determines the identity of the image.
     ///
     /// # Errors
-    /// Its directory cannot be looked at.
+    /// Its directory cannot be examined.
     pub fn identity(&self) -> Result<ImageIdentity, StorageError> {
         Ok(match self {
             Image::File(path) => {
@@ -64,7 +66,7 @@ impl Image {
         })
     }
 
-    /// The path of a file; none of a logical volume.
+    /// Returns the path of a file; `None` for a logical volume.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Image::File(path) => Some(path),
@@ -73,10 +75,10 @@ impl Image {
     }
 }
 
-/// Whether the regular file at `path`, of which this was `found`, has more than holes.
+/// Whether the regular file at `path` contains anything but holes. `found` is its metadata.
 ///
 /// # Errors
-/// Nobody can look at it.
+/// The file cannot be examined.
 pub(super) fn has_data(path: &Path, found: &Metadata) -> Result<bool, StorageError> {
     let look = || -> io::Result<bool> {
         if found.len() == 0 {
@@ -90,26 +92,29 @@ pub(super) fn has_data(path: &Path, found: &Metadata) -> Result<bool, StorageErr
         })?;
         match lseek(&file, 0, Whence::SeekData) {
             Ok(_) => Ok(true),
-            // Nothing but a hole up to the end.
+            // There is only a hole up to the end.
             Err(Errno::ENXIO) => Ok(false),
-            // A file system that does not tell holes: what takes no blocks has no data.
+            // The file system does not report holes: a file without blocks has no data.
             Err(_) => Ok(found.blocks() > 0),
         }
     };
-    look().map_err(StorageError::io(format!("looking at {}", path.display())))
+    look().map_err(StorageError::io(format!(
+        "cannot examine {}",
+        path.display()
+    )))
 }
 
-/// What tells an image from every other one, by whatever path it was found.
+/// The identity of an image, independent of the path by which it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageIdentity {
     location: ImageLocation,
     name: String,
 }
 
-/// Where images lie side by side.
+/// A directory or a volume group, where image names are unique.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum ImageLocation {
-    /// A directory: the nearest one that exists, and the way from there.
+    /// The nearest existing directory, and the rest of the path from there.
     Directory {
         device: u64,
         inode: u64,
@@ -119,35 +124,36 @@ pub(super) enum ImageLocation {
     Group(String),
 }
 
-/// A volume to which an image belongs.
+/// A volume that an image belongs to.
 #[derive(Debug, Clone)]
 pub struct ImageOwner {
-    /// For messages: `work:private`.
+    /// The name for messages: `work:private`.
     pub volume: String,
-    /// The qube, where its domain can be used.
+    /// The qube, if its domain in the store is valid.
     pub qube: Option<VmName>,
-    /// The line of its domain, from 1.
+    /// The line of the domain in the store, from 1.
     pub line: usize,
+    /// How the volume uses the image.
     pub role: Role,
-    /// Whether the image is the volume's own and what is written to it stays.
+    /// Whether the image is the volume's own and persistent.
     pub is_kept: bool,
     /// Whether a start would use the image.
     pub is_certain: bool,
     stem: OsString,
 }
 
-/// Whose the images on disk are, for the volumes of one or more stores.
+/// The owners of the images on disk, for the volumes of one or more stores.
 #[derive(Debug, Default)]
 pub struct ImageOwners {
     pub(super) by_location: HashMap<ImageLocation, Vec<ImageOwner>>,
-    /// A path by which each of the homes that are directories was found.
+    /// A path to each location that is a directory.
     pub(super) directories: HashMap<ImageLocation, PathBuf>,
-    /// Volumes of which nobody can tell where their images are, each with the reason.
+    /// The volumes whose images cannot be located, each with the reason.
     pub unresolved: Vec<String>,
 }
 
 impl ImageOwners {
-    /// Looks on the disk for what the volumes of a store mean.
+    /// Locates the images that the volumes of a store claim.
     pub fn from_claims(claims: &ImageClaims<'_>, system: &System) -> ImageOwners {
         let mut owners = ImageOwners {
             unresolved: claims.untold.clone(),
@@ -187,7 +193,7 @@ impl ImageOwners {
         owners
     }
 
-    /// Knows only why nothing can be told.
+    /// Creates owners of which nothing is known, for the given reason.
     pub fn unknown(reason: String) -> ImageOwners {
         ImageOwners {
             unresolved: vec![reason],
@@ -195,7 +201,7 @@ impl ImageOwners {
         }
     }
 
-    /// Adds the owners that another store has.
+    /// Adds the owners of another store.
     pub fn merge(&mut self, others: ImageOwners) {
         for (location, owners) in others.by_location {
             self.by_location.entry(location).or_default().extend(owners);
@@ -204,7 +210,7 @@ impl ImageOwners {
         self.unresolved.extend(others.unresolved);
     }
 
-    /// Says of each owner that it is one of another store.
+    /// Marks each owner as belonging to the store in `file`, which is not this system's.
     #[must_use]
     pub fn mark_foreign(mut self, file: &Path) -> ImageOwners {
         for owner in self.by_location.values_mut().flatten() {
@@ -214,7 +220,7 @@ impl ImageOwners {
         self
     }
 
-    /// Leaves out what belongs to a qube.
+    /// Removes the owners that belong to a qube.
     #[must_use]
     pub fn without_qube(mut self, qube: &VmName) -> ImageOwners {
         for owners in self.by_location.values_mut() {
@@ -223,7 +229,7 @@ impl ImageOwners {
         self
     }
 
-    /// Leaves out what volumes may mean, but a start would not use.
+    /// Removes the owners whose start would not use their image.
     #[must_use]
     pub fn retain_certain(mut self) -> ImageOwners {
         self.by_location
@@ -232,10 +238,10 @@ impl ImageOwners {
         self
     }
 
-    /// A volume to which this image belongs.
+    /// Returns a volume that the image belongs to, if any.
     ///
     /// # Errors
-    /// Its directory cannot be looked at.
+    /// Its directory cannot be examined.
     pub fn find_owner(&self, image: &Image) -> Result<Option<&ImageOwner>, StorageError> {
         if self.by_location.is_empty() {
             return Ok(None);
@@ -255,10 +261,10 @@ impl ImageOwners {
             .or_else(|| fitting.next()))
     }
 
-    /// Whether one of these images is one of its own to another volume than `volume`.
+    /// Whether one of the images is the own image of another volume than `volume`.
     ///
     /// # Errors
-    /// Its directory cannot be looked at.
+    /// Its directory cannot be examined.
     pub fn has_other_owner(&self, images: &[Image], volume: &Volume) -> Result<bool, StorageError> {
         for image in images {
             let ImageIdentity { location, name } = image.identity()?;
@@ -278,11 +284,10 @@ impl ImageOwners {
         Ok(false)
     }
 
-    /// The volumes that have an image in common with the volume `vid` of `pool`, of which none
-    /// need exist.
+    /// Returns the volumes that share an image with the volume `vid` of `pool`. Neither need exist.
     ///
     /// # Errors
-    /// Its directory cannot be looked at.
+    /// Its directory cannot be examined.
     pub fn find_sharers(
         &self,
         pool: &Pool,
@@ -303,7 +308,8 @@ impl ImageOwners {
         Ok(owners.iter().filter(meets).collect())
     }
 
-    /// Every two volumes that surely mean one image of their own, the later one first.
+    /// Returns every pair of volumes that certainly claim the same image as their own, the later
+    /// one first.
     pub fn find_shared(&self) -> Vec<(&ImageOwner, &ImageOwner)> {
         let mut pairs = Vec::new();
         for (location, owners) in &self.by_location {
@@ -326,8 +332,8 @@ impl ImageOwners {
 }
 
 impl ImageOwner {
-    /// Whether it is this volume of the store: no other domain of its qube's name, and no other
-    /// store.
+    /// Whether the owner is this volume of this store, and not of a second domain of that name or
+    /// of another store.
     pub fn is_volume(&self, volume: &Volume) -> bool {
         self.qube
             .as_ref()
@@ -335,7 +341,7 @@ impl ImageOwner {
             && self.volume == volume.full_name()
     }
 
-    /// Whether what is called `name` in `location` is one of the volume's images.
+    /// Whether the file or logical volume `name` in `location` is one of the volume's images.
     pub(super) fn has_name(&self, location: &ImageLocation, name: &str) -> bool {
         is_image_name(location, name, &self.stem.to_string_lossy())
     }
@@ -345,7 +351,7 @@ impl ImageLocation {
     /// # Errors
     /// It cannot be looked at.
     fn directory(path: &Path) -> Result<ImageLocation, StorageError> {
-        let failed = || StorageError::io(format!("looking at {}", path.display()));
+        let failed = || StorageError::io(format!("cannot examine {}", path.display()));
         let mut at = path.to_path_buf();
         let mut rest = Vec::new();
         loop {
@@ -366,7 +372,7 @@ impl ImageLocation {
             }
             match at.components().next_back() {
                 Some(Component::Normal(name)) => rest.push(name.to_os_string()),
-                // Behind what does not exist, `..` can only be taken as a text.
+                // Behind a missing directory, `..` can only be resolved in the text.
                 Some(Component::ParentDir) => {
                     at = lexically_normal(&rest.iter().rev().fold(at, |at, name| at.join(name)));
                     rest.clear();
@@ -382,7 +388,7 @@ impl ImageLocation {
     }
 }
 
-/// The path without `.` and `..`.
+/// Resolves `.` and `..` in the text of a path.
 fn lexically_normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -395,11 +401,11 @@ fn lexically_normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// Directories as pools and vids name them, each with its location and the path that leads there.
+/// The locations of directories by the path that pools and vids name, each with the resolved path.
 type LocationCache = HashMap<PathBuf, (ImageLocation, PathBuf)>;
 
-/// Where the images of a volume lie and how their names begin; none where the driver keeps them
-/// in no file and no logical volume.
+/// Returns the location of a volume's images and the common beginning of their names; `None` where
+/// the driver keeps neither files nor logical volumes.
 fn locate_images(
     pool: &Pool,
     vid: &str,
@@ -407,7 +413,7 @@ fn locate_images(
     known: &mut LocationCache,
 ) -> Result<Option<(ImageLocation, OsString)>, StorageError> {
     if let Some(directory) = pool.option("dir_path").filter(|text| !text.is_empty()) {
-        // As upstream joins the two: a vid may lead anywhere, but not out of the root.
+        // Joined as upstream does it: a vid may lead anywhere, but not out of the root.
         let base = Path::new("/").join(directory).join(vid);
         let Some(stem) = base.file_name() else {
             return Ok(None);
@@ -445,7 +451,7 @@ fn is_image_name(location: &ImageLocation, name: &str, stem: &str) -> bool {
     }
 }
 
-/// Whether one name can be that of an image of both volumes.
+/// Whether an image of both volumes could have the same name.
 fn can_share_name(location: &ImageLocation, one: &str, other: &str) -> bool {
     const TIME: &str = "2000-01-01T00:00:00";
     let (short, long) = if one.len() <= other.len() {

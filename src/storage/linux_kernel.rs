@@ -1,4 +1,4 @@
-//! Driver `linux-kernel`: a directory with one directory per kernel, read-only
+//! Driver `linux-kernel`: a read-only directory with one directory per kernel
 //! (`docs/spec/r4-storage.md` §8).
 
 use std::fs;
@@ -18,17 +18,18 @@ use super::{
 };
 use crate::model::loadable::is_kernel_name;
 
-/// One pool of kernels. The vid of a volume is the kernel's version, empty for a qube that brings
-/// its own.
+/// A pool of kernels. The vid of a volume is the kernel's version; it is empty for a qube with its
+/// own kernel.
 #[derive(Debug)]
 pub struct LinuxKernel {
     name: String,
     directory: PathBuf,
-    /// The `/` of the system whose kernels these are, where that is not the machine's.
+    /// The root of the system that the kernels belong to, if that is not the machine's.
     root: Option<PathBuf>,
 }
 
 impl LinuxKernel {
+    /// Creates the pool `name` in `directory`.
     pub fn new(name: &str, directory: PathBuf) -> LinuxKernel {
         LinuxKernel {
             name: name.to_string(),
@@ -37,7 +38,7 @@ impl LinuxKernel {
         }
     }
 
-    /// Takes the directory for one of the system at `root`: links in it do not lead out of it.
+    /// Sets the root of the system. Links do not lead out of it.
     pub fn with_root(self, root: Option<&Path>) -> LinuxKernel {
         LinuxKernel {
             root: root.map(Path::to_path_buf),
@@ -45,8 +46,8 @@ impl LinuxKernel {
         }
     }
 
-    /// A file of the volume's kernel; none for a qube that brings its own. A version that leads
-    /// elsewhere is refused.
+    /// Returns the path of a file of the volume's kernel; `None` for a qube with its own kernel. A
+    /// version that leads elsewhere is refused.
     fn file(&self, volume: &Volume, name: &str) -> Result<Option<PathBuf>, StorageError> {
         let version = volume.vid.as_str();
         if version.is_empty() {
@@ -54,7 +55,7 @@ impl LinuxKernel {
         }
         if !is_kernel_name(version) {
             let text = format!(
-                "{}: '{}' is no kernel version",
+                "{}: '{}' is not a kernel version",
                 volume.label(),
                 version.escape_debug()
             );
@@ -65,11 +66,11 @@ impl LinuxKernel {
             return Ok(Some(file));
         };
         let below = file.strip_prefix(root).unwrap_or(&file);
-        let failed = StorageError::io(format!("opening {}", file.display()));
+        let failed = StorageError::io(format!("cannot open {}", file.display()));
         rooted::resolve(root, below).map(Some).map_err(failed)
     }
 
-    /// The kernel's modules image, where it has one.
+    /// Returns the kernel's modules image, if it exists.
     fn modules(&self, volume: &Volume) -> Result<Option<(PathBuf, fs::Metadata)>, StorageError> {
         let image = self.file(volume, "modules.img")?;
         let found = |image: PathBuf| Some((pool_files::metadata(&image).ok()??, image));
@@ -88,7 +89,7 @@ impl LinuxKernel {
 }
 
 impl Driver for LinuxKernel {
-    /// Nothing to prepare: kernels are put there by packages.
+    /// Does nothing: packages install the kernels.
     fn setup(&self) -> Result<(), StorageError> {
         Ok(())
     }
@@ -112,7 +113,7 @@ impl Driver for LinuxKernel {
         Ok(Vec::new())
     }
 
-    /// A kernel is no qube's.
+    /// A kernel belongs to no qube.
     fn images(&self, _volume: &Volume) -> Result<Vec<Image>, StorageError> {
         Ok(Vec::new())
     }
@@ -186,7 +187,7 @@ impl Driver for LinuxKernel {
     fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         let path = self.export(volume)?;
         let file = pool_files::open(&path, Use::Read)
-            .map_err(StorageError::io(format!("opening {}", path.display())))?;
+            .map_err(StorageError::io(format!("cannot open {}", path.display())))?;
         Ok(CommittedData {
             name: volume.name.clone(),
             file,
@@ -199,7 +200,7 @@ impl Driver for LinuxKernel {
         self.read_only(volume, "imported to")
     }
 
-    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+    fn image_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         LinuxKernel::file(self, volume, "modules.img")
     }
 
@@ -221,9 +222,14 @@ impl Driver for LinuxKernel {
             .map_or(0, |(_, image)| image.blocks() * 512))
     }
 
-    /// The installed versions.
-    fn volumes(&self) -> Result<Vec<String>, StorageError> {
-        let failed = || StorageError::io(format!("reading directory {}", self.directory.display()));
+    /// Returns the installed versions.
+    fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
+        let failed = || {
+            StorageError::io(format!(
+                "cannot read directory {}",
+                self.directory.display()
+            ))
+        };
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,9 +1,9 @@
-//! Leaf locks of volumes: for the moments in which two qubes meet at one volume, because one takes
-//! a snapshot of what the other commits.
+//! Locks of single volumes, for the moments in which two qubes use one volume: one takes a snapshot
+//! of what the other commits.
 //!
-//! Shared to snapshot, exclusive to change which image is the clean one. Whoever holds one waits
-//! for nothing else, and who needs several takes them in the order of their ids, so nobody waits in
-//! a circle.
+//! The lock is shared to take a snapshot, and exclusive to change which image is the clean one. The
+//! holder of one waits for nothing else. An operation that needs several takes them in the order of
+//! their ids. So there is no deadlock.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::StorageError;
 use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
 use crate::fs::run_directory::RunDirectory;
 
-/// Where the locks of volumes are and how long to wait for one.
+/// The location of the volume locks and the time to wait for one.
 #[derive(Debug, Clone)]
 pub struct VolumeLocks {
     run_dir: RunDirectory,
@@ -23,11 +23,11 @@ pub struct VolumeLocks {
 }
 
 impl VolumeLocks {
-    /// How long a lock can be held in good order: as long as it takes to copy a large image where
-    /// blocks cannot be shared.
+    /// The default time to wait: as long as copying a large image takes where blocks cannot be
+    /// shared.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
-    /// Locks in `run_dir/lock`, which is made when first needed.
+    /// Creates locks in `run_dir/lock`, a directory that is created at first use.
     pub fn new(
         run_dir: impl Into<RunDirectory>,
         group: Option<Gid>,
@@ -40,17 +40,17 @@ impl VolumeLocks {
         }
     }
 
-    /// Keeps the volume's clean image what it is.
+    /// Keeps the clean image of the volume from being replaced.
     pub fn lock_shared(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
         self.acquire(pool, vid, Exclusivity::Shared)
     }
 
-    /// Keeps everybody else from the volume's clean image.
+    /// Keeps all others from using the clean image of the volume.
     pub fn lock_exclusive(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
         self.acquire(pool, vid, Exclusivity::Exclusive)
     }
 
-    /// Keeps everybody else from making or taking down mapped devices of volumes.
+    /// Keeps all others from creating or removing mapped devices of volumes.
     pub fn lock_mapped_devices(&self) -> Result<FileLock, StorageError> {
         let locked = self.run_dir.lock(
             "mapped-devices",
@@ -68,12 +68,12 @@ impl VolumeLocks {
         })
     }
 
-    /// The name of a volume's lock file: its id as upstream writes ids in file names
+    /// Returns the name of a volume's lock file: its id as upstream writes ids in file names
     /// (`docs/spec/r4-storage.md` §1).
     fn name(pool: &str, vid: &str) -> String {
         let escaped = format!("{pool}:{vid}").replace('-', "--").replace('/', "-");
         let name = match escaped.len() {
-            // The longest name of a file is 255 bytes, and names in a store may be that long
+            // A file name has at most 255 bytes, and pool and volume names may be that long
             // themselves.
             0..=200 => escaped,
             _ => Uuid::new_v5(&Uuid::NAMESPACE_URL, escaped.as_bytes())

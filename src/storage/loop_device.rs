@@ -1,4 +1,4 @@
-//! Loop devices that lie over an image: the only place of their ioctls (loop(4)).
+//! Loop devices over images: the only user of their ioctls (loop(4)).
 
 use std::fs::{self, File};
 use std::io;
@@ -17,7 +17,7 @@ mod ioctl {
     nix::ioctl_read_bad!(loop_get_status64, 0x4C05, super::LoopStatus);
 }
 
-/// `struct loop_info64` of <linux/loop.h>, up to what is looked at.
+/// `struct loop_info64` of <linux/loop.h>, up to the fields that are used.
 #[repr(C)]
 pub struct LoopStatus {
     device: u64,
@@ -32,8 +32,8 @@ pub struct LoopStatus {
     init: [u64; 2],
 }
 
-/// `struct loop_config` of <linux/loop.h>, its `struct loop_info64` spelled out; what is not used
-/// is zero.
+/// `struct loop_config` of <linux/loop.h> with its `struct loop_info64` inlined. Unused fields are
+/// zero.
 #[repr(C)]
 pub struct LoopConfig {
     fd: u32,
@@ -47,10 +47,10 @@ pub struct LoopConfig {
 
 /// LO_FLAGS_READ_ONLY.
 const READ_ONLY: u32 = 1;
-/// LO_FLAGS_AUTOCLEAR: the device vanishes when the last one closes it.
+/// LO_FLAGS_AUTOCLEAR: the device is detached when it is closed for the last time.
 const AUTOCLEAR: u32 = 4;
 
-/// A loop device over an image. It exists as long as this or anybody else has it open.
+/// A loop device over an image. It exists while this value or anybody else has it open.
 #[derive(Debug)]
 pub struct LoopDevice {
     path: PathBuf,
@@ -58,13 +58,17 @@ pub struct LoopDevice {
 }
 
 impl LoopDevice {
-    /// A new one over `image`.
+    /// Attaches a new loop device to `image`.
     ///
     /// # Errors
-    /// There are no loop devices here, or they are for root alone.
+    /// There are no loop devices, or they need root.
     pub fn attach(image: &Path, writable: bool) -> Result<LoopDevice, StorageError> {
-        let failed =
-            || StorageError::io(format!("setting up a loop device over {}", image.display()));
+        let failed = || {
+            StorageError::io(format!(
+                "cannot set up a loop device over {}",
+                image.display()
+            ))
+        };
         let used = if writable { Use::Both } else { Use::Read };
         let file = pool_files::open(image, used).map_err(failed())?;
         let control = File::options()
@@ -84,18 +88,18 @@ impl LoopDevice {
                 .map_err(failed())?;
             match configure(&device, file.as_raw_fd(), writable) {
                 Ok(()) => return Ok(LoopDevice { path, open: device }),
-                // Somebody else took it in between.
+                // Another process was faster to attach this device.
                 Err(e) if e.raw_os_error() == Some(nix::libc::EBUSY) => {}
                 Err(e) => return Err(failed()(e)),
             }
         }
     }
 
-    /// The writable one that lies over `image` already, under whatever name that was opened, else a
-    /// new one: the device mapper keeps a base's snapshots apart by its device, so all of them must
-    /// see the same.
+    /// Returns the writable device that is already attached to `image`, by whatever name, else a
+    /// new one. The device mapper groups the snapshots of a base by its device, so all of them must
+    /// use the same.
     pub fn attach_shared(image: &Path) -> Result<LoopDevice, StorageError> {
-        let failed = || StorageError::io(format!("looking at {}", image.display()));
+        let failed = || StorageError::io(format!("cannot examine {}", image.display()));
         let wanted = pool_files::open(image, Use::Read)
             .and_then(|file| file.metadata())
             .map_err(failed())?;
@@ -105,7 +109,7 @@ impl LoopDevice {
             .map(|entry| entry.file_name())
         {
             let path = Path::new("/dev").join(name);
-            // One that is just being taken down cannot be opened, or has nothing below it any more.
+            // A device that is being detached cannot be opened, or has no file any more.
             let Ok(device) = File::options().read(true).write(true).open(&path) else {
                 continue;
             };
@@ -115,25 +119,28 @@ impl LoopDevice {
             let is_whole =
                 status.offset == 0 && status.size_limit == 0 && status.flags & READ_ONLY == 0;
             if is_whole && (status.device, status.inode) == (wanted.dev(), wanted.ino()) {
-                // The file may have grown while nobody told the device.
-                refresh_size(&device)
-                    .map_err(StorageError::io(format!("resizing {}", path.display())))?;
+                // The file may have grown without the device being told.
+                refresh_size(&device).map_err(StorageError::io(format!(
+                    "cannot resize {}",
+                    path.display()
+                )))?;
                 return Ok(LoopDevice { path, open: device });
             }
         }
         LoopDevice::attach(image, true)
     }
 
+    /// Returns the path of the device.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its size in sectors of 512 bytes.
+    /// Returns the size in sectors of 512 bytes.
     pub fn sectors(&self) -> Result<u64, StorageError> {
         let mut device = &self.open;
         let end = io::Seek::seek(&mut device, io::SeekFrom::End(0));
         Ok(end.map_err(StorageError::io(format!(
-            "measuring {}",
+            "cannot measure {}",
             self.path.display()
         )))? / 512)
     }
@@ -174,7 +181,7 @@ fn configure(device: &File, image: RawFd, writable: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The loop devices whose backing file is `image`, as /sys names it.
+/// Returns the loop devices whose backing file is `image`, according to /sys.
 pub fn find_loop_devices(image: &Path) -> Vec<PathBuf> {
     let Ok(image) = fs::canonicalize(image) else {
         return Vec::new();
@@ -190,15 +197,15 @@ pub fn find_loop_devices(image: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether the kernel has built another device on a loop device (as the device mapper does); not so
-/// where a program has it open.
+/// Whether another kernel device, such as a device mapper device, uses the loop device. A program
+/// that has it open does not count.
 pub fn has_holders(device: &Path) -> bool {
     let name = device.file_name().unwrap_or_default();
     let holders = fs::read_dir(Path::new("/sys/block").join(name).join("holders"));
     holders.is_ok_and(|mut holders| holders.next().is_some())
 }
 
-/// Tells a loop device that its file has another length now.
+/// Makes a loop device adopt the current length of its file.
 pub fn update_size(device: &Path) -> io::Result<()> {
     refresh_size(&File::options().read(true).write(true).open(device)?)
 }
@@ -214,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_structures_are_as_long_as_the_kernels_and_their_flags_are_where_it_looks() {
+    fn structures_have_the_layout_of_the_kernel() {
         assert_eq!(size_of::<LoopConfig>(), 304);
         assert_eq!(std::mem::offset_of!(LoopConfig, flags), 8 + 52);
         assert_eq!(size_of::<LoopStatus>(), 232);

@@ -1,8 +1,8 @@
-//! Pools and volumes on disk: one file per driver behind one trait.
+//! Pools and volumes on disk, with one driver per kind of pool behind the trait [`Driver`].
 //!
-//! [`pools`] leads from a pool of the store to its driver. What belongs to no driver alone stands
-//! beside them: copying (`clone_range`, `sparse_copy`), steps that survive a power loss
-//! (`durable`), and who else has an image open (`in_use`, `loop_device`).
+//! [`pools`] opens the driver of a pool of the store. The modules beside the drivers hold what
+//! several of them need: copying (`clone_range`, `sparse_copy`), file operations that survive a
+//! power loss (`durable`), and the detection of open images (`open_images`, `loop_device`).
 
 use std::fs::File;
 use std::io;
@@ -59,70 +59,76 @@ use crate::fs::file_lock::FileLock;
 use crate::model::VmName;
 use crate::model::volume::{ResolvedVolume, VolumeError};
 
-/// What a volume is for: the two flags of `docs/spec/r4-storage.md` §1 as one word.
+/// The life cycle of a volume, from the flags `snap_on_start` and `save_on_stop`
+/// (`docs/spec/r4-storage.md` §1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VolumeKind {
-    /// Fresh and empty at each start, discarded at stop.
+    /// Created empty at each start, discarded at each stop.
     Volatile,
-    /// A snapshot of its source at each start, discarded at stop.
+    /// A snapshot of its source, made at each start and discarded at each stop.
     Snapshot,
-    /// Persistent, committed at stop.
+    /// Persistent; changes are committed at each stop.
     Origin,
 }
 
-/// A volume with everything decided: what the drivers work on.
+/// A volume with all its settings resolved, as the drivers take it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// The qube it belongs to, for messages.
+    /// The name of the qube that the volume belongs to, for messages.
     pub owner: String,
-    /// `root`, `private`, `volatile`, `kernel`, …
+    /// The name within the qube: `root`, `private`, `volatile`, `kernel`, …
     pub name: String,
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: String,
-    /// Unique in the pool ([`crate::model::volume::new_vid`] makes it).
+    /// The volume id, unique in the pool ([`crate::model::volume::new_vid`] makes it).
     pub vid: String,
+    /// What becomes of the data at start and stop.
     pub kind: VolumeKind,
+    /// Whether the guest may write to the volume.
     pub rw: bool,
-    /// Configured size in bytes; 0 when the driver knows better (kernels).
+    /// The configured size in bytes; 0 where the driver determines it (kernels).
     pub size: u64,
-    /// −1: no snapshots at all; 0: no revisions; n: keep n.
+    /// The number of revisions to keep; −1 disables snapshots.
     pub revisions_to_keep: i64,
-    /// The vid of the volume a [`VolumeKind::Snapshot`] is made of, in the same pool.
+    /// The vid of the volume that a [`VolumeKind::Snapshot`] is made of, in the same pool.
     pub source: Option<String>,
-    /// Whether it is to be encrypted with a key nobody keeps.
+    /// Whether the volume is encrypted with a key that is discarded at stop.
     pub ephemeral: bool,
 }
 
 impl Volume {
-    /// The volume `of` a qube as the model tells it.
-    pub fn from_resolved(owner: &VmName, of: ResolvedVolume) -> Result<Volume, StorageError> {
-        let kind = match (of.snap_on_start, of.save_on_stop) {
+    /// Converts a volume that the model has resolved.
+    ///
+    /// # Errors
+    /// Both `snap_on_start` and `save_on_stop` are set, which no driver supports.
+    pub fn from_resolved(owner: &VmName, resolved: ResolvedVolume) -> Result<Volume, StorageError> {
+        let kind = match (resolved.snap_on_start, resolved.save_on_stop) {
             (false, false) => VolumeKind::Volatile,
             (true, false) => VolumeKind::Snapshot,
             (false, true) => VolumeKind::Origin,
             (true, true) => {
                 let text = format!(
                     "volume {owner}:{}: both snap_on_start and save_on_stop is not supported",
-                    of.name
+                    resolved.name
                 );
                 return Err(StorageError::Refused(text));
             }
         };
         Ok(Volume {
             owner: owner.to_string(),
-            name: of.name,
-            pool: of.pool,
-            vid: of.vid,
+            name: resolved.name,
+            pool: resolved.pool,
+            vid: resolved.vid,
             kind,
-            rw: of.rw,
-            size: of.size,
-            revisions_to_keep: of.revisions_to_keep,
-            source: of.source,
-            ephemeral: of.ephemeral,
+            rw: resolved.rw,
+            size: resolved.size,
+            revisions_to_keep: resolved.revisions_to_keep,
+            source: resolved.source,
+            ephemeral: resolved.ephemeral,
         })
     }
 
-    /// A volume of which nothing is known but where it lies, to be removed.
+    /// Describes a volume whose settings are unknown, so that its images can be removed.
     pub fn orphan(pool: &str, vid: &str) -> Volume {
         let mut parts = vid.rsplit('/');
         let (name, owner) = (
@@ -143,77 +149,86 @@ impl Volume {
         }
     }
 
-    /// Whether the guest writes to the only image there is (`docs/spec/r4-storage.md` §1).
+    /// Whether the guest writes to the only image of the volume (`docs/spec/r4-storage.md` §1).
     pub fn has_snapshots_disabled(&self) -> bool {
         self.revisions_to_keep == -1 && self.kind == VolumeKind::Origin
     }
 
-    /// The volume as tools name it: `work:private`.
+    /// Returns the name that tools take and print: `work:private`.
     pub fn full_name(&self) -> String {
         format!("{}:{}", self.owner, self.name)
     }
 
-    /// The volume as messages call it: `volume work:private`.
+    /// Returns the name for messages: `volume work:private`.
     pub fn label(&self) -> String {
         format!("volume {}:{}", self.owner, self.name)
     }
 }
 
-/// How a started volume is given to the guest.
+/// What the guest gets of a started volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attachment {
     /// A raw image file.
     File(PathBuf),
     /// A block device.
     Device(PathBuf),
-    /// The volume has nothing to attach (a kernel without modules.img).
+    /// Nothing is attached (a kernel without modules.img).
     None,
 }
 
 /// A saved state of an origin volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revision {
-    /// What `revert` takes.
+    /// The id that [`Driver::revert`] takes.
     pub id: String,
-    /// When it was the current state: `YYYY-MM-DDTHH:MM:SS`, UTC.
+    /// The time at which the state was replaced: `YYYY-MM-DDTHH:MM:SS`, UTC.
     pub time: String,
 }
 
-/// The last committed data of a volume, open for being read without any lock of its qube.
+/// The committed data of a volume, opened for reading without the lock of its qube.
 #[derive(Debug)]
 pub struct CommittedData {
-    /// The volume's name, which is also that of the volume to fill with it.
+    /// The name of the volume, and of the volume to import the data into.
     pub name: String,
+    /// The image or device, open at its start.
     pub file: File,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// A committed image is replaced, never written to, so an open one needs no lock. The guest of
-    /// a volume without snapshots writes to the only image there is: its start waits until this is
-    /// let go.
+    /// Keeps the qube from starting while the data are read; `None` where it need not wait. A
+    /// committed image is replaced, never written to. Only the guest of a volume without snapshots
+    /// writes to the image itself.
     pub start_lock: Option<FileLock>,
 }
 
-/// Why storage could not do it. Every message names the volume or pool, the rule and the way on.
+/// An error of a storage operation. Every message names the volume or the pool, the reason and what
+/// to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
+    /// The operation is not possible or not allowed.
     #[error("{0}")]
     Refused(String),
+    /// The store does not describe the volume correctly.
     #[error(transparent)]
     Volumes(#[from] VolumeError),
+    /// A system call failed.
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io { what: String, source: io::Error },
-    /// The new image has its place: whoever looks finds it.
-    #[error("a power loss may take the change of {image} back: {}", crate::fs::errno_text(source), image = image.display())]
+    /// The new image is in place, but may not survive a power loss.
+    #[error(
+        "a power loss may take the change of {image} back: {}",
+        crate::fs::errno_text(source),
+        image = image.display()
+    )]
     NotProvenDurable { image: PathBuf, source: io::Error },
 }
 
 impl StorageError {
-    /// Whether there was no room on the disk for what was to be written, which was not written.
+    /// Whether the operation failed because the disk is full.
     pub fn is_disk_full(&self) -> bool {
         !self.has_taken_effect() && crate::fs::is_disk_full(self)
     }
 
-    /// Whether the volume has become what it was to become all the same.
+    /// Whether the change was made although an error is returned.
     pub fn has_taken_effect(&self) -> bool {
         matches!(self, StorageError::NotProvenDurable { .. })
     }
@@ -224,127 +239,143 @@ impl StorageError {
     }
 }
 
-/// Writes an image into an empty file.
+/// A function that writes an image into an empty file.
 pub type ImageWriter<'a> = &'a mut dyn FnMut(&File) -> io::Result<()>;
 
-/// One pool on disk. All calls on a volume are made under its qube's operation lock; the driver
-/// adds the volume's own leaf locks where two qubes can meet (a source that is committed while
-/// another takes a snapshot of it).
+/// The operations of one pool on disk.
+///
+/// Callers hold the operation lock of the volume's qube. Drivers take the lock of the volume itself
+/// where two qubes can meet: one takes a snapshot of a source that the other commits.
 pub trait Driver: Send + Sync {
-    /// Prepares the pool's place; refuses where it cannot work.
+    /// Prepares the pool's location.
+    ///
+    /// # Errors
+    /// The pool cannot work there.
     fn setup(&self) -> Result<(), StorageError>;
-    /// Size and use of the place in bytes, where the driver knows.
+    /// Returns the size and the usage of the pool in bytes, where the driver knows them.
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError>;
-    /// The same of the place for its own bookkeeping, where that can fill up apart (thin pools).
+    /// Returns the size and the usage of the pool's metadata in bytes, where these can fill up
+    /// separately (thin pools).
     fn metadata_capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
         Ok(None)
     }
 
+    /// Creates the volume empty, in place of whatever has its images' names.
     fn create(&self, volume: &Volume) -> Result<(), StorageError>;
-    /// Removes every image of a volume but those that belong to `owners` and its
-    /// [`Driver::foreign_images`]; lists what stays, in words.
+    /// Removes the images of a volume except those of `owners` and its [`Driver::foreign_images`].
+    /// Returns messages about those that stay.
     fn remove_unowned(
         &self,
         volume: &Volume,
         owners: &ImageOwners,
     ) -> Result<Vec<String>, StorageError>;
-    /// The same where no image can be anybody's.
+    /// Removes the images of a volume that cannot belong to another one.
     fn remove(&self, volume: &Volume) -> Result<(), StorageError> {
         self.remove_unowned(volume, &ImageOwners::default())
             .map(drop)
     }
-    /// Every image of a volume that is there, also what a crash left of it.
+    /// Returns every existing image of a volume, including what a crash has left.
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError>;
+    /// Checks that everything a start needs exists.
     fn verify(&self, volume: &Volume) -> Result<(), StorageError>;
-    /// Makes the image that the guest gets. On a dirty origin (a leftover of a crash) the dirty
-    /// data stay in use.
+    /// Makes the image that the guest gets. The uncommitted data that a crash has left in an origin
+    /// stay in use.
     fn start(&self, volume: &Volume) -> Result<(), StorageError>;
-    /// Commits or discards; also right when `start` never ran or the machine lost power.
+    /// Commits or discards what the guest has written. Also works when `start` was not called, and
+    /// after a power loss.
     fn stop(&self, volume: &Volume) -> Result<(), StorageError>;
-    /// Takes back a start whose image nobody wrote to: nothing is committed. Not for an origin that
-    /// was dirty before.
+    /// Undoes a start without committing anything, provided that the guest has not run. Not for an
+    /// origin that was dirty before that start.
     fn discard(&self, volume: &Volume) -> Result<(), StorageError>;
+    /// Returns what the guest gets.
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError>;
 
+    /// Whether an origin has data that are not committed.
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError>;
-    /// Whether there are images of a run of a volume that is not kept ([`VolumeKind::Snapshot`],
+    /// Whether a run has left images of a volume that is not persistent ([`VolumeKind::Snapshot`],
     /// [`VolumeKind::Volatile`]).
     fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError>;
-    /// The images with data that lie beside a volume that is not kept and are not of a run of it.
-    /// No stop and no removal takes them, and no start.
+    /// Returns the images with data that have a non-persistent volume's names but were not made by
+    /// a run of it. Starting, stopping and removing the volume leaves them alone.
     fn foreign_images(&self, _volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
         Ok(Vec::new())
     }
+    /// Whether the source has changed since the running snapshot was made.
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError>;
+    /// Returns the revisions, oldest first.
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError>;
-    /// Makes a revision the volume's data, and those a revision; the newest that differs from them
-    /// where none is named.
+    /// Exchanges the volume's data with a revision; without an id, with the newest one that differs
+    /// from the data.
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError>;
-    /// How many bytes the volume will have after [`Driver::revert`].
+    /// Returns the size in bytes that the volume has after [`Driver::revert`].
     fn revision_size(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError>;
+    /// Changes the size, also while the qube runs.
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError>;
-    /// Where the last committed data can be read, also while the qube runs.
+    /// Returns the path of the committed data, which can be read also while the qube runs.
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError>;
-    /// The same, opened: what is read stays the same, whatever becomes of the volume meanwhile.
+    /// Opens the committed data for reading. They do not change, whatever happens to the volume
+    /// meanwhile.
     fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError>;
-    /// Replaces the volume's data by the file's, atomically.
+    /// Replaces the volume's data with those of a file, atomically.
     fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
-    /// Replaces the volume's data by what `fill` writes into an empty file, atomically: when it
-    /// fails, nothing changed. What it leaves out is a hole.
+    /// Replaces the volume's data with what `fill` writes into an empty file, atomically: nothing
+    /// changes if it fails. Ranges that are not written become holes.
     fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError>;
-    /// The same with the committed data of another volume; blocks are shared where that is
-    /// possible. `told` hears how many bytes are done.
+    /// Replaces the volume's data with the committed data of another volume. Blocks are shared
+    /// where that is possible. `on_progress` gets the number of bytes copied so far.
     fn import_committed_data(
         &self,
         volume: &Volume,
         data: &CommittedData,
-        told: &dyn Fn(u64),
+        on_progress: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         self.import_with(volume, &mut |image| {
-            copy_data_with_progress(&data.file, image, told)
+            copy_data_with_progress(&data.file, image, on_progress)
         })
     }
-    /// The same, and `change` may still change what came of it, or stop it all. `data` are let go
-    /// before it is asked.
+    /// Replaces the volume's data with committed data that `change` modifies. `change` is called
+    /// after `data` are closed, and an error of it cancels the import.
     fn import_modified(
         &self,
         volume: &Volume,
         data: CommittedData,
         change: ImageWriter<'_>,
-        told: &dyn Fn(u64),
+        on_progress: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         let mut data = Some(data);
         self.import_with(volume, &mut |image| {
             if let Some(data) = data.take() {
-                copy_data_with_progress(&data.file, image, told)?;
+                copy_data_with_progress(&data.file, image, on_progress)?;
             }
             change(image)
         })
     }
-    /// The file that holds the volume's committed data, whether it is there or not; none where they
-    /// are in no file.
-    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
-    /// Takes what somebody else put into [`Driver::file`] (a package) as the volume's committed
-    /// data.
+    /// Returns the path of the image file, whether it exists or not; `None` where the driver has no
+    /// image files.
+    fn image_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError>;
+    /// Makes the file that a package has put at [`Driver::image_file`] the volume's committed data.
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError>;
 
-    /// Removes what only saves time at the next start, or what no start would use: a full disk
-    /// needs the room.
+    /// Removes images that only speed up the next start, or that no start would use, to free space
+    /// on a full disk.
     fn remove_spare_images(&self, _volume: &Volume) -> Result<(), StorageError> {
         Ok(())
     }
-    /// Removes all but the newest `keep` revisions at once, where a full disk gets room by it.
+    /// Removes all but the newest `keep` revisions immediately, where that frees space on a full
+    /// disk.
     fn prune_revisions(&self, _volume: &Volume, _keep: usize) -> Result<(), StorageError> {
         Ok(())
     }
-    /// The directory that goes with the qube's last volume; none where volumes are in no directory
-    /// of the qube's own.
+    /// Returns the directory that is removed with the qube's last volume; `None` where the qube has
+    /// no directory of its own.
     fn qube_directory(&self, _volume: &Volume) -> Option<PathBuf> {
         None
     }
 
+    /// Returns the current size in bytes.
     fn size(&self, volume: &Volume) -> Result<u64, StorageError>;
+    /// Returns the allocated space in bytes.
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError>;
-    /// The vids of every volume that lies in the pool, for finding orphans.
-    fn volumes(&self) -> Result<Vec<String>, StorageError>;
+    /// Returns the vids of all volumes in the pool.
+    fn volume_ids(&self) -> Result<Vec<String>, StorageError>;
 }

@@ -1,5 +1,5 @@
-//! Whether somebody still has an image open. A second safety beside the record and the hypervisor's
-//! word.
+//! Finds out whether an image is still open. This is a second check beside the record of the qube
+//! and the state that the hypervisor reports.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,11 +13,11 @@ use super::loop_device;
 use super::{StorageError, Volume, pool_files};
 use crate::fs::beneath::Use;
 
-/// How long an image may still be open after the domain has gone: the kernel takes loop devices
-/// down lazily.
+/// How long an image may stay open after the domain has ended: the kernel releases loop devices
+/// lazily.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Refuses when a loop device or a QEMU has the image open, after giving them a moment to let go.
+/// Refuses an image that a loop device or QEMU has open, after giving it a moment to close.
 pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError> {
     let deadline = Instant::now() + GRACE;
     loop {
@@ -27,7 +27,7 @@ pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError>
         if Instant::now() >= deadline {
             let (label, image) = (volume.label(), image.display());
             return Err(StorageError::Refused(format!(
-                "{label}: {image} is still open in {holder}; end that first"
+                "{label}: {image} is still open in {holder}; stop that first"
             )));
         }
         thread::sleep(Duration::from_millis(20));
@@ -42,8 +42,8 @@ fn holder(image: &Path) -> Option<String> {
     is_locked_by_qemu(&file).then(|| "a virtual machine".to_string())
 }
 
-/// Who writes to an image without anything that keeps what was there before: a QEMU, or a loop
-/// device on which the kernel has built nothing.
+/// Returns what writes to an image directly, so that nothing keeps the previous data: QEMU, or a
+/// loop device without a mapped device on it.
 pub fn find_direct_holder(image: &Path) -> Option<String> {
     let file = pool_files::open(image, Use::Read).ok()?;
     let bare = loop_device::find_loop_devices(image)
@@ -60,9 +60,11 @@ pub fn has_mapped_layers(image: &Path) -> bool {
         .any(|device| loop_device::has_holders(device))
 }
 
-/// QEMU holds shared locks on single bytes from 100 (what it does) and from 200 (what it forbids
-/// others) of every image it has open (docs/devel/block locking in its `block/file-posix.c`:
-/// `RAW_LOCK_PERM_BASE`, `RAW_LOCK_SHARED_BASE`).
+/// Whether QEMU has the file open.
+///
+/// QEMU holds shared locks on single bytes of every image it has open, from 100 (its own access)
+/// and from 200 (the access it forbids to others). See `RAW_LOCK_PERM_BASE` and
+/// `RAW_LOCK_SHARED_BASE` in QEMU's `block/file-posix.c`.
 fn is_locked_by_qemu(file: &File) -> bool {
     let mut lock = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
@@ -71,7 +73,7 @@ fn is_locked_by_qemu(file: &File) -> bool {
         l_len: 200,
         l_pid: 0,
     };
-    // A file system without locks cannot tell, and the hypervisor's word has to do.
+    // On a file system without locks, the state that the hypervisor reports has to do.
     fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).is_ok()
         && lock.l_type != libc::F_UNLCK as libc::c_short
 }

@@ -1,5 +1,5 @@
-//! Whether two pools can have an image in common: one's directory is, contains or lies in the
-//! other's, by whatever path, or both are over one thin pool.
+//! Finds pools that can have an image in common: their directories are nested, by whatever path, or
+//! they use one thin pool.
 
 use std::fs;
 use std::io;
@@ -10,18 +10,19 @@ use super::pools::directory;
 use crate::model::Pool;
 use crate::system::System;
 
-/// A directory as its file system knows it: the device, and the path from the root of that.
+/// The position of a directory: the device of its file system, and the path from the root of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct MountPosition {
     device: String,
     path: PathBuf,
 }
 
-/// Tells in words how `one` meets `other`, after links and bind mounts; none where it does not.
-/// A pool may lie in one of images where that keeps none, as upstream's users have it.
+/// Returns how `one` overlaps `other`, in words, after resolving links and bind mounts; `None` if
+/// they do not overlap. A pool may lie in another one outside the directories of that one's images,
+/// as upstream's users have it.
 ///
 /// # Errors
-/// A directory cannot be looked at.
+/// A directory cannot be examined.
 pub fn find_overlap(
     one: &Pool,
     other: &Pool,
@@ -31,7 +32,7 @@ pub fn find_overlap(
     if let Some(thin) = thin_pool(one).filter(|thin| thin_pool(other) == Some(*thin)) {
         let (group, pool) = thin;
         return Ok(Some(format!(
-            "thin pool {group}/{pool} is pool '{name}' already"
+            "thin pool {group}/{pool} is already pool '{name}'"
         )));
     }
     let (Some(_), Some(_)) = (one.option("dir_path"), other.option("dir_path")) else {
@@ -57,7 +58,8 @@ pub fn find_overlap(
     Ok(Some(how))
 }
 
-/// Whether a directory with these positions lies in the other one, or is it.
+/// Whether a directory with the positions `inner` is, or lies in, the one with the positions
+/// `outer`.
 fn is_in(inner: &[MountPosition], outer: &[MountPosition]) -> bool {
     outer
         .first()
@@ -68,7 +70,8 @@ fn thin_pool(pool: &Pool) -> Option<(&str, &str)> {
     Some((pool.option("volume_group")?, pool.option("thin_pool")?))
 }
 
-/// The places in which a pool that lies at `own` keeps images. Links there may lead anywhere.
+/// Returns the positions of the directories in which the pool at `own` keeps images. Links may lead
+/// anywhere.
 fn image_directories(
     pool: &Pool,
     own: &[MountPosition],
@@ -83,17 +86,17 @@ fn image_directories(
     ["appvms", "vm-templates"].map(place).to_vec()
 }
 
-/// Whether one is, contains or lies in the other.
+/// Whether the two are equal or one contains the other.
 fn are_nested(one: &[MountPosition], other: &[MountPosition]) -> bool {
     is_in(one, other) || is_in(other, one)
 }
 
-/// Whether a pool that lies at `at` is in another one where that keeps none of its images.
+/// Whether a pool at `at` lies in another one outside the directories of that one's images.
 fn is_beside_images(at: &[MountPosition], images: &[Vec<MountPosition>]) -> bool {
     !images.iter().any(|place| are_nested(at, place))
 }
 
-/// Whether the images of one of two pools lie in the other's directory, or where that one's do.
+/// Whether images of one pool lie in the other's directory, or where the other's images lie.
 fn have_nested_images(
     images: &[Vec<Vec<MountPosition>>; 2],
     at: &[MountPosition],
@@ -111,18 +114,18 @@ impl MountPosition {
     }
 }
 
-/// What is mounted where, in the order of mounting.
+/// The mount points and what they show, in the order of mounting.
 struct Mounts(Vec<(PathBuf, MountPosition)>);
 
 impl Mounts {
     fn read() -> Result<Mounts, StorageError> {
         const TABLE: &str = "/proc/self/mountinfo";
         let table = match fs::read_to_string(TABLE) {
-            // Without /proc, as in an installer's chroot, paths are all that is known.
+            // Without /proc, as in an installer's chroot, only the paths are known.
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            table => table.map_err(StorageError::io(format!("reading {TABLE}")))?,
+            table => table.map_err(StorageError::io(format!("cannot read {TABLE}")))?,
         };
-        // Below a chroot no mount shows the root itself.
+        // In a chroot, the table has no mount for the root itself.
         let root = MountPosition {
             device: String::new(),
             path: "/".into(),
@@ -136,15 +139,15 @@ impl Mounts {
         ))
     }
 
-    /// Where a directory, which need not exist, lies: first on its own file system, then where the
-    /// file systems around it have that mounted. A pool around it may be on any of them.
+    /// Returns the positions of a directory, which need not exist: on its own file system, then on
+    /// the file systems around it. A pool that contains it may be on any of them.
     fn positions(&self, directory: &Path) -> Vec<MountPosition> {
         let real = real_path(directory);
         let mut found = Vec::new();
         let mut at = real.as_path();
         while let Some((point, root)) = self.find_mount(at) {
             let inside = real.strip_prefix(point).unwrap_or(Path::new(""));
-            // Below a mount point the file system around it has nothing but an empty directory.
+            // Below a mount point, the outer file system has only an empty directory.
             let path = if found.is_empty() {
                 root.path.join(inside)
             } else {
@@ -160,7 +163,8 @@ impl Mounts {
         found
     }
 
-    /// The mount that shows `path`: of those around it the innermost, of several there the last.
+    /// Returns the mount that `path` is on: the innermost one, and the last of several at the same
+    /// point.
     fn find_mount(&self, path: &Path) -> Option<(&Path, &MountPosition)> {
         let around = self.0.iter().filter(|(point, _)| path.starts_with(point));
         let innermost = around.max_by_key(|(point, _)| point.components().count())?;
@@ -169,13 +173,13 @@ impl Mounts {
     }
 }
 
-/// The place on the outer file system at which something else is mounted.
+/// Returns the path of a mount point on the outer file system.
 fn mount_point_path(root: &MountPosition, point: &Path, at: &Path) -> PathBuf {
     root.path
         .join(at.strip_prefix(point).unwrap_or(Path::new("")))
 }
 
-/// `ID PARENT MAJOR:MINOR ROOT POINT …`, with octal escapes.
+/// Parses a line `ID PARENT MAJOR:MINOR ROOT POINT …`, with octal escapes.
 fn parse(line: &str) -> Option<(PathBuf, MountPosition)> {
     let mut fields = line.split(' ').skip(2);
     let device = fields.next()?.to_owned();
@@ -200,7 +204,7 @@ fn unescaped(text: &str) -> String {
         })
 }
 
-/// The path with every link resolved, as far as it exists.
+/// Resolves the links in a path as far as it exists.
 fn real_path(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     for above in path.ancestors() {
@@ -220,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_the_table_tells_device_root_and_point() {
+    fn a_mount_line_has_device_root_and_mount_point() {
         let line = r"36 35 98:0 /mnt1 /mnt\0402 rw,noatime master:1 - ext3 /dev/root rw";
         let (point, position) = parse(line).unwrap();
         assert_eq!(point, Path::new("/mnt 2"));
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn two_directories_of_one_mounted_disk_are_apart_and_a_disk_lies_in_what_is_around_it() {
+    fn directories_of_a_mounted_disk_are_inside_those_around_its_mount_point() {
         let mount = |point: &str, device: &str| {
             (
                 PathBuf::from(point),

@@ -1,7 +1,7 @@
-//! Files below a pool's directory, where every member of group qubes can write.
+//! Opens files below a pool's directory, where every member of group qubes can write.
 //!
-//! Paths are resolved as [`crate::fs::owned_paths`] does it, so nobody else can lead a command out
-//! of the pool.
+//! Paths are resolved as [`crate::fs::owned_paths`] does it, so that links of other users cannot
+//! lead a command out of the pool.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -13,14 +13,13 @@ use nix::unistd::{Gid, geteuid};
 use crate::fs::beneath::{Directory, Links, Use};
 pub use crate::fs::owned_paths::{locate, open, open_directory, parent_of};
 
-/// Opens an image for changing it where it is. One with a second name is refused unless that is the
-/// name by which a snapshot keeps it: then it is of the pool's `group`, as every image that Qubes
-/// makes.
+/// Opens an image to change it in place. An image with a second name is refused unless the name may
+/// be that of a snapshot: then it belongs to the pool's `group`, as every image that Qubes makes.
 pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
     let file = open(path, Use::Both)?;
     let metadata = file.metadata()?;
     let of_qubes = match group {
-        // Who is not in the group cannot give it to what he makes.
+        // Users outside of the group cannot assign their files to it.
         Some(group) => {
             metadata.gid() == group.as_raw()
                 || !geteuid().is_root() && metadata.uid() == geteuid().as_raw()
@@ -29,19 +28,20 @@ pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
     };
     if metadata.nlink() > 1 && !of_qubes {
         return Err(io::Error::other(
-            "it has a second name (hard link) and is not of group qubes, as images are; shut down the qubes that run on it, \
-             or give it to the group (chgrp qubes)",
+            "it has a second name (hard link) and does not belong to group qubes, as images do; \
+             shut down the qubes that run on it, or give it to the group (chgrp qubes)",
         ));
     }
     Ok(file)
 }
 
-/// Opens a regular file that somebody else put there; not by a link, and not if it has a second
-/// name.
+/// Opens a regular file that another program has put there. Links and files with a second name are
+/// refused.
 pub fn open_foreign(path: &Path) -> io::Result<File> {
     let (parent, name) = parent_of(path)?;
     let real = match real_path(&parent) {
-        // Without /proc, as in an installer's chroot, the path tells, if it leads to the same.
+        // Without /proc, as in an installer's chroot, use the path if it leads to the same
+        // directory.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             verified_parent_path(path, &parent)?
         }
@@ -51,10 +51,11 @@ pub fn open_foreign(path: &Path) -> io::Result<File> {
     slash.open_own_file(&below, Use::Read)
 }
 
-/// What is at `path`, where links that are followed lead; `None` where nothing is.
+/// Returns the metadata of `path` after following links that may be followed; `None` if it does not
+/// exist.
 pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
     let found = match fs::symlink_metadata(path) {
-        // Most files are no links, and what is only looked at does no harm.
+        // Most files are not links. Reading metadata does no harm.
         Ok(found) if !found.is_symlink() => return Ok(Some(found)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         found => found?,
@@ -67,8 +68,8 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// The path of `inside`, a directory below a pool's, with the links in it resolved; of what is not
-/// there yet, the path that it will have.
+/// Returns the path of `inside`, a directory below a pool's, with the links in it resolved. For
+/// components that do not exist, returns the path that they will have.
 pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<PathBuf> {
     let opened = match root.and_then(|root| Some((root, pool.strip_prefix(root).ok()?))) {
         Some((root, below)) => {
@@ -97,8 +98,8 @@ pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<Pa
                 };
                 let mut next = first.as_os_str().to_os_string();
                 if fs::symlink_metadata(real.join(&next)).is_ok() {
-                    // A link to nowhere: its path must not be used, because it may lead somewhere
-                    // outside of the root.
+                    // A dangling link. Its path must not be used, because it may lead out of the
+                    // root.
                     next.push(DANGLING_SUFFIX);
                 }
                 return Ok(real.join(next).join(rest.as_path()));
@@ -110,11 +111,10 @@ pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<Pa
     Ok(pool.join(inside))
 }
 
-/// What is appended to the name of a link that leads nowhere: nothing has such a name, and nothing
-/// is made by it.
+/// A suffix for the name of a dangling link. No file has such a name, and none is created under it.
 pub const DANGLING_SUFFIX: &str = "~nowhere";
 
-/// Whether a component of `inside` is a link. Without one, paths stay as they are written.
+/// Whether a component of `inside` is a link. If not, paths are used as they are written.
 fn has_link(pool: &Path, inside: &Path) -> bool {
     let parts = inside
         .ancestors()
@@ -124,13 +124,14 @@ fn has_link(pool: &Path, inside: &Path) -> bool {
         .any(|path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()))
 }
 
-/// The path of an open directory, without links.
+/// Returns the path of an open directory, without links.
 pub fn real_path(directory: &Directory) -> io::Result<PathBuf> {
     use std::os::fd::AsRawFd;
     fs::read_link(format!("/proc/self/fd/{}", directory.handle().as_raw_fd()))
 }
 
-/// The path without links of the directory in which `path` lies, which is open as `parent`.
+/// Returns the path without links of the directory of `path`, if it is the one that is open as
+/// `parent`.
 fn verified_parent_path(path: &Path, parent: &Directory) -> io::Result<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let above = path
@@ -145,7 +146,7 @@ fn verified_parent_path(path: &Path, parent: &Directory) -> io::Result<PathBuf> 
     }
 }
 
-/// Refuses a link that neither root nor the effective user owns.
+/// Refuses a link that belongs neither to root nor to the effective user.
 pub fn refuse_foreign_link(path: &Path, link: &Metadata) -> io::Result<()> {
     let owner = link.uid();
     match owner == 0 || owner == geteuid().as_raw() {

@@ -1,4 +1,4 @@
-//! From a pool of the store to the driver that works on it.
+//! Opens the driver of a pool of the store.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,13 @@ use super::{DmFile, Driver, LinuxKernel, LvmThin, Reflink, StorageError, VolumeL
 use crate::model::{Pool, Pools};
 use crate::system::System;
 
-/// The driver of one pool. A relative `dir_path` counts from `/`, where upstream's daemon runs.
+/// Opens the driver of a pool. A relative `dir_path` begins at `/`, the working directory of
+/// upstream's daemon.
 pub fn open_driver(system: &System, pool: &Pool) -> Result<Arc<dyn Driver>, StorageError> {
     open_with_group(system, pool, false, || system.qubes_group())
 }
 
-/// The driver of one pool, with the group to which belongs what it makes.
+/// Opens the driver of a pool whose files belong to `group`.
 fn open_with_group(
     system: &System,
     pool: &Pool,
@@ -53,14 +54,15 @@ fn open_with_group(
             LinuxKernel::new(name, directory(pool, system)?).with_root(system.root()),
         )),
         driver => Err(StorageError::Refused(format!(
-            "pool {name}: driver '{}' is not supported by this version; it has 'file', 'file-reflink', 'lvm_thin' and 'linux-kernel'",
+            "pool {name}: driver '{}' is not supported by this version; it has 'file', \
+             'file-reflink', 'lvm_thin' and 'linux-kernel'",
             driver.escape_debug()
         ))),
     }
 }
 
-/// The drivers of a store's pools, each opened when first asked for, so that one pool that cannot
-/// be used is in nobody else's way.
+/// The drivers of a store's pools. Each is opened at its first use, so that an unusable pool
+/// affects only the qubes that use it.
 pub struct PoolDrivers<'a> {
     pools: &'a Pools,
     system: &'a System,
@@ -69,6 +71,7 @@ pub struct PoolDrivers<'a> {
 }
 
 impl<'a> PoolDrivers<'a> {
+    /// Creates the drivers of all pools without opening any.
     pub fn new(pools: &'a Pools, system: &'a System) -> PoolDrivers<'a> {
         PoolDrivers {
             pools,
@@ -78,8 +81,7 @@ impl<'a> PoolDrivers<'a> {
         }
     }
 
-    /// For who makes nothing that a group could own: looking up the group costs more than looking
-    /// at a hundred images.
+    /// Creates the drivers of all pools for a caller that only reads.
     pub fn read_only(pools: &'a Pools, system: &'a System) -> PoolDrivers<'a> {
         PoolDrivers {
             read_only: true,
@@ -87,19 +89,20 @@ impl<'a> PoolDrivers<'a> {
         }
     }
 
-    /// What names of devices that belong to the whole machine end in, so that a store of its own
-    /// does not meet others.
+    /// Returns the suffix of device names, which are global to the machine: it differs for each
+    /// store but the system's.
     pub fn device_suffix(&self) -> String {
         self.system.domain_suffix()
     }
 
-    /// The driver of the pool `name`.
+    /// Returns the driver of the pool `name`.
     pub fn get(&mut self, name: &str) -> Result<Arc<dyn Driver>, StorageError> {
         if let Some(driver) = self.open.get(name) {
             return Ok(driver.clone());
         }
         let missing =
-            || StorageError::Refused(format!("there is no pool '{}'", name.escape_debug()));
+            || StorageError::Refused(format!("pool '{}' does not exist", name.escape_debug()));
+        // Looking up the group takes longer than reading the metadata of a hundred images.
         let group = || {
             if self.read_only {
                 None
@@ -118,7 +121,7 @@ impl<'a> PoolDrivers<'a> {
     }
 }
 
-/// An option that names part of a volume group, so it must be a name LVM could have given.
+/// Returns an option of the pool that must be a valid LVM name.
 fn lvm_name_option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     match pool.option(name) {
@@ -130,41 +133,44 @@ fn lvm_name_option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageErr
         Some(text) => {
             let text = text.escape_debug();
             Err(StorageError::Refused(format!(
-                "pool {}: {name} '{text}' is no name for LVM",
+                "pool {}: {name} '{text}' is not a valid LVM name",
                 pool.name()
             )))
         }
         None => Err(StorageError::Refused(format!(
-            "pool {}: it has no {name}",
+            "pool {}: option {name} is missing",
             pool.name()
         ))),
     }
 }
 
+/// Returns the directory of the pool, below the root of the system.
 pub(super) fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
     match pool.option("dir_path") {
         Some(path) if !path.is_empty() => Ok(system.below_root(Path::new("/").join(path))),
         _ => Err(StorageError::Refused(format!(
-            "pool {}: it has no dir_path",
+            "pool {}: option dir_path is missing",
             pool.name()
         ))),
     }
 }
 
-/// Driver `file` has one COW of the past at most, and upstream refuses a pool that wants more, also
-/// when it loads.
+/// Refuses a pool of driver `file` that is to keep more than one revision. Upstream refuses it too,
+/// also when it loads the store.
 fn refuse_many_revisions(pool: &Pool) -> Result<(), StorageError> {
     match pool.option("revisions_to_keep").unwrap_or("1") {
         "-1" | "0" | "1" | "" => Ok(()),
         other => Err(StorageError::Refused(format!(
-            "pool {}: driver 'file' keeps one revision at most, and revisions_to_keep is '{}'; set it to 1, 0 or -1",
+            "pool {}: driver 'file' keeps one revision at most, and revisions_to_keep is '{}'; \
+             set it to 1, 0 or -1",
             pool.name(),
             other.escape_debug()
         ))),
     }
 }
 
-/// The option `setup_check`, in the words that upstream takes for a boolean; yes when unsaid.
+/// Returns the option `setup_check`, which takes upstream's spellings of a boolean. The default is
+/// yes.
 fn setup_check(pool: &Pool) -> Result<bool, StorageError> {
     let Some(text) = pool.option("setup_check") else {
         return Ok(true);

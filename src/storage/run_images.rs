@@ -1,17 +1,20 @@
-//! What lies beside a volume that is not kept from start to start: the images of its run, which go
-//! with it, and those that somebody else has left under its names, whose data nobody gave up (a
-//! qube of another class had this name, and an older copy of the store was restored).
+//! Tells the images that a run of a non-persistent volume has made, which its stop removes, from
+//! foreign ones under the same names, which are kept: for example, those of another qube that had
+//! this name before an older copy of the store was restored.
 //!
-//! Every file that a run makes of such a volume has [`RUN_MARK`] in its mode, so a power loss or a
-//! commit of its source changes nothing about whose it is. What versions before that mark have
-//! left counts as a run's only where that is certain:
+//! Every file that a run makes has [`RUN_MARK`] in its mode, which neither a power loss nor a
+//! commit of its source changes. Files of versions without that mark count as made by a run only
+//! where that is certain:
 //!
-//! | image | of a run, if |
+//! | image | made by a run if |
 //! |---|---|
-//! | `P.img` of a snapshot | `P-dirty.img` has the mark, or it is an image of its source, or has time and size of one of the source's revisions |
-//! | `P-dirty.img` of a snapshot | it has the mark, or `P.img` is its source's, or nothing else of the volume is there |
-//! | `P-cow.img` of a snapshot | it has the mark, or nothing else of the volume is there |
-//! | images of a volatile volume | they have the mark, or it is called `volatile`, as that of every release, and nothing else of it is there |
+//! | `P.img` of a snapshot | `P-dirty.img` has the mark, or (1) |
+//! | `P-dirty.img` of a snapshot | it has the mark, `P.img` fulfils (1), or no other file exists |
+//! | `P-cow.img` of a snapshot | it has the mark, or no other file of the volume exists |
+//! | images of a volatile volume | they have the mark, or (2) |
+//!
+//! (1) It is an image of its source, or has the time and size of one of the source's revisions.
+//! (2) The volume is named `volatile`, as in every release, and has no other file.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -24,52 +27,55 @@ use super::volume_files::{PoolLocation, list_names, metadata_if_exists, resolve,
 use super::{Image, StorageError, Volume, VolumeKind};
 use crate::fs::replace::directory_of;
 
-/// In the mode of every file that a run makes of a volume that is not kept. For files this bit (the
-/// sticky one, `T` in `ls -l`) has no other meaning under Linux, and every file system keeps it.
+/// The mode bit of files that a run of a non-persistent volume has made: the sticky bit, `T` in `ls
+/// -l`. Linux gives it no other meaning on files, and every file system stores it.
 pub const RUN_MARK: u32 = 0o1000;
 
-/// What the names of files end in that a run makes.
+/// The suffixes of the files that a run makes.
 const RUN_TAILS: [&str; 3] = [".img", "-dirty.img", "-cow.img"];
 
-/// An image with data beside a volume that is not kept, and not of a run of it.
+/// An image with data that has a non-persistent volume's name but was not made by a run of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignImage {
+    /// The image.
     pub image: Image,
-    /// Whether a start would make an image of the same name, or one that a restored store would
-    /// take for a part of this one.
+    /// Whether the image prevents a start: the start would make an image of the same name, or one
+    /// that a restored store would take for a part of this one.
     pub blocks_start: bool,
 }
 
-/// The files of a volume that is not kept.
+/// The files of a non-persistent volume.
 #[derive(Debug, Default)]
 pub struct RunImages {
-    /// Those of a run, the one that tells of the others last.
-    pub of_run: Vec<PathBuf>,
+    /// The files that a run has made. The last one identifies the others.
+    pub from_run: Vec<PathBuf>,
+    /// The files that no run has made.
     pub foreign: Vec<ForeignImage>,
 }
 
-/// Whether a run of a volume that is not kept has made this file.
+/// Whether the file has the mark of a run.
 pub fn has_run_mark(found: &Metadata) -> bool {
     found.mode() & RUN_MARK != 0
 }
 
-/// Divides the files of a volume in a directory, with either driver; none of one that is kept.
+/// Classifies the files of a non-persistent volume, of either driver with files. A persistent
+/// volume has none.
 ///
 /// # Errors
-/// Nobody can look at them.
+/// The files cannot be examined.
 pub fn classify_files(location: &PoolLocation, volume: &Volume) -> Result<RunImages, StorageError> {
     if volume.kind == VolumeKind::Origin {
         return Ok(RunImages::default());
     }
     let files = FoundFiles::load(location, volume)?;
-    let of_run = match volume.kind {
+    let from_run = match volume.kind {
         VolumeKind::Snapshot => files.snapshot_run_files(location, volume)?,
         VolumeKind::Volatile | VolumeKind::Origin => files.volatile_run_files(volume),
     };
     let mut foreign = Vec::new();
-    // What was copied in advance is what the image has.
+    // A precache has the same data as the image.
     let is_copy = |file: &FoundFile| file.tail == "-precache.img" && files.get(".img").is_some();
-    for file in files.others(&of_run) {
+    for file in files.others(&from_run) {
         if file.found.is_file() && !is_copy(file) && has_data(&file.path, &file.found)? {
             let blocks_start = RUN_TAILS.contains(&file.tail.as_str());
             foreign.push(ForeignImage {
@@ -78,33 +84,34 @@ pub fn classify_files(location: &PoolLocation, volume: &Volume) -> Result<RunIma
             });
         }
     }
-    Ok(RunImages { foreign, of_run })
+    Ok(RunImages { foreign, from_run })
 }
 
-/// The files of a run alone, the one that tells of the others last.
+/// Returns the files that a run has made. The last one identifies the others.
 ///
 /// # Errors
-/// Nobody can look at them.
+/// The files cannot be examined.
 pub fn find_run_files(
     location: &PoolLocation,
     volume: &Volume,
 ) -> Result<Vec<PathBuf>, StorageError> {
     let (base, _) = resolve(location, &volume.vid)?;
-    // Of a qube that is off there is none, and each command that settles it asks.
+    // A halted qube has none, and each command that reconciles it asks.
     for tail in RUN_TAILS {
         let mut path = base.clone().into_os_string();
         path.push(tail);
         if metadata_if_exists(path.as_ref())?.is_some() {
-            return Ok(classify_files(location, volume)?.of_run);
+            return Ok(classify_files(location, volume)?.from_run);
         }
     }
     Ok(Vec::new())
 }
 
-/// An error where a start would make images beside those that are not of a run.
+/// Refuses a start that would put images beside foreign ones.
 ///
 /// # Errors
-/// It would.
+/// There are such images.
+///
 pub fn refuse_foreign(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), StorageError> {
     let Some(ForeignImage { image, .. }) = foreign.iter().find(|foreign| foreign.blocks_start)
     else {
@@ -117,15 +124,16 @@ pub fn refuse_foreign(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), S
     )))
 }
 
-/// Why an image that is not of a run stays, in words.
+/// Returns the message about a foreign image that is not removed.
 pub fn describe_foreign(volume: &Volume, foreign: &ForeignImage) -> String {
     let (image, label) = (&foreign.image, volume.label());
     format!(
-        "{image} stays: it was not made by a run of {label} and may be wanted; move it away or delete it"
+        "{image} stays: it was not made by a run of {label} and may be wanted; move it away or \
+         delete it"
     )
 }
 
-/// Takes images that are not of a run out of those to remove, and adds why to what stays.
+/// Excludes foreign images from those to remove, and adds the messages about them.
 pub fn exclude_foreign(
     volume: &Volume,
     foreign: &[ForeignImage],
@@ -144,12 +152,12 @@ pub fn exclude_foreign(
 /// A file of a volume.
 struct FoundFile {
     path: PathBuf,
-    /// What its name has after the volume's.
+    /// The part of the file name behind the name of the volume.
     tail: String,
     found: Metadata,
 }
 
-/// All files of a volume but temporary ones and an import that is not complete.
+/// All files of a volume except temporary ones and incomplete imports.
 struct FoundFiles(Vec<FoundFile>);
 
 impl FoundFiles {
@@ -163,7 +171,7 @@ impl FoundFiles {
                 continue;
             }
             let path = directory.join(&name);
-            // A link to nowhere has no data.
+            // A dangling link has no data.
             if let Some(found) = metadata_if_exists(&path)? {
                 files.push(FoundFile { path, tail, found });
             }
@@ -175,11 +183,11 @@ impl FoundFiles {
         self.0.iter().find(|file| file.tail == tail)
     }
 
-    /// Those that are neither of these nor marked.
-    fn others<'a>(&'a self, of_run: &'a [PathBuf]) -> impl Iterator<Item = &'a FoundFile> {
+    /// Returns the files that are neither marked nor in `from_run`.
+    fn others<'a>(&'a self, from_run: &'a [PathBuf]) -> impl Iterator<Item = &'a FoundFile> {
         self.0
             .iter()
-            .filter(|file| !has_run_mark(&file.found) && !of_run.contains(&file.path))
+            .filter(|file| !has_run_mark(&file.found) && !from_run.contains(&file.path))
     }
 
     fn snapshot_run_files(
@@ -189,7 +197,7 @@ impl FoundFiles {
     ) -> Result<Vec<PathBuf>, StorageError> {
         let (clean, dirty) = (self.get(".img"), self.get("-dirty.img"));
         let path = |file: Option<&FoundFile>| file.map(|file| file.path.clone());
-        let mut of_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| has_run_mark(&dirty.found)) {
+        let mut from_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| has_run_mark(&dirty.found)) {
             [path(clean), path(dirty)].into_iter().flatten().collect()
         } else if clean.is_some_and(|clean| is_source_image(location, volume, &clean.found)) {
             [path(dirty), path(clean)].into_iter().flatten().collect()
@@ -199,19 +207,19 @@ impl FoundFiles {
             Vec::new()
         };
         if let Some(cow) = self.get("-cow.img") {
-            let is_alone = self.others(&of_run).all(|file| file.path == cow.path);
+            let is_alone = self.others(&from_run).all(|file| file.path == cow.path);
             if has_run_mark(&cow.found) || (is_alone && is_cow(&cow.path)?) {
-                of_run.push(cow.path.clone());
+                from_run.push(cow.path.clone());
             }
         }
-        Ok(of_run)
+        Ok(from_run)
     }
 
     fn volatile_run_files(&self, volume: &Volume) -> Vec<PathBuf> {
-        let is_called_so = is_called_volatile(volume, '/') && self.others(&[]).count() == 1;
+        let has_volatile_name = is_called_volatile(volume, '/') && self.others(&[]).count() == 1;
         let made_by_run = |file: &&FoundFile| {
             matches!(file.tail.as_str(), ".img" | "-dirty.img")
-                && (is_called_so || has_run_mark(&file.found))
+                && (has_volatile_name || has_run_mark(&file.found))
         };
         self.0
             .iter()
@@ -221,19 +229,19 @@ impl FoundFiles {
     }
 }
 
-/// Whether both the volume and its images, in the part of its id behind the last `separator`, are
-/// called `volatile`.
+/// Whether the volume is named `volatile`, and so are its images in the part of the vid behind the
+/// last `separator`.
 pub fn is_called_volatile(volume: &Volume, separator: char) -> bool {
     volume.name == "volatile" && volume.vid.rsplit(separator).next() == Some("volatile")
 }
 
-/// Whether a file is an image of what a snapshot is made of. Nothing is if that cannot be told.
+/// Whether a file is an image of the snapshot's source; false if that cannot be determined.
 fn is_source_image(location: &PoolLocation, volume: &Volume, file: &Metadata) -> bool {
     let source = source_vid(volume).and_then(|vid| ImageFiles::for_volume(location, vid));
     let Ok(source) = source else { return false };
     let metadata = |path: &PathBuf| metadata_if_exists(path).ok().flatten();
     let is_same = |other: &Metadata| (other.dev(), other.ino()) == (file.dev(), file.ino());
-    // A revision is a copy of what was the image, with its time, as a precache is.
+    // A revision is a copy of a former image with its modification time, as a precache is.
     let is_copy = |other: &Metadata| {
         (other.mtime(), other.mtime_nsec(), other.len())
             == (file.mtime(), file.mtime_nsec(), file.len())

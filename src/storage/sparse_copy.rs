@@ -1,4 +1,4 @@
-//! Copying images where blocks cannot be shared: only what is data moves, holes stay holes.
+//! Copies images where blocks cannot be shared: only data are copied, and holes stay holes.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,34 +8,39 @@ use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use nix::unistd::{Whence, lseek};
 
-/// How much the kernel copies at once by itself: so little that who waits hears of it several times
-/// a second.
+/// How many bytes one copy_file_range(2) call copies: few enough for several progress reports a
+/// second.
 const STEP: usize = 64 << 20;
-/// How much is held in memory where the kernel cannot copy by itself.
+/// The size in bytes of the buffer that is used where copy_file_range(2) does not work.
 const BUFFER: usize = 1 << 20;
-/// Runs of zeros of this many bytes become holes: the largest block size in common use on the file
-/// systems of images.
+/// The granularity of holes in bytes: the largest block size in common use on the file systems of
+/// images.
 pub(super) const GRAIN: usize = 1 << 16;
 
-/// Copies `from`, read from its start, into `to`, an empty file or a fresh thin device. A regular
-/// file's holes are skipped by asking for its data (lseek(2) SEEK_DATA) and the kernel moves the
-/// rest by itself; of anything else (a device, a pipe) every byte is read and zeros are left out.
+/// Copies `from` from its start into `to`, an empty file or a new thin device. In a regular file,
+/// holes are found with lseek(2) SEEK_DATA and data are copied by the kernel. Of a device or a
+/// pipe, every byte is read and zeros are not written.
 pub fn sparse_copy(from: &File, to: &File) -> io::Result<()> {
     sparse_copy_with_progress(from, to, &|_| ())
 }
 
-/// The same; `told` hears how far it has come.
-pub fn sparse_copy_with_progress(from: &File, to: &File, told: &dyn Fn(u64)) -> io::Result<()> {
-    sparse_copy_checked(from, to, &unchecked(told))
+/// Copies like [`sparse_copy`] and calls `on_progress` with the number of bytes done.
+pub fn sparse_copy_with_progress(
+    from: &File,
+    to: &File,
+    on_progress: &dyn Fn(u64),
+) -> io::Result<()> {
+    sparse_copy_checked(from, to, &never_cancel(on_progress))
 }
 
-/// As [`sparse_copy_with_progress`], and ends with the first error that `reached` returns.
-pub fn sparse_copy_checked(from: &File, to: &File, reached: Reached<'_>) -> io::Result<()> {
+/// Copies like [`sparse_copy`] and calls `reached` with the number of bytes done. An error that it
+/// returns ends the copy.
+pub fn sparse_copy_checked(from: &File, to: &File, reached: ProgressCheck<'_>) -> io::Result<()> {
     if !from.metadata()?.is_file() {
-        return lengthen(to, write_from(from, to, 0, reached)?);
+        return set_length(to, write_from(from, to, 0, reached)?);
     }
     let length = from.metadata()?.len();
-    lengthen(to, length)?;
+    set_length(to, length)?;
     let mut at = 0;
     while let Some((data, end)) = next_data(from, at, length)? {
         copy_data(from, to, data, end, reached)?;
@@ -44,19 +49,19 @@ pub fn sparse_copy_checked(from: &File, to: &File, reached: Reached<'_>) -> io::
     reached(length)
 }
 
-/// Told how far a copy has come; an error ends it.
-type Reached<'a> = &'a dyn Fn(u64) -> io::Result<()>;
+/// A function that is called with the number of bytes done and can end the copy with an error.
+type ProgressCheck<'a> = &'a dyn Fn(u64) -> io::Result<()>;
 
-fn unchecked(told: &dyn Fn(u64)) -> impl Fn(u64) -> io::Result<()> {
+fn never_cancel(on_progress: &dyn Fn(u64)) -> impl Fn(u64) -> io::Result<()> {
     move |at| {
-        told(at);
+        on_progress(at);
         Ok(())
     }
 }
 
-/// Gives the target its length. A device has one, reads as zeros where nothing was written, and is
-/// long enough.
-fn lengthen(to: &File, length: u64) -> io::Result<()> {
+/// Sets the length of a file. A device has a fixed length, which is sufficient, and reads as zeros
+/// where nothing was written.
+fn set_length(to: &File, length: u64) -> io::Result<()> {
     if to.metadata()?.is_file() {
         to.set_len(length)
     } else {
@@ -64,7 +69,7 @@ fn lengthen(to: &File, length: u64) -> io::Result<()> {
     }
 }
 
-/// Where the data after `at` begin and end; none when only a hole is left.
+/// Returns the start and the end of the next data from `at` on; `None` if only a hole follows.
 pub(super) fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<(u64, u64)>> {
     if at >= length {
         return Ok(None);
@@ -72,7 +77,7 @@ pub(super) fn next_data(from: &File, at: u64, length: u64) -> io::Result<Option<
     let data = match lseek(from, offset(at)?, Whence::SeekData) {
         Ok(data) => data as u64,
         Err(Errno::ENXIO) => return Ok(None),
-        // A file system that does not tell: all of it counts as data.
+        // The file system does not report holes, so everything counts as data.
         Err(Errno::EINVAL | Errno::EOPNOTSUPP) => return Ok(Some((at, length))),
         Err(errno) => return Err(errno.into()),
     };
@@ -85,15 +90,14 @@ fn copy_data(
     to: &File,
     mut at: u64,
     end: u64,
-    reached: Reached<'_>,
+    reached: ProgressCheck<'_>,
 ) -> io::Result<()> {
     while at < end {
         reached(at)?;
         let (mut source, mut target) = (offset(at)?, offset(at)?);
         let wanted = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
         match copy_file_range(from, Some(&mut source), to, Some(&mut target), wanted) {
-            // Somebody cut the source short meanwhile; its end is zeros now, which is what the copy
-            // has there.
+            // The source was truncated meanwhile. Its missing end reads as zeros in the copy.
             Ok(0) => return Ok(()),
             Ok(copied) => at += copied as u64,
             Err(Errno::EINTR) => {}
@@ -118,7 +122,7 @@ fn copy_through_memory(
     to: &File,
     mut at: u64,
     end: u64,
-    reached: Reached<'_>,
+    reached: ProgressCheck<'_>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     while at < end {
@@ -134,22 +138,22 @@ fn copy_through_memory(
     Ok(())
 }
 
-/// Writes what `from` gives into the empty file `to`; zeros become holes.
+/// Writes the bytes of `from` into the empty file `to`; zeros become holes.
 pub fn write_sparse(from: impl Read, to: &File) -> io::Result<()> {
     write_sparse_with_progress(from, to, &|_| ())
 }
 
-/// The same; `told` hears how far it has come.
+/// Writes like [`write_sparse`] and calls `on_progress` with the number of bytes done.
 pub fn write_sparse_with_progress(
     from: impl Read,
     to: &File,
-    told: &dyn Fn(u64),
+    on_progress: &dyn Fn(u64),
 ) -> io::Result<()> {
-    lengthen(to, write_from(from, to, 0, &unchecked(told))?)
+    set_length(to, write_from(from, to, 0, &never_cancel(on_progress))?)
 }
 
-/// Writes what `from` gives at this place of a file in which nothing stands there; zeros become
-/// holes. Returns where it ends.
+/// Writes the bytes of `from` at offset `at` of a file that has a hole there; zeros become holes.
+/// Returns the offset of their end.
 pub fn write_sparse_at(from: impl Read, to: &File, at: u64) -> io::Result<u64> {
     write_from(from, to, at, &|_| Ok(()))
 }
@@ -158,7 +162,7 @@ fn write_from(
     mut from: impl Read,
     to: &File,
     mut at: u64,
-    reached: Reached<'_>,
+    reached: ProgressCheck<'_>,
 ) -> io::Result<u64> {
     let mut buffer = Vec::with_capacity(BUFFER);
     loop {
@@ -184,7 +188,8 @@ fn write_unless_zero(to: &File, bytes: &[u8], at: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Comparing a slice with itself shifted by one is one memcmp, fast in every build.
+/// Whether all bytes are zero. Comparing a slice with itself shifted by one is one memcmp, which is
+/// fast in debug builds too.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     bytes
         .first()
@@ -202,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_arrive_in_place_and_holes_take_no_room() {
+    fn data_keep_their_offsets_and_holes_take_no_space() {
         let dir = tempfile::tempdir().unwrap();
         let from = File::create_new(dir.path().join("from")).unwrap();
         from.set_len(64 << 20).unwrap();
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_means_every_byte() {
+    fn bytes_are_zero_only_if_all_are() {
         assert!(is_zero(b"") && is_zero(b"\0") && is_zero(&[0; 4096]));
         assert!(!is_zero(b"\0\0x") && !is_zero(b"xxx") && !is_zero(b"x\0"));
     }

@@ -1,4 +1,4 @@
-//! Which LVM thin pool holds a directory: what the system's default pool is computed from
+//! Finds the LVM thin pool that holds a directory, from which the system's default pool is computed
 //! (`docs/spec/r4-properties.md` §2.1).
 
 use std::fs;
@@ -10,19 +10,21 @@ use nix::sys::stat::{major, minor};
 
 use crate::exec::Program;
 
-/// An LVM thin pool: its volume group and its name in it.
+/// An LVM thin pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThinPool {
+    /// The volume group.
     pub group: String,
+    /// The name within the group.
     pub name: String,
 }
 
-/// The thin pool in which the file system of `directory` lies; none where it lies elsewhere, or
-/// nobody can tell.
+/// Returns the thin pool that holds the file system of `directory`; `None` if there is none or it
+/// cannot be determined.
 pub fn find_thin_pool(directory: &Path) -> Option<ThinPool> {
     let device = fs::metadata(directory).ok()?.dev();
     let (major, minor) = (major(device).to_string(), minor(device).to_string());
-    // Only device mapper's devices have such a directory; asking dmsetup takes root.
+    // Only device mapper devices have this directory. Check it first, as dmsetup needs root.
     if !Path::new(&format!("/sys/dev/block/{major}:{minor}/dm")).is_dir() {
         return None;
     }
@@ -35,8 +37,8 @@ pub fn find_thin_pool(directory: &Path) -> Option<ThinPool> {
     parse_mapped_name(name.trim_end())
 }
 
-/// The device of the pool in a device mapper table of target `thin`: `START LENGTH thin MAJOR:MINOR
-/// ID`.
+/// Returns the device of the pool from a device mapper table of target `thin`: `START LENGTH thin
+/// MAJOR:MINOR ID`.
 fn pool_device(table: &str) -> Option<&str> {
     match table.lines().next()?.split_whitespace().collect::<Vec<_>>()[..] {
         [_, _, "thin", device, ..] => Some(device),
@@ -44,7 +46,7 @@ fn pool_device(table: &str) -> Option<&str> {
     }
 }
 
-/// `GROUP-POOL-tpool`, in which a hyphen of either name is doubled.
+/// Parses `GROUP-POOL-tpool`, in which a hyphen of either name is doubled.
 fn parse_mapped_name(mapped: &str) -> Option<ThinPool> {
     let both = mapped.strip_suffix("-tpool")?;
     let mut at = 0;
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn device_mapper_names_are_taken_apart() {
+    fn device_mapper_names_are_parsed() {
         let pool = |group: &str, name: &str| {
             Some(ThinPool {
                 group: group.into(),
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_outside_of_device_mapper_has_none() {
+    fn a_directory_outside_of_device_mapper_has_no_pool() {
         assert_eq!(find_thin_pool(Path::new("/proc")), None);
         assert_eq!(find_thin_pool(Path::new("/nonexistent")), None);
     }

@@ -1,4 +1,4 @@
-//! All storage of one qube: what has to happen to every volume, or to none.
+//! The volumes of one qube together: each operation applies to all of them, or to none.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,37 +12,40 @@ use crate::model::loadable::is_file_vid;
 use crate::model::{Facts, Qubes, Removable, Vm};
 use crate::system::System;
 
-/// A qube's volumes with the drivers that work on them. Whoever calls holds the qube's operation
-/// lock.
+/// The volumes of a qube with their drivers. Callers hold the operation lock of the qube.
 pub struct VmStorage {
     qube: String,
     volumes: Vec<(Volume, Arc<dyn Driver>)>,
-    /// What names of mappings end in.
+    /// The suffix of the names of encrypted mappings.
     suffix: String,
 }
 
-/// A volume as the domain gets it.
+/// A disk of the domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeDisk {
-    /// `root`, `private`, …
+    /// The name of the volume: `root`, `private`, …
     pub name: String,
+    /// What is attached.
     pub attachment: Attachment,
+    /// Whether the domain may write to it.
     pub rw: bool,
 }
 
-/// A start that may still be taken back.
-#[must_use = "a domain that does not come to run has its volumes taken back with it"]
+/// The volumes that a start has made, for rolling it back.
+#[must_use = "if the domain does not start, roll its volumes back"]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartedVolumes {
-    /// Which volumes began from their last committed state; the others go on from a crash.
+    /// The indices of the volumes that started from their committed data; the others continue with
+    /// what a crash has left.
     fresh: Vec<usize>,
 }
 
 impl VmStorage {
-    /// The storage of `vm` as the store describes it.
+    /// Creates the storage of `vm` as the store describes it.
     ///
     /// # Errors
-    /// A volume cannot be told, or its pool cannot be used.
+    /// A volume cannot be resolved, or its pool cannot be used.
+    ///
     pub fn for_qube(
         system: &System,
         qubes: &Qubes,
@@ -62,11 +65,11 @@ impl VmStorage {
         )
     }
 
-    /// The storage of a qube that is to go, also of one whose volumes cannot all be told; and in
-    /// words which of them nobody will find.
+    /// Creates the storage of a qube that is to be removed, whose volumes need not all be valid.
+    /// Also returns messages about volumes whose images are not found.
     ///
     /// # Errors
-    /// A pool cannot be used: then the images would stay.
+    /// A pool cannot be used; its images would stay.
     pub fn for_removal(
         system: &System,
         qubes: &Qubes,
@@ -101,7 +104,10 @@ impl VmStorage {
         ))
     }
 
-    /// The storage of `qube` with these volumes; an error for the first whose pool cannot be used.
+    /// Creates the storage of `qube` with the given volumes.
+    ///
+    /// # Errors
+    /// The pool of a volume cannot be used.
     pub fn new(
         qube: &str,
         volumes: Vec<Volume>,
@@ -126,14 +132,14 @@ impl VmStorage {
         })
     }
 
-    /// The volumes in the order in which the domain gets them.
+    /// Returns the volumes in the order in which the domain gets them.
     pub fn volumes(&self) -> impl Iterator<Item = (&Volume, &dyn Driver)> {
         self.volumes
             .iter()
             .map(|(volume, driver)| (volume, &**driver))
     }
 
-    /// The volume called `name` with its driver.
+    /// Returns the volume `name` with its driver.
     pub fn volume(&self, name: &str) -> Result<(&Volume, &dyn Driver), StorageError> {
         let known = || {
             self.volumes
@@ -154,14 +160,14 @@ impl VmStorage {
             .ok_or_else(missing)
     }
 
-    /// Makes every volume anew, whatever a crash left under their names; after a failure none is
-    /// there.
+    /// Creates all volumes in place of whatever a crash has left under their names. If one fails,
+    /// all are removed again.
     pub fn create(&self) -> Result<(), StorageError> {
         self.create_each(|volume, driver| driver.create(volume))
     }
 
-    /// Makes every volume anew; those of which `data` has one of the same name with its data. After
-    /// a failure none is there. `watcher` hears of each.
+    /// Creates all volumes, and fills those for which `data` has an entry of the same name. If one
+    /// fails, all are removed again. `watcher` receives the progress.
     pub fn create_from(
         &self,
         data: &[CommittedData],
@@ -171,7 +177,7 @@ impl VmStorage {
             |volume, driver| match data.iter().find(|d| d.name == volume.name) {
                 Some(data) if volume.kind == VolumeKind::Origin => {
                     let watched = Watched::begin(watcher, &volume.name, Some(data.size));
-                    // Whatever a crash left under its name; an empty image first would only become
+                    // Remove what a crash has left first. Creating an empty image instead would add
                     // a revision.
                     driver.remove(volume)?;
                     driver.import_committed_data(volume, data, &|at| watched.reached(at))
@@ -181,7 +187,7 @@ impl VmStorage {
         )
     }
 
-    /// The last committed data of every volume that is kept.
+    /// Opens the committed data of every persistent volume.
     pub fn open_committed_data(&self) -> Result<Vec<CommittedData>, StorageError> {
         let kept = self
             .volumes()
@@ -190,28 +196,28 @@ impl VmStorage {
             .collect()
     }
 
-    /// Whether everything is there that a start needs.
+    /// Checks that everything a start needs exists.
     pub fn verify(&self) -> Result<(), StorageError> {
         self.volumes()
             .try_for_each(|(volume, driver)| driver.verify(volume))
     }
 
-    /// An error where a start would make images beside those that no run of a volume has made and
-    /// that may be wanted.
+    /// Refuses a start that would put images beside foreign ones, which may still be needed.
     ///
     /// # Errors
-    /// It would.
+    /// There are such images, or they cannot be examined.
+    ///
     pub fn refuse_foreign_images(&self) -> Result<(), StorageError> {
         self.volumes().try_for_each(|(volume, driver)| {
             run_images::refuse_foreign(volume, &driver.foreign_images(volume)?)
         })
     }
 
-    /// The images that lie beside volumes that are not kept and that stay there, in words, but
-    /// those that belong to other volumes. Some may be a running qube's.
+    /// Describes the foreign images beside non-persistent volumes, except those that belong to
+    /// other volumes. Some may belong to a running qube.
     ///
     /// # Errors
-    /// Nobody can look at them, or `owners` cannot tell.
+    /// The images or their owners cannot be determined.
     pub fn foreign_images<E: From<StorageError>>(
         &self,
         owners: impl FnOnce() -> Result<ImageOwners, E>,
@@ -221,7 +227,7 @@ impl VmStorage {
             let images = driver.foreign_images(volume)?;
             foreign.extend(images.into_iter().map(|foreign| (volume, foreign)));
         }
-        // Most qubes have none, and whose images are whose takes a look at all of them.
+        // Most qubes have none, and finding owners reads the metadata of all images.
         if foreign.is_empty() {
             return Ok(Vec::new());
         }
@@ -235,11 +241,11 @@ impl VmStorage {
         Ok(stay)
     }
 
-    /// Makes the images that the domain gets: all of them, or none and an error.
+    /// Makes the images that the domain gets. If one fails, all are rolled back.
     pub fn start(&self) -> Result<StartedVolumes, StorageError> {
         let mut started = StartedVolumes { fresh: Vec::new() };
         for (at, (volume, driver)) in self.volumes().enumerate() {
-            // A mapping that a crash left has its image open.
+            // A mapping that a crash has left keeps its image open.
             let begun = self
                 .close_mapping(volume, driver)
                 .and_then(|()| driver.is_dirty(volume))
@@ -260,8 +266,8 @@ impl VmStorage {
         Ok(started)
     }
 
-    /// Undoes a start whose domain never ran: nothing was written, so nothing is committed and no
-    /// revision is made. What a crash had left dirty stays dirty.
+    /// Undoes a start whose domain has not run. Nothing is committed and no revision is made.
+    /// Volumes that were dirty before stay dirty.
     pub fn roll_back(&self, started: &StartedVolumes) -> Result<(), StorageError> {
         let fresh = started.fresh.iter().filter_map(|at| self.volumes.get(*at));
         for_each(fresh.map(|(volume, driver)| {
@@ -270,8 +276,8 @@ impl VmStorage {
         }))
     }
 
-    /// Commits or discards every volume, also after a crash. One that fails does not keep the
-    /// others from it.
+    /// Commits or discards the changes of every volume, also after a crash. An error of one volume
+    /// does not affect the others.
     pub fn stop(&self) -> Result<(), StorageError> {
         for_each(self.volumes().map(|(volume, driver)| {
             self.close_mapping(volume, driver)
@@ -279,8 +285,8 @@ impl VmStorage {
         }))
     }
 
-    /// Removes every volume with its revisions, but the images that belong to `owners`; lists
-    /// those, in words. One that fails does not keep the others from it.
+    /// Removes every volume with its revisions, except the images that belong to `owners`. Returns
+    /// messages about those that stay. An error of one volume does not affect the others.
     pub fn remove(&self, owners: &ImageOwners) -> Result<Vec<String>, StorageError> {
         let mut kept = Vec::new();
         for_each(self.volumes().map(|(volume, driver)| {
@@ -291,7 +297,7 @@ impl VmStorage {
         Ok(kept)
     }
 
-    /// Leaves out the volumes of these names.
+    /// Removes the volumes with these names from the collection, not from the disk.
     #[must_use]
     pub fn without_volumes(mut self, names: &[String]) -> VmStorage {
         self.volumes
@@ -299,13 +305,13 @@ impl VmStorage {
         self
     }
 
-    /// The storage of the same qube with those of its volumes that `is_wanted` names.
+    /// Returns the volumes for which `is_selected` is true.
     #[must_use]
-    pub fn select(&self, is_wanted: impl Fn(&Volume) -> bool) -> VmStorage {
+    pub fn select(&self, is_selected: impl Fn(&Volume) -> bool) -> VmStorage {
         let volumes = self
             .volumes
             .iter()
-            .filter(|(volume, _)| is_wanted(volume))
+            .filter(|(volume, _)| is_selected(volume))
             .cloned()
             .collect();
         VmStorage {
@@ -315,21 +321,21 @@ impl VmStorage {
         }
     }
 
-    /// Makes every volume anew but those of these names, whose images are taken over as they are.
-    /// After a failure none of the others is there.
+    /// Creates all volumes except those in `adopted`, whose existing images are used. If one fails,
+    /// the created ones are removed again.
     pub fn adopt_or_create(&self, adopted: &[String]) -> Result<(), StorageError> {
         let is_adopted = |volume: &Volume| adopted.contains(&volume.name);
         for (volume, driver) in self.volumes().filter(|(volume, _)| is_adopted(volume)) {
-            // What a crash left uncommitted is committed as that of any qube is.
-            if driver.file(volume)?.is_some() && !driver.is_dirty(volume)? {
+            // Data that a crash has left uncommitted are committed like those of any qube.
+            if driver.image_file(volume)?.is_some() && !driver.is_dirty(volume)? {
                 driver.adopt(volume)?;
             }
         }
         self.select(|volume| !is_adopted(volume)).create()
     }
 
-    /// Removes what only saves time at the next start, or what no start would use, of every volume
-    /// of the halted qube, unless another one has an image of it, too.
+    /// Removes images that only speed up the next start, or that no start would use, from every
+    /// volume of a halted qube. Volumes that share an image with another qube are left alone.
     pub fn remove_spare_images(&self, owners: &ImageOwners) -> Result<(), StorageError> {
         for_each(self.volumes().map(|(volume, driver)| {
             if owners.has_other_owner(&driver.images(volume)?, volume)? {
@@ -340,7 +346,7 @@ impl VmStorage {
         }))
     }
 
-    /// The directories in which volumes of the qube lie, and that are the qube's own.
+    /// Returns the directories of the volumes that belong to this qube alone.
     pub fn directories(&self) -> Vec<PathBuf> {
         let mut directories: Vec<_> = self
             .volumes()
@@ -351,8 +357,7 @@ impl VmStorage {
         directories
     }
 
-    /// Whether a volume has data that wait for being committed: the qube runs, or did not stop
-    /// cleanly.
+    /// Whether a volume has data that are not committed: the qube runs, or was not stopped cleanly.
     pub fn is_dirty(&self) -> Result<bool, StorageError> {
         for (volume, driver) in self.volumes() {
             if driver.is_dirty(volume)? {
@@ -362,7 +367,7 @@ impl VmStorage {
         Ok(false)
     }
 
-    /// Whether there are images of a run of a volume that is not kept. Of a halted qube a crash has
+    /// Whether a run has left images of non-persistent volumes. If the qube is halted, a crash has
     /// left them.
     pub fn has_stale_run(&self) -> Result<bool, StorageError> {
         for (volume, driver) in self.volumes() {
@@ -373,15 +378,14 @@ impl VmStorage {
         Ok(false)
     }
 
-    /// What the domain gets: root, private, volatile, kernel, then the user's own.
+    /// Returns the disks of the domain: root, private, volatile, kernel, then the user's own.
     pub fn disks(&self) -> Result<Vec<VolumeDisk>, StorageError> {
         let disk = |(volume, driver): (&Volume, &dyn Driver)| {
             let attachment = match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
                 Some(mapping) => Attachment::Device(device_mapper::device_path(&mapping)),
                 None => driver.attachment(volume)?,
             };
-            // The hypervisor opens it by its path, so this is the last moment to look where that
-            // leads.
+            // The hypervisor opens the image by its path, so check now where the path leads.
             if let Attachment::File(image) = &attachment {
                 let failed = || {
                     StorageError::io(format!(
@@ -391,7 +395,8 @@ impl VmStorage {
                     ))
                 };
                 match pool_files::open(image, Use::Read) {
-                    // Of a qube that is only described the image comes with its start.
+                    // The image need not exist yet: a start makes it, and the domain may only be
+                    // described.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     opened => drop(opened.map_err(failed())?),
                 }
@@ -405,7 +410,7 @@ impl VmStorage {
         self.volumes().map(disk).collect()
     }
 
-    /// The name of the mapping that a volume has while it is started, if it is to be encrypted.
+    /// Returns the name of the encrypted mapping that a volume may have while it is started.
     fn mapping(
         &self,
         volume: &Volume,
@@ -421,7 +426,7 @@ impl VmStorage {
         ))
     }
 
-    /// A volume that is to be encrypted is never started in the clear.
+    /// Opens the encrypted mapping of an ephemeral volume, which is never started unencrypted.
     fn encrypt(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
         match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
             Some(mapping) => {
@@ -431,7 +436,8 @@ impl VmStorage {
         }
     }
 
-    /// Also of a volume that is not to be encrypted any more: it may have been when it was started.
+    /// Closes the mapping of a volume, even if it is no longer ephemeral: it may have been when it
+    /// was started.
     fn close_mapping(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
         self.mapping(volume, driver)?
             .map_or(Ok(()), |mapping| encryption::close(volume, &mapping))
@@ -454,7 +460,8 @@ impl VmStorage {
     }
 }
 
-/// Whether an image lies in a directory where no version of Qubes puts any: an editor did.
+/// Whether a vid names a directory that no version of Qubes uses, which only manual editing of the
+/// store can cause.
 fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
     let has_directory = |pool: &crate::model::Pool| {
         pool.option("dir_path").is_some() && pool.driver() != "linux-kernel"
@@ -469,31 +476,28 @@ fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
 
 fn describe_misplaced(pool: &str, vid: &str) -> String {
     let vid = vid.escape_debug();
-    format!(
-        "volume id '{vid}' of pool {pool} is none that a pool of files gives (appvms/QUBE/VOLUME)"
-    )
+    format!("volume id '{vid}' of pool {pool} is not of the form appvms/QUBE/VOLUME")
 }
 
-/// The order in which a domain's disks get their letters (`docs/spec/r4-storage.md` §1).
+/// Returns the position of a volume among the disks of its domain (`docs/spec/r4-storage.md` §1).
 fn disk_order(name: &str) -> usize {
     let order = ["root", "private", "volatile", "kernel"];
     order.iter().position(|n| *n == name).unwrap_or(order.len())
 }
 
-/// Images of a store of R1 to R3 are left alone.
+/// Refuses a store of R1 to R3: changing its images would break them for the old system.
 fn refuse_unconverted_store(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
     if qubes.needs_conversion {
-        // Its images are R3's; working on them would leave the old system with what it does not
-        // know.
         let store = system.store_file().display();
         return Err(StorageError::Refused(format!(
-            "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
+            "{store}: written by Qubes R3 or older: it has to be converted first, \
+             which qubes-db convert does"
         )));
     }
     Ok(())
 }
 
-/// Does all of them; the errors of all become one line.
+/// Evaluates all results and joins their errors.
 fn for_each(results: impl Iterator<Item = Result<(), StorageError>>) -> Result<(), StorageError> {
     let mut outcome = Ok(());
     for result in results {

@@ -1,5 +1,4 @@
-//! Files of volumes in a pool's directory: what the drivers whose pools are directories have in
-//! common.
+//! The files of volumes in a directory, for the drivers whose pools are directories.
 
 use std::fs;
 use std::io;
@@ -14,16 +13,16 @@ use super::{Image, ImageOwner, ImageOwners, StorageError, Volume};
 use crate::fs::replace::directory_of;
 use crate::model::loadable::is_file_vid;
 
-/// The directories in a pool, by the kind of qube: upstream's `dir_path_prefix`.
+/// The directories of a pool, by kind of qube: upstream's `dir_path_prefix`.
 const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
 
-/// `DIR/VID`, to which the names of a volume's files append something, and its last part. A vid
-/// stands in qubes.xml: one that leads out of the pool is refused.
+/// Returns `DIR/VID`, the common beginning of the paths of a volume's files, and its last
+/// component. A vid comes from qubes.xml; one that leads out of the pool is refused.
 pub fn base_path(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
     let stem = vid.rsplit('/').next().unwrap_or_default();
     if !is_file_vid(vid) {
         let text = format!(
-            "volume id '{}' names no file inside {}",
+            "volume id '{}' does not name a file inside {}",
             vid.escape_debug(),
             directory.display()
         );
@@ -32,8 +31,8 @@ pub fn base_path(directory: &Path, vid: &str) -> Result<(PathBuf, String), Stora
     Ok((directory.join(vid), stem.to_string()))
 }
 
-/// Where the files of the volume `vid` are, with the links that lead there resolved, and the last
-/// part of the vid.
+/// Returns the common beginning of the paths of a volume's files, with the links in it resolved,
+/// and the last component of the vid.
 pub fn resolve(location: &PoolLocation, vid: &str) -> Result<(PathBuf, String), StorageError> {
     let (base, stem) = base_path(&location.directory, vid)?;
     if location.read_only {
@@ -51,21 +50,22 @@ pub fn resolve(location: &PoolLocation, vid: &str) -> Result<(PathBuf, String), 
     Ok((real.join(&stem), stem))
 }
 
-/// Where a pool lies.
+/// The location of a pool.
 #[derive(Debug, Clone)]
 pub struct PoolLocation {
+    /// The directory of the pool.
     pub directory: PathBuf,
-    /// The root of the system that the pool belongs to, where that is not the machine's: absolute
+    /// The root of the system that the pool belongs to, if that is not the machine's. Absolute
     /// links begin there.
     pub root: Option<PathBuf>,
-    /// Whether files are only looked at, never opened: then links may lead anywhere.
+    /// Whether only metadata are read and nothing is opened. Then links may lead anywhere.
     pub read_only: bool,
 }
 
-/// The names of everything in a directory, sorted; none when there is no such directory. What is no
-/// text was not made by us.
+/// Returns the names in a directory, sorted; none if it does not exist. Names that are not valid
+/// text are skipped, as Qubes makes none.
 pub fn list_names(directory: &Path) -> Result<Vec<String>, StorageError> {
-    let failed = || StorageError::io(format!("reading directory {}", directory.display()));
+    let failed = || StorageError::io(format!("cannot read directory {}", directory.display()));
     let names = pool_files::open_directory(directory).and_then(|opened| opened.names());
     let names = match names {
         Err(e)
@@ -86,34 +86,39 @@ pub fn list_names(directory: &Path) -> Result<Vec<String>, StorageError> {
     Ok(names)
 }
 
-/// What is known of a file, none when it does not exist.
+/// Returns the metadata of a file; `None` if it does not exist.
 pub fn metadata_if_exists(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
-    pool_files::metadata(path).map_err(StorageError::io(format!("looking at {}", path.display())))
+    pool_files::metadata(path).map_err(StorageError::io(format!(
+        "cannot examine {}",
+        path.display()
+    )))
 }
 
+/// Whether a file exists.
 pub fn exists(path: &Path) -> Result<bool, StorageError> {
     Ok(metadata_if_exists(path)?.is_some())
 }
 
-/// The vid of what a snapshot is made of.
+/// Returns the vid of a snapshot's source.
 pub fn source_vid(volume: &Volume) -> Result<&str, StorageError> {
     let missing = || {
         StorageError::Refused(format!(
-            "{}: a snapshot needs a source, and it has none",
+            "{}: it is a snapshot without a source",
             volume.label()
         ))
     };
     volume.source.as_deref().ok_or_else(missing)
 }
 
-/// Makes the directories of a pool in which its qubes have theirs.
+/// Creates the directories of a pool that contain those of its qubes.
 pub fn make_prefix_directories(directory: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     PREFIXES
         .iter()
         .try_for_each(|prefix| create_directory(&directory.join(prefix), group).map(drop))
 }
 
-/// Makes `wanted`, a directory below the pool's, and what is missing between the two.
+/// Creates `wanted`, a directory below the pool's, and its missing parents below the pool's
+/// directory.
 pub fn make_directories(
     directory: &Path,
     wanted: &Path,
@@ -124,11 +129,11 @@ pub fn make_directories(
         .and_then(|path| path.strip_suffix(DANGLING_SUFFIX))
     {
         return Err(StorageError::Refused(format!(
-            "{link} is a symbolic link that leads nowhere"
+            "{link} is a dangling symbolic link"
         )));
     }
     let Ok(inside) = wanted.strip_prefix(directory) else {
-        // Behind a link, where nothing but the qube's own directory is made.
+        // It lies behind a link. There, only the qube's own directory is created.
         return create_directory(wanted, group).map(drop);
     };
     let mut directory = directory.to_path_buf();
@@ -139,8 +144,7 @@ pub fn make_directories(
     Ok(())
 }
 
-/// Removes the directory of a volume's files if it is empty, but neither the pool's nor those in
-/// which its qubes have theirs.
+/// Removes the directory of a volume's files if it is empty, except the pool's own directories.
 pub fn remove_qube_directory(pool: &Path, directory: &Path) -> Result<(), StorageError> {
     if is_qube_directory(pool, directory) {
         durable::remove_real_directory(directory).map(drop)
@@ -149,18 +153,18 @@ pub fn remove_qube_directory(pool: &Path, directory: &Path) -> Result<(), Storag
     }
 }
 
-/// Whether a directory in a pool is one qube's: `appvms/NAME`.
+/// Whether a directory in a pool belongs to one qube: `appvms/NAME`.
 pub fn is_qube_directory(pool: &Path, directory: &Path) -> bool {
     directory
         .strip_prefix(pool)
         .is_ok_and(|inside| inside.components().count() >= 2)
 }
 
-/// Size and use in bytes of the file system that holds a pool.
+/// Returns the size and the usage in bytes of the file system that holds a pool.
 pub fn filesystem_usage(directory: &Path) -> Result<(u64, u64), StorageError> {
     let asked = statvfs(directory).map_err(io::Error::from);
     let place = asked.map_err(StorageError::io(format!(
-        "asking for the room in {}",
+        "cannot get the free space in {}",
         directory.display()
     )))?;
     let unit = place.fragment_size();
@@ -170,7 +174,8 @@ pub fn filesystem_usage(directory: &Path) -> Result<(u64, u64), StorageError> {
     ))
 }
 
-/// The vids of all volumes in a pool; `volume_of` tells a file's volume by the file's name alone.
+/// Returns the vids of all volumes in a pool. `volume_of` returns the volume's name for a file
+/// name.
 pub fn list_volumes(
     directory: &Path,
     volume_of: impl Fn(&str) -> Option<&str>,
@@ -192,8 +197,7 @@ pub fn list_volumes(
     Ok(vids)
 }
 
-/// Divides the files of a volume into those that are nobody else's, and in words the others that
-/// are there.
+/// Returns the files of a volume that belong to no owner, and messages about the others.
 pub fn split_unowned(
     files: Vec<PathBuf>,
     owners: &ImageOwners,
@@ -209,13 +213,13 @@ pub fn split_unowned(
     Ok((unowned, kept))
 }
 
-/// Why an image stays, in words.
+/// Returns the message about an image that stays because of its owner.
 pub fn describe_owned(image: &Image, owner: &ImageOwner) -> String {
-    format!("{image} stays: volume {} means it", owner.volume)
+    format!("{image} stays: it belongs to volume {}", owner.volume)
 }
 
-/// Removes what killed imports have left of the image `import`: `P-import.img~…`. No import into
-/// the volume is under way but the caller's, which has not begun to write.
+/// Removes the temporary files of killed imports, `P-import.img~…`. The caller's is the only import
+/// into the volume, and it has not begun to write.
 pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
     let Some(name) = import.file_name().and_then(|name| name.to_str()) else {
         return Ok(());

@@ -396,7 +396,7 @@ fn kernels(qubes: &Qubes, session: &Session) -> Vec<String> {
         drivers.get(pool).ok()
     });
     driver
-        .and_then(|driver| driver.volumes().ok())
+        .and_then(|driver| driver.volume_ids().ok())
         .unwrap_or_default()
 }
 

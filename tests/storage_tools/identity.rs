@@ -403,7 +403,7 @@ fn an_image_that_lies_where_no_pool_keeps_any_stays() {
     assert!(
         removed
             .stderr
-            .contains("volume id 'private' of pool p2 is none that a pool of files gives"),
+            .contains("volume id 'private' of pool p2 is not of the form"),
         "{removed:?}"
     );
     assert_eq!(fs::read(system.path("/etc/private.img")).unwrap(), DATA);

@@ -1,9 +1,9 @@
-//! What lies in a file in which dm-snapshot keeps blocks (the kernel's
-//! `drivers/md/dm-snap-persistent.c`, "on-disk structures"; all numbers little-endian).
+//! Reads COW files, in which dm-snapshot keeps blocks (the kernel's
+//! `drivers/md/dm-snap-persistent.c`, "on-disk structures"; all numbers are little-endian).
 //!
-//! The first chunk is the header: magic, whether it is valid, version, sectors in a chunk. Then
-//! areas: one chunk of pairs (chunk of the device, chunk of this file), followed by the chunks that
-//! they name. A pair whose second is 0 is behind the last.
+//! The first chunk is the header: magic, validity, version, sectors per chunk. Areas follow: a
+//! chunk of pairs (chunk of the device, chunk of this file), then the chunks that they name. A pair
+//! whose second number is 0 ends the list.
 
 use std::fs::File;
 use std::io;
@@ -17,31 +17,31 @@ use crate::storage::{StorageError, pool_files};
 /// `SnAp`.
 const MAGIC: u32 = 0x7041_6e53;
 const SECTOR: u64 = 512;
-/// Sectors in a chunk, as upstream has it: 128 KiB.
+/// The number of sectors in a chunk, as in upstream: 128 KiB.
 pub const CHUNK_SECTORS: u64 = 256;
 const CHUNK: u64 = CHUNK_SECTORS * SECTOR;
 const PAIR: usize = 16;
 
-/// A block that was kept.
+/// A block in a COW file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptBlock {
-    /// Where in the device it belongs, in bytes.
+    /// Its offset on the device, in bytes.
     pub device_at: u64,
-    /// Where in this file it lies, in bytes.
+    /// Its offset in the file, in bytes.
     pub file_at: u64,
-    /// Bytes.
+    /// Its length in bytes.
     pub length: u64,
 }
 
-/// How long the file must be that it never is too small for a device of `bytes`: every chunk of it,
-/// the pairs that tell where they are, and the header.
+/// Returns the size of a COW file that suffices for a device of `bytes` bytes: all of its chunks,
+/// the pairs that name them, and the header.
 pub fn required_size(bytes: u64) -> u64 {
     let chunks = bytes.div_ceil(CHUNK);
     let areas = chunks.div_ceil(CHUNK / PAIR as u64).max(1);
     (chunks + areas + 1) * CHUNK
 }
 
-/// Whether the file is one of those, or an empty one that waits to become one.
+/// Whether the file is a COW file, or an empty one that the kernel has not filled yet.
 pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
     let Some(found) = metadata_if_exists(path)? else {
         return Ok(false);
@@ -54,8 +54,8 @@ pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
     Ok(read(&file, &mut magic, 0).map_err(failed(path))? && u32_at(&magic, 0) == MAGIC)
 }
 
-/// Whether blocks were kept in the file, or were to be and found no room: what it is for was
-/// written to. No where there is no file.
+/// Whether the device has been written to: the file has blocks, or is invalid as there was no space
+/// for one. False if there is no file.
 pub fn has_data(path: &Path) -> Result<bool, StorageError> {
     let Some(cow) = CowFile::open(path)? else {
         return Ok(false);
@@ -63,17 +63,17 @@ pub fn has_data(path: &Path) -> Result<bool, StorageError> {
     Ok(!cow.valid || !cow.blocks(1)?.is_empty())
 }
 
-/// Every block that is kept in the file.
+/// Returns all blocks of the file.
 pub fn kept_blocks(path: &Path) -> Result<Vec<KeptBlock>, StorageError> {
     CowFile::open(path)?.map_or_else(|| Ok(Vec::new()), |cow| cow.blocks(usize::MAX))
 }
 
-/// Whether the kernel gave the file up because it was too small: what it keeps is of no use.
+/// Whether the kernel has invalidated the file because it was too small. Its blocks are useless.
 pub fn is_invalid(path: &Path) -> Result<bool, StorageError> {
     Ok(CowFile::open(path)?.is_some_and(|cow| !cow.valid))
 }
 
-/// A file with a header.
+/// A COW file with a header.
 struct CowFile<'p> {
     path: &'p Path,
     file: File,
@@ -82,7 +82,7 @@ struct CowFile<'p> {
 }
 
 impl<'p> CowFile<'p> {
-    /// None where there is no file, or nothing was ever kept in it.
+    /// Opens a COW file; `None` if it does not exist or has no header yet.
     fn open(path: &'p Path) -> Result<Option<CowFile<'p>>, StorageError> {
         let file = match pool_files::open(path, Use::Read) {
             Ok(file) => file,
@@ -103,7 +103,7 @@ impl<'p> CowFile<'p> {
             || !(8..=1 << 16).contains(&sectors)
         {
             let text = format!(
-                "{} is no file of dm-snapshot that this version understands",
+                "{} is not a dm-snapshot file of a supported version",
                 path.display()
             );
             return Err(StorageError::Refused(text));
@@ -116,7 +116,7 @@ impl<'p> CowFile<'p> {
         }))
     }
 
-    /// The first `limit` blocks.
+    /// Returns the first `limit` blocks.
     fn blocks(&self, limit: usize) -> Result<Vec<KeptBlock>, StorageError> {
         let mut kept = Vec::new();
         let per_area = self.chunk / PAIR as u64;
@@ -153,13 +153,13 @@ impl<'p> CowFile<'p> {
 
     fn invalid_block(&self) -> StorageError {
         StorageError::Refused(format!(
-            "{} names blocks that no device has",
+            "{} has block numbers out of range",
             self.path.display()
         ))
     }
 }
 
-/// Fills the buffer; false where the file ends before.
+/// Fills the buffer. Returns false if the file ends before.
 fn read(file: &File, buffer: &mut [u8], at: u64) -> io::Result<bool> {
     match file.read_exact_at(buffer, at) {
         Ok(()) => Ok(true),
@@ -187,14 +187,15 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
-    StorageError::io(format!("reading {}", path.display()))
+    StorageError::io(format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A file as the kernel writes it: chunks of 4 KiB, more of them than one area can name.
+    /// Creates a file as the kernel writes it, with chunks of 4 KiB and more blocks than one area
+    /// can name.
     fn written(valid: u32, kept: u64) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(4 << 20).unwrap();
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn every_block_is_found_over_all_areas() {
+    fn blocks_of_all_areas_are_found() {
         let file = written(1, 300);
         let kept = kept_blocks(file.path()).unwrap();
         assert_eq!(kept.len(), 300);
@@ -234,12 +235,12 @@ mod tests {
         );
         assert!(is_cow(file.path()).unwrap());
         assert!(has_data(file.path()).unwrap() && !is_invalid(file.path()).unwrap());
-        let given_up = written(0, 0);
-        assert!(is_invalid(given_up.path()).unwrap() && has_data(given_up.path()).unwrap());
+        let invalid = written(0, 0);
+        assert!(is_invalid(invalid.path()).unwrap() && has_data(invalid.path()).unwrap());
     }
 
     #[test]
-    fn what_the_kernel_has_not_written_to_has_no_data() {
+    fn files_without_blocks_have_no_data() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cow");
         assert!(!has_data(&path).unwrap());
@@ -253,13 +254,13 @@ mod tests {
         assert!(!is_cow(&path).unwrap());
         let refused = has_data(&path).unwrap_err().to_string();
         assert!(
-            refused.ends_with("cow is no file of dm-snapshot that this version understands"),
+            refused.ends_with("cow is not a dm-snapshot file of a supported version"),
             "{refused}"
         );
     }
 
     #[test]
-    fn there_is_room_for_every_block_and_where_they_are() {
+    fn required_size_counts_blocks_and_metadata() {
         assert_eq!(required_size(0), 2 * CHUNK);
         assert_eq!(required_size(1), 3 * CHUNK);
         assert_eq!(required_size(8192 * CHUNK), (8192 + 2) * CHUNK);

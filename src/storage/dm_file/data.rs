@@ -1,4 +1,4 @@
-//! Contents in, out, and to another size.
+//! Imports, exports and resizes volumes.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -19,13 +19,12 @@ use crate::storage::{
 };
 
 impl DmFile {
-    /// Makes a volume larger. A volatile one that is not there yet is given its size at its next
-    /// start.
+    /// Enlarges a volume. A volatile volume without an image gets its size at its next start.
     pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         let label = volume.label();
         if !volume.rw || volume.kind == VolumeKind::Snapshot {
             let why = if volume.rw {
-                "a snapshot has the size of what it is made of"
+                "a snapshot has the size of its source"
             } else {
                 "it is read-only"
             };
@@ -39,13 +38,14 @@ impl DmFile {
         };
         if bytes < image.len() {
             return Err(StorageError::Refused(format!(
-                "{label}: {bytes} bytes are less than the {} it has; images of driver 'file' are not made smaller, the data \
-                 beyond would be lost",
+                "{label}: {bytes} bytes are less than the {} it has; \
+                 images of driver 'file' cannot shrink, as the data beyond would be lost",
                 image.len()
             )));
         }
         if !bytes.is_multiple_of(512) {
-            let text = format!("{label}: {bytes} bytes are no whole number of sectors (512 bytes)");
+            let text =
+                format!("{label}: {bytes} bytes are not a multiple of the sector size (512 bytes)");
             return Err(StorageError::Refused(text));
         }
         let _alone = self.lock(volume)?;
@@ -57,7 +57,7 @@ impl DmFile {
             return self.remap_origin(&files);
         }
         for device in loop_device::find_loop_devices(&files.image()) {
-            let failed = StorageError::io(format!("resizing {}", device.display()));
+            let failed = StorageError::io(format!("cannot resize {}", device.display()));
             loop_device::update_size(&device).map_err(failed)?;
         }
         Ok(())
@@ -79,8 +79,9 @@ impl DmFile {
         Ok(image)
     }
 
-    /// Of a running volume, the device that shows what is committed. Of a halted one, the image:
-    /// its holes need not be read, and its start waits until this is let go.
+    /// Opens the committed data: for a running volume, the device with the committed state; for a
+    /// halted one, the image, whose holes need not be read. The start of a halted qube waits until
+    /// the image is closed.
     pub(super) fn open_committed_volume(
         &self,
         volume: &Volume,
@@ -89,10 +90,10 @@ impl DmFile {
         let files = self.origin_files(volume, "read")?;
         let start_lock = (!self.is_mapped(&files)?).then_some(unchanged);
         let image = self.export_volume(volume)?;
-        let failed = || StorageError::io(format!("opening {}", image.display()));
+        let failed = || StorageError::io(format!("cannot open {}", image.display()));
         let opened = match image == files.image() {
             true => pool_files::open(&image, Use::Read),
-            // A device of the kernel's, which no member can exchange.
+            // Members of group qubes cannot exchange a device of the kernel.
             false => File::open(&image),
         };
         let mut file = opened.map_err(failed())?;
@@ -110,20 +111,20 @@ impl DmFile {
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let what = volume.full_name();
-        let told = CopyProgress {
+        let progress = CopyProgress {
             watcher: &self.watcher,
             what: &what,
         };
-        // Whoever imports says which file, wherever it lies.
-        let failed = StorageError::io(format!("opening {}", from.display()));
+        // The caller chooses the file, so it may be anywhere.
+        let failed = StorageError::io(format!("cannot open {}", from.display()));
         let from = File::open(from).map_err(failed)?;
         self.replace_data(volume, |import| {
-            durable::copy_opened(&from, import, self.group, CopyMode::Fresh, told)
+            durable::copy_opened(&from, import, self.group, CopyMode::Fresh, progress)
         })
     }
 
-    /// Makes the image that `write` puts at the path it is given the volume's. What the volume had
-    /// is gone: a COW keeps blocks of one image.
+    /// Makes the image that `write` creates at the given path the volume's. The revision is
+    /// removed, because a COW file belongs to one image.
     pub(super) fn replace_data(
         &self,
         volume: &Volume,
@@ -144,14 +145,14 @@ impl DmFile {
             self.begin_cow(volume, &files)
         });
         if done.is_err() {
-            // The first error is the one to tell; what stays behind is removed by the next start.
+            // Report the first error. The next start removes the leftover.
             let _leftover = durable::remove(&import);
         }
         done
     }
 
-    /// The image is a package's: it belongs to members from now on, and what was overwritten before
-    /// is no matter of it.
+    /// Adopts the image that a package has installed: sets its access mode and removes the
+    /// revision.
     pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.origin_files(volume, "adopted")?;
         self.refuse_if_in_use(volume, &files, "taking over its image")?;
@@ -162,7 +163,8 @@ impl DmFile {
         self.begin_cow(volume, &files)
     }
 
-    /// The files of a volume that is kept from start to start; others are refused what `verb` says.
+    /// Returns the files of a persistent volume. For others, the error says that they cannot be
+    /// `verb`.
     pub(super) fn origin_files(
         &self,
         volume: &Volume,
@@ -178,7 +180,7 @@ impl DmFile {
         Err(StorageError::Refused(text))
     }
 
-    /// An error unless nobody works on the volume and nothing waits for being committed.
+    /// Refuses a volume that is in use or has data that are not committed.
     pub(super) fn refuse_if_in_use(
         &self,
         volume: &Volume,
@@ -200,7 +202,7 @@ impl DmFile {
         }
     }
 
-    /// An error where the image is not what is committed.
+    /// Refuses a volume whose image differs from the committed state.
     fn refuse_if_uncommitted(
         &self,
         volume: &Volume,
@@ -210,7 +212,8 @@ impl DmFile {
         self.refuse_reflink_data(volume, files)?;
         if let Some(holder) = find_direct_holder(&files.image()) {
             return Err(StorageError::Refused(format!(
-                "{label}: it is in use without snapshots in {holder} (revisions_to_keep is -1); shut the qube down first"
+                "{label}: it is in use without snapshots in {holder} (revisions_to_keep is -1); \
+                 shut the qube down first"
             )));
         }
         if !volume.has_snapshots_disabled() && cow::has_data(&files.cow())? {
@@ -221,7 +224,7 @@ impl DmFile {
     }
 }
 
-/// A disk has sectors of 512 bytes; what somebody imports need not.
+/// Extends an image to whole sectors of 512 bytes, which imported data need not have.
 fn round_up_to_sector(image: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let length = metadata_if_exists(image)?.map_or(0, |image| image.len());
     if length % 512 == 0 {

@@ -1,4 +1,4 @@
-//! The files of one volume and their names (`docs/spec/r4-storage.md` §6).
+//! The files of a volume and their names (`docs/spec/r4-storage.md` §6).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,10 @@ use crate::fs::replace::directory_of;
 use crate::storage::volume_files::{PoolLocation, list_names, resolve};
 use crate::storage::{StorageError, reflink};
 
-/// What the names of a volume's files end in beside those that driver file-reflink has too, the
-/// longest first.
+/// The suffixes of a volume's files beside those that driver `file-reflink` has too, longest first.
 const TAILS: [&str; 4] = ["-revert-cow.img", "-cow.img.old", "-revert.img", "-cow.img"];
 
-/// Where the files of one volume are: `DIR/VID` and what is appended to it.
+/// The paths of a volume's files: `DIR/VID` and a suffix.
 #[derive(Debug, Clone)]
 pub struct VolumeFiles {
     base: PathBuf,
@@ -20,99 +19,99 @@ pub struct VolumeFiles {
 
 impl VolumeFiles {
     #[cfg(test)]
-    /// The files of the volume `vid` in the pool at `directory`.
+    /// Returns the files of the volume `vid` in the pool at `directory`.
     pub fn new(directory: &Path, vid: &str) -> Result<VolumeFiles, StorageError> {
         let (base, stem) = crate::storage::volume_files::base_path(directory, vid)?;
         Ok(VolumeFiles { base, stem })
     }
 
-    /// The files of a volume of a pool.
+    /// Returns the files of the volume `vid` of a pool.
     pub fn for_volume(location: &PoolLocation, vid: &str) -> Result<VolumeFiles, StorageError> {
         let (base, stem) = resolve(location, vid)?;
         Ok(VolumeFiles { base, stem })
     }
 
-    /// The data, written in place.
+    /// The image, which is written in place.
     pub fn image(&self) -> PathBuf {
-        self.with(".img")
+        self.with_suffix(".img")
     }
 
-    /// Of an origin: what its blocks were before this run wrote to them. Of a snapshot: what it
-    /// wrote.
+    /// The COW file: for an origin, the previous content of the blocks that this run has written;
+    /// for a snapshot, the blocks that it has written.
     pub fn cow(&self) -> PathBuf {
-        self.with("-cow.img")
+        self.with_suffix("-cow.img")
     }
 
-    /// The same of the run before: the only revision.
+    /// The COW file of the previous run: the only revision.
     pub fn old_cow(&self) -> PathBuf {
-        self.with("-cow.img.old")
+        self.with_suffix("-cow.img.old")
     }
 
-    /// An import that is not complete.
+    /// The image of an incomplete import.
     pub fn import(&self) -> PathBuf {
-        self.with("-import.img")
+        self.with_suffix("-import.img")
     }
 
-    /// The image that a revert makes, until it is the volume's.
+    /// The image that a revert makes, before it becomes the volume's.
     pub fn revert_image(&self) -> PathBuf {
-        self.with("-revert.img")
+        self.with_suffix("-revert.img")
     }
 
-    /// The way back from a revert, until that is done.
+    /// The COW file that undoes a revert, before it becomes the revision.
     pub fn revert_cow(&self) -> PathBuf {
-        self.with("-revert-cow.img")
+        self.with_suffix("-revert-cow.img")
     }
 
-    /// What driver `file-reflink` makes for the next start; nobody will use it.
+    /// The precache of driver `file-reflink`, which this driver does not use.
     pub fn reflink_precache(&self) -> PathBuf {
-        self.with("-precache.img")
+        self.with_suffix("-precache.img")
     }
 
-    /// What driver `file-reflink` leaves of a qube that did not stop: data that are nowhere else.
+    /// The dirty image that driver `file-reflink` leaves after a crash, which has data that exist
+    /// nowhere else.
     pub fn reflink_dirty(&self) -> PathBuf {
-        self.with("-dirty.img")
+        self.with_suffix("-dirty.img")
     }
 
-    /// The directory in which all of them lie.
+    /// The directory of the files.
     pub fn directory(&self) -> &Path {
         directory_of(&self.base)
     }
 
-    /// Temporary files that a crash left behind.
+    /// Returns the temporary files that a crash has left.
     pub fn leftovers(&self) -> Result<Vec<PathBuf>, StorageError> {
         self.names(|name| name.contains('~') && is_volume_file(name, &self.stem))
     }
 
-    /// Everything that belongs to the volume, also what `file-reflink` had of it.
-    pub fn all(&self) -> Result<Vec<PathBuf>, StorageError> {
+    /// Returns all files of the volume, including those of driver `file-reflink`.
+    pub fn all_files(&self) -> Result<Vec<PathBuf>, StorageError> {
         self.names(|name| is_volume_file(name, &self.stem))
     }
 
-    fn names(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StorageError> {
+    fn names(&self, is_selected: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StorageError> {
         let names = list_names(self.directory())?;
         Ok(names
             .iter()
-            .filter(|name| wanted(name))
+            .filter(|name| is_selected(name))
             .map(|name| self.directory().join(name))
             .collect())
     }
 
-    fn with(&self, tail: &str) -> PathBuf {
+    fn with_suffix(&self, tail: &str) -> PathBuf {
         let mut name = OsString::from(&self.base);
         name.push(tail);
         name.into()
     }
 }
 
-/// Whether the file called `name` is one of the volume `stem`, with this driver or with
-/// `file-reflink`.
+/// Whether the file `name` belongs to the volume `stem`, with this driver or with `file-reflink`.
 pub fn is_volume_file(name: &str, stem: &str) -> bool {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
     name.strip_prefix(stem)
         .is_some_and(|tail| TAILS.contains(&tail) || reflink::is_tail(tail))
 }
 
-/// The name of the volume that a file belongs to, by the file's name alone.
+/// Returns the name of the volume that a file belongs to, according to the file's name.
 pub fn volume_of(name: &str) -> Option<&str> {
     let own = name.split_once('~').map_or(name, |(name, _)| name);
     let stem = TAILS
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_volume_knows_its_own_files_among_its_neighbours() {
+    fn files_of_a_volume_are_told_from_those_of_others() {
         let dir = tempfile::tempdir().unwrap();
         let own = [
             "root-cow.img",
@@ -153,7 +152,7 @@ mod tests {
                 .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
                 .collect()
         };
-        assert_eq!(names(files.all().unwrap()), own);
+        assert_eq!(names(files.all_files().unwrap()), own);
         assert_eq!(names(files.leftovers().unwrap()), [own[2], own[5]]);
         own.iter()
             .for_each(|name| assert_eq!(volume_of(name), Some("root"), "{name}"));

@@ -1,16 +1,16 @@
-//! The mapped devices of running volumes, with the names that upstream's scripts give them
+//! Manages the mapped devices of running volumes, which have the names of upstream's scripts
 //! (`docs/spec/r4-storage.md` §6, `docs/spec/r3-start.md` §6).
 //!
-//! | device | what it is |
+//! | device | content |
 //! |---|---|
-//! | `origin-IMAGE` | the image itself; before a block of it is overwritten, every snapshot below gets the old one |
-//! | `snapshot-IMAGE-COW` | the image as it was before the run in which COW is filled: what is committed |
-//! | `snapshot-IMAGE-COW-OWN` | two layers: a writable snapshot of that, which writes to OWN |
-//! | `snapshot-IMAGE-OWN` | one layer: a writable snapshot of an image that has no COW |
+//! | `origin-IMAGE` | the image; its snapshots get a block before it is overwritten |
+//! | `snapshot-IMAGE-COW` | the committed state: the image before the run that fills COW |
+//! | `snapshot-IMAGE-COW-OWN` | a writable snapshot of the committed state, which writes to OWN |
+//! | `snapshot-IMAGE-OWN` | a writable snapshot of an image without COW |
 //!
-//! Each part is `DEVICE:INODE` of a file. The kernel tells snapshots of one image by the loop
-//! device that they share. Whoever makes or takes down one of these devices holds the lock of
-//! mapped devices meanwhile.
+//! Each part is `DEVICE:INODE` of a file. The kernel groups the snapshots of an image by the loop
+//! device that they share. Whoever creates or removes one of these devices holds the lock of mapped
+//! devices.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom};
@@ -27,18 +27,21 @@ use crate::storage::open_images::find_direct_holder;
 use crate::storage::volume_files::exists;
 use crate::storage::{LoopDevice, StorageError, Volume};
 
-/// How long a device may still be open after the domain has gone: its backend and udev let go a
+/// How long a device may stay open after the domain has ended: its backend and udev close it a
 /// moment later.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// A file in the names of devices: its device in hexadecimal digits and its inode.
+/// Returns the part of a device name that identifies a file: its device number in hexadecimal and
+/// its inode.
 fn file_id(file: &Path) -> Result<String, StorageError> {
-    let metadata =
-        fs::metadata(file).map_err(StorageError::io(format!("looking at {}", file.display())))?;
+    let metadata = fs::metadata(file).map_err(StorageError::io(format!(
+        "cannot examine {}",
+        file.display()
+    )))?;
     Ok(format!("{:x}:{}", metadata.dev(), metadata.ino()))
 }
 
-/// The same, none where there is no file.
+/// Returns the id of a file, `None` if it does not exist.
 fn file_id_if_exists(file: &Path) -> Result<Option<String>, StorageError> {
     exists(file)?.then(|| file_id(file)).transpose()
 }
@@ -48,17 +51,18 @@ fn origin_name(image: &str) -> String {
 }
 
 impl DmFile {
-    /// The device that a running origin writes to.
+    /// Returns the name of the device that a running origin writes to.
     pub(super) fn origin_device(&self, files: &VolumeFiles) -> Result<String, StorageError> {
         Ok(origin_name(&file_id(&files.image())?))
     }
 
+    /// Whether the origin has its device.
     pub(super) fn is_mapped(&self, files: &VolumeFiles) -> Result<bool, StorageError> {
         let image = file_id_if_exists(&files.image())?;
         Ok(image.is_some_and(|image| device_mapper::exists(&origin_name(&image))))
     }
 
-    /// The device that shows what is committed while the image is written to.
+    /// Returns the name of the device with the committed state while the image is written to.
     pub(super) fn committed_device(&self, files: &VolumeFiles) -> Result<String, StorageError> {
         Ok(format!(
             "snapshot-{}-{}",
@@ -67,8 +71,8 @@ impl DmFile {
         ))
     }
 
-    /// The device of a running snapshot, by its own file: what it was made of may have been
-    /// exchanged since.
+    /// Returns the name of the device of a running snapshot. Only its own file identifies it, as
+    /// the source may have been exchanged since.
     pub(super) fn snapshot_device(
         &self,
         files: &VolumeFiles,
@@ -76,12 +80,13 @@ impl DmFile {
         let Some(own) = file_id_if_exists(&files.cow())? else {
             return Ok(None);
         };
-        let mine =
+        let is_own =
             |name: &String| name.starts_with("snapshot-") && name.ends_with(&format!("-{own}"));
-        Ok(device_mapper::names().into_iter().find(mine))
+        Ok(device_mapper::names().into_iter().find(is_own))
     }
 
-    /// Whether the source of a running snapshot has committed since that started, or was exchanged.
+    /// Whether the source of a running snapshot has been committed or exchanged since the snapshot
+    /// was made.
     pub(super) fn is_source_newer(
         &self,
         source: &VolumeFiles,
@@ -103,7 +108,7 @@ impl DmFile {
         })
     }
 
-    /// Makes the devices of an origin that is about to run.
+    /// Creates the devices of an origin that is being started.
     pub(super) fn map_origin(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         let _alone = self.locks.lock_mapped_devices()?;
         let base = LoopDevice::attach_shared(&files.image())?;
@@ -114,13 +119,13 @@ impl DmFile {
         }
         let made = device_mapper::create(&origin, &origin_table(&base)?);
         if made.is_err() {
-            // The first error is the one to tell; what stays is taken over by the next start.
+            // Report the first error. The next start reuses a device that stays.
             let _stays = remove_or_defer(&committed);
         }
         made
     }
 
-    /// Takes down the devices of an origin that ran.
+    /// Removes the devices of an origin that has been stopped.
     pub(super) fn unmap_origin(
         &self,
         volume: &Volume,
@@ -129,17 +134,18 @@ impl DmFile {
         let Some(image) = file_id_if_exists(&files.image())? else {
             return Ok(());
         };
-        let given_up = self.is_mapped(files)? && !self.has_valid_cow(files)?;
+        let is_invalid = self.is_mapped(files)? && !self.has_valid_cow(files)?;
         self.remove_device(volume, &origin_name(&image))?;
         self.drop_committed_device(files)?;
-        match given_up {
-            // Also where the full disk could not even take that: no way leads back any more.
+        match is_invalid {
+            // The full disk may not even have recorded that the COW is invalid. There is no
+            // revision any more.
             true => durable::remove_all(&[files.old_cow(), files.cow()]),
             false => Ok(()),
         }
     }
 
-    /// Whether whatever is overwritten in the image is still put aside.
+    /// Whether the COW still receives the blocks that are overwritten in the image.
     fn has_valid_cow(&self, files: &VolumeFiles) -> Result<bool, StorageError> {
         if !exists(&files.cow())? {
             return Ok(false);
@@ -148,7 +154,7 @@ impl DmFile {
         Ok(device_mapper::exists(&committed) && !device_mapper::is_invalid(&committed)?)
     }
 
-    /// Nobody is given the device of what is committed now any more; who has it keeps it.
+    /// Removes the device with the committed state. Those who have it open keep it.
     pub(super) fn drop_committed_device(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         if !exists(&files.image())? || !exists(&files.cow())? {
             return Ok(());
@@ -157,7 +163,7 @@ impl DmFile {
         remove_or_defer(&self.committed_device(files)?)
     }
 
-    /// Makes the device of a snapshot that is about to run. The source is locked.
+    /// Creates the device of a snapshot that is being started. The caller holds the source's lock.
     pub(super) fn map_snapshot(
         &self,
         volume: &Volume,
@@ -169,8 +175,8 @@ impl DmFile {
         if !two_layers && let Some(holder) = find_direct_holder(&source.image()) {
             let (label, image) = (volume.label(), source.image());
             return Err(StorageError::Refused(format!(
-                "{label}: its source {} is in use without snapshots in {holder} (revisions_to_keep is -1); shut that \
-                 qube down first",
+                "{label}: its source {} is in use without snapshots in {holder} \
+                 (revisions_to_keep is -1); shut that qube down first",
                 image.display()
             )));
         }
@@ -190,7 +196,7 @@ impl DmFile {
         }
         let made = self.map_cow(&below, &name, own);
         if made.is_err() && two_layers && !device_mapper::exists(&self.origin_device(source)?) {
-            // The first error is the one to tell; what stays is taken over by the next start.
+            // Report the first error. The next start reuses a device that stays.
             let _stays = remove_or_defer(&name);
         }
         made
@@ -204,7 +210,8 @@ impl DmFile {
         device_mapper::create(&name, &snapshot_table(bytes, below, layer.path()))
     }
 
-    /// Takes down the device of a snapshot that ran, and what it alone stood on.
+    /// Removes the device of a snapshot that has been stopped, and the device below it if nothing
+    /// else uses that.
     pub(super) fn unmap_snapshot(
         &self,
         volume: &Volume,
@@ -217,7 +224,7 @@ impl DmFile {
         self.remove_unused_base(&name)
     }
 
-    /// Lets go of the device of a read-only snapshot, which is its source's.
+    /// Releases the device of a read-only snapshot, which is its source's.
     pub(super) fn unmap_read_only(&self, source: &VolumeFiles) -> Result<(), StorageError> {
         if self.is_mapped(source)? {
             Ok(())
@@ -226,8 +233,7 @@ impl DmFile {
         }
     }
 
-    /// What a snapshot of that name stood on is needed no longer, unless its image is being written
-    /// to.
+    /// Removes the device below the snapshot `name`, unless its image is being written to.
     fn remove_unused_base(&self, name: &str) -> Result<(), StorageError> {
         let _alone = self.locks.lock_mapped_devices()?;
         match name.split('-').collect::<Vec<_>>()[..] {
@@ -238,14 +244,14 @@ impl DmFile {
         }
     }
 
-    /// Takes a device down, after giving those who have it open a moment.
+    /// Removes a device after giving those who have it open a moment.
     fn remove_device(&self, volume: &Volume, name: &str) -> Result<(), StorageError> {
         let deadline = Instant::now() + GRACE;
         while self.remove_locked(name)? == DeviceRemoval::InUse {
             if Instant::now() >= deadline {
                 let (label, device) = (volume.label(), device_mapper::device_path(name));
                 let text = format!(
-                    "{label}: {} is still open; end what has it first",
+                    "{label}: {} is still open; stop what uses it first",
                     device.display()
                 );
                 return Err(StorageError::Refused(text));
@@ -263,7 +269,7 @@ impl DmFile {
         device_mapper::remove(name)
     }
 
-    /// Gives the devices of a running origin the size that its files have now.
+    /// Updates the devices of a running origin to the current size of its files.
     pub(super) fn remap_origin(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         let _alone = self.locks.lock_mapped_devices()?;
         let base = LoopDevice::attach_shared(&files.image())?;
@@ -271,8 +277,8 @@ impl DmFile {
         device_mapper::replace_table(&self.origin_device(files)?, &origin_table(&base)?)
     }
 
-    /// The device that a read-only snapshot shows: the committed state, or the image where nothing
-    /// ever runs on it with a COW.
+    /// Returns the device that a read-only snapshot shows: that of the committed state; `None` if
+    /// the image has no COW.
     pub(super) fn read_only_device(
         &self,
         source: &VolumeFiles,
@@ -286,7 +292,7 @@ impl DmFile {
     }
 }
 
-/// The device of what is committed, made where it is not there yet; one that was to go stays.
+/// Creates the device with the committed state, unless it exists. Its pending removal is cancelled.
 fn map_committed(files: &VolumeFiles, base: &LoopDevice) -> Result<String, StorageError> {
     let name = format!(
         "snapshot-{}-{}",
@@ -301,7 +307,7 @@ fn map_committed(files: &VolumeFiles, base: &LoopDevice) -> Result<String, Stora
     Ok(name)
 }
 
-/// Takes a device away, or has it go when the last one closes it.
+/// Removes a device, now or when it is closed for the last time.
 fn remove_or_defer(name: &str) -> Result<(), StorageError> {
     match device_mapper::remove(name)? {
         DeviceRemoval::Gone => Ok(()),
@@ -317,7 +323,8 @@ fn origin_table(base: &LoopDevice) -> Result<String, StorageError> {
     ))
 }
 
-/// Persistent, so that what a run overwrote is still known after a power loss.
+/// Returns the table of a snapshot. It is persistent (P), so that the previous blocks are still
+/// known after a power loss.
 fn snapshot_table(bytes: u64, base: &Path, cow: &Path) -> String {
     let (sectors, base, cow, chunk) = (
         bytes / 512,
@@ -330,5 +337,8 @@ fn snapshot_table(bytes: u64, base: &Path, cow: &Path) -> String {
 
 fn file_length(device: &Path) -> Result<u64, StorageError> {
     let end = File::open(device).and_then(|mut file| file.seek(SeekFrom::End(0)));
-    end.map_err(StorageError::io(format!("measuring {}", device.display())))
+    end.map_err(StorageError::io(format!(
+        "cannot measure {}",
+        device.display()
+    )))
 }

@@ -1,6 +1,5 @@
-//! From create over start and stop to remove. The image is written in place, so what the guest has
-//! synced is in it whatever happens; what a commit does is to begin a new COW, and what a crash can
-//! cost is the way back.
+//! Creates, starts, stops and removes volumes. The image is written in place, so it always has what
+//! the guest has synced. A commit begins a new COW file. A crash can only cost the revision.
 
 use super::files::VolumeFiles;
 use super::{DmFile, cow};
@@ -18,7 +17,7 @@ impl DmFile {
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         if volume.size == 0 && volume.kind == VolumeKind::Origin {
             return Err(StorageError::Refused(format!(
-                "{}: an image of 0 bytes is of no use",
+                "{}: the size of the image must not be 0",
                 volume.label()
             )));
         }
@@ -40,7 +39,7 @@ impl DmFile {
     ) -> Result<Vec<String>, StorageError> {
         let files = self.files(&volume.vid)?;
         let _alone = self.lock(volume)?;
-        let (mut unowned, mut kept) = volume_files::split_unowned(files.all()?, owners)?;
+        let (mut unowned, mut kept) = volume_files::split_unowned(files.all_files()?, owners)?;
         run_images::exclude_foreign(
             volume,
             &self.foreign_images(volume)?,
@@ -50,7 +49,7 @@ impl DmFile {
         let links = describe_links(&unowned)?;
         match kept.is_empty() {
             true => self.remove_files(volume, &files)?,
-            // Devices over an image that stays may be those of its owner.
+            // Devices over an image that stays may be in use by its owner.
             false => durable::remove_all(&unowned)?,
         }
         remove_qube_directory(&self.location.directory, files.directory())?;
@@ -107,7 +106,7 @@ impl DmFile {
             .map_or(Ok(()), |file| durable::remove_scratch(&file).map(drop))
     }
 
-    /// Nothing was written, so nothing is committed.
+    /// Removes the devices of a start. Nothing was written, so nothing is committed.
     pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         match volume.kind {
             VolumeKind::Origin => self.unmap_origin(volume, &self.files(&volume.vid)?),
@@ -115,20 +114,19 @@ impl DmFile {
         }
     }
 
-    /// What the image was before this run becomes the revision, and the next run begins with
-    /// nothing overwritten.
+    /// Makes the state before this run the revision, and begins a new COW file.
     fn commit(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
         durable::sync_file(&files.image())?;
         match volume.revisions_to_keep == 0 || cow::is_invalid(&files.cow())? {
-            // Behind the older revision are changes that this run's would have to undo first.
+            // Restoring the older revision would need this run's changes, which are not kept.
             true => durable::remove_all(&[files.old_cow(), files.cow()])?,
             false => durable::rename(&files.cow(), &files.old_cow())?,
         }
         self.begin_cow(volume, files)
     }
 
-    /// A COW in which nothing is kept, large enough for an image that is overwritten as a whole.
+    /// Creates an empty COW file, large enough for an image that is overwritten completely.
     pub(super) fn begin_cow(
         &self,
         volume: &Volume,
@@ -141,12 +139,13 @@ impl DmFile {
         durable::create_sparse(&files.cow(), cow::required_size(image), self.group)
     }
 
-    /// The guest gets the image itself; nothing of before stays, and nobody can have a snapshot of
-    /// it.
+    /// Gives the guest the image itself. The revision is removed, and there must not be snapshots
+    /// of it.
     fn start_in_place(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
         if has_mapped_layers(&files.image()) {
             return Err(StorageError::Refused(format!(
-                "{}: qubes run on snapshots of {}, which would be written to (revisions_to_keep is -1); shut them down first",
+                "{}: qubes run on snapshots of {}, which would be written to \
+                 (revisions_to_keep is -1); shut them down first",
                 volume.label(),
                 files.image().display()
             )));
@@ -158,13 +157,13 @@ impl DmFile {
     fn start_origin(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
         require_device_mapper(volume)?;
         match metadata_if_exists(&files.cow())? {
-            // A pool that was full before the machine lost power: the data are whole, only the way
-            // back is lost.
+            // The pool was full before a power loss: the data are complete, only the revision is
+            // lost.
             Some(_) if cow::is_invalid(&files.cow())? => {
                 durable::remove(&files.old_cow())?;
                 self.begin_cow(volume, files)?;
             }
-            // After a crash the guest goes on with what it wrote.
+            // After a crash the guest continues with what it has written.
             Some(_) => {}
             None => self.begin_cow(volume, files)?,
         }
@@ -183,7 +182,7 @@ impl DmFile {
         }
         require_device_mapper(volume)?;
         make_directories(&self.location.directory, files.directory(), self.group)?;
-        // What a crash left of the run before.
+        // Remove what a crash has left of the previous run.
         self.unmap_snapshot(volume, files)?;
         durable::remove_scratch(&files.cow())?;
         self.map_snapshot(volume, &source, files)
@@ -195,11 +194,11 @@ impl DmFile {
         if volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled() {
             refuse_if_open(volume, &files.image())?;
         }
-        durable::remove_all(&files.all()?)
+        durable::remove_all(&files.all_files()?)
     }
 
-    /// Temporary files, an import that nobody will finish, a revert that died: whoever began it
-    /// held the qube's lock, which is ours now.
+    /// Removes temporary files and an incomplete import, and finishes an interrupted revert. Nobody
+    /// continues them, because whoever began them held the qube's lock, which the caller holds now.
     pub(super) fn finish_interrupted(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         durable::remove_all(&files.leftovers()?)?;
         durable::remove_all(&[files.import(), files.reflink_precache()])?;
@@ -226,8 +225,8 @@ impl DmFile {
         }
     }
 
-    /// A pool that was driver file-reflink's when a qube of it crashed: the newest data are where
-    /// this driver never looks.
+    /// Refuses a volume whose newest data are in the dirty image of driver `file-reflink`, which
+    /// this driver never reads: a qube has crashed when that driver had the pool.
     pub(super) fn refuse_reflink_data(
         &self,
         volume: &Volume,
@@ -239,13 +238,13 @@ impl DmFile {
         }
         let (label, pool, dirty) = (volume.label(), &self.name, dirty.display());
         Err(StorageError::Refused(format!(
-            "{label}: {dirty} has data that driver 'file-reflink' has not committed; set the driver of pool {pool} to \
-             it and run qubes-recover"
+            "{label}: {dirty} has data that driver 'file-reflink' has not committed; \
+             set the driver of pool {pool} to it and run qubes-recover"
         )))
     }
 }
 
-/// Said before anything is touched.
+/// Checks for the device mapper before anything changes.
 fn require_device_mapper(volume: &Volume) -> Result<(), StorageError> {
     let (label, way) = (
         volume.label(),

@@ -1,9 +1,10 @@
-//! Driver `file`: images that are written in place, kept apart by dm-snapshot
+//! Driver `file`: images that are written in place, with dm-snapshot keeping the previous blocks
 //! (`docs/spec/r4-storage.md` §6).
 //!
-//! `files` says which files a volume has, `cow` what lies in those that dm-snapshot fills, `layers`
-//! which mapped devices a running volume has, `lifecycle` goes from create over start and stop to
-//! remove, `revisions` knows the way back, `data` moves contents in, out and to another size.
+//! `files` has the names of a volume's files, `cow` reads the files that dm-snapshot fills,
+//! `layers` manages the mapped devices of running volumes, `lifecycle` creates, starts, stops and
+//! removes volumes, `revisions` restores the revision, and `data` imports, exports and resizes
+//! volumes.
 
 mod cow;
 mod data;
@@ -29,7 +30,7 @@ use super::{
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
 
-/// One pool of driver `file`.
+/// A pool of driver `file`.
 #[derive(Debug)]
 pub struct DmFile {
     name: String,
@@ -40,7 +41,7 @@ pub struct DmFile {
 }
 
 impl DmFile {
-    /// The pool `name` in `directory`. What is made belongs to `group`.
+    /// Creates the pool `name` in `directory`, whose new files belong to `group`.
     pub fn new(name: &str, directory: PathBuf, group: Option<Gid>, locks: VolumeLocks) -> DmFile {
         let location = PoolLocation {
             directory,
@@ -56,8 +57,8 @@ impl DmFile {
         }
     }
 
-    /// The same in a system below `root`, in which absolute links begin there; for who makes
-    /// nothing if `read_only`.
+    /// Sets the root of the system, where absolute links begin. With `read_only`, nothing is
+    /// created or opened.
     pub fn with_root(self, root: Option<&Path>, read_only: bool) -> DmFile {
         let location = PoolLocation {
             root: root.map(Path::to_path_buf),
@@ -67,13 +68,13 @@ impl DmFile {
         DmFile { location, ..self }
     }
 
-    /// The same, and `watcher` hears of data that have to be copied.
+    /// Sets the receiver of the progress of copies.
     pub fn with_progress(self, watcher: SharedWatcher) -> DmFile {
         DmFile { watcher, ..self }
     }
 
-    /// Keeps others from the image while it is exchanged, or a run of it begins. Only of an origin
-    /// can anybody take a snapshot.
+    /// Locks the image of an origin while it is exchanged or a run of it begins. Other volumes
+    /// cannot be the source of a snapshot, so they need no lock.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
         (volume.kind == VolumeKind::Origin)
             .then(|| self.locks.lock_exclusive(&self.name, &volume.vid))
@@ -84,7 +85,7 @@ impl DmFile {
         VolumeFiles::for_volume(&self.location, vid)
     }
 
-    /// The file that a run of a volume that is not kept has left.
+    /// Returns the file that a run of a non-persistent volume has left.
     fn run_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         let files = self.files(&volume.vid)?;
         let made = match volume.kind {
@@ -96,7 +97,7 @@ impl DmFile {
         Ok(of_run.into_iter().find(|file| *file == made))
     }
 
-    /// Of a snapshot, the files of what it is made of.
+    /// Returns the files of a snapshot's source.
     fn source(&self, volume: &Volume) -> Result<VolumeFiles, StorageError> {
         self.files(source_vid(volume)?)
     }
@@ -141,7 +142,7 @@ impl Driver for DmFile {
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
         Ok(self
             .files(&volume.vid)?
-            .all()?
+            .all_files()?
             .into_iter()
             .map(Image::File)
             .collect())
@@ -201,8 +202,8 @@ impl Driver for DmFile {
         Ok(run_images::classify_files(&self.location, volume)?.foreign)
     }
 
-    /// By the names of devices, as R3 found it out (`docs/spec/r3-start.md` §6); upstream's R4
-    /// never tells.
+    /// Compares the names of devices, as R3 did (`docs/spec/r3-start.md` §6). Upstream's R4 always
+    /// returns false.
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
         if volume.kind != VolumeKind::Snapshot || !volume.rw {
             return Ok(false);
@@ -221,7 +222,7 @@ impl Driver for DmFile {
         self.revert_volume(volume, revision)
     }
 
-    /// The image keeps its size.
+    /// Returns the size of the image, which a revert does not change.
     fn revision_size(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
         self.size(volume)
     }
@@ -246,7 +247,7 @@ impl Driver for DmFile {
         self.replace_data(volume, |import| durable::write(import, self.group, fill))
     }
 
-    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+    fn image_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         Ok(Some(self.files(&volume.vid)?.image()))
     }
 
@@ -278,7 +279,7 @@ impl Driver for DmFile {
         Ok(metadata_if_exists(&file)?.map_or(0, |file| file.blocks() * 512))
     }
 
-    fn volumes(&self) -> Result<Vec<String>, StorageError> {
+    fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
         volume_files::list_volumes(&self.location.directory, volume_of)
     }
 }

@@ -1,4 +1,4 @@
-//! The one revision, and the way back to it, which upstream has not.
+//! Restores the only revision, which upstream cannot do.
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,7 @@ use crate::storage::durable::{self, CopyProgress, copy_data};
 use crate::storage::volume_files::{exists, metadata_if_exists};
 use crate::storage::{Revision, StorageError, Volume, pool_files};
 
-/// What upstream calls it.
+/// The id of the revision, as in upstream.
 const ID: &str = "old";
 
 impl DmFile {
@@ -30,22 +30,22 @@ impl DmFile {
         }])
     }
 
-    /// Makes an image of what the revision keeps, and a revision of what the image had: doing it
-    /// twice changes nothing.
+    /// Exchanges the data of the image and of the revision, so a second revert restores the first
+    /// state.
     pub(super) fn revert_volume(
         &self,
         volume: &Volume,
-        wanted: Option<&str>,
+        id: Option<&str>,
     ) -> Result<(), StorageError> {
         let files = self.origin_files(volume, "reverted")?;
         self.refuse_if_in_use(volume, &files, "reverting")?;
         let _alone = self.lock(volume)?;
         self.finish_interrupted(&files)?;
-        self.refuse_unknown_revision(volume, &files, wanted)?;
+        self.refuse_unknown_revision(volume, &files, id)?;
         let old = files.old_cow();
         let kept = cow::kept_blocks(&old)?;
         let what = volume.full_name();
-        let told = CopyProgress {
+        let progress = CopyProgress {
             watcher: &self.watcher,
             what: &what,
         };
@@ -54,7 +54,7 @@ impl DmFile {
             (&files.image(), &old),
             &kept,
             self.group,
-            told,
+            progress,
         )?;
         let back = |kept: &KeptBlock| KeptBlock {
             device_at: kept.file_at,
@@ -67,18 +67,17 @@ impl DmFile {
             (&old, &files.image()),
             &kept,
             self.group,
-            told,
+            progress,
         )?;
         self.drop_committed_device(&files)?;
         durable::replace(&files.revert_image(), &files.image())?;
         durable::rename(&files.revert_cow(), &old)
     }
 
-    /// A revert that died: done where its image has become the volume's, else as if it had never
-    /// begun.
+    /// Finishes an interrupted revert if its image has become the volume's, else undoes it.
     pub(super) fn finish_revert(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         if exists(&files.revert_image())? {
-            // In this order: alone, the way back would mean that the revert is done.
+            // The order matters: a COW file alone means that the revert is complete.
             durable::remove(&files.revert_cow())?;
             return durable::remove(&files.revert_image());
         }
@@ -92,10 +91,10 @@ impl DmFile {
         &self,
         volume: &Volume,
         files: &VolumeFiles,
-        wanted: Option<&str>,
+        id: Option<&str>,
     ) -> Result<(), StorageError> {
         let label = volume.label();
-        let why = match (exists(&files.old_cow())?, wanted) {
+        let why = match (exists(&files.old_cow())?, id) {
             (false, _) => format!("{label}: it has no revision to revert to"),
             (true, Some(id)) if id != ID => {
                 format!(
@@ -112,22 +111,23 @@ impl DmFile {
     }
 }
 
-/// Puts at `to` a copy of `of` in which the blocks at `device_at` are those that `from` has at
-/// `file_at`. What `from` does not have is zeros, what `of` does not have is left out.
+/// Writes to `to` a copy of `base` in which the blocks at `device_at` are replaced by those of
+/// `from` at `file_at`. Beyond the end of `from`, they are zeros; beyond the end of `base`, they
+/// are left out.
 fn write_exchanged(
     to: &Path,
-    (of, from): (&Path, &Path),
+    (base, from): (&Path, &Path),
     blocks: &[KeptBlock],
     group: Option<nix::unistd::Gid>,
-    told: CopyProgress<'_>,
+    progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
     let open = |path: &Path| {
         pool_files::open(path, Use::Read)
-            .map_err(StorageError::io(format!("opening {}", path.display())))
+            .map_err(StorageError::io(format!("cannot open {}", path.display())))
     };
-    let (of, from) = (open(of)?, open(from)?);
+    let (base, from) = (open(base)?, open(from)?);
     durable::write(to, group, &mut |file| {
-        copy_data(&of, file, told)?;
+        copy_data(&base, file, progress)?;
         let end = file.metadata()?.len();
         blocks
             .iter()

@@ -1,4 +1,4 @@
-//! Contents in, out, to another size, and back to a revision.
+//! Imports, exports, resizes and reverts volumes.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use crate::storage::sparse_copy::{sparse_copy, sparse_copy_with_progress};
 use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeKind};
 
 impl LvmThin {
-    /// Changes the size of what the running qube has, else of the committed data.
+    /// Resizes the logical volume of the running qube, else the committed data.
     pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         let label = volume.label();
         if !volume.rw {
@@ -33,8 +33,8 @@ impl LvmThin {
         let Some(live) = live else { return Ok(()) };
         if bytes < live.size {
             return Err(StorageError::Refused(format!(
-                "{label}: {bytes} bytes are less than the {} it has; logical volumes are not made smaller, the data \
-                 beyond would be lost",
+                "{label}: {bytes} bytes are less than the {} it has; \
+                 logical volumes cannot shrink, as the data beyond would be lost",
                 live.size
             )));
         }
@@ -62,7 +62,8 @@ impl LvmThin {
         if volume.has_snapshots_disabled() && now.is_open {
             let label = volume.label();
             return Err(StorageError::Refused(format!(
-                "{label}: it is in use without snapshots (revisions_to_keep is -1); shut the qube down first"
+                "{label}: it is in use without snapshots (revisions_to_keep is -1); \
+                 shut the qube down first"
             )));
         }
         if !now.is_active {
@@ -71,15 +72,14 @@ impl LvmThin {
         Ok(names.device(&now.name))
     }
 
-    /// Opened while nobody exchanges the committed data; a revision that somebody has open is not
-    /// pruned.
+    /// Opens the committed data while they are locked. A revision that is open is not pruned.
     pub(super) fn open_committed_volume(
         &self,
         volume: &Volume,
     ) -> Result<CommittedData, StorageError> {
         let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
         let device = self.export_volume(volume)?;
-        let failed = || StorageError::io(format!("opening {}", device.display()));
+        let failed = || StorageError::io(format!("cannot open {}", device.display()));
         let mut file = File::open(&device).map_err(failed())?;
         let size = length(&mut file).map_err(failed())?;
         let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
@@ -102,45 +102,45 @@ impl LvmThin {
                 self.snapshot(names, &lv.name, &names.import())
             });
         }
-        let failed = |verb: &str| StorageError::io(format!("{verb} {}", from.display()));
-        let mut source = File::open(from).map_err(failed("opening"))?;
-        let bytes = length(&mut source).map_err(failed("measuring"))?;
+        let failed = |verb: &str| StorageError::io(format!("cannot {verb} {}", from.display()));
+        let mut source = File::open(from).map_err(failed("open"))?;
+        let bytes = length(&mut source).map_err(failed("measure"))?;
         self.replace_data(volume, |names| {
             self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device))
         })
     }
 
-    /// A volume of this pool is taken over as a snapshot, whatever it is called by now; of others
-    /// the data are copied.
+    /// Imports committed data: as a snapshot if they are of this pool, whatever the name of their
+    /// logical volume is now, else as a copy.
     pub(super) fn import_committed_volume(
         &self,
         volume: &Volume,
         data: &CommittedData,
-        told: &dyn Fn(u64),
+        on_progress: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         let own = self.find_in_pool(volume, data)?;
         self.replace_data(volume, |names| {
-            self.import_data(names, volume, own.as_deref(), data, told)
+            self.import_data(names, volume, own.as_deref(), data, on_progress)
         })
     }
 
-    /// The same; `change` is asked when `data` are closed.
-    pub(super) fn import_changed_volume(
+    /// Imports committed data and calls `change` to modify them, after closing `data`.
+    pub(super) fn import_modified_volume(
         &self,
         volume: &Volume,
         data: CommittedData,
         change: ImageWriter<'_>,
-        told: &dyn Fn(u64),
+        on_progress: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         let own = self.find_in_pool(volume, &data)?;
         self.replace_data(volume, |names| {
-            self.import_data(names, volume, own.as_deref(), &data, told)?;
+            self.import_data(names, volume, own.as_deref(), &data, on_progress)?;
             drop(data);
             self.write_import(names, change)
         })
     }
 
-    /// The logical volume of this pool that the data are, by its present name.
+    /// Returns the logical volume of this pool that has the data, by its current name.
     fn find_in_pool(
         &self,
         volume: &Volume,
@@ -148,37 +148,37 @@ impl LvmThin {
     ) -> Result<Option<String>, StorageError> {
         let own = self.origin_names(volume, "imported to")?;
         let mapped = mapped_name(&data.file)
-            .map_err(StorageError::io("asking which device is to be copied"))?;
+            .map_err(StorageError::io("cannot determine the device to copy"))?;
         let report = self.query()?;
-        let is_it = |lv: &LogicalVolume| {
+        let has_data = |lv: &LogicalVolume| {
             own.device(&lv.name).file_name() == mapped.as_deref().map(OsStr::new)
         };
         Ok(report
             .iter()
             .filter(|lv| lv.pool == self.thin_pool)
-            .find(|lv| is_it(lv))
+            .find(|lv| has_data(lv))
             .map(|lv| lv.name.clone()))
     }
 
-    /// A logical volume for an import, with these data: those of the logical volume `own`, or a
-    /// copy.
+    /// Creates the logical volume of an import: a snapshot of the logical volume `own`, or a copy
+    /// of `data`.
     fn import_data(
         &self,
         names: &LogicalNames,
         volume: &Volume,
         own: Option<&str>,
         data: &CommittedData,
-        told: &dyn Fn(u64),
+        on_progress: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
         match own {
             Some(own) => self.snapshot(names, own, &names.import()),
             None => self.fill_import(names, volume.size.max(data.size), &mut |device| {
-                sparse_copy_with_progress(&data.file, device, told)
+                sparse_copy_with_progress(&data.file, device, on_progress)
             }),
         }
     }
 
-    pub(super) fn import_written_volume(
+    pub(super) fn import_volume_with(
         &self,
         volume: &Volume,
         fill: ImageWriter<'_>,
@@ -186,7 +186,7 @@ impl LvmThin {
         self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
     }
 
-    /// Makes the logical volume that `make` makes for an import the volume's own.
+    /// Makes the logical volume that `make` creates for an import the volume's own.
     fn replace_data(
         &self,
         volume: &Volume,
@@ -201,9 +201,9 @@ impl LvmThin {
             self.commit(volume, &names, &names.import())
         });
         done.map_err(|error| {
-            // Asked before the import goes, and its blocks with it.
+            // Check the pool before the import is removed, which frees its blocks.
             let error = self.explain_full_pool(error);
-            // The first error is the one to tell; what stays behind is removed by the next start.
+            // Report the first error. The next start removes the leftover.
             let _leftover = self
                 .query()
                 .and_then(|report| self.remove_if_exists(&report, &names, &names.import()));
@@ -214,30 +214,30 @@ impl LvmThin {
     pub(super) fn revert_volume(
         &self,
         volume: &Volume,
-        wanted: Option<&str>,
+        id: Option<&str>,
     ) -> Result<(), StorageError> {
         let names = self.origin_names(volume, "reverted")?;
         let report = self.refuse_if_dirty(volume, &names, "reverting")?;
         let _alone = self.lock(volume)?;
-        let chosen = choose_revision(volume, &report, &names, wanted)?;
+        let chosen = choose_revision(volume, &report, &names, id)?;
         self.remove_if_exists(&report, &names, &names.import())?;
         self.snapshot(&names, &names.revision(chosen), &names.import())?;
         self.commit(volume, &names, &names.import())
     }
 
-    pub(super) fn size_of_revision_of(
+    pub(super) fn size_of_revision(
         &self,
         volume: &Volume,
-        wanted: Option<&str>,
+        id: Option<&str>,
     ) -> Result<u64, StorageError> {
         let (names, report) = (self.origin_names(volume, "reverted")?, self.query()?);
-        let chosen = names.revision(choose_revision(volume, &report, &names, wanted)?);
+        let chosen = names.revision(choose_revision(volume, &report, &names, id)?);
         Ok(report
             .get(&chosen)
             .map_or(volume.size, |revision| revision.size))
     }
 
-    /// A logical volume of `bytes` for an import, with what `fill` writes.
+    /// Creates the logical volume of an import with `bytes` bytes, and lets `fill` write to it.
     fn fill_import(
         &self,
         names: &LogicalNames,
@@ -248,22 +248,22 @@ impl LvmThin {
         self.write_import(names, fill)
     }
 
-    /// Has `fill` write to the logical volume of an import.
+    /// Lets `fill` write to the logical volume of an import.
     fn write_import(
         &self,
         names: &LogicalNames,
         fill: ImageWriter<'_>,
     ) -> Result<(), StorageError> {
         let device = names.device(&names.import());
-        let failed = |verb: &str| StorageError::io(format!("{verb} {}", device.display()));
+        let failed = |verb: &str| StorageError::io(format!("cannot {verb} {}", device.display()));
         let target = File::options()
             .read(true)
             .write(true)
             .open(&device)
-            .map_err(failed("opening"))?;
+            .map_err(failed("open"))?;
         fill(&target)
             .and_then(|()| target.sync_all())
-            .map_err(failed("writing"))
+            .map_err(failed("write"))
     }
 
     fn refuse_if_dirty(
@@ -284,7 +284,8 @@ impl LvmThin {
         Ok(report)
     }
 
-    /// The names of a volume that is kept from start to start; others are refused what `verb` says.
+    /// Returns the names of a persistent volume. For others, the error says that they cannot be
+    /// `verb`.
     fn origin_names(&self, volume: &Volume, verb: &str) -> Result<LogicalNames, StorageError> {
         match volume.kind {
             VolumeKind::Origin => self.names(&volume.vid),
@@ -298,19 +299,20 @@ impl LvmThin {
     }
 }
 
-/// The wanted revision, else the newest that is not what the volume has: where a commit was cut off
-/// before the volume had its new data, the newest is.
+/// Returns the time of the revision `id`; without an id, of the newest one that differs from the
+/// volume's data. If a commit was interrupted before the volume had its new data, the newest
+/// revision is the volume's data.
 fn choose_revision(
     volume: &Volume,
     report: &Report,
     names: &LogicalNames,
-    wanted: Option<&str>,
+    id: Option<&str>,
 ) -> Result<i64, StorageError> {
     let times = revision_times(report, names);
-    let are_present = usize::from(report.get(&names.own).is_none());
-    let chosen = match wanted {
+    let copies = usize::from(report.get(&names.own).is_none());
+    let chosen = match id {
         Some(id) => times.iter().find(|time| format!("{time}-back") == id),
-        None => times.iter().rev().nth(are_present).or(times.last()),
+        None => times.iter().rev().nth(copies).or(times.last()),
     };
     chosen.copied().ok_or_else(|| {
         let label = volume.label();
@@ -319,7 +321,7 @@ fn choose_revision(
             .map(|time| format!("{time}-back"))
             .collect::<Vec<_>>()
             .join(", ");
-        StorageError::Refused(match wanted {
+        StorageError::Refused(match id {
             Some(id) if !times.is_empty() => {
                 format!(
                     "{label}: it has no revision '{}'; it has {known}",
@@ -331,8 +333,8 @@ fn choose_revision(
     })
 }
 
-/// What device-mapper calls the open device (`/sys/dev/block/MAJOR:MINOR/dm/name`); none where it
-/// is none of its devices.
+/// Returns the device mapper's name of an open device (`/sys/dev/block/MAJOR:MINOR/dm/name`);
+/// `None` for other files.
 fn mapped_name(device: &File) -> io::Result<Option<String>> {
     let metadata = device.metadata()?;
     if !metadata.file_type().is_block_device() {
@@ -347,7 +349,7 @@ fn mapped_name(device: &File) -> io::Result<Option<String>> {
     }
 }
 
-/// The bytes in a file or a device.
+/// Returns the length in bytes of a file or a device.
 fn length(file: &mut File) -> std::io::Result<u64> {
     use std::io::{Seek, SeekFrom};
     let end = file.seek(SeekFrom::End(0))?;

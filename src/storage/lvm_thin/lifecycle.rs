@@ -1,4 +1,4 @@
-//! From create over start and stop to remove.
+//! Creates, starts, stops and removes volumes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::storage::{
     ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, run_images,
 };
 
-/// How long a device may still be open after the domain has gone: the backend and udev let go a
+/// How long a device may stay open after the domain has ended: its backend and udev close it a
 /// moment later.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -83,7 +83,7 @@ impl LvmThin {
             VolumeKind::Origin if volume.has_snapshots_disabled() => {
                 self.start_in_place(volume, &names)
             }
-            // After a crash the guest goes on with what it wrote.
+            // After a crash the guest continues with what it has written.
             VolumeKind::Origin if report.get(&names.snap()).is_some() => {
                 self.activate(&names, &names.snap())
             }
@@ -126,7 +126,7 @@ impl LvmThin {
     pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
         let report = self.wait_until_closed(volume, &names)?;
-        // The snapshot is superfluous only where what it was made of is still there.
+        // The snapshot is redundant only if its origin still exists.
         match volume.kind {
             VolumeKind::Origin if report.get(&names.own).is_some() => {
                 self.remove_if_exists(&report, &names, &names.snap())
@@ -135,8 +135,8 @@ impl LvmThin {
         }
     }
 
-    /// Makes the logical volume `from` the volume's own, and what that was a revision. The volume
-    /// is locked.
+    /// Makes the logical volume `from` the volume's own, and the former own one a revision. The
+    /// caller holds the volume's lock.
     pub(super) fn commit(
         &self,
         volume: &Volume,
@@ -159,8 +159,8 @@ impl LvmThin {
         self.prune(volume, names, &kept)
     }
 
-    /// Removes all but the newest of these revisions, told by their times and whether somebody has
-    /// them open. One that somebody reads (a copy of it is under way) is left to the next commit.
+    /// Removes all but the newest of `revisions`, each its time and whether it is open. An open
+    /// one, which is being copied, is left to the next commit.
     fn prune(
         &self,
         volume: &Volume,
@@ -168,19 +168,19 @@ impl LvmThin {
         revisions: &[(i64, bool)],
     ) -> Result<(), StorageError> {
         let keep = usize::try_from(volume.revisions_to_keep).unwrap_or(0);
-        let superfluous = &revisions[..revisions.len().saturating_sub(keep)];
-        let closed = superfluous.iter().filter(|(_, is_open)| !is_open);
+        let obsolete = &revisions[..revisions.len().saturating_sub(keep)];
+        let closed = obsolete.iter().filter(|(_, is_open)| !is_open);
         closed
             .map(|(time, _)| names.revision(*time))
             .try_for_each(|name| self.remove_logical(names, &name))
     }
 
-    /// The guest gets the volume's own data; nothing of before stays.
+    /// Gives the guest the volume's own data. The revisions are removed.
     fn start_in_place(&self, volume: &Volume, names: &LogicalNames) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
         let report = self.query()?;
         if report.get(&names.own).is_none() {
-            // A commit that a crash cut short: its newest revision is the current state.
+            // A crash has interrupted a commit: the newest revision is the current state.
             let newest = committed_volume(&report, names).map(|lv| lv.name.clone());
             let newest = newest.ok_or_else(|| missing(volume, names))?;
             self.rename(names, &newest, &names.own)?;
@@ -192,7 +192,7 @@ impl LvmThin {
         self.activate(names, &names.own)
     }
 
-    /// A running copy for `names` of the committed data of `source`.
+    /// Creates a snapshot of the committed data of `source` for a run of `names`.
     fn snapshot_committed(
         &self,
         volume: &Volume,
@@ -204,12 +204,12 @@ impl LvmThin {
         self.snapshot(names, &origin.name, &names.snap())
     }
 
-    /// A thin snapshot `new` of the logical volume `of` of the same group. Its device appears at
-    /// once and at each boot.
+    /// Creates the thin snapshot `new` of the logical volume `origin` in the same group. Its device
+    /// is activated now and at each boot.
     pub(super) fn snapshot(
         &self,
         names: &LogicalNames,
-        of: &str,
+        origin: &str,
         new: &str,
     ) -> Result<(), StorageError> {
         self.run(&[
@@ -218,12 +218,13 @@ impl LvmThin {
             "-kn",
             "-ay",
             "-s",
-            &names.path(of),
+            &names.path(origin),
             "-n",
             new,
         ])
     }
 
+    /// Creates the empty logical volume `name` of `bytes` bytes.
     pub(super) fn make_empty(
         &self,
         names: &LogicalNames,
@@ -244,6 +245,7 @@ impl LvmThin {
         self.run(&arguments)
     }
 
+    /// Creates the device of a logical volume.
     pub(super) fn activate(&self, names: &LogicalNames, name: &str) -> Result<(), StorageError> {
         self.run(&["lvchange", "--quiet", "-kn", "-ay", &names.path(name)])
     }
@@ -278,12 +280,12 @@ impl LvmThin {
 
     fn remove_all(&self, volume: &Volume, names: &LogicalNames) -> Result<(), StorageError> {
         let report = self.wait_until_closed(volume, names)?;
-        let mine = report.iter().filter(|lv| names.owns(&lv.name));
-        mine.map(|lv| lv.name.clone())
+        let own = report.iter().filter(|lv| names.owns(&lv.name));
+        own.map(|lv| lv.name.clone())
             .try_for_each(|name| self.remove_logical(names, &name))
     }
 
-    /// What LVM knows once nobody has the running copy open any more.
+    /// Waits until the running copy is not open any more, and returns the report of LVM.
     fn wait_until_closed(
         &self,
         volume: &Volume,
@@ -301,7 +303,7 @@ impl LvmThin {
             if Instant::now() >= deadline {
                 let label = volume.label();
                 return Err(StorageError::Refused(format!(
-                    "{label}: {} is still open; end what uses it first",
+                    "{label}: {} is still open; stop what uses it first",
                     open.display()
                 )));
             }

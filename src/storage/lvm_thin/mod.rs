@@ -1,11 +1,11 @@
-//! Driver `lvm_thin`: a thin pool whose volumes share their blocks (`docs/spec/r4-storage.md` §7).
+//! Driver `lvm_thin`: a thin pool whose volumes share blocks (`docs/spec/r4-storage.md` §7).
 //!
-//! `names` says which logical volumes a volume has, `report` what LVM knows of them, `lifecycle`
-//! goes from create over start and stop to remove, `runs` tells what goes with a run, `data` moves
-//! contents in, out and to another size and back to a revision.
+//! `names` has the names of a volume's logical volumes, `report` parses the output of `lvs`,
+//! `lifecycle` creates, starts, stops and removes volumes, `run_images` tells the logical volumes
+//! of a run from foreign ones, and `data` imports, exports, resizes and reverts volumes.
 //!
-//! Every step is one LVM command, which is atomic and durable in LVM's own metadata. Between any
-//! two of them the committed data are the volume's own logical volume, or, where that is missing,
+//! Each step is one LVM command, which is atomic and durable in LVM's metadata. Between any two
+//! steps, the committed data are in the volume's own logical volume or, if that does not exist, in
 //! its newest revision.
 
 mod command;
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::fs::file_lock::FileLock;
 
-/// One pool of driver `lvm_thin`.
+/// A pool of driver `lvm_thin`.
 #[derive(Debug)]
 pub struct LvmThin {
     name: String,
@@ -36,13 +36,13 @@ pub struct LvmThin {
     thin_pool: String,
     locks: VolumeLocks,
     lvm: Lvm,
-    /// What LVM said last; forgotten with everything this process changes. For questions, and for
-    /// what only the holder of the qube's lock changes; other decisions ask anew.
+    /// The last report, which is dropped with every change that this process makes. For display,
+    /// and for what only the holder of the qube's lock changes. Other decisions query LVM again.
     cache: Mutex<Option<Report>>,
 }
 
 impl LvmThin {
-    /// The pool `name` over the thin pool `thin_pool` of volume group `group`.
+    /// Creates the pool `name` on the thin pool `thin_pool` of volume group `group`.
     pub fn new(name: &str, group: &str, thin_pool: &str, locks: VolumeLocks) -> LvmThin {
         LvmThin {
             name: name.to_string(),
@@ -54,14 +54,15 @@ impl LvmThin {
         }
     }
 
-    /// What LVM knows now.
+    /// Queries LVM.
     fn query(&self) -> Result<Report, StorageError> {
         let report = Report::query(&self.lvm, &self.group)?;
         *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
         Ok(report)
     }
 
-    /// What LVM knew when first asked: one question for a listing of all volumes.
+    /// Returns the last report, or queries LVM if there is none: one query serves a listing of all
+    /// volumes.
     fn cached_report(&self) -> Result<Report, StorageError> {
         let known = self
             .cache
@@ -71,7 +72,7 @@ impl LvmThin {
         known.map_or_else(|| self.query(), Ok)
     }
 
-    /// Has LVM change something.
+    /// Runs an LVM command that makes a change.
     fn run(&self, arguments: &[&str]) -> Result<(), StorageError> {
         *self.cache.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.lvm.run(arguments).map(drop)
@@ -81,42 +82,42 @@ impl LvmThin {
         LogicalNames::from_vid(vid, &self.group)
     }
 
-    /// Of a snapshot, the names of what it is made of.
+    /// Returns the names of a snapshot's source.
     fn source(&self, volume: &Volume) -> Result<LogicalNames, StorageError> {
         let missing = || {
             StorageError::Refused(format!(
-                "{}: a snapshot needs a source, and it has none",
+                "{}: it is a snapshot without a source",
                 volume.label()
             ))
         };
         self.names(volume.source.as_deref().ok_or_else(missing)?)
     }
 
-    /// Keeps others from the committed data while they are exchanged. Only of an origin can anybody
-    /// take a snapshot.
+    /// Locks the committed data of an origin while they are exchanged. Other volumes cannot be the
+    /// source of a snapshot, so they need no lock.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
         (volume.kind == VolumeKind::Origin)
             .then(|| self.locks.lock_exclusive(&self.name, &volume.vid))
             .transpose()
     }
 
-    /// Refuses what would need room where there is none. LVM itself lets a full pool have new
+    /// Refuses an operation that needs space if the pool is full. LVM lets a full pool have new
     /// volumes, and writes to them fail.
     fn refuse_if_full(&self, report: &Report) -> Result<(), StorageError> {
         let pool = self.thin_pool(report)?;
         let metadata = pool.metadata.map_or(0, |(_, filled)| filled);
-        if pool.filled.max(metadata) < WHOLE {
+        if pool.filled.max(metadata) < FULL {
             return Ok(());
         }
         let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
         Err(StorageError::Refused(format!(
-            "pool {name}: thin pool {group}/{thin_pool} is full: remove volumes or revisions, or give it room with \
-             lvextend {group}/{thin_pool}"
+            "pool {name}: thin pool {group}/{thin_pool} is full: remove volumes or revisions, \
+             or enlarge it with lvextend {group}/{thin_pool}"
         )))
     }
 
-    /// An error, with the reason where that is a full pool: what a full pool says itself is that a
-    /// write failed.
+    /// Adds to an error that the pool is full, if it is. The error itself only says that a write
+    /// failed.
     fn explain_full_pool(&self, error: StorageError) -> StorageError {
         match self.query().and_then(|report| self.refuse_if_full(&report)) {
             Err(full) => StorageError::Refused(format!("{error}; {full}")),
@@ -138,10 +139,10 @@ impl LvmThin {
     }
 }
 
-/// Hundredths of a percent.
-const WHOLE: u64 = 10_000;
+/// 100 percent, in hundredths of a percent.
+const FULL: u64 = 10_000;
 
-/// The logical volume with the committed data: the volume's own, else its newest revision.
+/// Returns the logical volume with the committed data: the volume's own, else its newest revision.
 fn committed_volume<'r>(report: &'r Report, names: &LogicalNames) -> Option<&'r LogicalVolume> {
     report.get(&names.own).or_else(|| {
         revision_times(report, names)
@@ -150,17 +151,17 @@ fn committed_volume<'r>(report: &'r Report, names: &LogicalNames) -> Option<&'r 
     })
 }
 
-/// The logical volumes that a volume has.
+/// Returns the logical volumes of a volume.
 fn list_images(report: &Report, names: &LogicalNames) -> Vec<Image> {
-    let mine = report.iter().filter(|lv| names.owns(&lv.name));
-    mine.map(|lv| Image::Logical {
+    let own = report.iter().filter(|lv| names.owns(&lv.name));
+    own.map(|lv| Image::Logical {
         group: names.group.clone(),
         name: lv.name.clone(),
     })
     .collect()
 }
 
-/// When the revisions were current, oldest first.
+/// Returns the times of the revisions, oldest first.
 fn revision_times(report: &Report, names: &LogicalNames) -> Vec<i64> {
     let mut times: Vec<i64> = report
         .iter()
@@ -292,7 +293,7 @@ impl Driver for LvmThin {
     }
 
     fn revision_size(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
-        self.size_of_revision_of(volume, revision)
+        self.size_of_revision(volume, revision)
     }
 
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
@@ -312,7 +313,7 @@ impl Driver for LvmThin {
     }
 
     fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
-        self.import_written_volume(volume, fill)
+        self.import_volume_with(volume, fill)
     }
 
     fn import_committed_data(
@@ -331,18 +332,18 @@ impl Driver for LvmThin {
         change: ImageWriter<'_>,
         told: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
-        self.import_changed_volume(volume, data, change, told)
+        self.import_modified_volume(volume, data, change, told)
     }
 
-    /// Its data are in no file.
-    fn file(&self, _volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+    /// Returns `None`: the data are in no file.
+    fn image_file(&self, _volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         Ok(None)
     }
 
     fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
         let (label, pool) = (volume.label(), &self.name);
         Err(StorageError::Refused(format!(
-            "{label}: pool {pool} keeps volumes in no files that could be taken over"
+            "{label}: pool {pool} has no image files that could be adopted"
         )))
     }
 
@@ -370,12 +371,12 @@ impl Driver for LvmThin {
             .map_or(0, LogicalVolume::used))
     }
 
-    fn volumes(&self) -> Result<Vec<String>, StorageError> {
+    fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
         let report = self.cached_report()?;
-        let mine = report
+        let own = report
             .iter()
             .filter(|lv| lv.pool == self.thin_pool && lv.name.starts_with("vm-"));
-        let mut vids: Vec<String> = mine
+        let mut vids: Vec<String> = own
             .map(|lv| format!("{}/{}", self.group, volume_of(&lv.name)))
             .collect();
         vids.sort();

@@ -1,20 +1,22 @@
-//! The names of one volume's logical volumes (`docs/spec/r4-storage.md` §7).
+//! The names of a volume's logical volumes (`docs/spec/r4-storage.md` §7).
 
 use std::path::PathBuf;
 
 use crate::storage::{Revision, StorageError};
 
-/// `VG/vm-QUBE-VOLUME` in its two parts; what else a volume has is named after it.
+/// The two parts of `VG/vm-QUBE-VOLUME`. The names of a volume's other logical volumes derive from
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogicalNames {
+    /// The volume group.
     pub group: String,
-    /// Committed data, or the only data of a volatile volume.
+    /// The logical volume with the committed data, or with the only data of a volatile volume.
     pub own: String,
 }
 
 impl LogicalNames {
-    /// The names for the vid of a volume in volume group `group`. A vid stands in qubes.xml: one
-    /// that is no such name, or leads to another group, is refused.
+    /// Parses the vid of a volume in volume group `group`. A vid comes from qubes.xml; one of
+    /// another form or group is refused.
     pub fn from_vid(vid: &str, group: &str) -> Result<LogicalNames, StorageError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
         match vid.split_once('/') {
@@ -31,28 +33,29 @@ impl LogicalNames {
                 })
             }
             _ => Err(StorageError::Refused(format!(
-                "volume id '{}' names no logical volume of group {group}",
+                "volume id '{}' is not a logical volume of group {group}",
                 vid.escape_debug()
             ))),
         }
     }
 
-    /// What the running qube has.
+    /// The logical volume that the running qube writes to.
     pub fn snap(&self) -> String {
         format!("{}-snap", self.own)
     }
 
-    /// An import that is not complete.
+    /// The logical volume of an incomplete import.
     pub fn import(&self) -> String {
         format!("{}-import", self.own)
     }
 
-    /// The data as they were at `epoch`, seconds since 1970.
+    /// The revision with the data as of `epoch`, seconds since 1970.
     pub fn revision(&self, epoch: i64) -> String {
         format!("{}-{epoch}-back", self.own)
     }
 
-    /// The time of the revision that the logical volume `name` is, in seconds since 1970.
+    /// Returns the time of a revision's logical volume in seconds since 1970; `None` for other
+    /// names.
     pub fn revision_time(&self, name: &str) -> Option<i64> {
         let epoch = name
             .strip_prefix(&self.own)?
@@ -72,12 +75,12 @@ impl LogicalNames {
             || self.revision_time(name).is_some()
     }
 
-    /// `VG/NAME`, as LVM's commands take it.
+    /// Returns `VG/NAME`, as LVM commands take it.
     pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.group)
     }
 
-    /// Its device: group and name with every `-` doubled, joined by one.
+    /// Returns the path of the device: group and name with every `-` doubled, joined by one.
     pub fn device(&self, name: &str) -> PathBuf {
         let doubled = |text: &str| text.replace('-', "--");
         PathBuf::from(format!(
@@ -88,7 +91,7 @@ impl LogicalNames {
     }
 }
 
-/// The revision that was current until `epoch`.
+/// Returns the revision that was replaced at `epoch`.
 pub fn revision_of(epoch: i64) -> Revision {
     let time = jiff::Timestamp::from_second(epoch).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     Revision {
@@ -97,7 +100,8 @@ pub fn revision_of(epoch: i64) -> Revision {
     }
 }
 
-/// The logical volume's name without what a running copy, an import or a revision has appended.
+/// Returns the name of the volume's own logical volume, without the suffix of a running copy, an
+/// import or a revision.
 pub fn volume_of(name: &str) -> &str {
     if let Some(own) = name
         .strip_suffix("-snap")
@@ -119,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vid_names_a_volume_of_its_pools_group_and_nothing_else() {
+    fn vids_of_other_forms_or_groups_are_refused() {
         let names = LogicalNames::from_vid("qubes_dom0/vm-sys-net-private", "qubes_dom0").unwrap();
         assert_eq!(
             names.device(&names.snap()),
@@ -144,14 +148,14 @@ mod tests {
                 .unwrap_err()
                 .to_string();
             assert!(
-                error.ends_with("names no logical volume of group qubes_dom0"),
+                error.ends_with("is not a logical volume of group qubes_dom0"),
                 "{error}"
             );
         }
     }
 
     #[test]
-    fn what_is_appended_is_taken_off() {
+    fn suffixes_are_removed_from_names() {
         for name in [
             "vm-a-root",
             "vm-a-root-snap",

@@ -1,46 +1,50 @@
-//! What `lvs` reports: one call for all volumes, as JSON (`docs/spec/r4-storage.md` §7).
+//! Parses the report of `lvs`: one call for all volumes, as JSON (`docs/spec/r4-storage.md` §7).
 
 use serde::Deserialize;
 
 use super::command::Lvm;
 use crate::storage::StorageError;
 
-const FIELDS: &str = "vg_name,pool_lv,lv_name,lv_size,data_percent,lv_attr,origin,metadata_percent,lv_metadata_size,lv_tags";
+const FIELDS: &str = "vg_name,pool_lv,lv_name,lv_size,data_percent,lv_attr,origin,\
+     metadata_percent,lv_metadata_size,lv_tags";
 
-/// One logical volume.
+/// A logical volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogicalVolume {
+    /// The volume group.
     pub group: String,
-    /// The thin pool it takes its blocks from; empty for others, the thin pool itself among them.
+    /// The thin pool that it is in; empty for others, including the thin pool itself.
     pub pool: String,
+    /// The name within the group.
     pub name: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// How much of it is filled, in hundredths of a percent.
+    /// The filled part, in hundredths of a percent.
     pub filled: u64,
-    /// What it was made a snapshot of, by its present name; empty when of nothing or when that is
-    /// gone.
+    /// The current name of the logical volume that it is a snapshot of; empty if there is none or
+    /// it does not exist any more.
     pub origin: String,
+    /// The LVM tags.
     pub tags: Vec<String>,
-    /// Of a thin pool: its metadata's size in bytes and how much of that is filled, in hundredths
-    /// of a percent.
+    /// For a thin pool: the size of its metadata in bytes and the filled part in hundredths of a
+    /// percent.
     pub metadata: Option<(u64, u64)>,
     /// Whether it is a thin pool.
     pub is_pool: bool,
-    /// Whether its device is there.
+    /// Whether its device exists.
     pub is_active: bool,
-    /// Whether somebody has its device open.
+    /// Whether its device is open.
     pub is_open: bool,
 }
 
 impl LogicalVolume {
-    /// Bytes that are really taken.
+    /// Returns the allocated space in bytes.
     pub fn used(&self) -> u64 {
         fraction(self.size, self.filled)
     }
 }
 
-/// `hundredths` of a percent of `size`.
+/// Returns `hundredths` of a percent of `size`.
 pub fn fraction(size: u64, hundredths: u64) -> u64 {
     u64::try_from(u128::from(size) * u128::from(hundredths) / 10_000).unwrap_or(u64::MAX)
 }
@@ -50,9 +54,9 @@ pub fn fraction(size: u64, hundredths: u64) -> u64 {
 pub struct Report(Vec<LogicalVolume>);
 
 impl Report {
-    /// Asks LVM.
+    /// Runs `lvs`.
     pub fn query(lvm: &Lvm, group: &str) -> Result<Report, StorageError> {
-        let asked = [
+        let arguments = [
             "lvs",
             "--reportformat=json",
             "--units=b",
@@ -62,11 +66,11 @@ impl Report {
             FIELDS,
             group,
         ];
-        Report::parse(&lvm.run(&asked)?)
+        Report::parse(&lvm.run(&arguments)?)
     }
 
     pub(super) fn parse(json: &[u8]) -> Result<Report, StorageError> {
-        let unreadable = |e| StorageError::Refused(format!("lvs answered what is no report: {e}"));
+        let unreadable = |e| StorageError::Refused(format!("cannot parse the output of lvs: {e}"));
         let answer: LvsOutput = serde_json::from_slice(json).map_err(unreadable)?;
         Ok(Report(
             answer
@@ -78,11 +82,12 @@ impl Report {
         ))
     }
 
-    /// The volume called `name`.
+    /// Returns the logical volume `name`.
     pub fn get(&self, name: &str) -> Option<&LogicalVolume> {
         self.0.iter().find(|lv| lv.name == name)
     }
 
+    /// Iterates over the logical volumes.
     pub fn iter(&self) -> impl Iterator<Item = &LogicalVolume> {
         self.0.iter()
     }
@@ -132,7 +137,7 @@ impl From<LvsRow> for LogicalVolume {
             }),
             group: row.vg_name,
             pool: row.pool_lv,
-            // What belongs to LVM itself stands in brackets with -a.
+            // With -a, internal volumes are in brackets.
             name: row.lv_name.trim_matches(['[', ']']).to_string(),
             origin: row.origin,
             tags: row
@@ -149,7 +154,7 @@ fn bytes(text: &str) -> u64 {
     text.trim_end_matches('B').parse().unwrap_or(0)
 }
 
-/// `12.34` as 1234; nothing said is 0.
+/// Parses `12.34` as 1234, and an empty text as 0.
 fn hundredths(percent: &str) -> u64 {
     let (whole, rest) = percent.split_once('.').unwrap_or((percent, ""));
     let rest: String = rest.chars().chain("00".chars()).take(2).collect();
@@ -161,11 +166,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_tells_sizes_origins_and_who_is_open() {
+    fn sizes_origins_and_states_are_parsed() {
         let json = br#"{"report":[{"lv":[
-            {"vg_name":"q","pool_lv":"","lv_name":"pool00","lv_size":"1073741824","data_percent":"1.56","lv_attr":"twi-aotz--","origin":"","metadata_percent":"10.94","lv_metadata_size":"4194304"},
-            {"vg_name":"q","pool_lv":"pool00","lv_name":"vm-work-private-snap","lv_size":"67108864","data_percent":"25.00","lv_attr":"Vwi-aotz--","origin":"vm-work-private","metadata_percent":"","lv_metadata_size":""},
-            {"vg_name":"q","pool_lv":"","lv_name":"[lvol0_pmspare]","lv_size":"4194304","data_percent":"","lv_attr":"ewi-------","origin":"","metadata_percent":"","lv_metadata_size":""}]}]}"#;
+            {"vg_name":"q","pool_lv":"","lv_name":"pool00","lv_size":"1073741824",
+             "data_percent":"1.56","lv_attr":"twi-aotz--","origin":"",
+             "metadata_percent":"10.94","lv_metadata_size":"4194304"},
+            {"vg_name":"q","pool_lv":"pool00","lv_name":"vm-work-private-snap","lv_size":"67108864",
+             "data_percent":"25.00","lv_attr":"Vwi-aotz--","origin":"vm-work-private",
+             "metadata_percent":"","lv_metadata_size":""},
+            {"vg_name":"q","pool_lv":"","lv_name":"[lvol0_pmspare]","lv_size":"4194304",
+             "data_percent":"","lv_attr":"ewi-------",
+             "origin":"","metadata_percent":"","lv_metadata_size":""}]}]}"#;
         let report = Report::parse(json).unwrap();
         let pool = report.get("pool00").unwrap();
         assert_eq!(
@@ -182,7 +193,7 @@ mod tests {
             Report::parse(b"Volume group not found")
                 .unwrap_err()
                 .to_string()
-                .starts_with("lvs answered")
+                .starts_with("cannot parse the output of lvs")
         );
     }
 }

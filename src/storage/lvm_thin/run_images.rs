@@ -1,4 +1,4 @@
-//! Which logical volumes of a volume that is not kept are of a run of it.
+//! Tells the logical volumes that a run of a non-persistent volume has made from foreign ones.
 
 use super::names::LogicalNames;
 use super::report::{LogicalVolume, Report};
@@ -9,16 +9,17 @@ use crate::storage::{ForeignImage, Image, Volume, VolumeKind};
 /// The tag of a logical volume that a run of a volatile volume has made.
 pub const RUN_TAG: &str = "qubes-run";
 
-/// What an empty logical volume is made for.
+/// The purpose of a new logical volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A run, with which it goes.
+    /// A run, which removes it at its end.
     Run,
+    /// Data that stay.
     Persistent,
 }
 
 impl LvmThin {
-    /// The logical volume that a run has left of a volume that is not kept.
+    /// Returns the logical volume that a run of a non-persistent volume has left.
     pub(super) fn run_volume(
         &self,
         report: &Report,
@@ -39,16 +40,17 @@ impl LvmThin {
                     .map(|snap| snap.name.clone())
             }
             VolumeKind::Volatile => {
-                let is_called_so =
+                let has_volatile_name =
                     is_called_volatile(volume, '-') && snap.is_none() && !has_revisions;
                 let has_tag = |own: &LogicalVolume| own.tags.iter().any(|tag| tag == RUN_TAG);
-                own.filter(|own| is_called_so || has_tag(own))
+                own.filter(|own| has_volatile_name || has_tag(own))
                     .map(|own| own.name.clone())
             }
         }
     }
 
-    /// The others that it has. What one holds is not told exactly, so each counts.
+    /// Returns the foreign logical volumes. Each counts as having data, because its content is not
+    /// known exactly.
     pub(super) fn list_foreign(
         &self,
         report: &Report,
@@ -76,8 +78,8 @@ impl LvmThin {
 }
 
 /// Whether `name` is, or was, the committed state of a volume.
-fn is_committed(name: &str, of: &LogicalNames) -> bool {
-    name == of.own || of.revision_time(name).is_some()
+fn is_committed(name: &str, volume: &LogicalNames) -> bool {
+    name == volume.own || volume.revision_time(name).is_some()
 }
 
 #[cfg(test)]
@@ -88,12 +90,14 @@ mod tests {
     use super::*;
     use crate::storage::VolumeLocks;
 
-    /// What `lvs` says of logical volumes, each a name, its origin and its tags.
+    /// Returns a report of logical volumes, each a name, its origin and its tags.
     fn report(volumes: &[(&str, &str, &str)]) -> Report {
         let row = |(name, origin, tags): &(&str, &str, &str)| {
             serde_json::json!({
-                "vg_name": "q", "pool_lv": "pool00", "lv_name": name, "lv_size": "1024", "data_percent": "",
-                "lv_attr": "Vwi-a-tz--", "origin": origin, "metadata_percent": "", "lv_metadata_size": "", "lv_tags": tags,
+                "vg_name": "q", "pool_lv": "pool00", "lv_name": name, "lv_size": "1024",
+                "data_percent": "",
+                "lv_attr": "Vwi-a-tz--", "origin": origin, "metadata_percent": "",
+                "lv_metadata_size": "", "lv_tags": tags,
             })
         };
         let rows: Vec<_> = volumes.iter().map(row).collect();
@@ -112,8 +116,8 @@ mod tests {
         }
     }
 
-    /// Which logical volume is a run's, and which others there are.
-    fn told(volume: &Volume, volumes: &[(&str, &str, &str)]) -> (Option<String>, Vec<String>) {
+    /// Returns the logical volume of a run and the names of foreign ones.
+    fn classify(volume: &Volume, volumes: &[(&str, &str, &str)]) -> (Option<String>, Vec<String>) {
         let pool = LvmThin::new(
             "pool",
             "q",
@@ -132,60 +136,66 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshots_run_is_told_by_what_it_was_made_of() {
+    fn a_run_of_a_snapshot_is_told_by_its_origin() {
         let (root, snap) = (volume("root", VolumeKind::Snapshot), "vm-work-root-snap");
         let run = Some(snap.to_string());
         for origin in ["vm-tpl-root", "vm-tpl-root-7-back"] {
-            assert_eq!(told(&root, &[(snap, origin, "")]), (run.clone(), vec![]));
+            assert_eq!(
+                classify(&root, &[(snap, origin, "")]),
+                (run.clone(), vec![])
+            );
         }
-        // What it was made of is gone, and nothing else is there.
-        assert_eq!(told(&root, &[(snap, "", "")]), (run.clone(), vec![]));
+        // Its origin is removed, and nothing else exists.
+        assert_eq!(classify(&root, &[(snap, "", "")]), (run.clone(), vec![]));
         let both = [("vm-work-root", "", ""), (snap, "vm-work-root", "")];
         assert_eq!(
-            told(&root, &both),
+            classify(&root, &both),
             (None, vec!["q/vm-work-root".into(), format!("q/{snap}")])
         );
         let cut_off = [
             ("vm-work-root-7-back", "", ""),
             (snap, "vm-work-root-7-back", ""),
         ];
-        assert_eq!(told(&root, &cut_off).1.len(), 2);
+        assert_eq!(classify(&root, &cut_off).1.len(), 2);
         let beside = [("vm-work-root", "", ""), (snap, "vm-tpl-root", "")];
-        assert_eq!(told(&root, &beside), (run, vec!["q/vm-work-root".into()]));
         assert_eq!(
-            told(&volume("root", VolumeKind::Origin), &both),
+            classify(&root, &beside),
+            (run, vec!["q/vm-work-root".into()])
+        );
+        assert_eq!(
+            classify(&volume("root", VolumeKind::Origin), &both),
             (None, vec![])
         );
     }
 
     #[test]
-    fn a_volatile_volumes_run_is_told_by_its_tag_or_its_name() {
+    fn a_run_of_a_volatile_volume_is_told_by_its_tag_or_name() {
         let own = |name: &str| Some(format!("vm-work-{name}"));
         let scratch = volume("scratch", VolumeKind::Volatile);
         assert_eq!(
-            told(&scratch, &[("vm-work-scratch", "", "x,qubes-run")]),
+            classify(&scratch, &[("vm-work-scratch", "", "x,qubes-run")]),
             (own("scratch"), vec![])
         );
         assert_eq!(
-            told(&scratch, &[("vm-work-scratch", "", "")]),
+            classify(&scratch, &[("vm-work-scratch", "", "")]),
             (None, vec!["q/vm-work-scratch".into()])
         );
         let usual = volume("volatile", VolumeKind::Volatile);
         assert_eq!(
-            told(&usual, &[("vm-work-volatile", "", "")]),
+            classify(&usual, &[("vm-work-volatile", "", "")]),
             (own("volatile"), vec![])
         );
         let kept = [
             ("vm-work-volatile", "", ""),
             ("vm-work-volatile-7-back", "", ""),
         ];
-        assert_eq!(told(&usual, &kept).1.len(), 2);
+        assert_eq!(classify(&usual, &kept).1.len(), 2);
         let lent = Volume {
             vid: "q/vm-work-private".into(),
             ..usual
         };
         assert_eq!(
-            told(&lent, &[("vm-work-private", "", "")]),
+            classify(&lent, &[("vm-work-private", "", "")]),
             (None, vec!["q/vm-work-private".into()])
         );
     }

@@ -1,4 +1,4 @@
-//! Contents in, out, and to another size.
+//! Imports, exports and resizes volumes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,21 +15,21 @@ use crate::storage::volume_files::{exists, metadata_if_exists, remove_import_lef
 use crate::storage::{CommittedData, StorageError, Volume, VolumeKind, loop_device, pool_files};
 
 impl Reflink {
-    /// Changes the size of what the running qube has, else of the clean image. A volume that has no
-    /// image yet is given its size at its next start.
+    /// Resizes the image of the running qube, else the clean image. A volume without an image gets
+    /// its size at its next start.
     pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         if !volume.rw {
             let text = format!("{}: it is read-only and cannot be resized", volume.label());
             return Err(StorageError::Refused(text));
         }
         let images = self.images(&volume.vid)?;
-        let is_in_use = match volume.kind {
+        let has_run = match volume.kind {
             VolumeKind::Origin => exists(&images.dirty())?,
             VolumeKind::Snapshot | VolumeKind::Volatile => {
                 self.run_files(volume)?.contains(&images.dirty())
             }
         };
-        if is_in_use {
+        if has_run {
             return resize_in_place(&images.dirty(), bytes, self.group);
         }
         if volume.kind != VolumeKind::Origin {
@@ -65,15 +65,15 @@ impl Reflink {
         )))
     }
 
-    /// Opened while nobody exchanges the clean image; an open one is not written to, whatever takes
-    /// its name later.
+    /// Opens the clean image while it is locked. An open image is not written to, even after
+    /// another has taken its name.
     pub(super) fn open_committed_volume(
         &self,
         volume: &Volume,
     ) -> Result<CommittedData, StorageError> {
         let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
         let clean = self.export_volume(volume)?;
-        let failed = || StorageError::io(format!("opening {}", clean.display()));
+        let failed = || StorageError::io(format!("cannot open {}", clean.display()));
         let file = pool_files::open(&clean, Use::Read).map_err(failed())?;
         let size = file.metadata().map_err(failed())?.len();
         let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
@@ -86,8 +86,8 @@ impl Reflink {
     }
 
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        let failed = StorageError::io(format!("opening {}", from.display()));
-        // Whoever imports says which file, wherever it lies.
+        let failed = StorageError::io(format!("cannot open {}", from.display()));
+        // The caller chooses the file, so it may be anywhere.
         let from = File::open(from).map_err(failed)?;
         let what = volume.full_name();
         let told = CopyProgress {
@@ -99,7 +99,7 @@ impl Reflink {
         })
     }
 
-    /// Makes the image that `write` puts at the path it is given the clean one.
+    /// Makes the image that `write` creates at the given path the clean one.
     pub(super) fn replace_data(
         &self,
         volume: &Volume,
@@ -109,7 +109,8 @@ impl Reflink {
         if exists(&images.dirty())? {
             let label = volume.label();
             let text = format!(
-                "{label}: it is in use or was not stopped cleanly; shut the qube down before importing"
+                "{label}: it is in use or was not stopped cleanly; \
+                 shut the qube down before importing"
             );
             return Err(StorageError::Refused(text));
         }
@@ -122,14 +123,14 @@ impl Reflink {
             self.commit(volume, &images, &import)
         });
         if done.is_err() {
-            // The first error is the one to tell; what stays behind is removed by the next start.
+            // Report the first error. The next start removes the leftover.
             let _leftover = durable::remove(&import);
         }
         done
     }
 
-    /// The image is a package's: it belongs to members from now on, and is on the disk before
-    /// anything refers to it.
+    /// Adopts the image that a package has installed: sets its access mode and makes it durable
+    /// before anything refers to it.
     pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.origin_images(volume, "adopted")?;
         let clean = images.clean();
@@ -147,8 +148,8 @@ impl Reflink {
         Ok(())
     }
 
-    /// The images of a volume that is kept from start to start; others are refused what `verb`
-    /// says.
+    /// Returns the images of a persistent volume. For others, the error says that they cannot be
+    /// `verb`.
     fn origin_images(&self, volume: &Volume, verb: &str) -> Result<ImageFiles, StorageError> {
         if volume.kind == VolumeKind::Origin {
             return self.images(&volume.vid);
@@ -161,8 +162,8 @@ impl Reflink {
     }
 }
 
-/// Where a copy would take the time and room of a whole image. A hole behind its end changes
-/// nothing for whoever reads the clean image or has a snapshot of it; the copy made in advance
+/// Extends the clean image in place, where a copy would take the time and space of a whole image.
+/// The hole at its end changes nothing for readers and snapshots of the clean image. The precache
 /// grows with it.
 fn lengthen_in_place(
     images: &ImageFiles,
@@ -172,20 +173,20 @@ fn lengthen_in_place(
     let (clean, precache) = (images.clean(), images.precache());
     let is_current = is_precache_current(images)?;
     durable::lengthen(&clean, bytes, group)?;
-    // A copy that is not as the clean image is now is never used: a crash here costs only time.
+    // A precache that differs from the clean image is never used, so a crash here only costs time.
     let grown = || {
         durable::lengthen(&precache, bytes, group)
             .and_then(|()| durable::copy_mtime(&precache, &clean, group))
     };
     if is_current && grown().is_err() {
-        // The times of a file are its owner's alone to set; the next start copies.
+        // Only the owner may set the times of a file. The next start makes a copy.
         durable::remove(&precache)?;
     }
     Ok(())
 }
 
 fn resize_in_place(image: &Path, bytes: u64, group: Option<Gid>) -> Result<(), StorageError> {
-    let failed = |what: &Path| StorageError::io(format!("resizing {}", what.display()));
+    let failed = |what: &Path| StorageError::io(format!("cannot resize {}", what.display()));
     let file = pool_files::open_to_change(image, group).map_err(failed(image))?;
     file.set_len(bytes)
         .and_then(|()| file.sync_all())

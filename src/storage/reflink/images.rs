@@ -1,4 +1,4 @@
-//! The files of one volume and their names (`docs/spec/r4-storage.md` §5).
+//! The files of a volume and their names (`docs/spec/r4-storage.md` §5).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,21 @@ use crate::storage::dm_file::is_cow;
 use crate::storage::volume_files::{PoolLocation, list_names, resolve};
 use crate::storage::{Revision, StorageError};
 
-/// Where the files of one volume are: `DIR/VID` and what is appended to it.
+/// The paths of a volume's files: `DIR/VID` and a suffix.
 #[derive(Debug, Clone)]
 pub struct ImageFiles {
     base: PathBuf,
     stem: String,
 }
 
-/// A revision on disk.
+/// The file of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevisionFile {
+    /// The number, which is the id of the revision.
     pub number: u64,
-    /// Without the final `Z`.
+    /// The time without the final `Z`.
     pub time: String,
+    /// The path of the file.
     pub path: PathBuf,
 }
 
@@ -38,44 +40,47 @@ impl From<&RevisionFile> for Revision {
 
 impl ImageFiles {
     #[cfg(test)]
-    /// The files of the volume `vid` in the pool at `directory`. A vid stands in qubes.xml: one
-    /// that leads out of the pool is refused.
+    /// Returns the files of the volume `vid` in the pool at `directory`. A vid that leads out of
+    /// the pool is refused.
     pub fn new(directory: &Path, vid: &str) -> Result<ImageFiles, StorageError> {
         let (base, stem) = crate::storage::volume_files::base_path(directory, vid)?;
         Ok(ImageFiles { base, stem })
     }
 
-    /// The files of a volume of a pool.
+    /// Returns the files of the volume `vid` of a pool.
     pub fn for_volume(location: &PoolLocation, vid: &str) -> Result<ImageFiles, StorageError> {
         let (base, stem) = resolve(location, vid)?;
         Ok(ImageFiles { base, stem })
     }
 
-    /// The last committed state. For a snapshot: another name of its source's.
+    /// The committed image. For a snapshot, a second name of its source's.
     pub fn clean(&self) -> PathBuf {
-        self.with(".img")
+        self.with_suffix(".img")
     }
 
-    /// A copy of the clean image made in advance for the next start.
+    /// A copy of the clean image that is made in advance for the next start.
     pub fn precache(&self) -> PathBuf {
-        self.with("-precache.img")
+        self.with_suffix("-precache.img")
     }
 
-    /// What the running qube has.
+    /// The image that the running qube writes to.
     pub fn dirty(&self) -> PathBuf {
-        self.with("-dirty.img")
+        self.with_suffix("-dirty.img")
     }
 
-    /// An import that is not complete.
+    /// The image of an incomplete import.
     pub fn import(&self) -> PathBuf {
-        self.with("-import.img")
+        self.with_suffix("-import.img")
     }
 
-    /// What driver `file` has beside its images, if the pool was its: blocks that dm-snapshot kept.
-    /// A volume may be called like that, so what lies in them decides.
+    /// Returns the files that driver `file` has left if the pool was its: the blocks that
+    /// dm-snapshot has kept. A volume may have such a name, so the content decides.
     pub fn driver_file_leftovers(&self) -> Result<Vec<PathBuf>, StorageError> {
         let mut found = Vec::new();
-        for file in [self.with("-cow.img"), self.with("-cow.img.old")] {
+        for file in [
+            self.with_suffix("-cow.img"),
+            self.with_suffix("-cow.img.old"),
+        ] {
             if is_cow(&file)? {
                 found.push(file);
             }
@@ -83,12 +88,12 @@ impl ImageFiles {
         Ok(found)
     }
 
-    /// The directory in which all of them lie.
+    /// The directory of the files.
     pub fn directory(&self) -> &Path {
         directory_of(&self.base)
     }
 
-    /// The name for the revision after the last one, of a state last written at `time`.
+    /// Returns the name for the next revision, of a state last written at `time`.
     pub fn next_revision(&self, time: SystemTime) -> Result<PathBuf, StorageError> {
         let number = self
             .revisions()?
@@ -97,10 +102,11 @@ impl ImageFiles {
         let time = Timestamp::try_from(time)
             .unwrap_or(Timestamp::UNIX_EPOCH)
             .strftime("%Y-%m-%dT%H:%M:%SZ");
-        Ok(self.with(&format!(".img.{number}@{time}")))
+        Ok(self.with_suffix(&format!(".img.{number}@{time}")))
     }
 
-    /// Revisions, oldest first. Names with another shape (those of R4.0 among them) are none.
+    /// Returns the revisions, oldest first. Names of another form, such as those of R4.0, are
+    /// ignored.
     pub fn revisions(&self) -> Result<Vec<RevisionFile>, StorageError> {
         let mut revisions: Vec<RevisionFile> = self
             .names()?
@@ -120,9 +126,9 @@ impl ImageFiles {
         Ok(revisions)
     }
 
-    /// Temporary files that a crash left behind.
+    /// Returns the temporary files that a crash has left.
     pub fn leftovers(&self) -> Result<Vec<PathBuf>, StorageError> {
-        let mine = |name: &String| {
+        let is_own = |name: &String| {
             name.strip_prefix(&self.stem)
                 .and_then(|t| t.split_once('~'))
                 .map(|(t, _)| is_tail(t))
@@ -130,14 +136,14 @@ impl ImageFiles {
         Ok(self
             .names()?
             .iter()
-            .filter(|n| mine(n) == Some(true))
+            .filter(|n| is_own(n) == Some(true))
             .map(|n| self.directory().join(n))
             .collect())
     }
 
-    /// Everything that belongs to the volume, revisions and leftovers among it.
-    pub fn all(&self) -> Result<Vec<PathBuf>, StorageError> {
-        let mine = |name: &String| {
+    /// Returns all files of the volume, including revisions and temporary files.
+    pub fn all_files(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let is_own = |name: &String| {
             name.strip_prefix(&self.stem)
                 .map(|t| t.split_once('~').map_or(t, |(t, _)| t))
                 .is_some_and(is_tail)
@@ -145,25 +151,24 @@ impl ImageFiles {
         Ok(self
             .names()?
             .iter()
-            .filter(|n| mine(n))
+            .filter(|n| is_own(n))
             .map(|n| self.directory().join(n))
             .collect())
     }
 
-    fn with(&self, tail: &str) -> PathBuf {
+    fn with_suffix(&self, tail: &str) -> PathBuf {
         let mut name = OsString::from(&self.base);
         name.push(tail);
         name.into()
     }
 
-    /// The names in the directory that are text; what is not was not made by us. No directory: no
-    /// names.
+    /// Returns the names in the directory.
     fn names(&self) -> Result<Vec<String>, StorageError> {
         list_names(self.directory())
     }
 }
 
-/// The name of the volume that a file belongs to, by the file's name alone.
+/// Returns the name of the volume that a file belongs to, according to the file's name.
 pub fn volume_of(name: &str) -> Option<&str> {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
     let ends = |tail: &str| name.strip_suffix(tail);
@@ -177,7 +182,7 @@ pub fn volume_of(name: &str) -> Option<&str> {
     stem.filter(|s| !s.is_empty())
 }
 
-/// Whether this is what a file's name has after the volume's.
+/// Whether this is the suffix of a volume's file.
 pub fn is_tail(tail: &str) -> bool {
     match tail {
         ".img" | "-precache.img" | "-dirty.img" | "-import.img" => true,
@@ -197,14 +202,14 @@ pub fn is_tail(tail: &str) -> bool {
     }
 }
 
-/// `N@TIMEZ` in its two parts.
+/// Splits `N@TIMEZ` into its two parts.
 fn revision_tail(tail: &str) -> Option<(&str, &str)> {
     let (number, time) = tail.strip_suffix('Z')?.split_once('@')?;
     let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
     (is_number && is_time(time)).then_some((number, time))
 }
 
-/// `YYYY-MM-DDTHH:MM:SS`.
+/// Whether the text has the form `YYYY-MM-DDTHH:MM:SS`.
 fn is_time(text: &str) -> bool {
     text.len() == 19
         && text
@@ -223,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_volume_knows_its_own_files_among_its_neighbours() {
+    fn files_of_a_volume_are_told_from_those_of_others() {
         let dir = tempfile::tempdir().unwrap();
         let own = [
             "root-dirty.img",
@@ -253,7 +258,7 @@ mod tests {
                 .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
                 .collect()
         };
-        assert_eq!(names(images.all().unwrap()), own);
+        assert_eq!(names(images.all_files().unwrap()), own);
         assert_eq!(names(images.leftovers().unwrap()), [own[1], own[5]]);
         let revisions: Vec<Revision> = images
             .revisions()

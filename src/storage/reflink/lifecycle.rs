@@ -1,6 +1,5 @@
-//! From create over start and stop to remove. The order of the steps makes each of them safe to be
-//! the last one before a crash: what the guest has synced lies in the dirty image until the moment
-//! the dirty image becomes the clean one.
+//! Creates, starts, stops and removes volumes. The order of the steps makes a crash after any of
+//! them safe: what the guest has synced is in the dirty image until that becomes the clean one.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -40,21 +39,21 @@ impl Reflink {
         let images = self.images(&volume.vid)?;
         let _alone = self.lock(volume)?;
         let mut files = images.driver_file_leftovers()?;
-        files.extend(images.all()?);
-        let (mut unowned, mut told) = volume_files::split_unowned(files, owners)?;
+        files.extend(images.all_files()?);
+        let (mut unowned, mut messages) = volume_files::split_unowned(files, owners)?;
         run_images::exclude_foreign(
             volume,
             &self.foreign_images(volume)?,
             &mut unowned,
-            &mut told,
+            &mut messages,
         );
-        told.extend(describe_links(&unowned)?);
+        messages.extend(describe_links(&unowned)?);
         if unowned.contains(&images.dirty()) {
             refuse_if_open(volume, &images.dirty())?;
         }
         durable::remove_all(&unowned)?;
         remove_qube_directory(&self.location.directory, images.directory())?;
-        Ok(told)
+        Ok(messages)
     }
 
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
@@ -107,8 +106,8 @@ impl Reflink {
         Ok(())
     }
 
-    /// Makes `from`, a complete image, the volume's clean one, and the clean one a revision. The
-    /// volume is locked.
+    /// Makes the complete image `from` the clean one, and the former clean one a revision. The
+    /// caller holds the volume's lock.
     pub(super) fn commit(
         &self,
         volume: &Volume,
@@ -126,9 +125,9 @@ impl Reflink {
         Ok(())
     }
 
-    /// Copies the clean image in advance, so that the next start is one rename. The work before it
-    /// is done and durable and must not count as failed because there was no room for this: the
-    /// next start copies then, or says why not.
+    /// Copies the clean image in advance, so that the next start is one rename. An error is
+    /// ignored: the work before it is done and durable, and the next start makes the copy or
+    /// reports why it cannot.
     pub(super) fn precache(&self, volume: &Volume, images: &ImageFiles) {
         if !volume.has_snapshots_disabled() {
             let _no_room = self.copy(
@@ -140,20 +139,20 @@ impl Reflink {
         }
     }
 
-    /// The guest gets the clean image itself; nothing of before stays.
+    /// Gives the guest the clean image itself. Revisions and precache are removed.
     fn start_in_place(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
         let _alone = self.lock(volume)?;
-        let goes_on = exists(&images.dirty())?;
-        if !goes_on {
-            // Asked before anything goes: where the image is missing, the revisions are all there
-            // is.
+        let has_dirty = exists(&images.dirty())?;
+        if !has_dirty {
+            // Check this before removing anything: if the image is missing, the revisions are all
+            // that is left.
             refuse_if_missing(volume, images)?;
         }
-        let mut superfluous: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
-        superfluous.push(images.precache());
-        superfluous.extend(images.driver_file_leftovers()?);
-        durable::remove_all(&superfluous)?;
-        if goes_on {
+        let mut obsolete: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
+        obsolete.push(images.precache());
+        obsolete.extend(images.driver_file_leftovers()?);
+        durable::remove_all(&obsolete)?;
+        if has_dirty {
             Ok(())
         } else {
             durable::rename(&images.clean(), &images.dirty())
@@ -180,8 +179,8 @@ impl Reflink {
             let (label, image) = (volume.label(), source.clean());
             let why = match exists(&source.dirty())? {
                 true => {
-                    "is in use without snapshots (revisions_to_keep is -1), or was not stopped cleanly; shut that qube down, \
-                     or run qubes-recover, first"
+                    "is in use without snapshots (revisions_to_keep is -1), or was not stopped \
+                     cleanly; shut that qube down, or run qubes-recover, first"
                 }
                 false => "is missing",
             };
@@ -192,39 +191,39 @@ impl Reflink {
         }
         self.make_directory(images)?;
         self.stop_volume(volume)?;
-        // Of no run, but without data.
+        // Not made by a run, but without data.
         durable::remove_scratch(&images.clean())?;
         let what = volume.full_name();
-        let told = CopyProgress {
+        let progress = CopyProgress {
             watcher: &self.watcher,
             what: &what,
         };
-        // The copy has a run's mark. It is there before the second name and goes after it, so it
-        // tells whose that is, also when the source has another image by then.
-        durable::copy_scratch(&source.clean(), &images.dirty(), self.group, told)?;
+        // The copy has the mark of a run. It exists before the second name and is removed after it,
+        // so it identifies the second name even if the source has a new image by then.
+        durable::copy_scratch(&source.clean(), &images.dirty(), self.group, progress)?;
         let linked = durable::hard_link_scratch(&source.clean(), &images.clean());
         if linked.is_err() {
-            // The first error is the one to tell.
+            // Report the first error. The next start removes the image.
             let _until_the_next_start = durable::remove_scratch(&images.dirty());
         }
-        // On another disk the qube does without: then nobody can tell whether its source has moved
-        // on since.
+        // On another file system the qube runs without the second name. Then it cannot be
+        // determined whether its source has changed.
         linked.map(drop)
     }
 
     fn remove_files(&self, images: &ImageFiles) -> Result<(), StorageError> {
         durable::remove_all(&images.driver_file_leftovers()?)?;
-        durable::remove_all(&images.all()?)
+        durable::remove_all(&images.all_files()?)
     }
 
-    /// Makes the volume's directory and what is missing between it and the pool's.
+    /// Creates the volume's directory and its missing parents below the pool's.
     pub(super) fn make_directory(&self, images: &ImageFiles) -> Result<(), StorageError> {
         make_directories(&self.location.directory, images.directory(), self.group)
     }
 }
 
-/// Temporary files, and an import that nobody will finish: whoever started it held the qube's lock,
-/// which is ours now.
+/// Removes temporary files and an incomplete import. Nobody continues the import, because whoever
+/// began it held the qube's lock, which the caller holds now.
 fn remove_incomplete(images: &ImageFiles) -> Result<(), StorageError> {
     durable::remove_all(&images.leftovers()?)?;
     durable::remove(&images.import())
@@ -243,8 +242,8 @@ fn refuse_if_missing(volume: &Volume, images: &ImageFiles) -> Result<(), Storage
     }
 }
 
-/// Whether the precache is a copy of the clean image as it is now, and a file of its own: some
-/// tools join equal files, and the guest would write to the clean image.
+/// Whether the precache is a current copy of the clean image and a file of its own. Some tools
+/// replace equal files by hard links, and the guest would write to the clean image.
 pub(super) fn is_precache_current(images: &ImageFiles) -> Result<bool, StorageError> {
     let (clean, precache) = (
         metadata_if_exists(&images.clean())?,

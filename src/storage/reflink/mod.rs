@@ -1,12 +1,11 @@
 //! Driver `file-reflink`: images in a directory whose copies share blocks
 //! (`docs/spec/r4-storage.md` §5).
 //!
-//! `images` says which files a volume has, `lifecycle` goes from create over start and stop to
-//! remove, `revisions` keeps saved states, `data` moves contents in, out and to another size.
+//! `images` has the names of a volume's files, `lifecycle` creates, starts, stops and removes
+//! volumes, `revisions` saves and restores states, and `data` imports, exports and resizes volumes.
 //!
-//! A committed image is never written in place (qubes with a snapshot of it share it under a second
-//! name), with one exception that upstream has too: volumes without snapshots (`revisions_to_keep`
-//! −1).
+//! A committed image is never written in place, as snapshots of it are second names of the same
+//! file. Volumes without snapshots (`revisions_to_keep` −1) are the exception, as in upstream.
 
 mod data;
 mod images;
@@ -31,7 +30,7 @@ use super::{
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::directory_of;
 
-/// One pool of driver `file-reflink`.
+/// A pool of driver `file-reflink`.
 #[derive(Debug)]
 pub struct Reflink {
     name: String,
@@ -43,9 +42,9 @@ pub struct Reflink {
 }
 
 impl Reflink {
-    /// The pool `name` in `directory`. With `setup_check`, [`Driver::setup`] insists on shared
-    /// blocks; without, images are copied where they cannot be shared. What is made belongs to
-    /// `group`.
+    /// Creates the pool `name` in `directory`, whose new files belong to `group`. With
+    /// `setup_check`, [`Driver::setup`] requires that files can share blocks; without, images are
+    /// copied where they cannot.
     pub fn new(
         name: &str,
         directory: PathBuf,
@@ -68,8 +67,8 @@ impl Reflink {
         }
     }
 
-    /// The same in a system below `root`, in which absolute links begin there; for who makes
-    /// nothing if `read_only`.
+    /// Sets the root of the system, where absolute links begin. With `read_only`, nothing is
+    /// created or opened.
     pub fn with_root(self, root: Option<&Path>, read_only: bool) -> Reflink {
         let location = PoolLocation {
             root: root.map(Path::to_path_buf),
@@ -79,20 +78,20 @@ impl Reflink {
         Reflink { location, ..self }
     }
 
-    /// The same, and `watcher` hears of data that have to be copied.
+    /// Sets the receiver of the progress of copies.
     pub fn with_progress(self, watcher: SharedWatcher) -> Reflink {
         Reflink { watcher, ..self }
     }
 
-    /// Keeps others from the clean image while it is exchanged. Only of an origin can anybody take
-    /// a snapshot.
+    /// Locks the clean image of an origin while it is exchanged. Other volumes cannot be the source
+    /// of a snapshot, so they need no lock.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
         (volume.kind == VolumeKind::Origin)
             .then(|| self.locks.lock_exclusive(&self.name, &volume.vid))
             .transpose()
     }
 
-    /// Puts a copy of an image of the volume in the place of another.
+    /// Replaces an image of the volume with a copy of another.
     fn copy(
         &self,
         volume: &Volume,
@@ -117,7 +116,7 @@ impl Reflink {
         ImageFiles::for_volume(&self.location, vid)
     }
 
-    /// What a run of a volume that is not kept has left, in the order in which it may go.
+    /// Returns the files that a run has made, in the order in which they may be removed.
     fn run_files(&self, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
         let images = self.images(&volume.vid)?;
         let mut of_run = run_images::find_run_files(&self.location, volume)?;
@@ -125,7 +124,7 @@ impl Reflink {
         Ok(of_run)
     }
 
-    /// Of a snapshot, the images of what it is made of.
+    /// Returns the images of a snapshot's source.
     fn source(&self, volume: &Volume) -> Result<ImageFiles, StorageError> {
         self.images(source_vid(volume)?)
     }
@@ -134,12 +133,13 @@ impl Reflink {
         let directory = self.location.directory.display();
         let tried = try_reflink(&self.location.directory);
         match tried.map_err(StorageError::io(format!(
-            "trying to share blocks between files in {directory}"
+            "cannot try to share blocks between files in {directory}"
         )))? {
             true => Ok(()),
             false => Err(StorageError::Refused(format!(
-                "pool {}: files in {directory} cannot share blocks (reflink); give it a directory on btrfs or XFS, use \
-                 driver 'file', or set setup_check=no to have every image copied",
+                "pool {}: files in {directory} cannot share blocks (reflink); \
+                 give it a directory on btrfs or XFS, use driver 'file', or set \
+                 setup_check=no to have every image copied",
                 self.name
             ))),
         }
@@ -178,7 +178,7 @@ impl Driver for Reflink {
 
     fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
         let images = self.images(&volume.vid)?;
-        let mut files = images.all()?;
+        let mut files = images.all_files()?;
         files.extend(images.driver_file_leftovers()?);
         Ok(files.into_iter().map(Image::File).collect())
     }
@@ -222,7 +222,7 @@ impl Driver for Reflink {
     fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
         let of_run = self.run_files(volume)?;
         match volume.kind {
-            // Driver file and R3 have P.img of it; no run of this driver has.
+            // P.img is of driver `file` or R3. No run with this driver makes it.
             VolumeKind::Volatile => Ok(of_run.contains(&self.images(&volume.vid)?.dirty())),
             VolumeKind::Snapshot | VolumeKind::Origin => Ok(!of_run.is_empty()),
         }
@@ -260,7 +260,7 @@ impl Driver for Reflink {
     }
 
     fn revision_size(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
-        self.size_of_revision_of(volume, revision)
+        self.size_of_revision(volume, revision)
     }
 
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
@@ -283,7 +283,7 @@ impl Driver for Reflink {
         self.replace_data(volume, |import| durable::write(import, self.group, fill))
     }
 
-    fn file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+    fn image_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         Ok(Some(self.images(&volume.vid)?.clean()))
     }
 
@@ -336,7 +336,7 @@ impl Driver for Reflink {
         Ok(image.map_or(0, |image| image.blocks() * 512))
     }
 
-    fn volumes(&self) -> Result<Vec<String>, StorageError> {
+    fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
         volume_files::list_volumes(&self.location.directory, volume_of)
     }
 }

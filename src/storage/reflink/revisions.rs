@@ -1,4 +1,4 @@
-//! Saved states of a volume and the way back to one.
+//! Saves the states of a volume and restores them.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use crate::storage::volume_files::{exists, metadata_if_exists};
 use crate::storage::{StorageError, Volume, VolumeKind};
 
 impl Reflink {
-    /// Copies the clean image to a new revision, unless none are kept or there is nothing to save.
-    /// Returns the revision.
+    /// Saves the clean image as a new revision, unless no revisions are kept or there is no image.
+    /// Returns the path of the revision.
     pub(super) fn save_revision(
         &self,
         volume: &Volume,
@@ -25,13 +25,13 @@ impl Reflink {
             return Ok(None);
         }
         let time = clean.modified().map_err(StorageError::io(format!(
-            "looking at {}",
+            "cannot examine {}",
             images.clean().display()
         )))?;
         let (clean, revision) = (images.clean(), images.next_revision(time)?);
         match self.copy(volume, &clean, &revision, CopyMode::SameTime) {
-            // The clean image is replaced next, never written to, so a second name of it is as
-            // good, and takes no room.
+            // The clean image is replaced next, never written to. So a hard link serves as well,
+            // and takes no space.
             Err(error) if error.is_disk_full() => {
                 match durable::hard_link_scratch(&clean, &revision) {
                     Ok(true) => {}
@@ -43,7 +43,7 @@ impl Reflink {
         Ok(Some(revision))
     }
 
-    /// Removes all but the newest revisions; the commit that follows in the same directory waits
+    /// Removes all but the newest revisions. The commit that follows in the same directory waits
     /// for the disk.
     pub(super) fn prune(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
         prune_to(
@@ -55,12 +55,13 @@ impl Reflink {
     pub(super) fn revert_volume(
         &self,
         volume: &Volume,
-        wanted: Option<&str>,
+        id: Option<&str>,
     ) -> Result<(), StorageError> {
         let (label, images) = (volume.label(), self.revertible_images(volume)?);
         if exists(&images.dirty())? {
             let text = format!(
-                "{label}: it is in use or was not stopped cleanly; shut the qube down before reverting"
+                "{label}: it is in use or was not stopped cleanly; \
+                 shut the qube down before reverting"
             );
             return Err(StorageError::Refused(text));
         }
@@ -68,8 +69,8 @@ impl Reflink {
         let _alone = self.lock(volume)?;
         let revisions = images.revisions()?;
         let copies = count_clean_copies(&images, &revisions)?;
-        let chosen = choose_revision(&label, &revisions, copies, wanted)?;
-        // A revert that was cut off has saved it.
+        let chosen = choose_revision(&label, &revisions, copies, id)?;
+        // An interrupted revert has saved it already.
         let is_saved = revisions
             .iter()
             .rev()
@@ -87,7 +88,7 @@ impl Reflink {
                 .as_ref()
                 .is_err_and(|error| !error.has_taken_effect())
         }) {
-            // The first error is the one to tell; a revert that finds it left knows it.
+            // Report the first error. The next revert recognises a revision that stays.
             let _stays = durable::remove(&made);
         }
         replaced?;
@@ -95,10 +96,10 @@ impl Reflink {
         Ok(())
     }
 
-    pub(super) fn size_of_revision_of(
+    pub(super) fn size_of_revision(
         &self,
         volume: &Volume,
-        wanted: Option<&str>,
+        id: Option<&str>,
     ) -> Result<u64, StorageError> {
         let images = self.revertible_images(volume)?;
         let revisions = images.revisions()?;
@@ -106,12 +107,12 @@ impl Reflink {
             &volume.label(),
             &revisions,
             count_clean_copies(&images, &revisions)?,
-            wanted,
+            id,
         )?;
         Ok(metadata_if_exists(&chosen.path)?.map_or(volume.size, |revision| revision.len()))
     }
 
-    /// The images of a volume that has revisions.
+    /// Returns the images of a volume that can have revisions.
     fn revertible_images(&self, volume: &Volume) -> Result<ImageFiles, StorageError> {
         if volume.kind == VolumeKind::Origin {
             return self.images(&volume.vid);
@@ -133,8 +134,8 @@ pub(super) fn prune_to(images: &ImageFiles, keep: usize) -> Result<(), StorageEr
     Ok(())
 }
 
-/// How many of the newest revisions are the clean image as it is: a revert that was cut off before
-/// it exchanged the image has made one. To go back to it would change nothing.
+/// Returns how many of the newest revisions equal the clean image. An interrupted revert leaves
+/// such a revision. Restoring it would change nothing.
 fn count_clean_copies(
     images: &ImageFiles,
     revisions: &[RevisionFile],
@@ -150,15 +151,15 @@ fn count_clean_copies(
     Ok(copies)
 }
 
-/// The wanted revision, else the newest but the `copies` of what the volume has; one of them where
-/// there is no other.
+/// Returns the revision `id`; without an id, the newest one that is not among the `copies` of the
+/// clean image, or else the newest.
 fn choose_revision(
     label: &str,
     revisions: &[RevisionFile],
     copies: usize,
-    wanted: Option<&str>,
+    id: Option<&str>,
 ) -> Result<RevisionFile, StorageError> {
-    let chosen = match wanted {
+    let chosen = match id {
         Some(id) => revisions.iter().find(|r| r.number.to_string() == id),
         None => revisions.iter().rev().nth(copies).or(revisions.last()),
     };
@@ -170,7 +171,7 @@ fn choose_revision(
             .join(", ")
     };
     chosen.cloned().ok_or_else(|| {
-        StorageError::Refused(match (revisions.is_empty(), wanted) {
+        StorageError::Refused(match (revisions.is_empty(), id) {
             (true, _) | (_, None) => format!("{label}: it has no revision to revert to"),
             (false, Some(id)) => format!(
                 "{label}: it has no revision '{}'; it has {}",

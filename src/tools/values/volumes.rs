@@ -147,7 +147,7 @@ impl<'a> Volumes<'a> {
         {
             return !is_there;
         }
-        let file = driver.file(&Volume::orphan(place.name, vid));
+        let file = driver.image_file(&Volume::orphan(place.name, vid));
         // What is in no file is not for us to say.
         let missing = file
             .ok()
