@@ -1,4 +1,4 @@
-//! The storage of a whole qube over pools as qubes.xml describes them: every volume or none.
+//! The storage of a whole qube in pools of qubes.xml: operations apply to all volumes or to none.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -9,8 +9,8 @@ use qubes::storage::{Attachment, PoolDrivers, StorageError, VmStorage, Volume, V
 use qubes::system::{Options, System};
 use tempfile::TempDir;
 
-/// A root directory with a pool that copies where it must, a pool of kernels, and some that cannot
-/// be used.
+/// A root directory with a pool that copies where blocks cannot be shared, a pool of kernels, and
+/// unusable pools.
 struct Place {
     root: TempDir,
     system: System,
@@ -88,7 +88,7 @@ impl Place {
         self.root.path().join("var/lib/qubes").join(inside)
     }
 
-    /// The names in a directory of the pool with the time of revisions left out.
+    /// Returns the names in a directory of the pool without the times of revisions.
     fn names(&self, inside: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(inside)).into_iter().flatten();
         let mut names: Vec<String> = entries
@@ -99,7 +99,7 @@ impl Place {
         names
     }
 
-    /// A template that has been started and stopped once.
+    /// Creates a template that has been started and stopped once.
     fn template(&self) -> Vec<Volume> {
         let volumes = vec![
             volume("debian", "root", VolumeKind::Origin),
@@ -147,7 +147,7 @@ fn kernel(qube: &str, version: &str) -> Volume {
     }
 }
 
-/// The volumes of an AppVM, not in the order in which the domain gets them.
+/// Returns the volumes of an AppVM in another order than that of its disks.
 fn app(qube: &str) -> Vec<Volume> {
     vec![
         volume(qube, "extra", VolumeKind::Origin),
@@ -183,7 +183,7 @@ fn line<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
 }
 
 #[test]
-fn a_qube_has_its_disks_in_the_order_of_its_letters() {
+fn disks_are_in_the_order_of_their_letters() {
     let place = Place::new();
     place.template();
     let work = place.storage("work", app("work"));
@@ -228,7 +228,7 @@ fn a_qube_has_its_disks_in_the_order_of_its_letters() {
 }
 
 #[test]
-fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
+fn a_failed_or_rolled_back_start_makes_no_revision() {
     let place = Place::new();
     place.template();
     let work = place.storage("work", app("work"));
@@ -257,7 +257,7 @@ fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
     );
     assert_eq!(place.names("appvms/work"), halted);
 
-    // What a crash left dirty is the user's and stays.
+    // The data that a crash has left dirty stay.
     let _crashed = work.start().unwrap();
     write(&place.path("appvms/work/private-dirty.img"), "six");
     let started = work.start().unwrap();
@@ -268,7 +268,7 @@ fn a_start_that_fails_or_is_taken_back_costs_no_revision() {
 }
 
 #[test]
-fn a_creation_that_fails_leaves_nothing() {
+fn a_failed_creation_leaves_nothing() {
     let place = Place::new();
     let astray = Volume {
         vid: "../../etc/extra".into(),
@@ -284,7 +284,7 @@ fn a_creation_that_fails_leaves_nothing() {
 }
 
 #[test]
-fn a_clone_has_the_last_committed_data() {
+fn a_clone_has_the_committed_data() {
     let place = Place::new();
     let volumes = place.template();
     let source = place.storage("debian", volumes.clone());
@@ -299,7 +299,8 @@ fn a_clone_has_the_last_committed_data() {
         ..v
     };
     let copy = place.storage("copy", volumes.into_iter().map(own).collect());
-    // What a crash left under the name is nobody's, and no revision of the clone.
+    // Files that a crash has left under the name belong to no qube and do not become a revision of
+    // the clone.
     copy.create().unwrap();
     write(&place.path("vm-templates/copy/root.img"), "another's");
     copy.create_from(
@@ -322,10 +323,10 @@ fn a_clone_has_the_last_committed_data() {
 }
 
 #[test]
-fn a_volume_to_be_encrypted_is_never_started_in_the_clear() {
+fn an_ephemeral_volume_is_never_started_unencrypted() {
     let place = Place::new();
     if qubes::storage::has_device_mapper() {
-        // Where it can be encrypted it is, which the lab's tests look at.
+        // Where encryption works, the tests in the lab check it.
         return;
     }
     let secret = Volume {
@@ -355,16 +356,16 @@ fn a_volume_to_be_encrypted_is_never_started_in_the_clear() {
 }
 
 #[test]
-fn a_pool_that_cannot_be_used_says_why_and_is_in_nobody_elses_way() {
+fn an_unusable_pool_is_reported_and_does_not_affect_others() {
     let place = Place::new();
     let mut drivers = place.drivers();
     for (name, expected) in [
-        ("lvm", "pool lvm: it has no thin_pool"),
+        ("lvm", "pool lvm: option thin_pool is missing"),
         (
             "odd",
             "pool odd: setup_check 'perhaps' is neither yes nor no",
         ),
-        ("nowhere", "pool nowhere: it has no dir_path"),
+        ("nowhere", "pool nowhere: option dir_path is missing"),
         ("new", "there is no pool 'new'"),
         (
             "many",
@@ -390,10 +391,10 @@ fn a_pool_that_cannot_be_used_says_why_and_is_in_nobody_elses_way() {
 }
 
 #[test]
-fn kernels_are_only_read() {
+fn kernels_are_read_only() {
     let place = Place::new();
     let driver = place.drivers().get("linux-kernel").unwrap();
-    assert_eq!(driver.volumes().unwrap(), ["6.1", "bare"]);
+    assert_eq!(driver.volume_ids().unwrap(), ["6.1", "bare"]);
     let (installed, bare, own) = (
         kernel("work", "6.1"),
         kernel("work", "bare"),

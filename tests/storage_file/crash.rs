@@ -1,5 +1,5 @@
-//! A process that dies at any of its system calls leaves a volume that the next one can go on with,
-//! nothing lost.
+//! Kills a process at each of its system calls: the next one can continue with the volume, and no
+//! data are lost.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,19 +12,18 @@ use crate::dying::{calls_of, run_dying, trace_of};
 use crate::pool::{MIB, Pool, driver_in, origin};
 
 #[test]
-fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
+fn a_stop_killed_at_any_call_keeps_what_the_guest_synced() {
     at_every_call(Step::Stop, |pool, volume, when| {
         pool.driver.stop(volume).unwrap();
         assert_eq!(pool.text(volume), "synced", "{when}");
-        // Where the COW had been exchanged, the way back is there; it always leads to what was
-        // committed.
+        // If the COW file was exchanged, there is a revision. It always has what was committed.
         pool.driver.revert(volume, None).unwrap();
         assert_eq!(pool.text(volume), "committed", "{when}");
     });
 }
 
 #[test]
-fn a_revert_that_dies_anywhere_loses_neither_state() {
+fn a_revert_killed_at_any_call_loses_neither_state() {
     at_every_call(Step::Revert, |pool, volume, when| {
         let first = pool.text_after_recovery(volume);
         pool.driver.revert(volume, None).unwrap();
@@ -35,14 +34,14 @@ fn a_revert_that_dies_anywhere_loses_neither_state() {
 }
 
 #[test]
-fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
+fn an_import_killed_at_any_call_leaves_the_old_or_the_new_image() {
     at_every_call(Step::Import, |pool, volume, when| {
         let text = pool.text_after_recovery(volume);
         assert!(
             ["committed", "imported"].contains(&text.as_str()),
             "{when}: {text}"
         );
-        // No way back leads from one image into the other.
+        // A revision of the old image does not fit the new one.
         if pool.driver.revert(volume, None).is_ok() {
             assert_eq!(
                 (text.as_str(), pool.text(volume).as_str()),
@@ -58,7 +57,7 @@ fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
 }
 
 #[test]
-fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
+fn a_resize_killed_at_any_call_leaves_the_old_or_the_new_size() {
     at_every_call(Step::Resize, |pool, volume, when| {
         assert!(
             [8 * MIB, 16 * MIB].contains(&pool.driver.size(volume).unwrap()),
@@ -69,7 +68,7 @@ fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
 }
 
 #[test]
-fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
+fn a_creation_or_removal_killed_at_any_call_can_be_repeated() {
     for step in [Step::Create, Step::Remove] {
         at_every_call(step, |pool, volume, when| {
             pool.driver.create(volume).unwrap();
@@ -85,10 +84,9 @@ fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
     }
 }
 
-/// What a process that dies cannot show: whether a power loss right after a step would find it on
-/// the disk.
+/// Checks what killing a process cannot show: that a power loss after a step finds it on the disk.
 #[test]
-fn the_image_is_on_the_disk_before_the_way_back_is_another() {
+fn the_image_is_synced_before_the_revision_is_replaced() {
     for (step, synced, renamed) in [
         (Step::Stop, "private.img", "private-cow.img.old"),
         (Step::Import, "private-import.img", "private.img"),
@@ -120,7 +118,7 @@ fn the_image_is_on_the_disk_before_the_way_back_is_another() {
     }
 }
 
-/// What is done in a process of its own.
+/// A step that runs in a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Create,
@@ -157,8 +155,8 @@ impl Step {
     }
 }
 
-/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at
-/// what a whole one leaves. Each begins with the same pool.
+/// Kills a `step` at its first, second, … changing call, and lets it complete at last. `check`
+/// examines the result of each. Each run begins with the same pool.
 fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
     let private = origin("work", "private");
     let pool = prepared(step, &private);
@@ -171,7 +169,7 @@ fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
     }
 }
 
-const TEST: &str = "crash::one_step_in_a_process_of_its_own";
+const TEST: &str = "crash::run_step";
 
 fn environment(pool: &Pool, step: Step) -> [(&'static str, OsString); 2] {
     [
@@ -197,10 +195,10 @@ fn prepared(step: Step, private: &Volume) -> Pool {
 }
 
 impl Pool {
-    /// The text, after what the next command does first.
+    /// Returns the text after the recovery that the next command does first.
     fn text_after_recovery(&self, volume: &Volume) -> String {
         self.driver.stop(volume).unwrap();
-        // Without a device mapper it goes no further than bringing the files into order.
+        // Without a device mapper, the start only recovers the files.
         let _no_device_mapper = self.driver.start(volume);
         self.driver.stop(volume).unwrap();
         let litter: Vec<String> = self
@@ -216,9 +214,9 @@ impl Pool {
 const PLACE: &str = "STORAGE_FILE_PLACE";
 const STEP: &str = "STORAGE_FILE_STEP";
 
-/// Not a test by itself: what [`at_every_call`] runs.
+/// The body of the process that [`at_every_call`] runs; does nothing as a test.
 #[test]
-fn one_step_in_a_process_of_its_own() {
+fn run_step() {
     let (Some(place), Ok(step)) = (env::var_os(PLACE), env::var(STEP)) else {
         return;
     };

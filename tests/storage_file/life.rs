@@ -1,4 +1,4 @@
-//! The life of a volume: which files it has, what is kept, and the way back.
+//! The life cycle of a volume: its files, its persistent data and its revision.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -8,7 +8,7 @@ use qubes::storage::{Attachment, Driver, LoopDevice, Volume, VolumeKind};
 use crate::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
 
 #[test]
-fn a_volume_has_the_files_that_upstream_gives_it() {
+fn files_have_the_names_of_upstream() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let private = origin("work", "private");
@@ -28,7 +28,7 @@ fn a_volume_has_the_files_that_upstream_gives_it() {
         let file = fs::metadata(pool.path("appvms/work").join(name)).unwrap();
         assert_eq!((file.mode() & 0o7777, file.blocks()), (0o660, 0));
     }
-    // Everything can be overwritten before the file with the old blocks is too small.
+    // The COW file suffices for overwriting the whole image.
     assert!(
         fs::metadata(pool.path("appvms/work/private-cow.img"))
             .unwrap()
@@ -67,13 +67,13 @@ fn a_volume_has_the_files_that_upstream_gives_it() {
         before,
         "nothing was written"
     );
-    assert_eq!(driver.volumes().unwrap(), ["appvms/work/private"]);
+    assert_eq!(driver.volume_ids().unwrap(), ["appvms/work/private"]);
     driver.remove(&private).unwrap();
     assert!(!pool.path("appvms/work").exists());
 }
 
 #[test]
-fn the_way_back_and_forth_again() {
+fn a_revert_can_be_reverted() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let private = origin("work", "private");
@@ -102,7 +102,7 @@ fn the_way_back_and_forth_again() {
     );
     driver.revert(&private, None).unwrap();
     assert_eq!(texts(&[4096, 3 * MIB, 5 * MIB, 8 * MIB - 16]), ["two"; 4]);
-    // A volume that has grown since stays as large as it is.
+    // A volume that has been enlarged since keeps its size.
     driver.resize(&private, 16 * MIB).unwrap();
     driver.revert(&private, None).unwrap();
     assert_eq!(
@@ -112,7 +112,7 @@ fn the_way_back_and_forth_again() {
 }
 
 #[test]
-fn no_revision_is_kept_where_none_is_wanted() {
+fn no_revision_is_kept_if_revisions_to_keep_is_0() {
     let pool = Pool::new();
     let private = origin("work", "private");
     pool.driver.create(&private).unwrap();
@@ -128,7 +128,7 @@ fn no_revision_is_kept_where_none_is_wanted() {
         pool.names("appvms/work"),
         ["private-cow.img", "private.img"]
     );
-    // A file that the kernel gave up, because the pool was full, is no way back.
+    // A COW file that the kernel has invalidated, because the pool was full, is not a revision.
     pool.run_once(&private, "three");
     pool.guest_writes(&private, "four", &[4096]);
     let cow = File::options()
@@ -145,7 +145,7 @@ fn no_revision_is_kept_where_none_is_wanted() {
 }
 
 #[test]
-fn an_import_is_whole_or_nothing() {
+fn an_import_is_atomic() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let (private, elsewhere) = (
@@ -157,7 +157,7 @@ fn an_import_is_whole_or_nothing() {
     pool.run_once(&private, "one");
     let missing = refusal(driver.import(&private, "/nonexistent/image".as_ref()));
     assert!(
-        missing.starts_with("opening /nonexistent/image: No such file"),
+        missing.starts_with("cannot open /nonexistent/image: No such file"),
         "{missing}"
     );
     let failing = refusal(driver.import_with(&private, &mut |_| {
@@ -176,7 +176,7 @@ fn an_import_is_whole_or_nothing() {
     driver.stop(&private).unwrap();
 
     driver.import(&private, &elsewhere).unwrap();
-    // What was kept belongs to another image; a disk ends with a whole sector.
+    // The blocks of the COW file belong to another image. A disk ends with a whole sector.
     assert_eq!(
         pool.names("appvms/work"),
         ["private-cow.img", "private.img"]
@@ -193,13 +193,13 @@ fn an_import_is_whole_or_nothing() {
 }
 
 #[test]
-fn what_is_read_is_what_was_committed() {
+fn committed_data_can_be_read() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let private = origin("work", "private");
     driver.create(&private).unwrap();
     pool.run_once(&private, "one");
-    // The image itself is read, so nobody may write to it meanwhile.
+    // The image itself is read, so it must not be written to meanwhile.
     let reader = driver.open_committed_data(&private).unwrap();
     assert!(refusal(driver.start(&private)).contains(" is locked by "));
     drop(reader);
@@ -212,7 +212,7 @@ fn what_is_read_is_what_was_committed() {
 }
 
 #[test]
-fn without_snapshots_the_guest_has_the_image_itself() {
+fn without_snapshots_the_guest_writes_to_the_image_itself() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let private = origin("work", "private");
@@ -315,9 +315,9 @@ fn a_volume_grows_and_never_shrinks() {
 }
 
 #[test]
-fn a_kernel_without_a_device_mapper_is_named() {
+fn a_missing_device_mapper_is_reported() {
     if qubes::storage::has_device_mapper() {
-        // Where there is one, qubes start: tests/xen/device_mapper.
+        // Where there is one, qubes start: tests/storage_mapped.
         return;
     }
     let pool = Pool::new();

@@ -1,6 +1,6 @@
-//! Driver file as far as it can be seen without a device mapper: its files, commits, revisions,
-//! imports, sizes, and what a crash leaves. What dm-snapshot does to them while a qube runs is
-//! played by the tests; that it does it so is tested where there is one (tests/xen/device_mapper).
+//! Driver `file` without a device mapper: its files, commits, revisions, imports, sizes, and the
+//! state after crashes. The tests play the part of dm-snapshot while a qube runs.
+//! tests/storage_mapped tests the driver with the real one.
 
 mod crash;
 #[path = "../support/dying.rs"]

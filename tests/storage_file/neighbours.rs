@@ -1,5 +1,4 @@
-//! A pool of driver file becomes one of driver file-reflink when its driver is changed in
-//! qubes.xml, and the other way round.
+//! Changes the driver of a pool between `file` and `file-reflink` in qubes.xml.
 
 use qubes::storage::{Driver, Reflink};
 
@@ -16,7 +15,7 @@ fn reflink(pool: &Pool) -> Reflink {
 }
 
 #[test]
-fn what_file_made_file_reflink_goes_on_with() {
+fn file_reflink_continues_with_images_of_file() {
     let pool = Pool::new();
     let private = origin("work", "private");
     pool.driver.create(&private).unwrap();
@@ -28,20 +27,20 @@ fn what_file_made_file_reflink_goes_on_with() {
         text_in(&pool.path("appvms/work/private-dirty.img"), 4096),
         "one"
     );
-    // The blocks that file kept are those of an image that is about to be replaced.
+    // The COW file of driver `file` belongs to an image that is about to be replaced.
     assert_eq!(
         pool.names("appvms/work"),
         ["private-dirty.img", "private.img"]
     );
     reflink.stop(&private).unwrap();
     assert_eq!(reflink.revisions(&private).unwrap().len(), 1);
-    assert_eq!(reflink.volumes().unwrap(), ["appvms/work/private"]);
+    assert_eq!(reflink.volume_ids().unwrap(), ["appvms/work/private"]);
     reflink.remove(&private).unwrap();
     assert!(!pool.path("appvms/work").exists());
 }
 
 #[test]
-fn a_qube_that_was_never_started_since_is_removed_whole() {
+fn file_reflink_removes_all_files_of_file() {
     let pool = Pool::new();
     let private = origin("work", "private");
     pool.driver.create(&private).unwrap();
@@ -51,7 +50,7 @@ fn a_qube_that_was_never_started_since_is_removed_whole() {
 }
 
 #[test]
-fn what_file_reflink_has_not_committed_file_does_not_pass_over() {
+fn file_refuses_uncommitted_data_of_file_reflink() {
     let pool = Pool::new();
     let (reflink, private) = (reflink(&pool), origin("work", "private"));
     reflink.create(&private).unwrap();
@@ -64,7 +63,7 @@ fn what_file_reflink_has_not_committed_file_does_not_pass_over() {
     assert!(refusal(pool.driver.export(&private)).contains("private-dirty.img has data"));
     reflink.stop(&private).unwrap();
     assert_eq!(pool.driver.export(&private).unwrap(), pool.image(&private));
-    // What the first start does, too.
+    // A start does this too.
     pool.driver.adopt(&private).unwrap();
     pool.run_once(&private, "two");
     assert_eq!(pool.text(&private), "two");

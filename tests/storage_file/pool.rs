@@ -1,4 +1,4 @@
-//! A pool of driver file, and a guest with the part of dm-snapshot below it.
+//! A pool of driver `file`, and a guest that also plays the part of dm-snapshot.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -44,11 +44,11 @@ pub fn origin(qube: &str, name: &str) -> Volume {
     }
 }
 
-pub fn snapshot(qube: &str, of: &Volume) -> Volume {
+pub fn snapshot(qube: &str, source: &Volume) -> Volume {
     Volume {
         kind: VolumeKind::Snapshot,
-        source: Some(of.vid.clone()),
-        ..origin(qube, &of.name)
+        source: Some(source.vid.clone()),
+        ..origin(qube, &source.name)
     }
 }
 
@@ -58,7 +58,7 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
     text
 }
 
-/// The text that a guest wrote at `at`.
+/// Returns the text that a guest wrote at `at`.
 pub fn text_in(image: &Path, at: u64) -> String {
     let mut bytes = [0; 16];
     File::open(image)
@@ -99,8 +99,8 @@ impl Pool {
         self.path(&format!("{}.img", volume.vid))
     }
 
-    /// A run in which the guest writes `text` at each place: before a chunk is overwritten for the
-    /// first time, what it was goes into the COW, as the kernel's dm-snapshot does it.
+    /// Simulates a guest that writes `text` at each of `places`. Before a chunk is overwritten for
+    /// the first time, its content is copied to the COW file, as dm-snapshot does it.
     pub fn guest_writes(&self, volume: &Volume, text: &str, places: &[u64]) {
         let open = |path: &Path| File::options().read(true).write(true).open(path).unwrap();
         let image = open(&self.image(volume));
@@ -128,7 +128,7 @@ impl Pool {
         cow.sync_all().unwrap();
     }
 
-    /// A whole run: a guest that writes at 4096, and the stop.
+    /// Simulates a guest that writes at 4096, and stops it.
     pub fn run_once(&self, volume: &Volume, text: &str) {
         self.guest_writes(volume, text, &[4096]);
         self.driver.stop(volume).unwrap();

@@ -1,5 +1,4 @@
-//! What goes with a run of a volume that is not kept, and what of a volume that was kept stays
-//! under its names.
+//! Which files the stop of a non-persistent volume removes, and which foreign ones stay.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -16,7 +15,7 @@ fn volatile(name: &str) -> Volume {
 }
 
 #[test]
-fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
+fn images_of_a_persistent_volume_stay_and_block_the_start() {
     for revisions_to_keep in [1, -1] {
         let pool = Pool::new();
         let driver = &pool.driver;
@@ -61,7 +60,7 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
 }
 
 #[test]
-fn what_a_run_left_goes_also_if_an_earlier_version_made_it() {
+fn leftovers_of_a_run_of_an_earlier_version_are_removed() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let (template, private) = (origin("debian", "root"), origin("work", "private"));
@@ -70,7 +69,7 @@ fn what_a_run_left_goes_also_if_an_earlier_version_made_it() {
     let (root, scratch) = (snapshot("work", &template), volatile("volatile"));
     for mode in [0o660, 0o1660] {
         let cow = pool.path("appvms/work/root-cow.img");
-        // As dm-snapshot begins it: magic, valid, version, sectors in a chunk.
+        // The header as dm-snapshot writes it: magic, valid, version, sectors per chunk.
         let header = [0x7041_6e53_u32, 1, 1, 256].map(u32::to_le_bytes).concat();
         fs::write(&cow, [header, vec![0; 256 << 10]].concat()).unwrap();
         fs::write(pool.image(&scratch), "not kept").unwrap();
@@ -81,7 +80,7 @@ fn what_a_run_left_goes_also_if_an_earlier_version_made_it() {
             assert!(!image.exists(), "{mode:o}");
         }
     }
-    // One of another name has to have the mark, which each start gives.
+    // A file of another name needs the mark, which each start sets.
     let other = volatile("other");
     driver.start(&other).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Volatile volumes encrypted with a key nobody keeps, from each driver.
+//! Volatile volumes of each driver, encrypted with a temporary key.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// A system with a pool of each driver.
+    /// Creates a system with a pool of each driver.
     fn new() -> Option<Machine> {
         if !is_the_machine() {
             return None;
@@ -146,14 +146,14 @@ fn holds(file: &Path, text: &str) -> bool {
 }
 
 #[test]
-fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
+fn data_of_a_guest_are_unreadable_on_disk_and_lost_with_the_mapping() {
     let Some(machine) = Machine::new() else {
         return;
     };
     for pool in ["copies", "files", "thin"] {
         let storage = machine.storage(pool, true);
         storage.create().unwrap();
-        // Also one that a crash left, over the image of before.
+        // Also a mapping that a crash has left, over the previous image.
         for _ in 0..2 {
             let _started = storage.start().unwrap();
         }
@@ -164,7 +164,7 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
         let name = disk.file_name().unwrap().to_str().unwrap();
         let expected = match pool {
             "thin" => "secrets-vm--a_b--c--volatile@crypt".to_string(),
-            // A store of its own has names of its own.
+            // A store other than the system's has its own names.
             _ => format!(
                 "vm-volatile-a_ub_dc-crypt@volatile{}",
                 machine.system.domain_suffix()
@@ -192,12 +192,12 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
 
         write_at(disk, SECRET, 2 * MIB);
         assert_eq!(text_at(disk, 2 * MIB), SECRET);
-        // What the kernel remembers of the device below is not what is on it.
+        // The kernel may cache other data of the device below than it has.
         Program::new("sync").output().unwrap();
         fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
         let below = machine.path_below(pool);
         assert!(!holds(&below, SECRET), "{pool}: it is on the disk");
-        // It does hold what is written to it in clear.
+        // It does contain what is written to it unencrypted.
         assert!(
             fs::read(&below).unwrap()[2 * MIB as usize..][..16]
                 .iter()
@@ -219,7 +219,7 @@ fn what_a_guest_writes_is_on_no_disk_and_gone_with_the_mapping() {
 }
 
 #[test]
-fn a_mapping_is_closed_also_when_it_is_not_wanted_any_more_and_when_the_start_is_taken_back() {
+fn a_mapping_is_closed_after_its_option_is_unset_and_at_a_rollback() {
     let Some(machine) = Machine::new() else {
         return;
     };
@@ -232,7 +232,7 @@ fn a_mapping_is_closed_also_when_it_is_not_wanted_any_more_and_when_the_start_is
     secret.roll_back(&started).unwrap();
     assert_eq!(crypts(), [""; 0]);
     let _started = secret.start().unwrap();
-    // The setting was changed meanwhile.
+    // The option is unset meanwhile.
     open.stop().unwrap();
     assert_eq!(crypts(), [""; 0]);
     let _started = open.start().unwrap();
@@ -245,7 +245,7 @@ fn a_mapping_is_closed_also_when_it_is_not_wanted_any_more_and_when_the_start_is
 }
 
 #[test]
-fn without_cryptsetup_it_is_not_started_in_the_clear() {
+fn without_cryptsetup_an_ephemeral_volume_does_not_start() {
     let Some(machine) = Machine::new() else {
         return;
     };

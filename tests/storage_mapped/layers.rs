@@ -1,4 +1,4 @@
-//! Which devices stand on which while qubes run, and what each of them shows.
+//! The mapped devices of running qubes, and the data that each of them shows.
 
 use qubes::storage::{Attachment, Driver, LoopDevice, Volume};
 
@@ -7,7 +7,7 @@ use crate::place::{
 };
 
 #[test]
-fn a_qube_stands_on_what_its_template_has_committed() {
+fn a_qube_uses_the_committed_state_of_its_template() {
     let Some(pool) = pool() else { return };
     let (driver, template) = (&pool.driver, origin("debian", "root"));
     driver.create(&template).unwrap();
@@ -31,7 +31,7 @@ fn a_qube_stands_on_what_its_template_has_committed() {
         ("my own".into(), "installed".into())
     );
 
-    // The template runs beside it: in place, and nobody but itself sees it.
+    // The template runs at the same time. It writes in place, and only it sees that.
     let origin_disk = pool.start(&template);
     let name = format!("origin-{}", pool.id("vm-templates/debian/root.img"));
     assert_eq!(mapped(), [name, below.clone(), own.clone()]);
@@ -45,7 +45,7 @@ fn a_qube_stands_on_what_its_template_has_committed() {
     driver.stop(&late).unwrap();
     assert_eq!(mapped().len(), 3, "what others stand on stays");
 
-    // It commits; who runs keeps what he began with, who starts gets the new.
+    // It commits. Running qubes keep the former state, and new ones get the new.
     assert!(!driver.is_outdated(&root).unwrap(), "nothing is committed");
     let old_cow = pool.id("vm-templates/debian/root-cow.img");
     driver.stop(&template).unwrap();
@@ -80,7 +80,7 @@ fn a_qube_stands_on_what_its_template_has_committed() {
 }
 
 #[test]
-fn a_template_without_snapshots_has_one_layer_and_does_not_run_beside_its_qubes() {
+fn a_template_without_snapshots_has_one_layer_and_excludes_its_qubes() {
     let Some(pool) = pool() else { return };
     let driver = &pool.driver;
     let template = Volume {
@@ -91,7 +91,7 @@ fn a_template_without_snapshots_has_one_layer_and_does_not_run_beside_its_qubes(
     driver.start(&template).unwrap();
     assert_eq!(pool.disk(&template), pool.image(&template));
     write(&pool.image(&template), "installed");
-    // Xen has an image open through a loop device.
+    // Xen opens an image through a loop device.
     let running = LoopDevice::attach(&pool.image(&template), true).unwrap();
     let refused = refusal(driver.start(&snapshot("one", &template)));
     assert!(
@@ -128,7 +128,7 @@ fn a_template_without_snapshots_has_one_layer_and_does_not_run_beside_its_qubes(
 }
 
 #[test]
-fn a_read_only_root_is_what_its_template_has_committed_and_nothing_more() {
+fn a_read_only_root_is_the_committed_state_of_its_template() {
     let Some(pool) = pool() else { return };
     let (driver, template) = (&pool.driver, origin("debian", "root"));
     driver.create(&template).unwrap();
@@ -156,7 +156,7 @@ fn a_read_only_root_is_what_its_template_has_committed_and_nothing_more() {
 }
 
 #[test]
-fn what_is_committed_can_be_read_while_the_qube_writes_and_commits() {
+fn committed_data_can_be_read_while_the_qube_writes_and_commits() {
     let Some(pool) = pool() else { return };
     let (driver, private) = (&pool.driver, origin("work", "private"));
     driver.create(&private).unwrap();
@@ -164,7 +164,7 @@ fn what_is_committed_can_be_read_while_the_qube_writes_and_commits() {
     let copy = origin("copy", "private");
     driver.create(&copy).unwrap();
 
-    // Of a halted qube the image itself is read, and a start waits.
+    // The image of a halted qube is read directly, and a start waits.
     let halted = driver.open_committed_data(&private).unwrap();
     assert!(halted.start_lock.is_some());
     drop(halted);
@@ -224,7 +224,7 @@ fn a_running_volume_grows() {
 }
 
 #[test]
-fn without_snapshots_a_file_is_attached_and_a_device_otherwise() {
+fn a_file_is_attached_without_snapshots_and_a_device_with_them() {
     let Some(pool) = pool() else { return };
     let private = origin("work", "private");
     pool.driver.create(&private).unwrap();

@@ -1,4 +1,4 @@
-//! Booting the machine, running a part of these tests there, and reading what came of each.
+//! Boots the machine, runs a part of these tests there, and checks the result of each.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,17 +7,18 @@ use crate::lab_machine::{directory, missing, stripped};
 use crate::place::is_the_machine;
 use crate::skip;
 
-/// Some of the tests of this program, in a machine of their own.
+/// A part of the tests of this program, with a machine of its own.
 pub struct Part {
-    /// What its files are called in the lab's directory.
+    /// The name of its files in the lab's directory.
     pub name: &'static str,
-    /// What the machine runs, beside this file.
+    /// The script that the machine runs, beside this file.
     pub script: &'static str,
-    pub of: fn(&str) -> bool,
+    /// Whether a test belongs to the part.
+    pub has_test: fn(&str) -> bool,
 }
 
-/// Boots a machine and has it run these tests. Each has to say there that it passed: one of which
-/// nothing was heard did not.
+/// Boots a machine and runs the tests there. Each has to report there that it passed; a test
+/// without a report has failed.
 pub fn run(part: &Part) {
     if is_the_machine() {
         return;
@@ -27,7 +28,7 @@ pub fn run(part: &Part) {
     }
     let tests: Vec<String> = own_tests()
         .into_iter()
-        .filter(|test| (part.of)(test))
+        .filter(|test| (part.has_test)(test))
         .collect();
     assert!(tests.len() > 5, "{tests:?}");
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -76,7 +77,7 @@ pub fn run(part: &Part) {
     );
 }
 
-/// The names of this program's tests that are for the machine: all that lie in a module.
+/// Returns the names of the tests that run in the machine: those in a module.
 fn own_tests() -> Vec<String> {
     let listed = Command::new(std::env::current_exe().unwrap())
         .args(["--list", "--format=terse"])
@@ -92,7 +93,7 @@ fn own_tests() -> Vec<String> {
         .collect()
 }
 
-/// strace with the libraries that the machine lacks.
+/// Returns strace and the libraries that the machine lacks.
 fn strace() -> Vec<PathBuf> {
     let strace = qubes::exec::find("strace", &std::env::var_os("PATH").unwrap_or_default());
     let strace = strace.expect("strace is not installed; demo/dependencies.sh test installs it");

@@ -1,8 +1,7 @@
-//! What needs the kernel's device mapper: driver file over dm-snapshot, driver lvm_thin, volumes
-//! encrypted by dm-crypt, and disks that fail. Not every kernel has one (those of test machines
-//! often lack it), so all of this runs in emulated machines of our own (`tests/xen/bare`): two
-//! tests boot one each and run this same program there, where the others do their work; elsewhere
-//! those have nothing to do.
+//! What needs a device mapper: driver `file` with dm-snapshot, driver `lvm_thin`, volumes encrypted
+//! by dm-crypt, and failing disks. Test machines often have a kernel without one, so all of this
+//! runs in emulated machines (`tests/xen/bare`). Two tests boot one each and run this same program
+//! there; in it, the other tests do their work. Elsewhere those do nothing.
 
 mod encrypted;
 #[path = "../xen/lab_machine.rs"]
@@ -20,7 +19,7 @@ fn files_and_mappings_in_a_machine_with_a_device_mapper() {
     machine::run(&machine::Part {
         name: "files",
         script: "in_the_lab",
-        of: |test| !test.starts_with("logical::"),
+        has_test: |test| !test.starts_with("logical::"),
     });
 }
 
@@ -29,6 +28,6 @@ fn logical_volumes_in_a_machine_with_a_device_mapper() {
     machine::run(&machine::Part {
         name: "logical",
         script: "with_volumes",
-        of: |test| test.starts_with("logical::"),
+        has_test: |test| test.starts_with("logical::"),
     });
 }

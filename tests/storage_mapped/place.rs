@@ -1,5 +1,5 @@
-//! A pool of driver file in the machine that has a device mapper, and what guests do to mapped
-//! devices there.
+//! A pool of driver `file` in the machine with a device mapper, and the actions of guests on mapped
+//! devices.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
 
-/// Whether this is the machine that the tests are for.
+/// Whether this is the machine of the tests.
 pub fn is_the_machine() -> bool {
     std::env::var_os("MAPPED_DEVICES").is_some()
 }
@@ -23,8 +23,8 @@ pub struct Pool {
     pub place: TempDir,
 }
 
-/// A pool; none where there is no device mapper. What one test leaves would be in the next one's
-/// way, so each looks.
+/// Creates a pool; `None` without a device mapper. Checks that the previous test has left no
+/// devices.
 pub fn pool() -> Option<Pool> {
     if !is_the_machine() {
         return None;
@@ -32,7 +32,7 @@ pub fn pool() -> Option<Pool> {
     Some(pool_in(tempfile::tempdir().unwrap()))
 }
 
-/// A pool in this directory.
+/// Creates a pool in a directory.
 pub fn pool_in(place: TempDir) -> Pool {
     assert_eq!(mapped(), [""; 0], "left by the test before");
     let locks = VolumeLocks::new(place.path().join("run"), None, Duration::from_secs(300));
@@ -61,11 +61,11 @@ pub fn origin(qube: &str, name: &str) -> Volume {
     }
 }
 
-pub fn snapshot(qube: &str, of: &Volume) -> Volume {
+pub fn snapshot(qube: &str, source: &Volume) -> Volume {
     Volume {
         kind: VolumeKind::Snapshot,
-        source: Some(of.vid.clone()),
-        ..origin(qube, &of.name)
+        source: Some(source.vid.clone()),
+        ..origin(qube, &source.name)
     }
 }
 
@@ -75,7 +75,7 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
     text
 }
 
-/// The names of mapped devices that are there.
+/// Returns the names of the mapped devices.
 pub fn mapped() -> Vec<String> {
     let names = fs::read_dir("/dev/mapper")
         .unwrap()
@@ -87,7 +87,7 @@ pub fn mapped() -> Vec<String> {
         .collect()
 }
 
-/// Waits until it is so: the kernel takes devices down a moment after the last one closed them.
+/// Waits for a condition: the kernel removes devices a moment after they are closed.
 pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !is_so() {
@@ -96,7 +96,7 @@ pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// The text that was written at `at`, as the disk has it.
+/// Returns the text that is stored at `at`, without caches.
 pub fn text_at(image: &Path, at: u64) -> String {
     let mut bytes = [0; 16];
     let file = File::open(image).unwrap();
@@ -110,7 +110,7 @@ pub fn text(image: &Path) -> String {
     text_at(image, 4096)
 }
 
-/// What a guest does to its disk, synced as a database would.
+/// Writes to a disk as a guest does, and syncs it.
 pub fn write_at(disk: &Path, text: &str, at: u64) {
     let file = File::options().write(true).open(disk).unwrap();
     file.write_all_at(format!("{text:\0<16}").as_bytes(), at)
@@ -140,7 +140,7 @@ impl Pool {
         names
     }
 
-    /// What names of devices call a file: its device in hexadecimal digits and its inode.
+    /// Returns the id of a file in device names: its device in hexadecimal and its inode.
     pub fn id(&self, inside: &str) -> String {
         let file = fs::metadata(self.path(inside)).unwrap();
         format!("{:x}:{}", file.dev(), file.ino())
@@ -163,7 +163,7 @@ impl Pool {
         self.driver.stop(volume).unwrap();
     }
 
-    /// The loop devices that lie over files of this pool.
+    /// Returns the loop devices over files of this pool.
     pub fn loops(&self) -> String {
         let said = Program::new("losetup")
             .args(["-n", "-O", "BACK-FILE"])
@@ -177,16 +177,16 @@ impl Pool {
             .join(" ")
     }
 
-    /// Nothing of a run is left in the kernel.
+    /// Checks that no devices of a run are left.
     pub fn assert_at_rest(&self) {
         eventually("mapped devices are left", || mapped().is_empty());
         eventually("loop devices are left", || self.loops().is_empty());
     }
 }
 
-/// The machine lost power: every device is gone, the files are as they are. What stands on others
-/// goes first.
-pub fn power_is_lost() {
+/// Simulates a power loss: removes every device and leaves the files. Devices over others are
+/// removed first.
+pub fn lose_power() {
     for _ in 0..3 {
         for name in mapped() {
             let _stands_below_another = Program::new("dmsetup").args(["remove", &name]).output();

@@ -1,4 +1,4 @@
-//! What comes between: power that is lost, processes that die, devices that somebody has open.
+//! Interruptions: power losses, killed processes, and open devices.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,24 +8,24 @@ use qubes::exec::Program;
 use qubes::storage::Driver;
 
 use crate::place::{
-    MIB, is_the_machine, mapped, origin, pool, pool_in, power_is_lost, refusal, snapshot, text,
-    write, write_at,
+    MIB, is_the_machine, lose_power, mapped, origin, pool, pool_in, refusal, snapshot, text, write,
+    write_at,
 };
 
 #[test]
-fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
+fn after_a_power_loss_the_guest_continues_or_its_data_are_committed() {
     let Some(pool) = pool() else { return };
     let (driver, private) = (&pool.driver, origin("work", "private"));
     for goes_on in [true, false] {
         driver.create(&private).unwrap();
         pool.run_once(&private, "committed");
         write(&pool.start(&private), "synced");
-        power_is_lost();
+        lose_power();
         assert!(driver.is_dirty(&private).unwrap());
         if goes_on {
             let disk = pool.start(&private);
             assert_eq!(text(&disk), "synced");
-            // What was committed is still known.
+            // The committed state is still known.
             let committed = driver.open_committed_data(&private).unwrap();
             let mut bytes = [0; 16];
             committed.file.read_exact_at(&mut bytes, 4096).unwrap();
@@ -40,13 +40,13 @@ fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
 }
 
 #[test]
-fn a_start_that_died_half_way_is_repeated() {
+fn an_interrupted_start_can_be_repeated() {
     let Some(pool) = pool() else { return };
     let (driver, template) = (&pool.driver, origin("debian", "root"));
     driver.create(&template).unwrap();
     pool.run_once(&template, "installed");
     let root = snapshot("work", &template);
-    // Whatever of the devices is there when the start comes again, all of them are afterwards.
+    // Whichever devices exist when the start is repeated, all of them do afterwards.
     for lost in 0..3 {
         driver.start(&template).unwrap();
         driver.start(&root).unwrap();
@@ -69,7 +69,7 @@ fn a_start_that_died_half_way_is_repeated() {
 }
 
 #[test]
-fn a_disk_that_somebody_has_open_is_not_taken_from_him() {
+fn an_open_disk_is_not_removed() {
     let Some(pool) = pool() else { return };
     let (driver, template) = (&pool.driver, origin("debian", "root"));
     driver.create(&template).unwrap();
@@ -94,7 +94,7 @@ fn a_disk_that_somebody_has_open_is_not_taken_from_him() {
 }
 
 #[test]
-fn what_is_removed_leaves_nothing_in_the_kernel() {
+fn a_removal_leaves_no_devices() {
     let Some(pool) = pool() else { return };
     let (driver, template) = (&pool.driver, origin("debian", "root"));
     let root = snapshot("work", &template);
@@ -104,11 +104,11 @@ fn what_is_removed_leaves_nothing_in_the_kernel() {
     driver.remove(&root).unwrap();
     driver.remove(&template).unwrap();
     pool.assert_at_rest();
-    assert!(driver.volumes().unwrap().is_empty());
+    assert!(driver.volume_ids().unwrap().is_empty());
 }
 
-/// Many starts and stops over one template at once: the devices below are shared, and nobody takes
-/// them from another.
+/// Many qubes of one template start and stop at once. They share the devices below, and none
+/// removes those of another.
 #[test]
 fn qubes_of_one_template_start_and_stop_at_once() {
     let Some(pool) = pool() else { return };
@@ -133,7 +133,7 @@ fn qubes_of_one_template_start_and_stop_at_once() {
 }
 
 #[test]
-fn in_a_full_pool_the_data_go_on_and_no_way_leads_back() {
+fn in_a_full_pool_data_are_kept_and_the_revision_is_lost() {
     if !is_the_machine() {
         return;
     }

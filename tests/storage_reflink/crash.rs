@@ -1,10 +1,10 @@
-//! A process that dies at any of its system calls leaves a pool that the next one can go on with,
-//! nothing lost.
+//! Kills a process at each of its system calls: the next one can continue with the pool, and no
+//! data are lost.
 //!
-//! Each step of a volume's life runs in a process of its own (this test binary again) under strace,
-//! which kills it on entering its Nth call that changes something on disk, for N from 1 until it
-//! gets through. Between two such calls the disk does not change, so these are all the states that
-//! a crash can leave.
+//! Each step of a volume's life cycle runs in a process of its own (this test binary again) under
+//! strace, which kills it on entering its Nth call that changes something on disk, for N from 1
+//! until the step completes. Between two such calls the disk does not change, so these are all the
+//! states that a crash can leave.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
 
 #[test]
-fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
+fn a_stop_killed_at_any_call_keeps_what_the_guest_synced() {
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
         for recover in [Step::Stop, Step::Start] {
             at_every_call(
@@ -26,7 +26,7 @@ fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
                 Step::Stop,
                 &origin("work", "private"),
                 |pool, volume, when| {
-                    // Before anybody recovers it, somebody may clone it or begin with it.
+                    // Before the recovery, the volume may be cloned or started.
                     let clean = text_in(&pool.path("appvms/work/private.img"));
                     assert!(
                         ["committed", "synced"].contains(&clean.as_str()),
@@ -49,7 +49,7 @@ fn a_stop_that_dies_anywhere_keeps_what_the_guest_synced() {
 }
 
 #[test]
-fn a_stop_without_snapshots_that_dies_anywhere_keeps_what_the_guest_synced() {
+fn a_stop_without_snapshots_killed_at_any_call_keeps_what_the_guest_synced() {
     let live = Volume {
         revisions_to_keep: -1,
         ..origin("work", "private")
@@ -72,7 +72,7 @@ fn a_stop_without_snapshots_that_dies_anywhere_keeps_what_the_guest_synced() {
 }
 
 #[test]
-fn a_start_that_dies_anywhere_can_be_repeated() {
+fn a_start_killed_at_any_call_can_be_repeated() {
     let private = origin("work", "private");
     let live = Volume {
         revisions_to_keep: -1,
@@ -96,7 +96,7 @@ fn a_start_that_dies_anywhere_can_be_repeated() {
 }
 
 #[test]
-fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_goes_on() {
+fn a_snapshot_start_or_stop_killed_at_any_call_is_cleaned_up_after_source_commits() {
     let (template, root) = (
         origin("debian", "root"),
         snapshot("work", &origin("debian", "root")),
@@ -107,7 +107,7 @@ fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_
         (FileSystem::Btrfs, Step::Stop),
     ] {
         at_every_call(kind, step, &root, |pool, volume, when| {
-            // No revision is left of what the run began with.
+            // The source of the run is not among the revisions any more.
             ["a", "b", "c"]
                 .iter()
                 .for_each(|text| pool.run_once(&template, text));
@@ -118,7 +118,7 @@ fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_
                 .into_iter()
                 .filter(|n| n.starts_with("root"))
                 .collect();
-            // A temporary file goes with the next start.
+            // The next start removes a temporary file.
             assert!(
                 images.iter().all(|name| name.contains('~')),
                 "{when}: {images:?}"
@@ -136,7 +136,7 @@ fn a_snapshots_start_or_stop_that_dies_anywhere_is_cleaned_up_though_its_source_
 }
 
 #[test]
-fn a_start_that_is_taken_back_and_dies_anywhere_costs_nothing() {
+fn a_rollback_of_a_start_killed_at_any_call_loses_nothing() {
     let private = origin("work", "private");
     for volume in [
         &private,
@@ -163,7 +163,7 @@ fn a_start_that_is_taken_back_and_dies_anywhere_costs_nothing() {
 }
 
 #[test]
-fn a_revert_that_dies_anywhere_loses_neither_state() {
+fn a_revert_killed_at_any_call_loses_neither_state() {
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
         at_every_call(
             kind,
@@ -193,7 +193,7 @@ fn a_revert_that_dies_anywhere_loses_neither_state() {
 }
 
 #[test]
-fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
+fn an_import_killed_at_any_call_leaves_the_old_or_the_new_image() {
     for kind in [FileSystem::Btrfs, FileSystem::Ext4] {
         at_every_call(
             kind,
@@ -218,7 +218,7 @@ fn an_import_that_dies_anywhere_leaves_the_old_image_or_the_new_one() {
 }
 
 #[test]
-fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
+fn a_resize_killed_at_any_call_leaves_the_old_or_the_new_size() {
     for (kind, step, size) in [
         (FileSystem::Btrfs, Step::Resize, 96 * MIB),
         (FileSystem::Ext4, Step::Resize, 96 * MIB),
@@ -249,10 +249,9 @@ fn a_resize_that_dies_anywhere_leaves_the_old_size_or_the_new_one() {
     }
 }
 
-/// What a process that dies cannot show: whether a power loss right after a step would find it on
-/// the disk.
+/// Checks what killing a process cannot show: that a power loss after a step finds it on the disk.
 #[test]
-fn what_takes_an_images_place_is_on_the_disk_before_and_its_name_after() {
+fn a_new_image_is_synced_before_its_rename_and_the_directory_after() {
     for (step, from, to) in [
         (Step::Stop, "private-dirty.img", "private.img"),
         (Step::Import, "private-import.img", "private.img"),
@@ -303,7 +302,7 @@ fn what_takes_an_images_place_is_on_the_disk_before_and_its_name_after() {
 }
 
 #[test]
-fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
+fn a_creation_or_removal_killed_at_any_call_can_be_repeated() {
     for step in [Step::Create, Step::Remove] {
         at_every_call(
             FileSystem::Btrfs,
@@ -324,7 +323,7 @@ fn a_creation_or_a_removal_that_dies_anywhere_can_be_repeated() {
     }
 }
 
-/// What is done in a process of its own.
+/// A step that runs in a process of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Create,
@@ -373,8 +372,8 @@ fn imported() -> PathBuf {
     PathBuf::from(env::var_os(DIRECTORY).unwrap()).join(IMPORTED)
 }
 
-/// Has `check` look at what a `step` leaves that dies at its first, second, … changing call, and at
-/// what a whole one leaves. Each begins with the same pool.
+/// Kills a `step` at its first, second, … changing call, and lets it complete at last. `check`
+/// examines the result of each. Each run begins with the same pool.
 fn at_every_call(
     kind: FileSystem,
     step: Step,
@@ -394,7 +393,7 @@ fn at_every_call(
     }
 }
 
-const TEST: &str = "crash::one_step_in_a_process_of_its_own";
+const TEST: &str = "crash::run_step";
 
 fn environment(pool: &Pool, step: Step, volume: &Volume) -> [(&'static str, OsString); 3] {
     [
@@ -407,7 +406,7 @@ fn environment(pool: &Pool, step: Step, volume: &Volume) -> [(&'static str, OsSt
     ]
 }
 
-/// A template and a qube with two committed states, running with a third when the step is its stop.
+/// Creates a template and a qube with two committed states. For a stop, it runs with a third.
 fn prepare(pool: &Pool, step: Step, volume: &Volume) {
     let (template, private) = (origin("debian", "root"), origin("work", "private"));
     for other in [&template, &private] {
@@ -431,7 +430,7 @@ fn prepare(pool: &Pool, step: Step, volume: &Volume) {
     }
 }
 
-/// After a start and a stop no temporary file is left, and no import.
+/// Checks that a start and a stop leave no temporary file and no import.
 fn assert_tidy(pool: &Pool, volume: &Volume, when: &str) {
     pool.driver.start(volume).unwrap();
     pool.driver.stop(volume).unwrap();
@@ -443,7 +442,7 @@ fn assert_tidy(pool: &Pool, volume: &Volume, when: &str) {
     assert!(litter.is_empty(), "{when}: {litter:?}");
 }
 
-/// The text in the revision `id`.
+/// Returns the text in the revision `id`.
 fn state(pool: &Pool, id: &str) -> String {
     let start = format!("private.img.{id}@");
     let name = pool
@@ -458,9 +457,9 @@ const DIRECTORY: &str = "STORAGE_CRASH_DIRECTORY";
 const STEP: &str = "STORAGE_CRASH_STEP";
 const VOLUME: &str = "STORAGE_CRASH_VOLUME";
 
-/// Not a test by itself: what [`at_every_call`] runs.
+/// The body of the process that [`at_every_call`] runs; does nothing as a test.
 #[test]
-fn one_step_in_a_process_of_its_own() {
+fn run_step() {
     let (Ok(step), Ok(volume)) = (env::var(STEP), env::var(VOLUME)) else {
         return;
     };

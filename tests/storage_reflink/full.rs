@@ -1,5 +1,5 @@
-//! A full pool: what cannot be done says so in a line that names the qube's image, and everything
-//! that was committed stays.
+//! A full pool: operations that fail name the qube's image in one line, and all committed data
+//! stay.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,13 +9,13 @@ use qubes::storage::{Driver, StorageError};
 use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};
 
-/// What somebody else fills the file system with, to the last byte.
+/// A file of another program that fills the file system to the last byte.
 struct Filler<'p>(&'p Pool);
 
 impl<'p> Filler<'p> {
     fn over(pool: &'p Pool) -> Filler<'p> {
         let mut random = fastrand::Rng::with_seed(11);
-        // Large pieces first; what is left between them is filled by smaller ones.
+        // Write large pieces first, then fill the rest with smaller ones.
         for (number, size) in [MIB as usize, 4096, 4096].into_iter().enumerate() {
             let Ok(mut file) = File::create(pool.mount.path().join(format!("filler-{number}")))
             else {
@@ -38,8 +38,8 @@ impl Drop for Filler<'_> {
     }
 }
 
-/// The line that it failed with, which says of which qube and why.
-fn says_why(what: &str, done: &Result<(), StorageError>) {
+/// Checks that the error is one line that names the qube and the reason.
+fn assert_explained(what: &str, done: &Result<(), StorageError>) {
     let Err(error) = done else { return };
     let line = error.to_string();
     let names_the_qube = ["work", "other", "copy", "app"]
@@ -51,11 +51,11 @@ fn says_why(what: &str, done: &Result<(), StorageError>) {
     );
 }
 
-/// Where blocks are shared there may be room for the little that a start or a commit takes: then it
-/// has to be whole. Where they are not, a start needs room for a whole image, and has to fail; a
-/// commit makes its revision without any.
+/// Where blocks are shared, there may be space for the little that a start or a commit needs; then
+/// it has to be complete. Where they are not, a start needs space for a whole image and has to
+/// fail. A commit makes its revision without any.
 #[test]
-fn a_full_pool_refuses_and_keeps_what_it_has() {
+fn a_full_pool_refuses_new_data_and_keeps_old_data() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let (private, other) = (origin("work", "private"), origin("other", "private"));
@@ -67,7 +67,7 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
             pool.guest_writes(volume, "committed");
             driver.stop(volume).unwrap();
         }
-        // Something that runs when the pool becomes full, and something to import.
+        // A qube that runs when the pool becomes full, and a file to import.
         driver.start(&other).unwrap();
         pool.guest_writes(&other, "synced");
         let elsewhere = tempfile::NamedTempFile::new().unwrap();
@@ -104,7 +104,7 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
             ),
             ("stop", &driver.stop(&private)),
         ] {
-            says_why(&format!("{:?}: {what}", pool.kind), done);
+            assert_explained(&format!("{:?}: {what}", pool.kind), done);
         }
         if pool.kind == FileSystem::Ext4 {
             assert!(
@@ -112,7 +112,7 @@ fn a_full_pool_refuses_and_keeps_what_it_has() {
                 "{clone:?}, {start:?}, {commit:?}"
             );
         }
-        // What failed left the old data, and what did not is whole.
+        // Failed operations have left the old data, and successful ones are complete.
         let text = |file: &str| text_in(&pool.path(file));
         assert_eq!(
             (

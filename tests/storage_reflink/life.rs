@@ -1,4 +1,4 @@
-//! The life of a volume: what is on disk after each step, and what a guest finds there.
+//! The life cycle of a volume: its files after each step, and what a guest reads.
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -15,7 +15,7 @@ use qubes::exec::{ExecError, Program};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
 
 #[test]
-fn a_qube_lives_with_the_names_that_upstream_gives() {
+fn files_have_the_names_of_upstream() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let template = origin("debian", "root");
@@ -86,17 +86,17 @@ fn a_qube_lives_with_the_names_that_upstream_gives() {
         all.iter().for_each(|v| driver.stop(v).unwrap());
 
         assert_eq!(
-            driver.volumes().unwrap(),
+            driver.volume_ids().unwrap(),
             ["appvms/work/private", "vm-templates/debian/root"]
         );
         all.iter().for_each(|v| driver.remove(v).unwrap());
         assert!(!pool.path("appvms/work").exists());
-        assert_eq!(driver.volumes().unwrap(), ["vm-templates/debian/root"]);
+        assert_eq!(driver.volume_ids().unwrap(), ["vm-templates/debian/root"]);
     }
 }
 
 #[test]
-fn revisions_are_numbered_pruned_and_reverted_to() {
+fn revisions_are_numbered_pruned_and_restored() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let private = origin("work", "private");
@@ -185,7 +185,7 @@ fn revisions_are_numbered_pruned_and_reverted_to() {
 }
 
 #[test]
-fn the_copy_made_in_advance_is_used_as_long_as_it_is_one() {
+fn a_precache_is_used_while_it_equals_the_image() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let private = origin("work", "private");
@@ -205,7 +205,7 @@ fn the_copy_made_in_advance_is_used_as_long_as_it_is_one() {
         );
         driver.stop(&private).unwrap();
 
-        // Somebody puts another image there, as a person does who restores one by hand.
+        // Another image is put there by hand.
         write_text(&pool.path("appvms/work/private.img"), "by hand");
         driver.start(&private).unwrap();
         assert_eq!(
@@ -214,7 +214,7 @@ fn the_copy_made_in_advance_is_used_as_long_as_it_is_one() {
         );
         driver.stop(&private).unwrap();
 
-        // Or one as old as the other and longer.
+        // Or a longer one with the same modification time.
         let clean = File::options()
             .write(true)
             .open(pool.path("appvms/work/private.img"))
@@ -236,7 +236,7 @@ fn the_copy_made_in_advance_is_used_as_long_as_it_is_one() {
 }
 
 #[test]
-fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
+fn a_volume_grows_without_a_copy_where_blocks_are_not_shared() {
     let Some(pool) = pool_on(FileSystem::Ext4) else {
         return;
     };
@@ -249,8 +249,8 @@ fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
     };
     driver.create(&root).unwrap();
     driver.start(&root).unwrap();
-    // With the copies made in advance and for the qube more than half of the file system: there is
-    // no room for one more.
+    // The precache and the dirty image take more than half of the file system: there is no space
+    // for another copy.
     pool.guest_fills(&root, 100 * MIB);
     pool.guest_writes(&root, "committed");
     driver.stop(&root).unwrap();
@@ -289,7 +289,7 @@ fn where_blocks_are_not_shared_a_volume_grows_without_being_copied() {
 }
 
 #[test]
-fn without_snapshots_the_guest_has_the_only_image() {
+fn without_snapshots_the_guest_writes_to_the_image_itself() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let root = origin("debian", "root");
@@ -343,7 +343,7 @@ fn without_snapshots_the_guest_has_the_only_image() {
 }
 
 #[test]
-fn revisions_of_an_image_that_is_missing_outlive_a_start_without_snapshots() {
+fn a_start_without_snapshots_keeps_revisions_if_the_image_is_missing() {
     let Some(pool) = pool_on(FileSystem::Btrfs) else {
         return;
     };
@@ -362,7 +362,7 @@ fn revisions_of_an_image_that_is_missing_outlive_a_start_without_snapshots() {
 }
 
 #[test]
-fn a_snapshot_is_outdated_once_its_source_has_moved_on() {
+fn a_snapshot_is_outdated_once_its_source_has_been_committed() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let template = origin("debian", "root");
@@ -386,7 +386,7 @@ fn a_snapshot_is_outdated_once_its_source_has_moved_on() {
 }
 
 #[test]
-fn no_snapshot_is_taken_while_the_source_is_committed_nor_the_other_way_round() {
+fn snapshots_and_commits_of_a_source_exclude_each_other() {
     let Some(pool) = pool_on(FileSystem::Btrfs) else {
         return;
     };
@@ -415,7 +415,7 @@ fn no_snapshot_is_taken_while_the_source_is_committed_nor_the_other_way_round() 
 }
 
 #[test]
-fn data_come_in_whole_and_go_out_while_the_qube_runs() {
+fn imports_are_atomic_and_exports_work_while_the_qube_runs() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let (private, copy) = (origin("work", "private"), origin("copy", "private"));
@@ -444,7 +444,7 @@ fn data_come_in_whole_and_go_out_while_the_qube_runs() {
             .unwrap_err()
             .to_string();
         assert!(
-            missing.starts_with("opening /nonexistent/image: No such file"),
+            missing.starts_with("cannot open /nonexistent/image: No such file"),
             "{missing}"
         );
         assert_eq!(driver.size(&copy).unwrap(), 8192);
@@ -456,7 +456,7 @@ fn data_come_in_whole_and_go_out_while_the_qube_runs() {
 }
 
 #[test]
-fn a_size_can_change_running_and_halted() {
+fn a_volume_can_be_resized_running_and_halted() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let private = origin("work", "private");
@@ -487,7 +487,7 @@ fn a_size_can_change_running_and_halted() {
             .args(["--getsize64", &device])
             .output()
             .unwrap();
-        // While the device is there, the image is in use and nothing is committed.
+        // While the device exists, the image is in use and is not committed.
         let refused = refusal(driver.stop(&private));
         Program::new("losetup")
             .args(["--detach", &device])
@@ -512,7 +512,7 @@ fn a_size_can_change_running_and_halted() {
 }
 
 #[test]
-fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
+fn an_image_that_qemu_has_open_is_left_alone() {
     let Some(pool) = pool_on(FileSystem::Btrfs) else {
         return;
     };
@@ -520,8 +520,8 @@ fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
     let private = origin("work", "private");
     driver.create(&private).unwrap();
     driver.start(&private).unwrap();
-    // A server of QEMU's: like the machine it opens the image with its locks, and it is ready when
-    // it has forked.
+    // A QEMU server opens the image with the same locks as a virtual machine. It is ready once it
+    // has forked.
     let (socket, pid) = (
         pool.mount.path().join("socket"),
         pool.mount.path().join("pid"),
@@ -550,11 +550,11 @@ fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
     for refused in refused {
         let text = refusal(refused);
         assert!(
-            text.ends_with("private-dirty.img is still open in a virtual machine; end that first"),
+            text.ends_with("private-dirty.img is still open in a virtual machine; stop that first"),
             "{text}"
         );
     }
-    // It takes a moment to leave, for which a stop waits.
+    // A stop waits for the moment that it takes to end.
     driver.stop(&private).unwrap();
     driver
         .remove(&Volume::orphan("vm-pool", "appvms/work/private"))
@@ -563,7 +563,7 @@ fn an_image_that_a_virtual_machine_has_open_is_left_alone() {
 }
 
 #[test]
-fn a_dirty_image_of_a_machine_that_died_is_continued_or_committed() {
+fn a_dirty_image_after_a_crash_is_continued_or_committed() {
     for pool in all_pools() {
         let driver = &pool.driver;
         let private = origin("work", "private");
@@ -605,10 +605,9 @@ fn a_dirty_image_of_a_machine_that_died_is_continued_or_committed() {
     }
 }
 
-/// The promise is that the work does not depend on the size: none of 220 MiB of data is written
-/// again.
+/// The work must not depend on the size: none of 220 MiB of data is written again.
 #[test]
-fn shared_blocks_make_a_large_image_cost_nothing() {
+fn a_large_image_is_not_copied_where_blocks_are_shared() {
     for kind in [FileSystem::Btrfs, FileSystem::Xfs] {
         let Some(pool) = pool_on(kind) else { continue };
         let driver = &pool.driver;
@@ -618,7 +617,7 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
         };
         driver.create(&root).unwrap();
         driver.start(&root).unwrap();
-        // More than half of the whole file system: a single real copy would not even fit.
+        // More than half of the file system: a real copy would not fit.
         pool.guest_fills(&root, 220 * MIB);
         driver.stop(&root).unwrap();
         let before = used(&pool);
@@ -650,7 +649,7 @@ fn shared_blocks_make_a_large_image_cost_nothing() {
 }
 
 #[test]
-fn a_place_without_shared_blocks_is_refused_unless_copies_are_wanted() {
+fn a_directory_without_shared_blocks_is_refused_unless_setup_check_is_off() {
     let Some(pool) = pool_on(FileSystem::Ext4) else {
         return;
     };
@@ -702,7 +701,7 @@ fn a_full_disk_loses_nothing() {
     driver.start(&private).unwrap();
     pool.guest_fills(&private, 200 * MIB);
     pool.guest_writes(&private, "precious");
-    // The image is committed, only the copy made in advance does not fit any more.
+    // The image is committed, only the precache does not fit any more.
     driver.stop(&private).unwrap();
     assert_eq!(text_in(&pool.path("appvms/work/private.img")), "precious");
     assert_eq!(pool.shapes("appvms/work"), ["private.img", "private.img.1"]);
@@ -715,7 +714,7 @@ fn a_full_disk_loses_nothing() {
     assert_eq!(text_in(&pool.path("appvms/work/private.img")), "precious");
 }
 
-/// What somebody does to an image by hand.
+/// Writes to an image by hand.
 fn write_text(image: &Path, text: &str) {
     let image = File::options().write(true).open(image).unwrap();
     image
@@ -737,7 +736,7 @@ fn revision_name(pool: &Pool) -> String {
         .unwrap()
 }
 
-/// Bytes in use, after everything pending has been written.
+/// Returns the bytes in use, after everything pending has been written.
 fn used(pool: &Pool) -> u64 {
     Program::new("sync")
         .arg("--file-system")

@@ -1,4 +1,5 @@
-//! A pool of driver file-reflink on a file system of its own, and what a guest does to its volumes.
+//! A pool of driver `file-reflink` on a file system of its own, and the actions of guests on its
+//! volumes.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -11,7 +12,7 @@ use crate::loop_mount::{FileSystem, LoopMount};
 
 pub const MIB: u64 = 1 << 20;
 
-/// A pool that is set up, with the file system it lies on.
+/// A pool with its file system.
 pub struct Pool {
     pub kind: FileSystem,
     pub driver: Reflink,
@@ -19,7 +20,7 @@ pub struct Pool {
     pub mount: LoopMount,
 }
 
-/// The pool, or none with the reason printed.
+/// Creates the pool. If it cannot, prints why and returns `None`.
 pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     let mount = match LoopMount::new(kind) {
         Ok(mount) => mount,
@@ -46,12 +47,12 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     })
 }
 
-/// Locks of nobody else, for which nobody waits.
+/// Creates locks that no other process uses, without a waiting time.
 pub fn locks_beside(directory: &Path) -> VolumeLocks {
     VolumeLocks::new(directory.with_file_name("run"), None, Duration::ZERO)
 }
 
-/// One pool on each file system.
+/// Creates one pool on each file system.
 pub fn all_pools() -> impl Iterator<Item = Pool> {
     [FileSystem::Btrfs, FileSystem::Xfs, FileSystem::Ext4]
         .into_iter()
@@ -78,11 +79,11 @@ pub fn origin(qube: &str, name: &str) -> Volume {
     }
 }
 
-pub fn snapshot(qube: &str, of: &Volume) -> Volume {
+pub fn snapshot(qube: &str, source: &Volume) -> Volume {
     Volume {
         kind: VolumeKind::Snapshot,
-        source: Some(of.vid.clone()),
-        ..origin(qube, &of.name)
+        source: Some(source.vid.clone()),
+        ..origin(qube, &source.name)
     }
 }
 
@@ -94,7 +95,7 @@ pub fn volatile(qube: &str) -> Volume {
 }
 
 impl Pool {
-    /// The names in a qube's directory, each with its number of links when there is more than one.
+    /// Returns the names in a qube's directory, each with its number of links if that is not 1.
     pub fn names(&self, qube_dir: &str) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.directory.join(qube_dir))
             .into_iter()
@@ -116,7 +117,7 @@ impl Pool {
         names
     }
 
-    /// The same with the time of revisions left out.
+    /// Returns the names without the times of revisions.
     pub fn shapes(&self, qube_dir: &str) -> Vec<String> {
         let shape = |name: String| {
             name.split_once('@')
@@ -130,7 +131,7 @@ impl Pool {
         self.directory.join(inside)
     }
 
-    /// What a running qube does to its volume, synced as a database would.
+    /// Writes to a volume as a running qube does, and syncs it.
     pub fn guest_writes(&self, volume: &Volume, text: &str) {
         let image = self.image(volume);
         image
@@ -139,7 +140,7 @@ impl Pool {
         image.sync_all().unwrap();
     }
 
-    /// A guest that fills its disk with that many bytes that no file system can make smaller.
+    /// Writes that many incompressible bytes to a volume as a guest does.
     pub fn guest_fills(&self, volume: &Volume, bytes: u64) {
         let image = self.image(volume);
         let mut random = fastrand::Rng::with_seed(7);
@@ -165,7 +166,7 @@ impl Pool {
     }
 }
 
-/// The text that a guest wrote.
+/// Returns the text that a guest wrote.
 pub fn text_in(image: &Path) -> String {
     let mut bytes = [0; 16];
     File::open(image)

@@ -1,5 +1,4 @@
-//! What goes with a run of a volume that is not kept, and what of a volume that was kept stays
-//! under its names.
+//! Which files the stop of a non-persistent volume removes, and which foreign ones stay.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -10,7 +9,7 @@ use qubes::storage::{Driver, StorageError, Volume, VolumeKind};
 use crate::loop_mount::FileSystem;
 use crate::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
 
-/// A pool with a template, and its root volume.
+/// Creates the root volume of a template.
 fn with_template(pool: &Pool) -> Volume {
     let template = origin("debian", "root");
     pool.driver.create(&template).unwrap();
@@ -24,13 +23,13 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
     text
 }
 
-/// An image as versions before the mark made it.
+/// Removes the mark, as in images of versions without it.
 fn without_mark(path: &Path) {
     fs::set_permissions(path, Permissions::from_mode(0o660)).unwrap();
 }
 
 #[test]
-fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
+fn images_of_a_persistent_volume_stay_and_block_the_start() {
     for pool in all_pools() {
         let template = with_template(&pool);
         let kept = origin("work", "root");
@@ -69,14 +68,14 @@ fn what_a_kept_volume_of_that_name_left_stays_and_bars_the_start() {
                 "{kind:?}"
             );
         }
-        // It is what it was, once the store says so again.
+        // The volume is unchanged once the store has it again.
         pool.driver.start(&kept).unwrap();
         assert_eq!(text_in(&pool.path("appvms/work/root-dirty.img")), "wanted");
     }
 }
 
 #[test]
-fn what_a_kept_volume_has_not_committed_stays() {
+fn uncommitted_data_of_a_persistent_volume_stay() {
     for revisions_to_keep in [1, -1] {
         let Some(pool) = pool_on(FileSystem::Btrfs) else {
             return;
@@ -90,7 +89,7 @@ fn what_a_kept_volume_has_not_committed_stays() {
         pool.driver.start(&kept).unwrap();
         pool.guest_writes(&kept, "wanted");
         let dirty = pool.path("appvms/work/root-dirty.img");
-        // Without snapshots it stands alone, as a snapshot's leftover does (docs/storage.md).
+        // Without snapshots it is the only file, like a snapshot's leftover (docs/storage.md).
         let as_snapshot = (revisions_to_keep == 1).then(|| snapshot("work", &template));
         for other in as_snapshot.into_iter().chain([Volume {
             kind: VolumeKind::Volatile,
@@ -114,14 +113,14 @@ fn what_a_kept_volume_has_not_committed_stays() {
 }
 
 #[test]
-fn a_run_is_cleaned_up_whatever_became_of_its_source() {
+fn a_run_is_cleaned_up_whatever_happened_to_its_source() {
     for pool in all_pools() {
         let template = with_template(&pool);
         let (root, scratch) = (snapshot("work", &template), volatile("work"));
         let changes: [&dyn Fn(); 4] = [
             &|| {},
             &|| pool.run_once(&template, "once"),
-            // What the run began with is no revision any more.
+            // The source of the run is not a revision any more.
             &|| {
                 ["a", "b", "c"]
                     .iter()
@@ -146,7 +145,7 @@ fn a_run_is_cleaned_up_whatever_became_of_its_source() {
 }
 
 #[test]
-fn an_images_mode_tells_that_a_run_made_it_until_it_is_committed() {
+fn an_image_has_the_mark_of_a_run_until_it_is_committed() {
     let Some(pool) = pool_on(FileSystem::Btrfs) else {
         return;
     };
@@ -171,7 +170,7 @@ fn an_images_mode_tells_that_a_run_made_it_until_it_is_committed() {
 }
 
 #[test]
-fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
+fn leftovers_of_earlier_versions_are_removed_if_certain() {
     let Some(pool) = pool_on(FileSystem::Btrfs) else {
         return;
     };
@@ -188,7 +187,7 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
         pool.driver.stop(&root).unwrap();
         assert_eq!(pool.names("appvms/work"), [""; 0], "{commits}");
     }
-    // The second name alone.
+    // Only the second name exists.
     fs::hard_link(
         pool.path("vm-templates/debian/root.img"),
         pool.path("appvms/work/root.img"),
@@ -207,7 +206,7 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
         assert_eq!(pool.names("appvms/work"), [""; 0], "{file}");
     }
 
-    // Nothing tells any more what this was.
+    // Nothing identifies this file any more.
     pool.driver.start(&root).unwrap();
     without_mark(&dirty);
     ["a", "b", "c"]
@@ -225,7 +224,7 @@ fn what_earlier_versions_left_of_a_run_goes_where_it_is_certain() {
 }
 
 #[test]
-fn a_qubes_directory_may_lie_on_another_disk() {
+fn a_directory_of_a_qube_may_be_on_another_disk() {
     for pool in all_pools() {
         let template = with_template(&pool);
         let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
@@ -245,7 +244,7 @@ fn a_qubes_directory_may_lie_on_another_disk() {
 }
 
 #[test]
-fn a_precache_that_was_joined_with_its_image_is_not_written_to() {
+fn a_precache_that_is_a_hard_link_of_its_image_is_not_written_to() {
     for pool in all_pools() {
         let root = with_template(&pool);
         let (image, precache) = (

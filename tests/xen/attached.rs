@@ -1,5 +1,5 @@
-//! Disks that come and go while a qube runs. These run inside the lab, where qube `pvh` runs on a
-//! real Xen and says on its console which disks it sees.
+//! Attaches disks to a running qube and detaches them. Runs inside the lab, where the qube `pvh`
+//! runs on a real Xen and prints the disks that it sees to its console.
 
 use std::fs;
 use std::path::Path;
@@ -102,7 +102,7 @@ fn qube() -> VmName {
     VmName::from_store("pvh").unwrap()
 }
 
-/// Waits for the guest to see it.
+/// Waits for the guest to print these words.
 fn guest_says(words: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {

@@ -1,10 +1,9 @@
-//! What it takes to run something in the lab's machine.
-//! For each test file to include by itself: `#[path = "../xen/lab_machine.rs"] mod lab_machine;`.
+//! Runs programs in the lab's machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Why there can be no lab here; none when there can.
+/// Returns why the lab cannot run here; `None` if it can.
 pub fn missing() -> Option<String> {
     let found = |program: &str| {
         qubes::exec::find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some()
@@ -24,7 +23,7 @@ pub fn missing() -> Option<String> {
     None
 }
 
-/// Where the lab's image is kept.
+/// Returns the directory of the lab's image.
 pub fn directory() -> PathBuf {
     let target = || {
         Path::new(env!("CARGO_TARGET_TMPDIR"))
@@ -35,7 +34,7 @@ pub fn directory() -> PathBuf {
     std::env::var_os("QUBES_XEN_LAB").map_or_else(target, PathBuf::from)
 }
 
-/// The program without what only a debugger reads: in an emulator every page counts.
+/// Copies a program without its debug information, as every page counts in an emulator.
 pub fn stripped(program: &Path, to: &Path) -> PathBuf {
     let done = Command::new("strip")
         .arg("-o")

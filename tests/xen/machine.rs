@@ -1,4 +1,4 @@
-//! Running a script in the lab's dom0 and reading what it found.
+//! Runs a script in the lab's dom0 and checks its results.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,18 +7,17 @@ use std::process::{Command, Stdio};
 use crate::lab_machine::{directory, missing, stripped};
 use crate::skip::skip;
 
-/// What a script in the lab is to find.
+/// A script in the lab and its expected checks.
 pub struct Scenario {
-    /// The script below `scenarios/`.
+    /// The name of the script in `scenarios/`.
     pub script: &'static str,
-    /// How long the machine may take, by the clock on the wall, until it is cut off.
+    /// The time limit of the machine, in real time.
     pub seconds: u32,
-    /// The name of every check that the script makes. One that is not made is as bad as one that
-    /// fails.
+    /// The names of all checks that the script makes. A missing check counts as a failed one.
     pub checks: Vec<String>,
 }
 
-/// Boots the lab, runs the script there with this build's programs, and asserts on every one of its
+/// Boots the lab, runs the script there with the programs of this build, and asserts on all of its
 /// checks.
 pub fn run(scenario: &Scenario) {
     if let Some(reason) = missing() {
@@ -42,7 +41,7 @@ pub fn run(scenario: &Scenario) {
         .arg(here.join("scenarios").join(scenario.script))
         .args(payload)
         .env("QUBES_XEN_LAB", &lab)
-        // Beside other scenarios, in files of its own.
+        // Other scenarios may run at the same time, so it has its own files.
         .env("QUBES_XEN_RUN", scenario.script)
         .stdin(Stdio::null())
         .output()
@@ -64,12 +63,12 @@ pub fn run(scenario: &Scenario) {
     );
 }
 
-/// What is not as it is to be in the output: checks that failed, were not made, were made twice, or
-/// are not known.
+/// Returns the unexpected results in the output: checks that have failed, are missing, were made
+/// twice or are unknown.
 fn differences(expected: &[String], output: &str) -> Vec<String> {
     let mut made: BTreeMap<&str, Vec<bool>> = BTreeMap::new();
     for line in output.lines() {
-        // What follows a tab is for people.
+        // The part behind a tab is for people.
         let line = line.split('\t').next().unwrap_or_default();
         if let Some(name) = line.strip_prefix("ok ") {
             made.entry(name).or_default().push(true);
@@ -94,7 +93,7 @@ fn differences(expected: &[String], output: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_check_that_failed_or_is_missing_or_new_is_told() {
+fn failed_missing_and_unknown_checks_are_reported() {
     let output = "# 1.0 words\nok a\t1.5\nnot ok b: x\nok twice\nok twice\nok new\nokay no\n";
     let expected = ["a", "b: x", "c", "twice"].map(str::to_string);
     let wrong = differences(&expected, output);

@@ -1,5 +1,6 @@
-//! Qubes on a real Xen: scripts that run in the dom0 of an emulated machine (`run`, `lab/`), which
-//! has real logical volumes, too. Each prints a line for every check; all of them are named here.
+//! Qubes on a real Xen: scripts that run in the dom0 of an emulated machine (`run`, `lab/`) with
+//! real logical volumes. Each prints a line for every check; this file has the names of all of
+//! them.
 
 use std::panic::catch_unwind;
 
@@ -12,7 +13,7 @@ mod machine;
 
 use machine::{Scenario, run};
 
-/// What every qube is put through: `life` of the prelude.
+/// The checks of the function `life` of the prelude, which every qube goes through.
 const LIFE: [&str; 14] = [
     "started",
     "has the number that Xen gave it",
@@ -147,7 +148,7 @@ fn qubes_live_on_mapped_devices() {
     });
 }
 
-/// The checks of one subject that this program makes inside the lab.
+/// Returns the checks of a subject that this program makes inside the lab.
 fn inside(subject: &str) -> &'static [(&'static str, fn())] {
     match subject {
         "attached" => &attached::CHECKS,
@@ -161,8 +162,7 @@ fn made_inside(subject: &str) -> impl Iterator<Item = String> {
         .map(move |(name, _)| format!("{subject}: {name}"))
 }
 
-/// A script in the lab has this program make the checks of a subject; elsewhere there is nothing to
-/// make them on.
+/// Makes the checks of a subject when a script in the lab runs it. Does nothing elsewhere.
 #[test]
 fn inside_the_lab() {
     let Ok(subject) = std::env::var("QUBES_INSIDE_LAB") else {

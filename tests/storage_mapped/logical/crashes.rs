@@ -1,5 +1,5 @@
-//! Power that is lost and processes that are killed between any two changes of LVM's: what was
-//! committed or synced is there, and the next one finds its way.
+//! Power losses and kills between any two changes of LVM: committed and synced data are kept, and
+//! the next command recovers.
 
 use std::io::Write;
 use std::process::Command;
@@ -13,7 +13,7 @@ use super::{
 
 type Work = fn(&Volume);
 
-/// What a process does to a volume of qube `crash` until it is killed.
+/// The operations of a process on a volume of qube `crash` until it is killed.
 const WORK: [(&str, Work); 5] = [
     ("stop", |private| the_pool().stop(private).unwrap()),
     ("revert", |private| {
@@ -39,7 +39,7 @@ fn private() -> Volume {
     origin("crash", "private")
 }
 
-/// In a process of its own, which the tests below start.
+/// The body of the process that the tests below start.
 #[test]
 fn killed() {
     let Ok(wanted) = std::env::var("QUBES_KILLED_AT") else {
@@ -49,15 +49,15 @@ fn killed() {
     work(&private());
 }
 
-/// Has a process do this work and kills it before its change number `last`; whether it was killed,
-/// and before what.
+/// Runs an operation in a process and kills it before its change number `last`. Returns the change
+/// before which it was killed, if it was.
 fn killed_at(work: &str, last: usize) -> Option<String> {
     let steps = Steps::until(last);
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "logical::crashes::killed", "--nocapture"])
         .env("QUBES_KILLED_AT", work);
-    let ended = steps.seen_by(&mut command).output().unwrap();
+    let ended = steps.apply_to(&mut command).output().unwrap();
     let changes = steps.changes();
     if ended.status.success() {
         assert_eq!(changes.len(), last - 1, "{work}: {changes:?}");
@@ -72,9 +72,9 @@ fn killed_at(work: &str, last: usize) -> Option<String> {
     changes.last().cloned()
 }
 
-/// Kills this work before each of its changes, each time on a volume that was committed twice;
-/// `check` looks at what it finds, and has to leave the volume so again. Says before which changes
-/// that was.
+/// Kills an operation before each of its changes, each time on a volume that was committed twice.
+/// `check` examines the result and has to restore the volume. Returns the changes before which it
+/// was killed.
 fn killed_everywhere(
     work: &str,
     prepare: impl Fn(&Volume, usize),
@@ -98,7 +98,7 @@ fn killed_everywhere(
     killed
 }
 
-/// A volume whose newest revision is "old"; "new" is committed.
+/// Creates a volume whose newest revision is "old"; "new" is committed.
 fn committed_twice() -> Volume {
     let (pool, private) = (the_pool(), private());
     pool.create(&private).unwrap();
@@ -107,7 +107,7 @@ fn committed_twice() -> Volume {
     private
 }
 
-/// Writes and commits; nothing is left of what came between.
+/// Writes and commits, and checks that nothing of the interruption is left.
 fn works_again(private: &Volume, text: &str, when: &str) {
     run_once(&the_pool(), private, text);
     assert_eq!(names("crash"), ["private", "private-T-back"], "{when}");
@@ -115,11 +115,12 @@ fn works_again(private: &Volume, text: &str, when: &str) {
 }
 
 #[test]
-fn a_stop_that_is_killed_is_finished_by_the_next_command() {
+fn a_killed_stop_is_finished_by_the_next_command() {
     if pool().is_none() {
         return;
     }
-    // The volume becomes a revision, the running copy the volume, and the oldest revision goes.
+    // The volume becomes a revision, the running copy becomes the volume, and the oldest revision
+    // is removed.
     let text_of = |run: usize| format!("synced {run}");
     let prepare = |private: &Volume, run: usize| {
         the_pool().start(private).unwrap();
@@ -129,7 +130,7 @@ fn a_stop_that_is_killed_is_finished_by_the_next_command() {
         let pool = the_pool();
         pool.verify(private).unwrap();
         assert_eq!(pool.is_dirty(private).unwrap(), run < 2, "{when}");
-        // The qube goes on; at the other one it is only stopped.
+        // In one case the qube is started again, in the other it is only stopped.
         if run != 1 {
             pool.start(private).unwrap();
             assert_eq!(text(&device(&pool, private)), text_of(run), "{when}");
@@ -142,7 +143,7 @@ fn a_stop_that_is_killed_is_finished_by_the_next_command() {
 }
 
 #[test]
-fn a_revert_that_is_killed_is_done_or_not_begun() {
+fn a_killed_revert_is_complete_or_undone() {
     if pool().is_none() {
         return;
     }
@@ -152,8 +153,8 @@ fn a_revert_that_is_killed_is_done_or_not_begun() {
         |private, run, when| {
             let pool = the_pool();
             assert!(!pool.is_dirty(private).unwrap(), "{when}");
-            // Between the two renames the newest revision is the current state, which is the one
-            // before.
+            // Between the two renames, the newest revision is the current state, which is the
+            // former one.
             let before = |run: usize| ["new", "again 0", "again 1", "again 2"][run].to_string();
             let wanted = if run < 3 { before(run) } else { before(2) };
             assert_eq!(committed(&pool, private), wanted, "{when}");
@@ -164,7 +165,7 @@ fn a_revert_that_is_killed_is_done_or_not_begun() {
 }
 
 #[test]
-fn an_import_that_is_killed_is_not_begun_until_all_of_it_is_there() {
+fn a_killed_import_is_complete_or_undone() {
     if pool().is_none() {
         return;
     }
@@ -184,11 +185,11 @@ fn an_import_that_is_killed_is_not_begun_until_all_of_it_is_there() {
 }
 
 #[test]
-fn a_start_without_snapshots_that_is_killed_keeps_the_newest_data() {
+fn a_killed_start_without_snapshots_keeps_the_newest_data() {
     if pool().is_none() {
         return;
     }
-    // The revision goes, the volume is activated.
+    // The revision is removed, the volume is activated.
     let killed = killed_everywhere(
         "start without snapshots",
         |_, _| (),
@@ -201,7 +202,7 @@ fn a_start_without_snapshots_that_is_killed_keeps_the_newest_data() {
 }
 
 #[test]
-fn a_removal_that_is_killed_is_finished_by_the_next() {
+fn a_killed_removal_is_finished_by_the_next() {
     if pool().is_none() {
         return;
     }
@@ -213,7 +214,7 @@ fn a_removal_that_is_killed_is_finished_by_the_next() {
         Some("lvremove")
     );
     assert_eq!(
-        the_pool().volumes().unwrap(),
+        the_pool().volume_ids().unwrap(),
         ["qubes_dom0/vm-crash-private"]
     );
     the_pool().remove(&private).unwrap();
@@ -221,7 +222,7 @@ fn a_removal_that_is_killed_is_finished_by_the_next() {
 }
 
 #[test]
-fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
+fn after_a_power_loss_the_guest_continues_or_its_data_are_committed() {
     let Some(pool) = pool() else { return };
     let (template, root) = (origin("tpl", "root"), snapshot("crash", "tpl"));
     let (goes_on, stopped) = (private(), origin("halted", "private"));
@@ -232,8 +233,7 @@ fn after_a_power_loss_the_guest_goes_on_or_its_data_are_committed() {
         pool.start(volume).unwrap();
         write(&device(&pool, volume), "synced");
     }
-    // Nothing of the kernel's survives; LVM finds its volumes again, and an import that was cut
-    // off.
+    // The kernel's devices are lost. LVM finds its volumes again, and an interrupted import.
     lvm(&[
         "lvcreate",
         "-qq",

@@ -1,4 +1,4 @@
-//! Driver `lvm_thin` by itself: what `lvs` shows after each step, and what a guest finds there.
+//! Driver `lvm_thin` itself: the output of `lvs` after each step, and what a guest reads.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,7 +13,7 @@ use super::{
 use crate::place::MIB;
 
 #[test]
-fn a_qube_lives_with_the_names_that_upstream_gives() {
+fn logical_volumes_have_the_names_of_upstream() {
     let Some(pool) = pool() else { return };
     let template = origin("debian", "root");
     pool.create(&template).unwrap();
@@ -62,18 +62,18 @@ fn a_qube_lives_with_the_names_that_upstream_gives() {
     assert_eq!(text(&device(&pool, &scratch)), "");
     all.iter().for_each(|v| pool.stop(v).unwrap());
 
-    // What is no volume of a qube and what a volume has beside itself is not listed.
+    // Only volumes of qubes are listed, without their other logical volumes.
     assert_eq!(
-        pool.volumes().unwrap(),
+        pool.volume_ids().unwrap(),
         ["qubes_dom0/vm-debian-root", "qubes_dom0/vm-work-private"]
     );
     all.iter().for_each(|v| pool.remove(v).unwrap());
     pool.remove(&template).unwrap();
-    assert_eq!(pool.volumes().unwrap(), Vec::<String>::new());
+    assert_eq!(pool.volume_ids().unwrap(), Vec::<String>::new());
 }
 
 #[test]
-fn revisions_are_kept_pruned_and_reverted_to() {
+fn revisions_are_kept_pruned_and_restored() {
     let Some(pool) = pool() else { return };
     let private = Volume {
         revisions_to_keep: 2,
@@ -109,7 +109,7 @@ fn revisions_are_kept_pruned_and_reverted_to() {
     pool.start(&private).unwrap();
     assert!(refusal(pool.revert(&private, None)).contains("shut the qube down before reverting"));
     pool.stop(&private).unwrap();
-    // That stop committed, too: the newest revision is now "four", the one before "three".
+    // That stop has committed, too: the newest revision is now "four", the one before is "three".
     let before = pool.revisions(&private).unwrap();
     pool.revert(&private, Some(&before[0].id)).unwrap();
     assert_eq!(committed(&pool, &private), "three");
@@ -131,7 +131,7 @@ fn revisions_are_kept_pruned_and_reverted_to() {
 }
 
 #[test]
-fn a_volume_grows_in_use_or_not_and_never_shrinks() {
+fn a_volume_grows_running_or_halted_and_never_shrinks() {
     let Some(pool) = pool() else { return };
     let private = origin("grows", "private");
     pool.create(&private).unwrap();
@@ -173,7 +173,7 @@ fn a_volume_grows_in_use_or_not_and_never_shrinks() {
 }
 
 #[test]
-fn a_snapshot_is_outdated_once_its_source_was_committed() {
+fn a_snapshot_is_outdated_once_its_source_is_committed() {
     let Some(pool) = pool() else { return };
     let (template, root) = (origin("tpl", "root"), snapshot("uses", "tpl"));
     pool.create(&template).unwrap();
@@ -186,7 +186,7 @@ fn a_snapshot_is_outdated_once_its_source_was_committed() {
         "",
         "a running snapshot stays what it is"
     );
-    // Also when the revision that it was made of is gone.
+    // Also when its origin, a revision, is removed.
     run_once(&pool, &template, "newest");
     assert!(pool.is_outdated(&root).unwrap());
     pool.stop(&root).unwrap();
@@ -241,7 +241,7 @@ fn a_clone_in_the_pool_is_a_snapshot() {
     pool.create(&source).unwrap();
     run_once(&pool, &source, "original");
     let opened = pool.open_committed_data(&source).unwrap();
-    // The source goes on meanwhile: what was opened is a revision now.
+    // The source continues meanwhile: the opened data are a revision now.
     run_once(&pool, &source, "later");
     pool.import_committed_data(&clone, &opened, &|_| ())
         .unwrap();
@@ -252,7 +252,7 @@ fn a_clone_in_the_pool_is_a_snapshot() {
     );
     drop(opened);
 
-    // A volume of another pool is copied.
+    // The data of another pool are copied.
     let image = File::options()
         .read(true)
         .write(true)
@@ -278,7 +278,7 @@ fn a_clone_in_the_pool_is_a_snapshot() {
 }
 
 #[test]
-fn without_snapshots_the_guest_has_the_volume_itself() {
+fn without_snapshots_the_guest_writes_to_the_volume_itself() {
     let Some(pool) = pool() else { return };
     let kept = origin("direct", "private");
     let direct = Volume {
@@ -307,7 +307,7 @@ fn without_snapshots_the_guest_has_the_volume_itself() {
 }
 
 #[test]
-fn a_volume_that_is_open_is_not_removed() {
+fn an_open_volume_is_not_removed() {
     let Some(pool) = pool() else { return };
     let private = origin("open", "private");
     pool.create(&private).unwrap();

@@ -1,5 +1,5 @@
-//! A thin pool that is full: what needs room is refused with one line, and what was committed
-//! stays.
+//! A full thin pool: operations that need space are refused with one line, and all committed data
+//! stay.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -9,7 +9,7 @@ use qubes::storage::{Driver, LvmThin};
 use super::{GROUP, committed, device, locks, lvm, names, origin, pool, refusal, run_once, write};
 use crate::place::MIB;
 
-/// More than the pool has.
+/// Writes more than the pool can hold.
 pub fn too_much(mut image: &File) -> io::Result<()> {
     let filling = vec![b'x'; MIB as usize];
     (0..40)
@@ -17,14 +17,14 @@ pub fn too_much(mut image: &File) -> io::Result<()> {
         .and_then(|()| image.sync_all())
 }
 
-/// A thin pool of 32 MiB, which goes with this.
+/// A thin pool of 32 MiB, which is removed when this is dropped.
 pub struct SmallPool;
 
 impl SmallPool {
     pub const FULL: &str = "thin pool qubes_dom0/small is full: remove volumes or revisions, or give it room with lvextend qubes_dom0/small";
 
     pub fn new() -> SmallPool {
-        // Without this LVM keeps writes for a minute before it lets them fail.
+        // Without this option, writes wait for a minute before they fail.
         lvm(&[
             "lvcreate",
             "-qq",
@@ -46,7 +46,7 @@ impl Drop for SmallPool {
 }
 
 #[test]
-fn a_full_pool_is_told_and_the_old_data_stay() {
+fn a_full_pool_is_reported_and_old_data_stay() {
     if pool().is_none() {
         return;
     }
@@ -59,7 +59,8 @@ fn a_full_pool_is_told_and_the_old_data_stay() {
     assert!(import.contains(SmallPool::FULL), "{import}");
     assert_eq!(names("kept"), ["private", "private-T-back"]);
     assert_eq!(committed(&pool, &kept), "old");
-    // The guest fills it: what it can no longer write, it hears; what it wrote before is committed.
+    // The guest fills it. It gets errors for what it can no longer write, and what it has written
+    // before is committed.
     pool.start(&kept).unwrap();
     write(&device(&pool, &kept), "newer");
     let guest = File::options()
@@ -74,16 +75,16 @@ fn a_full_pool_is_told_and_the_old_data_stay() {
     let created = refusal(pool.create(&origin("third", "private")));
     assert!(created.contains(SmallPool::FULL), "{created}");
     drop(opened);
-    // A commit needs no room.
+    // A commit needs no space.
     pool.stop(&kept).unwrap();
     assert_eq!(committed(&pool, &kept), "newer");
     let started = refusal(pool.start(&kept));
     assert!(started.contains(SmallPool::FULL), "{started}");
     assert_eq!(committed(&pool, &kept), "newer");
-    // With room again everything goes on.
+    // After it is enlarged, everything works again.
     lvm(&["lvextend", "-qq", "-L", "96M", "qubes_dom0/small"]);
     run_once(&pool, &kept, "newest");
     assert_eq!(committed(&pool, &kept), "newest");
     pool.remove(&kept).unwrap();
-    assert_eq!(pool.volumes().unwrap(), Vec::<String>::new());
+    assert_eq!(pool.volume_ids().unwrap(), Vec::<String>::new());
 }

@@ -1,5 +1,5 @@
-//! Driver `lvm_thin` on real logical volumes, in a machine whose volume group `qubes_dom0` has the
-//! thin pool `vm-pool`.
+//! Driver `lvm_thin` on real logical volumes, in a machine with the thin pool `vm-pool` in the
+//! volume group `qubes_dom0`.
 
 mod crashes;
 mod driver;
@@ -19,11 +19,10 @@ use qubes::storage::{Attachment, Driver, LvmThin, StorageError, Volume, VolumeKi
 use crate::place::{MIB, is_the_machine};
 
 const GROUP: &str = "qubes_dom0";
-/// LVM itself, whatever stands before it in the PATH.
+/// The LVM program itself, whatever precedes it in the PATH.
 const LVM: &str = "/usr/sbin/lvm";
 
-/// The thin pool, empty: what a test that failed has left would be in the next one's way. None
-/// outside the machine.
+/// Returns the thin pool, without leftovers of a failed test; `None` outside the machine.
 fn pool() -> Option<LvmThin> {
     if !is_the_machine() {
         return None;
@@ -34,7 +33,7 @@ fn pool() -> Option<LvmThin> {
     Some(the_pool())
 }
 
-/// The thin pool as another process finds it.
+/// Returns the thin pool with its content, as another process finds it.
 fn the_pool() -> LvmThin {
     LvmThin::new("thin", GROUP, "vm-pool", locks())
 }
@@ -66,7 +65,7 @@ fn volatile(qube: &str) -> Volume {
     volume(qube, "volatile", VolumeKind::Volatile)
 }
 
-/// The root of a qube over the root of a template.
+/// Returns the root volume of a qube based on a template.
 fn snapshot(qube: &str, template: &str) -> Volume {
     Volume {
         source: Some(format!("{GROUP}/vm-{template}-root")),
@@ -81,14 +80,14 @@ fn device(pool: &LvmThin, volume: &Volume) -> PathBuf {
     }
 }
 
-/// Starts it, writes, stops it.
+/// Starts a volume, writes to it and stops it.
 fn run_once(pool: &LvmThin, volume: &Volume, words: &str) {
     pool.start(volume).unwrap();
     write(&device(pool, volume), words);
     pool.stop(volume).unwrap();
 }
 
-/// Writes these words at the beginning, in place of others, and syncs them.
+/// Replaces the text at the start of a device and syncs it.
 fn write(device: &Path, words: &str) {
     let mut block = words.as_bytes().to_vec();
     block.resize(4096, 0);
@@ -97,19 +96,19 @@ fn write(device: &Path, words: &str) {
     device.sync_all().unwrap();
 }
 
-/// The words at the beginning.
+/// Returns the text at the start of a device.
 fn text(device: &Path) -> String {
     let mut block = [0; 4096];
     File::open(device).unwrap().read_exact(&mut block).unwrap();
     String::from_utf8(block.into_iter().take_while(|b| *b != 0).collect()).unwrap()
 }
 
-/// The words that were committed last.
+/// Returns the committed text.
 fn committed(pool: &LvmThin, volume: &Volume) -> String {
     text(&pool.export(volume).unwrap())
 }
 
-/// The words that a logical volume begins with.
+/// Returns the text at the start of a logical volume.
 fn words(name: &str) -> String {
     text(Path::new(&format!("/dev/{GROUP}/{name}")))
 }
@@ -124,8 +123,8 @@ fn refusal<T>(result: Result<T, StorageError>) -> String {
     text
 }
 
-/// The names of all logical volumes of qubes: all are active, and asking LVM takes an emulator ten
-/// times as long.
+/// Returns the names of all logical volumes of qubes, from their device nodes. All are active, and
+/// running LVM takes ten times as long in an emulator.
 fn all_names() -> Vec<String> {
     let entries = std::fs::read_dir(format!("/dev/{GROUP}"))
         .into_iter()
@@ -136,7 +135,7 @@ fn all_names() -> Vec<String> {
         .collect()
 }
 
-/// The logical volumes of a qube by what follows its name, the times of revisions as `T`.
+/// Returns the suffixes of a qube's logical volumes, with the times of revisions as `T`.
 fn names(qube: &str) -> Vec<String> {
     let prefix = format!("vm-{qube}-");
     let mut names: Vec<String> = all_names()
@@ -156,7 +155,7 @@ fn names(qube: &str) -> Vec<String> {
     names
 }
 
-/// One field of one logical volume.
+/// Returns a field of a logical volume.
 fn lvs(field: &str, name: &str) -> String {
     lvm(&[
         "lvs",

@@ -1,6 +1,5 @@
-//! A disk that is pulled in any phase of start and stop: from then on its device answers with
-//! errors. When it is back, the next command finds what a guest had synced, whichever driver the
-//! pool has.
+//! Pulls a disk in every phase of a start and a stop: from then on its device returns errors. After
+//! it is back, the next command finds what a guest had synced, with every driver.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,13 +19,13 @@ use crate::place::{MIB, refusal};
 
 const DISK: &str = "/dev/mapper/pulled";
 const SECTORS: u64 = 300 * MIB / 512;
-/// What pulls it; also the LVM of `Steps` does.
+/// The script that pulls the disk; the LVM of `Steps` runs it too.
 const PULL: &str = "dmsetup suspend --noflush --nolockfs pulled && dmsetup load pulled --table '0 614400 error' && \
                     dmsetup resume pulled";
-/// The system calls at which a driver that keeps files goes from one state on the disk to the next.
+/// The system calls that change the state on the disk of a driver with files.
 const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync,ftruncate";
 
-/// A disk of 300 MiB with a pool of one driver on it.
+/// A disk of 300 MiB with a pool of one driver.
 struct Place {
     kind: &'static str,
 }
@@ -76,10 +75,9 @@ impl Place {
         place
     }
 
-    /// The machine is switched off, and the disk is there when it is switched on. Nothing of what
-    /// it had in its memory reaches the disk.
-    fn comes_back(&self) {
-        // What stands on others goes first.
+    /// Simulates a restart of the machine with the disk present. No cached data reach the disk.
+    fn reconnect(&self) {
+        // Devices over others are removed first.
         for _ in 0..4 {
             for name in above(self.kind) {
                 let _stands_below_another =
@@ -108,7 +106,7 @@ impl Place {
         }
     }
 
-    /// Another process that starts or stops the qube.
+    /// Returns the command of another process that starts or stops the qube.
     fn other(&self, work: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([
@@ -121,14 +119,21 @@ impl Place {
         command
     }
 
-    /// The changes at which the disk can be pulled in this work.
+    /// Returns the changes at which the disk can be pulled during an operation.
     fn phases(&self, work: &str, prepare: &dyn Fn(&str)) -> Vec<Phase> {
         prepare("sign 0");
         let mut other = self.other(work);
         let phases = match self.kind {
             "thin" => {
                 let steps = Steps::counted();
-                assert!(steps.seen_by(&mut other).output().unwrap().status.success());
+                assert!(
+                    steps
+                        .apply_to(&mut other)
+                        .output()
+                        .unwrap()
+                        .status
+                        .success()
+                );
                 (1..=steps.changes().len()).map(Phase::Lvm).collect()
             }
             _ => changes_of(&other).into_iter().map(Phase::Call).collect(),
@@ -139,14 +144,14 @@ impl Place {
         phases
     }
 
-    /// Has another process do this work, and pulls the disk in this phase of it; says what the
-    /// phase begins with.
+    /// Runs an operation in another process and pulls the disk in a phase of it. Returns the change
+    /// that begins the phase.
     fn pulled_before(&self, work: &str, phase: &Phase) -> String {
         let mut other = self.other(work);
         match phase {
             Phase::Lvm(number) => {
                 let steps = Steps::with(&format!("if [ $n = {number} ]; then {PULL}; fi"));
-                let _failed = steps.seen_by(&mut other).output().unwrap();
+                let _failed = steps.apply_to(&mut other).output().unwrap();
                 steps.changes()[number - 1].clone()
             }
             Phase::Call(call) => {
@@ -157,9 +162,9 @@ impl Place {
     }
 }
 
-/// One change on the disk.
+/// A change on the disk.
 enum Phase {
-    /// The change number N that is asked of LVM.
+    /// The change number N that LVM is to make.
     Lvm(usize),
     Call(Call),
 }
@@ -195,7 +200,7 @@ fn dmsetup(arguments: &[&str]) {
     Program::new("dmsetup").args(arguments).output().unwrap();
 }
 
-/// The devices that stand on the disk: those of driver file, or logical volumes.
+/// Returns the devices over the disk: those of driver `file`, or logical volumes.
 fn above(kind: &str) -> Vec<String> {
     let names = fs::read_dir("/dev/mapper")
         .unwrap()
@@ -254,7 +259,7 @@ fn disk(kind: &str) -> PathBuf {
     }
 }
 
-/// In a process of its own, which the tests below start.
+/// The body of the process that the tests below start.
 #[test]
 fn disturbed() {
     let Ok(wanted) = std::env::var("QUBES_DISTURBED") else {
@@ -267,8 +272,8 @@ fn disturbed() {
     }
 }
 
-/// Runs it until it is about to make the change number `phase` on the disk, pulls the disk, and
-/// lets it go on to its end.
+/// Runs a command up to its change number `phase` on the disk, pulls the disk, and lets the command
+/// run to its end.
 fn stopped_at(command: &Command, call: &Call) {
     let log = tempfile::NamedTempFile::new().unwrap();
     let inject = format!("inject={}:signal=STOP:when={}", call.name, call.number);
@@ -287,7 +292,7 @@ fn stopped_at(command: &Command, call: &Call) {
     }
     Program::new("sh").args(["-c", PULL]).output().unwrap();
     let group = Pid::from_raw(i32::try_from(tracer.id()).unwrap());
-    // Also a program that it starts may have come to a call of that number.
+    // A child process may have reached a call of that number, too.
     while tracer.try_wait().unwrap().is_none() {
         assert!(
             Instant::now() < deadline,
@@ -302,12 +307,12 @@ fn stopped_at(command: &Command, call: &Call) {
 /// A change that a process makes on the disk.
 struct Call {
     name: String,
-    /// Which of its name it is in its thread.
+    /// The number of the call among those of its name in its thread.
     number: usize,
     line: String,
 }
 
-/// The changes that this process makes on the disk, or asks of the devices over it.
+/// Returns the changes that a command makes on the disk, or requests of devices over it.
 fn changes_of(command: &Command) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let ran = below_strace(command, log.path(), &format!("trace={CHANGES}"))
@@ -361,19 +366,19 @@ fn below_strace(command: &Command, log: &Path, what: &str) -> Command {
     tracer
 }
 
-/// Starts it and has the guest sync this text.
+/// Starts the qube and lets the guest sync this text.
 fn start_and_sync(kind: &str, words: &str) {
     driver(kind).start(&private(kind)).unwrap();
     write(&disk(kind), words);
 }
 
-/// What was committed last.
+/// Returns the committed text.
 fn committed(kind: &str) -> String {
     text(&driver(kind).export(&private(kind)).unwrap())
 }
 
-/// Pulls the disk before each `step`th change of a start and of a stop, and while the qube runs;
-/// the next command finds everything in order. Says before which changes that was.
+/// Pulls the disk before each `step`th change of a start and of a stop, and while the qube runs.
+/// The next command recovers everything. Returns the changes before which the disk was pulled.
 fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String> {
     let place = Place::new(kind);
     start_and_sync(kind, "sign 0");
@@ -397,10 +402,10 @@ fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String
                 "{kind}, {work}, before {}",
                 place.pulled_before(work, &phase)
             );
-            place.comes_back();
+            place.reconnect();
             driver(kind).verify(&private(kind)).unwrap();
             let wanted = if work == "stop" { &synced } else { &last };
-            // The qube goes on; every third time it is only stopped.
+            // The qube is started again; every third time it is only stopped.
             if pulled.len() % 3 != 2 {
                 driver(kind).start(&private(kind)).unwrap();
                 assert_eq!(text(&disk(kind)), *wanted, "{when}");
@@ -411,7 +416,7 @@ fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String
             pulled.push(when);
         }
     }
-    // While it runs: what it synced before is there, what it writes after it hears to have failed.
+    // While it runs: what it has synced before is kept, and later writes return errors.
     start_and_sync(kind, "synced");
     Program::new("sh").args(["-c", PULL]).output().unwrap();
     let guest = fs::File::options().write(true).open(disk(kind));
@@ -422,7 +427,7 @@ fn pulled_everywhere(kind: &'static str, skip: usize, step: usize) -> Vec<String
     assert!(written.is_err(), "{kind}");
     let refused = refusal(driver(kind).stop(&private(kind)));
     assert!(!refused.is_empty());
-    place.comes_back();
+    place.reconnect();
     driver(kind).start(&private(kind)).unwrap();
     assert_eq!(text(&disk(kind)), "synced", "{kind}");
     driver(kind).stop(&private(kind)).unwrap();

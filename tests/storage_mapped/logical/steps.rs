@@ -1,4 +1,4 @@
-//! What LVM is asked to do, one command after the other: counted, or cut off in between.
+//! Counts the commands that LVM gets, or kills the caller at one of them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,26 +8,26 @@ use tempfile::TempDir;
 
 use super::LVM;
 
-/// A directory with an `lvm` of our own, which keeps a list of its calls and leads to LVM.
+/// A directory with a wrapper of `lvm`, which records its calls.
 pub struct Steps {
     place: TempDir,
 }
 
 impl Steps {
-    /// Counts and does nothing else.
+    /// Creates a wrapper that only counts.
     pub fn counted() -> Steps {
         Steps::with("")
     }
 
-    /// Ends whoever asks for the change number `last` before LVM hears of it, as a kill or a power
-    /// loss would.
+    /// Creates a wrapper that kills its caller before the change number `last`, as a kill or a
+    /// power loss would.
     pub fn until(last: usize) -> Steps {
         Steps::with(&format!(
             "[ $n -ge {last} ] && {{ kill -9 $PPID; exit 1; }}"
         ))
     }
 
-    /// `before` is what the script does before a change; `$n` is its number, from 1 on.
+    /// Creates a wrapper that runs `before` before each change, with its number from 1 on in `$n`.
     pub fn with(before: &str) -> Steps {
         let place = tempfile::tempdir().unwrap();
         let here = place.path().display().to_string();
@@ -43,18 +43,18 @@ impl Steps {
         Steps { place }
     }
 
-    /// Has this command take that `lvm`.
-    pub fn seen_by<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+    /// Makes a command use the wrapper.
+    pub fn apply_to<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", self.place.path().display()))
     }
 
-    /// How often `lvs` was asked.
+    /// Returns how often `lvs` was called.
     pub fn questions(&self) -> usize {
         self.lines("asked").len()
     }
 
-    /// The changes that were asked for, the one that was cut off among them.
+    /// Returns the requested changes, including the interrupted one.
     pub fn changes(&self) -> Vec<String> {
         self.lines("changes")
     }

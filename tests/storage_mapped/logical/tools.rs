@@ -1,4 +1,4 @@
-//! The tools on qubes whose volumes lie in a thin pool.
+//! The tools on qubes with volumes in a thin pool.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::steps::Steps;
 use super::{GROUP, device, length, locks, lvm, lvs, names, origin, pool, the_pool, words, write};
 use crate::place::MIB;
 
-/// A store of its own with the pool `thin`, and in it the template `tpl` and the qube `work`.
+/// A store with the pool `thin`, the template `tpl` and the qube `work`.
 struct System {
     root: tempfile::TempDir,
 }
@@ -34,7 +34,7 @@ impl System {
     }
 
     fn command(&self, line: &str) -> Command {
-        // Beside this program.
+        // The program is beside this one.
         let mut command = Command::new(std::env::current_exe().unwrap().with_file_name("qubes"));
         command
             .args(line.split_whitespace())
@@ -44,7 +44,7 @@ impl System {
         command
     }
 
-    /// A command that has to succeed; what it printed.
+    /// Runs a command that has to succeed, and returns its output.
     fn ok(&self, line: &str) -> String {
         let output = self.command(line).output().unwrap();
         assert!(
@@ -55,7 +55,7 @@ impl System {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// A command that has to fail; its last line.
+    /// Runs a command that has to fail, and returns its last line.
     fn refuses(&self, line: &str) -> String {
         let output = self.command(line).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -63,7 +63,7 @@ impl System {
         said.lines().last().unwrap_or_default().to_string()
     }
 
-    /// A file of 64 MiB that begins with these words; the rest is a hole.
+    /// Creates a file of 64 MiB that begins with these words; the rest is a hole.
     fn image(&self, words: &str) -> PathBuf {
         let file = self.root.path().join("image");
         fs::write(&file, format!("{words}\0")).unwrap();
@@ -84,7 +84,7 @@ impl System {
     }
 }
 
-/// How large a volume is.
+/// Returns the size of a volume in bytes.
 fn bytes(name: &str) -> u64 {
     length(Path::new(&format!("/dev/{GROUP}/{name}")))
 }
@@ -161,13 +161,13 @@ fn qvm_volume_imports_resizes_reverts_and_clones() {
 }
 
 #[test]
-fn a_templates_changes_are_committed_reverted_and_trimmed() {
+fn changes_of_a_template_are_committed_reverted_and_trimmed() {
     if pool().is_none() {
         return;
     }
     let system = System::new();
     system.import("tpl:root", "installed");
-    // A crash: it ran, and nobody stopped it.
+    // A crash: the template ran and was not stopped.
     let root = origin("tpl", "root");
     the_pool().start(&root).unwrap();
     write(&device(&the_pool(), &root), "updated");
@@ -189,7 +189,7 @@ fn a_templates_changes_are_committed_reverted_and_trimmed() {
         "what was reverted became the revision"
     );
 
-    // Zeros that were written take room; without them the bytes are the same.
+    // Written zeros take space; without them the data are the same.
     the_pool().start(&root).unwrap();
     let guest = File::options()
         .write(true)
@@ -213,7 +213,7 @@ fn a_templates_changes_are_committed_reverted_and_trimmed() {
 }
 
 #[test]
-fn a_listing_of_all_volumes_asks_lvs_once() {
+fn a_listing_of_all_volumes_calls_lvs_once() {
     if pool().is_none() {
         return;
     }
@@ -227,7 +227,7 @@ fn a_listing_of_all_volumes_asks_lvs_once() {
         "qvm-pool info thin",
     ] {
         let steps = Steps::counted();
-        let output = steps.seen_by(&mut system.command(line)).output().unwrap();
+        let output = steps.apply_to(&mut system.command(line)).output().unwrap();
         assert!(
             output.status.success(),
             "{line}: {}",
@@ -247,7 +247,7 @@ fn a_listing_of_all_volumes_asks_lvs_once() {
 }
 
 #[test]
-fn what_is_removed_leaves_nothing_and_what_belongs_to_nobody_is_found() {
+fn removals_leave_nothing_and_orphans_are_found() {
     if pool().is_none() {
         return;
     }
@@ -311,7 +311,7 @@ fn a_full_pool_refuses_and_warns_before_it_is_full() {
     assert!(refused.contains(SmallPool::FULL), "{refused}");
     let refused = system.refuses("qvm-clone -P little kept second");
     assert!(refused.contains(SmallPool::FULL), "{refused}");
-    // What the guest wrote is committed all the same.
+    // The data that the guest has written are committed all the same.
     system.ok("qubes-recover");
     assert_eq!(names("kept"), ["private", "private-T-back"]);
     assert!(words("vm-kept-private").starts_with("xxxx"));
