@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::text::{Place, decode, ordinary};
+use super::text::{ValueKind, count_ordinary, decode};
 use super::tree::is_control;
 use crate::model::SharedText;
 
@@ -17,11 +17,11 @@ pub(super) struct Cursor<'a> {
 
 /// A name or a value: where it stands in the file.
 #[derive(Clone, Copy)]
-pub(super) struct Piece {
+pub(super) struct RawValue {
     pub start: u32,
     pub end: u32,
     /// Where it stands if not all its bytes mean themselves.
-    pub odd: Option<Place>,
+    pub escaped: Option<ValueKind>,
 }
 
 impl<'a> Cursor<'a> {
@@ -32,40 +32,34 @@ impl<'a> Cursor<'a> {
 
     /// The next `length` bytes, which are passed.
     #[inline]
-    pub fn piece(&mut self, length: usize, odd: Option<Place>) -> Piece {
+    pub fn advance(&mut self, length: usize, escaped: Option<ValueKind>) -> RawValue {
         let start = self.position as u32;
         self.position += length;
-        Piece {
+        RawValue {
             start,
             end: self.position as u32,
-            odd,
+            escaped,
         }
     }
 
-    /// The letters of a piece.
+    /// The raw of a value.
     #[inline]
-    pub fn letters(&self, piece: Piece) -> &'a str {
+    pub fn raw(&self, value: RawValue) -> &'a str {
         self.file
-            .get(piece.start as usize..piece.end as usize)
+            .get(value.start as usize..value.end as usize)
             .unwrap_or_default()
     }
 
     /// What a piece means.
     #[inline]
-    pub fn meaning(&self, piece: Piece) -> Option<Cow<'a, str>> {
-        let letters = self.letters(piece);
-        match piece.odd {
-            None => Some(Cow::Borrowed(letters)),
+    pub fn decoded(&self, value: RawValue) -> Option<Cow<'a, str>> {
+        let raw = self.raw(value);
+        match value.escaped {
+            None => Some(Cow::Borrowed(raw)),
             // Of all other pieces every byte is known. Without a way out in between, many are
             // looked at together.
-            Some(_)
-                if letters
-                    .bytes()
-                    .fold(false, |found, b| found | is_control(b)) =>
-            {
-                None
-            }
-            Some(place) => decode(letters, place),
+            Some(_) if raw.bytes().fold(false, |found, b| found | is_control(b)) => None,
+            Some(place) => decode(raw, place),
         }
     }
 
@@ -80,7 +74,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline(always)]
-    pub fn blanks(&mut self) {
+    pub fn skip_blanks(&mut self) {
         // As upstream indents what stands in a section.
         if self.take(b"\n        ") && self.rest().first() == Some(&b'<') {
             return;
@@ -93,7 +87,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Past ` name="value"`.
-    pub fn attribute(&mut self) -> Option<(Piece, Piece)> {
+    pub fn read_attribute(&mut self) -> Option<(RawValue, RawValue)> {
         self.take(b" ").then_some(())?;
         let length = self
             .rest()
@@ -101,21 +95,21 @@ impl<'a> Cursor<'a> {
             .take_while(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'-'))
             .count();
         let begins = self.rest().first()?.is_ascii_lowercase();
-        let name = self.piece(length, None);
+        let name = self.advance(length, None);
         (begins && self.take(b"=\"")).then_some(())?;
-        Some((name, self.quoted()?))
+        Some((name, self.read_quoted()?))
     }
 
     /// The value up to the closing quote, which is passed.
     #[inline(always)]
-    pub fn quoted(&mut self) -> Option<Piece> {
-        let mut length = ordinary(self.rest(), b'"', b'<');
-        let mut odd = None;
+    pub fn read_quoted(&mut self) -> Option<RawValue> {
+        let mut length = count_ordinary(self.rest(), b'"', b'<');
+        let mut escaped = None;
         if self.bytes.get(self.position + length) != Some(&b'"') {
-            odd = Some(Place::Attribute);
+            escaped = Some(ValueKind::Attribute);
             length += memchr::memchr2(b'"', b'<', self.rest().get(length..)?)?;
         }
-        let value = self.piece(length, odd);
+        let value = self.advance(length, escaped);
         (self.bytes.get(self.position) == Some(&b'"')).then_some(())?;
         self.position += 1;
         Some(value)
@@ -123,14 +117,14 @@ impl<'a> Cursor<'a> {
 
     /// The text up to the next tag. A `]` could be part of what must not stand in a text.
     #[inline(always)]
-    pub fn text(&mut self) -> Option<Piece> {
-        let mut length = ordinary(self.rest(), b'<', b']');
-        let mut odd = None;
+    pub fn read_text(&mut self) -> Option<RawValue> {
+        let mut length = count_ordinary(self.rest(), b'<', b']');
+        let mut escaped = None;
         if self.bytes.get(self.position + length) != Some(&b'<') {
-            odd = Some(Place::Text);
+            escaped = Some(ValueKind::Text);
             length += memchr::memchr2(b'<', b']', self.rest().get(length..)?)?;
         }
-        let text = self.piece(length, odd);
+        let text = self.advance(length, escaped);
         (self.bytes.get(self.position) != Some(&b']')).then_some(text)
     }
 }

@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::index::{DomainEntry, Section};
-use super::places::{SourceLines, label_number};
-use super::reader::{WRITE_ONCE, items};
+use super::reader::{WRITE_ONCE_PROPERTIES, items};
 use super::salvage::{SalvagedStore, salvage};
+use super::source_lines::{SourceLines, label_number};
 use super::tree::{ElementId, Tree};
 use super::{Bytes, FormatError, check, read, usable_name};
 use crate::model::check::{FindingKind, Harm};
@@ -66,38 +66,38 @@ pub(super) enum Target {
 /// text, what can be taken from it is looked at, too.
 pub fn find_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     let mut found = match check(bytes) {
-        Ok(()) => of_content(bytes, facts),
-        Err(FormatError::OldFormat) => of_old_store(bytes),
-        Err(error) => of_damaged_text(bytes, &error, facts),
+        Ok(()) => content_damage(bytes, facts),
+        Err(FormatError::OldFormat) => old_store_damage(bytes),
+        Err(error) => text_damage(bytes, &error, facts),
     };
     found.sort_by_key(|damage| damage.line);
     found
 }
 
 /// What a store says that upstream refuses or reads otherwise.
-fn of_content(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
+fn content_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     let qubes = match read(bytes.clone()) {
         Ok(qubes) => qubes,
-        Err(error) => return vec![of_form(&error)],
+        Err(error) => return vec![form_damage(&error)],
     };
-    let places = SourceLines::new(bytes);
+    let lines = SourceLines::new(bytes);
     let mut found = Vec::new();
-    labels(&places, &mut found);
-    nameless_pools(&places, &mut found);
-    unusable_domains(bytes, &places, &mut found);
+    check_labels(&lines, &mut found);
+    check_pools(&lines, &mut found);
+    check_domain_names(bytes, &lines, &mut found);
     for vm in qubes.iter().filter(|vm| !vm.diagnoses.is_empty()) {
-        shape(vm, &places, &mut found);
+        check_domain_form(vm, &lines, &mut found);
     }
     found.extend(
         qubes
             .findings(facts)
             .into_iter()
-            .map(|finding| locate(finding, &places)),
+            .map(|finding| locate(finding, &lines)),
     );
     found
 }
 
-fn locate(finding: Finding, places: &SourceLines) -> Damage {
+fn locate(finding: Finding, lines: &SourceLines) -> Damage {
     let Finding {
         at,
         kind,
@@ -106,7 +106,7 @@ fn locate(finding: Finding, places: &SourceLines) -> Damage {
         remedy,
     } = finding;
     Damage {
-        line: places.line(&at),
+        line: lines.find_line(&at),
         qube: at.qube().cloned(),
         kind,
         harm,
@@ -117,7 +117,7 @@ fn locate(finding: Finding, places: &SourceLines) -> Damage {
 }
 
 /// A store of R1 to R3 is whole, but no release of R4 loads it.
-fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
+fn old_store_damage(bytes: &Bytes) -> Vec<Damage> {
     let told = |line, qube, kind, text: String, what: &str| {
         let remedy = Remedy::Manual(what.to_owned());
         Damage {
@@ -136,7 +136,7 @@ fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
             .to_owned();
     let mut found = vec![told(None, None, FindingKind::OldFormat, text, convert)];
     match read(bytes.clone()) {
-        Err(error) => found.push(of_form(&error)),
+        Err(error) => found.push(form_damage(&error)),
         Ok(qubes) => {
             let system = qubes.diagnoses.iter().map(|diagnosis| (None, diagnosis));
             let of_qubes = qubes
@@ -158,7 +158,7 @@ fn of_old_store(bytes: &Bytes) -> Vec<Damage> {
 }
 
 /// That the file is no store that can be read.
-fn of_form(error: &FormatError) -> Damage {
+fn form_damage(error: &FormatError) -> Damage {
     let back = "go back to a copy: qubes-db restore COPY";
     let (line, text, what) = match error {
         FormatError::NotWellFormed {
@@ -187,8 +187,8 @@ fn of_form(error: &FormatError) -> Damage {
     }
 }
 
-fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Damage> {
-    let mut form = of_form(error);
+fn text_damage(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Damage> {
+    let mut form = form_damage(error);
     let Some(salvage) = salvage(bytes) else {
         return vec![form];
     };
@@ -243,7 +243,7 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
         .iter()
         .filter_map(|lost| lost.name.as_deref())
         .collect();
-    let inside = of_content(&Bytes::from(salvage.bytes.clone()), facts).into_iter();
+    let inside = content_damage(&Bytes::from(salvage.bytes.clone()), facts).into_iter();
     // That something is missing follows from what is lost.
     let inside = inside.filter(|d| {
         gone.is_empty() && lost.is_empty()
@@ -263,8 +263,8 @@ fn of_damaged_text(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec
 }
 
 /// Labels without a number, and those that another has already.
-fn labels(places: &SourceLines, found: &mut Vec<Damage>) {
-    let trees: Vec<Tree> = places.sections(Section::Labels).collect();
+fn check_labels(lines: &SourceLines, found: &mut Vec<Damage>) {
+    let trees: Vec<Tree> = lines.sections(Section::Labels).collect();
     let all = || {
         trees.iter().flat_map(|tree| {
             tree.children_named(Tree::ROOT, b"label")
@@ -279,8 +279,8 @@ fn labels(places: &SourceLines, found: &mut Vec<Damage>) {
     for (tree, id) in all() {
         let name = tree.text(id);
         let mut add = |kind, harm, text, remedy| {
-            let range = tree.whole(id);
-            let line = Some(places.line_of(range.start));
+            let range = tree.range(id);
+            let line = Some(lines.line_at(range.start));
             found.push(Damage {
                 line,
                 qube: None,
@@ -344,13 +344,13 @@ fn labels(places: &SourceLines, found: &mut Vec<Damage>) {
     }
 }
 
-fn nameless_pools(places: &SourceLines, found: &mut Vec<Damage>) {
-    for tree in places.sections(Section::Pools) {
+fn check_pools(lines: &SourceLines, found: &mut Vec<Damage>) {
+    for tree in lines.sections(Section::Pools) {
         let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
         for id in tree.children_named(Tree::ROOT, b"pool").filter(nameless) {
-            let range = tree.whole(id);
+            let range = tree.range(id);
             found.push(Damage {
-                line: Some(places.line_of(range.start)),
+                line: Some(lines.line_at(range.start)),
                 qube: None,
                 kind: FindingKind::PoolName,
                 harm: Harm::Refused,
@@ -365,8 +365,8 @@ fn nameless_pools(places: &SourceLines, found: &mut Vec<Damage>) {
 }
 
 /// Domains that cannot be used: without a usable name, or the second of a name.
-fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>) {
-    let entries = &places.index().domains;
+fn check_domain_names(bytes: &[u8], lines: &SourceLines, found: &mut Vec<Damage>) {
+    let entries = &lines.index().domains;
     let names: HashSet<&str> = entries
         .iter()
         .filter_map(|e| e.name.as_ref().ok())
@@ -392,7 +392,7 @@ fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>)
                     FindingKind::QubeName,
                     None,
                     text,
-                    Remedy::NewName(free(&name_of_nameless(bytes, entry))),
+                    Remedy::NewName(free(&guess_name(bytes, entry))),
                 )
             }
             Ok(name) => match first.get(name) {
@@ -410,7 +410,7 @@ fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>)
                             what: "the second".into(),
                         },
                         false => {
-                            Remedy::NewName(free(&format!("{}-2", shortened(name.as_str(), 28))))
+                            Remedy::NewName(free(&format!("{}-2", truncate(name.as_str(), 28))))
                         }
                     };
                     let text = "a second qube has this name; the first is used".to_owned();
@@ -418,7 +418,7 @@ fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>)
                 }
             },
         };
-        let line = Some(places.line_of(range.start));
+        let line = Some(lines.line_at(range.start));
         found.push(Damage {
             line,
             qube,
@@ -432,8 +432,8 @@ fn unusable_domains(bytes: &[u8], places: &SourceLines, found: &mut Vec<Damage>)
 }
 
 /// How a qube that has no name was called by the look of its volumes, or by its class and number.
-fn name_of_nameless(bytes: &[u8], entry: &DomainEntry) -> String {
-    let tree = Tree::of_element(bytes, entry.span.range()).ok();
+fn guess_name(bytes: &[u8], entry: &DomainEntry) -> String {
+    let tree = Tree::parse_element(bytes, entry.span.range()).ok();
     let from_volumes = tree.as_ref().and_then(|tree| {
         let vids =
             super::reader::volumes(tree, Tree::ROOT).filter_map(|id| tree.attribute(id, "vid"));
@@ -458,7 +458,7 @@ fn name_of_nameless(bytes: &[u8], entry: &DomainEntry) -> String {
     }
 }
 
-fn shortened(text: &str, most: usize) -> &str {
+fn truncate(text: &str, most: usize) -> &str {
     let end = text
         .char_indices()
         .map(|(at, c)| at + c.len_utf8())
@@ -468,13 +468,13 @@ fn shortened(text: &str, most: usize) -> &str {
 }
 
 /// What the reader found in the form of one qube's domain.
-fn shape(vm: &Vm, places: &SourceLines, found: &mut Vec<Damage>) {
-    let Some(tree) = places.domain(&vm.name) else {
+fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
+    let Some(tree) = lines.domain(&vm.name) else {
         return;
     };
     let mut add = |id: ElementId, kind, text, remedy| {
-        let range = tree.whole(id);
-        let line = Some(places.line_of(range.start));
+        let range = tree.range(id);
+        let line = Some(lines.line_at(range.start));
         let qube = Some(vm.name.clone());
         found.push(Damage {
             line,
@@ -510,7 +510,7 @@ fn shape(vm: &Vm, places: &SourceLines, found: &mut Vec<Damage>) {
     let properties: Vec<_> = properties
         .flat_map(|s| items(&tree, s, "property").collect::<Vec<_>>())
         .collect();
-    for once in WRITE_ONCE {
+    for once in WRITE_ONCE_PROPERTIES {
         let all: Vec<_> = properties.iter().filter(|p| p.name == once).collect();
         let Some((last, earlier)) = all.split_last() else {
             continue;
@@ -555,7 +555,7 @@ fn shape(vm: &Vm, places: &SourceLines, found: &mut Vec<Damage>) {
 }
 
 /// The damages of what a collection knows, as findings, with their positions.
-pub(super) fn known(damages: &[Damage]) -> impl Iterator<Item = (usize, Finding)> + '_ {
+pub(super) fn known_findings(damages: &[Damage]) -> impl Iterator<Item = (usize, Finding)> + '_ {
     damages
         .iter()
         .enumerate()

@@ -5,10 +5,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::full::check_encoding;
+use super::document::check_encoding;
 use super::index::Section;
-use super::places::LineStarts;
-use super::reader::attributes;
+use super::reader::read_attributes;
+use super::source_lines::LineStarts;
 use super::tree::{ElementId, MAX_DEPTH, Shape, Tree, TreeBuffers};
 use super::{FormatError, check};
 use crate::model::image_claims::StoredDomain;
@@ -31,7 +31,7 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
         TreeBuffers::default(),
     )
     .map_err(|fault| fault.locate(bytes))?;
-    let lines = LineStarts::of(bytes);
+    let lines = LineStarts::new(bytes);
     let usable = usable_domains(&tree);
     let mut found = Vec::new();
     let mut inside_domains = 0;
@@ -60,12 +60,12 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
         };
         let volumes = within.filter(|at| tree.name(*at) == b"volume");
         found.push(StoredDomain {
-            line: lines.line(tree.whole(id).start),
+            line: lines.line(tree.range(id).start),
             usable: usable
                 .iter()
                 .find(|(at, _)| *at == id)
                 .map(|(_, name)| name.clone()),
-            volumes: volumes.map(|at| attributes(&tree, at)).collect(),
+            volumes: volumes.map(|at| read_attributes(&tree, at)).collect(),
             names,
             class,
             is_domain,
@@ -78,7 +78,7 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
 fn usable_domains(tree: &Tree) -> Vec<(ElementId, VmName)> {
     let mut seen = HashSet::new();
     let sections = tree.children(Tree::ROOT);
-    let sections = sections.filter(|id| Section::of_name(tree.name(*id)) == Section::Domains);
+    let sections = sections.filter(|id| Section::from_name(tree.name(*id)) == Section::Domains);
     let domains = sections.flat_map(|section| tree.children_named(section, b"domain"));
     let named = domains.filter_map(|id| {
         let class = Class::from_store(&tree.attribute(id, "class").unwrap_or_default());

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::emit::Indent;
-use super::salvage::Lines;
+use super::salvage::LineShift;
 use super::tree::{ElementId, Tree};
 
 /// Changes under way, in any order; none overlaps another.
@@ -31,7 +31,7 @@ impl Edits {
     }
 
     /// The bytes with every change made.
-    pub fn applied_to(self, bytes: &[u8]) -> Vec<u8> {
+    pub fn apply(self, bytes: &[u8]) -> Vec<u8> {
         let growth: usize = self.0.iter().map(|(_, text)| text.len()).sum();
         let mut new = Vec::with_capacity(bytes.len() + growth);
         let mut done = 0;
@@ -47,7 +47,7 @@ impl Edits {
     }
 
     /// Which lines after the changes were which before.
-    pub fn lines(&self, bytes: &[u8]) -> Lines {
+    pub fn line_shift(&self, bytes: &[u8]) -> LineShift {
         let mut order: Vec<&(Range<usize>, String)> = self.0.iter().collect();
         order.sort_by_key(|(range, _)| (range.start, range.end));
         let line_ends = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count();
@@ -63,7 +63,7 @@ impl Edits {
             // both have whole.
             lines.push((now, before));
         }
-        Lines(lines)
+        LineShift(lines)
     }
 }
 
@@ -77,7 +77,9 @@ pub(crate) struct Addition {
 
 /// How the children of `container` are indented, or would be.
 pub(crate) fn child_indent(tree: &Tree, container: ElementId) -> Indent {
-    let mut indents = tree.children(container).map(|child| indent_of(tree, child));
+    let mut indents = tree
+        .children(container)
+        .map(|child| element_indent(tree, child));
     if let Some(first) = indents.next() {
         // A first child may stand behind a comment: better one that begins a line.
         return if first.has_lines() {
@@ -86,7 +88,7 @@ pub(crate) fn child_indent(tree: &Tree, container: ElementId) -> Indent {
             indents.find(Indent::has_lines).unwrap_or(first)
         };
     }
-    let own = indent_of(tree, container);
+    let own = element_indent(tree, container);
     let element = tree.element(container);
     // `<features></features>` among lines: kept so, that taking the child out again gives the same
     // bytes.
@@ -99,9 +101,9 @@ pub(crate) fn child_indent(tree: &Tree, container: ElementId) -> Indent {
 }
 
 /// What stands before an element.
-pub(crate) fn indent_of(tree: &Tree, id: ElementId) -> Indent {
-    let start = tree.whole(id).start;
-    Indent::of_blanks(&tree.bytes[tree.blank_before(start)..start])
+pub(crate) fn element_indent(tree: &Tree, id: ElementId) -> Indent {
+    let start = tree.range(id).start;
+    Indent::from_blanks(&tree.bytes[tree.blank_start(start)..start])
 }
 
 /// Takes children out of an element and puts others in, so that doing the opposite gives the same
@@ -125,7 +127,7 @@ pub(crate) fn change_children(
             .iter()
             .flat_map(|a| [indent.as_str(), &a.element])
             .collect();
-        let own = indent_of(tree, container);
+        let own = element_indent(tree, container);
         edits.replace(
             tag_end - 2..tag_end,
             format!(">{children}{}</{name}>", own.as_str()),
@@ -134,9 +136,9 @@ pub(crate) fn change_children(
     }
     let emptied = add.is_empty()
         && tree.children(container).count() == remove.len()
-        && !tree.holds_other_than_elements(container);
+        && !tree.has_mixed_content(container);
     if emptied {
-        let was_expanded = !element.text.is_empty() || !indent_of(tree, container).has_lines();
+        let was_expanded = !element.text.is_empty() || !element_indent(tree, container).has_lines();
         let close = element.close;
         match was_expanded {
             true => edits.replace(tag_end - 1..close.end as usize, "/>"),
@@ -145,18 +147,18 @@ pub(crate) fn change_children(
         return;
     }
     for id in remove {
-        let whole = tree.whole(*id);
-        edits.delete(tree.blank_before(whole.start)..whole.end);
+        let whole = tree.range(*id);
+        edits.delete(tree.blank_start(whole.start)..whole.end);
     }
     for addition in add.drain(..) {
-        let at = addition.after.map_or(tag_end, |id| tree.whole(id).end);
+        let at = addition.after.map_or(tag_end, |id| tree.range(id).end);
         edits.insert(at, format!("{}{}", indent.as_str(), addition.element));
     }
 }
 
 /// The child before which `found` comes first, as the place to add behind: the sibling before that
 /// child, or, when there is none such, the last of `items`.
-pub(crate) fn place_before(
+pub(crate) fn insertion_point(
     tree: &Tree,
     container: ElementId,
     items: &[ElementId],

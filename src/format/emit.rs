@@ -1,10 +1,9 @@
-//! Model → text, for what the file does not have yet: upstream's form (`docs/spec/r4-xml.md` §0,
-//! §1).
+//! Model → text, for what the file does not have yet: upstream's form (`spec/r4-xml.md` §0, §1).
 
 use smol_str::SmolStr;
 
 use super::error::FormatError;
-use super::text::{Place, escape, is_name};
+use super::text::{ValueKind, escape, is_name};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, Label, Pool, Qubes, TextMap, Vm};
 
@@ -14,7 +13,7 @@ pub(crate) struct Indent(String);
 
 impl Indent {
     /// The blanks that stand before a sibling; of several lines only the last.
-    pub fn of_blanks(blanks: &[u8]) -> Indent {
+    pub fn from_blanks(blanks: &[u8]) -> Indent {
         let blanks = String::from_utf8_lossy(blanks);
         Indent(
             blanks
@@ -56,7 +55,7 @@ pub(crate) struct Emitter {
     place: String,
 }
 
-type Emitted = Result<(), FormatError>;
+type EmitResult = Result<(), FormatError>;
 
 impl Emitter {
     /// `place` names what is written: `qube 'work'`.
@@ -75,18 +74,18 @@ impl Emitter {
         self.out.push_str(text);
     }
 
-    pub fn text(&mut self, value: &str, what: &str) -> Emitted {
-        let done = escape(&mut self.out, value, Place::Text, '"');
+    pub fn text(&mut self, value: &str, what: &str) -> EmitResult {
+        let done = escape(&mut self.out, value, ValueKind::Text, '"');
         done.map_err(|c| self.unwritable(what, c))
     }
 
-    pub fn value(&mut self, value: &str, quote: char, what: &str) -> Emitted {
-        let done = escape(&mut self.out, value, Place::Attribute, quote);
+    pub fn value(&mut self, value: &str, quote: char, what: &str) -> EmitResult {
+        let done = escape(&mut self.out, value, ValueKind::Attribute, quote);
         done.map_err(|c| self.unwritable(what, c))
     }
 
     /// ` name="value"`
-    pub fn attribute(&mut self, name: &str, value: &str) -> Emitted {
+    pub fn attribute(&mut self, name: &str, value: &str) -> EmitResult {
         if !is_name(name) {
             return Err(FormatError::InvalidAttribute {
                 place: self.place.clone(),
@@ -99,14 +98,14 @@ impl Emitter {
         Ok(())
     }
 
-    fn attributes(&mut self, attributes: &TextMap) -> Emitted {
+    fn attributes(&mut self, attributes: &TextMap) -> EmitResult {
         attributes
             .iter()
             .try_for_each(|(name, value)| self.attribute(name, value))
     }
 
     /// `<item name="…">text</item>`
-    pub fn item(&mut self, item: &str, name: &str, text: &str) -> Emitted {
+    pub fn item(&mut self, item: &str, name: &str, text: &str) -> EmitResult {
         self.out.extend(["<", item]);
         self.attribute("name", name)?;
         self.out.push('>');
@@ -116,7 +115,7 @@ impl Emitter {
     }
 
     /// `<tag name="…"/>`
-    pub fn tag(&mut self, tag: &str) -> Emitted {
+    pub fn tag(&mut self, tag: &str) -> EmitResult {
         self.raw("<tag");
         self.attribute("name", tag)?;
         self.raw("/>");
@@ -124,14 +123,14 @@ impl Emitter {
     }
 
     /// `<element …/>`
-    pub fn empty(&mut self, element: &str, attributes: &TextMap) -> Emitted {
+    pub fn empty(&mut self, element: &str, attributes: &TextMap) -> EmitResult {
         self.out.extend(["<", element]);
         self.attributes(attributes)?;
         self.raw("/>");
         Ok(())
     }
 
-    pub fn label(&mut self, label: &Label) -> Emitted {
+    pub fn label(&mut self, label: &Label) -> EmitResult {
         self.raw("<label");
         self.attribute("id", &format!("label-{}", label.index))?;
         self.attribute("color", &label.color)?;
@@ -141,7 +140,7 @@ impl Emitter {
         Ok(())
     }
 
-    pub fn pool(&mut self, pool: &Pool) -> Emitted {
+    pub fn pool(&mut self, pool: &Pool) -> EmitResult {
         self.empty("pool", &pool.attributes)
     }
 
@@ -152,8 +151,8 @@ impl Emitter {
         name: &str,
         indent: &Indent,
         children: impl IntoIterator<Item = T>,
-        mut child: impl FnMut(&mut Emitter, T, &Indent) -> Emitted,
-    ) -> Emitted {
+        mut child: impl FnMut(&mut Emitter, T, &Indent) -> EmitResult,
+    ) -> EmitResult {
         let inner = indent.deeper();
         let mut any = false;
         for item in children {
@@ -177,14 +176,14 @@ impl Emitter {
         item: &str,
         indent: &Indent,
         items: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Emitted {
+    ) -> EmitResult {
         self.out.extend(["<", section]);
         self.section(section, indent, items, |e, (name, text), _| {
             e.item(item, name, text)
         })
     }
 
-    pub fn tags(&mut self, indent: &Indent, tags: &[SmolStr]) -> Emitted {
+    pub fn tags(&mut self, indent: &Indent, tags: &[SmolStr]) -> EmitResult {
         let mut sorted: Vec<&str> = tags.iter().map(|t| &**t).collect();
         sorted.sort_unstable();
         sorted.dedup();
@@ -192,7 +191,7 @@ impl Emitter {
         self.section("tags", indent, sorted, |e, tag, _| e.tag(tag))
     }
 
-    pub fn device_class(&mut self, indent: &Indent, devices: &DeviceClass) -> Emitted {
+    pub fn device_class(&mut self, indent: &Indent, devices: &DeviceClass) -> EmitResult {
         self.raw("<devices");
         self.attribute("class", &devices.class)?;
         self.section("devices", indent, &devices.assignments, |e, a, inner| {
@@ -200,7 +199,7 @@ impl Emitter {
         })
     }
 
-    pub fn device(&mut self, indent: &Indent, device: &Assignment) -> Emitted {
+    pub fn device(&mut self, indent: &Indent, device: &Assignment) -> EmitResult {
         self.raw("<device");
         self.attributes(&device.attributes)?;
         self.section(
@@ -215,7 +214,7 @@ impl Emitter {
         &mut self,
         indent: &Indent,
         volumes: impl IntoIterator<Item = &'a crate::model::VolumeConfig>,
-    ) -> Emitted {
+    ) -> EmitResult {
         self.raw("<volume-config");
         self.section("volume-config", indent, volumes, |e, v, _| {
             e.empty("volume", &v.attributes)
@@ -223,8 +222,8 @@ impl Emitter {
     }
 
     /// A whole domain element.
-    pub fn domain(&mut self, indent: &Indent, vm: &Vm) -> Emitted {
-        self.place = place_of(vm);
+    pub fn domain(&mut self, indent: &Indent, vm: &Vm) -> EmitResult {
+        self.place = describe_qube(vm);
         self.raw("<domain");
         let qid = vm.qid().map_or(0, |q| q.number());
         self.attribute("id", &format!("domain-{qid}"))?;
@@ -261,13 +260,13 @@ impl Emitter {
 }
 
 /// How messages call a qube.
-pub(crate) fn place_of(vm: &Vm) -> String {
+pub(crate) fn describe_qube(vm: &Vm) -> String {
     format!("qube '{}'", vm.name)
 }
 
-/// Properties that upstream loads, and therefore writes, after all others (`docs/spec/r4-xml.md`
-/// §1.3, stage 4).
-const LATE: [&str; 10] = [
+/// Properties that upstream loads, and therefore writes, after all others (`spec/r4-xml.md` §1.3,
+/// stage 4).
+const LATE_PROPERTIES: [&str; 10] = [
     "appvm_default_bootmode",
     "audiovm",
     "bootmode",
@@ -282,11 +281,11 @@ const LATE: [&str; 10] = [
 
 /// Where a domain's property stands among the others.
 pub(crate) fn property_order(name: &str) -> (bool, &str) {
-    (LATE.binary_search(&name).is_ok(), name)
+    (LATE_PROPERTIES.binary_search(&name).is_ok(), name)
 }
 
 /// A whole new file.
-pub(crate) fn store(qubes: &Qubes) -> Result<String, FormatError> {
+pub(crate) fn emit_store(qubes: &Qubes) -> Result<String, FormatError> {
     let mut e = Emitter::new("the store");
     let section = Indent::level(1);
     e.raw("<qubes>\n  <labels");

@@ -48,7 +48,7 @@ pub enum FormatError {
 
 impl Fault {
     /// The fault in a file of which the bytes looked at begin at `start`.
-    pub(crate) fn further(self, start: u32) -> Fault {
+    pub(crate) fn shifted(self, start: u32) -> Fault {
         Fault {
             at: self.at + start as usize,
             ..self

@@ -4,13 +4,13 @@
 use std::borrow::Cow;
 use std::io;
 
-use super::ahead::Ahead;
-use super::index::{DomainEntry, Index, Section, entry, parsed_entry};
-use super::scan::{Scanner, Span, Token};
-use super::stored::{ByteSource, Window};
-use super::text::{Place, decode, skip_blank};
+use super::byte_source::{ByteSource, Window};
+use super::index::{DomainEntry, Index, Section, new_entry, parse_entry};
+use super::lookahead::Lookahead;
+use super::scanner::{Scanner, Span, Token};
+use super::text::{ValueKind, decode, skip_blank};
 use super::tree::{Tree, TreeBuffers, check_characters};
-use super::{DEPTH_OF_DOMAINS, full, leaf};
+use super::{DEPTH_OF_DOMAINS, document, leaf};
 
 /// Everything outside the domains, and where those lie. With each domain put back in its place
 /// behind its gap, this is the file.
@@ -27,7 +27,7 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// Of a file whose domains are not cut out.
-    pub fn uncut(bytes: Vec<u8>, index: &Index) -> Frame {
+    pub fn from_whole_file(bytes: Vec<u8>, index: &Index) -> Frame {
         let sections = index.sections.clone();
         Frame {
             sections,
@@ -54,18 +54,18 @@ impl Frame {
 }
 
 /// Checks domains strictly while they are found.
-pub(crate) struct Check<'c> {
+pub(crate) struct DomainCheck<'c> {
     /// Whether every domain so far is well-formed.
     pub is_passed: &'c mut bool,
-    pub parts: TreeBuffers,
+    pub buffers: TreeBuffers,
 }
 
-impl Check<'_> {
-    fn domain(&mut self, domain: &[u8]) {
+impl DomainCheck<'_> {
+    fn check_domain(&mut self, domain: &[u8]) {
         if *self.is_passed {
-            let parts = std::mem::take(&mut self.parts);
-            match Tree::check_element(domain, 0..domain.len(), DEPTH_OF_DOMAINS, parts) {
-                Ok(parts) => self.parts = parts,
+            let buffers = std::mem::take(&mut self.buffers);
+            match Tree::check_element(domain, 0..domain.len(), DEPTH_OF_DOMAINS, buffers) {
+                Ok(buffers) => self.buffers = buffers,
                 Err(_) => *self.is_passed = false,
             }
         }
@@ -81,14 +81,14 @@ impl Check<'_> {
 /// be taken for the domain's, and one end tag too many would be left over: but after a domain only
 /// `<domain` or `</domains>` is accepted, and after those only what balances. What the window cuts
 /// off fails, and is looked at again in a window that holds more.
-pub(crate) fn frame(
+pub(crate) fn scan_frame(
     stored: &dyn ByteSource,
-    room: usize,
-    mut check: Option<Check>,
+    window_size: usize,
+    mut check: Option<DomainCheck>,
 ) -> io::Result<Option<(Frame, Vec<DomainEntry>)>> {
-    let mut window = Window::open(stored, room)?;
+    let mut window = Window::open(stored, window_size)?;
     let (head, tag) = loop {
-        match before_domains(window.bytes(), window.is_last()) {
+        match scan_head(window.bytes(), window.is_last()) {
             Some(found) => break found,
             None if window.is_last() || window.bytes().len() > super::MAX_BYTES => return Ok(None),
             None => window.advance(0)?,
@@ -108,7 +108,7 @@ pub(crate) fn frame(
             .is_ok()
             .then_some((frame, entries)));
     };
-    let Some(mut at) = domains(&mut window, at, &mut frame, &mut entries, &mut check)? else {
+    let Some(mut at) = scan_domains(&mut window, at, &mut frame, &mut entries, &mut check)? else {
         return Ok(None);
     };
     while !window.is_last() {
@@ -120,7 +120,7 @@ pub(crate) fn frame(
     }
     let (bytes, start) = (window.bytes(), window.start());
     frame.tail = bytes[at..].to_vec();
-    let known = behind_domains(bytes, at, start, tag, &mut frame.sections).is_some()
+    let known = scan_tail(bytes, at, start, tag, &mut frame.sections).is_some()
         && start + bytes.len() <= super::MAX_BYTES
         && check_characters(&frame.head, 0..frame.head.len()).is_ok()
         && check_characters(&frame.tail, 0..frame.tail.len()).is_ok();
@@ -132,17 +132,17 @@ type Sections = Vec<(Section, Span)>;
 
 /// The sections up to the first that holds domains, and that one's start tag; where there is none,
 /// all of them.
-fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span>)> {
-    let mut scanner = Scanner::new(bytes, full::check_encoding(bytes).ok()?..bytes.len());
-    if full::has_declaration(&bytes[scanner.position()..]) {
+fn scan_head(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span>)> {
+    let mut scanner = Scanner::new(bytes, document::check_encoding(bytes).ok()?..bytes.len());
+    if document::has_declaration(&bytes[scanner.position()..]) {
         // Its content was checked with the encoding.
         scanner.next().ok()?;
     }
-    to_root(&mut scanner, bytes)?;
+    skip_to_root(&mut scanner, bytes)?;
     let mut found = Vec::new();
-    let tag = sections(&mut scanner, bytes, 0, &mut found)?;
+    let tag = scan_sections(&mut scanner, bytes, 0, &mut found)?;
     if tag.is_none() {
-        to_end(&mut scanner, bytes)?;
+        skip_to_end(&mut scanner, bytes)?;
         is_whole.then_some(())?;
     }
     Some((found, tag))
@@ -150,31 +150,25 @@ fn before_domains(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span
 
 /// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the
 /// file.
-fn behind_domains(
-    bytes: &[u8],
-    at: usize,
-    start: usize,
-    tag: Span,
-    found: &mut Sections,
-) -> Option<()> {
+fn scan_tail(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Sections) -> Option<()> {
     let mut scanner = Scanner::new(bytes, skip_blank(bytes, at)..bytes.len());
     match scanner.next().ok()? {
-        Token::Close { name, .. } if name.of(bytes) == b"domains" => {}
+        Token::Close { name, .. } if name.slice(bytes) == b"domains" => {}
         _ => return None,
     }
     found.push((
         Section::Domains,
         Span::new(tag.start as usize, start + scanner.position()),
     ));
-    sections(&mut scanner, bytes, start, found)?
+    scan_sections(&mut scanner, bytes, start, found)?
         .is_none()
         .then_some(())?;
-    to_end(&mut scanner, bytes)
+    skip_to_end(&mut scanner, bytes)
 }
 
 /// Collects sections up to one that holds domains, whose start tag is returned, or past the end of
 /// the root. There can be one such section: a second is not ours to understand.
-fn sections(
+fn scan_sections(
     scanner: &mut Scanner,
     bytes: &[u8],
     start: usize,
@@ -185,7 +179,7 @@ fn sections(
             Token::Open {
                 tag, name, empty, ..
             } => {
-                let kind = Section::of_name(name.of(bytes));
+                let kind = Section::from_name(name.slice(bytes));
                 if kind == Section::Domains {
                     found
                         .iter()
@@ -202,41 +196,41 @@ fn sections(
                     Span::new(start + tag.start as usize, start + scanner.position()),
                 ));
             }
-            Token::Close { name, .. } if name.of(bytes) == b"qubes" => return Some(None),
+            Token::Close { name, .. } if name.slice(bytes) == b"qubes" => return Some(None),
             Token::Text { .. } | Token::Comment { .. } | Token::CData { .. } => {}
-            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            Token::Instruction { target, .. } => reject_declaration(target, bytes)?,
             Token::Close { .. } | Token::End => return None,
         }
     }
 }
 
-fn not_a_declaration(target: Span, bytes: &[u8]) -> Option<()> {
-    (!target.of(bytes).eq_ignore_ascii_case(b"xml")).then_some(())
+fn reject_declaration(target: Span, bytes: &[u8]) -> Option<()> {
+    (!target.slice(bytes).eq_ignore_ascii_case(b"xml")).then_some(())
 }
 
 /// Past the start tag of the root element `qubes`.
-fn to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
+fn skip_to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
             Token::Open {
                 name, empty: false, ..
-            } if name.of(bytes) == b"qubes" => return Some(()),
+            } if name.slice(bytes) == b"qubes" => return Some(()),
             Token::Text { blank: true, .. } => {}
             Token::Comment { .. } => {}
-            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            Token::Instruction { target, .. } => reject_declaration(target, bytes)?,
             _ => return None,
         }
     }
 }
 
 /// Behind the root only comments, instructions and blanks may stand.
-fn to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
+fn skip_to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
             Token::End => return Some(()),
             Token::Text { blank: true, .. } => {}
             Token::Comment { .. } => {}
-            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            Token::Instruction { target, .. } => reject_declaration(target, bytes)?,
             _ => return None,
         }
     }
@@ -251,13 +245,13 @@ fn skip_element(scanner: &mut Scanner, bytes: &[u8], name: Span) -> Option<()> {
                 name, empty: false, ..
             } => open.push(name),
             Token::Close { name, .. } => {
-                if name.of(bytes) != innermost.of(bytes) {
+                if name.slice(bytes) != innermost.slice(bytes) {
                     return None;
                 }
                 open.pop();
             }
             Token::End => return None,
-            Token::Instruction { target, .. } => not_a_declaration(target, bytes)?,
+            Token::Instruction { target, .. } => reject_declaration(target, bytes)?,
             _ => {}
         }
         if open.len() > super::tree::MAX_DEPTH - 2 {
@@ -268,29 +262,29 @@ fn skip_element(scanner: &mut Scanner, bytes: &[u8], name: Span) -> Option<()> {
 }
 
 /// Collects the domains from `at` on; returns where the last one ends. The window moves on.
-fn domains(
+fn scan_domains(
     window: &mut Window,
     mut at: usize,
     frame: &mut Frame,
     entries: &mut Vec<DomainEntry>,
-    check: &mut Option<Check>,
+    check: &mut Option<DomainCheck>,
 ) -> io::Result<Option<usize>> {
-    let mut ahead = Ahead::new();
+    let mut ahead = Lookahead::new();
     loop {
         let (bytes, start) = (window.bytes(), window.start());
         let checked = check
             .as_ref()
-            .and_then(|_| leaf::plain_domain(bytes, skip_blank(bytes, at)));
+            .and_then(|_| leaf::scan_plain_domain(bytes, skip_blank(bytes, at)));
         let is_checked = checked.is_some();
         let found = match checked {
             Some(entry) => Some(Some(entry)),
-            None => domain_at(bytes, at, &mut ahead),
+            None => scan_domain(bytes, at, &mut ahead),
         };
         match found {
             Some(Some(mut entry)) => {
                 let here = entry.span.range();
                 if let Some(check) = check.as_mut().filter(|_| !is_checked) {
-                    check.domain(&bytes[here.clone()]);
+                    check.check_domain(&bytes[here.clone()]);
                 }
                 frame.gaps.extend_from_slice(&bytes[at..here.start]);
                 at = here.end;
@@ -312,8 +306,8 @@ fn domains(
 }
 
 /// The domain behind the blanks at `at`, or nothing where the section ends.
-fn domain_at(bytes: &[u8], at: usize, ahead: &mut Ahead) -> Option<Option<DomainEntry>> {
-    if let Some(domain) = ahead.plain_domain(bytes, at) {
+fn scan_domain(bytes: &[u8], at: usize, ahead: &mut Lookahead) -> Option<Option<DomainEntry>> {
+    if let Some(domain) = ahead.scan_plain_domain(bytes, at) {
         return Some(Some(domain));
     }
     let at = skip_blank(bytes, at);
@@ -321,15 +315,15 @@ fn domain_at(bytes: &[u8], at: usize, ahead: &mut Ahead) -> Option<Option<Domain
     match scanner.next().ok()? {
         Token::Open {
             tag, name, empty, ..
-        } if name.of(bytes) == b"domain" => {
+        } if name.slice(bytes) == b"domain" => {
             let class = class_of(&scanner, bytes)?;
             if empty {
-                return Some(Some(entry(tag, &class, None)));
+                return Some(Some(new_entry(tag, &class, None)));
             }
             let span = Span::new(at, ahead.end_of_domain(bytes, tag.end as usize)?);
-            parsed_entry(bytes, span).ok().map(Some)
+            parse_entry(bytes, span).ok().map(Some)
         }
-        Token::Close { name, .. } if name.of(bytes) == b"domains" => Some(None),
+        Token::Close { name, .. } if name.slice(bytes) == b"domains" => Some(None),
         _ => None,
     }
 }
@@ -338,11 +332,11 @@ fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
     match scanner
         .attributes
         .iter()
-        .find(|a| a.name.of(bytes) == b"class")
+        .find(|a| a.name.slice(bytes) == b"class")
     {
         Some(attribute) => decode(
-            std::str::from_utf8(attribute.value.of(bytes)).ok()?,
-            Place::Attribute,
+            std::str::from_utf8(attribute.value.slice(bytes)).ok()?,
+            ValueKind::Attribute,
         ),
         None => Some(Cow::Borrowed("")),
     }

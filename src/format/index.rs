@@ -7,12 +7,12 @@
 
 use std::borrow::Cow;
 
+use super::byte_source::Window;
+use super::document;
 use super::error::{Fault, FormatError};
-use super::frame::{Check, frame};
-use super::full;
+use super::frame::{DomainCheck, scan_frame};
 use super::reader::last_property;
-use super::scan::Span;
-use super::stored::Window;
+use super::scanner::Span;
 use super::tree::{ElementId, Tree, TreeBuffers};
 use crate::model::{Class, NameError, VmName};
 
@@ -28,7 +28,7 @@ pub enum Section {
 }
 
 impl Section {
-    pub(crate) fn of_name(name: &[u8]) -> Section {
+    pub(crate) fn from_name(name: &[u8]) -> Section {
         match name {
             b"labels" => Section::Labels,
             b"pools" => Section::Pools,
@@ -58,11 +58,11 @@ pub struct Index {
 /// The same, with every domain checked strictly: nothing where one is not well-formed.
 pub fn build_checked(bytes: &[u8]) -> Option<Index> {
     let mut is_well_formed = true;
-    let check = Check {
+    let check = DomainCheck {
         is_passed: &mut is_well_formed,
-        parts: TreeBuffers::default(),
+        buffers: TreeBuffers::default(),
     };
-    let (frame, domains) = frame(&bytes, Window::ROOM, Some(check)).ok()??;
+    let (frame, domains) = scan_frame(&bytes, Window::DEFAULT_SIZE, Some(check)).ok()??;
     is_well_formed.then_some(Index {
         sections: frame.sections,
         domains,
@@ -79,15 +79,16 @@ pub fn build(bytes: &[u8]) -> Result<Index, FormatError> {
 
 /// Reads everything strictly.
 pub fn build_strict(bytes: &[u8]) -> Result<Index, FormatError> {
-    let outline = full::parse_outline(bytes)?;
+    let outline = document::parse_outline(bytes)?;
     let mut index = Index::default();
     for section in outline.children(Tree::ROOT) {
-        let kind = Section::of_name(outline.name(section));
-        index.sections.push((kind, span_of(&outline, section)));
+        let kind = Section::from_name(outline.name(section));
+        index.sections.push((kind, element_span(&outline, section)));
         if kind == Section::Domains {
             for domain in outline.children_named(section, b"domain") {
                 index.domains.push(
-                    parsed_entry(bytes, span_of(&outline, domain)).map_err(|f| f.locate(bytes))?,
+                    parse_entry(bytes, element_span(&outline, domain))
+                        .map_err(|f| f.locate(bytes))?,
                 );
             }
         }
@@ -95,23 +96,23 @@ pub fn build_strict(bytes: &[u8]) -> Result<Index, FormatError> {
     Ok(index)
 }
 
-fn span_of(tree: &Tree, id: ElementId) -> Span {
-    let range = tree.whole(id);
+fn element_span(tree: &Tree, id: ElementId) -> Span {
+    let range = tree.range(id);
     Span::new(range.start, range.end)
 }
 
 /// The entry of a domain that is parsed for it.
-pub(super) fn parsed_entry(bytes: &[u8], span: Span) -> Result<DomainEntry, Fault> {
-    let tree = Tree::of_element(bytes, span.range())?;
+pub(super) fn parse_entry(bytes: &[u8], span: Span) -> Result<DomainEntry, Fault> {
+    let tree = Tree::parse_element(bytes, span.range())?;
     let class = tree.attribute(Tree::ROOT, "class").unwrap_or_default();
-    Ok(entry(
+    Ok(new_entry(
         span,
         &class,
         last_property(&tree, Tree::ROOT, "name"),
     ))
 }
 
-pub(super) fn entry(span: Span, class: &str, name: Option<Cow<str>>) -> DomainEntry {
+pub(super) fn new_entry(span: Span, class: &str, name: Option<Cow<str>>) -> DomainEntry {
     let class = Class::from_store(class);
     let name = match class {
         Class::AdminVM => Ok(VmName::dom0()),
@@ -122,12 +123,12 @@ pub(super) fn entry(span: Span, class: &str, name: Option<Cow<str>>) -> DomainEn
 
 /// The index, or `None` where only a strict reading can tell.
 pub fn build_quick(bytes: &[u8]) -> Option<Index> {
-    build_quick_windowed(bytes, Window::ROOM)
+    build_quick_windowed(bytes, Window::DEFAULT_SIZE)
 }
 
-/// The same, looking at `room` bytes at once.
-pub fn build_quick_windowed(bytes: &[u8], room: usize) -> Option<Index> {
-    let (frame, domains) = frame(&bytes, room, None).ok()??;
+/// The same, looking at `window_size` bytes at once.
+pub fn build_quick_windowed(bytes: &[u8], window_size: usize) -> Option<Index> {
+    let (frame, domains) = scan_frame(&bytes, window_size, None).ok()??;
     Some(Index {
         sections: frame.sections,
         domains,

@@ -3,50 +3,56 @@
 
 use std::ops::Range;
 
-use super::index::{DomainEntry, entry};
-use super::scan::Span;
-use super::text::{Place, after, decode, ordinary, resolve, skip_blank};
-use super::tree::unholdable;
+use super::index::{DomainEntry, new_entry};
+use super::scanner::Span;
+use super::text::{ValueKind, count_ordinary, decode, resolve_reference, skip_blank, skip_literal};
+use super::tree::find_noncharacter;
 
 /// How many properties a domain in upstream's own form has at most.
-const MOST: usize = 1024;
+const MAX_PROPERTIES: usize = 1024;
 
 /// The domain at `at`, if it is in upstream's own form and so well-formed: of any other only a tree
 /// can tell.
-pub(crate) fn plain_domain(bytes: &[u8], at: usize) -> Option<DomainEntry> {
-    let id = decoded(bytes, after(bytes, at, b"<domain id=\"")?, b'"', b'<')?;
-    let class = after(bytes, id, b"\" class=\"")?;
-    let class_end = class + ordinary(&bytes[class..], b'"', b'<');
-    let (name, end) = behind_sections(bytes, after(bytes, class_end, b"\">")?)?;
+pub(crate) fn scan_plain_domain(bytes: &[u8], at: usize) -> Option<DomainEntry> {
+    let id = skip_decoded(
+        bytes,
+        skip_literal(bytes, at, b"<domain id=\"")?,
+        b'"',
+        b'<',
+    )?;
+    let class = skip_literal(bytes, id, b"\" class=\"")?;
+    let class_end = class + count_ordinary(&bytes[class..], b'"', b'<');
+    let (name, end) = scan_sections(bytes, skip_literal(bytes, class_end, b"\">")?)?;
     // Characters that nothing can hold were come upon by now; left are those beyond ASCII.
     let domain = &bytes[at..end];
-    if !domain.is_ascii() && (unholdable(domain).is_some() || std::str::from_utf8(domain).is_err())
+    if !domain.is_ascii()
+        && (find_noncharacter(domain).is_some() || std::str::from_utf8(domain).is_err())
     {
         return None;
     }
     let text = |range: Range<usize>| std::str::from_utf8(&bytes[range]).ok();
     let name = match name {
-        Some(name) => Some(decode(text(name)?, Place::Text)?),
+        Some(name) => Some(decode(text(name)?, ValueKind::Text)?),
         None => None,
     };
-    Some(entry(Span::new(at, end), text(class..class_end)?, name))
+    Some(new_entry(Span::new(at, end), text(class..class_end)?, name))
 }
 
 /// Where the text of the last property `name` stands, and the place behind the domain.
-fn behind_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>, usize)> {
+fn scan_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>, usize)> {
     let (mut name, mut count) = (None, 0);
     loop {
         let here = skip_blank(bytes, at);
-        at = if let Some(inside) = after(bytes, here, b"<properties>") {
+        at = if let Some(inside) = skip_literal(bytes, here, b"<properties>") {
             let is_name = |item: Range<usize>, text: Range<usize>| {
                 count += 1;
                 if bytes[item.clone()] == *b"name" {
                     name = Some(text);
                 }
                 // With references it could be any name.
-                count <= MOST && !bytes[item].contains(&b'&')
+                count <= MAX_PROPERTIES && !bytes[item].contains(&b'&')
             };
-            lines(
+            scan_items(
                 bytes,
                 inside,
                 b"\n        <property name=\"",
@@ -54,8 +60,8 @@ fn behind_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>,
                 b"</properties>",
                 is_name,
             )?
-        } else if let Some(inside) = after(bytes, here, b"<features>") {
-            lines(
+        } else if let Some(inside) = skip_literal(bytes, here, b"<features>") {
+            scan_items(
                 bytes,
                 inside,
                 b"\n        <feature name=\"",
@@ -63,24 +69,24 @@ fn behind_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>,
                 b"</features>",
                 |_, _| true,
             )?
-        } else if let Some(inside) = after(bytes, here, b"<tags>") {
-            section(bytes, inside, b"</tags>", |bytes, at| {
-                after(
+        } else if let Some(inside) = skip_literal(bytes, here, b"<tags>") {
+            scan_elements(bytes, inside, b"</tags>", |bytes, at| {
+                skip_literal(
                     bytes,
-                    decoded(bytes, after(bytes, at, b"<tag name=\"")?, b'"', b'<')?,
+                    skip_decoded(bytes, skip_literal(bytes, at, b"<tag name=\"")?, b'"', b'<')?,
                     b"\"/>",
                 )
             })?
-        } else if let Some(inside) = after(bytes, here, b"<volume-config>") {
-            section(bytes, inside, b"</volume-config>", volume)?
-        } else if let Some(inside) = after(bytes, here, b"<devices class=\"") {
-            after(bytes, decoded(bytes, inside, b'"', b'<')?, b"\"/>")?
-        } else if let Some(behind) =
-            after(bytes, here, b"<features/>").or_else(|| after(bytes, here, b"<tags/>"))
+        } else if let Some(inside) = skip_literal(bytes, here, b"<volume-config>") {
+            scan_elements(bytes, inside, b"</volume-config>", skip_volume)?
+        } else if let Some(inside) = skip_literal(bytes, here, b"<devices class=\"") {
+            skip_literal(bytes, skip_decoded(bytes, inside, b'"', b'<')?, b"\"/>")?
+        } else if let Some(behind) = skip_literal(bytes, here, b"<features/>")
+            .or_else(|| skip_literal(bytes, here, b"<tags/>"))
         {
             behind
         } else {
-            return Some((name, after(bytes, here, b"</domain>")?));
+            return Some((name, skip_literal(bytes, here, b"</domain>")?));
         };
     }
 }
@@ -88,7 +94,7 @@ fn behind_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>,
 /// Past a section of lines `OPEN name">text CLOSE`, with or without the blanks that `open` begins
 /// with. Each name and text is shown to `look`, which may give up.
 #[inline]
-fn lines<const A: usize, const B: usize, const C: usize>(
+fn scan_items<const A: usize, const B: usize, const C: usize>(
     bytes: &[u8],
     mut at: usize,
     open: &[u8; A],
@@ -98,31 +104,31 @@ fn lines<const A: usize, const B: usize, const C: usize>(
 ) -> Option<usize> {
     let bare = open.trim_ascii_start();
     loop {
-        let inside = after(bytes, at, open).or_else(|| {
+        let inside = skip_literal(bytes, at, open).or_else(|| {
             let here = skip_blank(bytes, at);
             bytes[here..].starts_with(bare).then_some(here + bare.len())
         });
         let Some(inside) = inside else {
-            return after(bytes, skip_blank(bytes, at), end);
+            return skip_literal(bytes, skip_blank(bytes, at), end);
         };
-        let name = decoded(bytes, inside, b'"', b'<')?;
-        let text = match after(bytes, name, b"\">") {
+        let name = skip_decoded(bytes, inside, b'"', b'<')?;
+        let text = match skip_literal(bytes, name, b"\">") {
             Some(text) => text,
             None => {
-                at = after(bytes, name, b"\"/>")?;
+                at = skip_literal(bytes, name, b"\"/>")?;
                 look(inside..name, at..at).then_some(())?;
                 continue;
             }
         };
-        let text_end = decoded(bytes, text, b'<', b']')?;
+        let text_end = skip_decoded(bytes, text, b'<', b']')?;
         look(inside..name, text..text_end).then_some(())?;
-        at = after(bytes, text_end, close)?;
+        at = skip_literal(bytes, text_end, close)?;
     }
 }
 
 /// Past a section of elements.
 #[inline]
-fn section<const N: usize>(
+fn scan_elements<const N: usize>(
     bytes: &[u8],
     mut at: usize,
     end: &[u8; N],
@@ -132,7 +138,7 @@ fn section<const N: usize>(
         let here = skip_blank(bytes, at);
         match element(bytes, here) {
             Some(behind) => at = behind,
-            None => return after(bytes, here, end),
+            None => return skip_literal(bytes, here, end),
         }
     }
 }
@@ -140,15 +146,15 @@ fn section<const N: usize>(
 /// Where the text or value ends that begins at `at`: at `end`, with references and blanks that may
 /// stand in it. `other` must not.
 #[inline]
-fn decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize> {
+fn skip_decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize> {
     loop {
-        at += ordinary(&bytes[at..], end, other);
+        at += count_ordinary(&bytes[at..], end, other);
         match *bytes.get(at)? {
             found if found == end => return Some(at),
             b'&' => {
                 let inner = &bytes[at + 1..];
                 let length = inner.iter().take(64).position(|b| *b == b';')?;
-                resolve(&inner[..length])?;
+                resolve_reference(&inner[..length])?;
                 at += length + 2;
             }
             b'\n' | b'\t' | b'\r' => at += 1,
@@ -159,8 +165,8 @@ fn decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize> {
 
 /// The place behind all such elements from `at` on and the blanks before each: for who only checks,
 /// and needs no tokens of them.
-pub(crate) fn behind_all(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(end) = end_of(bytes, skip_blank(bytes, at)) {
+pub(crate) fn skip_leaves(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(end) = skip_leaf(bytes, skip_blank(bytes, at)) {
         at = end;
     }
     at
@@ -168,57 +174,65 @@ pub(crate) fn behind_all(bytes: &[u8], mut at: usize) -> usize {
 
 /// The place behind the element at `at`, if it is one of those and well-formed; which characters
 /// are allowed in a store was checked before.
-fn end_of(bytes: &[u8], at: usize) -> Option<usize> {
-    named(bytes, at, b"<property name=\"", b"</property>")
-        .or_else(|| volume(bytes, at))
-        .or_else(|| named(bytes, at, b"<feature name=\"", b"</feature>"))
+fn skip_leaf(bytes: &[u8], at: usize) -> Option<usize> {
+    skip_named_item(bytes, at, b"<property name=\"", b"</property>")
+        .or_else(|| skip_volume(bytes, at))
+        .or_else(|| skip_named_item(bytes, at, b"<feature name=\"", b"</feature>"))
         .or_else(|| {
-            after(
+            skip_literal(
                 bytes,
-                value(bytes, after(bytes, at, b"<tag name=\"")?)?,
+                skip_value(bytes, skip_literal(bytes, at, b"<tag name=\"")?)?,
                 b"/>",
             )
         })
 }
 
 /// `OPEN name">text CLOSE`.
-fn named<const A: usize, const B: usize>(
+fn skip_named_item<const A: usize, const B: usize>(
     bytes: &[u8],
     at: usize,
     open: &[u8; A],
     close: &[u8; B],
 ) -> Option<usize> {
-    let text = after(bytes, value(bytes, after(bytes, at, open)?)?, b">")?;
-    after(bytes, text + ordinary(&bytes[text..], b'<', b']'), close)
+    let text = skip_literal(
+        bytes,
+        skip_value(bytes, skip_literal(bytes, at, open)?)?,
+        b">",
+    )?;
+    skip_literal(
+        bytes,
+        text + count_ordinary(&bytes[text..], b'<', b']'),
+        close,
+    )
 }
 
 /// The place behind the quotation mark that ends the value at `at`, if nothing in it needs a second
 /// look.
-fn value(bytes: &[u8], at: usize) -> Option<usize> {
-    after(bytes, at + ordinary(&bytes[at..], b'"', b'<'), b"\"")
+fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
+    skip_literal(bytes, at + count_ordinary(&bytes[at..], b'"', b'<'), b"\"")
 }
 
 /// `<volume …/>` with the attributes that upstream writes, in its order: so none comes twice.
-fn volume(bytes: &[u8], at: usize) -> Option<usize> {
-    let at = after(bytes, at, b"<volume")?;
-    let at = attribute(bytes, at, b" name=\"")?;
-    let at = attribute(bytes, at, b" pool=\"")?;
-    let at = attribute(bytes, at, b" vid=\"")?;
-    let at = attribute(bytes, at, b" revisions_to_keep=\"")?;
-    let at = attribute(bytes, at, b" rw=\"")?;
-    let at = attribute(bytes, at, b" save_on_stop=\"")?;
-    let at = attribute(bytes, at, b" snap_on_start=\"")?;
-    let at = attribute(bytes, at, b" size=\"")?;
-    let at = attribute(bytes, at, b" source=\"")?;
-    let at = attribute(bytes, at, b" ephemeral=\"")?;
-    after(bytes, at, b"/>")
+fn skip_volume(bytes: &[u8], at: usize) -> Option<usize> {
+    let at = skip_literal(bytes, at, b"<volume")?;
+    let at = skip_attribute(bytes, at, b" name=\"")?;
+    let at = skip_attribute(bytes, at, b" pool=\"")?;
+    let at = skip_attribute(bytes, at, b" vid=\"")?;
+    let at = skip_attribute(bytes, at, b" revisions_to_keep=\"")?;
+    let at = skip_attribute(bytes, at, b" rw=\"")?;
+    let at = skip_attribute(bytes, at, b" save_on_stop=\"")?;
+    let at = skip_attribute(bytes, at, b" snap_on_start=\"")?;
+    let at = skip_attribute(bytes, at, b" size=\"")?;
+    let at = skip_attribute(bytes, at, b" source=\"")?;
+    let at = skip_attribute(bytes, at, b" ephemeral=\"")?;
+    skip_literal(bytes, at, b"/>")
 }
 
 /// Past an attribute, if it stands here.
 #[inline]
-fn attribute<const N: usize>(bytes: &[u8], at: usize, opening: &[u8; N]) -> Option<usize> {
-    match after(bytes, at, opening) {
-        Some(inside) => value(bytes, inside),
+fn skip_attribute<const N: usize>(bytes: &[u8], at: usize, opening: &[u8; N]) -> Option<usize> {
+    match skip_literal(bytes, at, opening) {
+        Some(inside) => skip_value(bytes, inside),
         None => Some(at),
     }
 }

@@ -11,60 +11,60 @@
 
 use std::sync::Arc;
 
-mod ahead;
-mod changed;
-mod characters;
+mod byte_source;
+mod changes;
 mod cursor;
 mod damage;
+mod document;
+mod domain_cache;
 mod domains;
 mod edit;
 mod emit;
 mod error;
-mod fetched;
+mod fragments;
 mod frame;
-mod full;
 mod import;
 pub mod index;
+mod lazy_domains;
 mod leaf;
+mod lookahead;
 mod patch;
 mod patch_domain;
-mod pieces;
-mod places;
 mod plain;
 mod reader;
 mod repair;
 mod salvage;
-mod scan;
-mod source;
-mod stored;
+mod scanner;
+mod source_lines;
 mod text;
+mod text_repair;
 mod tree;
 mod verify;
 mod writer;
 
-pub use changed::{ContentPiece, OriginalStore, StoreChanges};
+pub use byte_source::ByteSource;
+pub use changes::{ContentPiece, OriginalStore, StoreChanges};
 pub use damage::{Damage, find_damage};
 pub use domains::list_all_domains;
 pub use error::FormatError;
-pub(crate) use import::literal::parse_device_list;
+pub(crate) use import::python_literal::parse_device_list;
 pub use import::{ConversionLoss, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store};
-pub use places::SourceLines;
 pub use repair::{RepairedStore, repair};
 pub use salvage::{LostPiece, SalvageStep, SalvagedStore, complete_from_copy, salvage};
-pub use scan::Span;
-pub use stored::ByteSource;
+pub use scanner::Span;
+pub use source_lines::SourceLines;
 
 use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
-use frame::{Check, Frame};
+use byte_source::Window;
+use frame::{DomainCheck, Frame};
 use index::{DomainEntry, Section};
+use lazy_domains::LazyDomains;
 use reader::diagnosis;
-use source::Source;
-use stored::Window;
 use tree::Tree;
 
 /// For other files of Qubes that are XML.
 pub(crate) mod xml {
-    pub(crate) use super::full::parse_document;
+    pub(crate) use super::document::parse_document;
     pub(crate) use super::tree::{ElementId, Tree};
 }
 
@@ -86,8 +86,8 @@ pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 
 /// The same of a store that stays where it is: what is not looked at is never fetched.
 pub fn open(stored: Arc<dyn ByteSource>) -> Result<Qubes, FormatError> {
-    match open_framed(&stored, None) {
-        Err(FormatError::OldFormat) => import::read(&whole(&*stored)?),
+    match open_with_frame(&stored, None) {
+        Err(FormatError::OldFormat) => import::read(&read_all(&*stored)?),
         opened => opened.map(|opened| opened.qubes),
     }
 }
@@ -95,40 +95,44 @@ pub fn open(stored: Arc<dyn ByteSource>) -> Result<Qubes, FormatError> {
 /// Reads a store that is to be changed: only those of R4.
 pub fn read_r4(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     let stored: Arc<dyn ByteSource> = Arc::new(bytes.into());
-    open_framed(&stored, None).map(|opened| opened.qubes)
+    open_with_frame(&stored, None).map(|opened| opened.qubes)
 }
 
 /// A store with what is outside its domains.
-struct Opened {
+struct OpenedStore {
     qubes: Qubes,
     frame: Frame,
 }
 
-fn open_framed(stored: &Arc<dyn ByteSource>, check: Option<Check>) -> Result<Opened, FormatError> {
-    let (frame, entries) = match frame::frame(&**stored, Window::ROOM, check).map_err(unreadable)? {
-        Some(found) => found,
-        None => {
-            let bytes = whole(&**stored)?;
-            let index = index::build_strict(&bytes)?;
-            (Frame::uncut(bytes, &index), index.domains)
-        }
-    };
-    let head = head(&**stored, &frame)?;
+fn open_with_frame(
+    stored: &Arc<dyn ByteSource>,
+    check: Option<DomainCheck>,
+) -> Result<OpenedStore, FormatError> {
+    let (frame, entries) =
+        match frame::scan_frame(&**stored, Window::DEFAULT_SIZE, check).map_err(unreadable)? {
+            Some(found) => found,
+            None => {
+                let bytes = read_all(&**stored)?;
+                let index = index::build_strict(&bytes)?;
+                (Frame::from_whole_file(bytes, &index), index.domains)
+            }
+        };
+    let head = read_head(&**stored, &frame)?;
     let mut diagnoses = head.diagnoses;
     for entry in entries.iter().filter(|entry| usable_name(entry).is_err()) {
-        diagnoses.extend(unusable(&whole(&**stored)?, entry));
+        diagnoses.extend(diagnose_unusable(&read_all(&**stored)?, entry));
     }
     let spans = entries.iter().map(|entry| entry.span).collect();
-    let source = Source::new(stored.clone(), spans);
+    let source = LazyDomains::new(stored.clone(), spans);
     let mut qubes = Qubes::over(
         head.labels,
         head.pools,
         head.globals,
         Box::new(source),
-        briefs(entries),
+        list_briefs(entries),
     );
     qubes.diagnoses.extend(diagnoses);
-    Ok(Opened { qubes, frame })
+    Ok(OpenedStore { qubes, frame })
 }
 
 /// The bytes of `qubes`, which was read from `source` and may have been changed since. Where
@@ -155,8 +159,8 @@ pub fn apply_changes(
     Ok(written)
 }
 
-fn whole(stored: &dyn ByteSource) -> Result<Vec<u8>, FormatError> {
-    stored::whole(stored).map_err(unreadable)
+fn read_all(stored: &dyn ByteSource) -> Result<Vec<u8>, FormatError> {
+    byte_source::read_all(stored).map_err(unreadable)
 }
 
 fn unreadable(error: std::io::Error) -> FormatError {
@@ -167,13 +171,13 @@ fn unreadable(error: std::io::Error) -> FormatError {
 
 /// The bytes of a file that does not exist yet, in the form upstream writes.
 pub fn write_new(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
-    emit::store(qubes).map(String::into_bytes)
+    emit::emit_store(qubes).map(String::into_bytes)
 }
 
 /// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's
 /// XML parser.
 pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
-    full::parse_outline(bytes).map(|_| ())
+    document::parse_outline(bytes).map(|_| ())
 }
 
 /// The same of what is only to be read: a store of R1 to R3 passes, too.
@@ -185,14 +189,14 @@ pub fn check_any_release(bytes: &[u8]) -> Result<(), FormatError> {
 }
 
 /// Everything outside the domains.
-struct Head {
+struct StoreHead {
     labels: Labels,
     pools: Pools,
     globals: TextMap,
     diagnoses: Vec<Diagnosis>,
 }
 
-fn head(stored: &dyn ByteSource, frame: &Frame) -> Result<Head, FormatError> {
+fn read_head(stored: &dyn ByteSource, frame: &Frame) -> Result<StoreHead, FormatError> {
     let (mut labels, mut pools, mut globals) = (Vec::new(), Vec::new(), TextMap::new());
     let (mut diagnoses, mut count) = (Vec::new(), 0);
     for (section, span) in &frame.sections {
@@ -200,27 +204,27 @@ fn head(stored: &dyn ByteSource, frame: &Frame) -> Result<Head, FormatError> {
             continue;
         }
         let bytes = frame.section(*span).unwrap_or_default();
-        let tree = match Tree::of_element(bytes, 0..bytes.len()) {
+        let tree = match Tree::parse_element(bytes, 0..bytes.len()) {
             Ok(tree) => tree,
-            Err(fault) => return Err(fault.further(span.start).locate(&whole(stored)?)),
+            Err(fault) => return Err(fault.shifted(span.start).locate(&read_all(stored)?)),
         };
         match section {
             Section::Labels => {
                 labels.extend(
-                    reader::labels(&tree, Tree::ROOT, &mut diagnoses)
+                    reader::read_labels(&tree, Tree::ROOT, &mut diagnoses)
                         .into_iter()
                         .map(|(_, l)| l),
                 );
             }
             Section::Pools => pools.extend(
-                reader::pools(&tree, Tree::ROOT, &mut diagnoses)
+                reader::read_pools(&tree, Tree::ROOT, &mut diagnoses)
                     .into_iter()
                     .map(|(_, p)| p),
             ),
-            _ => reader::global_properties(&tree, Tree::ROOT, &mut globals, &mut count),
+            _ => reader::read_global_properties(&tree, Tree::ROOT, &mut globals, &mut count),
         }
     }
-    Ok(Head {
+    Ok(StoreHead {
         labels: Labels::new(labels),
         pools: Pools(pools),
         globals,
@@ -230,7 +234,7 @@ fn head(stored: &dyn ByteSource, frame: &Frame) -> Result<Head, FormatError> {
 
 /// Every usable domain. A store without dom0 gets one that stands nowhere yet, as upstream does: it
 /// is written when somebody changes it.
-fn briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
+fn list_briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
     let count = domains.len();
     let mut briefs = Vec::with_capacity(count + 1);
     for (position, entry) in domains.into_iter().enumerate() {
@@ -269,7 +273,7 @@ fn usable_name(entry: &DomainEntry) -> Result<&VmName, String> {
     }
 }
 
-fn unusable(bytes: &[u8], entry: &DomainEntry) -> Option<Diagnosis> {
+fn diagnose_unusable(bytes: &[u8], entry: &DomainEntry) -> Option<Diagnosis> {
     let reason = usable_name(entry).err()?;
     let line = 1 + memchr::memchr_iter(b'\n', &bytes[..entry.span.start as usize]).count();
     Some(diagnosis(format!(

@@ -1,9 +1,9 @@
 //! The smallest changes that make an element say something else.
 
-use super::edit::{Addition, Edits, change_children, place_before};
+use super::edit::{Addition, Edits, change_children, insertion_point};
 use super::emit::Emitter;
 use super::error::FormatError;
-use super::reader::{NamedText, attributes, items_of};
+use super::reader::{NamedText, items_in_sections, read_attributes};
 use super::text::is_space;
 use super::tree::{ElementId, Tree};
 use crate::model::TextMap;
@@ -16,15 +16,15 @@ pub(crate) struct Patch<'p, 'a> {
     pub place: String,
 }
 
-pub(crate) type Patched = Result<(), FormatError>;
+pub(crate) type PatchResult = Result<(), FormatError>;
 
 /// Where a new item comes among those that are there.
 #[derive(Clone, Copy)]
-pub(crate) enum Order {
+pub(crate) enum ItemOrder {
     /// Before the first that this puts behind it.
-    By(fn(&str) -> (bool, &str)),
+    Sorted(fn(&str) -> (bool, &str)),
     /// Behind the one that precedes it in the map.
-    Given,
+    AsListed,
 }
 
 /// By name alone.
@@ -39,15 +39,15 @@ impl Patch<'_, '_> {
 
     /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says; what is new goes
     /// into the first of them.
-    pub fn named_items(
+    pub fn set_named_items(
         &mut self,
         sections: &[ElementId],
         item: &'static str,
         wanted: &TextMap,
-        order: Order,
-    ) -> Patched {
+        order: ItemOrder,
+    ) -> PatchResult {
         let tree = self.tree;
-        let all = items_of(tree, sections, item);
+        let all = items_in_sections(tree, sections, item);
         for stored in all.iter().flatten() {
             // Of several of one name the last one counts; the others stay as they are.
             let counts = all
@@ -85,7 +85,7 @@ impl Patch<'_, '_> {
         item: &'static str,
         all: &[Vec<NamedText>],
         wanted: &TextMap,
-        order: Order,
+        order: ItemOrder,
     ) -> Result<Vec<Addition>, FormatError> {
         let here = &all[0];
         let ids: Vec<ElementId> = here.iter().map(|i| i.id).collect();
@@ -93,7 +93,7 @@ impl Patch<'_, '_> {
         let mut additions = Vec::new();
         let mut previous = None;
         let mut wanted: Vec<_> = wanted.iter().collect();
-        if let Order::By(key) = order {
+        if let ItemOrder::Sorted(key) = order {
             wanted.sort_by_key(|(name, _)| key(name));
         }
         for (name, text) in wanted {
@@ -106,10 +106,10 @@ impl Patch<'_, '_> {
                 continue;
             }
             let after = match order {
-                Order::By(key) => {
-                    place_before(self.tree, section, &ids, |id| key(name_of(id)) > key(name))
+                ItemOrder::Sorted(key) => {
+                    insertion_point(self.tree, section, &ids, |id| key(name_of(id)) > key(name))
                 }
-                Order::Given => previous,
+                ItemOrder::AsListed => previous,
             };
             let mut e = self.emitter();
             e.item(item, name, text)?;
@@ -122,7 +122,7 @@ impl Patch<'_, '_> {
     }
 
     /// Replaces the text of an element. A `ref` that stood in for it goes.
-    pub fn set_text(&mut self, id: ElementId, text: &str, what: &str) -> Patched {
+    pub fn set_text(&mut self, id: ElementId, text: &str, what: &str) -> PatchResult {
         let mut e = self.emitter();
         e.text(text, what)?;
         let element = self.tree.element(id);
@@ -139,8 +139,8 @@ impl Patch<'_, '_> {
     }
 
     /// Makes the attributes of an element say what `wanted` says. Their order in the file stays.
-    pub fn attributes(&mut self, id: ElementId, wanted: &TextMap) -> Patched {
-        let stored = attributes(self.tree, id);
+    pub fn set_attributes(&mut self, id: ElementId, wanted: &TextMap) -> PatchResult {
+        let stored = read_attributes(self.tree, id);
         for name in stored.names().filter(|name| !wanted.contains(name)) {
             self.remove_attribute(id, name);
         }
@@ -150,7 +150,7 @@ impl Patch<'_, '_> {
                 .tree
                 .attributes(id)
                 .iter()
-                .find(|a| a.name.of(self.tree.bytes) == name.as_bytes());
+                .find(|a| a.name.slice(self.tree.bytes) == name.as_bytes());
             let mut e = self.emitter();
             match attribute {
                 Some(attribute) => {
@@ -177,7 +177,7 @@ impl Patch<'_, '_> {
             .tree
             .attributes(id)
             .iter()
-            .find(|a| a.name.of(bytes) == name.as_bytes());
+            .find(|a| a.name.slice(bytes) == name.as_bytes());
         if let Some(attribute) = found {
             let before = &bytes[..attribute.name.start as usize];
             let start = before

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use smol_str::SmolStr;
 
-use super::edit::{Addition, Edits, change_children, child_indent, place_before};
-use super::emit::{Indent, place_of, property_order};
+use super::edit::{Addition, Edits, change_children, child_indent, insertion_point};
+use super::emit::{Indent, describe_qube, property_order};
 use super::error::FormatError;
-use super::patch::{Order, Patch, Patched};
-use super::reader::{assignment, attributes, device_classes, devices, items_of, volumes};
+use super::patch::{ItemOrder, Patch, PatchResult};
+use super::reader::{
+    device_classes, devices, items_in_sections, read_assignment, read_attributes, volumes,
+};
 use super::tree::{ElementId, Tree};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{TextMap, Vm, VolumeConfig};
@@ -26,27 +28,27 @@ pub(crate) fn patch_domain(
     let mut patch = Patch {
         tree,
         edits,
-        place: place_of(new),
+        place: describe_qube(new),
     };
-    patch.identity(old, new)?;
+    patch.patch_attributes(old, new)?;
     if old.properties != new.properties {
-        patch.texts(
+        patch.patch_texts(
             ("properties", "property"),
             &new.properties,
-            Order::By(property_order),
+            ItemOrder::Sorted(property_order),
         )?;
     }
     if old.features != new.features {
-        patch.texts(("features", "feature"), &new.features, Order::Given)?;
+        patch.patch_texts(("features", "feature"), &new.features, ItemOrder::AsListed)?;
     }
     if old.tags != new.tags {
-        patch.tags(&old.tags, &new.tags)?;
+        patch.patch_tags(&old.tags, &new.tags)?;
     }
     if old.devices != new.devices {
-        patch.devices(&new.devices)?;
+        patch.patch_devices(&new.devices)?;
     }
     if old.volumes != new.volumes {
-        patch.volumes(&new.volumes)?;
+        patch.patch_volumes(&new.volumes)?;
     }
     Ok(())
 }
@@ -65,15 +67,15 @@ fn rank(section: &[u8]) -> Option<u8> {
 
 impl Patch<'_, '_> {
     /// The attributes of the domain itself.
-    fn identity(&mut self, old: &Vm, new: &Vm) -> Patched {
-        let mut wanted = attributes(self.tree, ROOT);
+    fn patch_attributes(&mut self, old: &Vm, new: &Vm) -> PatchResult {
+        let mut wanted = read_attributes(self.tree, ROOT);
         if old.class != new.class {
             wanted.set("class", new.class.as_str());
         }
         if let (true, Some(qid)) = (old.qid() != new.qid(), new.qid()) {
             wanted.set("id", &format!("domain-{}", qid.number()));
         }
-        self.attributes(ROOT, &wanted)
+        self.set_attributes(ROOT, &wanted)
     }
 
     fn sections(&self, name: &str) -> Vec<ElementId> {
@@ -85,19 +87,19 @@ impl Patch<'_, '_> {
         child_indent(self.tree, ROOT)
     }
 
-    fn texts(
+    fn patch_texts(
         &mut self,
         (section, item): (&'static str, &'static str),
         wanted: &TextMap,
-        order: Order,
-    ) -> Patched {
+        order: ItemOrder,
+    ) -> PatchResult {
         let sections = self.sections(section);
         if !sections.is_empty() {
-            return self.named_items(&sections, item, wanted, order);
+            return self.set_named_items(&sections, item, wanted, order);
         }
         let mut e = self.emitter();
         let mut items: Vec<_> = wanted.iter().collect();
-        if let Order::By(key) = order {
+        if let ItemOrder::Sorted(key) = order {
             items.sort_by_key(|(name, _)| key(name));
         }
         e.items(section, item, &self.section_indent(), items)?;
@@ -110,7 +112,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn tags(&mut self, old: &[SmolStr], wanted: &[SmolStr]) -> Patched {
+    fn patch_tags(&mut self, old: &[SmolStr], wanted: &[SmolStr]) -> PatchResult {
         let sections = self.sections("tags");
         let Some(first) = sections.first() else {
             let mut e = self.emitter();
@@ -118,16 +120,16 @@ impl Patch<'_, '_> {
             self.add_section(ROOT, 2, rank, e.into_text());
             return Ok(());
         };
-        let stored = items_of(self.tree, &sections, "tag");
-        let renamed = renamed(old, wanted);
+        let stored = items_in_sections(self.tree, &sections, "tag");
+        let renamed = find_renamed_tags(old, wanted);
         for (tag, name) in stored
             .iter()
             .flatten()
             .filter_map(|t| Some((t, renamed.get(&*t.name)?)))
         {
-            let mut attributes = attributes(self.tree, tag.id);
+            let mut attributes = read_attributes(self.tree, tag.id);
             attributes.set("name", name);
-            self.attributes(tag.id, &attributes)?;
+            self.set_attributes(tag.id, &attributes)?;
         }
         let mut added: Vec<&str> = wanted
             .iter()
@@ -146,7 +148,7 @@ impl Patch<'_, '_> {
             let mut additions = Vec::new();
             for tag in added.iter().filter(|_| section == first) {
                 let behind = |id: ElementId| here.iter().any(|t| t.id == id && *t.name > **tag);
-                let after = place_before(self.tree, *section, &ids, behind);
+                let after = insertion_point(self.tree, *section, &ids, behind);
                 let mut e = self.emitter();
                 e.tag(tag)?;
                 additions.push(Addition {
@@ -159,7 +161,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn devices(&mut self, wanted: &[DeviceClass]) -> Patched {
+    fn patch_devices(&mut self, wanted: &[DeviceClass]) -> PatchResult {
         let stored: Vec<_> = device_classes(self.tree, ROOT).collect();
         let mut unmatched: Vec<ElementId> = stored.iter().map(|(id, _)| *id).collect();
         let earlier = |id: &ElementId| rank(self.tree.name(*id)).is_some_and(|r| r < 3);
@@ -173,7 +175,7 @@ impl Patch<'_, '_> {
                 Some((id, _)) => {
                     unmatched.retain(|u| u != id);
                     after = Some(*id);
-                    self.assignments(*id, &class.assignments)?;
+                    self.patch_assignments(*id, &class.assignments)?;
                 }
                 None => {
                     let mut e = self.emitter();
@@ -191,16 +193,16 @@ impl Patch<'_, '_> {
 
     /// Changes one `<devices>` element. An assignment is recognised by being equal, else by what it
     /// assigns.
-    fn assignments(&mut self, class: ElementId, wanted: &[Assignment]) -> Patched {
+    fn patch_assignments(&mut self, class: ElementId, wanted: &[Assignment]) -> PatchResult {
         let tree = self.tree;
         let stored: Vec<(ElementId, Assignment)> = devices(tree, class)
-            .map(|id| (id, assignment(tree, id)))
+            .map(|id| (id, read_assignment(tree, id)))
             .collect();
         let mut matches: Vec<Option<usize>> = vec![None; wanted.len()];
         let same: [fn(&Assignment, &Assignment) -> bool; 3] = [
             |a, b| a == b,
-            |a, b| key(a) == key(b),
-            |a, b| key(a)[..2] == key(b)[..2],
+            |a, b| assignment_key(a) == assignment_key(b),
+            |a, b| assignment_key(a)[..2] == assignment_key(b)[..2],
         ];
         for same in same {
             for (n, assignment) in wanted
@@ -227,9 +229,14 @@ impl Patch<'_, '_> {
             if let Some(at) = found {
                 let (id, old) = &stored[*at];
                 after = Some(*id);
-                self.attributes(*id, &assignment.attributes)?;
+                self.set_attributes(*id, &assignment.attributes)?;
                 if old.options != assignment.options {
-                    self.named_items(&[*id], "option", &assignment.options, Order::Given)?;
+                    self.set_named_items(
+                        &[*id],
+                        "option",
+                        &assignment.options,
+                        ItemOrder::AsListed,
+                    )?;
                 }
             } else {
                 let mut e = self.emitter();
@@ -244,7 +251,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn volumes(&mut self, wanted: &[VolumeConfig]) -> Patched {
+    fn patch_volumes(&mut self, wanted: &[VolumeConfig]) -> PatchResult {
         let sections = self.sections("volume-config");
         let Some(first) = sections.first() else {
             let mut e = self.emitter();
@@ -266,7 +273,7 @@ impl Patch<'_, '_> {
                     if in_first.contains(&id) {
                         after = Some(id);
                     }
-                    self.attributes(id, &volume.attributes)?;
+                    self.set_attributes(id, &volume.attributes)?;
                 }
                 None => {
                     let mut e = self.emitter();
@@ -296,13 +303,13 @@ impl Patch<'_, '_> {
 }
 
 /// What an assignment assigns: backend, port, device.
-fn key(assignment: &Assignment) -> [Option<&str>; 3] {
+fn assignment_key(assignment: &Assignment) -> [Option<&str>; 3] {
     ["backend-domain", "id", "identity"].map(|name| assignment.attributes.get(name))
 }
 
 /// Tags in whose place another one stands now. The order of tags means nothing; keeping it keeps
 /// the file what it was when a qube's guivm, say, is changed and changed back.
-fn renamed<'a>(old: &'a [SmolStr], new: &'a [SmolStr]) -> BTreeMap<&'a str, &'a str> {
+fn find_renamed_tags<'a>(old: &'a [SmolStr], new: &'a [SmolStr]) -> BTreeMap<&'a str, &'a str> {
     if old.len() != new.len() {
         return BTreeMap::new();
     }

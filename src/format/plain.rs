@@ -10,15 +10,15 @@ use std::ops::Range;
 
 use smol_str::SmolStr;
 
-use super::cursor::{Cursor, Piece};
-use super::tree::unholdable;
+use super::cursor::{Cursor, RawValue};
+use super::tree::find_noncharacter;
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::text_map::Mark;
 use crate::model::{Class, SharedText, TextMap, Vm, VolumeConfig};
 
 /// More items of one kind than this are the tree's business, so that looking for doubles stays
 /// cheap.
-const MOST: usize = 128;
+const MAX_ITEMS: usize = 128;
 
 /// Makes `vm`, whose name and class are known, the qube that the whole domain element at `range` of
 /// `file`, a piece of the store, describes. `None` where only a tree can tell; then `vm` has
@@ -28,7 +28,7 @@ pub(super) fn read(file: &SharedText, range: Range<usize>, vm: &mut Vm) -> Optio
         return None;
     }
     let domain = file.get(range.clone())?.as_bytes();
-    if unholdable(domain).is_some() {
+    if find_noncharacter(domain).is_some() {
         return None;
     }
     let mut at = Cursor {
@@ -39,32 +39,32 @@ pub(super) fn read(file: &SharedText, range: Range<usize>, vm: &mut Vm) -> Optio
     vm.diagnoses.clear();
     vm.devices.clear();
     let mut seen = Sections::default();
-    at.start_of_domain()?;
+    at.read_start_tag()?;
     loop {
-        at.blanks();
-        if at.take(b"<properties>") && first(&mut seen.properties) {
-            at.items(
+        at.skip_blanks();
+        if at.take(b"<properties>") && is_first(&mut seen.properties) {
+            at.read_items(
                 &mut vm.properties,
                 b"<property name=\"",
                 b"</property>",
                 b"</properties>",
             )?;
-        } else if at.take(b"<features>") && first(&mut seen.features) {
-            at.items(
+        } else if at.take(b"<features>") && is_first(&mut seen.features) {
+            at.read_items(
                 &mut vm.features,
                 b"<feature name=\"",
                 b"</feature>",
                 b"</features>",
             )?;
-        } else if at.take(b"<tags>") && first(&mut seen.tags) {
-            at.tags(&mut vm.tags)?;
-        } else if at.take(b"<volume-config>") && first(&mut seen.volumes) {
-            at.volumes(&mut vm.volumes)?;
+        } else if at.take(b"<tags>") && is_first(&mut seen.tags) {
+            at.read_tags(&mut vm.tags)?;
+        } else if at.take(b"<volume-config>") && is_first(&mut seen.volumes) {
+            at.read_volumes(&mut vm.volumes)?;
         } else if at.take(b"<devices class=\"") {
-            vm.devices.push(at.device_class()?);
+            vm.devices.push(at.read_device_class()?);
         } else if at.take(b"<features/>") || at.take(b"<tags/>") {
         } else if at.take(b"</domain>") && at.position == range.end {
-            seen.clear_others(file, vm);
+            seen.clear_missing(file, vm);
             return Some(());
         } else {
             return None;
@@ -83,7 +83,7 @@ struct Sections {
 
 impl Sections {
     /// Takes out of `vm` what stands in no section of its own.
-    fn clear_others(&self, file: &SharedText, vm: &mut Vm) {
+    fn clear_missing(&self, file: &SharedText, vm: &mut Vm) {
         if !self.properties {
             vm.properties.start_over(file, 0);
         }
@@ -99,24 +99,24 @@ impl Sections {
     }
 }
 
-fn first(seen: &mut bool) -> bool {
+fn is_first(seen: &mut bool) -> bool {
     !std::mem::replace(seen, true)
 }
 
 impl<'a> Cursor<'a> {
     /// Past `<domain …>`, whose attributes the index has read.
-    fn start_of_domain(&mut self) -> Option<()> {
+    fn read_start_tag(&mut self) -> Option<()> {
         self.take(b"<domain").then_some(())?;
         while !self.take(b">") {
-            let (name, value) = self.attribute()?;
-            self.meaning(name)?;
-            self.meaning(value)?;
+            let (name, value) = self.read_attribute()?;
+            self.decoded(name)?;
+            self.decoded(value)?;
         }
         Some(())
     }
 
     /// `OPEN name">text CLOSE` or `OPEN name"/>`, up to `end`.
-    fn items<const A: usize, const B: usize, const C: usize>(
+    fn read_items<const A: usize, const B: usize, const C: usize>(
         &mut self,
         map: &mut TextMap,
         open: &[u8; A],
@@ -125,15 +125,15 @@ impl<'a> Cursor<'a> {
     ) -> Option<()> {
         map.start_over(self.file, 14);
         loop {
-            self.blanks();
+            self.skip_blanks();
             if self.take(open) {
-                let name = self.quoted()?;
+                let name = self.read_quoted()?;
                 let text = if self.take(b">") {
-                    let text = self.text()?;
+                    let text = self.read_text()?;
                     self.take(close).then_some(text)?
                 } else {
                     self.take(b"/>").then_some(())?;
-                    self.piece(0, None)
+                    self.advance(0, None)
                 };
                 self.add(map, name, text)?;
             } else {
@@ -142,26 +142,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn tags(&mut self, tags: &mut Vec<SmolStr>) -> Option<()> {
+    fn read_tags(&mut self, tags: &mut Vec<SmolStr>) -> Option<()> {
         tags.clear();
         loop {
-            self.blanks();
+            self.skip_blanks();
             if self.take(b"</tags>") {
                 return Some(());
             }
             self.take(b"<tag name=\"").then_some(())?;
-            let name = self.quoted()?;
-            tags.push(SmolStr::new(self.meaning(name)?));
+            let name = self.read_quoted()?;
+            tags.push(SmolStr::new(self.decoded(name)?));
             self.take(b"/>").then_some(())?;
-            (tags.len() <= MOST).then_some(())?;
+            (tags.len() <= MAX_ITEMS).then_some(())?;
         }
     }
 
     /// Into the maps that are there.
-    fn volumes(&mut self, volumes: &mut Vec<VolumeConfig>) -> Option<()> {
+    fn read_volumes(&mut self, volumes: &mut Vec<VolumeConfig>) -> Option<()> {
         let mut count = 0;
         loop {
-            self.blanks();
+            self.skip_blanks();
             if self.take(b"</volume-config>") {
                 volumes.truncate(count);
                 return Some(());
@@ -171,23 +171,23 @@ impl<'a> Cursor<'a> {
                 volumes.push(VolumeConfig::default());
             }
             let volume = volumes.get_mut(count)?;
-            let is_empty = self.attributes(&mut volume.attributes)?;
-            (is_empty && !volume.name().is_empty() && count < MOST).then_some(())?;
+            let is_empty = self.read_attributes(&mut volume.attributes)?;
+            (is_empty && !volume.name().is_empty() && count < MAX_ITEMS).then_some(())?;
             count += 1;
         }
     }
 
     /// Behind `<devices class="`.
-    fn device_class(&mut self) -> Option<DeviceClass> {
-        let class = self.quoted()?;
-        let class = self.meaning(class)?.into();
+    fn read_device_class(&mut self) -> Option<DeviceClass> {
+        let class = self.read_quoted()?;
+        let class = self.decoded(class)?.into();
         let mut assignments = Vec::new();
         if self.take(b"/>") {
             return Some(DeviceClass { class, assignments });
         }
         self.take(b">").then_some(())?;
         loop {
-            self.blanks();
+            self.skip_blanks();
             if self.take(b"</devices>") {
                 return Some(DeviceClass { class, assignments });
             }
@@ -196,8 +196,8 @@ impl<'a> Cursor<'a> {
                 attributes: TextMap::new(),
                 options: TextMap::new(),
             };
-            if !self.attributes(&mut assignment.attributes)? {
-                self.items(
+            if !self.read_attributes(&mut assignment.attributes)? {
+                self.read_items(
                     &mut assignment.options,
                     b"<option name=\"",
                     b"</option>",
@@ -205,17 +205,17 @@ impl<'a> Cursor<'a> {
                 )?;
             }
             assignments.push(assignment);
-            (assignments.len() <= MOST).then_some(())?;
+            (assignments.len() <= MAX_ITEMS).then_some(())?;
         }
     }
 
     /// The attributes up to the end of the tag, and whether the tag ends the element.
-    fn attributes(&mut self, map: &mut TextMap) -> Option<bool> {
+    fn read_attributes(&mut self, map: &mut TextMap) -> Option<bool> {
         map.start_over(self.file, 9);
-        self.known_attributes(map)?;
+        self.read_known_attributes(map)?;
         loop {
             if self.rest().first() == Some(&b' ') {
-                let (name, value) = self.attribute()?;
+                let (name, value) = self.read_attribute()?;
                 self.add(map, name, value)?;
             } else if self.take(b"/>") {
                 return Some(true);
@@ -227,30 +227,30 @@ impl<'a> Cursor<'a> {
 
     /// The attributes of a volume as long as they come in the order in which upstream writes them:
     /// then no name need be read letter by letter, nor compared with those before it.
-    fn known_attributes(&mut self, map: &mut TextMap) -> Option<()> {
-        self.known_attribute(b" name=\"", map)?;
-        self.known_attribute(b" pool=\"", map)?;
-        self.known_attribute(b" vid=\"", map)?;
-        self.known_attribute(b" revisions_to_keep=\"", map)?;
-        self.known_attribute(b" rw=\"", map)?;
-        self.known_attribute(b" save_on_stop=\"", map)?;
-        self.known_attribute(b" snap_on_start=\"", map)?;
-        self.known_attribute(b" size=\"", map)?;
-        self.known_attribute(b" source=\"", map)?;
-        self.known_attribute(b" ephemeral=\"", map)
+    fn read_known_attributes(&mut self, map: &mut TextMap) -> Option<()> {
+        self.read_known_attribute(b" name=\"", map)?;
+        self.read_known_attribute(b" pool=\"", map)?;
+        self.read_known_attribute(b" vid=\"", map)?;
+        self.read_known_attribute(b" revisions_to_keep=\"", map)?;
+        self.read_known_attribute(b" rw=\"", map)?;
+        self.read_known_attribute(b" save_on_stop=\"", map)?;
+        self.read_known_attribute(b" snap_on_start=\"", map)?;
+        self.read_known_attribute(b" size=\"", map)?;
+        self.read_known_attribute(b" source=\"", map)?;
+        self.read_known_attribute(b" ephemeral=\"", map)
     }
 
     #[inline]
-    fn known_attribute<const N: usize>(
+    fn read_known_attribute<const N: usize>(
         &mut self,
         opening: &[u8; N],
         map: &mut TextMap,
     ) -> Option<()> {
         if self.rest().first_chunk() == Some(opening) {
             self.position += 1;
-            let name = self.piece(N - 3, None);
+            let name = self.advance(N - 3, None);
             self.position += 2;
-            let value = self.quoted()?;
+            let value = self.read_quoted()?;
             let mark = Mark::of(opening.get(1..N - 2).unwrap_or_default());
             self.append(map, name, mark, value)?;
         }
@@ -259,29 +259,35 @@ impl<'a> Cursor<'a> {
 
     /// Takes each name once; one that comes twice is the tree's business.
     #[inline(always)]
-    fn add(&self, map: &mut TextMap, name: Piece, text: Piece) -> Option<()> {
-        let letters = self.bytes.get(name.start as usize..name.end as usize)?;
-        let mark = Mark::of(letters);
-        if name.odd.is_some() || map.may_have(mark) {
-            (!map.contains(&self.meaning(name)?)).then_some(())?;
+    fn add(&self, map: &mut TextMap, name: RawValue, text: RawValue) -> Option<()> {
+        let raw = self.bytes.get(name.start as usize..name.end as usize)?;
+        let mark = Mark::of(raw);
+        if name.escaped.is_some() || map.may_have(mark) {
+            (!map.contains(&self.decoded(name)?)).then_some(())?;
         }
-        (!letters.is_empty() && map.len() < MOST).then_some(())?;
+        (!raw.is_empty() && map.len() < MAX_ITEMS).then_some(())?;
         self.append(map, name, mark, text)
     }
 
     /// Under a name that is new, and has this mark.
     #[inline(always)]
-    fn append(&self, map: &mut TextMap, name: Piece, mark: Mark, text: Piece) -> Option<()> {
-        if name.odd.is_some() || text.odd.is_some() {
-            return self.append_odd(map, name, mark, text);
+    fn append(&self, map: &mut TextMap, name: RawValue, mark: Mark, text: RawValue) -> Option<()> {
+        if name.escaped.is_some() || text.escaped.is_some() {
+            return self.append_decoded(map, name, mark, text);
         }
         map.append_piece(name.start..name.end, mark, text.start..text.end);
         Some(())
     }
 
     #[inline(never)]
-    fn append_odd(&self, map: &mut TextMap, name: Piece, mark: Mark, text: Piece) -> Option<()> {
-        match (self.meaning(name)?, self.meaning(text)?) {
+    fn append_decoded(
+        &self,
+        map: &mut TextMap,
+        name: RawValue,
+        mark: Mark,
+        text: RawValue,
+    ) -> Option<()> {
+        match (self.decoded(name)?, self.decoded(text)?) {
             (Cow::Borrowed(_), Cow::Borrowed(_)) => {
                 map.append_piece(name.start..name.end, mark, text.start..text.end);
             }
@@ -310,13 +316,13 @@ mod tests {
             .collect()
     }
 
-    fn by_tree(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
-        let tree = Tree::of_element(domain, 0..domain.len()).ok()?;
-        Some(reader::vm(&tree, name.clone(), class.clone()))
+    fn read_by_tree(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
+        let tree = Tree::parse_element(domain, 0..domain.len()).ok()?;
+        Some(reader::read_vm(&tree, name.clone(), class.clone()))
     }
 
     /// A qube whose memory is used again: nothing of what it has may stay.
-    fn used() -> Vm {
+    fn used_vm() -> Vm {
         let mut vm = Vm::new(VmName::from_store("used").unwrap(), Class::AppVM);
         vm.properties.set("label", "red");
         vm.features.set("old", "1");
@@ -341,7 +347,7 @@ mod tests {
 
     fn read(domain: &[u8], name: &VmName, class: &Class) -> Option<Vm> {
         let text = SharedText::from(std::str::from_utf8(domain).ok()?);
-        let mut vm = used();
+        let mut vm = used_vm();
         (vm.name, vm.class) = (name.clone(), class.clone());
         super::read(&text, 0..text.len(), &mut vm).map(|()| vm)
     }
@@ -355,7 +361,7 @@ mod tests {
                 all += 1;
                 if let Some(vm) = read(domain, &name, &entry.class) {
                     plain += 1;
-                    assert_eq!(Some(vm), by_tree(domain, &name, &entry.class));
+                    assert_eq!(Some(vm), read_by_tree(domain, &name, &entry.class));
                 }
             }
         }
@@ -374,14 +380,14 @@ mod tests {
                 for _ in 0..random.usize(1..4) {
                     let at = random.usize(..domain.len());
                     match random.u8(..3) {
-                        0 => domain[at] = odd[random.usize(..odd.len())],
-                        1 => domain.insert(at, odd[random.usize(..odd.len())]),
+                        0 => domain[at] = odd[random.usize(..escaped.len())],
+                        1 => domain.insert(at, odd[random.usize(..escaped.len())]),
                         _ => drop(domain.remove(at)),
                     }
                 }
                 let name = entry.name.clone().unwrap();
                 if let Some(vm) = read(&domain, &name, &entry.class) {
-                    let tree = by_tree(&domain, &name, &entry.class);
+                    let tree = read_by_tree(&domain, &name, &entry.class);
                     assert_eq!(Some(vm), tree, "{}", String::from_utf8_lossy(&domain));
                 }
             }

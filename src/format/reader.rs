@@ -11,10 +11,10 @@ use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeCon
 
 /// How many entries of one kind a qube can have; a hostile file shall cost neither time nor memory.
 /// The rest is kept in the file and not seen.
-pub(super) const MOST: usize = 4096;
+pub(super) const MAX_ITEMS: usize = 4096;
 
-/// Properties whose second occurrence makes upstream refuse the store (`docs/spec/r4-xml.md` §1.3).
-pub(crate) const WRITE_ONCE: [&str; 4] = ["name", "qid", "uuid", "dispid"];
+/// Properties whose second occurrence makes upstream refuse the store (`spec/r4-xml.md` §1.3).
+pub(crate) const WRITE_ONCE_PROPERTIES: [&str; 4] = ["name", "qid", "uuid", "dispid"];
 
 /// An element `<item name="…">text</item>` of a section.
 pub(crate) struct NamedText<'a> {
@@ -47,13 +47,13 @@ pub(crate) fn items<'t, 'a>(
         })
 }
 
-/// The named items of several sections of one kind, section by section; together at most [`MOST`].
-pub(crate) fn items_of<'a>(
+/// The named items of several sections of one kind, section by section; together at most [`MAX_ITEMS`].
+pub(crate) fn items_in_sections<'a>(
     tree: &Tree<'a>,
     sections: &[ElementId],
     item: &'static str,
 ) -> Vec<Vec<NamedText<'a>>> {
-    let mut left = MOST;
+    let mut left = MAX_ITEMS;
     let mut found = Vec::with_capacity(sections.len());
     for section in sections {
         let here: Vec<_> = items(tree, *section, item).take(left).collect();
@@ -72,7 +72,7 @@ pub(crate) fn last_property<'a>(
     let sections = tree.children_named(parent, b"properties");
     sections
         .flat_map(|s| items(tree, s, "property"))
-        .take(MOST)
+        .take(MAX_ITEMS)
         .filter(|p| p.name == name)
         .last()
         .map(|p| p.text)
@@ -89,17 +89,17 @@ fn collect(
     if map.is_empty() {
         // Of the bytes of a section in upstream's form about a third are names and texts, in lines
         // of some 60.
-        let bytes = tree.whole(section).len();
+        let bytes = tree.range(section).len();
         *map = TextMap::with_capacity(bytes / 60 + 1, bytes / 3);
     }
-    for item in items(tree, section, item).take(MOST - *count) {
+    for item in items(tree, section, item).take(MAX_ITEMS - *count) {
         *count += 1;
         map.set(&item.name, &item.text);
     }
 }
 
 /// Global properties, from a `<properties>` section.
-pub(crate) fn global_properties(
+pub(crate) fn read_global_properties(
     tree: &Tree,
     section: ElementId,
     map: &mut TextMap,
@@ -109,13 +109,13 @@ pub(crate) fn global_properties(
 }
 
 /// The labels of a `<labels>` section; one without a usable number is a diagnosis.
-pub(crate) fn labels(
+pub(crate) fn read_labels(
     tree: &Tree,
     section: ElementId,
     diagnoses: &mut Vec<Diagnosis>,
 ) -> Vec<(ElementId, Label)> {
     let mut labels = Vec::new();
-    for id in tree.children_named(section, b"label").take(MOST) {
+    for id in tree.children_named(section, b"label").take(MAX_ITEMS) {
         let stored = tree.attribute(id, "id").unwrap_or_default();
         match stored.split_once('-').and_then(|(_, n)| n.parse().ok()) {
             Some(index) => {
@@ -139,15 +139,15 @@ pub(crate) fn labels(
 }
 
 /// The pools of a `<pools>` section; one without a name is a diagnosis.
-pub(crate) fn pools(
+pub(crate) fn read_pools(
     tree: &Tree,
     section: ElementId,
     diagnoses: &mut Vec<Diagnosis>,
 ) -> Vec<(ElementId, Pool)> {
     let mut pools = Vec::new();
-    for id in tree.children_named(section, b"pool").take(MOST) {
+    for id in tree.children_named(section, b"pool").take(MAX_ITEMS) {
         let pool = Pool {
-            attributes: attributes(tree, id),
+            attributes: read_attributes(tree, id),
         };
         if pool.name().is_empty() {
             diagnoses.push(diagnosis("a storage pool has no name".to_string()));
@@ -159,9 +159,9 @@ pub(crate) fn pools(
 }
 
 /// All attributes of an element, in order.
-pub(crate) fn attributes(tree: &Tree, id: ElementId) -> TextMap {
+pub(crate) fn read_attributes(tree: &Tree, id: ElementId) -> TextMap {
     let stored = tree.attributes(id);
-    let stored = &stored[..stored.len().min(MOST)];
+    let stored = &stored[..stored.len().min(MAX_ITEMS)];
     let bytes = stored.iter().map(|a| a.name.len() + a.value.len()).sum();
     let mut map = TextMap::with_capacity(stored.len(), bytes);
     // No tag has two attributes of one name.
@@ -172,7 +172,7 @@ pub(crate) fn attributes(tree: &Tree, id: ElementId) -> TextMap {
 }
 
 /// The qube that the domain element at the root of `tree` describes.
-pub(crate) fn vm(tree: &Tree, name: VmName, class: Class) -> Vm {
+pub(crate) fn read_vm(tree: &Tree, name: VmName, class: Class) -> Vm {
     let mut vm = Vm::new(name, class);
     vm.properties = TextMap::new();
     let (mut properties, mut features) = (0, 0);
@@ -187,24 +187,24 @@ pub(crate) fn vm(tree: &Tree, name: VmName, class: Class) -> Vm {
             ),
             b"features" => collect(&mut vm.features, tree, section, "feature", &mut features),
             b"tags" => {
-                let left = MOST - vm.tags.len();
+                let left = MAX_ITEMS - vm.tags.len();
                 vm.tags.extend(
                     items(tree, section, "tag")
                         .take(left)
                         .map(|t| SmolStr::from(t.name)),
                 );
             }
-            b"devices" if vm.devices.len() < MOST => {
+            b"devices" if vm.devices.len() < MAX_ITEMS => {
                 vm.devices.extend(
                     tree.attribute(section, "class")
-                        .map(|class| device_class(tree, section, &class)),
+                        .map(|class| read_device_class(tree, section, &class)),
                 );
             }
             b"volume-config" => {
-                let left = MOST - vm.volumes.len();
-                let volumes = volumes_of(tree, section).take(left);
+                let left = MAX_ITEMS - vm.volumes.len();
+                let volumes = named_volumes(tree, section).take(left);
                 vm.volumes.extend(volumes.map(|id| VolumeConfig {
-                    attributes: attributes(tree, id),
+                    attributes: read_attributes(tree, id),
                 }));
             }
             _ => {}
@@ -220,12 +220,14 @@ pub(crate) fn device_classes<'t, 'a>(
     parent: ElementId,
 ) -> impl Iterator<Item = (ElementId, Cow<'a, str>)> + 't {
     tree.children_named(parent, b"devices")
-        .take(MOST)
+        .take(MAX_ITEMS)
         .filter_map(|id| Some((id, tree.attribute(id, "class")?)))
 }
 
-fn device_class(tree: &Tree, id: ElementId, class: &str) -> DeviceClass {
-    let assignments = devices(tree, id).map(|d| assignment(tree, d)).collect();
+fn read_device_class(tree: &Tree, id: ElementId, class: &str) -> DeviceClass {
+    let assignments = devices(tree, id)
+        .map(|d| read_assignment(tree, d))
+        .collect();
     DeviceClass {
         class: class.into(),
         assignments,
@@ -237,15 +239,15 @@ pub(crate) fn devices<'t>(
     tree: &'t Tree,
     class: ElementId,
 ) -> impl Iterator<Item = ElementId> + 't {
-    tree.children_named(class, b"device").take(MOST)
+    tree.children_named(class, b"device").take(MAX_ITEMS)
 }
 
 /// One `<device>` element.
-pub(crate) fn assignment(tree: &Tree, id: ElementId) -> Assignment {
+pub(crate) fn read_assignment(tree: &Tree, id: ElementId) -> Assignment {
     let mut options = TextMap::new();
     collect(&mut options, tree, id, "option", &mut 0);
     Assignment {
-        attributes: attributes(tree, id),
+        attributes: read_attributes(tree, id),
         options,
     }
 }
@@ -256,11 +258,11 @@ pub(crate) fn volumes<'t>(
     parent: ElementId,
 ) -> impl Iterator<Item = ElementId> + 't {
     tree.children_named(parent, b"volume-config")
-        .flat_map(|s| volumes_of(tree, s))
-        .take(MOST)
+        .flat_map(|s| named_volumes(tree, s))
+        .take(MAX_ITEMS)
 }
 
-fn volumes_of<'t>(tree: &'t Tree, section: ElementId) -> impl Iterator<Item = ElementId> + 't {
+fn named_volumes<'t>(tree: &'t Tree, section: ElementId) -> impl Iterator<Item = ElementId> + 't {
     let has_name = |id: &ElementId| tree.attribute(*id, "name").is_some_and(|n| !n.is_empty());
     tree.children_named(section, b"volume").filter(has_name)
 }
@@ -282,10 +284,10 @@ fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
         let sections = tree.children_named(Tree::ROOT, b"properties");
         let names: Vec<Cow<str>> = sections
             .flat_map(|s| items(tree, s, "property"))
-            .take(MOST)
+            .take(MAX_ITEMS)
             .map(|p| p.name)
             .collect();
-        for once in WRITE_ONCE
+        for once in WRITE_ONCE_PROPERTIES
             .iter()
             .filter(|once| names.iter().filter(|n| n == *once).count() > 1)
         {

@@ -1,24 +1,24 @@
-//! Doing what [`super::find_damage()`] says, round after round: what is mended first may bring to light
+//! Doing what [`super::find_damage()`] says, round after round: what is repaired first may bring to light
 //! what lay behind it.
 
 use uuid::Uuid;
 
-use super::damage::{Damage, Target, known};
+use super::damage::{Damage, Target, known_findings};
 use super::edit::Edits;
 use super::error::FormatError;
 use super::patch::Patch;
 use super::patch_domain::patch_domain;
 use super::reader;
-use super::salvage::Lines;
+use super::salvage::LineShift;
 use super::tree::Tree;
 use super::{Bytes, find_damage, read_r4, writer};
 use crate::model::check::FindingKind;
 use crate::model::{Class, Facts, Finding, Remedy, VmName};
 
 /// More rounds than any file needs: each mends all of what it finds of one sort.
-const ROUNDS: usize = 12;
+const MAX_ROUNDS: usize = 12;
 
-/// A file with what was mended in it, and what is left.
+/// A file with what was repaired in it, and what is left.
 pub struct RepairedStore {
     pub bytes: Bytes,
     /// With the lines of the file as it was.
@@ -38,25 +38,25 @@ pub fn repair(
 ) -> Result<RepairedStore, FormatError> {
     let mut now = bytes.clone();
     let mut done = Vec::new();
-    let mut maps: Vec<Lines> = Vec::new();
-    for _ in 0..ROUNDS {
+    let mut maps: Vec<LineShift> = Vec::new();
+    for _ in 0..MAX_ROUNDS {
         let found = find_damage(&now, facts);
-        let (edits, mended) = round(&now, &found, facts, uuid)?;
-        if mended.is_empty() {
+        let (edits, repaired) = repair_round(&now, &found, facts, uuid)?;
+        if repaired.is_empty() {
             return Ok(RepairedStore {
                 bytes: now,
                 repaired: done,
                 remaining: found,
             });
         }
-        for damage in mended {
+        for damage in repaired {
             let line = damage
                 .line
-                .map(|line| maps.iter().rev().fold(line, |line, map| map.before(line)));
+                .map(|line| maps.iter().rev().fold(line, |line, map| map.original(line)));
             done.push(Damage { line, ..damage });
         }
-        maps.push(edits.lines(&now));
-        now = edits.applied_to(&now).into();
+        maps.push(edits.line_shift(&now));
+        now = edits.apply(&now).into();
     }
     let left = find_damage(&now, facts);
     Ok(RepairedStore {
@@ -67,23 +67,23 @@ pub fn repair(
 }
 
 /// Mends elements that the collection does not know, or else what it knows.
-fn round(
+fn repair_round(
     bytes: &Bytes,
     found: &[Damage],
     facts: &dyn Facts,
     uuid: &mut dyn FnMut() -> Uuid,
 ) -> Result<(Edits, Vec<Damage>), FormatError> {
     let mut edits = Edits::default();
-    let mut mended = Vec::new();
+    let mut repaired = Vec::new();
     for damage in found.iter().filter(|damage| damage.remedy.is_automatic()) {
         if let Target::Element(range) = &damage.target
-            && mend_element(bytes, range.clone(), &damage.remedy, &mut edits)?
+            && repair_element(bytes, range.clone(), &damage.remedy, &mut edits)?
         {
-            mended.push(damage.clone());
+            repaired.push(damage.clone());
         }
     }
-    if !mended.is_empty() {
-        return Ok((edits, mended));
+    if !repaired.is_empty() {
+        return Ok((edits, repaired));
     }
     let mut loops = 0;
     // When one qube of a loop has no netvm any more, there may be none.
@@ -92,44 +92,44 @@ fn round(
         finding.remedy.is_automatic() && (finding.kind != FindingKind::NetvmLoop || loops == 1)
     };
     let (positions, findings): (Vec<usize>, Vec<Finding>) =
-        known(found).filter(|(_, f)| is_due(f)).unzip();
+        known_findings(found).filter(|(_, f)| is_due(f)).unzip();
     let mut qubes = read_r4(bytes.clone())?;
-    let done = qubes.apply_remedies(&findings, facts, uuid);
-    let edits = writer::changes(bytes, &qubes)?;
-    let mended = positions
+    let done = qubes.mend(&findings, facts, uuid);
+    let edits = writer::collect_edits(bytes, &qubes)?;
+    let repaired = positions
         .iter()
         .zip(&done)
         .filter(|(_, done)| **done)
         .filter_map(|(at, _)| found.get(*at).cloned());
-    Ok((edits, mended.collect()))
+    Ok((edits, repaired.collect()))
 }
 
 /// Whether something was done.
-fn mend_element(
+fn repair_element(
     bytes: &[u8],
     range: std::ops::Range<usize>,
     remedy: &Remedy,
     edits: &mut Edits,
 ) -> Result<bool, FormatError> {
-    let tree = Tree::of_element(bytes, range.clone()).map_err(|fault| fault.locate(bytes))?;
+    let tree = Tree::parse_element(bytes, range.clone()).map_err(|fault| fault.locate(bytes))?;
     match remedy {
-        Remedy::Remove { .. } => edits.delete(tree.blank_before(range.start)..range.end),
+        Remedy::TakeOut { .. } => edits.delete(tree.blank_start(range.start)..range.end),
         Remedy::SetAttribute { name, value } => {
-            let mut wanted = reader::attributes(&tree, Tree::ROOT);
+            let mut wanted = reader::read_attributes(&tree, Tree::ROOT);
             wanted.set(name, value);
             Patch {
                 tree: &tree,
                 edits,
                 place: "the store".into(),
             }
-            .attributes(Tree::ROOT, &wanted)?;
+            .set_attributes(Tree::ROOT, &wanted)?;
         }
         Remedy::NewName(new) => {
             let Ok(new) = VmName::for_new(new) else {
                 return Ok(false);
             };
             let class = Class::from_store(&tree.attribute(Tree::ROOT, "class").unwrap_or_default());
-            let old = reader::vm(&tree, new.clone(), class);
+            let old = reader::read_vm(&tree, new.clone(), class);
             let mut named = old.clone();
             named.properties.set("name", new.as_str());
             patch_domain(&tree, edits, &old, &named)?;

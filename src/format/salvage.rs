@@ -7,11 +7,11 @@ use std::collections::HashSet;
 
 use memchr::memmem;
 
-use super::characters::{self, line_of};
+use super::document;
 use super::edit::Edits;
-use super::full;
+use super::fragments::{Fragments, HEAD_SECTIONS};
 use super::index::{self, Section};
-use super::pieces::{HEAD, Pieces};
+use super::text_repair::{self, line_of};
 use crate::model::{Class, VmName};
 
 /// Something that was put right without losing anything.
@@ -43,22 +43,22 @@ pub struct SalvagedStore {
     pub lost: Vec<LostPiece>,
     /// How many domains are in it.
     pub domains: usize,
-    pub(super) lines: Lines,
+    pub(super) lines: LineShift,
 }
 
 impl SalvagedStore {
     /// The line of the damaged file that became this one.
     pub fn original_line(&self, line: usize) -> usize {
-        self.lines.before(line)
+        self.lines.original(line)
     }
 }
 
 /// Which lines of one text were which of another: from each of the first on, both go on together.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lines(pub Vec<(usize, usize)>);
+pub(super) struct LineShift(pub Vec<(usize, usize)>);
 
-impl Lines {
-    pub fn before(&self, line: usize) -> usize {
+impl LineShift {
+    pub fn original(&self, line: usize) -> usize {
         let after = self.0.partition_point(|(now, _)| *now <= line);
         match after.checked_sub(1).and_then(|at| self.0.get(at)) {
             Some((now, before)) => line - now + before,
@@ -70,22 +70,22 @@ impl Lines {
 /// What can be taken from `bytes`; `None` where nothing of a store is found in them.
 pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
     let mut steps = Vec::new();
-    let text = characters::put_right(bytes, &mut steps)?;
+    let text = text_repair::repair_characters(bytes, &mut steps)?;
     let text = text.as_bytes();
     if memmem::find(text, b"<qubes").is_none() && memmem::find(text, b"<domain").is_none() {
         return None;
     }
-    if full::parse_outline(text).is_ok() {
+    if document::parse_outline(text).is_ok() {
         let domains = memmem::find_iter(text, b"</domain>").count();
         return Some(SalvagedStore {
             bytes: text.to_vec(),
             steps,
             lost: Vec::new(),
             domains,
-            lines: Lines::default(),
+            lines: LineShift::default(),
         });
     }
-    if let Some(end) = whole_root(text) {
+    if let Some(end) = find_root_end(text) {
         let rest = &text[end..];
         let line = line_of(text, end);
         let twice = memmem::find(rest, b"<qubes").is_some();
@@ -111,17 +111,17 @@ pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
                 steps,
                 lost: Vec::new(),
                 domains,
-                lines: Lines::default(),
+                lines: LineShift::default(),
             });
         }
     }
-    Pieces::of(text).put_together(steps)
+    Fragments::collect(text).assemble(steps)
 }
 
 /// The end of the first root element, where that is whole.
-fn whole_root(text: &[u8]) -> Option<usize> {
+fn find_root_end(text: &[u8]) -> Option<usize> {
     let end = memmem::find(text, b"</qubes>")? + b"</qubes>".len();
-    full::parse_outline(&text[..end]).ok().map(|_| end)
+    document::parse_outline(&text[..end]).ok().map(|_| end)
 }
 
 /// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for
@@ -142,7 +142,7 @@ pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<Str
         .iter()
         .find(|(section, _)| *section == Section::Domains)
         .map(|(_, span)| *span)?;
-    for (section, _, _) in HEAD {
+    for (section, _, _) in HEAD_SECTIONS {
         let missing = here.sections.iter().all(|(known, _)| *known != section);
         for (_, span) in there
             .sections
@@ -151,7 +151,7 @@ pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<Str
         {
             edits.insert(
                 first.start as usize,
-                format!("{}\n  ", String::from_utf8_lossy(span.of(copy))),
+                format!("{}\n  ", String::from_utf8_lossy(span.slice(copy))),
             );
         }
     }
@@ -165,7 +165,7 @@ pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<Str
         else {
             continue;
         };
-        let element = String::from_utf8_lossy(entry.span.of(copy));
+        let element = String::from_utf8_lossy(entry.span.slice(copy));
         let is_later = |other: &&index::DomainEntry| {
             let key = |entry: &index::DomainEntry| {
                 (entry.class != Class::AdminVM, entry.name.clone().ok())
@@ -179,7 +179,7 @@ pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<Str
         }
         taken.push(name.to_string());
     }
-    let whole = edits.applied_to(bytes);
-    full::parse_outline(&whole).ok()?;
+    let whole = edits.apply(bytes);
+    document::parse_outline(&whole).ok()?;
     Some((whole, taken))
 }

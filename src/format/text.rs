@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Where a value stands: the two places normalise and escape differently (XML 1.0 §2.11, §3.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ValueKind {
     Text,
     Attribute,
 }
@@ -23,13 +23,17 @@ pub(crate) fn skip_blank(bytes: &[u8], at: usize) -> usize {
 
 /// The place behind `expected`, if that stands at `at`.
 #[inline]
-pub(crate) fn after<const N: usize>(bytes: &[u8], at: usize, expected: &[u8; N]) -> Option<usize> {
+pub(crate) fn skip_literal<const N: usize>(
+    bytes: &[u8],
+    at: usize,
+    expected: &[u8; N],
+) -> Option<usize> {
     (bytes.get(at..)?.first_chunk() == Some(expected)).then_some(at + N)
 }
 
 /// How many bytes at the beginning of `bytes` are neither `end`, `other`, `&` nor below the space.
 #[inline(always)]
-pub(crate) fn ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
+pub(crate) fn count_ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHEST: u64 = ONES << 7;
     debug_assert!(end < 0x80 && other < 0x80);
@@ -64,7 +68,7 @@ pub(crate) fn is_xml_char(c: char) -> bool {
 }
 
 /// Whether a name may begin with it (§2.3, NameStartChar).
-pub(crate) fn starts_name(c: char) -> bool {
+pub(crate) fn is_name_start(c: char) -> bool {
     matches!(c, ':' | 'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
         | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
         | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
@@ -72,33 +76,33 @@ pub(crate) fn starts_name(c: char) -> bool {
 }
 
 /// Whether it may stand inside a name (§2.3, NameChar).
-pub(crate) fn continues_name(c: char) -> bool {
-    starts_name(c)
+pub(crate) fn is_name_char(c: char) -> bool {
+    is_name_start(c)
         || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
 }
 
 /// Whether `text` is an XML name.
 pub(crate) fn is_name(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(starts_name) && chars.all(continues_name)
+    chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
 }
 
 /// What a reference means: the text between `&` and `;`. `None` when it is none that a file without
 /// a DOCTYPE can use.
-pub(crate) fn resolve(reference: &[u8]) -> Option<char> {
+pub(crate) fn resolve_reference(reference: &[u8]) -> Option<char> {
     Some(match reference {
         b"lt" => '<',
         b"gt" => '>',
         b"amp" => '&',
         b"quot" => '"',
         b"apos" => '\'',
-        [b'#', b'x', hex @ ..] => number(hex, 16)?,
-        [b'#', decimal @ ..] => number(decimal, 10)?,
+        [b'#', b'x', hex @ ..] => parse_char_code(hex, 16)?,
+        [b'#', decimal @ ..] => parse_char_code(decimal, 10)?,
         _ => return None,
     })
 }
 
-fn number(digits: &[u8], base: u32) -> Option<char> {
+fn parse_char_code(digits: &[u8], base: u32) -> Option<char> {
     // A sign, which from_str_radix would take, is no digit.
     let digits = std::str::from_utf8(digits)
         .ok()
@@ -108,11 +112,11 @@ fn number(digits: &[u8], base: u32) -> Option<char> {
 
 /// The value that stands as `text` in the file: references resolved, line ends and attribute blanks
 /// normalised. `None` when a reference means nothing.
-pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
+pub(crate) fn decode(text: &str, place: ValueKind) -> Option<Cow<'_, str>> {
     // Where the next stands that is not itself.
     let next = |text: &str| match place {
-        Place::Text => memchr::memchr2(b'&', b'\r', text.as_bytes()),
-        Place::Attribute => text
+        ValueKind::Text => memchr::memchr2(b'&', b'\r', text.as_bytes()),
+        ValueKind::Attribute => text
             .bytes()
             .position(|b| matches!(b, b'&' | b'\r' | b'\n' | b'\t')),
     };
@@ -126,11 +130,11 @@ pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
         match rest.as_bytes()[at] {
             b'&' => {
                 let end = at + memchr::memchr(b';', &rest.as_bytes()[at..])?;
-                value.push(resolve(&rest.as_bytes()[at + 1..end])?);
+                value.push(resolve_reference(&rest.as_bytes()[at + 1..end])?);
                 rest = &rest[end + 1..];
             }
             b'\r' => {
-                value.push(if place == Place::Text { '\n' } else { ' ' });
+                value.push(if place == ValueKind::Text { '\n' } else { ' ' });
                 let pair = rest.as_bytes().get(at + 1) == Some(&b'\n');
                 rest = &rest[at + if pair { 2 } else { 1 }..];
             }
@@ -147,17 +151,22 @@ pub(crate) fn decode(text: &str, place: Place) -> Option<Cow<'_, str>> {
 
 /// Appends `value` so that [`decode`] gives it back; in the form upstream's writer has. `quote` is
 /// the attribute's own quotation mark. Fails on the character that XML cannot hold.
-pub(crate) fn escape(out: &mut String, value: &str, place: Place, quote: char) -> Result<(), char> {
+pub(crate) fn escape(
+    out: &mut String,
+    value: &str,
+    place: ValueKind,
+    quote: char,
+) -> Result<(), char> {
     for c in value.chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '\r' => out.push_str("&#13;"),
-            '\n' if place == Place::Attribute => out.push_str("&#10;"),
-            '\t' if place == Place::Attribute => out.push_str("&#9;"),
-            '"' if place == Place::Attribute && quote == '"' => out.push_str("&quot;"),
-            '\'' if place == Place::Attribute && quote == '\'' => out.push_str("&apos;"),
+            '\n' if place == ValueKind::Attribute => out.push_str("&#10;"),
+            '\t' if place == ValueKind::Attribute => out.push_str("&#9;"),
+            '"' if place == ValueKind::Attribute && quote == '"' => out.push_str("&quot;"),
+            '\'' if place == ValueKind::Attribute && quote == '\'' => out.push_str("&apos;"),
             c if is_xml_char(c) => out.push(c),
             c => return Err(c),
         }
@@ -180,7 +189,7 @@ mod tests {
             for (end, other) in [(b'"', b'<'), (b'<', b']')] {
                 let stops = |b: &u8| *b < b' ' || [end, other, b'&'].contains(b);
                 assert_eq!(
-                    ordinary(&text, end, other),
+                    count_ordinary(&text, end, other),
                     text.iter().position(stops).unwrap_or(text.len()),
                     "{text:?}"
                 );
@@ -192,25 +201,25 @@ mod tests {
     fn every_value_comes_back_from_both_places() {
         let odd = "a&b<c>d\"e'f\r\ng\th\ni ż ☃ ]]> &lt;";
         for (place, quote) in [
-            (Place::Text, '"'),
-            (Place::Attribute, '"'),
-            (Place::Attribute, '\''),
+            (ValueKind::Text, '"'),
+            (ValueKind::Attribute, '"'),
+            (ValueKind::Attribute, '\''),
         ] {
             let mut raw = String::new();
             escape(&mut raw, odd, place, quote).unwrap();
             assert_eq!(decode(&raw, place).unwrap(), odd);
         }
         assert_eq!(
-            escape(&mut String::new(), "a\u{1}", Place::Text, '"'),
+            escape(&mut String::new(), "a\u{1}", ValueKind::Text, '"'),
             Err('\u{1}')
         );
     }
 
     #[test]
     fn references_are_resolved_or_refused() {
-        assert_eq!(decode("&#65;&#x42;&apos;", Place::Text).unwrap(), "AB'");
-        assert_eq!(decode("a\r\nb\rc", Place::Text).unwrap(), "a\nb\nc");
-        assert_eq!(decode("a\r\nb\tc", Place::Attribute).unwrap(), "a b c");
+        assert_eq!(decode("&#65;&#x42;&apos;", ValueKind::Text).unwrap(), "AB'");
+        assert_eq!(decode("a\r\nb\rc", ValueKind::Text).unwrap(), "a\nb\nc");
+        assert_eq!(decode("a\r\nb\tc", ValueKind::Attribute).unwrap(), "a b c");
         for bad in [
             "&nbsp;",
             "&",
@@ -222,7 +231,7 @@ mod tests {
             "&#99999999999;",
             "&amp",
         ] {
-            assert!(decode(bad, Place::Text).is_none(), "{bad}");
+            assert!(decode(bad, ValueKind::Text).is_none(), "{bad}");
         }
     }
 }

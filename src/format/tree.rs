@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use super::error::Fault;
 use super::leaf;
-use super::scan::{Attribute, Scanner, Span, Token};
-use super::text::{Place, decode, is_space};
+use super::scanner::{Attribute, Scanner, Span, Token};
+use super::text::{ValueKind, decode, is_space};
 
 /// How deep elements may nest; libxml2, upstream's parser, stops there too.
 pub(crate) const MAX_DEPTH: usize = 256;
@@ -48,7 +48,7 @@ pub(crate) struct Tree<'a> {
     /// The part of it that was parsed, and where that begins.
     source: &'a str,
     base: usize,
-    parts: TreeBuffers,
+    buffers: TreeBuffers,
 }
 
 /// What a tree is made of, for the next tree to use again.
@@ -56,12 +56,12 @@ pub(crate) struct Tree<'a> {
 pub(crate) struct TreeBuffers {
     elements: Vec<Element>,
     attributes: Vec<Attribute>,
-    stack: Vec<Open>,
+    stack: Vec<OpenElement>,
 }
 
 impl<'a> Tree<'a> {
     /// The one element that fills `range`, whole.
-    pub fn of_element(bytes: &'a [u8], range: Range<usize>) -> Result<Tree<'a>, Fault> {
+    pub fn parse_element(bytes: &'a [u8], range: Range<usize>) -> Result<Tree<'a>, Fault> {
         Tree::parse(
             bytes,
             range,
@@ -72,15 +72,15 @@ impl<'a> Tree<'a> {
     }
 
     /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels, in
-    /// `parts`.
+    /// `buffers`.
     pub fn parse(
         bytes: &'a [u8],
         range: Range<usize>,
         shape: Shape,
         keep: usize,
-        parts: TreeBuffers,
+        buffers: TreeBuffers,
     ) -> Result<Tree<'a>, Fault> {
-        Tree::parse_at_depth(bytes, range, (shape, 0), keep, parts)
+        Tree::parse_at_depth(bytes, range, (shape, 0), keep, buffers)
     }
 
     /// Checks the one element that fills `range` as strictly as where it stands inside `depth`
@@ -89,9 +89,10 @@ impl<'a> Tree<'a> {
         bytes: &'a [u8],
         range: Range<usize>,
         depth: usize,
-        parts: TreeBuffers,
+        buffers: TreeBuffers,
     ) -> Result<TreeBuffers, Fault> {
-        Tree::parse_at_depth(bytes, range, (Shape::Element, depth), 0, parts).map(Tree::into_parts)
+        Tree::parse_at_depth(bytes, range, (Shape::Element, depth), 0, buffers)
+            .map(Tree::into_buffers)
     }
 
     fn parse_at_depth(
@@ -99,19 +100,19 @@ impl<'a> Tree<'a> {
         range: Range<usize>,
         (shape, depth): (Shape, usize),
         keep: usize,
-        mut parts: TreeBuffers,
+        mut buffers: TreeBuffers,
     ) -> Result<Tree<'a>, Fault> {
         let source = check_characters(bytes, range.clone())?;
         let mut scanner = Scanner::new(bytes, range.clone());
-        scanner.attributes = std::mem::take(&mut parts.attributes);
+        scanner.attributes = std::mem::take(&mut buffers.attributes);
         scanner.attributes.clear();
-        let stack = std::mem::take(&mut parts.stack);
-        parts.elements.clear();
+        let stack = std::mem::take(&mut buffers.stack);
+        buffers.elements.clear();
         let tree = Tree {
             bytes,
             source,
             base: range.start,
-            parts,
+            buffers,
         };
         let mut builder = Builder {
             tree,
@@ -119,7 +120,7 @@ impl<'a> Tree<'a> {
             roots: 0,
             shape,
             keep,
-            deepest: MAX_DEPTH.saturating_sub(depth),
+            max_depth: MAX_DEPTH.saturating_sub(depth),
         };
         builder.stack.clear();
         loop {
@@ -127,18 +128,18 @@ impl<'a> Tree<'a> {
                 Token::End => break,
                 token => builder.take(token, &mut scanner.attributes)?,
             }
-            if builder.only_checks() {
-                scanner.seek(leaf::behind_all(&bytes[..range.end], scanner.position()));
+            if builder.is_checking_only() {
+                scanner.seek(leaf::skip_leaves(&bytes[..range.end], scanner.position()));
             }
         }
         let mut tree = builder.finish(range.end)?;
-        tree.parts.attributes = scanner.attributes;
+        tree.buffers.attributes = scanner.attributes;
         Ok(tree)
     }
 
     /// Gives back what the next tree can use.
-    pub fn into_parts(self) -> TreeBuffers {
-        self.parts
+    pub fn into_buffers(self) -> TreeBuffers {
+        self.buffers
     }
 
     fn str(&self, span: Span) -> &'a str {
@@ -151,32 +152,32 @@ impl<'a> Tree<'a> {
     pub const ROOT: ElementId = 0;
 
     pub fn element(&self, id: ElementId) -> &Element {
-        &self.parts.elements[id]
+        &self.buffers.elements[id]
     }
 
     pub fn name(&self, id: ElementId) -> &'a [u8] {
-        self.parts.elements[id].name.of(self.bytes)
+        self.buffers.elements[id].name.slice(self.bytes)
     }
 
     /// The child elements that were kept, in order.
     pub fn children(&self, id: ElementId) -> impl Iterator<Item = ElementId> + '_ {
-        let end = self.parts.elements[id].next as usize;
+        let end = self.buffers.elements[id].next as usize;
         let mut at = id + 1;
         std::iter::from_fn(move || {
             let child = (at < end).then_some(at)?;
-            at = self.parts.elements[child].next as usize;
+            at = self.buffers.elements[child].next as usize;
             Some(child)
         })
     }
 
     /// How many elements were kept.
     pub fn len(&self) -> usize {
-        self.parts.elements.len()
+        self.buffers.elements.len()
     }
 
     /// An element and everything inside it, in document order.
     pub fn subtree(&self, id: ElementId) -> Range<ElementId> {
-        id..self.parts.elements[id].next as usize
+        id..self.buffers.elements[id].next as usize
     }
 
     /// The child elements of one name.
@@ -189,15 +190,15 @@ impl<'a> Tree<'a> {
     }
 
     pub fn attributes(&self, id: ElementId) -> &[Attribute] {
-        let (start, end) = self.parts.elements[id].attributes;
-        &self.parts.attributes[start as usize..end as usize]
+        let (start, end) = self.buffers.elements[id].attributes;
+        &self.buffers.attributes[start as usize..end as usize]
     }
 
     pub fn attribute(&self, id: ElementId, name: &str) -> Option<Cow<'a, str>> {
         let found = self
             .attributes(id)
             .iter()
-            .find(|a| a.name.of(self.bytes) == name.as_bytes())?;
+            .find(|a| a.name.slice(self.bytes) == name.as_bytes())?;
         Some(self.value(found))
     }
 
@@ -208,26 +209,26 @@ impl<'a> Tree<'a> {
     /// The value of an attribute, references resolved.
     pub fn value(&self, attribute: &Attribute) -> Cow<'a, str> {
         let raw = self.str(attribute.value);
-        if attribute.plain {
+        if attribute.is_plain {
             return Cow::Borrowed(raw);
         }
         // Checked when the tree was made, so it decodes.
-        decode(raw, Place::Attribute).unwrap_or_default()
+        decode(raw, ValueKind::Attribute).unwrap_or_default()
     }
 
     /// The text before the first child node, as upstream's parser has it; CDATA counts as text.
     pub fn text(&self, id: ElementId) -> Cow<'a, str> {
-        let span = self.parts.elements[id].text;
+        let span = self.buffers.elements[id].text;
         let raw = self.str(span);
         if !raw.contains('<') {
-            return decode(raw, Place::Text).unwrap_or_default();
+            return decode(raw, ValueKind::Text).unwrap_or_default();
         }
         let mut text = String::new();
         let mut scanner = Scanner::new(self.bytes, span.range());
         loop {
             match scanner.next() {
                 Ok(Token::Text { span, .. }) => {
-                    text.push_str(&decode(self.str(span), Place::Text).unwrap_or_default())
+                    text.push_str(&decode(self.str(span), ValueKind::Text).unwrap_or_default())
                 }
                 Ok(Token::CData { inner, .. }) => {
                     text.push_str(&self.str(inner).replace("\r\n", "\n").replace('\r', "\n"));
@@ -238,24 +239,24 @@ impl<'a> Tree<'a> {
     }
 
     /// The whole element, first byte of its start tag to last of its end tag.
-    pub fn whole(&self, id: ElementId) -> Range<usize> {
-        let element = &self.parts.elements[id];
+    pub fn range(&self, id: ElementId) -> Range<usize> {
+        let element = &self.buffers.elements[id];
         element.tag.start as usize..element.close.end as usize
     }
 
     /// Whether the element is written `<empty/>`.
     pub fn is_self_closing(&self, id: ElementId) -> bool {
-        self.parts.elements[id].close.is_empty()
+        self.buffers.elements[id].close.is_empty()
     }
 
     /// Whether anything but child elements and blanks stands in the element.
-    pub fn holds_other_than_elements(&self, id: ElementId) -> bool {
-        let element = &self.parts.elements[id];
-        element.mixed || !element.text.of(self.bytes).iter().all(|b| is_space(*b))
+    pub fn has_mixed_content(&self, id: ElementId) -> bool {
+        let element = &self.buffers.elements[id];
+        element.mixed || !element.text.slice(self.bytes).iter().all(|b| is_space(*b))
     }
 
     /// Where the blanks begin that stand directly before `at`.
-    pub fn blank_before(&self, at: usize) -> usize {
+    pub fn blank_start(&self, at: usize) -> usize {
         self.bytes[..at]
             .iter()
             .rposition(|b| !is_space(*b))
@@ -264,19 +265,19 @@ impl<'a> Tree<'a> {
 }
 
 /// An open element: its name, and its index when it is kept.
-struct Open {
+struct OpenElement {
     name: Span,
     id: Option<ElementId>,
 }
 
 struct Builder<'a> {
     tree: Tree<'a>,
-    stack: Vec<Open>,
+    stack: Vec<OpenElement>,
     roots: usize,
     shape: Shape,
     keep: usize,
     /// How many levels there may be.
-    deepest: usize,
+    max_depth: usize,
 }
 
 /// Of [`Element::text`] while nothing has ended the text yet.
@@ -298,27 +299,27 @@ impl<'a> Builder<'a> {
                 Ok(())
             }
             Token::Close { tag, name } => self.close(tag, name),
-            Token::Text { span, blank } => self.content(span, blank),
-            Token::CData { span, .. } => self.content(span, false),
-            Token::Comment { span } => self.aside(span),
+            Token::Text { span, blank } => self.add_content(span, blank),
+            Token::CData { span, .. } => self.add_content(span, false),
+            Token::Comment { span } => self.add_misc(span),
             Token::Instruction { span, target } => {
-                let reserved = target.of(self.tree.bytes).eq_ignore_ascii_case(b"xml");
+                let reserved = target.slice(self.tree.bytes).eq_ignore_ascii_case(b"xml");
                 let first = self.shape == Shape::Document && span.start as usize == self.tree.base;
-                if reserved && !(first && target.of(self.tree.bytes) == b"xml") {
+                if reserved && !(first && target.slice(self.tree.bytes) == b"xml") {
                     return Err(fault(
                         span,
                         "an XML declaration can only stand at the very beginning",
                     ));
                 }
-                self.aside(span)
+                self.add_misc(span)
             }
             Token::End => Ok(()),
         }
     }
 
     /// Whether what comes next is checked and not kept, and may be an element.
-    fn only_checks(&self) -> bool {
-        self.stack.last().is_some_and(|open| open.id.is_none()) && self.stack.len() < self.deepest
+    fn is_checking_only(&self) -> bool {
+        self.stack.last().is_some_and(|open| open.id.is_none()) && self.stack.len() < self.max_depth
     }
 
     /// Whether the element is one of those to keep.
@@ -335,17 +336,17 @@ impl<'a> Builder<'a> {
                 return Err(fault(tag, "a second root element"));
             }
         }
-        if self.stack.len() >= self.deepest {
+        if self.stack.len() >= self.max_depth {
             return Err(fault(tag, "elements nest deeper than 256 levels"));
         }
         self.end_text(tag.start);
         let id = (self.stack.len() < self.keep).then(|| {
-            let id = self.tree.parts.elements.len();
+            let id = self.tree.buffers.elements.len();
             let at_end = Span {
                 start: tag.end,
                 end: tag.end,
             };
-            self.tree.parts.elements.push(Element {
+            self.tree.buffers.elements.push(Element {
                 name,
                 tag,
                 close: at_end,
@@ -364,7 +365,7 @@ impl<'a> Builder<'a> {
             id
         });
         if !empty {
-            self.stack.push(Open { name, id });
+            self.stack.push(OpenElement { name, id });
         }
         Ok(id.is_some())
     }
@@ -373,10 +374,10 @@ impl<'a> Builder<'a> {
         self.end_text(tag.start);
         let bytes = self.tree.bytes;
         match self.stack.pop() {
-            Some(open) if open.name.of(bytes) == name.of(bytes) => {
-                let next = self.tree.parts.elements.len() as u32;
+            Some(open) if open.name.slice(bytes) == name.slice(bytes) => {
+                let next = self.tree.buffers.elements.len() as u32;
                 if let Some(id) = open.id {
-                    let element = &mut self.tree.parts.elements[id];
+                    let element = &mut self.tree.buffers.elements[id];
                     element.close = tag;
                     element.next = next;
                 }
@@ -390,10 +391,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn content(&mut self, span: Span, blank: bool) -> Result<(), Fault> {
+    fn add_content(&mut self, span: Span, blank: bool) -> Result<(), Fault> {
         match self.stack.last() {
-            Some(Open { id: Some(id), .. }) if !blank => {
-                let element = &mut self.tree.parts.elements[*id];
+            Some(OpenElement { id: Some(id), .. }) if !blank => {
+                let element = &mut self.tree.buffers.elements[*id];
                 element.mixed |= element.text.end != UNENDED;
                 Ok(())
             }
@@ -404,10 +405,10 @@ impl<'a> Builder<'a> {
     }
 
     /// A comment or an instruction.
-    fn aside(&mut self, span: Span) -> Result<(), Fault> {
+    fn add_misc(&mut self, span: Span) -> Result<(), Fault> {
         self.end_text(span.start);
         match self.stack.last() {
-            Some(Open { id: Some(id), .. }) => self.tree.parts.elements[*id].mixed = true,
+            Some(OpenElement { id: Some(id), .. }) => self.tree.buffers.elements[*id].mixed = true,
             None if self.shape == Shape::Element => {
                 return Err(fault(span, "a comment outside the element"));
             }
@@ -417,8 +418,8 @@ impl<'a> Builder<'a> {
     }
 
     fn end_text(&mut self, at: u32) {
-        if let Some(Open { id: Some(id), .. }) = self.stack.last() {
-            let text = &mut self.tree.parts.elements[*id].text;
+        if let Some(OpenElement { id: Some(id), .. }) = self.stack.last() {
+            let text = &mut self.tree.buffers.elements[*id].text;
             if text.end == UNENDED {
                 text.end = at;
             }
@@ -438,7 +439,7 @@ impl<'a> Builder<'a> {
                 reason: "there is no element",
             });
         }
-        self.tree.parts.stack = self.stack;
+        self.tree.buffers.stack = self.stack;
         Ok(self.tree)
     }
 }
@@ -452,7 +453,7 @@ fn fault(span: Span, reason: &'static str) -> Fault {
 
 /// The text of `range`; refuses what is not UTF-8 and characters that XML cannot hold.
 pub(crate) fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
-    let text = check_encoded(bytes, range.clone())?;
+    let text = check_utf8(bytes, range.clone())?;
     // Whole blocks without a branch, so that the compiler makes vector code of it.
     for (n, block) in text.as_bytes().chunks(64).enumerate() {
         if block.iter().fold(false, |found, b| found | is_control(*b)) {
@@ -476,14 +477,14 @@ pub(crate) fn is_control(byte: u8) -> bool {
 }
 
 /// The text of a range; all that [`check_characters`] checks but control characters.
-fn check_encoded(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
+fn check_utf8(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let piece = &bytes[range.clone()];
     let at = |n: usize| range.start + n;
     let text = std::str::from_utf8(piece).map_err(|error| Fault {
         at: at(error.valid_up_to()),
         reason: "not UTF-8",
     })?;
-    match unholdable(piece) {
+    match find_noncharacter(piece) {
         Some(n) => Err(Fault {
             at: at(n),
             reason: "a character that XML cannot hold",
@@ -493,7 +494,7 @@ fn check_encoded(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
 }
 
 /// Where U+FFFE or U+FFFF stands.
-pub(crate) fn unholdable(text: &[u8]) -> Option<usize> {
+pub(crate) fn find_noncharacter(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xEF, text)
         .find(|n| matches!(text.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])))
 }

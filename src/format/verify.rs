@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::error::FormatError;
-use super::{Bytes, MAX_BYTES, open_framed};
+use super::{Bytes, MAX_BYTES, open_with_frame};
 use crate::model::{Class, Qubes, TextMap, Vm, VmName, Written};
 
 /// More items of one kind than these are near the limit.
-const MANY: usize = super::reader::MOST / 4;
+const NEAR_LIMIT: usize = super::reader::MAX_ITEMS / 4;
 
 /// Whether a reader could see less than is written: of each kind of item it looks at a limited
 /// number.
@@ -32,11 +32,11 @@ fn is_near_a_limit(qubes: &Qubes) -> bool {
             ]
             .into_iter()
             .chain(assignments)
-            .any(|count| count > MANY)
+            .any(|count| count > NEAR_LIMIT)
         }
         Written::Unchanged { .. } => false,
     });
-    of_qubes || of_system.into_iter().any(|count| count > MANY)
+    of_qubes || of_system.into_iter().any(|count| count > NEAR_LIMIT)
 }
 
 /// Compares the bytes of a new store with the collection that they were made of. Domains that
@@ -53,10 +53,10 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
     if !cfg!(debug_assertions) && !is_near_a_limit(qubes) {
         return Ok(());
     }
-    let there = open_framed(&(Arc::new(written.clone()) as _), None)?.qubes;
+    let there = open_with_frame(&(Arc::new(written.clone()) as _), None)?.qubes;
     let differs = |what: String| Err(FormatError::ReadBackMismatch { what });
     // A store without dom0 is read as one with a bare dom0.
-    if !others(&there).eq(others(qubes)) {
+    if !guests(&there).eq(guests(qubes)) {
         return differs(format!("{} qubes, not these {}", there.len(), qubes.len()));
     }
     if !there.labels.iter().eq(qubes.labels.iter())
@@ -73,7 +73,7 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
     for change in qubes.written() {
         if let Written::Changed { vm, .. } | Written::New { vm } = change
             && let Some(what) = there
-                .glance(vm.name.as_str(), |there| difference_of(vm, there))
+                .glance(vm.name.as_str(), |there| qube_difference(vm, there))
                 .flatten()
         {
             return differs(format!("{}: {what}", vm.name));
@@ -83,12 +83,12 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
 }
 
 /// Names and classes of all qubes but dom0.
-fn others(qubes: &Qubes) -> impl Iterator<Item = (&VmName, &Class)> {
+fn guests(qubes: &Qubes) -> impl Iterator<Item = (&VmName, &Class)> {
     qubes.briefs().filter(|(name, _)| !name.is_dom0())
 }
 
 /// What a qube would not be read back with.
-fn difference_of(meant: &Vm, there: &Vm) -> Option<String> {
+fn qube_difference(meant: &Vm, there: &Vm) -> Option<String> {
     let count = |what: &str, meant: usize, there: usize| {
         (meant != there).then(|| format!("{there} {what} of {meant}"))
     };

@@ -1,11 +1,11 @@
 //! A whole file from the bytes it was read from and the collection as it is now.
 
-use super::edit::{Addition, Edits, change_children, child_indent, place_before};
-use super::emit::{Emitter, is_bare, place_of};
+use super::document;
+use super::edit::{Addition, Edits, change_children, child_indent, insertion_point};
+use super::emit::{Emitter, describe_qube, is_bare};
 use super::error::FormatError;
-use super::full;
 use super::index::Section;
-use super::patch::{Order, Patch, Patched, alphabetical};
+use super::patch::{ItemOrder, Patch, PatchResult, alphabetical};
 use super::patch_domain::patch_domain;
 use super::reader;
 use super::tree::{ElementId, Tree};
@@ -15,7 +15,7 @@ const ROOT: ElementId = Tree::ROOT;
 
 /// The order of the root's children.
 fn rank(section: &[u8]) -> Option<u8> {
-    match Section::of_name(section) {
+    match Section::from_name(section) {
         Section::Labels => Some(0),
         Section::Pools => Some(1),
         Section::Properties => Some(2),
@@ -26,18 +26,18 @@ fn rank(section: &[u8]) -> Option<u8> {
 
 /// What must change in `source`, from which `qubes` was read. The source is checked completely
 /// first: nothing is written over a file that is not well-formed.
-pub(crate) fn changes(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
-    let outline = full::parse_outline(source)?;
+pub(crate) fn collect_edits(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
+    let outline = document::parse_outline(source)?;
     let mut edits = Edits::default();
     let mut patch = Patch {
         tree: &outline,
         edits: &mut edits,
         place: "the store".to_string(),
     };
-    patch.labels(qubes)?;
-    patch.pools(qubes)?;
-    patch.globals(qubes)?;
-    patch.domains(qubes)?;
+    patch.patch_labels(qubes)?;
+    patch.patch_pools(qubes)?;
+    patch.patch_globals(qubes)?;
+    patch.patch_domains(qubes)?;
     Ok(edits)
 }
 
@@ -52,14 +52,14 @@ impl Patch<'_, '_> {
         self.tree.children_named(ROOT, name.as_bytes()).collect()
     }
 
-    fn globals(&mut self, qubes: &Qubes) -> Patched {
+    fn patch_globals(&mut self, qubes: &Qubes) -> PatchResult {
         let sections = self.root_sections("properties");
         if !sections.is_empty() {
-            return self.named_items(
+            return self.set_named_items(
                 &sections,
                 "property",
                 &qubes.globals,
-                Order::By(alphabetical),
+                ItemOrder::Sorted(alphabetical),
             );
         }
         if !qubes.globals.is_empty() {
@@ -77,11 +77,11 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn labels(&mut self, qubes: &Qubes) -> Patched {
+    fn patch_labels(&mut self, qubes: &Qubes) -> PatchResult {
         let sections = self.root_sections("labels");
         let stored: Vec<(ElementId, Label)> = sections
             .iter()
-            .flat_map(|s| reader::labels(self.tree, *s, &mut Vec::new()))
+            .flat_map(|s| reader::read_labels(self.tree, *s, &mut Vec::new()))
             .collect();
         let wanted: Vec<&Label> = qubes.labels.iter().collect();
         let Some(first) = sections.first() else {
@@ -99,7 +99,7 @@ impl Patch<'_, '_> {
             return Ok(());
         };
         let mut unmatched = stored.clone();
-        let ids: Vec<ElementId> = reader::labels(self.tree, *first, &mut Vec::new())
+        let ids: Vec<ElementId> = reader::read_labels(self.tree, *first, &mut Vec::new())
             .into_iter()
             .map(|(id, _)| id)
             .collect();
@@ -113,12 +113,12 @@ impl Patch<'_, '_> {
         for label in wanted {
             if let Some(at) = unmatched.iter().position(|(_, l)| l.index == label.index) {
                 let (id, old) = unmatched.remove(at);
-                self.label(id, &old, label)?;
+                self.patch_label(id, &old, label)?;
                 continue;
             }
             let mut e = self.emitter();
             e.label(label)?;
-            let after = place_before(self.tree, *first, &ids, |id| index_of(id) > label.index);
+            let after = insertion_point(self.tree, *first, &ids, |id| index_of(id) > label.index);
             additions.push(Addition {
                 after,
                 element: e.into_text(),
@@ -129,11 +129,11 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn label(&mut self, id: ElementId, old: &Label, new: &Label) -> Patched {
+    fn patch_label(&mut self, id: ElementId, old: &Label, new: &Label) -> PatchResult {
         if old.color != new.color {
-            let mut wanted = reader::attributes(self.tree, id);
+            let mut wanted = reader::read_attributes(self.tree, id);
             wanted.set("color", &new.color);
-            self.attributes(id, &wanted)?;
+            self.set_attributes(id, &wanted)?;
         }
         if old.name != new.name {
             self.set_text(id, &new.name, "label")?;
@@ -141,7 +141,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn pools(&mut self, qubes: &Qubes) -> Patched {
+    fn patch_pools(&mut self, qubes: &Qubes) -> PatchResult {
         let sections = self.root_sections("pools");
         let wanted: Vec<&Pool> = qubes.pools.iter().collect();
         let Some(first) = sections.first() else {
@@ -160,7 +160,7 @@ impl Patch<'_, '_> {
         };
         let mut unmatched: Vec<(ElementId, Pool)> = sections
             .iter()
-            .flat_map(|s| reader::pools(self.tree, *s, &mut Vec::new()))
+            .flat_map(|s| reader::read_pools(self.tree, *s, &mut Vec::new()))
             .collect();
         let in_first: Vec<ElementId> = self.tree.children(*first).collect();
         let mut additions = Vec::new();
@@ -169,7 +169,7 @@ impl Patch<'_, '_> {
             if let Some(at) = unmatched.iter().position(|(_, p)| p.name() == pool.name()) {
                 let (id, _) = unmatched.remove(at);
                 after = Some(id).filter(|id| in_first.contains(id)).or(after);
-                self.attributes(id, &pool.attributes)?;
+                self.set_attributes(id, &pool.attributes)?;
                 continue;
             }
             let mut e = self.emitter();
@@ -208,7 +208,7 @@ impl Patch<'_, '_> {
         }
     }
 
-    fn domains(&mut self, qubes: &Qubes) -> Patched {
+    fn patch_domains(&mut self, qubes: &Qubes) -> PatchResult {
         let sections = self.root_sections("domains");
         let mut stored = Vec::new();
         for section in &sections {
@@ -233,7 +233,7 @@ impl Patch<'_, '_> {
                 Written::Unchanged { position } if position == stored.len() => {}
                 Written::Changed { position, vm } if position < stored.len() => {
                     ranks[position] = Some(rank);
-                    self.changed_domain(stored[position].id, vm)?;
+                    self.patch_changed_domain(stored[position].id, vm)?;
                 }
                 Written::Changed { position, vm } if position == stored.len() => {
                     added.extend((!is_bare(vm)).then_some((rank, vm)));
@@ -248,26 +248,26 @@ impl Patch<'_, '_> {
         for position in qubes.removed().iter().filter(|p| **p != stored.len()) {
             gone.push(stored.get(*position).ok_or(FormatError::SourceMismatch)?.id);
         }
-        self.change_domains(&sections, &stored, &ranks, &gone, &added)
+        self.add_and_remove_domains(&sections, &stored, &ranks, &gone, &added)
     }
 
-    fn changed_domain(&mut self, id: ElementId, vm: &Vm) -> Patched {
+    fn patch_changed_domain(&mut self, id: ElementId, vm: &Vm) -> PatchResult {
         let bytes = self.tree.bytes;
-        let tree = Tree::of_element(bytes, self.tree.whole(id)).map_err(|f| f.locate(bytes))?;
+        let tree = Tree::parse_element(bytes, self.tree.range(id)).map_err(|f| f.locate(bytes))?;
         let class =
             crate::model::Class::from_store(&tree.attribute(ROOT, "class").unwrap_or_default());
-        let old = reader::vm(&tree, vm.name.clone(), class);
+        let old = reader::read_vm(&tree, vm.name.clone(), class);
         patch_domain(&tree, self.edits, &old, vm)
     }
 
-    fn change_domains(
+    fn add_and_remove_domains(
         &mut self,
         sections: &[ElementId],
         stored: &[DomainElement],
         ranks: &[Option<usize>],
         gone: &[ElementId],
         added: &[(usize, &Vm)],
-    ) -> Patched {
+    ) -> PatchResult {
         let Some(last) = sections.last() else {
             if !added.is_empty() {
                 let mut e = self.emitter();
@@ -296,7 +296,7 @@ impl Patch<'_, '_> {
                     .last(),
                 None => self.tree.children(section).last(),
             };
-            let mut e = Emitter::new(&place_of(vm));
+            let mut e = Emitter::new(&describe_qube(vm));
             e.domain(&child_indent(self.tree, section), vm)?;
             additions.push((
                 section,

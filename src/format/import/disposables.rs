@@ -2,9 +2,9 @@
 //! qube that asks for one says. In R4 a qube is a template for disposables by a property, and they
 //! are connected to what that template is.
 
-use super::old::OldClass;
-use super::references::{ByQid, Netvms, by_qid, provider};
-use super::{ConversionLoss, Imported};
+use super::old_element::OldClass;
+use super::references::{Netvms, QubesByQid, index_by_qid, resolve_netvm};
+use super::{ConversionLoss, ImportedQube};
 use crate::model::{Class, TextMap, VmName};
 
 /// How R3's tool calls what it makes for disposables: after its template.
@@ -12,8 +12,8 @@ const SUFFIX: &str = "-dvm";
 
 /// `vmdir`: the qube that `dvmdata/vmdir` points to, where somebody has looked. Returns what cannot
 /// be taken over.
-pub(super) fn take_over(
-    imported: &mut [Imported],
+pub(super) fn import_disposables(
+    imported: &mut [ImportedQube],
     globals: &mut TextMap,
     netvms: &Netvms,
     vmdir: Option<&str>,
@@ -23,7 +23,7 @@ pub(super) fn take_over(
     if let Some(name) = &default {
         globals.set("default_dispvm", name.as_str());
     }
-    let by_qid = by_qid(imported);
+    let by_qid = index_by_qid(imported);
     let default_netvm = globals.get("default_netvm").filter(|n| !n.is_empty());
     let connected_to = match &default {
         Some(template) => netvms.get(template).map(String::as_str),
@@ -33,14 +33,14 @@ pub(super) fn take_over(
         .iter_mut()
         .filter(|one| one.vm.class != Class::AdminVM);
     guests
-        .filter_map(|one| choose(one, &by_qid, netvms, connected_to))
+        .filter_map(|one| check_disposable_netvm(one, &by_qid, netvms, connected_to))
         .collect()
 }
 
 /// Marks the qubes that disposables were made from.
-fn mark_templates(imported: &mut [Imported], vmdir: Option<&str>) -> Vec<VmName> {
+fn mark_templates(imported: &mut [ImportedQube], vmdir: Option<&str>) -> Vec<VmName> {
     let mut marked = Vec::new();
-    for Imported { old, vm } in imported.iter_mut() {
+    for ImportedQube { old, vm } in imported.iter_mut() {
         let template = vm.properties.get("template");
         let named_after = |t: &str| vm.name.as_str().strip_suffix(SUFFIX) == Some(t);
         let hidden = vm.features.contains("internal") && vm.name.as_str().ends_with(SUFFIX);
@@ -75,17 +75,17 @@ fn default_template(marked: &[VmName], globals: &TextMap, vmdir: Option<&str>) -
 /// Where disposables started from a qube would now be connected to something else than they were,
 /// it is left without a template for disposables: none is started from it that would be connected
 /// to more than it was.
-fn choose(
-    one: &mut Imported,
-    by_qid: &ByQid,
+fn check_disposable_netvm(
+    one: &mut ImportedQube,
+    by_qid: &QubesByQid,
     netvms: &Netvms,
     connected_to: Option<&str>,
 ) -> Option<ConversionLoss> {
-    let Imported { old, vm } = one;
+    let ImportedQube { old, vm } = one;
     let as_itself = old.flag("uses_default_dispvm_netvm", true, &mut vm.diagnoses);
     let netvm = match as_itself {
         true => netvms.get(&vm.name).cloned(),
-        false => provider(vm, "dispvm_netvm", old.reference("dispvm_netvm"), by_qid),
+        false => resolve_netvm(vm, "dispvm_netvm", old.reference("dispvm_netvm"), by_qid),
     };
     if netvm.as_deref() == connected_to {
         return None;

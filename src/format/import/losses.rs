@@ -1,14 +1,14 @@
 //! What of an old store R4 has no place for, and what of a qube lies beside the store.
 
-use super::old::{Old, OldClass, shown};
-use super::pools::Place;
-use super::{ConversionLoss, Imported, OldQubeFiles};
+use super::old_element::{OldClass, OldElement, sanitize};
+use super::pools::ImageLocation;
+use super::{ConversionLoss, ImportedQube, OldQubeFiles};
 use crate::format::tree::Tree;
 use crate::model::Vm;
 
 /// The files of a qube. Its firewall's name is looked for in the directory; one that leads out of
 /// it is not followed.
-pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldQubeFiles {
+pub(super) fn qube_files(old: &OldElement, vm: &Vm, place: &ImageLocation) -> OldQubeFiles {
     let directory = format!("{}/{}", place.base, place.below);
     let stored = old.text("firewall_conf");
     let inside = stored
@@ -27,7 +27,7 @@ pub(super) fn files(old: &Old, vm: &Vm, place: &Place) -> OldQubeFiles {
 }
 
 /// Everything that is not taken over, in the order of the store.
-pub(super) fn of(tree: &Tree, imported: &[Imported]) -> Vec<ConversionLoss> {
+pub(super) fn find_losses(tree: &Tree, imported: &[ImportedQube]) -> Vec<ConversionLoss> {
     let mut losses = Vec::new();
     let disposables = tree
         .children(Tree::ROOT)
@@ -41,7 +41,7 @@ pub(super) fn of(tree: &Tree, imported: &[Imported]) -> Vec<ConversionLoss> {
             ),
         });
     }
-    for Imported { old, vm } in imported {
+    for ImportedQube { old, vm } in imported {
         let mut lose = |text: String| {
             losses.push(ConversionLoss {
                 qube: Some(vm.name.clone()),
@@ -49,7 +49,7 @@ pub(super) fn of(tree: &Tree, imported: &[Imported]) -> Vec<ConversionLoss> {
             })
         };
         if let Some(drive) = old.text("drive").filter(|_| old.class.is_hvm()) {
-            let drive = shown(&drive);
+            let drive = sanitize(&drive);
             lose(format!(
                 "drive='{drive}' has no place in R4; qvm-start --drive='{drive}' attaches it for one start"
             ));

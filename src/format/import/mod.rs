@@ -6,22 +6,22 @@
 //! do there goes out with [`OldStore`].
 
 mod disposables;
-pub(super) mod literal;
 mod losses;
-mod old;
+mod old_element;
 mod pools;
+pub(super) mod python_literal;
 mod references;
 mod settings;
 mod system;
 
 use std::collections::{HashMap, HashSet};
 
+use super::document;
 use super::error::FormatError;
-use super::full;
 use super::reader::diagnosis;
 use super::tree::{ElementId, Tree};
 use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, in_written_order};
-use old::{Old, OldClass, shown};
+use old_element::{OldClass, OldElement, sanitize};
 
 pub use pools::OldPools;
 
@@ -29,7 +29,7 @@ pub use pools::OldPools;
 pub(crate) const ROOT: &[u8] = b"QubesVmCollection";
 
 /// How many elements are looked at. R3 has numbers for 253 qubes.
-const MOST: usize = 4096;
+const MAX_ELEMENTS: usize = 4096;
 
 /// What of an old system does not stand in its store.
 #[derive(Debug, Clone, Default)]
@@ -71,8 +71,8 @@ pub struct ConversionLoss {
 }
 
 /// A qube of the old store with what it becomes.
-struct Imported<'t, 'a> {
-    old: Old<'t, 'a>,
+struct ImportedQube<'t, 'a> {
+    old: OldElement<'t, 'a>,
     vm: Vm,
 }
 
@@ -89,35 +89,35 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
 /// # Errors
 /// It is not well-formed, or no old store.
 pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, FormatError> {
-    let tree = full::parse_document(bytes)?;
+    let tree = document::parse_document(bytes)?;
     if tree.name(Tree::ROOT) != ROOT {
         return Err(FormatError::NotQubes {
-            root: shown(&String::from_utf8_lossy(tree.name(Tree::ROOT))),
+            root: sanitize(&String::from_utf8_lossy(tree.name(Tree::ROOT))),
         });
     }
     let mut diagnoses = Vec::new();
-    let mut imported = elements(&tree, &mut diagnoses);
-    number(&mut imported);
-    let mut globals = system::globals(&tree, &imported, &mut diagnoses);
+    let mut imported = import_elements(&tree, &mut diagnoses);
+    assign_numbers(&mut imported);
+    let mut globals = system::import_globals(&tree, &imported, &mut diagnoses);
     let labels = Labels::built_in();
     let mut pools = around.pools.clone();
     let mut files = Vec::new();
-    for Imported { old, vm } in &mut imported {
-        let place = (vm.class != Class::AdminVM).then(|| pools.place(old, vm));
-        settings::take_over(old, vm, &labels, place.as_ref());
-        files.extend(place.map(|place| losses::files(old, vm, &place)));
+    for ImportedQube { old, vm } in &mut imported {
+        let place = (vm.class != Class::AdminVM).then(|| pools.locate_images(old, vm));
+        settings::import_settings(old, vm, &labels, place.as_ref());
+        files.extend(place.map(|place| losses::qube_files(old, vm, &place)));
     }
-    let netvms = references::take_over(&mut imported, &globals);
-    let of_disposables = disposables::take_over(
+    let netvms = references::import_references(&mut imported, &globals);
+    let of_disposables = disposables::import_disposables(
         &mut imported,
         &mut globals,
         &netvms,
         around.dispvm.as_deref(),
     );
-    references::drop_double_uuids(&mut imported);
-    let mut losses = losses::of(&tree, &imported);
+    references::drop_duplicate_uuids(&mut imported);
+    let mut losses = losses::find_losses(&tree, &imported);
     losses.extend(of_disposables);
-    let mut qubes = Qubes::new(labels, pools.of_r4(), globals);
+    let mut qubes = Qubes::new(labels, pools.to_r4(), globals);
     qubes.needs_conversion = true;
     qubes.diagnoses = diagnoses;
     for mut vm in imported.into_iter().map(|one| one.vm) {
@@ -134,15 +134,18 @@ pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, Fo
 }
 
 /// Every element that describes a qube that lives on, dom0 always among them.
-fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<Imported<'t, 'a>> {
+fn import_elements<'t, 'a>(
+    tree: &'t Tree<'a>,
+    diagnoses: &mut Vec<Diagnosis>,
+) -> Vec<ImportedQube<'t, 'a>> {
     let (mut imported, mut names) = (Vec::new(), HashSet::new());
     let mut left_over = 0;
     for (n, id) in tree.children(Tree::ROOT).enumerate() {
-        if n >= MOST {
+        if n >= MAX_ELEMENTS {
             left_over += 1;
             continue;
         }
-        match element(tree, id) {
+        match import_element(tree, id) {
             Ok(None) => {}
             Ok(Some(one)) if names.insert(one.vm.name.clone()) => imported.push(one),
             Ok(Some(one)) => {
@@ -162,12 +165,12 @@ fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<I
     }
     if left_over > 0 {
         diagnoses.push(diagnosis(format!(
-            "{left_over} elements behind the first {MOST} are not looked at"
+            "{left_over} elements behind the first {MAX_ELEMENTS} are not looked at"
         )));
     }
     if !names.contains(VmName::DOM0) {
-        imported.push(Imported {
-            old: Old::dom0(tree),
+        imported.push(ImportedQube {
+            old: OldElement::dom0(tree),
             vm: Vm::new(VmName::dom0(), Class::AdminVM),
         });
     }
@@ -176,11 +179,14 @@ fn elements<'t, 'a>(tree: &'t Tree<'a>, diagnoses: &mut Vec<Diagnosis>) -> Vec<I
 
 /// One element: a qube; or none, where it is a disposable, which ended with the session it was made
 /// in.
-fn element<'t, 'a>(tree: &'t Tree<'a>, id: ElementId) -> Result<Option<Imported<'t, 'a>>, String> {
+fn import_element<'t, 'a>(
+    tree: &'t Tree<'a>,
+    id: ElementId,
+) -> Result<Option<ImportedQube<'t, 'a>>, String> {
     let tag = String::from_utf8_lossy(tree.name(id));
-    let class = OldClass::of_element(&tag)
-        .ok_or_else(|| format!("<{}> is no class of qubes", shown(&tag)))?;
-    let old = Old::new(tree, id, class);
+    let class = OldClass::from_element(&tag)
+        .ok_or_else(|| format!("<{}> is no class of qubes", sanitize(&tag)))?;
+    let old = OldElement::new(tree, id, class);
     let name = match class {
         OldClass::Disposable => return Ok(None),
         OldClass::Admin => VmName::dom0(),
@@ -190,21 +196,21 @@ fn element<'t, 'a>(tree: &'t Tree<'a>, id: ElementId) -> Result<Option<Imported<
     if name.is_dom0() && class != OldClass::Admin {
         return Err("only a QubesAdminVm can be 'dom0'".into());
     }
-    Ok(Some(Imported {
-        vm: Vm::new(name, old.new_class()),
+    Ok(Some(ImportedQube {
+        vm: Vm::new(name, old.r4_class()),
         old,
     }))
 }
 
 fn line_of(tree: &Tree, id: ElementId) -> usize {
-    1 + memchr::memchr_iter(b'\n', &tree.bytes[..tree.whole(id).start]).count()
+    1 + memchr::memchr_iter(b'\n', &tree.bytes[..tree.range(id).start]).count()
 }
 
 /// Numbers are what an old store's qubes refer to each other by. Of two qubes with one number the
 /// first keeps it.
-fn number(imported: &mut [Imported]) {
+fn assign_numbers(imported: &mut [ImportedQube]) {
     let mut taken: HashMap<Qid, VmName> = HashMap::new();
-    for Imported { old, vm } in imported.iter_mut() {
+    for ImportedQube { old, vm } in imported.iter_mut() {
         if vm.class == Class::AdminVM {
             old.qid = Some(Qid::DOM0);
             continue;
@@ -222,7 +228,7 @@ fn number(imported: &mut [Imported]) {
             None => {
                 format!(
                     "qid='{}' is no number that a qube can have; other qubes cannot refer to it",
-                    shown(&stored)
+                    sanitize(&stored)
                 )
             }
             Some(qid) => match taken.get(&qid) {

@@ -2,13 +2,13 @@
 //! (`docs/spec/r3-model.md` §11).
 
 use super::super::reader::diagnosis;
-use super::old::{Old, shown};
+use super::old_element::{OldElement, sanitize};
 use super::system::{BASE, KERNELS, POOL};
 use crate::model::{Pool, Pools, TextMap, Vm};
 
 /// What `/etc/qubes/storage.conf` says of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum PoolKind {
     /// R3's only driver: files below this directory.
     Files(String),
     /// A class of somebody's own; what it does with images nobody here can know.
@@ -17,7 +17,7 @@ enum Kind {
 
 /// The pools of an old system, in the order in which they became known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OldPools(Vec<(String, Kind)>);
+pub struct OldPools(Vec<(String, PoolKind)>);
 
 impl OldPools {
     /// Reads `storage.conf`. What is no section with a directory is no pool.
@@ -44,11 +44,11 @@ impl OldPools {
                     .map(|(_, v)| *v)
             };
             let kind = match (value("class"), value("driver"), value("dir_path")) {
-                (Some(class), _, _) => Kind::Foreign(class.to_owned()),
+                (Some(class), _, _) => PoolKind::Foreign(class.to_owned()),
                 (None, None | Some("xen"), Some(directory)) => {
-                    Kind::Files(plain_directory(directory)?)
+                    PoolKind::Files(normalize_directory(directory)?)
                 }
-                (None, Some(driver), _) if driver != "xen" => Kind::Foreign(driver.to_owned()),
+                (None, Some(driver), _) if driver != "xen" => PoolKind::Foreign(driver.to_owned()),
                 (None, ..) => return None,
             };
             (name != "default").then_some((name, kind))
@@ -57,8 +57,8 @@ impl OldPools {
     }
 
     /// The pools of R4: R3's own directory first, then dom0's kernels, then every further one.
-    pub(super) fn of_r4(&self) -> Pools {
-        let mut pools = vec![files(POOL, BASE)];
+    pub(super) fn to_r4(&self) -> Pools {
+        let mut pools = vec![file_pool(POOL, BASE)];
         let kernels = [
             ("name", KERNELS),
             ("dir_path", "/var/lib/qubes/vm-kernels"),
@@ -68,8 +68,8 @@ impl OldPools {
             attributes: TextMap::from_iter(kernels),
         });
         for (name, kind) in &self.0 {
-            if let Kind::Files(directory) = kind {
-                pools.push(files(&new_name(name), directory));
+            if let PoolKind::Files(directory) = kind {
+                pools.push(file_pool(&r4_pool_name(name), directory));
             }
         }
         Pools(pools)
@@ -77,10 +77,10 @@ impl OldPools {
 
     /// Where the images of a qube lie: the pool of R4, and the directory in it. What cannot be is a
     /// diagnosis, and the place where a qube of its class usually has them.
-    pub(super) fn place(&mut self, old: &Old, vm: &mut Vm) -> Place {
+    pub(super) fn locate_images(&mut self, old: &OldElement, vm: &mut Vm) -> ImageLocation {
         let usual = format!("{}/{}", old.class.directory(), vm.name);
         let stored = old.text("dir_path");
-        let in_default = Place {
+        let in_default = ImageLocation {
             pool: POOL.into(),
             base: BASE.into(),
             below: usual.clone(),
@@ -89,15 +89,15 @@ impl OldPools {
             let Some(stored) = stored else {
                 return in_default;
             };
-            if let Some(below) = below(&stored, BASE) {
-                return Place {
+            if let Some(below) = relative_directory(&stored, BASE) {
+                return ImageLocation {
                     below,
                     ..in_default
                 };
             }
             let text = format!(
                 "dir_path='{}' is not a directory below {BASE}; {usual} there is used",
-                shown(&stored)
+                sanitize(&stored)
             );
             vm.diagnoses.push(diagnosis(text));
             return in_default;
@@ -108,13 +108,13 @@ impl OldPools {
             .find(|(name, _)| *name == *pool)
             .map(|(_, kind)| kind.clone());
         let base = match known {
-            Some(Kind::Files(base)) => base,
-            Some(Kind::Foreign(class)) => {
+            Some(PoolKind::Files(base)) => base,
+            Some(PoolKind::Foreign(class)) => {
                 let text = format!(
                     "its images lie in pool '{}' of class {}, which nothing here knows; they are looked for in \
                      {BASE}/{usual}",
-                    shown(&pool),
-                    shown(&class)
+                    sanitize(&pool),
+                    sanitize(&class)
                 );
                 vm.diagnoses.push(diagnosis(text));
                 return in_default;
@@ -123,16 +123,17 @@ impl OldPools {
             // pool's is.
             None => match stored
                 .as_deref()
-                .and_then(|d| plain_directory(d.strip_suffix(&format!("/{usual}"))?))
+                .and_then(|d| normalize_directory(d.strip_suffix(&format!("/{usual}"))?))
             {
                 Some(base) => {
-                    self.0.push((pool.to_string(), Kind::Files(base.clone())));
+                    self.0
+                        .push((pool.to_string(), PoolKind::Files(base.clone())));
                     base
                 }
                 None => {
                     let text = format!(
                         "nothing says where its pool '{}' is; its images are looked for in {BASE}/{usual}",
-                        shown(&pool)
+                        sanitize(&pool)
                     );
                     vm.diagnoses.push(diagnosis(text));
                     return in_default;
@@ -140,10 +141,10 @@ impl OldPools {
             },
         };
         let below = stored
-            .and_then(|stored| below(&stored, &base))
+            .and_then(|stored| relative_directory(&stored, &base))
             .unwrap_or(usual);
-        Place {
-            pool: new_name(&pool),
+        ImageLocation {
+            pool: r4_pool_name(&pool),
             base,
             below,
         }
@@ -152,7 +153,7 @@ impl OldPools {
 
 /// Where the images of one qube lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ImageLocation {
     /// Name of the pool in R4.
     pub pool: String,
     /// Directory of the pool.
@@ -161,7 +162,7 @@ pub(super) struct Place {
     pub below: String,
 }
 
-fn files(name: &str, directory: &str) -> Pool {
+fn file_pool(name: &str, directory: &str) -> Pool {
     let attributes = [
         ("name", name),
         ("dir_path", directory),
@@ -174,7 +175,7 @@ fn files(name: &str, directory: &str) -> Pool {
 }
 
 /// Two names are those of pools that every system of R4 has.
-fn new_name(old: &str) -> String {
+fn r4_pool_name(old: &str) -> String {
     if matches!(old, POOL | KERNELS) {
         format!("r3-{old}")
     } else {
@@ -183,7 +184,7 @@ fn new_name(old: &str) -> String {
 }
 
 /// An absolute directory without detours.
-fn plain_directory(text: &str) -> Option<String> {
+fn normalize_directory(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let is_plain = text
         .strip_prefix('/')
@@ -192,7 +193,7 @@ fn plain_directory(text: &str) -> Option<String> {
 }
 
 /// What a directory is inside another one.
-fn below(directory: &str, base: &str) -> Option<String> {
+fn relative_directory(directory: &str, base: &str) -> Option<String> {
     let inside = directory
         .strip_prefix(base)?
         .strip_prefix('/')?
@@ -217,12 +218,12 @@ mod tests {
         assert_eq!(
             pools.0,
             [
-                ("big disk".to_string(), Kind::Files("/mnt/big".into())),
-                ("odd".to_string(), Kind::Foreign("my.Pool".into())),
-                ("linux-kernel".to_string(), Kind::Files("/k".into())),
+                ("big disk".to_string(), PoolKind::Files("/mnt/big".into())),
+                ("odd".to_string(), PoolKind::Foreign("my.Pool".into())),
+                ("linux-kernel".to_string(), PoolKind::Files("/k".into())),
             ]
         );
-        let new = pools.of_r4();
+        let new = pools.to_r4();
         let names: Vec<_> = new
             .iter()
             .map(|p| (p.name(), p.option("dir_path").unwrap()))

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::reader::diagnosis;
-use super::Imported;
-use super::old::{OldClass, Reference, shown};
+use super::ImportedQube;
+use super::old_element::{OldClass, Reference, sanitize};
 use crate::model::{Class, Qid, TextMap, Vm, VmName};
 
 /// Properties that a qube of R4 takes from its template where it does not say otherwise, and did
@@ -17,38 +17,38 @@ const NOW_INHERITED: [(&str, &str); 4] = [
 ];
 
 /// Every qube by its number.
-pub(super) type ByQid = HashMap<Qid, (VmName, OldClass)>;
+pub(super) type QubesByQid = HashMap<Qid, (VmName, OldClass)>;
 
 /// What each qube is connected to in effect, by name; nothing where it has no netvm.
 pub(super) type Netvms = HashMap<VmName, String>;
 
 /// Templates and netvms.
-pub(super) fn take_over(imported: &mut [Imported], globals: &TextMap) -> Netvms {
-    let by_qid = by_qid(imported);
+pub(super) fn import_references(imported: &mut [ImportedQube], globals: &TextMap) -> Netvms {
+    let by_qid = index_by_qid(imported);
     let default_netvm = globals.get("default_netvm").filter(|n| !n.is_empty());
     let mut netvms = Netvms::new();
     for one in imported
         .iter_mut()
         .filter(|one| one.vm.class != Class::AdminVM)
     {
-        template(one, &by_qid);
+        import_template(one, &by_qid);
         // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the
         // default.
-        if !globals.contains("default_kernel") && is_without_kernel(&one.vm) {
+        if !globals.contains("default_kernel") && uses_default_kernel(&one.vm) {
             one.vm.properties.set("kernel", "");
         }
-        if let Some(netvm) = netvm(one, &by_qid, default_netvm) {
+        if let Some(netvm) = import_netvm(one, &by_qid, default_netvm) {
             netvms.insert(one.vm.name.clone(), netvm);
         }
     }
     for name in break_loops(imported) {
         netvms.remove(&name);
     }
-    say_what_is_now_inherited(imported, globals);
+    make_inherited_explicit(imported, globals);
     netvms
 }
 
-pub(super) fn by_qid(imported: &[Imported]) -> ByQid {
+pub(super) fn index_by_qid(imported: &[ImportedQube]) -> QubesByQid {
     imported
         .iter()
         .filter_map(|one| Some((one.old.qid?, (one.vm.name.clone(), one.old.class))))
@@ -56,11 +56,11 @@ pub(super) fn by_qid(imported: &[Imported]) -> ByQid {
 }
 
 /// Whether a qube would look for its kernel in the system's default.
-fn is_without_kernel(vm: &Vm) -> bool {
+fn uses_default_kernel(vm: &Vm) -> bool {
     !vm.properties.contains("kernel") && !vm.properties.contains("template")
 }
 
-fn template(one: &mut Imported, by_qid: &ByQid) {
+fn import_template(one: &mut ImportedQube, by_qid: &QubesByQid) {
     if one.vm.class != Class::AppVM {
         return;
     }
@@ -74,7 +74,7 @@ fn template(one: &mut Imported, by_qid: &ByQid) {
             let text = one.old.raw("template_qid").unwrap_or_default();
             one.vm.diagnoses.push(diagnosis(format!(
                 "template_qid='{}' is the number of no template",
-                shown(&text)
+                sanitize(&text)
             )));
         }
     }
@@ -82,8 +82,12 @@ fn template(one: &mut Imported, by_qid: &ByQid) {
 
 /// Stores the netvm and returns what it is in effect. A reference to nothing means no netvm, as in
 /// R3: what cannot be understood never connects a qube to anything.
-fn netvm(one: &mut Imported, by_qid: &ByQid, default_netvm: Option<&str>) -> Option<String> {
-    let Imported { old, vm } = one;
+fn import_netvm(
+    one: &mut ImportedQube,
+    by_qid: &QubesByQid,
+    default_netvm: Option<&str>,
+) -> Option<String> {
+    let ImportedQube { old, vm } = one;
     if old.class == OldClass::Net {
         vm.properties.set("netvm", "");
         return None;
@@ -94,22 +98,22 @@ fn netvm(one: &mut Imported, by_qid: &ByQid, default_netvm: Option<&str>) -> Opt
     if follows {
         return default_netvm.map(str::to_owned);
     }
-    let found = provider(vm, "netvm_qid", old.reference("netvm_qid"), by_qid);
+    let found = resolve_netvm(vm, "netvm_qid", old.reference("netvm_qid"), by_qid);
     vm.properties
         .set("netvm", found.as_deref().unwrap_or_default());
     found
 }
 
 /// The qube that an attribute means as a netvm; what is none is a diagnosis.
-pub(super) fn provider(
+pub(super) fn resolve_netvm(
     vm: &mut Vm,
     attribute: &str,
     reference: Reference,
-    by_qid: &ByQid,
+    by_qid: &QubesByQid,
 ) -> Option<String> {
     let text = match reference {
         Reference::Absent | Reference::None => return None,
-        Reference::Bad(text) => shown(&text),
+        Reference::Bad(text) => sanitize(&text),
         Reference::To(qid) => match by_qid.get(&qid) {
             Some((name, class)) if class.provides_network() => return Some(name.to_string()),
             _ => qid.number().to_string(),
@@ -124,7 +128,7 @@ pub(super) fn provider(
 
 /// A ProxyVM that is its own netvm, directly or over others, is left without one. R4 would do that
 /// at every start. Returns those it was done to.
-fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
+fn break_loops(imported: &mut [ImportedQube]) -> Vec<VmName> {
     let mut broken = Vec::new();
     let mut netvms: HashMap<VmName, String> = HashMap::new();
     for one in imported
@@ -145,7 +149,7 @@ fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
         }
         if seen.contains(one.vm.name.as_str()) {
             netvms.remove(one.vm.name.as_str());
-            let netvm = shown(&one.old.raw("netvm_qid").unwrap_or_default());
+            let netvm = sanitize(&one.old.raw("netvm_qid").unwrap_or_default());
             let text =
                 format!("netvm_qid='{netvm}' makes it its own netvm; it is left without one");
             one.vm.diagnoses.push(diagnosis(text));
@@ -158,7 +162,7 @@ fn break_loops(imported: &mut [Imported]) -> Vec<VmName> {
 
 /// A value that is R4's default too is not written, unless the template's would now be used
 /// instead.
-fn say_what_is_now_inherited(imported: &mut [Imported], globals: &TextMap) {
+fn make_inherited_explicit(imported: &mut [ImportedQube], globals: &TextMap) {
     let templates: HashMap<VmName, TextMap> = imported
         .iter()
         .filter(|one| one.old.class.is_template())
@@ -166,7 +170,7 @@ fn say_what_is_now_inherited(imported: &mut [Imported], globals: &TextMap) {
         .collect();
     let default_kernel = globals.get("default_kernel");
     let inherited = NOW_INHERITED.map(|(name, value)| (name, Some(value)));
-    for Imported { vm, .. } in imported.iter_mut() {
+    for ImportedQube { vm, .. } in imported.iter_mut() {
         let Some(template) = vm.properties.get("template").and_then(|t| templates.get(t)) else {
             continue;
         };
@@ -181,9 +185,9 @@ fn say_what_is_now_inherited(imported: &mut [Imported], globals: &TextMap) {
 }
 
 /// The hypervisor knows a qube by its uuid: of two with one uuid the first keeps it.
-pub(super) fn drop_double_uuids(imported: &mut [Imported]) {
+pub(super) fn drop_duplicate_uuids(imported: &mut [ImportedQube]) {
     let mut taken: HashMap<String, VmName> = HashMap::new();
-    for Imported { vm, .. } in imported.iter_mut() {
+    for ImportedQube { vm, .. } in imported.iter_mut() {
         let Some(uuid) = vm.properties.get("uuid").map(str::to_owned) else {
             continue;
         };

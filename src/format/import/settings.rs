@@ -4,9 +4,9 @@
 use uuid::Uuid;
 
 use super::super::reader::diagnosis;
-use super::literal;
-use super::old::{Old, shown};
-use super::pools::Place;
+use super::old_element::{OldElement, sanitize};
+use super::pools::ImageLocation;
+use super::python_literal;
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::pci::{is_pci_address, port_of};
 use crate::model::property::{Property, Scope};
@@ -21,23 +21,28 @@ const SERVICE_MAX: usize = 48;
 
 /// Takes over what the element of a qube says of it alone. Of dom0, which has no images, that is
 /// little.
-pub(super) fn take_over(old: &Old, vm: &mut Vm, labels: &Labels, place: Option<&Place>) {
-    label(old, vm, labels);
-    backup(old, vm);
+pub(super) fn import_settings(
+    old: &OldElement,
+    vm: &mut Vm,
+    labels: &Labels,
+    place: Option<&ImageLocation>,
+) {
+    import_label(old, vm, labels);
+    import_backup(old, vm);
     let Some(place) = place else { return };
-    flags(old, vm);
-    texts(old, vm);
-    kernel(old, vm);
-    let has_devices = devices(old, vm);
-    let balances = services(old, vm, has_devices);
-    memory(old, vm, balances);
-    agents(old, vm);
-    volumes(vm, place);
-    leave_out_misfits(vm);
+    import_flags(old, vm);
+    import_texts(old, vm);
+    import_kernel(old, vm);
+    let has_devices = import_devices(old, vm);
+    let balances = import_services(old, vm, has_devices);
+    import_memory(old, vm, balances);
+    import_agents(old, vm);
+    import_volumes(vm, place);
+    drop_invalid_properties(vm);
 }
 
 /// Takes out what R3 had and R4 would refuse the store for.
-fn leave_out_misfits(vm: &mut Vm) {
+fn drop_invalid_properties(vm: &mut Vm) {
     // What makes it a qube of its own is looked at where qubes are made.
     const ITS_OWN: [&str; 3] = ["name", "qid", "uuid"];
     let misfit = |name: &str| {
@@ -49,7 +54,7 @@ fn leave_out_misfits(vm: &mut Vm) {
         let rule = property.setter_error(text)?;
         Some((
             name.to_owned(),
-            format!("{name}='{}': {rule}; the default is used", shown(text)),
+            format!("{name}='{}': {rule}; the default is used", sanitize(text)),
         ))
     };
     let found: Vec<(String, String)> = vm.properties.names().filter_map(misfit).collect();
@@ -59,7 +64,7 @@ fn leave_out_misfits(vm: &mut Vm) {
     }
 }
 
-fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
+fn import_label(old: &OldElement, vm: &mut Vm, labels: &Labels) {
     let default = old.class.default_label();
     let stored = old.text("label");
     let known = stored
@@ -68,7 +73,7 @@ fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
     if let (Some(text), None) = (&stored, known) {
         vm.diagnoses.push(diagnosis(format!(
             "label='{}' is no label; {default} is used",
-            shown(text)
+            sanitize(text)
         )));
     }
     vm.properties
@@ -76,7 +81,7 @@ fn label(old: &Old, vm: &mut Vm, labels: &Labels) {
 }
 
 /// What the last backup left of itself.
-fn backup(old: &Old, vm: &mut Vm) {
+fn import_backup(old: &OldElement, vm: &mut Vm) {
     if vm.class != Class::AdminVM
         && let Some(time) = old.number("backup_timestamp", &mut vm.diagnoses)
     {
@@ -98,7 +103,7 @@ fn backup(old: &Old, vm: &mut Vm) {
     }
 }
 
-fn flags(old: &Old, vm: &mut Vm) {
+fn import_flags(old: &OldElement, vm: &mut Vm) {
     let installed_by_rpm = old.flag("installed_by_rpm", false, &mut vm.diagnoses);
     let included = old.flag("include_in_backups", !installed_by_rpm, &mut vm.diagnoses);
     for (property, is, default) in [
@@ -126,13 +131,13 @@ fn flags(old: &Old, vm: &mut Vm) {
     }
 }
 
-fn texts(old: &Old, vm: &mut Vm) {
+fn import_texts(old: &OldElement, vm: &mut Vm) {
     if let Some(mac) = old.text("mac") {
         match is_mac(&mac) {
             true => vm.properties.set("mac", &mac.to_ascii_lowercase()),
             false => vm.diagnoses.push(diagnosis(format!(
                 "mac='{}' is no MAC address; the default is used",
-                shown(&mac)
+                sanitize(&mac)
             ))),
         }
     }
@@ -141,7 +146,7 @@ fn texts(old: &Old, vm: &mut Vm) {
             Ok(uuid) => vm.properties.set("uuid", &uuid.to_string()),
             Err(_) => vm.diagnoses.push(diagnosis(format!(
                 "uuid='{}' is no uuid; it is not taken over",
-                shown(&uuid)
+                sanitize(&uuid)
             ))),
         }
     }
@@ -168,7 +173,7 @@ fn is_mac(text: &str) -> bool {
             .all(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn kernel(old: &Old, vm: &mut Vm) {
+fn import_kernel(old: &OldElement, vm: &mut Vm) {
     if old.class.is_hvm() {
         vm.properties.set("virt_mode", "hvm");
         vm.properties.set("kernel", "");
@@ -187,12 +192,12 @@ fn kernel(old: &Old, vm: &mut Vm) {
 }
 
 /// PCI devices: dom0's, required, as every assignment of R3. Returns whether there are any.
-fn devices(old: &Old, vm: &mut Vm) -> bool {
+fn import_devices(old: &OldElement, vm: &mut Vm) -> bool {
     let stored = old.text("pcidevs").unwrap_or_default();
-    let Some(addresses) = literal::parse_device_list(&stored) else {
+    let Some(addresses) = python_literal::parse_device_list(&stored) else {
         vm.diagnoses.push(diagnosis(format!(
             "pcidevs={} is no list of devices; none is assigned",
-            shown(&stored)
+            sanitize(&stored)
         )));
         return false;
     };
@@ -202,7 +207,7 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
         if !is_pci_address(&address) {
             let text = format!(
                 "'{}' in pcidevs is no PCI device; it is not assigned",
-                shown(&address)
+                sanitize(&address)
             );
             vm.diagnoses.push(diagnosis(text));
             continue;
@@ -233,15 +238,15 @@ fn devices(old: &Old, vm: &mut Vm) -> bool {
 
 /// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service,
 /// R4 with maxmem.
-fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
+fn import_services(old: &OldElement, vm: &mut Vm, has_devices: bool) -> bool {
     let mut balances = !has_devices && !old.class.is_hvm();
     let Some(stored) = old.text("services") else {
         return balances;
     };
-    let Some(services) = literal::parse_services(&stored) else {
+    let Some(services) = python_literal::parse_services(&stored) else {
         vm.diagnoses.push(diagnosis(format!(
             "services={} is no list of services; none is taken over",
-            shown(&stored)
+            sanitize(&stored)
         )));
         return balances;
     };
@@ -265,7 +270,7 @@ fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
             false => {
                 let text = format!(
                     "'{}' in services is no name of a service; it is not taken over",
-                    shown(&name)
+                    sanitize(&name)
                 );
                 vm.diagnoses.push(diagnosis(text));
             }
@@ -274,7 +279,7 @@ fn services(old: &Old, vm: &mut Vm, has_devices: bool) -> bool {
     balances
 }
 
-fn memory(old: &Old, vm: &mut Vm, balances: bool) {
+fn import_memory(old: &OldElement, vm: &mut Vm, balances: bool) {
     let memory = old
         .number("memory", &mut vm.diagnoses)
         .unwrap_or(old.class.default_memory());
@@ -296,7 +301,7 @@ fn memory(old: &Old, vm: &mut Vm, balances: bool) {
 }
 
 /// What is installed inside, and how a machine of its own is to look.
-fn agents(old: &Old, vm: &mut Vm) {
+fn import_agents(old: &OldElement, vm: &mut Vm) {
     if !old.class.is_hvm() {
         // Every PV qube had the agents; those with a template find them there.
         if vm.class != Class::AppVM {
@@ -321,7 +326,7 @@ fn agents(old: &Old, vm: &mut Vm) {
         false => {
             let text = format!(
                 "timezone='{}' is neither localtime nor seconds; localtime is used",
-                shown(&timezone)
+                sanitize(&timezone)
             );
             vm.diagnoses.push(diagnosis(text));
             vm.features.set("timezone", "localtime");
@@ -330,7 +335,7 @@ fn agents(old: &Old, vm: &mut Vm) {
 }
 
 /// Images stay where they lie, which for what provides network is not where R4 would put them.
-fn volumes(vm: &mut Vm, place: &Place) {
+fn import_volumes(vm: &mut Vm, place: &ImageLocation) {
     let own_root = (vm.class != Class::AppVM).then_some("root");
     for name in own_root.into_iter().chain(["private", "volatile"]) {
         let vid = format!("{}/{name}", place.below);

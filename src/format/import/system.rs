@@ -2,8 +2,8 @@
 
 use super::super::reader::diagnosis;
 use super::super::tree::Tree;
-use super::Imported;
-use super::old::{Reference, reference, shown};
+use super::ImportedQube;
+use super::old_element::{Reference, parse_reference, sanitize};
 use crate::model::{Diagnosis, Qid, TextMap};
 
 /// The pool in which all images of an old system lie, where storage.conf does not say otherwise.
@@ -15,11 +15,11 @@ pub(super) const BASE: &str = "/var/lib/qubes";
 /// The pool of dom0's kernels.
 pub(super) const KERNELS: &str = "linux-kernel";
 
-/// The global properties (`docs/spec/r3-migration.md` §1). `default_fw_netvm` ends here: each
-/// ProxyVM says itself what it is connected to.
-pub(super) fn globals(
+/// The global properties (`spec/r3-migration.md` §1). `default_fw_netvm` ends here: each ProxyVM
+/// says itself what it is connected to.
+pub(super) fn import_globals(
     tree: &Tree,
-    imported: &[Imported],
+    imported: &[ImportedQube],
     diagnoses: &mut Vec<Diagnosis>,
 ) -> TextMap {
     let mut globals = TextMap::new();
@@ -30,7 +30,7 @@ pub(super) fn globals(
     }
     globals.set("default_pool_kernel", KERNELS);
     for name in ["clockvm", "default_netvm", "default_template", "updatevm"] {
-        let wanted = |one: &&Imported| match name {
+        let wanted = |one: &&ImportedQube| match name {
             "default_netvm" => one.old.class.provides_network(),
             "default_template" => one.old.class.is_template(),
             _ => true,
@@ -42,8 +42,8 @@ pub(super) fn globals(
                 .find(|one| one.old.qid == Some(qid))
         };
         let stored = tree.attribute(Tree::ROOT, name);
-        let text = shown(stored.as_deref().unwrap_or_default());
-        match reference(stored) {
+        let text = sanitize(stored.as_deref().unwrap_or_default());
+        match parse_reference(stored) {
             Reference::Absent => {}
             Reference::None => globals.set(name, ""),
             Reference::To(qid) if of(qid).is_some() => {

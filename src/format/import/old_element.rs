@@ -21,7 +21,7 @@ pub(super) enum OldClass {
 }
 
 impl OldClass {
-    pub fn of_element(name: &str) -> Option<OldClass> {
+    pub fn from_element(name: &str) -> Option<OldClass> {
         Some(match name {
             "QubesAdminVm" => OldClass::Admin,
             "QubesTemplateVm" => OldClass::Template,
@@ -84,7 +84,7 @@ pub(super) enum Reference<'a> {
 }
 
 /// One element.
-pub(super) struct Old<'t, 'a> {
+pub(super) struct OldElement<'t, 'a> {
     tree: &'t Tree<'a>,
     /// None for a dom0 that does not stand in the file.
     id: Option<ElementId>,
@@ -93,9 +93,9 @@ pub(super) struct Old<'t, 'a> {
     pub qid: Option<Qid>,
 }
 
-impl<'t, 'a> Old<'t, 'a> {
-    pub fn new(tree: &'t Tree<'a>, id: ElementId, class: OldClass) -> Old<'t, 'a> {
-        Old {
+impl<'t, 'a> OldElement<'t, 'a> {
+    pub fn new(tree: &'t Tree<'a>, id: ElementId, class: OldClass) -> OldElement<'t, 'a> {
+        OldElement {
             tree,
             id: Some(id),
             class,
@@ -104,8 +104,8 @@ impl<'t, 'a> Old<'t, 'a> {
     }
 
     /// The dom0 of a store that has none: R1 and the early R2 never wrote it.
-    pub fn dom0(tree: &'t Tree<'a>) -> Old<'t, 'a> {
-        Old {
+    pub fn dom0(tree: &'t Tree<'a>) -> OldElement<'t, 'a> {
+        OldElement {
             tree,
             id: None,
             class: OldClass::Admin,
@@ -134,7 +134,7 @@ impl<'t, 'a> Old<'t, 'a> {
         if number.is_none() {
             diagnoses.push(diagnosis(format!(
                 "{name}='{}' is no number; the default is used",
-                shown(&text)
+                sanitize(&text)
             )));
         }
         number
@@ -156,7 +156,7 @@ impl<'t, 'a> Old<'t, 'a> {
                 let used = if default { "True" } else { "False" };
                 let text = format!(
                     "{name}='{}' is neither True nor False; {used} is used",
-                    shown(&t)
+                    sanitize(&t)
                 );
                 diagnoses.push(diagnosis(text));
                 default
@@ -165,12 +165,12 @@ impl<'t, 'a> Old<'t, 'a> {
     }
 
     pub fn reference(&self, name: &str) -> Reference<'a> {
-        reference(self.raw(name))
+        parse_reference(self.raw(name))
     }
 
     /// The class it has in R4. An attribute that names a template makes it an AppVM even where
     /// there is no such template: it has no root volume of its own.
-    pub fn new_class(&self) -> Class {
+    pub fn r4_class(&self) -> Class {
         match (self.class, self.reference("template_qid")) {
             (OldClass::Admin, _) => Class::AdminVM,
             (OldClass::Template | OldClass::TemplateHvm, _) => Class::TemplateVM,
@@ -181,7 +181,7 @@ impl<'t, 'a> Old<'t, 'a> {
 }
 
 /// What a text that names a qube by its number says.
-pub(super) fn reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
+pub(super) fn parse_reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
     let Some(text) = text else {
         return Reference::Absent;
     };
@@ -200,7 +200,7 @@ pub(super) fn reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
 }
 
 /// A text from a file that may be anything, as it can stand in a line for a person.
-pub(super) fn shown(text: &str) -> String {
+pub(super) fn sanitize(text: &str) -> String {
     text.chars()
         .take(60)
         .map(|c| if c.is_control() { '\u{FFFD}' } else { c })

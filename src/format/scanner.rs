@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 
 use super::error::Fault;
-use super::text::{continues_name, is_space, resolve, starts_name};
+use super::text::{is_name_char, is_name_start, is_space, resolve_reference};
 
 /// A piece of the file: offsets of its first byte and the byte after its last. A store has at most
 /// [`super::MAX_BYTES`], so 32 bits are enough.
@@ -31,7 +31,7 @@ impl Span {
         self.start as usize..self.end as usize
     }
 
-    pub fn of(self, bytes: &[u8]) -> &[u8] {
+    pub fn slice(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.range()]
     }
 
@@ -51,7 +51,7 @@ pub(crate) struct Attribute {
     /// Between the quotation marks.
     pub value: Span,
     /// Whether the value stands there as it is meant: no references, nothing to normalise.
-    pub plain: bool,
+    pub is_plain: bool,
 }
 
 /// What comes next in the text.
@@ -130,7 +130,7 @@ const CLASS: [u8; 256] = {
     class
 };
 
-fn is(byte: u8, class: u8) -> bool {
+fn has_class(byte: u8, class: u8) -> bool {
     CLASS[byte as usize] & class != 0
 }
 
@@ -158,19 +158,19 @@ impl<'a> Scanner<'a> {
         match self.peek(0) {
             None => Ok(Token::End),
             Some(b'<') => match self.peek(1) {
-                Some(b'/') => self.close(start),
-                Some(b'!') => self.declaration(start),
-                Some(b'?') => self.instruction(start),
-                _ => self.open(start),
+                Some(b'/') => self.read_close_tag(start),
+                Some(b'!') => self.read_markup(start),
+                Some(b'?') => self.read_instruction(start),
+                _ => self.read_open_tag(start),
             },
-            Some(_) => self.text(start),
+            Some(_) => self.read_text(start),
         }
     }
 
-    fn open(&mut self, start: usize) -> Result<Token, Fault> {
+    fn read_open_tag(&mut self, start: usize) -> Result<Token, Fault> {
         let first = self.attributes.len();
         self.at = start + 1;
-        let name = self.name("a name must follow '<'; a literal '<' is written &lt;")?;
+        let name = self.read_name("a name must follow '<'; a literal '<' is written &lt;")?;
         loop {
             let before = self.at;
             self.skip_space();
@@ -182,7 +182,7 @@ impl<'a> Scanner<'a> {
                 Some(b'/') if self.peek(1) == Some(b'>') => {
                     self.at += 2;
                     let tag = Span::new(start, self.at);
-                    return self.distinct(
+                    return self.reject_duplicates(
                         Token::Open {
                             tag,
                             name,
@@ -192,7 +192,7 @@ impl<'a> Scanner<'a> {
                         first,
                     );
                 }
-                Some(_) if self.at > before => self.attribute()?,
+                Some(_) if self.at > before => self.read_attribute()?,
                 Some(_) => return Err(self.fault("a blank, '>' or '/>' is missing in a tag")),
                 None => {
                     return Err(Fault {
@@ -202,7 +202,7 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        self.distinct(
+        self.reject_duplicates(
             Token::Open {
                 tag: Span::new(start, self.at),
                 name,
@@ -213,8 +213,8 @@ impl<'a> Scanner<'a> {
         )
     }
 
-    fn attribute(&mut self) -> Result<(), Fault> {
-        let name = self.name("this cannot be the name of an attribute")?;
+    fn read_attribute(&mut self) -> Result<(), Fault> {
+        let name = self.read_name("this cannot be the name of an attribute")?;
         self.skip_space();
         if self.peek(0) != Some(b'=') {
             return Err(self.fault("'=' is missing after the name of an attribute"));
@@ -227,7 +227,7 @@ impl<'a> Scanner<'a> {
         };
         self.at += 1;
         let start = self.at;
-        let mut plain = true;
+        let mut is_plain = true;
         loop {
             self.skip_until(VALUE_STOP);
             match self.peek(0) {
@@ -236,11 +236,11 @@ impl<'a> Scanner<'a> {
                     return Err(self.fault("'<' in the value of an attribute is written &lt;"));
                 }
                 Some(b'&') => {
-                    plain = false;
-                    self.reference()?;
+                    is_plain = false;
+                    self.read_reference()?;
                 }
                 Some(other) => {
-                    plain &= matches!(other, b'"' | b'\'');
+                    is_plain &= matches!(other, b'"' | b'\'');
                     self.at += 1;
                 }
                 None => {
@@ -254,7 +254,7 @@ impl<'a> Scanner<'a> {
         self.attributes.push(Attribute {
             name,
             value: Span::new(start, self.at),
-            plain,
+            is_plain,
         });
         self.at += 1;
         Ok(())
@@ -267,38 +267,38 @@ impl<'a> Scanner<'a> {
             self.skip_space();
             match self.peek(0) {
                 None => return Ok(self.attributes),
-                Some(_) if self.at > before => self.attribute()?,
+                Some(_) if self.at > before => self.read_attribute()?,
                 Some(_) => return Err(self.fault("a blank is missing in the XML declaration")),
             }
         }
     }
 
     /// Refuses a tag in which two attributes have one name.
-    fn distinct(&self, token: Token, first: usize) -> Result<Token, Fault> {
+    fn reject_duplicates(&self, token: Token, first: usize) -> Result<Token, Fault> {
         let attributes = &self.attributes[first..];
         // Nearly always length, first and last byte tell the names of a tag apart, so that none
         // need be compared.
         let mut marks = 0u64;
-        let told_apart = attributes.iter().all(|a| {
-            let name = a.name.of(self.bytes);
+        let is_distinct = attributes.iter().all(|a| {
+            let name = a.name.slice(self.bytes);
             let (first, last) = (name[0] as usize, name[name.len() - 1] as usize);
             let mark = 1u64 << ((name.len() ^ (first * 7) ^ last) % 64);
             let fresh = marks & mark == 0;
             marks |= mark;
             fresh
         });
-        if told_apart {
+        if is_distinct {
             Ok(token)
         } else {
-            self.compared(token, attributes)
+            self.compare_names(token, attributes)
         }
     }
 
-    fn compared(&self, token: Token, attributes: &[Attribute]) -> Result<Token, Fault> {
+    fn compare_names(&self, token: Token, attributes: &[Attribute]) -> Result<Token, Fault> {
         let mut names = HashSet::new();
         match attributes
             .iter()
-            .find(|a| !names.insert(a.name.of(self.bytes)))
+            .find(|a| !names.insert(a.name.slice(self.bytes)))
         {
             None => Ok(token),
             Some(a) => Err(Fault {
@@ -308,9 +308,9 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn close(&mut self, start: usize) -> Result<Token, Fault> {
+    fn read_close_tag(&mut self, start: usize) -> Result<Token, Fault> {
         self.at = start + 2;
-        let name = self.name("a name must follow '</'")?;
+        let name = self.read_name("a name must follow '</'")?;
         self.skip_space();
         if self.peek(0) != Some(b'>') {
             return Err(self.fault("'>' is missing in an end tag"));
@@ -322,7 +322,7 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    fn text(&mut self, start: usize) -> Result<Token, Fault> {
+    fn read_text(&mut self, start: usize) -> Result<Token, Fault> {
         self.skip_space();
         if matches!(self.peek(0), Some(b'<') | None) {
             return Ok(Token::Text {
@@ -333,7 +333,7 @@ impl<'a> Scanner<'a> {
         loop {
             self.skip_until(TEXT_STOP);
             match self.peek(0) {
-                Some(b'&') => self.reference()?,
+                Some(b'&') => self.read_reference()?,
                 Some(b']') if self.bytes[self.at..].starts_with(b"]]>") => {
                     return Err(self.fault("']]>' in text is written ]]&gt;"));
                 }
@@ -349,12 +349,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// At `&`: only references that need no DOCTYPE.
-    fn reference(&mut self) -> Result<(), Fault> {
+    fn read_reference(&mut self) -> Result<(), Fault> {
         let inner = &self.bytes[self.at + 1..];
         // The longest that means something is a number; leading zeros may make it longer, within
         // reason.
         let end = inner.iter().take(64).position(|b| *b == b';');
-        match end.and_then(|end| resolve(&inner[..end]).map(|_| end)) {
+        match end.and_then(|end| resolve_reference(&inner[..end]).map(|_| end)) {
             Some(end) => {
                 self.at += end + 2;
                 Ok(())
@@ -365,7 +365,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn declaration(&mut self, start: usize) -> Result<Token, Fault> {
+    fn read_markup(&mut self, start: usize) -> Result<Token, Fault> {
         let rest = &self.bytes[start..];
         let whole = |length: usize| Span::new(start, start + length);
         if rest.starts_with(b"<!--") {
@@ -412,9 +412,9 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    fn instruction(&mut self, start: usize) -> Result<Token, Fault> {
+    fn read_instruction(&mut self, start: usize) -> Result<Token, Fault> {
         self.at = start + 2;
-        let target = self.name("a name must follow '<?'")?;
+        let target = self.read_name("a name must follow '<?'")?;
         let rest = &self.bytes[self.at..];
         if !rest.starts_with(b"?>") && !rest.first().is_some_and(|b| is_space(*b)) {
             return Err(self.fault("a blank or '?>' is missing in a processing instruction"));
@@ -434,39 +434,39 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn name(&mut self, missing: &'static str) -> Result<Span, Fault> {
+    fn read_name(&mut self, missing: &'static str) -> Result<Span, Fault> {
         let start = self.at;
-        if !self.peek(0).is_some_and(|b| is(b, NAME_START)) {
-            return self.name_beyond_ascii(missing);
+        if !self.peek(0).is_some_and(|b| has_class(b, NAME_START)) {
+            return self.read_non_ascii_name(missing);
         }
         let rest = &self.bytes[start..];
         self.at += rest
             .iter()
-            .position(|b| !is(*b, NAME))
+            .position(|b| !has_class(*b, NAME))
             .unwrap_or(rest.len());
         if self.peek(0).is_some_and(|b| b >= 0x80) {
             self.at = start;
-            return self.name_beyond_ascii(missing);
+            return self.read_non_ascii_name(missing);
         }
         Ok(Span::new(start, self.at))
     }
 
     /// A name with letters outside ASCII: seldom, so slowly.
-    fn name_beyond_ascii(&mut self, missing: &'static str) -> Result<Span, Fault> {
+    fn read_non_ascii_name(&mut self, missing: &'static str) -> Result<Span, Fault> {
         let start = self.at;
         let rest = &self.bytes[start..];
         let length = rest
             .iter()
-            .position(|b| *b < 0x80 && !is(*b, NAME))
+            .position(|b| *b < 0x80 && !has_class(*b, NAME))
             .unwrap_or(rest.len());
         let text = std::str::from_utf8(&rest[..length]).map_err(|_| self.fault("not UTF-8"))?;
         let mut chars = text.char_indices();
         match chars.next() {
-            Some((_, first)) if starts_name(first) => {}
+            Some((_, first)) if is_name_start(first) => {}
             _ => return Err(self.fault(missing)),
         }
         self.at += chars
-            .find(|(_, c)| !continues_name(*c))
+            .find(|(_, c)| !is_name_char(*c))
             .map_or(length, |(n, _)| n);
         Ok(Span::new(start, self.at))
     }
@@ -481,7 +481,10 @@ impl<'a> Scanner<'a> {
 
     fn skip_until(&mut self, stop: u8) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        self.at += rest.iter().position(|b| is(*b, stop)).unwrap_or(rest.len());
+        self.at += rest
+            .iter()
+            .position(|b| has_class(*b, stop))
+            .unwrap_or(rest.len());
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use super::full;
+use super::document;
 use super::salvage::SalvageStep;
-use super::text::resolve;
+use super::text::resolve_reference;
 use super::tree::is_control;
 
 /// The bytes as a text that XML could hold, with what had to be done for it.
-pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Option<Cow<'a, str>> {
+pub(super) fn repair_characters<'a>(
+    bytes: &'a [u8],
+    steps: &mut Vec<SalvageStep>,
+) -> Option<Cow<'a, str>> {
     let mut step = |line: Option<usize>, problem: String, action: &str| {
         steps.push(SalvageStep {
             line,
@@ -19,7 +22,7 @@ pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Op
             action: action.into(),
         })
     };
-    let mut text = match wide(bytes) {
+    let mut text = match decode_utf16(bytes) {
         Some(text) => {
             step(None, "the file is in UTF-16".into(), "write it in UTF-8");
             Cow::Owned(text)
@@ -35,14 +38,14 @@ pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Op
                     "there are bytes that are not UTF-8".into(),
                     "take them for ISO 8859-1",
                 );
-                Cow::Owned(latin(bytes))
+                Cow::Owned(decode_latin1(bytes))
             }
         },
     };
-    let controls =
+    let is_unwritable =
         |c: char| (c.is_ascii() && is_control(c as u8)) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
-    if let Some(first) = text.find(controls) {
-        let count = text.chars().filter(|c| controls(*c)).count();
+    if let Some(first) = text.find(is_unwritable) {
+        let count = text.chars().filter(|c| is_unwritable(*c)).count();
         let line = line_of(text.as_bytes(), first);
         let what = if text[first..].starts_with('\0') {
             "zeros (NUL), as a power loss leaves them"
@@ -54,11 +57,11 @@ pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Op
             format!("{count} bytes are {what}"),
             "take them out",
         );
-        text = Cow::Owned(text.replace(controls, ""));
+        text = Cow::Owned(text.replace(is_unwritable, ""));
     }
     if let Some(end) = text.strip_prefix("<?xml").and_then(|rest| rest.find("?>")) {
         let end = end + b"<?xml?>".len();
-        if full::check_encoding(text.as_bytes()).is_err() {
+        if document::check_encoding(text.as_bytes()).is_err() {
             step(
                 Some(1),
                 "the XML declaration is wrong, or names another encoding".into(),
@@ -70,7 +73,7 @@ pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Op
     let bare = if text.contains("<![CDATA[") {
         Vec::new()
     } else {
-        bare_ampersands(&text)
+        find_bare_ampersands(&text)
     };
     if let Some(first) = bare.first() {
         let line = line_of(text.as_bytes(), *first);
@@ -93,11 +96,12 @@ pub(super) fn put_right<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Op
 }
 
 /// Where an `&` stands that is no reference a file without a DOCTYPE can have.
-fn bare_ampersands(text: &str) -> Vec<usize> {
+fn find_bare_ampersands(text: &str) -> Vec<usize> {
     let is_bare = |at: &usize| {
         let rest = &text.as_bytes()[at + 1..];
         let end = rest.iter().take(12).position(|b| *b == b';');
-        end.and_then(|end| resolve(&rest[..end])).is_none()
+        end.and_then(|end| resolve_reference(&rest[..end]))
+            .is_none()
     };
     memchr::memchr_iter(b'&', text.as_bytes())
         .filter(is_bare)
@@ -105,7 +109,7 @@ fn bare_ampersands(text: &str) -> Vec<usize> {
 }
 
 /// UTF-16, as some editors save.
-fn wide(bytes: &[u8]) -> Option<String> {
+fn decode_utf16(bytes: &[u8]) -> Option<String> {
     let (big, from) = match bytes {
         [0xFE, 0xFF, ..] => (true, 2),
         [0xFF, 0xFE, ..] => (false, 2),
@@ -127,7 +131,7 @@ fn wide(bytes: &[u8]) -> Option<String> {
 }
 
 /// What is UTF-8 as it is, every other byte as the character of its number.
-fn latin(bytes: &[u8]) -> String {
+fn decode_latin1(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

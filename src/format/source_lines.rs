@@ -24,7 +24,7 @@ pub struct SourceLines<'a> {
 pub(super) struct LineStarts(Vec<usize>);
 
 impl LineStarts {
-    pub fn of(bytes: &[u8]) -> LineStarts {
+    pub fn new(bytes: &[u8]) -> LineStarts {
         LineStarts(
             std::iter::once(0)
                 .chain(memchr::memchr_iter(b'\n', bytes).map(|n| n + 1))
@@ -42,7 +42,7 @@ impl<'a> SourceLines<'a> {
     /// Of a file that is not well-formed all around its domains, nothing but numbers of lines is
     /// known.
     pub fn new(bytes: &'a [u8]) -> SourceLines<'a> {
-        let lines = LineStarts::of(bytes);
+        let lines = LineStarts::new(bytes);
         let index = index::build(bytes).unwrap_or_default();
         let mut by_name = HashMap::new();
         for (position, entry) in index.domains.iter().enumerate() {
@@ -60,7 +60,7 @@ impl<'a> SourceLines<'a> {
     }
 
     /// The line, from 1, of an offset.
-    pub(super) fn line_of(&self, offset: usize) -> usize {
+    pub(super) fn line_at(&self, offset: usize) -> usize {
         self.lines.line(offset)
     }
 
@@ -75,7 +75,7 @@ impl<'a> SourceLines<'a> {
             .sections
             .iter()
             .filter(move |(section, _)| *section == kind);
-        spans.filter_map(|(_, span)| Tree::of_element(self.bytes, span.range()).ok())
+        spans.filter_map(|(_, span)| Tree::parse_element(self.bytes, span.range()).ok())
     }
 
     /// The domain of a qube, parsed, if it is well-formed.
@@ -90,7 +90,7 @@ impl<'a> SourceLines<'a> {
             return Some(tree.clone());
         }
         let tree = Rc::new(
-            Tree::of_element(self.bytes, self.index.domains.get(position)?.span.range()).ok()?,
+            Tree::parse_element(self.bytes, self.index.domains.get(position)?.span.range()).ok()?,
         );
         self.last.replace(Some((position, tree.clone())));
         Some(tree)
@@ -98,25 +98,25 @@ impl<'a> SourceLines<'a> {
 
     /// The line that a finding is about; that of what surrounds it where the thing itself is
     /// missing.
-    pub fn line(&self, at: &Location) -> Option<usize> {
+    pub fn find_line(&self, at: &At) -> Option<usize> {
         let offset = match at {
             Location::Pool(position) => {
                 let has_name =
                     |tree: &Tree, id| tree.attribute(id, "name").is_some_and(|n| !n.is_empty());
-                self.nth_line(Section::Pools, "pool", has_name, *position)
+                self.nth_offset(Section::Pools, "pool", has_name, *position)
             }
-            Location::Global(name) => self.nth_line(
+            At::Global(name) => self.nth_offset(
                 Section::Properties,
                 "property",
                 |tree, id| tree.attribute(id, "name").as_deref() == Some(name),
                 0,
             ),
-            Location::Qube { name, part } => self.of_qube(name, part),
+            At::Qube { name, part } => self.qube_offset(name, part),
         };
-        offset.map(|offset| self.line_of(offset))
+        offset.map(|offset| self.line_at(offset))
     }
 
-    fn nth_line(
+    fn nth_offset(
         &self,
         kind: Section,
         item: &str,
@@ -128,23 +128,23 @@ impl<'a> SourceLines<'a> {
             let fitting = tree
                 .children_named(Tree::ROOT, item.as_bytes())
                 .filter(|id| fits(&tree, *id));
-            starts.extend(fitting.map(|id| tree.whole(id).start));
+            starts.extend(fitting.map(|id| tree.range(id).start));
         }
         starts.get(nth).copied()
     }
 
-    fn of_qube(&self, name: &VmName, part: &QubePart) -> Option<usize> {
+    fn qube_offset(&self, name: &VmName, part: &Part) -> Option<usize> {
         let start = self.index.domains.get(*self.by_name.get(name)?)?.span.start as usize;
         let within = match part {
-            QubePart::Domain => None,
-            part => self.domain(name).and_then(|tree| within(&tree, part)),
+            Part::Domain => None,
+            part => self.domain(name).and_then(|tree| part_offset(&tree, part)),
         };
         Some(within.unwrap_or(start))
     }
 }
 
 /// Where a part of a qube begins.
-fn within(tree: &Tree, part: &QubePart) -> Option<usize> {
+fn part_offset(tree: &Tree, part: &Part) -> Option<usize> {
     let named = |section: &str, item: &str, name: &str| {
         let sections = tree.children_named(Tree::ROOT, section.as_bytes());
         let items =
@@ -167,7 +167,7 @@ fn within(tree: &Tree, part: &QubePart) -> Option<usize> {
             tree.children_named(id, b"device").nth(*position)
         }
     };
-    id.map(|id| tree.whole(id).start)
+    id.map(|id| tree.range(id).start)
 }
 
 /// N of `label-N`.

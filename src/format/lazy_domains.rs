@@ -1,69 +1,69 @@
-//! A store's domains, fetched and parsed when somebody looks at them.
+//! A store's domains, cache and parsed when somebody looks at them.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::byte_source::ByteSource;
+use super::domain_cache::DomainCache;
 use super::error::Fault;
-use super::fetched::Fetched;
 use super::reader::{self, diagnosis};
-use super::scan::Span;
-use super::stored::ByteSource;
+use super::scanner::Span;
 use super::tree::{MAX_DEPTH, Shape, Tree};
-use super::{plain, unreadable, whole};
+use super::{plain, read_all, unreadable};
 use crate::model::{DomainSource, Vm};
 
-pub(super) struct Source {
+pub(super) struct LazyDomains {
     stored: Arc<dyn ByteSource>,
     domains: Vec<Span>,
-    fetched: RefCell<Fetched>,
+    cache: RefCell<DomainCache>,
 }
 
-impl Source {
-    pub fn new(stored: Arc<dyn ByteSource>, domains: Vec<Span>) -> Source {
-        Source {
+impl LazyDomains {
+    pub fn new(stored: Arc<dyn ByteSource>, domains: Vec<Span>) -> LazyDomains {
+        LazyDomains {
             stored,
             domains,
-            fetched: RefCell::default(),
+            cache: RefCell::default(),
         }
     }
 
-    fn parse(&self, fetched: &mut Fetched, span: Span, vm: &mut Vm) -> Result<(), Fault> {
+    fn parse(&self, cache: &mut DomainCache, span: Span, vm: &mut Vm) -> Result<(), Fault> {
         let range = span.range();
-        if let Some((place, text)) = &fetched.piece {
+        if let Some((place, text)) = &cache.batch {
             let range = range.start - place.start..range.end - place.start;
             if plain::read(text, range, vm).is_some() {
                 return Ok(());
             }
         }
-        let (bytes, start) = match &fetched.piece {
+        let (bytes, start) = match &cache.batch {
             Some((place, text)) => (text.as_bytes(), place.start),
-            None => (&fetched.buffer[..range.len()], range.start),
+            None => (&cache.buffer[..range.len()], range.start),
         };
         let range = range.start - start..range.end - start;
-        let parts = std::mem::take(&mut fetched.parts);
-        let tree = Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, parts)
-            .map_err(|f| f.further(start as u32))?;
-        *vm = reader::vm(&tree, vm.name.clone(), vm.class.clone());
-        fetched.parts = tree.into_parts();
+        let buffers = std::mem::take(&mut cache.buffers);
+        let tree = Tree::parse(bytes, range, Shape::Element, MAX_DEPTH, buffers)
+            .map_err(|f| f.shifted(start as u32))?;
+        *vm = reader::read_vm(&tree, vm.name.clone(), vm.class.clone());
+        cache.buffers = tree.into_buffers();
         Ok(())
     }
 }
 
-impl DomainSource for Source {
+impl DomainSource for LazyDomains {
     fn read(&self, position: usize, vm: &mut Vm) {
         let Some(span) = self.domains.get(position) else {
-            return empty(vm);
+            return clear(vm);
         };
-        let mut fetched = self.fetched.borrow_mut();
-        if let Err(error) = fetched.fetch(&*self.stored, &self.domains, position) {
-            return broken(vm, unreadable(error).to_string());
+        let mut cache = self.cache.borrow_mut();
+        if let Err(error) = cache.fetch(&*self.stored, &self.domains, position) {
+            return mark_broken(vm, unreadable(error).to_string());
         }
-        let parsed = self.parse(&mut fetched, *span, vm);
-        fetched.back_in_turn();
+        let parsed = self.parse(&mut cache, *span, vm);
+        cache.restore_batch();
         if let Err(fault) = parsed {
-            broken(
+            mark_broken(
                 vm,
-                whole(&*self.stored)
+                read_all(&*self.stored)
                     .map_or_else(|e| e.to_string(), |bytes| fault.locate(&bytes).to_string()),
             );
         }
@@ -71,13 +71,13 @@ impl DomainSource for Source {
 }
 
 /// Leaves nothing but name and class.
-fn empty(vm: &mut Vm) {
+fn clear(vm: &mut Vm) {
     *vm = Vm::new(vm.name.clone(), vm.class.clone());
 }
 
 /// Leaves nothing but what is wrong.
-fn broken(vm: &mut Vm, text: String) {
-    empty(vm);
+fn mark_broken(vm: &mut Vm, text: String) {
+    clear(vm);
     vm.diagnoses.push(diagnosis(text));
 }
 

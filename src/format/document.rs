@@ -2,11 +2,11 @@
 
 use super::MAX_BYTES;
 use super::error::{Fault, FormatError};
-use super::scan::{Scanner, Span};
+use super::scanner::{Scanner, Span};
 use super::tree::{Shape, Tree, TreeBuffers};
 
 /// Root, sections, domains.
-const OUTLINE: usize = 3;
+const OUTLINE_DEPTH: usize = 3;
 
 /// Checks every byte, and keeps root, sections and domains.
 ///
@@ -39,7 +39,7 @@ pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
         bytes,
         start..bytes.len(),
         Shape::Document,
-        OUTLINE,
+        OUTLINE_DEPTH,
         TreeBuffers::default(),
     )
     .map_err(|f| f.locate(bytes))
@@ -88,7 +88,7 @@ pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
     let length = memchr::memmem::find(rest, b"?>").ok_or(bad)?;
     let scanner = Scanner::new(bytes, start + 5..start + length);
     let attributes = scanner.declaration_attributes().map_err(|_| bad)?;
-    let text = |span: Span| String::from_utf8_lossy(span.of(bytes));
+    let text = |span: Span| String::from_utf8_lossy(span.slice(bytes));
     let mut expected = ["version", "encoding", "standalone"].into_iter();
     for attribute in &attributes {
         let name = text(attribute.name);

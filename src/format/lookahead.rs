@@ -9,80 +9,80 @@ use std::borrow::Cow;
 use memchr::arch::all::packedpair::HeuristicFrequencyRank;
 use memchr::memmem::{Finder, FinderBuilder};
 
-use super::index::{DomainEntry, entry};
-use super::scan::Span;
-use super::text::{Place, after, decode, skip_blank};
+use super::index::{DomainEntry, new_entry};
+use super::scanner::Span;
+use super::text::{ValueKind, decode, skip_blank, skip_literal};
 
 /// How many properties are looked at before another way is taken.
-const MOST: usize = 1024;
+const MAX_PROPERTIES: usize = 1024;
 
 /// How the end tag of a domain begins.
 const END: &[u8] = b"</domain";
 
 /// What lies ahead in the bytes of a window. When those change it is to be forgotten.
-pub(super) struct Ahead {
+pub(super) struct Lookahead {
     end: Next<Needle>,
     name: Next<Needle>,
     /// Comments, CDATA sections, instructions: only those may hold a `<` that is no tag.
     misleading: Next<Search>,
     /// Ways to write the word "name" other than between double quotation marks.
-    odd: Next<Search>,
+    odd_name: Next<Search>,
 }
 
-impl Ahead {
-    pub fn new() -> Ahead {
-        Ahead {
-            end: Next::of(Needle::new(END, b"dm")),
-            name: Next::of(Needle::new(b"\"name\"", b"\"n")),
-            misleading: Next::of(misleading),
-            odd: Next::of(odd),
+impl Lookahead {
+    pub fn new() -> Lookahead {
+        Lookahead {
+            end: Next::new(Needle::new(END, b"dm")),
+            name: Next::new(Needle::new(b"\"name\"", b"\"n")),
+            misleading: Next::new(find_misleading),
+            odd_name: Next::new(find_odd_name),
         }
     }
 
     pub fn forget(&mut self) {
         (self.end.place, self.name.place) = (None, None);
-        (self.misleading.place, self.odd.place) = (None, None);
+        (self.misleading.place, self.odd_name.place) = (None, None);
     }
 
     /// Whether a domain ends somewhere from `at` on, with what shows whether it is one: the byte
     /// behind the name.
     pub fn has_end(&mut self, bytes: &[u8], at: usize) -> bool {
-        self.end.from(bytes, at).saturating_add(END.len()) < bytes.len()
+        self.end.find_from(bytes, at).saturating_add(END.len()) < bytes.len()
     }
 
     /// Where the domain ends that `inside` lies in, if nothing up to there could mislead.
     pub fn end_of_domain(&mut self, bytes: &[u8], inside: usize) -> Option<usize> {
-        let end = self.end.from(bytes, inside);
-        (bytes.get(end + 8) == Some(&b'>') && self.misleading.from(bytes, inside) > end)
+        let end = self.end.find_from(bytes, inside);
+        (bytes.get(end + 8) == Some(&b'>') && self.misleading.find_from(bytes, inside) > end)
             .then_some(end + 9)
     }
 
     /// The domain behind the blanks at `at`, if its start tag and its properties are written the
     /// way upstream writes them.
-    pub fn plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<DomainEntry> {
-        let start = match after(bytes, at, b"\n    <domain id=\"domain-") {
+    pub fn scan_plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<DomainEntry> {
+        let start = match skip_literal(bytes, at, b"\n    <domain id=\"domain-") {
             Some(_) => at + 5,
             None => skip_blank(bytes, at),
         };
-        let number = after(bytes, start, b"<domain id=\"domain-")?;
+        let number = skip_literal(bytes, start, b"<domain id=\"domain-")?;
         let number_end = number
             + bytes[number..]
                 .iter()
                 .take_while(|b| b.is_ascii_digit())
                 .count();
-        let class = after(bytes, number_end, b"\" class=\"")?;
+        let class = skip_literal(bytes, number_end, b"\" class=\"")?;
         let class_end = class
             + bytes[class..]
                 .iter()
                 .take_while(|b| b.is_ascii_alphabetic())
                 .count();
-        let inside = after(bytes, class_end, b"\">")?;
+        let inside = skip_literal(bytes, class_end, b"\">")?;
         let end = self.end_of_domain(bytes, inside)?;
-        let name = match self.only_name(&bytes[..end], inside, bytes) {
+        let name = match self.find_single_name(&bytes[..end], inside, bytes) {
             Some(name) => name,
-            None => name_of_all(&bytes[..end], inside)?,
+            None => find_last_name(&bytes[..end], inside)?,
         };
-        Some(entry(
+        Some(new_entry(
             Span::new(start, end),
             std::str::from_utf8(&bytes[class..class_end]).ok()?,
             name,
@@ -92,31 +92,31 @@ impl Ahead {
     /// The text of the property `name` where the word stands nowhere else in the domain, so that no
     /// other property can have the name; its section begins the domain. `domain` ends where the
     /// domain does, `bytes` go on.
-    fn only_name<'a>(
+    fn find_single_name<'a>(
         &mut self,
         domain: &'a [u8],
         inside: usize,
         bytes: &[u8],
     ) -> Option<Option<Cow<'a, str>>> {
         let end = domain.len();
-        if self.odd.from(bytes, inside) < end {
+        if self.odd_name.find_from(bytes, inside) < end {
             return None;
         }
-        let word = self.name.from(bytes, inside);
+        let word = self.name.find_from(bytes, inside);
         if word >= end {
             return Some(None);
         }
-        if self.name.from(bytes, word + 1) < end {
+        if self.name.find_from(bytes, word + 1) < end {
             return None;
         }
-        let mut at = after(domain, skip_blank(domain, inside), b"<properties>")?;
-        for _ in 0..MOST {
-            let key = key_of_property(domain, at)?;
+        let mut at = skip_literal(domain, skip_blank(domain, inside), b"<properties>")?;
+        for _ in 0..MAX_PROPERTIES {
+            let key = property_key(domain, at)?;
             if key == word + 1 {
-                let (text, _) = text_of_property(domain, after(domain, key, b"name\"")?)?;
+                let (text, _) = read_property_text(domain, skip_literal(domain, key, b"name\"")?)?;
                 return Some(Some(text));
             }
-            at = behind_property(domain, key)?;
+            at = skip_property(domain, key)?;
         }
         None
     }
@@ -125,12 +125,12 @@ impl Ahead {
 /// The text of the last property `name` in the section `<properties>` that begins a domain, for a
 /// section written the way upstream writes it, in which every `<` belongs to a property. There must
 /// be no second section.
-fn name_of_all(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> {
+fn find_last_name(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> {
     let mut name = None;
-    let mut at = after(domain, skip_blank(domain, inside), b"<properties>")?;
-    for _ in 0..MOST {
-        let Some(key) = key_of_property(domain, at) else {
-            let behind = after(domain, skip_blank(domain, at), b"</properties>")?;
+    let mut at = skip_literal(domain, skip_blank(domain, inside), b"<properties>")?;
+    for _ in 0..MAX_PROPERTIES {
+        let Some(key) = property_key(domain, at) else {
+            let behind = skip_literal(domain, skip_blank(domain, at), b"</properties>")?;
             return memchr::memmem::find(&domain[behind..], b"<properties")
                 .is_none()
                 .then_some(name);
@@ -142,28 +142,28 @@ fn name_of_all(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> {
                 .find(|b| matches!(b, b'"' | b'&'))
                 .filter(|b| **b == b'"')?;
         }
-        at = match after(domain, key, b"name\"") {
+        at = match skip_literal(domain, key, b"name\"") {
             Some(value) => {
-                let (text, behind) = text_of_property(domain, value)?;
+                let (text, behind) = read_property_text(domain, value)?;
                 name = Some(text);
                 behind
             }
-            None => behind_property(domain, key)?,
+            None => skip_property(domain, key)?,
         };
     }
     None
 }
 
 /// Where the name begins of the property behind the blanks at `at`.
-fn key_of_property(bytes: &[u8], at: usize) -> Option<usize> {
-    let usual = after(bytes, at, b"\n        <property name=\"");
-    usual.or_else(|| after(bytes, skip_blank(bytes, at), b"<property name=\""))
+fn property_key(bytes: &[u8], at: usize) -> Option<usize> {
+    let usual = skip_literal(bytes, at, b"\n        <property name=\"");
+    usual.or_else(|| skip_literal(bytes, skip_blank(bytes, at), b"<property name=\""))
 }
 
 /// Past a property. Its tag ends before the next `<`, and when that closes the property, no element
 /// stood inside.
-fn behind_property(bytes: &[u8], key: usize) -> Option<usize> {
-    after(
+fn skip_property(bytes: &[u8], key: usize) -> Option<usize> {
+    skip_literal(
         bytes,
         key + memchr::memchr(b'<', &bytes[key..])?,
         b"</property>",
@@ -171,21 +171,24 @@ fn behind_property(bytes: &[u8], key: usize) -> Option<usize> {
 }
 
 /// The text behind the last quotation mark of a start tag, and the place behind the property.
-fn text_of_property(bytes: &[u8], quote: usize) -> Option<(Cow<'_, str>, usize)> {
-    let text = after(bytes, quote, b">")?;
+fn read_property_text(bytes: &[u8], quote: usize) -> Option<(Cow<'_, str>, usize)> {
+    let text = skip_literal(bytes, quote, b">")?;
     let close = text + memchr::memchr(b'<', &bytes[text..])?;
-    let behind = after(bytes, close, b"</property>")?;
+    let behind = skip_literal(bytes, close, b"</property>")?;
     Some((
-        decode(std::str::from_utf8(&bytes[text..close]).ok()?, Place::Text)?,
+        decode(
+            std::str::from_utf8(&bytes[text..close]).ok()?,
+            ValueKind::Text,
+        )?,
         behind,
     ))
 }
 
-fn misleading(bytes: &[u8]) -> Option<usize> {
+fn find_misleading(bytes: &[u8]) -> Option<usize> {
     memchr::memchr2_iter(b'!', b'?', bytes).find(|n| *n > 0 && bytes[n - 1] == b'<')
 }
 
-fn odd(bytes: &[u8]) -> Option<usize> {
+fn find_odd_name(bytes: &[u8]) -> Option<usize> {
     memchr::memchr2_iter(b'#', b'\'', bytes).find(|n| match bytes[*n] {
         b'#' => *n > 0 && bytes[n - 1] == b'&',
         _ => bytes[*n..].starts_with(b"'name'"),
@@ -235,12 +238,12 @@ struct Next<F> {
 }
 
 impl<F: Find> Next<F> {
-    fn of(what: F) -> Next<F> {
+    fn new(what: F) -> Next<F> {
         Next { what, place: None }
     }
 
     /// The first place from `at` on; behind the last byte where there is none.
-    fn from(&mut self, bytes: &[u8], at: usize) -> usize {
+    fn find_from(&mut self, bytes: &[u8], at: usize) -> usize {
         match self.place {
             Some(place) if place >= at => place,
             _ => {

@@ -8,11 +8,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::byte_source::ByteSource;
 use super::error::FormatError;
-use super::frame::{Check, Frame};
-use super::stored::ByteSource;
+use super::frame::{DomainCheck, Frame};
 use super::tree::TreeBuffers;
-use super::{Opened, full, open_framed, unreadable, whole, writer};
+use super::{OpenedStore, document, open_with_frame, read_all, unreadable, writer};
 use crate::model::{Qubes, Written};
 
 /// A store that was read to be changed.
@@ -39,11 +39,11 @@ impl OriginalStore {
     /// Reads a store that is to be changed: only those of R4. All of it is checked on the way.
     pub fn open(stored: Arc<dyn ByteSource>) -> Result<(Qubes, OriginalStore), FormatError> {
         let mut is_well_formed = true;
-        let check = Check {
+        let check = DomainCheck {
             is_passed: &mut is_well_formed,
-            parts: TreeBuffers::default(),
+            buffers: TreeBuffers::default(),
         };
-        let Opened { qubes, frame } = open_framed(&stored, Some(check))?;
+        let OpenedStore { qubes, frame } = open_with_frame(&stored, Some(check))?;
         Ok((
             qubes,
             OriginalStore {
@@ -58,14 +58,14 @@ impl OriginalStore {
     /// well-formed: nothing is written over that; and where a value cannot be written in XML.
     pub fn changes(&self, qubes: &Qubes) -> Result<StoreChanges, FormatError> {
         if !self.is_well_formed {
-            full::parse_outline(&whole(&*self.stored)?)?;
+            document::parse_outline(&read_all(&*self.stored)?)?;
         }
         let skeleton = self.skeleton(qubes)?;
-        match writer::changes(&skeleton.bytes, qubes) {
+        match writer::collect_edits(&skeleton.bytes, qubes) {
             Ok(edits) => Ok(skeleton.translate(edits.in_order())),
             // The place is one of the skeleton; the file has its own.
             Err(error @ FormatError::NotWellFormed { .. }) => {
-                full::parse_outline(&whole(&*self.stored)?)?;
+                document::parse_outline(&read_all(&*self.stored)?)?;
                 Err(error)
             }
             Err(error) => Err(error),
@@ -90,18 +90,18 @@ impl OriginalStore {
         for (span, touched) in frame.domains.iter().zip(touched) {
             let (gap, others) =
                 gaps.split_at(span.range().start.saturating_sub(end).min(gaps.len()));
-            skeleton.add(gap, end);
+            skeleton.push(gap, end);
             match touched {
-                false => skeleton.add(b"<domain/>", span.range().start),
-                true => skeleton.add(&self.piece(span.range())?, span.range().start),
+                false => skeleton.push(b"<domain/>", span.range().start),
+                true => skeleton.push(&self.read_range(span.range())?, span.range().start),
             }
             (gaps, end) = (others, span.range().end);
         }
-        skeleton.add(&frame.tail, end);
+        skeleton.push(&frame.tail, end);
         Ok(skeleton)
     }
 
-    fn piece(&self, range: Range<usize>) -> Result<Vec<u8>, FormatError> {
+    fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, FormatError> {
         let mut piece = vec![0; range.len()];
         let mut filled = 0;
         while filled < piece.len() {
@@ -125,13 +125,13 @@ struct Skeleton {
 }
 
 impl Skeleton {
-    fn add(&mut self, bytes: &[u8], at: usize) {
+    fn push(&mut self, bytes: &[u8], at: usize) {
         self.runs.push((self.bytes.len(), at));
         self.bytes.extend_from_slice(bytes);
     }
 
     /// The place in the file. Inside an empty element there is none, and nothing is changed there.
-    fn in_file(&self, at: usize) -> usize {
+    fn file_offset(&self, at: usize) -> usize {
         let run = self
             .runs
             .partition_point(|(here, _)| *here <= at)
@@ -145,7 +145,10 @@ impl Skeleton {
         let differs =
             |(range, text): &(Range<usize>, String)| self.bytes[range.clone()] != *text.as_bytes();
         let there = |(range, text): (Range<usize>, String)| {
-            (self.in_file(range.start)..self.in_file(range.end), text)
+            (
+                self.file_offset(range.start)..self.file_offset(range.end),
+                text,
+            )
         };
         StoreChanges(edits.into_iter().filter(differs).map(there).collect())
     }

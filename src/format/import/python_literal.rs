@@ -2,20 +2,20 @@
 //! devices. They are read as the texts they are; nothing is ever evaluated.
 
 /// How many entries one literal can have.
-const MOST: usize = 256;
+const MAX_ENTRIES: usize = 256;
 
 /// `{'name': True, 'other': False}`. `None` when it is none.
 pub(super) fn parse_services(text: &str) -> Option<Vec<(String, bool)>> {
-    let mut cursor = Cursor(text.trim());
+    let mut cursor = LiteralCursor(text.trim());
     let mut found: Vec<(String, bool)> = Vec::new();
     cursor.take("{")?;
     loop {
         if cursor.take("}").is_some() {
             break;
         }
-        let name = cursor.quoted()?;
+        let name = cursor.read_string()?;
         cursor.take(":")?;
-        let on = cursor.boolean()?;
+        let on = cursor.read_boolean()?;
         match found.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = on,
             None => found.push((name, on)),
@@ -24,7 +24,7 @@ pub(super) fn parse_services(text: &str) -> Option<Vec<(String, bool)>> {
             cursor.take("}")?;
             break;
         }
-        (found.len() <= MOST).then_some(())?;
+        (found.len() <= MAX_ENTRIES).then_some(())?;
     }
     cursor.0.is_empty().then_some(found)
 }
@@ -32,36 +32,36 @@ pub(super) fn parse_services(text: &str) -> Option<Vec<(String, bool)>> {
 /// `['00:19.0', '03:00.0']`, or the same without the brackets, as R1 has it. `None` when it is
 /// none.
 pub(crate) fn parse_device_list(text: &str) -> Option<Vec<String>> {
-    let mut cursor = Cursor(text.trim());
+    let mut cursor = LiteralCursor(text.trim());
     let in_brackets = cursor.take("[").is_some();
     let mut found = Vec::new();
     loop {
         if in_brackets && cursor.take("]").is_some() || !in_brackets && cursor.0.is_empty() {
             break;
         }
-        found.push(cursor.quoted()?);
+        found.push(cursor.read_string()?);
         if cursor.take(",").is_none() {
             if in_brackets {
                 cursor.take("]")?;
             }
             break;
         }
-        (found.len() <= MOST).then_some(())?;
+        (found.len() <= MAX_ENTRIES).then_some(())?;
     }
     cursor.0.is_empty().then_some(found)
 }
 
 /// What is left to be read.
-struct Cursor<'a>(&'a str);
+struct LiteralCursor<'a>(&'a str);
 
-impl Cursor<'_> {
+impl LiteralCursor<'_> {
     /// Past a sign and the blanks behind it.
     fn take(&mut self, sign: &str) -> Option<()> {
         self.0 = self.0.strip_prefix(sign)?.trim_start();
         Some(())
     }
 
-    fn quoted(&mut self) -> Option<String> {
+    fn read_string(&mut self) -> Option<String> {
         let text = self.0.strip_prefix('u').unwrap_or(self.0);
         let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
         let (inner, rest) = text[1..].split_once(quote)?;
@@ -71,7 +71,7 @@ impl Cursor<'_> {
         Some(inner.to_string())
     }
 
-    fn boolean(&mut self) -> Option<bool> {
+    fn read_boolean(&mut self) -> Option<bool> {
         for (word, value) in [("True", true), ("False", false), ("1", true), ("0", false)] {
             if self.take(word).is_some() {
                 return Some(value);

@@ -33,7 +33,7 @@ impl ByteSource for Bytes {
 }
 
 /// All bytes.
-pub(super) fn whole(stored: &dyn ByteSource) -> io::Result<Vec<u8>> {
+pub(super) fn read_all(stored: &dyn ByteSource) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 1 << 16];
     let mut length = 0;
     loop {
@@ -62,13 +62,13 @@ pub(super) struct Window<'s> {
 impl<'s> Window<'s> {
     /// So much is looked at at once, if nothing asks for more: what the processor's nearest cache
     /// holds.
-    pub const ROOM: usize = 16 << 10;
+    pub const DEFAULT_SIZE: usize = 16 << 10;
 
-    /// The first `room` bytes.
-    pub fn open(stored: &'s dyn ByteSource, room: usize) -> io::Result<Window<'s>> {
+    /// The first `size` bytes.
+    pub fn open(stored: &'s dyn ByteSource, size: usize) -> io::Result<Window<'s>> {
         let mut window = Window {
             stored,
-            buffer: vec![0; room.max(1)],
+            buffer: vec![0; size.max(1)],
             start: 0,
             filled: 0,
             is_last: false,

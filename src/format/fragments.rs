@@ -1,20 +1,20 @@
-//! The pieces of a damaged store that are whole by themselves, and a store put together from them.
+//! The fragments of a damaged store that are whole by themselves, and a store put together from them.
 
 use std::collections::HashSet;
 
 use memchr::memmem;
 
+use super::document;
 use super::error::FormatError;
-use super::full;
 use super::index::Section;
-use super::places::LineStarts;
-use super::salvage::{Lines, LostPiece, SalvageStep, SalvagedStore};
+use super::salvage::{LineShift, LostPiece, SalvageStep, SalvagedStore};
+use super::source_lines::LineStarts;
 use super::text::is_space;
 use super::tree::Tree;
 use crate::model::{Label, VmName};
 
 /// Sections and domains that are whole by themselves.
-pub(super) struct Pieces<'a> {
+pub(super) struct Fragments<'a> {
     text: &'a [u8],
     sections: Vec<(Section, (usize, usize))>,
     domains: Vec<(usize, usize)>,
@@ -22,7 +22,7 @@ pub(super) struct Pieces<'a> {
     /// there.
     others: Vec<(usize, usize)>,
     /// Sections of which only some items are whole, put together anew.
-    mended: Vec<(Section, String)>,
+    rebuilt: Vec<(Section, String)>,
     lost: Vec<LostPiece>,
     /// The domains and other elements taken so far, to know one when it comes again.
     seen: HashSet<&'a [u8]>,
@@ -30,14 +30,14 @@ pub(super) struct Pieces<'a> {
 }
 
 /// The sections before the domains, with how they begin and end.
-pub(super) const HEAD: [(Section, &[u8], &[u8]); 3] = [
+pub(super) const HEAD_SECTIONS: [(Section, &[u8], &[u8]); 3] = [
     (Section::Labels, b"<labels", b"</labels>"),
     (Section::Pools, b"<pools", b"</pools>"),
     (Section::Properties, b"<properties", b"</properties>"),
 ];
 
 /// Every other element of a store: the parts of a domain whose own tag is gone belong to no one.
-const KNOWN: [&[u8]; 15] = [
+const KNOWN_ELEMENTS: [&[u8]; 15] = [
     b"qubes",
     b"label",
     b"pool",
@@ -55,48 +55,51 @@ const KNOWN: [&[u8]; 15] = [
     b"volume",
 ];
 
-impl<'a> Pieces<'a> {
-    pub fn of(text: &'a [u8]) -> Pieces<'a> {
-        let mut pieces = Pieces {
+impl<'a> Fragments<'a> {
+    pub fn collect(text: &'a [u8]) -> Fragments<'a> {
+        let mut fragments = Fragments {
             text,
             sections: Vec::new(),
             domains: Vec::new(),
             others: Vec::new(),
-            mended: Vec::new(),
+            rebuilt: Vec::new(),
             lost: Vec::new(),
             seen: HashSet::new(),
-            lines: LineStarts::of(text),
+            lines: LineStarts::new(text),
         };
         let mut at = 0;
         while let Some(next) = memchr::memchr(b'<', &text[at..]).map(|n| at + n) {
-            at = pieces.take(next);
+            at = fragments.take_element(next);
         }
-        pieces
+        fragments
     }
 
     /// Looks at what begins at `at`; returns where to go on.
-    fn take(&mut self, at: usize) -> usize {
+    fn take_element(&mut self, at: usize) -> usize {
         let rest = &self.text[at..];
         if rest.starts_with(b"<!--") {
             // A comment that never ends hides nothing.
             return memmem::find(rest, b"-->").map_or(at + 4, |n| at + n + 3);
         }
-        if begins(rest, b"<domain") {
-            return self.domain(at);
+        if begins_tag(rest, b"<domain") {
+            return self.take_domain(at);
         }
-        match HEAD.iter().find(|(_, open, _)| begins(rest, open)) {
-            Some((section, _, close)) => self.section(*section, at, close),
-            None => self.other(at).unwrap_or(at + 1),
+        match HEAD_SECTIONS
+            .iter()
+            .find(|(_, open, _)| begins_tag(rest, open))
+        {
+            Some((section, _, close)) => self.take_section(*section, at, close),
+            None => self.take_other(at).unwrap_or(at + 1),
         }
     }
 
     /// Takes an element that no store of ours has, where it is whole and no part of what is known.
-    fn other(&mut self, at: usize) -> Option<usize> {
+    fn take_other(&mut self, at: usize) -> Option<usize> {
         let rest = &self.text[at..];
         let name = rest[1..]
             .split(|b| is_space(*b) || matches!(b, b'>' | b'/'))
             .next()?;
-        if !name.first()?.is_ascii_alphabetic() || KNOWN.contains(&name) {
+        if !name.first()?.is_ascii_alphabetic() || KNOWN_ELEMENTS.contains(&name) {
             return None;
         }
         let tag = memchr::memchr(b'>', rest)? + 1;
@@ -108,7 +111,7 @@ impl<'a> Pieces<'a> {
         let is_whole = |end: &usize| {
             // Not one that swallows qubes, for want of an end of its own.
             memmem::find(&self.text[at + 1..*end], b"<domain").is_none()
-                && Tree::of_element(self.text, at..*end).is_ok()
+                && Tree::parse_element(self.text, at..*end).is_ok()
         };
         match end.filter(is_whole) {
             Some(end) => {
@@ -132,7 +135,7 @@ impl<'a> Pieces<'a> {
 
     /// Where from `at` on something begins, or ends, that stands in every store.
     fn next_known(&self, at: usize) -> Option<usize> {
-        let starts = HEAD
+        let starts = HEAD_SECTIONS
             .iter()
             .map(|(_, open, _)| *open)
             .chain([&b"<domain"[..], b"</qubes>"]);
@@ -142,22 +145,22 @@ impl<'a> Pieces<'a> {
             .map(|n| at + n)
     }
 
-    fn domain(&mut self, at: usize) -> usize {
+    fn take_domain(&mut self, at: usize) -> usize {
         let close = b"</domain>";
         let rest = &self.text[at + 1..];
         let next = memmem::find_iter(rest, b"<domain")
             .map(|n| at + 1 + n)
-            .find(|n| begins(&self.text[*n..], b"<domain"));
+            .find(|n| begins_tag(&self.text[*n..], b"<domain"));
         let end = memmem::find(rest, close).map(|n| at + 1 + n + close.len());
         let end = match (end, next) {
             (Some(end), next) if next.is_none_or(|next| end <= next) => end,
             (_, next) => {
                 let end = next.unwrap_or(self.text.len());
-                self.lose(at, end, "it is cut off");
+                self.record_lost(at, end, "it is cut off");
                 return end;
             }
         };
-        match Tree::of_element(self.text, at..end) {
+        match Tree::parse_element(self.text, at..end) {
             Ok(_) => self.keep_domain(at, end),
             Err(fault) => {
                 let reason = match fault.locate(self.text) {
@@ -170,7 +173,7 @@ impl<'a> Pieces<'a> {
                     }
                     other => other.to_string(),
                 };
-                self.lose(at, end, &reason);
+                self.record_lost(at, end, &reason);
             }
         }
         end
@@ -184,8 +187,8 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    fn lose(&mut self, at: usize, end: usize, why: &str) {
-        let name = name_in(&self.text[at..end]);
+    fn record_lost(&mut self, at: usize, end: usize, why: &str) {
+        let name = find_name(&self.text[at..end]);
         let whose = name
             .as_ref()
             .map(|name| format!(" of '{name}'"))
@@ -198,7 +201,7 @@ impl<'a> Pieces<'a> {
         });
     }
 
-    fn section(&mut self, section: Section, at: usize, close: &[u8]) -> usize {
+    fn take_section(&mut self, section: Section, at: usize, close: &[u8]) -> usize {
         let rest = &self.text[at..];
         let tag = memchr::memchr(b'>', rest).map_or(rest.len(), |n| n + 1);
         let end = match rest[..tag].ends_with(b"/>") {
@@ -206,14 +209,14 @@ impl<'a> Pieces<'a> {
             false => memmem::find(rest, close).map_or(self.text.len(), |n| at + n + close.len()),
         };
         let known = self.sections.iter().any(|(known, _)| *known == section)
-            || self.mended.iter().any(|(known, _)| *known == section);
+            || self.rebuilt.iter().any(|(known, _)| *known == section);
         // Those of a cut-off domain would be met here, too: they hold what no system has.
         let of_a_qube = section == Section::Properties
             && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
         if known || of_a_qube {
             return at + tag;
         }
-        match Tree::of_element(self.text, at..end) {
+        match Tree::parse_element(self.text, at..end) {
             Ok(_) => {
                 self.sections.push((section, (at, end)));
                 end
@@ -222,10 +225,10 @@ impl<'a> Pieces<'a> {
                 let name = String::from_utf8_lossy(&close[2..close.len() - 1]).into_owned();
                 // Not further than where something else begins.
                 let end = self.next_known(at + tag).unwrap_or(end);
-                let items = self.items((at + tag, end), section);
+                let items = self.intact_items((at + tag, end), section);
                 let whole = items.len();
                 let items: String = items.iter().map(|item| format!("    {item}\n")).collect();
-                self.mended
+                self.rebuilt
                     .push((section, format!("  <{name}>\n{items}  </{name}>\n")));
                 let text = format!(
                     "the section <{name}> cannot be read as a whole; {whole} of its items can"
@@ -241,7 +244,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The items of a damaged section that are whole.
-    fn items(&self, (start, end): (usize, usize), section: Section) -> Vec<&'a str> {
+    fn intact_items(&self, (start, end): (usize, usize), section: Section) -> Vec<&'a str> {
         let (open, close): (&[u8], &[u8]) = match section {
             Section::Labels => (b"<label ", b"</label>"),
             Section::Pools => (b"<pool ", b"/>"),
@@ -250,36 +253,36 @@ impl<'a> Pieces<'a> {
         let text = &self.text[start..end];
         let whole = |from: usize| {
             let to = from + memmem::find(&text[from..], close)? + close.len();
-            Tree::of_element(self.text, start + from..start + to).ok()?;
+            Tree::parse_element(self.text, start + from..start + to).ok()?;
             std::str::from_utf8(&text[from..to]).ok()
         };
         memmem::find_iter(text, open).filter_map(whole).collect()
     }
 
-    pub fn put_together(self, steps: Vec<SalvageStep>) -> Option<SalvagedStore> {
+    pub fn assemble(self, steps: Vec<SalvageStep>) -> Option<SalvagedStore> {
         if self.domains.is_empty() {
             return None;
         }
-        let mut out = Out {
+        let mut out = Assembly {
             bytes: b"<qubes>\n".to_vec(),
             lines: Vec::new(),
             line: 2,
         };
         let mut steps = steps;
-        for (section, _, _) in HEAD {
+        for (section, _, _) in HEAD_SECTIONS {
             let whole = self.sections.iter().find(|(known, _)| *known == section);
-            let mended = self.mended.iter().find(|(known, _)| *known == section);
-            match (whole, mended) {
-                (Some((_, span)), _) => out.piece("  ", self.text, *span, &self.lines),
-                (None, Some((_, mended))) => out.text(mended),
+            let rebuilt = self.rebuilt.iter().find(|(known, _)| *known == section);
+            match (whole, rebuilt) {
+                (Some((_, span)), _) => out.push_fragment("  ", self.text, *span, &self.lines),
+                (None, Some((_, rebuilt))) => out.push_text(rebuilt),
                 (None, None) if section == Section::Labels => {
-                    out.text("  <labels>\n");
+                    out.push_text("  <labels>\n");
                     for (index, color, name) in Label::BUILT_IN {
-                        out.text(&format!(
+                        out.push_text(&format!(
                             "    <label id=\"label-{index}\" color=\"{color}\">{name}</label>\n"
                         ));
                     }
-                    out.text("  </labels>\n");
+                    out.push_text("  </labels>\n");
                     steps.push(SalvageStep {
                         line: None,
                         problem: "no labels are left".into(),
@@ -294,16 +297,16 @@ impl<'a> Pieces<'a> {
             self.others.iter().partition(|(start, _)| *start < first);
         before
             .iter()
-            .for_each(|span| out.piece("  ", self.text, *span, &self.lines));
-        out.text("  <domains>\n");
+            .for_each(|span| out.push_fragment("  ", self.text, *span, &self.lines));
+        out.push_text("  <domains>\n");
         self.domains
             .iter()
-            .for_each(|span| out.piece("    ", self.text, *span, &self.lines));
-        out.text("  </domains>\n");
+            .for_each(|span| out.push_fragment("    ", self.text, *span, &self.lines));
+        out.push_text("  </domains>\n");
         behind
             .iter()
-            .for_each(|span| out.piece("  ", self.text, *span, &self.lines));
-        out.text("</qubes>\n");
+            .for_each(|span| out.push_fragment("  ", self.text, *span, &self.lines));
+        out.push_text("</qubes>\n");
         let mut lost = self.lost;
         lost.sort_by_key(|lost| lost.line);
         let salvage = SalvagedStore {
@@ -311,28 +314,28 @@ impl<'a> Pieces<'a> {
             steps,
             lost,
             domains: self.domains.len(),
-            lines: Lines(out.lines),
+            lines: LineShift(out.lines),
         };
-        full::parse_outline(&salvage.bytes)
+        document::parse_outline(&salvage.bytes)
             .is_ok()
             .then_some(salvage)
     }
 }
 
-/// A text under way with the lines its pieces come from.
-struct Out {
+/// A text under way with the lines its fragments come from.
+struct Assembly {
     bytes: Vec<u8>,
     lines: Vec<(usize, usize)>,
     line: usize,
 }
 
-impl Out {
-    fn text(&mut self, text: &str) {
+impl Assembly {
+    fn push_text(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
         self.line += text.matches('\n').count();
     }
 
-    fn piece(
+    fn push_fragment(
         &mut self,
         indent: &str,
         source: &[u8],
@@ -340,16 +343,16 @@ impl Out {
         lines: &LineStarts,
     ) {
         self.lines.push((self.line, lines.line(start)));
-        self.text(indent);
+        self.push_text(indent);
         let piece = &source[start..end];
         self.bytes.extend_from_slice(piece);
         self.line += memchr::memchr_iter(b'\n', piece).count();
-        self.text("\n");
+        self.push_text("\n");
     }
 }
 
 /// Whether a tag of exactly this name begins here.
-fn begins(text: &[u8], tag: &[u8]) -> bool {
+fn begins_tag(text: &[u8], tag: &[u8]) -> bool {
     text.strip_prefix(tag).is_some_and(|rest| {
         rest.first()
             .is_some_and(|b| is_space(*b) || matches!(b, b'>' | b'/'))
@@ -357,7 +360,7 @@ fn begins(text: &[u8], tag: &[u8]) -> bool {
 }
 
 /// The name that stands in a piece of a domain, if one does.
-fn name_in(piece: &[u8]) -> Option<String> {
+fn find_name(piece: &[u8]) -> Option<String> {
     let before = b"<property name=\"name\">";
     let at = memmem::find(piece, before)? + before.len();
     let length = memchr::memchr(b'<', &piece[at..])?;
