@@ -208,7 +208,7 @@ const DAMAGES: &[Damage] = &[
             "<property name=\"qid\">9<",
             "<property name=\"qid\">8</property><property name=\"qid\">9<",
         ),
-        told: "property 'qid' stands there twice",
+        told: "property 'qid' occurs twice",
         repair: BY_REPAIR,
     },
     Damage {
@@ -371,7 +371,8 @@ fn errors(system: &System) -> Vec<String> {
         .collect()
 }
 
-const NAMES: &str = "debian-12-xfce default-dvm dom0 fedora-41-xfce personal remote-work sys-firewall sys-net sys-usb \
+const NAMES: &str = "debian-12-xfce default-dvm dom0 fedora-41-xfce personal remote-work \
+    sys-firewall sys-net sys-usb \
                      sys-whonix vault whonix-gateway-17 win10 work";
 
 #[test]
@@ -691,7 +692,8 @@ fn what_is_remembered_of_a_store_changes_no_listing() {
     ))
     .unwrap();
     let system = System::of(&large);
-    let listing = "qvm-ls --fields name,state,class,label,template,netvm,qid,uuid,flags,disk,priv-max,ip,gateway,kernel,maxmem,tags";
+    let listing = "qvm-ls --fields \
+        name,state,class,label,template,netvm,qid,uuid,flags,disk,priv-max,ip,gateway,kernel,maxmem,tags";
     // Without RUN nothing is remembered.
     let looked = system.run(listing);
     assert!(looked.stdout.lines().count() > 1000, "{looked:?}");

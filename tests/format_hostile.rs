@@ -30,7 +30,8 @@ fn refusal(bytes: &[u8]) -> String {
 fn what_is_not_well_formed_is_named_with_line_and_column() {
     let store = |inside: &str| {
         format!(
-            "<qubes>\n<domains>\n<domain class=\"AppVM\"><properties><property name=\"name\">x</property></properties>{inside}</domain>\n</domains>\n</qubes>\n"
+            "<qubes>\n<domains>\n<domain class=\"AppVM\"><properties><property \
+             name=\"name\">x</property></properties>{inside}</domain>\n</domains>\n</qubes>\n"
         )
     };
     for (text, expected) in [
@@ -50,11 +51,11 @@ fn what_is_not_well_formed_is_named_with_line_and_column() {
         ),
         (
             "<qubes>&nbsp;</qubes>".into(),
-            "line 1, column 8: '&' begins no reference",
+            "line 1, column 8: '&' does not begin a known reference",
         ),
         (
             "<qubes a=1/>".into(),
-            "line 1, column 10: the value of an attribute must stand in quotation marks",
+            "line 1, column 10: the value of an attribute must be in quotation marks",
         ),
         (
             "<qubes a='1' a='2'/>".into(),
@@ -71,7 +72,7 @@ fn what_is_not_well_formed_is_named_with_line_and_column() {
         ("<qubes>]]></qubes>".into(), "']]>' in text"),
         (
             "\n<?xml version='1.0'?><qubes/>".into(),
-            "line 2, column 1: an XML declaration can only stand",
+            "line 2, column 1: an XML declaration is only allowed",
         ),
         (
             "<?xml version='1.0' encoding='latin1'?><qubes/>".into(),
@@ -135,7 +136,8 @@ fn a_qube_with_thirty_thousand_features_is_read_in_time_and_written_back_whole()
         .map(|n| format!("<feature name=\"f{n}\">v</feature>\n"))
         .collect();
     let store = format!(
-        "<qubes><domains><domain class=\"AppVM\"><properties><property name=\"name\">x</property></properties>\
+        "<qubes><domains><domain class=\"AppVM\"><properties><property \
+         name=\"name\">x</property></properties>\
          <features>{features}</features></domain></domains></qubes>"
     );
     let begun = Instant::now();
@@ -153,12 +155,17 @@ fn a_qube_with_thirty_thousand_features_is_read_in_time_and_written_back_whole()
 #[test]
 fn one_broken_qube_does_not_hide_the_others() {
     let store = "<qubes><domains>\n\
-        <domain class=\"AppVM\"><properties><property name=\"name\">good</property></properties></domain>\n\
-        <domain class=\"AppVM\"><properties><property name=\"name\">a/../b</property></properties></domain>\n\
+        <domain class=\"AppVM\"><properties><property \
+        name=\"name\">good</property></properties></domain>\n\
+        <domain class=\"AppVM\"><properties><property \
+        name=\"name\">a/../b</property></properties></domain>\n\
         <domain class=\"AppVM\"><properties/></domain>\n\
-        <domain class=\"FutureVM\"><properties><property name=\"name\">new</property></properties></domain>\n\
-        <domain class=\"AppVM\"><properties><property name=\"name\">good</property></properties></domain>\n\
-        <domain class=\"AppVM\"><properties><property name=\"name\">twice</property><property name=\"qid\">1</property>\
+        <domain class=\"FutureVM\"><properties><property \
+        name=\"name\">new</property></properties></domain>\n\
+        <domain class=\"AppVM\"><properties><property \
+        name=\"name\">good</property></properties></domain>\n\
+        <domain class=\"AppVM\"><properties><property name=\"name\">twice</property><property \
+        name=\"qid\">1</property>\
         <property name=\"qid\">2</property></properties></domain>\n\
         </domains></qubes>";
     let qubes = format::read(store.as_bytes().to_vec()).unwrap();
@@ -171,7 +178,8 @@ fn one_broken_qube_does_not_hide_the_others() {
         said,
         [
             "a second qube is called 'good'; only the first is used",
-            "the domain at line 3 cannot be used: a name with a slash, a control character, or made of dots cannot name files",
+            "the domain at line 3 cannot be used: a name with a slash, a control character, or \
+             made of dots cannot name files",
             "the domain at line 4 cannot be used: VM name must not be empty",
         ]
     );
@@ -184,7 +192,7 @@ fn one_broken_qube_does_not_hide_the_others() {
     assert!(
         twice.diagnoses[0]
             .text
-            .starts_with("property 'qid' stands there twice")
+            .starts_with("property 'qid' occurs twice")
     );
     assert_eq!(
         format::write(store.as_bytes(), &qubes).unwrap(),

@@ -257,7 +257,8 @@ fn devices_come_and_go() {
         &sample("small"),
         (
             &[
-                "<device backend-domain=\"sys-usb\" id=\"sda\" mode=\"ask-to-attach\" identity=\"*\">",
+                "<device backend-domain=\"sys-usb\" id=\"sda\" mode=\"ask-to-attach\" \
+                 identity=\"*\">",
             ],
             &["<device backend-domain=\"sys-usb\" id=\"sda\" mode=\"required\" identity=\"*\">"],
         ),
@@ -276,7 +277,8 @@ fn devices_come_and_go() {
 
 #[test]
 fn volume_attributes_and_volumes_come_and_go() {
-    let old = "<volume name=\"private\" pool=\"vm-pool\" vid=\"qubes_dom0/vm-work-private\" revisions_to_keep=\"2\" \
+    let old = "<volume name=\"private\" pool=\"vm-pool\" vid=\"qubes_dom0/vm-work-private\" \
+        revisions_to_keep=\"2\" \
                rw=\"True\" save_on_stop=\"True\" snap_on_start=\"False\" size=\"2147483648\"/>";
     let new = old.replace("2147483648\"", "5\" ephemeral=\"True\"");
     let extra = "<volume name=\"data\" pool=\"vm-pool\"/>";

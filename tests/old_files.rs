@@ -299,17 +299,19 @@ fn a_hostile_store_costs_only_what_is_bad_in_it() {
     for line in [
         "qvm-ls: a second qube is called 'tpl'; only the first is used",
         "qvm-ls: the element at line 11 cannot be used: VM name must not be empty",
-        "qvm-ls: the element at line 15 cannot be used: <QubesVm> is no class of qubes",
-        "qvm-ls: default_netvm='4' of the system is the number of no qube that can be that; none is used",
-        "loop-a: netvm_qid='3' makes it its own netvm; it is left without one",
-        "self: netvm_qid='6' makes it its own netvm; it is left without one",
-        "no-template: template_qid='99' is the number of no template",
-        "no-template: netvm_qid='98' is the number of no qube that provides network; it is left without a netvm",
-        "no-number: it has no number (qid); other qubes cannot refer to it",
-        "second-four: qid='4' is the number of 'no-template', too; references to it mean that one",
-        "tpl: memory='lots' is no number; the default is used",
-        "tpl: services=__import__('os') is no list of services; none is taken over",
-        "big: '../../x' in pcidevs is no PCI device; it is not assigned",
+        "qvm-ls: the element at line 15 cannot be used: <QubesVm> is not a class of qubes",
+        "qvm-ls: default_netvm='4' of the system: no suitable qube has this number; none is used",
+        "loop-a: netvm_qid='3' makes the qube its own netvm; its netvm is none",
+        "self: netvm_qid='6' makes the qube its own netvm; its netvm is none",
+        "no-template: template_qid='99': no template has this number",
+        "no-template: netvm_qid='98': no qube that provides network has this number; the netvm is \
+         none",
+        "no-number: qid is missing; other qubes cannot refer to this qube",
+        "second-four: qid='4' is also the number of 'no-template'; \
+         references are resolved to 'no-template'",
+        "tpl: memory='lots' is not a number; the default is used",
+        "tpl: services=__import__('os') is not a list of services; none is imported",
+        "big: '../../x' in pcidevs is not a PCI device; it is not assigned",
     ] {
         assert!(said.lines().any(|l| l == line), "{line}\nis not in\n{said}");
     }

@@ -273,10 +273,13 @@ fn numbers_end_where_the_release_ends_them() {
         .filter(|n| !text.contains(&format!("\"qid\">{n}<")))
         .map(|n| {
             format!(
-                "    <domain id=\"domain-{n}\" class=\"StandaloneVM\">\n      <properties>\n        \
-                 <property name=\"label\">red</property>\n        <property name=\"name\">q{n}</property>\n        \
+                "    <domain id=\"domain-{n}\" class=\"StandaloneVM\">\n      <properties>\
+                 \n        \
+                 <property name=\"label\">red</property>\n        <property \
+                 name=\"name\">q{n}</property>\n        \
                  <property name=\"qid\">{n}</property>\n        \
-                 <property name=\"uuid\">00000000-0000-4000-8000-{n:012}</property>\n      </properties>\n    </domain>\n"
+                 <property name=\"uuid\">00000000-0000-4000-8000-{n:012}</property>\
+                 \n      </properties>\n    </domain>\n"
             )
         })
         .collect();
@@ -342,52 +345,64 @@ fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_to
     let cases = [
         // As 4.0 to 4.2 wrote it, early 4.3, 4.3.12 and later, and what nobody knows.
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\"/>\n      </devices>\n",
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\"/>\
+             \n      </devices>\n",
             None,
             None,
         ),
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" required=\"yes\"/>\n      </devices>\n",
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
+             required=\"yes\"/>\n      </devices>\n",
             None,
             None,
         ),
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" required=\"no\"/>\n      </devices>\n",
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
+             required=\"no\"/>\n      </devices>\n",
             Some("device-mode"),
             None,
         ),
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" mode=\"required\" identity=\"*\"/>\n      </devices>\n",
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
+             mode=\"required\" identity=\"*\"/>\n      </devices>\n",
             None,
             None,
         ),
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" mode=\"auto-attach\" identity=\"*\"/>\n      </devices>\n",
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
+             mode=\"auto-attach\" identity=\"*\"/>\n      </devices>\n",
             Some("device-mode"),
             None,
         ),
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" mode=\"required\" identity=\"a:b\"/>\n      </devices>\n",
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
+             mode=\"required\" identity=\"a:b\"/>\n      </devices>\n",
             Some("device-identity"),
             None,
         ),
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\">\n          <option name=\"identity\">a:b</option>\n        </device>\n      </devices>\n",
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\">\
+             \n          <option name=\"identity\">a:b</option>\n        </device>\
+             \n      </devices>\n",
             Some("device-identity"),
             None,
         ),
         (
-            "<devices class=\"usb\">\n        <device backend-domain=\"*\" id=\"2-1\" mode=\"required\" identity=\"*\"/>\n      </devices>\n",
+            "<devices class=\"usb\">\n        <device backend-domain=\"*\" id=\"2-1\" \
+             mode=\"required\" identity=\"*\"/>\n      </devices>\n",
             None,
             None,
         ),
         (
-            "<devices class=\"mtp\">\n        <device backend-domain=\"sys-usb\" id=\"x\" wonder=\"1\">\n          <option name=\"y\"></option>\n        </device>\n      </devices>\n",
+            "<devices class=\"mtp\">\n        <device backend-domain=\"sys-usb\" id=\"x\" \
+             wonder=\"1\">\n          <option name=\"y\"></option>\n        </device>\
+             \n      </devices>\n",
             None,
             None,
         ),
         (
-            "<devices class=\"usb\">\n        <device backend-domain=\"gone\" id=\"2-1\"/>\n      </devices>\n",
+            "<devices class=\"usb\">\n        <device backend-domain=\"gone\" id=\"2-1\"/>\
+             \n      </devices>\n",
             Some("device-backend"),
             Some("device-backend"),
         ),
@@ -413,7 +428,8 @@ fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_to
 #[test]
 fn a_qube_that_provides_devices_is_not_removed_whatever_they_are() {
     for devices in [
-        "<devices class=\"block\"><device backend-domain=\"sys-spare\" id=\"sda\" mode=\"ask-to-attach\" identity=\"*\"/></devices>",
+        "<devices class=\"block\"><device backend-domain=\"sys-spare\" id=\"sda\" \
+         mode=\"ask-to-attach\" identity=\"*\"/></devices>",
         "<devices class=\"wonder\"><device backend-domain=\"sys-spare\" id=\"x\"/></devices>",
     ] {
         let system = System::of(&small(), "4.3");

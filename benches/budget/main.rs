@@ -140,7 +140,8 @@ fn compared_with_xmllint(
     jobs.extend(named.iter().map(|(_, _, job)| job.clone()));
     let times = alternately(&mut jobs, ROUNDS)?;
     println!(
-        "xmllint --noout: {}; a process that does nothing: {}; `qvm-prefs VM PROP` where nobody has looked before: {}, {:.3} ×\n",
+        "xmllint --noout: {}; a process that does nothing: {}; `qvm-prefs VM PROP` where nobody \
+         has looked before: {}, {:.3} ×\n",
         milliseconds(median(&times[0])),
         milliseconds(median(&times[1])),
         milliseconds(median(&times[2])),

@@ -1,13 +1,16 @@
-//! The bytes of a store where they lie, read piece by piece: a thousand qubes have two megabytes,
-//! and to fetch all of them into fresh memory takes longer than to look for one.
+//! Reads the bytes of a store in pieces: a thousand qubes have two megabytes, and reading all of
+//! them into new memory takes longer than finding one.
 
 use std::io;
 
 use super::Bytes;
 
-/// Bytes that can be read from any place on.
+/// Bytes that can be read from any position.
 pub trait ByteSource: Send + Sync {
-    /// Reads what stands from `at` on into `piece`: as much as fits, less where the bytes end.
+    /// Reads from `at` on into `piece`: as much as fits, less at the end of the bytes.
+    ///
+    /// # Errors
+    /// The source cannot be read.
     fn read_at(&self, piece: &mut [u8], at: usize) -> io::Result<usize>;
 }
 
@@ -32,7 +35,7 @@ impl ByteSource for Bytes {
     }
 }
 
-/// All bytes.
+/// Reads all bytes.
 pub(super) fn read_all(stored: &dyn ByteSource) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 1 << 16];
     let mut length = 0;
@@ -60,11 +63,10 @@ pub(super) struct Window<'s> {
 }
 
 impl<'s> Window<'s> {
-    /// So much is looked at at once, if nothing asks for more: what the processor's nearest cache
-    /// holds.
+    /// Size of the window unless more is needed: it fits in the nearest cache of the processor.
     pub const DEFAULT_SIZE: usize = 16 << 10;
 
-    /// The first `size` bytes.
+    /// Opens a window over the first `size` bytes.
     pub fn open(stored: &'s dyn ByteSource, size: usize) -> io::Result<Window<'s>> {
         let mut window = Window {
             stored,
@@ -77,22 +79,23 @@ impl<'s> Window<'s> {
         Ok(window)
     }
 
+    /// Returns the bytes in the window.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[..self.filled]
     }
 
-    /// Where the window begins.
+    /// Returns where the window begins.
     pub fn start(&self) -> usize {
         self.start
     }
 
-    /// Whether nothing stands behind the window.
+    /// Whether the window reaches the end of the bytes.
     pub fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// Lets go of what stands before `at`, counted from the window's beginning, for what comes
-    /// next. Where there is nothing to let go of, the window becomes larger.
+    /// Drops the bytes before `at`, counted from the beginning of the window, and reads further
+    /// ones. If there is nothing to drop, the window becomes larger.
     pub fn advance(&mut self, at: usize) -> io::Result<()> {
         self.buffer.copy_within(at..self.filled, 0);
         self.start += at;

@@ -1,9 +1,9 @@
-//! What a store that was changed is to hold: pieces of the file it was read from, and what is new
-//! between them.
+//! The difference between a store and the file it was read from: ranges of the file that are kept,
+//! and new text between them.
 //!
 //! The writer does not go through all domains to change one. It works on a skeleton of the file in
-//! which each domain that nobody touched is an empty element, and what it changes there is carried
-//! over to the file.
+//! which every untouched domain is an empty element; its edits are translated back to positions of
+//! the file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,28 +15,32 @@ use super::tree::TreeBuffers;
 use super::{OpenedStore, document, open_with_frame, read_all, unreadable, writer};
 use crate::model::{Qubes, Written};
 
-/// A store that was read to be changed.
+/// A store that was read in order to change it.
 pub struct OriginalStore {
     stored: Arc<dyn ByteSource>,
     frame: Frame,
-    /// Whether every domain is.
+    /// Whether every domain is well-formed.
     is_well_formed: bool,
 }
 
-/// A piece of what is to be written.
+/// A piece of the new content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContentPiece<'a> {
-    /// These bytes of the original; [`usize::MAX`] stands for its end.
+    /// A range of the original; [`usize::MAX`] stands for its end.
     Kept(Range<usize>),
+    /// Text that replaces the bytes between two kept ranges.
     New(&'a str),
 }
 
-/// What differs from the original: in its order, each with the bytes that it replaces.
+/// The changes to a store in the order of the file: each range, and the text that replaces it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StoreChanges(Vec<(Range<usize>, String)>);
 
 impl OriginalStore {
-    /// Reads a store that is to be changed: only those of R4. All of it is checked on the way.
+    /// Opens a store of R4 in order to change it, and checks every domain on the way.
+    ///
+    /// # Errors
+    /// The source cannot be read or is not a store of R4.
     pub fn open(stored: Arc<dyn ByteSource>) -> Result<(Qubes, OriginalStore), FormatError> {
         let mut is_well_formed = true;
         let check = DomainCheck {
@@ -54,8 +58,11 @@ impl OriginalStore {
         ))
     }
 
-    /// How `qubes`, which was read from this, differs from it. Fails where the original is not
-    /// well-formed: nothing is written over that; and where a value cannot be written in XML.
+    /// Compares `qubes`, which was read from this store, with the store.
+    ///
+    /// # Errors
+    /// The original is not well-formed (such a file is never overwritten), or a value cannot be
+    /// written in XML.
     pub fn changes(&self, qubes: &Qubes) -> Result<StoreChanges, FormatError> {
         if !self.is_well_formed {
             document::parse_outline(&read_all(&*self.stored)?)?;
@@ -63,7 +70,7 @@ impl OriginalStore {
         let skeleton = self.skeleton(qubes)?;
         match writer::collect_edits(&skeleton.bytes, qubes) {
             Ok(edits) => Ok(skeleton.translate(edits.in_order())),
-            // The place is one of the skeleton; the file has its own.
+            // The position is one in the skeleton; report that of the file.
             Err(error @ FormatError::NotWellFormed { .. }) => {
                 document::parse_outline(&read_all(&*self.stored)?)?;
                 Err(error)
@@ -118,9 +125,10 @@ impl OriginalStore {
     }
 }
 
+/// The file with every untouched domain replaced by an empty element.
 struct Skeleton {
     bytes: Vec<u8>,
-    /// Where each run of bytes begins, here and in the file.
+    /// Where each run of bytes begins: in the skeleton and in the file.
     runs: Vec<(usize, usize)>,
 }
 
@@ -130,7 +138,8 @@ impl Skeleton {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The place in the file. Inside an empty element there is none, and nothing is changed there.
+    /// Returns the position in the file. The inside of an empty element has none, and nothing is
+    /// changed there.
     fn file_offset(&self, at: usize) -> usize {
         let run = self
             .runs
@@ -155,12 +164,12 @@ impl Skeleton {
 }
 
 impl StoreChanges {
-    /// The new content, piece by piece.
+    /// Returns the new content, piece by piece.
     pub fn pieces(&self) -> impl Iterator<Item = ContentPiece<'_>> {
         let mut done = 0;
         let changes = self.0.iter().flat_map(move |(range, text)| {
-            // Two changes never overlap; were they to, the earlier would win and no byte be written
-            // twice.
+            // Changes do not overlap; if they did, the earlier one would win and no byte would be
+            // written twice.
             let kept = done..range.start.max(done);
             done = range.end.max(done);
             [ContentPiece::Kept(kept), ContentPiece::New(text)]
@@ -174,12 +183,12 @@ impl StoreChanges {
         changes.chain([ContentPiece::Kept(end..usize::MAX)])
     }
 
-    /// How many bytes are added at most.
+    /// Returns the largest number of bytes that the changes add.
     pub fn growth(&self) -> usize {
         self.0.iter().map(|(_, text)| text.len()).sum()
     }
 
-    /// The new content.
+    /// Returns the new content, given the original.
     pub fn apply(&self, source: &[u8]) -> Vec<u8> {
         let mut new = Vec::with_capacity(source.len() + self.growth());
         for part in self.pieces() {

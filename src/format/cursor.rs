@@ -1,4 +1,4 @@
-//! Bytes of a domain, read from left to right: names, values, blanks.
+//! Reads names, values and blanks of a domain from left to right.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,7 @@ use super::text::{ValueKind, count_ordinary, decode};
 use super::tree::is_control;
 use crate::model::SharedText;
 
-/// A way through a domain in upstream's own form. What is not as it asks for, it leaves to the
-/// tree.
+/// A position in a domain in upstream's form. Anything of another form is left to the tree.
 pub(super) struct Cursor<'a> {
     pub file: &'a SharedText,
     /// The file up to the end of the domain.
@@ -15,22 +14,23 @@ pub(super) struct Cursor<'a> {
     pub position: usize,
 }
 
-/// A name or a value: where it stands in the file.
+/// A name or a value, as a range of the file.
 #[derive(Clone, Copy)]
 pub(super) struct RawValue {
     pub start: u32,
     pub end: u32,
-    /// Where it stands if not all its bytes mean themselves.
+    /// How to decode the value; `None` if every byte stands for itself.
     pub escaped: Option<ValueKind>,
 }
 
 impl<'a> Cursor<'a> {
+    /// Returns the bytes that are left.
     #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.position..).unwrap_or_default()
     }
 
-    /// The next `length` bytes, which are passed.
+    /// Passes the next `length` bytes and returns them.
     #[inline]
     pub fn advance(&mut self, length: usize, escaped: Option<ValueKind>) -> RawValue {
         let start = self.position as u32;
@@ -42,7 +42,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The raw of a value.
+    /// Returns a value as it is in the file.
     #[inline]
     pub fn raw(&self, value: RawValue) -> &'a str {
         self.file
@@ -50,20 +50,20 @@ impl<'a> Cursor<'a> {
             .unwrap_or_default()
     }
 
-    /// What a piece means.
+    /// Returns a value with references and line ends resolved, or `None` if it is not valid.
     #[inline]
     pub fn decoded(&self, value: RawValue) -> Option<Cow<'a, str>> {
         let raw = self.raw(value);
         match value.escaped {
             None => Some(Cow::Borrowed(raw)),
-            // Of all other pieces every byte is known. Without a way out in between, many are
-            // looked at together.
+            // Only a value with something to decode can hold a control character. There is no early
+            // exit, so that the compiler can vectorise the loop.
             Some(_) if raw.bytes().fold(false, |found, b| found | is_control(b)) => None,
             Some(place) => decode(raw, place),
         }
     }
 
-    /// Goes past `expected` if it stands here.
+    /// Passes `expected` if it comes next.
     #[inline]
     pub fn take<const N: usize>(&mut self, expected: &[u8; N]) -> bool {
         let found = self.rest().first_chunk() == Some(expected);
@@ -73,9 +73,10 @@ impl<'a> Cursor<'a> {
         found
     }
 
+    /// Skips blanks.
     #[inline(always)]
     pub fn skip_blanks(&mut self) {
-        // As upstream indents what stands in a section.
+        // The indentation that upstream uses inside a section.
         if self.take(b"\n        ") && self.rest().first() == Some(&b'<') {
             return;
         }
@@ -86,7 +87,7 @@ impl<'a> Cursor<'a> {
             .count();
     }
 
-    /// Past ` name="value"`.
+    /// Reads ` name="value"`.
     pub fn read_attribute(&mut self) -> Option<(RawValue, RawValue)> {
         self.take(b" ").then_some(())?;
         let length = self
@@ -100,7 +101,7 @@ impl<'a> Cursor<'a> {
         Some((name, self.read_quoted()?))
     }
 
-    /// The value up to the closing quote, which is passed.
+    /// Reads a value and its closing quotation mark.
     #[inline(always)]
     pub fn read_quoted(&mut self) -> Option<RawValue> {
         let mut length = count_ordinary(self.rest(), b'"', b'<');
@@ -115,7 +116,7 @@ impl<'a> Cursor<'a> {
         Some(value)
     }
 
-    /// The text up to the next tag. A `]` could be part of what must not stand in a text.
+    /// Reads the text up to the next tag. A `]` could begin `]]>`, which is not allowed in text.
     #[inline(always)]
     pub fn read_text(&mut self) -> Option<RawValue> {
         let mut length = count_ordinary(self.rest(), b'<', b']');

@@ -1,5 +1,5 @@
-//! Everything that is wrong with a file: its form, and what it says ([`crate::model::check`]), each
-//! with its line.
+//! Finds everything that is wrong with a file, with its line: in its form, and in its content
+//! ([`crate::model::check`]).
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -14,23 +14,26 @@ use super::{Bytes, FormatError, check, read, usable_name};
 use crate::model::check::{FindingKind, Harm};
 use crate::model::{Class, Facts, Finding, Label, Location, Remedy, Vm, VmName};
 
-/// One thing that is wrong, and where.
+/// One finding, with its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// From 1; `None` for what stands nowhere.
+    /// The line, from 1; `None` if the finding has no place in the file.
     pub line: Option<usize>,
-    /// The qube it is about.
+    /// The affected qube.
     pub qube: Option<VmName>,
-    pub kind: FindingKind,
+    /// What is wrong, as one of the documented kinds.
+    pub kind: Kind,
+    /// What the damage leads to.
     pub harm: Harm,
-    /// One line for a person, without the qube's name.
+    /// What is wrong, in one line without the name of the qube.
     pub text: String,
+    /// What repairs it.
     pub remedy: Remedy,
     pub(super) target: Target,
 }
 
 impl Damage {
-    /// A warning about what only a person can mend, found elsewhere than in the text.
+    /// Creates a warning about something outside the text that only a person can repair.
     pub fn for_manual_repair(
         line: Option<usize>,
         qube: Option<VmName>,
@@ -54,16 +57,16 @@ impl Damage {
 /// What a repair changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
-    /// What the collection knows.
-    Known(Location),
-    /// An element of the file that the collection does not know by itself.
+    /// Something in the collection.
+    Known(At),
+    /// An element of the file that is not in the collection.
     Element(Range<usize>),
     /// The text of the file.
     Text,
 }
 
-/// What is wrong with `bytes` as a store, in the order of the file. Of a file that is damaged as a
-/// text, what can be taken from it is looked at, too.
+/// Finds what is wrong with `bytes` as a store, in the order of the file. If the text is damaged,
+/// the part that can be salvaged is examined, too.
 pub fn find_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     let mut found = match check(bytes) {
         Ok(()) => content_damage(bytes, facts),
@@ -74,7 +77,7 @@ pub fn find_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     found
 }
 
-/// What a store says that upstream refuses or reads otherwise.
+/// Finds what upstream refuses or reads differently in a well-formed store.
 fn content_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     let qubes = match read(bytes.clone()) {
         Ok(qubes) => qubes,
@@ -97,6 +100,7 @@ fn content_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
     found
 }
 
+/// Adds the line to a finding.
 fn locate(finding: Finding, lines: &SourceLines) -> Damage {
     let Finding {
         at,
@@ -116,10 +120,10 @@ fn locate(finding: Finding, lines: &SourceLines) -> Damage {
     }
 }
 
-/// A store of R1 to R3 is whole, but no release of R4 loads it.
+/// Describes a store of R1 to R3, which no release of R4 loads.
 fn old_store_damage(bytes: &Bytes) -> Vec<Damage> {
-    let told = |line, qube, kind, text: String, what: &str| {
-        let remedy = Remedy::Manual(what.to_owned());
+    let by_conversion = |line, qube, kind, text: String, what: &str| {
+        let remedy = Remedy::ByHand(what.to_owned());
         Damage {
             line,
             qube,
@@ -134,7 +138,7 @@ fn old_store_damage(bytes: &Bytes) -> Vec<Damage> {
     let text =
         "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it"
             .to_owned();
-    let mut found = vec![told(None, None, FindingKind::OldFormat, text, convert)];
+    let mut found = vec![by_conversion(None, None, Kind::OldFormat, text, convert)];
     match read(bytes.clone()) {
         Err(error) => found.push(form_damage(&error)),
         Ok(qubes) => {
@@ -144,20 +148,14 @@ fn old_store_damage(bytes: &Bytes) -> Vec<Damage> {
                 .flat_map(|vm| vm.diagnoses.iter().map(|d| (Some(vm.name.clone()), d)));
             let all = system.chain(of_qubes);
             found.extend(all.map(|(qube, diagnosis)| {
-                told(
-                    None,
-                    qube,
-                    FindingKind::BadValue,
-                    diagnosis.text.clone(),
-                    convert,
-                )
+                by_conversion(None, qube, Kind::BadValue, diagnosis.text.clone(), convert)
             }));
         }
     }
     found
 }
 
-/// That the file is no store that can be read.
+/// Describes why the file cannot be read as a store.
 fn form_damage(error: &FormatError) -> Damage {
     let back = "go back to a copy: qubes-db restore COPY";
     let (line, text, what) = match error {
@@ -167,11 +165,7 @@ fn form_damage(error: &FormatError) -> Damage {
             reason,
         } => {
             let text = format!("not well-formed XML at column {column}: {reason}");
-            (
-                Some(*line),
-                text,
-                format!("mend it in an editor, or {back}"),
-            )
+            (Some(*line), text, format!("fix it in an editor, or {back}"))
         }
         other => (None, other.to_string(), back.to_owned()),
     };
@@ -187,6 +181,7 @@ fn form_damage(error: &FormatError) -> Damage {
     }
 }
 
+/// Describes a damaged text: what can be salvaged, what is lost, and what is wrong in the rest.
 fn text_damage(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Damage> {
     let mut form = form_damage(error);
     let Some(salvage) = salvage(bytes) else {
@@ -207,7 +202,7 @@ fn text_damage(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Dam
         form.remedy = Remedy::Salvage(format!("{}; {whole}", step.action));
     } else {
         form.remedy = Remedy::Salvage(format!(
-            "take what is whole, or a copy: qubes-db repair asks which; {whole}"
+            "keep what can be read, or use a copy: qubes-db repair asks which; {whole}"
         ));
     }
     let at = form.line;
@@ -228,9 +223,9 @@ fn text_damage(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Dam
     );
     found.extend(lost.iter().map(|lost| {
         let what = if lost.name.is_some() {
-            "take the qube from a copy, or do without it"
+            "restore the qube from a copy, or give it up"
         } else {
-            "take it from a copy"
+            "restore it from a copy"
         };
         more(
             Some(lost.line).or(at),
@@ -244,7 +239,7 @@ fn text_damage(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Dam
         .filter_map(|lost| lost.name.as_deref())
         .collect();
     let inside = content_damage(&Bytes::from(salvage.bytes.clone()), facts).into_iter();
-    // That something is missing follows from what is lost.
+    // A missing reference is a consequence of the lost part.
     let inside = inside.filter(|d| {
         gone.is_empty() && lost.is_empty()
             || !matches!(
@@ -262,7 +257,7 @@ fn text_damage(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Dam
     found
 }
 
-/// Labels without a number, and those that another has already.
+/// Finds labels without a number, or with the name or number of another label.
 fn check_labels(lines: &SourceLines, found: &mut Vec<Damage>) {
     let trees: Vec<Tree> = lines.sections(Section::Labels).collect();
     let all = || {
@@ -308,7 +303,7 @@ fn check_labels(lines: &SourceLines, found: &mut Vec<Damage>) {
         };
         match number {
             _ if names.contains(&name) => {
-                let text = format!("label '{name}' stands there twice");
+                let text = format!("label '{name}' occurs twice");
                 add(
                     FindingKind::LabelTwice,
                     Harm::Misread,
@@ -344,6 +339,7 @@ fn check_labels(lines: &SourceLines, found: &mut Vec<Damage>) {
     }
 }
 
+/// Finds pools without a name.
 fn check_pools(lines: &SourceLines, found: &mut Vec<Damage>) {
     for tree in lines.sections(Section::Pools) {
         let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
@@ -364,7 +360,7 @@ fn check_pools(lines: &SourceLines, found: &mut Vec<Damage>) {
     }
 }
 
-/// Domains that cannot be used: without a usable name, or the second of a name.
+/// Finds domains without a usable name, and domains with the name of another one.
 fn check_domain_names(bytes: &[u8], lines: &SourceLines, found: &mut Vec<Damage>) {
     let entries = &lines.index().domains;
     let names: HashSet<&str> = entries
@@ -431,7 +427,7 @@ fn check_domain_names(bytes: &[u8], lines: &SourceLines, found: &mut Vec<Damage>
     }
 }
 
-/// How a qube that has no name was called by the look of its volumes, or by its class and number.
+/// Guesses the name of a qube from the paths of its volumes, else from its number.
 fn guess_name(bytes: &[u8], entry: &DomainEntry) -> String {
     let tree = Tree::parse_element(bytes, entry.span.range()).ok();
     let from_volumes = tree.as_ref().and_then(|tree| {
@@ -458,6 +454,7 @@ fn guess_name(bytes: &[u8], entry: &DomainEntry) -> String {
     }
 }
 
+/// Shortens `text` to at most `most` bytes.
 fn truncate(text: &str, most: usize) -> &str {
     let end = text
         .char_indices()
@@ -467,7 +464,7 @@ fn truncate(text: &str, most: usize) -> &str {
     &text[..end.unwrap_or(0)]
 }
 
-/// What the reader found in the form of one qube's domain.
+/// Finds what the reader reports about the form of one domain.
 fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
     let Some(tree) = lines.domain(&vm.name) else {
         return;
@@ -510,19 +507,22 @@ fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
     let properties: Vec<_> = properties
         .flat_map(|s| items(&tree, s, "property").collect::<Vec<_>>())
         .collect();
-    for once in WRITE_ONCE_PROPERTIES {
-        let all: Vec<_> = properties.iter().filter(|p| p.name == once).collect();
+    for property_name in WRITE_ONCE_PROPERTIES {
+        let all: Vec<_> = properties
+            .iter()
+            .filter(|p| p.name == property_name)
+            .collect();
         let Some((last, earlier)) = all.split_last() else {
             continue;
         };
-        for one in earlier {
+        for occurrence in earlier {
             let text = format!(
-                "property '{once}' stands there twice ('{}', then '{}'), and the last one counts",
-                one.text, last.text
+                "property '{property_name}' occurs twice ('{}', then '{}'); the last one counts",
+                occurrence.text, last.text
             );
             add(
-                one.id,
-                FindingKind::PropertyTwice,
+                occurrence.id,
+                Kind::PropertyTwice,
                 text,
                 Remedy::Remove {
                     what: "the first".into(),
@@ -554,7 +554,7 @@ fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
     }
 }
 
-/// The damages of what a collection knows, as findings, with their positions.
+/// Returns the findings about the collection, with their positions in `damages`.
 pub(super) fn known_findings(damages: &[Damage]) -> impl Iterator<Item = (usize, Finding)> + '_ {
     damages
         .iter()

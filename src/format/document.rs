@@ -1,18 +1,19 @@
-//! The whole file, strictly: used where the index cannot vouch for it, and before every write.
+//! Parses a whole file strictly: where the quick index cannot be used, and before every write.
 
 use super::MAX_BYTES;
 use super::error::{Fault, FormatError};
 use super::scanner::{Scanner, Span};
 use super::tree::{Shape, Tree, TreeBuffers};
 
-/// Root, sections, domains.
+/// Levels of elements in an outline: root, sections, domains.
 const OUTLINE_DEPTH: usize = 3;
 
-/// Checks every byte, and keeps root, sections and domains.
+/// Checks every byte of a store, and keeps the root, the sections and the domains.
 ///
-/// Refused, with line and column: what is not well-formed, a DOCTYPE (so no entity can be defined,
-/// let alone expand), an encoding other than UTF-8, control characters, nesting beyond
-/// [`super::tree::MAX_DEPTH`].
+/// # Errors
+/// The file is not well-formed, has a DOCTYPE (so entities cannot be defined, let alone expanded),
+/// an encoding other than UTF-8, control characters, or elements nested deeper than
+/// [`super::tree::MAX_DEPTH`]; or its root is not that of a store of R4.
 pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     let tree = parse_document(bytes)?;
     match tree.name(Tree::ROOT) {
@@ -24,7 +25,10 @@ pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     }
 }
 
-/// Checks every byte of any document, and keeps its first levels.
+/// Checks every byte of a document, and keeps its first three levels.
+///
+/// # Errors
+/// The document is empty, too large, or not well-formed.
 pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     if bytes.len() > MAX_BYTES {
         return Err(FormatError::TooLarge {
@@ -45,7 +49,7 @@ pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     .map_err(|f| f.locate(bytes))
 }
 
-/// A name from a file that may be anything, short enough and harmless for a terminal.
+/// Makes a name from an untrusted file short, and safe for a terminal.
 fn printable(name: &[u8]) -> String {
     String::from_utf8_lossy(name)
         .chars()
@@ -54,7 +58,7 @@ fn printable(name: &[u8]) -> String {
         .collect()
 }
 
-/// Looks at byte order mark and XML declaration; returns where the document begins.
+/// Checks byte order mark and XML declaration; returns where the document begins.
 pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
     let other = Fault {
         at: 0,
@@ -114,7 +118,7 @@ pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
     }
 }
 
-/// `1.` and digits: any 1.x is read as 1.0 (XML 1.0 §2.8).
+/// Whether an XML version is `1.` and digits: any 1.x is read as 1.0 (XML 1.0 §2.8).
 fn is_version(value: &str) -> bool {
     value
         .strip_prefix("1.")

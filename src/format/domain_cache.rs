@@ -1,4 +1,4 @@
-//! Pieces of a store, fetched one after the other.
+//! Fetches domains of a store in batches.
 
 use std::io;
 use std::ops::Range;
@@ -8,25 +8,25 @@ use super::scanner::Span;
 use super::tree::TreeBuffers;
 use crate::model::SharedText;
 
-/// Bytes that are fetched at once where one domain after the other is looked at.
+/// How many bytes are fetched at once while domains are read in order.
 const BATCH_BYTES: usize = 32 << 10;
 
-/// What was fetched last, and memory that one look after the other uses.
+/// The batch of domains fetched last, and buffers that the next read reuses.
 #[derive(Default)]
 pub(super) struct DomainCache {
-    /// Whole domains, with their place in the file; none where there is no text to share.
+    /// Whole domains, with their range in the file; `None` if they are not UTF-8.
     pub batch: Option<(Range<usize>, SharedText)>,
-    /// What was there before something out of turn was looked at.
+    /// The batch in use before a domain out of order was read.
     set_aside: Option<(Range<usize>, SharedText)>,
     pub buffer: Vec<u8>,
-    /// The one behind the last that was looked at.
+    /// The position after the last domain that was read.
     next_position: usize,
     pub buffers: TreeBuffers,
 }
 
 impl DomainCache {
-    /// Fetches the one of `domains` at `position` if it is not there; those behind it as well,
-    /// where one after the other is looked at: as many as have [`BATCH_BYTES`].
+    /// Fetches the domain at `position` unless it is in the batch. While domains are read in order,
+    /// the following ones are fetched with it, up to [`BATCH_BYTES`].
     pub fn fetch(
         &mut self,
         stored: &dyn ByteSource,
@@ -50,27 +50,28 @@ impl DomainCache {
             .take_while(|s| is_sequential && fits(s))
             .last();
         let range = span.range().start..further.unwrap_or(&span).range().end;
-        // Who goes through all of them and looks set_aside does not have to begin again.
+        // A caller that reads all domains in order and looks up another one in between does not
+        // have to fetch the batch again.
         self.set_aside = if is_sequential {
             None
         } else {
             self.batch.take()
         };
         if !self.fetch_text(stored, range)? {
-            // What is not UTF-8 may be another domain of the batch.
+            // The invalid UTF-8 may be in another domain of the batch.
             self.fetch_text(stored, span.range())?;
         }
         Ok(())
     }
 
-    /// After a look set_aside, what was there before.
+    /// Restores the batch that was set aside for a domain out of order.
     pub fn restore_batch(&mut self) {
         if let Some(batch) = self.set_aside.take() {
             self.batch = Some(batch);
         }
     }
 
-    /// Whether it is text, and so to be shared.
+    /// Fetches `range`; returns whether it is UTF-8.
     fn fetch_text(&mut self, stored: &dyn ByteSource, range: Range<usize>) -> io::Result<bool> {
         if self.buffer.len() < range.len() {
             self.buffer.resize(range.len(), 0);

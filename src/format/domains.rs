@@ -1,6 +1,6 @@
-//! Every `<domain>` of a file, wherever it stands and whether it can be used or not, with the
-//! volumes it names. [`crate::model::Qubes`] has only the domains that can be used; this list is
-//! for those who must not overlook one, because they delete or overwrite images.
+//! Lists every `<domain>` of a file, wherever it is and whether or not it can be used, with its
+//! volumes. [`crate::model::Qubes`] has only the usable domains; this list is for code that deletes
+//! or overwrites images and must not overlook one.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -15,10 +15,10 @@ use crate::model::image_claims::StoredDomain;
 use crate::model::{Class, VmName};
 
 /// Lists the domains of `bytes` in the order of the file. `<volume>` elements outside any domain
-/// that name an image are a domain of their own, without a name.
+/// that name an image are listed as a domain without a name.
 ///
 /// # Errors
-/// The bytes are not a whole store of R4.
+/// The bytes are not a well-formed store of R4.
 pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
     check(bytes)?;
     let start = check_encoding(bytes).map_err(|fault| fault.locate(bytes))?;
@@ -37,7 +37,7 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
     let mut inside_domains = 0;
     for id in 0..tree.len() {
         let is_domain = tree.name(id) == b"domain";
-        // What a nested domain has belongs to both: nobody can tell whose it is.
+        // The volumes of a nested domain belong to both domains: it is unknown whose they are.
         let is_stray = tree.name(id) == b"volume" && id >= inside_domains && names_image(&tree, id);
         if !is_domain && !is_stray {
             continue;
@@ -74,7 +74,7 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
     Ok(found)
 }
 
-/// The domains that the collection of qubes has: the first of each usable name.
+/// Returns the domains that the collection has: the first of each usable name.
 fn usable_domains(tree: &Tree) -> Vec<(ElementId, VmName)> {
     let mut seen = HashSet::new();
     let sections = tree.children(Tree::ROOT);
@@ -93,12 +93,12 @@ fn usable_domains(tree: &Tree) -> Vec<(ElementId, VmName)> {
         .collect()
 }
 
-/// Whether a `<volume>` says where its image lies.
+/// Whether a `<volume>` names its image.
 fn names_image(tree: &Tree, id: ElementId) -> bool {
     tree.attribute(id, "vid").is_some_and(|vid| !vid.is_empty())
 }
 
-/// Every name that a domain gives itself; the last one counts for whoever can use the domain.
+/// Returns every name of a domain; for a usable domain the last one counts.
 fn names_of(tree: &Tree, within: Range<ElementId>, class: &Class) -> Vec<String> {
     if *class == Class::AdminVM {
         return vec![VmName::DOM0.to_owned()];
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_domain_is_overlooked() {
+    fn every_domain_is_listed() {
         let store = br#"<qubes><domains>
 <domain id="domain-1" class="AppVM"><properties><property name="name">work</property></properties>
  <volume-config><volume name="private" pool="p" vid="appvms/work/private"/></volume-config></domain>
@@ -133,7 +133,7 @@ mod tests {
 </domains><volume-config><volume vid="stray" pool="p"/></volume-config>
 <!-- <domain class="AppVM"/> --></qubes>"#;
         let found = list_all_domains(store).unwrap();
-        let told = found.iter().map(|d| {
+        let listed = found.iter().map(|d| {
             format!(
                 "{} {:?} {:?} {}",
                 d.line,
@@ -149,7 +149,7 @@ mod tests {
             r#"7 None ["x", "y"] 0"#,
             r#"9 None [] 1"#,
         ];
-        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert_eq!(listed.collect::<Vec<_>>(), expected);
         assert!(list_all_domains(b"<qubes><domains>").is_err());
     }
 }

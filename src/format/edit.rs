@@ -1,4 +1,4 @@
-//! Changes to single places of a file, and how children come and go with the blanks around them.
+//! Collects edits of a file, and inserts and removes children together with the blanks around them.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::emit::Indent;
 use super::salvage::LineShift;
 use super::tree::{ElementId, Tree};
 
-/// Changes under way, in any order; none overlaps another.
+/// Edits of a file, in any order; none overlaps another.
 #[derive(Default)]
 pub(crate) struct Edits(Vec<(Range<usize>, String)>);
 
@@ -23,21 +23,21 @@ impl Edits {
         self.replace(range, "");
     }
 
-    /// The changes in the order of the file. Insertions at one place keep the order in which they
-    /// were asked for, and come before what is deleted or replaced from there on.
+    /// Returns the edits in the order of the file. Insertions at one position keep the order in
+    /// which they were added, and come before a deletion or replacement that begins there.
     pub fn in_order(mut self) -> Vec<(Range<usize>, String)> {
         self.0.sort_by_key(|(range, _)| (range.start, range.end));
         self.0
     }
 
-    /// The bytes with every change made.
+    /// Applies every edit to `bytes`.
     pub fn apply(self, bytes: &[u8]) -> Vec<u8> {
         let growth: usize = self.0.iter().map(|(_, text)| text.len()).sum();
         let mut new = Vec::with_capacity(bytes.len() + growth);
         let mut done = 0;
         for (range, text) in self.in_order() {
-            // Two changes never overlap; were they to, the earlier would win and no byte be written
-            // twice.
+            // Edits do not overlap; if they did, the earlier one would win and no byte would be
+            // written twice.
             new.extend_from_slice(&bytes[done..range.start.max(done)]);
             new.extend_from_slice(text.as_bytes());
             done = range.end.max(done);
@@ -46,7 +46,7 @@ impl Edits {
         new
     }
 
-    /// Which lines after the changes were which before.
+    /// Returns the mapping from lines after the edits to lines before them.
     pub fn line_shift(&self, bytes: &[u8]) -> LineShift {
         let mut order: Vec<&(Range<usize>, String)> = self.0.iter().collect();
         order.sort_by_key(|(range, _)| (range.start, range.end));
@@ -59,29 +59,29 @@ impl Edits {
             now += kept + line_ends(text.as_bytes());
             before += kept + gone;
             done = range.end.max(done);
-            // What stands on the rest of the line belongs to it; the next one is the first that
-            // both have whole.
+            // The rest of an edited line belongs to it; the next line is the first one that both
+            // texts share.
             lines.push((now, before));
         }
         LineShift(lines)
     }
 }
 
-/// A child to come.
+/// A child to insert.
 pub(crate) struct Addition {
-    /// The child behind which it is to stand; none: before all others.
+    /// The sibling after which the child is inserted; `None`: before all others.
     pub after: Option<ElementId>,
-    /// The element; what stands before it is decided here.
+    /// The element, without the blanks before it.
     pub element: String,
 }
 
-/// How the children of `container` are indented, or would be.
+/// Returns the indentation of the children of `container`, existing or future.
 pub(crate) fn child_indent(tree: &Tree, container: ElementId) -> Indent {
     let mut indents = tree
         .children(container)
         .map(|child| element_indent(tree, child));
     if let Some(first) = indents.next() {
-        // A first child may stand behind a comment: better one that begins a line.
+        // The first child may follow a comment; prefer one that begins a line.
         return if first.has_lines() {
             first
         } else {
@@ -90,8 +90,8 @@ pub(crate) fn child_indent(tree: &Tree, container: ElementId) -> Indent {
     }
     let own = element_indent(tree, container);
     let element = tree.element(container);
-    // `<features></features>` among lines: kept so, that taking the child out again gives the same
-    // bytes.
+    // `<features></features>` on a line of its own stays in this form, so that removing the child
+    // restores the original bytes.
     let pair = !tree.is_self_closing(container) && element.tag.end == element.close.start;
     if pair && own.has_lines() {
         Indent::none()
@@ -100,14 +100,14 @@ pub(crate) fn child_indent(tree: &Tree, container: ElementId) -> Indent {
     }
 }
 
-/// What stands before an element.
+/// Returns the indentation of an element.
 pub(crate) fn element_indent(tree: &Tree, id: ElementId) -> Indent {
     let start = tree.range(id).start;
     Indent::from_blanks(&tree.bytes[tree.blank_start(start)..start])
 }
 
-/// Takes children out of an element and puts others in, so that doing the opposite gives the same
-/// bytes again.
+/// Removes and inserts children of an element so that the opposite change restores the original
+/// bytes.
 pub(crate) fn change_children(
     tree: &Tree,
     edits: &mut Edits,
@@ -156,8 +156,8 @@ pub(crate) fn change_children(
     }
 }
 
-/// The child before which `found` comes first, as the place to add behind: the sibling before that
-/// child, or, when there is none such, the last of `items`.
+/// Returns the sibling after which to insert so that the new child comes before the first of
+/// `items` for which `found` holds; if there is none, the last of `items`.
 pub(crate) fn insertion_point(
     tree: &Tree,
     container: ElementId,

@@ -1,4 +1,5 @@
-//! Model → text, for what the file does not have yet: upstream's form (`spec/r4-xml.md` §0, §1).
+//! Writes model values as XML, for what is not in the file yet. The form is upstream's
+//! (`docs/spec/r4-xml.md` §0, §1).
 
 use smol_str::SmolStr;
 
@@ -7,12 +8,12 @@ use super::text::{ValueKind, escape, is_name};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, Label, Pool, Qubes, TextMap, Vm};
 
-/// What stands before an element: a line feed with blanks, or less in a file without lines.
+/// The blanks before an element: a line feed and spaces, or less in a file without lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Indent(String);
 
 impl Indent {
-    /// The blanks that stand before a sibling; of several lines only the last.
+    /// Takes the indentation from the blanks before a sibling: only the last of several lines.
     pub fn from_blanks(blanks: &[u8]) -> Indent {
         let blanks = String::from_utf8_lossy(blanks);
         Indent(
@@ -23,15 +24,18 @@ impl Indent {
         )
     }
 
+    /// Returns an empty indentation.
     pub fn none() -> Indent {
         Indent(String::new())
     }
 
+    /// Returns upstream's indentation of a level.
     fn level(level: usize) -> Indent {
         Indent(format!("\n{}", "  ".repeat(level)))
     }
 
-    /// Of the children of an element that stands so; all on one line stays on one line.
+    /// Returns the indentation of the children of an element with this indentation. A file on one
+    /// line stays on one line.
     pub fn deeper(&self) -> Indent {
         if self.has_lines() {
             Indent(format!("{}  ", self.0))
@@ -40,6 +44,7 @@ impl Indent {
         }
     }
 
+    /// Whether the element begins a line.
     pub fn has_lines(&self) -> bool {
         self.0.contains('\n')
     }
@@ -49,7 +54,7 @@ impl Indent {
     }
 }
 
-/// Text under way, and of what it speaks: for messages.
+/// The text written so far, and what it describes, for messages.
 pub(crate) struct Emitter {
     out: String,
     place: String,
@@ -58,7 +63,7 @@ pub(crate) struct Emitter {
 type EmitResult = Result<(), FormatError>;
 
 impl Emitter {
-    /// `place` names what is written: `qube 'work'`.
+    /// Creates an emitter. `place` names in messages what is written: `qube 'work'`.
     pub fn new(place: &str) -> Emitter {
         Emitter {
             out: String::new(),
@@ -70,21 +75,25 @@ impl Emitter {
         self.out
     }
 
+    /// Writes `text` unescaped.
     pub fn raw(&mut self, text: &str) {
         self.out.push_str(text);
     }
 
+    /// Writes `value` as text. `what` names it in messages.
     pub fn text(&mut self, value: &str, what: &str) -> EmitResult {
         let done = escape(&mut self.out, value, ValueKind::Text, '"');
         done.map_err(|c| self.unwritable(what, c))
     }
 
+    /// Writes `value` as an attribute value in the quotation marks `quote`. `what` names it in
+    /// messages.
     pub fn value(&mut self, value: &str, quote: char, what: &str) -> EmitResult {
         let done = escape(&mut self.out, value, ValueKind::Attribute, quote);
         done.map_err(|c| self.unwritable(what, c))
     }
 
-    /// ` name="value"`
+    /// Writes ` name="value"`.
     pub fn attribute(&mut self, name: &str, value: &str) -> EmitResult {
         if !is_name(name) {
             return Err(FormatError::InvalidAttribute {
@@ -104,7 +113,7 @@ impl Emitter {
             .try_for_each(|(name, value)| self.attribute(name, value))
     }
 
-    /// `<item name="…">text</item>`
+    /// Writes `<item name="…">text</item>`.
     pub fn item(&mut self, item: &str, name: &str, text: &str) -> EmitResult {
         self.out.extend(["<", item]);
         self.attribute("name", name)?;
@@ -114,7 +123,7 @@ impl Emitter {
         Ok(())
     }
 
-    /// `<tag name="…"/>`
+    /// Writes `<tag name="…"/>`.
     pub fn tag(&mut self, tag: &str) -> EmitResult {
         self.raw("<tag");
         self.attribute("name", tag)?;
@@ -122,7 +131,7 @@ impl Emitter {
         Ok(())
     }
 
-    /// `<element …/>`
+    /// Writes `<element …/>`.
     pub fn empty(&mut self, element: &str, attributes: &TextMap) -> EmitResult {
         self.out.extend(["<", element]);
         self.attributes(attributes)?;
@@ -144,8 +153,8 @@ impl Emitter {
         self.empty("pool", &pool.attributes)
     }
 
-    /// `<name>` with `children` below it, `<name/>` without any. The start tag's rest, after the
-    /// name, is written.
+    /// Writes the rest of `<name` with `children` in it, or `/>` without any. The start of the tag,
+    /// with its attributes, is already written.
     pub fn section<T>(
         &mut self,
         name: &str,
@@ -154,14 +163,14 @@ impl Emitter {
         mut child: impl FnMut(&mut Emitter, T, &Indent) -> EmitResult,
     ) -> EmitResult {
         let inner = indent.deeper();
-        let mut any = false;
+        let mut is_empty = true;
         for item in children {
-            self.raw(if any { "" } else { ">" });
-            any = true;
+            self.raw(if is_empty { ">" } else { "" });
+            is_empty = false;
             self.raw(inner.as_str());
             child(self, item, &inner)?;
         }
-        if any {
+        if !is_empty {
             self.out.extend([indent.as_str(), "</", name, ">"]);
         } else {
             self.raw("/>");
@@ -169,7 +178,7 @@ impl Emitter {
         Ok(())
     }
 
-    /// `<properties>` with `items` as given.
+    /// Writes a section of named items in the given order.
     pub fn items<'a>(
         &mut self,
         section: &str,
@@ -221,7 +230,7 @@ impl Emitter {
         })
     }
 
-    /// A whole domain element.
+    /// Writes a whole domain element.
     pub fn domain(&mut self, indent: &Indent, vm: &Vm) -> EmitResult {
         self.place = describe_qube(vm);
         self.raw("<domain");
@@ -259,13 +268,13 @@ impl Emitter {
     }
 }
 
-/// How messages call a qube.
+/// Names a qube in messages.
 pub(crate) fn describe_qube(vm: &Vm) -> String {
     format!("qube '{}'", vm.name)
 }
 
-/// Properties that upstream loads, and therefore writes, after all others (`spec/r4-xml.md` §1.3,
-/// stage 4).
+/// Properties that upstream loads, and therefore writes, after all others (`docs/spec/r4-xml.md`
+/// §1.3, stage 4).
 const LATE_PROPERTIES: [&str; 10] = [
     "appvm_default_bootmode",
     "audiovm",
@@ -279,12 +288,12 @@ const LATE_PROPERTIES: [&str; 10] = [
     "template",
 ];
 
-/// Where a domain's property stands among the others.
+/// Returns the sort key of a domain's property.
 pub(crate) fn property_order(name: &str) -> (bool, &str) {
     (LATE_PROPERTIES.binary_search(&name).is_ok(), name)
 }
 
-/// A whole new file.
+/// Returns the text of a whole new store.
 pub(crate) fn emit_store(qubes: &Qubes) -> Result<String, FormatError> {
     let mut e = Emitter::new("the store");
     let section = Indent::level(1);
@@ -308,7 +317,7 @@ pub(crate) fn emit_store(qubes: &Qubes) -> Result<String, FormatError> {
     Ok(e.into_text())
 }
 
-/// Whether a qube says nothing: the dom0 that a store without one is given.
+/// Whether a qube has no content: the dom0 that is added to a store without one.
 pub(crate) fn is_bare(vm: &Vm) -> bool {
     vm.class == Class::AdminVM
         && vm.properties.is_empty()

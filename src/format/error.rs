@@ -1,53 +1,55 @@
-//! Why bytes cannot be read as a store, or a store cannot be written.
+//! Reasons why bytes cannot be read as a store, or a store cannot be written.
 
-/// What is wrong with a text that wants to be XML, and where.
+/// A violation of well-formedness, with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// Offset in the file, bytes.
+    /// Offset in the file, in bytes.
     pub at: usize,
     pub reason: &'static str,
 }
 
-/// Why the store cannot be read or written. One line each; the caller puts the file's name in
-/// front.
+/// The reason why a store cannot be read or written. One line each; the caller adds the name of the
+/// file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// Lines and columns count from 1, columns in characters.
+    /// The text is not well-formed XML. Lines and columns count from 1, columns in characters.
     #[error("not well-formed XML: line {line}, column {column}: {reason}")]
     NotWellFormed {
         line: usize,
         column: usize,
         reason: &'static str,
     },
+    /// The file has no content.
     #[error("the file is empty")]
     Empty,
+    /// The file exceeds [`super::MAX_BYTES`].
     #[error("{bytes} bytes are more than a store can have ({limit})", limit = super::MAX_BYTES)]
     TooLarge { bytes: u64 },
-    #[error("it cannot be read: {reason}")]
+    /// The file cannot be read.
+    #[error("cannot read it: {reason}")]
     Unreadable { reason: String },
-    /// A store of R1 to R3 is read as it is; what changes it converts it first.
-    #[error(
-        "written by Qubes R3 or older: it has to be converted first, which qubes-db convert does"
-    )]
+    /// The store was written by R1 to R3. Such a store can be read; a change converts it first.
+    #[error("written by Qubes R3 or older; convert it first with qubes-db convert")]
     OldFormat,
+    /// The root element is not that of a store.
     #[error("not a store of Qubes: the root element is <{root}>, not <qubes>")]
     NotQubes { root: String },
-    /// XML has no way to write some characters (most control characters).
+    /// A value contains a character that XML cannot represent (most control characters).
     #[error("{place}: the value contains the character U+{character:04X}, which XML cannot hold")]
     Unwritable { place: String, character: u32 },
-    /// An attribute or element would need a name that XML does not allow.
+    /// An attribute or element would have a name that XML does not allow.
     #[error("{place}: '{name}' cannot be the name of an XML attribute")]
     InvalidAttribute { place: String, name: String },
-    /// What would be written is well-formed, but would not be read as what was meant.
-    #[error("what would be written could not be read back: {what}; nothing was written")]
+    /// The new content is well-formed, but would not be read as what was meant.
+    #[error("the new content could not be read back: {what}; nothing was written")]
     ReadBackMismatch { what: String },
-    /// The collection does not belong to the bytes it is written over.
-    #[error("the collection was read from other bytes than those it is written over")]
+    /// The collection was not read from these bytes.
+    #[error("the qubes were not read from the file that they are written to")]
     SourceMismatch,
 }
 
 impl Fault {
-    /// The fault in a file of which the bytes looked at begin at `start`.
+    /// Moves the fault by `start`, where the examined bytes begin in the file.
     pub(crate) fn shifted(self, start: u32) -> Fault {
         Fault {
             at: self.at + start as usize,
@@ -55,7 +57,7 @@ impl Fault {
         }
     }
 
-    /// The fault as a person can find it in `bytes`.
+    /// Converts the fault to line and column in `bytes`.
     pub(crate) fn locate(self, bytes: &[u8]) -> FormatError {
         let before = &bytes[..self.at.min(bytes.len())];
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |n| n + 1);

@@ -1,4 +1,4 @@
-//! The fragments of a damaged store that are whole by themselves, and a store put together from them.
+//! Collects the intact fragments of a damaged store and assembles a store from them.
 
 use std::collections::HashSet;
 
@@ -13,30 +13,30 @@ use super::text::is_space;
 use super::tree::Tree;
 use crate::model::{Label, VmName};
 
-/// Sections and domains that are whole by themselves.
+/// The sections and domains that are intact by themselves.
 pub(super) struct Fragments<'a> {
     text: &'a [u8],
     sections: Vec<(Section, (usize, usize))>,
     domains: Vec<(usize, usize)>,
-    /// What else stands beside the sections: nobody here knows what it is for, but somebody put it
-    /// there.
+    /// Unknown elements beside the sections, which are kept.
     others: Vec<(usize, usize)>,
-    /// Sections of which only some items are whole, put together anew.
+    /// Damaged sections, rebuilt from their intact items.
     rebuilt: Vec<(Section, String)>,
     lost: Vec<LostPiece>,
-    /// The domains and other elements taken so far, to know one when it comes again.
+    /// The domains and other elements taken so far, to recognise duplicates.
     seen: HashSet<&'a [u8]>,
     lines: LineStarts,
 }
 
-/// The sections before the domains, with how they begin and end.
+/// The sections before the domains, with the start of their start tags and their end tags.
 pub(super) const HEAD_SECTIONS: [(Section, &[u8], &[u8]); 3] = [
     (Section::Labels, b"<labels", b"</labels>"),
     (Section::Pools, b"<pools", b"</pools>"),
     (Section::Properties, b"<properties", b"</properties>"),
 ];
 
-/// Every other element of a store: the parts of a domain whose own tag is gone belong to no one.
+/// All other elements of a store: as parts of a domain whose own tag is lost they belong to no
+/// qube.
 const KNOWN_ELEMENTS: [&[u8]; 15] = [
     b"qubes",
     b"label",
@@ -56,6 +56,7 @@ const KNOWN_ELEMENTS: [&[u8]; 15] = [
 ];
 
 impl<'a> Fragments<'a> {
+    /// Collects the fragments of `text`.
     pub fn collect(text: &'a [u8]) -> Fragments<'a> {
         let mut fragments = Fragments {
             text,
@@ -74,11 +75,11 @@ impl<'a> Fragments<'a> {
         fragments
     }
 
-    /// Looks at what begins at `at`; returns where to go on.
+    /// Examines the element at `at`; returns where to continue.
     fn take_element(&mut self, at: usize) -> usize {
         let rest = &self.text[at..];
         if rest.starts_with(b"<!--") {
-            // A comment that never ends hides nothing.
+            // An unterminated comment hides nothing.
             return memmem::find(rest, b"-->").map_or(at + 4, |n| at + n + 3);
         }
         if begins_tag(rest, b"<domain") {
@@ -93,7 +94,7 @@ impl<'a> Fragments<'a> {
         }
     }
 
-    /// Takes an element that no store of ours has, where it is whole and no part of what is known.
+    /// Takes an unknown element if it is intact and not part of a known one.
     fn take_other(&mut self, at: usize) -> Option<usize> {
         let rest = &self.text[at..];
         let name = rest[1..]
@@ -109,7 +110,7 @@ impl<'a> Fragments<'a> {
             false => memmem::find(rest, &close).map(|n| at + n + close.len()),
         };
         let is_whole = |end: &usize| {
-            // Not one that swallows qubes, for want of an end of its own.
+            // An element without its own end tag must not swallow qubes.
             memmem::find(&self.text[at + 1..*end], b"<domain").is_none()
                 && Tree::parse_element(self.text, at..*end).is_ok()
         };
@@ -122,7 +123,7 @@ impl<'a> Fragments<'a> {
             }
             None => {
                 let name = String::from_utf8_lossy(name);
-                let text = format!("<{name}>, which no store of this program has, cannot be read");
+                let text = format!("the unknown element <{name}> cannot be read");
                 self.lost.push(LostPiece {
                     line: self.lines.line(at),
                     name: None,
@@ -133,7 +134,7 @@ impl<'a> Fragments<'a> {
         }
     }
 
-    /// Where from `at` on something begins, or ends, that stands in every store.
+    /// Returns where the next known section, domain, or end of the store begins, from `at` on.
     fn next_known(&self, at: usize) -> Option<usize> {
         let starts = HEAD_SECTIONS
             .iter()
@@ -145,6 +146,7 @@ impl<'a> Fragments<'a> {
             .map(|n| at + n)
     }
 
+    /// Takes the domain at `at`, or records it as lost; returns where to continue.
     fn take_domain(&mut self, at: usize) -> usize {
         let close = b"</domain>";
         let rest = &self.text[at + 1..];
@@ -179,14 +181,15 @@ impl<'a> Fragments<'a> {
         end
     }
 
-    /// A domain that was taken already is taken once; another of the same name is left to whoever
-    /// mends names, but for those of a file that was written twice.
+    /// Takes a domain unless an identical one was taken. A different domain of the same name is
+    /// kept; renaming it is a later step.
     fn keep_domain(&mut self, at: usize, end: usize) {
         if self.seen.insert(&self.text[at..end]) {
             self.domains.push((at, end));
         }
     }
 
+    /// Records a domain that cannot be read.
     fn record_lost(&mut self, at: usize, end: usize, why: &str) {
         let name = find_name(&self.text[at..end]);
         let whose = name
@@ -201,6 +204,7 @@ impl<'a> Fragments<'a> {
         });
     }
 
+    /// Takes the section at `at`, or its intact items; returns where to continue.
     fn take_section(&mut self, section: Section, at: usize, close: &[u8]) -> usize {
         let rest = &self.text[at..];
         let tag = memchr::memchr(b'>', rest).map_or(rest.len(), |n| n + 1);
@@ -210,10 +214,11 @@ impl<'a> Fragments<'a> {
         };
         let known = self.sections.iter().any(|(known, _)| *known == section)
             || self.rebuilt.iter().any(|(known, _)| *known == section);
-        // Those of a cut-off domain would be met here, too: they hold what no system has.
-        let of_a_qube = section == Section::Properties
+        // These can be the properties of a domain that is cut off: they have a qid, which global
+        // properties never have.
+        let is_of_qube = section == Section::Properties
             && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
-        if known || of_a_qube {
+        if known || is_of_qube {
             return at + tag;
         }
         match Tree::parse_element(self.text, at..end) {
@@ -223,16 +228,15 @@ impl<'a> Fragments<'a> {
             }
             Err(_) => {
                 let name = String::from_utf8_lossy(&close[2..close.len() - 1]).into_owned();
-                // Not further than where something else begins.
+                // The rebuilt section ends where another element begins.
                 let end = self.next_known(at + tag).unwrap_or(end);
                 let items = self.intact_items((at + tag, end), section);
                 let whole = items.len();
                 let items: String = items.iter().map(|item| format!("    {item}\n")).collect();
                 self.rebuilt
                     .push((section, format!("  <{name}>\n{items}  </{name}>\n")));
-                let text = format!(
-                    "the section <{name}> cannot be read as a whole; {whole} of its items can"
-                );
+                let text =
+                    format!("the section <{name}> is damaged; {whole} of its items can be read");
                 self.lost.push(LostPiece {
                     line: self.lines.line(at),
                     name: None,
@@ -243,7 +247,7 @@ impl<'a> Fragments<'a> {
         }
     }
 
-    /// The items of a damaged section that are whole.
+    /// Returns the intact items of a damaged section.
     fn intact_items(&self, (start, end): (usize, usize), section: Section) -> Vec<&'a str> {
         let (open, close): (&[u8], &[u8]) = match section {
             Section::Labels => (b"<label ", b"</label>"),
@@ -259,6 +263,7 @@ impl<'a> Fragments<'a> {
         memmem::find_iter(text, open).filter_map(whole).collect()
     }
 
+    /// Assembles a store; `None` if no domain is intact.
     pub fn assemble(self, steps: Vec<SalvageStep>) -> Option<SalvagedStore> {
         if self.domains.is_empty() {
             return None;
@@ -286,7 +291,7 @@ impl<'a> Fragments<'a> {
                     steps.push(SalvageStep {
                         line: None,
                         problem: "no labels are left".into(),
-                        action: "write those of a new system".into(),
+                        action: "write the default labels".into(),
                     });
                 }
                 (None, None) => {}
@@ -322,7 +327,7 @@ impl<'a> Fragments<'a> {
     }
 }
 
-/// A text under way with the lines its fragments come from.
+/// A text under construction, with the original line of each fragment.
 struct Assembly {
     bytes: Vec<u8>,
     lines: Vec<(usize, usize)>,
@@ -359,7 +364,7 @@ fn begins_tag(text: &[u8], tag: &[u8]) -> bool {
     })
 }
 
-/// The name that stands in a piece of a domain, if one does.
+/// Finds the name of a qube in a fragment of its domain.
 fn find_name(piece: &[u8]) -> Option<String> {
     let before = b"<property name=\"name\">";
     let at = memmem::find(piece, before)? + before.len();

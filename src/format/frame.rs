@@ -1,4 +1,4 @@
-//! What stands around the domains of a store, and where they lie, seen through a window that moves
+//! Scans the text around the domains of a store, and their positions, through a window that moves
 //! over the file.
 
 use std::borrow::Cow;
@@ -12,21 +12,21 @@ use super::text::{ValueKind, decode, skip_blank};
 use super::tree::{Tree, TreeBuffers, check_characters};
 use super::{DEPTH_OF_DOMAINS, document, leaf};
 
-/// Everything outside the domains, and where those lie. With each domain put back in its place
-/// behind its gap, this is the file.
+/// The text outside the domains, and their positions. With each domain put back after its gap, this
+/// is the file.
 pub(crate) struct Frame {
     pub sections: Sections,
     pub domains: Vec<Span>,
-    /// What stands before the first domain's gap.
+    /// The text before the gap of the first domain.
     pub head: Vec<u8>,
-    /// The blanks before each domain, one behind the other.
+    /// The blanks before each domain, one after the other.
     pub gaps: Vec<u8>,
-    /// What stands behind the last domain.
+    /// The text after the last domain.
     pub tail: Vec<u8>,
 }
 
 impl Frame {
-    /// Of a file whose domains are not cut out.
+    /// Creates the frame of a file whose domains are not cut out.
     pub fn from_whole_file(bytes: Vec<u8>, index: &Index) -> Frame {
         let sections = index.sections.clone();
         Frame {
@@ -38,7 +38,7 @@ impl Frame {
         }
     }
 
-    /// The bytes of a section that holds no domains.
+    /// Returns the bytes of a section that holds no domains.
     pub fn section(&self, span: Span) -> Option<&[u8]> {
         let behind = self
             .domains
@@ -53,7 +53,7 @@ impl Frame {
     }
 }
 
-/// Checks domains strictly while they are found.
+/// A strict check of each domain while the domains are found.
 pub(crate) struct DomainCheck<'c> {
     /// Whether every domain so far is well-formed.
     pub is_passed: &'c mut bool,
@@ -61,6 +61,7 @@ pub(crate) struct DomainCheck<'c> {
 }
 
 impl DomainCheck<'_> {
+    /// Checks one domain, unless an earlier one failed.
     fn check_domain(&mut self, domain: &[u8]) {
         if *self.is_passed {
             let buffers = std::mem::take(&mut self.buffers);
@@ -72,15 +73,15 @@ impl DomainCheck<'_> {
     }
 }
 
-/// The frame of a store and the entries of its domains, or `None` where only a strict reading can
-/// tell.
+/// Scans the frame of a store and the entries of its domains. Returns `None` where only a strict
+/// reading can tell.
 ///
-/// Why this is sound on every well-formed file: outside domains it reads tokens. Inside a domain it
-/// goes to the first `</domain>` and gives up if `<!` or `<?` stands before that, so every `<` up
-/// to there is a tag. If a domain held another element called domain, that element's end tag would
-/// be taken for the domain's, and one end tag too many would be left over: but after a domain only
-/// `<domain` or `</domains>` is accepted, and after those only what balances. What the window cuts
-/// off fails, and is looked at again in a window that holds more.
+/// This is sound on every well-formed file. Outside domains it reads tokens. Inside a domain it
+/// goes to the first `</domain>` and gives up if `<!` or `<?` occurs before it, so every `<` up to
+/// there begins a tag. If a domain contained another element called domain, the end tag of that
+/// element would be taken for the end of the domain, and one end tag would be left over: but after
+/// a domain only `<domain` or `</domains>` is accepted, and after those only balanced tags. A token
+/// that the window cuts off fails, and is read again in a larger window.
 pub(crate) fn scan_frame(
     stored: &dyn ByteSource,
     window_size: usize,
@@ -127,15 +128,15 @@ pub(crate) fn scan_frame(
     Ok(known.then_some((frame, entries)))
 }
 
-/// Children of the root, and where they lie.
+/// The children of the root, with their positions.
 type Sections = Vec<(Section, Span)>;
 
-/// The sections up to the first that holds domains, and that one's start tag; where there is none,
-/// all of them.
+/// Scans the sections up to the first with domains, and the start tag of that one; all sections if
+/// none has domains.
 fn scan_head(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span>)> {
     let mut scanner = Scanner::new(bytes, document::check_encoding(bytes).ok()?..bytes.len());
     if document::has_declaration(&bytes[scanner.position()..]) {
-        // Its content was checked with the encoding.
+        // The content of the declaration is already checked.
         scanner.next().ok()?;
     }
     skip_to_root(&mut scanner, bytes)?;
@@ -148,8 +149,8 @@ fn scan_head(bytes: &[u8], is_whole: bool) -> Option<(Sections, Option<Span>)> {
     Some((found, tag))
 }
 
-/// The rest from the end tag of the section with domains on; `start` is where `bytes` begin in the
-/// file.
+/// Scans the rest of the file from the end tag of the section with domains. `start` is the position
+/// of `bytes` in the file.
 fn scan_tail(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Sections) -> Option<()> {
     let mut scanner = Scanner::new(bytes, skip_blank(bytes, at)..bytes.len());
     match scanner.next().ok()? {
@@ -166,8 +167,8 @@ fn scan_tail(bytes: &[u8], at: usize, start: usize, tag: Span, found: &mut Secti
     skip_to_end(&mut scanner, bytes)
 }
 
-/// Collects sections up to one that holds domains, whose start tag is returned, or past the end of
-/// the root. There can be one such section: a second is not ours to understand.
+/// Collects sections up to one that holds domains, and returns its start tag; `None` at the end of
+/// the root. Only one such section is supported.
 fn scan_sections(
     scanner: &mut Scanner,
     bytes: &[u8],
@@ -204,11 +205,12 @@ fn scan_sections(
     }
 }
 
+/// Rejects an XML declaration that is not at the beginning.
 fn reject_declaration(target: Span, bytes: &[u8]) -> Option<()> {
     (!target.slice(bytes).eq_ignore_ascii_case(b"xml")).then_some(())
 }
 
-/// Past the start tag of the root element `qubes`.
+/// Skips the start tag of the root element `qubes`.
 fn skip_to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
@@ -223,7 +225,7 @@ fn skip_to_root(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     }
 }
 
-/// Behind the root only comments, instructions and blanks may stand.
+/// Skips comments, instructions and blanks after the root, up to the end of the file.
 fn skip_to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     loop {
         match scanner.next().ok()? {
@@ -236,7 +238,7 @@ fn skip_to_end(scanner: &mut Scanner, bytes: &[u8]) -> Option<()> {
     }
 }
 
-/// Past the end tag of an element whose start tag was read.
+/// Skips the rest of an element whose start tag was read.
 fn skip_element(scanner: &mut Scanner, bytes: &[u8], name: Span) -> Option<()> {
     let mut open = vec![name];
     while let Some(innermost) = open.last() {
@@ -261,7 +263,8 @@ fn skip_element(scanner: &mut Scanner, bytes: &[u8], name: Span) -> Option<()> {
     Some(())
 }
 
-/// Collects the domains from `at` on; returns where the last one ends. The window moves on.
+/// Collects the domains from `at` on and moves the window along. Returns where the last domain
+/// ends.
 fn scan_domains(
     window: &mut Window,
     mut at: usize,
@@ -294,7 +297,7 @@ fn scan_domains(
             }
             Some(None) => return Ok(Some(at)),
             None if window.is_last() || start + bytes.len() > super::MAX_BYTES => return Ok(None),
-            // It may be the window's end that cut something off.
+            // The end of the window may have cut off a token.
             None if at > 0 || !ahead.has_end(bytes, 0) => {
                 window.advance(at)?;
                 ahead.forget();
@@ -305,7 +308,7 @@ fn scan_domains(
     }
 }
 
-/// The domain behind the blanks at `at`, or nothing where the section ends.
+/// Scans the domain behind the blanks at `at`; `Some(None)` at the end of the section.
 fn scan_domain(bytes: &[u8], at: usize, ahead: &mut Lookahead) -> Option<Option<DomainEntry>> {
     if let Some(domain) = ahead.scan_plain_domain(bytes, at) {
         return Some(Some(domain));
@@ -328,6 +331,7 @@ fn scan_domain(bytes: &[u8], at: usize, ahead: &mut Lookahead) -> Option<Option<
     }
 }
 
+/// Reads the class from a start tag; empty if it has none.
 fn class_of<'a>(scanner: &Scanner, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
     match scanner
         .attributes

@@ -1,9 +1,9 @@
-//! Where each domain lies in the bytes, found without parsing domains.
+//! Finds the domains of a file without parsing them.
 //!
-//! [`build_quick`] looks only at what must be looked at, through a small window, and gives up at the
-//! first thing that could mislead it; [`build_strict`] reads every byte. On a well-formed file both give
-//! the same answer (a fuzz target holds them to it). On one that is not, `build_quick` may still answer
-//! when the damage lies inside a domain: that domain then carries the diagnosis.
+//! [`build_quick`] reads only what it must, through a small window, and gives up at the first thing
+//! that could mislead it; [`build_strict`] reads every byte. On a well-formed file both give the
+//! same answer (a fuzz target checks this). On a damaged file, `build_quick` may still answer if
+//! the damage is inside a domain: that domain then has the diagnosis.
 
 use std::borrow::Cow;
 
@@ -16,14 +16,18 @@ use super::scanner::Span;
 use super::tree::{ElementId, Tree, TreeBuffers};
 use crate::model::{Class, NameError, VmName};
 
-/// What a child of the root element is for.
+/// The kind of a child of the root element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
+    /// `<labels>`
     Labels,
+    /// `<pools>`
     Pools,
+    /// `<properties>`: the global properties.
     Properties,
+    /// `<domains>`
     Domains,
-    /// Not ours; kept.
+    /// An unknown element, which is kept.
     Unknown,
 }
 
@@ -39,23 +43,28 @@ impl Section {
     }
 }
 
-/// One `<domain>` as far as the index knows it.
+/// One `<domain>`: its position, class and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DomainEntry {
+    /// Its position in the file.
     pub span: Span,
+    /// Its class.
     pub class: Class,
-    /// Its name, or why it has none that can be used.
+    /// Its name, or the reason why it has no usable name.
     pub name: Result<VmName, NameError>,
 }
 
 /// The children of the root, and the domains in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Index {
+    /// The children of the root.
     pub sections: Vec<(Section, Span)>,
+    /// The domains.
     pub domains: Vec<DomainEntry>,
 }
 
-/// The same, with every domain checked strictly: nothing where one is not well-formed.
+/// Builds the index through the window and checks every domain strictly; `None` if one is not
+/// well-formed, or where only a strict reading can tell.
 pub fn build_checked(bytes: &[u8]) -> Option<Index> {
     let mut is_well_formed = true;
     let check = DomainCheck {
@@ -69,7 +78,10 @@ pub fn build_checked(bytes: &[u8]) -> Option<Index> {
     })
 }
 
-/// The index of `bytes`: quickly where that is safe.
+/// Builds the index: quickly where that is safe.
+///
+/// # Errors
+/// The bytes are not a well-formed store of R4.
 pub fn build(bytes: &[u8]) -> Result<Index, FormatError> {
     match build_quick(bytes) {
         Some(index) => Ok(index),
@@ -77,7 +89,10 @@ pub fn build(bytes: &[u8]) -> Result<Index, FormatError> {
     }
 }
 
-/// Reads everything strictly.
+/// Builds the index by a strict reading.
+///
+/// # Errors
+/// The bytes are not a well-formed store of R4.
 pub fn build_strict(bytes: &[u8]) -> Result<Index, FormatError> {
     let outline = document::parse_outline(bytes)?;
     let mut index = Index::default();
@@ -101,7 +116,7 @@ fn element_span(tree: &Tree, id: ElementId) -> Span {
     Span::new(range.start, range.end)
 }
 
-/// The entry of a domain that is parsed for it.
+/// Parses a domain for its entry.
 pub(super) fn parse_entry(bytes: &[u8], span: Span) -> Result<DomainEntry, Fault> {
     let tree = Tree::parse_element(bytes, span.range())?;
     let class = tree.attribute(Tree::ROOT, "class").unwrap_or_default();
@@ -112,6 +127,7 @@ pub(super) fn parse_entry(bytes: &[u8], span: Span) -> Result<DomainEntry, Fault
     ))
 }
 
+/// Creates the entry of a domain from the texts of its class and name.
 pub(super) fn new_entry(span: Span, class: &str, name: Option<Cow<str>>) -> DomainEntry {
     let class = Class::from_store(class);
     let name = match class {
@@ -121,12 +137,12 @@ pub(super) fn new_entry(span: Span, class: &str, name: Option<Cow<str>>) -> Doma
     DomainEntry { span, class, name }
 }
 
-/// The index, or `None` where only a strict reading can tell.
+/// Builds the index through a small window; `None` where only a strict reading can tell.
 pub fn build_quick(bytes: &[u8]) -> Option<Index> {
     build_quick_windowed(bytes, Window::DEFAULT_SIZE)
 }
 
-/// The same, looking at `window_size` bytes at once.
+/// Builds the quick index through a window of `window_size` bytes.
 pub fn build_quick_windowed(bytes: &[u8], window_size: usize) -> Option<Index> {
     let (frame, domains) = scan_frame(&bytes, window_size, None).ok()??;
     Some(Index {

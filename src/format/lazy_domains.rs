@@ -1,4 +1,4 @@
-//! A store's domains, cache and parsed when somebody looks at them.
+//! Fetches and parses the domains of a store on first access.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use super::tree::{MAX_DEPTH, Shape, Tree};
 use super::{plain, read_all, unreadable};
 use crate::model::{DomainSource, Vm};
 
+/// The domains of a store, parsed on access.
 pub(super) struct LazyDomains {
     stored: Arc<dyn ByteSource>,
     domains: Vec<Span>,
@@ -70,12 +71,12 @@ impl DomainSource for LazyDomains {
     }
 }
 
-/// Leaves nothing but name and class.
+/// Leaves only name and class.
 fn clear(vm: &mut Vm) {
     *vm = Vm::new(vm.name.clone(), vm.class.clone());
 }
 
-/// Leaves nothing but what is wrong.
+/// Leaves only name, class and the diagnosis.
 fn mark_broken(vm: &mut Vm, text: String) {
     clear(vm);
     vm.diagnoses.push(diagnosis(text));
@@ -87,15 +88,15 @@ mod tests {
 
     const N1000: &[u8] = include_bytes!("../../tests/data/r4/n1000.xml");
 
-    fn looks(qubes: &Qubes, names: &[&str]) -> Vec<Vm> {
+    fn glance_at(qubes: &Qubes, names: &[&str]) -> Vec<Vm> {
         names
             .iter()
             .filter_map(|name| qubes.glance(name, Vm::clone))
             .collect()
     }
 
-    /// As those see it who ask for one after the other, and keep each.
-    fn asked(bytes: &[u8], names: &[&str]) -> Vec<Vm> {
+    /// The qubes as read by `get`, which keeps each.
+    fn get_each(bytes: &[u8], names: &[&str]) -> Vec<Vm> {
         let qubes = crate::format::read(bytes.to_vec()).unwrap();
         names
             .iter()
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_leaves_nothing_of_a_qube_in_the_next_whatever_is_wrong_with_either() {
+    fn reading_one_qube_leaves_nothing_of_the_previous_one() {
         let mut bytes = N1000.to_vec();
         let mut change = |at: &[u8], by: &[u8]| {
             let found = memchr::memmem::find(&bytes, at).unwrap();
@@ -118,8 +119,8 @@ mod tests {
         change(b">700</property>", b">700</property><oops/>");
         let qubes = crate::format::read(bytes.clone()).unwrap();
         let names: Vec<&str> = qubes.names().map(|name| name.as_str()).collect();
-        assert_eq!(looks(&qubes, &names), asked(&bytes, &names));
-        // Some are kept, some are nobody's, some come twice, and not in order.
+        assert_eq!(glance_at(&qubes, &names), get_each(&bytes, &names));
+        // Some are kept, some do not exist, some occur twice, and they are not in order.
         let again: Vec<&str> = names
             .iter()
             .rev()
@@ -131,6 +132,6 @@ mod tests {
             .iter()
             .step_by(7)
             .for_each(|name| assert!(qubes.get(name).is_some()));
-        assert_eq!(looks(&qubes, &again), asked(&bytes, &again));
+        assert_eq!(glance_at(&qubes, &again), get_each(&bytes, &again));
     }
 }

@@ -1,5 +1,5 @@
-//! Elements that hold no others, in upstream's own form: what a store mostly consists of.
-//! Recognised whole, they make the check before each write cheap.
+//! Recognises elements without children in upstream's form, which make up most of a store, so that
+//! the check before each write is cheap.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use super::scanner::Span;
 use super::text::{ValueKind, count_ordinary, decode, resolve_reference, skip_blank, skip_literal};
 use super::tree::find_noncharacter;
 
-/// How many properties a domain in upstream's own form has at most.
+/// Largest number of properties of a domain in upstream's form.
 const MAX_PROPERTIES: usize = 1024;
 
-/// The domain at `at`, if it is in upstream's own form and so well-formed: of any other only a tree
-/// can tell.
+/// Scans the domain at `at` if it has upstream's form, and so is well-formed; `None` where only a
+/// tree can tell.
 pub(crate) fn scan_plain_domain(bytes: &[u8], at: usize) -> Option<DomainEntry> {
     let id = skip_decoded(
         bytes,
@@ -23,7 +23,7 @@ pub(crate) fn scan_plain_domain(bytes: &[u8], at: usize) -> Option<DomainEntry> 
     let class = skip_literal(bytes, id, b"\" class=\"")?;
     let class_end = class + count_ordinary(&bytes[class..], b'"', b'<');
     let (name, end) = scan_sections(bytes, skip_literal(bytes, class_end, b"\">")?)?;
-    // Characters that nothing can hold were come upon by now; left are those beyond ASCII.
+    // Control characters were rejected above; this checks the characters beyond ASCII.
     let domain = &bytes[at..end];
     if !domain.is_ascii()
         && (find_noncharacter(domain).is_some() || std::str::from_utf8(domain).is_err())
@@ -38,7 +38,8 @@ pub(crate) fn scan_plain_domain(bytes: &[u8], at: usize) -> Option<DomainEntry> 
     Some(new_entry(Span::new(at, end), text(class..class_end)?, name))
 }
 
-/// Where the text of the last property `name` stands, and the place behind the domain.
+/// Scans the sections of a domain; returns the range of the text of its last property `name`, and
+/// its end.
 fn scan_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>, usize)> {
     let (mut name, mut count) = (None, 0);
     loop {
@@ -49,7 +50,7 @@ fn scan_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>, u
                 if bytes[item.clone()] == *b"name" {
                     name = Some(text);
                 }
-                // With references it could be any name.
+                // A name with references could be any name.
                 count <= MAX_PROPERTIES && !bytes[item].contains(&b'&')
             };
             scan_items(
@@ -91,8 +92,8 @@ fn scan_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>, u
     }
 }
 
-/// Past a section of lines `OPEN name">text CLOSE`, with or without the blanks that `open` begins
-/// with. Each name and text is shown to `look`, which may give up.
+/// Skips a section of items `OPEN name">text CLOSE`, with or without the blanks that `open` begins
+/// with. `look` is called with each name and text, and may give up.
 #[inline]
 fn scan_items<const A: usize, const B: usize, const C: usize>(
     bytes: &[u8],
@@ -126,7 +127,7 @@ fn scan_items<const A: usize, const B: usize, const C: usize>(
     }
 }
 
-/// Past a section of elements.
+/// Skips a section of elements.
 #[inline]
 fn scan_elements<const N: usize>(
     bytes: &[u8],
@@ -143,8 +144,8 @@ fn scan_elements<const N: usize>(
     }
 }
 
-/// Where the text or value ends that begins at `at`: at `end`, with references and blanks that may
-/// stand in it. `other` must not.
+/// Returns the end of the text or value that begins at `at`: the position of `end`. References and
+/// blanks are allowed in it, `other` is not.
 #[inline]
 fn skip_decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize> {
     loop {
@@ -163,8 +164,8 @@ fn skip_decoded(bytes: &[u8], mut at: usize, end: u8, other: u8) -> Option<usize
     }
 }
 
-/// The place behind all such elements from `at` on and the blanks before each: for who only checks,
-/// and needs no tokens of them.
+/// Skips all leaf elements from `at` on, with the blanks before each, for a caller that only checks
+/// and needs no tokens.
 pub(crate) fn skip_leaves(bytes: &[u8], mut at: usize) -> usize {
     while let Some(end) = skip_leaf(bytes, skip_blank(bytes, at)) {
         at = end;
@@ -172,8 +173,8 @@ pub(crate) fn skip_leaves(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The place behind the element at `at`, if it is one of those and well-formed; which characters
-/// are allowed in a store was checked before.
+/// Skips the leaf element at `at`, if it is one and well-formed. The characters were checked
+/// before.
 fn skip_leaf(bytes: &[u8], at: usize) -> Option<usize> {
     skip_named_item(bytes, at, b"<property name=\"", b"</property>")
         .or_else(|| skip_volume(bytes, at))
@@ -187,7 +188,7 @@ fn skip_leaf(bytes: &[u8], at: usize) -> Option<usize> {
         })
 }
 
-/// `OPEN name">text CLOSE`.
+/// Skips `OPEN name">text CLOSE`.
 fn skip_named_item<const A: usize, const B: usize>(
     bytes: &[u8],
     at: usize,
@@ -206,13 +207,13 @@ fn skip_named_item<const A: usize, const B: usize>(
     )
 }
 
-/// The place behind the quotation mark that ends the value at `at`, if nothing in it needs a second
-/// look.
+/// Skips a value and its closing quotation mark, if the value has nothing to decode.
 fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
     skip_literal(bytes, at + count_ordinary(&bytes[at..], b'"', b'<'), b"\"")
 }
 
-/// `<volume …/>` with the attributes that upstream writes, in its order: so none comes twice.
+/// Skips `<volume …/>` with the attributes that upstream writes, in its order: so none occurs
+/// twice.
 fn skip_volume(bytes: &[u8], at: usize) -> Option<usize> {
     let at = skip_literal(bytes, at, b"<volume")?;
     let at = skip_attribute(bytes, at, b" name=\"")?;
@@ -228,7 +229,7 @@ fn skip_volume(bytes: &[u8], at: usize) -> Option<usize> {
     skip_literal(bytes, at, b"/>")
 }
 
-/// Past an attribute, if it stands here.
+/// Skips an attribute if it is next.
 #[inline]
 fn skip_attribute<const N: usize>(bytes: &[u8], at: usize, opening: &[u8; N]) -> Option<usize> {
     match skip_literal(bytes, at, opening) {
@@ -242,7 +243,7 @@ mod tests {
     use crate::format::tree::{MAX_DEPTH, Shape, Tree, TreeBuffers};
 
     #[test]
-    fn a_check_that_skips_leaves_finds_the_same_faults_as_one_that_keeps_them() {
+    fn skipping_leaves_finds_the_same_faults_as_keeping_them() {
         let mut random = fastrand::Rng::with_seed(20261122);
         let odd = b"<>\"'&/=! ?-]x\n\r\t\0\xc3\xa9";
         let ends = |bytes: &[u8], keep: usize| {

@@ -1,8 +1,7 @@
-//! The usual domain, found without reading all of it.
+//! Finds the end and the name of an ordinary domain without reading all of it.
 //!
-//! What could stand in a domain and change what it means is searched for in long stretches, which
-//! costs next to nothing where it stands nowhere; a place once found is remembered while it lies
-//! ahead.
+//! Whatever could change the meaning of a domain is searched for ahead, in long stretches: the
+//! search is cheap, and a position once found is kept until the reader passes it.
 
 use std::borrow::Cow;
 
@@ -13,19 +12,19 @@ use super::index::{DomainEntry, new_entry};
 use super::scanner::Span;
 use super::text::{ValueKind, decode, skip_blank, skip_literal};
 
-/// How many properties are looked at before another way is taken.
+/// Largest number of properties that is scanned; a domain with more is parsed.
 const MAX_PROPERTIES: usize = 1024;
 
-/// How the end tag of a domain begins.
+/// Start of the end tag of a domain.
 const END: &[u8] = b"</domain";
 
-/// What lies ahead in the bytes of a window. When those change it is to be forgotten.
+/// Positions found ahead in the bytes of a window; invalid once the window moves.
 pub(super) struct Lookahead {
     end: Next<Needle>,
     name: Next<Needle>,
-    /// Comments, CDATA sections, instructions: only those may hold a `<` that is no tag.
+    /// Comments, CDATA sections and instructions: only those can hold a `<` that is not a tag.
     misleading: Next<Search>,
-    /// Ways to write the word "name" other than between double quotation marks.
+    /// Spellings of `name` other than between double quotation marks.
     odd_name: Next<Search>,
 }
 
@@ -44,21 +43,22 @@ impl Lookahead {
         (self.misleading.place, self.odd_name.place) = (None, None);
     }
 
-    /// Whether a domain ends somewhere from `at` on, with what shows whether it is one: the byte
-    /// behind the name.
+    /// Whether a domain ends after `at`, including the byte behind the name of its end tag, which
+    /// shows that the element is a domain.
     pub fn has_end(&mut self, bytes: &[u8], at: usize) -> bool {
         self.end.find_from(bytes, at).saturating_add(END.len()) < bytes.len()
     }
 
-    /// Where the domain ends that `inside` lies in, if nothing up to there could mislead.
+    /// Returns the end of the domain that contains `inside`, unless something before that end could
+    /// be misread.
     pub fn end_of_domain(&mut self, bytes: &[u8], inside: usize) -> Option<usize> {
         let end = self.end.find_from(bytes, inside);
         (bytes.get(end + 8) == Some(&b'>') && self.misleading.find_from(bytes, inside) > end)
             .then_some(end + 9)
     }
 
-    /// The domain behind the blanks at `at`, if its start tag and its properties are written the
-    /// way upstream writes them.
+    /// Scans the domain behind the blanks at `at`, if its start tag and its properties have
+    /// upstream's form.
     pub fn scan_plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<DomainEntry> {
         let start = match skip_literal(bytes, at, b"\n    <domain id=\"domain-") {
             Some(_) => at + 5,
@@ -89,9 +89,9 @@ impl Lookahead {
         ))
     }
 
-    /// The text of the property `name` where the word stands nowhere else in the domain, so that no
-    /// other property can have the name; its section begins the domain. `domain` ends where the
-    /// domain does, `bytes` go on.
+    /// Returns the text of the property `name` if the word occurs only once in the domain, so that
+    /// no other property can have this name. The section must begin the domain. `domain` ends where
+    /// the domain ends, `bytes` continue.
     fn find_single_name<'a>(
         &mut self,
         domain: &'a [u8],
@@ -122,9 +122,9 @@ impl Lookahead {
     }
 }
 
-/// The text of the last property `name` in the section `<properties>` that begins a domain, for a
-/// section written the way upstream writes it, in which every `<` belongs to a property. There must
-/// be no second section.
+/// Returns the text of the last property `name` in the `<properties>` section that begins a domain.
+/// The section must have upstream's form, in which every `<` belongs to a property, and must be the
+/// only one.
 fn find_last_name(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> {
     let mut name = None;
     let mut at = skip_literal(domain, skip_blank(domain, inside), b"<properties>")?;
@@ -135,7 +135,8 @@ fn find_last_name(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> 
                 .is_none()
                 .then_some(name);
         };
-        // Written with references, a name could mean this one too; but only if it begins so.
+        // A name written with references could also be `name`, but only if it begins with `n` or
+        // `&`.
         if matches!(domain.get(key), Some(b'n' | b'&')) {
             domain[key..]
                 .iter()
@@ -154,14 +155,14 @@ fn find_last_name(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> 
     None
 }
 
-/// Where the name begins of the property behind the blanks at `at`.
+/// Returns where the name begins in the property behind the blanks at `at`.
 fn property_key(bytes: &[u8], at: usize) -> Option<usize> {
     let usual = skip_literal(bytes, at, b"\n        <property name=\"");
     usual.or_else(|| skip_literal(bytes, skip_blank(bytes, at), b"<property name=\""))
 }
 
-/// Past a property. Its tag ends before the next `<`, and when that closes the property, no element
-/// stood inside.
+/// Skips a property. Its tag ends before the next `<`; if that `<` begins the end tag, the property
+/// contains no element.
 fn skip_property(bytes: &[u8], key: usize) -> Option<usize> {
     skip_literal(
         bytes,
@@ -170,7 +171,8 @@ fn skip_property(bytes: &[u8], key: usize) -> Option<usize> {
     )
 }
 
-/// The text behind the last quotation mark of a start tag, and the place behind the property.
+/// Reads the text after the closing quotation mark of a start tag; also returns the end of the
+/// property.
 fn read_property_text(bytes: &[u8], quote: usize) -> Option<(Cow<'_, str>, usize)> {
     let text = skip_literal(bytes, quote, b">")?;
     let close = text + memchr::memchr(b'<', &bytes[text..])?;
@@ -195,10 +197,10 @@ fn find_odd_name(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Finds the first place of something.
+/// Finds the first occurrence of something.
 type Search = fn(&[u8]) -> Option<usize>;
 
-/// How something is found.
+/// A search for the first occurrence of something.
 trait Find {
     fn find(&self, bytes: &[u8]) -> Option<usize>;
 }
@@ -212,8 +214,8 @@ impl Find for Search {
 struct Needle(Finder<'static>);
 
 impl Needle {
-    /// `rarest` are the two bytes of the needle that stand together least often. The usual guess,
-    /// made for prose, would stop at every tag.
+    /// Builds a search for `needle`. `rarest` are the two bytes of it that occur together least
+    /// often: the default ranking is made for prose and would stop at every tag.
     fn new(needle: &'static [u8], rarest: &'static [u8; 2]) -> Needle {
         struct Rarest(&'static [u8; 2]);
         impl HeuristicFrequencyRank for Rarest {
@@ -231,7 +233,7 @@ impl Find for Needle {
     }
 }
 
-/// The next place of something.
+/// The next occurrence of something, cached until it is passed.
 struct Next<F> {
     what: F,
     place: Option<usize>,
@@ -242,7 +244,7 @@ impl<F: Find> Next<F> {
         Next { what, place: None }
     }
 
-    /// The first place from `at` on; behind the last byte where there is none.
+    /// Returns the first occurrence from `at` on, or the end of `bytes` if there is none.
     fn find_from(&mut self, bytes: &[u8], at: usize) -> usize {
         match self.place {
             Some(place) if place >= at => place,

@@ -1,13 +1,13 @@
-//! qubes.xml ⇄ model: an index of where each domain lies, a reader on demand, a writer that copies
-//! untouched spans.
+//! Reads and writes qubes.xml: an index of the domains, a reader that parses a domain on demand,
+//! and a writer that copies untouched spans.
 //!
-//! [`read`] takes the bytes of a file and gives a [`Qubes`] that parses a domain when somebody
-//! looks at it; [`write`] takes the same bytes and the collection, changed or not, and gives the
-//! new bytes. What nobody touched is copied byte for byte; in a touched domain only what differs is
+//! [`read`] takes the bytes of a file and returns a [`Qubes`] that parses a domain when it is first
+//! accessed. [`write`] takes the same bytes and the collection and returns the new bytes: an
+//! untouched domain is copied byte for byte, and in a touched domain only the differences are
 //! changed. The grammar is `docs/spec/r4-xml.md`.
 //!
-//! [`open`] and [`OriginalStore`] do the same over a file that stays where it is: domains are fetched
-//! one by one.
+//! [`open`] and [`OriginalStore`] do this over a file that is not read into memory as a whole:
+//! domains are fetched one by one.
 
 use std::sync::Arc;
 
@@ -62,29 +62,35 @@ use lazy_domains::LazyDomains;
 use reader::diagnosis;
 use tree::Tree;
 
-/// For other files of Qubes that are XML.
+/// The XML tree, for the other XML files of Qubes.
 pub(crate) mod xml {
     pub(crate) use super::document::parse_document;
     pub(crate) use super::tree::{ElementId, Tree};
 }
 
-/// Root and section: what stands around a domain.
+/// How many elements enclose a domain: the root and its section.
 const DEPTH_OF_DOMAINS: usize = 2;
 
-/// The largest store that is read: thirty times what a thousand qubes need.
+/// Largest store that is read, in bytes: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
 
-/// The bytes of a store, shared between those who parse domains out of them.
+/// The bytes of a store, shared by everything that parses domains out of them.
 pub type Bytes = SharedBytes;
 
-/// Reads a store. Domains are parsed when they are looked at; what is wrong inside one of them
-/// becomes a diagnosis of that qube. Errors name line and column. A store of R1 to R3 is read, too,
-/// all of it at once; it cannot be changed in place, only written as a new one.
+/// Reads a store of any release. Domains are parsed on first access; an error inside a domain
+/// becomes a diagnosis of that qube. A store of R1 to R3 is read as a whole and cannot be changed
+/// in place, only written as a new store.
+///
+/// # Errors
+/// The bytes are not a store, or not well-formed outside the domains.
 pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     open(Arc::new(bytes.into()))
 }
 
-/// The same of a store that stays where it is: what is not looked at is never fetched.
+/// Opens a store of any release without reading it as a whole: only what is accessed is fetched.
+///
+/// # Errors
+/// The source cannot be read, or is not a store, or is not well-formed outside the domains.
 pub fn open(stored: Arc<dyn ByteSource>) -> Result<Qubes, FormatError> {
     match open_with_frame(&stored, None) {
         Err(FormatError::OldFormat) => import::read(&read_all(&*stored)?),
@@ -92,18 +98,22 @@ pub fn open(stored: Arc<dyn ByteSource>) -> Result<Qubes, FormatError> {
     }
 }
 
-/// Reads a store that is to be changed: only those of R4.
+/// Reads a store of R4.
+///
+/// # Errors
+/// The bytes are not a store of R4. A store of R1 to R3 is [`FormatError::OldFormat`].
 pub fn read_r4(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
     let stored: Arc<dyn ByteSource> = Arc::new(bytes.into());
     open_with_frame(&stored, None).map(|opened| opened.qubes)
 }
 
-/// A store with what is outside its domains.
+/// A store together with the text around its domains.
 struct OpenedStore {
     qubes: Qubes,
     frame: Frame,
 }
 
+/// Opens a store of R4: with the quick index where possible, else with the strict one.
 fn open_with_frame(
     stored: &Arc<dyn ByteSource>,
     check: Option<DomainCheck>,
@@ -135,20 +145,21 @@ fn open_with_frame(
     Ok(OpenedStore { qubes, frame })
 }
 
-/// The bytes of `qubes`, which was read from `source` and may have been changed since. Where
-/// nothing differs, they are the source's. Fails when the source is not well-formed as a whole, or
-/// a value cannot be written in XML.
+/// Returns the bytes of `qubes`, which was read from `source` and may have been changed since.
+/// Where nothing differs, they are the bytes of `source`.
+///
+/// # Errors
+/// `source` is not well-formed, or a value cannot be written in XML.
 pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     let bytes: Bytes = source.to_vec().into();
     let changes = OriginalStore::open(Arc::new(bytes))?.1.changes(qubes)?;
     apply_changes(source, &changes, qubes).map(|new| new.to_vec())
 }
 
-/// The bytes that `source` becomes by what was `changed`. They are read again before anybody writes
-/// them.
+/// Applies `changes` to `source` and reads the result back before anybody writes it.
 ///
 /// # Errors
-/// They would not be read as a store, or not as what `qubes` says.
+/// The result would not be read as a store, or not as `qubes`.
 pub fn apply_changes(
     source: &[u8],
     changes: &StoreChanges,
@@ -169,18 +180,27 @@ fn unreadable(error: std::io::Error) -> FormatError {
     }
 }
 
-/// The bytes of a file that does not exist yet, in the form upstream writes.
+/// Returns the bytes of a new store, in the form upstream writes.
+///
+/// # Errors
+/// A value cannot be written in XML.
 pub fn write_new(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
     emit::emit_store(qubes).map(String::into_bytes)
 }
 
-/// Reads every byte strictly, as is done before each write. What passes can be parsed by upstream's
-/// XML parser.
+/// Checks every byte strictly, as is done before each write. What passes can be parsed by
+/// upstream's XML parser.
+///
+/// # Errors
+/// The bytes are not a well-formed store of R4.
 pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
     document::parse_outline(bytes).map(|_| ())
 }
 
-/// The same of what is only to be read: a store of R1 to R3 passes, too.
+/// Checks every byte of a store that is only read: a store of R1 to R3 passes, too.
+///
+/// # Errors
+/// The bytes are not a well-formed store of any release.
 pub fn check_any_release(bytes: &[u8]) -> Result<(), FormatError> {
     match check(bytes) {
         Err(FormatError::OldFormat) => Ok(()),
@@ -188,7 +208,7 @@ pub fn check_any_release(bytes: &[u8]) -> Result<(), FormatError> {
     }
 }
 
-/// Everything outside the domains.
+/// What a store holds outside its domains.
 struct StoreHead {
     labels: Labels,
     pools: Pools,
@@ -196,6 +216,7 @@ struct StoreHead {
     diagnoses: Vec<Diagnosis>,
 }
 
+/// Parses the sections outside the domains.
 fn read_head(stored: &dyn ByteSource, frame: &Frame) -> Result<StoreHead, FormatError> {
     let (mut labels, mut pools, mut globals) = (Vec::new(), Vec::new(), TextMap::new());
     let (mut diagnoses, mut count) = (Vec::new(), 0);
@@ -232,8 +253,8 @@ fn read_head(stored: &dyn ByteSource, frame: &Frame) -> Result<StoreHead, Format
     })
 }
 
-/// Every usable domain. A store without dom0 gets one that stands nowhere yet, as upstream does: it
-/// is written when somebody changes it.
+/// Lists the usable domains. A store without dom0 gets one that has no position in the file, as
+/// upstream does; it is written once somebody changes it.
 fn list_briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
     let count = domains.len();
     let mut briefs = Vec::with_capacity(count + 1);
@@ -262,7 +283,7 @@ fn list_briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
     briefs
 }
 
-/// The name under which a domain can be used, or why it cannot.
+/// Returns the name under which a domain can be used, or the reason why it cannot be used.
 fn usable_name(entry: &DomainEntry) -> Result<&VmName, String> {
     match &entry.name {
         Err(reason) => Err(reason.to_string()),
@@ -273,6 +294,7 @@ fn usable_name(entry: &DomainEntry) -> Result<&VmName, String> {
     }
 }
 
+/// Describes a domain that cannot be used; `None` for a usable one.
 fn diagnose_unusable(bytes: &[u8], entry: &DomainEntry) -> Option<Diagnosis> {
     let reason = usable_name(entry).err()?;
     let line = 1 + memchr::memchr_iter(b'\n', &bytes[..entry.span.start as usize]).count();

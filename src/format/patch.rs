@@ -1,4 +1,4 @@
-//! The smallest changes that make an element say something else.
+//! Changes an element with the fewest edits.
 
 use super::edit::{Addition, Edits, change_children, insertion_point};
 use super::emit::Emitter;
@@ -8,37 +8,39 @@ use super::text::is_space;
 use super::tree::{ElementId, Tree};
 use crate::model::TextMap;
 
-/// A tree and the changes to the bytes it lies in. `place` names for messages what is changed:
-/// `qube 'work'`.
+/// A tree, and edits of the bytes it covers. `place` names in messages what is changed: `qube
+/// 'work'`.
 pub(crate) struct Patch<'p, 'a> {
     pub tree: &'p Tree<'a>,
     pub edits: &'p mut Edits,
     pub place: String,
 }
 
+/// The result of a change.
 pub(crate) type PatchResult = Result<(), FormatError>;
 
-/// Where a new item comes among those that are there.
+/// Where a new item is inserted among the existing ones.
 #[derive(Clone, Copy)]
 pub(crate) enum ItemOrder {
-    /// Before the first that this puts behind it.
+    /// By this sort key.
     Sorted(fn(&str) -> (bool, &str)),
-    /// Behind the one that precedes it in the map.
+    /// After the item that precedes it in the map.
     AsListed,
 }
 
-/// By name alone.
+/// Sorts by name alone.
 pub(crate) fn alphabetical(name: &str) -> (bool, &str) {
     (false, name)
 }
 
 impl Patch<'_, '_> {
+    /// Creates an emitter for new text.
     pub fn emitter(&self) -> Emitter {
         Emitter::new(&self.place)
     }
 
-    /// Makes `<item name="…">text</item>` in `sections` say what `wanted` says; what is new goes
-    /// into the first of them.
+    /// Changes the items `<item name="…">text</item>` of `sections` to `wanted`. New items go into
+    /// the first section.
     pub fn set_named_items(
         &mut self,
         sections: &[ElementId],
@@ -49,7 +51,7 @@ impl Patch<'_, '_> {
         let tree = self.tree;
         let all = items_in_sections(tree, sections, item);
         for stored in all.iter().flatten() {
-            // Of several of one name the last one counts; the others stay as they are.
+            // Of several items with one name the last one counts; the others stay as they are.
             let counts = all
                 .iter()
                 .flatten()
@@ -63,22 +65,23 @@ impl Patch<'_, '_> {
             }
         }
         for (n, section) in sections.iter().enumerate() {
-            let gone = all[n]
+            let removed = all[n]
                 .iter()
                 .filter(|i| !wanted.contains(&i.name))
                 .map(|i| i.id);
-            let gone: Vec<ElementId> = gone.collect();
+            let removed: Vec<ElementId> = removed.collect();
             let additions = if n == 0 {
                 self.additions(*section, item, &all, wanted, order)?
             } else {
                 Vec::new()
             };
-            change_children(tree, self.edits, *section, &gone, additions);
+            change_children(tree, self.edits, *section, &removed, additions);
         }
         Ok(())
     }
 
-    /// What of `wanted` is in no section yet, with its place in the first one.
+    /// Returns the items of `wanted` that no section has yet, with their places in the first
+    /// section.
     fn additions(
         &self,
         section: ElementId,
@@ -121,7 +124,7 @@ impl Patch<'_, '_> {
         Ok(additions)
     }
 
-    /// Replaces the text of an element. A `ref` that stood in for it goes.
+    /// Replaces the text of an element. A `ref` attribute, which would take precedence, is removed.
     pub fn set_text(&mut self, id: ElementId, text: &str, what: &str) -> PatchResult {
         let mut e = self.emitter();
         e.text(text, what)?;
@@ -138,7 +141,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    /// Makes the attributes of an element say what `wanted` says. Their order in the file stays.
+    /// Changes the attributes of an element to `wanted`. Existing attributes keep their order.
     pub fn set_attributes(&mut self, id: ElementId, wanted: &TextMap) -> PatchResult {
         let stored = read_attributes(self.tree, id);
         for name in stored.names().filter(|name| !wanted.contains(name)) {
@@ -170,7 +173,7 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    /// Takes an attribute out together with the blanks before it.
+    /// Removes an attribute together with the blanks before it.
     fn remove_attribute(&mut self, id: ElementId, name: &str) {
         let bytes = self.tree.bytes;
         let found = self
@@ -188,8 +191,8 @@ impl Patch<'_, '_> {
         }
     }
 
-    /// Adds a section to an element that has none of its kind: behind the last child of at most its
-    /// rank.
+    /// Adds a section to an element that has none of its kind: after the last child of the same or
+    /// a lower rank.
     pub fn add_section(
         &mut self,
         parent: ElementId,

@@ -1,4 +1,4 @@
-//! A touched domain: what differs from the file is changed there, the rest of its bytes stays.
+//! Changes a touched domain in place: only the differences are edited.
 
 use std::collections::BTreeMap;
 
@@ -17,8 +17,11 @@ use crate::model::{TextMap, Vm, VolumeConfig};
 
 const ROOT: ElementId = Tree::ROOT;
 
-/// Changes the domain element at the root of `tree`, which reads as `old`, so that it reads as
+/// Changes the domain element at the root of `tree`, which is read as `old`, so that it is read as
 /// `new`.
+///
+/// # Errors
+/// A value cannot be written in XML.
 pub(crate) fn patch_domain(
     tree: &Tree,
     edits: &mut Edits,
@@ -53,7 +56,7 @@ pub(crate) fn patch_domain(
     Ok(())
 }
 
-/// The order of a domain's children in R4.3.
+/// Returns the rank of a domain's child in the order of R4.3.
 fn rank(section: &[u8]) -> Option<u8> {
     Some(match section {
         b"properties" => 0,
@@ -66,7 +69,7 @@ fn rank(section: &[u8]) -> Option<u8> {
 }
 
 impl Patch<'_, '_> {
-    /// The attributes of the domain itself.
+    /// Changes the attributes of the domain element.
     fn patch_attributes(&mut self, old: &Vm, new: &Vm) -> PatchResult {
         let mut wanted = read_attributes(self.tree, ROOT);
         if old.class != new.class {
@@ -78,11 +81,12 @@ impl Patch<'_, '_> {
         self.set_attributes(ROOT, &wanted)
     }
 
+    /// Returns the sections of one name.
     fn sections(&self, name: &str) -> Vec<ElementId> {
         self.tree.children_named(ROOT, name.as_bytes()).collect()
     }
 
-    /// How a new section of the domain is indented.
+    /// Returns the indentation of a new section.
     fn section_indent(&self) -> Indent {
         child_indent(self.tree, ROOT)
     }
@@ -140,10 +144,10 @@ impl Patch<'_, '_> {
         added.sort_unstable();
         added.dedup();
         for (section, here) in sections.iter().zip(&stored) {
-            let gone =
+            let removed =
                 |name: &str| !wanted.iter().any(|w| **w == *name) && !renamed.contains_key(name);
-            let gone = here.iter().filter(|t| gone(&t.name)).map(|t| t.id);
-            let gone: Vec<ElementId> = gone.collect();
+            let removed = here.iter().filter(|t| removed(&t.name)).map(|t| t.id);
+            let removed: Vec<ElementId> = removed.collect();
             let ids: Vec<ElementId> = here.iter().map(|t| t.id).collect();
             let mut additions = Vec::new();
             for tag in added.iter().filter(|_| section == first) {
@@ -156,7 +160,7 @@ impl Patch<'_, '_> {
                     element: e.into_text(),
                 });
             }
-            change_children(self.tree, self.edits, *section, &gone, additions);
+            change_children(self.tree, self.edits, *section, &removed, additions);
         }
         Ok(())
     }
@@ -191,8 +195,8 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    /// Changes one `<devices>` element. An assignment is recognised by being equal, else by what it
-    /// assigns.
+    /// Changes one `<devices>` element. An assignment is matched with an equal one, else with one
+    /// of the same device.
     fn patch_assignments(&mut self, class: ElementId, wanted: &[Assignment]) -> PatchResult {
         let tree = self.tree;
         let stored: Vec<(ElementId, Assignment)> = devices(tree, class)
@@ -217,12 +221,12 @@ impl Patch<'_, '_> {
                     .find(|at| same(&stored[*at].1, assignment));
             }
         }
-        let gone = stored
+        let removed = stored
             .iter()
             .enumerate()
             .filter(|(at, _)| !matches.contains(&Some(*at)))
             .map(|(_, (id, _))| *id);
-        let gone: Vec<ElementId> = gone.collect();
+        let removed: Vec<ElementId> = removed.collect();
         let mut additions = Vec::new();
         let mut after = None;
         for (assignment, found) in wanted.iter().zip(&matches) {
@@ -247,7 +251,7 @@ impl Patch<'_, '_> {
                 });
             }
         }
-        change_children(tree, self.edits, class, &gone, additions);
+        change_children(tree, self.edits, class, &removed, additions);
         Ok(())
     }
 
@@ -286,29 +290,30 @@ impl Patch<'_, '_> {
             }
         }
         for section in &sections {
-            let gone = self
+            let removed = self
                 .tree
                 .children(*section)
                 .filter(|id| unmatched.iter().any(|(u, _)| u == id));
-            let gone: Vec<ElementId> = gone.collect();
+            let removed: Vec<ElementId> = removed.collect();
             let additions = if section == first {
                 std::mem::take(&mut additions)
             } else {
                 Vec::new()
             };
-            change_children(self.tree, self.edits, *section, &gone, additions);
+            change_children(self.tree, self.edits, *section, &removed, additions);
         }
         Ok(())
     }
 }
 
-/// What an assignment assigns: backend, port, device.
+/// Returns what identifies an assignment: backend, port, device.
 fn assignment_key(assignment: &Assignment) -> [Option<&str>; 3] {
     ["backend-domain", "id", "identity"].map(|name| assignment.attributes.get(name))
 }
 
-/// Tags in whose place another one stands now. The order of tags means nothing; keeping it keeps
-/// the file what it was when a qube's guivm, say, is changed and changed back.
+/// Finds tags that were replaced by another one at the same position. The order of tags has no
+/// meaning; keeping it restores the original file when, for example, the guivm of a qube is changed
+/// and changed back.
 fn find_renamed_tags<'a>(old: &'a [SmolStr], new: &'a [SmolStr]) -> BTreeMap<&'a str, &'a str> {
     if old.len() != new.len() {
         return BTreeMap::new();

@@ -1,9 +1,9 @@
-//! A domain in upstream's own form, read in one pass and without a tree: what nearly every domain
-//! of every store is, and what makes listing a thousand qubes cheap.
+//! Reads a domain in upstream's form in one pass and without a tree. Nearly every domain has this
+//! form, so listing a thousand qubes is cheap.
 //!
-//! Whatever is not exactly of that form (other quotes, a comment, an unknown element, a name that
-//! comes twice) is left to the tree, which knows all of XML. Where this reader answers, both answer
-//! the same; the tests below hold it to that on every sample and on damaged ones.
+//! Any other form (other quotes, a comment, an unknown element, a name that occurs twice) is left
+//! to the tree, which knows all of XML. Where this reader answers, both give the same qube; the
+//! tests below check this on every sample and on damaged ones.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,13 +16,12 @@ use crate::model::device::{Assignment, DeviceClass};
 use crate::model::text_map::Mark;
 use crate::model::{Class, SharedText, TextMap, Vm, VolumeConfig};
 
-/// More items of one kind than this are the tree's business, so that looking for doubles stays
-/// cheap.
+/// Largest number of items of one kind; more are left to the tree, so that the search for
+/// duplicates stays cheap.
 const MAX_ITEMS: usize = 128;
 
-/// Makes `vm`, whose name and class are known, the qube that the whole domain element at `range` of
-/// `file`, a piece of the store, describes. `None` where only a tree can tell; then `vm` has
-/// something of both.
+/// Reads the domain element at `range` of `file`, a part of the store, into `vm`, whose name and
+/// class are known. Returns `None` where only a tree can tell; then `vm` is partly overwritten.
 pub(super) fn read(file: &SharedText, range: Range<usize>, vm: &mut Vm) -> Option<()> {
     if matches!(vm.class, Class::Unknown(_)) {
         return None;
@@ -82,7 +81,7 @@ struct Sections {
 }
 
 impl Sections {
-    /// Takes out of `vm` what stands in no section of its own.
+    /// Clears the parts of `vm` that the domain has no section for.
     fn clear_missing(&self, file: &SharedText, vm: &mut Vm) {
         if !self.properties {
             vm.properties.start_over(file, 0);
@@ -104,7 +103,7 @@ fn is_first(seen: &mut bool) -> bool {
 }
 
 impl<'a> Cursor<'a> {
-    /// Past `<domain …>`, whose attributes the index has read.
+    /// Skips `<domain …>`, whose attributes the index has read.
     fn read_start_tag(&mut self) -> Option<()> {
         self.take(b"<domain").then_some(())?;
         while !self.take(b">") {
@@ -115,7 +114,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    /// `OPEN name">text CLOSE` or `OPEN name"/>`, up to `end`.
+    /// Reads items `OPEN name">text CLOSE` or `OPEN name"/>`, up to `end`.
     fn read_items<const A: usize, const B: usize, const C: usize>(
         &mut self,
         map: &mut TextMap,
@@ -157,7 +156,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Into the maps that are there.
+    /// Reads volumes into the existing maps, to reuse their memory.
     fn read_volumes(&mut self, volumes: &mut Vec<VolumeConfig>) -> Option<()> {
         let mut count = 0;
         loop {
@@ -177,7 +176,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Behind `<devices class="`.
+    /// Reads the rest of `<devices class="`.
     fn read_device_class(&mut self) -> Option<DeviceClass> {
         let class = self.read_quoted()?;
         let class = self.decoded(class)?.into();
@@ -209,7 +208,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The attributes up to the end of the tag, and whether the tag ends the element.
+    /// Reads the attributes up to the end of the tag; returns whether the tag ends the element.
     fn read_attributes(&mut self, map: &mut TextMap) -> Option<bool> {
         map.start_over(self.file, 9);
         self.read_known_attributes(map)?;
@@ -225,8 +224,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The attributes of a volume as long as they come in the order in which upstream writes them:
-    /// then no name need be read letter by letter, nor compared with those before it.
+    /// Reads the attributes of a volume as long as they have the order in which upstream writes
+    /// them: then the names need not be scanned or compared with each other.
     fn read_known_attributes(&mut self, map: &mut TextMap) -> Option<()> {
         self.read_known_attribute(b" name=\"", map)?;
         self.read_known_attribute(b" pool=\"", map)?;
@@ -257,7 +256,7 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
-    /// Takes each name once; one that comes twice is the tree's business.
+    /// Adds an item. A name that occurs twice is left to the tree.
     #[inline(always)]
     fn add(&self, map: &mut TextMap, name: RawValue, text: RawValue) -> Option<()> {
         let raw = self.bytes.get(name.start as usize..name.end as usize)?;
@@ -269,7 +268,7 @@ impl<'a> Cursor<'a> {
         self.append(map, name, mark, text)
     }
 
-    /// Under a name that is new, and has this mark.
+    /// Appends an item whose name is new and has this mark.
     #[inline(always)]
     fn append(&self, map: &mut TextMap, name: RawValue, mark: Mark, text: RawValue) -> Option<()> {
         if name.escaped.is_some() || text.escaped.is_some() {
@@ -321,7 +320,7 @@ mod tests {
         Some(reader::read_vm(&tree, name.clone(), class.clone()))
     }
 
-    /// A qube whose memory is used again: nothing of what it has may stay.
+    /// A qube whose memory is reused: nothing of its old content may remain.
     fn used_vm() -> Vm {
         let mut vm = Vm::new(VmName::from_store("used").unwrap(), Class::AppVM);
         vm.properties.set("label", "red");
@@ -353,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn nearly_every_domain_of_the_samples_is_plain_and_reads_the_same() {
+    fn most_sample_domains_are_plain_and_read_as_by_the_tree() {
         let (mut plain, mut all) = (0, 0);
         for bytes in samples() {
             for entry in index::build(&bytes).unwrap().domains {
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_domain_is_read_as_the_tree_reads_it_or_left_to_the_tree() {
+    fn a_damaged_domain_is_read_as_by_the_tree_or_left_to_it() {
         let mut random = fastrand::Rng::with_seed(20261121);
         let odd = b"<>\"'&/=! ?-]x\n\r\t\0\xc3\xa9";
         for bytes in samples() {
@@ -380,8 +379,8 @@ mod tests {
                 for _ in 0..random.usize(1..4) {
                     let at = random.usize(..domain.len());
                     match random.u8(..3) {
-                        0 => domain[at] = odd[random.usize(..escaped.len())],
-                        1 => domain.insert(at, odd[random.usize(..escaped.len())]),
+                        0 => domain[at] = odd[random.usize(..odd.len())],
+                        1 => domain.insert(at, odd[random.usize(..odd.len())]),
                         _ => drop(domain.remove(at)),
                     }
                 }

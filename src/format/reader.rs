@@ -1,5 +1,5 @@
-//! Elements → model. Lenient: what is bad becomes a diagnosis, what is unknown is left to the
-//! writer to keep.
+//! Reads elements into the model. Bad content becomes a diagnosis; unknown content is ignored here,
+//! and kept by the writer.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use super::tree::{ElementId, Tree};
 use crate::model::device::{Assignment, DeviceClass};
 use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeConfig};
 
-/// How many entries of one kind a qube can have; a hostile file shall cost neither time nor memory.
-/// The rest is kept in the file and not seen.
+/// Largest number of entries of one kind per qube, so that a hostile file costs neither time nor
+/// memory. Further entries are kept in the file and ignored.
 pub(super) const MAX_ITEMS: usize = 4096;
 
-/// Properties whose second occurrence makes upstream refuse the store (`spec/r4-xml.md` §1.3).
+/// Properties whose second occurrence makes upstream refuse the store (`docs/spec/r4-xml.md` §1.3).
 pub(crate) const WRITE_ONCE_PROPERTIES: [&str; 4] = ["name", "qid", "uuid", "dispid"];
 
 /// An element `<item name="…">text</item>` of a section.
@@ -23,7 +23,7 @@ pub(crate) struct NamedText<'a> {
     pub text: Cow<'a, str>,
 }
 
-/// The named items of one section element.
+/// Reads the named items of one section.
 pub(crate) fn items<'t, 'a>(
     tree: &'t Tree<'a>,
     section: ElementId,
@@ -32,8 +32,7 @@ pub(crate) fn items<'t, 'a>(
     tree.children_named(section, item.as_bytes())
         .filter_map(move |id| {
             let name = tree.attribute(id, "name")?;
-            // Nothing has been written with `ref` since 2015, but it is still read, for any
-            // property.
+            // `ref` has not been written since 2015, but it is still read, for any property.
             let reference = if item == "property" {
                 tree.attribute(id, "ref").filter(|r| !r.is_empty())
             } else {
@@ -47,7 +46,8 @@ pub(crate) fn items<'t, 'a>(
         })
 }
 
-/// The named items of several sections of one kind, section by section; together at most [`MAX_ITEMS`].
+/// Reads the named items of several sections of one kind, section by section; together at most
+/// [`MAX_ITEMS`].
 pub(crate) fn items_in_sections<'a>(
     tree: &Tree<'a>,
     sections: &[ElementId],
@@ -63,7 +63,7 @@ pub(crate) fn items_in_sections<'a>(
     found
 }
 
-/// The value of a property; of several the last wins.
+/// Returns the value of a property; the last occurrence wins.
 pub(crate) fn last_property<'a>(
     tree: &Tree<'a>,
     parent: ElementId,
@@ -78,7 +78,7 @@ pub(crate) fn last_property<'a>(
         .map(|p| p.text)
 }
 
-/// Adds the items of a section to what was found so far. `count` counts them over all sections.
+/// Adds the items of a section to `map`. `count` counts them over all sections.
 fn collect(
     map: &mut TextMap,
     tree: &Tree,
@@ -87,8 +87,8 @@ fn collect(
     count: &mut usize,
 ) {
     if map.is_empty() {
-        // Of the bytes of a section in upstream's form about a third are names and texts, in lines
-        // of some 60.
+        // In upstream's form names and texts are about a third of the bytes of a section, and a
+        // line has about 60 bytes.
         let bytes = tree.range(section).len();
         *map = TextMap::with_capacity(bytes / 60 + 1, bytes / 3);
     }
@@ -98,7 +98,7 @@ fn collect(
     }
 }
 
-/// Global properties, from a `<properties>` section.
+/// Adds the global properties of a `<properties>` section to `map`.
 pub(crate) fn read_global_properties(
     tree: &Tree,
     section: ElementId,
@@ -108,7 +108,7 @@ pub(crate) fn read_global_properties(
     collect(map, tree, section, "property", count);
 }
 
-/// The labels of a `<labels>` section; one without a usable number is a diagnosis.
+/// Reads the labels of a `<labels>` section; one without a valid number is a diagnosis.
 pub(crate) fn read_labels(
     tree: &Tree,
     section: ElementId,
@@ -138,7 +138,7 @@ pub(crate) fn read_labels(
     labels
 }
 
-/// The pools of a `<pools>` section; one without a name is a diagnosis.
+/// Reads the pools of a `<pools>` section; one without a name is a diagnosis.
 pub(crate) fn read_pools(
     tree: &Tree,
     section: ElementId,
@@ -158,20 +158,20 @@ pub(crate) fn read_pools(
     pools
 }
 
-/// All attributes of an element, in order.
+/// Reads all attributes of an element, in order.
 pub(crate) fn read_attributes(tree: &Tree, id: ElementId) -> TextMap {
     let stored = tree.attributes(id);
     let stored = &stored[..stored.len().min(MAX_ITEMS)];
     let bytes = stored.iter().map(|a| a.name.len() + a.value.len()).sum();
     let mut map = TextMap::with_capacity(stored.len(), bytes);
-    // No tag has two attributes of one name.
+    // A tag never has two attributes of one name.
     stored
         .iter()
         .for_each(|a| map.append(tree.attribute_name(a), &tree.value(a)));
     map
 }
 
-/// The qube that the domain element at the root of `tree` describes.
+/// Reads the qube from the domain element at the root of `tree`.
 pub(crate) fn read_vm(tree: &Tree, name: VmName, class: Class) -> Vm {
     let mut vm = Vm::new(name, class);
     vm.properties = TextMap::new();
@@ -214,7 +214,7 @@ pub(crate) fn read_vm(tree: &Tree, name: VmName, class: Class) -> Vm {
     vm
 }
 
-/// The `<devices class="…">` elements.
+/// Returns the `<devices class="…">` elements with their classes.
 pub(crate) fn device_classes<'t, 'a>(
     tree: &'t Tree<'a>,
     parent: ElementId,
@@ -234,7 +234,7 @@ fn read_device_class(tree: &Tree, id: ElementId, class: &str) -> DeviceClass {
     }
 }
 
-/// The `<device>` elements of one class.
+/// Returns the `<device>` elements of one class.
 pub(crate) fn devices<'t>(
     tree: &'t Tree,
     class: ElementId,
@@ -242,7 +242,7 @@ pub(crate) fn devices<'t>(
     tree.children_named(class, b"device").take(MAX_ITEMS)
 }
 
-/// One `<device>` element.
+/// Reads one `<device>` element.
 pub(crate) fn read_assignment(tree: &Tree, id: ElementId) -> Assignment {
     let mut options = TextMap::new();
     collect(&mut options, tree, id, "option", &mut 0);
@@ -252,7 +252,7 @@ pub(crate) fn read_assignment(tree: &Tree, id: ElementId) -> Assignment {
     }
 }
 
-/// The `<volume>` elements that have a name.
+/// Returns the `<volume>` elements that have a name.
 pub(crate) fn volumes<'t>(
     tree: &'t Tree,
     parent: ElementId,
@@ -267,12 +267,13 @@ fn named_volumes<'t>(tree: &'t Tree, section: ElementId) -> impl Iterator<Item =
     tree.children_named(section, b"volume").filter(has_name)
 }
 
+/// Creates a diagnosis.
 pub(crate) fn diagnosis(text: String) -> Diagnosis {
     Diagnosis { text }
 }
 
-/// What upstream would refuse in the form of the element; values are the property table's business.
-/// `properties` counts the property elements that were read.
+/// Adds diagnoses of what upstream refuses in the form of the element; values are checked by the
+/// property table. `properties` is the number of property elements that were read.
 fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
     if let Class::Unknown(class) = &vm.class {
         vm.diagnoses.push(match class.is_empty() {
@@ -287,12 +288,12 @@ fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
             .take(MAX_ITEMS)
             .map(|p| p.name)
             .collect();
-        for once in WRITE_ONCE_PROPERTIES
+        for name in WRITE_ONCE_PROPERTIES
             .iter()
-            .filter(|once| names.iter().filter(|n| n == *once).count() > 1)
+            .filter(|name| names.iter().filter(|n| n == *name).count() > 1)
         {
             let text = format!(
-                "property '{once}' stands there twice; upstream refuses that, here the last one counts"
+                "property '{name}' occurs twice; upstream refuses that, the last one counts here"
             );
             vm.diagnoses.push(diagnosis(text));
         }

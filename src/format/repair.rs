@@ -1,5 +1,4 @@
-//! Doing what [`super::find_damage()`] says, round after round: what is repaired first may bring to light
-//! what lay behind it.
+//! Repairs what [`super::find_damage()`] finds, in rounds: one repair may reveal further damage.
 
 use uuid::Uuid;
 
@@ -15,22 +14,23 @@ use super::{Bytes, find_damage, read_r4, writer};
 use crate::model::check::FindingKind;
 use crate::model::{Class, Facts, Finding, Remedy, VmName};
 
-/// More rounds than any file needs: each mends all of what it finds of one sort.
+/// Largest number of rounds, more than any file needs: each repairs everything of one sort.
 const MAX_ROUNDS: usize = 12;
 
-/// A file with what was repaired in it, and what is left.
+/// A repaired file, with what was repaired and what remains.
 pub struct RepairedStore {
+    /// The new content.
     pub bytes: Bytes,
-    /// With the lines of the file as it was.
+    /// What was repaired, with the lines of the original file.
     pub repaired: Vec<Damage>,
-    /// With the lines of the file as it is now.
+    /// What remains, with the lines of the repaired file.
     pub remaining: Vec<Damage>,
 }
 
-/// Mends a well-formed store. `uuid` gives fresh ones.
+/// Repairs a well-formed store. `uuid` generates new UUIDs.
 ///
 /// # Errors
-/// The file is not well-formed, or what is to be written cannot be.
+/// The file is not well-formed, or a value cannot be written in XML.
 pub fn repair(
     bytes: &Bytes,
     facts: &dyn Facts,
@@ -66,7 +66,7 @@ pub fn repair(
     })
 }
 
-/// Mends elements that the collection does not know, or else what it knows.
+/// Repairs elements that are not in the collection, or, if there are none, the collection.
 fn repair_round(
     bytes: &Bytes,
     found: &[Damage],
@@ -86,7 +86,7 @@ fn repair_round(
         return Ok((edits, repaired));
     }
     let mut loops = 0;
-    // When one qube of a loop has no netvm any more, there may be none.
+    // Removing one netvm may resolve other loops, too: only one is repaired per round.
     let mut is_due = |finding: &Finding| {
         loops += usize::from(finding.kind == FindingKind::NetvmLoop);
         finding.remedy.is_automatic() && (finding.kind != FindingKind::NetvmLoop || loops == 1)
@@ -104,7 +104,7 @@ fn repair_round(
     Ok((edits, repaired.collect()))
 }
 
-/// Whether something was done.
+/// Edits one element; returns whether the remedy applied.
 fn repair_element(
     bytes: &[u8],
     range: std::ops::Range<usize>,

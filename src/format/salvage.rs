@@ -1,7 +1,7 @@
-//! What can be taken from a file that is damaged as a text: cut short, with zeros where a file
-//! system lost a block, written twice, in another encoding, mistyped in an editor. First the
-//! characters are put right, which loses nothing; where that is not enough, every section and every
-//! domain that is whole by itself is taken, byte for byte.
+//! Salvages a file that is damaged as a text: truncated, with zeros where a file system lost a
+//! block, written twice, in another encoding, mistyped in an editor. First the characters are
+//! repaired, which loses nothing; if that is not enough, every intact section and domain is taken,
+//! byte for byte.
 
 use std::collections::HashSet;
 
@@ -14,10 +14,10 @@ use super::index::{self, Section};
 use super::text_repair::{self, line_of};
 use crate::model::{Class, VmName};
 
-/// Something that was put right without losing anything.
+/// A repair of the text that loses nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SalvageStep {
-    /// From 1, in the damaged file.
+    /// The line in the damaged file, from 1.
     pub line: Option<usize>,
     /// What was wrong.
     pub problem: String,
@@ -25,39 +25,45 @@ pub struct SalvageStep {
     pub action: String,
 }
 
-/// A piece of the file that cannot be read.
+/// A part of the file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostPiece {
+    /// The line in the damaged file, from 1.
     pub line: usize,
-    /// The qube that it seems to have been.
+    /// The qube that it seems to describe.
     pub name: Option<String>,
-    /// Why, in words.
+    /// The reason, for a person.
     pub text: String,
 }
 
-/// A well-formed file made of a damaged one.
+/// A well-formed store made from a damaged one.
 #[derive(Debug)]
 pub struct SalvagedStore {
+    /// The content of the new store.
     pub bytes: Vec<u8>,
+    /// The repairs that lost nothing.
     pub steps: Vec<SalvageStep>,
+    /// The parts that are lost.
     pub lost: Vec<LostPiece>,
-    /// How many domains are in it.
+    /// The number of domains in it.
     pub domains: usize,
     pub(super) lines: LineShift,
 }
 
 impl SalvagedStore {
-    /// The line of the damaged file that became this one.
+    /// Returns the line of the damaged file that became `line`.
     pub fn original_line(&self, line: usize) -> usize {
         self.lines.original(line)
     }
 }
 
-/// Which lines of one text were which of another: from each of the first on, both go on together.
+/// A mapping from lines of a new text to lines of the original: from each entry on, both advance
+/// together.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LineShift(pub Vec<(usize, usize)>);
 
 impl LineShift {
+    /// Returns the original line of `line`.
     pub fn original(&self, line: usize) -> usize {
         let after = self.0.partition_point(|(now, _)| *now <= line);
         match after.checked_sub(1).and_then(|at| self.0.get(at)) {
@@ -67,7 +73,7 @@ impl LineShift {
     }
 }
 
-/// What can be taken from `bytes`; `None` where nothing of a store is found in them.
+/// Salvages what can be read of `bytes`; `None` if they contain nothing of a store.
 pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
     let mut steps = Vec::new();
     let text = text_repair::repair_characters(bytes, &mut steps)?;
@@ -93,12 +99,12 @@ pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
             let what = if twice {
                 "the whole file again"
             } else {
-                "what is no XML"
+                "text that is not XML"
             };
             steps.push(SalvageStep {
                 line: Some(line),
                 problem: format!(
-                    "behind the end of the store stands {what} ({} bytes)",
+                    "the end of the store is followed by {what} ({} bytes)",
                     rest.len()
                 ),
                 action: "cut it off".into(),
@@ -118,14 +124,15 @@ pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
     Fragments::collect(text).assemble(steps)
 }
 
-/// The end of the first root element, where that is whole.
+/// Returns the end of the first root element, if it is well-formed.
 fn find_root_end(text: &[u8]) -> Option<usize> {
     let end = memmem::find(text, b"</qubes>")? + b"</qubes>".len();
     document::parse_outline(&text[..end]).ok().map(|_| end)
 }
 
-/// `bytes`, a well-formed store, with the sections and the qubes that only `copy` has, byte for
-/// byte; and their names.
+/// Adds the sections and qubes that only `copy` has to `bytes`, a well-formed store, byte for byte.
+/// Returns the new content and the names of the added qubes; `None` if one of the files is not a
+/// store, or the result is not.
 pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<String>)> {
     let (here, there) = (
         index::build_strict(bytes).ok()?,

@@ -1,21 +1,23 @@
-//! The tokens of an XML text with the place of every piece, and nothing let through that is not
+//! Splits an XML text into tokens with the position of every part, and rejects what is not
 //! well-formed.
 //!
-//! Why not a parser crate: the writer changes single bytes inside a file it otherwise keeps, so it
-//! needs the span of every name, value and tag; and before a save the whole file is checked as
-//! strictly as upstream's parser will. A test holds it to the answers of libxml2, which is that
-//! parser.
+//! Why not a parser crate: the writer changes single bytes inside a file that it otherwise keeps,
+//! so it needs the position of every name, value and tag; and before a save the whole file is
+//! checked as strictly as upstream's parser will. A test compares the answers with those of
+//! libxml2, which is that parser.
 
 use std::collections::HashSet;
 
 use super::error::Fault;
 use super::text::{is_name_char, is_name_start, is_space, resolve_reference};
 
-/// A piece of the file: offsets of its first byte and the byte after its last. A store has at most
-/// [`super::MAX_BYTES`], so 32 bits are enough.
+/// A range of the file: offsets of its first byte and of the byte after its last. A store has at
+/// most [`super::MAX_BYTES`], so 32 bits are enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
+    /// Offset of the first byte.
     pub start: u32,
+    /// Offset of the byte after the last one.
     pub end: u32,
 }
 
@@ -27,18 +29,22 @@ impl Span {
         }
     }
 
+    /// Returns the range as `usize`.
     pub fn range(self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize
     }
 
+    /// Returns these bytes of `bytes`.
     pub fn slice(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.range()]
     }
 
+    /// Returns the number of bytes.
     pub fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 
+    /// Whether there are no bytes.
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }
@@ -48,13 +54,13 @@ impl Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Attribute {
     pub name: Span,
-    /// Between the quotation marks.
+    /// The value, without quotation marks.
     pub value: Span,
-    /// Whether the value stands there as it is meant: no references, nothing to normalise.
+    /// Whether the raw value needs no decoding: no references, nothing to normalise.
     pub is_plain: bool,
 }
 
-/// What comes next in the text.
+/// One token of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
     /// A start tag; its attributes are in [`Scanner::attributes`] from `first` on.
@@ -70,10 +76,10 @@ pub(crate) enum Token {
     },
     Text {
         span: Span,
-        /// Nothing but blanks.
+        /// Whether the text is only blanks.
         blank: bool,
     },
-    /// `inner` is what stands between `<![CDATA[` and `]]>`.
+    /// A CDATA section; `inner` is the text between `<![CDATA[` and `]]>`.
     CData {
         span: Span,
         inner: Span,
@@ -89,19 +95,19 @@ pub(crate) enum Token {
     End,
 }
 
-/// Reads tokens from a place to the end of `bytes`. Nesting is the caller's business.
+/// Reads tokens from a position to the end of `bytes`. Nesting is checked by the caller.
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Those of every start tag so far; who does not need them clears them.
+    /// The attributes of all start tags so far; a caller that does not need them clears them.
     pub attributes: Vec<Attribute>,
 }
 
 const NAME_START: u8 = 1;
 const NAME: u8 = 2;
-/// `<`, `&`, `]`: what ends or complicates text.
+/// `<`, `&`, `]`: bytes that end or complicate text.
 const TEXT_STOP: u8 = 4;
-/// `<`, `&`, `"`, `'` and blanks other than the space: what ends or complicates an attribute's
+/// `<`, `&`, `"`, `'` and blanks other than the space: bytes that end or complicate an attribute
 /// value.
 const VALUE_STOP: u8 = 8;
 
@@ -130,6 +136,7 @@ const CLASS: [u8; 256] = {
     class
 };
 
+/// Whether a byte has one of the classes.
 fn has_class(byte: u8, class: u8) -> bool {
     CLASS[byte as usize] & class != 0
 }
@@ -144,15 +151,20 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Returns the position of the next token.
     pub fn position(&self) -> usize {
         self.at
     }
 
-    /// Goes on at another place, one where a token begins.
+    /// Continues at another position, where a token begins.
     pub fn seek(&mut self, at: usize) {
         self.at = at;
     }
 
+    /// Reads the next token.
+    ///
+    /// # Errors
+    /// The text is not well-formed here.
     pub fn next(&mut self) -> Result<Token, Fault> {
         let start = self.at;
         match self.peek(0) {
@@ -214,7 +226,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn read_attribute(&mut self) -> Result<(), Fault> {
-        let name = self.read_name("this cannot be the name of an attribute")?;
+        let name = self.read_name("this is not a valid name of an attribute")?;
         self.skip_space();
         if self.peek(0) != Some(b'=') {
             return Err(self.fault("'=' is missing after the name of an attribute"));
@@ -223,7 +235,7 @@ impl<'a> Scanner<'a> {
         self.skip_space();
         let quote = match self.peek(0) {
             Some(quote @ (b'"' | b'\'')) => quote,
-            _ => return Err(self.fault("the value of an attribute must stand in quotation marks")),
+            _ => return Err(self.fault("the value of an attribute must be in quotation marks")),
         };
         self.at += 1;
         let start = self.at;
@@ -260,7 +272,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// What stands in an XML declaration between its name and its end, read as attributes.
+    /// Reads the content of an XML declaration as attributes.
     pub fn declaration_attributes(mut self) -> Result<Vec<Attribute>, Fault> {
         loop {
             let before = self.at;
@@ -273,10 +285,10 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Refuses a tag in which two attributes have one name.
+    /// Rejects a tag in which two attributes have one name.
     fn reject_duplicates(&self, token: Token, first: usize) -> Result<Token, Fault> {
         let attributes = &self.attributes[first..];
-        // Nearly always length, first and last byte tell the names of a tag apart, so that none
+        // Length, first and last byte nearly always distinguish the names of a tag, so that none
         // need be compared.
         let mut marks = 0u64;
         let is_distinct = attributes.iter().all(|a| {
@@ -294,6 +306,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Compares the names of the attributes of a tag.
     fn compare_names(&self, token: Token, attributes: &[Attribute]) -> Result<Token, Fault> {
         let mut names = HashSet::new();
         match attributes
@@ -348,20 +361,20 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// At `&`: only references that need no DOCTYPE.
+    /// Reads the reference at `&`; only references that need no DOCTYPE are valid.
     fn read_reference(&mut self) -> Result<(), Fault> {
         let inner = &self.bytes[self.at + 1..];
-        // The longest that means something is a number; leading zeros may make it longer, within
-        // reason.
+        // The longest valid reference is a number; leading zeros may make it longer, within reason.
         let end = inner.iter().take(64).position(|b| *b == b';');
         match end.and_then(|end| resolve_reference(&inner[..end]).map(|_| end)) {
             Some(end) => {
                 self.at += end + 2;
                 Ok(())
             }
-            None => Err(self.fault(
-                "'&' begins no reference that is known here; a literal '&' is written &amp;",
-            )),
+            None => {
+                Err(self
+                    .fault("'&' does not begin a known reference; a literal '&' is written &amp;"))
+            }
         }
     }
 
@@ -451,7 +464,7 @@ impl<'a> Scanner<'a> {
         Ok(Span::new(start, self.at))
     }
 
-    /// A name with letters outside ASCII: seldom, so slowly.
+    /// Reads a name with letters outside ASCII. This is rare, so it need not be fast.
     fn read_non_ascii_name(&mut self, missing: &'static str) -> Result<Span, Fault> {
         let start = self.at;
         let rest = &self.bytes[start..];

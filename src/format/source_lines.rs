@@ -1,4 +1,4 @@
-//! Where in the file something stands: the lines that a person opens in an editor.
+//! Finds the lines of a file that findings are about.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,14 +9,14 @@ use super::tree::{ElementId, Tree};
 use crate::model::check::QubePart;
 use crate::model::{Location, VmName};
 
-/// The lines of one file.
+/// The lines of one file, with its index.
 pub struct SourceLines<'a> {
     bytes: &'a [u8],
     index: Index,
     lines: LineStarts,
-    /// The first domain of each name.
+    /// The first domain of each name, as a position in the index.
     by_name: HashMap<VmName, usize>,
-    /// The domain that was asked for last: what is wrong with one qube is asked for at once.
+    /// The domain parsed last: findings about one qube are looked up together.
     last: RefCell<Option<(usize, Rc<Tree<'a>>)>>,
 }
 
@@ -32,15 +32,15 @@ impl LineStarts {
         )
     }
 
-    /// The line, from 1, of an offset.
+    /// Returns the line of an offset, counted from 1.
     pub fn line(&self, offset: usize) -> usize {
         self.0.partition_point(|start| *start <= offset)
     }
 }
 
 impl<'a> SourceLines<'a> {
-    /// Of a file that is not well-formed all around its domains, nothing but numbers of lines is
-    /// known.
+    /// Creates the lines of a file. If it is not well-formed around its domains, only line numbers
+    /// are known.
     pub fn new(bytes: &'a [u8]) -> SourceLines<'a> {
         let lines = LineStarts::new(bytes);
         let index = index::build(bytes).unwrap_or_default();
@@ -59,7 +59,7 @@ impl<'a> SourceLines<'a> {
         }
     }
 
-    /// The line, from 1, of an offset.
+    /// Returns the line of an offset, counted from 1.
     pub(super) fn line_at(&self, offset: usize) -> usize {
         self.lines.line(offset)
     }
@@ -68,7 +68,7 @@ impl<'a> SourceLines<'a> {
         &self.index
     }
 
-    /// The sections of one kind, parsed.
+    /// Parses the sections of one kind.
     pub(super) fn sections(&self, kind: Section) -> impl Iterator<Item = Tree<'a>> {
         let spans = self
             .index
@@ -78,7 +78,7 @@ impl<'a> SourceLines<'a> {
         spans.filter_map(|(_, span)| Tree::parse_element(self.bytes, span.range()).ok())
     }
 
-    /// The domain of a qube, parsed, if it is well-formed.
+    /// Parses the domain of a qube, if it is well-formed.
     pub(super) fn domain(&self, name: &VmName) -> Option<Rc<Tree<'a>>> {
         let position = *self.by_name.get(name)?;
         if let Some((_, tree)) = self
@@ -96,8 +96,7 @@ impl<'a> SourceLines<'a> {
         Some(tree)
     }
 
-    /// The line that a finding is about; that of what surrounds it where the thing itself is
-    /// missing.
+    /// Returns the line of a finding; if its item is missing, the line of the enclosing element.
     pub fn find_line(&self, at: &At) -> Option<usize> {
         let offset = match at {
             Location::Pool(position) => {
@@ -116,6 +115,7 @@ impl<'a> SourceLines<'a> {
         offset.map(|offset| self.line_at(offset))
     }
 
+    /// Returns where the nth matching item of a kind of section begins.
     fn nth_offset(
         &self,
         kind: Section,
@@ -133,6 +133,7 @@ impl<'a> SourceLines<'a> {
         starts.get(nth).copied()
     }
 
+    /// Returns where a part of a qube begins, else where its domain begins.
     fn qube_offset(&self, name: &VmName, part: &Part) -> Option<usize> {
         let start = self.index.domains.get(*self.by_name.get(name)?)?.span.start as usize;
         let within = match part {
@@ -143,7 +144,7 @@ impl<'a> SourceLines<'a> {
     }
 }
 
-/// Where a part of a qube begins.
+/// Returns where a part of a qube begins.
 fn part_offset(tree: &Tree, part: &Part) -> Option<usize> {
     let named = |section: &str, item: &str, name: &str| {
         let sections = tree.children_named(Tree::ROOT, section.as_bytes());
@@ -170,7 +171,7 @@ fn part_offset(tree: &Tree, part: &Part) -> Option<usize> {
     id.map(|id| tree.range(id).start)
 }
 
-/// N of `label-N`.
+/// Returns N of `label-N`.
 pub(super) fn label_number(tree: &Tree, id: ElementId) -> Option<u32> {
     tree.attribute(id, "id")?.split_once('-')?.1.parse().ok()
 }

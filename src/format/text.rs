@@ -1,19 +1,21 @@
-//! Characters: what XML allows, what references stand for, how values are escaped.
+//! Characters of XML: which are allowed, what references stand for, and how values are escaped.
 
 use std::borrow::Cow;
 
-/// Where a value stands: the two places normalise and escape differently (XML 1.0 §2.11, §3.3.3).
+/// Where a value occurs: text and attributes normalise and escape differently (XML 1.0 §2.11,
+/// §3.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ValueKind {
     Text,
     Attribute,
 }
 
+/// Whether a byte is a blank of XML.
 pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
-/// The first place from `at` on where no blank stands.
+/// Returns the position of the first byte from `at` on that is not a blank.
 pub(crate) fn skip_blank(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..]
         .iter()
@@ -21,7 +23,7 @@ pub(crate) fn skip_blank(bytes: &[u8], at: usize) -> usize {
         .unwrap_or(bytes.len() - at)
 }
 
-/// The place behind `expected`, if that stands at `at`.
+/// Returns the position after `expected` if it is at `at`.
 #[inline]
 pub(crate) fn skip_literal<const N: usize>(
     bytes: &[u8],
@@ -31,24 +33,25 @@ pub(crate) fn skip_literal<const N: usize>(
     (bytes.get(at..)?.first_chunk() == Some(expected)).then_some(at + N)
 }
 
-/// How many bytes at the beginning of `bytes` are neither `end`, `other`, `&` nor below the space.
+/// Counts the bytes at the beginning of `bytes` that are neither `end`, `other`, `&` nor below the
+/// space.
 #[inline(always)]
 pub(crate) fn count_ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHEST: u64 = ONES << 7;
     debug_assert!(end < 0x80 && other < 0x80);
-    // The highest bit of a byte says that it was less than what was taken away; but for those that
-    // had it before.
+    // After the subtraction the highest bit of a byte is set if the byte was smaller than the
+    // subtrahend, or if the bit was set before.
     let equal = |eight: u64, byte: u8| (eight ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
-    // These two differ in one bit only.
+    // `"` and `&` differ in one bit only.
     let end_or_reference = |eight: u64| match end {
         b'"' => equal(eight | (ONES * 4), b'&'),
         _ => equal(eight, end) | equal(eight, b'&'),
     };
     let (eights, last) = bytes.as_chunks::<8>();
     let mut passed = 0;
-    // Eight bytes at once: the highest bit of a byte is set in `stops` where it is one of those;
-    // the first is exact.
+    // Eight bytes at once: the highest bit of a byte is set in `stops` where the byte ends the run;
+    // the first such bit is exact.
     for eight in eights {
         let eight = u64::from_le_bytes(*eight);
         let below = eight.wrapping_sub(ONES * u64::from(b' '));
@@ -62,12 +65,12 @@ pub(crate) fn count_ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
     passed + last.iter().take_while(|b| !stops(b)).count()
 }
 
-/// Whether XML 1.0 can hold the character at all (§2.2, Char).
+/// Whether XML 1.0 allows the character at all (§2.2, Char).
 pub(crate) fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Whether a name may begin with it (§2.3, NameStartChar).
+/// Whether a name may begin with the character (§2.3, NameStartChar).
 pub(crate) fn is_name_start(c: char) -> bool {
     matches!(c, ':' | 'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
         | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
@@ -75,7 +78,7 @@ pub(crate) fn is_name_start(c: char) -> bool {
         | '\u{10000}'..='\u{EFFFF}')
 }
 
-/// Whether it may stand inside a name (§2.3, NameChar).
+/// Whether the character may occur inside a name (§2.3, NameChar).
 pub(crate) fn is_name_char(c: char) -> bool {
     is_name_start(c)
         || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
@@ -87,8 +90,8 @@ pub(crate) fn is_name(text: &str) -> bool {
     chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
 }
 
-/// What a reference means: the text between `&` and `;`. `None` when it is none that a file without
-/// a DOCTYPE can use.
+/// Returns the character of a reference, given the text between `&` and `;`; `None` if the
+/// reference is unknown without a DOCTYPE.
 pub(crate) fn resolve_reference(reference: &[u8]) -> Option<char> {
     Some(match reference {
         b"lt" => '<',
@@ -102,18 +105,19 @@ pub(crate) fn resolve_reference(reference: &[u8]) -> Option<char> {
     })
 }
 
+/// Parses the number of a character reference.
 fn parse_char_code(digits: &[u8], base: u32) -> Option<char> {
-    // A sign, which from_str_radix would take, is no digit.
+    // `from_str_radix` would accept a sign.
     let digits = std::str::from_utf8(digits)
         .ok()
         .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
     char::from_u32(u32::from_str_radix(digits, base).ok()?).filter(|c| is_xml_char(*c))
 }
 
-/// The value that stands as `text` in the file: references resolved, line ends and attribute blanks
-/// normalised. `None` when a reference means nothing.
+/// Decodes a value: resolves references, normalises line ends and blanks in attributes. `None` if a
+/// reference is unknown.
 pub(crate) fn decode(text: &str, place: ValueKind) -> Option<Cow<'_, str>> {
-    // Where the next stands that is not itself.
+    // Position of the next byte that does not stand for itself.
     let next = |text: &str| match place {
         ValueKind::Text => memchr::memchr2(b'&', b'\r', text.as_bytes()),
         ValueKind::Attribute => text
@@ -149,8 +153,11 @@ pub(crate) fn decode(text: &str, place: ValueKind) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(value))
 }
 
-/// Appends `value` so that [`decode`] gives it back; in the form upstream's writer has. `quote` is
-/// the attribute's own quotation mark. Fails on the character that XML cannot hold.
+/// Appends `value` in upstream's form, so that [`decode`] returns it. `quote` is the quotation mark
+/// of the attribute.
+///
+/// # Errors
+/// The character that XML does not allow.
 pub(crate) fn escape(
     out: &mut String,
     value: &str,
@@ -179,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_that_is_not_ordinary_is_found_wherever_it_stands() {
+    fn ordinary_bytes_end_at_the_first_special_byte() {
         let mut random = fastrand::Rng::with_seed(8);
         let bytes = b"abz !~\x80\xc3\xff'>;\"<&]\n\x1f";
         for _ in 0..20_000 {

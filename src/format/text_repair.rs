@@ -1,5 +1,5 @@
-//! The characters of a damaged text put right, which loses nothing: another encoding, zeros and
-//! control characters, a wrong declaration, an `&` that begins nothing.
+//! Repairs the characters of a damaged text without losing anything: another encoding, zeros and
+//! control characters, a wrong declaration, an `&` that begins no reference.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::salvage::SalvageStep;
 use super::text::resolve_reference;
 use super::tree::is_control;
 
-/// The bytes as a text that XML could hold, with what had to be done for it.
+/// Turns the bytes into a text that XML can represent, and records what was changed.
 pub(super) fn repair_characters<'a>(
     bytes: &'a [u8],
     steps: &mut Vec<SalvageStep>,
@@ -29,14 +29,14 @@ pub(super) fn repair_characters<'a>(
         }
         None => match std::str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
-            // Noise is no text in another encoding.
+            // Random bytes are not a text in another encoding.
             Err(_) if memmem::find(bytes, b"<domain").is_none() => return None,
             Err(error) => {
                 let line = line_of(bytes, error.valid_up_to());
                 step(
                     Some(line),
                     "there are bytes that are not UTF-8".into(),
-                    "take them for ISO 8859-1",
+                    "read them as ISO 8859-1",
                 );
                 Cow::Owned(decode_latin1(bytes))
             }
@@ -55,7 +55,7 @@ pub(super) fn repair_characters<'a>(
         step(
             Some(line),
             format!("{count} bytes are {what}"),
-            "take them out",
+            "remove them",
         );
         text = Cow::Owned(text.replace(is_unwritable, ""));
     }
@@ -65,7 +65,7 @@ pub(super) fn repair_characters<'a>(
             step(
                 Some(1),
                 "the XML declaration is wrong, or names another encoding".into(),
-                "leave it out",
+                "remove it",
             );
             text = Cow::Owned(text[end..].trim_start_matches('\n').to_owned());
         }
@@ -79,7 +79,7 @@ pub(super) fn repair_characters<'a>(
         let line = line_of(text.as_bytes(), *first);
         step(
             Some(line),
-            format!("'&' that begins nothing ({})", bare.len()),
+            format!("'&' that does not begin a reference ({})", bare.len()),
             "write it as &amp;",
         );
         let mut escaped = String::with_capacity(text.len() + 4 * bare.len());
@@ -95,7 +95,7 @@ pub(super) fn repair_characters<'a>(
     Some(text)
 }
 
-/// Where an `&` stands that is no reference a file without a DOCTYPE can have.
+/// Returns the positions of each `&` that does not begin a reference known without a DOCTYPE.
 fn find_bare_ampersands(text: &str) -> Vec<usize> {
     let is_bare = |at: &usize| {
         let rest = &text.as_bytes()[at + 1..];
@@ -108,7 +108,7 @@ fn find_bare_ampersands(text: &str) -> Vec<usize> {
         .collect()
 }
 
-/// UTF-16, as some editors save.
+/// Decodes UTF-16, as some editors write it.
 fn decode_utf16(bytes: &[u8]) -> Option<String> {
     let (big, from) = match bytes {
         [0xFE, 0xFF, ..] => (true, 2),
@@ -130,7 +130,7 @@ fn decode_utf16(bytes: &[u8]) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-/// What is UTF-8 as it is, every other byte as the character of its number.
+/// Keeps what is UTF-8 and decodes every other byte as ISO 8859-1.
 fn decode_latin1(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -140,7 +140,7 @@ fn decode_latin1(bytes: &[u8]) -> String {
     text
 }
 
-/// From 1.
+/// Returns the line of an offset, counted from 1.
 pub(super) fn line_of(bytes: &[u8], offset: usize) -> usize {
     1 + memchr::memchr_iter(b'\n', &bytes[..offset.min(bytes.len())]).count()
 }

@@ -1,5 +1,5 @@
-//! The elements of a piece of XML, with the place of everything: what the reader reads and the
-//! writer patches.
+//! The elements of an XML text with the positions of all their parts, which the reader reads and
+//! the writer patches.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,49 +9,49 @@ use super::leaf;
 use super::scanner::{Attribute, Scanner, Span, Token};
 use super::text::{ValueKind, decode, is_space};
 
-/// How deep elements may nest; libxml2, upstream's parser, stops there too.
+/// Largest nesting depth of elements, the same as in libxml2, upstream's parser.
 pub(crate) const MAX_DEPTH: usize = 256;
 
-/// One element. In a tree they lie in document order, so a subtree is a range of indices.
+/// One element. The elements of a tree are in document order, so a subtree is a range of indices.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Element {
     pub name: Span,
-    /// The start tag, or the whole element when it is `<empty/>`.
+    /// The start tag, or the whole element if it is `<empty/>`.
     pub tag: Span,
-    /// The end tag; empty, at the end of `tag`, when there is none.
+    /// The end tag; empty, at the end of `tag`, if there is none.
     pub close: Span,
-    /// What stands before the first child node: the text in upstream's sense.
+    /// The content before the first child node: the text in upstream's sense.
     pub text: Span,
     attributes: (u32, u32),
-    /// Index of the first element behind this one's subtree.
+    /// Index of the first element after the subtree.
     next: u32,
-    /// Whether there are comments, instructions, or text behind a child.
+    /// Whether the element has comments, instructions, or text after a child.
     mixed: bool,
 }
 
 /// Index of an element in its tree.
 pub(crate) type ElementId = usize;
 
-/// What a range of bytes must hold.
+/// What a range of bytes must contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// A whole file: declaration, comments and blanks may surround the root.
+    /// A whole file: a declaration, comments and blanks may surround the root.
     Document,
     /// One element and nothing else.
     Element,
 }
 
-/// Elements down to a depth, over the bytes they lie in. Deeper ones are checked and not kept.
+/// The elements of a text down to a depth. Deeper ones are checked but not kept.
 pub(crate) struct Tree<'a> {
     /// The whole file.
     pub bytes: &'a [u8],
-    /// The part of it that was parsed, and where that begins.
+    /// The parsed part of the file, and where it begins.
     source: &'a str,
     base: usize,
     buffers: TreeBuffers,
 }
 
-/// What a tree is made of, for the next tree to use again.
+/// The buffers of a tree, for reuse by the next tree.
 #[derive(Default)]
 pub(crate) struct TreeBuffers {
     elements: Vec<Element>,
@@ -60,7 +60,7 @@ pub(crate) struct TreeBuffers {
 }
 
 impl<'a> Tree<'a> {
-    /// The one element that fills `range`, whole.
+    /// Parses the one element that fills `range`, with all its levels.
     pub fn parse_element(bytes: &'a [u8], range: Range<usize>) -> Result<Tree<'a>, Fault> {
         Tree::parse(
             bytes,
@@ -71,7 +71,7 @@ impl<'a> Tree<'a> {
         )
     }
 
-    /// Checks that `range` is well-formed and keeps the elements of the first `keep` levels, in
+    /// Checks that `range` is well-formed, and keeps the elements of the first `keep` levels in
     /// `buffers`.
     pub fn parse(
         bytes: &'a [u8],
@@ -83,8 +83,7 @@ impl<'a> Tree<'a> {
         Tree::parse_at_depth(bytes, range, (shape, 0), keep, buffers)
     }
 
-    /// Checks the one element that fills `range` as strictly as where it stands inside `depth`
-    /// others.
+    /// Checks the one element that fills `range` as strictly as inside `depth` other elements.
     pub fn check_element(
         bytes: &'a [u8],
         range: Range<usize>,
@@ -137,13 +136,13 @@ impl<'a> Tree<'a> {
         Ok(tree)
     }
 
-    /// Gives back what the next tree can use.
+    /// Returns the buffers for the next tree.
     pub fn into_buffers(self) -> TreeBuffers {
         self.buffers
     }
 
     fn str(&self, span: Span) -> &'a str {
-        // Spans lie between ASCII characters of the source: the slice is there.
+        // Spans begin and end at ASCII characters of the source, so the slice exists.
         self.source
             .get(span.start as usize - self.base..span.end as usize - self.base)
             .unwrap_or_default()
@@ -151,15 +150,17 @@ impl<'a> Tree<'a> {
 
     pub const ROOT: ElementId = 0;
 
+    /// Returns an element.
     pub fn element(&self, id: ElementId) -> &Element {
         &self.buffers.elements[id]
     }
 
+    /// Returns the name of an element.
     pub fn name(&self, id: ElementId) -> &'a [u8] {
         self.buffers.elements[id].name.slice(self.bytes)
     }
 
-    /// The child elements that were kept, in order.
+    /// Returns the child elements that were kept, in order.
     pub fn children(&self, id: ElementId) -> impl Iterator<Item = ElementId> + '_ {
         let end = self.buffers.elements[id].next as usize;
         let mut at = id + 1;
@@ -170,17 +171,17 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// How many elements were kept.
+    /// Returns the number of elements that were kept.
     pub fn len(&self) -> usize {
         self.buffers.elements.len()
     }
 
-    /// An element and everything inside it, in document order.
+    /// Returns an element and its descendants, in document order.
     pub fn subtree(&self, id: ElementId) -> Range<ElementId> {
         id..self.buffers.elements[id].next as usize
     }
 
-    /// The child elements of one name.
+    /// Returns the child elements of one name.
     pub fn children_named<'t>(
         &'t self,
         id: ElementId,
@@ -189,11 +190,13 @@ impl<'a> Tree<'a> {
         self.children(id).filter(move |c| self.name(*c) == name)
     }
 
+    /// Returns the attributes of an element.
     pub fn attributes(&self, id: ElementId) -> &[Attribute] {
         let (start, end) = self.buffers.elements[id].attributes;
         &self.buffers.attributes[start as usize..end as usize]
     }
 
+    /// Returns the value of one attribute.
     pub fn attribute(&self, id: ElementId, name: &str) -> Option<Cow<'a, str>> {
         let found = self
             .attributes(id)
@@ -206,17 +209,18 @@ impl<'a> Tree<'a> {
         self.str(attribute.name)
     }
 
-    /// The value of an attribute, references resolved.
+    /// Returns the value of an attribute with references resolved.
     pub fn value(&self, attribute: &Attribute) -> Cow<'a, str> {
         let raw = self.str(attribute.value);
         if attribute.is_plain {
             return Cow::Borrowed(raw);
         }
-        // Checked when the tree was made, so it decodes.
+        // The value was checked while parsing, so it can be decoded.
         decode(raw, ValueKind::Attribute).unwrap_or_default()
     }
 
-    /// The text before the first child node, as upstream's parser has it; CDATA counts as text.
+    /// Returns the text before the first child node, as upstream's parser does; CDATA counts as
+    /// text.
     pub fn text(&self, id: ElementId) -> Cow<'a, str> {
         let span = self.buffers.elements[id].text;
         let raw = self.str(span);
@@ -238,7 +242,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The whole element, first byte of its start tag to last of its end tag.
+    /// Returns the range of the element, from its start tag to its end tag.
     pub fn range(&self, id: ElementId) -> Range<usize> {
         let element = &self.buffers.elements[id];
         element.tag.start as usize..element.close.end as usize
@@ -249,13 +253,13 @@ impl<'a> Tree<'a> {
         self.buffers.elements[id].close.is_empty()
     }
 
-    /// Whether anything but child elements and blanks stands in the element.
+    /// Whether the element contains anything but child elements and blanks.
     pub fn has_mixed_content(&self, id: ElementId) -> bool {
         let element = &self.buffers.elements[id];
         element.mixed || !element.text.slice(self.bytes).iter().all(|b| is_space(*b))
     }
 
-    /// Where the blanks begin that stand directly before `at`.
+    /// Returns where the blanks directly before `at` begin.
     pub fn blank_start(&self, at: usize) -> usize {
         self.bytes[..at]
             .iter()
@@ -270,20 +274,22 @@ struct OpenElement {
     id: Option<ElementId>,
 }
 
+/// A tree under construction.
 struct Builder<'a> {
     tree: Tree<'a>,
     stack: Vec<OpenElement>,
     roots: usize,
     shape: Shape,
     keep: usize,
-    /// How many levels there may be.
+    /// The largest number of levels here.
     max_depth: usize,
 }
 
-/// Of [`Element::text`] while nothing has ended the text yet.
+/// The end of [`Element::text`] until something ends the text.
 const UNENDED: u32 = u32::MAX;
 
 impl<'a> Builder<'a> {
+    /// Adds a token to the tree.
     fn take(&mut self, token: Token, attributes: &mut Vec<Attribute>) -> Result<(), Fault> {
         match token {
             Token::Open {
@@ -308,7 +314,7 @@ impl<'a> Builder<'a> {
                 if reserved && !(first && target.slice(self.tree.bytes) == b"xml") {
                     return Err(fault(
                         span,
-                        "an XML declaration can only stand at the very beginning",
+                        "an XML declaration is only allowed at the very beginning",
                     ));
                 }
                 self.add_misc(span)
@@ -317,12 +323,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether what comes next is checked and not kept, and may be an element.
+    /// Whether the next token is checked but not kept, and may be an element.
     fn is_checking_only(&self) -> bool {
         self.stack.last().is_some_and(|open| open.id.is_none()) && self.stack.len() < self.max_depth
     }
 
-    /// Whether the element is one of those to keep.
+    /// Opens an element; returns whether it is kept.
     fn open(
         &mut self,
         tag: Span,
@@ -385,7 +391,7 @@ impl<'a> Builder<'a> {
             }
             Some(_) => Err(fault(
                 tag,
-                "an end tag that does not match the element it stands in",
+                "an end tag that does not match the open element",
             )),
             None => Err(fault(tag, "an end tag without a start tag")),
         }
@@ -404,7 +410,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A comment or an instruction.
+    /// Handles a comment or an instruction.
     fn add_misc(&mut self, span: Span) -> Result<(), Fault> {
         self.end_text(span.start);
         match self.stack.last() {
@@ -451,10 +457,13 @@ fn fault(span: Span, reason: &'static str) -> Fault {
     }
 }
 
-/// The text of `range`; refuses what is not UTF-8 and characters that XML cannot hold.
+/// Returns the text of `range`.
+///
+/// # Errors
+/// It is not UTF-8 or contains a character that XML does not allow.
 pub(crate) fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let text = check_utf8(bytes, range.clone())?;
-    // Whole blocks without a branch, so that the compiler makes vector code of it.
+    // No early exit inside a block, so that the compiler can vectorise the loop.
     for (n, block) in text.as_bytes().chunks(64).enumerate() {
         if block.iter().fold(false, |found, b| found | is_control(*b)) {
             let inside = block
@@ -464,19 +473,20 @@ pub(crate) fn check_characters(bytes: &[u8], range: Range<usize>) -> Result<&str
             let at = range.start + n * 64 + inside;
             return Err(Fault {
                 at,
-                reason: "a control character (NUL or the like)",
+                reason: "a control character, such as NUL",
             });
         }
     }
     Ok(text)
 }
 
-/// Whether it is one of the control characters that XML cannot hold.
+/// Whether a byte is a control character that XML does not allow.
 pub(crate) fn is_control(byte: u8) -> bool {
     byte < 0x20 && !is_space(byte)
 }
 
-/// The text of a range; all that [`check_characters`] checks but control characters.
+/// Returns the text of a range; checks everything that [`check_characters`] does, except control
+/// characters.
 fn check_utf8(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     let piece = &bytes[range.clone()];
     let at = |n: usize| range.start + n;
@@ -487,13 +497,13 @@ fn check_utf8(bytes: &[u8], range: Range<usize>) -> Result<&str, Fault> {
     match find_noncharacter(piece) {
         Some(n) => Err(Fault {
             at: at(n),
-            reason: "a character that XML cannot hold",
+            reason: "a character that XML does not allow",
         }),
         None => Ok(text),
     }
 }
 
-/// Where U+FFFE or U+FFFF stands.
+/// Returns where U+FFFE or U+FFFF occurs.
 pub(crate) fn find_noncharacter(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xEF, text)
         .find(|n| matches!(text.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])))

@@ -1,6 +1,6 @@
-//! Reads what is about to be written, and compares it with what was meant: a store that a reader
-//! would refuse, or take for another, never gets to the disk. In builds for users this is done near
-//! the limits only, for it takes as long as reading a store; in those for tests always.
+//! Reads new content back before it is written, and compares it with what was meant: a store that a
+//! reader would refuse or misread never gets to the disk. In release builds this is done only near
+//! the limits, because it takes as long as reading a store; in debug builds always.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,11 +9,10 @@ use super::error::FormatError;
 use super::{Bytes, MAX_BYTES, open_with_frame};
 use crate::model::{Class, Qubes, TextMap, Vm, VmName, Written};
 
-/// More items of one kind than these are near the limit.
+/// Number of items of one kind above which a store is near a limit.
 const NEAR_LIMIT: usize = super::reader::MAX_ITEMS / 4;
 
-/// Whether a reader could see less than is written: of each kind of item it looks at a limited
-/// number.
+/// Whether a reader could ignore items: it reads a limited number of each kind.
 fn is_near_a_limit(qubes: &Qubes) -> bool {
     let of_system = [
         qubes.globals.len(),
@@ -39,11 +38,11 @@ fn is_near_a_limit(qubes: &Qubes) -> bool {
     of_qubes || of_system.into_iter().any(|count| count > NEAR_LIMIT)
 }
 
-/// Compares the bytes of a new store with the collection that they were made of. Domains that
-/// nobody touched were copied, and are not looked into.
+/// Compares the bytes of a new store with the collection that they were made from. Untouched
+/// domains were copied and are not compared.
 ///
 /// # Errors
-/// The bytes are more than a store can have, cannot be read, or say something else.
+/// The bytes are too large, cannot be read, or differ from the collection.
 pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> {
     if written.len() > MAX_BYTES {
         return Err(FormatError::TooLarge {
@@ -55,9 +54,9 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
     }
     let there = open_with_frame(&(Arc::new(written.clone()) as _), None)?.qubes;
     let differs = |what: String| Err(FormatError::ReadBackMismatch { what });
-    // A store without dom0 is read as one with a bare dom0.
+    // A store without dom0 is read as one with an empty dom0.
     if !guests(&there).eq(guests(qubes)) {
-        return differs(format!("{} qubes, not these {}", there.len(), qubes.len()));
+        return differs(format!("{} qubes instead of {}", there.len(), qubes.len()));
     }
     if !there.labels.iter().eq(qubes.labels.iter())
         || there.pools.iter().count() != qubes.pools.iter().count()
@@ -82,12 +81,12 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
     Ok(())
 }
 
-/// Names and classes of all qubes but dom0.
+/// Returns names and classes of all qubes but dom0.
 fn guests(qubes: &Qubes) -> impl Iterator<Item = (&VmName, &Class)> {
     qubes.briefs().filter(|(name, _)| !name.is_dom0())
 }
 
-/// What a qube would not be read back with.
+/// Describes how a qube would be misread.
 fn qube_difference(meant: &Vm, there: &Vm) -> Option<String> {
     let count = |what: &str, meant: usize, there: usize| {
         (meant != there).then(|| format!("{there} {what} of {meant}"))
@@ -110,6 +109,7 @@ fn qube_difference(meant: &Vm, there: &Vm) -> Option<String> {
         .or_else(|| count("device assignments", devices(meant), devices(there)))
 }
 
+/// Describes the difference between two maps.
 fn difference(what: &str, meant: &TextMap, there: &TextMap) -> Option<String> {
     if meant == there {
         return None;

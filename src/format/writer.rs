@@ -1,4 +1,4 @@
-//! A whole file from the bytes it was read from and the collection as it is now.
+//! Writes a whole file, given the bytes it was read from and the changed collection.
 
 use super::document;
 use super::edit::{Addition, Edits, change_children, child_indent, insertion_point};
@@ -13,7 +13,7 @@ use crate::model::{Label, Pool, Qubes, Vm, Written};
 
 const ROOT: ElementId = Tree::ROOT;
 
-/// The order of the root's children.
+/// Returns the rank of a child of the root.
 fn rank(section: &[u8]) -> Option<u8> {
     match Section::from_name(section) {
         Section::Labels => Some(0),
@@ -24,8 +24,11 @@ fn rank(section: &[u8]) -> Option<u8> {
     }
 }
 
-/// What must change in `source`, from which `qubes` was read. The source is checked completely
-/// first: nothing is written over a file that is not well-formed.
+/// Collects the edits that turn `source`, from which `qubes` was read, into `qubes`.
+///
+/// # Errors
+/// The source is not well-formed (such a file is never overwritten), does not belong to `qubes`, or
+/// a value cannot be written in XML.
 pub(crate) fn collect_edits(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
     let outline = document::parse_outline(source)?;
     let mut edits = Edits::default();
@@ -41,7 +44,7 @@ pub(crate) fn collect_edits(source: &[u8], qubes: &Qubes) -> Result<Edits, Forma
     Ok(edits)
 }
 
-/// A domain of the source: its element and the section it stands in.
+/// A domain of the source: its element, and the section it is in.
 struct DomainElement {
     id: ElementId,
     section: ElementId,
@@ -124,8 +127,8 @@ impl Patch<'_, '_> {
                 element: e.into_text(),
             });
         }
-        let gone: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
-        self.change_sections(&sections, &gone, additions);
+        let removed_ids: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
+        self.change_sections(&sections, &removed_ids, additions);
         Ok(())
     }
 
@@ -179,16 +182,16 @@ impl Patch<'_, '_> {
                 element: e.into_text(),
             });
         }
-        let gone: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
-        self.change_sections(&sections, &gone, additions);
+        let removed_ids: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
+        self.change_sections(&sections, &removed_ids, additions);
         Ok(())
     }
 
-    /// Takes children out of whichever section they stand in; additions go into the first.
+    /// Removes children from whichever section they are in; additions go into the first section.
     fn change_sections(
         &mut self,
         sections: &[ElementId],
-        gone: &[ElementId],
+        removed_ids: &[ElementId],
         additions: Vec<Addition>,
     ) {
         let mut additions = Some(additions);
@@ -196,7 +199,7 @@ impl Patch<'_, '_> {
             let here: Vec<ElementId> = self
                 .tree
                 .children(*section)
-                .filter(|id| gone.contains(id))
+                .filter(|id| removed_ids.contains(id))
                 .collect();
             change_children(
                 self.tree,
@@ -221,7 +224,8 @@ impl Patch<'_, '_> {
                     }),
             );
         }
-        // The place of each stored domain among all names, and the qubes the source does not have.
+        // The rank of each stored domain among all names, and the qubes that the source does not
+        // have.
         let mut ranks: Vec<Option<usize>> = vec![None; stored.len()];
         let mut added: Vec<(usize, &Vm)> = Vec::new();
         for (rank, written) in qubes.written().enumerate() {
@@ -229,7 +233,7 @@ impl Patch<'_, '_> {
                 Written::Unchanged { position } if position < stored.len() => {
                     ranks[position] = Some(rank)
                 }
-                // The dom0 of a store without one.
+                // The dom0 added to a store without one.
                 Written::Unchanged { position } if position == stored.len() => {}
                 Written::Changed { position, vm } if position < stored.len() => {
                     ranks[position] = Some(rank);
@@ -244,11 +248,11 @@ impl Patch<'_, '_> {
                 Written::New { vm } => added.push((rank, vm)),
             }
         }
-        let mut gone = Vec::new();
+        let mut removed_ids = Vec::new();
         for position in qubes.removed().iter().filter(|p| **p != stored.len()) {
-            gone.push(stored.get(*position).ok_or(FormatError::SourceMismatch)?.id);
+            removed_ids.push(stored.get(*position).ok_or(FormatError::SourceMismatch)?.id);
         }
-        self.add_and_remove_domains(&sections, &stored, &ranks, &gone, &added)
+        self.add_and_remove_domains(&sections, &stored, &ranks, &removed_ids, &added)
     }
 
     fn patch_changed_domain(&mut self, id: ElementId, vm: &Vm) -> PatchResult {
@@ -265,7 +269,7 @@ impl Patch<'_, '_> {
         sections: &[ElementId],
         stored: &[DomainElement],
         ranks: &[Option<usize>],
-        gone: &[ElementId],
+        removed_ids: &[ElementId],
         added: &[(usize, &Vm)],
     ) -> PatchResult {
         let Some(last) = sections.last() else {
@@ -310,7 +314,7 @@ impl Patch<'_, '_> {
             let here: Vec<ElementId> = self
                 .tree
                 .children(*section)
-                .filter(|id| gone.contains(id))
+                .filter(|id| removed_ids.contains(id))
                 .collect();
             let (now, other) = additions.into_iter().partition(|(s, _)| s == section);
             additions = other;

@@ -17,7 +17,8 @@ fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
         format!("    {}/appvms/sys-net", base.display()),
         format!("    {}/appvms/work/firewall.xml", base.display()),
         format!(
-            "    {0}/appvms/sys-firewall/firewall.xml from {0}/servicevms/sys-firewall/firewall.xml",
+            "    {0}/appvms/sys-firewall/firewall.xml from \
+             {0}/servicevms/sys-firewall/firewall.xml",
             base.display()
         ),
     ] {

@@ -5,8 +5,10 @@ use std::os::unix::fs::symlink;
 
 use crate::old_system::{CLOSED, CLOSED_IN_R4, OldSystem};
 
-const NOTHING_THROUGH: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\n        \
-<property name=\"action\">drop</property>\n      </properties>\n    </rule>\n  </rules>\n</firewall>\n";
+const NOTHING_THROUGH: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\
+    \n        \
+<property name=\"action\">drop</property>\n      </properties>\n    </rule>\n  </rules>\
+\n</firewall>\n";
 
 #[test]
 fn rules_become_those_of_r4_where_r4_looks_for_them() {

@@ -110,7 +110,8 @@ fn pools_of_storage_conf_are_taken_over() {
         )
         .replace("/var/lib/qubes/appvms/vault", "/mnt/derived/appvms/vault");
     let system = OldSystem::with(moved.as_bytes());
-    let conf = "[default]\ndriver=xen\n\n[big]\ndriver=xen\ndir_path=/mnt/big\n\n[unused]\ndriver=xen\ndir_path=/mnt/unused/\n";
+    let conf = "[default]\ndriver=xen\n\n[big]\ndriver=xen\ndir_path=/mnt/big\n\n[unused]\
+        \ndriver=xen\ndir_path=/mnt/unused/\n";
     fs::write(system.dir.path().join("etc/qubes/storage.conf"), conf).unwrap();
     let image = system.dir.path().join("mnt/big/appvms/work/private.img");
     fs::create_dir_all(image.parent().unwrap()).unwrap();

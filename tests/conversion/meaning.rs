@@ -156,7 +156,7 @@ fn a_hostile_store_is_converted_with_what_can_be_understood() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
         ran.stderr
-            .contains("\ntpl: memory='lots' is no number; the default is used\n"),
+            .contains("\ntpl: memory='lots' is not a number; the default is used\n"),
         "{}",
         ran.stderr
     );
@@ -195,8 +195,10 @@ fn a_hostile_store_is_converted_with_what_can_be_understood() {
 #[test]
 fn disposables_have_the_template_they_had() {
     let text = String::from_utf8(OldSystem::own("saved.xml").before).unwrap();
-    let dvm = "  <QubesAppVm qid=\"20\" name=\"fedora-23-dvm\" internal=\"True\" label=\"gray\" template_qid=\"1\" \
-               uses_default_netvm=\"True\" vcpus=\"1\" dir_path=\"/var/lib/qubes/appvms/fedora-23-dvm\"/>\n";
+    let dvm = "  <QubesAppVm qid=\"20\" name=\"fedora-23-dvm\" internal=\"True\" label=\"gray\" \
+        template_qid=\"1\" \
+               uses_default_netvm=\"True\" vcpus=\"1\" \
+               dir_path=\"/var/lib/qubes/appvms/fedora-23-dvm\"/>\n";
     let other = dvm
         .replace("qid=\"20\"", "qid=\"21\"")
         .replace("fedora-23-dvm", "other-dvm");
@@ -261,7 +263,8 @@ fn what_r4_would_refuse_is_left_out_and_told() {
         ("pcidevs", "['00:1F.3']"),
     ] {
         let store = format!(
-            "<QubesVmCollection><QubesHVm qid=\"3\" name=\"win\" label=\"red\" dir_path=\"/var/lib/qubes/appvms/win\" \
+            "<QubesVmCollection><QubesHVm qid=\"3\" name=\"win\" label=\"red\" \
+             dir_path=\"/var/lib/qubes/appvms/win\" \
              {attribute}=\"{text}\"/></QubesVmCollection>"
         );
         let system = OldSystem::with(store.as_bytes());

@@ -24,13 +24,20 @@ pub const CLOSED: &str = r#"<QubesFirewallRules dns="allow" icmp="deny" policy="
 "#;
 
 /// Its rules as R4 has them: (what the rules are about, in order).
-pub const CLOSED_IN_R4: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\n        \
-<property name=\"action\">accept</property>\n        <property name=\"specialtarget\">dns</property>\n      \
-</properties>\n    </rule>\n    <rule>\n      <properties>\n        <property name=\"action\">accept</property>\n        \
-<property name=\"dsthost\">10.0.0.0/8</property>\n        <property name=\"proto\">tcp</property>\n        \
-<property name=\"dstports\">22</property>\n      </properties>\n    </rule>\n    <rule>\n      <properties>\n        \
-<property name=\"action\">drop</property>\n        <property name=\"proto\">icmp</property>\n      </properties>\n    \
-</rule>\n    <rule>\n      <properties>\n        <property name=\"action\">drop</property>\n      </properties>\n    \
+pub const CLOSED_IN_R4: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\
+    \n        \
+<property name=\"action\">accept</property>\n        <property \
+name=\"specialtarget\">dns</property>\n      \
+</properties>\n    </rule>\n    <rule>\n      <properties>\n        <property \
+name=\"action\">accept</property>\n        \
+<property name=\"dsthost\">10.0.0.0/8</property>\n        <property name=\"proto\">tcp</property>\
+\n        \
+<property name=\"dstports\">22</property>\n      </properties>\n    </rule>\n    <rule>\
+\n      <properties>\n        \
+<property name=\"action\">drop</property>\n        <property name=\"proto\">icmp</property>\
+\n      </properties>\n    \
+</rule>\n    <rule>\n      <properties>\n        <property name=\"action\">drop</property>\
+\n      </properties>\n    \
 </rule>\n  </rules>\n</firewall>\n";
 
 impl OldSystem {

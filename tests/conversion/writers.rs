@@ -18,14 +18,15 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
     let kept = system.kept();
     let copy = kept.iter().find(|name| name.starts_with("qubes-")).unwrap();
     let said = format!(
-        "{}: was written by Qubes R3 or older and is converted to R4 (10 qubes, 4 firewall files); it was kept as {}",
+        "{}: was written by Qubes R3 or older and is converted to R4 (10 qubes, 4 firewall files); \
+         it was kept as {}",
         system.store().display(),
         system.base().join("backup").join(copy).display()
     );
     assert_eq!(ran.stderr.lines().next().unwrap(), said);
     assert!(
         ran.stderr
-            .contains("\nwin7: drive='cdrom:dom0:/win.iso' has no place in R4; "),
+            .contains("\nwin7: drive='cdrom:dom0:/win.iso' has no equivalent in R4; "),
         "{}",
         ran.stderr
     );

@@ -1,17 +1,17 @@
-//! Disposables: in R3 all are made from one hidden qube, `TEMPLATE-dvm`, and connected to what the
-//! qube that asks for one says. In R4 a qube is a template for disposables by a property, and they
-//! are connected to what that template is.
+//! Imports the settings of disposables. In R3 all disposables are made from one hidden qube,
+//! `TEMPLATE-dvm`, and use the netvm that the requesting qube chooses. In R4 a property makes a
+//! qube a template for disposables, and they use its netvm.
 
 use super::old_element::OldClass;
 use super::references::{Netvms, QubesByQid, index_by_qid, resolve_netvm};
 use super::{ConversionLoss, ImportedQube};
 use crate::model::{Class, TextMap, VmName};
 
-/// How R3's tool calls what it makes for disposables: after its template.
+/// The suffix that R3's tool adds to the name of a template for its disposables.
 const SUFFIX: &str = "-dvm";
 
-/// `vmdir`: the qube that `dvmdata/vmdir` points to, where somebody has looked. Returns what cannot
-/// be taken over.
+/// Marks templates for disposables and sets `default_dispvm`. `vmdir` is the qube that the link
+/// `dvmdata/vmdir` points to, if known. Returns what cannot be imported.
 pub(super) fn import_disposables(
     imported: &mut [ImportedQube],
     globals: &mut TextMap,
@@ -44,8 +44,9 @@ fn mark_templates(imported: &mut [ImportedQube], vmdir: Option<&str>) -> Vec<VmN
         let template = vm.properties.get("template");
         let named_after = |t: &str| vm.name.as_str().strip_suffix(SUFFIX) == Some(t);
         let hidden = vm.features.contains("internal") && vm.name.as_str().ends_with(SUFFIX);
-        let is_one = template.is_some_and(named_after) || hidden || vmdir == Some(vm.name.as_str());
-        if old.class == OldClass::App && vm.class == Class::AppVM && is_one {
+        let is_template =
+            template.is_some_and(named_after) || hidden || vmdir == Some(vm.name.as_str());
+        if old.class == OldClass::App && vm.class == Class::AppVM && is_template {
             vm.properties.set("template_for_dispvms", "True");
             marked.push(vm.name.clone());
         }
@@ -53,8 +54,8 @@ fn mark_templates(imported: &mut [ImportedQube], vmdir: Option<&str>) -> Vec<VmN
     marked
 }
 
-/// The one that R3 used: what its link says; else the one of the default template; else the only
-/// one.
+/// Returns the template that R3 used: the target of its link, else the one of the default template,
+/// else the only one.
 fn default_template(marked: &[VmName], globals: &TextMap, vmdir: Option<&str>) -> Option<VmName> {
     let called = |name: &str| marked.iter().find(|m| m.as_str() == name);
     let of_default = || called(&format!("{}{SUFFIX}", globals.get("default_template")?));
@@ -72,9 +73,8 @@ fn default_template(marked: &[VmName], globals: &TextMap, vmdir: Option<&str>) -
         .cloned()
 }
 
-/// Where disposables started from a qube would now be connected to something else than they were,
-/// it is left without a template for disposables: none is started from it that would be connected
-/// to more than it was.
+/// Removes the template for disposables of a qube whose disposables would now use another netvm: no
+/// disposable gets more network access than before.
 fn check_disposable_netvm(
     one: &mut ImportedQube,
     by_qid: &QubesByQid,
@@ -82,8 +82,8 @@ fn check_disposable_netvm(
     connected_to: Option<&str>,
 ) -> Option<ConversionLoss> {
     let ImportedQube { old, vm } = one;
-    let as_itself = old.flag("uses_default_dispvm_netvm", true, &mut vm.diagnoses);
-    let netvm = match as_itself {
+    let uses_own_netvm = old.flag("uses_default_dispvm_netvm", true, &mut vm.diagnoses);
+    let netvm = match uses_own_netvm {
         true => netvms.get(&vm.name).cloned(),
         false => resolve_netvm(vm, "dispvm_netvm", old.reference("dispvm_netvm"), by_qid),
     };
@@ -92,8 +92,8 @@ fn check_disposable_netvm(
     }
     vm.properties.set("default_dispvm", "");
     let text = format!(
-        "disposables started from it had {}; in R4 that is up to what they are made from, so it is left without: qvm-prefs \
-         {} default_dispvm NAME chooses one",
+        "its disposables had {}; in R4 they use the netvm of their template, so default_dispvm is \
+         set to none; choose a template with qvm-prefs {} default_dispvm NAME",
         netvm.map_or("no netvm".to_owned(), |netvm| format!("netvm '{netvm}'")),
         vm.name
     );

@@ -1,4 +1,4 @@
-//! What of an old store R4 has no place for, and what of a qube lies beside the store.
+//! Collects what cannot be imported from an old store, and the files of its qubes.
 
 use super::old_element::{OldClass, OldElement, sanitize};
 use super::pools::ImageLocation;
@@ -6,8 +6,8 @@ use super::{ConversionLoss, ImportedQube, OldQubeFiles};
 use crate::format::tree::Tree;
 use crate::model::Vm;
 
-/// The files of a qube. Its firewall's name is looked for in the directory; one that leads out of
-/// it is not followed.
+/// Returns the files of a qube. The name of its firewall file is only accepted inside its
+/// directory.
 pub(super) fn qube_files(old: &OldElement, vm: &Vm, place: &ImageLocation) -> OldQubeFiles {
     let directory = format!("{}/{}", place.base, place.below);
     let stored = old.text("firewall_conf");
@@ -26,7 +26,7 @@ pub(super) fn qube_files(old: &OldElement, vm: &Vm, place: &ImageLocation) -> Ol
     }
 }
 
-/// Everything that is not taken over, in the order of the store.
+/// Returns everything that is not imported, in the order of the store.
 pub(super) fn find_losses(tree: &Tree, imported: &[ImportedQube]) -> Vec<ConversionLoss> {
     let mut losses = Vec::new();
     let disposables = tree
@@ -37,7 +37,7 @@ pub(super) fn find_losses(tree: &Tree, imported: &[ImportedQube]) -> Vec<Convers
         losses.push(ConversionLoss {
             qube: None,
             text: format!(
-                "disposables are not taken over ({disposables}); they ended with their session"
+                "disposables are not imported ({disposables}); they ended with their session"
             ),
         });
     }
@@ -51,7 +51,8 @@ pub(super) fn find_losses(tree: &Tree, imported: &[ImportedQube]) -> Vec<Convers
         if let Some(drive) = old.text("drive").filter(|_| old.class.is_hvm()) {
             let drive = sanitize(&drive);
             lose(format!(
-                "drive='{drive}' has no place in R4; qvm-start --drive='{drive}' attaches it for one start"
+                "drive='{drive}' has no equivalent in R4; \
+                 qvm-start --drive='{drive}' attaches it for one start"
             ));
         }
         if old
@@ -59,7 +60,8 @@ pub(super) fn find_losses(tree: &Tree, imported: &[ImportedQube]) -> Vec<Convers
             .is_some_and(|text| text.eq_ignore_ascii_case("true"))
         {
             lose(
-                "seamless_gui_mode has no place in R4; the tools inside the qube decide it".into(),
+                "seamless_gui_mode has no equivalent in R4; the tools inside the qube decide it"
+                    .into(),
             );
         }
     }

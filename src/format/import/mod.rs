@@ -1,9 +1,9 @@
 //! Reads the stores of R1 to R3 (`<QubesVmCollection>`) into the model of R4.
 //!
-//! An old store is small and is read whole. It is read as R4.0's importer reads it, without that
-//! one's mistakes: `docs/migration.md` says field by field what becomes what. Nothing here touches
-//! a disk: what lies beside the store comes in as [`OldSystem`], and what the conversion has to
-//! do there goes out with [`OldStore`].
+//! An old store is small and is read as a whole. It is read as the importer of R4.0 does, without
+//! its mistakes: `docs/migration.md` lists field by field what becomes what. Nothing here accesses
+//! a disk: the facts outside the store are passed in as [`OldSystem`], and the files to convert are
+//! returned in [`OldStore`].
 
 mod disposables;
 mod losses;
@@ -28,67 +28,69 @@ pub use pools::OldPools;
 /// The root element of the stores of R1 to R3.
 pub(crate) const ROOT: &[u8] = b"QubesVmCollection";
 
-/// How many elements are looked at. R3 has numbers for 253 qubes.
+/// Largest number of elements that are read. R3 supports 253 qubes.
 const MAX_ELEMENTS: usize = 4096;
 
-/// What of an old system does not stand in its store.
+/// Facts about an old system that are not in its store.
 #[derive(Debug, Clone, Default)]
 pub struct OldSystem {
-    /// `/etc/qubes/storage.conf`.
+    /// The pools of `/etc/qubes/storage.conf`.
     pub pools: OldPools,
-    /// The qube that disposables are made from: what `dvmdata/vmdir` points to.
+    /// The qube that disposables are made from: the target of the link `dvmdata/vmdir`.
     pub dispvm: Option<String>,
 }
 
-/// An old store as R4 has it, and what else there is to know for converting it.
+/// An old store in the model of R4, and what its conversion needs to know.
 pub struct OldStore {
+    /// The qubes of the store.
     pub qubes: Qubes,
-    /// Every qube but dom0, by name.
+    /// The files of every qube but dom0, sorted by name.
     pub files: Vec<OldQubeFiles>,
-    /// What R4 has no place for: one line each, for a person.
+    /// What has no equivalent in R4.
     pub losses: Vec<ConversionLoss>,
 }
 
 /// The files of one qube of R3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldQubeFiles {
+    /// The name of the qube.
     pub name: VmName,
-    /// Its directory, absolute.
+    /// The absolute path of its directory.
     pub directory: String,
-    /// Its firewall rules, absolute; the file need not be there.
+    /// The absolute path of its firewall rules; the file may be missing.
     pub firewall: String,
-    /// Whether R3 lets nothing through where there is no such file (templates), or everything.
+    /// Whether R3 blocks everything if the file is missing (templates), or allows everything.
     pub is_closed_by_default: bool,
 }
 
-/// Something that is not taken over.
+/// Something that a conversion loses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversionLoss {
-    /// The qube it is about; none: the system.
+    /// The affected qube; `None`: the system.
     pub qube: Option<VmName>,
-    /// One line, without the qube's name.
+    /// One line for a person, without the name of the qube.
     pub text: String,
 }
 
-/// A qube of the old store with what it becomes.
+/// An element of the old store, and the qube that it becomes.
 struct ImportedQube<'t, 'a> {
     old: OldElement<'t, 'a>,
     vm: Vm,
 }
 
-/// Reads an old store without what lies beside it.
+/// Reads an old store without the facts outside it.
 ///
 /// # Errors
-/// As [`import_old_store`].
+/// See [`import_old_store`].
 pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
     import_old_store(bytes, &OldSystem::default()).map(|old| old.qubes)
 }
 
-/// Reads an old store. What is wrong inside a qube becomes a diagnosis of that qube.
+/// Reads an old store. An error inside a qube becomes a diagnosis of that qube.
 ///
 /// # Errors
-/// It is not well-formed, or no old store.
-pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, FormatError> {
+/// The bytes are not well-formed, or not an old store.
+pub fn import_old_store(bytes: &[u8], system_facts: &OldSystem) -> Result<OldStore, FormatError> {
     let tree = document::parse_document(bytes)?;
     if tree.name(Tree::ROOT) != ROOT {
         return Err(FormatError::NotQubes {
@@ -100,7 +102,7 @@ pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, Fo
     assign_numbers(&mut imported);
     let mut globals = system::import_globals(&tree, &imported, &mut diagnoses);
     let labels = Labels::built_in();
-    let mut pools = around.pools.clone();
+    let mut pools = system_facts.pools.clone();
     let mut files = Vec::new();
     for ImportedQube { old, vm } in &mut imported {
         let place = (vm.class != Class::AdminVM).then(|| pools.locate_images(old, vm));
@@ -112,7 +114,7 @@ pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, Fo
         &mut imported,
         &mut globals,
         &netvms,
-        around.dispvm.as_deref(),
+        system_facts.dispvm.as_deref(),
     );
     references::drop_duplicate_uuids(&mut imported);
     let mut losses = losses::find_losses(&tree, &imported);
@@ -122,7 +124,7 @@ pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, Fo
     qubes.diagnoses = diagnoses;
     for mut vm in imported.into_iter().map(|one| one.vm) {
         vm.properties = in_written_order(&vm.class, &vm.properties);
-        // Names were found to be unique when the elements were looked at.
+        // `import_elements` has made sure that names are unique.
         let _added = qubes.add(vm);
     }
     files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -133,16 +135,16 @@ pub fn import_old_store(bytes: &[u8], around: &OldSystem) -> Result<OldStore, Fo
     })
 }
 
-/// Every element that describes a qube that lives on, dom0 always among them.
+/// Imports every element that describes a persistent qube; dom0 is always included.
 fn import_elements<'t, 'a>(
     tree: &'t Tree<'a>,
     diagnoses: &mut Vec<Diagnosis>,
 ) -> Vec<ImportedQube<'t, 'a>> {
     let (mut imported, mut names) = (Vec::new(), HashSet::new());
-    let mut left_over = 0;
+    let mut skipped = 0;
     for (n, id) in tree.children(Tree::ROOT).enumerate() {
         if n >= MAX_ELEMENTS {
-            left_over += 1;
+            skipped += 1;
             continue;
         }
         match import_element(tree, id) {
@@ -163,9 +165,9 @@ fn import_elements<'t, 'a>(
             }
         }
     }
-    if left_over > 0 {
+    if skipped > 0 {
         diagnoses.push(diagnosis(format!(
-            "{left_over} elements behind the first {MAX_ELEMENTS} are not looked at"
+            "{skipped} elements after the first {MAX_ELEMENTS} are ignored"
         )));
     }
     if !names.contains(VmName::DOM0) {
@@ -177,15 +179,14 @@ fn import_elements<'t, 'a>(
     imported
 }
 
-/// One element: a qube; or none, where it is a disposable, which ended with the session it was made
-/// in.
+/// Imports one element; `None` for a disposable, which ended with its session.
 fn import_element<'t, 'a>(
     tree: &'t Tree<'a>,
     id: ElementId,
 ) -> Result<Option<ImportedQube<'t, 'a>>, String> {
     let tag = String::from_utf8_lossy(tree.name(id));
     let class = OldClass::from_element(&tag)
-        .ok_or_else(|| format!("<{}> is no class of qubes", sanitize(&tag)))?;
+        .ok_or_else(|| format!("<{}> is not a class of qubes", sanitize(&tag)))?;
     let old = OldElement::new(tree, id, class);
     let name = match class {
         OldClass::Disposable => return Ok(None),
@@ -202,12 +203,13 @@ fn import_element<'t, 'a>(
     }))
 }
 
+/// Returns the line of an element, from 1.
 fn line_of(tree: &Tree, id: ElementId) -> usize {
     1 + memchr::memchr_iter(b'\n', &tree.bytes[..tree.range(id).start]).count()
 }
 
-/// Numbers are what an old store's qubes refer to each other by. Of two qubes with one number the
-/// first keeps it.
+/// Assigns the numbers by which qubes of an old store refer to each other. If two qubes have one
+/// number, the first keeps it.
 fn assign_numbers(imported: &mut [ImportedQube]) {
     let mut taken: HashMap<Qid, VmName> = HashMap::new();
     for ImportedQube { old, vm } in imported.iter_mut() {
@@ -223,18 +225,19 @@ fn assign_numbers(imported: &mut [ImportedQube]) {
             .filter(|q| *q != Qid::DOM0)
         {
             None if stored.is_empty() => {
-                "it has no number (qid); other qubes cannot refer to it".to_string()
+                "qid is missing; other qubes cannot refer to this qube".to_string()
             }
             None => {
                 format!(
-                    "qid='{}' is no number that a qube can have; other qubes cannot refer to it",
+                    "qid='{}' is not a valid number; other qubes cannot refer to this qube",
                     sanitize(&stored)
                 )
             }
             Some(qid) => match taken.get(&qid) {
                 Some(first) => {
                     format!(
-                        "qid='{stored}' is the number of '{first}', too; references to it mean that one"
+                        "qid='{stored}' is also the number of '{first}'; \
+                         references are resolved to '{first}'"
                     )
                 }
                 None => {

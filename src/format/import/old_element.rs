@@ -1,4 +1,4 @@
-//! One element of an old store: its class, and its attributes as R3 understands them
+//! An element of an old store: its class, and its attributes as R3 interprets them
 //! (`docs/spec/r3-model.md` §2, §3.1).
 
 use std::borrow::Cow;
@@ -21,6 +21,7 @@ pub(super) enum OldClass {
 }
 
 impl OldClass {
+    /// Returns the class of an element; `None` if it is unknown.
     pub fn from_element(name: &str) -> Option<OldClass> {
         Some(match name {
             "QubesAdminVm" => OldClass::Admin,
@@ -47,7 +48,7 @@ impl OldClass {
         matches!(self, OldClass::Net | OldClass::Proxy)
     }
 
-    /// Where its qubes' directories lie, below `/var/lib/qubes`.
+    /// The directory of its qubes' directories, below `/var/lib/qubes`.
     pub fn directory(self) -> &'static str {
         match self {
             OldClass::Template | OldClass::TemplateHvm => "vm-templates",
@@ -56,6 +57,7 @@ impl OldClass {
         }
     }
 
+    /// The label of qubes that have none.
     pub fn default_label(self) -> &'static str {
         match self {
             OldClass::Admin | OldClass::Template | OldClass::TemplateHvm => "black",
@@ -63,7 +65,7 @@ impl OldClass {
         }
     }
 
-    /// MiB.
+    /// The default memory, in MiB.
     pub fn default_memory(self) -> u32 {
         match self {
             OldClass::Admin | OldClass::Net | OldClass::Proxy => 300,
@@ -73,27 +75,28 @@ impl OldClass {
     }
 }
 
-/// What an attribute that names a qube by its number says.
+/// A reference to a qube by its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reference<'a> {
     Absent,
     None,
     To(Qid),
-    /// No number.
+    /// Not a number.
     Bad(Cow<'a, str>),
 }
 
-/// One element.
+/// One element of an old store.
 pub(super) struct OldElement<'t, 'a> {
     tree: &'t Tree<'a>,
-    /// None for a dom0 that does not stand in the file.
+    /// The element; `None` for a dom0 that is not in the file.
     id: Option<ElementId>,
     pub class: OldClass,
-    /// The number, once it is known to be this qube's alone.
+    /// The number, once it is known to be unique.
     pub qid: Option<Qid>,
 }
 
 impl<'t, 'a> OldElement<'t, 'a> {
+    /// Creates an element of a known class.
     pub fn new(tree: &'t Tree<'a>, id: ElementId, class: OldClass) -> OldElement<'t, 'a> {
         OldElement {
             tree,
@@ -103,7 +106,7 @@ impl<'t, 'a> OldElement<'t, 'a> {
         }
     }
 
-    /// The dom0 of a store that has none: R1 and the early R2 never wrote it.
+    /// Creates the dom0 of a store without one: R1 and early R2 never wrote it.
     pub fn dom0(tree: &'t Tree<'a>) -> OldElement<'t, 'a> {
         OldElement {
             tree,
@@ -113,18 +116,18 @@ impl<'t, 'a> OldElement<'t, 'a> {
         }
     }
 
-    /// An attribute as it stands there.
+    /// Returns an attribute as it is in the file.
     pub fn raw(&self, name: &str) -> Option<Cow<'a, str>> {
         self.tree.attribute(self.id?, name)
     }
 
-    /// An attribute that says something: not absent, not empty, not `none`.
+    /// Returns an attribute unless it is empty or `none`.
     pub fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         self.raw(name)
             .filter(|t| !t.is_empty() && !t.eq_ignore_ascii_case("none"))
     }
 
-    /// A number; what is none is a diagnosis and counts as absent.
+    /// Returns a number; anything else is a diagnosis and counts as absent.
     pub fn number(&self, name: &str, diagnoses: &mut Vec<Diagnosis>) -> Option<u32> {
         let text = self.text(name)?;
         let number = text
@@ -133,14 +136,14 @@ impl<'t, 'a> OldElement<'t, 'a> {
             .filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
         if number.is_none() {
             diagnoses.push(diagnosis(format!(
-                "{name}='{}' is no number; the default is used",
+                "{name}='{}' is not a number; the default is used",
                 sanitize(&text)
             )));
         }
         number
     }
 
-    /// True or false; what is neither is a diagnosis and counts as absent.
+    /// Returns a flag; anything but true or false is a diagnosis and counts as absent.
     pub fn flag(&self, name: &str, default: bool, diagnoses: &mut Vec<Diagnosis>) -> bool {
         match self.raw(name) {
             None => default,
@@ -164,12 +167,13 @@ impl<'t, 'a> OldElement<'t, 'a> {
         }
     }
 
+    /// Returns the reference in an attribute.
     pub fn reference(&self, name: &str) -> Reference<'a> {
         parse_reference(self.raw(name))
     }
 
-    /// The class it has in R4. An attribute that names a template makes it an AppVM even where
-    /// there is no such template: it has no root volume of its own.
+    /// Returns the class in R4. A reference to a template makes the qube an AppVM even if the
+    /// template does not exist: the qube has no root volume of its own.
     pub fn r4_class(&self) -> Class {
         match (self.class, self.reference("template_qid")) {
             (OldClass::Admin, _) => Class::AdminVM,
@@ -180,7 +184,7 @@ impl<'t, 'a> OldElement<'t, 'a> {
     }
 }
 
-/// What a text that names a qube by its number says.
+/// Parses a reference to a qube by its number.
 pub(super) fn parse_reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
     let Some(text) = text else {
         return Reference::Absent;
@@ -199,7 +203,7 @@ pub(super) fn parse_reference(text: Option<Cow<'_, str>>) -> Reference<'_> {
     }
 }
 
-/// A text from a file that may be anything, as it can stand in a line for a person.
+/// Makes an untrusted text safe to show in a message.
 pub(super) fn sanitize(text: &str) -> String {
     text.chars()
         .take(60)

@@ -1,4 +1,4 @@
-//! Where the images of an old system lie: R3's pools, their names and directories
+//! The pools of R3, their names and directories, and where the images of an old system are
 //! (`docs/spec/r3-model.md` §11).
 
 use super::super::reader::diagnosis;
@@ -6,12 +6,12 @@ use super::old_element::{OldElement, sanitize};
 use super::system::{BASE, KERNELS, POOL};
 use crate::model::{Pool, Pools, TextMap, Vm};
 
-/// What `/etc/qubes/storage.conf` says of a pool.
+/// What `/etc/qubes/storage.conf` says about a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum PoolKind {
     /// R3's only driver: files below this directory.
     Files(String),
-    /// A class of somebody's own; what it does with images nobody here can know.
+    /// A custom driver class, whose image locations are unknown.
     Foreign(String),
 }
 
@@ -20,7 +20,7 @@ enum PoolKind {
 pub struct OldPools(Vec<(String, PoolKind)>);
 
 impl OldPools {
-    /// Reads `storage.conf`. What is no section with a directory is no pool.
+    /// Parses `storage.conf`. A section without a directory is ignored.
     pub fn parse(text: &str) -> OldPools {
         let mut sections: Vec<(String, Vec<(&str, &str)>)> = Vec::new();
         for line in text
@@ -56,7 +56,7 @@ impl OldPools {
         OldPools(sections.into_iter().filter_map(pool).collect())
     }
 
-    /// The pools of R4: R3's own directory first, then dom0's kernels, then every further one.
+    /// Returns the pools of R4: R3's own directory, then dom0's kernels, then all others.
     pub(super) fn to_r4(&self) -> Pools {
         let mut pools = vec![file_pool(POOL, BASE)];
         let kernels = [
@@ -75,8 +75,8 @@ impl OldPools {
         Pools(pools)
     }
 
-    /// Where the images of a qube lie: the pool of R4, and the directory in it. What cannot be is a
-    /// diagnosis, and the place where a qube of its class usually has them.
+    /// Returns the location of a qube's images: the pool of R4 and the directory in it. An unusable
+    /// location is a diagnosis, and the usual location of its class is used.
     pub(super) fn locate_images(&mut self, old: &OldElement, vm: &mut Vm) -> ImageLocation {
         let usual = format!("{}/{}", old.class.directory(), vm.name);
         let stored = old.text("dir_path");
@@ -96,7 +96,7 @@ impl OldPools {
                 };
             }
             let text = format!(
-                "dir_path='{}' is not a directory below {BASE}; {usual} there is used",
+                "dir_path='{}' is not a directory below {BASE}; {BASE}/{usual} is used",
                 sanitize(&stored)
             );
             vm.diagnoses.push(diagnosis(text));
@@ -111,7 +111,7 @@ impl OldPools {
             Some(PoolKind::Files(base)) => base,
             Some(PoolKind::Foreign(class)) => {
                 let text = format!(
-                    "its images lie in pool '{}' of class {}, which nothing here knows; they are looked for in \
+                    "its images are in pool '{}' of the unknown class {}; they are expected in \
                      {BASE}/{usual}",
                     sanitize(&pool),
                     sanitize(&class)
@@ -119,8 +119,8 @@ impl OldPools {
                 vm.diagnoses.push(diagnosis(text));
                 return in_default;
             }
-            // R3 gives every qube of a pool the directory DIR/appvms/NAME, so its own says what the
-            // pool's is.
+            // R3 stores every qube of a pool in DIR/appvms/NAME, so the directory of the qube shows
+            // that of the pool.
             None => match stored
                 .as_deref()
                 .and_then(|d| normalize_directory(d.strip_suffix(&format!("/{usual}"))?))
@@ -132,7 +132,8 @@ impl OldPools {
                 }
                 None => {
                     let text = format!(
-                        "nothing says where its pool '{}' is; its images are looked for in {BASE}/{usual}",
+                        "the directory of its pool '{}' is unknown; \
+                         its images are expected in {BASE}/{usual}",
                         sanitize(&pool)
                     );
                     vm.diagnoses.push(diagnosis(text));
@@ -151,14 +152,14 @@ impl OldPools {
     }
 }
 
-/// Where the images of one qube lie.
+/// Location of the images of one qube.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ImageLocation {
     /// Name of the pool in R4.
     pub pool: String,
     /// Directory of the pool.
     pub base: String,
-    /// Directory of the qube, in that of the pool.
+    /// Directory of the qube, relative to that of the pool.
     pub below: String,
 }
 
@@ -174,7 +175,7 @@ fn file_pool(name: &str, directory: &str) -> Pool {
     }
 }
 
-/// Two names are those of pools that every system of R4 has.
+/// Returns the name of a pool in R4, where two names are reserved for pools that every system has.
 fn r4_pool_name(old: &str) -> String {
     if matches!(old, POOL | KERNELS) {
         format!("r3-{old}")
@@ -183,7 +184,7 @@ fn r4_pool_name(old: &str) -> String {
     }
 }
 
-/// An absolute directory without detours.
+/// Returns an absolute directory without `.` or `..`.
 fn normalize_directory(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let is_plain = text
@@ -192,7 +193,7 @@ fn normalize_directory(text: &str) -> Option<String> {
     is_plain.then(|| text.to_owned())
 }
 
-/// What a directory is inside another one.
+/// Returns `directory` relative to `base`.
 fn relative_directory(directory: &str, base: &str) -> Option<String> {
     let inside = directory
         .strip_prefix(base)?
@@ -211,8 +212,10 @@ mod tests {
 
     #[test]
     fn storage_conf_names_pools_with_their_directories() {
-        let text = "; ours\n[default]\ndriver=xen\ndir_path=/var/lib/qubes\n\n[big disk]\nDRIVER = xen\n\
-                    dir_path = /mnt/big/\n[odd]\nclass: my.Pool\n[up]\ndriver=xen\ndir_path=/mnt/../etc\n[linux-kernel]\n\
+        let text = "; ours\n[default]\ndriver=xen\ndir_path=/var/lib/qubes\n\n[big disk]\
+            \nDRIVER = xen\n\
+                    dir_path = /mnt/big/\n[odd]\nclass: my.Pool\n[up]\ndriver=xen\
+                    \ndir_path=/mnt/../etc\n[linux-kernel]\n\
                     driver=xen\ndir_path=/k\n[half]\ndriver=xen\nno line\n";
         let pools = OldPools::parse(text);
         assert_eq!(

@@ -1,10 +1,10 @@
-//! The two kinds of Python literals that old stores hold: a dictionary of services, a list of
-//! devices. They are read as the texts they are; nothing is ever evaluated.
+//! Parses the two kinds of Python literals in old stores: a dictionary of services, a list of
+//! devices. They are parsed as text and never evaluated.
 
-/// How many entries one literal can have.
+/// Largest number of entries of one literal.
 const MAX_ENTRIES: usize = 256;
 
-/// `{'name': True, 'other': False}`. `None` when it is none.
+/// Parses a dictionary such as `{'name': True, 'other': False}`; `None` if `text` is not one.
 pub(super) fn parse_services(text: &str) -> Option<Vec<(String, bool)>> {
     let mut cursor = LiteralCursor(text.trim());
     let mut found: Vec<(String, bool)> = Vec::new();
@@ -29,8 +29,8 @@ pub(super) fn parse_services(text: &str) -> Option<Vec<(String, bool)>> {
     cursor.0.is_empty().then_some(found)
 }
 
-/// `['00:19.0', '03:00.0']`, or the same without the brackets, as R1 has it. `None` when it is
-/// none.
+/// Parses a list such as `['00:19.0', '03:00.0']`, with brackets or, as in R1, without; `None` if
+/// `text` is not one.
 pub(crate) fn parse_device_list(text: &str) -> Option<Vec<String>> {
     let mut cursor = LiteralCursor(text.trim());
     let in_brackets = cursor.take("[").is_some();
@@ -51,13 +51,13 @@ pub(crate) fn parse_device_list(text: &str) -> Option<Vec<String>> {
     cursor.0.is_empty().then_some(found)
 }
 
-/// What is left to be read.
+/// The unread rest of a literal.
 struct LiteralCursor<'a>(&'a str);
 
 impl LiteralCursor<'_> {
-    /// Past a sign and the blanks behind it.
-    fn take(&mut self, sign: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(sign)?.trim_start();
+    /// Skips a token and the blanks after it.
+    fn take(&mut self, token: &str) -> Option<()> {
+        self.0 = self.0.strip_prefix(token)?.trim_start();
         Some(())
     }
 
@@ -65,7 +65,7 @@ impl LiteralCursor<'_> {
         let text = self.0.strip_prefix('u').unwrap_or(self.0);
         let quote = text.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
         let (inner, rest) = text[1..].split_once(quote)?;
-        // No service and no device has a name that would need it.
+        // Names of services and devices need no escapes.
         (!inner.contains('\\')).then_some(())?;
         self.0 = rest.trim_start();
         Some(inner.to_string())
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_literal_is_none() {
+    fn invalid_literals_are_rejected() {
         for bad in [
             "",
             "{",

@@ -1,4 +1,5 @@
-//! What qubes of an old store say of each other, by number: templates, netvms, disposables' netvms.
+//! Resolves references between qubes of an old store, which are numbers: templates, netvms, netvms
+//! of disposables.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,8 +8,7 @@ use super::ImportedQube;
 use super::old_element::{OldClass, Reference, sanitize};
 use crate::model::{Class, Qid, TextMap, Vm, VmName};
 
-/// Properties that a qube of R4 takes from its template where it does not say otherwise, and did
-/// not in R3.
+/// Properties that a qube inherits from its template in R4, but not in R3, with their defaults.
 const NOW_INHERITED: [(&str, &str); 4] = [
     ("memory", "400"),
     ("maxmem", "4000"),
@@ -16,13 +16,13 @@ const NOW_INHERITED: [(&str, &str); 4] = [
     ("vcpus", "2"),
 ];
 
-/// Every qube by its number.
+/// All qubes by number.
 pub(super) type QubesByQid = HashMap<Qid, (VmName, OldClass)>;
 
-/// What each qube is connected to in effect, by name; nothing where it has no netvm.
+/// The effective netvm of each qube; qubes without one are missing.
 pub(super) type Netvms = HashMap<VmName, String>;
 
-/// Templates and netvms.
+/// Sets templates and netvms; returns the effective netvms.
 pub(super) fn import_references(imported: &mut [ImportedQube], globals: &TextMap) -> Netvms {
     let by_qid = index_by_qid(imported);
     let default_netvm = globals.get("default_netvm").filter(|n| !n.is_empty());
@@ -32,7 +32,7 @@ pub(super) fn import_references(imported: &mut [ImportedQube], globals: &TextMap
         .filter(|one| one.vm.class != Class::AdminVM)
     {
         import_template(one, &by_qid);
-        // Without a default R3 boots a qube's own kernel. R4 has no way to write that into the
+        // Without a default, R3 boots the kernel inside the qube. R4 cannot express that in the
         // default.
         if !globals.contains("default_kernel") && uses_default_kernel(&one.vm) {
             one.vm.properties.set("kernel", "");
@@ -55,7 +55,7 @@ pub(super) fn index_by_qid(imported: &[ImportedQube]) -> QubesByQid {
         .collect()
 }
 
-/// Whether a qube would look for its kernel in the system's default.
+/// Whether a qube uses the default kernel of the system.
 fn uses_default_kernel(vm: &Vm) -> bool {
     !vm.properties.contains("kernel") && !vm.properties.contains("template")
 }
@@ -73,15 +73,15 @@ fn import_template(one: &mut ImportedQube, by_qid: &QubesByQid) {
         None => {
             let text = one.old.raw("template_qid").unwrap_or_default();
             one.vm.diagnoses.push(diagnosis(format!(
-                "template_qid='{}' is the number of no template",
+                "template_qid='{}': no template has this number",
                 sanitize(&text)
             )));
         }
     }
 }
 
-/// Stores the netvm and returns what it is in effect. A reference to nothing means no netvm, as in
-/// R3: what cannot be understood never connects a qube to anything.
+/// Sets the netvm and returns the effective one. An invalid reference means no netvm, as in R3: it
+/// never connects a qube to anything.
 fn import_netvm(
     one: &mut ImportedQube,
     by_qid: &QubesByQid,
@@ -92,7 +92,7 @@ fn import_netvm(
         vm.properties.set("netvm", "");
         return None;
     }
-    // Only the classes that can follow the default wrote whether they do; a ProxyVM never does.
+    // Only classes that can follow the default stored whether they do; a ProxyVM never does.
     let follows =
         old.class != OldClass::Proxy && old.flag("uses_default_netvm", true, &mut vm.diagnoses);
     if follows {
@@ -104,7 +104,7 @@ fn import_netvm(
     found
 }
 
-/// The qube that an attribute means as a netvm; what is none is a diagnosis.
+/// Resolves an attribute that refers to a netvm; an invalid reference is a diagnosis.
 pub(super) fn resolve_netvm(
     vm: &mut Vm,
     attribute: &str,
@@ -120,14 +120,14 @@ pub(super) fn resolve_netvm(
         },
     };
     let text = format!(
-        "{attribute}='{text}' is the number of no qube that provides network; it is left without a netvm"
+        "{attribute}='{text}': no qube that provides network has this number; the netvm is none"
     );
     vm.diagnoses.push(diagnosis(text));
     None
 }
 
-/// A ProxyVM that is its own netvm, directly or over others, is left without one. R4 would do that
-/// at every start. Returns those it was done to.
+/// Removes the netvm of each ProxyVM that is its own netvm, directly or through others, as R4 does
+/// at every start. Returns the changed qubes.
 fn break_loops(imported: &mut [ImportedQube]) -> Vec<VmName> {
     let mut broken = Vec::new();
     let mut netvms: HashMap<VmName, String> = HashMap::new();
@@ -151,7 +151,7 @@ fn break_loops(imported: &mut [ImportedQube]) -> Vec<VmName> {
             netvms.remove(one.vm.name.as_str());
             let netvm = sanitize(&one.old.raw("netvm_qid").unwrap_or_default());
             let text =
-                format!("netvm_qid='{netvm}' makes it its own netvm; it is left without one");
+                format!("netvm_qid='{netvm}' makes the qube its own netvm; its netvm is none");
             one.vm.diagnoses.push(diagnosis(text));
             one.vm.properties.set("netvm", "");
             broken.push(one.vm.name.clone());
@@ -160,8 +160,7 @@ fn break_loops(imported: &mut [ImportedQube]) -> Vec<VmName> {
     broken
 }
 
-/// A value that is R4's default too is not written, unless the template's would now be used
-/// instead.
+/// Sets default values explicitly where R4 would now use the value of the template.
 fn make_inherited_explicit(imported: &mut [ImportedQube], globals: &TextMap) {
     let templates: HashMap<VmName, TextMap> = imported
         .iter()
@@ -184,7 +183,7 @@ fn make_inherited_explicit(imported: &mut [ImportedQube], globals: &TextMap) {
     }
 }
 
-/// The hypervisor knows a qube by its uuid: of two with one uuid the first keeps it.
+/// Removes duplicate UUIDs, which identify a qube to the hypervisor: the first qube keeps its own.
 pub(super) fn drop_duplicate_uuids(imported: &mut [ImportedQube]) {
     let mut taken: HashMap<String, VmName> = HashMap::new();
     for ImportedQube { vm, .. } in imported.iter_mut() {
@@ -195,7 +194,7 @@ pub(super) fn drop_duplicate_uuids(imported: &mut [ImportedQube]) {
             None => drop(taken.insert(uuid, vm.name.clone())),
             Some(first) => {
                 vm.diagnoses.push(diagnosis(format!(
-                    "uuid='{uuid}' is that of '{first}', too; it is not taken over"
+                    "uuid='{uuid}' is also the UUID of '{first}'; it is not imported"
                 )));
                 vm.properties.remove("uuid");
             }

@@ -1,4 +1,4 @@
-//! What an old store says of one qube by itself: properties, features, devices, volumes
+//! Imports the settings of one qube: properties, features, devices, volumes
 //! (`docs/spec/r3-migration.md` §3, §4).
 
 use uuid::Uuid;
@@ -12,15 +12,14 @@ use crate::model::pci::{is_pci_address, port_of};
 use crate::model::property::{Property, Scope};
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 
-/// R3's limit of maxmem, times memory.
+/// R3 limits maxmem to memory times this factor.
 const MAXMEM_FACTOR: u32 = 10;
 
-/// Longest name of a service: with its directory it is a key in QubesDB (`docs/spec/r4-features.md`
-/// §4).
+/// Longest name of a service, in bytes: with its directory it is a key in QubesDB
+/// (`docs/spec/r4-features.md` §4).
 const SERVICE_MAX: usize = 48;
 
-/// Takes over what the element of a qube says of it alone. Of dom0, which has no images, that is
-/// little.
+/// Imports the settings of a qube. dom0 has no images, and only few settings.
 pub(super) fn import_settings(
     old: &OldElement,
     vm: &mut Vm,
@@ -41,12 +40,12 @@ pub(super) fn import_settings(
     drop_invalid_properties(vm);
 }
 
-/// Takes out what R3 had and R4 would refuse the store for.
+/// Removes values that R3 accepted and R4 would refuse the store for.
 fn drop_invalid_properties(vm: &mut Vm) {
-    // What makes it a qube of its own is looked at where qubes are made.
-    const ITS_OWN: [&str; 3] = ["name", "qid", "uuid"];
+    // The identity of a qube is checked where qubes are created.
+    const IDENTITY: [&str; 3] = ["name", "qid", "uuid"];
     let misfit = |name: &str| {
-        if ITS_OWN.contains(&name) {
+        if IDENTITY.contains(&name) {
             return None;
         }
         let property = Property::find(Scope::Class(&vm.class), name)?;
@@ -72,7 +71,7 @@ fn import_label(old: &OldElement, vm: &mut Vm, labels: &Labels) {
         .and_then(|text| labels.iter().find(|l| &*l.name == text));
     if let (Some(text), None) = (&stored, known) {
         vm.diagnoses.push(diagnosis(format!(
-            "label='{}' is no label; {default} is used",
+            "label='{}' is not a label; {default} is used",
             sanitize(text)
         )));
     }
@@ -80,7 +79,7 @@ fn import_label(old: &OldElement, vm: &mut Vm, labels: &Labels) {
         .set("label", known.map_or(default, |l| &l.name));
 }
 
-/// What the last backup left of itself.
+/// Imports what the last backup recorded.
 fn import_backup(old: &OldElement, vm: &mut Vm) {
     if vm.class != Class::AdminVM
         && let Some(time) = old.number("backup_timestamp", &mut vm.diagnoses)
@@ -123,7 +122,7 @@ fn import_flags(old: &OldElement, vm: &mut Vm) {
         }
     }
     if old.class.provides_network() {
-        // What R4 adds to a qube when somebody makes it provide network.
+        // R4 sets this when somebody makes a qube provide network.
         vm.features.set("servicevm", "1");
     }
     if old.flag("internal", false, &mut vm.diagnoses) {
@@ -136,7 +135,7 @@ fn import_texts(old: &OldElement, vm: &mut Vm) {
         match is_mac(&mac) {
             true => vm.properties.set("mac", &mac.to_ascii_lowercase()),
             false => vm.diagnoses.push(diagnosis(format!(
-                "mac='{}' is no MAC address; the default is used",
+                "mac='{}' is not a MAC address; the default is used",
                 sanitize(&mac)
             ))),
         }
@@ -145,12 +144,12 @@ fn import_texts(old: &OldElement, vm: &mut Vm) {
         match Uuid::try_parse(&uuid) {
             Ok(uuid) => vm.properties.set("uuid", &uuid.to_string()),
             Err(_) => vm.diagnoses.push(diagnosis(format!(
-                "uuid='{}' is no uuid; it is not taken over",
+                "uuid='{}' is not a UUID; it is not imported",
                 sanitize(&uuid)
             ))),
         }
     }
-    // With a template, R3 always uses the template's.
+    // R3 always uses the user of the template, if there is one.
     if vm.class != Class::AppVM
         && let Some(user) = old.text("default_user").filter(|u| u != "user")
     {
@@ -191,12 +190,13 @@ fn import_kernel(old: &OldElement, vm: &mut Vm) {
     }
 }
 
-/// PCI devices: dom0's, required, as every assignment of R3. Returns whether there are any.
+/// Imports PCI devices: their backend is dom0, and they are required, as every assignment in R3.
+/// Returns whether there are any.
 fn import_devices(old: &OldElement, vm: &mut Vm) -> bool {
     let stored = old.text("pcidevs").unwrap_or_default();
     let Some(addresses) = python_literal::parse_device_list(&stored) else {
         vm.diagnoses.push(diagnosis(format!(
-            "pcidevs={} is no list of devices; none is assigned",
+            "pcidevs={} is not a list of devices; none is assigned",
             sanitize(&stored)
         )));
         return false;
@@ -206,7 +206,7 @@ fn import_devices(old: &OldElement, vm: &mut Vm) -> bool {
     for address in addresses {
         if !is_pci_address(&address) {
             let text = format!(
-                "'{}' in pcidevs is no PCI device; it is not assigned",
+                "'{}' in pcidevs is not a PCI device; it is not assigned",
                 sanitize(&address)
             );
             vm.diagnoses.push(diagnosis(text));
@@ -236,8 +236,8 @@ fn import_devices(old: &OldElement, vm: &mut Vm) -> bool {
     true
 }
 
-/// Services. Returns whether the qube takes part in memory balancing: R3 says that with a service,
-/// R4 with maxmem.
+/// Imports services. Returns whether the qube takes part in memory balancing: R3 expresses that
+/// with a service, R4 with maxmem.
 fn import_services(old: &OldElement, vm: &mut Vm, has_devices: bool) -> bool {
     let mut balances = !has_devices && !old.class.is_hvm();
     let Some(stored) = old.text("services") else {
@@ -245,7 +245,7 @@ fn import_services(old: &OldElement, vm: &mut Vm, has_devices: bool) -> bool {
     };
     let Some(services) = python_literal::parse_services(&stored) else {
         vm.diagnoses.push(diagnosis(format!(
-            "services={} is no list of services; none is taken over",
+            "services={} is not a list of services; none is imported",
             sanitize(&stored)
         )));
         return balances;
@@ -261,15 +261,15 @@ fn import_services(old: &OldElement, vm: &mut Vm, has_devices: bool) -> bool {
             "yum-proxy-setup" => "updates-proxy-setup".to_string(),
             _ => format!("service.{name}"),
         };
-        let is_sign = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+        let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
         match !matches!(&*name, "" | "." | "..")
             && name.len() <= SERVICE_MAX
-            && name.bytes().all(is_sign)
+            && name.bytes().all(is_name_byte)
         {
             true => vm.features.set(&feature, if on { "1" } else { "" }),
             false => {
                 let text = format!(
-                    "'{}' in services is no name of a service; it is not taken over",
+                    "'{}' in services is not a name of a service; it is not imported",
                     sanitize(&name)
                 );
                 vm.diagnoses.push(diagnosis(text));
@@ -300,10 +300,10 @@ fn import_memory(old: &OldElement, vm: &mut Vm, balances: bool) {
     }
 }
 
-/// What is installed inside, and how a machine of its own is to look.
+/// Imports which agents are installed, and the settings of HVM qubes.
 fn import_agents(old: &OldElement, vm: &mut Vm) {
     if !old.class.is_hvm() {
-        // Every PV qube had the agents; those with a template find them there.
+        // Every PV qube had the agents; a qube with a template inherits these features.
         if vm.class != Class::AppVM {
             ["qrexec", "gui"]
                 .iter()
@@ -334,7 +334,8 @@ fn import_agents(old: &OldElement, vm: &mut Vm) {
     }
 }
 
-/// Images stay where they lie, which for what provides network is not where R4 would put them.
+/// Describes the volumes. Images stay where they are, which for qubes that provide network is not
+/// R4's usual place.
 fn import_volumes(vm: &mut Vm, place: &ImageLocation) {
     let own_root = (vm.class != Class::AppVM).then_some("root");
     for name in own_root.into_iter().chain(["private", "volatile"]) {
@@ -349,7 +350,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_what_they_look_like() {
+    fn pci_and_mac_addresses_are_validated() {
         assert!(is_pci_address("02:00.0") && is_pci_address("0a:1F.7"));
         for bad in [
             "",
