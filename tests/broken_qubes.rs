@@ -1,6 +1,6 @@
-//! One broken qube does not take the system down: it is marked, can be looked at, repaired with
-//! ordinary tools or removed, and everything else works as if nothing were wrong. Upstream refuses
-//! the whole file for nearly all of this.
+//! One broken qube does not take the system down: it is marked, can be inspected, repaired with
+//! ordinary tools, or removed, and everything else keeps working. Upstream refuses the whole file
+//! for nearly all of these cases.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,72 +13,72 @@ mod ran;
 
 use ran::{Ran, binary};
 
-/// One way in which `small.xml` is damaged.
+/// One kind of damage to `small.xml`.
 struct Damage {
     what: &'static str,
-    /// The qube that is broken by it.
+    /// The broken qube.
     qube: &'static str,
-    /// What stands in its domain, and what stands there now.
+    /// The text in its domain that is replaced, and the replacement.
     change: (&'static str, &'static str),
-    /// What is told.
-    told: &'static str,
-    /// What the ordinary tools do about it; where they cannot, `qubes-db repair` does.
+    /// A part of the warning.
+    message: &'static str,
+    /// The commands that repair it: ordinary tools where possible, else `qubes-db repair`.
     repair: &'static [&'static str],
 }
 
-const WITHOUT_NETVM: &[&str] = &["qvm-prefs personal netvm sys-firewall"];
-const TEMPLATE: &[&str] = &["qvm-prefs work template debian-12-xfce"];
-const BY_REPAIR: &[&str] = &["qubes-db repair --yes"];
+const SET_NETVM: &[&str] = &["qvm-prefs personal netvm sys-firewall"];
+const SET_TEMPLATE: &[&str] = &["qvm-prefs work template debian-12-xfce"];
+const REPAIR: &[&str] = &["qubes-db repair --yes"];
 
 const DAMAGES: &[Damage] = &[
     Damage {
         what: "a bad value",
         qube: "work",
         change: ("\"vcpus\">4<", "\"vcpus\">many<"),
-        told: "vcpus is 'many': that is no number",
+        message: "vcpus is 'many': that is no number",
         repair: &["qvm-prefs work vcpus 4"],
     },
     Damage {
         what: "a bad value, forgotten",
         qube: "work",
         change: ("\"vcpus\">4<", "\"vcpus\">many<"),
-        told: "vcpus is 'many': that is no number",
+        message: "vcpus is 'many': that is no number",
         repair: &["qvm-prefs -D work vcpus"],
     },
     Damage {
         what: "an unknown property",
         qube: "work",
         change: ("\"vcpus\">4<", "\"wonder\">4<"),
-        told: "a qube of class AppVM has no property wonder",
+        message: "a qube of class AppVM has no property wonder",
         repair: &["qvm-prefs -D work wonder"],
     },
     Damage {
         what: "a computed property",
         qube: "work",
         change: ("\"vcpus\">4<", "\"xid\">4<"),
-        told: "xid is computed and cannot be set",
+        message: "xid is computed and cannot be set",
         repair: &["qvm-prefs -D work xid"],
     },
     Damage {
         what: "a template that is gone",
         qube: "work",
         change: ("\"template\">debian-12-xfce<", "\"template\">gone<"),
-        told: "template is 'gone': there is no such qube",
-        repair: TEMPLATE,
+        message: "template is 'gone': there is no such qube",
+        repair: SET_TEMPLATE,
     },
     Damage {
         what: "a template of the wrong class",
         qube: "work",
         change: ("\"template\">debian-12-xfce<", "\"template\">vault<"),
-        told: "template is 'vault': a AppVM cannot be the template",
-        repair: TEMPLATE,
+        message: "template is 'vault': a AppVM cannot be the template",
+        repair: SET_TEMPLATE,
     },
     Damage {
         what: "a qube that is its own template",
         qube: "work",
         change: ("\"template\">debian-12-xfce<", "\"template\">work<"),
-        told: "template is 'work': a AppVM cannot be the template",
-        repair: TEMPLATE,
+        message: "template is 'work': a AppVM cannot be the template",
+        repair: SET_TEMPLATE,
     },
     Damage {
         what: "no template",
@@ -87,49 +87,49 @@ const DAMAGES: &[Damage] = &[
             "        <property name=\"template\">debian-12-xfce</property>\n",
             "",
         ),
-        told: "template is missing",
-        repair: TEMPLATE,
+        message: "template is missing",
+        repair: SET_TEMPLATE,
     },
     Damage {
         what: "a netvm that is gone",
         qube: "personal",
         change: ("\"netvm\">sys-whonix<", "\"netvm\">gone<"),
-        told: "netvm is 'gone': there is no such qube",
-        repair: WITHOUT_NETVM,
+        message: "netvm is 'gone': there is no such qube",
+        repair: SET_NETVM,
     },
     Damage {
         what: "a netvm that provides no network",
         qube: "personal",
         change: ("\"netvm\">sys-whonix<", "\"netvm\">vault<"),
-        told: "netvm is 'vault', which does not provide network",
+        message: "netvm is 'vault', which does not provide network",
         repair: &["qvm-prefs personal netvm none"],
     },
     Damage {
         what: "a qube that is its own netvm",
         qube: "personal",
         change: ("\"netvm\">sys-whonix<", "\"netvm\">personal<"),
-        told: "netvm is 'personal'",
+        message: "netvm is 'personal'",
         repair: &["qvm-prefs -D personal netvm"],
     },
     Damage {
         what: "a qid that another has",
         qube: "work",
         change: ("\"qid\">9<", "\"qid\">10<"),
-        told: "qid 10 is that of 'personal', too",
-        repair: BY_REPAIR,
+        message: "qid 10 is that of 'personal', too",
+        repair: REPAIR,
     },
     Damage {
         what: "a qid that is no number",
         qube: "work",
         change: ("\"qid\">9<", "\"qid\">nine<"),
-        told: "qid is 'nine': that is no number",
-        repair: BY_REPAIR,
+        message: "qid is 'nine': that is no number",
+        repair: REPAIR,
     },
     Damage {
         what: "no qid",
         qube: "work",
         change: ("        <property name=\"qid\">9</property>\n", ""),
-        told: "qid is missing",
+        message: "qid is missing",
         repair: &["qvm-prefs work qid 9"],
     },
     Damage {
@@ -139,15 +139,15 @@ const DAMAGES: &[Damage] = &[
             "        <property name=\"uuid\">57243b89-0d63-4276-8143-798bdf698dee</property>\n",
             "",
         ),
-        told: "uuid is missing",
+        message: "uuid is missing",
         repair: &["qvm-prefs work uuid 57243b89-0d63-4276-8143-798bdf698dee"],
     },
     Damage {
         what: "a uuid that is none",
         qube: "work",
         change: ("57243b89-0d63-4276-8143-798bdf698dee", "57243b89"),
-        told: "uuid is '57243b89': that is no uuid",
-        repair: BY_REPAIR,
+        message: "uuid is '57243b89': that is no uuid",
+        repair: REPAIR,
     },
     Damage {
         what: "a uuid that another has",
@@ -156,50 +156,50 @@ const DAMAGES: &[Damage] = &[
             "57243b89-0d63-4276-8143-798bdf698dee",
             "e97321da-93a2-4796-bd91-d87ab99c47ad",
         ),
-        told: "uuid e97321da-93a2-4796-bd91-d87ab99c47ad is that of 'personal', too",
-        repair: BY_REPAIR,
+        message: "uuid e97321da-93a2-4796-bd91-d87ab99c47ad is that of 'personal', too",
+        repair: REPAIR,
     },
     Damage {
         what: "a label that does not exist",
         qube: "work",
         change: ("\"label\">blue<", "\"label\">mauve<"),
-        told: "label is 'mauve': that is no label of this system",
+        message: "label is 'mauve': that is no label of this system",
         repair: &["qvm-prefs work label blue"],
     },
     Damage {
         what: "no label",
         qube: "work",
         change: ("        <property name=\"label\">blue</property>\n", ""),
-        told: "label is missing",
+        message: "label is missing",
         repair: &["qvm-prefs work label blue"],
     },
     Damage {
         what: "an unknown class",
         qube: "work",
         change: ("class=\"AppVM\"", "class=\"FancyVM\""),
-        told: "'FancyVM' is not a class of qubes",
+        message: "'FancyVM' is not a class of qubes",
         repair: &["qvm-remove --force work"],
     },
     Damage {
         what: "no class",
         qube: "work",
         change: (" class=\"AppVM\"", ""),
-        told: "the domain has no class",
+        message: "the domain has no class",
         repair: &["qvm-remove --force work"],
     },
     Damage {
         what: "a tag that is none",
         qube: "work",
         change: ("<tag name=\"job\"/>", "<tag name=\"j o b\"/>"),
-        told: "tag 'j o b' has other characters than",
+        message: "tag 'j o b' has other characters than",
         repair: &["qvm-tags work del <j_o_b>"],
     },
     Damage {
         what: "a device of a mode that is none",
         qube: "work",
         change: ("mode=\"ask-to-attach\"", "mode=\"manual\""),
-        told: "block device 'sda' has mode 'manual'",
-        repair: BY_REPAIR,
+        message: "block device 'sda' has mode 'manual'",
+        repair: REPAIR,
     },
     Damage {
         what: "a property twice that is written once",
@@ -208,8 +208,8 @@ const DAMAGES: &[Damage] = &[
             "<property name=\"qid\">9<",
             "<property name=\"qid\">8</property><property name=\"qid\">9<",
         ),
-        told: "property 'qid' occurs twice",
-        repair: BY_REPAIR,
+        message: "property 'qid' occurs twice",
+        repair: REPAIR,
     },
     Damage {
         what: "a volume in a pool that is gone",
@@ -218,7 +218,7 @@ const DAMAGES: &[Damage] = &[
             "pool=\"vm-pool\" vid=\"qubes_dom0/vm-work-private\"",
             "pool=\"gone\" vid=\"qubes_dom0/vm-work-private\"",
         ),
-        told: "volume private is in pool 'gone', which does not exist",
+        message: "volume private is in pool 'gone', which does not exist",
         repair: &["qvm-remove --force work"],
     },
     Damage {
@@ -228,20 +228,19 @@ const DAMAGES: &[Damage] = &[
             "source=\"vm-templates/debian-12-xfce/root\"",
             "source=\"vm-templates/gone/root\"",
         ),
-        told: "",
-        repair: TEMPLATE,
+        message: "",
+        repair: SET_TEMPLATE,
     },
     Damage {
         what: "a size that is no number",
         qube: "work",
         change: ("size=\"2147483648\"", "size=\"2 GiB\""),
-        told: "volume private has size=\"2 GiB\", which is no number",
-        repair: BY_REPAIR,
+        message: "volume private has size=\"2 GiB\", which is no number",
+        repair: REPAIR,
     },
 ];
 
-/// `small.xml` with pools whose images lie in files below the root, so that they can be made and
-/// removed here.
+/// `small.xml` with pools of files below the root, so that images can be created and removed.
 fn sample() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/small.xml");
     let text = fs::read_to_string(path).unwrap();
@@ -278,7 +277,7 @@ struct System {
 }
 
 impl System {
-    fn of(text: &str) -> System {
+    fn new(text: &str) -> System {
         let system = System {
             dir: tempfile::tempdir().unwrap(),
         };
@@ -303,7 +302,7 @@ impl System {
         fs::read_to_string(self.file()).unwrap()
     }
 
-    /// Runs a line of words; `<j_o_b>` is one word with blanks.
+    /// Runs a command line; `<j_o_b>` is one word with blanks.
     fn run(&self, line: &str) -> Ran {
         let unquoted = |w: &str| match w.strip_prefix('<').and_then(|w| w.strip_suffix('>')) {
             Some(word) => word.replace('_', " "),
@@ -326,7 +325,7 @@ impl System {
     }
 }
 
-/// The domains of a store by name, as they stand there.
+/// Returns the text of each domain by name.
 fn domains(text: &str) -> BTreeMap<String, String> {
     let pieces = text.split("    <domain ").skip(1);
     let named = pieces.map(|piece| {
@@ -348,10 +347,10 @@ fn domains(text: &str) -> BTreeMap<String, String> {
     named.collect()
 }
 
-/// That two stores have the same domains, byte for byte, but for some.
-fn same_but_for(what: &str, before: &str, after: &str, but: &[&str]) {
+/// Asserts that two stores have the same domains, byte for byte, except some.
+fn assert_same_except(what: &str, before: &str, after: &str, except: &[&str]) {
     let (mut before, mut after) = (domains(before), domains(after));
-    for name in but {
+    for name in except {
         before.remove(*name);
         after.remove(*name);
     }
@@ -377,7 +376,7 @@ const NAMES: &str = "debian-12-xfce default-dvm dom0 fedora-41-xfce personal rem
 
 #[test]
 fn a_sound_system_has_no_marks_and_no_warnings() {
-    let system = System::of(&sample());
+    let system = System::new(&sample());
     assert_eq!(errors(&system), Vec::<String>::new());
     for line in [
         "qvm-ls",
@@ -395,9 +394,9 @@ fn a_sound_system_has_no_marks_and_no_warnings() {
 }
 
 #[test]
-fn a_broken_qube_is_marked_for_people_and_in_json_and_not_for_scripts() {
-    for damage in DAMAGES.iter().filter(|d| !d.told.is_empty()) {
-        let system = System::of(&damaged(damage));
+fn a_broken_qube_is_marked_in_tables_and_json_but_not_in_raw_output() {
+    for damage in DAMAGES.iter().filter(|d| !d.message.is_empty()) {
+        let system = System::new(&damaged(damage));
         let what = damage.what;
         let listed = system.run("qvm-ls");
         assert_eq!(listed.code, 0, "{what}: {listed:?}");
@@ -414,13 +413,13 @@ fn a_broken_qube_is_marked_for_people_and_in_json_and_not_for_scripts() {
             marked[0].starts_with(&format!("{} !", damage.qube)),
             "{what}: {listed:?}"
         );
-        // One line says why.
+        // One line gives the reason.
         assert_eq!(listed.stderr.lines().count(), 1, "{what}: {listed:?}");
         assert!(
             listed.stderr.starts_with(&format!("{}: ", damage.qube)),
             "{what}: {listed:?}"
         );
-        assert!(listed.stderr.contains(damage.told), "{what}: {listed:?}");
+        assert!(listed.stderr.contains(damage.message), "{what}: {listed:?}");
 
         assert_eq!(
             system.ok("qvm-ls --raw-list").replace('\n', " ").trim(),
@@ -442,7 +441,7 @@ fn a_broken_qube_is_marked_for_people_and_in_json_and_not_for_scripts() {
                 .map_or("", |texts| texts[0].as_str().unwrap());
             assert_eq!(
                 qube["name"] == damage.qube,
-                texts.contains(damage.told) && !texts.is_empty(),
+                texts.contains(damage.message) && !texts.is_empty(),
                 "{what}: {qube}"
             );
         }
@@ -450,9 +449,9 @@ fn a_broken_qube_is_marked_for_people_and_in_json_and_not_for_scripts() {
 }
 
 #[test]
-fn a_broken_qube_can_be_looked_at() {
+fn a_broken_qube_can_be_inspected() {
     for damage in DAMAGES.iter().filter(|d| !d.what.contains("class")) {
-        let system = System::of(&damaged(damage));
+        let system = System::new(&damaged(damage));
         let ran = system.run(&format!("qvm-prefs {}", damage.qube));
         assert_eq!(ran.code, 0, "{}: {ran:?}", damage.what);
         assert!(ran.stdout.lines().count() > 40, "{}: {ran:?}", damage.what);
@@ -462,8 +461,8 @@ fn a_broken_qube_can_be_looked_at() {
                 .any(|l| l.ends_with(damage.qube) && l.starts_with("name ")),
             "{ran:?}"
         );
-        let of_sound = System::of(&sample()).ok(&format!("qvm-prefs {}", damage.qube));
-        let differing = of_sound
+        let of_intact = System::new(&sample()).ok(&format!("qvm-prefs {}", damage.qube));
+        let differing = of_intact
             .lines()
             .filter(|line| !ran.stdout.contains(line))
             .count();
@@ -491,10 +490,10 @@ fn a_broken_qube_can_be_looked_at() {
 }
 
 #[test]
-fn all_others_work_and_damage_stays_with_one_warning() {
+fn other_qubes_work_and_damage_stays_with_one_warning() {
     for damage in DAMAGES {
         let text = damaged(damage);
-        let system = System::of(&text);
+        let system = System::new(&text);
         let what = damage.what;
         let vault = system.run("qvm-prefs vault memory");
         assert_eq!(
@@ -502,8 +501,8 @@ fn all_others_work_and_damage_stays_with_one_warning() {
             (0, "400\n", ""),
             "{what}: {vault:?}"
         );
-        // What only shows beside the volumes of all others is left to qubes-db check.
-        let is_refused = !errors(&system).is_empty() && !damage.told.is_empty();
+        // Damage that shows only in comparison with other qubes is left to qubes-db check.
+        let is_refused = !errors(&system).is_empty() && !damage.message.is_empty();
         let set = system.run("qvm-prefs vault memory 444");
         assert_eq!(set.code, 0, "{what}: {set:?}");
         assert_eq!(
@@ -513,16 +512,17 @@ fn all_others_work_and_damage_stays_with_one_warning() {
         );
         if is_refused {
             assert!(
-                set.stderr.contains("qubesd would refuse it: ") && set.stderr.contains(damage.told),
+                set.stderr.contains("qubesd would refuse it: ")
+                    && set.stderr.contains(damage.message),
                 "{set:?}"
             );
         }
-        same_but_for(what, &text, &system.text(), &["vault"]);
+        assert_same_except(what, &text, &system.text(), &["vault"]);
         assert_eq!(system.ok("qvm-prefs vault memory"), "444\n");
         system.ok("qvm-features vault colour blue");
         system.ok("qvm-tags vault add blue");
         system.ok("qubes-prefs stats_interval 7");
-        same_but_for(what, &text, &system.text(), &["vault"]);
+        assert_same_except(what, &text, &system.text(), &["vault"]);
         system.ok("qvm-create --label red new");
         assert_eq!(
             system.ok("qvm-prefs new template"),
@@ -537,12 +537,12 @@ fn all_others_work_and_damage_stays_with_one_warning() {
                 .exists(),
             "{what}"
         );
-        same_but_for(what, &text, &system.text(), &["vault", "new"]);
-        // Nothing came to what was wrong.
-        let (before, after) = (errors(&System::of(&text)), errors(&system));
+        assert_same_except(what, &text, &system.text(), &["vault", "new"]);
+        // No damage was added.
+        let (before, after) = (errors(&System::new(&text)), errors(&system));
         assert_eq!(before, after, "{what}");
         system.ok("qvm-remove --force new");
-        same_but_for(what, &text, &system.text(), &["vault"]);
+        assert_same_except(what, &text, &system.text(), &["vault"]);
     }
 }
 
@@ -550,7 +550,7 @@ fn all_others_work_and_damage_stays_with_one_warning() {
 fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
     for damage in DAMAGES {
         let text = damaged(damage);
-        let system = System::of(&text);
+        let system = System::new(&text);
         let what = damage.what;
         for line in damage.repair {
             let ran = system.run(line);
@@ -566,7 +566,7 @@ fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
             "{what}: {listed:?}"
         );
         if !damage.repair[0].starts_with("qubes-db") {
-            same_but_for(what, &text, &system.text(), &[damage.qube]);
+            assert_same_except(what, &text, &system.text(), &[damage.qube]);
         }
     }
 }
@@ -575,7 +575,7 @@ fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
 fn a_broken_qube_can_be_removed_with_the_images_that_can_be_found() {
     for damage in DAMAGES {
         let text = damaged(damage);
-        let system = System::of(&text);
+        let system = System::new(&text);
         let what = damage.what;
         let images = system
             .dir
@@ -587,7 +587,7 @@ fn a_broken_qube_can_be_removed_with_the_images_that_can_be_found() {
         let ran = system.run(&format!("qvm-remove --force {}", damage.qube));
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
         assert!(!domains(&system.text()).contains_key(damage.qube), "{what}");
-        same_but_for(what, &text, &system.text(), &[damage.qube]);
+        assert_same_except(what, &text, &system.text(), &[damage.qube]);
         assert_eq!(errors(&system), Vec::<String>::new(), "{what}");
         if !what.contains("class") {
             assert!(!images.exists(), "{what}: its images stay: {ran:?}");
@@ -596,21 +596,21 @@ fn a_broken_qube_can_be_removed_with_the_images_that_can_be_found() {
 }
 
 #[test]
-fn of_two_qubes_with_one_name_neither_takes_the_others_images() {
+fn qubes_with_one_name_never_lose_each_others_images() {
     let text = sample();
     let at = text.find("    <domain id=\"domain-9\"").unwrap();
     let end = text.find("  </domains>").unwrap();
     let work = text[at..end].to_owned();
     let second = work.replace("\"vcpus\">4<", "\"vcpus\">7<");
     let twice = text.replacen("  </domains>", &format!("{second}  </domains>"), 1);
-    let system = System::of(&twice);
+    let system = System::new(&twice);
     let listed = system.run("qvm-ls");
     assert!(
         listed.stderr.contains("a second qube is called 'work'"),
         "{listed:?}"
     );
-    // Whichever it is meant to be: nothing is removed, and nothing of the second is lost by a
-    // write.
+    // It is ambiguous which qube is meant: nothing is removed, and a write loses nothing of the
+    // second qube.
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
@@ -620,7 +620,7 @@ fn of_two_qubes_with_one_name_neither_takes_the_others_images() {
     assert_eq!(system.text(), twice);
     system.ok("qvm-prefs work memory 500");
     assert!(system.text().contains(&second));
-    // Told apart, each is addressed by its name.
+    // After the repair each has its own name.
     let ran = system.run("qubes-db repair --yes");
     assert!(ran.stdout.contains("repaired: call it 'work-2'"), "{ran:?}");
     assert_eq!(system.ok("qvm-prefs work-2 vcpus"), "7\n");
@@ -636,8 +636,8 @@ fn of_two_qubes_with_one_name_neither_takes_the_others_images() {
 }
 
 #[test]
-fn two_qubes_that_share_images_are_not_removed_before_that_is_mended() {
-    // The private volume of each, as the store has it.
+fn two_qubes_that_share_images_are_not_removed_before_a_repair() {
+    // The private volume of each, as in the store.
     let text = sample();
     let private = |name: &str| {
         let volume = domains(&text)[name]
@@ -647,7 +647,7 @@ fn two_qubes_that_share_images_are_not_removed_before_that_is_mended() {
             .to_owned();
         volume.trim().split(" revisions").next().unwrap().to_owned()
     };
-    let system = System::of(&text.replace(&private("work"), &private("vault")));
+    let system = System::new(&text.replace(&private("work"), &private("vault")));
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
@@ -660,18 +660,18 @@ fn two_qubes_that_share_images_are_not_removed_before_that_is_mended() {
 }
 
 #[test]
-fn what_a_listing_remembers_does_not_hide_what_breaks_later() {
-    let system = System::of(&sample());
+fn cached_check_results_do_not_hide_later_damage() {
+    let system = System::new(&sample());
     fs::create_dir_all(system.dir.path().join("run/qubes")).unwrap();
-    let remark = system.dir.path().join("run/qubes/unbroken");
-    // Made only of a file that has been at rest for some seconds.
+    let cache = system.dir.path().join("run/qubes/unbroken");
+    // The cache is only written for a file that has not changed for some seconds.
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !remark.exists() {
+    while !cache.exists() {
         assert!(Instant::now() < deadline, "nothing is remembered");
         assert_eq!(system.run("qvm-ls").stderr, "");
     }
     assert_eq!(system.run("qvm-ls").stderr, "");
-    // In place, and as long as before.
+    // The file is changed in place and keeps its size.
     fs::write(
         system.file(),
         sample().replace("\"vcpus\">4<", "\"vcpus\">x<"),
@@ -685,38 +685,38 @@ fn what_a_listing_remembers_does_not_hide_what_breaks_later() {
 }
 
 #[test]
-fn what_is_remembered_of_a_store_changes_no_listing() {
+fn cached_check_results_do_not_change_listings() {
     let large = fs::read_to_string(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/data/r4/n1000.xml"
     ))
     .unwrap();
-    let system = System::of(&large);
+    let system = System::new(&large);
     let listing = "qvm-ls --fields \
         name,state,class,label,template,netvm,qid,uuid,flags,disk,priv-max,ip,gateway,kernel,maxmem,tags";
-    // Without RUN nothing is remembered.
-    let looked = system.run(listing);
-    assert!(looked.stdout.lines().count() > 1000, "{looked:?}");
+    // Without RUN nothing is cached.
+    let listed = system.run(listing);
+    assert!(listed.stdout.lines().count() > 1000, "{listed:?}");
     fs::create_dir_all(system.dir.path().join("run/qubes")).unwrap();
     system.ok("qvm-prefs work-998 memory 444");
-    let remark = system.dir.path().join("run/qubes/unbroken");
-    assert_eq!(system.run(listing).stdout, looked.stdout);
+    let cache = system.dir.path().join("run/qubes/unbroken");
+    assert_eq!(system.run(listing).stdout, listed.stdout);
     assert!(
-        remark.exists(),
+        cache.exists(),
         "after a write of ours nobody has to wait before something is remembered"
     );
-    assert_eq!(system.run(listing).stdout, looked.stdout);
-    // Handed on by the next writer.
+    assert_eq!(system.run(listing).stdout, listed.stdout);
+    // The next writer updates the cache.
     system.ok("qvm-prefs work-998 memory 445");
-    let text = fs::read_to_string(&remark).unwrap();
+    let text = fs::read_to_string(&cache).unwrap();
     let length = fs::metadata(system.file()).unwrap().len();
     assert_eq!(
         text.split(' ').nth(1),
         Some(length.to_string().as_str()),
         "{text}"
     );
-    // It is about the content as it is now: the next listing believes it and leaves it alone.
-    let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&remark).unwrap());
+    // The cache describes the current content: the next listing uses it and does not rewrite it.
+    let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&cache).unwrap());
     let before = inode();
     system.ok(listing);
     assert_eq!(inode(), before);

@@ -1,6 +1,6 @@
-//! What upstream's own code says three stores mean (`tests/data/r4/*.dump.json`), we say, too:
-//! every property of every qube with its default mark, features, tags, volumes, devices, global
-//! properties, labels, pools. Where we differ on purpose stands in `docs/conformance.md`.
+//! Three stores mean the same to us as to upstream's own code (`tests/data/r4/*.dump.json`): every
+//! property of every qube with its default mark, features, tags, volumes, devices, global
+//! properties, labels, pools. Intended differences are listed in `docs/conformance.md`.
 
 use std::path::Path;
 
@@ -13,21 +13,20 @@ use sample_host::SampleHost;
 
 #[test]
 fn small() {
-    assert_same("small");
+    assert_same_meaning("small");
 }
 
 #[test]
 fn random_1() {
-    assert_same("random-1");
+    assert_same_meaning("random-1");
 }
 
 #[test]
 fn random_2() {
-    assert_same("random-2");
+    assert_same_meaning("random-2");
 }
 
-/// Without the attributes that repeat what the class, the pool and the template say, volumes mean
-/// the same.
+/// Volumes mean the same without the attributes that repeat the class, the pool and the template.
 #[test]
 fn volumes_follow_from_class_pool_and_template() {
     for sample in ["small", "random-1", "random-2"] {
@@ -66,7 +65,7 @@ fn volumes_follow_from_class_pool_and_template() {
     }
 }
 
-/// A store of R4.0 and one of a thousand qubes: nothing in them is beyond us.
+/// A store of R4.0 and one of a thousand qubes can be read completely.
 #[test]
 fn every_property_and_volume_of_the_other_stores_can_be_read() {
     let host = SampleHost::default();
@@ -87,7 +86,7 @@ fn every_property_and_volume_of_the_other_stores_can_be_read() {
     }
 }
 
-fn assert_same(sample: &str) {
+fn assert_same_meaning(sample: &str) {
     let (qubes, expected) = (read(sample), dump(sample));
     let mut differences = Vec::new();
     compare(
@@ -105,33 +104,34 @@ fn assert_same(sample: &str) {
 }
 
 fn read(sample: &str) -> Qubes {
-    let bytes = std::fs::read(folder().join(format!("{sample}.xml"))).unwrap();
+    let bytes = std::fs::read(data_directory().join(format!("{sample}.xml"))).unwrap();
     let qubes = qubes::format::read(bytes).unwrap();
     assert!(qubes.diagnoses.is_empty() && qubes.iter().all(|vm| vm.diagnoses.is_empty()));
     qubes
 }
 
 fn dump(sample: &str) -> Json {
-    let bytes = std::fs::read(folder().join(format!("{sample}.dump.json"))).unwrap();
+    let bytes = std::fs::read(data_directory().join(format!("{sample}.dump.json"))).unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
 
-fn folder() -> std::path::PathBuf {
+fn data_directory() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4")
 }
 
-/// Collects what differs, with the way to it.
-fn compare(at: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>) {
+/// Collects the differences, with their paths.
+fn compare(path: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>) {
     match (expected, ours) {
-        // A guivm that shows itself, or a loop of them: upstream runs into its recursion limit, we
-        // say `us++`.
+        // A guivm that is its own guivm, or a loop of them: upstream reaches its recursion limit,
+        // we return `us++`.
         (Json::Object(e), ours) if e.get("error").is_some_and(|e| e == "RecursionError") => {
             let is_wrong = ours != "us++";
-            differences
-                .extend(is_wrong.then(|| format!("{at}: a loop of guivms gives us++, not {ours}")));
+            differences.extend(
+                is_wrong.then(|| format!("{path}: a loop of guivms gives us++, not {ours}")),
+            );
         }
         // A default maxmem is never below memory (docs/differences.md).
-        (Json::Object(expected), Json::Object(ours)) if is_raised_maxmem(at, expected, ours) => {}
+        (Json::Object(expected), Json::Object(ours)) if is_raised_maxmem(path, expected, ours) => {}
         (Json::Object(expected), Json::Object(ours)) => {
             let names: std::collections::BTreeSet<&String> =
                 expected.keys().chain(ours.keys()).collect();
@@ -141,7 +141,7 @@ fn compare(at: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>
                     expected.get(name).unwrap_or(&missing),
                     ours.get(name).unwrap_or(&missing),
                 );
-                compare(&format!("{at}/{name}"), e, o, differences);
+                compare(&format!("{path}/{name}"), e, o, differences);
             }
         }
         (Json::Array(expected), Json::Array(ours)) => {
@@ -151,19 +151,19 @@ fn compare(at: &str, expected: &Json, ours: &Json, differences: &mut Vec<String>
                 list
             };
             if sorted(expected) != sorted(ours) {
-                differences.push(format!("{at}: upstream {expected:?}, ours {ours:?}"));
+                differences.push(format!("{path}: upstream {expected:?}, ours {ours:?}"));
             }
         }
         _ if expected != ours => {
-            differences.push(format!("{at}: upstream {expected}, ours {ours}"))
+            differences.push(format!("{path}: upstream {expected}, ours {ours}"))
         }
         _ => {}
     }
 }
 
-/// Whether it is a default maxmem that upstream has below the qube's memory, and we have not.
+/// Whether the difference is a default maxmem that upstream leaves below the memory of the qube.
 fn is_raised_maxmem(
-    at: &str,
+    path: &str,
     expected: &serde_json::Map<String, Json>,
     ours: &serde_json::Map<String, Json>,
 ) -> bool {
@@ -172,13 +172,13 @@ fn is_raised_maxmem(
     let is_default = [expected, ours]
         .iter()
         .all(|of| of.get("is_default") == Some(&Json::Bool(true)));
-    at.ends_with("/properties/maxmem")
+    path.ends_with("/properties/maxmem")
         && is_default
         && number(expected) == 4000
         && number(ours) > 4000
 }
 
-/// A text that is the same for equal objects, whatever the order of their names.
+/// Returns a text that is the same for equal objects, whatever the order of their names.
 fn canonical(value: &Json) -> String {
     match value {
         Json::Object(all) => {

@@ -1,5 +1,5 @@
-//! The properties that the fuzz targets look for, for a few seconds, from fixed seeds; and our
-//! strictness beside that of libxml2, which is upstream's parser.
+//! Checks the properties of the fuzz targets for a few seconds from fixed seeds, and compares the
+//! strict check with libxml2, upstream's parser.
 
 #[path = "support/format_properties.rs"]
 mod format_properties;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use format_properties::{
-    changes_are_read_back, quick_agrees_with_careful, unchanged_is_written_back,
+    changes_are_read_back, quick_index_agrees_with_strict, unchanged_is_written_back,
 };
 
 const SAMPLES: [&str; 4] = ["r40-small", "random-1", "random-2", "small"];
@@ -35,7 +35,7 @@ fn the_quick_index_is_never_misled() {
         let mut rng = Rng::with_seed(seed);
         seed += 1;
         let store = xml_generator::store(&mut rng);
-        let (intact, answered) = quick_agrees_with_careful(store.as_bytes());
+        let (intact, answered) = quick_index_agrees_with_strict(store.as_bytes());
         assert!(
             intact,
             "the generator makes well-formed stores: {:?}\n{store}",
@@ -43,7 +43,7 @@ fn the_quick_index_is_never_misled() {
         );
         well_formed += 1;
         quick += u32::from(answered);
-        quick_agrees_with_careful(&xml_generator::damaged(&mut rng, &store));
+        quick_index_agrees_with_strict(&xml_generator::damaged(&mut rng, &store));
     }
     // Otherwise the test would prove nothing.
     assert!(
@@ -56,7 +56,7 @@ fn the_quick_index_is_never_misled() {
 fn the_quick_index_answers_for_every_sample_of_upstream() {
     for name in SAMPLES.into_iter().chain(["n1000"]) {
         assert_eq!(
-            quick_agrees_with_careful(sample(name).as_bytes()),
+            quick_index_agrees_with_strict(sample(name).as_bytes()),
             (true, true),
             "{name}"
         );
@@ -64,7 +64,7 @@ fn the_quick_index_answers_for_every_sample_of_upstream() {
 }
 
 #[test]
-fn whatever_changes_is_read_back_and_whatever_does_not_stays() {
+fn changes_are_read_back_and_the_rest_is_kept() {
     let end = Instant::now() + Duration::from_secs(4);
     let mut seed = 0;
     while Instant::now() < end || seed < 500 {
@@ -81,7 +81,7 @@ fn whatever_changes_is_read_back_and_whatever_does_not_stays() {
 }
 
 #[test]
-fn we_are_as_strict_as_libxml2() {
+fn the_strict_check_agrees_with_libxml2() {
     if Command::new("xmllint").arg("--version").output().is_err() {
         skip::skip("xmllint is not installed");
         return;
@@ -118,7 +118,7 @@ fn we_are_as_strict_as_libxml2() {
             .any(|l| l.starts_with(&format!("{name}:")) && l.contains("parser error"));
         refused += u32::from(refuses);
         let ours = qubes::format::check(bytes);
-        // A root of another name is well-formed and yet no store.
+        // A document with another root is well-formed, but not a store.
         let well_formed = matches!(
             ours,
             Ok(()) | Err(qubes::format::FormatError::NotQubes { .. })

@@ -1,5 +1,5 @@
-//! What upstream's own code says the samples mean (`tests/data/r4/*.dump.json`): what does not need
-//! a default.
+//! The samples mean the same to us as to upstream's own code (`tests/data/r4/*.dump.json`), as far
+//! as no default is needed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,16 +20,16 @@ fn names_classes_numbers_features_and_tags_are_what_upstream_read() {
         let qubes = qubes::format::read(sample(&format!("{name}.xml")).into_bytes()).unwrap();
         let domains = dump["domains"].as_object().unwrap();
         assert_eq!(qubes.len(), domains.len(), "{name}");
-        for (vm_name, said) in domains {
+        for (vm_name, recorded) in domains {
             let vm = qubes.get(vm_name).unwrap();
             let context = format!("{name}: {vm_name}");
-            assert_eq!(said["class"], vm.class.as_str(), "{context}");
-            assert_eq!(said["qid"], vm.qid().unwrap().number(), "{context}");
+            assert_eq!(recorded["class"], vm.class.as_str(), "{context}");
+            assert_eq!(recorded["qid"], vm.qid().unwrap().number(), "{context}");
             let features: BTreeMap<&str, &str> = vm.features.iter().collect();
-            let theirs = said["features"].as_object().unwrap();
+            let expected = recorded["features"].as_object().unwrap();
             assert_eq!(
                 features,
-                theirs
+                expected
                     .iter()
                     .map(|(k, v)| (&**k, v.as_str().unwrap()))
                     .collect(),
@@ -38,7 +38,7 @@ fn names_classes_numbers_features_and_tags_are_what_upstream_read() {
             let tags: BTreeSet<&str> = vm.tags.iter().map(|t| &**t).collect();
             assert_eq!(
                 tags,
-                said["tags"]
+                recorded["tags"]
                     .as_array()
                     .unwrap()
                     .iter()
@@ -46,34 +46,34 @@ fn names_classes_numbers_features_and_tags_are_what_upstream_read() {
                     .collect(),
                 "{context}"
             );
-            for (property, theirs) in said["properties"].as_object().unwrap() {
-                if theirs["is_default"] == Value::Bool(true) {
+            for (property, expected) in recorded["properties"].as_object().unwrap() {
+                if expected["is_default"] == Value::Bool(true) {
                     assert!(
                         !vm.properties.contains(property),
                         "{context}: {property} is not set"
                     );
                 }
-                if let (Some(ours), Some(theirs)) =
-                    (vm.properties.get(property), theirs["value"].as_str())
+                if let (Some(ours), Some(expected)) =
+                    (vm.properties.get(property), expected["value"].as_str())
                 {
-                    assert_eq!(ours, theirs, "{context}: {property}");
+                    assert_eq!(ours, expected, "{context}: {property}");
                 }
             }
         }
-        for (index, theirs) in dump["labels"].as_object().unwrap() {
+        for (index, expected) in dump["labels"].as_object().unwrap() {
             let ours = qubes
                 .labels
                 .iter()
                 .find(|l| l.index.to_string() == *index)
                 .unwrap();
             assert_eq!(
-                (theirs["name"].as_str(), theirs["color"].as_str()),
+                (expected["name"].as_str(), expected["color"].as_str()),
                 (Some(&*ours.name), Some(&*ours.color))
             );
         }
-        for (pool, theirs) in dump["pools"].as_object().unwrap() {
+        for (pool, expected) in dump["pools"].as_object().unwrap() {
             assert_eq!(
-                theirs["driver"].as_str(),
+                expected["driver"].as_str(),
                 Some(qubes.pools.get(pool).unwrap().driver()),
                 "{name}: {pool}"
             );

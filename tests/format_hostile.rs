@@ -1,12 +1,12 @@
-//! Files that are no stores, and files made to hurt: one line that says where and why, soon, and
-//! nothing else.
+//! Files that are not stores, and hostile files: they are refused quickly, in one line with place
+//! and reason.
 
 use std::time::{Duration, Instant};
 
 use qubes::format::{self, FormatError};
 
-/// What reading says. Whole files are always refused by the strict check; damage inside a domain
-/// may also show as a diagnosis of that qube, so both are asked for.
+/// Returns the message for `bytes`. The strict check always refuses a damaged file; reading may
+/// report damage inside a domain as a diagnosis of that qube, so both are tried.
 fn refusal(bytes: &[u8]) -> String {
     let begun = Instant::now();
     let message = format::check(bytes).unwrap_err().to_string();
@@ -27,7 +27,7 @@ fn refusal(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_not_well_formed_is_named_with_line_and_column() {
+fn malformed_xml_is_reported_with_line_and_column() {
     let store = |inside: &str| {
         format!(
             "<qubes>\n<domains>\n<domain class=\"AppVM\"><properties><property \
@@ -114,7 +114,7 @@ fn an_entity_bomb_is_refused_before_anything_expands() {
 }
 
 #[test]
-fn depth_size_and_number_hurt_nobody() {
+fn extreme_depth_size_and_attribute_counts_are_handled() {
     let deep = format!("<qubes>{}", "<a>".repeat(1_000_000));
     assert!(refusal(deep.as_bytes()).contains("column 773: elements nest deeper than 256 levels"));
 
@@ -173,9 +173,9 @@ fn one_broken_qube_does_not_hide_the_others() {
         qubes.names().map(|n| n.as_str()).collect::<Vec<_>>(),
         ["dom0", "good", "new", "twice"]
     );
-    let said: Vec<&str> = qubes.diagnoses.iter().map(|d| &*d.text).collect();
+    let diagnoses: Vec<&str> = qubes.diagnoses.iter().map(|d| &*d.text).collect();
     assert_eq!(
-        said,
+        diagnoses,
         [
             "a second qube is called 'good'; only the first is used",
             "the domain at line 3 cannot be used: a name with a slash, a control character, or \
@@ -201,7 +201,7 @@ fn one_broken_qube_does_not_hide_the_others() {
 }
 
 #[test]
-fn what_xml_cannot_hold_is_refused_with_the_qubes_name() {
+fn values_that_xml_cannot_hold_are_refused_with_the_name_of_the_qube() {
     let bytes = std::fs::read(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/tests/data/r4/small.xml"

@@ -1,4 +1,5 @@
-//! What was read is written back: untouched to the byte, touched only where it was touched.
+//! A store is written back as it was read: untouched parts byte for byte, touched parts with only
+//! their changes.
 
 use qubes::format;
 use qubes::model::device::{Assignment, DeviceClass};
@@ -19,7 +20,7 @@ fn vm_names(qubes: &Qubes) -> Vec<String> {
 }
 
 #[test]
-fn every_sample_is_written_back_to_the_byte() {
+fn every_sample_is_written_back_byte_for_byte() {
     for name in SAMPLES {
         let bytes = sample(name);
         let mut qubes = format::read(bytes.clone()).unwrap();
@@ -39,7 +40,7 @@ fn every_sample_is_written_back_to_the_byte() {
     }
 }
 
-/// Upstream writes tags in an order that differs from run to run.
+/// Sorts tags, which upstream writes in an order that differs from run to run.
 fn with_sorted_tags(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.lines().collect();
     for tags in lines.chunk_by_mut(|a, b| a.contains("<tag ") && b.contains("<tag ")) {
@@ -49,7 +50,7 @@ fn with_sorted_tags(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn a_new_file_in_our_form_is_what_upstream_wrote() {
+fn a_new_file_equals_the_one_that_upstream_wrote() {
     for name in ["n1000", "random-1", "random-2", "small"] {
         let original = String::from_utf8(sample(name)).unwrap();
         let qubes = format::read(original.clone().into_bytes()).unwrap();
@@ -70,29 +71,29 @@ fn a_new_file_in_our_form_is_what_upstream_wrote() {
     }
 }
 
-/// The file after a change to the collection that was read from it.
+/// Returns the file after a change to the collection that was read from it.
 fn changed(bytes: &[u8], change: impl FnOnce(&mut Qubes)) -> Vec<u8> {
     let mut qubes = format::read(bytes.to_vec()).unwrap();
     change(&mut qubes);
     format::write(bytes, &qubes).unwrap()
 }
 
-/// Does, checks that only the expected lines differ, undoes in the file that was written, and
-/// expects the first bytes.
-fn there_and_back(
+/// Applies `change`, checks that only the expected lines differ, applies `undo` to the written
+/// file, and expects the original bytes.
+fn assert_reversible(
     bytes: &[u8],
-    (gone, come): (&[&str], &[&str]),
-    there: impl FnOnce(&mut Qubes),
-    back: impl FnOnce(&mut Qubes),
+    (removed, added): (&[&str], &[&str]),
+    change: impl FnOnce(&mut Qubes),
+    undo: impl FnOnce(&mut Qubes),
 ) {
-    let after = changed(bytes, there);
+    let after = changed(bytes, change);
     let (old, new) = (
         std::str::from_utf8(bytes).unwrap(),
         std::str::from_utf8(&after).unwrap(),
     );
-    assert_eq!(lines_only_in(old, new), sorted(gone), "lines that went");
-    assert_eq!(lines_only_in(new, old), sorted(come), "lines that came");
-    let again = changed(&after, back);
+    assert_eq!(lines_only_in(old, new), sorted(removed), "lines that went");
+    assert_eq!(lines_only_in(new, old), sorted(added), "lines that came");
+    let again = changed(&after, undo);
     assert_eq!(std::str::from_utf8(&again).unwrap(), old);
 }
 
@@ -102,7 +103,7 @@ fn sorted<'t>(lines: &[&'t str]) -> Vec<&'t str> {
     lines
 }
 
-/// Trimmed lines of `a` that `b` does not have, or not as often, sorted.
+/// Returns the trimmed lines of `a` that `b` has less often, sorted.
 fn lines_only_in<'t>(a: &'t str, b: &str) -> Vec<&'t str> {
     let mut left: Vec<&str> = b.lines().collect();
     let missing = a
@@ -120,15 +121,15 @@ fn lines_only_in<'t>(a: &'t str, b: &str) -> Vec<&'t str> {
 }
 
 #[test]
-fn properties_come_and_go_in_their_places() {
+fn properties_are_added_and_removed_in_place() {
     let bytes = sample("small");
-    let come = [
+    let added = [
         "<property name=\"include_in_backups\">False</property>",
         "<property name=\"netvm\"></property>",
     ];
-    there_and_back(
+    assert_reversible(
         &bytes,
-        (&[], &come),
+        (&[], &added),
         |q| {
             let work = q.edit("work").unwrap();
             work.properties.set("netvm", "");
@@ -158,7 +159,7 @@ fn properties_come_and_go_in_their_places() {
 
 #[test]
 fn a_changed_value_changes_one_line() {
-    there_and_back(
+    assert_reversible(
         &sample("small"),
         (
             &["<property name=\"memory\">800</property>"],
@@ -175,8 +176,8 @@ fn a_changed_value_changes_one_line() {
 }
 
 #[test]
-fn features_tags_and_options_come_and_go() {
-    there_and_back(
+fn features_tags_and_options_are_added_and_removed() {
+    assert_reversible(
         &sample("small"),
         (
             &[],
@@ -204,10 +205,10 @@ fn features_tags_and_options_come_and_go() {
 
 #[test]
 fn the_first_child_opens_an_empty_element_and_the_last_closes_it() {
-    let come = ["<tags>", "<tag name=\"x\"/>", "</tags>"];
-    there_and_back(
+    let added = ["<tags>", "<tag name=\"x\"/>", "</tags>"];
+    assert_reversible(
         &sample("small"),
-        (&["<tags/>"], &come),
+        (&["<tags/>"], &added),
         |q| q.edit("dom0").unwrap().tags.push("x".into()),
         |q| q.edit("dom0").unwrap().tags.clear(),
     );
@@ -227,16 +228,16 @@ fn assignment(backend: &str, port: &str) -> Assignment {
 }
 
 #[test]
-fn devices_come_and_go() {
-    let come = [
+fn devices_are_added_and_removed() {
+    let added = [
         "<device backend-domain=\"sys-usb\" id=\"sdz\" mode=\"required\" identity=\"*\"/>",
         "<devices class=\"mic\">",
         "<device backend-domain=\"dom0\" id=\"mic\" mode=\"required\" identity=\"*\"/>",
         "</devices>",
     ];
-    there_and_back(
+    assert_reversible(
         &sample("small"),
-        (&[], &come),
+        (&[], &added),
         |q| {
             let work = q.edit("work").unwrap();
             work.devices[1]
@@ -253,7 +254,7 @@ fn devices_come_and_go() {
             work.devices.pop();
         },
     );
-    there_and_back(
+    assert_reversible(
         &sample("small"),
         (
             &[
@@ -276,13 +277,13 @@ fn devices_come_and_go() {
 }
 
 #[test]
-fn volume_attributes_and_volumes_come_and_go() {
+fn volume_attributes_and_volumes_are_added_and_removed() {
     let old = "<volume name=\"private\" pool=\"vm-pool\" vid=\"qubes_dom0/vm-work-private\" \
         revisions_to_keep=\"2\" \
                rw=\"True\" save_on_stop=\"True\" snap_on_start=\"False\" size=\"2147483648\"/>";
     let new = old.replace("2147483648\"", "5\" ephemeral=\"True\"");
     let extra = "<volume name=\"data\" pool=\"vm-pool\"/>";
-    there_and_back(
+    assert_reversible(
         &sample("small"),
         (&[old], &[&new, extra]),
         |q| {
@@ -304,16 +305,16 @@ fn volume_attributes_and_volumes_come_and_go() {
 }
 
 #[test]
-fn globals_pools_and_labels_come_and_go() {
+fn globals_pools_and_labels_are_added_and_removed() {
     let bytes = sample("small");
-    let come = [
+    let added = [
         "<label id=\"label-12\" color=\"0x123456\">mauve</label>",
         "<pool name=\"p\" driver=\"file\"/>",
         "<property name=\"default_guivm\">dom0</property>",
     ];
-    there_and_back(
+    assert_reversible(
         &bytes,
-        (&[], &come),
+        (&[], &added),
         |q| {
             let mut labels: Vec<Label> = q.labels.iter().cloned().collect();
             labels.push(Label {
@@ -345,7 +346,7 @@ fn new_vm(name: &str) -> Vm {
 }
 
 #[test]
-fn qubes_come_to_their_place_and_go_with_their_blanks() {
+fn qubes_are_inserted_in_order_and_removed_with_their_blanks() {
     for name in ["small", "r40-small", "n1000"] {
         let bytes = sample(name);
         for vm in ["aaa", "mmm", "zzz"] {
@@ -387,7 +388,7 @@ fn removing_every_qube_leaves_a_readable_file() {
 }
 
 #[test]
-fn what_is_not_understood_survives_a_change_beside_it() {
+fn unknown_content_survives_changes() {
     let strange = r#"<?xml version="1.0" encoding="utf-8"?>
 <!-- mine --><qubes made-by='hand' >
 <future><domain class="AppVM"/></future><labels><label id="label-1" color='0xcc0000'>red<!-- rouge --></label></labels>

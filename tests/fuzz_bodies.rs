@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets, on damaged and mixed samples from fixed seeds: as many as take a
-//! few seconds.
+//! Runs the bodies of the fuzz targets for a few seconds, on damaged and mixed samples from fixed
+//! seeds.
 
 #[path = "support/fuzz_bodies.rs"]
 mod fuzz_bodies;
@@ -15,7 +15,7 @@ fn sample(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-/// Calls a body on every sample, and on as many mutations of them as are wanted.
+/// Calls a body on every sample and on `rounds` mutations of them.
 fn try_all(samples: &[Vec<u8>], rounds: u64, body: impl Fn(&[u8])) {
     samples.iter().for_each(|sample| body(sample));
     for seed in 0..rounds {
@@ -26,7 +26,7 @@ fn try_all(samples: &[Vec<u8>], rounds: u64, body: impl Fn(&[u8])) {
     }
 }
 
-/// Samples, and small stores full of what could mislead.
+/// Returns samples, and small generated stores full of misleading content.
 fn r4_samples(generated: u64) -> Vec<Vec<u8>> {
     let stores =
         (0..generated).map(|seed| xml_generator::store(&mut Rng::with_seed(seed)).into_bytes());
@@ -82,8 +82,8 @@ fn salvage() {
     try_all(&r4_samples(40), 1500, fuzz_bodies::salvage);
 }
 
-/// What the fuzzers have found, each with the body that it broke.
+/// Earlier findings of the fuzzers, each with the body that failed.
 #[test]
-fn what_was_found_once_stays_repaired() {
+fn earlier_findings_stay_fixed() {
     fuzz_bodies::index_and_parser(&sample("found/end-tag-cut-by-the-window.xml"));
 }

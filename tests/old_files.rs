@@ -1,5 +1,5 @@
-//! Stores of R1, R2 and R3: what the tools show of them, and that reading leaves them as they are.
-//! What becomes what is in `docs/migration.md`; how they are converted is in `tests/conversion`.
+//! Stores of R1, R2 and R3: what the tools show, and that reading does not change them. The mapping
+//! is described in `docs/migration.md`; the conversion is tested in `tests/conversion`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,14 +14,14 @@ use qubes::format;
 use qubes::model::{Qubes, Vm};
 use ran::{Ran, binary, run};
 
-/// An old store where a system has it, in a directory of its own.
+/// An old store in a system of its own.
 struct OldSystem {
     dir: tempfile::TempDir,
     before: Vec<u8>,
 }
 
 impl OldSystem {
-    fn with(bytes: &[u8]) -> OldSystem {
+    fn new(bytes: &[u8]) -> OldSystem {
         let dir = tempfile::Builder::new()
             .prefix("qubes-old-")
             .tempdir()
@@ -32,7 +32,7 @@ impl OldSystem {
         };
         fs::create_dir_all(system.store().parent().unwrap()).unwrap();
         fs::write(system.store(), bytes).unwrap();
-        // What is computed from the machine is the same on every machine.
+        // Fixed values for what is detected on the host.
         let configuration = system.dir.path().join("etc/qubes");
         fs::create_dir_all(&configuration).unwrap();
         fs::write(
@@ -43,8 +43,8 @@ impl OldSystem {
         system
     }
 
-    fn own(name: &str) -> OldSystem {
-        OldSystem::with(
+    fn from_sample(name: &str) -> OldSystem {
+        OldSystem::new(
             &fs::read(
                 Path::new(env!("CARGO_MANIFEST_DIR"))
                     .join("tests/data/r3")
@@ -73,21 +73,21 @@ impl OldSystem {
         ran.stdout
     }
 
-    /// One property of one qube.
+    /// Returns one property of one qube.
     fn property(&self, vm: &str, property: &str) -> String {
         self.ok(&format!("qvm-prefs {vm} {property}"))
             .trim_end()
             .to_string()
     }
 
-    /// Qubes, properties, and what `qvm-prefs` prints of them.
-    fn has(&self, expected: &[(&str, &str, &str)]) {
+    /// Asserts what `qvm-prefs` prints, as qube, property and value.
+    fn assert_properties(&self, expected: &[(&str, &str, &str)]) {
         for (vm, property, value) in expected {
             assert_eq!(self.property(vm, property), *value, "{property} of {vm}");
         }
     }
 
-    fn listed(&self) -> Vec<String> {
+    fn list_qubes(&self) -> Vec<String> {
         let fields = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
         self.ok(&format!("qvm-ls --raw-data --fields {fields}"))
             .lines()
@@ -95,12 +95,12 @@ impl OldSystem {
             .collect()
     }
 
-    /// What no tool shows yet is asked of the library.
+    /// Reads the store with the library, for what no tool shows.
     fn qubes(&self) -> Qubes {
         format::read(self.before.clone()).unwrap()
     }
 
-    fn is_untouched(&self) {
+    fn assert_untouched(&self) {
         assert_eq!(fs::read(self.store()).unwrap(), self.before);
         let beside: Vec<_> = fs::read_dir(self.store().parent().unwrap())
             .unwrap()
@@ -110,13 +110,13 @@ impl OldSystem {
     }
 }
 
-fn pci(vm: &Vm) -> Vec<String> {
+fn pci_devices(vm: &Vm) -> Vec<String> {
     vm.assignments("pci")
         .map(|a| format!("{}:{}", a.backend().unwrap_or("-"), a.port()))
         .collect()
 }
 
-fn vids(vm: &Vm) -> Vec<&str> {
+fn volume_ids(vm: &Vm) -> Vec<&str> {
     vm.volumes
         .iter()
         .filter_map(|v| v.attributes.get("vid"))
@@ -125,9 +125,9 @@ fn vids(vm: &Vm) -> Vec<&str> {
 
 #[test]
 fn a_store_of_r1_is_listed() {
-    let system = OldSystem::own("r1.xml");
+    let system = OldSystem::from_sample("r1.xml");
     assert_eq!(
-        system.listed(),
+        system.list_qubes(),
         [
             "alone|StandaloneVM|-|firewall|red|4|4000|2|-|pv",
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
@@ -136,7 +136,7 @@ fn a_store_of_r1_is_listed() {
             "net|AppVM|fedora-17|-|red|2|0|2|3.2.7-10|pv",
         ]
     );
-    system.has(&[
+    system.assert_properties(&[
         ("alone", "kernel", ""),
         ("fedora-17", "installed_by_rpm", "True"),
         ("net", "provides_network", "True"),
@@ -144,29 +144,30 @@ fn a_store_of_r1_is_listed() {
     ]);
     let qubes = system.qubes();
     assert_eq!(
-        pci(qubes.get("net").unwrap()),
+        pci_devices(qubes.get("net").unwrap()),
         ["dom0:02_00.0", "dom0:03_00.0"],
         "a list without brackets"
     );
-    system.is_untouched();
+    system.assert_untouched();
 }
 
 #[test]
 fn a_store_of_r2_is_listed() {
-    let system = OldSystem::own("r2.xml");
+    let system = OldSystem::from_sample("r2.xml");
     assert_eq!(
-        system.listed(),
+        system.list_qubes(),
         [
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
             "fedora-20|TemplateVM|-|-|black|1|1535|2|3.7.6-2|pv",
             "firewall|AppVM|fedora-20|net|green|3|2000|2|3.7.6-2|pv",
             "net|AppVM|fedora-20|-|red|2|0|2|3.7.6-2|pv",
-            // The template's maxmem is 1535, and R4 would inherit it; in R3 this qube had its own.
+            // The maxmem of the template is 1535, and R4 would inherit it; in R3 this qube had its
+            // own.
             "vault|AppVM|fedora-20|-|black|5|4000|2|3.7.6-2|pv",
             "work|AppVM|fedora-20|firewall|green|4|4000|1|3.7.6-2|pv",
         ]
     );
-    system.has(&[
+    system.assert_properties(&[
         ("work", "memory", "400"),
         ("work", "debug", "True"),
         ("work", "autostart", "True"),
@@ -174,7 +175,7 @@ fn a_store_of_r2_is_listed() {
         ("work", "include_in_backups", "False"),
         ("work", "qrexec_timeout", "120"),
         ("work", "kernelopts", "quiet"),
-        // R3 always used the template's, whatever the qube itself said.
+        // R3 always used the value of the template, whatever the qube itself had.
         ("work", "default_user", "tester"),
         ("vault", "netvm", ""),
         ("vault", "default_dispvm", ""),
@@ -193,12 +194,12 @@ fn a_store_of_r2_is_listed() {
         assert!(line.ends_with(value), "{line}");
     }
     assert!(!globals.contains("default_fw_netvm"));
-    system.is_untouched();
+    system.assert_untouched();
 }
 
 #[test]
 fn services_devices_and_images_of_r2_are_where_r4_looks_for_them() {
-    let qubes = OldSystem::own("r2.xml").qubes();
+    let qubes = OldSystem::from_sample("r2.xml").qubes();
     let work = qubes.get("work").unwrap();
     let features: Vec<_> = work.features.iter().collect();
     assert_eq!(
@@ -217,19 +218,22 @@ fn services_devices_and_images_of_r2_are_where_r4_looks_for_them() {
             .get("updates-proxy-setup"),
         Some("1")
     );
-    assert_eq!(vids(work), ["appvms/work/private", "appvms/work/volatile"]);
+    assert_eq!(
+        volume_ids(work),
+        ["appvms/work/private", "appvms/work/volatile"]
+    );
     let net = qubes.get("net").unwrap();
-    assert_eq!(pci(net), ["dom0:02_00.0"]);
+    assert_eq!(pci_devices(net), ["dom0:02_00.0"]);
     let devices: Vec<_> = net.assignments("pci").collect();
     assert_eq!(devices[0].options.get("no-strict-reset"), Some("True"));
     assert_eq!(
-        vids(net),
+        volume_ids(net),
         ["servicevms/net/private", "servicevms/net/volatile"],
         "left where they are"
     );
     let template = qubes.get("fedora-20").unwrap();
     let images = ["root", "private", "volatile"].map(|v| format!("vm-templates/fedora-20/{v}"));
-    assert_eq!(vids(template), images);
+    assert_eq!(volume_ids(template), images);
     assert_eq!(template.features.get("qrexec"), Some("1"));
     assert_eq!(
         qubes.get("dom0").unwrap().features.get("backup-path"),
@@ -244,9 +248,9 @@ fn services_devices_and_images_of_r2_are_where_r4_looks_for_them() {
 
 #[test]
 fn a_store_that_r3_wrote_is_listed() {
-    let system = OldSystem::own("saved.xml");
+    let system = OldSystem::from_sample("saved.xml");
     assert_eq!(
-        system.listed(),
+        system.list_qubes(),
         [
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
             "fedora-23|TemplateVM|-|-|black|1|4000|2|4.1.13-6|pv",
@@ -260,7 +264,7 @@ fn a_store_that_r3_wrote_is_listed() {
             "work|AppVM|fedora-23|sys-firewall|blue|4|4000|2|4.1.13-6|pv",
         ]
     );
-    system.has(&[
+    system.assert_properties(&[
         ("work", "uuid", "67e92c87-65a9-bc7f-b2d3-35c459de9eb5"),
         ("win7", "memory", "512"),
         ("fedora-23", "include_in_backups", "False"),
@@ -274,14 +278,14 @@ fn a_store_that_r3_wrote_is_listed() {
     assert_eq!(feature("win7", "qrexec"), None);
     assert_eq!(system.run("qvm-check work").code, 0);
     assert_eq!(system.run("qvm-check nobody").code, 1);
-    system.is_untouched();
+    system.assert_untouched();
 }
 
 #[test]
-fn a_hostile_store_costs_only_what_is_bad_in_it() {
-    let system = OldSystem::own("hostile.xml");
+fn only_the_bad_parts_of_a_hostile_store_are_lost() {
+    let system = OldSystem::from_sample("hostile.xml");
     assert_eq!(
-        system.listed(),
+        system.list_qubes(),
         [
             "big|AppVM|tpl|-|red|-|0|2|-|pv",
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
@@ -295,7 +299,7 @@ fn a_hostile_store_costs_only_what_is_bad_in_it() {
             "tpl|TemplateVM|-|-|black|1|4000|2|-|pv",
         ]
     );
-    let said = system.run("qvm-ls").stderr;
+    let warnings = system.run("qvm-ls").stderr;
     for line in [
         "qvm-ls: a second qube is called 'tpl'; only the first is used",
         "qvm-ls: the element at line 11 cannot be used: VM name must not be empty",
@@ -313,23 +317,26 @@ fn a_hostile_store_costs_only_what_is_bad_in_it() {
         "tpl: services=__import__('os') is not a list of services; none is imported",
         "big: '../../x' in pcidevs is not a PCI device; it is not assigned",
     ] {
-        assert!(said.lines().any(|l| l == line), "{line}\nis not in\n{said}");
+        assert!(
+            warnings.lines().any(|l| l == line),
+            "{line}\nis not in\n{warnings}"
+        );
     }
     assert_eq!(system.property("fine", "template"), "tpl");
     assert_eq!(system.run("qvm-prefs no-template").code, 0);
     let qubes = system.qubes();
     assert_eq!(
-        vids(qubes.get("no-number").unwrap())[0],
+        volume_ids(qubes.get("no-number").unwrap())[0],
         "appvms/no-number/private",
         "never outside the pool"
     );
-    assert_eq!(pci(qubes.get("big").unwrap()), ["dom0:02_00.0"]);
-    system.is_untouched();
+    assert_eq!(pci_devices(qubes.get("big").unwrap()), ["dom0:02_00.0"]);
+    system.assert_untouched();
 }
 
 #[test]
-fn who_does_not_know_how_to_convert_cannot_write_over_an_old_store() {
-    let before = OldSystem::own("saved.xml").before;
+fn an_old_store_is_never_overwritten_without_conversion() {
+    let before = OldSystem::from_sample("saved.xml").before;
     let mut qubes = format::read(before.clone()).unwrap();
     qubes.edit("work").unwrap().properties.set("memory", "500");
     let refusal = format::write(&before, &qubes).unwrap_err().to_string();
@@ -344,7 +351,7 @@ fn damage_anywhere_in_an_old_store_is_an_error_or_a_diagnosis() {
     let mut random = fastrand::Rng::with_seed(20261121);
     let odd = b"<>\"'&/=! []{}:,-0x\n\0\xc3\xa9";
     for name in ["r1.xml", "r2.xml", "saved.xml", "hostile.xml"] {
-        let bytes = OldSystem::own(name).before;
+        let bytes = OldSystem::from_sample(name).before;
         let mut read = 0;
         for _ in 0..1500 {
             let mut damaged = bytes.clone();
@@ -365,13 +372,14 @@ fn damage_anywhere_in_an_old_store_is_an_error_or_a_diagnosis() {
     }
 }
 
-/// The samples that are not ours to give away lie beside the repository, where they lie at all.
-fn sample(name: &str) -> Option<OldSystem> {
+/// Loads a sample that cannot be distributed with this repository; `None` if it is not installed
+/// beside it.
+fn find_sample(name: &str) -> Option<OldSystem> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data")
         .join(name);
     match fs::read(&path) {
-        Ok(bytes) => Some(OldSystem::with(&bytes)),
+        Ok(bytes) => Some(OldSystem::new(&bytes)),
         Err(_) => {
             skip::skip(format_args!("there is no sample {}", path.display()));
             None
@@ -390,7 +398,9 @@ fn the_samples_of_every_old_release_are_read() {
             "firewallvm netvm,untrusted test-testproxy,testproxy2 netvm",
         ),
     ] {
-        let Some(system) = sample(name) else { continue };
+        let Some(system) = find_sample(name) else {
+            continue;
+        };
         let ran = system.run("qvm-ls --raw-data --fields NAME,CLASS,TEMPLATE,NETVM,LABEL,QID");
         assert_eq!((ran.code, &*ran.stderr), (0, ""), "{name}");
         let text = String::from_utf8_lossy(&system.before);
@@ -408,22 +418,22 @@ fn the_samples_of_every_old_release_are_read() {
         }
         assert_eq!(system.property("netvm", "netvm"), "");
         let read = system.qubes();
-        let devices = pci(read.get("netvm").unwrap());
+        let devices = pci_devices(read.get("netvm").unwrap());
         assert!(
             devices.len() == 2 && devices[1] == "dom0:03_00.0",
             "{name}: {devices:?}"
         );
         assert!(read.iter().all(|vm| vm.diagnoses.is_empty()), "{name}");
-        system.is_untouched();
+        system.assert_untouched();
     }
 }
 
 #[test]
-fn a_fully_virtualised_qube_of_a_sample_stays_one() {
-    let Some(system) = sample("r3-qubes.xml") else {
+fn an_hvm_qube_of_a_sample_stays_hvm() {
+    let Some(system) = find_sample("r3-qubes.xml") else {
         return;
     };
-    system.has(&[
+    system.assert_properties(&[
         ("test-testhvm", "klass", "StandaloneVM"),
         ("test-testhvm", "virt_mode", "hvm"),
         ("test-testhvm", "kernel", ""),
@@ -431,5 +441,5 @@ fn a_fully_virtualised_qube_of_a_sample_stays_one() {
         ("netvm", "memory", "200"),
         ("fedora-20-x64-dvm", "vcpus", "1"),
     ]);
-    system.is_untouched();
+    system.assert_untouched();
 }

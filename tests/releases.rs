@@ -1,6 +1,6 @@
-//! What is changed loads in the release that is written for, and what nobody touched stays as it
-//! is: for each of 4.0 to 4.4, after what upstream's own history says of each (`introduced` is this
-//! test's own table).
+//! Changes load in the release that is written for, and untouched content stays as it is, for each
+//! of 4.0 to 4.4. The tables are taken from upstream's history, independently of the property
+//! table.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use ran::{Ran, binary};
 
 const RELEASES: [&str; 5] = ["4.0", "4.1", "4.2", "4.3", "4.4"];
 
-/// Property of work, a value, and the first release that loads it.
+/// A property of work, a value, and the first release that loads it.
 const INTRODUCED: &[(&str, &str, &str)] = &[
     ("memory", "444", "4.0"),
     ("kernelopts", "quiet", "4.0"),
@@ -29,7 +29,7 @@ const INTRODUCED: &[(&str, &str, &str)] = &[
     ("bootmode", "default", "4.3"),
 ];
 
-/// The same of the system.
+/// A global property, a value, and the first release that loads it.
 const INTRODUCED_GLOBALS: &[(&str, &str, &str)] = &[
     ("stats_interval", "7", "4.0"),
     ("default_shutdown_timeout", "70", "4.0"),
@@ -43,7 +43,7 @@ struct System {
 }
 
 impl System {
-    fn of(text: &str, release: &str) -> System {
+    fn new(text: &str, release: &str) -> System {
         let system = System {
             dir: tempfile::tempdir().unwrap(),
         };
@@ -88,7 +88,7 @@ impl System {
         ran.stdout
     }
 
-    /// The domain of a qube, as it stands there.
+    /// Returns the text of a qube's domain.
     fn domain(&self, name: &str) -> String {
         let text = self.text();
         let mark = format!("\"name\">{name}<");
@@ -104,7 +104,7 @@ impl System {
             .to_owned()
     }
 
-    /// What check says of a qube, by kind.
+    /// Returns the kinds of the findings about a qube.
     fn kinds_of(&self, qube: &str) -> Vec<String> {
         let listed: serde_json::Value =
             serde_json::from_str(&self.run("qubes-db check --json").stdout).unwrap();
@@ -128,7 +128,7 @@ fn sample(name: &str) -> String {
     .unwrap()
 }
 
-/// `small.xml` with a pool in whose files images can be made here.
+/// `small.xml` with a pool of files, so that images can be created.
 fn small() -> String {
     sample("small.xml").replace(
         "driver=\"file\"",
@@ -137,14 +137,14 @@ fn small() -> String {
 }
 
 #[test]
-fn a_property_is_set_where_the_release_knows_it_and_refused_with_the_reason_where_not() {
+fn a_property_is_set_only_in_releases_that_know_it() {
     for release in RELEASES {
         for (table, command) in [
             (INTRODUCED, "qvm-prefs work"),
             (INTRODUCED_GLOBALS, "qubes-prefs"),
         ] {
             for (property, value, since) in table {
-                let system = System::of(&small(), release);
+                let system = System::new(&small(), release);
                 let before = system.text();
                 let ran = system.run(&format!("{command} {property} {value}"));
                 let stored = format!(
@@ -171,15 +171,15 @@ fn a_property_is_set_where_the_release_knows_it_and_refused_with_the_reason_wher
 }
 
 #[test]
-fn what_stands_there_and_is_too_new_is_told_and_can_be_taken_out() {
+fn properties_too_new_for_the_release_are_reported_and_can_be_removed() {
     for (property, value, since) in INTRODUCED.iter().filter(|(_, _, since)| *since > "4.0") {
         for release in RELEASES {
             let line = format!("        <property name=\"{property}\">{value}</property>\n");
             let text = small().replace("        <property name=\"vcpus\">4</property>\n", &line);
-            let system = System::of(&text, release);
-            let is_told = system.kinds_of("work").contains(&"too-new".to_owned());
-            assert_eq!(is_told, *since > release, "{release}: {property}");
-            if is_told {
+            let system = System::new(&text, release);
+            let is_reported = system.kinds_of("work").contains(&"too-new".to_owned());
+            assert_eq!(is_reported, *since > release, "{release}: {property}");
+            if is_reported {
                 system.ok("qvm-prefs vault memory 444");
                 assert!(
                     system.text().contains(&line),
@@ -195,7 +195,7 @@ fn what_stands_there_and_is_too_new_is_told_and_can_be_taken_out() {
 #[test]
 fn a_new_qube_loads_in_each_release() {
     for release in RELEASES {
-        let system = System::of(&small(), release);
+        let system = System::new(&small(), release);
         system.ok("qvm-create --label red new");
         let new = system.domain("new");
         assert!(
@@ -209,11 +209,8 @@ fn a_new_qube_loads_in_each_release() {
             "{release}: {new}"
         );
         for (property, _, since) in INTRODUCED {
-            let stands_there = new.contains(&format!("name=\"{property}\""));
-            assert!(
-                !stands_there || *since <= release,
-                "{release}: {property}: {new}"
-            );
+            let is_set = new.contains(&format!("name=\"{property}\""));
+            assert!(!is_set || *since <= release, "{release}: {property}: {new}");
         }
 
         let dotted = system.run("qvm-create --label red a.b");
@@ -232,7 +229,7 @@ fn a_new_qube_loads_in_each_release() {
 }
 
 #[test]
-fn a_key_that_nobody_keeps_is_written_where_the_release_knows_it() {
+fn an_ephemeral_key_is_written_only_in_releases_that_know_it() {
     for release in RELEASES {
         let volatile =
             "<volume name=\"volatile\" pool=\"varlibqubes\" vid=\"appvms/default-dvm/volatile\"";
@@ -242,7 +239,7 @@ fn a_key_that_nobody_keeps_is_written_where_the_release_knows_it() {
             volatile,
             &volatile.replace("<volume ", "<volume ephemeral=\"True\" "),
         );
-        let system = System::of(&text, release);
+        let system = System::new(&text, release);
         system.ok("qvm-create --class DispVM --template default-dvm --label red disp");
         let disp = system.domain("disp");
         assert_eq!(
@@ -267,7 +264,7 @@ fn a_key_that_nobody_keeps_is_written_where_the_release_knows_it() {
 }
 
 #[test]
-fn numbers_end_where_the_release_ends_them() {
+fn qube_numbers_are_limited_by_the_release() {
     let mut text = small();
     let taken: String = (1..255)
         .filter(|n| !text.contains(&format!("\"qid\">{n}<")))
@@ -285,7 +282,7 @@ fn numbers_end_where_the_release_ends_them() {
         .collect();
     text = text.replacen("  </domains>", &format!("{taken}  </domains>"), 1);
     for release in RELEASES {
-        let system = System::of(&text, release);
+        let system = System::new(&text, release);
         let ran = system.run("qvm-create --label red new");
         assert_eq!(ran.code == 0, release >= "4.2", "{release}: {ran:?}");
         if release < "4.2" {
@@ -294,8 +291,8 @@ fn numbers_end_where_the_release_ends_them() {
                     .contains(&format!("Qubes OS {release} has room for 254")),
                 "{ran:?}"
             );
-            // One that stands there, of a later release, is told.
-            let later = System::of(&text.replacen("\"qid\">254<", "\"qid\">300<", 1), release);
+            // A number beyond the limit is reported.
+            let later = System::new(&text.replacen("\"qid\">254<", "\"qid\">300<", 1), release);
             assert_eq!(later.kinds_of("q254"), ["bad-value"], "{release}");
         } else {
             assert!(system.domain("new").contains("\"qid\">255<"), "{release}");
@@ -304,11 +301,11 @@ fn numbers_end_where_the_release_ends_them() {
 }
 
 #[test]
-fn what_nobody_touches_stays_byte_for_byte_in_every_release() {
+fn untouched_content_is_kept_byte_for_byte_in_every_release() {
     for name in ["small.xml", "random-1.xml", "r40-small.xml"] {
         let text = sample(name);
         for release in RELEASES {
-            let system = System::of(&text, release);
+            let system = System::new(&text, release);
             let qube = if name == "random-1.xml" {
                 system.ok("qvm-ls --raw-list --class AppVM")
             } else {
@@ -335,7 +332,7 @@ fn what_nobody_touches_stays_byte_for_byte_in_every_release() {
 }
 
 #[test]
-fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_told() {
+fn device_assignments_are_kept_and_those_the_release_misreads_are_reported() {
     let devices = |devices: &str| {
         let text = small();
         let at = text.rfind("      <devices class=\"block\">").unwrap();
@@ -343,7 +340,7 @@ fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_to
         format!("{}{devices}{}", &text[..at], &text[end..])
     };
     let cases = [
-        // As 4.0 to 4.2 wrote it, early 4.3, 4.3.12 and later, and what nobody knows.
+        // As written by 4.0 to 4.2, early 4.3, 4.3.12 and later; and unknown content.
         (
             "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\"/>\
              \n      </devices>\n",
@@ -410,13 +407,14 @@ fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_to
     for (text, before, since) in cases {
         let text = format!("      {text}");
         for release in RELEASES {
-            let system = System::of(&devices(&text), release);
+            let system = System::new(&devices(&text), release);
             let kinds = system.kinds_of("work");
-            let told: Vec<&String> = kinds.iter().filter(|k| k.starts_with("device-")).collect();
+            let reported: Vec<&String> =
+                kinds.iter().filter(|k| k.starts_with("device-")).collect();
             let expected: Vec<&str> = if release < "4.3" { before } else { since }
                 .into_iter()
                 .collect();
-            assert_eq!(told, expected, "{release}: {text}");
+            assert_eq!(reported, expected, "{release}: {text}");
             // Another property of the same qube changes; the assignments stay as they are.
             system.ok("qvm-prefs work memory 444");
             system.ok("qvm-tags work add other");
@@ -426,13 +424,13 @@ fn devices_of_every_generation_are_kept_and_what_the_release_would_misread_is_to
 }
 
 #[test]
-fn a_qube_that_provides_devices_is_not_removed_whatever_they_are() {
+fn a_qube_that_provides_devices_is_not_removed() {
     for devices in [
         "<devices class=\"block\"><device backend-domain=\"sys-spare\" id=\"sda\" \
          mode=\"ask-to-attach\" identity=\"*\"/></devices>",
         "<devices class=\"wonder\"><device backend-domain=\"sys-spare\" id=\"x\"/></devices>",
     ] {
-        let system = System::of(&small(), "4.3");
+        let system = System::new(&small(), "4.3");
         system.ok("qvm-create --label red sys-spare");
         let sound = system.text();
         fs::write(

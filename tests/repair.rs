@@ -1,5 +1,5 @@
-//! qubes-db repair as somebody uses it whose qubesd refuses to start: each kind of damage is mended
-//! or explained, after a copy, and nothing is decided for anybody that can only be guessed.
+//! qubes-db repair for somebody whose qubesd refuses to start: each kind of damage is repaired or
+//! explained, after a copy, and guesses are left to a person.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,8 +17,8 @@ mod sound_store;
 use ran::{Ran, binary};
 use sound_store::{SOUND, Store};
 
-/// What stood there, what stands there now, the kind that check calls it, and what stands there
-/// after the repair; `None` where only a person can decide.
+/// The original text, the damaged text, the kind that check reports, and the text after the repair;
+/// `None` where only a person can decide.
 type Case = (
     &'static str,
     &'static str,
@@ -26,7 +26,7 @@ type Case = (
     Option<&'static str>,
 );
 
-/// Where `$` stands, the case has the rest of the sound store's element.
+/// The damage, case by case.
 const CASES: &[Case] = &[
     (
         "<property name=\"memory\">400</property>\n        ",
@@ -406,7 +406,7 @@ fn kinds_of(store: &Store) -> Vec<(String, bool)> {
     listed.as_array().unwrap().iter().map(kind).collect()
 }
 
-/// The domains of a store by name, as they stand there.
+/// Returns the text of each domain by name.
 fn domains(text: &str) -> BTreeMap<String, String> {
     let pieces = text.split("    <domain ").skip(1);
     let named = pieces.map(|piece| {
@@ -429,9 +429,9 @@ fn domains(text: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn each_kind_of_damage_is_mended_or_explained() {
+fn each_kind_of_damage_is_repaired_or_explained() {
     for case in CASES {
-        let (old, new, kind, mended) = case;
+        let (old, new, kind, repaired) = case;
         let text = damaged(case);
         let store = Store::of(&text);
         let kinds = kinds_of(&store);
@@ -440,17 +440,17 @@ fn each_kind_of_damage_is_mended_or_explained() {
             !kind.is_empty(),
             "{old} → {new}: {kinds:?}"
         );
-        let by_itself = kinds.iter().all(|(_, automatic)| *automatic);
+        let is_automatic = kinds.iter().all(|(_, automatic)| *automatic);
         let ran = store.db(&["repair", "--yes"]);
-        if let Some(mended) = mended {
+        if let Some(repaired) = repaired {
             assert_eq!(ran.code, 0, "{old} → {new}: {ran:?}");
             assert_eq!(
                 store.text(),
-                SOUND.replacen(old, mended, 1),
+                SOUND.replacen(old, repaired, 1),
                 "{old} → {new}: {ran:?}"
             );
             assert_eq!(store.db(&["check"]).code, 0, "{old} → {new}: {ran:?}");
-        } else if by_itself {
+        } else if is_automatic {
             assert_eq!(
                 (ran.code, store.db(&["check"]).code),
                 (0, 0),
@@ -468,7 +468,7 @@ fn each_kind_of_damage_is_mended_or_explained() {
                 "{old} → {new}: what nobody can decide stays"
             );
         }
-        // Whatever was mended, the qubes that it was not about are as they were.
+        // The other qubes are unchanged.
         let (before, after) = (domains(&text), domains(&store.text()));
         for (name, domain) in before
             .iter()
@@ -476,7 +476,7 @@ fn each_kind_of_damage_is_mended_or_explained() {
         {
             assert_eq!(Some(domain), after.get(name), "{old} → {new}: {name}");
         }
-        // A copy of what was there, byte for byte, whenever something was written.
+        // Whenever something was written, there is a copy of the original, byte for byte.
         if store.text() != text {
             let copies = store.copies();
             assert_eq!(copies.len(), 1, "{old} → {new}");
@@ -494,7 +494,7 @@ fn each_kind_of_damage_is_mended_or_explained() {
 }
 
 #[test]
-fn repair_says_each_thing_it_does_with_its_line_and_dry_run_and_no_write_nothing() {
+fn repair_lists_each_change_with_its_line_and_writes_only_after_consent() {
     let text = SOUND
         .replace("\"memory\">400", "\"memory\">much")
         .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
@@ -526,9 +526,9 @@ fn repair_says_each_thing_it_does_with_its_line_and_dry_run_and_no_write_nothing
     assert!(ran.stdout.ends_with("Write this? [y/N] "), "{ran:?}");
     assert_eq!((store.text(), store.copies().len()), (text.clone(), 0));
 
-    assert_eq!(answered(&store, &["repair"], "n\n").code, 1);
+    assert_eq!(run_with_input(&store, &["repair"], "n\n").code, 1);
     assert_eq!(store.text(), text);
-    let ran = answered(&store, &["repair"], "y\n");
+    let ran = run_with_input(&store, &["repair"], "y\n");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.starts_with(&expected), "{ran:?}");
     let again = store.db(&["repair", "--yes"]);
@@ -540,19 +540,19 @@ fn repair_says_each_thing_it_does_with_its_line_and_dry_run_and_no_write_nothing
     assert_eq!(store.copies().len(), 1);
 }
 
-/// Runs qubes-db with this on its standard input.
-fn answered(store: &Store, words: &[&str], input: &str) -> Ran {
-    let mut child = spawned(store, words);
+/// Runs qubes-db with `input` on its standard input.
+fn run_with_input(store: &Store, words: &[&str], input: &str) -> Ran {
+    let mut child = spawn(store, words);
     child
         .stdin
         .take()
         .unwrap()
         .write_all(input.as_bytes())
         .unwrap();
-    ended(child, String::new())
+    wait_for(child, String::new())
 }
 
-fn spawned(store: &Store, words: &[&str]) -> std::process::Child {
+fn spawn(store: &Store, words: &[&str]) -> std::process::Child {
     let mut command = Command::new(binary("qubes-db"));
     command
         .args(words)
@@ -567,7 +567,7 @@ fn spawned(store: &Store, words: &[&str]) -> std::process::Child {
         .unwrap()
 }
 
-fn ended(mut child: std::process::Child, before: String) -> Ran {
+fn wait_for(mut child: std::process::Child, before: String) -> Ran {
     let (mut stdout, mut stderr) = (before, String::new());
     if let Some(mut out) = child.stdout.take() {
         out.read_to_string(&mut stdout).unwrap();
@@ -586,8 +586,8 @@ fn ended(mut child: std::process::Child, before: String) -> Ran {
 }
 
 #[test]
-fn two_qubes_of_one_name_are_told_apart_and_share_nothing() {
-    // The same domain twice: one of them goes.
+fn two_qubes_with_one_name_are_separated() {
+    // The same domain twice: one of them is removed.
     let at = SOUND.find("    <domain id=\"domain-3\"").unwrap();
     let end = SOUND.find("  </domains>").unwrap();
     let work = &SOUND[at..end];
@@ -597,18 +597,18 @@ fn two_qubes_of_one_name_are_told_apart_and_share_nothing() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(store.text(), SOUND);
 
-    // Two that differ: the second is called otherwise, and gets number, uuid and images of its own.
+    // Two different domains: the second gets a new name, number, UUID and images.
     let other = work.replace("\"memory\">400", "\"memory\">800");
     let store = Store::of(&SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    for told in [
+    for message in [
         "repaired: call it 'work-2'",
         "give it a free qid",
         "give it a new uuid",
         "repaired: take out vid",
     ] {
-        assert!(ran.stdout.contains(told), "{told}: {ran:?}");
+        assert!(ran.stdout.contains(message), "{message}: {ran:?}");
     }
     let after = domains(&store.text());
     assert_eq!(
@@ -632,7 +632,7 @@ fn two_qubes_of_one_name_are_told_apart_and_share_nothing() {
 }
 
 #[test]
-fn a_template_that_is_gone_becomes_the_systems_default_where_there_is_one() {
+fn a_missing_template_is_replaced_by_the_default_template() {
     let text = SOUND
         .replace(
             "<property name=\"default_netvm\">sys-net</property>",
@@ -652,7 +652,7 @@ fn a_template_that_is_gone_becomes_the_systems_default_where_there_is_one() {
 }
 
 #[test]
-fn of_a_loop_of_netvms_one_qube_loses_its_own() {
+fn a_netvm_loop_is_broken_at_one_qube() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
     let text = provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#);
     let store = Store::of(&text);
@@ -665,9 +665,9 @@ fn of_a_loop_of_netvms_one_qube_loses_its_own() {
     );
 }
 
-/// What may become of the text of a file, how it is told, and that nothing is lost.
+/// Damage to the text that can be repaired without loss, with the expected result and message.
 #[test]
-fn a_damaged_text_is_put_right_where_nothing_is_lost() {
+fn damaged_characters_are_repaired_without_loss() {
     let good = SOUND.as_bytes();
     let wide = |big: bool| -> Vec<u8> {
         let mark = if big { [0xFE, 0xFF] } else { [0xFF, 0xFE] };
@@ -757,18 +757,18 @@ fn a_damaged_text_is_put_right_where_nothing_is_lost() {
             "1 bytes are control characters",
         ),
     ];
-    for (what, bytes, expected, told) in cases {
+    for (what, bytes, expected, message) in cases {
         let store = Store::sound();
         fs::write(store.file(), &bytes).unwrap();
         let check = store.db(&["check"]);
         assert_eq!(check.code, 1, "{what}: {check:?}");
         assert!(
-            check.stdout.contains(told) && check.stdout.contains("nothing is lost"),
+            check.stdout.contains(message) && check.stdout.contains("nothing is lost"),
             "{what}: {check:?}"
         );
         let ran = store.db(&["repair", "--yes"]);
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
-        assert!(ran.stdout.contains(told), "{what}: {ran:?}");
+        assert!(ran.stdout.contains(message), "{what}: {ran:?}");
         assert_eq!(store.text(), expected, "{what}");
         assert_eq!(
             fs::read(&store.copies()[0]).unwrap(),
@@ -779,8 +779,7 @@ fn a_damaged_text_is_put_right_where_nothing_is_lost() {
 }
 
 #[test]
-fn what_somebody_put_beside_the_sections_stays_when_the_root_is_put_right_and_is_told_where_it_cannot()
- {
+fn unknown_elements_survive_a_repair_of_the_root_or_are_reported_as_lost() {
     let (before, behind) = ("<wonder since=\"1\"><of>it</of></wonder>", "<wonder/>");
     let text = SOUND
         .replacen("  <domains>", &format!("  {before}\n  <domains>"), 1)
@@ -815,7 +814,7 @@ fn what_somebody_put_beside_the_sections_stays_when_the_root_is_put_right_and_is
 }
 
 #[test]
-fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
+fn lost_domains_are_restored_from_a_copy_only_on_request() {
     let at = SOUND.find("<tag name=\"mine\"/>").unwrap();
     let cut = &SOUND[..at];
     let unreadable = SOUND.replace("<tag name=\"mine\"/>", "<tag name=mine/>");
@@ -835,7 +834,7 @@ fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
             "{}:{line}: the domain of 'work' cannot be read: ",
             store.file().display()
         );
-        // Nobody guesses.
+        // Nothing is decided without a choice.
         for words in [
             &["repair", "--yes"][..],
             &["repair"],
@@ -875,7 +874,7 @@ fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
             (&["repair"], "1\ny\n"),
         ] {
             let store = fresh();
-            let ran = answered(&store, words, input);
+            let ran = run_with_input(&store, words, input);
             assert_eq!(ran.code, 0, "{ran:?}");
             assert_eq!(store.text(), alone);
         }
@@ -886,7 +885,7 @@ fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
             (&["repair"], "3\n"),
         ] {
             let store = fresh();
-            let ran = answered(&store, words, input);
+            let ran = run_with_input(&store, words, input);
             assert_eq!(store.text(), completed, "{words:?} {input:?}: {ran:?}");
             let kept = store.copies().pop().unwrap();
             assert_eq!(fs::read_to_string(kept).unwrap(), text);
@@ -895,7 +894,7 @@ fn what_is_lost_is_taken_from_a_copy_or_not_as_the_person_says() {
 }
 
 #[test]
-fn a_file_in_which_nothing_is_to_be_found_is_left_and_the_way_back_is_named() {
+fn a_file_without_a_store_is_left_alone_and_copies_are_named() {
     let noise: Vec<u8> = (0..50_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
@@ -925,7 +924,7 @@ fn a_file_in_which_nothing_is_to_be_found_is_left_and_the_way_back_is_named() {
 }
 
 #[test]
-fn sections_that_are_half_there_give_what_is_whole_in_them() {
+fn intact_items_of_damaged_sections_are_kept() {
     let store = Store::of(&SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
     let ran = store.db(&["repair", "--salvage", "--yes"]);
     assert!(
@@ -946,10 +945,10 @@ fn sections_that_are_half_there_give_what_is_whole_in_them() {
 }
 
 #[test]
-fn a_store_that_changes_while_the_person_thinks_is_not_written_over() {
+fn a_store_changed_during_the_prompt_is_not_overwritten() {
     let text = SOUND.replace("\"memory\">400", "\"memory\">much");
     let store = Store::of(&text);
-    let mut child = spawned(&store, &["repair"]);
+    let mut child = spawn(&store, &["repair"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut seen = Vec::new();
     while !seen.ends_with(b"[y/N]") {
@@ -962,22 +961,22 @@ fn a_store_that_changes_while_the_person_thinks_is_not_written_over() {
     let other = text.replace("\"memory\">much", "\"memory\">lots");
     fs::write(store.file(), &other).unwrap();
     child.stdin.take().unwrap().write_all(b"y\n").unwrap();
-    let ran = ended(child, String::from_utf8(seen).unwrap());
+    let ran = wait_for(child, String::from_utf8(seen).unwrap());
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("changed"), "{ran:?}");
     assert_eq!((store.text(), store.copies().len()), (other, 0));
 }
 
 #[test]
-fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
+fn repair_works_in_any_state_and_refuses_beside_qubesd() {
     let text = SOUND.replace("\"memory\">400", "\"memory\">much");
-    // The note of a writer that died.
+    // The note of a writer that was killed.
     let store = Store::of(&text);
     let note = store.dir.path().join("run/qubes/lock");
     fs::create_dir_all(&note).unwrap();
     fs::write(note.join("database.holder"), "999999 qvm-create\n").unwrap();
     assert_eq!(store.db(&["repair", "--yes"]).code, 0);
-    // A file of its own, outside any system, and no writable place beside it: looking still works.
+    // A file outside any system, without a writable directory: inspection works.
     let lone = tempfile::tempdir().unwrap();
     let file = lone.path().join("copied.xml");
     fs::write(&file, &text).unwrap();
@@ -994,7 +993,7 @@ fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
             .contains("memory is 'much'")
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
-    // A live qubesd would write over it.
+    // A running qubesd would overwrite the file.
     let store = Store::of(&text);
     fs::create_dir_all(store.dir.path().join("run")).unwrap();
     let qubesd = UnixListener::bind(store.dir.path().join("run/qubesd.sock")).unwrap();
@@ -1007,7 +1006,7 @@ fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
     assert_eq!(store.db(&["check"]).code, 1, "looking is allowed");
     assert_eq!(store.db(&["repair", "--yes", "--force-write"]).code, 0);
     drop(qubesd);
-    // Missing altogether; the only copy is the one from before the repair.
+    // The file is missing; the only copy is the one from before the repair.
     fs::remove_file(store.file()).unwrap();
     let ran = store.db(&["repair", "--yes"]);
     assert!(
@@ -1020,7 +1019,7 @@ fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
         history.contains("qubesd refuses it for 1 error"),
         "{history}"
     );
-    // One that qubesd loads is preferred to a newer one that it refuses.
+    // A copy that qubesd loads is preferred to a newer one that it refuses.
     let good = text.replacen("much", "400", 1);
     fs::write(
         store
@@ -1039,7 +1038,7 @@ fn it_works_where_nothing_else_does_and_refuses_where_it_must() {
 }
 
 #[test]
-fn a_store_of_an_older_generation_is_left_to_conversion() {
+fn an_old_store_is_left_to_conversion() {
     let text = "<QubesVmCollection updatevm=\"None\"></QubesVmCollection>\n";
     let store = Store::of(text);
     let ran = store.db(&["repair", "--yes"]);
@@ -1056,7 +1055,7 @@ fn a_store_of_an_older_generation_is_left_to_conversion() {
 #[test]
 fn options_belong_to_their_command() {
     let store = Store::sound();
-    for (words, told) in [
+    for (words, message) in [
         (&["check", "--yes"][..], "check has no option --yes"),
         (&["history", "--all"], "history has no option --all"),
         (&["repair", "--json"], "repair has no option --json"),
@@ -1064,14 +1063,14 @@ fn options_belong_to_their_command() {
     ] {
         let ran = store.db(words);
         assert!(
-            ran.code == 2 && ran.stderr.contains(told),
+            ran.code == 2 && ran.stderr.contains(message),
             "{words:?}: {ran:?}"
         );
     }
 }
 
 #[test]
-fn of_many_things_of_one_kind_a_few_stand_for_all() {
+fn findings_of_one_kind_are_abbreviated() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/n1000.xml");
     let sample = fs::read_to_string(path).unwrap();
     let store = Store::of(&sample);
@@ -1090,8 +1089,8 @@ fn of_many_things_of_one_kind_a_few_stand_for_all() {
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.lines().count() < 70, "{ran:?}");
-    // What it says is the same, without the text that releases take for true.
-    let said = |text: &str| {
+    // The meaning is the same: without the text that releases take for true.
+    let output = |text: &str| {
         [
             "rw",
             "save_on_stop",
@@ -1104,12 +1103,12 @@ fn of_many_things_of_one_kind_a_few_stand_for_all() {
             text.replace(&format!(" {flag}=\"False\""), "")
         })
     };
-    assert_eq!(store.text(), said(&sample));
+    assert_eq!(store.text(), output(&sample));
 }
 
-/// `docs/repair.md` tells of each kind whether a repair mends it; the cases above show it.
+/// `docs/repair.md` lists for each kind whether it is repaired; the cases above show it.
 #[test]
-fn the_document_tells_what_happens() {
+fn the_documentation_lists_every_kind_and_its_outcome() {
     let doc =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
     let rows = doc
@@ -1149,9 +1148,9 @@ fn the_document_tells_what_happens() {
     }
 }
 
-/// The example of `docs/repair.md`, command by command.
+/// Runs the example of `docs/repair.md`, command by command.
 #[test]
-fn the_documents_example_goes_as_it_stands_there() {
+fn the_documented_example_works() {
     let doc =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
     let example = doc
@@ -1166,19 +1165,19 @@ fn the_documents_example_goes_as_it_stands_there() {
         .replace("\"memory\">400", "\"memory\">much")
         .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
     let store = Store::of(&text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
-    let (mut expected, mut said) = (String::new(), String::new());
+    let (mut expected, mut output) = (String::new(), String::new());
     for line in lines {
         expected += &format!("{line}\n");
         if let Some(command) = line.strip_prefix("$ ") {
             let words: Vec<&str> = command.split_whitespace().collect();
             let ran = store.tool(words[0], &words[1..]);
-            said += &format!("{line}\n{}{}", ran.stdout, ran.stderr);
+            output += &format!("{line}\n{}{}", ran.stdout, ran.stderr);
         }
     }
-    let mut said = said.replace(&store.dir.path().display().to_string(), "");
+    let mut output = output.replace(&store.dir.path().display().to_string(), "");
     for copy in store.copies() {
         let name = copy.file_stem().unwrap().to_string_lossy().into_owned();
-        said = said.replace(name.strip_prefix("qubes-").unwrap(), "2026-11-21-08:15:00");
+        output = output.replace(name.strip_prefix("qubes-").unwrap(), "2026-11-21-08:15:00");
     }
-    assert_eq!(said, expected);
+    assert_eq!(output, expected);
 }

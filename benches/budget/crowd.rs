@@ -1,4 +1,4 @@
-//! Readers in a crowd: what a reader's slowest hundredth waits while others write.
+//! Measures how long a reader waits, at the 99th percentile, while others write.
 
 use std::io;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::sample;
 use crate::table::Row;
-use crate::timing::{Job, alternately, median, quantile, sorted};
+use crate::timing::{Job, median, quantile, run_alternately, sorted};
 use crate::{QUBE, milliseconds, ratio, store_in};
 
-/// The qubes that are changed, each by a writer of its own.
+/// The qubes that are changed, each by its own writer.
 const WRITTEN: [&str; 10] = [
     "work-980", "work-983", "work-984", "work-986", "work-987", "work-988", "work-990", "work-991",
     "work-992", "work-993",
@@ -17,14 +17,13 @@ const WRITTEN: [&str; 10] = [
 const WRITERS: usize = WRITTEN.len();
 const READS: usize = 300;
 
-/// Ten loops of `qvm-prefs VM memory VALUE` on a real disk, fsyncs and all, and one reader of the
-/// same store.
-pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
+/// Measures one reader beside ten loops of `qvm-prefs VM memory VALUE` on a real disk, with fsync.
+pub fn measure_reader_beside_writers(tools: &Path) -> io::Result<Row> {
     let disk = tempfile::Builder::new()
         .prefix("budget-")
         .tempdir_in(tools)?;
     let store = store_in(disk.path(), "crowd", sample::THOUSAND)?;
-    // /run is in memory wherever a system is up.
+    // /run is in memory on any running system.
     let run = tempfile::Builder::new()
         .prefix("qubes-budget-")
         .tempdir_in("/dev/shm")?;
@@ -46,14 +45,14 @@ pub fn reader_beside_writers(tools: &Path) -> io::Result<Row> {
                 scope.spawn(move || write_until(end, written, writer))
             })
             .collect();
-        // The measurement begins when the writers are at it.
+        // The measurement begins once the writers are running.
         while written.load(Ordering::Relaxed) < WRITERS && writers.iter().all(|w| !w.is_finished())
         {
             std::thread::yield_now();
         }
-        // Beside it a process that does nothing, in turns: what it waits is the machine's doing and
-        // not ours.
-        let crowded = alternately(&mut [reader, Job::new("/bin/true", &[], &store)], READS);
+        // A process that does nothing takes turns with the reader: its waiting time is due to the
+        // machine.
+        let crowded = run_alternately(&mut [reader, Job::new("/bin/true", &[], &store)], READS);
         end.store(true, Ordering::Relaxed);
         for writer in writers {
             writer

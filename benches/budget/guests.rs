@@ -1,5 +1,5 @@
-//! What is measured with real guests: our own share of a start, and readers beside twenty starts.
-//! Needs libvirt, QEMU and the small guest (`make guest`); `make bench` sees to all of them.
+//! Measures with real guests: our own share of a start, and readers beside twenty starts. Needs
+//! libvirt, QEMU and the small guest (`make guest`); `make bench` prepares them.
 
 use std::fs;
 use std::io;
@@ -11,11 +11,11 @@ use crate::timing::{Job, median, quantile};
 use crate::{milliseconds, ratio};
 
 const STARTED: usize = 20;
-/// Memory of a guest, MiB: the least it boots with.
+/// Memory of a guest in MiB, the least it boots with.
 const MEMORY: &str = "memory=112";
 
-/// A system in a scratch directory, with one template and the qubes to start. They are killed and
-/// removed in the end.
+/// A system in a scratch directory, with one template and the qubes to start, which are killed and
+/// removed at the end.
 struct Scratch {
     tools: PathBuf,
     directory: tempfile::TempDir,
@@ -73,7 +73,7 @@ impl Scratch {
     }
 
     fn job(&self, tool: &str, arguments: &[&str]) -> Job {
-        Job::below(self.tools.join(tool), arguments, self.directory.path())
+        Job::for_system(self.tools.join(tool), arguments, self.directory.path())
     }
 
     fn run(&self, tool: &str, arguments: &[&str]) -> io::Result<Duration> {
@@ -93,8 +93,8 @@ impl Drop for Scratch {
     }
 }
 
-/// The rows about starts; none where there is no guest to start.
-pub fn starting(tools: &Path) -> io::Result<Vec<Row>> {
+/// Returns the rows about starts; none without a guest to start.
+pub fn measure_starts(tools: &Path) -> io::Result<Vec<Row>> {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guest");
     if !guest.join("kernel-version").exists() {
         eprintln!(
@@ -104,11 +104,15 @@ pub fn starting(tools: &Path) -> io::Result<Vec<Row>> {
         return Ok(Vec::new());
     }
     let scratch = Scratch::new(tools, &guest)?;
-    Ok(vec![own_work(&scratch)?, reader_beside_starts(&scratch)?])
+    Ok(vec![
+        measure_processor_time(&scratch)?,
+        measure_reader_beside_starts(&scratch)?,
+    ])
 }
 
-/// The processor time of `qvm-start`: waiting for libvirt, for QEMU or for the disk is not in it.
-fn own_work(scratch: &Scratch) -> io::Result<Row> {
+/// Measures the processor time of `qvm-start`, without the time spent waiting for libvirt, QEMU or
+/// the disk.
+fn measure_processor_time(scratch: &Scratch) -> io::Result<Row> {
     let qube = scratch.qubes[0].as_str();
     let mut times = Vec::new();
     for _ in 0..5 {
@@ -124,9 +128,9 @@ fn own_work(scratch: &Scratch) -> io::Result<Row> {
     })
 }
 
-/// `qvm-start` of twenty at once; a reader and a process that does nothing take turns until it
-/// ends.
-fn reader_beside_starts(scratch: &Scratch) -> io::Result<Row> {
+/// Measures a reader during `qvm-start` of twenty qubes; a process that does nothing takes turns
+/// with it.
+fn measure_reader_beside_starts(scratch: &Scratch) -> io::Result<Row> {
     let names: Vec<&str> = scratch.qubes.iter().map(String::as_str).collect();
     let mut reader = scratch.job("qvm-prefs", &[names[0], "netvm"]);
     let mut nothing = scratch.job("/bin/true", &[]);

@@ -1,6 +1,6 @@
-//! The budgets of the design, measured: `make bench` or `cargo bench --bench budget`. Prints a
-//! table and ends with 1 when a budget is exceeded. Times are compared with `xmllint --noout` on
-//! the same file in the same run.
+//! Measures the budgets of the design: `make bench` or `cargo bench --bench budget`. Prints a table
+//! and exits with 1 if a budget is exceeded. Times are compared with `xmllint --noout` on the same
+//! file in the same run.
 
 mod crowd;
 mod guests;
@@ -14,14 +14,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use table::Row;
-use timing::{Job, alternately, median, paired};
+use timing::{Job, median, median_ratio, run_alternately};
 
-/// Rounds of each comparison; odd, so that the median was really measured.
+/// Rounds of each comparison; odd, so that the median is a measured value.
 const ROUNDS: usize = 51;
-/// Every column that `qvm-ls` has of its own, and some properties.
-const COLUMNS: &str = "NAME,STATE,CLASS,LABEL,TEMPLATE,NETVM,QID,UUID,XID,FLAGS,MEMORY,DISK,PRIV-CURR,PRIV-MAX,PRIV-USED,\
-                       ROOT-CURR,ROOT-MAX,ROOT-USED,IP,GATEWAY,KERNEL,KERNELOPTS,VCPUS,MAXMEM,VIRT_MODE,TAGS";
-/// The qube of the sample that is asked for and changed: an AppVM near the end.
+/// Every built-in column of `qvm-ls`, and some properties.
+const COLUMNS: &str = "NAME,STATE,CLASS,LABEL,TEMPLATE,NETVM,QID,UUID,XID,FLAGS,MEMORY,DISK,\
+                       PRIV-CURR,PRIV-MAX,PRIV-USED,ROOT-CURR,ROOT-MAX,ROOT-USED,IP,GATEWAY,\
+                       KERNEL,KERNELOPTS,VCPUS,MAXMEM,VIRT_MODE,TAGS";
+/// The qube of the sample that is read and changed: an AppVM near the end.
 const QUBE: &str = "work-998";
 
 fn main() -> ExitCode {
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The directory with the tools: where cargo put them for this measurement.
+/// Returns the directory with the tools, as built by cargo for this benchmark.
 fn tools() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_qubes"))
         .parent()
@@ -55,7 +56,8 @@ fn tools() -> PathBuf {
 
 fn measure() -> io::Result<Vec<Row>> {
     let tools = tools();
-    // In memory, where fsync costs nothing: the budget of a write is our own work, not the disk's.
+    // In memory, where fsync costs nothing: the budget of a write covers our own work, not the
+    // disk.
     let memory = tempfile::Builder::new()
         .prefix("qubes-budget-")
         .tempdir_in("/dev/shm")?;
@@ -70,21 +72,21 @@ fn measure() -> io::Result<Vec<Row>> {
 
     let mut rows = Vec::new();
     let unseen = store_in(memory.path(), "unseen", sample::THOUSAND)?;
-    rows.extend(compared_with_xmllint(
+    rows.extend(compare_with_xmllint(
         &tools,
         &small,
         &unseen,
         reference(&small)?,
     )?);
-    rows.push(growth(&tools, &small, &large)?);
-    rows.extend(memory_of(&tools, &small, "1000 qubes")?);
-    rows.extend(memory_of(&tools, &large, "5000 qubes")?);
-    rows.push(crowd::reader_beside_writers(&tools)?);
-    rows.extend(guests::starting(&tools)?);
+    rows.push(measure_growth(&tools, &small, &large)?);
+    rows.extend(measure_memory(&tools, &small, "1000 qubes")?);
+    rows.extend(measure_memory(&tools, &large, "5000 qubes")?);
+    rows.push(crowd::measure_reader_beside_writers(&tools)?);
+    rows.extend(guests::measure_starts(&tools)?);
     Ok(rows)
 }
 
-/// A directory of its own for each store: backup copies lie beside it.
+/// Creates a store in its own directory, because backup copies are written beside it.
 fn store_in(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
     let directory = directory.join(name);
     std::fs::create_dir(&directory)?;
@@ -93,8 +95,8 @@ fn store_in(directory: &Path, name: &str, text: &str) -> io::Result<PathBuf> {
     Ok(store)
 }
 
-/// The commands that only read, with the share of xmllint's time they may take.
-fn reading(tools: &Path, store: &Path) -> Vec<(&'static str, f64, Job)> {
+/// Returns the commands that only read, with the share of xmllint's time that they may take.
+fn read_jobs(tools: &Path, store: &Path) -> Vec<(&'static str, f64, Job)> {
     let job = |name: &str, arguments: &[&str]| Job::new(tools.join(name), arguments, store);
     vec![
         (
@@ -117,35 +119,36 @@ fn reading(tools: &Path, store: &Path) -> Vec<(&'static str, f64, Job)> {
     ]
 }
 
-fn writing(tools: &Path, store: &Path) -> Job {
+fn write_job(tools: &Path, store: &Path) -> Job {
     Job::new(tools.join("qvm-prefs"), &[QUBE, "memory", "%"], store).with_values(&["410", "420"])
 }
 
-/// Readers beside a writer, whose every change they see. `unseen` is a store that no tool of ours
-/// has written or has left anything about, so each reader has to look where the qubes are.
-fn compared_with_xmllint(
+/// Compares readers and a writer with xmllint; each reader sees every change of the writer.
+/// `unseen` is a store that no tool has written or cached anything about, so each reader must find
+/// the qubes itself.
+fn compare_with_xmllint(
     tools: &Path,
     store: &Path,
     unseen: &Path,
     reference: Job,
 ) -> io::Result<Vec<Row>> {
-    let mut named = reading(tools, store);
+    let mut named = read_jobs(tools, store);
     named.push((
         "`qvm-prefs VM PROP VALUE` without the fsyncs",
         0.3,
-        writing(tools, store),
+        write_job(tools, store),
     ));
     let first_look = Job::new(tools.join("qvm-prefs"), &[QUBE, "netvm"], unseen);
     let mut jobs = vec![reference, Job::new("/bin/true", &[], store), first_look];
     jobs.extend(named.iter().map(|(_, _, job)| job.clone()));
-    let times = alternately(&mut jobs, ROUNDS)?;
+    let times = run_alternately(&mut jobs, ROUNDS)?;
     println!(
         "xmllint --noout: {}; a process that does nothing: {}; `qvm-prefs VM PROP` where nobody \
          has looked before: {}, {:.3} ×\n",
         milliseconds(median(&times[0])),
         milliseconds(median(&times[1])),
         milliseconds(median(&times[2])),
-        paired(&times[2], &times[0])
+        median_ratio(&times[2], &times[0])
     );
     let reference = &times[0];
     let rows = named
@@ -153,7 +156,7 @@ fn compared_with_xmllint(
         .zip(&times[3..])
         .map(|((what, limit, _), times)| Row {
             what: (*what).to_string(),
-            measured: paired(times, reference),
+            measured: median_ratio(times, reference),
             limit: *limit,
             unit: "×",
             plain: milliseconds(median(times)),
@@ -161,26 +164,29 @@ fn compared_with_xmllint(
     Ok(rows.collect())
 }
 
-fn growth(tools: &Path, small: &Path, large: &Path) -> io::Result<Row> {
-    let times = alternately(&mut [writing(tools, small), writing(tools, large)], ROUNDS)?;
+fn measure_growth(tools: &Path, small: &Path, large: &Path) -> io::Result<Row> {
+    let times = run_alternately(
+        &mut [write_job(tools, small), write_job(tools, large)],
+        ROUNDS,
+    )?;
     let (small, large) = (&times[0], &times[1]);
     Ok(Row {
         what: "the same at 5000 qubes".to_string(),
-        measured: paired(large, small),
+        measured: median_ratio(large, small),
         limit: 5.0,
         unit: "× the time at 1000",
         plain: milliseconds(median(large)),
     })
 }
 
-/// The hungriest of all the commands.
-fn memory_of(tools: &Path, store: &Path, size: &str) -> io::Result<Option<Row>> {
+/// Measures the command that needs the most memory.
+fn measure_memory(tools: &Path, store: &Path, size: &str) -> io::Result<Option<Row>> {
     let file = std::fs::metadata(store)?.len();
-    let mut jobs: Vec<(&str, Job)> = reading(tools, store)
+    let mut jobs: Vec<(&str, Job)> = read_jobs(tools, store)
         .into_iter()
         .map(|(what, _, job)| (what, job))
         .collect();
-    jobs.push(("`qvm-prefs VM PROP VALUE`", writing(tools, store)));
+    jobs.push(("`qvm-prefs VM PROP VALUE`", write_job(tools, store)));
     let mut most: Option<(u64, &str)> = None;
     for (what, job) in &mut jobs {
         let resident = job.usage()?.resident;

@@ -1,10 +1,10 @@
-//! The stores that are measured: the 1000-qube sample, and a larger one made of it.
+//! The measured stores: the 1000-qube sample, and a larger one made from it.
 
-/// 1000 qubes, written by Qubes' own code (names and values invented).
+/// 1000 qubes, written by Qubes' own code (names and values are invented).
 pub const THOUSAND: &str = include_str!("../../tests/data/r4/n1000.xml");
 
-/// The sample `times` times over: the copies have names, numbers and uuids of their own and refer
-/// to the templates and netvms of the first. dom0 stays alone.
+/// Repeats the sample `times` times: the copies have their own names, numbers and UUIDs, and refer
+/// to the templates and netvms of the first. dom0 is not repeated.
 pub fn repeated(times: u32) -> String {
     let Some((head, rest)) = THOUSAND.split_once("  <domains>\n") else {
         return THOUSAND.to_string();
@@ -29,7 +29,7 @@ pub fn repeated(times: u32) -> String {
     text
 }
 
-/// One domain under the name, number and uuid of its copy.
+/// Renames and renumbers one domain for its copy.
 fn renamed(domain: &str, copy: u32) -> String {
     let Some(name) = between(domain, "<property name=\"name\">", "<") else {
         return domain.to_string();

@@ -1,26 +1,27 @@
-//! What is printed: one line for each budget, with what was measured and what is allowed.
+//! The table of results: one line for each budget, with the measured value and the limit.
 
 use std::fmt::Write;
 
 /// One budget.
 pub struct Row {
     pub what: String,
-    /// What was measured, in the unit of the limit.
+    /// The measured value, in the unit of the limit.
     pub measured: f64,
     pub limit: f64,
-    /// What both are multiples of.
+    /// The unit of both values.
     pub unit: &'static str,
-    /// The same as a person would say it: milliseconds, bytes.
+    /// The measured value in absolute units: milliseconds, bytes.
     pub plain: String,
 }
 
 impl Row {
+    /// Whether the measured value is within the limit.
     pub fn is_kept(&self) -> bool {
         self.measured <= self.limit
     }
 }
 
-/// The rows as a table in Markdown, so that README can quote it as it stands.
+/// Returns the rows as a Markdown table, for README.md.
 pub fn markdown(rows: &[Row]) -> String {
     let mut text = String::from("| | measured | at most | | |\n|---|---|---|---|---|\n");
     for row in rows {

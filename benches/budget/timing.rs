@@ -1,5 +1,5 @@
-//! Measuring processes beside each other. Ratios, not seconds: each round runs every command once,
-//! so that whatever else the machine does meets all of them alike.
+//! Measures processes side by side. Ratios, not seconds: each round runs every command once, so
+//! that other load on the machine affects all of them alike.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
-/// A command line that is run again and again in the same surroundings.
+/// A command line that is run repeatedly in the same environment.
 #[derive(Clone)]
 pub struct Job {
     program: PathBuf,
     arguments: Vec<String>,
-    /// Where it works: a store without a hypervisor, or a whole system.
+    /// The environment: a store without a hypervisor, or a whole system.
     environment: Vec<(&'static str, OsString)>,
-    /// Values for the argument `%`, one after the other: a write that changes something each time.
+    /// Values for the argument `%`, used in turn: each write changes something.
     values: Vec<String>,
     round: usize,
 }
 
 impl Job {
-    /// A command that works on a store, offline; RUN is beside the store.
+    /// Creates a command for a store, offline; RUN is beside the store.
     pub fn new(program: impl Into<PathBuf>, arguments: &[&str], store: &Path) -> Job {
         let run = store.parent().unwrap_or(store);
         let place = [
@@ -31,21 +31,21 @@ impl Job {
             ("XDG_RUNTIME_DIR", run.into()),
             ("QUBES_OFFLINE", "1".into()),
         ];
-        Job::within(program, arguments, place.into())
+        Job::in_environment(program, arguments, place.into())
     }
 
-    /// The same, with RUN in another place.
+    /// Moves RUN to another directory.
     pub fn with_run(mut self, directory: &Path) -> Job {
         self.environment.push(("XDG_RUNTIME_DIR", directory.into()));
         self
     }
 
-    /// A command that works on the whole system below a directory, with guests.
-    pub fn below(program: impl Into<PathBuf>, arguments: &[&str], root: &Path) -> Job {
-        Job::within(program, arguments, vec![("QUBES_ROOT", root.into())])
+    /// Creates a command for the whole system for_system a directory, with guests.
+    pub fn for_system(program: impl Into<PathBuf>, arguments: &[&str], root: &Path) -> Job {
+        Job::in_environment(program, arguments, vec![("QUBES_ROOT", root.into())])
     }
 
-    fn within(
+    fn in_environment(
         program: impl Into<PathBuf>,
         arguments: &[&str],
         environment: Vec<(&'static str, OsString)>,
@@ -60,7 +60,7 @@ impl Job {
         }
     }
 
-    /// `%` among the arguments becomes these, in turn.
+    /// Sets the values that replace the argument `%`, in turn.
     pub fn with_values(mut self, values: &[&str]) -> Job {
         self.values = values.iter().map(|v| (*v).to_string()).collect();
         self
@@ -81,7 +81,7 @@ impl Job {
         command
     }
 
-    /// Nothing of the caller's shell may decide what is measured.
+    /// Removes influences of the caller's environment.
     fn surround(&self, command: &mut Command) {
         for name in ["QUBES_ROOT", "QUBES_XML_PATH", "QUBES_OFFLINE"] {
             command.env_remove(name);
@@ -92,12 +92,15 @@ impl Job {
         command.stdin(Stdio::null()).stderr(Stdio::null());
     }
 
-    /// Begins it and does not wait.
+    /// Starts the command without waiting for it.
     pub fn spawn(&mut self) -> io::Result<Child> {
         self.command().spawn()
     }
 
-    /// Runs it once. A command that fails is no measurement.
+    /// Runs the command once.
+    ///
+    /// # Errors
+    /// It cannot be started, or fails.
     pub fn run(&mut self) -> io::Result<Duration> {
         let mut command = self.command();
         let began = Instant::now();
@@ -110,9 +113,9 @@ impl Job {
         }
     }
 
-    /// What it used of the machine. Asked of a small process of our own that has only this child:
-    /// the kernel keeps one sum for all children, and a child starts with the memory of whoever
-    /// made it.
+    /// Returns the resources that one run used. They are measured by a small helper process that
+    /// has only this child: the kernel keeps one sum for all children, and a child starts with the
+    /// memory of its parent.
     pub fn usage(&mut self) -> io::Result<Usage> {
         let inner = self.command();
         let mut outer = Command::new(std::env::current_exe()?);
@@ -141,16 +144,16 @@ impl Job {
     }
 }
 
-/// What one run of a command took.
+/// The resources used by one run of a command.
 pub struct Usage {
-    /// The most memory it had at once, in bytes.
+    /// The maximum resident memory, in bytes.
     pub resident: u64,
-    /// Processor time, its own and the kernel's for it.
+    /// Processor time in user and kernel mode.
     pub processor: Duration,
 }
 
-/// `--usage PROGRAM ARGUMENT...`: runs it as the only child, and prints bytes and microseconds for
-/// [`Job::usage`].
+/// Implements `--usage PROGRAM ARGUMENT...`: runs it as the only child, and prints bytes and
+/// microseconds for [`Job::usage`].
 pub fn print_usage(words: &[String]) -> ExitCode {
     let Some((program, arguments)) = words.split_first() else {
         return ExitCode::from(2);
@@ -174,9 +177,9 @@ pub fn print_usage(words: &[String]) -> ExitCode {
     }
 }
 
-/// Runs the jobs alternately, `rounds` times after one round that does not count, and gives each
-/// one's times, in the order of the rounds.
-pub fn alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Duration>>> {
+/// Runs the jobs run_alternately, `rounds` times after one round that is not counted; returns the times
+/// of each job, in the order of the rounds.
+pub fn run_alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Duration>>> {
     let mut times = vec![Vec::with_capacity(rounds); jobs.len()];
     for round in 0..=rounds {
         for (job, times) in jobs.iter_mut().zip(&mut times) {
@@ -189,10 +192,9 @@ pub fn alternately(jobs: &mut [Job], rounds: usize) -> io::Result<Vec<Vec<Durati
     Ok(times)
 }
 
-/// How often a time of `reference` goes into one of `times`: the median over the rounds. A machine
-/// that is now fast and now slow is as fast for both of a round, which medians taken apart would
-/// not know.
-pub fn paired(times: &[Duration], reference: &[Duration]) -> f64 {
+/// Returns the median over the rounds of the ratio of `times` to `reference`. The speed of the
+/// machine may change between rounds, but is the same for both jobs of one round.
+pub fn median_ratio(times: &[Duration], reference: &[Duration]) -> f64 {
     let ratio =
         |(a, b): (&Duration, &Duration)| a.as_secs_f64() / b.as_secs_f64().max(f64::MIN_POSITIVE);
     let mut ratios: Vec<f64> = times.iter().zip(reference).map(ratio).collect();
@@ -205,7 +207,7 @@ pub fn sorted(mut times: Vec<Duration>) -> Vec<Duration> {
     times
 }
 
-/// The value that `share` of the sorted times do not exceed.
+/// Returns the value that `share` of the sorted times do not exceed.
 pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let last = sorted.len().saturating_sub(1);
     let position = (share * last as f64).round() as usize;

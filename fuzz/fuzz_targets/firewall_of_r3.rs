@@ -1,4 +1,4 @@
-//! Any bytes, read as a firewall of R1 to R3 and written as R4's.
+//! Reads any bytes as the firewall rules of R1 to R3, and writes them as those of R4.
 #![no_main]
 
 use qubes_fuzz::fuzz_bodies;

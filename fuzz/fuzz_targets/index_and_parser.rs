@@ -1,4 +1,4 @@
-//! Any bytes: the index finds the domains that full parsers find.
+//! Checks for any bytes that the index finds the same domains as full parsers.
 #![no_main]
 
 use qubes_fuzz::fuzz_bodies;

@@ -1,4 +1,4 @@
-//! Any bytes, read as a store of R1 to R3.
+//! Imports any bytes as a store of R1 to R3.
 #![no_main]
 
 use qubes_fuzz::fuzz_bodies;

@@ -1,4 +1,4 @@
-//! Any bytes, read as a store of R4, looked at, changed and written back.
+//! Reads any bytes as a store of R4, inspects, changes and writes them back.
 #![no_main]
 
 use qubes_fuzz::fuzz_bodies;

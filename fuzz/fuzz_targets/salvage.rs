@@ -1,4 +1,4 @@
-//! Any bytes, from which as much of a store is saved as can be.
+//! Salvages as much of a store as possible from any bytes.
 #![no_main]
 
 use qubes_fuzz::fuzz_bodies;

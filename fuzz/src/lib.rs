@@ -1,4 +1,4 @@
-//! What must hold for any bytes, as the test suite has it.
+//! The properties that hold for any bytes, shared with the test suite.
 
 #[path = "../../tests/support/fuzz_bodies.rs"]
 pub mod fuzz_bodies;

@@ -1,11 +1,11 @@
-//! qubes-db convert, and what qubes-db says of an old store.
+//! qubes-db convert, and what qubes-db reports about an old store.
 
-use crate::old_system::{CLOSED, OldSystem};
+use crate::old_system::{OldSystem, RESTRICTIVE_R3_RULES};
 
 #[test]
-fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
-    let system = OldSystem::whole();
-    let told = system.ok("qubes-db convert --dry-run");
+fn a_dry_run_prints_the_plan_and_changes_nothing() {
+    let system = OldSystem::with_images();
+    let plan = system.ok("qubes-db convert --dry-run");
     let base = system.base();
     for line in [
         format!(
@@ -22,20 +22,23 @@ fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
             base.display()
         ),
     ] {
-        assert!(told.lines().any(|l| l == line), "{line}\nis not in\n{told}");
+        assert!(plan.lines().any(|l| l == line), "{line}\nis not in\n{plan}");
     }
     assert!(
-        told.contains("\nnot taken over, or not understood:\n    win7: drive="),
-        "{told}"
+        plan.contains("\nnot taken over, or not understood:\n    win7: drive="),
+        "{plan}"
     );
-    assert!(system.is_old() && system.kept().is_empty());
-    assert_eq!(system.read("appvms/work/firewall.xml"), CLOSED);
+    assert!(system.is_old() && system.copies().is_empty());
+    assert_eq!(
+        system.read("appvms/work/firewall.xml"),
+        RESTRICTIVE_R3_RULES
+    );
     assert!(!base.join("appvms/sys-net").exists());
 }
 
 #[test]
-fn json_says_the_same() {
-    let system = OldSystem::whole();
+fn json_lists_the_same_plan_and_result() {
+    let system = OldSystem::with_images();
     let planned: serde_json::Value =
         serde_json::from_str(&system.ok("qubes-db convert --dry-run --json")).unwrap();
     assert_eq!(
@@ -65,10 +68,10 @@ fn json_says_the_same() {
 }
 
 #[test]
-fn a_store_of_r4_is_left_alone() {
-    let system = OldSystem::whole();
+fn a_store_of_r4_is_not_changed() {
+    let system = OldSystem::with_images();
     system.ok("qubes-db convert");
-    let (text, kept) = (system.text(), system.kept());
+    let (text, kept) = (system.text(), system.copies());
     for command in ["qubes-db convert", "qubes-db convert --dry-run"] {
         let said = format!(
             "{} is R4's already; there is nothing to do\n",
@@ -76,12 +79,12 @@ fn a_store_of_r4_is_left_alone() {
         );
         assert_eq!(system.ok(command), said);
     }
-    assert_eq!((system.text(), system.kept()), (text, kept));
+    assert_eq!((system.text(), system.copies()), (text, kept));
 }
 
 #[test]
-fn check_says_what_an_old_store_is_and_what_converts_it() {
-    let system = OldSystem::whole();
+fn check_names_the_old_format_and_the_command_that_converts_it() {
+    let system = OldSystem::with_images();
     let checked = system.run("qubes-db check");
     assert_eq!(checked.code, 1, "{checked:?}");
     assert!(

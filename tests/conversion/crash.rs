@@ -1,15 +1,15 @@
-//! A conversion that is killed before any call that changes something: the store is the old one and
-//! the next write converts it, or the new one and everything beside it is converted.
+//! A conversion is killed before each call that changes something: either the store is the old one
+//! and the next write converts it, or it is the new one and everything beside it is converted.
 
 use std::collections::HashMap;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::old_system::{CLOSED, CLOSED_IN_R4, OldSystem};
+use crate::old_system::{OldSystem, RESTRICTIVE_R3_RULES, RESTRICTIVE_R4_RULES};
 use crate::skip;
 
-/// The calls that change what a crash leaves behind.
-const CHANGING: [&str; 17] = [
+/// The system calls that change what a crash leaves behind.
+const CHANGING_CALLS: [&str; 17] = [
     "openat",
     "write",
     "pwrite64",
@@ -29,14 +29,14 @@ const CHANGING: [&str; 17] = [
     "sendfile",
 ];
 
-/// The files of rules of this system: where R4 looks for them.
-const RULES: [&str; 3] = [
+/// The rule files of this system, at the paths of R4.
+const RULE_FILES: [&str; 3] = [
     "appvms/work/firewall.xml",
     "appvms/sys-firewall/firewall.xml",
     "vm-templates/win-tpl/firewall.xml",
 ];
 
-fn traced(system: &OldSystem, arguments: &[&str]) -> Command {
+fn trace_writer(system: &OldSystem, arguments: &[&str]) -> Command {
     let writer = system.command("qvm-prefs work memory 500");
     let mut command = Command::new("strace");
     command
@@ -53,8 +53,9 @@ fn traced(system: &OldSystem, arguments: &[&str]) -> Command {
     command
 }
 
-/// The changing calls after the store was opened for writing: name, and which of its name.
-fn calls(log: &str) -> Vec<(String, usize)> {
+/// Returns the changing calls after the store was opened for writing: name, and number among the
+/// calls of this name.
+fn changing_calls(log: &str) -> Vec<(String, usize)> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let (mut calls, mut is_begun) = (Vec::new(), false);
     for line in log.lines() {
@@ -68,7 +69,7 @@ fn calls(log: &str) -> Vec<(String, usize)> {
         *number += 1;
         is_begun |= rest.contains("/qubes.xml\"") && rest.contains("O_RDWR");
         let changes = name != "openat" || rest.contains("O_CREAT");
-        if is_begun && changes && CHANGING.contains(&name) {
+        if is_begun && changes && CHANGING_CALLS.contains(&name) {
             calls.push((name.to_string(), *number));
         }
     }
@@ -77,13 +78,13 @@ fn calls(log: &str) -> Vec<(String, usize)> {
 
 #[test]
 fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
-    let system = OldSystem::whole();
+    let system = OldSystem::with_images();
     if !traced(&system, &[]).status().is_ok_and(|s| s.success()) {
         skip::skip("strace is not installed or may not trace here");
         return;
     }
-    let calls = calls(&fs::read_to_string(system.dir.path().join("log")).unwrap());
-    // Copies of the store and of two files of rules, four new files of rules, the store.
+    let calls = changing_calls(&fs::read_to_string(system.dir.path().join("log")).unwrap());
+    // Copies of the store and of two rule files, four new rule files, the store.
     let renames = calls
         .iter()
         .filter(|(name, _)| name.starts_with("rename"))
@@ -92,34 +93,41 @@ fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
     let (mut left_old, mut left_new, mut left_between) = (0, 0, 0);
     for (name, number) in &calls {
         let at = format!("killed before {name} number {number}");
-        let system = OldSystem::whole();
+        let system = OldSystem::with_images();
         let inject = format!("inject={name}:signal=KILL:when={number}");
-        let ended = traced(&system, &["-e", &inject]).status().unwrap();
+        let ended = trace_writer(&system, &["-e", &inject]).status().unwrap();
         assert!(!ended.success(), "{at}: it was not reached");
         let is_converted = |file: &str| match fs::read_to_string(system.base().join(file)) {
-            Ok(text) if text == CLOSED_IN_R4 => true,
+            Ok(text) if text == RESTRICTIVE_R4_RULES => true,
             Ok(text) => {
-                assert_eq!(text, CLOSED, "{at}: {file}");
+                assert_eq!(text, RESTRICTIVE_R3_RULES, "{at}: {file}");
                 false
             }
             Err(_) => false,
         };
-        let converted = RULES.into_iter().filter(|file| is_converted(file)).count();
+        let converted = RULE_FILES
+            .into_iter()
+            .filter(|file| is_converted(file))
+            .count();
         if system.is_old() {
             left_old += 1;
             left_between += u32::from(converted > 0);
         } else {
             left_new += 1;
-            system.is_sound(&at);
-            assert_eq!(converted, RULES.len(), "{at}: the store is the new one");
+            system.assert_sound(&at);
+            assert_eq!(
+                converted,
+                RULE_FILES.len(),
+                "{at}: the store is the new one"
+            );
         }
-        // Whatever was left, the next command completes it.
+        // The next command completes the conversion from any state.
         system.ok("qvm-prefs work memory 600");
-        system.is_sound(&at);
+        system.assert_sound(&at);
         assert_eq!(system.ok("qvm-prefs work memory"), "600\n", "{at}");
-        assert!(RULES.into_iter().all(is_converted), "{at}");
+        assert!(RULE_FILES.into_iter().all(is_converted), "{at}");
         let kept: Vec<String> = system
-            .kept()
+            .copies()
             .iter()
             .map(|name| system.read(&format!("backup/{name}")))
             .collect();
@@ -128,7 +136,10 @@ fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
             "{at}: the old store was kept"
         );
         assert!(
-            kept.iter().filter(|text| *text == CLOSED).count() >= 2,
+            kept.iter()
+                .filter(|text| *text == RESTRICTIVE_R3_RULES)
+                .count()
+                >= 2,
             "{at}: the old rules were kept"
         );
     }

@@ -1,41 +1,41 @@
-//! R3's firewall files become R4's with the store.
+//! The firewall files of R3 are converted with the store.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::old_system::{CLOSED, CLOSED_IN_R4, OldSystem};
+use crate::old_system::{OldSystem, RESTRICTIVE_R3_RULES, RESTRICTIVE_R4_RULES};
 
-const NOTHING_THROUGH: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\
+const BLOCK_ALL: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\
     \n        \
 <property name=\"action\">drop</property>\n      </properties>\n    </rule>\n  </rules>\
 \n</firewall>\n";
 
 #[test]
-fn rules_become_those_of_r4_where_r4_looks_for_them() {
-    let system = OldSystem::whole();
+fn rules_are_converted_to_the_paths_of_r4() {
+    let system = OldSystem::with_images();
     system.ok("qubes-db convert");
     for file in ["appvms/work", "appvms/sys-firewall", "vm-templates/win-tpl"] {
         assert_eq!(
             system.read(&format!("{file}/firewall.xml")),
-            CLOSED_IN_R4,
+            RESTRICTIVE_R4_RULES,
             "{file}"
         );
     }
     assert_eq!(
         system.read("servicevms/sys-firewall/firewall.xml"),
-        CLOSED,
+        RESTRICTIVE_R3_RULES,
         "the old one stays where it is"
     );
     assert_eq!(
         system.read("vm-templates/fedora-23/firewall.xml"),
-        NOTHING_THROUGH,
+        BLOCK_ALL,
         "R3's default of templates"
     );
     assert!(
         !system.base().join("appvms/vault/firewall.xml").exists(),
         "the default of both is everything"
     );
-    let kept = system.kept();
+    let kept = system.copies();
     let copy = |qube: &str| {
         kept.iter()
             .find(|n| n.starts_with(&format!("{qube}-firewall-")))
@@ -44,16 +44,16 @@ fn rules_become_those_of_r4_where_r4_looks_for_them() {
     for qube in ["work", "win-tpl"] {
         assert_eq!(
             system.read(&format!("backup/{}", copy(qube))),
-            CLOSED,
+            RESTRICTIVE_R3_RULES,
             "{qube}"
         );
     }
 }
 
 #[test]
-fn rules_of_r4_are_left_alone() {
-    let system = OldSystem::whole();
-    let own = NOTHING_THROUGH.replace("drop", "accept");
+fn existing_rules_of_r4_are_kept() {
+    let system = OldSystem::with_images();
+    let own = BLOCK_ALL.replace("drop", "accept");
     fs::write(system.base().join("appvms/work/firewall.xml"), &own).unwrap();
     fs::create_dir_all(system.base().join("appvms/sys-firewall")).unwrap();
     fs::write(system.base().join("appvms/sys-firewall/firewall.xml"), &own).unwrap();
@@ -63,8 +63,8 @@ fn rules_of_r4_are_left_alone() {
 }
 
 #[test]
-fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
-    let system = OldSystem::whole();
+fn invalid_rules_block_everything_and_are_reported() {
+    let system = OldSystem::with_images();
     fs::write(
         system.base().join("appvms/work/firewall.xml"),
         "<QubesFirewallRules policy=\"allow\"",
@@ -72,7 +72,7 @@ fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
     .unwrap();
     fs::write(
         system.base().join("appvms/standalone/firewall.xml"),
-        CLOSED.replace("10.0.0.0", "not an address"),
+        RESTRICTIVE_R3_RULES.replace("10.0.0.0", "not an address"),
     )
     .unwrap();
     let huge = format!(
@@ -83,8 +83,8 @@ fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
     fs::create_dir(system.base().join("appvms/win-app/firewall.xml")).unwrap();
     let ran = system.run("qubes-db convert");
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(system.read("appvms/work/firewall.xml"), NOTHING_THROUGH);
-    assert_eq!(system.read("appvms/win7/firewall.xml"), NOTHING_THROUGH);
+    assert_eq!(system.read("appvms/work/firewall.xml"), BLOCK_ALL);
+    assert_eq!(system.read("appvms/win7/firewall.xml"), BLOCK_ALL);
     assert!(
         !system
             .read("appvms/standalone/firewall.xml")
@@ -110,7 +110,7 @@ fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
         assert!(line.ends_with(why), "{line}");
     }
     let copy = system
-        .kept()
+        .copies()
         .into_iter()
         .find(|n| n.starts_with("win7-firewall-"))
         .unwrap();
@@ -122,12 +122,12 @@ fn what_cannot_be_understood_lets_nothing_through_and_is_told() {
 }
 
 #[test]
-fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
+fn damaged_rules_never_allow_more() {
     use qubes::firewall::{Action, Version, from_r3, version};
     let mut random = fastrand::Rng::with_seed(20261121);
     let odd = b"<>\"'&/=! 0169.-x\n\0\xc3\xa9";
     for _ in 0..3000 {
-        let mut damaged = CLOSED.as_bytes().to_vec();
+        let mut damaged = RESTRICTIVE_R3_RULES.as_bytes().to_vec();
         for _ in 0..random.usize(1..4) {
             let at = random.usize(..damaged.len());
             match random.u8(..3) {
@@ -144,7 +144,7 @@ fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
             Some(Action::Drop),
             "{shown}"
         );
-        // Whatever became of its parts, no rule lets everything through.
+        // No rule allows everything.
         let open = read
             .rules
             .0
@@ -156,8 +156,8 @@ fn damage_anywhere_in_a_file_of_rules_never_lets_more_through() {
 }
 
 #[test]
-fn rules_behind_an_absolute_link_are_those_below_the_root() {
-    let system = OldSystem::whole();
+fn absolute_links_to_rules_are_resolved_below_the_root() {
+    let system = OldSystem::with_images();
     let machine = tempfile::Builder::new()
         .prefix("qubes-machine-")
         .tempdir()
@@ -189,7 +189,7 @@ fn rules_behind_an_absolute_link_are_those_below_the_root() {
         let file = format!("{qube}/firewall.xml");
         assert_eq!(
             fs::read_to_string(inside.join(&file)).unwrap(),
-            CLOSED_IN_R4,
+            RESTRICTIVE_R4_RULES,
             "{qube}"
         );
         assert_eq!(
@@ -199,27 +199,34 @@ fn rules_behind_an_absolute_link_are_those_below_the_root() {
         );
     }
     let copy = system
-        .kept()
+        .copies()
         .into_iter()
         .find(|name| name.starts_with("work-firewall-"))
         .unwrap();
-    assert_eq!(system.read(&format!("backup/{copy}")), CLOSED);
+    assert_eq!(system.read(&format!("backup/{copy}")), RESTRICTIVE_R3_RULES);
 }
 
-/// A conversion is tried on a copy.
+/// Somebody tries the conversion on a copy.
 #[test]
-fn rules_of_the_systems_own_qubes_stay_when_a_copy_of_the_store_is_converted() {
+fn converting_a_copy_of_the_store_keeps_the_rules_of_the_system() {
     for is_converted in [false, true] {
-        let system = OldSystem::whole();
+        let system = OldSystem::with_images();
         let copy = system.dir.path().join("copy.xml");
         fs::copy(system.store(), &copy).unwrap();
         if is_converted {
             system.ok("qubes-db convert");
         }
-        fs::write(system.base().join("appvms/work/firewall.xml"), CLOSED).unwrap();
+        fs::write(
+            system.base().join("appvms/work/firewall.xml"),
+            RESTRICTIVE_R3_RULES,
+        )
+        .unwrap();
         let ran = system.run(&format!("qubes-db convert --qubesxml {}", copy.display()));
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(system.read("appvms/work/firewall.xml"), CLOSED);
+        assert_eq!(
+            system.read("appvms/work/firewall.xml"),
+            RESTRICTIVE_R3_RULES
+        );
         assert_eq!(
             system.base().join("appvms/sys-firewall").exists(),
             is_converted

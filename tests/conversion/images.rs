@@ -1,23 +1,23 @@
-//! The images of the old system are the volumes of the new one, where they lie.
+//! The images of the old system become the volumes of the new one, and stay where they are.
 
 use std::fs;
 
 use qubes::format;
 use qubes::model::{Vm, VmName};
 
-use crate::old_system::{OldSystem, PRIVATE, ROOT};
+use crate::old_system::{OldSystem, PRIVATE_SIZE, ROOT_SIZE};
 
 fn volume<'v>(vm: &'v Vm, name: &str, attribute: &str) -> Option<&'v str> {
     vm.volume(name)?.attributes.get(attribute)
 }
 
 #[test]
-fn volumes_have_the_size_of_the_images_that_lie_there() {
-    let system = OldSystem::whole();
-    system.image("appvms/work/volatile.img", 7 << 20);
+fn volumes_have_the_size_of_existing_images() {
+    let system = OldSystem::with_images();
+    system.create_image("appvms/work/volatile.img", 7 << 20);
     system.ok("qubes-db convert");
     let qubes = format::read(fs::read(system.store()).unwrap()).unwrap();
-    let (private, root) = (PRIVATE.to_string(), ROOT.to_string());
+    let (private, root) = (PRIVATE_SIZE.to_string(), ROOT_SIZE.to_string());
     for vm in qubes.iter().filter(|vm| vm.name != VmName::dom0()) {
         let names: Vec<&str> = vm.volumes.iter().map(|v| v.name()).collect();
         assert_eq!(
@@ -78,8 +78,8 @@ fn volumes_have_the_size_of_the_images_that_lie_there() {
 }
 
 #[test]
-fn missing_images_are_told_in_one_line() {
-    let system = OldSystem::whole();
+fn missing_images_are_reported_in_one_line() {
+    let system = OldSystem::with_images();
     fs::remove_file(system.base().join("appvms/work/private.img")).unwrap();
     let ran = system.run("qubes-db convert");
     let line = format!(
@@ -92,12 +92,12 @@ fn missing_images_are_told_in_one_line() {
         "{line}\nis not in\n{}",
         ran.stderr
     );
-    system.is_sound("without an image");
+    system.assert_sound("without an image");
 }
 
 #[test]
-fn pools_of_storage_conf_are_taken_over() {
-    let text = String::from_utf8(OldSystem::own("saved.xml").before).unwrap();
+fn pools_of_storage_conf_are_imported() {
+    let text = String::from_utf8(OldSystem::from_sample("saved.xml").before).unwrap();
     let moved = text
         .replace(
             r#"name="work" netvm_qid="none" pci_e820_host="True" pci_strictreset="True" pcidevs="[]" pool_name="default""#,
@@ -109,15 +109,18 @@ fn pools_of_storage_conf_are_taken_over() {
             r#"name="vault" netvm_qid="none" pci_e820_host="True" pci_strictreset="True" pcidevs="[]" pool_name="derived""#,
         )
         .replace("/var/lib/qubes/appvms/vault", "/mnt/derived/appvms/vault");
-    let system = OldSystem::with(moved.as_bytes());
+    let system = OldSystem::new(moved.as_bytes());
     let conf = "[default]\ndriver=xen\n\n[big]\ndriver=xen\ndir_path=/mnt/big\n\n[unused]\
         \ndriver=xen\ndir_path=/mnt/unused/\n";
     fs::write(system.dir.path().join("etc/qubes/storage.conf"), conf).unwrap();
     let image = system.dir.path().join("mnt/big/appvms/work/private.img");
     fs::create_dir_all(image.parent().unwrap()).unwrap();
-    fs::File::create(&image).unwrap().set_len(PRIVATE).unwrap();
+    fs::File::create(&image)
+        .unwrap()
+        .set_len(PRIVATE_SIZE)
+        .unwrap();
     system.ok("qubes-db convert");
-    system.is_sound("with pools");
+    system.assert_sound("with pools");
     let qubes = format::read(fs::read(system.store()).unwrap()).unwrap();
     let pools: Vec<_> = qubes
         .pools
@@ -154,8 +157,8 @@ fn pools_of_storage_conf_are_taken_over() {
 }
 
 #[test]
-fn a_store_beside_the_old_one_takes_none_of_its_images() {
-    let system = OldSystem::whole();
+fn a_copy_of_the_store_never_deletes_images_of_the_original() {
+    let system = OldSystem::with_images();
     let (work, copy) = (
         system.base().join("appvms/work/private.img"),
         system.dir.path().join("try.xml"),

@@ -1,4 +1,4 @@
-//! Stores of R1, R2 and R3 become stores of R4 with the first change. What becomes what is in
+//! Stores of R1, R2 and R3 become stores of R4 with the first change. The mapping is described in
 //! `docs/migration.md`.
 
 mod command;

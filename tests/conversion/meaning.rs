@@ -1,4 +1,4 @@
-//! A converted store means what the old one meant: to our tools before and after, and to R3.2's own
+//! A converted store keeps its meaning, as shown by our tools before and after, and by R3.2's own
 //! tools.
 
 use std::collections::BTreeMap;
@@ -7,18 +7,17 @@ use std::path::Path;
 
 use qubes::format;
 
-use crate::old_system::{OldSystem, sample};
+use crate::old_system::{OldSystem, find_sample};
 
 const FIELDS: &str = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MEMORY,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
 
-fn listed(system: &OldSystem) -> String {
+fn list_qubes(system: &OldSystem) -> String {
     system.ok(&format!("qvm-ls --raw-data --fields {FIELDS}"))
 }
 
-/// Every property of every qube as the tools tell it, but for what a conversion gives to a qube
-/// that has none.
-fn told(system: &OldSystem) -> String {
-    let mut all = listed(system);
+/// Prints every property of every qube, except those that a conversion adds.
+fn print_settings(system: &OldSystem) -> String {
+    let mut all = list_qubes(system);
     for name in system.ok("qvm-ls --raw-list").lines() {
         let properties = system.ok(&format!("qvm-prefs {name}"));
         all.extend(
@@ -32,26 +31,26 @@ fn told(system: &OldSystem) -> String {
     all + &system.ok("qubes-prefs")
 }
 
-fn converted_means_the_same(system: &OldSystem, name: &str) {
-    let before = told(system);
+fn assert_conversion_keeps_meaning(system: &OldSystem, name: &str) {
+    let before = print_settings(system);
     let ran = system.run("qubes-db convert");
     assert_eq!(ran.code, 0, "{name}: {ran:?}");
-    system.is_sound(name);
-    assert_eq!(told(system), before, "{name}");
+    system.assert_sound(name);
+    assert_eq!(print_settings(system), before, "{name}");
     let written = fs::read(system.store()).unwrap();
     let read = format::read(written.clone()).unwrap();
     assert_eq!(format::write(&written, &read).unwrap(), written, "{name}");
 }
 
 #[test]
-fn own_samples_mean_the_same_before_and_after() {
+fn own_samples_keep_their_meaning() {
     for name in ["r1.xml", "r2.xml", "saved.xml"] {
-        converted_means_the_same(&OldSystem::own(name), name);
+        assert_conversion_keeps_meaning(&OldSystem::from_sample(name), name);
     }
 }
 
 #[test]
-fn the_samples_of_every_old_release_mean_the_same_before_and_after() {
+fn samples_of_every_old_release_keep_their_meaning() {
     for name in [
         "r1-qubes.xml",
         "r2b2-qubes.xml",
@@ -59,32 +58,35 @@ fn the_samples_of_every_old_release_mean_the_same_before_and_after() {
         "r2-qubes-mangled-paths.xml",
         "r3-qubes.xml",
     ] {
-        let Some(system) = sample(name) else { continue };
-        converted_means_the_same(&system, name);
+        let Some(system) = find_sample(name) else {
+            continue;
+        };
+        assert_conversion_keeps_meaning(&system, name);
     }
 }
 
-/// R3.2 loaded these samples and saved them again: what it wrote means what the originals mean.
+/// R3.2 loaded these samples and saved them again: the results mean the same as the originals.
 #[test]
-fn what_r3_made_of_a_sample_becomes_the_same() {
+fn samples_resaved_by_r3_convert_to_the_same_system() {
     for name in [
         "r1-qubes.xml",
         "r2b2-qubes.xml",
         "r2-qubes.xml",
         "r3-qubes.xml",
     ] {
-        let (Some(original), Some(resaved)) =
-            (sample(name), sample(&format!("golden/resaved-{name}")))
-        else {
+        let (Some(original), Some(resaved)) = (
+            find_sample(name),
+            find_sample(&format!("golden/resaved-{name}")),
+        ) else {
             continue;
         };
         original.ok("qubes-db convert");
         resaved.ok("qubes-db convert");
-        assert_eq!(listed(&original), listed(&resaved), "{name}");
+        assert_eq!(list_qubes(&original), list_qubes(&resaved), "{name}");
     }
 }
 
-/// `$ qvm-prefs … -l NAME` and what it printed, by qube.
+/// Returns the recorded output of `qvm-prefs -l NAME`, by qube.
 fn golden() -> BTreeMap<String, BTreeMap<String, String>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3/tools-qvm-prefs.txt");
     let text = fs::read_to_string(path).unwrap();
@@ -101,8 +103,8 @@ fn golden() -> BTreeMap<String, BTreeMap<String, String>> {
 }
 
 #[test]
-fn properties_are_those_that_r3_printed() {
-    let system = OldSystem::own("saved.xml");
+fn properties_match_the_output_of_r3() {
+    let system = OldSystem::from_sample("saved.xml");
     system.ok("qubes-db convert");
     let golden = golden();
     assert_eq!(golden.len(), 6);
@@ -128,9 +130,9 @@ fn properties_are_those_that_r3_printed() {
                 continue;
             };
             let expected = match old {
-                // R4's templates have no netvm of their own accord; they are updated over qrexec.
+                // Templates of R4 have no netvm by default; they are updated over qrexec.
                 "netvm" if is_template => "",
-                // A qube that takes no part in balancing says so with maxmem.
+                // A qube without memory balancing has maxmem 0.
                 "maxmem" if is_hvm || has_devices => "0",
                 _ => printed.trim_end_matches(" (default)"),
             };
@@ -150,8 +152,8 @@ fn properties_are_those_that_r3_printed() {
 }
 
 #[test]
-fn a_hostile_store_is_converted_with_what_can_be_understood() {
-    let system = OldSystem::own("hostile.xml");
+fn valid_parts_of_a_hostile_store_are_converted() {
+    let system = OldSystem::from_sample("hostile.xml");
     let ran = system.run("qubes-db convert");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
@@ -165,7 +167,7 @@ fn a_hostile_store_is_converted_with_what_can_be_understood() {
         "{}",
         ran.stderr
     );
-    // What has no template has none afterwards either: that is for a person to decide, and told.
+    // A missing template stays missing, is reported, and is for a person to decide.
     let refused = ran
         .stderr
         .lines()
@@ -193,8 +195,8 @@ fn a_hostile_store_is_converted_with_what_can_be_understood() {
 }
 
 #[test]
-fn disposables_have_the_template_they_had() {
-    let text = String::from_utf8(OldSystem::own("saved.xml").before).unwrap();
+fn disposables_keep_their_template() {
+    let text = String::from_utf8(OldSystem::from_sample("saved.xml").before).unwrap();
     let dvm = "  <QubesAppVm qid=\"20\" name=\"fedora-23-dvm\" internal=\"True\" label=\"gray\" \
         template_qid=\"1\" \
                uses_default_netvm=\"True\" vcpus=\"1\" \
@@ -209,9 +211,9 @@ fn disposables_have_the_template_they_had() {
         )
     };
 
-    let system = OldSystem::with(with(dvm).as_bytes());
+    let system = OldSystem::new(with(dvm).as_bytes());
     system.ok("qubes-db convert");
-    system.is_sound("with a template for disposables");
+    system.assert_sound("with a template for disposables");
     assert_eq!(
         system.ok("qvm-prefs fedora-23-dvm template_for_dispvms"),
         "True\n"
@@ -221,10 +223,10 @@ fn disposables_have_the_template_they_had() {
         system.ok("qvm-prefs work default_dispvm"),
         "fedora-23-dvm\n"
     );
-    // Disposables of a qube without network had none, and those of this template have.
+    // Disposables of a qube without network had no network, but those of this template have.
     assert_eq!(system.ok("qvm-prefs vault default_dispvm").trim(), "");
 
-    let system = OldSystem::with(with(&(dvm.to_string() + &other)).as_bytes());
+    let system = OldSystem::new(with(&(dvm.to_string() + &other)).as_bytes());
     fs::create_dir_all(system.base().join("dvmdata")).unwrap();
     let target = "/var/lib/qubes/appvms/other-dvm";
     std::os::unix::fs::symlink(target, system.base().join("dvmdata/vmdir")).unwrap();
@@ -238,10 +240,10 @@ fn disposables_have_the_template_they_had() {
 
 #[test]
 fn a_store_for_4_0_has_nothing_that_4_0_refuses() {
-    let system = OldSystem::whole();
+    let system = OldSystem::with_images();
     system.configure("[store]\nrelease = \"4.0\"");
     system.ok("qubes-db convert");
-    system.is_sound("for 4.0");
+    system.assert_sound("for 4.0");
     let read = format::read(fs::read(system.store()).unwrap()).unwrap();
     let net = read.get("sys-net").unwrap();
     assert_eq!(
@@ -254,7 +256,7 @@ fn a_store_for_4_0_has_nothing_that_4_0_refuses() {
 }
 
 #[test]
-fn what_r4_would_refuse_is_left_out_and_told() {
+fn values_that_r4_refuses_are_dropped_and_reported() {
     for (attribute, text) in [
         ("vcpus", "0"),
         ("memory", "0"),
@@ -267,7 +269,7 @@ fn what_r4_would_refuse_is_left_out_and_told() {
              dir_path=\"/var/lib/qubes/appvms/win\" \
              {attribute}=\"{text}\"/></QubesVmCollection>"
         );
-        let system = OldSystem::with(store.as_bytes());
+        let system = OldSystem::new(store.as_bytes());
         let ran = system.run("qubes-db convert");
         assert_eq!(ran.code, 0, "{ran:?}");
         if attribute != "pcidevs" {

@@ -1,5 +1,4 @@
-//! An old system below a directory: its store where a system has it, images and firewall files
-//! beside it.
+//! An old system below a directory: its store, images and firewall files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,19 +11,19 @@ pub struct OldSystem {
     pub before: Vec<u8>,
 }
 
-/// What a private image of these tests has, and what a root image has.
-pub const PRIVATE: u64 = 3 << 20;
-pub const ROOT: u64 = 5 << 20;
+/// The sizes of private and root images in these tests, in bytes.
+pub const PRIVATE_SIZE: u64 = 3 << 20;
+pub const ROOT_SIZE: u64 = 5 << 20;
 
-/// R3's rules of a qube that lets little through.
-pub const CLOSED: &str = r#"<QubesFirewallRules dns="allow" icmp="deny" policy="deny" yumProxy="deny">
+/// Restrictive rules in the format of R3.
+pub const RESTRICTIVE_R3_RULES: &str = r#"<QubesFirewallRules dns="allow" icmp="deny" policy="deny" yumProxy="deny">
   <rule address="10.0.0.0" proto="tcp" netmask="8" port="22"/>
   <rule address="5.6.7.8" proto="tcp" port="80" expire="1"/>
 </QubesFirewallRules>
 "#;
 
-/// Its rules as R4 has them: (what the rules are about, in order).
-pub const CLOSED_IN_R4: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\
+/// The same rules as R4 writes them.
+pub const RESTRICTIVE_R4_RULES: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      <properties>\
     \n        \
 <property name=\"action\">accept</property>\n        <property \
 name=\"specialtarget\">dns</property>\n      \
@@ -41,7 +40,7 @@ name=\"action\">accept</property>\n        \
 </rule>\n  </rules>\n</firewall>\n";
 
 impl OldSystem {
-    pub fn with(bytes: &[u8]) -> OldSystem {
+    pub fn new(bytes: &[u8]) -> OldSystem {
         let dir = tempfile::Builder::new()
             .prefix("qubes-conversion-")
             .tempdir()
@@ -56,9 +55,9 @@ impl OldSystem {
         system
     }
 
-    /// One of the repository's own samples.
-    pub fn own(name: &str) -> OldSystem {
-        OldSystem::with(
+    /// Creates a system from a sample of this repository.
+    pub fn from_sample(name: &str) -> OldSystem {
+        OldSystem::new(
             &fs::read(
                 Path::new(env!("CARGO_MANIFEST_DIR"))
                     .join("tests/data/r3")
@@ -68,9 +67,9 @@ impl OldSystem {
         )
     }
 
-    /// What R3 wrote, with the images that it describes, and rules of three qubes.
-    pub fn whole() -> OldSystem {
-        let system = OldSystem::own("saved.xml");
+    /// Creates a system from a store that R3 wrote, with its images and the rules of three qubes.
+    pub fn with_images() -> OldSystem {
+        let system = OldSystem::from_sample("saved.xml");
         for (directory, has_root) in [
             ("vm-templates/fedora-23", true),
             ("vm-templates/win-tpl", true),
@@ -82,9 +81,9 @@ impl OldSystem {
             ("appvms/win7", true),
             ("appvms/win-app", false),
         ] {
-            system.image(&format!("{directory}/private.img"), PRIVATE);
+            system.create_image(&format!("{directory}/private.img"), PRIVATE_SIZE);
             if has_root {
-                system.image(&format!("{directory}/root.img"), ROOT);
+                system.create_image(&format!("{directory}/root.img"), ROOT_SIZE);
             }
         }
         for directory in [
@@ -92,12 +91,16 @@ impl OldSystem {
             "servicevms/sys-firewall",
             "vm-templates/win-tpl",
         ] {
-            fs::write(system.base().join(directory).join("firewall.xml"), CLOSED).unwrap();
+            fs::write(
+                system.base().join(directory).join("firewall.xml"),
+                RESTRICTIVE_R3_RULES,
+            )
+            .unwrap();
         }
         system
     }
 
-    /// What is computed from the machine is the same on every machine.
+    /// Writes the configuration, with fixed values for what is detected on the host.
     pub fn configure(&self, more: &str) {
         let configuration = self.dir.path().join("etc/qubes");
         fs::create_dir_all(&configuration).unwrap();
@@ -105,7 +108,7 @@ impl OldSystem {
         fs::write(configuration.join("core.toml"), text).unwrap();
     }
 
-    pub fn image(&self, path: &str, size: u64) {
+    pub fn create_image(&self, path: &str, size: u64) {
         let path = self.base().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::File::create(path).unwrap().set_len(size).unwrap();
@@ -119,8 +122,8 @@ impl OldSystem {
         self.base().join("qubes.xml")
     }
 
-    /// A tool that may ask the hypervisor.
-    pub fn online(&self, line: &str) -> Command {
+    /// Returns a command that may use the hypervisor.
+    pub fn online_command(&self, line: &str) -> Command {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
         command.env("QUBES_ROOT", self.dir.path()).args(words);
@@ -128,7 +131,7 @@ impl OldSystem {
     }
 
     pub fn command(&self, line: &str) -> Command {
-        let mut command = self.online(line);
+        let mut command = self.online_command(line);
         command.arg("--offline-mode");
         command
     }
@@ -155,8 +158,8 @@ impl OldSystem {
         fs::read(self.store()).unwrap() == self.before
     }
 
-    /// The names in `backup/`, sorted.
-    pub fn kept(&self) -> Vec<String> {
+    /// Returns the names in `backup/`, sorted.
+    pub fn copies(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.base().join("backup")) else {
             return Vec::new();
         };
@@ -167,8 +170,8 @@ impl OldSystem {
         names
     }
 
-    /// The store is R4's, and nothing is wrong with it.
-    pub fn is_sound(&self, why: &str) {
+    /// Asserts that the store has the format of R4, without damage.
+    pub fn assert_sound(&self, why: &str) {
         assert!(
             self.text().starts_with("<qubes>\n"),
             "{why}: {}",
@@ -183,13 +186,14 @@ impl OldSystem {
     }
 }
 
-/// The samples that are not ours to give away lie beside the repository, where they lie at all.
-pub fn sample(name: &str) -> Option<OldSystem> {
+/// Loads a sample that cannot be distributed with this repository; `None` if it is not installed
+/// beside it.
+pub fn find_sample(name: &str) -> Option<OldSystem> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../shared/data")
         .join(name);
     match fs::read(&path) {
-        Ok(bytes) => Some(OldSystem::with(&bytes)),
+        Ok(bytes) => Some(OldSystem::new(&bytes)),
         Err(_) => {
             crate::skip::skip(format_args!("there is no sample {}", path.display()));
             None

@@ -1,4 +1,4 @@
-//! Who writes, converts; who only reads or asks for what cannot be, does not.
+//! Commands that write convert the store; commands that only read or are refused do not.
 
 use std::fs;
 
@@ -6,16 +6,16 @@ use crate::old_system::OldSystem;
 
 #[test]
 fn the_first_write_converts_after_a_copy_and_says_so() {
-    let system = OldSystem::whole();
+    let system = OldSystem::with_images();
     system.ok("qvm-ls");
     assert!(
-        system.is_old() && system.kept().is_empty(),
+        system.is_old() && system.copies().is_empty(),
         "reading never converts"
     );
 
     let ran = system.run("qvm-prefs work memory 500");
     assert_eq!((ran.code, &*ran.stdout), (0, ""), "{ran:?}");
-    let kept = system.kept();
+    let kept = system.copies();
     let copy = kept.iter().find(|name| name.starts_with("qubes-")).unwrap();
     let said = format!(
         "{}: was written by Qubes R3 or older and is converted to R4 (10 qubes, 4 firewall files); \
@@ -34,7 +34,7 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
         fs::read(system.base().join("backup").join(copy)).unwrap(),
         system.before
     );
-    system.is_sound("after the first write");
+    system.assert_sound("after the first write");
     assert_eq!(system.ok("qvm-prefs work memory"), "500\n");
     assert!(
         system.text().matches("<property name=\"uuid\">").count() == 9,
@@ -47,22 +47,22 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
         (0, ""),
         "it is converted once"
     );
-    assert_eq!(system.kept(), kept, "and this is no first save of a day");
+    assert_eq!(system.copies(), kept, "and this is no first save of a day");
 }
 
 #[test]
-fn a_copy_is_made_whatever_copies_there_are_of_the_day() {
-    let system = OldSystem::whole();
+fn a_conversion_always_makes_a_copy() {
+    let system = OldSystem::with_images();
     system.ok("qubes-db convert");
     let first = system
-        .kept()
+        .copies()
         .iter()
         .filter(|n| n.starts_with("qubes-"))
         .count();
     fs::write(system.store(), &system.before).unwrap();
     system.ok("qubes-db convert");
     let second = system
-        .kept()
+        .copies()
         .iter()
         .filter(|n| n.starts_with("qubes-"))
         .count();
@@ -70,7 +70,7 @@ fn a_copy_is_made_whatever_copies_there_are_of_the_day() {
 }
 
 #[test]
-fn a_wish_that_is_refused_converts_nothing() {
+fn a_refused_change_converts_nothing() {
     for command in [
         "qvm-prefs work memory lots",
         "qvm-prefs work netvm vault",
@@ -81,16 +81,16 @@ fn a_wish_that_is_refused_converts_nothing() {
         "qvm-clone nobody new",
         "qubes-prefs default_netvm work",
     ] {
-        let system = OldSystem::whole();
+        let system = OldSystem::with_images();
         let ran = system.run(command);
         assert_ne!(ran.code, 0, "{command}: {ran:?}");
         assert!(
-            system.is_old() && system.kept().is_empty(),
+            system.is_old() && system.copies().is_empty(),
             "{command}: {ran:?}"
         );
         assert_eq!(
             system.read("appvms/work/firewall.xml"),
-            crate::old_system::CLOSED,
+            crate::old_system::RESTRICTIVE_R3_RULES,
             "{command}"
         );
     }
@@ -112,26 +112,26 @@ fn every_tool_that_writes_converts() {
         "qvm-notes --force work --set mine",
         "qubes-db convert",
     ] {
-        let system = OldSystem::whole();
+        let system = OldSystem::with_images();
         fs::create_dir_all(system.base().join("vm-kernels/4.1.13-6")).unwrap();
         for file in ["vmlinuz", "initramfs"] {
             fs::write(system.base().join("vm-kernels/4.1.13-6").join(file), "").unwrap();
         }
         let ran = system.run(command);
         assert_eq!(ran.code, 0, "{command}: {ran:?}");
-        let told = ran
+        let messages = ran
             .stderr
             .lines()
             .filter(|l| l.contains("is converted to R4"))
             .count();
-        assert_eq!(told, 1, "{command}: {ran:?}");
-        system.is_sound(command);
+        assert_eq!(messages, 1, "{command}: {ran:?}");
+        system.assert_sound(command);
     }
 }
 
 #[test]
-fn what_works_on_images_waits_for_the_conversion_in_one_line() {
-    let system = OldSystem::whole();
+fn image_tools_refuse_an_unconverted_store_in_one_line() {
+    let system = OldSystem::with_images();
     let recovered = system.run("qubes-recover");
     assert_eq!(
         (recovered.code, recovered.stderr.lines().count()),
@@ -144,24 +144,24 @@ fn what_works_on_images_waits_for_the_conversion_in_one_line() {
     );
     let orphans = system.run("qubes-recover --list-orphans --remove-orphans");
     assert_eq!((orphans.code, &*orphans.stdout), (1, ""), "{orphans:?}");
-    let mut online = system.online("qvm-start work");
+    let mut online = system.online_command("qvm-start work");
     let started = crate::ran::run(online.env("QUBES_LIBVIRT_URI", "test:///nowhere"));
     assert_ne!(started.code, 0);
     assert!(
         started.stderr.contains("qubes-db convert") && started.stderr.lines().count() == 1,
         "{started:?}"
     );
-    assert!(system.is_old() && system.kept().is_empty());
+    assert!(system.is_old() && system.copies().is_empty());
 }
 
 #[test]
-fn the_old_store_comes_back_with_restore() {
-    let system = OldSystem::whole();
+fn restore_brings_the_old_store_back() {
+    let system = OldSystem::with_images();
     system.ok("qubes-db convert");
     let restored = system.run("qubes-db restore last");
     assert_eq!(restored.code, 0, "{restored:?}");
     assert!(system.is_old());
     assert_eq!(system.ok("qvm-prefs work memory"), "400\n");
     system.ok("qvm-prefs work memory 500");
-    system.is_sound("converted a second time");
+    system.assert_sound("converted a second time");
 }

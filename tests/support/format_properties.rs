@@ -1,15 +1,16 @@
-//! What must hold of the format room for any bytes: shared by the test suite and the fuzz targets.
+//! Properties of the format module that hold for any bytes, shared by the test suite and the fuzz
+//! targets.
 
 use std::collections::BTreeMap;
 
 use qubes::format::{self, index};
 use qubes::model::{Qubes, TextMap, Vm};
 
-/// The quick index answers as the careful one, or not at all, on everything that is well-formed.
-/// Returns whether it was well-formed, and whether the quick index answered.
-pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
+/// Asserts that on well-formed bytes the quick index is the strict one, or gives no answer. Returns
+/// whether the bytes are well-formed, and whether the quick index answered.
+pub fn quick_index_agrees_with_strict(bytes: &[u8]) -> (bool, bool) {
     let quick = index::build_quick(bytes);
-    // What is seen at once makes no difference.
+    // The size of the window makes no difference.
     for room in [1, 61, 300] {
         assert_eq!(
             index::build_quick_windowed(bytes, room),
@@ -18,7 +19,7 @@ pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
             String::from_utf8_lossy(bytes)
         );
     }
-    // One that checks on the way finds the same; it lets nothing pass that is not well-formed.
+    // The checking index is the same, and accepts only well-formed bytes.
     if let Some(checked) = index::build_checked(bytes) {
         assert_eq!(
             index::build_strict(bytes).as_ref(),
@@ -36,7 +37,7 @@ pub fn quick_agrees_with_careful(bytes: &[u8]) -> (bool, bool) {
     }
 }
 
-/// Looked at or not, touched or not: what did not change is written back to the byte.
+/// Unchanged content is written back byte for byte, whether or not it was read or touched.
 pub fn unchanged_is_written_back(bytes: &[u8]) {
     let Ok(mut qubes) = format::read(bytes.to_vec()) else {
         return;
@@ -55,8 +56,8 @@ pub fn unchanged_is_written_back(bytes: &[u8]) {
     assert_eq!(text(&format::write(bytes, &qubes).unwrap()), text(bytes));
 }
 
-/// Random changes are read back as they were made, and doing the opposite to the written file means
-/// the first again.
+/// Random changes are read back as they were made, and undoing them in the written file restores
+/// the meaning.
 pub fn changes_are_read_back(bytes: &[u8], seed: u64) {
     if format::check(bytes).is_err() {
         return;
@@ -67,7 +68,7 @@ pub fn changes_are_read_back(bytes: &[u8], seed: u64) {
     for name in names(&after) {
         if rng.u8(..3) == 0 {
             change(after.edit(&name).unwrap(), &mut rng);
-        } else if rng.u8(..8) == 0 && name != "dom0" && !has_a_double(&after, &name) {
+        } else if rng.u8(..8) == 0 && name != "dom0" && !has_duplicate_name(&after, &name) {
             after.remove(&name);
         }
     }
@@ -94,8 +95,8 @@ pub fn changes_are_read_back(bytes: &[u8], seed: u64) {
     );
 }
 
-/// Whether the file holds a second qube of the name, which would come to light.
-fn has_a_double(qubes: &Qubes, name: &str) -> bool {
+/// Whether the file has a second qube of the name, which would take its place.
+fn has_duplicate_name(qubes: &Qubes, name: &str) -> bool {
     qubes
         .diagnoses
         .iter()
@@ -105,7 +106,7 @@ fn has_a_double(qubes: &Qubes, name: &str) -> bool {
 fn change(vm: &mut Vm, rng: &mut fastrand::Rng) {
     change_texts(&mut vm.properties, rng);
     change_texts(&mut vm.features, rng);
-    // A domain is found by its name: that stays.
+    // A domain is identified by its name, which is kept.
     if vm.name != "dom0" {
         vm.properties.set("name", vm.name.as_str());
     }
@@ -179,11 +180,11 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What a collection says, with the order gone where none is meant.
+/// Describes a collection; the order is dropped where it has no meaning.
 pub fn meaning(qubes: &Qubes) -> Vec<String> {
     let mut said: Vec<String> = qubes
         .iter()
-        .map(|vm| format!("{} {} {:?}", vm.name, vm.class, described(vm)))
+        .map(|vm| format!("{} {} {:?}", vm.name, vm.class, describe(vm)))
         .collect();
     said.push(format!("{:?}", sorted(&qubes.globals)));
     said.extend(qubes.labels.iter().map(|l| format!("{l:?}")));
@@ -196,7 +197,7 @@ pub fn meaning(qubes: &Qubes) -> Vec<String> {
     said
 }
 
-fn described(vm: &Vm) -> Vec<String> {
+fn describe(vm: &Vm) -> Vec<String> {
     let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
     tags.sort_unstable();
     tags.dedup();

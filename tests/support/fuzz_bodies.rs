@@ -1,6 +1,6 @@
-//! What must hold for any bytes that stand where a store should be: one function for each fuzz
-//! target in `fuzz/`, which the test suite also calls. For each to include by itself: `#[path =
-//! "support/fuzz_bodies.rs"] mod fuzz_bodies;`.
+//! Properties that hold for any bytes in place of a store: one function for each fuzz target in
+//! `fuzz/`, also called by the test suite. Included with `#[path = "support/fuzz_bodies.rs"] mod
+//! fuzz_bodies;`.
 
 use std::collections::HashSet;
 
@@ -16,15 +16,15 @@ pub mod format_properties;
 pub mod sample_host;
 
 use format_properties::{
-    changes_are_read_back, meaning, quick_agrees_with_careful, unchanged_is_written_back,
+    changes_are_read_back, meaning, quick_index_agrees_with_strict, unchanged_is_written_back,
 };
 use sample_host::SampleHost;
 
-/// The reader and the writer of R4: whatever is read can be looked at from every side, what is not
-/// changed is written back as it was, and what is changed is read back as it was made.
+/// The reader and the writer of R4: whatever is read can be inspected, unchanged content is written
+/// back, and changes are read back.
 pub fn r4_reader(bytes: &[u8]) {
     if let Ok(qubes) = format::read(bytes.to_vec()) {
-        look_at(&qubes);
+        inspect(&qubes);
     }
     let found = format::find_damage(&bytes.to_vec().into(), &SampleHost::default());
     assert_eq!(
@@ -36,7 +36,7 @@ pub fn r4_reader(bytes: &[u8]) {
     changes_are_read_back(bytes, seed_of(bytes));
 }
 
-/// The importer of R1 to R3: what it makes of an old store is a store of R4 that means the same.
+/// The importer of R1 to R3: an imported store is a store of R4 with the same meaning.
 pub fn old_importer(bytes: &[u8]) {
     let Ok(qubes) = format::read(bytes.to_vec()) else {
         return;
@@ -44,7 +44,7 @@ pub fn old_importer(bytes: &[u8]) {
     if !qubes.needs_conversion {
         return;
     }
-    look_at(&qubes);
+    inspect(&qubes);
     let names: Vec<&VmName> = qubes.names().collect();
     let different: HashSet<&str> = names.iter().map(|name| name.as_str()).collect();
     assert_eq!(different.len(), names.len(), "two qubes of one name");
@@ -64,12 +64,12 @@ pub fn old_importer(bytes: &[u8]) {
     );
 }
 
-/// The rules of R1 to R3: whatever stands in their file, what comes of it is a file of R4 that lets
-/// nothing through which the old one, as far as it can be understood, kept away.
+/// The rules of R1 to R3: the result is a file of R4 that allows nothing that the old file, as far
+/// as it is valid, blocked.
 pub fn firewall_of_r3(bytes: &[u8]) {
     const NOW: u64 = 1_500_000_000;
     let FromR3 { rules, left_out } = firewall::from_r3(bytes, NOW);
-    let told = || {
+    let context = || {
         format!(
             "{rules:?}, {left_out:?} from {}",
             String::from_utf8_lossy(bytes)
@@ -78,20 +78,20 @@ pub fn firewall_of_r3(bytes: &[u8]) {
     let (last, others) = rules
         .0
         .split_last()
-        .unwrap_or_else(|| panic!("no rule at all: {}", told()));
+        .unwrap_or_else(|| panic!("no rule at all: {}", context()));
     assert_eq!(
         *last,
         firewall::Rule::all(last.action),
         "the last is about everything: {}",
-        told()
+        context()
     );
     if firewall::version(bytes) != Version::R3 {
-        assert_eq!(rules, firewall::closed(), "{}", told());
+        assert_eq!(rules, firewall::closed(), "{}", context());
     }
     assert!(
         last.action == Action::Drop || left_out.is_empty(),
         "open, and not understood: {}",
-        told()
+        context()
     );
     let is_own =
         |rule: &&firewall::Rule| !rule.is_dns && **rule != firewall::Rule::icmp(rule.action);
@@ -99,91 +99,95 @@ pub fn firewall_of_r3(bytes: &[u8]) {
         assert!(
             rule.action != last.action,
             "a rule that is no exception: {}",
-            told()
+            context()
         );
-        assert!(rule.expire.is_none_or(|end| end > NOW), "{}", told());
+        assert!(rule.expire.is_none_or(|end| end > NOW), "{}", context());
     }
     assert!(
         left_out
             .iter()
             .all(|line| !line.is_empty() && !line.contains(char::is_control)),
         "{}",
-        told()
+        context()
     );
     let file = rules.to_file();
-    assert_eq!(firewall::version(&file), Version::R4, "{}", told());
-    assert!(is_well_formed(&file), "{}", told());
-    // With time rules end, and nothing else changes.
+    assert_eq!(firewall::version(&file), Version::R4, "{}", context());
+    assert!(is_well_formed(&file), "{}", context());
+    // Over time rules expire, and nothing else changes.
     let later = firewall::from_r3(bytes, u64::MAX).rules;
     let kept = rules.0.iter().filter(|rule| rule.expire.is_none());
-    assert!(later.0.iter().eq(kept), "{later:?} is left of {}", told());
+    assert!(
+        later.0.iter().eq(kept),
+        "{later:?} is left of {}",
+        context()
+    );
 }
 
-/// What is saved of a damaged store: a well-formed one, from which there is nothing more to save,
-/// and of which each line has one of the damaged store's.
+/// A salvaged store is well-formed, salvaging it again changes nothing, and each of its lines maps
+/// to a line of the damaged store.
 pub fn salvage(bytes: &[u8]) {
-    let Some(saved) = format::salvage(bytes) else {
+    let Some(salvaged) = format::salvage(bytes) else {
         return;
     };
-    let text = String::from_utf8_lossy(&saved.bytes);
-    let shown = || {
+    let text = String::from_utf8_lossy(&salvaged.bytes);
+    let context = || {
         format!(
             "{text}\n{:?}, {:?} from {:?}",
-            saved.steps,
-            saved.lost,
+            salvaged.steps,
+            salvaged.lost,
             String::from_utf8_lossy(bytes)
         )
     };
-    assert!(is_well_formed(&saved.bytes), "{}", shown());
-    quick_agrees_with_careful(&saved.bytes);
+    assert!(is_well_formed(&salvaged.bytes), "{}", context());
+    quick_index_agrees_with_strict(&salvaged.bytes);
     let last_line = lines_of(bytes);
     let is_inside = |line: usize| (1..=last_line).contains(&line);
     assert!(
-        saved
+        salvaged
             .lost
             .iter()
             .all(|lost| is_inside(lost.line) && !lost.text.is_empty()),
         "{}",
-        shown()
+        context()
     );
     assert!(
-        saved
+        salvaged
             .steps
             .iter()
             .all(|step| step.line.is_none_or(is_inside)),
         "{}",
-        shown()
+        context()
     );
-    let lines: Vec<usize> = (1..=lines_of(&saved.bytes))
-        .map(|line| saved.original_line(line))
+    let lines: Vec<usize> = (1..=lines_of(&salvaged.bytes))
+        .map(|line| salvaged.original_line(line))
         .collect();
     assert!(
         lines.iter().all(|line| *line >= 1),
         "{lines:?}: {}",
-        shown()
+        context()
     );
-    if index::build_strict(bytes).is_ok() && saved.steps.is_empty() {
-        assert_eq!(saved.bytes, bytes, "{}", shown());
+    if index::build_strict(bytes).is_ok() && salvaged.steps.is_empty() {
+        assert_eq!(salvaged.bytes, bytes, "{}", context());
     }
-    let again = format::salvage(&saved.bytes)
-        .unwrap_or_else(|| panic!("nothing the second time: {}", shown()));
-    assert_eq!(again.bytes, saved.bytes, "{}", shown());
+    let again = format::salvage(&salvaged.bytes)
+        .unwrap_or_else(|| panic!("nothing the second time: {}", context()));
+    assert_eq!(again.bytes, salvaged.bytes, "{}", context());
     assert!(
         again.steps.is_empty() && again.lost.is_empty(),
         "{again:?} after {}",
-        shown()
+        context()
     );
-    // A copy that has nothing more adds nothing.
-    if let Some((completed, taken)) = format::complete_from_copy(&saved.bytes, &saved.bytes) {
+    // A copy with the same qubes adds nothing.
+    if let Some((completed, taken)) = format::complete_from_copy(&salvaged.bytes, &salvaged.bytes) {
         assert!(
-            taken.is_empty() && completed == saved.bytes,
+            taken.is_empty() && completed == salvaged.bytes,
             "{taken:?}: {}",
-            shown()
+            context()
         );
     }
 }
 
-/// As quick-xml has it: one root, and every end fits its beginning.
+/// Whether quick-xml finds one root and matching tags.
 fn is_well_formed(bytes: &[u8]) -> bool {
     let mut reader = Reader::from_reader(bytes);
     let (mut depth, mut roots) = (0_usize, 0);
@@ -206,10 +210,10 @@ fn lines_of(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
-/// The index beside two full parsers: our own and quick-xml's. In every well-formed file it finds
-/// exactly the domains that they find, with class and name.
+/// The index agrees with two full parsers, our own and quick-xml: in every well-formed file it
+/// finds the same domains, with class and name.
 pub fn index_and_parser(bytes: &[u8]) {
-    let (well_formed, _) = quick_agrees_with_careful(bytes);
+    let (well_formed, _) = quick_index_agrees_with_strict(bytes);
     if !well_formed {
         return;
     }
@@ -235,34 +239,34 @@ pub fn index_and_parser(bytes: &[u8]) {
     );
 }
 
-/// Asks for all that a listing, a dump or a check would ask for.
-fn look_at(qubes: &Qubes) {
+/// Accesses everything that a listing, a dump or a check accesses.
+fn inspect(qubes: &Qubes) {
     let dump = qubes.dump(&SampleHost::default());
     assert!(dump["domains"].as_object().unwrap().len() >= qubes.len().min(1));
 }
 
-/// A seed that is the same for the same bytes.
+/// Returns a seed that depends only on the bytes.
 fn seed_of(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
     })
 }
 
-/// A domain as an index has to find it.
+/// A domain as an index must find it.
 #[derive(Debug, PartialEq, Default)]
 struct Domain {
     start: usize,
     end: usize,
     class: String,
-    /// None where it has none that can be used, or is dom0.
+    /// `None` for a domain without a usable name, and for dom0.
     name: Option<String>,
 }
 
-/// The elements `qubes/domains/domain`, each with its class and the last `property` called name
-/// below its `properties`.
+/// Returns the elements `qubes/domains/domain`, each with its class and the last `property` called
+/// name in its `properties`.
 fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
     let text = std::str::from_utf8(bytes).unwrap();
-    // quick-xml counts from behind a byte order mark.
+    // Positions of quick-xml do not count a byte order mark.
     let mark = text.len() - text.trim_start_matches('\u{FEFF}').len();
     let mut reader = Reader::from_str(&text[mark..]);
     let config = reader.config_mut();
@@ -311,8 +315,7 @@ fn domains_by_quick_xml(bytes: &[u8]) -> Vec<Domain> {
                 }
                 path.pop();
             }
-            // What stands behind a comment or an instruction is not the text either, as lxml has
-            // it.
+            // Content after a comment or an instruction is not part of the text either, as in lxml.
             Event::Comment(_) | Event::PI(_) if path.len() == 5 => property.has_ended = true,
             Event::Text(piece) if path.len() == 5 => property.add(&piece),
             Event::CData(piece) if path.len() == 5 => property.add(&piece),
@@ -334,7 +337,7 @@ fn steps(path: &[String]) -> Vec<&str> {
     path.iter().map(String::as_str).collect()
 }
 
-/// The value of an attribute as XML normalizes it.
+/// Returns the value of an attribute as XML normalises it.
 fn attribute(tag: &BytesStart, wanted: &str) -> Option<String> {
     let attribute = tag.try_get_attribute(wanted).unwrap()?;
     let raw = attribute
@@ -344,14 +347,14 @@ fn attribute(tag: &BytesStart, wanted: &str) -> Option<String> {
     Some(quick_xml::escape::unescape(&raw).unwrap().into_owned())
 }
 
-/// The property that is being read, and the last name that was.
+/// The property being read, and the last name that was read.
 #[derive(Default)]
 struct Property {
     name: Option<String>,
     is_name: bool,
     reference: Option<String>,
     text: String,
-    /// What stands behind an element inside is not the text of the property.
+    /// Content after a child element is not part of the text of the property.
     has_ended: bool,
 }
 
@@ -367,7 +370,7 @@ impl Property {
         };
     }
 
-    /// Text in which a line ends as the file says: in XML always with one character.
+    /// Adds text; XML normalises each line end to one character.
     fn add(&mut self, piece: &str) {
         self.add_reference(&piece.replace("\r\n", "\n").replace('\r', "\n"));
     }

@@ -1,9 +1,9 @@
-//! Changes to a sample that keep much of it: pieces taken out, doubled, swapped with another
-//! sample's; values that are at the edge of what can be counted, named or encoded.
+//! Mutates samples: removes, duplicates or swaps parts, and inserts values at the limits of
+//! numbers, names and encodings.
 
 use fastrand::Rng;
 
-/// What is put in anywhere.
+/// Fragments to insert anywhere.
 const SHARDS: [&[u8]; 44] = [
     b"<",
     b">",
@@ -51,7 +51,7 @@ const SHARDS: [&[u8]; 44] = [
     b"</domains><domains>",
 ];
 
-/// What a value is replaced by.
+/// Replacements for a value.
 const VALUES: [&str; 24] = [
     "",
     "0",
@@ -79,7 +79,7 @@ const VALUES: [&str; 24] = [
     "\u{202e}x\u{17c}",
 ];
 
-/// `sample` with some changes, now and then with a piece of `other` in it.
+/// Returns `sample` with some mutations, sometimes with a part of `other`.
 pub fn mutated(rng: &mut Rng, sample: &[u8], other: &[u8]) -> Vec<u8> {
     let mut bytes = sample.to_vec();
     for _ in 0..1 + rng.usize(..4) {
@@ -118,7 +118,7 @@ fn piece(rng: &mut Rng, length: usize) -> std::ops::Range<usize> {
     start..start + rng.usize(..=(length - start).min(200))
 }
 
-/// Replaces what stands between two quotes, or between two tags.
+/// Replaces the content between two quotes, or between two tags.
 fn value(rng: &mut Rng, bytes: &mut Vec<u8>) {
     let (begin, end) = if rng.bool() {
         (b'"', b'"')
@@ -132,7 +132,7 @@ fn value(rng: &mut Rng, bytes: &mut Vec<u8>) {
     bytes.splice(from..to, new.bytes());
 }
 
-/// Takes a whole tag out, or puts it somewhere else.
+/// Removes a whole tag, or moves it.
 fn element(rng: &mut Rng, bytes: &mut Vec<u8>) {
     let Some((from, to)) = between(rng, bytes, b'<', b'>') else {
         return;
@@ -143,7 +143,7 @@ fn element(rng: &mut Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Where a piece lies between the first two such bytes behind a place that chance chooses.
+/// Returns the range between the first two such bytes after a random position.
 fn between(rng: &mut Rng, bytes: &[u8], begin: u8, end: u8) -> Option<(usize, usize)> {
     let at = rng.usize(..=bytes.len());
     let from = at + bytes[at..].iter().position(|b| *b == begin)? + 1;

@@ -1,9 +1,9 @@
-//! Stores as nobody writes them: every way in which XML can say the same thing, and bytes that only
-//! resemble it.
+//! Generates unusual stores: every way in which XML can express the same content, and bytes that
+//! only resemble it.
 
 use fastrand::Rng;
 
-/// A well-formed store full of what could mislead somebody who looks for `<domain`.
+/// Returns a well-formed store full of content that could mislead a search for `<domain`.
 pub fn store(rng: &mut Rng) -> String {
     let prolog = [
         "",
@@ -35,7 +35,7 @@ pub fn store(rng: &mut Rng) -> String {
     out
 }
 
-/// The same with some bytes changed, so that it is often not well-formed.
+/// Returns the store with some bytes changed, so that it is often not well-formed.
 pub fn damaged(rng: &mut Rng, text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     let shards: [&[u8]; 20] = [
@@ -83,7 +83,7 @@ fn blank(rng: &mut Rng) -> &'static str {
     one(rng, &["", "", "\n", "\n    ", " ", "\r\n\t"])
 }
 
-/// Blanks, or something that is no element.
+/// Returns blanks, or something that is not an element.
 fn aside(rng: &mut Rng) -> String {
     let plain = blank(rng);
     if rng.u8(..3) > 0 {
@@ -94,7 +94,7 @@ fn aside(rng: &mut Rng) -> String {
         "<?x </domain> ?>",
         "<!----><!---->",
         "<!-- </domains></qubes> -->",
-        // Each of these, taken for tags, ends one domain and begins another.
+        // Each of these, if taken for tags, would end one domain and begin another.
         "<!-- </domain> <domain class=\"AppVM\"> -->",
         "<?x </domain><domain class='AppVM'> ?>",
     ];
@@ -135,7 +135,7 @@ fn domain(rng: &mut Rng) -> String {
     match rng.u8(..4) {
         0 => {}
         1 => out += &properties(rng, true),
-        // As upstream writes them, so that the quick index need not parse.
+        // In upstream's form, so that the quick index need not parse.
         _ => {
             let name = one(rng, &["work", "vault", "sys-net"]);
             let line = format!("<property name=\"name\">{name}</property>");
@@ -230,7 +230,7 @@ fn value(rng: &mut Rng) -> String {
     .to_string()
 }
 
-/// Elements that are not ours, with things inside that look as if they were.
+/// Returns unknown elements that contain known ones.
 fn unknown(rng: &mut Rng) -> String {
     let inner = [
         "<domain class=\"AppVM\"><properties><property name=\"name\">inner</property></properties></domain>",
