@@ -35,6 +35,25 @@ impl ByteSource for Bytes {
     }
 }
 
+/// Reads as many bytes from `at` on as `buffer` holds.
+///
+/// # Errors
+/// The source cannot be read; [`io::ErrorKind::UnexpectedEof`] if it ends before.
+pub(super) fn read_exact_at(
+    source: &dyn ByteSource,
+    buffer: &mut [u8],
+    at: usize,
+) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read_at(&mut buffer[filled..], at + filled)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => filled += read,
+        }
+    }
+    Ok(())
+}
+
 /// Reads all bytes.
 pub(super) fn read_all(stored: &dyn ByteSource) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 1 << 16];

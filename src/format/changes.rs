@@ -5,10 +5,11 @@
 //! which every untouched domain is an empty element; its edits are translated back to positions of
 //! the file.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::byte_source::ByteSource;
+use super::byte_source::{ByteSource, read_exact_at};
 use super::error::FormatError;
 use super::frame::{DomainCheck, Frame};
 use super::tree::TreeBuffers;
@@ -110,17 +111,12 @@ impl OriginalStore {
 
     fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, FormatError> {
         let mut piece = vec![0; range.len()];
-        let mut filled = 0;
-        while filled < piece.len() {
-            match self
-                .stored
-                .read_at(&mut piece[filled..], range.start + filled)
-                .map_err(unreadable)?
-            {
-                0 => return Err(FormatError::SourceMismatch),
-                read => filled += read,
+        read_exact_at(&*self.stored, &mut piece, range.start).map_err(|error| {
+            match error.kind() {
+                io::ErrorKind::UnexpectedEof => FormatError::SourceMismatch,
+                _ => unreadable(error),
             }
-        }
+        })?;
         Ok(piece)
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::byte_source::ByteSource;
+use super::byte_source::{ByteSource, read_exact_at};
 use super::scanner::Span;
 use super::tree::TreeBuffers;
 use crate::model::SharedText;
@@ -77,13 +77,7 @@ impl DomainCache {
             self.buffer.resize(range.len(), 0);
         }
         let buffer = &mut self.buffer[..range.len()];
-        let mut filled = 0;
-        while filled < range.len() {
-            match stored.read_at(&mut buffer[filled..], range.start + filled)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => filled += read,
-            }
-        }
+        read_exact_at(stored, buffer, range.start)?;
         self.batch = std::str::from_utf8(buffer)
             .ok()
             .map(|text| (range, text.into()));

@@ -281,13 +281,7 @@ impl<'a> Fragments<'a> {
                 (Some((_, span)), _) => out.push_fragment("  ", self.text, *span, &self.lines),
                 (None, Some((_, rebuilt))) => out.push_text(rebuilt),
                 (None, None) if section == Section::Labels => {
-                    out.push_text("  <labels>\n");
-                    for (index, color, name) in Label::BUILT_IN {
-                        out.push_text(&format!(
-                            "    <label id=\"label-{index}\" color=\"{color}\">{name}</label>\n"
-                        ));
-                    }
-                    out.push_text("  </labels>\n");
+                    out.push_default_labels();
                     steps.push(SalvageStep {
                         line: None,
                         problem: "no labels are left".into(),
@@ -298,7 +292,7 @@ impl<'a> Fragments<'a> {
             }
         }
         let first = self.domains[0].0;
-        let (before, behind): (Vec<_>, Vec<_>) =
+        let (before, after): (Vec<_>, Vec<_>) =
             self.others.iter().partition(|(start, _)| *start < first);
         before
             .iter()
@@ -308,22 +302,22 @@ impl<'a> Fragments<'a> {
             .iter()
             .for_each(|span| out.push_fragment("    ", self.text, *span, &self.lines));
         out.push_text("  </domains>\n");
-        behind
+        after
             .iter()
             .for_each(|span| out.push_fragment("  ", self.text, *span, &self.lines));
         out.push_text("</qubes>\n");
         let mut lost = self.lost;
         lost.sort_by_key(|lost| lost.line);
-        let salvage = SalvagedStore {
+        let store = SalvagedStore {
             bytes: out.bytes,
             steps,
             lost,
             domains: self.domains.len(),
             lines: LineShift(out.lines),
         };
-        document::parse_outline(&salvage.bytes)
+        document::parse_outline(&store.bytes)
             .is_ok()
-            .then_some(salvage)
+            .then_some(store)
     }
 }
 
@@ -338,6 +332,17 @@ impl Assembly {
     fn push_text(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
         self.line += text.matches('\n').count();
+    }
+
+    /// Writes the labels of a new system.
+    fn push_default_labels(&mut self) {
+        self.push_text("  <labels>\n");
+        for (index, color, name) in Label::BUILT_IN {
+            self.push_text(&format!(
+                "    <label id=\"label-{index}\" color=\"{color}\">{name}</label>\n"
+            ));
+        }
+        self.push_text("  </labels>\n");
     }
 
     fn push_fragment(

@@ -297,7 +297,7 @@ fn usable_name(entry: &DomainEntry) -> Result<&VmName, String> {
 /// Describes a domain that cannot be used; `None` for a usable one.
 fn diagnose_unusable(bytes: &[u8], entry: &DomainEntry) -> Option<Diagnosis> {
     let reason = usable_name(entry).err()?;
-    let line = 1 + memchr::memchr_iter(b'\n', &bytes[..entry.span.start as usize]).count();
+    let line = source_lines::line_of(bytes, entry.span.start as usize);
     Some(diagnosis(format!(
         "the domain at line {line} cannot be used: {reason}"
     )))

@@ -11,7 +11,8 @@ use super::document;
 use super::edit::Edits;
 use super::fragments::{Fragments, HEAD_SECTIONS};
 use super::index::{self, Section};
-use super::text_repair::{self, line_of};
+use super::source_lines::line_of;
+use super::text_repair;
 use crate::model::{Class, VmName};
 
 /// A repair of the text that loses nothing.

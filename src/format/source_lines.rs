@@ -20,6 +20,11 @@ pub struct SourceLines<'a> {
     last: RefCell<Option<(usize, Rc<Tree<'a>>)>>,
 }
 
+/// Returns the line of an offset, counted from 1.
+pub(super) fn line_of(bytes: &[u8], offset: usize) -> usize {
+    1 + memchr::memchr_iter(b'\n', &bytes[..offset.min(bytes.len())]).count()
+}
+
 /// Where each line of a text begins.
 pub(super) struct LineStarts(Vec<usize>);
 

@@ -7,6 +7,7 @@ use memchr::memmem;
 
 use super::document;
 use super::salvage::SalvageStep;
+use super::source_lines::line_of;
 use super::text::resolve_reference;
 use super::tree::is_control;
 
@@ -15,84 +16,103 @@ pub(super) fn repair_characters<'a>(
     bytes: &'a [u8],
     steps: &mut Vec<SalvageStep>,
 ) -> Option<Cow<'a, str>> {
-    let mut step = |line: Option<usize>, problem: String, action: &str| {
-        steps.push(SalvageStep {
-            line,
-            problem,
-            action: action.into(),
-        })
-    };
-    let mut text = match decode_utf16(bytes) {
-        Some(text) => {
-            step(None, "the file is in UTF-16".into(), "write it in UTF-8");
-            Cow::Owned(text)
+    let mut text = decode(bytes, steps)?;
+    remove_control_characters(&mut text, steps);
+    remove_wrong_declaration(&mut text, steps);
+    escape_bare_ampersands(&mut text, steps);
+    Some(text)
+}
+
+fn step(line: Option<usize>, problem: impl Into<String>, action: &str) -> SalvageStep {
+    SalvageStep {
+        line,
+        problem: problem.into(),
+        action: action.into(),
+    }
+}
+
+/// Decodes UTF-8, UTF-16 or ISO 8859-1; `None` if the bytes are not a text.
+fn decode<'a>(bytes: &'a [u8], steps: &mut Vec<SalvageStep>) -> Option<Cow<'a, str>> {
+    if let Some(text) = decode_utf16(bytes) {
+        steps.push(step(None, "the file is in UTF-16", "write it in UTF-8"));
+        return Some(Cow::Owned(text));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(Cow::Borrowed(text)),
+        // Random bytes are not a text in another encoding.
+        Err(_) if memmem::find(bytes, b"<domain").is_none() => None,
+        Err(error) => {
+            steps.push(step(
+                Some(line_of(bytes, error.valid_up_to())),
+                "there are bytes that are not UTF-8",
+                "read them as ISO 8859-1",
+            ));
+            Some(Cow::Owned(decode_latin1(bytes)))
         }
-        None => match std::str::from_utf8(bytes) {
-            Ok(text) => Cow::Borrowed(text),
-            // Random bytes are not a text in another encoding.
-            Err(_) if memmem::find(bytes, b"<domain").is_none() => return None,
-            Err(error) => {
-                let line = line_of(bytes, error.valid_up_to());
-                step(
-                    Some(line),
-                    "there are bytes that are not UTF-8".into(),
-                    "read them as ISO 8859-1",
-                );
-                Cow::Owned(decode_latin1(bytes))
-            }
-        },
-    };
+    }
+}
+
+/// Removes zeros and other characters that XML does not allow.
+fn remove_control_characters(text: &mut Cow<str>, steps: &mut Vec<SalvageStep>) {
     let is_unwritable =
         |c: char| (c.is_ascii() && is_control(c as u8)) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
-    if let Some(first) = text.find(is_unwritable) {
-        let count = text.chars().filter(|c| is_unwritable(*c)).count();
-        let line = line_of(text.as_bytes(), first);
-        let what = if text[first..].starts_with('\0') {
-            "zeros (NUL), as a power loss leaves them"
-        } else {
-            "control characters"
-        };
-        step(
-            Some(line),
-            format!("{count} bytes are {what}"),
-            "remove them",
-        );
-        text = Cow::Owned(text.replace(is_unwritable, ""));
-    }
-    if let Some(end) = text.strip_prefix("<?xml").and_then(|rest| rest.find("?>")) {
-        let end = end + b"<?xml?>".len();
-        if document::check_encoding(text.as_bytes()).is_err() {
-            step(
-                Some(1),
-                "the XML declaration is wrong, or names another encoding".into(),
-                "remove it",
-            );
-            text = Cow::Owned(text[end..].trim_start_matches('\n').to_owned());
-        }
-    }
-    let bare = if text.contains("<![CDATA[") {
-        Vec::new()
-    } else {
-        find_bare_ampersands(&text)
+    let Some(first) = text.find(is_unwritable) else {
+        return;
     };
-    if let Some(first) = bare.first() {
-        let line = line_of(text.as_bytes(), *first);
-        step(
-            Some(line),
-            format!("'&' that does not begin a reference ({})", bare.len()),
-            "write it as &amp;",
-        );
-        let mut escaped = String::with_capacity(text.len() + 4 * bare.len());
-        let mut from = 0;
-        for at in bare {
-            escaped.push_str(&text[from..at]);
-            escaped.push_str("&amp;");
-            from = at + 1;
-        }
-        escaped.push_str(&text[from..]);
-        text = Cow::Owned(escaped);
+    let count = text.chars().filter(|c| is_unwritable(*c)).count();
+    let what = if text[first..].starts_with('\0') {
+        "zeros (NUL), as a power loss leaves them"
+    } else {
+        "control characters"
+    };
+    steps.push(step(
+        Some(line_of(text.as_bytes(), first)),
+        format!("{count} bytes are {what}"),
+        "remove them",
+    ));
+    *text = Cow::Owned(text.replace(is_unwritable, ""));
+}
+
+/// Removes an XML declaration that is wrong or names another encoding.
+fn remove_wrong_declaration(text: &mut Cow<str>, steps: &mut Vec<SalvageStep>) {
+    let Some(end) = text.strip_prefix("<?xml").and_then(|rest| rest.find("?>")) else {
+        return;
+    };
+    if document::check_encoding(text.as_bytes()).is_ok() {
+        return;
     }
-    Some(text)
+    steps.push(step(
+        Some(1),
+        "the XML declaration is wrong, or names another encoding",
+        "remove it",
+    ));
+    let end = end + b"<?xml?>".len();
+    *text = Cow::Owned(text[end..].trim_start_matches('\n').to_owned());
+}
+
+/// Escapes each `&` that does not begin a reference, unless it may be in a CDATA section.
+fn escape_bare_ampersands(text: &mut Cow<str>, steps: &mut Vec<SalvageStep>) {
+    if text.contains("<![CDATA[") {
+        return;
+    }
+    let bare = find_bare_ampersands(text);
+    let Some(first) = bare.first() else {
+        return;
+    };
+    steps.push(step(
+        Some(line_of(text.as_bytes(), *first)),
+        format!("'&' that does not begin a reference ({})", bare.len()),
+        "write it as &amp;",
+    ));
+    let mut escaped = String::with_capacity(text.len() + 4 * bare.len());
+    let mut from = 0;
+    for at in bare {
+        escaped.push_str(&text[from..at]);
+        escaped.push_str("&amp;");
+        from = at + 1;
+    }
+    escaped.push_str(&text[from..]);
+    *text = Cow::Owned(escaped);
 }
 
 /// Returns the positions of each `&` that does not begin a reference known without a DOCTYPE.
@@ -138,9 +158,4 @@ fn decode_latin1(bytes: &[u8]) -> String {
         text.extend(chunk.invalid().iter().map(|b| char::from(*b)));
     }
     text
-}
-
-/// Returns the line of an offset, counted from 1.
-pub(super) fn line_of(bytes: &[u8], offset: usize) -> usize {
-    1 + memchr::memchr_iter(b'\n', &bytes[..offset.min(bytes.len())]).count()
 }

@@ -19,6 +19,7 @@ use std::collections::{HashMap, HashSet};
 use super::document;
 use super::error::FormatError;
 use super::reader::diagnosis;
+use super::source_lines::line_of;
 use super::tree::{ElementId, Tree};
 use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, in_written_order};
 use old_element::{OldClass, OldElement, sanitize};
@@ -158,7 +159,7 @@ fn import_elements<'t, 'a>(
                 diagnoses.push(diagnosis(text));
             }
             Err(reason) => {
-                let line = line_of(tree, id);
+                let line = line_of(tree.bytes, tree.range(id).start);
                 diagnoses.push(diagnosis(format!(
                     "the element at line {line} cannot be used: {reason}"
                 )));
@@ -201,11 +202,6 @@ fn import_element<'t, 'a>(
         vm: Vm::new(name, old.r4_class()),
         old,
     }))
-}
-
-/// Returns the line of an element, from 1.
-fn line_of(tree: &Tree, id: ElementId) -> usize {
-    1 + memchr::memchr_iter(b'\n', &tree.bytes[..tree.range(id).start]).count()
 }
 
 /// Assigns the numbers by which qubes of an old store refer to each other. If two qubes have one

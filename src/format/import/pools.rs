@@ -80,76 +80,79 @@ impl OldPools {
     pub(super) fn locate_images(&mut self, old: &OldElement, vm: &mut Vm) -> ImageLocation {
         let usual = format!("{}/{}", old.class.directory(), vm.name);
         let stored = old.text("dir_path");
-        let in_default = ImageLocation {
-            pool: POOL.into(),
-            base: BASE.into(),
-            below: usual.clone(),
+        let pool = old.text("pool_name").filter(|p| p != "default");
+        let located = match &pool {
+            None => locate_in_default_pool(stored.as_deref(), &usual),
+            Some(pool) => self.locate_in_pool(pool, stored.as_deref(), &usual),
         };
-        let Some(pool) = old.text("pool_name").filter(|p| p != "default") else {
-            let Some(stored) = stored else {
-                return in_default;
-            };
-            if let Some(below) = relative_directory(&stored, BASE) {
-                return ImageLocation {
-                    below,
-                    ..in_default
-                };
-            }
-            let text = format!(
-                "dir_path='{}' is not a directory below {BASE}; {BASE}/{usual} is used",
-                sanitize(&stored)
-            );
-            vm.diagnoses.push(diagnosis(text));
-            return in_default;
-        };
+        located.unwrap_or_else(|problem| {
+            vm.diagnoses.push(diagnosis(problem));
+            ImageLocation::in_default_pool(usual)
+        })
+    }
+
+    /// Returns the location in a pool of storage.conf, or the problem with it.
+    fn locate_in_pool(
+        &mut self,
+        pool: &str,
+        stored: Option<&str>,
+        usual: &str,
+    ) -> Result<ImageLocation, String> {
         let known = self
             .0
             .iter()
-            .find(|(name, _)| *name == *pool)
+            .find(|(name, _)| name == pool)
             .map(|(_, kind)| kind.clone());
         let base = match known {
             Some(PoolKind::Files(base)) => base,
             Some(PoolKind::Foreign(class)) => {
-                let text = format!(
-                    "its images are in pool '{}' of the unknown class {}; they are expected in \
-                     {BASE}/{usual}",
-                    sanitize(&pool),
+                return Err(format!(
+                    "its images are in pool '{}' of the unknown class {}; \
+                     they are expected in {BASE}/{usual}",
+                    sanitize(pool),
                     sanitize(&class)
-                );
-                vm.diagnoses.push(diagnosis(text));
-                return in_default;
+                ));
             }
-            // R3 stores every qube of a pool in DIR/appvms/NAME, so the directory of the qube shows
-            // that of the pool.
-            None => match stored
-                .as_deref()
-                .and_then(|d| normalize_directory(d.strip_suffix(&format!("/{usual}"))?))
-            {
-                Some(base) => {
-                    self.0
-                        .push((pool.to_string(), PoolKind::Files(base.clone())));
-                    base
-                }
-                None => {
-                    let text = format!(
-                        "the directory of its pool '{}' is unknown; \
-                         its images are expected in {BASE}/{usual}",
-                        sanitize(&pool)
-                    );
-                    vm.diagnoses.push(diagnosis(text));
-                    return in_default;
-                }
-            },
+            None => {
+                // R3 stores every qube of a pool in DIR/appvms/NAME, so the directory of the qube
+                // shows that of the pool.
+                let base = stored
+                    .and_then(|d| normalize_directory(d.strip_suffix(&format!("/{usual}"))?))
+                    .ok_or_else(|| {
+                        format!(
+                            "the directory of its pool '{}' is unknown; \
+                             its images are expected in {BASE}/{usual}",
+                            sanitize(pool)
+                        )
+                    })?;
+                self.0
+                    .push((pool.to_owned(), PoolKind::Files(base.clone())));
+                base
+            }
         };
         let below = stored
-            .and_then(|stored| relative_directory(&stored, &base))
-            .unwrap_or(usual);
-        ImageLocation {
-            pool: r4_pool_name(&pool),
+            .and_then(|stored| relative_directory(stored, &base))
+            .unwrap_or_else(|| usual.to_owned());
+        Ok(ImageLocation {
+            pool: r4_pool_name(pool),
             base,
             below,
-        }
+        })
     }
+}
+
+/// Returns the location in the default pool, or the problem with it.
+fn locate_in_default_pool(stored: Option<&str>, usual: &str) -> Result<ImageLocation, String> {
+    let below = match stored {
+        None => usual.to_owned(),
+        Some(stored) => relative_directory(stored, BASE).ok_or_else(|| {
+            format!(
+                "dir_path='{}' is not a directory below {BASE}; {BASE}/{usual} is used",
+                sanitize(stored)
+            )
+        })?,
+    };
+    Ok(ImageLocation::in_default_pool(below))
 }
 
 /// Location of the images of one qube.
@@ -161,6 +164,16 @@ pub(super) struct ImageLocation {
     pub base: String,
     /// Directory of the qube, relative to that of the pool.
     pub below: String,
+}
+
+impl ImageLocation {
+    fn in_default_pool(below: String) -> ImageLocation {
+        ImageLocation {
+            pool: POOL.into(),
+            base: BASE.into(),
+            below,
+        }
+    }
 }
 
 fn file_pool(name: &str, directory: &str) -> Pool {
