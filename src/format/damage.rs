@@ -22,7 +22,7 @@ pub struct Damage {
     /// The affected qube.
     pub qube: Option<VmName>,
     /// What is wrong, as one of the documented kinds.
-    pub kind: Kind,
+    pub kind: FindingKind,
     /// What the damage leads to.
     pub harm: Harm,
     /// What is wrong, in one line without the name of the qube.
@@ -52,13 +52,41 @@ impl Damage {
             target: Target::Text,
         }
     }
+
+    /// Creates a damage of the text, for which upstream refuses the store.
+    fn of_text(line: Option<usize>, kind: FindingKind, text: String, remedy: Remedy) -> Damage {
+        Damage {
+            line,
+            qube: None,
+            kind,
+            harm: Harm::Refused,
+            text,
+            remedy,
+            target: Target::Text,
+        }
+    }
+
+    /// Creates a damage of the element at `range`, for which upstream refuses the store.
+    fn of_element(
+        lines: &SourceLines,
+        range: Range<usize>,
+        kind: FindingKind,
+        text: String,
+        remedy: Remedy,
+    ) -> Damage {
+        Damage {
+            line: Some(lines.line_at(range.start)),
+            target: Target::Element(range),
+            ..Damage::of_text(None, kind, text, remedy)
+        }
+    }
 }
 
 /// What a repair changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     /// Something in the collection.
-    Known(At),
+    Known(Location),
     /// An element of the file that is not in the collection.
     Element(Range<usize>),
     /// The text of the file.
@@ -122,23 +150,13 @@ fn locate(finding: Finding, lines: &SourceLines) -> Damage {
 
 /// Describes a store of R1 to R3, which no release of R4 loads.
 fn old_store_damage(bytes: &Bytes) -> Vec<Damage> {
-    let by_conversion = |line, qube, kind, text: String, what: &str| {
-        let remedy = Remedy::ByHand(what.to_owned());
-        Damage {
-            line,
-            qube,
-            kind,
-            harm: Harm::Refused,
-            text,
-            remedy,
-            target: Target::Text,
-        }
+    let damage = |qube, kind, text: String| Damage {
+        qube,
+        ..Damage::of_text(None, kind, text, Remedy::Manual("qubes-db convert".into()))
     };
-    let convert = "qubes-db convert";
     let text =
-        "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it"
-            .to_owned();
-    let mut found = vec![by_conversion(None, None, Kind::OldFormat, text, convert)];
+        "written by Qubes R3 or older, and no release of R4 loads it; the next change converts it";
+    let mut found = vec![damage(None, FindingKind::OldFormat, text.to_owned())];
     match read(bytes.clone()) {
         Err(error) => found.push(form_damage(&error)),
         Ok(qubes) => {
@@ -148,7 +166,7 @@ fn old_store_damage(bytes: &Bytes) -> Vec<Damage> {
                 .flat_map(|vm| vm.diagnoses.iter().map(|d| (Some(vm.name.clone()), d)));
             let all = system.chain(of_qubes);
             found.extend(all.map(|(qube, diagnosis)| {
-                by_conversion(None, qube, Kind::BadValue, diagnosis.text.clone(), convert)
+                damage(qube, FindingKind::BadValue, diagnosis.text.clone())
             }));
         }
     }
@@ -157,104 +175,89 @@ fn old_store_damage(bytes: &Bytes) -> Vec<Damage> {
 
 /// Describes why the file cannot be read as a store.
 fn form_damage(error: &FormatError) -> Damage {
-    let back = "go back to a copy: qubes-db restore COPY";
-    let (line, text, what) = match error {
+    let restore = "go back to a copy: qubes-db restore COPY";
+    match error {
         FormatError::NotWellFormed {
             line,
             column,
             reason,
-        } => {
-            let text = format!("not well-formed XML at column {column}: {reason}");
-            (Some(*line), text, format!("fix it in an editor, or {back}"))
-        }
-        other => (None, other.to_string(), back.to_owned()),
-    };
-    let remedy = Remedy::Manual(what);
-    Damage {
-        line,
-        qube: None,
-        kind: FindingKind::Form,
-        harm: Harm::Refused,
-        text,
-        remedy,
-        target: Target::Text,
+        } => Damage::of_text(
+            Some(*line),
+            FindingKind::Form,
+            format!("not well-formed XML at column {column}: {reason}"),
+            Remedy::Manual(format!("fix it in an editor, or {restore}")),
+        ),
+        other => Damage::of_text(
+            None,
+            FindingKind::Form,
+            other.to_string(),
+            Remedy::Manual(restore.to_owned()),
+        ),
     }
 }
 
 /// Describes a damaged text: what can be salvaged, what is lost, and what is wrong in the rest.
 fn text_damage(bytes: &Bytes, error: &FormatError, facts: &dyn Facts) -> Vec<Damage> {
     let mut form = form_damage(error);
-    let Some(salvage) = salvage(bytes) else {
+    let Some(store) = salvage(bytes) else {
         return vec![form];
     };
-    let SalvagedStore {
-        steps,
-        lost,
-        domains,
-        ..
-    } = &salvage;
-    let whole = match lost.iter().filter(|lost| lost.name.is_some()).count() {
-        0 if lost.is_empty() => format!("nothing is lost: the store has {domains} domains"),
-        0 => format!("{domains} domains can be read"),
-        named => format!("{domains} domains can be read, {named} cannot"),
-    };
-    if let Some(step) = steps.first().filter(|_| lost.is_empty()) {
-        form.remedy = Remedy::Salvage(format!("{}; {whole}", step.action));
-    } else {
-        form.remedy = Remedy::Salvage(format!(
-            "keep what can be read, or use a copy: qubes-db repair asks which; {whole}"
-        ));
-    }
-    let at = form.line;
+    form.remedy = Remedy::Salvage(describe_salvage(&store));
+    let form_line = form.line;
     let mut found = vec![form];
-    let more = |line, name: &Option<String>, text: &String, what: String| Damage {
-        line,
-        qube: name.as_ref().and_then(|name| VmName::from_store(name).ok()),
-        kind: FindingKind::Form,
-        harm: Harm::Refused,
-        text: text.clone(),
-        remedy: Remedy::Salvage(what),
-        target: Target::Text,
-    };
-    found.extend(
-        steps
-            .iter()
-            .map(|step| more(step.line, &None, &step.problem, step.action.clone())),
-    );
-    found.extend(lost.iter().map(|lost| {
-        let what = if lost.name.is_some() {
-            "restore the qube from a copy, or give it up"
-        } else {
-            "restore it from a copy"
-        };
-        more(
-            Some(lost.line).or(at),
-            &lost.name,
-            &lost.text,
-            what.to_owned(),
-        )
+    found.extend(store.steps.iter().map(|step| {
+        let remedy = Remedy::Salvage(step.action.clone());
+        Damage::of_text(step.line, FindingKind::Form, step.problem.clone(), remedy)
     }));
-    let gone: HashSet<&str> = lost
-        .iter()
-        .filter_map(|lost| lost.name.as_deref())
-        .collect();
-    let inside = content_damage(&Bytes::from(salvage.bytes.clone()), facts).into_iter();
+    found.extend(store.lost.iter().map(|lost| {
+        let action = match lost.name {
+            Some(_) => "restore the qube from a copy, or give it up",
+            None => "restore it from a copy",
+        };
+        let qube = lost.name.as_ref();
+        Damage {
+            qube: qube.and_then(|name| VmName::from_store(name).ok()),
+            ..Damage::of_text(
+                Some(lost.line).or(form_line),
+                FindingKind::Form,
+                lost.text.clone(),
+                Remedy::Salvage(action.to_owned()),
+            )
+        }
+    }));
     // A missing reference is a consequence of the lost part.
-    let inside = inside.filter(|d| {
-        gone.is_empty() && lost.is_empty()
+    let is_independent = |damage: &Damage| {
+        store.lost.is_empty()
             || !matches!(
-                d.kind,
+                damage.kind,
                 FindingKind::Dangling
                     | FindingKind::VolumeSource
                     | FindingKind::NoDom0
                     | FindingKind::DeviceBackend
             )
-    });
-    found.extend(inside.map(|damage| Damage {
-        line: damage.line.map(|line| salvage.original_line(line)),
+    };
+    let content = content_damage(&Bytes::from(store.bytes.clone()), facts).into_iter();
+    found.extend(content.filter(is_independent).map(|damage| Damage {
+        line: damage.line.map(|line| store.original_line(line)),
         ..damage
     }));
     found
+}
+
+/// Describes in one line what a salvage keeps.
+fn describe_salvage(store: &SalvagedStore) -> String {
+    let domains = store.domains;
+    let kept = match store.lost.iter().filter(|lost| lost.name.is_some()).count() {
+        0 if store.lost.is_empty() => format!("nothing is lost: the store has {domains} domains"),
+        0 => format!("{domains} domains can be read"),
+        named => format!("{domains} domains can be read, {named} cannot"),
+    };
+    match store.steps.first().filter(|_| store.lost.is_empty()) {
+        Some(step) => format!("{}; {kept}", step.action),
+        None => {
+            format!("keep what can be read, or use a copy: qubes-db repair asks which; {kept}")
+        }
+    }
 }
 
 /// Finds labels without a number, or with the name or number of another label.
@@ -269,93 +272,79 @@ fn check_labels(lines: &SourceLines, found: &mut Vec<Damage>) {
     let mut numbers: HashSet<u32> = all()
         .filter_map(|(tree, id)| label_number(tree, id))
         .collect();
-    let mut seen: HashMap<u32, Cow<str>> = HashMap::new();
+    let mut names_by_number: HashMap<u32, Cow<str>> = HashMap::new();
     let mut names: HashSet<Cow<str>> = HashSet::new();
     for (tree, id) in all() {
         let name = tree.text(id);
-        let mut add = |kind, harm, text, remedy| {
-            let range = tree.range(id);
-            let line = Some(lines.line_at(range.start));
-            found.push(Damage {
-                line,
-                qube: None,
-                kind,
-                harm,
-                text,
-                remedy,
-                target: Target::Element(range),
-            });
-        };
         let number = label_number(tree, id);
-        let first = number.and_then(|number| seen.get(&number));
-        if number.is_some() && first.is_none() && !names.contains(&name) {
-            seen.extend(number.map(|number| (number, name.clone())));
-            names.insert(name);
+        if names.contains(&name) {
+            let text = format!("label '{name}' occurs twice");
+            let remedy = Remedy::Remove {
+                what: "the second".into(),
+            };
+            found.push(Damage {
+                harm: Harm::Misread,
+                ..Damage::of_element(lines, tree.range(id), FindingKind::LabelTwice, text, remedy)
+            });
             continue;
         }
-        let new = || {
-            let built_in = Label::BUILT_IN
-                .iter()
-                .find(|(number, _, built_in)| *built_in == name && !numbers.contains(number));
-            built_in
-                .map(|(number, _, _)| *number)
-                .or_else(|| (9..).find(|n| !numbers.contains(n)))
-        };
-        match number {
-            _ if names.contains(&name) => {
-                let text = format!("label '{name}' occurs twice");
-                add(
-                    FindingKind::LabelTwice,
-                    Harm::Misread,
-                    text,
-                    Remedy::Remove {
-                        what: "the second".into(),
-                    },
-                );
-            }
-            number => {
-                let new = new().unwrap_or_default();
-                let remedy = Remedy::SetAttribute {
-                    name: "id",
-                    value: format!("label-{new}"),
-                };
-                match number {
-                    None => {
-                        let text = format!("label '{name}' has no number: its id is not label-N");
-                        add(FindingKind::LabelNumber, Harm::Refused, text, remedy);
-                    }
-                    Some(number) => {
-                        let text = format!(
-                            "label '{name}' has the number of '{}', {number}",
-                            first.map_or("", |f| f)
-                        );
-                        add(FindingKind::LabelTwice, Harm::Misread, text, remedy);
-                    }
-                }
-                numbers.insert(new);
+        let same_number = number.and_then(|number| names_by_number.get(&number));
+        let (kind, harm, text) = match (number, same_number) {
+            (Some(number), None) => {
+                names_by_number.insert(number, name.clone());
                 names.insert(name);
+                continue;
             }
-        }
+            (Some(number), Some(first)) => (
+                FindingKind::LabelTwice,
+                Harm::Misread,
+                format!("label '{name}' has the number of '{first}', {number}"),
+            ),
+            (None, _) => (
+                FindingKind::LabelNumber,
+                Harm::Refused,
+                format!("label '{name}' has no number: its id is not label-N"),
+            ),
+        };
+        let new = free_label_number(&name, &numbers);
+        let remedy = Remedy::SetAttribute {
+            name: "id",
+            value: format!("label-{new}"),
+        };
+        found.push(Damage {
+            harm,
+            ..Damage::of_element(lines, tree.range(id), kind, text, remedy)
+        });
+        numbers.insert(new);
+        names.insert(name);
     }
+}
+
+/// Returns a free number for a label: its built-in number where possible, else the first from 9 on.
+fn free_label_number(name: &str, taken: &HashSet<u32>) -> u32 {
+    let built_in = Label::BUILT_IN
+        .iter()
+        .find(|(number, _, built_in)| *built_in == name && !taken.contains(number));
+    built_in
+        .map(|(number, _, _)| *number)
+        .or_else(|| (9..).find(|n| !taken.contains(n)))
+        .unwrap_or_default()
 }
 
 /// Finds pools without a name.
 fn check_pools(lines: &SourceLines, found: &mut Vec<Damage>) {
     for tree in lines.sections(Section::Pools) {
-        let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
-        for id in tree.children_named(Tree::ROOT, b"pool").filter(nameless) {
-            let range = tree.range(id);
-            found.push(Damage {
-                line: Some(lines.line_at(range.start)),
-                qube: None,
-                kind: FindingKind::PoolName,
-                harm: Harm::Refused,
-                text: "a storage pool has no name".into(),
-                remedy: Remedy::Remove {
+        let is_nameless = |id: &ElementId| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
+        for id in tree.children_named(Tree::ROOT, b"pool").filter(is_nameless) {
+            found.push(Damage::of_element(
+                lines,
+                tree.range(id),
+                FindingKind::PoolName,
+                "a storage pool has no name".into(),
+                Remedy::Remove {
                     what: "the pool".into(),
                 },
-                target: Target::Element(range),
-            });
+            ));
         }
     }
 }
@@ -368,61 +357,51 @@ fn check_domain_names(bytes: &[u8], lines: &SourceLines, found: &mut Vec<Damage>
         .filter_map(|e| e.name.as_ref().ok())
         .map(VmName::as_str)
         .collect();
-    let mut given: HashSet<String> = HashSet::new();
-    let mut free = |wish: &str| {
-        let candidates =
+    let mut new_names: HashSet<String> = HashSet::new();
+    let mut choose_name = |wish: &str| {
+        let mut candidates =
             std::iter::once(wish.to_owned()).chain((2..).map(|n| format!("{wish}-{n}")));
-        let new = candidates
-            .into_iter()
-            .find(|new| !names.contains(new.as_str()) && !given.contains(new));
-        given.extend(new.clone());
-        new.unwrap_or_default()
+        let new = candidates.find(|new| !names.contains(new.as_str()) && !new_names.contains(new));
+        new_names.extend(new.clone());
+        Remedy::NewName(new.unwrap_or_default())
     };
-    let mut first: HashMap<&VmName, &DomainEntry> = HashMap::new();
+    let mut first_entries: HashMap<&VmName, &DomainEntry> = HashMap::new();
     for entry in entries {
         let range = entry.span.range();
-        let (kind, qube, text, remedy) = match usable_name(entry) {
+        let name = match usable_name(entry) {
+            Ok(name) => name,
             Err(reason) => {
                 let text = format!("this domain cannot be used: {reason}");
-                (
+                let remedy = choose_name(&guess_name(bytes, entry));
+                found.push(Damage::of_element(
+                    lines,
+                    range,
                     FindingKind::QubeName,
-                    None,
                     text,
-                    Remedy::NewName(free(&guess_name(bytes, entry))),
-                )
+                    remedy,
+                ));
+                continue;
             }
-            Ok(name) => match first.get(name) {
-                None => {
-                    first.insert(name, entry);
-                    continue;
-                }
-                Some(same) => {
-                    let is_same = bytes[range.clone()] == bytes[same.span.range()];
-                    let remedy = match is_same || entry.class == Class::AdminVM {
-                        true if is_same => Remedy::Remove {
-                            what: "the second, which is the same".into(),
-                        },
-                        true => Remedy::Remove {
-                            what: "the second".into(),
-                        },
-                        false => {
-                            Remedy::NewName(free(&format!("{}-2", truncate(name.as_str(), 28))))
-                        }
-                    };
-                    let text = "a second qube has this name; the first is used".to_owned();
-                    (FindingKind::QubeNameTwice, Some(name.clone()), text, remedy)
-                }
-            },
         };
-        let line = Some(lines.line_at(range.start));
+        let Some(first) = first_entries.get(name) else {
+            first_entries.insert(name, entry);
+            continue;
+        };
+        let remedy = if bytes[range.clone()] == bytes[first.span.range()] {
+            Remedy::Remove {
+                what: "the second, which is the same".into(),
+            }
+        } else if entry.class == Class::AdminVM {
+            Remedy::Remove {
+                what: "the second".into(),
+            }
+        } else {
+            choose_name(&format!("{}-2", truncate(name.as_str(), 28)))
+        };
+        let text = "a second qube has this name; the first is used".to_owned();
         found.push(Damage {
-            line,
-            qube,
-            kind,
-            harm: Harm::Refused,
-            text,
-            remedy,
-            target: Target::Element(range),
+            qube: Some(name.clone()),
+            ..Damage::of_element(lines, range, FindingKind::QubeNameTwice, text, remedy)
         });
     }
 }
@@ -470,17 +449,9 @@ fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
         return;
     };
     let mut add = |id: ElementId, kind, text, remedy| {
-        let range = tree.range(id);
-        let line = Some(lines.line_at(range.start));
-        let qube = Some(vm.name.clone());
         found.push(Damage {
-            line,
-            qube,
-            kind,
-            harm: Harm::Refused,
-            text,
-            remedy,
-            target: Target::Element(range),
+            qube: Some(vm.name.clone()),
+            ..Damage::of_element(lines, tree.range(id), kind, text, remedy)
         });
     };
     if let Class::Unknown(class) = &vm.class {
@@ -488,19 +459,7 @@ fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
             true => "the domain has no class".to_owned(),
             false => format!("'{class}' is not a class of qubes"),
         };
-        let meant = Class::ALL
-            .iter()
-            .find(|c| c.as_str().eq_ignore_ascii_case(class));
-        let remedy = match meant.filter(|c| **c != Class::AdminVM) {
-            Some(class) => Remedy::SetAttribute {
-                name: "class",
-                value: class.to_string(),
-            },
-            None => Remedy::Manual(format!(
-                "write its class in an editor, or qvm-remove {}",
-                vm.name
-            )),
-        };
+        let remedy = unknown_class_remedy(vm, class);
         add(Tree::ROOT, FindingKind::UnknownClass, text, remedy);
     }
     let properties = tree.children_named(Tree::ROOT, b"properties");
@@ -520,38 +479,53 @@ fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
                 "property '{property_name}' occurs twice ('{}', then '{}'); the last one counts",
                 occurrence.text, last.text
             );
-            add(
-                occurrence.id,
-                Kind::PropertyTwice,
-                text,
-                Remedy::Remove {
-                    what: "the first".into(),
-                },
-            );
+            let remedy = Remedy::Remove {
+                what: "the first".into(),
+            };
+            add(occurrence.id, FindingKind::PropertyTwice, text, remedy);
         }
     }
+    for (id, item) in nameless_items(&tree) {
+        let remedy = Remedy::Remove {
+            what: format!("the {item}"),
+        };
+        let text = format!("a {item} has no name");
+        add(id, FindingKind::Nameless, text, remedy);
+    }
+}
+
+/// Corrects a class that differs only in case; any other class is left to a person.
+fn unknown_class_remedy(vm: &Vm, class: &str) -> Remedy {
+    let similar = Class::ALL
+        .iter()
+        .find(|c| c.as_str().eq_ignore_ascii_case(class));
+    match similar.filter(|c| **c != Class::AdminVM) {
+        Some(class) => Remedy::SetAttribute {
+            name: "class",
+            value: class.to_string(),
+        },
+        None => Remedy::Manual(format!(
+            "write its class in an editor, or qvm-remove {}",
+            vm.name
+        )),
+    }
+}
+
+/// Returns the properties, features and tags of a domain that have no name.
+fn nameless_items(tree: &Tree) -> Vec<(ElementId, &'static str)> {
+    let mut found = Vec::new();
     for (section, item) in [
         ("properties", "property"),
         ("features", "feature"),
         ("tags", "tag"),
     ] {
         for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
-            let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none();
-            for id in tree
-                .children_named(section, item.as_bytes())
-                .filter(nameless)
-            {
-                add(
-                    id,
-                    FindingKind::Nameless,
-                    format!("a {item} has no name"),
-                    Remedy::Remove {
-                        what: format!("the {item}"),
-                    },
-                );
-            }
+            let items = tree.children_named(section, item.as_bytes());
+            let nameless = items.filter(|id| tree.attribute(*id, "name").is_none());
+            found.extend(nameless.map(|id| (id, item)));
         }
     }
+    found
 }
 
 /// Returns the findings about the collection, with their positions in `damages`.

@@ -94,7 +94,7 @@ fn repair_round(
     let (positions, findings): (Vec<usize>, Vec<Finding>) =
         known_findings(found).filter(|(_, f)| is_due(f)).unzip();
     let mut qubes = read_r4(bytes.clone())?;
-    let done = qubes.mend(&findings, facts, uuid);
+    let done = qubes.apply_remedies(&findings, facts, uuid);
     let edits = writer::collect_edits(bytes, &qubes)?;
     let repaired = positions
         .iter()
@@ -113,7 +113,7 @@ fn repair_element(
 ) -> Result<bool, FormatError> {
     let tree = Tree::parse_element(bytes, range.clone()).map_err(|fault| fault.locate(bytes))?;
     match remedy {
-        Remedy::TakeOut { .. } => edits.delete(tree.blank_start(range.start)..range.end),
+        Remedy::Remove { .. } => edits.delete(tree.blank_start(range.start)..range.end),
         Remedy::SetAttribute { name, value } => {
             let mut wanted = reader::read_attributes(&tree, Tree::ROOT);
             wanted.set(name, value);

@@ -102,20 +102,20 @@ impl<'a> SourceLines<'a> {
     }
 
     /// Returns the line of a finding; if its item is missing, the line of the enclosing element.
-    pub fn find_line(&self, at: &At) -> Option<usize> {
+    pub fn find_line(&self, at: &Location) -> Option<usize> {
         let offset = match at {
             Location::Pool(position) => {
                 let has_name =
                     |tree: &Tree, id| tree.attribute(id, "name").is_some_and(|n| !n.is_empty());
                 self.nth_offset(Section::Pools, "pool", has_name, *position)
             }
-            At::Global(name) => self.nth_offset(
+            Location::Global(name) => self.nth_offset(
                 Section::Properties,
                 "property",
                 |tree, id| tree.attribute(id, "name").as_deref() == Some(name),
                 0,
             ),
-            At::Qube { name, part } => self.qube_offset(name, part),
+            Location::Qube { name, part } => self.qube_offset(name, part),
         };
         offset.map(|offset| self.line_at(offset))
     }
@@ -139,10 +139,10 @@ impl<'a> SourceLines<'a> {
     }
 
     /// Returns where a part of a qube begins, else where its domain begins.
-    fn qube_offset(&self, name: &VmName, part: &Part) -> Option<usize> {
+    fn qube_offset(&self, name: &VmName, part: &QubePart) -> Option<usize> {
         let start = self.index.domains.get(*self.by_name.get(name)?)?.span.start as usize;
         let within = match part {
-            Part::Domain => None,
+            QubePart::Domain => None,
             part => self.domain(name).and_then(|tree| part_offset(&tree, part)),
         };
         Some(within.unwrap_or(start))
@@ -150,7 +150,7 @@ impl<'a> SourceLines<'a> {
 }
 
 /// Returns where a part of a qube begins.
-fn part_offset(tree: &Tree, part: &Part) -> Option<usize> {
+fn part_offset(tree: &Tree, part: &QubePart) -> Option<usize> {
     let named = |section: &str, item: &str, name: &str| {
         let sections = tree.children_named(Tree::ROOT, section.as_bytes());
         let items =

@@ -264,6 +264,23 @@ impl Patch<'_, '_> {
         patch_domain(&tree, self.edits, &old, vm)
     }
 
+    /// Adds the section of a store that has none for domains.
+    fn add_domains_section(&mut self, added: &[(usize, &Vm)]) -> PatchResult {
+        if added.is_empty() {
+            return Ok(());
+        }
+        let mut e = self.emitter();
+        e.raw("<domains");
+        e.section(
+            "domains",
+            &child_indent(self.tree, ROOT),
+            added.iter().map(|(_, vm)| *vm),
+            |e, vm, indent| e.domain(indent, vm),
+        )?;
+        self.add_section(ROOT, 3, rank, e.into_text());
+        Ok(())
+    }
+
     fn add_and_remove_domains(
         &mut self,
         sections: &[ElementId],
@@ -273,19 +290,7 @@ impl Patch<'_, '_> {
         added: &[(usize, &Vm)],
     ) -> PatchResult {
         let Some(last) = sections.last() else {
-            if !added.is_empty() {
-                let mut e = self.emitter();
-                e.raw("<domains");
-                let vms = added.iter().map(|(_, vm)| *vm);
-                e.section(
-                    "domains",
-                    &child_indent(self.tree, ROOT),
-                    vms,
-                    |e, vm, indent| e.domain(indent, vm),
-                )?;
-                self.add_section(ROOT, 3, rank, e.into_text());
-            }
-            return Ok(());
+            return self.add_domains_section(added);
         };
         let mut additions: Vec<(ElementId, Addition)> = Vec::new();
         for (rank, vm) in added {

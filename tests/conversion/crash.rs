@@ -79,7 +79,10 @@ fn changing_calls(log: &str) -> Vec<(String, usize)> {
 #[test]
 fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
     let system = OldSystem::with_images();
-    if !trace_writer(&system, &[]).status().is_ok_and(|s| s.success()) {
+    if !trace_writer(&system, &[])
+        .status()
+        .is_ok_and(|s| s.success())
+    {
         skip::skip("strace is not installed or may not trace here");
         return;
     }

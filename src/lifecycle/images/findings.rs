@@ -30,7 +30,7 @@ impl Session {
                 earlier.filter_map(|other| find_overlap(pool, other, &self.system).ok().flatten());
             for how in met {
                 found.push(Damage::for_manual_repair(
-                    places.find_line(&At::Pool(position)),
+                    places.find_line(&Location::Pool(position)),
                     None,
                     FindingKind::PoolOverlap,
                     format!("pool '{}': {how}", pool.name()),
