@@ -277,7 +277,7 @@ fn a_failed_creation_leaves_nothing() {
     let volumes = vec![volume("work", "private", VolumeKind::Origin), astray];
     let error = line(place.storage("work", volumes).create());
     assert!(
-        error.contains("volume id '../../etc/extra' names no file inside "),
+        error.contains("volume id '../../etc/extra' does not name a file inside "),
         "{error}"
     );
     assert!(!place.path("appvms/work").exists());
@@ -340,7 +340,7 @@ fn an_ephemeral_volume_is_never_started_unencrypted() {
     work.create().unwrap();
     let error = line(work.start());
     assert!(
-        error.starts_with("volume work:volatile: it cannot be encrypted with a throw-away key: "),
+        error.starts_with("volume work:volatile: cannot encrypt it with a throw-away key: "),
         "{error}"
     );
     assert!(
@@ -366,7 +366,7 @@ fn an_unusable_pool_is_reported_and_does_not_affect_others() {
             "pool odd: setup_check 'perhaps' is neither yes nor no",
         ),
         ("nowhere", "pool nowhere: option dir_path is missing"),
-        ("new", "there is no pool 'new'"),
+        ("new", "pool 'new' does not exist"),
         (
             "many",
             "pool many: driver 'file' keeps one revision at most, and revisions_to_keep is '2'; set it to 1, 0 or -1",
@@ -419,7 +419,7 @@ fn kernels_are_read_only() {
     let astray = line(driver.attachment(&kernel("work", "../../../etc")));
     assert_eq!(
         astray,
-        "volume work:kernel: '../../../etc' is no kernel version"
+        "volume work:kernel: '../../../etc' is not a kernel version"
     );
     let fixed = line(driver.resize(&installed, 1));
     assert_eq!(

@@ -46,7 +46,7 @@ pub fn open(
     opened.map_err(|error| {
         let label = volume.label();
         StorageError::Refused(format!(
-            "{label}: cannot encrypt it with a temporary key: {error}; set ephemeral (or the \
+            "{label}: cannot encrypt it with a throw-away key: {error}; set ephemeral (or the \
              pool's ephemeral_volatile) to False to start it unencrypted"
         ))
     })

@@ -111,7 +111,6 @@ pub fn find_run_files(
 ///
 /// # Errors
 /// There are such images.
-///
 pub fn refuse_foreign(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), StorageError> {
     let Some(ForeignImage { image, .. }) = foreign.iter().find(|foreign| foreign.blocks_start)
     else {

@@ -45,7 +45,6 @@ impl VmStorage {
     ///
     /// # Errors
     /// A volume cannot be resolved, or its pool cannot be used.
-    ///
     pub fn for_qube(
         system: &System,
         qubes: &Qubes,
@@ -206,7 +205,6 @@ impl VmStorage {
     ///
     /// # Errors
     /// There are such images, or they cannot be examined.
-    ///
     pub fn refuse_foreign_images(&self) -> Result<(), StorageError> {
         self.volumes().try_for_each(|(volume, driver)| {
             run_images::refuse_foreign(volume, &driver.foreign_images(volume)?)

@@ -173,7 +173,7 @@ fn a_copy_of_the_store_never_deletes_images_of_the_original() {
 
     let removed = with_copy("qvm-remove", "-f work");
     let words = format!(
-        "{} stays: volume work:private of {} means it",
+        "{} stays: it belongs to volume work:private of {}",
         work.display(),
         system.store().display()
     );

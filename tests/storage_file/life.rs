@@ -296,7 +296,7 @@ fn a_volume_grows_and_never_shrinks() {
             .len()
             > 80 * MIB
     );
-    assert!(refusal(driver.resize(&private, 79 * MIB)).contains("not made smaller"));
+    assert!(refusal(driver.resize(&private, 79 * MIB)).contains("cannot shrink"));
     assert!(refusal(driver.resize(&private, 80 * MIB + 1)).contains("sectors"));
     assert!(
         refusal(driver.resize(

@@ -256,7 +256,7 @@ fn without_cryptsetup_an_ephemeral_volume_does_not_start() {
     let refused = storage.start().map(|_| ()).unwrap_err().to_string();
     fs::rename(aside, program).unwrap();
     assert!(
-        refused.contains("it cannot be encrypted with a throw-away key: cannot run cryptsetup: "),
+        refused.contains("cannot encrypt it with a throw-away key: cannot run cryptsetup: "),
         "{refused}"
     );
     assert!(!machine.path_below("copies").exists());

@@ -80,7 +80,7 @@ fn an_open_disk_is_not_removed() {
         let before = mapped();
         let refused = refusal(driver.stop(volume));
         assert!(
-            refused.contains("is still open; end what has it first"),
+            refused.contains("is still open; stop what uses it first"),
             "{refused}"
         );
         assert_eq!(mapped(), before);

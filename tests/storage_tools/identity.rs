@@ -344,7 +344,7 @@ fn a_removal_leaves_what_a_volume_without_a_vid_means() {
     assert!(
         removed
             .stderr
-            .contains("private.img stays: volume work:private means it"),
+            .contains("private.img stays: it belongs to volume work:private"),
         "{removed:?}"
     );
     assert!(has_data(&system, WORK));
@@ -364,7 +364,7 @@ fn a_removal_leaves_an_image_that_is_another_ones_uncommitted_one() {
     assert!(
         removed
             .stderr
-            .contains("private-dirty.img stays: volume work:private means it"),
+            .contains("private-dirty.img stays: it belongs to volume work:private"),
         "{removed:?}"
     );
     assert!(has_data(&system, WORK));

@@ -154,7 +154,7 @@ fn a_thin_pool_is_one_pool() {
         "qvm-pool add again lvm_thin -o volume_group=vg -o thin_pool=tp",
     );
     assert!(
-        refused.contains("thin pool vg/tp is pool 'thin' already"),
+        refused.contains("thin pool vg/tp is already pool 'thin'"),
         "{refused}"
     );
 }

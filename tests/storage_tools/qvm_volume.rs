@@ -309,7 +309,7 @@ fn driver_file_has_the_same_words_and_its_own_rules() {
     assert_eq!(fs::metadata(&image).unwrap().len(), 4 * MIB);
     let smaller = system.refuses(1, "qvm-volume resize --force plain:private 1MiB");
     assert!(
-        smaller.contains("images of driver 'file' are not made smaller"),
+        smaller.contains("images of driver 'file' cannot shrink"),
         "{smaller}"
     );
     system.ok("qvm-volume clone -f plain:private work:private");

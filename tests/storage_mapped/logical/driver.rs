@@ -316,7 +316,7 @@ fn an_open_volume_is_not_removed() {
     let open = refusal(pool.stop(&private));
     assert_eq!(
         open,
-        "volume open:private: /dev/mapper/qubes_dom0-vm--open--private--snap is still open; end what uses it first"
+        "volume open:private: /dev/mapper/qubes_dom0-vm--open--private--snap is still open; stop what uses it first"
     );
     assert!(refusal(pool.remove(&private)).contains("still open"));
     drop(guest);

@@ -133,7 +133,7 @@ fn qvm_volume_imports_resizes_reverts_and_clones() {
     system.refuses("qvm-volume resize work:private 64MiB");
     let smaller = system.refuses("qvm-volume resize --force work:private 64MiB");
     assert!(
-        smaller.contains("logical volumes are not made smaller"),
+        smaller.contains("logical volumes cannot shrink"),
         "{smaller}"
     );
 
