@@ -2,8 +2,8 @@
 
 use clap::Arg;
 
-use super::add_template::{options, own_directory};
-use super::arguments::needed;
+use super::add_template::{add_common_options, image_directory};
+use super::arguments::required_value;
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
@@ -12,7 +12,7 @@ use crate::lifecycle::template::Registration;
 use crate::model::Class;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    options(line)
+    add_common_options(line)
         .arg(
             Arg::new("new-name")
                 .required(true)
@@ -28,9 +28,9 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
-    let session = Session::new(call.system_with_bars()?);
-    let directory = own_directory(call, &session, &Class::AppVM, &name)?;
+    let name = required_value(&call.matches, "new-name", "VMNAME")?.to_string();
+    let session = Session::new(call.system_with_progress()?);
+    let directory = image_directory(call, &session, &Class::AppVM, &name)?;
     if !directory.is_dir() {
         return Err(Failure::error(format!(
             "{}: there is no such directory to take {name} from",
@@ -44,7 +44,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         template: call.value("template"),
         installed_by_rpm: false,
         features: &[],
-        existing: images::existing(call),
+        existing: images::existing_images(call),
     })?;
     Ok(0)
 }

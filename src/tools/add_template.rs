@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, value_parser};
 
-use super::arguments::{earlier, flag, needed, value};
+use super::arguments::{flag, legacy_flag, required_value, value};
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
@@ -17,7 +17,7 @@ use crate::model::Class;
 use crate::model::volume::directory_of;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    options(line)
+    add_common_options(line)
         .arg(flag(
             "rpm",
             None,
@@ -32,7 +32,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 /// What both tools of this kind take.
-pub(super) fn options(line: clap::Command) -> clap::Command {
+pub(super) fn add_common_options(line: clap::Command) -> clap::Command {
     let directory = value(
         "path",
         Some('p'),
@@ -41,14 +41,14 @@ pub(super) fn options(line: clap::Command) -> clap::Command {
     );
     line.arg(directory.value_parser(value_parser!(PathBuf)))
         .arg(value("conf", Some('c'), "CONF_FILE", "accepted, without effect").hide(true))
-        .arg(earlier("no-verify", "accepted, without effect"))
+        .arg(legacy_flag("no-verify", "accepted, without effect"))
         .arg(images::discard_existing())
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let name = needed(&call.given, "new-name", "VMNAME")?.to_string();
-    let session = Session::new(call.system_with_bars()?);
-    let directory = own_directory(call, &session, &Class::TemplateVM, &name)?;
+    let name = required_value(&call.matches, "new-name", "VMNAME")?.to_string();
+    let session = Session::new(call.system_with_progress()?);
+    let directory = image_directory(call, &session, &Class::TemplateVM, &name)?;
     let (features, warnings) = template_package::menu_items_in(&directory)?;
     warnings
         .iter()
@@ -60,38 +60,38 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         template: None,
         installed_by_rpm: call.has("rpm"),
         features: &features,
-        existing: images::existing(call),
+        existing: images::existing_images(call),
     })?;
     Ok(0)
 }
 
 /// Where the images of a qube of this name lie. There is no other place for them, so one that is
 /// given must be this.
-pub(super) fn own_directory(
+pub(super) fn image_directory(
     call: &Invocation,
     session: &Session,
     class: &Class,
     name: &str,
 ) -> Result<PathBuf, Failure> {
-    let own = session.system.below_root(
+    let directory = session.system.below_root(
         Path::new("/var/lib/qubes")
             .join(directory_of(class))
             .join(name),
     );
-    let Some(given) = call.given.get_one::<PathBuf>("path") else {
-        return Ok(own);
+    let Some(given) = call.matches.get_one::<PathBuf>("path") else {
+        return Ok(directory);
     };
-    if given == &own || is_same(given, &own) {
-        return Ok(own);
+    if given == &directory || is_same_path(given, &directory) {
+        return Ok(directory);
     }
     Err(Failure::error(format!(
         "{}: the images of {name} must lie in {}; move them there, or use qvm-template-postprocess",
         given.display(),
-        own.display()
+        directory.display()
     )))
 }
 
-fn is_same(a: &Path, b: &Path) -> bool {
+fn is_same_path(a: &Path, b: &Path) -> bool {
     fs::canonicalize(a)
         .ok()
         .zip(fs::canonicalize(b).ok())

@@ -5,29 +5,29 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
-pub use super::command_line::{Parsed, help, invalid_choice, name_of, parse};
+pub use super::command_line::{Parsed, argument_name, help, invalid_choice, parse};
 use super::failure::Failure;
 use super::output::Colors;
 use crate::system;
 
 /// The id of the one qube that a tool works on. It must be given, unless an option that only prints
-/// help makes it needless; so the tool asks for it with [`needed`], and usage lines show it as
+/// help makes it needless; so the tool asks for it with [`required_value`], and usage lines show it as
 /// mandatory.
-pub const THE_QUBE: &str = "the-qube";
+pub const QUBE_ID: &str = "qube-name";
 
 /// The id of a name for something new, mandatory in the same way.
-pub const THE_NEW_NAME: &str = "the-new-name";
+pub const CLONE_NAME_ID: &str = "clone-name";
 
 /// The positional that says what a tool with several commands shall do. Usage lines show it without
 /// brackets.
-pub const THE_COMMAND: &str = "the-command";
+pub const SUBCOMMAND_ID: &str = "subcommand";
 
 /// The heading of the options that upstream's client tools do not have; they are not part of usage
 /// lines, and an abbreviation means upstream's options first.
-const OURS: &str = "Common options";
+const COMMON_OPTIONS: &str = "Common options";
 
 /// Another such heading: the options that choose what is printed, and in which form.
-const PRINTING: &str = "Output options";
+const OUTPUT_OPTIONS: &str = "Output options";
 
 /// The prefix of the ids of groups of which only one member may be given.
 const EXCLUSIVE: &str = "only-one-";
@@ -57,7 +57,7 @@ pub fn value(
 }
 
 /// An option that takes every word up to the next option.
-pub fn greedy(long: &'static str, value: &'static str, help: &'static str) -> Arg {
+pub fn multi_value(long: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(long)
         .long(long)
         .value_name(value)
@@ -67,33 +67,33 @@ pub fn greedy(long: &'static str, value: &'static str, help: &'static str) -> Ar
 }
 
 /// The option of many spellings that forgets what was set.
-pub fn unset(help: &'static str) -> Arg {
+pub fn unset_flag(help: &'static str) -> Arg {
     flag("unset", Some('D'), help).visible_aliases(["default", "delete"])
 }
 
-/// [`THE_QUBE`].
-pub fn the_qube(help: &'static str) -> Arg {
-    Arg::new(THE_QUBE).value_name("VMNAME").help(help)
+/// [`QUBE_ID`].
+pub fn qube_argument(help: &'static str) -> Arg {
+    Arg::new(QUBE_ID).value_name("VMNAME").help(help)
 }
 
 /// A switch that also prints JSON instead of the tool's own layout.
-pub fn json() -> Arg {
-    flag("json", None, "print JSON").help_heading(PRINTING)
+pub fn json_flag() -> Arg {
+    flag("json", None, "print JSON").help_heading(OUTPUT_OPTIONS)
 }
 
 /// An option of our own that says what is listed, or how.
-pub fn of_listing(arg: Arg) -> Arg {
-    arg.help_heading(PRINTING)
+pub fn output_option(arg: Arg) -> Arg {
+    arg.help_heading(OUTPUT_OPTIONS)
 }
 
 /// Whether to use colours.
-pub fn color() -> Arg {
+pub fn color_option() -> Arg {
     let help = "use colours: auto (on a terminal, unless NO_COLOR is set), always or never";
-    of_listing(value("color", None, "WHEN", help))
+    output_option(value("color", None, "WHEN", help))
 }
 
 /// What [`color`] says.
-pub fn colors(matches: &ArgMatches) -> Result<Colors, Failure> {
+pub fn color_choice(matches: &ArgMatches) -> Result<Colors, Failure> {
     match matches.get_one::<String>("color").map(String::as_str) {
         None | Some("auto") => Ok(Colors::Auto),
         Some("always") => Ok(Colors::Always),
@@ -108,18 +108,24 @@ pub fn colors(matches: &ArgMatches) -> Result<Colors, Failure> {
 
 /// A switch of an earlier release that scripts still give. Nobody learns it from us, and an
 /// abbreviation never means it where it can mean another option.
-pub fn earlier(long: &'static str, help: &'static str) -> Arg {
-    flag(long, None, help).help_heading(OURS).hide(true)
+pub fn legacy_flag(long: &'static str, help: &'static str) -> Arg {
+    flag(long, None, help)
+        .help_heading(COMMON_OPTIONS)
+        .hide(true)
 }
 
 /// The value of a mandatory argument.
-pub fn needed<'a>(matches: &'a ArgMatches, id: &str, name: &str) -> Result<&'a str, Failure> {
+pub fn required_value<'a>(
+    matches: &'a ArgMatches,
+    id: &str,
+    name: &str,
+) -> Result<&'a str, Failure> {
     let value = matches.get_one::<String>(id).map(String::as_str);
     value.ok_or_else(|| Failure::usage(format!("the following arguments are required: {name}")))
 }
 
 /// Declares that at most one of `members` may be given.
-pub fn exclusive(command: Command, name: &str, members: &[&'static str]) -> Command {
+pub fn mutually_exclusive(command: Command, name: &str, members: &[&'static str]) -> Command {
     let group = ArgGroup::new(format!("{EXCLUSIVE}{name}"))
         .args(members.iter().copied())
         .multiple(true);
@@ -131,8 +137,8 @@ pub(super) fn is_exclusive(group: &ArgGroup) -> bool {
 }
 
 /// The options every tool has.
-pub fn common(name: impl Into<clap::builder::Str>) -> Command {
-    let ours = |arg: Arg| arg.help_heading(OURS);
+pub fn base_command(name: impl Into<clap::builder::Str>) -> Command {
+    let ours = |arg: Arg| arg.help_heading(COMMON_OPTIONS);
     Command::new(name)
         .infer_long_args(false)
         .args_override_self(true)
@@ -178,7 +184,7 @@ pub fn common(name: impl Into<clap::builder::Str>) -> Command {
 }
 
 /// `--force` is `--force-write` for short, where a tool has no `--force` that means something else.
-pub fn with_force(line: Command) -> Command {
+pub fn add_force_alias(line: Command) -> Command {
     let has_its_own = line
         .get_arguments()
         .any(|arg| arg.get_long() == Some("force"));
@@ -194,14 +200,14 @@ fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {
 }
 
 /// What the common options say of the place to work on.
-pub fn place(matches: &ArgMatches) -> system::Options {
+pub fn system_options(matches: &ArgMatches) -> system::Options {
     system::Options {
         root: matches.get_one::<PathBuf>("root").cloned(),
         qubesxml: matches.get_one::<PathBuf>("qubesxml").cloned(),
         offline: matches.get_flag("offline-mode"),
         no_wait: matches.get_flag("no-wait"),
         force: matches.get_flag("force-write"),
-        tell: Some(super::output::say),
+        tell: Some(super::output::print_message),
         verbosity: matches.get_count("verbose"),
     }
 }

@@ -2,9 +2,9 @@
 
 use super::arguments::{self, Parsed};
 use super::complete::{Candidate, candidate};
-use super::invocation::read_for_good;
-use super::prefs::NONE_IS_NO_QUBE;
-use super::qubes_given::is_pattern;
+use super::invocation::read_until_exit;
+use super::prefs::NONE_MEANS_NO_QUBE;
+use super::selection::is_pattern;
 use super::values::Values;
 use crate::lifecycle::{Session, record};
 use crate::model::property::ValueType;
@@ -16,8 +16,8 @@ use crate::system::{Options, System};
 
 /// What sort of thing an argument names.
 #[derive(Debug)]
-pub enum Kind<'a> {
-    Qubes(Which),
+pub enum CandidateKind<'a> {
+    Qubes(QubeSubset),
     Templates,
     /// Qubes from which disposables can be made.
     DisposableTemplates,
@@ -65,7 +65,7 @@ pub enum Kind<'a> {
 
 /// Some of the qubes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum QubeSubset {
     Any,
     ButDom0,
     /// Those with domains of their own on this machine.
@@ -109,17 +109,17 @@ pub const KNOWN_FEATURES: [&str; 26] = [
 /// The words of a kind that begin with what is there, in their order. A store that cannot be read
 /// offers nothing: completion is no place for error messages. `words` is the command line, which
 /// may say where the store is.
-pub fn of_kind(kind: &Kind, begun: &str, words: &[String]) -> Vec<Candidate> {
-    let mut all = all_of_kind(kind, begun, words);
+pub fn candidates(kind: &CandidateKind, begun: &str, words: &[String]) -> Vec<Candidate> {
+    let mut all = all_candidates(kind, begun, words);
     all.retain(|candidate| candidate.word.starts_with(begun));
     all
 }
 
-fn all_of_kind(kind: &Kind, begun: &str, words: &[String]) -> Vec<Candidate> {
-    if let Kind::Words(words) = kind {
+fn all_candidates(kind: &CandidateKind, begun: &str, words: &[String]) -> Vec<Candidate> {
+    if let CandidateKind::Words(words) = kind {
         return words.iter().map(|w| candidate(w, "")).collect();
     }
-    if let Kind::Classes = kind {
+    if let CandidateKind::Classes = kind {
         return Class::ALL
             .iter()
             .map(|c| candidate(c.as_str(), ""))
@@ -127,37 +127,37 @@ fn all_of_kind(kind: &Kind, begun: &str, words: &[String]) -> Vec<Candidate> {
     }
     let options = Options {
         offline: true,
-        ..place(words)
+        ..system_options(words)
     };
     let Ok(system) = System::new(options) else {
         return Vec::new();
     };
     let session = Session::new(system);
-    if let Kind::Copies = kind {
-        return super::db::names_of_copies(&session)
+    if let CandidateKind::Copies = kind {
+        return super::db::copy_times(&session)
             .iter()
             .map(|name| candidate(name, ""))
             .collect();
     }
-    let Ok(qubes) = read_for_good(&session) else {
+    let Ok(qubes) = read_until_exit(&session) else {
         return Vec::new();
     };
     match kind {
         // Of a thousand names few are meant.
-        Kind::Qubes(which) => of_these(*which, begun, &qubes, &session),
+        CandidateKind::Qubes(which) => qube_candidates(*which, begun, &qubes, &session),
         _ => from_store(kind, &qubes, &session),
     }
 }
 
 /// The classes of the qubes that a word means: of one, or of any where it may mean several.
-fn classes(qubes: &Qubes, word: &str) -> Vec<Class> {
+fn matching_classes(qubes: &Qubes, word: &str) -> Vec<Class> {
     match is_pattern(word) || word.contains(',') {
         true => Class::ALL.to_vec(),
         false => qubes.class(word).cloned().into_iter().collect(),
     }
 }
 
-fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
+fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let with_classes = |wanted: &dyn Fn(&Class) -> bool| {
         let fitting = qubes.briefs().filter(|(_, class)| wanted(class));
         fitting
@@ -165,8 +165,8 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
             .collect()
     };
     match *kind {
-        Kind::Qubes(which) => of_these(which, "", qubes, session),
-        Kind::DisposableTemplates => {
+        CandidateKind::Qubes(which) => qube_candidates(which, "", qubes, session),
+        CandidateKind::DisposableTemplates => {
             let templates = qubes
                 .iter()
                 .filter(|vm| qubes.is_template_for_dispvms(vm, session));
@@ -174,8 +174,8 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                 .map(|vm| candidate(vm.name.as_str(), vm.class.as_str()))
                 .collect()
         }
-        Kind::Templates => with_classes(&|class| *class == Class::TemplateVM),
-        Kind::Netvms => {
+        CandidateKind::Templates => with_classes(&|class| *class == Class::TemplateVM),
+        CandidateKind::Netvms => {
             let values = Values::new(qubes, session);
             let providing = qubes
                 .iter()
@@ -184,17 +184,17 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                 .map(|vm| candidate(vm.name.as_str(), vm.class.as_str()))
                 .collect()
         }
-        Kind::Labels => qubes
+        CandidateKind::Labels => qubes
             .labels
             .iter()
             .map(|l| candidate(&l.name, ""))
             .collect(),
-        Kind::Pools => qubes
+        CandidateKind::Pools => qubes
             .pools
             .iter()
             .map(|p| candidate(p.name(), p.driver()))
             .collect(),
-        Kind::Volumes => {
+        CandidateKind::Volumes => {
             let guests = qubes.iter().filter(|vm| vm.class.is_local_guest());
             let of = |vm: &Vm| -> Vec<Candidate> {
                 let names = qubes.volume_names(vm).filter(|name| *name != "kernel");
@@ -204,7 +204,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
             };
             guests.flat_map(of).collect()
         }
-        Kind::Revisions(volume) => {
+        CandidateKind::Revisions(volume) => {
             let found = volume.split_once(':').and_then(|(vm, volume)| {
                 session.volume_details(qubes, qubes.get(vm)?, volume).ok()
             });
@@ -216,7 +216,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                     .collect()
             })
         }
-        Kind::Tags => {
+        CandidateKind::Tags => {
             let mut tags: Vec<&str> = qubes
                 .iter()
                 .flat_map(|vm| vm.tags.iter().map(|t| &**t))
@@ -225,12 +225,12 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
             tags.dedup();
             tags.into_iter().map(|t| candidate(t, "")).collect()
         }
-        Kind::TagsOf(name) => {
+        CandidateKind::TagsOf(name) => {
             let vm = name.and_then(|name| qubes.get(name));
             vm.map(|vm| vm.tags.iter().map(|t| candidate(t, "")).collect())
                 .unwrap_or_default()
         }
-        Kind::Features { of, only_own } => {
+        CandidateKind::Features { of, only_own } => {
             let vm = of.and_then(|name| qubes.get(name));
             let own: Vec<&str> = vm.iter().flat_map(|vm| vm.features.names()).collect();
             let known = KNOWN_FEATURES
@@ -242,7 +242,7 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                 .chain(known)
                 .collect()
         }
-        Kind::Services { of, only_own } => {
+        CandidateKind::Services { of, only_own } => {
             let vm = of.and_then(|name| qubes.get(name));
             let below = |vm: &Vm, prefix| {
                 vm.features
@@ -268,24 +268,24 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                 .chain(supported)
                 .collect()
         }
-        Kind::PropertiesOfClass(ref class) => {
+        CandidateKind::PropertiesOfClass(ref class) => {
             let settable = class_properties(class).filter(|p| !p.computed && !p.write_once);
             settable.map(|p| candidate(p.name, p.doc)).collect()
         }
-        Kind::ValuesOfClass {
+        CandidateKind::ValuesOfClass {
             ref class,
             property,
         } => {
             let found = Property::find(Scope::Class(class), &property.replace('-', "_"));
             found
-                .map(|property| values_of(property, qubes, session))
+                .map(|property| value_candidates(property, qubes, session))
                 .unwrap_or_default()
         }
-        Kind::Properties { of: None } => global_properties()
+        CandidateKind::Properties { of: None } => global_properties()
             .map(|p| candidate(p.name, p.doc))
             .collect(),
-        Kind::Properties { of: Some(name) } => {
-            let mut properties: Vec<_> = classes(qubes, name)
+        CandidateKind::Properties { of: Some(name) } => {
+            let mut properties: Vec<_> = matching_classes(qubes, name)
                 .iter()
                 .flat_map(class_properties)
                 .collect();
@@ -296,35 +296,44 @@ fn from_store(kind: &Kind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
                 .map(|p| candidate(p.name, p.doc))
                 .collect()
         }
-        Kind::ValuesOf { of, property } => {
+        CandidateKind::ValuesOf { of, property } => {
             let name = property.replace('-', "_");
             let found = match of {
                 None => Property::find(Scope::Global, &name),
-                Some(of) => classes(qubes, of)
+                Some(of) => matching_classes(qubes, of)
                     .iter()
                     .find_map(|class| Property::find(Scope::Class(class), &name)),
             };
             found
-                .map(|property| values_of(property, qubes, session))
+                .map(|property| value_candidates(property, qubes, session))
                 .unwrap_or_default()
         }
-        Kind::Classes | Kind::Copies | Kind::Words(_) => Vec::new(),
+        CandidateKind::Classes | CandidateKind::Copies | CandidateKind::Words(_) => Vec::new(),
     }
 }
 
 /// Names with classes of some of the qubes. No hypervisor is asked: the records of starts tell what
 /// runs.
-fn of_these(which: Which, begun: &str, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
+fn qube_candidates(
+    which: QubeSubset,
+    begun: &str,
+    qubes: &Qubes,
+    session: &Session,
+) -> Vec<Candidate> {
     let started = match which {
-        Which::Halted | Which::Running => record::names(&session.system).unwrap_or_default(),
+        QubeSubset::Halted | QubeSubset::Running => {
+            record::names(&session.system).unwrap_or_default()
+        }
         _ => Vec::new(),
     };
     let fits = |name: &VmName, class: &Class| match which {
-        Which::Any => true,
-        Which::ButDom0 => !name.is_dom0(),
-        Which::Guests => class.is_local_guest(),
-        Which::Halted => class.is_local_guest() && !started.contains(name),
-        Which::Running => class.is_local_guest() && (started.is_empty() || started.contains(name)),
+        QubeSubset::Any => true,
+        QubeSubset::ButDom0 => !name.is_dom0(),
+        QubeSubset::Guests => class.is_local_guest(),
+        QubeSubset::Halted => class.is_local_guest() && !started.contains(name),
+        QubeSubset::Running => {
+            class.is_local_guest() && (started.is_empty() || started.contains(name))
+        }
     };
     let fitting = qubes
         .briefs()
@@ -335,21 +344,21 @@ fn of_these(which: Which, begun: &str, qubes: &Qubes, session: &Session) -> Vec<
 }
 
 /// What a property can be set to, where that is one of several names.
-pub fn words_of_values(property: &Property, qubes: &Qubes, session: &Session) -> Vec<String> {
-    values_of(property, qubes, session)
+pub fn value_words(property: &Property, qubes: &Qubes, session: &Session) -> Vec<String> {
+    value_candidates(property, qubes, session)
         .into_iter()
         .map(|candidate| candidate.word)
         .collect()
 }
 
-fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
+fn value_candidates(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let words = |words: &[&str]| words.iter().map(|w| candidate(w, "")).collect();
     let mut values = match (property.value_type, property.name) {
         (ValueType::Bool, _) => words(&["True", "False"]),
-        (ValueType::Label, _) => from_store(&Kind::Labels, qubes, session),
-        (ValueType::Pool, _) => from_store(&Kind::Pools, qubes, session),
+        (ValueType::Label, _) => from_store(&CandidateKind::Labels, qubes, session),
+        (ValueType::Pool, _) => from_store(&CandidateKind::Pools, qubes, session),
         (ValueType::Qube { .. }, "netvm" | "default_netvm") => {
-            from_store(&Kind::Netvms, qubes, session)
+            from_store(&CandidateKind::Netvms, qubes, session)
         }
         (
             ValueType::Qube {
@@ -357,9 +366,9 @@ fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candi
                 ..
             },
             _,
-        ) => from_store(&Kind::Templates, qubes, session),
+        ) => from_store(&CandidateKind::Templates, qubes, session),
         (ValueType::Qube { .. }, "template" | "default_dispvm" | "management_dispvm") => {
-            from_store(&Kind::DisposableTemplates, qubes, session)
+            from_store(&CandidateKind::DisposableTemplates, qubes, session)
         }
         (ValueType::Qube { .. }, _) => {
             let local = qubes
@@ -369,7 +378,7 @@ fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candi
                 .map(|(name, class)| candidate(name.as_str(), class.as_str()))
                 .collect()
         }
-        (_, "kernel" | "default_kernel") => kernels(qubes, session)
+        (_, "kernel" | "default_kernel") => kernel_names(qubes, session)
             .iter()
             .map(|k| candidate(k, ""))
             .collect(),
@@ -379,7 +388,7 @@ fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candi
     if let ValueType::Qube {
         required: false, ..
     } = property.value_type
-        && NONE_IS_NO_QUBE.contains(&property.name)
+        && NONE_MEANS_NO_QUBE.contains(&property.name)
     {
         values.push(candidate("none", "no qube"));
     }
@@ -387,7 +396,7 @@ fn values_of(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candi
 }
 
 /// The kernels that a qube can choose from.
-fn kernels(qubes: &Qubes, session: &Session) -> Vec<String> {
+fn kernel_names(qubes: &Qubes, session: &Session) -> Vec<String> {
     let pool = qubes
         .global_value_by_name("default_pool_kernel", session)
         .ok();
@@ -401,7 +410,7 @@ fn kernels(qubes: &Qubes, session: &Session) -> Vec<String> {
 }
 
 /// Where the command line says the store is.
-fn place(words: &[String]) -> Options {
+fn system_options(words: &[String]) -> Options {
     let mut given = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -416,8 +425,8 @@ fn place(words: &[String]) -> Options {
         }
     }
     let given = given.into_iter().map(Into::into).collect();
-    match arguments::parse(&mut arguments::common("qubes"), given) {
-        Ok(Parsed::Matches(matches)) => arguments::place(&matches),
+    match arguments::parse(&mut arguments::base_command("qubes"), given) {
+        Ok(Parsed::Matches(matches)) => arguments::system_options(&matches),
         _ => Options::default(),
     }
 }

@@ -4,20 +4,20 @@ use serde_json::json;
 
 use super::arguments::{self, flag};
 use super::failure::Failure;
-use super::hint::{Hint, Name};
-use super::invocation::{Invocation, read_for_good};
+use super::hint::{Hint, NameKind};
+use super::invocation::{Invocation, read_until_exit};
 use super::output::Output;
-use super::qubes_given::{self, Given, is_pattern};
+use super::selection::{self, Selection, is_pattern};
 use super::values::Values;
 use crate::lifecycle::Session;
 use crate::model::{Class, PowerState, Vm, VmName};
 
 /// All qubes satisfy.
-const ALL: u8 = 0;
+const EXIT_ALL: u8 = 0;
 /// None does, or some name does not exist.
-const NONE: u8 = 1;
+const EXIT_NONE: u8 = 1;
 /// Some do, others do not.
-const SOME: u8 = 3;
+const EXIT_SOME: u8 = 3;
 
 /// The word for a qube of which nothing else is asked.
 const EXISTS: &str = "exists";
@@ -48,7 +48,7 @@ const FILTERS: [Filter; 4] = [
 ];
 
 pub fn define(line: clap::Command) -> clap::Command {
-    qubes_given::define(line)
+    selection::define(line)
         .arg(flag(
             "running",
             None,
@@ -61,14 +61,14 @@ pub fn define(line: clap::Command) -> clap::Command {
             None,
             "are they connected to a network, or provide one?",
         ))
-        .arg(arguments::json())
+        .arg(arguments::json_flag())
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let given = Given::of(&call.given);
+    let given = Selection::from_matches(&call.matches);
     given.check()?;
     let session = Session::new(call.system()?);
-    let qubes = read_for_good(&session)?;
+    let qubes = read_until_exit(&session)?;
     let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
         (
             given.resolve(
@@ -85,10 +85,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         names.dedup();
     }
     let filters: Vec<&Filter> = FILTERS.iter().filter(|f| call.has(f.id)).collect();
-    let asked = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
+    let filter_names = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
     let values = Values::new(&qubes, &session);
     if (call.has("running") || call.has("paused"))
-        && let Some(error) = values.why_states_are_unknown(&present)
+        && let Some(error) = values.state_error(&present)
     {
         return Err(Failure::error(format!(
             "power states are not available: {error}"
@@ -107,23 +107,27 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("json") {
         print_json(&mut call.out, &satisfied, &present, &missing)?;
     } else {
-        tell(
+        print_results(
             call,
-            if filters.is_empty() { EXISTS } else { &asked },
+            if filters.is_empty() {
+                EXISTS
+            } else {
+                &filter_names
+            },
             &satisfied,
             &missing,
         );
     }
     Ok(match (satisfied.len(), present.len(), missing.len()) {
-        (_, _, 1..) => NONE,
-        (0, 0, 0) if !filters.is_empty() => ALL,
-        (0, _, _) => NONE,
-        (some, all, _) if some < all => SOME,
-        _ => ALL,
+        (_, _, 1..) => EXIT_NONE,
+        (0, 0, 0) if !filters.is_empty() => EXIT_ALL,
+        (0, _, _) => EXIT_NONE,
+        (some, all, _) if some < all => EXIT_SOME,
+        _ => EXIT_ALL,
     })
 }
 
-fn tell(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {
+fn print_results(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {
     for name in satisfied {
         call.inform("qvm-check", &format!("{name}: {word}"));
     }
@@ -134,7 +138,7 @@ fn tell(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {
         call.warn("qvm-check", &format!("{name}: non-existent!"));
         call.hint(&match is_pattern(name) {
             true => Hint::text("qvm-check takes names, not patterns"),
-            false => Hint::Unknown(Name::Qube, name.to_string()),
+            false => Hint::Unknown(NameKind::Qube, name.to_string()),
         });
     }
 }
@@ -161,5 +165,8 @@ pub fn manual() -> Vec<(&'static str, String)> {
         ("2", "wrong use"),
         ("3", "some are, others are not"),
     ];
-    vec![("exit codes", super::table::explained(codes.into_iter()))]
+    vec![(
+        "exit codes",
+        super::table::definition_list(codes.into_iter()),
+    )]
 }

@@ -3,12 +3,12 @@
 use clap::{Arg, ArgAction};
 use uuid::Uuid;
 
-use super::arguments::{THE_NEW_NAME, THE_QUBE, exclusive, flag, the_qube, value};
-use super::create::pairs;
+use super::arguments::{CLONE_NAME_ID, QUBE_ID, flag, mutually_exclusive, qube_argument, value};
+use super::create::parse_pairs;
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
-use super::progress::Bars;
+use super::progress::QubeProgress;
 use super::table;
 use crate::exec::{self, Program};
 use crate::lifecycle::Session;
@@ -16,7 +16,7 @@ use crate::lifecycle::create::InitialSettings;
 use crate::model::{Class, CloneQube, PoolChoice, VmName};
 
 /// What makes the menu entries of a qube, where it is installed.
-const MENUS: &str = "qvm-appmenus";
+const MENU_PROGRAM: &str = "qvm-appmenus";
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = line
@@ -39,13 +39,13 @@ pub fn define(line: clap::Command) -> clap::Command {
         )
         .arg(pool())
         .arg(images::discard_existing())
-        .arg(the_qube("the qube to clone"))
+        .arg(qube_argument("the qube to clone"))
         .arg(
-            Arg::new(THE_NEW_NAME)
+            Arg::new(CLONE_NAME_ID)
                 .value_name("NEWVM")
                 .help("the name of the clone"),
         );
-    exclusive(line, "pools", &["all-pools", "pool"])
+    mutually_exclusive(line, "pools", &["all-pools", "pool"])
 }
 
 /// Its short form is the first one, which usage lines show.
@@ -59,16 +59,16 @@ fn pool() -> Arg {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let name = names(call)?;
+    let name = new_name(call)?;
     let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
-    let pools = pairs(call.values("pool"), form)?;
+    let pools = parse_pairs(call.values("pool"), form)?;
     let class = call.value("class").map(Class::from_store);
-    let session = call.session_with_bars_for_the_qube()?;
+    let session = call.session_with_progress()?;
     let source = {
         let qubes = session.read()?;
-        call.the_qube(&qubes)?.name.clone()
+        call.named_qube(&qubes)?.name.clone()
     };
-    let wish = CloneQube {
+    let request = CloneQube {
         source: source.as_str(),
         name,
         class: class.as_ref(),
@@ -82,23 +82,27 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         created_by: VmName::DOM0,
         ignore_errors: call.has("ignore-errors"),
     };
-    let told = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
+    let on_volume = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
     let settings = InitialSettings {
-        existing: images::existing(call),
+        existing: images::existing_images(call),
         ..InitialSettings::default()
     };
-    let clone = session.clone_qube(&wish, settings, &Bars::telling(&session, name, &told))?;
+    let clone = session.clone_qube(
+        &request,
+        settings,
+        &QubeProgress::with_callback(&session, name, &on_volume),
+    )?;
     clone.left_out.iter().for_each(|what| call.warn(name, what));
     clone.notes.iter().for_each(|note| call.inform(name, note));
-    if let Some(failed) = menus(&session, &source, &clone.name) {
+    if let Some(failed) = clone_menu_entries(&session, &source, &clone.name) {
         call.warn(name, &format!("Failed to clone appmenus: {failed}"));
     }
     Ok(0)
 }
 
 /// Both names, or all that are missing.
-fn names(call: &Invocation) -> Result<&str, Failure> {
-    match (call.value(THE_QUBE), call.value(THE_NEW_NAME)) {
+fn new_name(call: &Invocation) -> Result<&str, Failure> {
+    match (call.value(QUBE_ID), call.value(CLONE_NAME_ID)) {
         (Some(_), Some(name)) => Ok(name),
         (Some(_), None) => Err(Failure::usage(
             "the following arguments are required: NEWVM",
@@ -111,9 +115,14 @@ fn names(call: &Invocation) -> Result<&str, Failure> {
 
 /// Makes the clone's menu entries after the source's, on a system that has menus. The clone is
 /// there whatever comes of it.
-fn menus(session: &Session, source: &VmName, clone: &VmName) -> Option<exec::ExecError> {
+fn clone_menu_entries(
+    session: &Session,
+    source: &VmName,
+    clone: &VmName,
+) -> Option<exec::ExecError> {
     let system = &session.system;
-    let program = exec::find(MENUS, system.program_path()).filter(|_| system.root().is_none())?;
+    let program =
+        exec::find(MENU_PROGRAM, system.program_path()).filter(|_| system.root().is_none())?;
     Program::new(program)
         .args([
             "--init",
@@ -148,5 +157,5 @@ pub fn manual() -> Vec<(&'static str, String)> {
         ("devices", "all assignments"),
         ("files", "the firewall's rules and the notes"),
     ];
-    vec![("what is cloned", table::explained(cloned.into_iter()))]
+    vec![("what is cloned", table::definition_list(cloned.into_iter()))]
 }

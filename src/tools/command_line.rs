@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::arguments::{THE_NEW_NAME, THE_QUBE, is_exclusive};
+use super::arguments::{CLONE_NAME_ID, QUBE_ID, is_exclusive};
 use super::failure::Failure;
 use super::hint::{self, Hint};
 use super::suggestion::did_you_mean;
@@ -20,7 +20,7 @@ pub enum Parsed {
 
 /// Reads a command line; the words exclude the program's name. Errors are usage errors.
 pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Failure> {
-    let mut words = spelt_out(command, words)?;
+    let mut words = expand_abbreviations(command, words)?;
     let mut unknown = Vec::new();
     loop {
         let named =
@@ -40,15 +40,15 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
             ErrorKind::DisplayHelp => return Ok(Parsed::Help(help(command))),
             // As argparse does: what is unknown is set aside, other mistakes are reported first.
             ErrorKind::UnknownArgument => {
-                match set_aside(&mut words, &text_of(&error, ContextKind::InvalidArg)) {
+                match remove_unknown(&mut words, &context_text(&error, ContextKind::InvalidArg)) {
                     Some(word) => unknown.push(word),
                     None => {
-                        let unknown = text_of(&error, ContextKind::InvalidArg);
+                        let unknown = context_text(&error, ContextKind::InvalidArg);
                         return Err(unrecognized(command, &words, &[unknown]));
                     }
                 }
             }
-            _ => return Err(Failure::Usage(reworded(command, &error))),
+            _ => return Err(Failure::Usage(argparse_message(command, &error))),
         }
     }
 }
@@ -61,7 +61,7 @@ pub fn help(command: &Command) -> String {
             .trim_end()
             .to_string(),
     );
-    for id in [THE_QUBE, THE_NEW_NAME] {
+    for id in [QUBE_ID, CLONE_NAME_ID] {
         if command.get_arguments().any(|arg| arg.get_id() == id) {
             shown = shown.mut_arg(id, |arg| arg.required(true));
         }
@@ -75,7 +75,7 @@ fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Fa
     let option = unknown
         .iter()
         .find(|word| word.starts_with('-'))
-        .map(|word| hint::option(command, word));
+        .map(|word| hint::unknown_option(command, word));
     let equals = words
         .iter()
         .any(|word| word == "=")
@@ -85,7 +85,7 @@ fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Fa
 }
 
 /// Takes the word that clap calls `unknown` out of `words`.
-fn set_aside(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
+fn remove_unknown(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
     let same = |word: &OsString| word.to_str().is_some_and(|w| w == unknown);
     let begins = |word: &OsString| {
         let Some(word) = word.to_str() else {
@@ -111,7 +111,7 @@ fn set_aside(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
 
 /// Replaces abbreviations of long options by the whole name. Upstream's options come first: what is
 /// unique among them stays unique, whatever options of our own there are.
-fn spelt_out(command: &Command, words: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+fn expand_abbreviations(command: &Command, words: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     let mut spelt = Vec::with_capacity(words.len());
     let mut words = words.into_iter();
     for word in words.by_ref() {
@@ -123,7 +123,7 @@ fn spelt_out(command: &Command, words: Vec<OsString>) -> Result<Vec<OsString>, F
             spelt.push(word);
             continue;
         };
-        match whole_name(command, name)? {
+        match expand_option(command, name)? {
             Some(whole) if whole != name => spelt.push(format!("--{whole}{rest}").into()),
             _ => spelt.push(word),
         }
@@ -140,7 +140,7 @@ fn long_option(word: &str) -> Option<(&str, &str)> {
 }
 
 /// The long option that `name` is or abbreviates.
-fn whole_name<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, Failure> {
+fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, Failure> {
     let mut upstreams: Vec<(&str, &str)> = Vec::new();
     let mut ours: Vec<(&str, &str)> = Vec::new();
     for arg in command.get_arguments() {
@@ -205,8 +205,8 @@ fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failur
         if let [(_, first), (_, second), ..] = given.as_slice() {
             let text = format!(
                 "argument {}: not allowed with argument {}",
-                name_of(second),
-                name_of(first)
+                argument_name(second),
+                argument_name(first)
             );
             return Err(Failure::Usage(text));
         }
@@ -215,7 +215,7 @@ fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failur
 }
 
 /// An argument as argparse names it in errors: `--format/-o`, `VMNAME`.
-pub fn name_of(arg: &Arg) -> String {
+pub fn argument_name(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(arg.get_long().map(|l| format!("--{l}")));
     names.extend(
@@ -249,10 +249,10 @@ pub fn invalid_choice(argument: &str, value: &str, choices: &[&str]) -> Failure 
     Failure::Usage(text).with_hint(did_you_mean(value, choices.iter().copied()).map(Hint::Text))
 }
 
-fn reworded(command: &Command, error: &clap::Error) -> String {
-    let about = text_of(error, ContextKind::InvalidArg);
+fn argparse_message(command: &Command, error: &clap::Error) -> String {
+    let about = context_text(error, ContextKind::InvalidArg);
     let arg = command.get_arguments().find(|a| a.to_string() == about);
-    let name = arg.map_or_else(|| about.clone(), name_of);
+    let name = arg.map_or_else(|| about.clone(), argument_name);
     match error.kind() {
         ErrorKind::MissingRequiredArgument => {
             let names: Vec<&str> = about
@@ -273,7 +273,7 @@ fn reworded(command: &Command, error: &clap::Error) -> String {
         ErrorKind::TooManyValues => {
             format!(
                 "argument {name}: ignored explicit argument '{}'",
-                text_of(error, ContextKind::InvalidValue)
+                context_text(error, ContextKind::InvalidValue)
             )
         }
         ErrorKind::InvalidUtf8 => "an argument is not valid UTF-8".to_string(),
@@ -289,7 +289,7 @@ fn first_line(text: &str) -> String {
         .to_string()
 }
 
-fn text_of(error: &clap::Error, kind: ContextKind) -> String {
+fn context_text(error: &clap::Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(", "),
@@ -301,36 +301,43 @@ fn text_of(error: &clap::Error, kind: ContextKind) -> String {
 mod tests {
     use super::*;
     use crate::tools::arguments::{
-        THE_QUBE, common, exclusive, flag, greedy, the_qube, value, verbosity,
+        QUBE_ID, base_command, flag, multi_value, mutually_exclusive, qube_argument, value,
+        verbosity,
     };
 
-    fn tool() -> Command {
-        let command = common("qvm-try")
+    fn sample_command() -> Command {
+        let command = base_command("qvm-try")
             .arg(flag("disk", Some('d'), ""))
             .arg(value("format", Some('o'), "FORMAT", ""))
             .arg(value("fields", Some('O'), "FIELD,...", ""))
             .arg(flag("no-spinner", None, ""))
-            .arg(greedy("class", "CLASS", ""))
+            .arg(multi_value("class", "CLASS", ""))
             .arg(value("root-copy-from", None, "FILENAME", ""))
-            .arg(the_qube(""))
+            .arg(qube_argument(""))
             .arg(
                 Arg::new("value")
                     .value_name("VALUE")
                     .allow_negative_numbers(true),
             );
-        exclusive(command, "format", &["format", "fields", "disk"])
+        mutually_exclusive(command, "format", &["format", "fields", "disk"])
     }
 
     fn matches(words: &[&str]) -> ArgMatches {
-        match parse(&mut tool(), words.iter().map(OsString::from).collect()) {
+        match parse(
+            &mut sample_command(),
+            words.iter().map(OsString::from).collect(),
+        ) {
             Ok(Parsed::Matches(matches)) => *matches,
             Ok(Parsed::Help(text)) => panic!("{text}"),
             Err(failure) => panic!("{failure:?}"),
         }
     }
 
-    fn mistake(words: &[&str]) -> String {
-        match parse(&mut tool(), words.iter().map(OsString::from).collect()) {
+    fn usage_text(words: &[&str]) -> String {
+        match parse(
+            &mut sample_command(),
+            words.iter().map(OsString::from).collect(),
+        ) {
             Err(Failure::Usage(text)) => text,
             Err(Failure::Hinted(failure, _)) => match *failure {
                 Failure::Usage(text) => text,
@@ -363,7 +370,7 @@ mod tests {
             "-5"
         );
         assert_eq!(
-            matches(&["--", "-x"]).get_one::<String>(THE_QUBE).unwrap(),
+            matches(&["--", "-x"]).get_one::<String>(QUBE_ID).unwrap(),
             "-x"
         );
         let classes = matches(&["--class", "A", "B"]);
@@ -374,23 +381,23 @@ mod tests {
     #[test]
     fn mistakes_are_told_in_the_words_of_argparse() {
         assert_eq!(
-            mistake(&["--zz", "work", "5", "more"]),
+            usage_text(&["--zz", "work", "5", "more"]),
             "unrecognized arguments: --zz more"
         );
         assert_eq!(
-            mistake(&["-d", "-O", "name"]),
+            usage_text(&["-d", "-O", "name"]),
             "argument --fields/-O: not allowed with argument --disk/-d"
         );
         assert_eq!(
-            mistake(&["--format"]),
+            usage_text(&["--format"]),
             "argument --format/-o: expected one argument"
         );
         assert_eq!(
-            mistake(&["--class"]),
+            usage_text(&["--class"]),
             "argument --class: expected at least one argument"
         );
         assert_eq!(
-            mistake(&["--fo", "x"]),
+            usage_text(&["--fo", "x"]),
             "ambiguous option: --fo could match --force-root, --format"
         );
     }

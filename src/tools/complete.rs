@@ -1,4 +1,4 @@
-//! What could stand at a place of a command line: `qubes-complete SHELL INDEX WORD...`, called by
+//! What could stand at a context of a command line: `qubes-complete SHELL INDEX WORD...`, called by
 //! the completion files. A program of its own, because somebody waits for it at every key: it has
 //! of each command no more than the definition. Reads qubes.xml only, asks no hypervisor, and says
 //! nothing when there is nothing to say.
@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ValueHint};
 
-use super::arguments::{THE_COMMAND, THE_QUBE};
-use super::candidates::{self, Kind, Which};
+use super::arguments::{QUBE_ID, SUBCOMMAND_ID};
+use super::candidates::{CandidateKind, QubeSubset, candidates};
 use super::output::Output;
 use super::subcommand::Subcommand;
-use super::{DEFINITIONS, Definition, multicall};
+use super::{CommandDefinition, DEFINITIONS, multicall};
 use crate::model::{Class, POOL_DRIVERS, PoolDriver, VolumeOption};
 
 /// A word that would fit, with a few words about it.
@@ -22,19 +22,19 @@ pub struct Candidate {
 }
 
 /// The exit code that says: a file's name fits here, which the shell completes itself.
-const A_FILE: u8 = 3;
+const EXIT_FILE_NAME: u8 = 3;
 
 /// What fits at the cursor.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Offer {
+pub struct Completions {
     pub candidates: Vec<Candidate>,
     /// Whether the name of a file fits.
     pub file: bool,
 }
 
-impl From<Vec<Candidate>> for Offer {
-    fn from(candidates: Vec<Candidate>) -> Offer {
-        Offer {
+impl From<Vec<Candidate>> for Completions {
+    fn from(candidates: Vec<Candidate>) -> Completions {
+        Completions {
             candidates,
             file: false,
         }
@@ -42,7 +42,7 @@ impl From<Vec<Candidate>> for Offer {
 }
 
 /// Where the cursor is, after looking at the words before it.
-struct Place<'a> {
+struct CursorContext<'a> {
     /// The option whose value stands here, and whether other things may stand here as well.
     option: Option<(&'a Arg, bool)>,
     /// Positionals before this one.
@@ -66,18 +66,18 @@ pub fn main() -> ExitCode {
     let mut out = Output::new();
     let offer = complete(words, index, shell == "bash");
     for candidate in offer.candidates {
-        if out.line(&shown(&candidate, shell)).is_err() {
+        if out.line(&format_candidate(&candidate, shell)).is_err() {
             return ExitCode::FAILURE;
         }
     }
     match out.flush() {
         Err(_) => ExitCode::FAILURE,
-        Ok(()) if offer.file => ExitCode::from(A_FILE),
+        Ok(()) if offer.file => ExitCode::from(EXIT_FILE_NAME),
         Ok(()) => ExitCode::SUCCESS,
     }
 }
 
-fn shown(candidate: &Candidate, shell: &str) -> String {
+fn format_candidate(candidate: &Candidate, shell: &str) -> String {
     let Candidate { word, about } = candidate;
     match shell {
         "fish" if !about.is_empty() => format!("{word}\t{about}"),
@@ -95,18 +95,18 @@ fn shown(candidate: &Candidate, shell: &str) -> String {
 
 /// What fits at the word at `index`. bash breaks words at `=` and `:`, so there only what follows
 /// is wanted.
-pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
+pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completions {
     let mut words: Vec<String> = words.iter().take(index + 1).cloned().collect();
     if words.len() <= index {
         words.push(String::new());
     }
     let Some(program) = words.first() else {
-        return Offer::default();
+        return Completions::default();
     };
-    let mut name = multicall::name_of(program.as_ref());
+    let mut name = multicall::program_name(program.as_ref());
     if name == "qubes" {
         if words.len() == 2 {
-            let fits = |c: &&Definition| !c.hidden && c.name.starts_with(&words[1]);
+            let fits = |c: &&CommandDefinition| !c.hidden && c.name.starts_with(&words[1]);
             return DEFINITIONS
                 .iter()
                 .filter(fits)
@@ -115,7 +115,7 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
                 .into();
         }
         if words[1] == "generate" {
-            return Offer {
+            return Completions {
                 candidates: Vec::new(),
                 file: words.len() == 3,
             };
@@ -124,15 +124,15 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
         name = words[0].clone();
     }
     let Some(command) = DEFINITIONS.iter().find(|d| d.name == name) else {
-        return Offer::default();
+        return Completions::default();
     };
     let before_break = if breaks_words {
-        join_what_bash_breaks(&mut words)
+        rejoin_bash_words(&mut words)
     } else {
         0
     };
-    let line = command.line();
-    let mut found = at_cursor(&line, &words[1..]);
+    let line = command.clap_command();
+    let mut found = complete_at_cursor(&line, &words[1..]);
     for c in &mut found.candidates {
         c.word = c.word.split_off(before_break.min(c.word.len()));
     }
@@ -141,7 +141,7 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Offer {
 
 /// Puts together what bash broke at `=` and `:`. Returns how many bytes of the last word bash takes
 /// for words of their own.
-fn join_what_bash_breaks(words: &mut Vec<String>) -> usize {
+fn rejoin_bash_words(words: &mut Vec<String>) -> usize {
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
     let mut before_break = 0;
     let mut glue = false;
@@ -163,62 +163,68 @@ fn join_what_bash_breaks(words: &mut Vec<String>) -> usize {
     before_break
 }
 
-fn at_cursor(line: &clap::Command, words: &[String]) -> Offer {
+fn complete_at_cursor(line: &clap::Command, words: &[String]) -> Completions {
     let Some((current, before)) = words.split_last() else {
-        return Offer::default();
+        return Completions::default();
     };
-    let mut place = place(line, before);
+    let mut context = cursor_context(line, before);
     // `qvm-prefs --all`: the qubes have been named, as with a pattern that fits every name.
-    if has_qube(line)
+    if takes_qube(line)
         && find_long(line, "all").is_some()
         && before.iter().any(|word| word == "--all")
     {
-        place.positionals.insert(0, "*");
+        context.positionals.insert(0, "*");
     }
-    if !place.options_ended
+    if !context.options_ended
         && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
     {
         let Some(arg) = find_long(line, name) else {
-            return Offer::default();
+            return Completions::default();
         };
-        let values = values(line, arg, value, &place, words);
+        let values = values(line, arg, value, &context, words);
         let whole = |c: Candidate| Candidate {
             word: format!("--{name}={}", c.word),
             about: c.about,
         };
-        return Offer {
+        return Completions {
             candidates: values.into_iter().map(whole).collect(),
-            file: takes_file(line, arg, value, &place),
+            file: takes_file(line, arg, value, &context),
         };
     }
-    if let Some((arg, alone)) = place.option
+    if let Some((arg, alone)) = context.option
         && (alone || !current.starts_with('-'))
     {
-        return offer(line, arg, current, &place, words);
+        return argument_completions(line, arg, current, &context, words);
     }
-    if !place.options_ended && current.starts_with('-') {
-        return options(line, current).into();
+    if !context.options_ended && current.starts_with('-') {
+        return option_names(line, current).into();
     }
-    match positional_at(line, place.positionals.len()) {
-        Some(positional) => offer(line, positional, current, &place, words),
-        None => Offer::default(),
+    match positional_at(line, context.positionals.len()) {
+        Some(positional) => argument_completions(line, positional, current, &context, words),
+        None => Completions::default(),
     }
 }
 
-fn offer(line: &clap::Command, arg: &Arg, current: &str, place: &Place, words: &[String]) -> Offer {
-    Offer {
-        candidates: values(line, arg, current, place, words),
-        file: takes_file(line, arg, current, place),
+fn argument_completions(
+    line: &clap::Command,
+    arg: &Arg,
+    current: &str,
+    context: &CursorContext,
+    words: &[String],
+) -> Completions {
+    Completions {
+        candidates: values(line, arg, current, context, words),
+        file: takes_file(line, arg, current, context),
     }
 }
 
 /// Whether an argument's value is the name of a file, or may be.
-fn takes_file(line: &clap::Command, arg: &Arg, current: &str, place: &Place) -> bool {
+fn takes_file(line: &clap::Command, arg: &Arg, current: &str, context: &CursorContext) -> bool {
     match (line.get_name(), arg.get_id().as_str()) {
         ("qvm-notes", "import") | ("qvm-start", "hddisk" | "cdrom" | "drive") => true,
         // A copy is named by its time, or as a file: with a slash.
         ("qubes-db", "copy" | "from") => current.contains('/'),
-        ("qvm-volume", "word") => matches!(place.positionals.as_slice(), ["import", _]),
+        ("qvm-volume", "word") => matches!(context.positionals.as_slice(), ["import", _]),
         ("qvm-pool", "option") => current.starts_with("dir_path="),
         _ => matches!(
             arg.get_value_hint(),
@@ -233,43 +239,43 @@ fn positional_at(line: &clap::Command, position: usize) -> Option<&Arg> {
         .or_else(|| line.get_positionals().last().filter(|a| takes_many(a)))
 }
 
-fn place<'a>(line: &'a clap::Command, before: &'a [String]) -> Place<'a> {
-    let mut place = Place {
+fn cursor_context<'a>(line: &'a clap::Command, before: &'a [String]) -> CursorContext<'a> {
+    let mut context = CursorContext {
         option: None,
         positionals: Vec::new(),
         options_ended: false,
     };
     for word in before {
-        if place.options_ended {
-            place.positionals.push(word);
+        if context.options_ended {
+            context.positionals.push(word);
             continue;
         }
         match word.as_str() {
             "--" => {
-                place.options_ended = true;
-                place.option = None;
+                context.options_ended = true;
+                context.option = None;
             }
             long if long.starts_with("--") => {
                 let has_value = long.contains('=');
-                place.option = find_long(line, &long[2..])
+                context.option = find_long(line, &long[2..])
                     .filter(|_| !has_value)
-                    .and_then(expecting);
+                    .and_then(expected_value);
             }
             short if short.len() > 1 && short.starts_with('-') => {
-                place.option = find_last_short(line, short)
+                context.option = find_last_short(line, short)
             }
-            _ => match place.option {
-                Some((_, true)) => place.option = None,
-                // A greedy option takes every word up to the next option.
-                Some((arg, false)) => place.option = Some((arg, false)),
-                None => place.positionals.push(word),
+            _ => match context.option {
+                Some((_, true)) => context.option = None,
+                // A multi_value option takes every word up to the next option.
+                Some((arg, false)) => context.option = Some((arg, false)),
+                None => context.positionals.push(word),
             },
         }
     }
-    place
+    context
 }
 
-fn expecting(arg: &Arg) -> Option<(&Arg, bool)> {
+fn expected_value(arg: &Arg) -> Option<(&Arg, bool)> {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append).then(|| (arg, !takes_many(arg)))
 }
 
@@ -287,8 +293,8 @@ fn find_last_short<'a>(line: &'a clap::Command, word: &str) -> Option<(&'a Arg, 
         let arg = line
             .get_arguments()
             .find(|a| a.get_short() == Some(letter))?;
-        if let Some(expecting) = expecting(arg) {
-            return letters.peek().is_none().then_some(expecting);
+        if let Some(expected_value) = expected_value(arg) {
+            return letters.peek().is_none().then_some(expected_value);
         }
     }
     None
@@ -298,7 +304,7 @@ fn takes_many(arg: &Arg) -> bool {
     arg.get_num_args().is_some_and(|n| n.max_values() > 1)
 }
 
-fn options(line: &clap::Command, current: &str) -> Vec<Candidate> {
+fn option_names(line: &clap::Command, current: &str) -> Vec<Candidate> {
     let mut found = Vec::new();
     for arg in line
         .get_arguments()
@@ -322,7 +328,7 @@ fn values(
     line: &clap::Command,
     arg: &Arg,
     current: &str,
-    place: &Place,
+    context: &CursorContext,
     words: &[String],
 ) -> Vec<Candidate> {
     let id = arg.get_id().as_str();
@@ -330,63 +336,67 @@ fn values(
         && !arg.is_positional()
         && line.get_name() != "qvm-volume"
     {
-        return pairs(id, current, words);
+        return pair_values(id, current, words);
     }
     if let "qvm-pool" | "qvm-volume" = line.get_name() {
-        return of_storage(line.get_name(), id, current, place, words);
+        return storage_values(line.get_name(), id, current, context, words);
     }
     let property = match id {
-        "property" | "value" if has_qube(line) => place.positionals.get(1).copied(),
-        _ => place.positionals.first().copied(),
+        "property" | "value" if takes_qube(line) => context.positionals.get(1).copied(),
+        _ => context.positionals.first().copied(),
     };
     let kind = match id {
         // The name of something new.
         "vmname" if line.get_name() == "qvm-create" => return Vec::new(),
-        THE_QUBE if line.get_name().contains("-template") => Kind::Templates,
-        THE_QUBE | "vmname" | "exclude" => Kind::Qubes(serving(line.get_name())),
-        "template" if new_class(words) == Class::DispVM => Kind::DisposableTemplates,
-        "template" | "template-source" => Kind::Templates,
-        "netvm-is" => Kind::Netvms,
-        "label" => Kind::Labels,
-        "class" => Kind::Classes,
-        "all-pools" => Kind::Pools,
-        "tags" | "exclude-tags" => Kind::Tags,
-        "format" => Kind::Words(super::ls::FORMATS.iter().map(|(name, _)| *name).collect()),
-        "fields" | "sort" => {
-            Kind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect())
+        QUBE_ID if line.get_name().contains("-template") => CandidateKind::Templates,
+        QUBE_ID | "vmname" | "exclude" => CandidateKind::Qubes(relevant_qubes(line.get_name())),
+        "template" if class_of_new_qube(words) == Class::DispVM => {
+            CandidateKind::DisposableTemplates
         }
-        "db-command" => Kind::Words(super::db::words()),
-        "copy" => Kind::Copies,
-        "color" => Kind::Words(vec!["auto", "always", "never"]),
-        "internal" | "servicevm" => Kind::Words(vec!["y", "n"]),
-        "feature" => Kind::Features {
-            of: place.positionals.first().copied(),
-            only_own: unsets(words),
+        "template" | "template-source" => CandidateKind::Templates,
+        "netvm-is" => CandidateKind::Netvms,
+        "label" => CandidateKind::Labels,
+        "class" => CandidateKind::Classes,
+        "all-pools" => CandidateKind::Pools,
+        "tags" | "exclude-tags" => CandidateKind::Tags,
+        "format" => {
+            CandidateKind::Words(super::ls::FORMATS.iter().map(|(name, _)| *name).collect())
+        }
+        "fields" | "sort" => {
+            CandidateKind::Words(super::ls::HEADINGS.iter().map(|(name, _)| *name).collect())
+        }
+        "db-command" => CandidateKind::Words(super::db::command_names()),
+        "copy" => CandidateKind::Copies,
+        "color" => CandidateKind::Words(vec!["auto", "always", "never"]),
+        "internal" | "servicevm" => CandidateKind::Words(vec!["y", "n"]),
+        "feature" => CandidateKind::Features {
+            of: context.positionals.first().copied(),
+            only_own: has_unset_flag(words),
         },
-        "service" => Kind::Services {
-            of: place.positionals.first().copied(),
-            only_own: unsets(words),
+        "service" => CandidateKind::Services {
+            of: context.positionals.first().copied(),
+            only_own: has_unset_flag(words),
         },
-        "switch" => Kind::Words(vec!["on", "off"]),
-        "updates" => Kind::Words(super::set_updates::ACTIONS.to_vec()),
-        "package-action" => Kind::Words(super::template_postprocess::ACTIONS.to_vec()),
-        THE_COMMAND => Kind::Words(vec!["list", "add", "del"]),
+        "switch" => CandidateKind::Words(vec!["on", "off"]),
+        "updates" => CandidateKind::Words(super::set_updates::ACTIONS.to_vec()),
+        "package-action" => CandidateKind::Words(super::template_postprocess::ACTIONS.to_vec()),
+        SUBCOMMAND_ID => CandidateKind::Words(vec!["list", "add", "del"]),
         // Another qube's tags are what somebody may want to give to this one.
         "tag"
-            if place
+            if context
                 .positionals
                 .get(1)
-                .is_some_and(|command| super::tags::gives(command)) =>
+                .is_some_and(|command| super::tags::is_add(command)) =>
         {
-            Kind::Tags
+            CandidateKind::Tags
         }
-        "tag" => Kind::TagsOf(place.positionals.first().copied()),
-        "property" => Kind::Properties {
-            of: of_qube(line, place),
+        "tag" => CandidateKind::TagsOf(context.positionals.first().copied()),
+        "property" => CandidateKind::Properties {
+            of: property_owner(line, context),
         },
         "value" => match property {
-            Some(property) => Kind::ValuesOf {
-                of: of_qube(line, place),
+            Some(property) => CandidateKind::ValuesOf {
+                of: property_owner(line, context),
                 property,
             },
             None => return Vec::new(),
@@ -395,12 +405,12 @@ fn values(
     };
     // `-O name,state,cl`: only the last of the list is completed. No name has a comma.
     let (front, last) = match (id, current.rsplit_once(',')) {
-        ("fields" | "class" | "label" | "tags" | THE_QUBE, Some((front, last))) => {
+        ("fields" | "class" | "label" | "tags" | QUBE_ID, Some((front, last))) => {
             (format!("{front},"), last)
         }
         _ => (String::new(), current),
     };
-    let mut found = candidates::of_kind(&kind, last, words);
+    let mut found = candidates(&kind, last, words);
     for c in &mut found {
         c.word.insert_str(0, &front);
     }
@@ -408,11 +418,11 @@ fn values(
 }
 
 /// What fits into a command line of the tools for pools and volumes.
-fn of_storage(
+fn storage_values(
     tool: &str,
     id: &str,
     current: &str,
-    place: &Place,
+    context: &CursorContext,
     words: &[String],
 ) -> Vec<Candidate> {
     let commands: &[Subcommand] = if tool == "qvm-pool" {
@@ -420,7 +430,7 @@ fn of_storage(
     } else {
         &super::volume::COMMANDS
     };
-    let command = place
+    let command = context
         .positionals
         .first()
         .and_then(|word| Subcommand::find(commands, word));
@@ -428,38 +438,46 @@ fn of_storage(
         .and_then(|command| command.words.first())
         .copied()
         .unwrap_or_default();
-    let after = place.positionals.get(1..).unwrap_or_default();
+    let after = context.positionals.get(1..).unwrap_or_default();
     let kind = match (tool, id, command, after) {
-        (_, THE_COMMAND, ..) => Kind::Words(
+        (_, SUBCOMMAND_ID, ..) => CandidateKind::Words(
             commands
                 .iter()
                 .filter_map(|c| c.words.first().copied())
                 .collect(),
         ),
-        ("qvm-pool", "info" | "remove" | "set", ..) | ("qvm-volume", "pool", ..) => Kind::Pools,
-        ("qvm-pool", "option", ..) => return options_of_pool(command, after, current),
-        ("qvm-pool", "word", "info" | "set", []) | ("qvm-pool", "word", "remove", _) => Kind::Pools,
-        ("qvm-pool", "word", "add", [_]) => {
-            Kind::Words(POOL_DRIVERS.iter().map(|driver| driver.name).collect())
+        ("qvm-pool", "info" | "remove" | "set", ..) | ("qvm-volume", "pool", ..) => {
+            CandidateKind::Pools
         }
-        ("qvm-volume", "word", "list", _) => Kind::Qubes(Which::Guests),
+        ("qvm-pool", "option", ..) => return pool_option_names(command, after, current),
+        ("qvm-pool", "word", "info" | "set", []) | ("qvm-pool", "word", "remove", _) => {
+            CandidateKind::Pools
+        }
+        ("qvm-pool", "word", "add", [_]) => {
+            CandidateKind::Words(POOL_DRIVERS.iter().map(|driver| driver.name).collect())
+        }
+        ("qvm-volume", "word", "list", _) => CandidateKind::Qubes(QubeSubset::Guests),
         ("qvm-volume", "word", "", _) => return Vec::new(),
-        ("qvm-volume", "word", "clone", [] | [_]) | ("qvm-volume", "word", _, []) => Kind::Volumes,
-        ("qvm-volume", "word", "info", [_]) => Kind::Words(super::volume::PROPERTIES.to_vec()),
+        ("qvm-volume", "word", "clone", [] | [_]) | ("qvm-volume", "word", _, []) => {
+            CandidateKind::Volumes
+        }
+        ("qvm-volume", "word", "info", [_]) => {
+            CandidateKind::Words(super::volume::PROPERTIES.to_vec())
+        }
         ("qvm-volume", "word", "config", [_]) => {
-            Kind::Words(VolumeOption::ALL.map(VolumeOption::as_str).to_vec())
+            CandidateKind::Words(VolumeOption::ALL.map(VolumeOption::as_str).to_vec())
         }
         ("qvm-volume", "word", "config", [_, "rw" | "ephemeral"]) => {
-            Kind::Words(vec!["True", "False"])
+            CandidateKind::Words(vec!["True", "False"])
         }
-        ("qvm-volume", "word", "revert", [volume]) => Kind::Revisions(volume),
+        ("qvm-volume", "word", "revert", [volume]) => CandidateKind::Revisions(volume),
         _ => return Vec::new(),
     };
-    candidates::of_kind(&kind, current, words)
+    candidates(&kind, current, words)
 }
 
 /// `NAME=` of the options that a pool of this driver can be given, or that can be changed later.
-fn options_of_pool(command: &str, after: &[&str], current: &str) -> Vec<Candidate> {
+fn pool_option_names(command: &str, after: &[&str], current: &str) -> Vec<Candidate> {
     let driver = after
         .get(1)
         .and_then(|name| PoolDriver::find(name))
@@ -474,44 +492,44 @@ fn options_of_pool(command: &str, after: &[&str], current: &str) -> Vec<Candidat
 }
 
 /// `NAME=VALUE` options: first the names, each with its `=`, then the values.
-fn pairs(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
-    let class = new_class(words);
+fn pair_values(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
+    let class = class_of_new_qube(words);
     let Some((name, value)) = current.split_once('=') else {
         let names = match option {
-            "pool" => Kind::Words(vec!["root", "private", "volatile"]),
-            _ => Kind::PropertiesOfClass(class),
+            "pool" => CandidateKind::Words(vec!["root", "private", "volatile"]),
+            _ => CandidateKind::PropertiesOfClass(class),
         };
-        let mut names = candidates::of_kind(&names, current, words);
+        let mut names = candidates(&names, current, words);
         names.iter_mut().for_each(|c| c.word.push('='));
         return names;
     };
     let values = match option {
-        "pool" => Kind::Pools,
-        _ => Kind::ValuesOfClass {
+        "pool" => CandidateKind::Pools,
+        _ => CandidateKind::ValuesOfClass {
             class,
             property: name,
         },
     };
-    let mut values = candidates::of_kind(&values, value, words);
+    let mut values = candidates(&values, value, words);
     values
         .iter_mut()
         .for_each(|c| c.word.insert_str(0, &format!("{name}=")));
     values
 }
 
-/// Which qubes a command can do something with.
-fn serving(command: &str) -> Which {
+/// QubeSubset qubes a command can do something with.
+fn relevant_qubes(command: &str) -> QubeSubset {
     match command {
-        "qvm-start" => Which::Halted,
-        "qvm-kill" | "qvm-pause" | "qvm-shutdown" | "qvm-unpause" => Which::Running,
-        "qvm-clone" | "qvm-remove" => Which::ButDom0,
-        "qvm-notes" | "qvm-grow-private" | "qvm-grow-root" => Which::Guests,
-        _ => Which::Any,
+        "qvm-start" => QubeSubset::Halted,
+        "qvm-kill" | "qvm-pause" | "qvm-shutdown" | "qvm-unpause" => QubeSubset::Running,
+        "qvm-clone" | "qvm-remove" => QubeSubset::ButDom0,
+        "qvm-notes" | "qvm-grow-private" | "qvm-grow-root" => QubeSubset::Guests,
+        _ => QubeSubset::Any,
     }
 }
 
 /// The class that the words of a creation ask for.
-fn new_class(words: &[String]) -> Class {
+fn class_of_new_qube(words: &[String]) -> Class {
     let has = |option: &str| words.iter().any(|w| w == option);
     if has("--standalone") {
         return Class::StandaloneVM;
@@ -528,25 +546,25 @@ fn new_class(words: &[String]) -> Class {
 }
 
 /// Whether the words ask for something to be taken away.
-fn unsets(words: &[String]) -> bool {
+fn has_unset_flag(words: &[String]) -> bool {
     words
         .iter()
         .any(|w| matches!(&**w, "-D" | "--unset" | "--default" | "--delete"))
 }
 
 /// The qube whose properties are meant; `None` for the system's own.
-fn of_qube<'a>(line: &clap::Command, place: &Place<'a>) -> Option<&'a str> {
-    place
+fn property_owner<'a>(line: &clap::Command, context: &CursorContext<'a>) -> Option<&'a str> {
+    context
         .positionals
         .first()
         .copied()
-        .filter(|_| has_qube(line))
+        .filter(|_| takes_qube(line))
 }
 
-fn has_qube(line: &clap::Command) -> bool {
+fn takes_qube(line: &clap::Command) -> bool {
     line.get_positionals()
         .next()
-        .is_some_and(|a| a.get_id() == THE_QUBE)
+        .is_some_and(|a| a.get_id() == QUBE_ID)
 }
 
 pub(super) fn candidate(word: &str, about: &str) -> Candidate {

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, value_parser};
 use uuid::Uuid;
 
-use super::arguments::{earlier, exclusive, flag, of_listing, value};
+use super::arguments::{flag, legacy_flag, mutually_exclusive, output_option, value};
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::images;
 use super::invocation::Invocation;
 use super::prefs::{find, stored_text};
-use super::progress::Bars;
+use super::progress::QubeProgress;
 use super::suggestion::did_you_mean;
 use crate::fs::errno_text;
 use crate::lifecycle::create::{Created, InitialSettings};
@@ -23,9 +23,9 @@ use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
 
 /// Nothing was made, because a property cannot be set.
-const PROPERTY_FAILED: u8 = 2;
+const EXIT_PROPERTY_FAILED: u8 = 2;
 /// Nothing was made, because the root volume could not be filled.
-const ROOT_FAILED: u8 = 3;
+const EXIT_ROOT_FAILED: u8 = 3;
 
 pub fn define(line: clap::Command) -> clap::Command {
     let root = |long, short, help| {
@@ -93,27 +93,27 @@ pub fn define(line: clap::Command) -> clap::Command {
             "fill the root volume with this file and remove it",
         ))
         .arg(flag("no-root", None, "accepted, without effect").hide(true))
-        .arg(of_listing(flag(
+        .arg(output_option(flag(
             "dry-run",
             None,
             "only say whether it could be created so",
         )))
         .args([images::discard_existing(), images::adopt_existing()])
         // R3's words, which installers still use (`docs/spec/installer.md`).
-        .arg(earlier(
+        .arg(legacy_flag(
             "net",
             "a qube with network hardware: provides_network, netvm none",
         ))
-        .arg(earlier(
+        .arg(legacy_flag(
             "proxy",
             "a qube between others and the network: provides_network",
         ))
-        .arg(earlier("internal", "not for menus: feature internal"))
+        .arg(legacy_flag("internal", "not for menus: feature internal"))
         .arg(Arg::new("vmname").value_name("VMNAME").help(
             "the name of the new qube; a disposable without one is disp1234 and goes when it stops",
         ));
-    let line = exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
-    exclusive(line, "root", &["root-copy-from", "root-move-from"])
+    let line = mutually_exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
+    mutually_exclusive(line, "root", &["root-copy-from", "root-move-from"])
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -123,8 +123,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             .try_for_each(|class| call.out.line(class.as_str()))
             .map(|()| 0);
     }
-    let (code, numbered) = create(call)?;
-    if let Some(name) = numbered {
+    let (code, generated_name) = create(call)?;
+    if let Some(name) = generated_name {
         // Nobody else says what it is called, and it may be in the way.
         let written = call.out.line(name.as_str()).and_then(|()| call.out.flush());
         written.map_err(|failure| match failure {
@@ -137,42 +137,42 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Creates what the command line asks for. The exit code, and the name where it was not given.
 fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
-    let order = Order::of(call)?;
-    let session = Session::new(call.system_with_bars()?);
+    let request = CreateRequest::from_arguments(call)?;
+    let session = Session::new(call.system_with_progress()?);
     let qubes = session.read()?;
-    check_label(&order, &qubes)?;
+    check_label(&request, &qubes)?;
     drop(qubes);
-    let file = match order
+    let file = match request
         .root
         .as_ref()
         .filter(|root| !call.has("dry-run") || !root.is_pipe())
-        .map(RootImage::open)
+        .map(RootSource::open)
     {
         Some(Err(reason)) => {
             call.warn(
                 "app",
                 &format!("Error importing root volume (no VM created): {reason}"),
             );
-            return Ok((ROOT_FAILED, None));
+            return Ok((EXIT_ROOT_FAILED, None));
         }
         opened => opened.transpose().unwrap_or_default(),
     };
-    let watcher = Bars::new(&session, order.name.unwrap_or("disposable"));
+    let watcher = QubeProgress::new(&session, request.name.unwrap_or("disposable"));
     let root = file.as_ref().map(|file| root_image::RootImage {
         file,
         watcher: &watcher,
     });
     if call.has("dry-run") {
-        let refused = order.try_to_create(&session, root).err();
-        return Ok((refused.map_or(0, |error| tell_refusal(call, error)), None));
+        let refused = request.try_to_create(&session, root).err();
+        return Ok((refused.map_or(0, |error| report_refusal(call, error)), None));
     }
-    let created = match order.create(&session, root, &watcher) {
+    let created = match request.create(&session, root, &watcher) {
         Ok(created) => created,
-        Err(error) => return Ok((tell_refusal(call, error), None)),
+        Err(error) => return Ok((report_refusal(call, error), None)),
     };
     created.notes.iter().for_each(|note| call.warn("app", note));
     let name = created.name;
-    if let Some((root, file)) = order
+    if let Some((root, file)) = request
         .root
         .as_ref()
         .filter(|root| root.remove)
@@ -186,11 +186,11 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         );
         return Ok((1, None));
     }
-    Ok((0, order.name.is_none().then_some(name)))
+    Ok((0, request.name.is_none().then_some(name)))
 }
 
 /// Tells why there is no new qube, or would be none; returns the exit code that says so.
-fn tell_refusal(call: &Invocation, error: LifecycleError) -> u8 {
+fn report_refusal(call: &Invocation, error: LifecycleError) -> u8 {
     let app = |text: String| call.warn("app", &text);
     let code = match &error {
         LifecycleError::SettingsRefused(refused) => {
@@ -200,17 +200,17 @@ fn tell_refusal(call: &Invocation, error: LifecycleError) -> u8 {
                     refused.setting, refused.reason
                 ));
             }
-            return PROPERTY_FAILED;
+            return EXIT_PROPERTY_FAILED;
         }
         LifecycleError::NotImported { .. } => {
             app(format!(
                 "Error importing root volume (no VM created): {}",
-                call.in_words(&error)
+                call.error_text(&error)
             ));
-            ROOT_FAILED
+            EXIT_ROOT_FAILED
         }
         error => {
-            app(format!("Error creating VM: {}", call.in_words(error)));
+            app(format!("Error creating VM: {}", call.error_text(error)));
             1
         }
     };
@@ -218,32 +218,32 @@ fn tell_refusal(call: &Invocation, error: LifecycleError) -> u8 {
     code
 }
 
-fn check_label(order: &Order, qubes: &Qubes) -> Result<(), Failure> {
+fn check_label(request: &CreateRequest, qubes: &Qubes) -> Result<(), Failure> {
     // Upstream takes an empty word for none at all.
-    if order.label.is_empty() {
+    if request.label.is_empty() {
         return Err(Failure::usage("--label option is mandatory"));
     }
-    if order.name == Some("") {
+    if request.name == Some("") {
         return Err(Failure::usage("VMNAME is mandatory"));
     }
     // The number of a label has an error of its own.
-    let is_number = order.label.bytes().all(|byte| byte.is_ascii_digit())
-        && qubes.labels.find(order.label).is_some();
-    if is_number || qubes.labels.named(order.label).is_some() {
+    let is_number = request.label.bytes().all(|byte| byte.is_ascii_digit())
+        && qubes.labels.find(request.label).is_some();
+    if is_number || qubes.labels.named(request.label).is_some() {
         return Ok(());
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
     let text = format!(
         "no such label: {}; available: {}",
-        quoted(order.label),
+        quoted(request.label),
         available.join(", ")
     );
-    Err(Failure::Usage(text).with_hint(did_you_mean(order.label, available).map(Hint::Text)))
+    Err(Failure::Usage(text).with_hint(did_you_mean(request.label, available).map(Hint::Text)))
 }
 
 /// What the command line asks for, checked as far as it can be without the store.
 #[derive(Debug)]
-struct Order<'a> {
+struct CreateRequest<'a> {
     /// A disposable may do without: it is called after its number.
     name: Option<&'a str>,
     class: Class,
@@ -254,31 +254,34 @@ struct Order<'a> {
     features: Vec<(&'a str, &'a str)>,
     pools: Vec<(&'a str, &'a str)>,
     all_pools: Option<&'a str>,
-    root: Option<RootImage<'a>>,
+    root: Option<RootSource<'a>>,
     existing: ExistingImages,
 }
 
 /// A file that becomes the root volume.
 #[derive(Debug)]
-struct RootImage<'a> {
+struct RootSource<'a> {
     file: &'a Path,
     remove: bool,
 }
 
-impl<'a> Order<'a> {
+impl<'a> CreateRequest<'a> {
     /// Checks in upstream's order (`docs/spec/r4-tools.md`, qvm-create).
-    fn of(call: &'a Invocation) -> Result<Order<'a>, Failure> {
-        let given = pairs(call.values("property"), |t| {
+    fn from_arguments(call: &'a Invocation) -> Result<CreateRequest<'a>, Failure> {
+        let given = parse_pairs(call.values("property"), |t| {
             format!("Invalid property token: {}", quoted(t))
         })?;
-        let last = LastGiven {
+        let last = LastValue {
             call,
             given: &given,
         };
-        let (label, template) = (last.of("label", "label"), last.of("template", "template"));
-        let name = last.of("vmname", "name");
+        let (label, template) = (
+            last.value("label", "label"),
+            last.value("template", "template"),
+        );
+        let name = last.value("vmname", "name");
         let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
-        let pools = pairs(call.values("pool"), form)?;
+        let pools = parse_pairs(call.values("pool"), form)?;
         let class = match (
             call.has("standalone"),
             call.has("disp"),
@@ -294,17 +297,16 @@ impl<'a> Order<'a> {
         if name.is_none() && class != Class::DispVM {
             return Err(Failure::usage("VMNAME is mandatory"));
         }
-        let root = root_image(call, &class)?;
+        let root = root_source(call, &class)?;
         let all_pools = call.value("all-pools");
-        let properties =
-            initial_properties(&class, in_earlier_words(call).into_iter().chain(given));
+        let properties = initial_properties(&class, r3_properties(call).into_iter().chain(given));
         let features = call
             .has("internal")
             .then_some(("internal", "1"))
             .into_iter()
             .collect();
-        let existing = images::existing(call);
-        let order = Order {
+        let existing = images::existing_images(call);
+        let request = CreateRequest {
             name,
             class,
             label,
@@ -316,12 +318,12 @@ impl<'a> Order<'a> {
             root,
             existing,
         };
-        order.refuse_to_adopt_in_vain()?;
-        Ok(order)
+        request.check_adoption()?;
+        Ok(request)
     }
 
     /// Images are taken over where the new qube would have empty ones.
-    fn refuse_to_adopt_in_vain(&self) -> Result<(), Failure> {
+    fn check_adoption(&self) -> Result<(), Failure> {
         let filled = if self.name.is_none() || self.class == Class::DispVM {
             "a disposable keeps no volumes"
         } else if self.class == Class::StandaloneVM && self.template.is_some() {
@@ -359,7 +361,7 @@ impl<'a> Order<'a> {
         &self,
         session: &Session,
         root: Option<root_image::RootImage<'_>>,
-        watcher: &Bars<'_>,
+        watcher: &QubeProgress<'_>,
     ) -> Result<Created, LifecycleError> {
         let pools = PoolChoice {
             all: self.all_pools,
@@ -372,15 +374,15 @@ impl<'a> Order<'a> {
         let Some(name) = self.name else {
             return session.create_disposable(self.template, self.label, pools, settings);
         };
-        match self.wish(name) {
-            Wish::Clone(wish) => {
-                let clone = session.clone_qube(&wish, settings, watcher)?;
+        match self.creation(name) {
+            Creation::Clone(new) => {
+                let clone = session.clone_qube(&new, settings, watcher)?;
                 Ok(Created {
                     name: clone.name,
                     notes: clone.notes,
                 })
             }
-            Wish::New(wish) => session.create(&wish, settings),
+            Creation::New(new) => session.create(&new, settings),
         }
     }
 
@@ -395,13 +397,13 @@ impl<'a> Order<'a> {
             ..self.settings()
         };
         // A disposable without a name gets one that fits.
-        match self.wish(self.name.unwrap_or("disposable")) {
-            Wish::Clone(wish) => session.try_to_clone(&wish, settings).map(drop),
-            Wish::New(wish) => session.try_to_create(&wish, settings).map(drop),
+        match self.creation(self.name.unwrap_or("disposable")) {
+            Creation::Clone(new) => session.try_to_clone(&new, settings).map(drop),
+            Creation::New(new) => session.try_to_create(&new, settings).map(drop),
         }
     }
 
-    fn wish<'w>(&'w self, name: &'w str) -> Wish<'w> {
+    fn creation<'w>(&'w self, name: &'w str) -> Creation<'w> {
         let pools = PoolChoice {
             all: self.all_pools,
             by_volume: &self.pools,
@@ -411,7 +413,7 @@ impl<'a> Order<'a> {
             .template
             .filter(|t| self.class == Class::StandaloneVM && !t.is_empty())
         {
-            return Wish::Clone(CloneQube {
+            return Creation::Clone(CloneQube {
                 source,
                 name,
                 class: Some(&self.class),
@@ -427,7 +429,7 @@ impl<'a> Order<'a> {
                 ignore_errors: false,
             });
         }
-        Wish::New(NewQube {
+        Creation::New(NewQube {
             class: self.class.clone(),
             name,
             label: self.label,
@@ -441,12 +443,12 @@ impl<'a> Order<'a> {
 }
 
 /// How a qube comes to be: a standalone one with a template is a clone of that.
-enum Wish<'a> {
+enum Creation<'a> {
     New(NewQube<'a>),
     Clone(CloneQube<'a>),
 }
 
-impl RootImage<'_> {
+impl RootSource<'_> {
     fn open(&self) -> Result<File, String> {
         File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), errno_text(&e)))
     }
@@ -461,21 +463,26 @@ impl RootImage<'_> {
 
 /// The options and properties that say the same of a new qube, as upstream has it: the last one on
 /// the command line counts.
-struct LastGiven<'a, 'g> {
+struct LastValue<'a, 'g> {
     call: &'a Invocation,
     given: &'g [(&'a str, &'a str)],
 }
 
-impl<'a> LastGiven<'a, '_> {
-    fn of(&self, argument: &str, property: &str) -> Option<&'a str> {
-        let positions = self.call.given.indices_of("property").into_iter().flatten();
+impl<'a> LastValue<'a, '_> {
+    fn value(&self, argument: &str, property: &str) -> Option<&'a str> {
+        let positions = self
+            .call
+            .matches
+            .indices_of("property")
+            .into_iter()
+            .flatten();
         let as_property = positions
             .zip(self.given)
             .filter(|(_, (name, _))| *name == property);
         let as_property = as_property
             .map(|(position, (_, text))| (position, *text))
             .last();
-        let position = self.call.given.index_of(argument);
+        let position = self.call.matches.index_of(argument);
         let as_argument =
             position.and_then(|position| Some((position, self.call.value(argument)?)));
         as_property
@@ -498,14 +505,14 @@ fn initial_properties<'a>(
         let known =
             find(Scope::Class(class), name).map(|known| (known.name, stored_text(known, text)));
         let (name, text) = known.unwrap_or((name, text));
-        properties.retain(|(earlier, _)| *earlier != name);
+        properties.retain(|(legacy_flag, _)| *legacy_flag != name);
         properties.push((name, text));
     }
     properties
 }
 
 /// The properties that R3's switches stand for.
-fn in_earlier_words(call: &Invocation) -> Vec<(&'static str, &'static str)> {
+fn r3_properties(call: &Invocation) -> Vec<(&'static str, &'static str)> {
     let mut properties = Vec::new();
     if call.has("net") || call.has("proxy") {
         properties.push(("provides_network", "True"));
@@ -516,7 +523,7 @@ fn in_earlier_words(call: &Invocation) -> Vec<(&'static str, &'static str)> {
     properties
 }
 
-pub(super) fn pairs(
+pub(super) fn parse_pairs(
     texts: Vec<&str>,
     wrong: impl Fn(&str) -> String,
 ) -> Result<Vec<(&str, &str)>, Failure> {
@@ -529,13 +536,14 @@ pub(super) fn pairs(
         .collect()
 }
 
-fn root_image<'a>(call: &'a Invocation, class: &Class) -> Result<Option<RootImage<'a>>, Failure> {
-    let file = |id| call.given.get_one::<PathBuf>(id).map(PathBuf::as_path);
-    let copied = file("root-copy-from").map(|file| RootImage {
+fn root_source<'a>(call: &'a Invocation, class: &Class) -> Result<Option<RootSource<'a>>, Failure> {
+    let file = |id| call.matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
+    let copied = file("root-copy-from").map(|file| RootSource {
         file,
         remove: false,
     });
-    let Some(root) = copied.or(file("root-move-from").map(|file| RootImage { file, remove: true }))
+    let Some(root) =
+        copied.or(file("root-move-from").map(|file| RootSource { file, remove: true }))
     else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 
 use clap::Arg;
 
-use super::arguments::{earlier, flag};
+use super::arguments::{flag, legacy_flag};
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
@@ -22,7 +22,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         "from the template of the present default_dispvm",
     ))
     // R3 ran it in the machine before it saved that; nothing is saved any more.
-    .arg(earlier("default-script", "accepted, without effect"))
+    .arg(legacy_flag("default-script", "accepted, without effect"))
     .args([
         images::discard_existing(),
         images::adopt_existing().conflicts_with(images::DISCARD),
@@ -41,7 +41,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
                     shut it down";
         return Err(Failure::usage(text));
     }
-    let session = Session::new(call.system_with_bars()?);
+    let session = Session::new(call.system_with_progress()?);
     let qubes = session.read()?;
     let template = match (
         call.value("template"),
@@ -49,9 +49,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         call.has("used-template"),
     ) {
         (Some(template), false, false) => template.to_string(),
-        (None, true, false) => global(&qubes, &session, "default_template")?,
+        (None, true, false) => global_qube(&qubes, &session, "default_template")?,
         (None, false, true) => {
-            let name = global(&qubes, &session, "default_dispvm")?;
+            let name = global_qube(&qubes, &session, "default_dispvm")?;
             let vm = qubes
                 .get(&name)
                 .ok_or_else(|| Failure::no_such_domain(&name))?;
@@ -70,12 +70,12 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Err(Failure::no_such_domain(&template));
     }
     drop(qubes);
-    session.make_default_dispvm(&template, images::existing(call))?;
+    session.make_default_dispvm(&template, images::existing_images(call))?;
     Ok(0)
 }
 
 /// The qube that a property of the system names.
-fn global(qubes: &Qubes, session: &Session, property: &str) -> Result<String, Failure> {
+fn global_qube(qubes: &Qubes, session: &Session, property: &str) -> Result<String, Failure> {
     match qubes.global_value_by_name(property, session) {
         Ok(Value::Qube(Some(name))) => Ok(name.to_string()),
         _ => Err(Failure::error(format!(

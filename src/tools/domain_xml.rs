@@ -1,18 +1,18 @@
 //! qubes-domain-xml: prints the description of a qube's domain as the hypervisor would get it.
 
-use super::arguments::the_qube;
+use super::arguments::qube_argument;
 use super::failure::Failure;
 use super::invocation::Invocation;
 use crate::lifecycle::describe::user_templates_help;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(the_qube("the qube"))
+    line.arg(qube_argument("the qube"))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = call.session_for_the_qube()?;
+    let session = call.session_for_qube()?;
     let qubes = session.read()?;
-    let name = call.the_qube(&qubes)?.name.clone();
+    let name = call.named_qube(&qubes)?.name.clone();
     drop(qubes);
     let xml = session.preview_domain_xml(&name)?;
     call.out.text(&xml)?;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 
-use super::hint::{Hint, Name};
+use super::hint::{Hint, NameKind};
 
 /// Why a command stops. `main` prints the words and turns it into the exit code.
 #[derive(Debug)]
@@ -14,9 +14,9 @@ pub enum Failure {
     /// It could not be done: `PROG: error: TEXT`; exit 1.
     Error(String),
     /// Everything has been said; only the exit code is left.
-    Said(u8),
+    AlreadyReported(u8),
     /// Nobody reads our standard output any more.
-    NobodyReads,
+    BrokenPipe,
     /// One of these, and what to do about it.
     Hinted(Box<Failure>, Hint),
 }
@@ -32,11 +32,11 @@ impl Failure {
 
     /// The usage error for a qube that does not exist.
     pub fn no_such_domain(name: &str) -> Failure {
-        Failure::no_such_domain_but(name, Hint::Unknown(Name::Qube, name.to_string()))
+        Failure::no_such_domain_with_hint(name, Hint::Unknown(NameKind::Qube, name.to_string()))
     }
 
     /// The usage error for a qube that does not exist, with another hint than those that do.
-    pub fn no_such_domain_but(name: &str, hint: Hint) -> Failure {
+    pub fn no_such_domain_with_hint(name: &str, hint: Hint) -> Failure {
         Failure::Usage(format!("no such domain: {}", quoted(name))).with_hint(hint)
     }
 
@@ -50,9 +50,9 @@ impl Failure {
     }
 
     /// What became of writing to standard output.
-    pub fn of_output(error: &io::Error) -> Failure {
+    pub fn from_output_error(error: &io::Error) -> Failure {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::NobodyReads,
+            io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
             _ => Failure::Error(format!(
                 "cannot write to standard output: {}",
                 crate::fs::errno_text(error)
@@ -63,7 +63,7 @@ impl Failure {
 
 impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::Error(error.to_string()).with_hint(Hint::of(&error))
+        Failure::Error(error.to_string()).with_hint(Hint::for_error(&error))
     }
 }
 

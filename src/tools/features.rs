@@ -2,20 +2,20 @@
 
 use clap::Arg;
 
-use super::arguments::{self, the_qube};
+use super::arguments::{self, qube_argument};
 use super::candidates::KNOWN_FEATURES;
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
-use super::invocation::{Invocation, read_for_good};
+use super::invocation::{Invocation, read_until_exit};
 use super::suggestion::did_you_mean;
 use super::table;
 use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm};
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::unset("take the feature away"))
-        .arg(arguments::json())
-        .arg(the_qube("the qube"))
+    line.arg(arguments::unset_flag("take the feature away"))
+        .arg(arguments::json_flag())
+        .arg(qube_argument("the qube"))
         .arg(
             Arg::new("feature")
                 .value_name("FEATURE")
@@ -33,9 +33,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.value("feature-value").is_some() || call.has("unset") {
         call.refuse_json("a change of a feature")?;
     }
-    let session = call.session_for_the_qube()?;
-    let qubes = read_for_good(&session)?;
-    let vm = call.the_qube(&qubes)?;
+    let session = call.session_for_qube()?;
+    let qubes = read_until_exit(&session)?;
+    let vm = call.named_qube(&qubes)?;
     match (
         call.value("feature"),
         call.value("feature-value"),
@@ -47,13 +47,13 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         (Some(feature), None, false) => {
             let value = vm.features.get(feature);
             if value.is_none() {
-                hint_of_feature(call, &qubes, vm, feature);
+                print_feature_hint(call, &qubes, vm, feature);
             }
             show(call, value)
         }
         (Some(feature), value, _) => {
             if value.is_none() && vm.features.get(feature).is_none() {
-                hint_of_feature(call, &qubes, vm, feature);
+                print_feature_hint(call, &qubes, vm, feature);
             }
             change(call, &session, vm, feature, value)
         }
@@ -77,7 +77,7 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
 /// Says what a person may have meant by a feature that the qube does not have. Scripts ask for
 /// features that are not set all the time: of those that any qube has, or that the core knows,
 /// nothing is said.
-fn hint_of_feature(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
+fn print_feature_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
     if let Some((name, value)) = feature.split_once('=') {
         return call.hint(&Hint::Text(format!(
             "feature and value are two words: {name} {value}"

@@ -10,14 +10,14 @@ use super::usage::usage;
 use super::{COMMANDS, Command};
 
 /// One file, with its path below the directory that holds `completions/`, `man/` and `docs/`.
-pub struct Generated {
+pub struct GeneratedFile {
     pub path: PathBuf,
     pub text: String,
 }
 
 /// Every file.
-pub fn files() -> Vec<Generated> {
-    let generated = |path: String, text: String| Generated {
+pub fn files() -> Vec<GeneratedFile> {
+    let generated = |path: String, text: String| GeneratedFile {
         path: path.into(),
         text,
     };
@@ -26,19 +26,23 @@ pub fn files() -> Vec<Generated> {
         generated("completions/_qubes".into(), zsh()),
         generated("completions/qubes.fish".into(), fish()),
     ];
-    files.extend(shown().map(|c| generated(format!("man/{}.1", c.name), manual_page(c))));
+    files
+        .extend(visible_commands().map(|c| generated(format!("man/{}.1", c.name), manual_page(c))));
     files.extend(schemas::all().into_iter().map(|Schema { name, schema }| {
         generated(format!("docs/schemas/{name}.json"), format!("{schema:#}\n"))
     }));
     files
 }
 
-fn shown() -> impl Iterator<Item = &'static Command> {
+fn visible_commands() -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter().filter(|c| !c.hidden)
 }
 
 fn names() -> String {
-    let names: Vec<&str> = shown().map(|c| c.name).chain(["qubes"]).collect();
+    let names: Vec<&str> = visible_commands()
+        .map(|c| c.name)
+        .chain(["qubes"])
+        .collect();
     names.join(" ")
 }
 
@@ -122,7 +126,7 @@ end
 
 /// A page of section 1. The synopsis is the tool's own usage line.
 fn manual_page(command: &Command) -> String {
-    let line = command.line();
+    let line = command.clap_command();
     let synopsis = usage(&line)
         .trim_start_matches("usage: ")
         .split_whitespace()
@@ -139,7 +143,7 @@ fn manual_page(command: &Command) -> String {
     // generated files.
     let parts = [Man::render_title, Man::render_name_section];
     let done = parts.iter().try_for_each(|part| part(&man, &mut page));
-    page.extend_from_slice(format!(".SH SYNOPSIS\n{}\n", roff(&synopsis)).as_bytes());
+    page.extend_from_slice(format!(".SH SYNOPSIS\n{}\n", escape_roff(&synopsis)).as_bytes());
     let parts = [Man::render_description_section, Man::render_options_section];
     let done = done.and_then(|()| parts.iter().try_for_each(|part| part(&man, &mut page)));
     page.extend_from_slice(
@@ -154,12 +158,15 @@ fn manual_page(command: &Command) -> String {
 }
 
 fn section(heading: &str, text: &str) -> String {
-    let lines: String = text.lines().map(|l| format!("{}\n", roff(l))).collect();
+    let lines: String = text
+        .lines()
+        .map(|l| format!("{}\n", escape_roff(l)))
+        .collect();
     format!(".SH {}\n.nf\n{lines}.fi\n", heading.to_uppercase())
 }
 
 /// Text that roff shows as it is.
-fn roff(text: &str) -> String {
+fn escape_roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     if text.starts_with(['.', '\'']) {
         format!("\\&{text}")

@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use super::arguments::{THE_QUBE, earlier, needed, the_qube};
+use super::arguments::{QUBE_ID, legacy_flag, qube_argument, required_value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::size;
@@ -10,7 +10,7 @@ use super::volume::resize_to;
 use crate::lifecycle::volumes::Shrinking;
 
 fn define(line: clap::Command) -> clap::Command {
-    line.arg(the_qube("the qube")).arg(
+    line.arg(qube_argument("the qube")).arg(
         Arg::new("size").value_name("SIZE").help(
             "the new size: bytes, or a number with K, M or G, which are powers of 1024 as in R3",
         ),
@@ -22,7 +22,7 @@ pub fn define_private(line: clap::Command) -> clap::Command {
 }
 
 pub fn define_root(line: clap::Command) -> clap::Command {
-    define(line).arg(earlier(
+    define(line).arg(legacy_flag(
         "allow-start",
         "R3 had to start the qube to make its file system larger",
     ))
@@ -44,18 +44,18 @@ pub fn run_root(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 fn grow(call: &mut Invocation, volume: &str) -> Result<u8, Failure> {
-    needed(&call.given, THE_QUBE, "VMNAME, SIZE")?;
-    let wanted = needed(&call.given, "size", "SIZE")?.to_string();
+    required_value(&call.matches, QUBE_ID, "VMNAME, SIZE")?;
+    let wanted = required_value(&call.matches, "size", "SIZE")?.to_string();
     let bytes = size::parse_as_r3(&wanted).ok_or_else(|| {
         Failure::usage(format!(
             "{} is no size: bytes, or a number with K, M or G",
             quoted(&wanted)
         ))
     })?;
-    let session = call.session_with_bars_for_the_qube()?;
+    let session = call.session_with_progress()?;
     let name = {
         let qubes = session.read()?;
-        call.the_qube(&qubes)?.name.clone()
+        call.named_qube(&qubes)?.name.clone()
     };
     resize_to(
         call,

@@ -25,7 +25,7 @@ pub enum Hint {
     /// These words.
     Text(String),
     /// A name that does not exist: one that is close, or where to look.
-    Unknown(Name, String),
+    Unknown(NameKind, String),
     /// A file that this user may not read or write.
     Permission,
     /// A kernel is needed: which there are, and where they lie.
@@ -40,7 +40,7 @@ pub enum Hint {
 
 /// What a name is the name of. The names there are come from the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Name {
+pub enum NameKind {
     Qube,
     Template,
     Label,
@@ -71,26 +71,26 @@ impl Hint {
     }
 
     /// The hint for an error of the library, where something helps.
-    pub fn of(error: &(dyn Error + 'static)) -> Option<Hint> {
+    pub fn for_error(error: &(dyn Error + 'static)) -> Option<Hint> {
         if let Some(error) = error.downcast_ref::<LifecycleError>() {
-            return of_lifecycle(error);
+            return lifecycle_hint(error);
         }
         if let Some(error) = error.downcast_ref::<StoreError>() {
-            return of_store(error);
+            return store_hint(error);
         }
         if let Some(error) = error.downcast_ref::<PropertyError>() {
-            return of_property(error);
+            return property_hint(error);
         }
         if let Some(error) = error.downcast_ref::<SystemError>() {
-            return of_system(error);
+            return system_hint(error);
         }
-        error.downcast_ref::<io::Error>().and_then(of_io)
+        error.downcast_ref::<io::Error>().and_then(io_hint)
     }
 
     /// The hint for an error about a pool.
-    pub fn of_pool(error: &PoolError) -> Option<Hint> {
+    pub fn for_pool_error(error: &PoolError) -> Option<Hint> {
         match error {
-            PoolError::NoSuchPool(name) => Some(Hint::Unknown(Name::Pool, name.clone())),
+            PoolError::NoSuchPool(name) => Some(Hint::Unknown(NameKind::Pool, name.clone())),
             // The message lists what there is.
             PoolError::NoSuchDriver(name) => {
                 did_you_mean(name, POOL_DRIVERS.iter().map(|d| d.name)).map(Hint::Text)
@@ -112,55 +112,55 @@ impl Hint {
     }
 
     /// The words, for a command with these options; `None` where there is nothing to say after all.
-    pub fn words(&self, command: &str, options: &Options) -> Option<String> {
+    pub fn render(&self, command: &str, options: &Options) -> Option<String> {
         match self {
             Hint::Text(text) => Some(text.clone()),
-            Hint::Unknown(kind, name) => Some(unknown(*kind, name, options)),
-            Hint::Permission => permission(command, options),
+            Hint::Unknown(kind, name) => Some(unknown_name_hint(*kind, name, options)),
+            Hint::Permission => permission_hint(command, options),
             Hint::Damaged => Some(
                 "qubes-db check tells more, qubes-db repair mends it, qubes-db history lists the copies to go back to"
                     .to_string(),
             ),
-            Hint::TooLarge => Some(super::db::move_away(&session(options)?)),
+            Hint::TooLarge => Some(super::db::move_away_advice(&offline_session(options)?)),
             Hint::NotForDisposables(name) => {
-                let session = session(options)?;
-                Some(for_disposables(&session, &*session.read().ok()?, name))
+                let session = offline_session(options)?;
+                Some(disposables_hint(&session, &*session.read().ok()?, name))
             }
             Hint::Kernels => {
-                let session = session(options)?;
-                Some(kernels(&session, &*session.read().ok()?))
+                let session = offline_session(options)?;
+                Some(kernels_hint(&session, &*session.read().ok()?))
             }
         }
     }
 }
 
-fn of_lifecycle(error: &LifecycleError) -> Option<Hint> {
+fn lifecycle_hint(error: &LifecycleError) -> Option<Hint> {
     match error {
         LifecycleError::NoSuchQube(name)
         | LifecycleError::Feature(FeatureError::NoSuchQube(name))
         | LifecycleError::Tag(TagError::NoSuchQube(name)) => {
-            Some(Hint::Unknown(Name::Qube, name.clone()))
+            Some(Hint::Unknown(NameKind::Qube, name.clone()))
         }
-        LifecycleError::BatchRefused { source, .. } => of_lifecycle(source),
-        LifecycleError::Property(error) => of_property(error),
-        LifecycleError::Creation(error) => of_creation(error),
-        LifecycleError::Pool(error) => Hint::of_pool(error),
+        LifecycleError::BatchRefused { source, .. } => lifecycle_hint(source),
+        LifecycleError::Property(error) => property_hint(error),
+        LifecycleError::Creation(error) => creation_hint(error),
+        LifecycleError::Pool(error) => Hint::for_pool_error(error),
         LifecycleError::VolumeOption(VolumeChangeError::NoSuchOption(name)) => Some(Hint::one_of(
             name,
             "it is one of",
             &VolumeOption::ALL.map(VolumeOption::as_str),
         )),
-        LifecycleError::Store(error) => of_store(error),
-        LifecycleError::System(error) => of_system(error),
-        LifecycleError::Io { source, .. } => of_io(source),
+        LifecycleError::Store(error) => store_hint(error),
+        LifecycleError::System(error) => system_hint(error),
+        LifecycleError::Io { source, .. } => io_hint(source),
         _ => None,
     }
 }
 
-fn of_property(error: &PropertyError) -> Option<Hint> {
+fn property_hint(error: &PropertyError) -> Option<Hint> {
     match error {
-        PropertyError::NoSuchQube(name) => Some(Hint::Unknown(Name::Qube, name.clone())),
-        PropertyError::NoSuchProperty(name) => Some(property(name, None)),
+        PropertyError::NoSuchQube(name) => Some(Hint::Unknown(NameKind::Qube, name.clone())),
+        PropertyError::NoSuchProperty(name) => Some(unknown_property(name, None)),
         PropertyError::Unset {
             property: "default_kernel" | "kernel",
             ..
@@ -171,7 +171,7 @@ fn of_property(error: &PropertyError) -> Option<Hint> {
 
 /// The hint for a property that the system or the class of `scope` does not have (without a scope:
 /// that no class has): who has it, or one that is close.
-pub fn property(given: &str, scope: Option<Scope>) -> Hint {
+pub fn unknown_property(given: &str, scope: Option<Scope>) -> Hint {
     if let Some((name, value)) = given.split_once('=') {
         let value = if value.is_empty() { "VALUE" } else { value };
         return Hint::Text(format!(
@@ -211,24 +211,26 @@ pub fn property(given: &str, scope: Option<Scope>) -> Hint {
     Hint::Text(text)
 }
 
-fn of_creation(error: &CreationError) -> Option<Hint> {
+fn creation_hint(error: &CreationError) -> Option<Hint> {
     match error {
-        CreationError::NoSuchTemplate(name) => Some(Hint::Unknown(Name::Template, name.clone())),
+        CreationError::NoSuchTemplate(name) => {
+            Some(Hint::Unknown(NameKind::Template, name.clone()))
+        }
         CreationError::WrongTemplate { template, .. } => {
-            Some(Hint::Unknown(Name::Template, template.clone()))
+            Some(Hint::Unknown(NameKind::Template, template.clone()))
         }
         CreationError::NotForDisposables(name) => Some(Hint::NotForDisposables(name.to_string())),
-        CreationError::NoSuchLabel(name) => Some(Hint::Unknown(Name::Label, name.clone())),
-        CreationError::NoSuchPool(name) => Some(Hint::Unknown(Name::Pool, name.clone())),
+        CreationError::NoSuchLabel(name) => Some(Hint::Unknown(NameKind::Label, name.clone())),
+        CreationError::NoSuchPool(name) => Some(Hint::Unknown(NameKind::Pool, name.clone())),
         CreationError::Class(Class::Unknown(name)) => Some(Hint::class(name)),
         CreationError::Property(error) | CreationError::Volume(VolumeError::Property(error)) => {
-            of_property(error)
+            property_hint(error)
         }
         _ => None,
     }
 }
 
-fn of_store(error: &StoreError) -> Option<Hint> {
+fn store_hint(error: &StoreError) -> Option<Hint> {
     let is_copy = |path: &Path| {
         path.parent()
             .is_some_and(|directory| directory.ends_with("backup"))
@@ -241,24 +243,24 @@ fn of_store(error: &StoreError) -> Option<Hint> {
         } => None,
         StoreError::Format { path, .. } => (!is_copy(path)).then_some(Hint::Damaged),
         StoreError::TooLarge { path, .. } => (!is_copy(path)).then_some(Hint::TooLarge),
-        StoreError::Io { source, .. } => of_io(source),
+        StoreError::Io { source, .. } => io_hint(source),
         _ => None,
     }
 }
 
-fn of_system(error: &SystemError) -> Option<Hint> {
+fn system_hint(error: &SystemError) -> Option<Hint> {
     match error {
-        SystemError::Root { source, .. } => of_io(source),
+        SystemError::Root { source, .. } => io_hint(source),
         SystemError::Configuration { .. } => None,
     }
 }
 
-fn of_io(error: &io::Error) -> Option<Hint> {
+fn io_hint(error: &io::Error) -> Option<Hint> {
     (error.kind() == io::ErrorKind::PermissionDenied).then_some(Hint::Permission)
 }
 
 /// A session that looks, without asking a hypervisor or saying anything.
-fn session(options: &Options) -> Option<Session> {
+fn offline_session(options: &Options) -> Option<Session> {
     System::new(Options {
         offline: true,
         tell: None,
@@ -269,7 +271,7 @@ fn session(options: &Options) -> Option<Session> {
 }
 
 /// From what a disposable can be made instead of the qube of this name.
-fn for_disposables(session: &Session, qubes: &Qubes, name: &str) -> String {
+fn disposables_hint(session: &Session, qubes: &Qubes, name: &str) -> String {
     const PROPERTY: &str = "template_for_dispvms";
     let has_it = qubes
         .class(name)
@@ -296,7 +298,7 @@ fn for_disposables(session: &Session, qubes: &Qubes, name: &str) -> String {
 }
 
 /// The kernels that qubes can have, and where they lie: one directory each.
-pub fn kernels(session: &Session, qubes: &Qubes) -> String {
+pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
     let pool = qubes
         .global_value_by_name("default_pool_kernel", session)
         .ok();
@@ -331,52 +333,52 @@ pub fn kernels(session: &Session, qubes: &Qubes) -> String {
 }
 
 /// What there is instead of a name that does not exist.
-fn unknown(kind: Name, given: &str, options: &Options) -> String {
-    let qubes = session(options).and_then(|session| session.read().ok());
+fn unknown_name_hint(kind: NameKind, given: &str, options: &Options) -> String {
+    let qubes = offline_session(options).and_then(|session| session.read().ok());
     let Some(qubes) = qubes else {
-        return elsewhere(kind).to_string();
+        return listing_command(kind).to_string();
     };
     let names = names(kind, &qubes);
     match did_you_mean(given, names.iter().copied()) {
         Some(text) => text,
-        None if kind == Name::Qube || names.is_empty() => elsewhere(kind).to_string(),
-        None => format!("{}: {}", plural(kind), names.join(", ")),
+        None if kind == NameKind::Qube || names.is_empty() => listing_command(kind).to_string(),
+        None => format!("{}: {}", list_prefix(kind), names.join(", ")),
     }
 }
 
-fn names(kind: Name, qubes: &Qubes) -> Vec<&str> {
+fn names(kind: NameKind, qubes: &Qubes) -> Vec<&str> {
     match kind {
-        Name::Qube => qubes.names().map(VmName::as_str).collect(),
-        Name::Template => qubes
+        NameKind::Qube => qubes.names().map(VmName::as_str).collect(),
+        NameKind::Template => qubes
             .briefs()
             .filter(|(_, class)| **class == Class::TemplateVM)
             .map(|(name, _)| name.as_str())
             .collect(),
-        Name::Label => qubes.labels.iter().map(|label| &*label.name).collect(),
-        Name::Pool => qubes.pools.iter().map(|pool| pool.name()).collect(),
+        NameKind::Label => qubes.labels.iter().map(|label| &*label.name).collect(),
+        NameKind::Pool => qubes.pools.iter().map(|pool| pool.name()).collect(),
     }
 }
 
-fn plural(kind: Name) -> &'static str {
+fn list_prefix(kind: NameKind) -> &'static str {
     match kind {
-        Name::Qube => "the qubes are",
-        Name::Template => "the templates are",
-        Name::Label => "the labels are",
-        Name::Pool => "the pools are",
+        NameKind::Qube => "the qubes are",
+        NameKind::Template => "the templates are",
+        NameKind::Label => "the labels are",
+        NameKind::Pool => "the pools are",
     }
 }
 
-fn elsewhere(kind: Name) -> &'static str {
+fn listing_command(kind: NameKind) -> &'static str {
     match kind {
-        Name::Qube => "qvm-ls lists the qubes",
-        Name::Template => "qvm-ls --class TemplateVM lists the templates",
-        Name::Label => "qubes-db dump lists the labels",
-        Name::Pool => "qvm-pool lists the pools",
+        NameKind::Qube => "qvm-ls lists the qubes",
+        NameKind::Template => "qvm-ls --class TemplateVM lists the templates",
+        NameKind::Label => "qubes-db dump lists the labels",
+        NameKind::Pool => "qvm-pool lists the pools",
     }
 }
 
 /// Who may, and how to become one of them. Root may everything, so it is told nothing.
-fn permission(command: &str, options: &Options) -> Option<String> {
+fn permission_hint(command: &str, options: &Options) -> Option<String> {
     if geteuid().is_root() {
         return None;
     }
@@ -385,7 +387,7 @@ fn permission(command: &str, options: &Options) -> Option<String> {
             "run it as root, or make a store of your own: qubes-create --root DIR".to_string(),
         );
     }
-    let group = match session(options) {
+    let group = match offline_session(options) {
         Some(session) => session.system.qubes_group(),
         // The place is closed to the user; whom a root of its own is meant for cannot be told.
         None if is_rooted(options) => None,
@@ -412,7 +414,7 @@ fn permission(command: &str, options: &Options) -> Option<String> {
 }
 
 /// The hint for an option that a command does not have.
-pub fn option(line: &clap::Command, given: &str) -> Hint {
+pub fn unknown_option(line: &clap::Command, given: &str) -> Hint {
     let Some(given) = given.strip_prefix("--") else {
         return Hint::Text(format!("{} --help lists the options", line.get_name()));
     };

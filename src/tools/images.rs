@@ -27,13 +27,13 @@ pub fn adopt_existing() -> Arg {
 }
 
 /// What the command line says; nothing of them is lost when it says nothing.
-pub fn existing(call: &Invocation) -> ExistingImages {
-    let is_given = |option| {
-        call.given
+pub fn existing_images(call: &Invocation) -> ExistingImages {
+    let is_set = |option| {
+        call.matches
             .try_get_one::<bool>(option)
             .is_ok_and(|set| set == Some(&true))
     };
-    match (is_given(DISCARD), is_given(ADOPT)) {
+    match (is_set(DISCARD), is_set(ADOPT)) {
         (true, _) => ExistingImages::Discard,
         (false, true) => ExistingImages::Adopt,
         (false, false) => ExistingImages::Refuse,

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::say;
+use super::output::print_message;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::store::StoreError;
 
@@ -14,7 +14,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     match Session::new(call.system()?).create_system() {
         Ok(()) => Ok(0),
         Err(LifecycleError::Store(StoreError::Exists { .. })) => {
-            say("Storage exists, not overwriting.");
+            print_message("Storage exists, not overwriting.");
             Ok(1)
         }
         Err(error) => Err(error.into()),

@@ -6,12 +6,12 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::Command;
-use super::arguments::{self, THE_QUBE, needed};
+use super::arguments::{self, QUBE_ID, required_value};
 use super::failure::Failure;
 use super::hint::Hint;
-use super::output::{self, Output, say};
+use super::output::{self, Output, print_message};
 use super::progress;
-use super::qubes_given::resolve_one;
+use super::selection::resolve_one;
 use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
@@ -20,7 +20,7 @@ use crate::system::{Options, System};
 
 /// Reads the store for the rest of the process. It is not freed at the end, when the process's
 /// memory goes anyway: for a listing of a thousand qubes that would be a tenth of the time.
-pub fn read_for_good(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
+pub fn read_until_exit(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
     Ok(ManuallyDrop::new(session.read()?))
 }
 
@@ -34,7 +34,7 @@ impl log::Log for StandardError {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            say(&record.args().to_string());
+            print_message(&record.args().to_string());
         }
     }
 
@@ -50,20 +50,23 @@ fn log_programs() {
 /// What a command's `run` works with.
 pub struct Invocation {
     pub command: &'static Command,
-    pub given: ArgMatches,
+    pub matches: ArgMatches,
     pub out: Output,
 }
 
 impl Invocation {
     /// The place to work on. Asks the environment and core.toml, nothing else yet.
     pub fn system(&self) -> Result<System, Failure> {
-        self.system_at(arguments::place(&self.given))
+        self.system_at(arguments::system_options(&self.matches))
     }
 
     /// The place to work on, with a bar on the terminal for every copy of data there. Only for
     /// tools that copy: bars make a program larger by a tenth.
-    pub fn system_with_bars(&self) -> Result<System, Failure> {
-        Ok(progress::shown_on(self.system()?, self.is_talkative()))
+    pub fn system_with_progress(&self) -> Result<System, Failure> {
+        Ok(progress::with_progress_bars(
+            self.system()?,
+            self.is_talkative(),
+        ))
     }
 
     /// The place to work on that these options mean.
@@ -86,20 +89,20 @@ impl Invocation {
 
     /// The session of a tool for one qube. Whether one was named is asked first: that is no
     /// question to the store.
-    pub fn session_for_the_qube(&self) -> Result<Session, Failure> {
-        needed(&self.given, THE_QUBE, "VMNAME")?;
+    pub fn session_for_qube(&self) -> Result<Session, Failure> {
+        required_value(&self.matches, QUBE_ID, "VMNAME")?;
         Ok(Session::new(self.system()?))
     }
 
     /// The same, with bars.
-    pub fn session_with_bars_for_the_qube(&self) -> Result<Session, Failure> {
-        needed(&self.given, THE_QUBE, "VMNAME")?;
-        Ok(Session::new(self.system_with_bars()?))
+    pub fn session_with_progress(&self) -> Result<Session, Failure> {
+        required_value(&self.matches, QUBE_ID, "VMNAME")?;
+        Ok(Session::new(self.system_with_progress()?))
     }
 
     /// The qube that was named; what is wrong with it is said.
-    pub fn the_qube<'q>(&self, qubes: &'q Qubes) -> Result<&'q Vm, Failure> {
-        let given = needed(&self.given, THE_QUBE, "VMNAME")?;
+    pub fn named_qube<'q>(&self, qubes: &'q Qubes) -> Result<&'q Vm, Failure> {
+        let given = required_value(&self.matches, QUBE_ID, "VMNAME")?;
         let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
         let vm = qubes
             .get(name)
@@ -114,12 +117,12 @@ impl Invocation {
     }
 
     pub fn has(&self, id: &str) -> bool {
-        self.given.get_flag(id)
+        self.matches.get_flag(id)
     }
 
     /// Whether a switch is given that not every command line has.
     pub fn has_option(&self, id: &str) -> bool {
-        self.given
+        self.matches
             .try_get_one::<bool>(id)
             .ok()
             .flatten()
@@ -138,12 +141,12 @@ impl Invocation {
 
     /// The value of an option or positional; `None` when it was not given.
     pub fn value(&self, id: &str) -> Option<&str> {
-        self.given.get_one::<String>(id).map(String::as_str)
+        self.matches.get_one::<String>(id).map(String::as_str)
     }
 
     /// All values of an option or positional.
     pub fn values(&self, id: &str) -> Vec<&str> {
-        self.given
+        self.matches
             .get_many::<String>(id)
             .unwrap_or_default()
             .map(String::as_str)
@@ -152,43 +155,44 @@ impl Invocation {
 
     /// Whether an option stands on the command line, with or without values.
     pub fn is_given(&self, id: &str) -> bool {
-        self.given.value_source(id) == Some(ValueSource::CommandLine)
+        self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
     /// Whether things that are only nice to know are wanted: not after `-q`.
     pub fn is_talkative(&self) -> bool {
-        arguments::verbosity(&self.given) > 0
+        arguments::verbosity(&self.matches) > 0
     }
 
     /// Says something that is nice to know, as `WHO: TEXT`; nothing after `-q`.
     pub fn inform(&self, who: &str, text: &str) {
         if self.is_talkative() {
-            say(&format!("{who}: {text}"));
+            print_message(&format!("{who}: {text}"));
         }
     }
 
     /// An error in words, with what to do about it where that belongs to its line.
-    pub fn in_words(&self, error: &(impl std::error::Error + 'static)) -> String {
-        let hint = Hint::of(error).filter(Hint::is_inline);
-        let words =
-            hint.and_then(|hint| hint.words(self.command.name, &arguments::place(&self.given)));
+    pub fn error_text(&self, error: &(impl std::error::Error + 'static)) -> String {
+        let hint = Hint::for_error(error).filter(Hint::is_inline);
+        let words = hint.and_then(|hint| {
+            hint.render(self.command.name, &arguments::system_options(&self.matches))
+        });
         words.map_or_else(|| error.to_string(), |words| format!("{error}; {words}"))
     }
 
     /// Says what to do about an error that has been told, where that has a line of its own; nothing
     /// after `-q`.
     pub fn hint_for(&self, error: &(dyn std::error::Error + 'static)) {
-        if let Some(hint) = Hint::of(error) {
+        if let Some(hint) = Hint::for_error(error) {
             self.hint(&hint);
         }
     }
 
     /// Says what to do next; nothing after `-q`.
     pub fn hint(&self, hint: &Hint) {
-        let options =
-            (self.is_talkative() && !hint.is_inline()).then(|| arguments::place(&self.given));
-        if let Some(words) = options.and_then(|options| hint.words(self.command.name, &options)) {
-            output::hint(&words);
+        let options = (self.is_talkative() && !hint.is_inline())
+            .then(|| arguments::system_options(&self.matches));
+        if let Some(words) = options.and_then(|options| hint.render(self.command.name, &options)) {
+            output::print_hint(&words);
         }
     }
 
@@ -207,9 +211,9 @@ impl Invocation {
     /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.
     pub fn warn(&self, who: &str, text: &str) {
         if self.is_talkative() {
-            say(&format!("{who}: {text}"))
+            print_message(&format!("{who}: {text}"))
         } else {
-            say(text)
+            print_message(text)
         }
     }
 }

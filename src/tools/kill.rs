@@ -2,27 +2,27 @@
 
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::{say, warning};
-use super::qubes_given::{self, Given};
-use super::start::in_parallel;
+use super::output::{print_message, print_warning};
+use super::selection::{self, Selection};
+use super::start::run_in_parallel;
 use crate::lifecycle::Session;
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    qubes_given::define(line)
+    selection::define(line)
 }
 
 /// The exit code is the number of qubes that could not be killed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_bars()?);
-    let names = names(call, &session)?;
+    let session = Session::new(call.system_with_progress()?);
+    let names = select_qubes(call, &session)?;
     let mut failed = 0;
-    for group in in_stop_order(call, &session, names)? {
-        let failures = in_parallel(&session, &group, |session, name| session.kill(name).err());
+    for group in group_in_stop_order(call, &session, names)? {
+        let failures = run_in_parallel(&session, &group, |session, name| session.kill(name).err());
         for (name, error) in &failures {
-            say(&format!(
+            print_message(&format!(
                 "Error: Failed to kill: {name}: {}",
-                call.in_words(error)
+                call.error_text(error)
             ));
             call.hint_for(error);
         }
@@ -32,7 +32,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// With `--all` netvms after their clients; those that were named all at once.
-fn in_stop_order(
+fn group_in_stop_order(
     call: &Invocation,
     session: &Session,
     names: Vec<VmName>,
@@ -45,13 +45,16 @@ fn in_stop_order(
 }
 
 /// The qubes a command line means, for tools that act on a list of them. What means none is told.
-pub fn names(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failure> {
-    let given = Given::of(&call.given);
+pub fn select_qubes(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failure> {
+    let given = Selection::from_matches(&call.matches);
     given.check()?;
     let qubes = session.read()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let names = given.resolve(&all, false)?;
-    given.in_vain(&all).iter().for_each(|text| warning(text));
+    given
+        .unmatched(&all)
+        .iter()
+        .for_each(|text| print_warning(text));
     Ok(names
         .into_iter()
         .filter_map(|n| qubes.name(n).cloned())

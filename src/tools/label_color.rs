@@ -3,17 +3,17 @@
 use anstyle::{Ansi256Color, Style};
 
 /// Darker than this (0 to 255), a colour cannot be read on a dark terminal.
-const TOO_DARK: u32 = 48;
+const MIN_LUMA: u32 = 48;
 
 /// The style that shows a label's colour, `0xRRGGBB` as the store has it: the nearest of the 216
 /// that terminals have in common. What is too dark, as black is, is bold instead; of a colour that
 /// is none nothing is shown.
-pub fn style_of(color: &str) -> Style {
+pub fn label_style(color: &str) -> Style {
     let Some(rgb) = parse(color) else {
         return Style::new();
     };
     let [red, green, blue] = rgb.map(u32::from);
-    match (299 * red + 587 * green + 114 * blue) / 1000 < TOO_DARK {
+    match (299 * red + 587 * green + 114 * blue) / 1000 < MIN_LUMA {
         true => Style::new().bold(),
         false => Style::new().fg_color(Some(Ansi256Color(nearest(rgb)).into())),
     }
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_label_has_the_nearest_colour_that_can_be_read() {
-        let escape = |color| style_of(color).render().to_string();
+        let escape = |color| label_style(color).render().to_string();
         assert_eq!(escape("0xcc0000"), "\x1b[38;5;160m");
         assert_eq!(escape("0x3465a4"), "\x1b[38;5;61m");
         assert_eq!(escape("0x000000"), "\x1b[1m");

@@ -11,14 +11,12 @@ mod command_line;
 pub mod complete;
 mod create;
 mod create_default_dvm;
-mod damage;
+mod damage_scan;
 mod db;
 mod domain_xml;
-mod earlier_list;
-mod earlier_prefs;
 pub mod failure;
 mod features;
-mod filter_words;
+mod filter_terms;
 pub mod generate;
 mod grow;
 mod hint;
@@ -37,10 +35,12 @@ mod pool;
 mod prefs;
 mod progress;
 mod qubes_create;
-pub mod qubes_given;
+mod r3_list;
+mod r3_prefs;
 mod recover;
 mod remove;
 pub mod schemas;
+pub mod selection;
 mod service;
 mod set_updates;
 mod shutdown;
@@ -63,7 +63,7 @@ use arguments::Parsed;
 use failure::Failure;
 use invocation::Invocation;
 use nix::sys::signal::{SigSet, Signal};
-use output::{Output, say, say_usage};
+use output::{Output, print_message, print_usage_error};
 
 use crate::system::Options;
 
@@ -82,7 +82,7 @@ pub struct Command {
     /// Further sections of its manual page: heading and text.
     pub more: fn() -> Vec<(&'static str, String)>,
     /// The help of one of its commands, where it has several (`qvm-pool add`).
-    pub help_of: fn(&str) -> Option<String>,
+    pub subcommand_help: fn(&str) -> Option<String>,
 }
 
 /// `qubes-create`
@@ -100,7 +100,7 @@ pub const QUBES_DB: Command = Command::new(
     db::run,
 )
 .with_manual(db::manual)
-.with_commands(db::help_of);
+.with_commands(db::command_help);
 /// `qubes-domain-xml`
 pub const QUBES_DOMAIN_XML: Command = Command::new(
     "qubes-domain-xml",
@@ -227,7 +227,7 @@ pub const QVM_PAUSE: Command = Command::new(
 /// `qvm-pool`
 pub const QVM_POOL: Command = Command::new("qvm-pool", "Storage pools", pool::define, pool::run)
     .with_manual(pool::manual)
-    .with_commands(pool::help_of);
+    .with_commands(pool::subcommand_help);
 /// `qvm-prefs`
 pub const QVM_PREFS: Command = Command::new(
     "qvm-prefs",
@@ -269,7 +269,7 @@ pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::d
 /// `qvm-tags`
 pub const QVM_TAGS: Command = Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run)
     .with_manual(tags::manual)
-    .with_commands(tags::help_of);
+    .with_commands(tags::subcommand_help);
 /// `qvm-template-commit`
 pub const QVM_TEMPLATE_COMMIT: Command = Command::new(
     "qvm-template-commit",
@@ -308,7 +308,7 @@ pub const QVM_VOLUME: Command = Command::new(
     volume::run,
 )
 .with_manual(volume::manual)
-.with_commands(volume::help_of);
+.with_commands(volume::subcommand_help);
 
 /// Every command, in alphabetical order. Each has its constant, so that a program that is one
 /// command holds only that.
@@ -352,7 +352,7 @@ pub const COMMANDS: &[Command] = &[
 /// What is known of a command without being able to do it. A program that knows all of these is
 /// small.
 #[derive(Clone, Copy)]
-pub struct Definition {
+pub struct CommandDefinition {
     /// See [`Command`].
     pub name: &'static str,
     pub about: &'static str,
@@ -361,7 +361,7 @@ pub struct Definition {
 }
 
 /// The definition of every command, in alphabetical order.
-pub static DEFINITIONS: [Definition; COMMANDS.len()] = {
+pub static DEFINITIONS: [CommandDefinition; COMMANDS.len()] = {
     let mut definitions = [COMMANDS[0].definition(); COMMANDS.len()];
     let mut at = 0;
     while at < COMMANDS.len() {
@@ -371,13 +371,13 @@ pub static DEFINITIONS: [Definition; COMMANDS.len()] = {
     definitions
 };
 
-impl Definition {
+impl CommandDefinition {
     /// The command line, with the common options.
-    pub fn line(&self) -> clap::Command {
-        let line = (self.define)(arguments::common(self.name))
+    pub fn clap_command(&self) -> clap::Command {
+        let line = (self.define)(arguments::base_command(self.name))
             .about(self.about)
             .hide(self.hidden);
-        arguments::with_force(line)
+        arguments::add_force_alias(line)
     }
 }
 
@@ -395,7 +395,7 @@ impl Command {
             run,
             hidden: false,
             more: Vec::new,
-            help_of: |_| None,
+            subcommand_help: |_| None,
         }
     }
 
@@ -410,8 +410,11 @@ impl Command {
         Command { more, ..self }
     }
 
-    const fn with_commands(self, help_of: fn(&str) -> Option<String>) -> Command {
-        Command { help_of, ..self }
+    const fn with_commands(self, subcommand_help: fn(&str) -> Option<String>) -> Command {
+        Command {
+            subcommand_help,
+            ..self
+        }
     }
 
     /// The command of this name.
@@ -419,8 +422,8 @@ impl Command {
         COMMANDS.iter().find(|c| c.name == name)
     }
 
-    const fn definition(&self) -> Definition {
-        Definition {
+    const fn definition(&self) -> CommandDefinition {
+        CommandDefinition {
             name: self.name,
             about: self.about,
             define: self.define,
@@ -429,8 +432,8 @@ impl Command {
     }
 
     /// Its command line, with the common options.
-    pub fn line(&self) -> clap::Command {
-        self.definition().line()
+    pub fn clap_command(&self) -> clap::Command {
+        self.definition().clap_command()
     }
 }
 
@@ -441,7 +444,7 @@ pub fn main(command: &'static Command) -> ExitCode {
 
 /// Holds back the signal that ends a process which writes beyond the longest file it may have
 /// (`ulimit -f`): the write fails then, and the command says so.
-fn hold_back_length_signal() {
+fn block_file_size_signal() {
     let mut held = SigSet::empty();
     held.add(Signal::SIGXFSZ);
     // Fails only for a set that does not exist.
@@ -450,8 +453,8 @@ fn hold_back_length_signal() {
 
 /// Runs one command with these words, its name not among them.
 pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
-    hold_back_length_signal();
-    let mut line = command.line();
+    block_file_size_signal();
+    let mut line = command.clap_command();
     let mut out = Output::new();
     let mut options = Some(Options::default());
     let given = words.clone();
@@ -460,22 +463,22 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
             let of_command = given
                 .iter()
                 .filter_map(|word| word.to_str())
-                .find_map(command.help_of);
+                .find_map(command.subcommand_help);
             out.text(&of_command.unwrap_or(text)).map(|()| 0)
         }
-        Ok(Parsed::Matches(given)) if given.get_flag("version") => {
+        Ok(Parsed::Matches(matches)) if matches.get_flag("version") => {
             out.text(&version(command.name)).map(|()| 0)
         }
-        Ok(Parsed::Matches(given)) => {
+        Ok(Parsed::Matches(matches)) => {
             let mut invocation = Invocation {
                 command,
-                given: *given,
+                matches: *matches,
                 out,
             };
             let result = (command.run)(&mut invocation);
             options = invocation
                 .is_talkative()
-                .then(|| arguments::place(&invocation.given));
+                .then(|| arguments::system_options(&invocation.matches));
             out = invocation.out;
             result
         }
@@ -485,39 +488,44 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     let result = out.flush().and(result);
     ExitCode::from(match result {
         Ok(code) => code,
-        Err(failure) => tell(command.name, &line, failure, options.as_ref()),
+        Err(failure) => report_failure(command.name, &line, failure, options.as_ref()),
     })
 }
 
 /// Says why a command failed and returns its exit code. Hints need the options that say where the
 /// store is; without them nobody wants a hint.
-fn tell(name: &str, line: &clap::Command, failure: Failure, options: Option<&Options>) -> u8 {
+fn report_failure(
+    name: &str,
+    line: &clap::Command,
+    failure: Failure,
+    options: Option<&Options>,
+) -> u8 {
     match failure {
         Failure::Usage(text) => {
-            say_usage(&usage::usage(line), &format!("{name}: error: {text}"));
+            print_usage_error(&usage::usage(line), &format!("{name}: error: {text}"));
             2
         }
         Failure::Error(text) => {
-            say(&format!("{name}: error: {text}"));
+            print_message(&format!("{name}: error: {text}"));
             1
         }
-        Failure::Said(code) => code,
+        Failure::AlreadyReported(code) => code,
         // As if the signal that Rust programs ignore had ended it.
-        Failure::NobodyReads => 128 + 13,
+        Failure::BrokenPipe => 128 + 13,
         Failure::Hinted(failure, hint) if hint.is_inline() => {
             let failure = match (
                 *failure,
-                hint.words(name, options.unwrap_or(&Options::default())),
+                hint.render(name, options.unwrap_or(&Options::default())),
             ) {
                 (Failure::Error(text), Some(words)) => Failure::Error(format!("{text}; {words}")),
                 (failure, _) => failure,
             };
-            tell(name, line, failure, None)
+            report_failure(name, line, failure, None)
         }
         Failure::Hinted(failure, hint) => {
-            let code = tell(name, line, *failure, None);
-            if let Some(words) = options.and_then(|options| hint.words(name, options)) {
-                output::hint(&words);
+            let code = report_failure(name, line, *failure, None);
+            if let Some(words) = options.and_then(|options| hint.render(name, options)) {
+                output::print_hint(&words);
             }
             code
         }

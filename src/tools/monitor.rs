@@ -40,7 +40,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
     let name = VmName::from_store(call.value("vmname").unwrap_or_default())?;
     let start = Uuid::try_parse(call.value("start").unwrap_or_default())?;
-    match call.given.get_one::<u32>("shutdown") {
+    match call.matches.get_one::<u32>("shutdown") {
         Some(seconds) => monitor::repeat_shutdown_until_stopped(
             &session,
             &name,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::failure::{Failure, quoted};
-use super::output::{Output, hint, say};
+use super::output::{Output, print_hint, print_message};
 use super::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
 
@@ -16,7 +16,7 @@ const COMPLETER: &str = "qubes-complete";
 /// The whole of `qubes`.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    let called_as = name_of(&words.next().unwrap_or_default());
+    let called_as = program_name(&words.next().unwrap_or_default());
     if called_as == COMPLETER {
         return super::complete::main();
     }
@@ -25,27 +25,27 @@ pub fn main() -> ExitCode {
     }
     if called_as.starts_with("qvm-") || called_as.starts_with("qubes-") {
         // A link of the name of a command that does not exist.
-        return unknown(&called_as);
+        return report_unknown(&called_as);
     }
     let first = words.next().map(|w| w.to_string_lossy().into_owned());
     let rest: Vec<OsString> = words.collect();
     match first.as_deref() {
-        None => help(2),
-        Some("-h" | "--help" | "help") => help(0),
-        Some("--version") => finish(super::version(NAME)),
+        None => print_help(2),
+        Some("-h" | "--help" | "help") => print_help(0),
+        Some("--version") => print_and_exit(super::version(NAME)),
         Some("generate") => match rest.as_slice() {
-            [directory] => write_all(Path::new(directory)),
-            _ => wrong("usage: qubes generate DIRECTORY"),
+            [directory] => write_generated_files(Path::new(directory)),
+            _ => print_usage("usage: qubes generate DIRECTORY"),
         },
         Some(name) => match Command::find(name) {
             Some(command) => run(command, rest),
-            None => unknown(name),
+            None => report_unknown(name),
         },
     }
 }
 
-fn unknown(name: &str) -> ExitCode {
-    say(&format!("{NAME}: error: no such command: {}", quoted(name)));
+fn report_unknown(name: &str) -> ExitCode {
+    print_message(&format!("{NAME}: error: no such command: {}", quoted(name)));
     let shown = || COMMANDS.iter().filter(|c| !c.hidden).map(|c| c.name);
     // Most people mean a command for qubes by the word alone.
     let short = |prefix: &'static str| {
@@ -55,51 +55,51 @@ fn unknown(name: &str) -> ExitCode {
     let full = || closest(name, shown()).map(String::from);
     let close = short("qvm-").or_else(|| short("qubes-")).or_else(full);
     match close {
-        Some(close) => hint(&format!("did you mean {}?", quoted(&close))),
-        None => hint("qubes --help lists the commands"),
+        Some(close) => print_hint(&format!("did you mean {}?", quoted(&close))),
+        None => print_hint("qubes --help lists the commands"),
     }
     ExitCode::from(2)
 }
 
-fn help(code: u8) -> ExitCode {
+fn print_help(code: u8) -> ExitCode {
     let mut text = format!("usage: {NAME} COMMAND [ARGUMENT ...]\n\ncommands:\n");
     let shown = COMMANDS
         .iter()
         .filter(|c| !c.hidden)
         .map(|c| (c.name, c.about));
-    text.push_str(&super::table::explained(shown));
+    text.push_str(&super::table::definition_list(shown));
     if code == 0 {
-        return finish(text);
+        return print_and_exit(text);
     }
-    text.trim_end().lines().for_each(say);
+    text.trim_end().lines().for_each(print_message);
     ExitCode::from(2)
 }
 
-fn finish(text: String) -> ExitCode {
+fn print_and_exit(text: String) -> ExitCode {
     let mut out = Output::new();
     match out.text(&text).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Error(text)) => {
-            say(&format!("{NAME}: error: {text}"));
+            print_message(&format!("{NAME}: error: {text}"));
             ExitCode::FAILURE
         }
-        Err(_nobody_reads) => ExitCode::FAILURE,
+        Err(_closed_pipe) => ExitCode::FAILURE,
     }
 }
 
-fn wrong(text: &str) -> ExitCode {
-    say(text);
+fn print_usage(text: &str) -> ExitCode {
+    print_message(text);
     ExitCode::from(2)
 }
 
 /// Writes completions and manual pages below `directory`; what is there already and equal is left
 /// alone.
-fn write_all(directory: &Path) -> ExitCode {
+fn write_generated_files(directory: &Path) -> ExitCode {
     for file in generate::files() {
         let path = directory.join(&file.path);
         let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
         if let Err(error) = made.and_then(|()| std::fs::write(&path, &file.text)) {
-            say(&format!("{NAME}: error: {}: {error}", path.display()));
+            print_message(&format!("{NAME}: error: {}: {error}", path.display()));
             return ExitCode::FAILURE;
         }
     }
@@ -107,7 +107,7 @@ fn write_all(directory: &Path) -> ExitCode {
 }
 
 /// The name a program was called by, without its directory.
-pub(super) fn name_of(program: &OsStr) -> String {
+pub(super) fn program_name(program: &OsStr) -> String {
     Path::new(program)
         .file_name()
         .map(|n| n.to_string_lossy().into_owned())

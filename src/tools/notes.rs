@@ -6,9 +6,9 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::arguments::{exclusive, flag, json, the_qube, value};
+use super::arguments::{flag, json_flag, mutually_exclusive, qube_argument, value};
 use super::failure::{Failure, quoted};
-use super::invocation::{Invocation, read_for_good};
+use super::invocation::{Invocation, read_until_exit};
 use super::output::ask;
 use super::table;
 use crate::exec::Program;
@@ -20,7 +20,7 @@ use crate::system::System;
 const ACTIONS: [&str; 6] = ["edit", "print", "import", "set", "append", "delete"];
 
 /// The exit code of a person's no.
-const NO: u8 = 2;
+const EXIT_DECLINED: u8 = 2;
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = line
@@ -45,15 +45,15 @@ pub fn define(line: clap::Command) -> clap::Command {
             "add this to the notes, on a line of its own",
         ))
         .arg(flag("delete", Some('d'), "delete the notes"))
-        .arg(json())
-        .arg(the_qube("the qube"));
-    exclusive(line, "action", &ACTIONS)
+        .arg(json_flag())
+        .arg(qube_argument("the qube"));
+    mutually_exclusive(line, "action", &ACTIONS)
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = call.session_for_the_qube()?;
-    let qubes = read_for_good(&session)?;
-    let name = call.the_qube(&qubes)?.name.clone();
+    let session = call.session_for_qube()?;
+    let qubes = read_until_exit(&session)?;
+    let name = call.named_qube(&qubes)?.name.clone();
     if call.has("json") {
         return print_json(call, &session, &name);
     }
@@ -68,7 +68,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     } else if let Some(more) = call.value("append") {
         session.change_notes(&name, |old| Ok(appended(old, more)))?;
     } else if let Some(file) = call.value("import") {
-        let text = text_of(Path::new(file))?;
+        let text = read_notes_file(Path::new(file))?;
         session.change_notes(&name, |_| Ok(text))?;
     } else {
         edit(&session, &name)?;
@@ -103,7 +103,7 @@ fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8,
                     "nobody answered; the notes stay (--force does not ask)",
                 ));
             }
-            Some(answer) if !answer.trim().eq_ignore_ascii_case("y") => return Ok(NO),
+            Some(answer) if !answer.trim().eq_ignore_ascii_case("y") => return Ok(EXIT_DECLINED),
             Some(_) => {}
         }
     }
@@ -133,30 +133,30 @@ fn edit(session: &Session, name: &VmName) -> Result<(), Failure> {
             quoted(&editor)
         )));
     }
-    match text_of(copy.path()) {
+    match read_notes_file(copy.path()) {
         Ok(new) if new == old => Ok(()),
         Ok(new) => {
             let save = |now: &str| {
                 if now == old {
                     Ok(new)
                 } else {
-                    Err(changed(name))
+                    Err(notes_changed(name))
                 }
             };
             session
                 .change_notes(name, save)
-                .map_err(|error| kept(copy, &error))
+                .map_err(|error| keep_edited_copy(copy, &error))
         }
-        Err(Failure::Error(error)) => Err(kept(copy, &error)),
+        Err(Failure::Error(error)) => Err(keep_edited_copy(copy, &error)),
         Err(failure) => Err(failure),
     }
 }
 
-fn changed(name: &VmName) -> LifecycleError {
+fn notes_changed(name: &VmName) -> LifecycleError {
     LifecycleError::NotesChanged { qube: name.clone() }
 }
 
-fn kept(copy: NamedTempFile, error: &dyn std::fmt::Display) -> Failure {
+fn keep_edited_copy(copy: NamedTempFile, error: &dyn std::fmt::Display) -> Failure {
     match copy.keep() {
         Ok((_, path)) => {
             Failure::error(format!("{error}; what you wrote is in {}", path.display()))
@@ -166,7 +166,7 @@ fn kept(copy: NamedTempFile, error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// The text of a file; of one that is too long, enough to see that it is.
-fn text_of(file: &Path) -> Result<String, Failure> {
+fn read_notes_file(file: &Path) -> Result<String, Failure> {
     let cannot = |error| {
         Failure::error(format!(
             "cannot read {}: {}",
@@ -200,7 +200,7 @@ pub fn manual() -> Vec<(&'static str, String)> {
         "the editor, with options if it needs some; vi when neither is set",
     )];
     vec![
-        ("environment", table::explained(variables.into_iter())),
-        ("exit codes", table::explained(codes.into_iter())),
+        ("environment", table::definition_list(variables.into_iter())),
+        ("exit codes", table::definition_list(codes.into_iter())),
     ]
 }

@@ -30,7 +30,7 @@ pub enum Colors {
 }
 
 /// Written when this much has come together.
-const PIECE: usize = 1 << 16;
+const BUFFER_SIZE: usize = 1 << 16;
 
 impl Output {
     /// The process's standard output.
@@ -52,11 +52,11 @@ impl Output {
 
     /// Whether a person may come to see it on a terminal: also what is coloured on its way through
     /// a pager.
-    pub fn is_for_eyes(&self) -> bool {
+    pub fn is_for_display(&self) -> bool {
         self.is_terminal() || self.has_colors()
     }
 
-    pub fn choose_colors(&mut self, colors: Colors) {
+    pub fn set_colors(&mut self, colors: Colors) {
         self.colors = colors;
     }
 
@@ -84,15 +84,15 @@ impl Output {
     }
 
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
-        let shown = self.shown(text);
+        let shown = self.sanitized(text);
         self.pending.extend_from_slice(shown.as_bytes());
-        self.flush_pieces()
+        self.flush_if_full()
     }
 
-    /// Bytes of a text as they are, where [`Output::is_for_eyes`] says that nobody looks.
+    /// Bytes of a text as they are, where [`Output::is_for_display`] says that nobody looks.
     pub fn bytes(&mut self, text: &[u8]) -> Result<(), Failure> {
         self.pending.extend_from_slice(text);
-        self.flush_pieces()
+        self.flush_if_full()
     }
 
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
@@ -107,15 +107,15 @@ impl Output {
     }
 
     /// A text as it may come before eyes: [`Output::text`] does this by itself.
-    pub fn shown<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if self.is_for_eyes() {
-            harmless(text)
+    pub fn sanitized<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.is_for_display() {
+            sanitize(text)
         } else {
             Cow::Borrowed(text)
         }
     }
 
-    /// A text that [`Output::shown`] has seen, in a style where there are colours.
+    /// A text that [`Output::sanitized`] has seen, in a style where there are colours.
     pub fn styled(&mut self, shown: &str, style: Style) -> Result<(), Failure> {
         let style = if self.has_colors() {
             style
@@ -124,11 +124,11 @@ impl Output {
         };
         self.pending
             .extend_from_slice(format!("{style}{shown}{style:#}").as_bytes());
-        self.flush_pieces()
+        self.flush_if_full()
     }
 
-    fn flush_pieces(&mut self) -> Result<(), Failure> {
-        if self.pending.len() > PIECE {
+    fn flush_if_full(&mut self) -> Result<(), Failure> {
+        if self.pending.len() > BUFFER_SIZE {
             self.flush()
         } else {
             Ok(())
@@ -142,7 +142,7 @@ impl Output {
             .write_all(&self.pending)
             .and_then(|()| stdout.flush());
         self.pending.clear();
-        result.map_err(|e| Failure::of_output(&e))
+        result.map_err(|e| Failure::from_output_error(&e))
     }
 }
 
@@ -153,7 +153,7 @@ impl Default for Output {
 }
 
 /// Plain text stays as it is; the rest without what could deceive.
-fn harmless(text: &str) -> Cow<'_, str> {
+fn sanitize(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) || byte == b'\n' || byte == b'\t';
     if text.bytes().all(is_plain) {
         Cow::Borrowed(text)
@@ -164,21 +164,21 @@ fn harmless(text: &str) -> Cow<'_, str> {
 
 /// Says one thing to the person, in one line on standard error. Where that is closed there is
 /// nobody to tell.
-pub fn say(text: &str) {
+pub fn print_message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", one_line(text));
 }
 
 /// Says how a command is used, in as many lines as that takes, and then what was wrong.
-pub fn say_usage(usage: &str, mistake: &str) {
-    usage.lines().for_each(say);
-    say(mistake);
+pub fn print_usage_error(usage: &str, mistake: &str) {
+    usage.lines().for_each(print_message);
+    print_message(mistake);
 }
 
 /// A message without line feeds within: one comes from the name of a file or from what a file
 /// holds, and what follows it would pass for a message of its own. One at the end may stay;
 /// upstream ends some texts so.
 fn one_line(text: &str) -> Cow<'_, str> {
-    let shown = harmless(text);
+    let shown = sanitize(text);
     let (line, end) = shown
         .strip_suffix('\n')
         .map_or((&*shown, ""), |line| (line, "\n"));
@@ -190,14 +190,14 @@ fn one_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Says what to do next, on a line of its own that upstream's tools do not have.
-pub fn hint(text: &str) {
-    say(&format!("hint: {text}"));
+pub fn print_hint(text: &str) {
+    print_message(&format!("hint: {text}"));
 }
 
 /// Says that a command line means nothing that there is, on a line of its own that upstream's tools
 /// do not have: a pattern that fits nothing, an unknown column.
-pub fn warning(text: &str) {
-    say(&format!("warning: {text}"));
+pub fn print_warning(text: &str) {
+    print_message(&format!("warning: {text}"));
 }
 
 /// Asks on standard output and reads one line from standard input; `None` at its end.

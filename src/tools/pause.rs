@@ -3,14 +3,14 @@
 use super::arguments::flag;
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::say;
-use super::qubes_given;
-use super::start::in_parallel;
+use super::output::print_message;
+use super::selection;
+use super::start::run_in_parallel;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    qubes_given::define(line).arg(flag(
+    selection::define(line).arg(flag(
         "suspend",
         Some('S'),
         "send them to sleep (S3); those that cannot are paused",
@@ -18,29 +18,29 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn define_unpause(line: clap::Command) -> clap::Command {
-    qubes_given::define(line)
+    selection::define(line)
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     match call.has("suspend") {
-        true => give(call, "suspend", Session::suspend),
-        false => give(call, "pause", Session::pause),
+        true => run_for_each(call, "suspend", Session::suspend),
+        false => run_for_each(call, "pause", Session::pause),
     }
 }
 
 pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
-    give(call, "unpause/resume", Session::unpause)
+    run_for_each(call, "unpause/resume", Session::unpause)
 }
 
 /// Gives the order to each, in parallel. With `--all` those whom it does not concern are left out:
 /// they are in no state for it, or are none of the person's (feature `internal`).
-fn give(
+fn run_for_each(
     call: &mut Invocation,
     verb: &str,
-    order: impl Fn(&Session, &VmName) -> Result<(), LifecycleError> + Sync,
+    action: impl Fn(&Session, &VmName) -> Result<(), LifecycleError> + Sync,
 ) -> Result<u8, Failure> {
     let session = Session::new(call.system()?);
-    let mut names = super::kill::names(call, &session)?;
+    let mut names = super::kill::select_qubes(call, &session)?;
     let all = call.has("all");
     if all {
         let qubes = session.read()?;
@@ -52,17 +52,17 @@ fn give(
         };
         names.retain(|name| !is_internal(name));
     }
-    let failures = in_parallel(&session, &names, |session, name| {
-        match order(session, name) {
+    let failures = run_in_parallel(&session, &names, |session, name| {
+        match action(session, name) {
             Ok(()) => None,
             Err(LifecycleError::NotRunning(_) | LifecycleError::NotPaused(_)) if all => None,
             Err(error) => Some(error),
         }
     });
     for (name, error) in &failures {
-        say(&format!(
+        print_message(&format!(
             "Error: Failed to {verb}: {name}: {}",
-            call.in_words(error)
+            call.error_text(error)
         ));
         call.hint_for(error);
     }

@@ -3,11 +3,11 @@
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value as Json, json};
 
-use super::arguments::{self, THE_COMMAND, exclusive, flag, of_listing};
+use super::arguments::{self, SUBCOMMAND_ID, flag, mutually_exclusive, output_option};
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
-use super::invocation::{Invocation, read_for_good};
-use super::output::{say, say_usage};
+use super::invocation::{Invocation, read_until_exit};
+use super::output::{print_message, print_usage_error};
 use super::subcommand::{Count, Subcommand};
 use super::table;
 use crate::lifecycle::pools::PoolShown;
@@ -20,21 +20,21 @@ pub const COMMANDS: [Subcommand; 6] = [
         program: "qvm-pool drivers",
         words: &["drivers", "d"],
         positionals: &[],
-        options: Subcommand::PLAIN,
+        options: Subcommand::NO_OPTIONS,
         about: "list the drivers and the options of their pools",
     },
     Subcommand {
         program: "qvm-pool list",
         words: &["list", "l", "ls"],
         positionals: &[],
-        options: Subcommand::PLAIN,
+        options: Subcommand::NO_OPTIONS,
         about: "list the pools; what is done when no command is given",
     },
     Subcommand {
         program: "qvm-pool info",
         words: &["info", "i"],
         positionals: &[("POOL_NAME", Count::One)],
-        options: Subcommand::PLAIN,
+        options: Subcommand::NO_OPTIONS,
         about: "show the options of a pool, its room, and how much of that is in use (bytes)",
     },
     Subcommand {
@@ -48,7 +48,7 @@ pub const COMMANDS: [Subcommand; 6] = [
         program: "qvm-pool remove",
         words: &["remove", "r", "rm"],
         positionals: &[("POOL_NAME", Count::OneOrMore)],
-        options: Subcommand::PLAIN,
+        options: Subcommand::NO_OPTIONS,
         about: "forget pools that nobody uses; what lies in their places stays",
     },
     Subcommand {
@@ -61,8 +61,7 @@ pub const COMMANDS: [Subcommand; 6] = [
 ];
 
 /// The usage lines of the forms that R3 and early releases of R4 had.
-const EARLIER_USAGE: &str =
-    "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]
+const LEGACY_USAGE: &str = "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]
                 [-l | -i POOLNAME | -a NAME DRIVER | -r NAME | -s POOLNAME | --help-drivers]";
 
 fn with_options(line: Command) -> Command {
@@ -78,13 +77,13 @@ fn with_options(line: Command) -> Command {
 }
 
 /// What `--help` prints for one of the commands.
-pub fn help_of(word: &str) -> Option<String> {
+pub fn subcommand_help(word: &str) -> Option<String> {
     Subcommand::help(&COMMANDS, word)
 }
 
 pub fn define(line: Command) -> Command {
-    let earlier = |id, short: Option<char>, help| {
-        of_listing(flag(id, short, help)).help_heading("Earlier forms")
+    let legacy = |id, short: Option<char>, help| {
+        output_option(flag(id, short, help)).help_heading("Earlier forms")
     };
     let of_pool = |id, short, help| {
         let arg = Arg::new(id)
@@ -95,7 +94,7 @@ pub fn define(line: Command) -> Command {
         arg.help(help).help_heading("Earlier forms")
     };
     let line = line
-        .arg(arguments::json())
+        .arg(arguments::json_flag())
         .arg(
             Arg::new("option")
                 .long("option")
@@ -105,7 +104,7 @@ pub fn define(line: Command) -> Command {
                 .help_heading("Commands add and set")
                 .help("an option of the pool (can be repeated; in the earlier forms also several with commas between)"),
         )
-        .arg(earlier("list", Some('l'), "the same as list"))
+        .arg(legacy("list", Some('l'), "the same as list"))
         .arg(of_pool("info", 'i', "the same as info POOL_NAME (can be repeated)"))
         .arg(
             Arg::new("add")
@@ -118,22 +117,22 @@ pub fn define(line: Command) -> Command {
         )
         .arg(of_pool("remove", 'r', "the same as remove POOL_NAME"))
         .arg(of_pool("set", 's', "the same as set POOL_NAME"))
-        .arg(earlier("help-drivers", None, "the same as drivers"))
+        .arg(legacy("help-drivers", None, "the same as drivers"))
         .arg(
-            Arg::new(THE_COMMAND)
-                .value_name(Subcommand::all_words(&COMMANDS))
+            Arg::new(SUBCOMMAND_ID)
+                .value_name(Subcommand::usage_words(&COMMANDS))
                 .help("list, info POOL, add POOL DRIVER, remove POOL..., set POOL, or drivers; list when left out"),
         )
         .arg(Arg::new("word").value_name("WORD").num_args(0..).hide(true));
-    exclusive(
+    mutually_exclusive(
         line,
-        "earlier",
+        "legacy",
         &["list", "info", "add", "remove", "set", "help-drivers"],
     )
 }
 
 /// What is to be done.
-enum Wanted {
+enum PoolCommand {
     Drivers,
     List,
     Info(Vec<String>),
@@ -143,30 +142,30 @@ enum Wanted {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let (wanted, is_earlier) = match in_earlier_form(call) {
-        Some(wanted) => (wanted, true),
-        None => (in_todays_form(call)?, false),
+    let (command, is_legacy) = match parse_legacy_form(call) {
+        Some(command) => (command, true),
+        None => (parse_subcommand(call)?, false),
     };
     let options: Vec<String> = call
         .values("option")
         .iter()
-        .flat_map(|text| separated(text, is_earlier))
+        .flat_map(|text| split_options(text, is_legacy))
         .collect();
-    let pairs = super::create::pairs(options.iter().map(String::as_str).collect(), |text| {
+    let pairs = super::create::parse_pairs(options.iter().map(String::as_str).collect(), |text| {
         format!("option {} is not of the form NAME=VALUE", quoted(text))
     })?;
-    if let Wanted::Drivers = wanted {
+    if let PoolCommand::Drivers = command {
         return drivers(call);
     }
-    if !matches!(wanted, Wanted::List | Wanted::Info(_)) {
+    if !matches!(command, PoolCommand::List | PoolCommand::Info(_)) {
         call.refuse_json("a change of a pool")?;
     }
     let session = Session::new(call.system()?);
-    match wanted {
-        Wanted::Drivers => drivers(call),
-        Wanted::List => list(call, &session),
-        Wanted::Info(names) => info(call, &session, &names, is_earlier),
-        Wanted::Add { name, driver } => {
+    match command {
+        PoolCommand::Drivers => drivers(call),
+        PoolCommand::List => list(call, &session),
+        PoolCommand::Info(names) => info(call, &session, &names, is_legacy),
+        PoolCommand::Add { name, driver } => {
             let new = NewPool {
                 name: &name,
                 driver: &driver,
@@ -174,31 +173,34 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             };
             session
                 .add_pool(&new)
-                .map_err(|error| failed(&format!("add pool {name}"), &error))
+                .map_err(|error| change_failure(&format!("add pool {name}"), &error))
                 .map(|()| 0)
         }
-        Wanted::Remove(names) => {
+        PoolCommand::Remove(names) => {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             match session.remove_pools(&names) {
                 Ok(()) => Ok(0),
                 Err(LifecycleError::Pool(error @ PoolError::NoSuchPool(_))) => {
-                    Err(no_such_pool(&error, is_earlier))
+                    Err(no_such_pool(&error, is_legacy))
                 }
-                Err(error) => Err(failed(&format!("remove pool {}", names.join(", ")), &error)),
+                Err(error) => Err(change_failure(
+                    &format!("remove pool {}", names.join(", ")),
+                    &error,
+                )),
             }
         }
-        Wanted::Set(name) => set(&session, &name, &pairs, is_earlier),
+        PoolCommand::Set(name) => set(&session, &name, &pairs, is_legacy),
     }
 }
 
 /// What the options of R3 and early R4 ask for, wherever they stand.
-fn in_earlier_form(call: &Invocation) -> Option<Wanted> {
+fn parse_legacy_form(call: &Invocation) -> Option<PoolCommand> {
     let texts = |id| -> Vec<String> { call.values(id).into_iter().map(String::from).collect() };
     if call.has("help-drivers") {
-        return Some(Wanted::Drivers);
+        return Some(PoolCommand::Drivers);
     }
     if call.has("list") {
-        return Some(Wanted::List);
+        return Some(PoolCommand::List);
     }
     match (
         texts("info"),
@@ -206,38 +208,42 @@ fn in_earlier_form(call: &Invocation) -> Option<Wanted> {
         texts("remove"),
         &*texts("set"),
     ) {
-        (names, ..) if !names.is_empty() => Some(Wanted::Info(names)),
-        (_, [name, driver], ..) => Some(Wanted::Add {
+        (names, ..) if !names.is_empty() => Some(PoolCommand::Info(names)),
+        (_, [name, driver], ..) => Some(PoolCommand::Add {
             name: name.clone(),
             driver: driver.clone(),
         }),
-        (_, _, names, _) if !names.is_empty() => Some(Wanted::Remove(names)),
-        (_, _, _, [.., name]) => Some(Wanted::Set(name.clone())),
+        (_, _, names, _) if !names.is_empty() => Some(PoolCommand::Remove(names)),
+        (_, _, _, [.., name]) => Some(PoolCommand::Set(name.clone())),
         _ => None,
     }
 }
 
-fn in_todays_form(call: &Invocation) -> Result<Wanted, Failure> {
+fn parse_subcommand(call: &Invocation) -> Result<PoolCommand, Failure> {
     let words = call.values("word");
-    let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
-    command.refuse_options_of_others(&COMMANDS, call)?;
+    let command = Subcommand::parse(
+        &COMMANDS,
+        call.value(SUBCOMMAND_ID).unwrap_or("list"),
+        &words,
+    )?;
+    command.reject_foreign_options(&COMMANDS, call)?;
     let texts = || words.iter().map(ToString::to_string).collect::<Vec<_>>();
     Ok(match (command.words.first(), words.as_slice()) {
-        (Some(&"drivers"), _) => Wanted::Drivers,
-        (Some(&"info"), _) => Wanted::Info(texts()),
-        (Some(&"add"), [name, driver, ..]) => Wanted::Add {
+        (Some(&"drivers"), _) => PoolCommand::Drivers,
+        (Some(&"info"), _) => PoolCommand::Info(texts()),
+        (Some(&"add"), [name, driver, ..]) => PoolCommand::Add {
             name: name.to_string(),
             driver: driver.to_string(),
         },
-        (Some(&"remove"), _) => Wanted::Remove(texts()),
-        (Some(&"set"), [name, ..]) => Wanted::Set(name.to_string()),
-        _ => Wanted::List,
+        (Some(&"remove"), _) => PoolCommand::Remove(texts()),
+        (Some(&"set"), [name, ..]) => PoolCommand::Set(name.to_string()),
+        _ => PoolCommand::List,
     })
 }
 
 /// The options in one word: several, with commas between, in the earlier forms.
-fn separated(text: &str, is_earlier: bool) -> Vec<String> {
-    match is_earlier {
+fn split_options(text: &str, is_legacy: bool) -> Vec<String> {
+    match is_legacy {
         true => text
             .split(',')
             .filter(|part| !part.is_empty())
@@ -248,31 +254,31 @@ fn separated(text: &str, is_earlier: bool) -> Vec<String> {
 }
 
 /// Upstream ends these texts with a line feed of their own.
-fn failed(what: &str, error: &LifecycleError) -> Failure {
-    Failure::Error(format!("Failed to {what}: {error}\n")).with_hint(Hint::of(error))
+fn change_failure(what: &str, error: &LifecycleError) -> Failure {
+    Failure::Error(format!("Failed to {what}: {error}\n")).with_hint(Hint::for_error(error))
 }
 
-fn no_such_pool(error: &PoolError, is_earlier: bool) -> Failure {
-    let failure = match is_earlier {
+fn no_such_pool(error: &PoolError, is_legacy: bool) -> Failure {
+    let failure = match is_legacy {
         false => Failure::usage(error.to_string()),
         true => {
-            say_usage(EARLIER_USAGE, &format!("qvm-pool: error: {error}"));
-            Failure::Said(2)
+            print_usage_error(LEGACY_USAGE, &format!("qvm-pool: error: {error}"));
+            Failure::AlreadyReported(2)
         }
     };
-    failure.with_hint(Hint::of_pool(error))
+    failure.with_hint(Hint::for_pool_error(error))
 }
 
 fn set(
     session: &Session,
     name: &str,
     options: &[(&str, &str)],
-    is_earlier: bool,
+    is_legacy: bool,
 ) -> Result<u8, Failure> {
     if session.read()?.pools.get(name).is_none() {
         return Err(no_such_pool(
             &PoolError::NoSuchPool(name.to_string()),
-            is_earlier,
+            is_legacy,
         ));
     }
     session
@@ -286,7 +292,7 @@ fn set(
                 let hint = || Hint::one_of(&error.option, "what can be changed is", &options);
                 Failure::Error(format!("{error}\n")).with_hint((!is_known).then(hint))
             }
-            false => failed(
+            false => change_failure(
                 &format!("set option {} for pool {name}", error.option),
                 &error.source,
             ),
@@ -310,16 +316,21 @@ fn drivers(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 fn list(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
+    let qubes = read_until_exit(session)?;
     let names: Vec<&str> = qubes.pools.iter().map(|pool| pool.name()).collect();
     if call.has("json") {
-        call.print_json(&shown(session, &qubes, &names).iter().map(json_of).collect())?;
+        call.print_json(
+            &describe_pools(session, &qubes, &names)
+                .iter()
+                .map(pool_json)
+                .collect(),
+        )?;
     } else {
         let mut rows = vec![["NAME", "DRIVER"]];
         rows.extend(qubes.pools.iter().map(|pool| [pool.name(), pool.driver()]));
         table::print(&mut call.out, &rows)?;
     }
-    warn_of_full_pools(call, &shown(session, &qubes, &names));
+    warn_about_full_pools(call, &describe_pools(session, &qubes, &names));
     Ok(0)
 }
 
@@ -327,39 +338,39 @@ fn info(
     call: &mut Invocation,
     session: &Session,
     names: &[String],
-    is_earlier: bool,
+    is_legacy: bool,
 ) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
+    let qubes = read_until_exit(session)?;
     if let Some(unknown) = names.iter().find(|name| qubes.pools.get(name).is_none()) {
         return Err(no_such_pool(
             &PoolError::NoSuchPool(unknown.clone()),
-            is_earlier,
+            is_legacy,
         ));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let pools = shown(session, &qubes, &names);
+    let pools = describe_pools(session, &qubes, &names);
     if call.has("json") {
         match pools.as_slice() {
-            [only] => call.print_json(&json_of(only))?,
-            several => call.print_json(&several.iter().map(json_of).collect())?,
+            [only] => call.print_json(&pool_json(only))?,
+            several => call.print_json(&several.iter().map(pool_json).collect())?,
         }
     } else {
         for pool in &pools {
-            table::print(&mut call.out, &rows_of(pool))?;
+            table::print(&mut call.out, &info_rows(pool))?;
         }
     }
     for pool in &pools {
         if let Some(reason) = &pool.why_unknown
-            && arguments::verbosity(&call.given) > 1
+            && arguments::verbosity(&call.matches) > 1
         {
-            say(&format!("{}: {reason}", pool.name));
+            print_message(&format!("{}: {reason}", pool.name));
         }
     }
-    warn_of_full_pools(call, &pools);
+    warn_about_full_pools(call, &pools);
     Ok(0)
 }
 
-fn shown(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolShown> {
+fn describe_pools(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolShown> {
     names
         .iter()
         .filter_map(|name| session.show_pool(qubes, name))
@@ -367,14 +378,14 @@ fn shown(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolShown> {
 }
 
 /// What is nearly full is told on standard error, whatever was listed.
-fn warn_of_full_pools(call: &Invocation, pools: &[PoolShown]) {
+fn warn_about_full_pools(call: &Invocation, pools: &[PoolShown]) {
     for warning in pools.iter().flat_map(|pool| &pool.warnings) {
         call.warn("qvm-pool", warning);
     }
 }
 
 /// The name first, then everything else sorted.
-fn rows_of(pool: &PoolShown) -> Vec<[String; 2]> {
+fn info_rows(pool: &PoolShown) -> Vec<[String; 2]> {
     let mut rows: Vec<[String; 2]> = pool
         .options
         .iter()
@@ -393,7 +404,7 @@ fn rows_of(pool: &PoolShown) -> Vec<[String; 2]> {
     rows
 }
 
-fn json_of(pool: &PoolShown) -> Json {
+fn pool_json(pool: &PoolShown) -> Json {
     let options: serde_json::Map<String, Json> = pool
         .options
         .iter()
@@ -418,7 +429,7 @@ pub fn manual() -> Vec<(&'static str, String)> {
         .iter()
         .map(|d| (d.name, d.options.join(", ")))
         .collect();
-    let drivers = super::table::explained(
+    let drivers = super::table::definition_list(
         drivers
             .iter()
             .map(|(name, options)| (*name, options.as_str())),

@@ -14,29 +14,29 @@ use crate::watcher::{CopyWatcher, SharedWatcher};
 
 /// The system with a bar for every copy of data on it, if somebody looks and did not ask for
 /// silence.
-pub fn shown_on(system: System, is_wanted: bool) -> System {
-    if is_wanted && io::stderr().is_terminal() {
-        system.watched_by(Arc::new(Terminal::new()))
+pub fn with_progress_bars(system: System, is_enabled: bool) -> System {
+    if is_enabled && io::stderr().is_terminal() {
+        system.watched_by(Arc::new(TerminalProgress::new()))
     } else {
         system
     }
 }
 
 /// A terminal with a bar for each thread that copies.
-struct Terminal {
+struct TerminalProgress {
     bars: MultiProgress,
-    shown: Mutex<HashMap<ThreadId, Shown>>,
+    shown: Mutex<HashMap<ThreadId, ThreadBar>>,
 }
 
-struct Shown {
+struct ThreadBar {
     bar: ProgressBar,
     reached: u64,
 }
 
-impl Terminal {
-    fn new() -> Terminal {
+impl TerminalProgress {
+    fn new() -> TerminalProgress {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        Terminal {
+        TerminalProgress {
             bars,
             shown: Mutex::default(),
         }
@@ -51,16 +51,16 @@ impl Terminal {
             self.bars.remove(&old.bar);
         }
         if let Some(bar) = new {
-            shown.insert(thread, Shown { bar, reached: 0 });
+            shown.insert(thread, ThreadBar { bar, reached: 0 });
         }
     }
 }
 
-impl CopyWatcher for Terminal {
+impl CopyWatcher for TerminalProgress {
     fn begins(&self, what: &str, bytes: Option<u64>) {
         let bar = match bytes {
-            Some(bytes) => ProgressBar::new(bytes).with_style(style(KNOWN)),
-            None => ProgressBar::new_spinner().with_style(style(UNKNOWN)),
+            Some(bytes) => ProgressBar::new(bytes).with_style(style(KNOWN_LENGTH)),
+            None => ProgressBar::new_spinner().with_style(style(UNKNOWN_LENGTH)),
         };
         let bar = self.bars.add(bar.with_message(what.to_string()));
         bar.enable_steady_tick(Duration::from_millis(500));
@@ -85,33 +85,37 @@ impl CopyWatcher for Terminal {
 }
 
 /// Hears of volumes by their own names, and shows them with that of their qube.
-pub struct Bars<'a> {
+pub struct QubeProgress<'a> {
     watcher: SharedWatcher,
     /// Whose volumes they are.
     qube: &'a str,
     /// Hears of each volume before its data are copied, whether somebody looks or not.
-    told: &'a dyn Fn(&str),
+    on_volume: &'a dyn Fn(&str),
 }
 
-impl<'a> Bars<'a> {
-    /// Bars for volumes of `qube` where those of its drivers are shown.
-    pub fn new(session: &Session, qube: &'a str) -> Bars<'a> {
-        Bars::telling(session, qube, &|_| ())
+impl<'a> QubeProgress<'a> {
+    /// QubeProgress for volumes of `qube` where those of its drivers are shown.
+    pub fn new(session: &Session, qube: &'a str) -> QubeProgress<'a> {
+        QubeProgress::with_callback(session, qube, &|_| ())
     }
 
-    /// The same; `told` hears of each volume.
-    pub fn telling(session: &Session, qube: &'a str, told: &'a dyn Fn(&str)) -> Bars<'a> {
-        Bars {
+    /// The same; `on_volume` hears of each volume.
+    pub fn with_callback(
+        session: &Session,
+        qube: &'a str,
+        on_volume: &'a dyn Fn(&str),
+    ) -> QubeProgress<'a> {
+        QubeProgress {
             watcher: session.system.watcher(),
             qube,
-            told,
+            on_volume,
         }
     }
 }
 
-impl CopyWatcher for Bars<'_> {
+impl CopyWatcher for QubeProgress<'_> {
     fn begins(&self, what: &str, bytes: Option<u64>) {
-        (self.told)(what);
+        (self.on_volume)(what);
         self.watcher.begins(&format!("{}:{what}", self.qube), bytes);
     }
 
@@ -124,9 +128,9 @@ impl CopyWatcher for Bars<'_> {
     }
 }
 
-const KNOWN: &str =
+const KNOWN_LENGTH: &str =
     "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
-const UNKNOWN: &str = "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}";
+const UNKNOWN_LENGTH: &str = "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}";
 
 /// A style of these templates, which are known to be well-formed; the plain one stands in for one
 /// that is not.
@@ -140,7 +144,7 @@ mod tests {
 
     #[test]
     fn both_templates_are_well_formed() {
-        for template in [KNOWN, UNKNOWN] {
+        for template in [KNOWN_LENGTH, UNKNOWN_LENGTH] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

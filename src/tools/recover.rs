@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::arguments::{self, flag};
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::{ask, say};
+use super::output::{ask, print_message};
 use crate::lifecycle::Session;
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::recover::{Orphan, OrphanImages};
@@ -27,7 +27,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         "remove the volumes that belong to no qube, after asking about each",
     ))
     .arg(flag("yes", Some('y'), "remove orphans without asking").requires("remove-orphans"))
-    .arg(arguments::json())
+    .arg(arguments::json_flag())
 }
 
 /// Exit code 1 when some qube could not be brought into order, or not all of one could be deleted;
@@ -38,7 +38,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             "--remove-orphans asks about each orphan: with --json, add --yes",
         ));
     }
-    let session = Session::new(call.system_with_bars()?);
+    let session = Session::new(call.system_with_progress()?);
     if session.read()?.needs_conversion {
         let store = session.system.store_file().display();
         call.inform(
@@ -64,7 +64,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             // A line has named what is left.
             Ok(_) if qube.has_leftovers => {}
             Ok(_) => call.inform(qube.name.as_str(), words),
-            Err(error) => say(&format!("Error: {}: {error}", qube.name)),
+            Err(error) => print_message(&format!("Error: {}: {error}", qube.name)),
         }
         let left = qube
             .has_leftovers
@@ -79,10 +79,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         found
             .unlisted_pools
             .iter()
-            .for_each(|why| say(&format!("Error: {why}")));
+            .for_each(|why| print_message(&format!("Error: {why}")));
         failed += found.unlisted_pools.len();
         for orphan in found.orphans {
-            orphans.push(treated(call, &session, &orphan)?);
+            orphans.push(process_orphan(call, &session, &orphan)?);
         }
         failed += orphans
             .iter()
@@ -105,7 +105,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// Lists or removes an orphan, as it was asked for; what became of it, in JSON.
-fn treated(
+fn process_orphan(
     call: &mut Invocation,
     session: &Session,
     found: &OrphanImages,
@@ -115,20 +115,20 @@ fn treated(
     if call.has("list-orphans") && !call.has("json") {
         call.out.line(&format!("{pool}:{vid}"))?;
     }
-    let removes = call.has("remove-orphans") && is_agreed(call, found)?;
+    let removes = call.has("remove-orphans") && confirm_removal(call, found)?;
     let error = removes
         .then(|| session.remove_orphan(orphan).err())
         .flatten()
         .map(|e| e.to_string());
     if let Some(error) = &error {
-        say(&format!("Error: {pool}:{vid}: {error}"));
+        print_message(&format!("Error: {pool}:{vid}: {error}"));
     }
     let removed = removes && error.is_none();
     Ok(json!({"pool": pool, "vid": vid, "images": images, "removed": removed, "error": error}))
 }
 
 /// Whether an orphan is to go. The end of the input is a no.
-fn is_agreed(call: &mut Invocation, found: &OrphanImages) -> Result<bool, Failure> {
+fn confirm_removal(call: &mut Invocation, found: &OrphanImages) -> Result<bool, Failure> {
     if call.has("yes") {
         return Ok(true);
     }

@@ -1,39 +1,39 @@
 //! qvm-remove: removes qubes with their volumes, after asking.
 
-use super::arguments::{earlier, flag};
+use super::arguments::{flag, legacy_flag};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
-use super::output::{ask, say};
-use super::qubes_given;
+use super::output::{ask, print_message};
+use super::selection;
 use crate::lifecycle::remove::{Removal, Removed};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{RemovalError, Use, VmName};
 
 /// What somebody must type who removes everything.
-const CERTAIN: &str = "IKNOWWHATIAMDOING";
+const REMOVE_ALL_ANSWER: &str = "IKNOWWHATIAMDOING";
 
 pub fn define(line: clap::Command) -> clap::Command {
-    qubes_given::define(line)
+    selection::define(line)
         .arg(flag("force", Some('f'), "do not ask"))
-        .arg(earlier(
+        .arg(legacy_flag(
             "just-db",
             "take it out of qubes.xml alone and leave its files, as packages of R3 do; do not ask",
         ))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_bars()?);
-    let names = super::kill::names(call, &session)?;
+    let session = Session::new(call.system_with_progress()?);
+    let names = super::kill::select_qubes(call, &session)?;
     if names.is_empty() {
         // Nobody is asked about nothing.
         return Ok(0);
     }
     if names.iter().any(VmName::is_dom0) {
-        say("Domain 'dom0' cannot be removed.");
+        print_message("Domain 'dom0' cannot be removed.");
         return Ok(1);
     }
-    if !is_settled(call) && !agreed(call, &names)? {
-        say("Remove cancelled.");
+    if !needs_no_confirmation(call) && !confirm(call, &names)? {
+        print_message("Remove cancelled.");
         return Ok(1);
     }
     let removal = if call.has("just-db") {
@@ -50,7 +50,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Whether there is nothing to ask. R3 never asked, and the scripts of its packages have nobody to
 /// answer: they say `--just-db`, or `--force-root -q`, which is nothing that a person says today.
-fn is_settled(call: &Invocation) -> bool {
+fn needs_no_confirmation(call: &Invocation) -> bool {
     let by_script = call.has("force-root") && !call.is_talkative();
     call.has("force") || call.has("just-db") || by_script
 }
@@ -63,7 +63,7 @@ fn remove_all(
     removal: Removal,
 ) -> Result<Removed, Failure> {
     let mut outcome = Removed::Completely;
-    let mut note = |removed| {
+    let mut record = |removed| {
         if removed == Removed::WithLeftovers {
             outcome = removed;
         }
@@ -72,29 +72,29 @@ fn remove_all(
         let mut later = Vec::new();
         for name in &names {
             match session.remove_as(name, removal) {
-                Ok(removed) => note(removed),
+                Ok(removed) => record(removed),
                 Err(LifecycleError::Removal(RemovalError::InUse { uses, .. }))
-                    if only_by(&uses, &names) =>
+                    if is_used_only_by(&uses, &names) =>
                 {
                     later.push(name.clone());
                 }
                 // Another of them may make room.
                 Err(error) if error.is_disk_full() && names.len() > 1 => later.push(name.clone()),
-                Err(error) => return Err(refused(name, error)),
+                Err(error) => return Err(removal_failure(name, error)),
             }
         }
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
             // They use each other, or none of them made room.
             return session
                 .remove_as(name, removal)
-                .map_err(|error| refused(name, error));
+                .map_err(|error| removal_failure(name, error));
         }
         names = later;
     }
     Ok(outcome)
 }
 
-fn only_by(uses: &[Use], names: &[VmName]) -> bool {
+fn is_used_only_by(uses: &[Use], names: &[VmName]) -> bool {
     let is_one = |vm: &String| names.iter().any(|n| n.as_str() == vm);
     uses.iter().all(|usage| match usage {
         Use::Global { .. } => false,
@@ -103,15 +103,20 @@ fn only_by(uses: &[Use], names: &[VmName]) -> bool {
 }
 
 /// Whether the person wants it. The end of the input is a no.
-fn agreed(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
+fn confirm(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
     if call.has("all") && !call.is_given("exclude") {
-        say("WARNING!!! Removing all domains may leave your system in an unrecoverable state!");
-        let answer = ask(&mut call.out, &format!("Are you certain? [N/{CERTAIN}]"))?;
-        if answer.as_deref() != Some(CERTAIN) {
+        print_message(
+            "WARNING!!! Removing all domains may leave your system in an unrecoverable state!",
+        );
+        let answer = ask(
+            &mut call.out,
+            &format!("Are you certain? [N/{REMOVE_ALL_ANSWER}]"),
+        )?;
+        if answer.as_deref() != Some(REMOVE_ALL_ANSWER) {
             return Ok(false);
         }
     }
-    say("This will completely remove the selected VM(s)...");
+    print_message("This will completely remove the selected VM(s)...");
     for name in names {
         call.out.line(&format!("  {name}"))?;
     }
@@ -120,13 +125,13 @@ fn agreed(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
 }
 
 /// Tells what a qube is still used for.
-pub(super) fn refused(name: &VmName, error: LifecycleError) -> Failure {
+pub(super) fn removal_failure(name: &VmName, error: LifecycleError) -> Failure {
     let LifecycleError::Removal(RemovalError::InUse { uses, .. }) = &error else {
         return error.into();
     };
-    say(&format!("VM {name} cannot be removed. It is in use as:"));
+    print_message(&format!("VM {name} cannot be removed. It is in use as:"));
     let mut lines: Vec<String> = uses.iter().map(|u| format!(" - {u}")).collect();
     lines.sort_unstable();
-    lines.iter().for_each(|line| say(line));
+    lines.iter().for_each(|line| print_message(line));
     Failure::error(format!("Domain is in use: {}", quoted(name.as_str())))
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use clap::Arg;
 
-use super::arguments::{self, flag, the_qube};
+use super::arguments::{self, flag, qube_argument};
 use super::failure::{Failure, quoted};
 use super::features;
 use super::hint::Hint;
-use super::invocation::{Invocation, read_for_good};
+use super::invocation::{Invocation, read_until_exit};
 use super::suggestion::did_you_mean;
 use super::table;
 use crate::model::{Qubes, Vm};
@@ -17,7 +17,7 @@ use crate::model::{Qubes, Vm};
 const PREFIX: &str = "service.";
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::unset("let the qube decide"))
+    line.arg(arguments::unset_flag("let the qube decide"))
         .arg(flag(
             "list",
             Some('l'),
@@ -25,8 +25,8 @@ pub fn define(line: clap::Command) -> clap::Command {
         ))
         .arg(flag("enable", Some('e'), "switch the service on").overrides_with("disable"))
         .arg(flag("disable", Some('d'), "switch the service off"))
-        .arg(arguments::json())
-        .arg(the_qube("the qube"))
+        .arg(arguments::json_flag())
+        .arg(qube_argument("the qube"))
         .arg(
             Arg::new("service")
                 .value_name("SERVICE")
@@ -43,9 +43,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     {
         call.refuse_json("a change of a service")?;
     }
-    let session = call.session_for_the_qube()?;
-    let qubes = read_for_good(&session)?;
-    let vm = call.the_qube(&qubes)?;
+    let session = call.session_for_qube()?;
+    let qubes = read_until_exit(&session)?;
+    let vm = call.named_qube(&qubes)?;
     let Some(service) = call.value("service") else {
         return match call.has("unset") {
             true => Err(Failure::usage("--unset requires a feature")),
@@ -53,11 +53,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         };
     };
     let feature = format!("{PREFIX}{service}");
-    let wanted = wanted(call)?;
-    match (wanted, call.has("unset")) {
+    let state = requested_state(call)?;
+    match (state, call.has("unset")) {
         (Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
         (None, true) => {
-            hint_of_service(call, &qubes, vm, service);
+            print_service_hint(call, &qubes, vm, service);
             features::change(call, &session, vm, &feature, None)
         }
         (Some(on), false) => features::change(
@@ -68,7 +68,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             Some(if on { "1" } else { "" }),
         ),
         (None, false) => {
-            hint_of_service(call, &qubes, vm, service);
+            print_service_hint(call, &qubes, vm, service);
             show(call, vm.features.get(&feature))
         }
     }
@@ -76,7 +76,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Says what a person may have meant by a service that is neither on nor off for the qube, unless
 /// another qube has it or a template supports it.
-fn hint_of_service(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) {
+fn print_service_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) {
     if let Some((name, value)) = service.split_once('=') {
         return call.hint(&Hint::Text(format!(
             "service and value are two words: {name} {value}"
@@ -105,8 +105,8 @@ fn hint_of_service(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) {
 }
 
 /// Whether the service shall run, as an option or a word says it. Both may, when they agree.
-fn wanted(call: &Invocation) -> Result<Option<bool>, Failure> {
-    let by_word = call.value("switch").map(on_or_off).transpose()?;
+fn requested_state(call: &Invocation) -> Result<Option<bool>, Failure> {
+    let by_word = call.value("switch").map(parse_state).transpose()?;
     let by_option = match (call.has("enable"), call.has("disable")) {
         (true, _) => Some(true),
         (false, true) => Some(false),
@@ -120,7 +120,7 @@ fn wanted(call: &Invocation) -> Result<Option<bool>, Failure> {
     }
 }
 
-fn on_or_off(word: &str) -> Result<bool, Failure> {
+fn parse_state(word: &str) -> Result<bool, Failure> {
     match word.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
         "0" | "no" | "false" | "off" => Ok(false),
@@ -147,7 +147,7 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
     } else {
         table::print_values(
             &mut call.out,
-            services.map(|(name, value)| (name, shown(value))),
+            services.map(|(name, value)| (name, state_word(value))),
         )?;
     }
     Ok(0)
@@ -158,11 +158,11 @@ fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
     if call.has("json") {
         call.print_json(&(!value.is_empty()).into())?;
     } else {
-        call.out.line(shown(value))?;
+        call.out.line(state_word(value))?;
     }
     Ok(0)
 }
 
-fn shown(value: &str) -> &'static str {
+fn state_word(value: &str) -> &'static str {
     if value.is_empty() { "off" } else { "on" }
 }

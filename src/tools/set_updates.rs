@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use super::arguments::{invalid_choice, needed};
+use super::arguments::{invalid_choice, required_value};
 use super::failure::Failure;
 use super::invocation::Invocation;
 use crate::lifecycle::Session;
@@ -19,7 +19,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let action = needed(&call.given, "updates", "enable|disable|status")?.to_string();
+    let action = required_value(&call.matches, "updates", "enable|disable|status")?.to_string();
     let wanted = match action.as_str() {
         "enable" => Some(true),
         "disable" => Some(false),

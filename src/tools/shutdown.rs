@@ -6,8 +6,8 @@ use super::arguments::{flag, value};
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::kill::exit_code;
-use super::output::say;
-use super::qubes_given;
+use super::output::print_message;
+use super::selection;
 use super::values::Values;
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::monitor::spawn_shutdown_repeater;
@@ -16,7 +16,7 @@ use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    qubes_given::define(line)
+    selection::define(line)
         .arg(flag(
             "wait",
             None,
@@ -38,8 +38,8 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 /// The exit code is the number of qubes that failed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_bars()?);
-    let names = super::kill::names(call, &session)?;
+    let session = Session::new(call.system_with_progress()?);
+    let names = super::kill::select_qubes(call, &session)?;
     if call.has("dry-run") {
         return Ok(0);
     }
@@ -52,64 +52,64 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let everything = call.has("all") && !call.is_given("exclude");
     let waits = call.has("wait") || call.is_given("timeout");
     let force = call.has("force") || everything;
-    let mut round = Round {
+    let mut run = ShutdownRun {
         session: &session,
         force,
         waits,
-        asked: Vec::new(),
+        pending: Vec::new(),
         failed: 0,
     };
     match everything {
-        true => round.ask_in_order(&names)?,
-        false => round.ask_all(names),
+        true => run.request_in_order(&names)?,
+        false => run.request_all(names),
     }
     if waits {
-        round.wait_or_kill();
+        run.wait_or_kill();
     } else {
-        round.leave();
+        run.start_monitors();
     }
-    Ok(exit_code(round.failed))
+    Ok(exit_code(run.failed))
 }
 
 /// Qubes on their way down.
-struct Round<'a> {
+struct ShutdownRun<'a> {
     session: &'a Session,
     force: bool,
     /// Those that do not stop in time are killed.
     waits: bool,
     /// Those that were asked, and when.
-    asked: Vec<(VmName, Instant)>,
+    pending: Vec<(VmName, Instant)>,
     failed: usize,
 }
 
-impl Round<'_> {
+impl ShutdownRun<'_> {
     /// Asks those that nobody uses, waits for them as long as they may take, then those that only
     /// they used, and so on: a netvm goes after its clients, also when one of those does not stop.
-    fn ask_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
+    fn request_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
         let groups = self.session.read()?.in_stop_order(names, self.session);
         let last = groups.len().saturating_sub(1);
         for (at, group) in groups.into_iter().enumerate() {
-            let first = self.asked.len();
-            for (name, error) in self.ask(group) {
+            let first = self.pending.len();
+            for (name, error) in self.request(group) {
                 self.fail(&name, &error);
             }
-            for (name, since) in self.asked[first..].iter().filter(|_| at < last) {
-                // Whoever does not stop is told of at the end, where that is asked for.
-                let _told_later = self
+            for (name, since) in self.pending[first..].iter().filter(|_| at < last) {
+                // Whoever does not stop is told of at the end, where that is pending for.
+                let _reported_later = self
                     .session
-                    .wait_for_shutdown(name, left(self.limit(name), *since));
+                    .wait_for_shutdown(name, remaining(self.limit(name), *since));
             }
         }
         Ok(())
     }
 
-    /// Asks each. Those in use are asked again when the others have stopped, as often as there are
+    /// Asks each. Those in use are pending again when the others have stopped, as often as there are
     /// of them.
-    fn ask_all(&mut self, names: Vec<VmName>) {
-        let mut in_use = self.ask(names);
+    fn request_all(&mut self, names: Vec<VmName>) {
+        let mut in_use = self.request(names);
         let (mut tries, mut tried) = (in_use.len(), 0);
         while !in_use.is_empty() {
-            if tries == 0 || self.asked.is_empty() {
+            if tries == 0 || self.pending.is_empty() {
                 for (name, error) in in_use {
                     self.fail(&name, &error);
                 }
@@ -117,33 +117,33 @@ impl Round<'_> {
             }
             tries -= 1;
             tried += 1;
-            say(&format!(
+            print_message(&format!(
                 "Error: Retrying shutdown of qubes that were in use for {tried} time(s)"
             ));
             let names: Vec<VmName> = in_use.into_iter().map(|(name, _)| name).collect();
-            say(&format!(
+            print_message(&format!(
                 "Error: Retrying shutdown of qubes that were in use: {}",
                 joined(&names)
             ));
-            for (name, since) in &self.asked {
+            for (name, since) in &self.pending {
                 // A qube that does not stop keeps its netvm in use: the next try says so.
-                let _told_later = self
+                let _reported_later = self
                     .session
-                    .wait_for_shutdown(name, left(self.limit(name), *since));
+                    .wait_for_shutdown(name, remaining(self.limit(name), *since));
             }
-            in_use = self.ask(names);
+            in_use = self.request(names);
         }
     }
 
     /// Asks each once; returns those in use.
-    fn ask(&mut self, names: Vec<VmName>) -> Vec<(VmName, LifecycleError)> {
+    fn request(&mut self, names: Vec<VmName>) -> Vec<(VmName, LifecycleError)> {
         let mut in_use = Vec::new();
         for name in names {
             match self.session.shutdown(&name, self.force) {
-                Ok(StopOutcome::Requested) => self.asked.push((name, Instant::now())),
+                Ok(StopOutcome::Requested) => self.pending.push((name, Instant::now())),
                 Ok(StopOutcome::NotRunning) => {}
                 Err(LifecycleError::Hypervisor(HypervisorError::NoAnswer { .. })) if self.waits => {
-                    self.asked.push((name, Instant::now()));
+                    self.pending.push((name, Instant::now()));
                 }
                 Err(error @ LifecycleError::HasClients { .. }) => in_use.push((name, error)),
                 Err(error) => self.fail(&name, &error),
@@ -154,34 +154,34 @@ impl Round<'_> {
 
     /// Leaves those that were asked to a process that asks them again: a guest that is still
     /// booting heard nothing.
-    fn leave(&mut self) {
-        for (name, since) in std::mem::take(&mut self.asked) {
+    fn start_monitors(&mut self) {
+        for (name, since) in std::mem::take(&mut self.pending) {
             if let Err(error) =
-                spawn_shutdown_repeater(self.session, &name, left(self.limit(&name), since))
+                spawn_shutdown_repeater(self.session, &name, remaining(self.limit(&name), since))
             {
                 self.fail(&name, &error);
             }
         }
     }
 
-    /// Waits for all; those that are too slow are asked once more, then killed.
+    /// Waits for all; those that are too slow are pending once more, then killed.
     fn wait_or_kill(&mut self) {
         let slow = self.wait();
         if slow.is_empty() {
             return;
         }
-        say(&format!(
+        print_message(&format!(
             "Error: Retrying shutdown of qubes that timed out: {}",
             joined(&slow)
         ));
-        for (name, error) in self.ask(slow) {
+        for (name, error) in self.request(slow) {
             self.fail(&name, &error);
         }
         let slow = self.wait();
         if slow.is_empty() {
             return;
         }
-        say(&format!(
+        print_message(&format!(
             "Error: Killing timed out qubes: {}",
             joined(&slow)
         ));
@@ -195,10 +195,10 @@ impl Round<'_> {
     /// Waits for all that were asked; returns those that did not stop in time.
     fn wait(&mut self) -> Vec<VmName> {
         let mut slow = Vec::new();
-        for (name, since) in std::mem::take(&mut self.asked) {
+        for (name, since) in std::mem::take(&mut self.pending) {
             match self
                 .session
-                .wait_for_shutdown(&name, left(self.limit(&name), since))
+                .wait_for_shutdown(&name, remaining(self.limit(&name), since))
             {
                 Ok(()) => {}
                 Err(LifecycleError::ShutdownTimeout { .. }) => slow.push(name),
@@ -221,12 +221,12 @@ impl Round<'_> {
     }
 
     fn fail(&mut self, name: &VmName, error: &LifecycleError) {
-        say(&format!("Error: Failed to shut down: {name}: {error}"));
+        print_message(&format!("Error: Failed to shut down: {name}: {error}"));
         self.failed += 1;
     }
 }
 
-fn left(limit: Duration, since: Instant) -> Duration {
+fn remaining(limit: Duration, since: Instant) -> Duration {
     limit.saturating_sub(since.elapsed())
 }
 

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::thread;
 
-use super::arguments::{earlier, exclusive, flag, value};
+use super::arguments::{flag, legacy_flag, mutually_exclusive, value};
 use super::failure::Failure;
 use super::hint::Hint;
 use super::invocation::Invocation;
-use super::output::say;
-use super::qubes_given;
+use super::output::print_message;
+use super::selection;
 use crate::hypervisor::description::DeviceKind;
 use crate::lifecycle::drive::Drive;
 use crate::lifecycle::start::StartOutcome;
@@ -18,10 +18,10 @@ use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 
 /// So many qubes are started at the same time.
-const AT_ONCE: usize = 8;
+const MAX_PARALLEL: usize = 8;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    let line = qubes_given::define(line)
+    let line = selection::define(line)
         .arg(flag(
             "skip-if-running",
             None,
@@ -40,13 +40,13 @@ pub fn define(line: clap::Command) -> clap::Command {
             "attach this image as a disk",
         ))
         .arg(value("cdrom", None, "IMAGE", "attach this image as a CD"))
-        .arg(earlier("no-guid", "accepted, without effect"))
+        .arg(legacy_flag("no-guid", "accepted, without effect"))
         .arg(flag(
             "install-windows-tools",
             None,
             "attach the CD with the Windows tools",
         ));
-    exclusive(
+    mutually_exclusive(
         line,
         "drive",
         &["drive", "hddisk", "cdrom", "install-windows-tools"],
@@ -54,8 +54,8 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_bars()?);
-    let names = super::kill::names(call, &session)?;
+    let session = Session::new(call.system_with_progress()?);
+    let names = super::kill::select_qubes(call, &session)?;
     let drive = drive(call)?;
     let skip = call.has("skip-if-running");
     // Read for all before the first starts: who is killed while he waits for his turn is not
@@ -68,18 +68,18 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         Some(mark) => session.start_unless_stopped(mark, drive.as_ref()),
         None => session.start(name),
     };
-    let failures = in_parallel(&session, &names, |session, name| {
+    let failures = run_in_parallel(&session, &names, |session, name| {
         match start(session, name) {
             Ok(StartOutcome::Started) => None,
             Ok(StartOutcome::AlreadyRunning) if skip => None,
             Ok(StartOutcome::AlreadyRunning) => {
                 Some(("Domain is already running".to_string(), None))
             }
-            Err(error) => Some((call.in_words(&error), Hint::of(&error))),
+            Err(error) => Some((call.error_text(&error), Hint::for_error(&error))),
         }
     });
     for (name, (reason, hint)) in &failures {
-        say(&format!("Error: Starting qube failed: {name}: {reason}"));
+        print_message(&format!("Error: Starting qube failed: {name}: {reason}"));
         hint.iter().for_each(|hint| call.hint(hint));
     }
     Ok(u8::from(!failures.is_empty()))
@@ -105,7 +105,7 @@ fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
 
 /// Does `work` for each qube, a few at a time, each thread with a session of its own. What `work`
 /// returns are failures; they come back in the order of the names.
-pub fn in_parallel<T: Send>(
+pub fn run_in_parallel<T: Send>(
     session: &Session,
     names: &[VmName],
     work: impl Fn(&Session, &VmName) -> Option<T> + Sync,
@@ -119,7 +119,7 @@ pub fn in_parallel<T: Send>(
     let next = Mutex::new(names.iter().enumerate());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(names.len()) {
+        for _ in 0..MAX_PARALLEL.min(names.len()) {
             let system = session.system.clone();
             let (next, failures, work) = (&next, &failures, &work);
             scope.spawn(move || {

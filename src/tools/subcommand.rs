@@ -6,7 +6,7 @@ use clap::{Arg, Command};
 use super::arguments;
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::output::say_usage;
+use super::output::print_usage_error;
 use super::usage::usage;
 
 /// One command of a tool.
@@ -27,7 +27,7 @@ pub struct Subcommand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
     One,
-    MayBeOne,
+    Optional,
     Any,
     OneOrMore,
 }
@@ -36,7 +36,7 @@ impl Count {
     fn range(self) -> (usize, usize) {
         match self {
             Count::One => (1, 1),
-            Count::MayBeOne => (0, 1),
+            Count::Optional => (0, 1),
             Count::Any => (0, usize::MAX),
             Count::OneOrMore => (1, usize::MAX),
         }
@@ -45,7 +45,7 @@ impl Count {
 
 impl Subcommand {
     /// No options of its own.
-    pub const PLAIN: fn(Command) -> Command = |line| line;
+    pub const NO_OPTIONS: fn(Command) -> Command = |line| line;
 
     /// The command that `word` is, in any of its forms.
     pub fn find<'s>(all: &'s [Subcommand], word: &str) -> Option<&'s Subcommand> {
@@ -56,7 +56,7 @@ impl Subcommand {
     ///
     /// # Errors
     /// There is no such command, or there are too few or too many words.
-    pub fn choose<'s>(
+    pub fn parse<'s>(
         all: &'s [Subcommand],
         word: &str,
         words: &[&str],
@@ -69,7 +69,7 @@ impl Subcommand {
                 .collect();
             return Err(arguments::invalid_choice("command", word, &choices));
         };
-        let needed = |(_, count): &(&str, Count)| count.range().0;
+        let required_value = |(_, count): &(&str, Count)| count.range().0;
         let most = command
             .positionals
             .iter()
@@ -78,14 +78,14 @@ impl Subcommand {
             });
         let mut left = words.len();
         let mut missing = Vec::new();
-        for positional in command.positionals.iter().filter(|p| needed(p) > 0) {
-            match left.checked_sub(needed(positional)) {
+        for positional in command.positionals.iter().filter(|p| required_value(p) > 0) {
+            match left.checked_sub(required_value(positional)) {
                 Some(more) => left = more,
                 None => missing.push(positional.0),
             }
         }
         if !missing.is_empty() {
-            return Err(command.mistake(&format!(
+            return Err(command.usage_error(&format!(
                 "the following arguments are required: {}",
                 missing.join(", ")
             )));
@@ -104,7 +104,7 @@ impl Subcommand {
     ///
     /// # Errors
     /// One was given.
-    pub fn refuse_options_of_others(
+    pub fn reject_foreign_options(
         &self,
         all: &[Subcommand],
         call: &Invocation,
@@ -122,7 +122,7 @@ impl Subcommand {
             .find(|id| !own.contains(id) && call.is_given(id))
         {
             Some(option) => {
-                Err(self.mistake(&format!("{} has no option --{option}", self.program)))
+                Err(self.usage_error(&format!("{} has no option --{option}", self.program)))
             }
             None => Ok(()),
         }
@@ -138,12 +138,14 @@ impl Subcommand {
             format!(" (also: {others})")
         };
         Some(arguments::help(
-            &command.line().about(format!("{}{others}", command.about)),
+            &command
+                .clap_command()
+                .about(format!("{}{others}", command.about)),
         ))
     }
 
-    fn line(&self) -> Command {
-        let mut line = (self.options)(arguments::common(self.program));
+    fn clap_command(&self) -> Command {
+        let mut line = (self.options)(arguments::base_command(self.program));
         for (at, (name, count)) in self.positionals.iter().enumerate() {
             let (least, most) = count.range();
             let arg = Arg::new(format!("{name}{at}"))
@@ -159,14 +161,14 @@ impl Subcommand {
     }
 
     /// A usage error with the command's own usage line.
-    pub fn mistake(&self, text: &str) -> Failure {
-        let line = self.line();
-        say_usage(&usage(&line), &format!("{}: error: {text}", self.program));
-        Failure::Said(2)
+    pub fn usage_error(&self, text: &str) -> Failure {
+        let line = self.clap_command();
+        print_usage_error(&usage(&line), &format!("{}: error: {text}", self.program));
+        Failure::AlreadyReported(2)
     }
 
     /// The words of all commands, as usage lines show the place of the command.
-    pub fn all_words(all: &[Subcommand]) -> String {
+    pub fn usage_words(all: &[Subcommand]) -> String {
         let words: Vec<&str> = all
             .iter()
             .flat_map(|command| command.words)
@@ -187,7 +189,7 @@ impl Subcommand {
             for (name, count) in command.positionals {
                 text.push_str(&match count {
                     Count::One => format!(" {name}"),
-                    Count::MayBeOne => format!(" [{name}]"),
+                    Count::Optional => format!(" [{name}]"),
                     Count::Any => format!(" [{name}...]"),
                     Count::OneOrMore => format!(" {name}..."),
                 });
@@ -205,7 +207,7 @@ impl Subcommand {
             let about = format!("{}{others}", command.about);
             // What follows a command may be long, so that what it does stands below.
             text.push_str(&format!("  {}\n", shown(command)));
-            text.push_str(&super::table::explained(std::iter::once((
+            text.push_str(&super::table::definition_list(std::iter::once((
                 "  ",
                 about.as_str(),
             ))));

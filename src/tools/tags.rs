@@ -2,11 +2,11 @@
 
 use clap::{Arg, ArgMatches};
 
-use super::arguments::{self, THE_COMMAND, the_qube};
+use super::arguments::{self, SUBCOMMAND_ID, qube_argument};
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
-use super::invocation::{Invocation, read_for_good};
-use super::output::{Output, say_usage};
+use super::invocation::{Invocation, read_until_exit};
+use super::output::{Output, print_usage_error};
 use super::subcommand::{Count, Subcommand};
 use super::suggestion::did_you_mean;
 use super::table;
@@ -18,52 +18,52 @@ const COMMANDS: [&str; 10] = [
     "list", "ls", "l", "add", "a", "set", "del", "d", "unset", "u",
 ];
 
-enum Wanted<'a> {
+enum TagCommand<'a> {
     List(Option<&'a str>),
     Add(Vec<&'a str>),
     Remove(&'a str),
 }
 
 /// The commands, for their help.
-const HELP: [Subcommand; 3] = [
+const SUBCOMMANDS: [Subcommand; 3] = [
     Subcommand {
         program: "qvm-tags VMNAME list",
         words: &["list", "ls", "l"],
-        positionals: &[("TAG", Count::MayBeOne)],
-        options: Subcommand::PLAIN,
+        positionals: &[("TAG", Count::Optional)],
+        options: Subcommand::NO_OPTIONS,
         about: "list the tags, or tell whether the qube has this one",
     },
     Subcommand {
         program: "qvm-tags VMNAME add",
         words: &["add", "a", "set"],
         positionals: &[("TAG", Count::OneOrMore)],
-        options: Subcommand::PLAIN,
+        options: Subcommand::NO_OPTIONS,
         about: "give the qube these tags",
     },
     Subcommand {
         program: "qvm-tags VMNAME del",
         words: &["del", "d", "unset", "u"],
         positionals: &[("TAG", Count::One)],
-        options: Subcommand::PLAIN,
+        options: Subcommand::NO_OPTIONS,
         about: "take the tag away",
     },
 ];
 
 /// What `--help` prints for one of the commands.
-pub fn help_of(word: &str) -> Option<String> {
-    Subcommand::help(&HELP, word)
+pub fn subcommand_help(word: &str) -> Option<String> {
+    Subcommand::help(&SUBCOMMANDS, word)
 }
 
 /// Whether this command gives tags to the qube.
-pub fn gives(command: &str) -> bool {
+pub fn is_add(command: &str) -> bool {
     matches!(command, "add" | "a" | "set")
 }
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::json())
-        .arg(the_qube("the qube"))
+    line.arg(arguments::json_flag())
+        .arg(qube_argument("the qube"))
         .arg(
-            Arg::new(THE_COMMAND)
+            Arg::new(SUBCOMMAND_ID)
                 .value_name("{list,ls,l,add,a,set,del,d,unset,u} ...")
                 .help("list [TAG], add TAG..., or del TAG; list when left out"),
         )
@@ -71,24 +71,24 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let wanted = wanted(&call.given)?;
-    if let Wanted::Add(_) | Wanted::Remove(_) = wanted {
+    let command = parse_command(&call.matches)?;
+    if let TagCommand::Add(_) | TagCommand::Remove(_) = command {
         call.refuse_json("a change of tags")?;
     }
-    let session = call.session_for_the_qube()?;
-    let qubes = read_for_good(&session)?;
-    let vm = call.the_qube(&qubes)?;
-    match wanted {
-        Wanted::List(None) => list(&mut call.out, call.given.get_flag("json"), vm)?,
-        Wanted::List(Some(tag)) if !vm.has_tag(tag) => {
-            hint_of_tag(call, vm, tag);
+    let session = call.session_for_qube()?;
+    let qubes = read_until_exit(&session)?;
+    let vm = call.named_qube(&qubes)?;
+    match command {
+        TagCommand::List(None) => list(&mut call.out, call.matches.get_flag("json"), vm)?,
+        TagCommand::List(Some(tag)) if !vm.has_tag(tag) => {
+            print_tag_hint(call, vm, tag);
             return Ok(1);
         }
-        Wanted::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
-        Wanted::List(Some(tag)) => call.out.line(tag)?,
-        Wanted::Add(tags) => session.add_tags(&vm.name, &tags)?,
-        Wanted::Remove(tag) => {
-            hint_of_tag(call, vm, tag);
+        TagCommand::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
+        TagCommand::List(Some(tag)) => call.out.line(tag)?,
+        TagCommand::Add(tags) => session.add_tags(&vm.name, &tags)?,
+        TagCommand::Remove(tag) => {
+            print_tag_hint(call, vm, tag);
             session.remove_tag(&vm.name, tag)?;
         }
     }
@@ -96,7 +96,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// Says what a person may have meant by a tag that the qube does not have.
-fn hint_of_tag(call: &Invocation, vm: &Vm, tag: &str) {
+fn print_tag_hint(call: &Invocation, vm: &Vm, tag: &str) {
     if !vm.has_tag(tag)
         && let Some(close) = did_you_mean(tag, vm.tags.iter().map(|tag| &**tag))
     {
@@ -108,22 +108,22 @@ fn hint_of_tag(call: &Invocation, vm: &Vm, tag: &str) {
     }
 }
 
-fn wanted(given: &ArgMatches) -> Result<Wanted<'_>, Failure> {
+fn parse_command(given: &ArgMatches) -> Result<TagCommand<'_>, Failure> {
     let words: Vec<&str> = given
         .get_many::<String>("tag")
         .unwrap_or_default()
         .map(String::as_str)
         .collect();
     let command = given
-        .get_one::<String>(THE_COMMAND)
+        .get_one::<String>(SUBCOMMAND_ID)
         .map_or("list", String::as_str);
     match (command, words.as_slice()) {
-        ("list" | "ls" | "l", []) => Ok(Wanted::List(None)),
-        ("list" | "ls" | "l", [tag]) => Ok(Wanted::List(Some(*tag))),
-        (word, [_, ..]) if gives(word) => Ok(Wanted::Add(words)),
-        ("del" | "d" | "unset" | "u", [tag]) => Ok(Wanted::Remove(tag)),
-        (word, []) if gives(word) => Err(tag_is_missing("qvm-tags VMNAME add")),
-        ("del" | "d" | "unset" | "u", []) => Err(tag_is_missing("qvm-tags VMNAME del")),
+        ("list" | "ls" | "l", []) => Ok(TagCommand::List(None)),
+        ("list" | "ls" | "l", [tag]) => Ok(TagCommand::List(Some(*tag))),
+        (word, [_, ..]) if is_add(word) => Ok(TagCommand::Add(words)),
+        ("del" | "d" | "unset" | "u", [tag]) => Ok(TagCommand::Remove(tag)),
+        (word, []) if is_add(word) => Err(missing_tag("qvm-tags VMNAME add")),
+        ("del" | "d" | "unset" | "u", []) => Err(missing_tag("qvm-tags VMNAME del")),
         (word, [_, more @ ..]) if COMMANDS.contains(&word) => Err(Failure::usage(format!(
             "unrecognized arguments: {}",
             more.join(" ")
@@ -133,23 +133,23 @@ fn wanted(given: &ArgMatches) -> Result<Wanted<'_>, Failure> {
 }
 
 /// The usage error of a command without its tags, which has a usage line of its own.
-fn tag_is_missing(program: &'static str) -> Failure {
+fn missing_tag(program: &'static str) -> Failure {
     let several = if program.ends_with("add") {
         1..=usize::MAX
     } else {
         1..=1
     };
-    let line = arguments::common(program).arg(
+    let line = arguments::base_command(program).arg(
         Arg::new("tag")
             .value_name("tag")
             .num_args(several)
             .required(true),
     );
-    say_usage(
+    print_usage_error(
         &usage(&line),
         &format!("{program}: error: the following arguments are required: tag"),
     );
-    Failure::Said(2)
+    Failure::AlreadyReported(2)
 }
 
 fn list(out: &mut Output, json: bool, vm: &Vm) -> Result<(), Failure> {
@@ -172,5 +172,8 @@ pub fn manual() -> Vec<(&'static str, String)> {
         ("del TAG", "take the tag away"),
     ];
     let others = "ls and l mean list; a and set mean add; d, unset and u mean del.\n";
-    vec![("commands", table::explained(commands.into_iter()) + others)]
+    vec![(
+        "commands",
+        table::definition_list(commands.into_iter()) + others,
+    )]
 }

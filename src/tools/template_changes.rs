@@ -3,40 +3,40 @@
 
 use clap::Command;
 
-use super::arguments::{flag, the_qube};
+use super::arguments::{flag, qube_argument};
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::ask;
-use super::progress::Bars;
+use super::progress::QubeProgress;
 use crate::lifecycle::Session;
 use crate::model::VmName;
 use crate::storage::fullness::format_bytes;
 
 pub fn define(line: Command) -> Command {
-    line.arg(the_qube("the template"))
+    line.arg(qube_argument("the template"))
 }
 
 pub fn define_revert(line: Command) -> Command {
     define(line).arg(flag("force", Some('f'), "do not ask"))
 }
 
-fn template(call: &Invocation) -> Result<(Session, VmName), Failure> {
-    let session = call.session_with_bars_for_the_qube()?;
+fn open_template(call: &Invocation) -> Result<(Session, VmName), Failure> {
+    let session = call.session_with_progress()?;
     let name = {
         let qubes = session.read()?;
-        call.the_qube(&qubes)?.name.clone()
+        call.named_qube(&qubes)?.name.clone()
     };
     Ok((session, name))
 }
 
 pub fn commit(call: &mut Invocation) -> Result<u8, Failure> {
-    let (session, name) = template(call)?;
+    let (session, name) = open_template(call)?;
     session.commit_template(&name)?;
     Ok(0)
 }
 
 pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
-    let (session, name) = template(call)?;
+    let (session, name) = open_template(call)?;
     if !call.has("force") {
         call.out.line(&format!(
             "This will bring the root volume of {name} back to what it was before its last change."
@@ -59,16 +59,16 @@ pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
-    let (session, name) = template(call)?;
-    call.out.line(
-        &match session.trim_template(&name, &Bars::new(&session, name.as_str()))? {
-            0 => format!("{name}: no part of its root volume is nothing but zeros"),
-            freed => format!(
-                "{name}: {} of zeros in its root volume are holes now",
-                format_bytes(freed)
-            ),
-        },
-    )?;
+    let (session, name) = open_template(call)?;
+    call.out.line(&match session
+        .trim_template(&name, &QubeProgress::new(&session, name.as_str()))?
+    {
+        0 => format!("{name}: no part of its root volume is nothing but zeros"),
+        freed => format!(
+            "{name}: {} of zeros in its root volume are holes now",
+            format_bytes(freed)
+        ),
+    })?;
     call.inform(
         call.command.name,
         "what its file system no longer uses, but has not overwritten, it gives back itself: sudo fstrim -av in the \

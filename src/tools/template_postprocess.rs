@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use clap::{Arg, value_parser};
 
-use super::arguments::{flag, invalid_choice, needed, value};
+use super::arguments::{flag, invalid_choice, required_value, value};
 use super::failure::Failure;
 use super::invocation::Invocation;
-use super::progress::Bars;
-use super::remove::refused;
+use super::progress::QubeProgress;
+use super::remove::removal_failure;
 use crate::lifecycle::Session;
 use crate::lifecycle::remove::Removal;
 use crate::lifecycle::template::TemplateData;
@@ -64,8 +64,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             "this is for the scripts of packages; --really says that you are one",
         ));
     }
-    let name = needed(&call.given, "name", "NAME")?.to_string();
-    let session = Session::new(call.system_with_bars()?);
+    let name = required_value(&call.matches, "name", "NAME")?.to_string();
+    let session = Session::new(call.system_with_progress()?);
     match call.value("package-action") {
         Some("post-install") => post_install(call, &session, &name),
         Some("pre-remove") => pre_remove(&session, &name),
@@ -79,7 +79,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<u8, Failure> {
     let directory = call
-        .given
+        .matches
         .get_one::<PathBuf>("dir")
         .cloned()
         .unwrap_or_default();
@@ -95,7 +95,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         installed_by_rpm: !call.has("no-installed-by-rpm"),
         features: &package.features,
         properties: &package.properties,
-        watcher: &Bars::new(session, name),
+        watcher: &QubeProgress::new(session, name),
     })?;
     installed
         .notes
@@ -119,6 +119,6 @@ fn pre_remove(session: &Session, name: &str) -> Result<u8, Failure> {
     // Files that are left were told; they are no reason to keep a package whose template is gone.
     let _told = session
         .remove_as(&known, Removal::ByPackage)
-        .map_err(|error| refused(&known, error))?;
+        .map_err(|error| removal_failure(&known, error))?;
     Ok(0)
 }

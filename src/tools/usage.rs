@@ -3,7 +3,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::arguments::{self, THE_COMMAND, THE_NEW_NAME, THE_QUBE};
+use super::arguments::{self, CLONE_NAME_ID, QUBE_ID, SUBCOMMAND_ID};
 
 /// A line may be this long: 80 columns less 2.
 const WIDTH: usize = 78;
@@ -16,7 +16,7 @@ pub fn usage(command: &Command) -> String {
     let positionals: Vec<String> = command
         .get_positionals()
         .filter(|a| !a.is_hide_set())
-        .flat_map(parts_of_positional)
+        .flat_map(positional_parts)
         .collect();
     let program = command.get_name().to_string();
     let parts: Vec<&str> = std::iter::once(&program)
@@ -49,7 +49,7 @@ pub fn usage(command: &Command) -> String {
 pub fn positionals(command: &Command) -> String {
     let shown = command.get_positionals().filter(|a| !a.is_hide_set());
     shown
-        .flat_map(parts_of_positional)
+        .flat_map(positional_parts)
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -83,7 +83,7 @@ fn options(command: &Command) -> Vec<String> {
     let mut parts = Vec::new();
     let mut at = 0;
     while let Some(arg) = shown.get(at) {
-        let together = exclusive_run(command, &shown[at..]);
+        let together = exclusive_run_length(command, &shown[at..]);
         if together > 1 {
             let inner: Vec<String> = shown[at..at + together].iter().map(|a| option(a)).collect();
             parts.push(format!("[{}]", inner.join(" | ")));
@@ -97,7 +97,7 @@ fn options(command: &Command) -> Vec<String> {
 
 /// How many of `args`, from the first on, are all members of one group of which only one may be
 /// given. A group whose members do not stand together is not shown as one.
-fn exclusive_run(command: &Command, args: &[&Arg]) -> usize {
+fn exclusive_run_length(command: &Command, args: &[&Arg]) -> usize {
     for group in command.get_groups().filter(|g| arguments::is_exclusive(g)) {
         let members = group.get_args().count();
         let run = args
@@ -128,9 +128,9 @@ fn option(arg: &Arg) -> String {
 }
 
 /// A command and what follows it may stand on two lines; anything else stays together.
-fn parts_of_positional(arg: &Arg) -> Vec<String> {
+fn positional_parts(arg: &Arg) -> Vec<String> {
     let text = positional(arg);
-    match arg.get_id() == THE_COMMAND {
+    match arg.get_id() == SUBCOMMAND_ID {
         true => text.split(' ').map(String::from).collect(),
         false => vec![text],
     }
@@ -140,7 +140,7 @@ fn positional(arg: &Arg) -> String {
     let value = value_name(arg);
     match (
         arg.get_num_args().is_some_and(|n| n.max_values() > 1),
-        is_needed(arg),
+        is_required(arg),
     ) {
         (true, true) => format!("{value} [{value} ...]"),
         (true, false) => format!("[{value} ...]"),
@@ -149,9 +149,9 @@ fn positional(arg: &Arg) -> String {
     }
 }
 
-fn is_needed(arg: &Arg) -> bool {
+fn is_required(arg: &Arg) -> bool {
     arg.is_required_set()
-        || [THE_QUBE, THE_NEW_NAME, THE_COMMAND]
+        || [QUBE_ID, CLONE_NAME_ID, SUBCOMMAND_ID]
             .iter()
             .any(|id| arg.get_id() == id)
 }

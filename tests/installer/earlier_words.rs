@@ -97,7 +97,7 @@ impl Store {
 #[test]
 fn every_long_option_may_be_shortened_to_what_is_unique() {
     for command in COMMANDS {
-        let line = command.line();
+        let line = command.clap_command();
         let upstreams: Vec<&clap::Arg> = line
             .get_arguments()
             .filter(|a| a.get_help_heading().is_none() && a.get_long().is_some())
@@ -128,7 +128,7 @@ fn every_long_option_may_be_shortened_to_what_is_unique() {
             };
             let read = |name: &str| {
                 let words = vec![OsString::from(format!("--{name}{value}"))];
-                match arguments::parse(&mut command.line(), words) {
+                match arguments::parse(&mut command.clap_command(), words) {
                     Ok(Parsed::Matches(matches)) => {
                         let source = matches.value_source(arg.get_id().as_str());
                         assert_eq!(
@@ -153,7 +153,7 @@ fn every_long_option_may_be_shortened_to_what_is_unique() {
             );
         }
         for common in ["--off", "--force-root", "--offline-mode"] {
-            match arguments::parse(&mut command.line(), vec![common.into()]) {
+            match arguments::parse(&mut command.clap_command(), vec![common.into()]) {
                 Err(Failure::Usage(text)) => {
                     assert!(
                         text.starts_with("the following arguments are required"),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::json;
 
 use super::copies;
-use super::told::{Said, summary, tell, word};
+use super::damage_report::{RepairStage, print_damages, severity, summary};
 use crate::format::{self, Damage, FormatError};
 use crate::lifecycle::Session;
 use crate::model::check::FindingKind;
@@ -16,36 +16,36 @@ use crate::tools::invocation::Invocation;
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let version = match call.values("copy").first() {
         Some(word) => copies::find(session, word)?,
-        None => copies::the_store(session),
+        None => copies::current_store(session),
     };
     let is_store = call.values("copy").is_empty();
     let bytes = match read_bytes(&version.path) {
         Ok(bytes) => bytes,
         Err(error) if is_store => {
-            let way = copies::way_out_of(session, &error);
+            let way = copies::recovery_advice_for(session, &error);
             return Err(Failure::error(format!("{error}; {way}")));
         }
         Err(error) => return Err(error.into()),
     };
     let mut damages = format::find_damage(&bytes, session);
-    add_found_on_disk(&mut damages, session.damage_on_disk(&bytes));
+    add_disk_damages(&mut damages, session.damage_on_disk(&bytes));
     if call.has("json") {
-        let listed: Vec<_> = damages.iter().map(as_json).collect();
+        let listed: Vec<_> = damages.iter().map(damage_json).collect();
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
         return Ok(u8::from(!damages.is_empty()));
     }
     let file = version.path.display().to_string();
-    tell(call, &file, &damages, Said::WouldDo)?;
+    print_damages(call, &file, &damages, RepairStage::Proposed)?;
     let is_unreadable = |error: &FormatError| !matches!(error, FormatError::OldFormat);
     if is_store && format::check(&bytes).is_err_and(|error| is_unreadable(&error)) {
-        call.out.line(&copies::way_out(session))?;
+        call.out.line(&copies::recovery_advice(session))?;
     }
     call.inform("qubes-db", &format!("{file}: {}", summary(&damages)));
     Ok(u8::from(!damages.is_empty()))
 }
 
 /// Adds what the disk tells, but that two volumes have one image where the text says it already.
-fn add_found_on_disk(damages: &mut Vec<Damage>, found: Vec<Damage>) {
+fn add_disk_damages(damages: &mut Vec<Damage>, found: Vec<Damage>) {
     let shared = damages
         .iter()
         .filter(|damage| damage.kind == FindingKind::VolumeShared);
@@ -68,11 +68,11 @@ fn add_found_on_disk(damages: &mut Vec<Damage>, found: Vec<Damage>) {
     damages.sort_by_key(|damage| damage.line);
 }
 
-fn as_json(damage: &Damage) -> serde_json::Value {
+fn damage_json(damage: &Damage) -> serde_json::Value {
     json!({
         "line": damage.line,
         "qube": damage.qube.as_ref().map(|name| name.as_str()),
-        "severity": word(damage.harm),
+        "severity": severity(damage.harm),
         "kind": damage.kind.as_str(),
         "text": damage.text,
         "repair": damage.remedy.to_string(),

@@ -19,24 +19,24 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
             source,
         };
         if !format::read(bytes.clone()).map_err(wrong)?.needs_conversion {
-            return nothing(call, &file, session);
+            return print_nothing_to_do(call, &file, session);
         }
         let (_, conversion) = session.plan_conversion(&bytes)?;
         if call.has("json") {
             return call
-                .print_json(&as_json(session, Some(&conversion)))
+                .print_json(&conversion_json(session, Some(&conversion)))
                 .map(|()| 0);
         }
         call.out.line(&format!(
             "{file} would be converted to R4 ({}), after it was kept in backup/",
             release(session)
         ))?;
-        return tell(call, &conversion).map(|()| 0);
+        return print_conversion(call, &conversion).map(|()| 0);
     }
     match session.convert() {
-        Ok(None) => nothing(call, &file, session),
+        Ok(None) => print_nothing_to_do(call, &file, session),
         Ok(Some(conversion)) if call.has("json") => call
-            .print_json(&as_json(session, Some(&conversion)))
+            .print_json(&conversion_json(session, Some(&conversion)))
             .map(|()| 0),
         // What was done was told by the conversion itself, as it is where another command brings it
         // about.
@@ -49,9 +49,13 @@ fn release(session: &Session) -> String {
     format!("release {}", session.system.release())
 }
 
-fn nothing(call: &mut Invocation, file: &str, session: &Session) -> Result<u8, Failure> {
+fn print_nothing_to_do(
+    call: &mut Invocation,
+    file: &str,
+    session: &Session,
+) -> Result<u8, Failure> {
     if call.has("json") {
-        return call.print_json(&as_json(session, None)).map(|()| 0);
+        return call.print_json(&conversion_json(session, None)).map(|()| 0);
     }
     call.out
         .line(&format!("{file} is R4's already; there is nothing to do"))?;
@@ -59,7 +63,7 @@ fn nothing(call: &mut Invocation, file: &str, session: &Session) -> Result<u8, F
 }
 
 /// In words: what it becomes, then what is lost.
-fn tell(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
+fn print_conversion(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
     let mut section = |heading: &str, lines: Vec<String>| {
         if lines.is_empty() {
             return Ok(());
@@ -106,7 +110,7 @@ fn tell(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
 }
 
 /// Described in `docs/migration.md`.
-fn as_json(session: &Session, conversion: Option<&Conversion>) -> Value {
+fn conversion_json(session: &Session, conversion: Option<&Conversion>) -> Value {
     let copy = conversion.and_then(|c| c.copy.borrow().clone());
     let list = |of: fn(&Conversion) -> Vec<Value>| conversion.map(of).unwrap_or_default();
     json!({

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::told::count_of_errors;
+use super::damage_report::count_errors;
 use crate::clock;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
@@ -18,7 +18,7 @@ pub struct Version {
 }
 
 /// The copies in `backup/`, oldest first.
-pub fn all(session: &Session) -> Result<Vec<Copy>, Failure> {
+pub fn list(session: &Session) -> Result<Vec<Copy>, Failure> {
     let directory = session.system.backup_dir();
     copies(&directory).map_err(|e| {
         let reason = crate::fs::errno_text(&e);
@@ -30,16 +30,16 @@ pub fn all(session: &Session) -> Result<Vec<Copy>, Failure> {
 }
 
 /// The times by which copies are named; none where they cannot be listed.
-pub fn names(session: &Session) -> Vec<String> {
-    let copies = all(session).unwrap_or_default();
+pub fn copy_times(session: &Session) -> Vec<String> {
+    let copies = list(session).unwrap_or_default();
     copies
         .iter()
-        .map(|copy| time_of(&copy.path).to_owned())
+        .map(|copy| copy_time(&copy.path).to_owned())
         .collect()
 }
 
 /// The time in a copy's name.
-pub fn time_of(path: &Path) -> &str {
+pub fn copy_time(path: &Path) -> &str {
     let name = path
         .file_name()
         .and_then(|n| n.to_str())
@@ -56,24 +56,24 @@ pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
             path: word.into(),
         });
     }
-    let there = all(session)?;
-    let wanted = time_of(Path::new(word));
-    let exact = there.iter().find(|c| time_of(&c.path) == wanted);
-    let fitting: Vec<&Copy> = match (word, exact) {
-        ("last", _) => newest_first(&there, &clock::now())
+    let copies = list(session)?;
+    let time = copy_time(Path::new(word));
+    let exact = copies.iter().find(|c| copy_time(&c.path) == time);
+    let matching: Vec<&Copy> = match (word, exact) {
+        ("last", _) => newest_first(&copies, &clock::now())
             .first()
             .copied()
             .into_iter()
             .collect(),
         (_, Some(copy)) => vec![copy],
-        _ => there
+        _ => copies
             .iter()
-            .filter(|c| time_of(&c.path).starts_with(wanted))
+            .filter(|c| copy_time(&c.path).starts_with(time))
             .collect(),
     };
-    match fitting.as_slice() {
-        [copy] => Ok(of_copy(copy)),
-        [] if there.is_empty() => Err(Failure::error(format!(
+    match matching.as_slice() {
+        [copy] => Ok(copy_version(copy)),
+        [] if copies.is_empty() => Err(Failure::error(format!(
             "there is no copy in {}",
             session.system.backup_dir().display()
         ))),
@@ -82,7 +82,7 @@ pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
             quoted(word)
         ))),
         several => {
-            let times: Vec<&str> = several.iter().map(|c| time_of(&c.path)).collect();
+            let times: Vec<&str> = several.iter().map(|c| copy_time(&c.path)).collect();
             Err(Failure::error(format!(
                 "{} could mean {}",
                 quoted(word),
@@ -92,15 +92,15 @@ pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
     }
 }
 
-fn of_copy(copy: &Copy) -> Version {
+fn copy_version(copy: &Copy) -> Version {
     Version {
-        title: time_of(&copy.path).to_owned(),
+        title: copy_time(&copy.path).to_owned(),
         path: copy.path.clone(),
     }
 }
 
 /// The store as it is.
-pub fn the_store(session: &Session) -> Version {
+pub fn current_store(session: &Session) -> Version {
     Version {
         title: "the store".to_owned(),
         path: session.system.store_file().to_path_buf(),
@@ -108,7 +108,7 @@ pub fn the_store(session: &Session) -> Version {
 }
 
 /// The bytes of a version that loads.
-pub fn loads(path: &Path) -> Result<Bytes, StoreError> {
+pub fn read_loadable(path: &Path) -> Result<Bytes, StoreError> {
     let bytes = read_bytes(path)?;
     let wrong = |source| StoreError::Format {
         path: path.into(),
@@ -120,7 +120,7 @@ pub fn loads(path: &Path) -> Result<Bytes, StoreError> {
 }
 
 /// A copy that can be read, and what qubesd would say to it.
-pub struct Readable {
+pub struct ReadableCopy {
     /// The time by which it is named.
     pub time: String,
     pub bytes: Bytes,
@@ -130,15 +130,15 @@ pub struct Readable {
 
 /// The best copy among those that `is_usable` and can be read: the newest that qubesd would load,
 /// else the newest.
-pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Readable> {
-    let there = all(session).unwrap_or_default();
-    let readable = newest_first(&there, &clock::now())
+pub fn find_best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<ReadableCopy> {
+    let copies = list(session).unwrap_or_default();
+    let readable = newest_first(&copies, &clock::now())
         .into_iter()
         .filter_map(|copy| {
-            let bytes = loads(&copy.path).ok().filter(&is_usable)?;
-            let errors = count_of_errors(&format::find_damage(&bytes, session));
-            Some(Readable {
-                time: time_of(&copy.path).to_owned(),
+            let bytes = read_loadable(&copy.path).ok().filter(&is_usable)?;
+            let errors = count_errors(&format::find_damage(&bytes, session));
+            Some(ReadableCopy {
+                time: copy_time(&copy.path).to_owned(),
                 bytes,
                 errors,
             })
@@ -155,16 +155,16 @@ pub fn best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<Rea
 
 /// What to do where the store itself is of no use: go back to the newest copy that qubesd would
 /// load.
-pub fn way_out(session: &Session) -> String {
-    match best(session, |_| true) {
-        Some(Readable {
+pub fn recovery_advice(session: &Session) -> String {
+    match find_best(session, |_| true) {
+        Some(ReadableCopy {
             time, errors: 0, ..
         }) => {
             format!(
                 "the newest copy that loads is {time}: qubes-db diff {time}, qubes-db restore {time}"
             )
         }
-        Some(Readable { time, errors, .. }) => {
+        Some(ReadableCopy { time, errors, .. }) => {
             let things = if errors == 1 {
                 "one thing".to_owned()
             } else {
@@ -182,25 +182,25 @@ pub fn way_out(session: &Session) -> String {
     }
 }
 
-/// As [`way_out`], for a store that cannot even be opened: what is there may have to be moved away
+/// As [`recovery_advice`], for a store that cannot even be opened: what is there may have to be moved away
 /// first.
-pub fn way_out_of(session: &Session, error: &StoreError) -> String {
+pub fn recovery_advice_for(session: &Session, error: &StoreError) -> String {
     match error {
         StoreError::NotAFile { .. }
         | StoreError::DanglingLink { .. }
-        | StoreError::TooLarge { .. } => move_away(session),
+        | StoreError::TooLarge { .. } => move_away_advice(session),
         StoreError::Io { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP) => {
-            move_away(session)
+            move_away_advice(session)
         }
-        _ => way_out(session),
+        _ => recovery_advice(session),
     }
 }
 
 /// What to do where no store can be written until what is there is moved away.
-pub fn move_away(session: &Session) -> String {
+pub fn move_away_advice(session: &Session) -> String {
     let file = session.system.store_file().display();
     format!(
         "move it away first: mv {file} {file}.odd; {}",
-        way_out(session)
+        recovery_advice(session)
     )
 }

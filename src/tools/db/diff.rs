@@ -17,13 +17,13 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let old = copies::find(session, words.first().copied().unwrap_or("last"))?;
     let new = match words.get(1) {
         Some(word) => copies::find(session, word)?,
-        None => copies::the_store(session),
+        None => copies::current_store(session),
     };
     let is_store = words.len() < 2;
     let (old_bytes, new_bytes) = (read_bytes(&old.path)?, read_bytes(&new.path));
     let new_bytes = match new_bytes {
         Err(error) if is_store => {
-            let way = copies::way_out_of(session, &error);
+            let way = copies::recovery_advice_for(session, &error);
             return Err(Failure::error(format!("{error}; {way}")));
         }
         read => read?,
@@ -31,10 +31,10 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
         (Ok(old), Ok(new)) if call.has("json") => {
             let differences = old.differences(&new);
-            call.print_json(&differences.iter().map(as_json).collect())?;
+            call.print_json(&differences.iter().map(difference_json).collect())?;
             return Ok(u8::from(!differences.is_empty()));
         }
-        (Ok(old), Ok(new)) => self::words(&old, &new),
+        (Ok(old), Ok(new)) => describe_differences(&old, &new),
         (Err(why), _) | (_, Err(why)) if call.has("json") => return Err(why.into()),
         (Err(why), _) | (_, Err(why)) => {
             call.warn(
@@ -71,14 +71,14 @@ fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
 }
 
 /// What differs, one line each: `work: memory 400 → 800`.
-pub fn words(old: &Qubes, new: &Qubes) -> Vec<String> {
+pub fn describe_differences(old: &Qubes, new: &Qubes) -> Vec<String> {
     old.differences(new)
         .iter()
         .map(|difference| one_line(&difference.to_string()))
         .collect()
 }
 
-fn as_json(difference: &Difference) -> Json {
+fn difference_json(difference: &Difference) -> Json {
     let (change, old, new) = match &difference.how {
         How::Changed { old, new, .. } => ("changed", old.as_ref(), new.as_ref()),
         How::Added(about) => ("added", None, about.as_ref()),

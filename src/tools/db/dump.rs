@@ -14,7 +14,7 @@ use crate::tools::invocation::Invocation;
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let version = match call.values("copy").first() {
         Some(word) => copies::find(session, word)?,
-        None => copies::the_store(session),
+        None => copies::current_store(session),
     };
     let bytes = read_bytes(&version.path)?;
     let qubes = format::read(bytes).map_err(|source| StoreError::Format {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::copies;
-use super::told::count_of_errors;
+use super::damage_report::count_errors;
 use crate::clock;
 use crate::format;
 use crate::lifecycle::Session;
@@ -12,21 +12,21 @@ use crate::tools::invocation::Invocation;
 use crate::tools::table;
 
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
-    let (there, now) = (copies::all(session)?, clock::now());
+    let (there, now) = (copies::list(session)?, clock::now());
     let mut rows = vec![["COPY", "BYTES", "QUBES", "STATE"].map(String::from)];
     let mut listed = Vec::new();
     for copy in &there {
-        let loaded = copies::loads(&copy.path);
+        let loaded = copies::read_loadable(&copy.path);
         let error = loaded.as_ref().err().map(ToString::to_string);
         let errors = loaded
             .as_ref()
             .ok()
-            .map(|bytes| count_of_errors(&format::find_damage(bytes, session)));
+            .map(|bytes| count_errors(&format::find_damage(bytes, session)));
         let bytes = std::fs::metadata(&copy.path).map(|m| m.len()).ok();
         let qubes = loaded
             .ok()
             .and_then(|bytes| Some(format::read(bytes).ok()?.len()));
-        let time = copies::time_of(&copy.path).to_owned();
+        let time = copies::copy_time(&copy.path).to_owned();
         let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
         rows.push([
             time.clone(),

@@ -5,16 +5,16 @@
 mod check;
 mod convert;
 mod copies;
+mod damage_report;
 mod diff;
 mod dump;
 mod history;
 mod repair;
 mod restore;
-mod told;
 
 use clap::Arg;
 
-use super::arguments::{self, flag, json, needed, value};
+use super::arguments::{self, flag, json_flag, required_value, value};
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::invocation::Invocation;
@@ -22,10 +22,10 @@ use super::suggestion::did_you_mean;
 use crate::lifecycle::Session;
 use crate::system::Options;
 
-pub(super) use copies::{move_away, names as names_of_copies};
+pub(super) use copies::{copy_times, move_away_advice};
 
 /// One subcommand.
-struct Verb {
+struct DbCommand {
     name: &'static str,
     about: &'static str,
     /// How many copies it takes, at least and at most.
@@ -33,8 +33,8 @@ struct Verb {
     run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
 }
 
-const VERBS: [Verb; 7] = [
-    Verb {
+const COMMANDS: [DbCommand; 7] = [
+    DbCommand {
         name: "check",
         about: "Tell everything that is wrong with the store, with its line and what a repair would do. An error is what \
                 qubesd refuses the whole file for, a warning what it reads otherwise, or loses. Of many of one kind a few \
@@ -42,7 +42,7 @@ const VERBS: [Verb; 7] = [
         copies: (0, 1),
         run: check::run,
     },
-    Verb {
+    DbCommand {
         name: "convert",
         about: "Make a store of Qubes R1, R2 or R3 one of R4, with the firewall files of its qubes, after keeping a copy; \
                 every other change of such a store does it, too. --dry-run tells what would be done, and what would be \
@@ -50,26 +50,26 @@ const VERBS: [Verb; 7] = [
         copies: (0, 0),
         run: convert::run,
     },
-    Verb {
+    DbCommand {
         name: "diff",
         about: "Tell in words what differs between two copies, or between a copy and the store; without a copy, between \
                 the last one and the store. Exit code 0 when nothing does, 1 when something does.",
         copies: (0, 2),
         run: diff::run,
     },
-    Verb {
+    DbCommand {
         name: "dump",
         about: "Print everything the store means as JSON.",
         copies: (0, 1),
         run: dump::run,
     },
-    Verb {
+    DbCommand {
         name: "history",
         about: "List the copies of the store in backup/ beside it, the newest last.",
         copies: (0, 0),
         run: history::run,
     },
-    Verb {
+    DbCommand {
         name: "repair",
         about: "Do what check says, after keeping a copy of what is there, and tell each repair. Asks before it writes, unless \
                 --yes is given; where something is lost, asks what to take: --salvage or --from say it beforehand. \
@@ -78,7 +78,7 @@ const VERBS: [Verb; 7] = [
         copies: (0, 0),
         run: repair::run,
     },
-    Verb {
+    DbCommand {
         name: "restore",
         about: "Put a copy in place of the store, after keeping a copy of what is there. On a terminal, tells what changes and \
                 asks, unless --yes is given.",
@@ -88,12 +88,12 @@ const VERBS: [Verb; 7] = [
 ];
 
 /// The words of the subcommands.
-pub fn words() -> Vec<&'static str> {
-    VERBS.iter().map(|v| v.name).collect()
+pub fn command_names() -> Vec<&'static str> {
+    COMMANDS.iter().map(|v| v.name).collect()
 }
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(json())
+    line.arg(json_flag())
         .arg(flag(
             "all",
             None,
@@ -133,17 +133,19 @@ pub fn define(line: clap::Command) -> clap::Command {
 /// Everything is decided from the file and core.toml: a hypervisor is not asked even where there is
 /// one.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let word = needed(&call.given, "db-command", "COMMAND")?;
-    let Some(verb) = VERBS.iter().find(|v| v.name == word) else {
+    let word = required_value(&call.matches, "db-command", "COMMAND")?;
+    let Some(command) = COMMANDS.iter().find(|v| v.name == word) else {
         let text = format!(
             "no such command: {} (there are: {})",
             quoted(word),
-            words().join(", ")
+            command_names().join(", ")
         );
-        return Err(Failure::usage(text).with_hint(did_you_mean(word, words()).map(Hint::Text)));
+        return Err(
+            Failure::usage(text).with_hint(did_you_mean(word, command_names()).map(Hint::Text))
+        );
     };
-    refuse_foreign_options(call, word)?;
-    let (least, most) = verb.copies;
+    reject_foreign_options(call, word)?;
+    let (least, most) = command.copies;
     match call.values("copy").as_slice() {
         given if given.len() < least => Err(Failure::usage(format!(
             "{word} needs a copy; qubes-db history lists them"
@@ -154,9 +156,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         _ => {
             let options = Options {
                 offline: true,
-                ..super::arguments::place(&call.given)
+                ..super::arguments::system_options(&call.matches)
             };
-            (verb.run)(call, &Session::new(call.system_at(options)?))
+            (command.run)(call, &Session::new(call.system_at(options)?))
         }
     }
 }
@@ -172,35 +174,35 @@ const OPTIONS: [(&str, &[&str]); 6] = [
 ];
 
 /// What `--help` prints for one of the commands.
-pub fn help_of(word: &str) -> Option<String> {
-    let verb = VERBS.iter().find(|verb| verb.name == word)?;
+pub fn command_help(word: &str) -> Option<String> {
+    let command = COMMANDS.iter().find(|command| command.name == word)?;
     let whole = define(clap::Command::new("qubes-db"));
     let has = |id: &str| {
         OPTIONS
             .iter()
-            .any(|(option, verbs)| *option == id && verbs.contains(&word))
+            .any(|(option, commands)| *option == id && commands.contains(&word))
     };
     let options = whole
         .get_arguments()
         .filter(|arg| has(arg.get_id().as_str()))
         .cloned();
-    let line = arguments::common(format!("qubes-db {word}"))
-        .about(verb.about)
+    let line = arguments::base_command(format!("qubes-db {word}"))
+        .about(command.about)
         .args(options);
     let copy = Arg::new("copy")
         .value_name("COPY")
         .help("a copy of the store: its time, its name, or a file");
-    Some(arguments::help(&match verb.copies {
+    Some(arguments::help(&match command.copies {
         (_, 0) => line,
         (least, most) => line.arg(copy.required(least > 0).num_args(1..=most)),
     }))
 }
 
 /// Options that the command has no use for: who gives one expects something.
-fn refuse_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
+fn reject_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
     match OPTIONS
         .into_iter()
-        .find(|(option, verbs)| call.is_given(option) && !verbs.contains(&word))
+        .find(|(option, commands)| call.is_given(option) && !commands.contains(&word))
     {
         Some((option, _)) => Err(Failure::usage(format!("{word} has no option --{option}"))),
         None => Ok(()),
@@ -226,7 +228,7 @@ pub fn manual() -> Vec<(&'static str, String)> {
     vec![
         (
             "commands",
-            super::table::explained(VERBS.iter().map(|v| (v.name, v.about))),
+            super::table::definition_list(COMMANDS.iter().map(|v| (v.name, v.about))),
         ),
         ("copies", copies.to_owned()),
     ]

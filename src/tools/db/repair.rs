@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::told::{Said, summary, tell};
+use super::damage_report::{RepairStage, print_damages, summary};
 use super::{copies, one_line};
 use crate::format::{self, Bytes, Damage, FormatError, SalvagedStore, salvage};
 use crate::lifecycle::Session;
@@ -15,17 +15,20 @@ use crate::tools::output::ask;
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let file = session.system.store_file().display().to_string();
     let bytes = read_bytes(session.system.store_file()).map_err(|error| {
-        Failure::error(format!("{error}; {}", copies::way_out_of(session, &error)))
+        Failure::error(format!(
+            "{error}; {}",
+            copies::recovery_advice_for(session, &error)
+        ))
     })?;
     let text = match format::check(&bytes) {
-        Ok(()) => Text::whole(bytes.clone()),
+        Ok(()) => RepairInput::whole(bytes.clone()),
         Err(FormatError::OldFormat) => {
             let text = "written by Qubes R3 or older, which no release of R4 loads: qubes-db convert converts it";
             return Err(Failure::error(format!(
                 "{file}: {text}; nothing was changed"
             )));
         }
-        Err(error) => match readable(call, session, &file, &bytes, &error)? {
+        Err(error) => match salvage_text(call, session, &file, &bytes, &error)? {
             Some(text) => text,
             None => return Ok(1),
         },
@@ -36,18 +39,18 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         .into_iter()
         .map(|damage| text.located(damage))
         .collect();
-    let is_decided = call.has("yes") && !call.has("dry-run");
-    tell(
+    let is_confirmed = call.has("yes") && !call.has("dry-run");
+    print_damages(
         call,
         &file,
         &done,
-        if is_decided {
-            Said::Does
+        if is_confirmed {
+            RepairStage::Done
         } else {
-            Said::WouldDo
+            RepairStage::Proposed
         },
     )?;
-    tell(call, &file, &repaired.remaining, Said::Left)?;
+    print_damages(call, &file, &repaired.remaining, RepairStage::Remaining)?;
     if done.is_empty() && !text.is_changed {
         let left = if repaired.remaining.is_empty() {
             String::new()
@@ -60,7 +63,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         );
         return Ok(u8::from(!repaired.remaining.is_empty()));
     }
-    refuse_what_is_no_better(
+    check_improvement(
         &text,
         &repaired.bytes,
         done.len(),
@@ -74,11 +77,11 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         );
         return Ok(1);
     }
-    if !agreed(call, "Write this? [y/N] ")? {
+    if !confirm(call, "Write this? [y/N] ")? {
         call.inform("qubes-db", "nothing was changed");
         return Ok(1);
     }
-    write(call, session, &bytes, &repaired.bytes)?;
+    write_repair(call, session, &bytes, &repaired.bytes)?;
     call.inform(
         "qubes-db",
         &format!("{file}: {}", summary(&repaired.remaining)),
@@ -87,7 +90,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
 }
 
 /// A text that can be read, and how it came about.
-struct Text {
+struct RepairInput {
     bytes: Bytes,
     is_changed: bool,
     /// What it was taken from, where its lines are that file's but for what is missing.
@@ -96,9 +99,9 @@ struct Text {
     has_lines: bool,
 }
 
-impl Text {
-    fn whole(bytes: Bytes) -> Text {
-        Text {
+impl RepairInput {
+    fn whole(bytes: Bytes) -> RepairInput {
+        RepairInput {
             bytes,
             is_changed: false,
             salvage: None,
@@ -120,16 +123,16 @@ impl Text {
 
 /// Makes a file readable that is damaged as a text; `None` when nobody wants it, or that was all
 /// there was to do.
-fn readable(
+fn salvage_text(
     call: &mut Invocation,
     session: &Session,
     file: &str,
     bytes: &Bytes,
     error: &FormatError,
-) -> Result<Option<Text>, Failure> {
+) -> Result<Option<RepairInput>, Failure> {
     call.out.line(&format!("{file}: {error}"))?;
     let Some(salvage) = salvage(bytes) else {
-        let way = copies::way_out(session);
+        let way = copies::recovery_advice(session);
         let text = "nothing of a store can be found in it";
         return Err(Failure::error(format!(
             "{file}: {text}; nothing was changed; {way}"
@@ -143,7 +146,7 @@ fn readable(
     }
     if salvage.lost.is_empty() {
         let bytes = Bytes::from(salvage.bytes.clone());
-        return Ok(Some(Text {
+        return Ok(Some(RepairInput {
             bytes,
             is_changed: true,
             salvage: Some(salvage),
@@ -159,14 +162,17 @@ fn readable(
 
 /// The copy that may stand in for what is lost: the one that was named, else the newest that qubesd
 /// loads, else the newest that can be read.
-fn substitute(call: &Invocation, session: &Session) -> Result<Option<(String, Bytes)>, Failure> {
+fn replacement_copy(
+    call: &Invocation,
+    session: &Session,
+) -> Result<Option<(String, Bytes)>, Failure> {
     if let Some(word) = call.value("from") {
         let version = copies::find(session, word)?;
-        let bytes = copies::loads(&version.path)?;
+        let bytes = copies::read_loadable(&version.path)?;
         return Ok(Some((version.title, bytes)));
     }
     let is_usable = |bytes: &Bytes| format::read_r4(bytes.clone()).is_ok();
-    Ok(copies::best(session, is_usable).map(|copy| (copy.time, copy.bytes)))
+    Ok(copies::find_best(session, is_usable).map(|copy| (copy.time, copy.bytes)))
 }
 
 /// Lets the person choose between what is whole and a copy.
@@ -176,8 +182,8 @@ fn choose(
     file: &str,
     bytes: &Bytes,
     salvage: SalvagedStore,
-) -> Result<Option<Text>, Failure> {
-    let copy = substitute(call, session)?;
+) -> Result<Option<RepairInput>, Failure> {
+    let copy = replacement_copy(call, session)?;
     let completed = copy.as_ref().and_then(|(time, copy)| {
         let (completed, names) = format::complete_from_copy(&salvage.bytes, copy)?;
         let qubes = format::read(copy.clone()).ok()?.len();
@@ -188,7 +194,7 @@ fn choose(
     let with = completed.as_ref().map(|(time, _, names, _)| {
         format!(
             "the same, and from copy {time} what it has besides: {}",
-            enumerated(names)
+            list_names(names)
         )
     });
     let back = completed
@@ -231,7 +237,7 @@ fn choose(
         (1, _, _) => {
             call.out.line(&format!("taken: {alone}"))?;
             let bytes = Bytes::from(salvage.bytes.clone());
-            Ok(Some(Text {
+            Ok(Some(RepairInput {
                 bytes,
                 is_changed: true,
                 salvage: Some(salvage),
@@ -241,7 +247,7 @@ fn choose(
         (2, Some((_, completed, _, _)), _) => {
             call.out
                 .line(&format!("taken: {}", with.unwrap_or_default()))?;
-            Ok(Some(Text {
+            Ok(Some(RepairInput {
                 bytes: completed.into(),
                 is_changed: true,
                 salvage: None,
@@ -249,7 +255,7 @@ fn choose(
             }))
         }
         (3, Some(_), Some((_, copy))) => {
-            write(call, session, bytes, &copy)?;
+            write_repair(call, session, bytes, &copy)?;
             Ok(None)
         }
         _ => {
@@ -259,7 +265,7 @@ fn choose(
     }
 }
 
-fn enumerated(names: &[String]) -> String {
+fn list_names(names: &[String]) -> String {
     match names {
         [] => "nothing".to_owned(),
         [..] if names.len() > 10 => format!(
@@ -273,8 +279,8 @@ fn enumerated(names: &[String]) -> String {
 
 /// What would be written must be well-formed, have every qube that could be read, and less that is
 /// wrong.
-fn refuse_what_is_no_better(
-    text: &Text,
+fn check_improvement(
+    text: &RepairInput,
     new: &Bytes,
     done: usize,
     left: &[Damage],
@@ -302,7 +308,7 @@ fn refuse_what_is_no_better(
     )))
 }
 
-fn agreed(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
+fn confirm(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
     if call.has("yes") {
         return Ok(true);
     }
@@ -310,7 +316,7 @@ fn agreed(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
 }
 
 /// Puts `new` in place of the store, which still has to be `old`.
-fn write(
+fn write_repair(
     call: &mut Invocation,
     session: &Session,
     old: &Bytes,
@@ -323,7 +329,7 @@ fn write(
             call.out
                 .line(&format!("{file} is repaired ({} qubes)", store.len()))?;
             let Some(kept) = kept else { return Ok(()) };
-            let time = copies::time_of(&kept).to_owned();
+            let time = copies::copy_time(&kept).to_owned();
             call.out
                 .line(&format!("what was there was kept as {}", kept.display()))?;
             call.out.line(&format!(

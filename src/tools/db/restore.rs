@@ -8,10 +8,10 @@ use crate::lifecycle::Session;
 use crate::store::{Restored, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
-use crate::tools::output::{ask, say};
+use crate::tools::output::{ask, print_message};
 
 /// Whether the person at a terminal wants it, told what changes. Nobody else is asked.
-fn agreed(
+fn confirm(
     call: &mut Invocation,
     title: &str,
     before: Option<&Bytes>,
@@ -23,7 +23,7 @@ fn agreed(
     let read = |bytes: &Bytes| format::read(bytes.clone()).ok();
     match before.and_then(read).zip(read(after)) {
         Some((before, after)) => {
-            for line in diff::words(&before, &after) {
+            for line in diff::describe_differences(&before, &after) {
                 call.out.line(&format!("    {line}"))?;
             }
         }
@@ -40,15 +40,15 @@ fn agreed(
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let word = call.value("copy").unwrap_or_default();
     let version = copies::find(session, word)?;
-    let bytes = copies::loads(&version.path).map_err(|e| {
+    let bytes = copies::read_loadable(&version.path).map_err(|e| {
         Failure::error(format!(
             "{e}; nothing was changed; {}",
-            copies::way_out(session)
+            copies::recovery_advice(session)
         ))
     })?;
     let before = read_bytes(session.system.store_file());
-    if !agreed(call, &version.title, before.as_ref().ok(), &bytes)? {
-        say("nothing was changed");
+    if !confirm(call, &version.title, before.as_ref().ok(), &bytes)? {
+        print_message("nothing was changed");
         return Ok(1);
     }
     let restored = session.restore(bytes.to_vec())?;
@@ -76,7 +76,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     }
     // What cannot be read cannot be compared either.
     if let Some(before) = before.ok().and_then(|bytes| format::read(bytes).ok()) {
-        for line in diff::words(&before, &store) {
+        for line in diff::describe_differences(&before, &store) {
             call.out.line(&format!("    {line}"))?;
         }
     }

@@ -184,7 +184,7 @@ impl Column {
     }
 
     /// Whether the pools of the volumes are asked for its cells.
-    pub fn is_of_disk(&self) -> bool {
+    pub fn reads_disk(&self) -> bool {
         match self.content {
             Content::Disk => true,
             Content::Volume { fact, .. } => matches!(fact, VolumeFact::Usage | VolumeFact::Percent),
@@ -219,7 +219,7 @@ impl Column {
     }
 
     /// Appends the cell of a qube; nothing where there is nothing to say.
-    pub fn push(&self, cell: &mut String, values: &Values, vm: &Vm) {
+    pub fn push_cell(&self, cell: &mut String, values: &Values, vm: &Vm) {
         match &self.content {
             Content::Class => cell.push_str(vm.class.as_str()),
             Content::State => cell.push_str(values.state(vm).as_str()),
@@ -244,10 +244,10 @@ impl Column {
         }
     }
 
-    /// [`Column::push`] into an empty cell.
+    /// [`Column::push_cell`] into an empty cell.
     pub fn cell(&self, values: &Values, vm: &Vm) -> String {
         let mut cell = String::new();
-        self.push(&mut cell, values, vm);
+        self.push_cell(&mut cell, values, vm);
         cell
     }
 

@@ -2,7 +2,7 @@
 
 use crate::model::{PowerState, Vm};
 use crate::tools::failure::{Failure, quoted};
-use crate::tools::filter_words::FilterWords;
+use crate::tools::filter_terms::FilterTerms;
 use crate::tools::hint::Hint;
 use crate::tools::invocation::Invocation;
 use crate::tools::values::{Values, is_truthy};
@@ -19,13 +19,13 @@ pub struct Filters<'a> {
     internal: Option<bool>,
     servicevm: Option<bool>,
     pending_update: bool,
-    features: Vec<(&'a str, Wanted<'a>)>,
-    properties: Vec<(&'a str, Wanted<'a>)>,
+    features: Vec<(&'a str, ValueFilter<'a>)>,
+    properties: Vec<(&'a str, ValueFilter<'a>)>,
 }
 
 /// What a feature or property must be.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted<'a> {
+enum ValueFilter<'a> {
     /// `K=`: not set at all.
     Unset,
     /// `K=VALUE`; `K=""` and `K=''`, quotes and all, stand for the empty value.
@@ -33,7 +33,7 @@ enum Wanted<'a> {
 }
 
 impl<'a> Filters<'a> {
-    pub fn of(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
+    pub fn from_arguments(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
         // No such word has a comma. After `--class=AppVM,DispVM` names of qubes may follow, which
         // two words would swallow.
         let words = |id| {
@@ -63,15 +63,15 @@ impl<'a> Filters<'a> {
             internal: yes_or_no(call, "internal")?,
             servicevm: yes_or_no(call, "servicevm")?,
             pending_update: call.has("pending-update"),
-            features: wanted(call, "features")?,
-            properties: wanted(call, "prefs")?,
+            features: parse_value_filters(call, "features")?,
+            properties: parse_value_filters(call, "prefs")?,
         })
     }
 
     /// The words that name something.
-    pub fn words(&self) -> FilterWords<'_> {
+    pub fn words(&self) -> FilterTerms<'_> {
         let tags = [self.tags.as_deref().unwrap_or_default(), &self.without_tags].concat();
-        FilterWords {
+        FilterTerms {
             class: self.classes.as_deref(),
             label: self.labels.as_deref(),
             tags,
@@ -83,17 +83,17 @@ impl<'a> Filters<'a> {
     }
 
     /// Whether power states must be known.
-    pub fn ask_for_states(&self) -> bool {
+    pub fn needs_states(&self) -> bool {
         !self.states.is_empty() || self.properties.iter().any(|(p, _)| *p == "xid")
     }
 
     /// Whether every qube passes, unseen.
-    pub fn are_none(&self) -> bool {
-        self.classes.is_none() && self.need_only_class()
+    pub fn is_empty(&self) -> bool {
+        self.classes.is_none() && self.is_class_only()
     }
 
     /// Whether a qube's class tells all: then nobody has to read more of it.
-    pub fn need_only_class(&self) -> bool {
+    pub fn is_class_only(&self) -> bool {
         self.labels.is_none()
             && self.tags.is_none()
             && self.without_tags.is_empty()
@@ -107,15 +107,15 @@ impl<'a> Filters<'a> {
             && self.properties.is_empty()
     }
 
-    pub fn pass_class(&self, class: &str) -> bool {
+    pub fn matches_class(&self, class: &str) -> bool {
         self.classes
             .as_ref()
             .is_none_or(|classes| classes.contains(&class))
     }
 
-    pub fn pass(&self, values: &Values, vm: &Vm) -> bool {
+    pub fn matches(&self, values: &Values, vm: &Vm) -> bool {
         let feature_is_true = |name| vm.features.get(name).is_some_and(is_truthy);
-        self.pass_class(vm.class.as_str())
+        self.matches_class(vm.class.as_str())
             && self.labels.as_ref().is_none_or(|l| {
                 values
                     .text(vm, "label")
@@ -130,11 +130,11 @@ impl<'a> Filters<'a> {
             && self
                 .templates
                 .as_ref()
-                .is_none_or(|names| refers(values, vm, "template", names))
+                .is_none_or(|names| has_reference_to(values, vm, "template", names))
             && self
                 .netvms
                 .as_ref()
-                .is_none_or(|names| refers(values, vm, "netvm", names))
+                .is_none_or(|names| has_reference_to(values, vm, "netvm", names))
             && self
                 .internal
                 .is_none_or(|wanted| feature_is_true("internal") == wanted)
@@ -149,27 +149,27 @@ impl<'a> Filters<'a> {
             && self
                 .features
                 .iter()
-                .all(|(name, wanted)| wanted.is(vm.features.get(name)))
-            && self.properties.iter().all(|(name, wanted)| match wanted {
+                .all(|(name, filter)| filter.accepts(vm.features.get(name)))
+            && self.properties.iter().all(|(name, filter)| match filter {
                 // Upstream's text of a property is never absent, so nothing is unset.
-                Wanted::Unset => false,
-                Wanted::Value(value) => values.python_text(vm, name) == *value,
+                ValueFilter::Unset => false,
+                ValueFilter::Value(value) => values.python_text(vm, name) == *value,
             })
     }
 }
 
-impl Wanted<'_> {
-    fn is(&self, value: Option<&str>) -> bool {
+impl ValueFilter<'_> {
+    fn accepts(&self, value: Option<&str>) -> bool {
         match self {
-            Wanted::Unset => value.is_none(),
-            Wanted::Value(wanted) => value == Some(wanted),
+            ValueFilter::Unset => value.is_none(),
+            ValueFilter::Value(wanted) => value == Some(wanted),
         }
     }
 }
 
 /// Whether a property names one of the qubes; the empty name stands for qubes that lack the
 /// property.
-fn refers(values: &Values, vm: &Vm, property: &str, names: &[&str]) -> bool {
+fn has_reference_to(values: &Values, vm: &Vm, property: &str, names: &[&str]) -> bool {
     if !values.has(vm, property) {
         return names.contains(&"");
     }
@@ -190,17 +190,17 @@ fn yes_or_no(call: &Invocation, id: &'static str) -> Result<Option<bool>, Failur
     }
 }
 
-fn wanted<'a>(
+fn parse_value_filters<'a>(
     call: &'a Invocation,
     id: &'static str,
-) -> Result<Vec<(&'a str, Wanted<'a>)>, Failure> {
+) -> Result<Vec<(&'a str, ValueFilter<'a>)>, Failure> {
     let pairs = call.values(id).into_iter().map(|text| match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((
             name,
             match value {
-                "" => Wanted::Unset,
-                "\"\"" | "''" => Wanted::Value(""),
-                value => Wanted::Value(value),
+                "" => ValueFilter::Unset,
+                "\"\"" | "''" => ValueFilter::Value(""),
+                value => ValueFilter::Value(value),
             },
         )),
         _ => {

@@ -8,7 +8,7 @@ use crate::tools::values::Values;
 
 /// How to sort.
 #[derive(Debug, Clone, Copy)]
-pub struct Order {
+pub struct SortOrder {
     pub is_numeric: bool,
     pub is_reversed: bool,
     pub ignores_case: bool,
@@ -16,7 +16,7 @@ pub struct Order {
 
 /// Sorts rows, which come in the order of names, by the column at `at`. Equal ones keep their
 /// order, also reversed.
-pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: Order) {
+pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: SortOrder) {
     let compare = |a: &R, b: &R| {
         let (a, b) = (a.cell(at), b.cell(at));
         let order = match by.is_numeric {
@@ -152,7 +152,7 @@ mod tests {
         sort(
             &mut rows,
             0,
-            Order {
+            SortOrder {
                 is_numeric: numeric,
                 is_reversed: reverse,
                 ignores_case: false,

@@ -8,12 +8,12 @@ mod rows;
 
 pub use columns::{FORMATS, HEADINGS};
 
-use super::arguments::{self, exclusive, flag, greedy, of_listing, value};
-use super::damage::Watch;
+use super::arguments::{self, flag, multi_value, mutually_exclusive, output_option, value};
+use super::damage_scan::DamageScan;
 use super::failure::{Failure, quoted};
-use super::invocation::{Invocation, read_for_good};
-use super::output::{Output, warning};
-use super::qubes_given::{self, Given};
+use super::invocation::{Invocation, read_until_exit};
+use super::output::{Output, print_warning};
+use super::selection::{self, Selection};
 use super::suggestion::did_you_mean;
 use super::table;
 use super::values::Values;
@@ -21,10 +21,10 @@ use crate::lifecycle::Session;
 use crate::model::{Qubes, VmName};
 use columns::Column;
 use filters::Filters;
-use rows::Rows;
+use rows::RowBuilder;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    let line = qubes_given::define(line)
+    let line = selection::define(line)
         .arg(value(
             "format",
             Some('o'),
@@ -59,32 +59,36 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("ignore-case", None, "sort without regard to case"))
         .arg(flag("spinner", None, "accepted, without effect"))
         .arg(flag("no-spinner", None, "accepted, without effect"))
-        .arg(arguments::json())
-        .arg(arguments::color())
-        .arg(of_listing(flag(
+        .arg(arguments::json_flag())
+        .arg(arguments::color_option())
+        .arg(output_option(flag(
             "human-readable",
             None,
             "in tables: MiB as 750M, 1.5G, 20G",
         )));
-    let line = exclusive(
+    let line = mutually_exclusive(
         line,
         "format",
         &["format", "fields", "disk", "network", "kernel"],
     );
-    let line = exclusive(line, "json-formats", &["help-formats", "json"]);
-    let line = exclusive(line, "json-columns", &["help-columns", "json"]);
-    exclusive(line, "layout", &["raw-data", "raw-list", "json"])
+    let line = mutually_exclusive(line, "json-formats", &["help-formats", "json"]);
+    let line = mutually_exclusive(line, "json-columns", &["help-columns", "json"]);
+    mutually_exclusive(line, "layout", &["raw-data", "raw-list", "json"])
 }
 
 fn filter_options(line: clap::Command) -> clap::Command {
-    line.arg(greedy("class", "CLASS", "only qubes of these classes"))
-        .arg(greedy(
+    line.arg(multi_value("class", "CLASS", "only qubes of these classes"))
+        .arg(multi_value(
             "label",
             "LABEL",
             "only qubes with one of these labels",
         ))
-        .arg(greedy("tags", "TAG", "only qubes with one of these tags"))
-        .arg(greedy(
+        .arg(multi_value(
+            "tags",
+            "TAG",
+            "only qubes with one of these tags",
+        ))
+        .arg(multi_value(
             "exclude-tags",
             "TAG",
             "only qubes that lack one of these tags",
@@ -92,12 +96,12 @@ fn filter_options(line: clap::Command) -> clap::Command {
         .arg(flag("running", None, "only running qubes"))
         .arg(flag("paused", None, "only paused qubes"))
         .arg(flag("halted", None, "only halted qubes"))
-        .arg(greedy(
+        .arg(multi_value(
             "template-source",
             "TEMPLATE",
             "only qubes based on these; \"\": on none",
         ))
-        .arg(greedy(
+        .arg(multi_value(
             "netvm-is",
             "NETVM",
             "only qubes with one of these netvms; \"\": that cannot have one",
@@ -119,12 +123,12 @@ fn filter_options(line: clap::Command) -> clap::Command {
             None,
             "only qubes with updates to install",
         ))
-        .arg(greedy(
+        .arg(multi_value(
             "features",
             "FEATURE=VALUE",
             "only qubes with these features; FEATURE= : not set",
         ))
-        .arg(greedy(
+        .arg(multi_value(
             "prefs",
             "PREFERENCE=VALUE",
             "only qubes with these property values",
@@ -138,22 +142,22 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-columns") {
         return help_columns(&mut call.out);
     }
-    let columns = columns_of(call)?;
-    call.out.choose_colors(arguments::colors(&call.given)?);
+    let columns = selected_columns(call)?;
+    call.out.set_colors(arguments::color_choice(&call.matches)?);
     let session = Session::new(call.system()?);
-    let qubes = read_for_good(&session)?;
+    let qubes = read_until_exit(&session)?;
     let mut names = names(call, &qubes)?;
-    let filters = Filters::of(call)?;
-    in_vain(call, &columns)
+    let filters = Filters::from_arguments(call)?;
+    unknown_columns(call, &columns)
         .iter()
-        .chain(&filters.words().in_vain(&qubes))
-        .for_each(|text| warning(text));
-    if call.has("raw-list") && filters.need_only_class() {
+        .chain(&filters.words().unmatched(&qubes))
+        .for_each(|text| print_warning(text));
+    if call.has("raw-list") && filters.is_class_only() {
         let passes = |name: &&str| {
-            filters.are_none()
+            filters.is_empty()
                 || qubes
                     .class(name)
-                    .is_some_and(|c| filters.pass_class(c.as_str()))
+                    .is_some_and(|c| filters.matches_class(c.as_str()))
         };
         names.retain(passes);
         let text = names
@@ -163,26 +167,26 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return call.out.text(&text).map(|()| 0);
     }
     let values = Values::new(&qubes, &session);
-    if (columns.iter().any(Column::is_live) || filters.ask_for_states()) && !call.has("raw-list") {
-        warn_when_unreachable(call, &values, &names);
+    if (columns.iter().any(Column::is_live) || filters.needs_states()) && !call.has("raw-list") {
+        warn_if_states_unknown(call, &values, &names);
     }
-    if !filters.are_none() {
-        names.retain(|name| values.glance(name, |vm| filters.pass(&values, vm)) == Some(true));
+    if !filters.is_empty() {
+        names.retain(|name| values.glance(name, |vm| filters.matches(&values, vm)) == Some(true));
     }
     drop(filters);
-    let watch = Watch::over(&qubes, &session, names.len() == qubes.len());
+    let scan = DamageScan::for_listing(&qubes, &session, names.len() == qubes.len());
     let colored = call.out.has_colors();
-    let rows = Rows {
+    let rows = RowBuilder {
         columns: &columns,
         values: &values,
-        watch: &watch,
+        scan: &scan,
         colored,
     };
     presentation::print(call, &rows, &names)?;
-    watch.warn(call, "qvm-ls");
+    scan.warn(call, "qvm-ls");
     // A script that wants names or cells wants nothing else.
     if !call.has("raw-list") && !call.has("raw-data") {
-        let warnings = values.warnings_of_pools(columns.iter().any(Column::is_of_disk));
+        let warnings = values.pool_warnings(columns.iter().any(Column::reads_disk));
         warnings
             .iter()
             .for_each(|warning| call.warn("qvm-ls", warning));
@@ -190,13 +194,13 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Names in byte order: those given, else all. What was given and means no qube is told.
+/// Names in byte order: those given, else all. What was given and means no qube is warnings.
 fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failure> {
-    let given = Given::of(&call.given);
+    let given = Selection::from_matches(&call.matches);
     given.check_exclude()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let mut names = given.resolve(&all, true)?;
-    let in_vain = given.in_vain(&all);
+    let unmatched = given.unmatched(&all);
     if names.is_empty() && !given.all {
         // Upstream's tool lists everything where no pattern fits. A table does so here; a script,
         // which would do something to each, gets nothing.
@@ -206,15 +210,15 @@ fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failur
         if given.names.is_empty() || !for_scripts {
             names = all;
         }
-        match in_vain.as_slice() {
+        match unmatched.as_slice() {
             [] => {}
-            texts if for_scripts => texts.iter().for_each(|text| warning(text)),
+            texts if for_scripts => texts.iter().for_each(|text| print_warning(text)),
             texts => texts
                 .iter()
-                .for_each(|text| warning(&format!("{text}; all qubes are listed"))),
+                .for_each(|text| print_warning(&format!("{text}; all qubes are listed"))),
         }
     } else {
-        in_vain.iter().for_each(|text| warning(text));
+        unmatched.iter().for_each(|text| print_warning(text));
     }
     // In order already, but for dom0: a sort that keeps what is in order has next to nothing to do.
     names.sort();
@@ -222,7 +226,7 @@ fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failur
 }
 
 /// Columns that do not exist, among those that are shown and the one to sort by. One line for each.
-fn in_vain(call: &Invocation, columns: &[Column]) -> Vec<String> {
+fn unknown_columns(call: &Invocation, columns: &[Column]) -> Vec<String> {
     let close = |given: &str| {
         let names = Column::names();
         let close = did_you_mean(given, names.iter().map(String::as_str));
@@ -231,21 +235,21 @@ fn in_vain(call: &Invocation, columns: &[Column]) -> Vec<String> {
     // The formats have columns of upstream's that are always empty; nobody asked for them by name.
     let named = columns.iter().filter(|_| call.is_given("fields"));
     let unknown = named.filter(|column| !column.heading.is_empty() && !column.is_known());
-    let mut told: Vec<String> = unknown
+    let mut warnings: Vec<String> = unknown
         .map(|column| column.heading.to_lowercase())
         .map(|name| format!("there is no column {}; {}", quoted(&name), close(&name)))
         .collect();
     if let Some(by) = call
         .value("sort")
         .filter(|_| call.is_given("sort") && !call.has("raw-list"))
-        && presentation::place_of(by, columns).is_none()
+        && presentation::column_position(by, columns).is_none()
     {
         let shown: Vec<String> = columns
             .iter()
             .map(|column| column.heading.to_lowercase())
             .collect();
         let is_shown = did_you_mean(by, shown.iter().map(String::as_str));
-        told.push(match is_shown {
+        warnings.push(match is_shown {
             Some(close) => format!("cannot sort by {}: {close}", quoted(by)),
             None if Column::parse(by).is_known() => {
                 format!(
@@ -260,10 +264,10 @@ fn in_vain(call: &Invocation, columns: &[Column]) -> Vec<String> {
             ),
         });
     }
-    told
+    warnings
 }
 
-fn columns_of(call: &Invocation) -> Result<Vec<Column>, Failure> {
+fn selected_columns(call: &Invocation) -> Result<Vec<Column>, Failure> {
     if let Some(fields) = call.value("fields") {
         return Ok(Column::parse_all(fields));
     }
@@ -281,8 +285,8 @@ fn columns_of(call: &Invocation) -> Result<Vec<Column>, Failure> {
 }
 
 /// One warning for a whole listing whose states are not available.
-fn warn_when_unreachable(call: &Invocation, values: &Values, names: &[&str]) {
-    if let Some(error) = values.why_states_are_unknown(names) {
+fn warn_if_states_unknown(call: &Invocation, values: &Values, names: &[&str]) {
+    if let Some(error) = values.state_error(names) {
         call.warn(
             "qvm-ls",
             &format!("power states are not available: {error}"),
@@ -302,7 +306,7 @@ fn help_formats(out: &mut Output) -> Result<u8, Failure> {
 
 fn help_columns(out: &mut Output) -> Result<u8, Failure> {
     out.line("Available columns:")?;
-    out.text(&table::explained(HEADINGS.iter().copied()))?;
+    out.text(&table::definition_list(HEADINGS.iter().copied()))?;
     out.line("\nAny property may be a column as well; qvm-prefs --help-properties lists them.\n")
         .map(|()| 0)
 }
@@ -324,7 +328,7 @@ pub fn manual() -> Vec<(&'static str, String)> {
         .map(|(name, columns)| format!("  {name:7}  {}\n", columns.to_uppercase()))
         .collect();
     vec![
-        ("columns", table::explained(HEADINGS.iter().copied())),
+        ("columns", table::definition_list(HEADINGS.iter().copied())),
         ("formats", formats),
         ("on a terminal", ON_A_TERMINAL.to_string()),
     ]

@@ -4,10 +4,10 @@
 use anstyle::Style;
 
 use super::columns::Column;
-use super::layout::{self, Branches, Order};
-use super::rows::{self, Rows, Table};
+use super::layout::{self, Branches, SortOrder};
+use super::rows::{self, RowBuilder, Table};
 use crate::model::Vm;
-use crate::tools::damage::Watch;
+use crate::tools::damage_scan::DamageScan;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::table::{self, Cells, Grid, GridRow};
@@ -15,23 +15,23 @@ use crate::tools::values::Values;
 
 /// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can
 /// be read in part are shown as far as they can.
-pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), Failure> {
-    let Rows {
+pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result<(), Failure> {
+    let RowBuilder {
         columns,
         values,
-        watch,
+        scan,
         ..
     } = rows;
     if call.has("raw-list") {
         return names.iter().try_for_each(|name| call.out.line(name));
     }
     if call.has("json") {
-        return print_json(call, columns, values, names, watch);
+        return print_json(call, columns, values, names, scan);
     }
     if call.has("raw-data") {
         let line = |vm: &Vm| {
             // Scripts get names that are names: only people see the mark.
-            watch.look(vm);
+            scan.inspect(vm);
             rows::line(columns, values, vm)
         };
         let mut lines = names.iter().filter_map(|name| values.glance(name, line));
@@ -39,10 +39,10 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
     }
     let table = match call.has("tree") {
         true => tree(call, rows, names),
-        false => rows.of(names),
+        false => rows.build(names),
     };
     let mut shown: Vec<GridRow> = table.cells.rows().collect();
-    if let Some((at, order)) = order(call, columns).filter(|_| !call.has("tree")) {
+    if let Some((at, order)) = sort_order(call, columns).filter(|_| !call.has("tree")) {
         layout::sort(&mut shown[1..], at, order);
     }
     let is_colored: Vec<bool> = columns
@@ -59,23 +59,27 @@ pub fn print(call: &mut Invocation, rows: &Rows, names: &[&str]) -> Result<(), F
     };
     match call.has("human-readable") {
         true => {
-            let measured = measured(columns, &shown);
-            table::print_colored(&mut call.out, &measured.rows().collect::<Vec<_>>(), style)
+            let human_readable_rows = human_readable_rows(columns, &shown);
+            table::print_colored(
+                &mut call.out,
+                &human_readable_rows.rows().collect::<Vec<_>>(),
+                style,
+            )
         }
         false => table::print_colored(&mut call.out, &shown, style),
     }
 }
 
 /// Where the column that `--sort` names stands among those shown.
-pub fn place_of(sort: &str, columns: &[Column]) -> Option<usize> {
+pub fn column_position(sort: &str, columns: &[Column]) -> Option<usize> {
     let by = sort.to_uppercase();
     columns.iter().position(|column| column.heading == by)
 }
 
 /// By which column to sort, and how; nothing where it is not shown.
-fn order(call: &Invocation, columns: &[Column]) -> Option<(usize, Order)> {
-    let at = place_of(call.value("sort").unwrap_or("NAME"), columns)?;
-    let order = Order {
+fn sort_order(call: &Invocation, columns: &[Column]) -> Option<(usize, SortOrder)> {
+    let at = column_position(call.value("sort").unwrap_or("NAME"), columns)?;
+    let order = SortOrder {
         is_numeric: columns[at].is_numeric(),
         is_reversed: call.has("reverse"),
         ignores_case: call.has("ignore-case"),
@@ -83,12 +87,12 @@ fn order(call: &Invocation, columns: &[Column]) -> Option<(usize, Order)> {
     Some((at, order))
 }
 
-fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Table {
+fn tree(call: &Invocation, rows: &RowBuilder, names: &[&str]) -> Table {
     let vms: Vec<&Vm> = names
         .iter()
-        .filter_map(|name| of.values.get(name))
+        .filter_map(|name| rows.values.get(name))
         .collect();
-    let tree = layout::tree(of.values, &vms);
+    let tree = layout::tree(rows.values, &vms);
     let out = &call.out;
     let levels: Vec<usize> = tree.iter().map(|(level, _)| *level).collect();
     let branches = match (out.is_terminal(), out.is_unicode_terminal()) {
@@ -96,23 +100,24 @@ fn tree(call: &Invocation, of: &Rows, names: &[&str]) -> Table {
         (true, true) => Branches::Drawn,
         (true, false) => Branches::Ascii,
     };
-    let mut table = of.headings(tree.len());
+    let mut table = rows.headings(tree.len());
     for ((_, vm), branch) in tree.iter().zip(layout::branches(&levels, branches)) {
-        of.add(&mut table, &branch, vm);
+        rows.add(&mut table, &branch, vm);
     }
     table
 }
 
 /// The same rows with MiB that are easy to read.
-fn measured(columns: &[Column], rows: &[GridRow]) -> Grid {
-    let mut measured = Grid::new(columns.len(), rows.len());
+fn human_readable_rows(columns: &[Column], rows: &[GridRow]) -> Grid {
+    let mut human_readable_rows = Grid::new(columns.len(), rows.len());
     for row in rows {
         for (column, cell) in columns.iter().zip(row.each()) {
             let mib = cell.parse().ok().filter(|_| column.is_mib());
-            measured.cell(|text| text.push_str(mib.map(human_readable).as_deref().unwrap_or(cell)));
+            human_readable_rows
+                .cell(|text| text.push_str(mib.map(human_readable).as_deref().unwrap_or(cell)));
         }
     }
-    measured
+    human_readable_rows
 }
 
 /// A number of MiB with the unit that leaves at most four digits: `750M`, `1.5G`, `20G`, `1.0T`.
@@ -133,12 +138,12 @@ fn human_readable(mib: u64) -> String {
 }
 
 /// What stands in a list of JSON, with the cell that it is sorted by.
-struct Listed {
+struct SortedObject {
     cell: String,
     object: serde_json::Value,
 }
 
-impl Cells for Listed {
+impl Cells for SortedObject {
     fn count(&self) -> usize {
         1
     }
@@ -155,10 +160,10 @@ fn print_json(
     columns: &[Column],
     values: &Values,
     names: &[&str],
-    watch: &Watch,
+    scan: &DamageScan,
 ) -> Result<(), Failure> {
     let object = |vm: &Vm| {
-        let broken = Some(watch.look(vm)).filter(|texts| !texts.is_empty());
+        let broken = Some(scan.inspect(vm)).filter(|texts| !texts.is_empty());
         let name = (
             "name".to_string(),
             serde_json::Value::from(vm.name.as_str()),
@@ -171,15 +176,15 @@ fn print_json(
         let fields = fields.chain(broken.map(|texts| ("broken".to_string(), texts.into())));
         serde_json::Value::Object(fields.collect())
     };
-    let order = order(call, columns);
+    let order = sort_order(call, columns);
     let listed = |vm: &Vm| {
         let cell = order.map_or_else(String::new, |(at, _)| columns[at].cell(values, vm));
-        Listed {
+        SortedObject {
             cell,
             object: object(vm),
         }
     };
-    let mut list: Vec<Listed> = names
+    let mut list: Vec<SortedObject> = names
         .iter()
         .filter_map(|name| values.glance(name, listed))
         .collect();

@@ -4,7 +4,7 @@ use anstyle::Style;
 
 use super::columns::Column;
 use crate::model::Vm;
-use crate::tools::damage::Watch;
+use crate::tools::damage_scan::DamageScan;
 use crate::tools::label_color;
 use crate::tools::table::Grid;
 use crate::tools::values::Values;
@@ -13,10 +13,10 @@ use crate::tools::values::Values;
 const BROKEN: &str = " !";
 
 /// What rows are made of.
-pub struct Rows<'a> {
+pub struct RowBuilder<'a> {
     pub columns: &'a [Column],
     pub values: &'a Values<'a>,
-    pub watch: &'a Watch<'a>,
+    pub scan: &'a DamageScan<'a>,
     pub colored: bool,
 }
 
@@ -27,7 +27,7 @@ pub struct Table {
     pub labels: Vec<Style>,
 }
 
-impl Rows<'_> {
+impl RowBuilder<'_> {
     /// Only the headings, with room for so many rows.
     pub fn headings(&self, rows: usize) -> Table {
         let mut cells = Grid::new(self.columns.len(), rows + 1);
@@ -46,8 +46,8 @@ impl Rows<'_> {
         let label = self.colored.then(|| self.values.label(vm)).flatten();
         table
             .labels
-            .push(label.map_or(Style::new(), |label| label_color::style_of(&label.color)));
-        let is_broken = !self.watch.look(vm).is_empty();
+            .push(label.map_or(Style::new(), |label| label_color::label_style(&label.color)));
+        let is_broken = !self.scan.inspect(vm).is_empty();
         for column in self.columns {
             table.cells.cell(|cell| match column.is_name() {
                 true => {
@@ -61,7 +61,7 @@ impl Rows<'_> {
     }
 
     /// Headings, and the rows of the qubes of these names in their order.
-    pub fn of(&self, names: &[&str]) -> Table {
+    pub fn build(&self, names: &[&str]) -> Table {
         let mut table = self.headings(names.len());
         for name in names {
             self.values.glance(name, |vm| self.add(&mut table, "", vm));
@@ -85,7 +85,7 @@ pub fn line(columns: &[Column], values: &Values, vm: &Vm) -> String {
 /// Appends a cell as it is printed: `-` for nothing.
 fn push(text: &mut String, column: &Column, values: &Values, vm: &Vm) {
     let start = text.len();
-    column.push(text, values, vm);
+    column.push_cell(text, values, vm);
     if text.len() == start {
         text.push('-');
     }

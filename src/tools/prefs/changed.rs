@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::listing;
-use super::several::View;
+use super::multiple::SelectedQubes;
 use crate::lifecycle::Session;
 use crate::model::property::DefaultValue;
 use crate::model::{Property, PropertyError, Qubes, Value, Vm, global_properties};
@@ -11,84 +11,88 @@ use crate::tools::db::one_line;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::table;
-use crate::tools::values::json_of;
+use crate::tools::values::value_json;
 
 /// One property that differs from its default.
-struct Change {
+struct NonDefault {
     property: &'static Property,
     value: Result<Value, PropertyError>,
-    /// The text in the store: shown where it is no value.
+    /// The text in the store: shown_value where it is no value.
     text: String,
     default: Result<Value, PropertyError>,
 }
 
-impl Change {
+impl NonDefault {
     /// `None` when the property is not set, is set to the default, or can have none: then nothing
     /// differs.
-    fn of_qube(
+    fn for_qube(
         qubes: &Qubes,
         session: &Session,
         vm: &Vm,
         property: &'static Property,
-    ) -> Option<Change> {
+    ) -> Option<NonDefault> {
         let text = property.explicit_value(vm)?.to_owned();
         let value = qubes.value(vm, property, session);
-        Change {
+        NonDefault {
             property,
             value,
             text,
             default: qubes.default_value(vm, property, session),
         }
-        .that_differs()
+        .if_different()
     }
 
-    fn of_system(qubes: &Qubes, session: &Session, property: &'static Property) -> Option<Change> {
+    fn for_system(
+        qubes: &Qubes,
+        session: &Session,
+        property: &'static Property,
+    ) -> Option<NonDefault> {
         let text = qubes
             .globals
             .get(property.name)
             .filter(|_| !property.computed)?
             .to_owned();
         let value = qubes.global_value(property, session);
-        Change {
+        NonDefault {
             property,
             value,
             text,
             default: qubes.global_default(property, session),
         }
-        .that_differs()
+        .if_different()
     }
 
-    fn that_differs(self) -> Option<Change> {
+    fn if_different(self) -> Option<NonDefault> {
         let has_default = !matches!(self.property.default, DefaultValue::Required);
-        let differs = !matches!((&self.value, &self.default), (Ok(value), Ok(default)) if shown(value) == shown(default));
+        let differs = !matches!((&self.value, &self.default), (Ok(value), Ok(default)) if shown_value(value) == shown_value(default));
         (has_default && differs).then_some(self)
     }
 
     /// `400 -> 800`.
-    fn words(&self) -> String {
+    fn describe(&self) -> String {
         let default = self
             .default
             .as_ref()
-            .map_or_else(|_cannot_be_told| "?".to_string(), shown);
+            .map_or_else(|_unknown| "?".to_string(), shown_value);
         let value = self
             .value
             .as_ref()
-            .map_or_else(|_is_no_value| one_line(&self.text), shown);
+            .map_or_else(|_invalid| one_line(&self.text), shown_value);
         format!("{default} -> {value}")
     }
 
     fn json(self) -> (String, Json) {
-        let mut entry = listing::entry(self.value, false);
+        let mut entry = listing::value_entry(self.value, false);
         entry.insert(
             "default_value".to_string(),
-            self.default.as_ref().map(json_of).unwrap_or_default(),
+            self.default.as_ref().map(value_json).unwrap_or_default(),
         );
         (self.property.name.to_string(), entry.into())
     }
 }
 
 /// A value in one word or line that is never empty.
-fn shown(value: &Value) -> String {
+fn shown_value(value: &Value) -> String {
     match value {
         Value::None | Value::Qube(None) => "None".to_string(),
         value => match one_line(&value.to_string()) {
@@ -99,24 +103,26 @@ fn shown(value: &Value) -> String {
 }
 
 /// `QUBE PROPERTY DEFAULT -> VALUE`, a line for each property.
-pub fn of_qubes(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
+pub fn print_qubes(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure> {
     let changes = view.vms.iter().map(|(vm, properties)| {
         let changes = properties
             .iter()
-            .filter_map(|p| Change::of_qube(view.qubes, view.session, vm, p));
-        (*vm, changes.collect::<Vec<Change>>())
+            .filter_map(|p| NonDefault::for_qube(view.qubes, view.session, vm, p));
+        (*vm, changes.collect::<Vec<NonDefault>>())
     });
     let changes = changes.filter(|(_, changes)| !changes.is_empty());
     if call.has("json") {
-        let object = |(vm, changes): (&Vm, Vec<Change>)| listing::object(vm, map(changes));
+        let object = |(vm, changes): (&Vm, Vec<NonDefault>)| {
+            listing::qube_object(vm, properties_json(changes))
+        };
         let objects = Json::Array(changes.map(object).collect());
         return call.print_json(&objects).map(|()| 0);
     }
-    let row = |vm: &Vm, change: &Change| {
+    let row = |vm: &Vm, change: &NonDefault| {
         [
             vm.name.to_string(),
             change.property.name.to_string(),
-            change.words(),
+            change.describe(),
         ]
     };
     let mut rows: Vec<[String; 3]> = Vec::new();
@@ -125,7 +131,11 @@ pub fn of_qubes(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
 }
 
 /// `PROPERTY DEFAULT -> VALUE`, for one property or all of the system's.
-pub fn of_system(call: &mut Invocation, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
+pub fn print_system(
+    call: &mut Invocation,
+    qubes: &Qubes,
+    session: &Session,
+) -> Result<u8, Failure> {
     if call.value("value").is_some() || call.has("default") {
         return Err(Failure::usage(
             "--changed lists: it goes with neither a value nor --default",
@@ -135,20 +145,22 @@ pub fn of_system(call: &mut Invocation, qubes: &Qubes, session: &Session) -> Res
         Some(name) => vec![super::find(crate::model::Scope::Global, name)?],
         None => global_properties().collect(),
     };
-    let changes: Vec<Change> = properties
+    let changes: Vec<NonDefault> = properties
         .into_iter()
-        .filter_map(|p| Change::of_system(qubes, session, p))
+        .filter_map(|p| NonDefault::for_system(qubes, session, p))
         .collect();
     if call.has("json") {
-        return call.print_json(&Json::Object(map(changes))).map(|()| 0);
+        return call
+            .print_json(&Json::Object(properties_json(changes)))
+            .map(|()| 0);
     }
     let rows: Vec<[String; 2]> = changes
         .iter()
-        .map(|c| [c.property.name.to_string(), c.words()])
+        .map(|c| [c.property.name.to_string(), c.describe()])
         .collect();
     table::print(&mut call.out, &rows).map(|()| 0)
 }
 
-fn map(changes: Vec<Change>) -> Map<String, Json> {
-    changes.into_iter().map(Change::json).collect()
+fn properties_json(changes: Vec<NonDefault>) -> Map<String, Json> {
+    changes.into_iter().map(NonDefault::json).collect()
 }

@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::several::View;
+use super::multiple::SelectedQubes;
 use crate::model::{Class, Property, PropertyError, Scope, Value, Vm};
 use crate::tools::db::one_line;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::table;
-use crate::tools::values::json_of;
+use crate::tools::values::value_json;
 
 /// One property in JSON: its value, whether it is the default, and why it cannot be read.
-pub fn entry(value: Result<Value, PropertyError>, is_default: bool) -> Map<String, Json> {
+pub fn value_entry(value: Result<Value, PropertyError>, is_default: bool) -> Map<String, Json> {
     let (value, error) = match value {
-        Ok(value) => (json_of(&value), None),
+        Ok(value) => (value_json(&value), None),
         Err(error) => (Json::Null, Some(error.to_string())),
     };
     let mut entry = Map::new();
@@ -24,12 +24,12 @@ pub fn entry(value: Result<Value, PropertyError>, is_default: bool) -> Map<Strin
 }
 
 /// One qube in JSON, with those of its properties that are listed.
-pub fn object(vm: &Vm, properties: Map<String, Json>) -> Json {
+pub fn qube_object(vm: &Vm, properties: Map<String, Json>) -> Json {
     json!({"name": vm.name.as_str(), "class": vm.class.as_str(), "properties": properties})
 }
 
 /// A property itself in JSON: what it is, and which qubes have it.
-pub fn explained(property: &Property) -> Json {
+pub fn property_json(property: &Property) -> Json {
     // Properties of one name, of which each is some classes', are one to the reader; the system's
     // are others.
     let of_qubes = !property.is_in_scope(Scope::Global);
@@ -51,7 +51,7 @@ pub fn explained(property: &Property) -> Json {
 }
 
 /// `QUBE PROPERTY MARK VALUE`, a line for each property: the marks are those of one qube's list.
-pub fn print(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
+pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure> {
     let explicit_only = call.has("hide-default");
     let listed =
         |vm: &Vm, property: &Property| !(explicit_only && view.qubes.is_default(vm, property));
@@ -61,11 +61,11 @@ pub fn print(call: &mut Invocation, view: &View) -> Result<u8, Failure> {
                 let value = view.qubes.value(vm, property, view.session);
                 (
                     property.name.to_string(),
-                    entry(value, view.qubes.is_default(vm, property)).into(),
+                    value_entry(value, view.qubes.is_default(vm, property)).into(),
                 )
             });
             let entries: Map<String, Json> = entries.collect();
-            (!entries.is_empty()).then(|| object(vm, entries))
+            (!entries.is_empty()).then(|| qube_object(vm, entries))
         });
         let objects = Json::Array(objects.collect());
         return call.print_json(&objects).map(|()| 0);

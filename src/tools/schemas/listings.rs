@@ -3,14 +3,14 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Schema, add, by_name, list, object, of_qubes, of_system, or_null, schema, set_of_texts,
-    type_of, typed,
+    Schema, add, by_name, list, object, or_null, qube_properties, schema, system_properties,
+    text_set, type_of, typed,
 };
 use crate::model::{PowerState, Property};
 
 pub fn all() -> Vec<Schema> {
-    let of_qube = properties(&of_qubes(), &[]);
-    let changed_of_qube = properties(&of_qubes(), &["default_value"]);
+    let of_qube = properties(&qube_properties(), &[]);
+    let changed_of_qube = properties(&qube_properties(), &["default_value"]);
     vec![
         schema(
             "qvm-ls",
@@ -41,13 +41,13 @@ pub fn all() -> Vec<Schema> {
             "qubes-prefs",
             "qubes-prefs --json",
             "The properties of the system, by name. With --hide-default only those that are set.",
-            properties(&of_system(), &[]),
+            properties(&system_properties(), &[]),
         ),
         schema(
             "qubes-prefs-changed",
             "qubes-prefs --json --changed",
             "The properties of the system that are set to something else than their default.",
-            properties(&of_system(), &["default_value"]),
+            properties(&system_properties(), &["default_value"]),
         ),
         schema(
             "help-properties",
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Schema> {
                 "type": {"enum": ["bool", "int", "label", "str", "vm"]},
                 "settable": typed("boolean", "false: it is computed"),
                 "since": typed("string", "the first release that knows it, as 4.0"),
-                "classes": set_of_texts("the classes of qubes that have it; empty for a property of the system"),
+                "classes": text_set("the classes of qubes that have it; empty for a property of the system"),
                 "doc": typed("string", "what it means"),
             }))),
         ),
@@ -78,7 +78,7 @@ pub fn all() -> Vec<Schema> {
             "qvm-tags",
             "qvm-tags --json VMNAME",
             "The tags of one qube, sorted.",
-            set_of_texts("The tags of one qube, sorted."),
+            text_set("The tags of one qube, sorted."),
         ),
         schema(
             "qvm-notes",
@@ -155,7 +155,7 @@ fn qubes_with(mut properties: Json) -> Json {
 }
 
 fn qvm_ls() -> Json {
-    let mut fields = Json::Object(by_name(&of_qubes(), |p| or_null(type_of(p), p.doc)));
+    let mut fields = Json::Object(by_name(&qube_properties(), |p| or_null(type_of(p), p.doc)));
     let bytes = |what: &str| or_null("integer", &format!("{what}; bytes"));
     add(
         &mut fields,
@@ -182,9 +182,9 @@ fn qvm_ls() -> Json {
             "root_max": bytes("what its root volume may hold"),
             "root_used": or_null("integer", "how much of its root volume is in use; percent"),
             "root_pool": or_null("string", "the pool of its root volume"),
-            "broken": set_of_texts("what is wrong with it, in words; only where something is"),
-            "tags": set_of_texts("its tags, sorted"),
-            "connected_vms": set_of_texts("the qubes that get their network from it, sorted"),
+            "broken": text_set("what is wrong with it, in words; only where something is"),
+            "tags": text_set("its tags, sorted"),
+            "connected_vms": text_set("the qubes that get their network from it, sorted"),
             "broken": {
                 "type": "array",
                 "items": {"type": "string"},

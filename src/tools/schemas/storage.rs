@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Schema, list, object, or_null, schema, set_of_texts, typed};
+use super::{Schema, list, object, or_null, schema, text_set, typed};
 
 pub fn all() -> Vec<Schema> {
     vec![
@@ -24,8 +24,8 @@ pub fn all() -> Vec<Schema> {
             "One object for each driver that Qubes OS brings along, sorted by name.",
             list(object(json!({
                 "driver": typed("string", "its name"),
-                "options": set_of_texts("the options of its pools"),
-                "required": set_of_texts("those of them that a pool must have"),
+                "options": text_set("the options of its pools"),
+                "required": text_set("those of them that a pool must have"),
             }))),
         ),
         schema(

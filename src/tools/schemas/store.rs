@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    Schema, by_name, list, object, of_qubes, of_system, or_null, schema, set_of_texts, type_of,
-    typed,
+    Schema, by_name, list, object, or_null, qube_properties, schema, system_properties, text_set,
+    type_of, typed,
 };
 use crate::model::Property;
 use crate::model::property::ValueType;
@@ -84,20 +84,20 @@ pub fn all() -> Vec<Schema> {
 fn dump() -> Json {
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let keyed = |items: Json| json!({"type": "object", "additionalProperties": items});
-    let of_qube = json!({"type": "object", "properties": by_name(&of_qubes(), dumped), "additionalProperties": false});
-    let of_system = json!({"type": "object", "properties": by_name(&of_system(), dumped), "additionalProperties": false});
+    let of_qube = json!({"type": "object", "properties": by_name(&qube_properties(), dumped), "additionalProperties": false});
+    let system_properties = json!({"type": "object", "properties": by_name(&system_properties(), dumped), "additionalProperties": false});
     let mut domain = object(json!({
         "class": typed("string", "the class"),
         "features": texts,
         "properties": of_qube,
         "qid": or_null("integer", "the number of the qube"),
-        "tags": set_of_texts("sorted"),
+        "tags": text_set("sorted"),
     }));
     domain["properties"]["devices"] = keyed(list(device(&texts)));
     domain["properties"]["volumes"] = keyed(volume());
     object(json!({
         "domains": keyed(domain),
-        "globals": of_system,
+        "globals": system_properties,
         "labels": keyed(object(json!({"color": typed("string", "0xRRGGBB"), "name": typed("string", "the label")}))),
         "pools": keyed(json!({
             "type": "object",

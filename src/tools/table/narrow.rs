@@ -8,7 +8,7 @@ use crate::tools::failure::Failure;
 use crate::tools::output::Output;
 
 /// A word of more columns than this may be broken.
-const LONG_WORD: usize = 24;
+const MAX_UNBROKEN_WORD: usize = 24;
 
 pub fn print<R: Cells>(
     out: &mut Output,
@@ -17,14 +17,14 @@ pub fn print<R: Cells>(
 ) -> Result<(), Failure> {
     let cells = |row: &R| {
         row.each()
-            .map(|cell| shown(out, cell))
-            .collect::<Vec<Shown>>()
+            .map(|cell| cell_lines(out, cell))
+            .collect::<Vec<CellLines>>()
     };
-    let rows: Vec<Vec<Shown>> = rows.iter().map(cells).collect();
-    let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| each_line(row)).collect();
+    let rows: Vec<Vec<CellLines>> = rows.iter().map(cells).collect();
+    let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| row_lines(row)).collect();
     let mut widths = widths(&lines, |row| row.each().map(width_of));
     if let Some(room) = out.width() {
-        fit(&mut widths, |column| least(&lines, column), room);
+        fit(&mut widths, |column| min_width(&lines, column), room);
     }
     for (at, row) in rows.iter().enumerate() {
         print_row(out, row, &widths, |column| style(at, column))?;
@@ -33,15 +33,15 @@ pub fn print<R: Cells>(
 }
 
 /// The lines of a cell, as they may be shown.
-type Shown = Vec<String>;
+type CellLines = Vec<String>;
 
-fn shown(out: &Output, cell: &str) -> Shown {
+fn cell_lines(out: &Output, cell: &str) -> CellLines {
     cell.split('\n')
-        .map(|line| out.shown(line).replace('\t', " "))
+        .map(|line| out.sanitized(line).replace('\t', " "))
         .collect()
 }
 
-fn each_line(row: &[Shown]) -> Vec<Vec<&str>> {
+fn row_lines(row: &[CellLines]) -> Vec<Vec<&str>> {
     let height = row.iter().map(Vec::len).max().unwrap_or(0);
     let line = |at: usize| {
         row.iter()
@@ -52,14 +52,14 @@ fn each_line(row: &[Shown]) -> Vec<Vec<&str>> {
 }
 
 /// How wide a column has to be so that no word of it is broken; words that are very long may be.
-fn least(lines: &[Vec<&str>], column: usize) -> usize {
+fn min_width(lines: &[Vec<&str>], column: usize) -> usize {
     let cells = lines.iter().filter_map(|line| line.get(column));
     let words = cells.flat_map(|cell| cell.split_inclusive([' ', ',']));
     words
         .map(|word| width_of(word.trim_end_matches(' ')))
         .max()
         .unwrap_or(0)
-        .min(LONG_WORD)
+        .min(MAX_UNBROKEN_WORD)
 }
 
 /// Makes the widest columns narrower until all have room together; not the first, which says whose
@@ -87,14 +87,15 @@ fn fit(widths: &mut [usize], least: impl Fn(usize) -> usize, room: usize) {
 
 fn print_row(
     out: &mut Output,
-    row: &[Shown],
+    row: &[CellLines],
     widths: &[usize],
     style: impl Fn(usize) -> Style,
 ) -> Result<(), Failure> {
-    let wrap_cell =
-        |(cell, width): (&Shown, &usize)| cell.iter().flat_map(|line| wrap(line, *width)).collect();
-    let wrapped: Vec<Shown> = row.iter().zip(widths).map(wrap_cell).collect();
-    for line in each_line(&wrapped) {
+    let wrap_cell = |(cell, width): (&CellLines, &usize)| {
+        cell.iter().flat_map(|line| wrap(line, *width)).collect()
+    };
+    let wrapped: Vec<CellLines> = row.iter().zip(widths).map(wrap_cell).collect();
+    for line in row_lines(&wrapped) {
         // What would only be blanks at the end of a line is not printed.
         let last = line.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
         for (at, cell) in line.iter().enumerate().take(last + 1) {
@@ -114,7 +115,7 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = line;
     while width_of(rest) > width {
-        let end = fitting(rest, width);
+        let end = prefix_length(rest, width);
         let break_at = |c: char| c == ' ' || c == ',';
         let soft = match rest[end..].starts_with(' ') {
             true => end,
@@ -130,7 +131,7 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
 }
 
 /// How many bytes at the beginning of a text fit into `width` columns; at least one character.
-fn fitting(text: &str, width: usize) -> usize {
+fn prefix_length(text: &str, width: usize) -> usize {
     let mut taken = 0;
     for (at, c) in text.char_indices() {
         taken += width_of_char(c);
@@ -164,7 +165,10 @@ mod tests {
             vec!["b", "z", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"],
             vec![],
         ];
-        assert_eq!([1, 2, 3].map(|column| least(&lines, column)), [14, 24, 0]);
+        assert_eq!(
+            [1, 2, 3].map(|column| min_width(&lines, column)),
+            [14, 24, 0]
+        );
     }
 
     #[test]

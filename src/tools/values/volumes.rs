@@ -13,11 +13,11 @@ use crate::storage::{Driver, PoolDrivers, Volume, fullness};
 
 /// One volume in a listing; bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeShown<'a> {
+pub struct VolumeUsage<'a> {
     pub name: SmolStr,
     pub pool: &'a str,
     pub size: u64,
-    /// What it takes on disk; 0 where that cannot be told.
+    /// What it takes on disk; 0 where that cannot be warnings.
     pub usage: u64,
 }
 
@@ -26,13 +26,13 @@ pub(super) struct Volumes<'a> {
     qubes: &'a Qubes,
     session: &'a Session,
     drivers: RefCell<PoolDrivers<'a>>,
-    places: Vec<Place<'a>>,
+    caches: Vec<PoolCache<'a>>,
     /// Those of the qube that was asked for last: several columns show them.
-    last: RefCell<(Option<VmName>, Vec<VolumeShown<'a>>)>,
+    last: RefCell<(Option<VmName>, Vec<VolumeUsage<'a>>)>,
 }
 
 /// A pool, and what is known of it by now.
-struct Place<'a> {
+struct PoolCache<'a> {
     name: &'a str,
     pool: &'a Pool,
     /// The name of its driver.
@@ -47,7 +47,7 @@ struct Place<'a> {
 
 impl<'a> Volumes<'a> {
     pub fn new(qubes: &'a Qubes, session: &'a Session) -> Volumes<'a> {
-        let place = |pool: &'a Pool| Place {
+        let cache = |pool: &'a Pool| PoolCache {
             name: pool.name(),
             pool,
             kind: pool.driver(),
@@ -59,23 +59,23 @@ impl<'a> Volumes<'a> {
             qubes,
             session,
             drivers: RefCell::new(PoolDrivers::read_only(&qubes.pools, &session.system)),
-            places: qubes.pools.iter().map(place).collect(),
+            caches: qubes.pools.iter().map(cache).collect(),
             last: RefCell::default(),
         }
     }
 
     /// Those of one qube, kernels left out.
-    pub fn of(&self, vm: &Vm) -> Ref<'_, [VolumeShown<'a>]> {
+    pub fn for_qube(&self, vm: &Vm) -> Ref<'_, [VolumeUsage<'a>]> {
         if self.last.borrow().0.as_ref() != Some(&vm.name) {
             let (_, mut volumes) = self.last.take();
             volumes.clear();
-            self.look(vm, &mut volumes);
+            self.collect(vm, &mut volumes);
             self.last.replace((Some(vm.name.clone()), volumes));
         }
         Ref::map(self.last.borrow(), |(_, volumes)| volumes.as_slice())
     }
 
-    fn look(&self, vm: &Vm, volumes: &mut Vec<VolumeShown<'a>>) {
+    fn collect(&self, vm: &Vm, volumes: &mut Vec<VolumeUsage<'a>>) {
         if !vm.class.is_local_guest() {
             return;
         }
@@ -87,25 +87,30 @@ impl<'a> Volumes<'a> {
             in_order += usize::from(own.is_some());
             if class.name != "kernel" {
                 let own = own.or_else(|| vm.volume(class.name));
-                volumes.extend(self.shown(vm, SmolStr::new_static(class.name), Some(class), own));
+                volumes.extend(self.volume_usage(
+                    vm,
+                    SmolStr::new_static(class.name),
+                    Some(class),
+                    own,
+                ));
             }
         }
         let others = vm.volumes.iter().filter(|_| in_order < vm.volumes.len());
         for own in others.filter(|own| of_class.iter().all(|class| class.name != own.name())) {
-            volumes.extend(self.shown(vm, own.name().into(), None, Some(own)));
+            volumes.extend(self.volume_usage(vm, own.name().into(), None, Some(own)));
         }
     }
 
     /// Nothing where the description is broken: a listing does not stop there.
-    fn shown(
+    fn volume_usage(
         &self,
         vm: &Vm,
         name: SmolStr,
         class: Option<&ClassVolume>,
         own: Option<&VolumeConfig>,
-    ) -> Option<VolumeShown<'a>> {
-        match own.and_then(|own| self.elsewhere(class, own)) {
-            Some((pool, size)) => Some(VolumeShown {
+    ) -> Option<VolumeUsage<'a>> {
+        match own.and_then(|own| self.unavailable(class, own)) {
+            Some((pool, size)) => Some(VolumeUsage {
                 name,
                 pool,
                 size,
@@ -117,18 +122,22 @@ impl<'a> Volumes<'a> {
 
     /// Pool and size of a volume that lies where nobody can look: then what the store says of it is
     /// all there is.
-    fn elsewhere(&self, class: Option<&ClassVolume>, own: &VolumeConfig) -> Option<(&'a str, u64)> {
+    fn unavailable(
+        &self,
+        class: Option<&ClassVolume>,
+        own: &VolumeConfig,
+    ) -> Option<(&'a str, u64)> {
         let own = own.written_down(class)?;
-        let place = self.place(own.pool)?;
-        let is_elsewhere = place.kind != "linux-kernel" && self.is_missing(place, own.vid?);
-        is_elsewhere.then_some((place.name, own.size))
+        let cache = self.cache(own.pool)?;
+        let is_unavailable = cache.kind != "linux-kernel" && self.is_missing(cache, own.vid?);
+        is_unavailable.then_some((cache.name, own.size))
     }
 
     /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which
     /// is looked at once; and where the directory around it is missing as well, no other one in
     /// there is looked for.
-    fn is_missing(&self, place: &Place<'a>, vid: &str) -> bool {
-        if place
+    fn is_missing(&self, cache: &PoolCache<'a>, vid: &str) -> bool {
+        if cache
             .missing
             .borrow()
             .iter()
@@ -137,17 +146,17 @@ impl<'a> Volumes<'a> {
             return true;
         }
         let (Some(driver), Some(slash)) =
-            (self.driver(place), memchr::memrchr(b'/', vid.as_bytes()))
+            (self.driver(cache), memchr::memrchr(b'/', vid.as_bytes()))
         else {
             return true;
         };
         let directory = &vid[..slash];
-        if let Some((known, is_there)) = &*place.directory.borrow()
+        if let Some((known, is_there)) = &*cache.directory.borrow()
             && known == directory
         {
             return !is_there;
         }
-        let file = driver.image_file(&Volume::orphan(place.name, vid));
+        let file = driver.image_file(&Volume::orphan(cache.name, vid));
         // What is in no file is not for us to say.
         let missing = file
             .ok()
@@ -158,50 +167,51 @@ impl<'a> Volumes<'a> {
             && let Some((around, _)) = directory.rsplit_once('/')
             && missing.parent().is_some_and(|parent| !parent.is_dir())
         {
-            place.missing.borrow_mut().push(format!("{around}/"));
+            cache.missing.borrow_mut().push(format!("{around}/"));
         }
-        place
+        cache
             .directory
             .replace(Some((directory.to_string(), missing.is_none())));
         missing.is_some()
     }
 
     /// As its pool's driver finds it.
-    fn resolved(&self, volume: ResolvedVolume, vm: &Vm, name: SmolStr) -> Option<VolumeShown<'a>> {
-        let (place, size) = (self.place(&volume.pool)?, volume.size);
+    fn resolved(&self, volume: ResolvedVolume, vm: &Vm, name: SmolStr) -> Option<VolumeUsage<'a>> {
+        let (cache, size) = (self.cache(&volume.pool)?, volume.size);
         let usage = |driver: &Arc<dyn Driver>| {
             driver
                 .usage(&Volume::from_resolved(&vm.name, volume).ok()?)
                 .ok()
         };
         // Neither is a pool of a driver we do not have, or a file that is missing.
-        let usage = self.driver(place).and_then(usage).unwrap_or(0);
-        Some(VolumeShown {
+        let usage = self.driver(cache).and_then(usage).unwrap_or(0);
+        Some(VolumeUsage {
             name,
-            pool: place.name,
+            pool: cache.name,
             size,
             usage,
         })
     }
 
-    /// See [`super::Values::warnings_of_pools`].
-    pub fn warnings_of_pools(&self, asks_pools: bool) -> Vec<String> {
-        let is_asked = |place: &&Place| match place.kind {
+    /// See [`super::Values::pool_warnings`].
+    pub fn pool_warnings(&self, asks_pools: bool) -> Vec<String> {
+        let is_asked = |cache: &&PoolCache| match cache.kind {
             // Kernels lie where packages put them.
             "linux-kernel" => false,
             "lvm_thin" => asks_pools,
             _ => true,
         };
-        let warnings = |place: &Place<'a>| {
-            let driver = self.driver(place)?;
-            let told = fullness::warnings(place.name, &**driver, self.session.system.nearly_full())
-                .ok()?;
-            // A pool inside another one's place has that one's room.
+        let warnings = |cache: &PoolCache<'a>| {
+            let driver = self.driver(cache)?;
+            let warnings =
+                fullness::warnings(cache.name, &**driver, self.session.system.nearly_full())
+                    .ok()?;
+            // A pool inside another one's cache has that one's room.
             let is_first =
-                !told.is_empty() && self.session.pool_around(self.qubes, place.pool).is_none();
-            is_first.then_some(told)
+                !warnings.is_empty() && self.session.pool_around(self.qubes, cache.pool).is_none();
+            is_first.then_some(warnings)
         };
-        self.places
+        self.caches
             .iter()
             .filter(is_asked)
             .filter_map(warnings)
@@ -209,16 +219,16 @@ impl<'a> Volumes<'a> {
             .collect()
     }
 
-    fn place(&self, name: &str) -> Option<&Place<'a>> {
-        self.places.iter().find(|place| place.name == name)
+    fn cache(&self, name: &str) -> Option<&PoolCache<'a>> {
+        self.caches.iter().find(|cache| cache.name == name)
     }
 
-    fn driver<'p>(&self, place: &'p Place<'a>) -> Option<&'p Arc<dyn Driver>> {
-        let driver = place.driver.get_or_init(|| {
-            let driver = self.drivers.borrow_mut().get(place.name).ok()?;
+    fn driver<'p>(&self, cache: &'p PoolCache<'a>) -> Option<&'p Arc<dyn Driver>> {
+        let driver = cache.driver.get_or_init(|| {
+            let driver = self.drivers.borrow_mut().get(cache.name).ok()?;
             // LVM that cannot be asked is not asked for each volume.
             let can_look =
-                place.kind != "lvm_thin" || (self.session.has_lvm() && driver.capacity().is_ok());
+                cache.kind != "lvm_thin" || (self.session.has_lvm() && driver.capacity().is_ok());
             can_look.then_some(driver)
         });
         driver.as_ref()

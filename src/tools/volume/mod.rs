@@ -1,8 +1,8 @@
 //! qvm-volume: volumes of qubes.
 
-mod shown;
+mod listing;
 
-pub use shown::PROPERTIES;
+pub use listing::PROPERTIES;
 
 use std::fs::File;
 use std::io;
@@ -15,12 +15,12 @@ use crate::lifecycle::volume_data::NewLength;
 use crate::lifecycle::volumes::{Resized, Shrinking};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, VmName};
-use crate::tools::arguments::{self, THE_COMMAND, flag, value};
+use crate::tools::arguments::{self, SUBCOMMAND_ID, flag, value};
 use crate::tools::failure::{Failure, quoted};
-use crate::tools::hint::{Hint, Name};
+use crate::tools::hint::{Hint, NameKind};
 use crate::tools::invocation::Invocation;
-use crate::tools::output::{ask, say};
-use crate::tools::progress::Bars;
+use crate::tools::output::{ask, print_message};
+use crate::tools::progress::QubeProgress;
 use crate::tools::size;
 use crate::tools::subcommand::{Count, Subcommand};
 
@@ -31,15 +31,15 @@ pub const COMMANDS: [Subcommand; 8] = [
     Subcommand {
         program: "qvm-volume info",
         words: &["info", "i"],
-        positionals: &[VOLUME, ("PROPERTY", Count::MayBeOne)],
-        options: Subcommand::PLAIN,
+        positionals: &[VOLUME, ("PROPERTY", Count::Optional)],
+        options: Subcommand::NO_OPTIONS,
         about: "show everything about a volume, or one property of it; sizes are bytes",
     },
     Subcommand {
         program: "qvm-volume config",
         words: &["config", "c", "set", "s"],
         positionals: &[VOLUME, ("property", Count::One), ("value", Count::One)],
-        options: Subcommand::PLAIN,
+        options: Subcommand::NO_OPTIONS,
         about: "set rw, revisions_to_keep (-1: no snapshots at all) or ephemeral",
     },
     Subcommand {
@@ -60,8 +60,8 @@ pub const COMMANDS: [Subcommand; 8] = [
     Subcommand {
         program: "qvm-volume revert",
         words: &["revert", "rv", "r"],
-        positionals: &[VOLUME, ("revision", Count::MayBeOne)],
-        options: Subcommand::PLAIN,
+        positionals: &[VOLUME, ("revision", Count::Optional)],
+        options: Subcommand::NO_OPTIONS,
         about: "bring a volume of a halted qube back to a revision, the newest when none is named",
     },
     Subcommand {
@@ -132,7 +132,7 @@ fn with_sizes(line: Command) -> Command {
 }
 
 /// What `--help` prints for one of the commands.
-pub fn help_of(word: &str) -> Option<String> {
+pub fn subcommand_help(word: &str) -> Option<String> {
     Subcommand::help(&COMMANDS, word)
 }
 
@@ -140,7 +140,7 @@ pub fn define(line: Command) -> Command {
     let of_list = |arg: Arg| arg.help_heading("Command list");
     let of_import = |arg: Arg| arg.help_heading("Command import");
     let line = line
-        .arg(arguments::json())
+        .arg(arguments::json_flag())
         .arg(
             flag("force", Some('f'), "do not ask; resize: also make smaller")
                 .help_heading("Commands resize, clone and clear"),
@@ -175,8 +175,8 @@ pub fn define(line: Command) -> Command {
             None,
             "leave the volume as large as it is",
         )));
-    arguments::exclusive(line, "sizes", &["size", "no-resize"])
-        .arg(Arg::new(THE_COMMAND).value_name(Subcommand::all_words(&COMMANDS)).help(
+    arguments::mutually_exclusive(line, "sizes", &["size", "no-resize"])
+        .arg(Arg::new(SUBCOMMAND_ID).value_name(Subcommand::usage_words(&COMMANDS)).help(
             "list, info VM:VOLUME, config VM:VOLUME PROPERTY VALUE, resize VM:VOLUME SIZE, revert VM:VOLUME, \
                  import VM:VOLUME FILE, clone VM:VOLUME VM:VOLUME, or clear VM:VOLUME; list when left out",
         ))
@@ -186,47 +186,51 @@ pub fn define(line: Command) -> Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let words: Vec<String> = call.values("word").into_iter().map(String::from).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let command = Subcommand::choose(&COMMANDS, call.value(THE_COMMAND).unwrap_or("list"), &words)?;
-    command.refuse_options_of_others(&COMMANDS, call)?;
+    let command = Subcommand::parse(
+        &COMMANDS,
+        call.value(SUBCOMMAND_ID).unwrap_or("list"),
+        &words,
+    )?;
+    command.reject_foreign_options(&COMMANDS, call)?;
     if !matches!(command.words, ["info" | "list", ..]) {
         call.refuse_json("a change of a volume")?;
     }
-    let session = Session::new(call.system_with_bars()?);
+    let session = Session::new(call.system_with_progress()?);
     match (
         command.words.first().copied().unwrap_or_default(),
         words.as_slice(),
     ) {
         ("info", [volume, property @ ..]) => {
-            shown::info(call, &session, volume, property.first().copied())
+            listing::info(call, &session, volume, property.first().copied())
         }
         ("config", [volume, property, value]) => config(&session, volume, property, value),
         ("resize", [volume, size]) => resize(call, &session, volume, size),
         ("revert", [volume, revision @ ..]) => {
-            let (name, volume) = existing(&session, volume)?;
+            let (name, volume) = find_volume(&session, volume)?;
             session
                 .revert_volume(&name, &volume, revision.first().copied())
-                .map_err(error)?;
+                .map_err(volume_failure)?;
             Ok(0)
         }
         ("import", [volume, path]) => import(call, &session, volume, path),
         ("clone", [source, target]) => clone(call, &session, source, target),
         ("clear", [volume]) => clear(call, &session, volume),
-        (_, names) => shown::list(call, &session, names),
+        (_, names) => listing::list(call, &session, names),
     }
 }
 
 /// Upstream's words for what could not be done with a volume.
-fn error(error: LifecycleError) -> Failure {
-    said(&error.to_string()).with_hint(Hint::of(&error))
+fn volume_failure(error: LifecycleError) -> Failure {
+    reported_error(&error.to_string()).with_hint(Hint::for_error(&error))
 }
 
-fn said(text: &str) -> Failure {
-    say(&format!("Error: {text}"));
-    Failure::Said(1)
+fn reported_error(text: &str) -> Failure {
+    print_message(&format!("Error: {text}"));
+    Failure::AlreadyReported(1)
 }
 
 /// The two parts of `VM:VOLUME`.
-fn parts<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Failure> {
+fn split_name<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Failure> {
     match text.split(':').collect::<Vec<_>>().as_slice() {
         [vm, volume] => Ok((vm, volume)),
         _ => {
@@ -254,16 +258,16 @@ fn parts<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Failure
 }
 
 /// The qube and the volume that `VM:VOLUME` names, both of which exist.
-fn existing(session: &Session, text: &str) -> Result<(VmName, String), Failure> {
+fn find_volume(session: &Session, text: &str) -> Result<(VmName, String), Failure> {
     let qubes = session.read()?;
-    find(&qubes, text)
+    find_volume_in(&qubes, text)
 }
 
-fn find(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure> {
-    let (name, volume) = parts(qubes, text)?;
+fn find_volume_in(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure> {
+    let (name, volume) = split_name(qubes, text)?;
     let Some(vm) = qubes.get(name) else {
         let failure = Failure::error(format!("no vm {}", quoted(name)));
-        return Err(failure.with_hint(Hint::Unknown(Name::Qube, name.to_string())));
+        return Err(failure.with_hint(Hint::Unknown(NameKind::Qube, name.to_string())));
     };
     let volumes: Vec<&str> = qubes.volume_names(vm).collect();
     if !volumes.contains(&volume) {
@@ -274,21 +278,21 @@ fn find(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure> {
 }
 
 fn config(session: &Session, text: &str, property: &str, value: &str) -> Result<u8, Failure> {
-    let (name, volume) = existing(session, text)?;
+    let (name, volume) = find_volume(session, text)?;
     session
         .set_volume_option(&name, &volume, property, value)
-        .map_err(error)?;
+        .map_err(volume_failure)?;
     Ok(0)
 }
 
 fn invalid_size(text: &str) -> Failure {
     let rule =
         "a size is a whole number of bytes, or one with KiB, MiB, GiB (1024) or KB, MB, GB (1000)";
-    said(&format!("Invalid size: {text}.")).with_hint(Hint::text(rule))
+    reported_error(&format!("Invalid size: {text}.")).with_hint(Hint::text(rule))
 }
 
 fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Result<u8, Failure> {
-    let (name, volume) = existing(session, text)?;
+    let (name, volume) = find_volume(session, text)?;
     let bytes = size::parse(wanted).ok_or_else(|| invalid_size(wanted))?;
     let shrinking = if call.has("force") {
         Shrinking::Allowed
@@ -327,26 +331,26 @@ pub fn resize_to(
             Ok(0)
         }
         Err(refused @ LifecycleError::WouldShrink { .. }) => {
-            say(&format!("Error: {refused}"));
-            say(&format!(
+            print_message(&format!("Error: {refused}"));
+            print_message(&format!(
                 "If you really know what you are doing: Manually shrink the filesystem on the volume first, and \
                  repartition the volume if it is partitioned. Do this in a VM, not in dom0. Then use 'qvm-volume resize \
                  --force {name}:{volume} {wanted}'"
             ));
-            Err(Failure::Said(1))
+            Err(Failure::AlreadyReported(1))
         }
-        Err(other) => Err(error(other)),
+        Err(other) => Err(volume_failure(other)),
     }
 }
 
 fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Result<u8, Failure> {
-    let (name, volume) = existing(session, text)?;
+    let (name, volume) = find_volume(session, text)?;
     let length = match call.value("size") {
         _ if call.has("no-resize") => NewLength::AsItIs,
         None => NewLength::OfTheData,
         Some(text) => NewLength::Bytes(size::parse(text).ok_or_else(|| invalid_size(text))?),
     };
-    let failed = |error: io::Error| said(&format!("{path}: {}", errno_text(&error)));
+    let failed = |error: io::Error| reported_error(&format!("{path}: {}", errno_text(&error)));
     let file = match path {
         "-" => io::stdin()
             .as_fd()
@@ -355,10 +359,10 @@ fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Resul
             .map_err(failed)?,
         path => File::open(path).map_err(failed)?,
     };
-    let bars = Bars::new(session, name.as_str());
+    let progress = QubeProgress::new(session, name.as_str());
     session
-        .import_volume(&name, &volume, &file, length, &bars)
-        .map_err(error)?;
+        .import_volume(&name, &volume, &file, length, &progress)
+        .map_err(volume_failure)?;
     Ok(0)
 }
 
@@ -368,29 +372,31 @@ fn clone(
     source: &str,
     target: &str,
 ) -> Result<u8, Failure> {
-    let (source, target) = (existing(session, source)?, existing(session, target)?);
+    let (source, target) = (find_volume(session, source)?, find_volume(session, target)?);
     let question = "This will overwrite the destination volume!";
-    if !agreed(call, question, "Clone cancelled.")? {
+    if !confirm(call, question, "Clone cancelled.")? {
         return Ok(0);
     }
-    let bars = Bars::new(session, target.0.as_str());
+    let progress = QubeProgress::new(session, target.0.as_str());
     session
-        .clone_volume((&source.0, &source.1), (&target.0, &target.1), &bars)
-        .map_err(error)?;
+        .clone_volume((&source.0, &source.1), (&target.0, &target.1), &progress)
+        .map_err(volume_failure)?;
     Ok(0)
 }
 
 fn clear(call: &mut Invocation, session: &Session, text: &str) -> Result<u8, Failure> {
-    let (name, volume) = existing(session, text)?;
-    if !agreed(call, "This will empty the volume!", "Clear cancelled.")? {
+    let (name, volume) = find_volume(session, text)?;
+    if !confirm(call, "This will empty the volume!", "Clear cancelled.")? {
         return Ok(0);
     }
-    session.clear_volume(&name, &volume).map_err(error)?;
+    session
+        .clear_volume(&name, &volume)
+        .map_err(volume_failure)?;
     Ok(0)
 }
 
 /// Whether the person wants it. Where nobody answers it is an error, so that a script notices.
-fn agreed(call: &mut Invocation, what: &str, cancelled: &str) -> Result<bool, Failure> {
+fn confirm(call: &mut Invocation, what: &str, cancelled: &str) -> Result<bool, Failure> {
     if call.has("force") {
         return Ok(true);
     }
@@ -399,10 +405,10 @@ fn agreed(call: &mut Invocation, what: &str, cancelled: &str) -> Result<bool, Fa
     match ask(&mut call.out, "Are you sure? [y/N] ")? {
         Some(answer) if answer.eq_ignore_ascii_case("y") => Ok(true),
         Some(_) => {
-            say(cancelled);
+            print_message(cancelled);
             Ok(false)
         }
-        None => Err(said(&format!(
+        None => Err(reported_error(&format!(
             "nobody answered, and --force was not given. {cancelled}"
         ))),
     }

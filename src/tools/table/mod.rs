@@ -28,7 +28,7 @@ pub fn print_colored<R: Cells>(
     rows: &[R],
     style: impl Fn(usize, usize) -> Style,
 ) -> Result<(), Failure> {
-    if out.is_for_eyes() {
+    if out.is_for_display() {
         return narrow::print(out, rows, style);
     }
     let is_plain = rows
@@ -132,14 +132,14 @@ pub fn print_values<'a>(
     values: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), Failure> {
     let values: Vec<[&str; 2]> = values.map(|(name, value)| [name, value]).collect();
-    if out.is_for_eyes() {
+    if out.is_for_display() {
         print(out, &values)
     } else {
-        print(out, &broken(&values))
+        print(out, &split_line_feeds(&values))
     }
 }
 
-fn broken<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
+fn split_line_feeds<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
     let mut rows: Vec<[&str; 2]> = Vec::with_capacity(values.len());
     for [name, value] in values {
         let (first, further) = value.split_once('\n').unwrap_or((value, ""));
@@ -157,7 +157,7 @@ fn broken<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
 /// A list of names with explanations, as `--help-properties` prints it: two spaces, the name padded
 /// to the longest, two spaces, the text wrapped at 80 columns and continued under itself two
 /// columns further right.
-pub fn explained<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+pub fn definition_list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
     let longest = entries
         .clone()
         .map(|(name, _)| name.len())
@@ -207,7 +207,7 @@ mod tests {
         }
     }
 
-    fn laid_out(rows: &[&[&str]]) -> Vec<String> {
+    fn formatted(rows: &[&[&str]]) -> Vec<String> {
         let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.to_vec()).collect();
         let widths = widths(&rows, |row| row.each().map(width_of));
         let print = |row: &Vec<&str>| {
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_longest_cell_and_the_last_one_is_not_padded() {
-        let lines = laid_out(&[
+        let lines = formatted(&[
             &["NAME", "VALUE"],
             &["└─é", "x"],
             &["bool-false", ""],
@@ -244,10 +244,10 @@ mod tests {
 
     #[test]
     fn a_line_feed_in_a_value_begins_a_row_and_empty_rows_are_left_out() {
-        let rows = broken(&[["long-name", ""], ["two", "a\n\nb\tc"], ["ż", "1"]]);
+        let rows = split_line_feeds(&[["long-name", ""], ["two", "a\n\nb\tc"], ["ż", "1"]]);
         let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
         assert_eq!(
-            laid_out(&rows),
+            formatted(&rows),
             [
                 "long-name  ",
                 "two        a",
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn explanations_wrap_at_80_columns() {
         let words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
-        let text = explained([("a", words), ("long", "")].into_iter());
+        let text = definition_list([("a", words), ("long", "")].into_iter());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.iter().all(|l| l.len() <= 80), "{text}");
         assert_eq!(lines[1], "          fourteen fifteen");

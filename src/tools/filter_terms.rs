@@ -10,7 +10,7 @@ use crate::model::{Class, Qubes, Scope, Vm, VmName};
 
 /// The words of filters; `None` where the filter was not given.
 #[derive(Debug, Default)]
-pub struct FilterWords<'a> {
+pub struct FilterTerms<'a> {
     pub class: Option<&'a [&'a str]>,
     pub label: Option<&'a [&'a str]>,
     pub tags: Vec<&'a str>,
@@ -20,23 +20,23 @@ pub struct FilterWords<'a> {
     pub properties: Vec<&'a str>,
 }
 
-impl FilterWords<'_> {
+impl FilterTerms<'_> {
     /// One line for each word that nothing of this system is called by.
-    pub fn in_vain(&self, qubes: &Qubes) -> Vec<String> {
-        let mut told = Vec::new();
+    pub fn unmatched(&self, qubes: &Qubes) -> Vec<String> {
+        let mut warnings = Vec::new();
         if let Some(words) = self.class {
             // A class that this program does not know may stand in the store.
             let mut known: Vec<&str> = Class::ALL.iter().map(Class::as_str).collect();
             known.extend(qubes.briefs().map(|(_, class)| class.as_str()));
-            tell_unknown(&mut told, qubes, "there is no class", words, &known);
+            report_unknown(&mut warnings, qubes, "there is no class", words, &known);
         }
         if let Some(words) = self.label {
             let known: Vec<&str> = qubes.labels.iter().map(|label| &*label.name).collect();
-            tell_unknown(&mut told, qubes, "there is no label", words, &known);
+            report_unknown(&mut warnings, qubes, "there is no label", words, &known);
         }
         for words in [self.template, self.netvm].into_iter().flatten() {
             let known: Vec<&str> = qubes.names().map(VmName::as_str).chain([""]).collect();
-            tell_unknown(&mut told, qubes, "there is no qube", words, &known);
+            report_unknown(&mut warnings, qubes, "there is no qube", words, &known);
         }
         if !self.properties.is_empty() {
             let known: Vec<&str> = PROPERTIES
@@ -44,8 +44,8 @@ impl FilterWords<'_> {
                 .filter(|p| !p.is_in_scope(Scope::Global))
                 .map(|p| p.name)
                 .collect();
-            tell_unknown(
-                &mut told,
+            report_unknown(
+                &mut warnings,
                 qubes,
                 "qubes have no property",
                 &self.properties,
@@ -53,28 +53,34 @@ impl FilterWords<'_> {
             );
         }
         let names_of_tags =
-            |vm: &Vm, see: &mut dyn FnMut(&str)| vm.tags.iter().for_each(|tag| see(tag));
-        tell_nobodys(
-            &mut told,
+            |vm: &Vm, visit: &mut dyn FnMut(&str)| vm.tags.iter().for_each(|tag| visit(tag));
+        report_unused(
+            &mut warnings,
             "no qube has the tag",
             &self.tags,
             qubes,
             names_of_tags,
         );
         let names_of_features =
-            |vm: &Vm, see: &mut dyn FnMut(&str)| vm.features.names().for_each(see);
-        tell_nobodys(
-            &mut told,
+            |vm: &Vm, visit: &mut dyn FnMut(&str)| vm.features.names().for_each(visit);
+        report_unused(
+            &mut warnings,
             "no qube has the feature",
             &self.features,
             qubes,
             names_of_features,
         );
-        told
+        warnings
     }
 }
 
-fn tell_unknown(told: &mut Vec<String>, qubes: &Qubes, what: &str, words: &[&str], known: &[&str]) {
+fn report_unknown(
+    warnings: &mut Vec<String>,
+    qubes: &Qubes,
+    what: &str,
+    words: &[&str],
+    known: &[&str],
+) {
     for word in words.iter().filter(|word| !known.contains(word)) {
         let close = did_you_mean(word, known.iter().copied().filter(|name| !name.is_empty()));
         let close = match qubes.contains(word) {
@@ -86,14 +92,14 @@ fn tell_unknown(told: &mut Vec<String>, qubes: &Qubes, what: &str, words: &[&str
             false => close,
         };
         let more = close.map_or_else(String::new, |close| format!("; {close}"));
-        told.push(format!("{what} {}{more}", quoted(word)));
+        warnings.push(format!("{what} {}{more}", quoted(word)));
     }
 }
 
 /// The same for words that stand with qubes. These are read one after the other, and no further
 /// than until each word was seen.
-fn tell_nobodys(
-    told: &mut Vec<String>,
+fn report_unused(
+    warnings: &mut Vec<String>,
     what: &str,
     words: &[&str],
     qubes: &Qubes,
@@ -115,5 +121,5 @@ fn tell_nobodys(
         });
     }
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    tell_unknown(told, qubes, what, &unseen, &known);
+    report_unknown(warnings, qubes, what, &unseen, &known);
 }

@@ -2,16 +2,16 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{find, said};
+use super::{find_volume_in, reported_error};
 use crate::lifecycle::Session;
 use crate::lifecycle::volume_details::{ListedVolume, VolumeDetails};
 use crate::model::VmName;
 use crate::tools::arguments;
 use crate::tools::failure::{Failure, quoted};
-use crate::tools::hint::{Hint, Name};
-use crate::tools::invocation::{Invocation, read_for_good};
-use crate::tools::output::{say, warning};
-use crate::tools::qubes_given::Given;
+use crate::tools::hint::{Hint, NameKind};
+use crate::tools::invocation::{Invocation, read_until_exit};
+use crate::tools::output::{print_message, print_warning};
+use crate::tools::selection::Selection;
 use crate::tools::table;
 
 /// What `info` knows, in its order; `revisions` is the list at its end.
@@ -31,11 +31,11 @@ pub const PROPERTIES: [&str; 12] = [
 ];
 
 pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
+    let qubes = read_until_exit(session)?;
     let pools: Vec<String> = call.values("pool").into_iter().map(String::from).collect();
     if let Some(unknown) = pools.iter().find(|pool| qubes.pools.get(pool).is_none()) {
         let failure = Failure::usage(format!("No such pools: [{}]", quoted(unknown)));
-        return Err(failure.with_hint(Hint::Unknown(Name::Pool, unknown.clone())));
+        return Err(failure.with_hint(Hint::Unknown(NameKind::Pool, unknown.clone())));
     }
     if call.has("all") && !names.is_empty() {
         return Err(Failure::usage(
@@ -43,9 +43,9 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
         ));
     }
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
-    let given = Given {
+    let given = Selection {
         names: names.to_vec(),
-        ..Given::default()
+        ..Selection::default()
     };
     let mut chosen = given.resolve(&all, true)?;
     // Upstream's tool lists everything where no pattern fits. A table does so here; a script gets
@@ -57,9 +57,9 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
         ""
     };
     given
-        .in_vain(&all)
+        .unmatched(&all)
         .iter()
-        .for_each(|text| warning(&format!("{text}{more}")));
+        .for_each(|text| print_warning(&format!("{text}{more}")));
     if lists_all {
         chosen = all;
     }
@@ -81,11 +81,11 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
     }
     let heading = ["POOL:VOLUME", "VMNAME", "VOLUME_NAME", "REVERT_POSSIBLE"].map(String::from);
     let mut rows = vec![heading];
-    let is_short = call.out.is_terminal() && !call.has("full");
+    let omits_repeated = call.out.is_terminal() && !call.has("full");
     let mut last = None;
     for volume in &volumes {
         let place = format!("{}:{}", volume.pool, volume.vid);
-        let shown = if is_short && last.as_ref() == Some(&place) {
+        let shown = if omits_repeated && last.as_ref() == Some(&place) {
             String::new()
         } else {
             place.clone()
@@ -108,42 +108,37 @@ pub fn info(
     text: &str,
     property: Option<&str>,
 ) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
-    let (name, volume) = find(&qubes, text)?;
+    let qubes = read_until_exit(session)?;
+    let (name, volume) = find_volume_in(&qubes, text)?;
     let Some(vm) = qubes.get(name.as_str()) else {
         return Err(Failure::no_such_domain(name.as_str()));
     };
     let details = session
         .volume_details(&qubes, vm, &volume)
-        .map_err(|error| said(&error.to_string()))?;
+        .map_err(|error| reported_error(&error.to_string()))?;
     if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
-        return Err(
-            said(&format!("No such property: {unknown}")).with_hint(Hint::one_of(
-                unknown,
-                "it is one of",
-                &PROPERTIES,
-            )),
-        );
+        return Err(reported_error(&format!("No such property: {unknown}"))
+            .with_hint(Hint::one_of(unknown, "it is one of", &PROPERTIES)));
     }
     if let Some(reason) = &details.why_unknown
-        && arguments::verbosity(&call.given) > 1
+        && arguments::verbosity(&call.matches) > 1
     {
-        say(&format!("{text}: {reason}"));
+        print_message(&format!("{text}: {reason}"));
     }
     match property {
         _ if call.has("json") => {
-            let all = json_of(&details);
+            let all = details_json(&details);
             call.print_json(property.map_or(&all, |property| &all[property]))?;
         }
         Some("revisions") => details
             .revisions
             .iter()
             .try_for_each(|revision| call.out.line(&revision.id))?,
-        Some(property) => call.out.line(&text_of(&details, property))?,
+        Some(property) => call.out.line(&property_text(&details, property))?,
         None => {
             let listed = PROPERTIES.iter().filter(|name| **name != "revisions");
             let rows: Vec<[String; 2]> = listed
-                .map(|name| [name.to_string(), in_list(&details, name)])
+                .map(|name| [name.to_string(), listed_text(&details, name)])
                 .collect();
             table::print(&mut call.out, &rows)?;
             let none = if details.revisions.is_empty() {
@@ -169,8 +164,8 @@ pub fn info(
 }
 
 /// A property as the whole list shows it.
-fn in_list(details: &VolumeDetails, property: &str) -> String {
-    match text_of(details, property) {
+fn listed_text(details: &VolumeDetails, property: &str) -> String {
+    match property_text(details, property) {
         minus if property == "revisions_to_keep" && minus == "-1" => {
             "-1 (snapshot disabled)".to_string()
         }
@@ -178,7 +173,7 @@ fn in_list(details: &VolumeDetails, property: &str) -> String {
     }
 }
 
-fn text_of(details: &VolumeDetails, property: &str) -> String {
+fn property_text(details: &VolumeDetails, property: &str) -> String {
     let truth = |on: bool| if on { "True" } else { "False" }.to_string();
     let volume = &details.volume;
     match property {
@@ -197,7 +192,7 @@ fn text_of(details: &VolumeDetails, property: &str) -> String {
     }
 }
 
-fn json_of(details: &VolumeDetails) -> Json {
+fn details_json(details: &VolumeDetails) -> Json {
     let volume = &details.volume;
     let revision = |r: &crate::storage::Revision| json!({"id": r.id, "time": r.time});
     json!({

@@ -9,64 +9,64 @@ use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
 
 /// Looks at qubes as they come by, for what makes one unreliable.
-pub struct Watch<'q> {
+pub struct DamageScan<'q> {
     qubes: &'q Qubes,
     session: &'q Session,
     /// What is wrong with the store outside any qube is told as well.
-    tells_of_store: bool,
+    includes_store: bool,
     /// Of all qubes, where all of them come by.
     numbers: Option<RefCell<UniqueNumbers>>,
     ways: RefCell<NetvmLoops<'q>>,
     broken: RefCell<Vec<(VmName, Vec<String>)>>,
-    /// How many were looked at.
-    looked: Cell<usize>,
+    /// How many were inspected at.
+    inspected: Cell<usize>,
     /// The store, and whether somebody has found that no qube in it is broken.
     known: Option<(&'q Read, bool)>,
 }
 
-impl<'q> Watch<'q> {
+impl<'q> DamageScan<'q> {
     /// Over all qubes, or some.
-    pub fn over(read: &'q Read, session: &'q Session, all: bool) -> Watch<'q> {
+    pub fn for_listing(read: &'q Read, session: &'q Session, all: bool) -> DamageScan<'q> {
         let is_known = session.is_recorded_unbroken(read);
         let numbers = all.then(RefCell::default);
-        Watch {
-            tells_of_store: true,
+        DamageScan {
+            includes_store: true,
             numbers,
             known: Some((read, is_known)),
-            ..Watch::new(read, session)
+            ..DamageScan::new(read, session)
         }
     }
 
     /// Over one, whatever else is wrong.
-    pub fn one(qubes: &'q Qubes, vm: &Vm, session: &'q Session) -> Watch<'q> {
-        let watch = Watch::new(qubes, session);
-        watch.look(vm);
-        watch
+    pub fn for_qube(qubes: &'q Qubes, vm: &Vm, session: &'q Session) -> DamageScan<'q> {
+        let scan = DamageScan::new(qubes, session);
+        scan.inspect(vm);
+        scan
     }
 
-    fn new(qubes: &'q Qubes, session: &'q Session) -> Watch<'q> {
-        let (ways, broken, looked) = (RefCell::default(), RefCell::default(), Cell::default());
-        Watch {
+    fn new(qubes: &'q Qubes, session: &'q Session) -> DamageScan<'q> {
+        let (ways, broken, inspected) = (RefCell::default(), RefCell::default(), Cell::default());
+        DamageScan {
             qubes,
             session,
-            tells_of_store: false,
+            includes_store: false,
             numbers: None,
             ways,
             broken,
-            looked,
+            inspected,
             known: None,
         }
     }
 
     /// Whether it is known that no qube is broken.
-    pub fn has_nothing_to_look_for(&self) -> bool {
+    pub fn is_known_sound(&self) -> bool {
         self.known.is_some_and(|(_, is_unbroken)| is_unbroken)
     }
 
     /// What is wrong with a qube; nothing with most.
-    pub fn look(&self, vm: &Vm) -> Vec<String> {
-        self.looked.set(self.looked.get() + 1);
-        if self.has_nothing_to_look_for() {
+    pub fn inspect(&self, vm: &Vm) -> Vec<String> {
+        self.inspected.set(self.inspected.get() + 1);
+        if self.is_known_sound() {
             return Vec::new();
         }
         let mut texts = self
@@ -94,8 +94,8 @@ impl<'q> Watch<'q> {
     /// Says in one line what was seen, if anything was. Of a store of R1 to R3 each thing is told:
     /// conversion will do without it.
     pub fn warn(&self, call: &Invocation, tool: &'static str) {
-        self.remember();
-        let of_store = self.qubes.diagnoses.iter().filter(|_| self.tells_of_store);
+        self.record_if_sound();
+        let of_store = self.qubes.diagnoses.iter().filter(|_| self.includes_store);
         let of_store: Vec<&str> = of_store.map(|d| d.text.as_str()).collect();
         let broken = self.broken.borrow();
         if self.qubes.needs_conversion {
@@ -104,16 +104,16 @@ impl<'q> Watch<'q> {
                 .iter()
                 .flat_map(|(name, texts)| texts.iter().map(move |text| (name, text)));
             each.for_each(|(name, text)| call.warn(name.as_str(), text));
-        } else if let Some((who, text)) = line(tool, &of_store, &broken) {
+        } else if let Some((who, text)) = summary(tool, &of_store, &broken) {
             call.warn(&who, &text);
         }
     }
 
-    /// Spares the next one the look where every qube was looked at and none is broken.
-    fn remember(&self) {
+    /// Spares the next one the look where every qube was inspected at and none is broken.
+    fn record_if_sound(&self) {
         if let Some((read, false)) = self.known
             && self.numbers.is_some()
-            && self.looked.get() == self.qubes.len()
+            && self.inspected.get() == self.qubes.len()
             && self.broken.borrow().is_empty()
             && !self.qubes.needs_conversion
         {
@@ -123,7 +123,7 @@ impl<'q> Watch<'q> {
 }
 
 /// Who says it, and the line; nothing where nothing is wrong.
-fn line(
+fn summary(
     tool: &str,
     of_store: &[&str],
     broken: &[(VmName, Vec<String>)],

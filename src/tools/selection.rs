@@ -10,7 +10,7 @@ use super::suggestion::did_you_mean;
 
 /// What was said on the command line.
 #[derive(Debug, Default)]
-pub struct Given<'a> {
+pub struct Selection<'a> {
     pub all: bool,
     pub exclude: Vec<&'a str>,
     pub names: Vec<&'a str>,
@@ -35,11 +35,11 @@ pub fn define(command: Command) -> Command {
                 .num_args(0..)
                 .help("names of qubes, or shell patterns"),
         );
-    arguments::exclusive(command, "qubes", &["all", "vmname"])
+    arguments::mutually_exclusive(command, "qubes", &["all", "vmname"])
 }
 
-impl<'a> Given<'a> {
-    pub fn of(matches: &'a ArgMatches) -> Given<'a> {
+impl<'a> Selection<'a> {
+    pub fn from_matches(matches: &'a ArgMatches) -> Selection<'a> {
         let many = |id| {
             matches
                 .get_many::<String>(id)
@@ -47,7 +47,7 @@ impl<'a> Given<'a> {
                 .map(String::as_str)
                 .collect()
         };
-        Given {
+        Selection {
             all: matches.get_flag("all"),
             exclude: many("exclude"),
             names: many("vmname"),
@@ -73,7 +73,7 @@ impl<'a> Given<'a> {
 
     /// What was said and means no qube: patterns that fit none, and what `--exclude` names in vain.
     /// One line for each.
-    pub fn in_vain(&self, names: &[&str]) -> Vec<String> {
+    pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let fits_none = |given: &&&str| {
             is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name))
         };
@@ -106,7 +106,7 @@ impl<'a> Given<'a> {
 
     /// The names that are meant, of all `names` of the system (dom0 among them). `with_dom0` says
     /// whether `--all` has dom0. Order: as given, each once; `--all` and what a pattern finds in
-    /// byte order. A pattern that finds nothing is no error ([`Given::in_vain`] tells it); a name
+    /// byte order. A pattern that finds nothing is no error ([`Selection::unmatched`] tells it); a name
     /// that does not exist is.
     pub fn resolve<'n>(&self, names: &[&'n str], with_dom0: bool) -> Result<Vec<&'n str>, Failure> {
         let mut found: Vec<&'n str> = Vec::new();
@@ -263,15 +263,15 @@ mod tests {
         "work",
     ];
 
-    fn resolve(given: &Given, with_dom0: bool) -> Vec<&'static str> {
+    fn resolve(given: &Selection, with_dom0: bool) -> Vec<&'static str> {
         given.resolve(&NAMES, with_dom0).unwrap()
     }
 
     #[test]
     fn names_keep_their_order_and_come_once_and_patterns_are_sorted() {
-        let given = Given {
+        let given = Selection {
             names: vec!["work", "sys-[!n]*", "work", "zz*", "w???", "dom0"],
-            ..Given::default()
+            ..Selection::default()
         };
         assert_eq!(
             resolve(&given, false),
@@ -281,10 +281,10 @@ mod tests {
 
     #[test]
     fn all_leaves_out_dom0_and_what_is_excluded() {
-        let given = Given {
+        let given = Selection {
             all: true,
             exclude: vec!["work", "nope"],
-            ..Given::default()
+            ..Selection::default()
         };
         assert_eq!(
             resolve(&given, false),
@@ -295,9 +295,9 @@ mod tests {
 
     #[test]
     fn a_name_that_does_not_exist_is_an_error() {
-        let given = Given {
+        let given = Selection {
             names: vec!["nope"],
-            ..Given::default()
+            ..Selection::default()
         };
         let Err(Failure::Hinted(error, _)) = given.resolve(&NAMES, false) else {
             panic!("no hint")
@@ -307,25 +307,25 @@ mod tests {
 
     #[test]
     fn what_means_no_qube_is_told() {
-        let given = Given {
+        let given = Selection {
             names: vec!["work", "zz*", "sys-*", "[q]"],
-            ..Given::default()
+            ..Selection::default()
         };
         assert_eq!(
-            given.in_vain(&NAMES),
+            given.unmatched(&NAMES),
             ["no qube matches 'zz*'", "no qube matches '[q]'"]
         );
-        let given = Given {
+        let given = Selection {
             all: true,
             exclude: vec!["wrk", "work", "sys-*", "nope"],
-            ..Given::default()
+            ..Selection::default()
         };
         let told = [
             "there is no qube 'wrk' to leave out; did you mean 'work'?",
             "--exclude takes names, not patterns: 'sys-*' leaves nothing out",
             "there is no qube 'nope' to leave out",
         ];
-        assert_eq!(given.in_vain(&NAMES), told);
+        assert_eq!(given.unmatched(&NAMES), told);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn list(items: Json) -> Json {
 }
 
 /// A list of texts, each once.
-fn set_of_texts(description: &str) -> Json {
+fn text_set(description: &str) -> Json {
     json!({"type": "array", "items": {"type": "string"}, "uniqueItems": true, "description": description})
 }
 
@@ -87,7 +87,7 @@ fn type_of(property: &Property) -> &'static str {
 }
 
 /// The system's properties.
-fn of_system() -> Vec<&'static Property> {
+fn system_properties() -> Vec<&'static Property> {
     PROPERTIES
         .iter()
         .filter(|p| p.is_in_scope(Scope::Global))
@@ -95,7 +95,7 @@ fn of_system() -> Vec<&'static Property> {
 }
 
 /// The properties that qubes of some class have, each once.
-fn of_qubes() -> Vec<&'static Property> {
+fn qube_properties() -> Vec<&'static Property> {
     let is_of_qubes = |p: &&Property| {
         Class::ALL
             .iter()

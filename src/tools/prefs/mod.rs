@@ -2,38 +2,40 @@
 
 mod changed;
 mod listing;
-pub(super) mod refused;
-mod several;
+mod multiple;
+pub(super) mod rejected_value;
 
 use std::mem::ManuallyDrop;
 
 use clap::Arg;
 
-use super::arguments::{self, THE_QUBE, earlier, flag, needed, of_listing, the_qube};
-use super::damage::Watch;
+use super::arguments::{
+    self, QUBE_ID, flag, legacy_flag, output_option, qube_argument, required_value,
+};
+use super::damage_scan::DamageScan;
 use super::db::one_line;
-use super::earlier_prefs;
 use super::failure::{Failure, quoted};
 use super::hint;
-use super::invocation::{Invocation, read_for_good};
-use super::qubes_given::resolve_one;
+use super::invocation::{Invocation, read_until_exit};
+use super::r3_prefs;
+use super::selection::resolve_one;
 use super::table;
-use super::values::json_of;
+use super::values::value_json;
 use crate::lifecycle::Session;
 use crate::model::{
     Class, Property, PropertyError, Qubes, Scope, Value, VmName, class_properties,
     global_properties,
 };
 use crate::store::Read;
-use refused::Refused;
+use rejected_value::RejectedValue;
 
 /// Properties whose value `none` means no qube; for others it is a text like any other.
-pub(super) const NONE_IS_NO_QUBE: [&str; 5] =
+pub(super) const NONE_MEANS_NO_QUBE: [&str; 5] =
     ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
-    several::define(options(line))
-        .arg(the_qube(
+    multiple::define(options(line))
+        .arg(qube_argument(
             "the qube, several with commas between, or a shell pattern",
         ))
         .args(positionals())
@@ -64,14 +66,14 @@ fn options(line: clap::Command) -> clap::Command {
         Some('s'),
         "accepted, without effect: a property with a value is set",
     ))
-    .arg(earlier("list", "list the properties as R3 did, in its words").short('l'))
+    .arg(legacy_flag("list", "list the properties as R3 did, in its words").short('l'))
     .arg(flag("default", Some('D'), "forget the explicit value"))
-    .arg(of_listing(flag(
+    .arg(output_option(flag(
         "changed",
         None,
         "list what is set to something else than the default, and the default",
     )))
-    .arg(arguments::json())
+    .arg(arguments::json_flag())
 }
 
 fn positionals() -> [Arg; 2] {
@@ -87,23 +89,23 @@ fn positionals() -> [Arg; 2] {
 }
 
 /// Whose properties: the system's, or those of one qube.
-enum Owner {
+enum PropertyOwner {
     System,
     Qube { name: VmName, class: Class },
 }
 
-impl Owner {
+impl PropertyOwner {
     fn scope(&self) -> Scope<'_> {
         match self {
-            Owner::System => Scope::Global,
-            Owner::Qube { class, .. } => Scope::Class(class),
+            PropertyOwner::System => Scope::Global,
+            PropertyOwner::Qube { class, .. } => Scope::Class(class),
         }
     }
 
     fn properties(&self) -> Vec<&'static Property> {
         match self {
-            Owner::System => global_properties().collect(),
-            Owner::Qube { class, .. } => class_properties(class).collect(),
+            PropertyOwner::System => global_properties().collect(),
+            PropertyOwner::Qube { class, .. } => class_properties(class).collect(),
         }
     }
 
@@ -116,15 +118,17 @@ impl Owner {
         match self {
             // Two have no default (default_kernel, default_template): a store that lacks them is a
             // new one, not a broken one.
-            Owner::System => match (
-                qubes.global_value(property, session),
-                property.value_type.api_name(),
-            ) {
-                (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
-                (Err(PropertyError::Unset { .. }), "str") => Ok(Value::text("")),
-                (value, _) => value,
-            },
-            Owner::Qube { name, .. } => {
+            PropertyOwner::System => {
+                match (
+                    qubes.global_value(property, session),
+                    property.value_type.api_name(),
+                ) {
+                    (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
+                    (Err(PropertyError::Unset { .. }), "str") => Ok(Value::text("")),
+                    (value, _) => value,
+                }
+            }
+            PropertyOwner::Qube { name, .. } => {
                 let vm = qubes
                     .get(name.as_str())
                     .ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
@@ -136,16 +140,16 @@ impl Owner {
     /// What is stored for a text; nothing where it means the default.
     fn stored_text<'a>(&self, property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
         match self {
-            Owner::System => Some(earlier_prefs::wanted_of_system(property, text, by_set)),
-            Owner::Qube { .. } => earlier_prefs::wanted(property, text, by_set),
+            PropertyOwner::System => Some(r3_prefs::stored_global_value(property, text, by_set)),
+            PropertyOwner::Qube { .. } => r3_prefs::stored_value(property, text, by_set),
         }
     }
 
     /// Whether something is stored under a name that no property has.
-    fn has_foreign(&self, qubes: &Qubes, name: &str) -> bool {
+    fn has_unknown(&self, qubes: &Qubes, name: &str) -> bool {
         let stored = match self {
-            Owner::System => qubes.globals.contains(name),
-            Owner::Qube { name: qube, .. } => qubes
+            PropertyOwner::System => qubes.globals.contains(name),
+            PropertyOwner::Qube { name: qube, .. } => qubes
                 .get(qube.as_str())
                 .is_some_and(|vm| vm.properties.contains(name)),
         };
@@ -154,8 +158,8 @@ impl Owner {
 
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
-            Owner::System => qubes.is_global_default(property),
-            Owner::Qube { name, .. } => qubes
+            PropertyOwner::System => qubes.is_global_default(property),
+            PropertyOwner::Qube { name, .. } => qubes
                 .get(name.as_str())
                 .is_none_or(|vm| qubes.is_default(vm, property)),
         }
@@ -177,7 +181,7 @@ fn refuse_json_of_change(call: &Invocation) -> Result<(), Failure> {
 
 pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
-        return explain(call, global_properties().collect());
+        return print_property_help(call, global_properties().collect());
     }
     refuse_json_of_change(call)?;
     let session = Session::new(call.system()?);
@@ -185,50 +189,50 @@ pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
-    if call.has("help-properties") && !call.is_given(THE_QUBE) {
-        return explain(call, of_any_class());
+    if call.has("help-properties") && !call.is_given(QUBE_ID) {
+        return print_property_help(call, all_qube_properties());
     }
     refuse_json_of_change(call)?;
-    if several::are_meant(call) {
-        return several::run(call);
+    if multiple::is_requested(call) {
+        return multiple::run(call);
     }
-    let qube = needed(&call.given, THE_QUBE, "VMNAME")?.to_string();
+    let qube = required_value(&call.matches, QUBE_ID, "VMNAME")?.to_string();
     let session = Session::new(call.system()?);
     run(call, &session, Some(&qube))
 }
 
 fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
+    let qubes = read_until_exit(session)?;
     let owner = match qube {
-        None => Owner::System,
+        None => PropertyOwner::System,
         Some(given) => {
             let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
             let known = qubes
                 .name(name)
                 .zip(qubes.class(name))
                 .ok_or_else(|| Failure::no_such_domain(name))?;
-            Owner::Qube {
+            PropertyOwner::Qube {
                 name: known.0.clone(),
                 class: known.1.clone(),
             }
         }
     };
     if call.has("help-properties") {
-        return explain(call, owner.properties());
+        return print_property_help(call, owner.properties());
     }
-    if let Owner::Qube { name, .. } = &owner
+    if let PropertyOwner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
         match call.value("property") {
             // Whoever looks at all of them sees which are bad; one line says why.
-            None => Watch::one(&qubes, vm, session).warn(call, "qvm-prefs"),
+            None => DamageScan::for_qube(&qubes, vm, session).warn(call, "qvm-prefs"),
             Some(_) => call.warn_of_damage(vm),
         }
     }
-    if call.has("changed") && matches!(owner, Owner::System) {
-        return changed::of_system(call, &qubes, session);
+    if call.has("changed") && matches!(owner, PropertyOwner::System) {
+        return changed::print_system(call, &qubes, session);
     }
-    if let Some(code) = in_earlier_words(call, &owner, &qubes, session)? {
+    if let Some(code) = run_r3_form(call, &owner, &qubes, session)? {
         return Ok(code);
     }
     let Some(property) = call.value("property") else {
@@ -238,15 +242,15 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             list(call, &owner, &qubes, session)
         };
     };
-    if call.has("default") && call.value("value").is_none() && owner.has_foreign(&qubes, property) {
+    if call.has("default") && call.value("value").is_none() && owner.has_unknown(&qubes, property) {
         // What upstream does not know is taken out as any other.
         let property = property.to_owned();
         drop(ManuallyDrop::into_inner(qubes));
         return match &owner {
-            Owner::System => session.reset_global(&property),
-            Owner::Qube { name, .. } => session.reset_property(name, &property),
+            PropertyOwner::System => session.reset_global(&property),
+            PropertyOwner::Qube { name, .. } => session.reset_property(name, &property),
         }
-        .map(|_nothing_follows| 0)
+        .map(|_no_effects| 0)
         .map_err(Into::into);
     }
     let property = find(owner.scope(), property)?;
@@ -264,16 +268,16 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
 }
 
 /// Does what is asked for in the words of R3, if it is.
-fn in_earlier_words(
+fn run_r3_form(
     call: &mut Invocation,
-    owner: &Owner,
+    owner: &PropertyOwner,
     qubes: &Qubes,
     session: &Session,
 ) -> Result<Option<u8>, Failure> {
     match owner {
-        Owner::System => earlier_prefs::run_for_system(call, session, qubes),
-        Owner::Qube { name, .. } => match qubes.get(name.as_str()) {
-            Some(vm) => earlier_prefs::run_for_qube(call, session, qubes, vm),
+        PropertyOwner::System => r3_prefs::run_for_system(call, session, qubes),
+        PropertyOwner::Qube { name, .. } => match qubes.get(name.as_str()) {
+            Some(vm) => r3_prefs::run_for_qube(call, session, qubes, vm),
             None => Ok(None),
         },
     }
@@ -284,13 +288,13 @@ pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failu
     let name = given.replace('-', "_");
     Property::find(scope, &name).ok_or_else(|| {
         Failure::usage(format!("no such property: {}", quoted(&name)))
-            .with_hint(hint::property(given, Some(scope)))
+            .with_hint(hint::unknown_property(given, Some(scope)))
     })
 }
 
 /// What is stored for a text: the word `none` for no qube, in any case, becomes empty.
 pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
-    if text.eq_ignore_ascii_case("none") && NONE_IS_NO_QUBE.contains(&property.name) {
+    if text.eq_ignore_ascii_case("none") && NONE_MEANS_NO_QUBE.contains(&property.name) {
         ""
     } else {
         text
@@ -299,7 +303,7 @@ pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
 
 fn show(
     call: &mut Invocation,
-    owner: &Owner,
+    owner: &PropertyOwner,
     qubes: &Read,
     property: &Property,
     session: &Session,
@@ -309,7 +313,7 @@ fn show(
     }
     let value = owner.value(qubes, property, session)?;
     if call.has("json") {
-        let text = serde_json::to_string_pretty(&json_of(&value))?;
+        let text = serde_json::to_string_pretty(&value_json(&value))?;
         return call.out.line(&text).map(|()| 0);
     }
     match property.format_single(&value) {
@@ -328,7 +332,7 @@ fn show(
 /// Every property with a mark: `D` default, `-` set, `U` not readable.
 fn list(
     call: &mut Invocation,
-    owner: &Owner,
+    owner: &PropertyOwner,
     qubes: &Qubes,
     session: &Session,
 ) -> Result<u8, Failure> {
@@ -345,7 +349,7 @@ fn list(
             Some(_) if is_default && call.has("hide-default") => continue,
             Some(text) => {
                 // For eyes, what looks like a line of the list is one.
-                let text = if call.out.is_for_eyes() {
+                let text = if call.out.is_for_display() {
                     one_line(&text)
                 } else {
                     text
@@ -365,7 +369,7 @@ fn list(
 /// One object: each property with its value, whether it is the default, and why it cannot be read.
 fn list_json(
     call: &mut Invocation,
-    owner: &Owner,
+    owner: &PropertyOwner,
     qubes: &Qubes,
     session: &Session,
 ) -> Result<u8, Failure> {
@@ -375,7 +379,7 @@ fn list_json(
         if is_default && call.has("hide-default") {
             continue;
         }
-        let entry = listing::entry(owner.value(qubes, property, session), is_default);
+        let entry = listing::value_entry(owner.value(qubes, property, session), is_default);
         object.insert(property.name.to_string(), entry.into());
     }
     let text = serde_json::to_string_pretty(&serde_json::Value::Object(object))?;
@@ -386,47 +390,57 @@ fn list_json(
 fn set(
     call: &mut Invocation,
     session: &Session,
-    owner: &Owner,
+    owner: &PropertyOwner,
     property: &'static Property,
     text: Option<&str>,
 ) -> Result<u8, Failure> {
     let notes = match (owner, text) {
-        (Owner::System, Some(text)) => session.set_global(property.name, text),
-        (Owner::System, None) => session.reset_global(property.name),
-        (Owner::Qube { name, .. }, Some(text)) => session.set_property(name, property.name, text),
-        (Owner::Qube { name, .. }, None) => session.reset_property(name, property.name),
+        (PropertyOwner::System, Some(text)) => session.set_global(property.name, text),
+        (PropertyOwner::System, None) => session.reset_global(property.name),
+        (PropertyOwner::Qube { name, .. }, Some(text)) => {
+            session.set_property(name, property.name, text)
+        }
+        (PropertyOwner::Qube { name, .. }, None) => session.reset_property(name, property.name),
     };
     let qube = match owner {
-        Owner::System => None,
-        Owner::Qube { name, .. } => Some(name.as_str()),
+        PropertyOwner::System => None,
+        PropertyOwner::Qube { name, .. } => Some(name.as_str()),
     };
-    let refused = Refused {
+    let rejected = RejectedValue {
         session,
         qube,
         property,
         text,
     };
-    for note in notes.map_err(|error| refused.failure(error))? {
+    for note in notes.map_err(|error| rejected.failure(error))? {
         call.inform(qube.unwrap_or("app"), &note);
     }
     Ok(0)
 }
 
-fn explain(call: &mut Invocation, properties: Vec<&'static Property>) -> Result<u8, Failure> {
+fn print_property_help(
+    call: &mut Invocation,
+    properties: Vec<&'static Property>,
+) -> Result<u8, Failure> {
     if call.has("json") {
         return call
-            .print_json(&properties.iter().map(|p| listing::explained(p)).collect())
+            .print_json(
+                &properties
+                    .iter()
+                    .map(|p| listing::property_json(p))
+                    .collect(),
+            )
             .map(|()| 0);
     }
     call.out
-        .text(&table::explained(
+        .text(&table::definition_list(
             properties.iter().map(|p| (p.name, p.doc)),
         ))
         .map(|()| 0)
 }
 
 /// The properties that qubes of some class have, each once.
-fn of_any_class() -> Vec<&'static Property> {
+fn all_qube_properties() -> Vec<&'static Property> {
     let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(class_properties).collect();
     all.sort_by_key(|p| p.name);
     all.dedup_by_key(|p| p.name);
@@ -435,9 +449,9 @@ fn of_any_class() -> Vec<&'static Property> {
 
 /// The properties as a section of the manual page.
 pub fn manual_of_qube() -> Vec<(&'static str, String)> {
-    let properties = table::explained(of_any_class().iter().map(|p| (p.name, p.doc)));
+    let properties = table::definition_list(all_qube_properties().iter().map(|p| (p.name, p.doc)));
     vec![
-        ("several qubes", several::MANUAL.to_string()),
+        ("several qubes", multiple::MANUAL.to_string()),
         ("properties", properties),
     ]
 }
@@ -446,7 +460,7 @@ pub fn manual_of_qube() -> Vec<(&'static str, String)> {
 pub fn manual_of_system() -> Vec<(&'static str, String)> {
     vec![(
         "properties",
-        table::explained(
+        table::definition_list(
             global_properties()
                 .map(|p| (p.name, p.doc))
                 .collect::<Vec<_>>()

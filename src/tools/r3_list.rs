@@ -4,9 +4,9 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::earlier_prefs::{is_on, python_list, word};
 use super::failure::Failure;
 use super::output::Output;
+use super::r3_prefs::{is_on, python_bool, python_list};
 use crate::lifecycle::Session;
 use crate::model::volume::directory_of;
 use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm};
@@ -81,15 +81,15 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Resul
 
 /// What stands behind one heading; `None` where this qube has no such line.
 pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<String> {
-    let kind = Type::of(qubes, vm, facts);
+    let kind = R3Type::for_qube(qubes, vm, facts);
     match heading {
         "type" => Some(kind.as_str().to_owned()),
         "last_backup" => Some(last_backup(qubes, vm, facts)),
         "dir" => Some(directory(qubes, vm, facts)),
         "pcidevs" => Some(python_list(&vm.pci_addresses())),
-        "pci_strictreset" => Some(word(vm.pci_strict_reset()).to_owned()),
-        "pci_e820_host" => Some(word(is_on(vm, "pci-e820-host", true)).to_owned()),
-        "internal" => Some(word(is_on(vm, "internal", false)).to_owned()),
+        "pci_strictreset" => Some(python_bool(vm.pci_strict_reset()).to_owned()),
+        "pci_e820_host" => Some(python_bool(is_on(vm, "pci-e820-host", true)).to_owned()),
+        "internal" => Some(python_bool(is_on(vm, "internal", false)).to_owned()),
         "root_img" => image(qubes, vm, "root", facts),
         "root_volatile_img" => image(qubes, vm, "volatile", facts),
         "private_img" => image(qubes, vm, "private", facts),
@@ -105,22 +105,25 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<S
             } else {
                 "gui"
             };
-            Some(word(qubes.feature_is_on(qubes.feature_with_template(vm, feature))).to_owned())
+            Some(
+                python_bool(qubes.feature_is_on(qubes.feature_with_template(vm, feature)))
+                    .to_owned(),
+            )
         }
         "timezone" if kind.is_hvm() => {
             Some(vm.features.get(heading).unwrap_or("localtime").to_owned())
         }
         "qrexec_installed" | "guiagent_installed" | "timezone" => None,
-        "netvm" if kind == Type::Net => None,
+        "netvm" if kind == R3Type::Net => None,
         // R3's dom0 had no such values, and said so.
-        "maxmem" | "vcpus" if kind == Type::Admin => Some("0".to_owned()),
+        "maxmem" | "vcpus" if kind == R3Type::Admin => Some("0".to_owned()),
         _ => text(qubes, vm, heading, facts),
     }
 }
 
 /// R3's word for a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+enum R3Type {
     Admin,
     Net,
     Proxy,
@@ -132,48 +135,48 @@ enum Type {
     Other,
 }
 
-impl Type {
-    fn of(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Type {
+impl R3Type {
+    fn for_qube(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> R3Type {
         let mode = qubes.value_by_name(vm, "virt_mode", facts).ok();
         let brings_its_kernel = qubes
             .value_by_name(vm, "kernel", facts)
             .is_ok_and(|k| k.as_str() == Some(""));
         let is_hvm = mode.is_some_and(|m| m.as_str() == Some("hvm")) && brings_its_kernel;
         match vm.class {
-            Class::AdminVM => Type::Admin,
-            Class::DispVM => Type::Disp,
-            Class::TemplateVM if is_hvm => Type::TemplateHvm,
-            Class::TemplateVM => Type::Template,
-            Class::RemoteVM | Class::Unknown(_) => Type::Other,
+            Class::AdminVM => R3Type::Admin,
+            Class::DispVM => R3Type::Disp,
+            Class::TemplateVM if is_hvm => R3Type::TemplateHvm,
+            Class::TemplateVM => R3Type::Template,
+            Class::RemoteVM | Class::Unknown(_) => R3Type::Other,
             _ if qubes.provides_network(vm, facts) => {
                 match qubes
                     .value_by_name(vm, "netvm", facts)
                     .is_ok_and(|v| v.as_qube().is_some())
                 {
-                    true => Type::Proxy,
-                    false => Type::Net,
+                    true => R3Type::Proxy,
+                    false => R3Type::Net,
                 }
             }
-            _ if is_hvm => Type::Hvm,
-            _ => Type::App,
+            _ if is_hvm => R3Type::Hvm,
+            _ => R3Type::App,
         }
     }
 
     fn is_hvm(self) -> bool {
-        matches!(self, Type::Hvm | Type::TemplateHvm)
+        matches!(self, R3Type::Hvm | R3Type::TemplateHvm)
     }
 
     fn as_str(self) -> &'static str {
         match self {
-            Type::Admin => "AdminVM",
-            Type::Net => "NetVM",
-            Type::Proxy => "ProxyVM",
-            Type::Hvm => "HVM",
-            Type::Template => "TemplateVM",
-            Type::TemplateHvm => "TemplateHVM",
-            Type::Disp => "DisposableVM",
-            Type::App => "AppVM",
-            Type::Other => "VM",
+            R3Type::Admin => "AdminVM",
+            R3Type::Net => "NetVM",
+            R3Type::Proxy => "ProxyVM",
+            R3Type::Hvm => "HVM",
+            R3Type::Template => "TemplateVM",
+            R3Type::TemplateHvm => "TemplateHVM",
+            R3Type::Disp => "DisposableVM",
+            R3Type::App => "AppVM",
+            R3Type::Other => "VM",
         }
     }
 }

@@ -9,28 +9,28 @@ use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
 /// Of a kind that there are more of, a few stand for all.
-const MANY: usize = 12;
-const A_FEW: usize = 3;
+const GROUP_LIMIT: usize = 12;
+const SHOWN_PER_GROUP: usize = 3;
 
 /// The second line of each damage.
 #[derive(Clone, Copy)]
-pub enum Said {
+pub enum RepairStage {
     /// What a repair would do.
-    WouldDo,
+    Proposed,
     /// What it does.
-    Does,
+    Done,
     /// What is left to do.
-    Left,
+    Remaining,
 }
 
 /// Tells `damages` in their order. With `--all` or `-v` each of them.
-pub fn tell(
+pub fn print_damages(
     call: &mut Invocation,
     file: &str,
     damages: &[Damage],
-    said: Said,
+    stage: RepairStage,
 ) -> Result<(), Failure> {
-    let each = call.has("all") || crate::tools::arguments::verbosity(&call.given) > 1;
+    let each = call.has("all") || crate::tools::arguments::verbosity(&call.matches) > 1;
     let mut counts: HashMap<(FindingKind, bool), usize> = HashMap::new();
     damages
         .iter()
@@ -42,13 +42,13 @@ pub fn tell(
             told.entry(group(damage)).or_default(),
         );
         *told += 1;
-        if each || count <= MANY || *told <= A_FEW {
-            tell_one(call, file, damage, said)?;
+        if each || count <= GROUP_LIMIT || *told <= SHOWN_PER_GROUP {
+            print_damage(call, file, damage, stage)?;
         } else if *told == count {
-            let more = count - A_FEW;
+            let more = count - SHOWN_PER_GROUP;
             let text = format!(
                 "{}: {more} more of this kind ({}); --all lists each",
-                front(file, damage),
+                prefix(file, damage),
                 damage.kind
             );
             call.out.line(&text)?;
@@ -62,7 +62,12 @@ fn group(damage: &Damage) -> (FindingKind, bool) {
 }
 
 /// The first line as compilers write it, so that editors jump there.
-fn tell_one(call: &mut Invocation, file: &str, damage: &Damage, said: Said) -> Result<(), Failure> {
+fn print_damage(
+    call: &mut Invocation,
+    file: &str,
+    damage: &Damage,
+    stage: RepairStage,
+) -> Result<(), Failure> {
     let qube = damage
         .qube
         .as_ref()
@@ -70,25 +75,25 @@ fn tell_one(call: &mut Invocation, file: &str, damage: &Damage, said: Said) -> R
         .unwrap_or_default();
     call.out.line(&format!(
         "{}: {}{}",
-        front(file, damage),
+        prefix(file, damage),
         one_line(&qube),
         one_line(&damage.text)
     ))?;
     let remedy = one_line(&damage.remedy.to_string());
-    call.out.line(&match said {
-        Said::WouldDo => format!("    repair: {remedy}"),
-        Said::Does => format!("    repaired: {remedy}"),
-        Said::Left => format!("    left: {remedy}"),
+    call.out.line(&match stage {
+        RepairStage::Proposed => format!("    repair: {remedy}"),
+        RepairStage::Done => format!("    repaired: {remedy}"),
+        RepairStage::Remaining => format!("    left: {remedy}"),
     })
 }
 
-fn front(file: &str, damage: &Damage) -> String {
+fn prefix(file: &str, damage: &Damage) -> String {
     let line = damage.line.map(|n| format!(":{n}")).unwrap_or_default();
-    format!("{file}{line}: {}", word(damage.harm))
+    format!("{file}{line}: {}", severity(damage.harm))
 }
 
 /// `error` for what qubesd refuses the file for, else `warning`.
-pub fn word(harm: Harm) -> &'static str {
+pub fn severity(harm: Harm) -> &'static str {
     match harm {
         Harm::Refused => "error",
         Harm::Misread => "warning",
@@ -96,7 +101,7 @@ pub fn word(harm: Harm) -> &'static str {
 }
 
 /// How many things qubesd refuses the store for.
-pub fn count_of_errors(damages: &[Damage]) -> usize {
+pub fn count_errors(damages: &[Damage]) -> usize {
     damages
         .iter()
         .filter(|damage| damage.harm == Harm::Refused)
@@ -106,7 +111,7 @@ pub fn count_of_errors(damages: &[Damage]) -> usize {
 /// `3 errors that qubesd refuses it for, 1 warning`.
 pub fn summary(damages: &[Damage]) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let errors = count_of_errors(damages);
+    let errors = count_errors(damages);
     let warnings = damages.len() - errors;
     match (errors, warnings) {
         (0, 0) => "nothing is wrong".to_owned(),

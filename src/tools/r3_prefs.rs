@@ -2,17 +2,17 @@
 //! installers and scripts still use: what R4 keeps in a feature, in a device, or under another
 //! name.
 
-use super::earlier_list;
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::prefs::stored_text;
+use super::r3_list;
 use crate::format::parse_device_list;
 use crate::lifecycle::Session;
 use crate::model::property::parse_bool;
 use crate::model::{Property, Qubes, Scope, Vm};
 
 /// Where R4 keeps what was a property.
-enum Place {
+enum R3Property {
     /// A switch; it is on unless the feature is empty, or off unless it is set.
     Switch {
         feature: &'static str,
@@ -27,76 +27,82 @@ enum Place {
     Gone(&'static str),
 }
 
-const PLACES: [(&str, Place); 23] = [
+const R3_PROPERTIES: [(&str, R3Property); 23] = [
     (
         "config",
-        Place::Gone(
+        R3Property::Gone(
             "there is no such file any more; the store and the templates of libvirt take its place",
         ),
     ),
     (
         "conf_file",
-        Place::Gone(
+        R3Property::Gone(
             "there is no such file any more; the store and the templates of libvirt take its place",
         ),
     ),
-    ("dir", Place::Computed("dir")),
-    ("dir_path", Place::Computed("dir")),
+    ("dir", R3Property::Computed("dir")),
+    ("dir_path", R3Property::Computed("dir")),
     (
         "dispvm_netvm",
-        Place::Gone("a disposable has the netvm of its template: set default_dispvm"),
+        R3Property::Gone("a disposable has the netvm of its template: set default_dispvm"),
     ),
     (
         "drive",
-        Place::Gone("a drive is given to one start: qvm-start --drive"),
+        R3Property::Gone("a drive is given to one start: qvm-start --drive"),
     ),
     (
         "guiagent_installed",
-        Place::Switch {
+        R3Property::Switch {
             feature: "gui",
             default: false,
         },
     ),
     (
         "internal",
-        Place::Switch {
+        R3Property::Switch {
             feature: "internal",
             default: false,
         },
     ),
-    ("is_template", Place::Gone("qvm-check --template tells")),
-    ("last_backup", Place::Computed("last_backup")),
+    (
+        "is_template",
+        R3Property::Gone("qvm-check --template tells"),
+    ),
+    ("last_backup", R3Property::Computed("last_backup")),
     (
         "pci_e820_host",
-        Place::Switch {
+        R3Property::Switch {
             feature: "pci-e820-host",
             default: true,
         },
     ),
-    ("pci_strictreset", Place::PciStrictReset),
-    ("pcidevs", Place::PciDevices),
-    ("private_img", Place::Computed("private_img")),
+    ("pci_strictreset", R3Property::PciStrictReset),
+    ("pcidevs", R3Property::PciDevices),
+    ("private_img", R3Property::Computed("private_img")),
     (
         "qrexec_installed",
-        Place::Switch {
+        R3Property::Switch {
             feature: "qrexec",
             default: false,
         },
     ),
     (
         "root_cow_img",
-        Place::Gone("there is no such file any more: a root volume has revisions"),
+        R3Property::Gone("there is no such file any more: a root volume has revisions"),
     ),
-    ("root_img", Place::Computed("root_img")),
-    ("root_volatile_img", Place::Computed("root_volatile_img")),
+    ("root_img", R3Property::Computed("root_img")),
+    (
+        "root_volatile_img",
+        R3Property::Computed("root_volatile_img"),
+    ),
     (
         "seamless_gui_mode",
-        Place::Gone("a qube with a GUI agent is seamless"),
+        R3Property::Gone("a qube with a GUI agent is seamless"),
     ),
-    ("services", Place::Gone("qvm-service lists them")),
-    ("timezone", Place::Feature("timezone")),
-    ("type", Place::Computed("type")),
-    ("volatile_img", Place::Computed("root_volatile_img")),
+    ("services", R3Property::Gone("qvm-service lists them")),
+    ("timezone", R3Property::Feature("timezone")),
+    ("type", R3Property::Computed("type")),
+    ("volatile_img", R3Property::Computed("root_volatile_img")),
 ];
 
 pub fn run_for_qube(
@@ -107,25 +113,26 @@ pub fn run_for_qube(
 ) -> Result<Option<u8>, Failure> {
     let Some(given) = call.value("property") else {
         return match call.has("list") && !call.has("json") {
-            true => earlier_list::print(&mut call.out, qubes, vm, session).map(Some),
+            true => r3_list::print(&mut call.out, qubes, vm, session).map(Some),
             false => Ok(None),
         };
     };
     let name = given.replace('-', "_");
-    let place = PLACES
+    let property = R3_PROPERTIES
         .iter()
         .find(|(known, _)| *known == name)
-        .map(|(_, place)| place);
-    let Some(place) = place.filter(|_| Property::find(Scope::Class(&vm.class), &name).is_none())
+        .map(|(_, property)| property);
+    let Some(property) =
+        property.filter(|_| Property::find(Scope::Class(&vm.class), &name).is_none())
     else {
         return Ok(None);
     };
     let value = match (call.value("value"), call.has("default")) {
         (Some(text), _) => text.to_string(),
         (None, true) => "default".to_string(),
-        (None, false) => return show(call, session, qubes, vm, &name, place).map(Some),
+        (None, false) => return show(call, session, qubes, vm, &name, property).map(Some),
     };
-    let notes = set(session, vm, &name, place, &value)?;
+    let notes = set(session, vm, &name, property, &value)?;
     notes
         .iter()
         .for_each(|note| call.inform(vm.name.as_str(), note));
@@ -138,17 +145,19 @@ fn show(
     qubes: &Qubes,
     vm: &Vm,
     name: &str,
-    place: &Place,
+    property: &R3Property,
 ) -> Result<u8, Failure> {
-    let text = match place {
-        Place::Switch { feature, default } => Some(word(is_on(vm, feature, *default)).to_string()),
-        Place::Feature(feature) => vm.features.get(feature).map(str::to_owned),
-        Place::PciDevices => Some(python_list(&vm.pci_addresses())),
-        Place::PciStrictReset => Some(word(vm.pci_strict_reset()).to_string()),
-        Place::Computed(heading) => {
-            earlier_list::value(heading, qubes, vm, session).filter(|text| text != "None")
+    let text = match property {
+        R3Property::Switch { feature, default } => {
+            Some(python_bool(is_on(vm, feature, *default)).to_string())
         }
-        Place::Gone(instead) => return Err(gone(name, instead)),
+        R3Property::Feature(feature) => vm.features.get(feature).map(str::to_owned),
+        R3Property::PciDevices => Some(python_list(&vm.pci_addresses())),
+        R3Property::PciStrictReset => Some(python_bool(vm.pci_strict_reset()).to_string()),
+        R3Property::Computed(heading) => {
+            r3_list::value(heading, qubes, vm, session).filter(|text| text != "None")
+        }
+        R3Property::Gone(instead) => return Err(removed_property(name, instead)),
     };
     if call.has("json") {
         let text = text.map_or(serde_json::Value::Null, serde_json::Value::from);
@@ -161,7 +170,7 @@ fn set(
     session: &Session,
     vm: &Vm,
     name: &str,
-    place: &Place,
+    property: &R3Property,
     text: &str,
 ) -> Result<Vec<String>, Failure> {
     let is_default = text == "default";
@@ -173,17 +182,17 @@ fn set(
             ))
         })
     };
-    Ok(match place {
-        Place::Switch { feature, .. } | Place::Feature(feature) if is_default => {
+    Ok(match property {
+        R3Property::Switch { feature, .. } | R3Property::Feature(feature) if is_default => {
             session.remove_feature(&vm.name, feature)?
         }
-        Place::Switch { feature, default } => match (boolean()?, default) {
+        R3Property::Switch { feature, default } => match (boolean()?, default) {
             (true, true) | (false, false) => session.remove_feature(&vm.name, feature)?,
             (true, false) => session.set_feature(&vm.name, feature, "1")?,
             (false, true) => session.set_feature(&vm.name, feature, "")?,
         },
-        Place::Feature(feature) => session.set_feature(&vm.name, feature, text)?,
-        Place::PciDevices => {
+        R3Property::Feature(feature) => session.set_feature(&vm.name, feature, text)?,
+        R3Property::PciDevices => {
             let list = if is_default { "[]" } else { text };
             let wrong = || {
                 Failure::error(format!(
@@ -194,20 +203,20 @@ fn set(
             session.set_pci_addresses(&vm.name, &parse_device_list(list).ok_or_else(wrong)?)?;
             Vec::new()
         }
-        Place::PciStrictReset => {
+        R3Property::PciStrictReset => {
             session.set_pci_strict_reset(&vm.name, is_default || boolean()?)?;
             Vec::new()
         }
-        Place::Computed(_) => {
+        R3Property::Computed(_) => {
             return Err(Failure::error(format!(
                 "property '{name}' is computed and cannot be set"
             )));
         }
-        Place::Gone(instead) => return Err(gone(name, instead)),
+        R3Property::Gone(instead) => return Err(removed_property(name, instead)),
     })
 }
 
-fn gone(name: &str, instead: &str) -> Failure {
+fn removed_property(name: &str, instead: &str) -> Failure {
     Failure::error(format!("property '{name}' is one of Qubes R3: {instead}"))
 }
 
@@ -218,7 +227,7 @@ pub(super) fn is_on(vm: &Vm, feature: &str, default: bool) -> bool {
         .map_or(default, |text| !text.is_empty())
 }
 
-pub(super) fn word(on: bool) -> &'static str {
+pub(super) fn python_bool(on: bool) -> &'static str {
     if on { "True" } else { "False" }
 }
 
@@ -231,7 +240,7 @@ pub(super) fn python_list(items: &[String]) -> String {
 /// What a text given for a property means: the text to store, or nothing for the default. The word
 /// `default` stands for that where no value is called so (no qube can be); with `--set`, R3's words
 /// count for all that had them there.
-pub fn wanted<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
+pub fn stored_value<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
     match (property.name, text) {
         ("netvm", "default") | ("mac", "auto") => None,
         ("kernel" | "kernelopts", "default") if by_set => None,
@@ -241,7 +250,7 @@ pub fn wanted<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'
 }
 
 /// The same for properties of the system: with `--set`, `none` is no qube.
-pub fn wanted_of_system<'a>(property: &Property, text: &'a str, by_set: bool) -> &'a str {
+pub fn stored_global_value<'a>(property: &Property, text: &'a str, by_set: bool) -> &'a str {
     let refers = matches!(
         property.value_type,
         crate::model::property::ValueType::Qube { .. }
@@ -263,9 +272,9 @@ pub fn run_for_system(
 ) -> Result<Option<u8>, Failure> {
     match call.value("property").map(|name| name.replace('-', "_")) {
         None if call.has("list") && !call.has("json") => {
-            earlier_list::print_system(&mut call.out, qubes, session).map(Some)
+            r3_list::print_system(&mut call.out, qubes, session).map(Some)
         }
-        Some(name) if name == FIREWALL_NETVM => Err(gone(
+        Some(name) if name == FIREWALL_NETVM => Err(removed_property(
             "default-fw-netvm",
             "each qube that provides network says itself what it is connected to: set its netvm",
         )),

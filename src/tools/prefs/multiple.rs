@@ -3,18 +3,18 @@
 
 use clap::ArgAction;
 
-use super::refused::Refused;
-use super::{changed, listing, of_any_class};
+use super::rejected_value::RejectedValue;
+use super::{all_qube_properties, changed, listing};
 use crate::lifecycle::Session;
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
-use crate::tools::arguments::{THE_QUBE, flag, of_listing, value};
-use crate::tools::earlier_prefs;
+use crate::tools::arguments::{QUBE_ID, flag, output_option, value};
 use crate::tools::failure::{Failure, quoted};
-use crate::tools::filter_words::FilterWords;
+use crate::tools::filter_terms::FilterTerms;
 use crate::tools::hint;
-use crate::tools::invocation::{Invocation, read_for_good};
-use crate::tools::output::warning;
-use crate::tools::qubes_given::{Given, is_pattern, no_match};
+use crate::tools::invocation::{Invocation, read_until_exit};
+use crate::tools::output::print_warning;
+use crate::tools::r3_prefs;
+use crate::tools::selection::{Selection, is_pattern, no_match};
 use crate::tools::values::Values;
 
 /// What the manual page says of several qubes.
@@ -39,8 +39,9 @@ dom0 is. Which qubes were changed is said on standard error (not after -q).
 const FILTERS: [&str; 3] = ["class", "tags", "label"];
 
 pub fn define(line: clap::Command) -> clap::Command {
-    let words = |id, name, help| of_listing(value(id, None, name, help)).action(ArgAction::Append);
-    line.arg(of_listing(flag(
+    let words =
+        |id, name, help| output_option(value(id, None, name, help)).action(ArgAction::Append);
+    line.arg(output_option(flag(
         "all",
         None,
         "all qubes; the first word is the property then",
@@ -64,76 +65,76 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 /// Whether the command line means several qubes, be they one in the end.
-pub fn are_meant(call: &Invocation) -> bool {
+pub fn is_requested(call: &Invocation) -> bool {
     let chosen =
         call.has("all") || call.has("changed") || FILTERS.iter().any(|id| call.is_given(id));
     chosen
         || call.is_given("exclude")
         || call
-            .value(THE_QUBE)
+            .value(QUBE_ID)
             .is_some_and(|name| is_pattern(name) || name.contains(','))
 }
 
 /// What the words of the command line mean.
-struct Wanted<'a> {
+struct PrefsRequest<'a> {
     /// Names and patterns; `None` for all qubes.
     names: Option<&'a str>,
     property: Option<&'a str>,
     value: Option<&'a str>,
 }
 
-impl<'a> Wanted<'a> {
-    fn of(call: &'a Invocation) -> Result<Wanted<'a>, Failure> {
+impl<'a> PrefsRequest<'a> {
+    fn from_arguments(call: &'a Invocation) -> Result<PrefsRequest<'a>, Failure> {
         let words = [
-            call.value(THE_QUBE),
+            call.value(QUBE_ID),
             call.value("property"),
             call.value("value"),
         ];
-        let wanted = match (call.has("all"), words) {
+        let request = match (call.has("all"), words) {
             (true, [_, _, Some(more)]) => {
                 return Err(Failure::usage(format!("unrecognized arguments: {more}")));
             }
-            (true, [property, value, None]) => Wanted {
+            (true, [property, value, None]) => PrefsRequest {
                 names: None,
                 property,
                 value,
             },
-            (false, [names, property, value]) => Wanted {
+            (false, [names, property, value]) => PrefsRequest {
                 names,
                 property,
                 value,
             },
         };
-        if call.has("changed") && (wanted.value.is_some() || call.has("default")) {
+        if call.has("changed") && (request.value.is_some() || call.has("default")) {
             return Err(Failure::usage(
                 "--changed lists: it goes with neither a value nor --default",
             ));
         }
-        Ok(wanted)
+        Ok(request)
     }
 
-    fn changes(&self, call: &Invocation) -> bool {
+    fn is_change(&self, call: &Invocation) -> bool {
         self.property.is_some() && (self.value.is_some() || call.has("default"))
     }
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
-        return super::explain(call, of_any_class());
+        return super::print_property_help(call, all_qube_properties());
     }
     let session = Session::new(call.system()?);
-    let wanted = Wanted::of(call)?;
-    let property = wanted.property.map(any_of_this_name).transpose()?;
-    if wanted.changes(call)
+    let request = PrefsRequest::from_arguments(call)?;
+    let property = request.property.map(find_in_any_class).transpose()?;
+    if request.is_change(call)
         && let Some(property) = property
     {
-        let text = wanted
+        let text = request
             .value
-            .and_then(|text| earlier_prefs::wanted(property, text, call.has("set")));
-        return change(call, &session, &wanted, property, text);
+            .and_then(|text| r3_prefs::stored_value(property, text, call.has("set")));
+        return change(call, &session, &request, property, text);
     }
-    let qubes = read_for_good(&session)?;
-    let vms = chosen(call, &session, &qubes, &wanted, true)?;
+    let qubes = read_until_exit(&session)?;
+    let vms = selected_qubes(call, &session, &qubes, &request, true)?;
     vms.iter().for_each(|vm| call.warn_of_damage(vm));
     let of_qube = |vm: &Vm| -> Vec<&'static Property> {
         match property {
@@ -143,50 +144,50 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             None => crate::model::class_properties(&vm.class).collect(),
         }
     };
-    let view = View {
+    let view = SelectedQubes {
         qubes: &qubes,
         session: &session,
         vms: vms.iter().map(|vm| (*vm, of_qube(vm))).collect(),
     };
     match call.has("changed") {
-        true => changed::of_qubes(call, &view),
+        true => changed::print_qubes(call, &view),
         false => listing::print(call, &view),
     }
 }
 
 /// The qubes that are listed, each with those of its properties that are.
-pub struct View<'a> {
+pub struct SelectedQubes<'a> {
     pub qubes: &'a Qubes,
     pub session: &'a Session,
     pub vms: Vec<(&'a Vm, Vec<&'static Property>)>,
 }
 
 /// A property that some class has; other classes may have another of the same name.
-fn any_of_this_name(given: &str) -> Result<&'static Property, Failure> {
+fn find_in_any_class(given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
-    let found = of_any_class().into_iter().find(|p| p.name == name);
+    let found = all_qube_properties().into_iter().find(|p| p.name == name);
     found.ok_or_else(|| {
         Failure::usage(format!("no such property: {}", quoted(&name)))
-            .with_hint(hint::property(given, None))
+            .with_hint(hint::unknown_property(given, None))
     })
 }
 
-/// The qubes that are meant, in the order of [`Given::resolve`].
-fn chosen<'q>(
+/// The qubes that are meant, in the order of [`Selection::resolve`].
+fn selected_qubes<'q>(
     call: &Invocation,
     session: &Session,
     qubes: &'q Qubes,
-    wanted: &Wanted,
+    request: &PrefsRequest,
     with_dom0: bool,
 ) -> Result<Vec<&'q Vm>, Failure> {
     let excluded = call.values("exclude");
-    let given = match wanted.names {
-        Some(names) => Given {
+    let given = match request.names {
+        Some(names) => Selection {
             all: false,
             exclude: excluded,
             names: names.split(',').collect(),
         },
-        None => Given {
+        None => Selection {
             all: true,
             exclude: excluded,
             names: Vec::new(),
@@ -194,29 +195,38 @@ fn chosen<'q>(
     };
     given.check_exclude()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
-    if let Some(name) = wanted
+    if let Some(name) = request
         .names
-        .filter(|name| !all.contains(name) && any_of_this_name(name).is_ok())
+        .filter(|name| !all.contains(name) && find_in_any_class(name).is_ok())
     {
         let text = format!(
             "{name} is a property: of all qubes that are chosen it is read with --all before it"
         );
-        return Err(Failure::no_such_domain_but(name, hint::Hint::text(text)));
+        return Err(Failure::no_such_domain_with_hint(
+            name,
+            hint::Hint::text(text),
+        ));
     }
     let names = given.resolve(&all, with_dom0)?;
-    if let (Some(pattern), []) = (wanted.names, names.as_slice()) {
+    if let (Some(pattern), []) = (request.names, names.as_slice()) {
         return Err(no_match(pattern));
     }
-    given.in_vain(&all).iter().for_each(|text| warning(text));
+    given
+        .unmatched(&all)
+        .iter()
+        .for_each(|text| print_warning(text));
     let values = Values::new(qubes, session);
-    let [classes, tags, labels] = FILTERS.map(|id| words(call, id));
-    let filters = FilterWords {
+    let [classes, tags, labels] = FILTERS.map(|id| filter_words(call, id));
+    let filters = FilterTerms {
         class: classes.as_deref(),
         tags: tags.clone().unwrap_or_default(),
         label: labels.as_deref(),
-        ..FilterWords::default()
+        ..FilterTerms::default()
     };
-    filters.in_vain(qubes).iter().for_each(|text| warning(text));
+    filters
+        .unmatched(qubes)
+        .iter()
+        .for_each(|text| print_warning(text));
     let passes = |vm: &&Vm| {
         classes
             .as_ref()
@@ -238,7 +248,7 @@ fn chosen<'q>(
 }
 
 /// The words of a filter, if it is given.
-fn words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a str>> {
+fn filter_words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a str>> {
     let given = call.is_given(id).then(|| call.values(id));
     given.map(|texts| texts.into_iter().flat_map(|text| text.split(',')).collect())
 }
@@ -247,12 +257,12 @@ fn words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a str>> {
 fn change(
     call: &Invocation,
     session: &Session,
-    wanted: &Wanted,
+    request: &PrefsRequest,
     property: &'static Property,
     text: Option<&str>,
 ) -> Result<u8, Failure> {
-    let qubes = read_for_good(session)?;
-    let vms = chosen(call, session, &qubes, wanted, false)?;
+    let qubes = read_until_exit(session)?;
+    let vms = selected_qubes(call, session, &qubes, request, false)?;
     let has = |vm: &&&Vm| Property::find(Scope::Class(&vm.class), property.name).is_some();
     let names: Vec<VmName> = vms.iter().filter(has).map(|vm| vm.name.clone()).collect();
     if names.is_empty() {
@@ -262,13 +272,13 @@ fn change(
         )));
     }
     let notes = session.change_property_of_qubes(&names, property.name, text);
-    let refused = Refused {
+    let rejected = RejectedValue {
         session,
         qube: None,
         property,
         text,
     };
-    for note in notes.map_err(|error| refused.failure(error))? {
+    for note in notes.map_err(|error| rejected.failure(error))? {
         call.inform("qvm-prefs", &note);
     }
     let listed: Vec<&str> = names.iter().map(VmName::as_str).collect();

@@ -18,7 +18,7 @@ use crate::lifecycle::session::MAX_SINGLE_QUERIES;
 use crate::model::{
     Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName,
 };
-use volumes::{VolumeShown, Volumes};
+use volumes::{VolumeUsage, Volumes};
 
 /// The words that make a feature true for listings.
 pub fn is_truthy(feature: &str) -> bool {
@@ -26,7 +26,7 @@ pub fn is_truthy(feature: &str) -> bool {
 }
 
 /// What properties of one qube print as in others' cells, for those that were asked for.
-type Texts = Vec<(&'static Property, SmolStr)>;
+type InheritedTexts = Vec<(&'static Property, SmolStr)>;
 
 /// Appends a number to a cell.
 pub fn push_number(cell: &mut String, number: impl itoa::Integer) {
@@ -53,7 +53,7 @@ pub struct Values<'a> {
     /// The template of the qube that was asked for last.
     template: RefCell<Option<(VmName, Option<&'a Vm>)>>,
     /// What each template gives to qubes that inherit.
-    inherited: RefCell<Vec<(&'a Vm, Texts)>>,
+    inherited: RefCell<Vec<(&'a Vm, InheritedTexts)>>,
     volumes: Volumes<'a>,
 }
 
@@ -127,7 +127,7 @@ impl<'a> Values<'a> {
                 if self.qubes.is_inherited(vm, property, self.session)
                     && let Some(template) = self.template(vm)
                 {
-                    return self.push_given(cell, template, property);
+                    return self.push_inherited(cell, template, property);
                 }
                 self.qubes.default_value(vm, property, self.session)
             }
@@ -167,7 +167,7 @@ impl<'a> Values<'a> {
     }
 
     /// Appends what a template gives to qubes that inherit a property.
-    fn push_given(&self, cell: &mut String, template: &'a Vm, property: &'static Property) {
+    fn push_inherited(&self, cell: &mut String, template: &'a Vm, property: &'static Property) {
         let inherited = self.inherited.borrow();
         let place = inherited
             .iter()
@@ -246,7 +246,7 @@ impl<'a> Values<'a> {
     /// A property with its own type; null when it has no value or the qube has no such property.
     pub fn json(&self, vm: &Vm, name: &str) -> serde_json::Value {
         self.value(vm, name)
-            .map(|value| json_of(&value))
+            .map(|value| value_json(&value))
             .unwrap_or_default()
     }
 
@@ -256,7 +256,7 @@ impl<'a> Values<'a> {
     }
 
     /// Why the power states of these qubes are not available, if they are not. Asks the hypervisor.
-    pub fn why_states_are_unknown(&self, names: &[&str]) -> Option<HypervisorError> {
+    pub fn state_error(&self, names: &[&str]) -> Option<HypervisorError> {
         if self.session.system.is_offline() {
             return None;
         }
@@ -308,20 +308,20 @@ impl<'a> Values<'a> {
     }
 
     /// The volumes a qube has on this machine, kernels left out. Looks at the disk, without locks.
-    pub fn volumes(&self, vm: &Vm) -> Ref<'_, [VolumeShown<'a>]> {
-        self.volumes.of(vm)
+    pub fn volumes(&self, vm: &Vm) -> Ref<'_, [VolumeUsage<'a>]> {
+        self.volumes.for_qube(vm)
     }
 
     /// What a person should hear before pools are full, each place once. A pool whose room takes
     /// long to tell (LVM has to be asked) has a line only where it was asked for its volumes
     /// anyway, and one whose room cannot be told has none.
-    pub fn warnings_of_pools(&self, asks_pools: bool) -> Vec<String> {
-        self.volumes.warnings_of_pools(asks_pools)
+    pub fn pool_warnings(&self, asks_pools: bool) -> Vec<String> {
+        self.volumes.pool_warnings(asks_pools)
     }
 }
 
 /// A value with its own type.
-pub fn json_of(value: &Value) -> serde_json::Value {
+pub fn value_json(value: &Value) -> serde_json::Value {
     match value {
         Value::None | Value::Qube(None) => serde_json::Value::Null,
         Value::Bool(b) => json!(b),

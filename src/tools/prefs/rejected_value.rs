@@ -4,17 +4,17 @@
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::property::{ValueType, parse_bool};
 use crate::model::{Property, PropertyError, Qubes};
-use crate::tools::candidates::words_of_values;
+use crate::tools::candidates::value_words;
 use crate::tools::failure::{Failure, quoted};
 use crate::tools::hint::{self, Hint};
 use crate::tools::size;
 use crate::tools::suggestion::did_you_mean;
 
 /// So many names are listed; of more than that a person looks for the right one elsewhere.
-const LISTED: usize = 12;
+const MAX_LISTED: usize = 12;
 
 /// A value that somebody wanted a property to have.
-pub struct Refused<'a> {
+pub struct RejectedValue<'a> {
     pub session: &'a Session,
     /// The qube, or `None` for the system.
     pub qube: Option<&'a str>,
@@ -23,7 +23,7 @@ pub struct Refused<'a> {
     pub text: Option<&'a str>,
 }
 
-impl Refused<'_> {
+impl RejectedValue<'_> {
     /// The failure for an error, with a hint where the value was the reason.
     pub fn failure(&self, error: LifecycleError) -> Failure {
         let hint = self.hint(&error);
@@ -35,7 +35,7 @@ impl Refused<'_> {
         match error {
             LifecycleError::BatchRefused { source, .. } => self.hint(source),
             LifecycleError::Property(PropertyError::Inaccessible(_)) => {
-                Some(Hint::Text(self.inaccessible()))
+                Some(Hint::Text(self.inaccessible_hint()))
             }
             LifecycleError::Property(PropertyError::Computed { property, .. }) => Some(Hint::Text(
                 format!("{property} follows from other settings and can only be read"),
@@ -44,19 +44,19 @@ impl Refused<'_> {
                 // A default is refused for what depends on the value, not for how it is written.
                 let text = self.text?;
                 let qubes = self.session.read().ok()?;
-                self.rule(&qubes, text).map(Hint::Text)
+                self.rule_hint(&qubes, text).map(Hint::Text)
             }
-            error => Hint::of(error),
+            error => Hint::for_error(error),
         }
     }
 
-    fn inaccessible(&self) -> String {
+    fn inaccessible_hint(&self) -> String {
         let name = self.property.name;
         match (name, self.qube) {
             ("mac", _) => format!(
                 "{}takes six pairs of hexadecimal digits, such as 00:16:3e:5e:6c:00{}",
-                self.whose(),
-                self.not()
+                self.subject(),
+                self.rejected_text()
             ),
             ("name", Some(qube)) => format!(
                 "a qube keeps its name: make a copy with 'qvm-clone {qube} {}', then remove the old one with 'qvm-remove {qube}'",
@@ -64,13 +64,13 @@ impl Refused<'_> {
             ),
             _ => format!(
                 "{}was given when the qube was made, and stays",
-                self.whose()
+                self.subject()
             ),
         }
     }
 
     /// `memory of 'work' `
-    fn whose(&self) -> String {
+    fn subject(&self) -> String {
         let name = self.property.name;
         match self.qube {
             Some(qube) => format!("{name} of {} ", quoted(qube)),
@@ -79,14 +79,14 @@ impl Refused<'_> {
     }
 
     /// `, not 'VALUE'`
-    fn not(&self) -> String {
+    fn rejected_text(&self) -> String {
         self.text
             .map(|text| format!(", not {}", quoted(text)))
             .unwrap_or_default()
     }
 
     /// What the property takes, where the value is nothing like it.
-    fn rule(&self, qubes: &Qubes, text: &str) -> Option<String> {
+    fn rule_hint(&self, qubes: &Qubes, text: &str) -> Option<String> {
         if let Some(value) = text.strip_prefix('=') {
             return Some(format!(
                 "leave the '=' out: {} {}",
@@ -94,7 +94,13 @@ impl Refused<'_> {
                 value.trim_start()
             ));
         }
-        let takes = |what: &str| Some(format!("{}takes {what}{}", self.whose(), self.not()));
+        let takes = |what: &str| {
+            Some(format!(
+                "{}takes {what}{}",
+                self.subject(),
+                self.rejected_text()
+            ))
+        };
         match self.property.value_type {
             ValueType::Bool if parse_bool(text).is_some() => None,
             ValueType::Bool => takes("True or False"),
@@ -107,12 +113,14 @@ impl Refused<'_> {
                 takes(&format!("a whole number{unit}"))
                     .map(|words| words + &number.unwrap_or_default())
             }
-            ValueType::Qube { .. } | ValueType::Label | ValueType::Pool => self.one_of(qubes, text),
+            ValueType::Qube { .. } | ValueType::Label | ValueType::Pool => {
+                self.choices_hint(qubes, text)
+            }
             ValueType::Uuid => takes("a UUID such as 6a1c0e1d-9a4e-4b6e-8d5f-0f1d2c3b4a59"),
             ValueType::Ip4 => takes("an IPv4 address such as 10.137.0.20"),
             ValueType::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
             ValueType::Text { .. } => match self.property.name {
-                "kernel" | "default_kernel" => Some(hint::kernels(self.session, qubes)),
+                "kernel" | "default_kernel" => Some(hint::kernels_hint(self.session, qubes)),
                 // The message lists what there is.
                 "virt_mode" => None,
                 name => Some(format!("{name}: {}", self.property.doc)),
@@ -122,8 +130,8 @@ impl Refused<'_> {
 
     /// A close name, or all that there are; `None` where the value is one of them, so that
     /// something else was wrong.
-    fn one_of(&self, qubes: &Qubes, text: &str) -> Option<String> {
-        let words = words_of_values(self.property, qubes, self.session);
+    fn choices_hint(&self, qubes: &Qubes, text: &str) -> Option<String> {
+        let words = value_words(self.property, qubes, self.session);
         let words: Vec<&str> = words
             .iter()
             .map(String::as_str)
@@ -135,10 +143,10 @@ impl Refused<'_> {
         let close = did_you_mean(text, words.iter().copied());
         Some(close.unwrap_or_else(|| match words.len() {
             0 => format!("there is nothing that {} could be", self.property.name),
-            1..=LISTED => format!("{}can be {}", self.whose(), words.join(", ")),
+            1..=MAX_LISTED => format!("{}can be {}", self.subject(), words.join(", ")),
             _ => format!(
                 "{}can be one of {}: qvm-ls lists them",
-                self.whose(),
+                self.subject(),
                 words.len()
             ),
         }))
