@@ -34,6 +34,6 @@ fn change() -> Result<(), Box<dyn Error>> {
     }
     let qubes = session.read()?;
     let vm = qubes.get(qube).ok_or("the qube was removed meanwhile")?;
-    println!("{}", qubes.value_of(vm, property, &session)?);
+    println!("{}", qubes.value_by_name(vm, property, &session)?);
     Ok(())
 }
