@@ -2,7 +2,7 @@
 //! their changes.
 
 use qubes::format;
-use qubes::model::device::{Assignment, DeviceClass};
+use qubes::model::device::{DeviceAssignment, DeviceClass};
 use qubes::model::{Class, Label, Labels, Pool, Qubes, TextMap, Vm, VmName, VolumeConfig};
 
 const SAMPLES: [&str; 5] = ["n1000", "r40-small", "random-1", "random-2", "small"];
@@ -214,14 +214,14 @@ fn the_first_child_opens_an_empty_element_and_the_last_closes_it() {
     );
 }
 
-fn assignment(backend: &str, port: &str) -> Assignment {
+fn assignment(backend: &str, port: &str) -> DeviceAssignment {
     let attributes = [
         ("backend-domain", backend),
         ("id", port),
         ("mode", "required"),
         ("identity", "*"),
     ];
-    Assignment {
+    DeviceAssignment {
         attributes: attributes.into_iter().collect(),
         options: TextMap::new(),
     }
@@ -337,7 +337,7 @@ fn globals_pools_and_labels_are_added_and_removed() {
 }
 
 fn new_vm(name: &str) -> Vm {
-    let mut vm = Vm::new(VmName::for_new(name).unwrap(), Class::AppVM);
+    let mut vm = Vm::new(VmName::new(name).unwrap(), Class::AppVM);
     vm.properties.set("template", "debian-12-xfce");
     vm.properties.set("qid", "77");
     vm.properties.set("label", "red");

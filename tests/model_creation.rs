@@ -2,8 +2,8 @@
 //! refused (recorded from upstream's tools on the same store).
 
 use qubes::model::{
-    Class, NewQube, PoolChoice, PowerState, Qubes, Release, Use, Vm, class_properties,
-    global_properties, new_system,
+    Class, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
+    global_properties, plan_new_system,
 };
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ fn plan(qubes: &Qubes, wish: &NewQube<'_>) -> Result<Vm, String> {
     let mut numbers = [8012, 8012, 42].into_iter().cycle();
     let mut random = |_| numbers.next().unwrap_or(0);
     qubes
-        .plan_new(wish, &SampleHost::default(), &mut random)
+        .plan_creation(wish, &SampleHost::default(), &mut random)
         .map_err(|e| e.to_string())
 }
 
@@ -371,7 +371,7 @@ fn an_older_release_gets_only_what_it_can_load() {
         ..SampleHost::default()
     };
     let refused = qubes
-        .plan_new(&wish(Class::AppVM, "a.b"), &old, &mut |_| 0)
+        .plan_creation(&wish(Class::AppVM, "a.b"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -379,18 +379,18 @@ fn an_older_release_gets_only_what_it_can_load() {
         "VM name 'a.b' has a dot, which Qubes OS 4.1 does not allow (since 4.3)"
     );
     let refused = qubes
-        .plan_new(&wish(Class::RemoteVM, "far"), &old, &mut |_| 0)
+        .plan_creation(&wish(Class::RemoteVM, "far"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
         refused,
         "Qubes OS 4.1 does not know remote qubes (since 4.3)"
     );
-    let mut qubes = new_system(&old);
+    let mut qubes = plan_new_system(&old);
     for number in 1..=254 {
         let name = format!("t{number}");
         let vm = qubes
-            .plan_new(
+            .plan_creation(
                 &wish(Class::RemoteVM, &name),
                 &SampleHost::default(),
                 &mut |_| 0,
@@ -399,7 +399,7 @@ fn an_older_release_gets_only_what_it_can_load() {
         qubes.add(vm).unwrap();
     }
     let refused = qubes
-        .plan_new(&wish(Class::StandaloneVM, "one-more"), &old, &mut |_| 0)
+        .plan_creation(&wish(Class::StandaloneVM, "one-more"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -411,7 +411,7 @@ fn an_older_release_gets_only_what_it_can_load() {
 #[test]
 fn a_new_system_has_labels_two_pools_and_dom0() {
     let host = SampleHost::default();
-    let qubes = new_system(&host);
+    let qubes = plan_new_system(&host);
     let text = String::from_utf8(qubes::format::write_new(&qubes).unwrap()).unwrap();
     assert!(text.contains(
         r#"<pool name="varlibqubes" dir_path="/var/lib/qubes" driver="file-reflink" revisions_to_keep="1"/>"#
@@ -439,7 +439,7 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
             property.name
         );
     }
-    let copying = new_system(&SampleHost {
+    let copying = plan_new_system(&SampleHost {
         can_reflink: false,
         ..SampleHost::default()
     });
@@ -451,7 +451,7 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
             .option("setup_check"),
         Some("no")
     );
-    let mapped = new_system(&SampleHost {
+    let mapped = plan_new_system(&SampleHost {
         can_reflink: false,
         can_map_devices: true,
         ..SampleHost::default()
@@ -463,7 +463,10 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
 /// Upstream cannot save a store in which a qube inherits a default_kernel that is not there.
 #[test]
 fn without_a_default_kernel_nothing_is_made_that_upstream_could_not_save() {
-    let (mut qubes, host) = (new_system(&SampleHost::default()), SampleHost::default());
+    let (mut qubes, host) = (
+        plan_new_system(&SampleHost::default()),
+        SampleHost::default(),
+    );
     let refused = plan(&qubes, &wish(Class::TemplateVM, "first")).unwrap_err();
     assert_eq!(
         refused,
@@ -505,9 +508,9 @@ fn what_is_in_use_stays_and_the_uses_are_named() {
         ("whonix-gateway-17", vec!["template for sys-whonix"]),
     ] {
         let told: Vec<String> = qubes
-            .uses_of(name, &host)
+            .find_qube_uses(name, &host)
             .iter()
-            .map(Use::to_string)
+            .map(QubeUse::to_string)
             .collect();
         for wanted in &uses {
             assert!(

@@ -210,20 +210,20 @@ fn everybody_who_uses_a_pool_is_named() {
         volume: volume.into(),
     };
     assert_eq!(
-        qubes.uses_of_pool("vm-pool", &host),
+        qubes.find_pool_uses("vm-pool", &host),
         [volume("work", "private"), volume("work", "volatile")]
     );
     assert_eq!(
-        qubes.uses_of_pool("reflinked", &host),
+        qubes.find_pool_uses("reflinked", &host),
         [volume("vault", "private")]
     );
     assert_eq!(
-        qubes.uses_of_pool("linux-kernel", &host)[0],
+        qubes.find_pool_uses("linux-kernel", &host)[0],
         PoolUse::Default {
             property: "default_pool_kernel"
         }
     );
-    let main = qubes.uses_of_pool("varlibqubes", &host);
+    let main = qubes.find_pool_uses("varlibqubes", &host);
     assert!(
         main.contains(&PoolUse::Default {
             property: "default_pool"
@@ -234,7 +234,7 @@ fn everybody_who_uses_a_pool_is_named() {
         main.contains(&volume("work", "root")),
         "a snapshot is where its source is"
     );
-    assert_eq!(qubes.uses_of_pool("nosuch", &host), []);
+    assert_eq!(qubes.find_pool_uses("nosuch", &host), []);
 }
 
 #[test]

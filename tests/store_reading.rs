@@ -85,12 +85,12 @@ fn a_glance_gives_what_a_look_gives_and_keeps_nothing() {
     names.extend(aside);
     for name in names {
         assert_eq!(
-            read.glance(name, Vm::clone).as_ref(),
+            read.inspect(name, Vm::clone).as_ref(),
             looked_at.get(name),
             "{name}"
         );
     }
-    assert!(read.glance("nobody", |_| ()).is_none());
+    assert!(read.inspect("nobody", |_| ()).is_none());
 }
 
 /// Both qubes' memory, as one reader sees it.

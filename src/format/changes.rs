@@ -14,7 +14,7 @@ use super::error::FormatError;
 use super::frame::{DomainCheck, Frame};
 use super::tree::TreeBuffers;
 use super::{OpenedStore, document, open_with_frame, read_all, unreadable, writer};
-use crate::model::{Qubes, Written};
+use crate::model::{Qubes, SavedDomain};
 
 /// A store that was read in order to change it.
 pub struct OriginalStore {
@@ -82,8 +82,8 @@ impl OriginalStore {
 
     fn skeleton(&self, qubes: &Qubes) -> Result<Skeleton, FormatError> {
         let mut touched = vec![false; self.frame.domains.len()];
-        for written in qubes.written() {
-            if let Written::Changed { position, .. } = written
+        for written in qubes.saved_domains() {
+            if let SavedDomain::Changed { position, .. } = written
                 && let Some(touched) = touched.get_mut(position)
             {
                 *touched = true;

@@ -414,7 +414,7 @@ fn guess_name(bytes: &[u8], entry: &DomainEntry) -> String {
             super::reader::volumes(tree, Tree::ROOT).filter_map(|id| tree.attribute(id, "vid"));
         let mut names =
             vids.filter_map(|vid| match vid.split('/').collect::<Vec<_>>().as_slice() {
-                ["appvms" | "vm-templates", name, _] => VmName::for_new(name).ok(),
+                ["appvms" | "vm-templates", name, _] => VmName::new(name).ok(),
                 _ => None,
             });
         names.next()

@@ -61,7 +61,7 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
         let volumes = within.filter(|at| tree.name(*at) == b"volume");
         found.push(StoredDomain {
             line: lines.line(tree.range(id).start),
-            usable: usable
+            qube: usable
                 .iter()
                 .find(|(at, _)| *at == id)
                 .map(|(_, name)| name.clone()),
@@ -133,15 +133,9 @@ mod tests {
 </domains><volume-config><volume vid="stray" pool="p"/></volume-config>
 <!-- <domain class="AppVM"/> --></qubes>"#;
         let found = list_all_domains(store).unwrap();
-        let listed = found.iter().map(|d| {
-            format!(
-                "{} {:?} {:?} {}",
-                d.line,
-                d.usable,
-                d.names,
-                d.volumes.len()
-            )
-        });
+        let listed = found
+            .iter()
+            .map(|d| format!("{} {:?} {:?} {}", d.line, d.qube, d.names, d.volumes.len()));
         let expected = [
             r#"2 Some("work") ["work"] 1"#,
             r#"4 None ["work"] 0"#,

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use super::error::FormatError;
 use super::text::{ValueKind, escape, is_name};
-use crate::model::device::{Assignment, DeviceClass};
+use crate::model::device::{DeviceAssignment, DeviceClass};
 use crate::model::{Class, Label, Pool, Qubes, TextMap, Vm};
 
 /// The blanks before an element: a line feed and spaces, or less in a file without lines.
@@ -208,7 +208,7 @@ impl Emitter {
         })
     }
 
-    pub fn device(&mut self, indent: &Indent, device: &Assignment) -> EmitResult {
+    pub fn device(&mut self, indent: &Indent, device: &DeviceAssignment) -> EmitResult {
         self.raw("<device");
         self.attributes(&device.attributes)?;
         self.section(

@@ -91,7 +91,7 @@ mod tests {
     fn glance_at(qubes: &Qubes, names: &[&str]) -> Vec<Vm> {
         names
             .iter()
-            .filter_map(|name| qubes.glance(name, Vm::clone))
+            .filter_map(|name| qubes.inspect(name, Vm::clone))
             .collect()
     }
 

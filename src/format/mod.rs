@@ -54,7 +54,9 @@ pub use salvage::{LostPiece, SalvageStep, SalvagedStore, complete_from_copy, sal
 pub use scanner::Span;
 pub use source_lines::SourceLines;
 
-use crate::model::{Brief, Class, Diagnosis, Labels, Pools, Qubes, SharedBytes, TextMap, VmName};
+use crate::model::{
+    Class, Diagnosis, IndexedDomain, Labels, Pools, Qubes, SharedBytes, TextMap, VmName,
+};
 use byte_source::Window;
 use frame::{DomainCheck, Frame};
 use index::{DomainEntry, Section};
@@ -134,7 +136,7 @@ fn open_with_frame(
     }
     let spans = entries.iter().map(|entry| entry.span).collect();
     let source = LazyDomains::new(stored.clone(), spans);
-    let mut qubes = Qubes::over(
+    let mut qubes = Qubes::from_source(
         head.labels,
         head.pools,
         head.globals,
@@ -255,7 +257,7 @@ fn read_head(stored: &dyn ByteSource, frame: &Frame) -> Result<StoreHead, Format
 
 /// Lists the usable domains. A store without dom0 gets one that has no position in the file, as
 /// upstream does; it is written once somebody changes it.
-fn list_briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
+fn list_briefs(domains: Vec<DomainEntry>) -> Vec<IndexedDomain> {
     let count = domains.len();
     let mut briefs = Vec::with_capacity(count + 1);
     for (position, entry) in domains.into_iter().enumerate() {
@@ -266,7 +268,7 @@ fn list_briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
                 ..
             } = entry
         {
-            briefs.push(Brief {
+            briefs.push(IndexedDomain {
                 name,
                 class,
                 position,
@@ -274,7 +276,7 @@ fn list_briefs(domains: Vec<DomainEntry>) -> Vec<Brief> {
         }
     }
     if !briefs.iter().any(|b| b.name.is_dom0()) {
-        briefs.push(Brief {
+        briefs.push(IndexedDomain {
             name: VmName::dom0(),
             class: Class::AdminVM,
             position: count,

@@ -12,7 +12,7 @@ use super::reader::{
     device_classes, devices, items_in_sections, read_assignment, read_attributes, volumes,
 };
 use super::tree::{ElementId, Tree};
-use crate::model::device::{Assignment, DeviceClass};
+use crate::model::device::{DeviceAssignment, DeviceClass};
 use crate::model::{TextMap, Vm, VolumeConfig};
 
 const ROOT: ElementId = Tree::ROOT;
@@ -197,13 +197,13 @@ impl Patch<'_, '_> {
 
     /// Changes one `<devices>` element. An assignment is matched with an equal one, else with one
     /// of the same device.
-    fn patch_assignments(&mut self, class: ElementId, wanted: &[Assignment]) -> PatchResult {
+    fn patch_assignments(&mut self, class: ElementId, wanted: &[DeviceAssignment]) -> PatchResult {
         let tree = self.tree;
-        let stored: Vec<(ElementId, Assignment)> = devices(tree, class)
+        let stored: Vec<(ElementId, DeviceAssignment)> = devices(tree, class)
             .map(|id| (id, read_assignment(tree, id)))
             .collect();
         let mut matches: Vec<Option<usize>> = vec![None; wanted.len()];
-        let same: [fn(&Assignment, &Assignment) -> bool; 3] = [
+        let same: [fn(&DeviceAssignment, &DeviceAssignment) -> bool; 3] = [
             |a, b| a == b,
             |a, b| assignment_key(a) == assignment_key(b),
             |a, b| assignment_key(a)[..2] == assignment_key(b)[..2],
@@ -307,7 +307,7 @@ impl Patch<'_, '_> {
 }
 
 /// Returns what identifies an assignment: backend, port, device.
-fn assignment_key(assignment: &Assignment) -> [Option<&str>; 3] {
+fn assignment_key(assignment: &DeviceAssignment) -> [Option<&str>; 3] {
     ["backend-domain", "id", "identity"].map(|name| assignment.attributes.get(name))
 }
 

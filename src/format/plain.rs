@@ -12,8 +12,8 @@ use smol_str::SmolStr;
 
 use super::cursor::{Cursor, RawValue};
 use super::tree::find_noncharacter;
-use crate::model::device::{Assignment, DeviceClass};
-use crate::model::text_map::Mark;
+use crate::model::device::{DeviceAssignment, DeviceClass};
+use crate::model::text_map::NameFingerprint;
 use crate::model::{Class, SharedText, TextMap, Vm, VolumeConfig};
 
 /// Largest number of items of one kind; more are left to the tree, so that the search for
@@ -84,10 +84,10 @@ impl Sections {
     /// Clears the parts of `vm` that the domain has no section for.
     fn clear_missing(&self, file: &SharedText, vm: &mut Vm) {
         if !self.properties {
-            vm.properties.start_over(file, 0);
+            vm.properties.reset(file, 0);
         }
         if !self.features {
-            vm.features.start_over(file, 0);
+            vm.features.reset(file, 0);
         }
         if !self.tags {
             vm.tags.clear();
@@ -122,7 +122,7 @@ impl<'a> Cursor<'a> {
         close: &[u8; B],
         end: &[u8; C],
     ) -> Option<()> {
-        map.start_over(self.file, 14);
+        map.reset(self.file, 14);
         loop {
             self.skip_blanks();
             if self.take(open) {
@@ -191,7 +191,7 @@ impl<'a> Cursor<'a> {
                 return Some(DeviceClass { class, assignments });
             }
             self.take(b"<device").then_some(())?;
-            let mut assignment = Assignment {
+            let mut assignment = DeviceAssignment {
                 attributes: TextMap::new(),
                 options: TextMap::new(),
             };
@@ -210,7 +210,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads the attributes up to the end of the tag; returns whether the tag ends the element.
     fn read_attributes(&mut self, map: &mut TextMap) -> Option<bool> {
-        map.start_over(self.file, 9);
+        map.reset(self.file, 9);
         self.read_known_attributes(map)?;
         loop {
             if self.rest().first() == Some(&b' ') {
@@ -250,7 +250,7 @@ impl<'a> Cursor<'a> {
             let name = self.advance(N - 3, None);
             self.position += 2;
             let value = self.read_quoted()?;
-            let mark = Mark::of(opening.get(1..N - 2).unwrap_or_default());
+            let mark = NameFingerprint::new(opening.get(1..N - 2).unwrap_or_default());
             self.append(map, name, mark, value)?;
         }
         Some(())
@@ -260,8 +260,8 @@ impl<'a> Cursor<'a> {
     #[inline(always)]
     fn add(&self, map: &mut TextMap, name: RawValue, text: RawValue) -> Option<()> {
         let raw = self.bytes.get(name.start as usize..name.end as usize)?;
-        let mark = Mark::of(raw);
-        if name.escaped.is_some() || map.may_have(mark) {
+        let mark = NameFingerprint::new(raw);
+        if name.escaped.is_some() || map.may_contain(mark) {
             (!map.contains(&self.decoded(name)?)).then_some(())?;
         }
         (!raw.is_empty() && map.len() < MAX_ITEMS).then_some(())?;
@@ -270,11 +270,17 @@ impl<'a> Cursor<'a> {
 
     /// Appends an item whose name is new and has this mark.
     #[inline(always)]
-    fn append(&self, map: &mut TextMap, name: RawValue, mark: Mark, text: RawValue) -> Option<()> {
+    fn append(
+        &self,
+        map: &mut TextMap,
+        name: RawValue,
+        mark: NameFingerprint,
+        text: RawValue,
+    ) -> Option<()> {
         if name.escaped.is_some() || text.escaped.is_some() {
             return self.append_decoded(map, name, mark, text);
         }
-        map.append_piece(name.start..name.end, mark, text.start..text.end);
+        map.append_span(name.start..name.end, mark, text.start..text.end);
         Some(())
     }
 
@@ -283,12 +289,12 @@ impl<'a> Cursor<'a> {
         &self,
         map: &mut TextMap,
         name: RawValue,
-        mark: Mark,
+        mark: NameFingerprint,
         text: RawValue,
     ) -> Option<()> {
         match (self.decoded(name)?, self.decoded(text)?) {
             (Cow::Borrowed(_), Cow::Borrowed(_)) => {
-                map.append_piece(name.start..name.end, mark, text.start..text.end);
+                map.append_span(name.start..name.end, mark, text.start..text.end);
             }
             (name, text) => map.append(&name, &text),
         }
@@ -330,7 +336,7 @@ mod tests {
             .into_iter()
             .collect();
         vm.volumes = vec![VolumeConfig { attributes }; 5];
-        let assignment = Assignment {
+        let assignment = DeviceAssignment {
             attributes: TextMap::new(),
             options: TextMap::new(),
         };

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use smol_str::SmolStr;
 
 use super::tree::{ElementId, Tree};
-use crate::model::device::{Assignment, DeviceClass};
+use crate::model::device::{DeviceAssignment, DeviceClass};
 use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeConfig};
 
 /// Largest number of entries of one kind per qube, so that a hostile file costs neither time nor
@@ -243,10 +243,10 @@ pub(crate) fn devices<'t>(
 }
 
 /// Reads one `<device>` element.
-pub(crate) fn read_assignment(tree: &Tree, id: ElementId) -> Assignment {
+pub(crate) fn read_assignment(tree: &Tree, id: ElementId) -> DeviceAssignment {
     let mut options = TextMap::new();
     collect(&mut options, tree, id, "option", &mut 0);
-    Assignment {
+    DeviceAssignment {
         attributes: read_attributes(tree, id),
         options,
     }

@@ -125,7 +125,7 @@ fn repair_element(
             .set_attributes(Tree::ROOT, &wanted)?;
         }
         Remedy::NewName(new) => {
-            let Ok(new) = VmName::for_new(new) else {
+            let Ok(new) = VmName::new(new) else {
                 return Ok(false);
             };
             let class = Class::from_store(&tree.attribute(Tree::ROOT, "class").unwrap_or_default());

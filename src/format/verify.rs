@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::error::FormatError;
 use super::{Bytes, MAX_BYTES, open_with_frame};
-use crate::model::{Class, Qubes, TextMap, Vm, VmName, Written};
+use crate::model::{Class, Qubes, SavedDomain, TextMap, Vm, VmName};
 
 /// Number of items of one kind above which a store is near a limit.
 const NEAR_LIMIT: usize = super::reader::MAX_ITEMS / 4;
@@ -19,8 +19,8 @@ fn is_near_a_limit(qubes: &Qubes) -> bool {
         qubes.labels.iter().count(),
         qubes.pools.iter().count(),
     ];
-    let of_qubes = qubes.written().any(|change| match change {
-        Written::Changed { vm, .. } | Written::New { vm } => {
+    let of_qubes = qubes.saved_domains().any(|change| match change {
+        SavedDomain::Changed { vm, .. } | SavedDomain::New { vm } => {
             let assignments = vm.devices.iter().map(|class| class.assignments.len()).max();
             [
                 vm.properties.len(),
@@ -33,7 +33,7 @@ fn is_near_a_limit(qubes: &Qubes) -> bool {
             .chain(assignments)
             .any(|count| count > NEAR_LIMIT)
         }
-        Written::Unchanged { .. } => false,
+        SavedDomain::Unchanged { .. } => false,
     });
     of_qubes || of_system.into_iter().any(|count| count > NEAR_LIMIT)
 }
@@ -69,10 +69,10 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
     if let Some(what) = difference("global properties", &qubes.globals, &there.globals) {
         return differs(what);
     }
-    for change in qubes.written() {
-        if let Written::Changed { vm, .. } | Written::New { vm } = change
+    for change in qubes.saved_domains() {
+        if let SavedDomain::Changed { vm, .. } | SavedDomain::New { vm } = change
             && let Some(what) = there
-                .glance(vm.name.as_str(), |there| qube_difference(vm, there))
+                .inspect(vm.name.as_str(), |there| qube_difference(vm, there))
                 .flatten()
         {
             return differs(format!("{}: {what}", vm.name));
@@ -83,7 +83,9 @@ pub(super) fn verify(written: &Bytes, qubes: &Qubes) -> Result<(), FormatError> 
 
 /// Returns names and classes of all qubes but dom0.
 fn guests(qubes: &Qubes) -> impl Iterator<Item = (&VmName, &Class)> {
-    qubes.briefs().filter(|(name, _)| !name.is_dom0())
+    qubes
+        .names_with_classes()
+        .filter(|(name, _)| !name.is_dom0())
 }
 
 /// Describes how a qube would be misread.

@@ -9,7 +9,7 @@ use super::patch::{ItemOrder, Patch, PatchResult, alphabetical};
 use super::patch_domain::patch_domain;
 use super::reader;
 use super::tree::{ElementId, Tree};
-use crate::model::{Label, Pool, Qubes, Vm, Written};
+use crate::model::{Label, Pool, Qubes, SavedDomain, Vm};
 
 const ROOT: ElementId = Tree::ROOT;
 
@@ -228,28 +228,32 @@ impl Patch<'_, '_> {
         // have.
         let mut ranks: Vec<Option<usize>> = vec![None; stored.len()];
         let mut added: Vec<(usize, &Vm)> = Vec::new();
-        for (rank, written) in qubes.written().enumerate() {
+        for (rank, written) in qubes.saved_domains().enumerate() {
             match written {
-                Written::Unchanged { position } if position < stored.len() => {
+                SavedDomain::Unchanged { position } if position < stored.len() => {
                     ranks[position] = Some(rank)
                 }
                 // The dom0 added to a store without one.
-                Written::Unchanged { position } if position == stored.len() => {}
-                Written::Changed { position, vm } if position < stored.len() => {
+                SavedDomain::Unchanged { position } if position == stored.len() => {}
+                SavedDomain::Changed { position, vm } if position < stored.len() => {
                     ranks[position] = Some(rank);
                     self.patch_changed_domain(stored[position].id, vm)?;
                 }
-                Written::Changed { position, vm } if position == stored.len() => {
+                SavedDomain::Changed { position, vm } if position == stored.len() => {
                     added.extend((!is_bare(vm)).then_some((rank, vm)));
                 }
-                Written::Unchanged { .. } | Written::Changed { .. } => {
+                SavedDomain::Unchanged { .. } | SavedDomain::Changed { .. } => {
                     return Err(FormatError::SourceMismatch);
                 }
-                Written::New { vm } => added.push((rank, vm)),
+                SavedDomain::New { vm } => added.push((rank, vm)),
             }
         }
         let mut removed_ids = Vec::new();
-        for position in qubes.removed().iter().filter(|p| **p != stored.len()) {
+        for position in qubes
+            .removed_positions()
+            .iter()
+            .filter(|p| **p != stored.len())
+        {
             removed_ids.push(stored.get(*position).ok_or(FormatError::SourceMismatch)?.id);
         }
         self.add_and_remove_domains(&sections, &stored, &ranks, &removed_ids, &added)

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use crate::fs::replace::Access;
-use crate::model::{Class, CloneQube, NotCloned, Qubes, Vm, VmName, VolumeError};
+use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError};
 use crate::storage::{
     CommittedData, CopyWatcher, PoolDrivers, StorageError, VmStorage, Volume, VolumeKind,
 };
@@ -35,7 +35,7 @@ impl Session {
     /// no clone then.
     pub fn clone_qube(
         &self,
-        wish: &CloneQube<'_>,
+        wish: &NewClone<'_>,
         settings: InitialSettings<'_>,
         watcher: &dyn CopyWatcher,
     ) -> Result<Cloned, LifecycleError> {
@@ -75,7 +75,7 @@ impl Session {
         let set = self.bring_into_being(&clone.name, &class, &[], &plan, settings, &make)?;
         let (mut effects, not_cloned) = decided.into_inner();
         effects.extend(set);
-        let mut left_out: Vec<String> = not_cloned.iter().map(NotCloned::to_string).collect();
+        let mut left_out: Vec<String> = not_cloned.iter().map(UnclonedSetting::to_string).collect();
         left_out.extend(files_left_out.into_inner());
         notes.extend(self.apply_effects(&effects)?);
         Ok(Cloned {
@@ -109,7 +109,7 @@ impl Session {
             if !volume.save_on_stop || empty.contains(&&*volume.name) {
                 continue;
             }
-            match qubes.origin(source, &volume.name, self) {
+            match qubes.volume_origin(source, &volume.name, self) {
                 Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
                 // The clone's class, or its template, gives it a volume that the source has not.
                 Err(VolumeError::NoSuchVolume { .. }) => {}

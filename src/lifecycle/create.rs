@@ -2,8 +2,8 @@
 //! at worst, and the next creation of the name clears them: it knows them by a note
 //! ([`super::images::leftovers`]).
 
-use crate::model::cloning::Unborn;
-use crate::model::{Class, CloneQube, Effect, NewQube, Qubes, Vm, VmName};
+use crate::model::cloning::NewQubeFacts;
+use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName};
 
 use super::images::existing::PlannedImages;
 use super::images::{DataSource, ExistingImages};
@@ -64,7 +64,7 @@ impl InitialSettings<'_> {
     ) -> Result<Vec<Effect>, LifecycleError> {
         let (mut effects, mut refused) = (Vec::new(), Vec::new());
         // The store may be locked: nobody asks a hypervisor whether the new qube runs.
-        let facts = Unborn::new(name.as_str(), session);
+        let facts = NewQubeFacts::new(name.as_str(), session);
         for (property, text) in self.properties {
             match qubes.set_property(name.as_str(), property, text, &facts) {
                 Ok(more) => effects.extend(more),
@@ -112,7 +112,7 @@ impl Session {
         settings: InitialSettings<'_>,
     ) -> Result<(Qubes, VmName), LifecycleError> {
         let mut qubes = self.read_for_creation(&new.class)?;
-        let vm = qubes.plan_new(new, self, &mut |below| fastrand::u16(..below))?;
+        let vm = qubes.plan_creation(new, self, &mut |below| fastrand::u16(..below))?;
         self.with_new(&mut qubes, vm, settings)
             .map(|name| (qubes, name))
     }
@@ -120,7 +120,7 @@ impl Session {
     /// The same for a clone.
     pub fn try_to_clone(
         &self,
-        wish: &CloneQube<'_>,
+        wish: &NewClone<'_>,
         settings: InitialSettings<'_>,
     ) -> Result<(Qubes, VmName), LifecycleError> {
         let class = match wish.class {
@@ -232,7 +232,7 @@ impl Session {
         let added = made.and_then(|()| {
             let mut write = self.write()?;
             if class.is_local_guest() {
-                write.choose_kernel(self);
+                write.choose_default_kernel(self);
             }
             // Its number may have been taken while the volumes were made.
             let vm = plan(&write)?;
@@ -270,7 +270,7 @@ impl Session {
 
     /// Tells which tags that the creator wants on a new qube it cannot have.
     pub(super) fn notes_of_creation(qubes: &Qubes, creator: &str) -> Vec<String> {
-        let misfits = qubes.creation_misfits(creator).into_iter();
+        let misfits = qubes.find_creation_tag_problems(creator).into_iter();
         misfits
             .map(|misfit| format!("feature tag-created-vm-with of {creator}: {misfit}; left out"))
             .collect()
@@ -280,7 +280,7 @@ impl Session {
     pub(super) fn read_for_creation(&self, class: &Class) -> Result<Qubes, LifecycleError> {
         let mut qubes = self.read()?.into_qubes();
         if class.is_local_guest() {
-            qubes.choose_kernel(self);
+            qubes.choose_default_kernel(self);
         }
         Ok(qubes)
     }

@@ -33,11 +33,11 @@ impl Session {
         settings: InitialSettings<'_>,
     ) -> Result<Created, LifecycleError> {
         let uuid = Uuid::new_v4();
-        let mut last = LifecycleError::Creation(CreationError::NoDispId);
+        let mut last = LifecycleError::Creation(CreationError::NoFreeDispid);
         for _ in 0..TRIES {
             let number = self
                 .read()?
-                .free_dispid(&mut |below| fastrand::u16(..below))?;
+                .find_free_dispid(&mut |below| fastrand::u16(..below))?;
             let name = format!("disp{number}");
             let new = NewQube {
                 class: Class::DispVM,
@@ -74,7 +74,7 @@ impl Session {
         let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
         let plan = |qubes: &Qubes| {
             let next = Cell::new(first.get());
-            let mut vm = qubes.plan_new(new, self, &mut |below| {
+            let mut vm = qubes.plan_creation(new, self, &mut |below| {
                 next.take().unwrap_or_else(|| fastrand::u16(..below))
             })?;
             for (name, size) in &*adopted.borrow() {

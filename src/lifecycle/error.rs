@@ -225,7 +225,7 @@ pub enum LifecycleError {
     #[error("{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force", role = role.as_str())]
     HasClients {
         qube: VmName,
-        role: crate::model::Role,
+        role: crate::model::ProviderRole,
         clients: String,
     },
     #[error("{qube} did not shut down within {seconds} s")]

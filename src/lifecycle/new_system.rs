@@ -1,6 +1,6 @@
 //! A new system: the directories of its pools, then its store.
 
-use crate::model::new_system;
+use crate::model::plan_new_system;
 use crate::storage::PoolDrivers;
 use crate::store::{StoreError, Write};
 
@@ -25,7 +25,7 @@ impl Session {
         ] {
             make_shared_directory(directory, &self.system)?;
         }
-        let qubes = new_system(self);
+        let qubes = plan_new_system(self);
         let mut drivers = PoolDrivers::new(&qubes.pools, &self.system);
         for pool in qubes.pools.iter() {
             drivers.get(pool.name())?.setup()?;

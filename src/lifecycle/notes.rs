@@ -4,7 +4,7 @@
 use std::io;
 
 use crate::fs::replace::Access;
-use crate::model::notes::{MAX_BYTES, displayable};
+use crate::model::notes::{MAX_BYTES, sanitize_text};
 use crate::model::{NotesError, Qubes, Vm, VmName};
 
 use super::qube_directory::QubeDirectory;
@@ -48,7 +48,7 @@ impl Session {
         let vm = find_qube_with_notes(&write, name)?;
         let directory = self.qube_directory(vm);
         let old = read_notes(&directory)?;
-        let new = displayable(&change(&old)?);
+        let new = sanitize_text(&change(&old)?);
         if new == old {
             return Ok(());
         }
@@ -74,7 +74,7 @@ impl Session {
 
 fn read_notes(directory: &QubeDirectory) -> Result<String, LifecycleError> {
     let bytes = directory.read(NAME).map_err(failed(directory, "reading"))?;
-    Ok(displayable(&String::from_utf8_lossy(
+    Ok(sanitize_text(&String::from_utf8_lossy(
         &bytes.unwrap_or_default(),
     )))
 }
@@ -85,7 +85,7 @@ fn find_qube_with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, L
         .ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))?;
     match vm.class.is_local_guest() {
         true => Ok(vm),
-        false => Err(NotesError::NoPlace {
+        false => Err(NotesError::NoDirectory {
             qube: name.to_string(),
         }
         .into()),

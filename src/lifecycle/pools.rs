@@ -52,7 +52,7 @@ impl Session {
             source,
         };
         let domains = list_all_domains(&read_bytes(file)?).map_err(failed)?;
-        for domain in domains.iter().filter(|domain| domain.usable.is_none()) {
+        for domain in domains.iter().filter(|domain| domain.qube.is_none()) {
             for volume in &domain.volumes {
                 let Some(pool) = volume.get("pool").filter(|pool| names.contains(pool)) else {
                     continue;
@@ -125,7 +125,7 @@ impl OptionNotSet {
     pub fn is_not_to_be_set(&self) -> bool {
         matches!(
             &*self.source,
-            LifecycleError::Pool(PoolError::NotToBeSet { .. })
+            LifecycleError::Pool(PoolError::OptionNotSettable { .. })
         )
     }
 }
@@ -178,7 +178,7 @@ impl Session {
             })
             .map(|(name, text)| (name.to_owned(), text.to_owned()))
             .collect();
-        if PoolDriver::find(pool.driver()).is_none_or(|driver| driver.most_revisions.is_some()) {
+        if PoolDriver::find(pool.driver()).is_none_or(|driver| driver.max_revisions.is_some()) {
             options.push((
                 "revisions_to_keep".to_owned(),
                 pool.revisions_to_keep().to_string(),

@@ -16,7 +16,7 @@ use crate::hypervisor::description::{
 };
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
-use crate::model::device::{Assignment, Mode};
+use crate::model::device::{AssignmentMode, DeviceAssignment};
 use crate::model::{Qubes, VirtMode, Vm, VmName};
 
 use super::{LifecycleError, Session};
@@ -73,10 +73,10 @@ impl Session {
         description: &mut DomainDescription,
     ) {
         // One that cannot even be named is told by the start.
-        let named = |assignment: &Assignment| self.pci_device(assignment, Look::AtNames).ok();
+        let named = |assignment: &DeviceAssignment| self.pci_device(assignment, Look::AtNames).ok();
         description.pci = required(vm, "pci").filter_map(named).collect();
         let mut letters = DiskLetters::beside(description);
-        let named = |a: &Assignment| {
+        let named = |a: &DeviceAssignment| {
             self.block_device(a, Look::AtNames, description, &mut letters)
                 .ok()
         };
@@ -94,7 +94,7 @@ impl Session {
         vm: &Vm,
         description: &mut DomainDescription,
     ) -> Result<(), LifecycleError> {
-        let refused = |class: &str, assignment: &Assignment, reason: String| {
+        let refused = |class: &str, assignment: &DeviceAssignment, reason: String| {
             let device = format!(
                 "{}:{}",
                 assignment.backend().unwrap_or("*"),
@@ -117,7 +117,7 @@ impl Session {
                     .iter()
                     .map(move |assignment| (&*class.class, assignment))
             })
-            .find(|(_, assignment)| assignment.mode() == Ok(Mode::Required))
+            .find(|(_, assignment)| assignment.mode() == Ok(AssignmentMode::Required))
         {
             return Err(refused(
                 class,
@@ -150,7 +150,7 @@ impl Session {
         Ok(())
     }
 
-    fn pci_device(&self, assignment: &Assignment, look: Look) -> Result<PciDevice, String> {
+    fn pci_device(&self, assignment: &DeviceAssignment, look: Look) -> Result<PciDevice, String> {
         // Nobody but dom0 has any.
         if assignment
             .backend()
@@ -186,7 +186,7 @@ impl Session {
 
     fn block_device(
         &self,
-        assignment: &Assignment,
+        assignment: &DeviceAssignment,
         look: Look,
         description: &DomainDescription,
         letters: &mut DiskLetters,
@@ -305,9 +305,9 @@ impl Session {
 const NO_IOMMU: &str =
     "this machine has no IOMMU, or it is switched off (VT-d or AMD-Vi in the firmware's settings)";
 
-fn required<'v>(vm: &'v Vm, class: &'v str) -> impl Iterator<Item = &'v Assignment> {
+fn required<'v>(vm: &'v Vm, class: &'v str) -> impl Iterator<Item = &'v DeviceAssignment> {
     vm.assignments(class)
-        .filter(|assignment| assignment.mode() == Ok(Mode::Required))
+        .filter(|assignment| assignment.mode() == Ok(AssignmentMode::Required))
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {
@@ -324,7 +324,7 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 /// The name that the guest knows a block device by: the one asked for, `xvdd` for a CD where no
 /// kernel's volume has it, else the next free one.
 fn target(
-    assignment: &Assignment,
+    assignment: &DeviceAssignment,
     kind: DeviceKind,
     description: &DomainDescription,
     letters: &mut DiskLetters,

@@ -240,7 +240,7 @@ impl Facts for Session {
         self.system.host_cpus()
     }
 
-    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
+    fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
         self.kernel_path(kernels_dir, version, "vmlinuz")
             .is_some_and(|file| file.is_file())
     }
@@ -251,7 +251,7 @@ impl Facts for Session {
         let versions = names.into_iter().filter_map(|name| name.into_string().ok());
         let usable = versions.filter(|version| {
             !version.chars().any(|c| c.is_control() || c == '~')
-                && self.kernel_installed(kernels_dir, version)
+                && self.is_kernel_installed(kernels_dir, version)
         });
         usable.max_by(|a, b| kernel_version::compare(a, b).then_with(|| a.cmp(b)))
     }
@@ -275,7 +275,7 @@ impl Facts for Session {
 
     /// The `/` of the machine says nothing of a system below a root of its own; the environment
     /// may.
-    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+    fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
         if let Some(pool) = self.system.default_lvm_pool() {
             return Some((None, pool.to_owned()));
         }

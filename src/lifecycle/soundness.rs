@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use crate::model::check::{Harm, NetvmLoops, UniqueNumbers};
 use crate::model::text_map::TextMap;
-use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, VmName, Written};
+use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, SavedDomain, VmName};
 use crate::store::{Read, StoreError, Write};
 
 use super::Session;
@@ -98,12 +98,14 @@ impl Session {
         before: &dyn Fn() -> Result<Qubes, StoreError>,
     ) -> Result<(), String> {
         // Other qubes may depend on a pool, a label, a global property, or a qube that is gone.
-        let all = SharedSettings::of(after) != *system || !after.removed().is_empty();
+        let all = SharedSettings::of(after) != *system || !after.removed_positions().is_empty();
         let touched: Vec<VmName> = after
-            .written()
+            .saved_domains()
             .filter_map(|written| match written {
-                Written::Changed { vm, .. } | Written::New { vm, .. } => Some(vm.name.clone()),
-                Written::Unchanged { .. } => None,
+                SavedDomain::Changed { vm, .. } | SavedDomain::New { vm, .. } => {
+                    Some(vm.name.clone())
+                }
+                SavedDomain::Unchanged { .. } => None,
             })
             .collect();
         let found = self.refusals(after, (!all).then_some(&touched));
@@ -156,11 +158,13 @@ impl Session {
     /// harm to others is the rules' part.
     fn are_changed_qubes_unbroken(&self, qubes: &Qubes) -> bool {
         let mut ways = NetvmLoops::default();
-        qubes.removed().is_empty()
-            && qubes.written().all(|written| match written {
-                Written::Unchanged { .. } => true,
-                Written::Changed { vm, .. } => qubes.qube_problems(vm, self, &mut ways).is_empty(),
-                Written::New { .. } => false,
+        qubes.removed_positions().is_empty()
+            && qubes.saved_domains().all(|written| match written {
+                SavedDomain::Unchanged { .. } => true,
+                SavedDomain::Changed { vm, .. } => {
+                    qubes.qube_problems(vm, self, &mut ways).is_empty()
+                }
+                SavedDomain::New { .. } => false,
             })
     }
 
@@ -171,7 +175,7 @@ impl Session {
         let (mut numbers, mut ways) = (UniqueNumbers::default(), NetvmLoops::default());
         let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);
         for name in qubes.names() {
-            qubes.glance(name.as_str(), |vm| {
+            qubes.inspect(name.as_str(), |vm| {
                 let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
                 let own = qubes
                     .qube_findings(vm, self, &mut ways)

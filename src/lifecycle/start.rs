@@ -243,7 +243,7 @@ impl Session {
         let volumes = qubes.volumes(vm, self).map_err(StorageError::from)?;
         for volume in volumes.iter().filter(|volume| volume.source.is_some()) {
             let (owner, origin) = qubes
-                .origin(vm, &volume.name, self)
+                .volume_origin(vm, &volume.name, self)
                 .map_err(StorageError::from)?;
             if is_live(&origin) && self.power_state(owner).is_active() {
                 let name = &volume.name;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{Hypervisor, HypervisorError, Outcome};
-use crate::model::{PowerState, Role, Vm, VmName};
+use crate::model::{PowerState, ProviderRole, Vm, VmName};
 
 use super::qube_lock::QubeLock;
 use super::reconcile::QubeState;
@@ -349,13 +349,13 @@ impl Session {
                 .and_then(|uuid| states.get(&uuid))
                 .is_some_and(|live| live.state.is_active())
         };
-        for role in Role::ALL {
+        for role in ProviderRole::ALL {
             // Disposables that wait for somebody to want one need no network and play nothing yet.
             let is_client = |other: &Vm| {
                 qubes
                     .provider(other, role, self)
                     .is_some_and(|provider| provider.name == vm.name)
-                    && (role == Role::Guivm || !qubes.is_preloaded(other))
+                    && (role == ProviderRole::Guivm || !qubes.is_preloaded(other))
             };
             let clients = qubes
                 .iter()

@@ -178,13 +178,13 @@ impl Session {
     ) -> Result<TemplateInstalled, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
         let qubes = self.read_for_creation(&new.class)?;
-        let name = qubes.plan_new(new, self, &mut random)?.name;
+        let name = qubes.plan_creation(new, self, &mut random)?.name;
         let of_creation = Session::notes_of_creation(&qubes, new.created_by);
         self.convert_if_old(&qubes)?;
         drop(qubes);
         let _lock = self.lock_qube(&name)?;
         let qubes = self.read_for_creation(&new.class)?;
-        let planned = qubes.plan_new(new, self, &mut random)?;
+        let planned = qubes.plan_creation(new, self, &mut random)?;
         let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
         let mut adopted = Vec::new();
         for (volume, driver) in storage.volumes() {
@@ -211,8 +211,8 @@ impl Session {
                 }
             }
             let mut write = self.write()?;
-            write.choose_kernel(self);
-            let vm = write.plan_new(new, self, &mut random)?;
+            write.choose_default_kernel(self);
+            let vm = write.plan_creation(new, self, &mut random)?;
             if vm.volumes != planned.volumes {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }
@@ -261,7 +261,7 @@ impl Session {
         let qubes = self.read()?;
         let name = super::start::find_qube(
             &qubes,
-            &VmName::for_new(data.name).map_err(CreationError::from)?,
+            &VmName::new(data.name).map_err(CreationError::from)?,
         )?
         .name
         .clone();

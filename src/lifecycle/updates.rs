@@ -73,7 +73,7 @@ impl Session {
             let mut write = self.write()?;
             let local = |class: &crate::model::Class| class.is_local_guest();
             let names: Vec<VmName> = write
-                .briefs()
+                .names_with_classes()
                 .filter(|(name, class)| name.is_dom0() || local(class))
                 .map(|(name, _)| name.clone())
                 .collect();

@@ -5,15 +5,15 @@
 use uuid::Uuid;
 
 use super::class::Class;
-use super::creation::{CreationError, NewQube, PoolChoice, in_written_order};
+use super::creation::{CreationError, NewQube, PoolChoice, sort_properties};
 use super::facts::Facts;
 use super::features::RESERVED;
-use super::loadable::feature_misfit;
 use super::power::PowerState;
 use super::property::{Effect, Property, PropertyError, Scope, class_properties};
 use super::qubes::Qubes;
+use super::qubesd_rules::find_feature_problem;
 use super::release::Release;
-use super::tags::{CREATED_BY, is_tag};
+use super::tags::{CREATED_BY_PREFIX, is_valid_tag};
 use super::vm::Vm;
 
 /// Properties that a clone has from its creation, or that are not true of it: the package manager
@@ -28,7 +28,7 @@ const MEMINFO_WRITER: &str = "service.meminfo-writer";
 const PRELOAD_MAX: &str = "preload-dispvm-max";
 
 /// A wish for a clone.
-pub struct CloneQube<'a> {
+pub struct NewClone<'a> {
     pub source: &'a str,
     pub name: &'a str,
     /// Without one: the source's.
@@ -49,7 +49,7 @@ pub struct CloneQube<'a> {
 
 /// A setting of the source that its clone cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotCloned {
+pub enum UnclonedSetting {
     #[error("Failed to set {property} property: {reason}")]
     Property {
         property: &'static str,
@@ -68,12 +68,12 @@ pub struct PlannedClone {
     /// What has to follow once it is saved.
     pub effects: Vec<Effect>,
     /// What was left out.
-    pub left_out: Vec<NotCloned>,
+    pub left_out: Vec<UnclonedSetting>,
 }
 
 impl Qubes {
     /// Decides everything about a clone and changes nothing. The caller makes the volumes, fills
-    /// them with the source's data ([`Qubes::origin`] says where those are) and then adds the qube
+    /// them with the source's data ([`Qubes::volume_origin`] says where those are) and then adds the qube
     /// ([`Qubes::add`]). `random(n)` gives a number below n.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Qubes {
     /// not to be ignored.
     pub fn plan_clone(
         &self,
-        wish: &CloneQube<'_>,
+        wish: &NewClone<'_>,
         facts: &dyn Facts,
         random: &mut dyn FnMut(u16) -> u16,
     ) -> Result<PlannedClone, CreationError> {
@@ -90,12 +90,12 @@ impl Qubes {
             .ok_or_else(|| CreationError::NoSuchTemplate(wish.source.to_owned()))?;
         let class = wish.class.unwrap_or(&source.class);
         if source.class == Class::AdminVM {
-            return Err(CreationError::NotToBeCloned(source.name.clone()));
+            return Err(CreationError::NotClonable(source.name.clone()));
         }
         if *class == Class::RemoteVM && source.class != Class::RemoteVM {
-            return Err(CreationError::NotClonedAs {
+            return Err(CreationError::IncompatibleCloneClass {
                 source_qube: source.name.clone(),
-                is: source.class.clone(),
+                class: source.class.clone(),
             });
         }
         let label = self.label(source)?;
@@ -113,19 +113,19 @@ impl Qubes {
             created_by: wish.created_by,
             auto_cleanup: false,
         };
-        let facts = &Unborn::new(wish.name, facts);
+        let facts = &NewQubeFacts::new(wish.name, facts);
         let (mut vm, template) = self.plan_identity(&new, facts, random)?;
         let mut left_out = clone_tags(&mut vm, source);
-        self.mark_created(&mut vm, &new, facts)?;
+        self.apply_creation_defaults(&mut vm, &new, facts)?;
         left_out.extend(self.clone_properties(&mut vm, source, facts));
         let first_error = left_out
             .iter()
-            .find(|n| !matches!(n, NotCloned::UnknownProperty(_)));
+            .find(|n| !matches!(n, UnclonedSetting::UnknownProperty(_)));
         if let Some(first) = first_error.filter(|_| !wish.ignore_errors) {
             return Err(first.clone().into());
         }
         clone_features(&mut vm, source, facts.release());
-        self.tag_by_references(&mut vm, facts)?;
+        self.update_reference_tags(&mut vm, facts)?;
         if vm.class.is_local_guest() {
             vm.devices = source
                 .devices
@@ -134,7 +134,7 @@ impl Qubes {
                 .collect();
         }
         self.plan_volumes(&mut vm, template, wish.pools, facts)?;
-        vm.properties = in_written_order(&vm.class, &vm.properties);
+        vm.properties = sort_properties(&vm.class, &vm.properties);
         let starts_at_boot = vm.properties.get("autostart") == Some("True");
         let effect = Effect::Autostart {
             vm: vm.name.clone(),
@@ -149,7 +149,12 @@ impl Qubes {
 
     /// Gives the clone the explicit properties of its source that its class has, each if it can be
     /// set.
-    fn clone_properties(&self, vm: &mut Vm, source: &Vm, facts: &dyn Facts) -> Vec<NotCloned> {
+    fn clone_properties(
+        &self,
+        vm: &mut Vm,
+        source: &Vm,
+        facts: &dyn Facts,
+    ) -> Vec<UnclonedSetting> {
         let mut left_out = Vec::new();
         let known = class_properties(&source.class)
             .filter(|p| p.cloned && !p.computed && !OF_THE_SOURCE_ALONE.contains(&p.name))
@@ -157,7 +162,7 @@ impl Qubes {
         for (property, text) in known.filter_map(|p| Some((p.name, p.explicit_value(source)?))) {
             match self.validate_property(vm, property, text, facts) {
                 Ok(stored) => vm.properties.set(property, &stored),
-                Err(reason) => left_out.push(NotCloned::Property { property, reason }),
+                Err(reason) => left_out.push(UnclonedSetting::Property { property, reason }),
             }
         }
         let is_unknown = |name: &&str| Property::find(Scope::Class(&source.class), name).is_none();
@@ -166,18 +171,18 @@ impl Qubes {
             .names()
             .filter(|name| !EARLIER_NAMES.contains(name))
             .filter(is_unknown);
-        left_out.extend(unknown.map(|name| NotCloned::UnknownProperty(name.to_owned())));
+        left_out.extend(unknown.map(|name| UnclonedSetting::UnknownProperty(name.to_owned())));
         left_out
     }
 }
 
 /// The source's tags but those that say who made it; upstream does not load others.
-fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<NotCloned> {
+fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<UnclonedSetting> {
     let (good, bad): (Vec<_>, Vec<_>) = source
         .tags
         .iter()
-        .filter(|tag| !tag.starts_with(CREATED_BY))
-        .partition(|tag| is_tag(tag));
+        .filter(|tag| !tag.starts_with(CREATED_BY_PREFIX))
+        .partition(|tag| is_valid_tag(tag));
     for tag in good
         .into_iter()
         .filter(|tag| !vm.has_tag(tag))
@@ -187,7 +192,7 @@ fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<NotCloned> {
         vm.tags.push(tag);
     }
     bad.into_iter()
-        .map(|tag| NotCloned::Tag(tag.to_string()))
+        .map(|tag| UnclonedSetting::Tag(tag.to_string()))
         .collect()
 }
 
@@ -200,7 +205,7 @@ fn clone_features(vm: &mut Vm, source: &Vm, release: Release) {
     for (name, value) in source.features.iter() {
         let of_its_own =
             RESERVED.contains(&name) || name.starts_with("preload-dispvm") && name != PRELOAD_MAX;
-        let is_fit = feature_misfit(vm, name, value, release).is_none();
+        let is_fit = find_feature_problem(vm, name, value, release).is_none();
         if !of_its_own && name != MEMINFO_WRITER && is_fit {
             vm.features.set(name, value);
         }
@@ -208,19 +213,19 @@ fn clone_features(vm: &mut Vm, source: &Vm, release: Release) {
 }
 
 /// The world before a new qube is there: it does not run, and nobody has to be asked for that.
-pub struct Unborn<'a> {
+pub struct NewQubeFacts<'a> {
     name: &'a str,
     facts: &'a dyn Facts,
 }
 
-impl<'a> Unborn<'a> {
+impl<'a> NewQubeFacts<'a> {
     /// The world of `facts` before there is a qube of this name.
-    pub fn new(name: &'a str, facts: &'a dyn Facts) -> Unborn<'a> {
-        Unborn { name, facts }
+    pub fn new(name: &'a str, facts: &'a dyn Facts) -> NewQubeFacts<'a> {
+        NewQubeFacts { name, facts }
     }
 }
 
-impl Facts for Unborn<'_> {
+impl Facts for NewQubeFacts<'_> {
     fn power_state(&self, vm: &Vm) -> PowerState {
         if vm.name == self.name {
             PowerState::Halted
@@ -245,8 +250,8 @@ impl Facts for Unborn<'_> {
         self.facts.host_cpus()
     }
 
-    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
-        self.facts.kernel_installed(kernels_dir, version)
+    fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
+        self.facts.is_kernel_installed(kernels_dir, version)
     }
 
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
@@ -269,7 +274,7 @@ impl Facts for Unborn<'_> {
         self.facts.can_map_devices()
     }
 
-    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
-        self.facts.thin_pool_of_root()
+    fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
+        self.facts.root_thin_pool()
     }
 }

@@ -7,13 +7,13 @@ use uuid::Uuid;
 use super::class::Class;
 use super::facts::Facts;
 use super::label::Labels;
-use super::loadable::{TAGGED_REFERENCES, reference_misfit, reference_tag};
 use super::name::VmName;
 use super::pool::{Pool, Pools};
 use super::property::{Property, PropertyError, Scope, Value, dispvm_template_error};
 use super::qubes::Qubes;
+use super::qubesd_rules::{TAGGED_REFERENCES, find_reference_problem, reference_tag};
 use super::release::Release;
-use super::tags::{CREATED_BY, is_tag};
+use super::tags::{CREATED_BY_PREFIX, is_valid_tag};
 use super::text_map::TextMap;
 use super::vm::{Qid, Vm};
 use super::volume::{
@@ -36,28 +36,28 @@ pub enum CreationError {
     LabelIsNumber(String),
     #[error("No such domain: '{0}'")]
     NoSuchTemplate(String),
-    #[error("wrong VM class: domains['{template}'] is of type {is} and not TemplateVM")]
-    WrongTemplate { template: String, is: Class },
+    #[error("wrong VM class: domains['{template}'] is of type {class} and not TemplateVM")]
+    WrongTemplate { template: String, class: Class },
     #[error("{}", dispvm_template_error(.0))]
-    NotForDisposables(VmName),
+    NotDispvmTemplate(VmName),
     #[error(
         "no template given for '{vm}', and the system has no {property}; name one with --template"
     )]
     NoDefaultTemplate { vm: String, property: &'static str },
     #[error("a {class} has no template; leave --template out")]
-    TemplateNotWanted { class: Class },
+    UnexpectedTemplate { class: Class },
     #[error("qubes of class '{0}' cannot be created")]
-    Class(Class),
+    UnsupportedClass(Class),
     #[error("Qubes OS {0} does not know remote qubes (since 4.3)")]
-    RemoteTooNew(Release),
+    RemoteNotSupported(Release),
     #[error("{0} cannot be cloned")]
-    NotToBeCloned(VmName),
+    NotClonable(VmName),
     #[error(
-        "'{source_qube}' is of class {is} and cannot be cloned as a RemoteVM, which has neither volumes nor a domain"
+        "'{source_qube}' is of class {class} and cannot be cloned as a RemoteVM, which has neither volumes nor a domain"
     )]
-    NotClonedAs { source_qube: VmName, is: Class },
+    IncompatibleCloneClass { source_qube: VmName, class: Class },
     #[error("{0}")]
-    NotCloned(#[from] super::cloning::NotCloned),
+    UnclonedSetting(#[from] super::cloning::UnclonedSetting),
     #[error("Unknown storage pool {0}")]
     NoSuchPool(String),
     #[error(
@@ -67,16 +67,16 @@ pub enum CreationError {
     #[error(
         "volume '{volume}' of '{vm}' cannot be in pool '{pool}': {rule}; choose another with --pool {volume}=POOL"
     )]
-    UnfitPool {
+    UnsuitablePool {
         vm: String,
         volume: String,
         pool: String,
         rule: &'static str,
     },
     #[error("no number is free for another qube: Qubes OS {release} has room for {max}")]
-    Full { release: Release, max: u16 },
+    NoFreeQid { release: Release, max: u16 },
     #[error("no free number found for another disposable in 100 tries; remove some")]
-    NoDispId,
+    NoFreeDispid,
     #[error(transparent)]
     Volume(#[from] VolumeError),
     #[error(transparent)]
@@ -115,16 +115,16 @@ impl Qubes {
     ///
     /// # Errors
     /// The wish breaks a rule, or no number is free.
-    pub fn plan_new(
+    pub fn plan_creation(
         &self,
         new: &NewQube<'_>,
         facts: &dyn Facts,
         random: &mut dyn FnMut(u16) -> u16,
     ) -> Result<Vm, CreationError> {
         let (mut vm, template) = self.plan_identity(new, facts, random)?;
-        self.mark_created(&mut vm, new, facts)?;
+        self.apply_creation_defaults(&mut vm, new, facts)?;
         self.plan_volumes(&mut vm, template, new.pools, facts)?;
-        vm.properties = in_written_order(&vm.class, &vm.properties);
+        vm.properties = sort_properties(&vm.class, &vm.properties);
         Ok(vm)
     }
 
@@ -136,7 +136,7 @@ impl Qubes {
         facts: &dyn Facts,
         random: &mut dyn FnMut(u16) -> u16,
     ) -> Result<(Vm, Option<&Vm>), CreationError> {
-        let name = VmName::for_new(new.name)?;
+        let name = VmName::new(new.name)?;
         if self.contains(new.name) {
             return Err(CreationError::Exists(new.name.to_owned()));
         }
@@ -149,20 +149,20 @@ impl Qubes {
         }
         let label = self
             .labels
-            .named(new.label)
+            .get(new.label)
             .ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
         let template = self.template_for_new(new, facts)?;
         let mut vm = Vm::new(name, new.class.clone());
         vm.properties.set("label", &label.name);
         vm.properties
-            .set("qid", &self.free_qid(release)?.number().to_string());
+            .set("qid", &self.find_free_qid(release)?.number().to_string());
         vm.properties.set("uuid", &new.uuid.to_string());
         if let Some(template) = template {
             vm.properties.set("template", template.name.as_str());
         }
         if new.class == Class::DispVM {
             vm.properties
-                .set("dispid", &self.free_dispid(random)?.to_string());
+                .set("dispid", &self.find_free_dispid(random)?.to_string());
             if new.auto_cleanup {
                 vm.properties.set("auto_cleanup", "True");
             }
@@ -177,7 +177,7 @@ impl Qubes {
     /// Installers of R3 choose none, because its packages of kernels did; and upstream cannot save
     /// a store in which a qube counts on a `default_kernel` that is not set, so without this
     /// nothing could be created there.
-    pub fn choose_kernel(&mut self, facts: &dyn Facts) {
+    pub fn choose_default_kernel(&mut self, facts: &dyn Facts) {
         if self.global_value_by_name("default_kernel", facts).is_ok()
             || self.globals.contains("default_kernel")
         {
@@ -202,14 +202,14 @@ impl Qubes {
             (Class::AppVM, template) => ("default_template", template),
             (Class::DispVM, template) => ("default_dispvm", template),
             (Class::AdminVM | Class::Unknown(_), _) => {
-                return Err(CreationError::Class(new.class.clone()));
+                return Err(CreationError::UnsupportedClass(new.class.clone()));
             }
             (Class::RemoteVM, _) if facts.release() < Release::R4_3 => {
-                return Err(CreationError::RemoteTooNew(facts.release()));
+                return Err(CreationError::RemoteNotSupported(facts.release()));
             }
             (_, None) => return Ok(None),
             (_, Some(_)) => {
-                return Err(CreationError::TemplateNotWanted {
+                return Err(CreationError::UnexpectedTemplate {
                     class: new.class.clone(),
                 });
             }
@@ -245,21 +245,21 @@ impl Qubes {
     ) -> Result<(), CreationError> {
         match class {
             Class::AppVM if template.class != Class::TemplateVM => {
-                let (template, is) = (template.name.to_string(), template.class.clone());
-                Err(CreationError::WrongTemplate { template, is })
+                let (template, class) = (template.name.to_string(), template.class.clone());
+                Err(CreationError::WrongTemplate { template, class })
             }
             Class::DispVM if !self.is_template_for_dispvms(template, facts) => {
-                Err(CreationError::NotForDisposables(template.name.clone()))
+                Err(CreationError::NotDispvmTemplate(template.name.clone()))
             }
             Class::AppVM | Class::DispVM => Ok(()),
-            _ => Err(CreationError::TemplateNotWanted {
+            _ => Err(CreationError::UnexpectedTemplate {
                 class: class.clone(),
             }),
         }
     }
 
     /// The smallest free number from 1.
-    pub(super) fn free_qid(&self, release: Release) -> Result<Qid, CreationError> {
+    pub(super) fn find_free_qid(&self, release: Release) -> Result<Qid, CreationError> {
         let max = release.highest_qid().min(Qid::MAX - 1);
         let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
         for qid in self.iter().filter_map(Vm::qid) {
@@ -268,15 +268,20 @@ impl Qubes {
         (1..=max)
             .find(|n| !is_taken[usize::from(*n)])
             .and_then(Qid::new)
-            .ok_or(CreationError::Full { release, max })
+            .ok_or(CreationError::NoFreeQid { release, max })
     }
 
     /// A number that no disposable has, at random (`docs/spec/r4-properties.md` §6).
     ///
     /// # Errors
     /// None was found in 100 tries.
-    pub fn free_dispid(&self, random: &mut dyn FnMut(u16) -> u16) -> Result<u16, CreationError> {
-        let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
+    pub fn find_free_dispid(
+        &self,
+        random: &mut dyn FnMut(u16) -> u16,
+    ) -> Result<u16, CreationError> {
+        let disposables = self
+            .names_with_classes()
+            .filter(|(_, class)| **class == Class::DispVM);
         let taken: Vec<u16> = disposables
             .filter_map(|(name, _)| {
                 self.get(name.as_str())?
@@ -290,11 +295,11 @@ impl Qubes {
         (0..100)
             .map(|_| random(10_000))
             .find(|id| !taken.contains(id))
-            .ok_or(CreationError::NoDispId)
+            .ok_or(CreationError::NoFreeDispid)
     }
 
     /// Tags and features that every new qube gets.
-    pub(super) fn mark_created(
+    pub(super) fn apply_creation_defaults(
         &self,
         vm: &mut Vm,
         new: &NewQube<'_>,
@@ -307,22 +312,24 @@ impl Qubes {
                 vm.features.set("check-updates", "");
             }
             let guivm = creator.and_then(|c| self.name(c.features.get("set-created-guivm")?));
-            if let Some(guivm) = guivm.filter(|name| reference_misfit("guivm", name).is_none()) {
+            if let Some(guivm) =
+                guivm.filter(|name| find_reference_problem("guivm", name).is_none())
+            {
                 vm.properties.set("guivm", guivm.as_str());
             }
-            self.tag_by_references(vm, facts)?;
+            self.update_reference_tags(vm, facts)?;
         }
-        let mut tags = vec![format_smolstr!("{CREATED_BY}{}", new.created_by)];
+        let mut tags = vec![format_smolstr!("{CREATED_BY_PREFIX}{}", new.created_by)];
         if new.auto_cleanup {
-            tags.push(format!("disp-{CREATED_BY}{}", new.created_by).into());
+            tags.push(format!("disp-{CREATED_BY_PREFIX}{}", new.created_by).into());
         }
         tags.extend(
             creator
                 .into_iter()
-                .flat_map(|creator| self.tags_of_creations(creator)),
+                .flat_map(|creator| self.tags_for_created_qubes(creator)),
         );
         // A creator's name may have a dot, which no tag has.
-        for tag in tags.into_iter().filter(|tag| is_tag(tag)) {
+        for tag in tags.into_iter().filter(|tag| is_valid_tag(tag)) {
             if !vm.has_tag(&tag) {
                 vm.tags.push(tag);
             }
@@ -331,7 +338,7 @@ impl Qubes {
     }
 
     /// The tags that say which qubes show it, let it sound, and relay to it.
-    pub(super) fn tag_by_references(
+    pub(super) fn update_reference_tags(
         &self,
         vm: &mut Vm,
         facts: &dyn Facts,
@@ -393,7 +400,7 @@ impl Qubes {
                     attributes
                 }
                 (Some(_), Some(template)) if vm.class == Class::DispVM => {
-                    self.as_in(template, name, facts)?
+                    self.disposable_attributes(template, name, facts)?
                 }
                 _ => TextMap::new(),
             };
@@ -410,7 +417,7 @@ impl Qubes {
             {
                 own.set("pool", pool);
             }
-            let resolved = self.resolve(vm, name, class, &own, facts)?;
+            let resolved = self.resolve_volume(vm, name, class, &own, facts)?;
             self.check_pool_of_new(vm, class, &own, &resolved)?;
             vm.volumes.push(resolved.config_for(facts.release()));
         }
@@ -428,9 +435,9 @@ impl Qubes {
         let Some(pool) = self.pools.get(&resolved.pool) else {
             return Ok(());
         };
-        match volume_traits(&resolved.name, class, own).misfit(pool) {
+        match volume_traits(&resolved.name, class, own).find_problem(pool) {
             None => Ok(()),
-            Some(misfit) => Err(CreationError::UnfitPool {
+            Some(misfit) => Err(CreationError::UnsuitablePool {
                 vm: vm.name.to_string(),
                 volume: resolved.name.clone(),
                 pool: pool.name().to_owned(),
@@ -441,7 +448,7 @@ impl Qubes {
 
     /// What a disposable's volume takes over from its template's: pool, rw, and whether the key is
     /// thrown away.
-    fn as_in(
+    fn disposable_attributes(
         &self,
         template: &Vm,
         name: &str,
@@ -481,7 +488,7 @@ fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
 
 /// Explicit properties in the order in which they are written: by stage, then by name
 /// (`docs/spec/r4-xml.md` §1.3).
-pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
+pub fn sort_properties(class: &Class, properties: &TextMap) -> TextMap {
     let stage = |name: &str| Property::find(Scope::Class(class), name).map_or(2, |p| p.stage);
     let mut sorted: Vec<(&str, &str)> = properties.iter().collect();
     sorted.sort_by_key(|(name, _)| (stage(name), *name));
@@ -494,7 +501,7 @@ pub fn in_written_order(class: &Class, properties: &TextMap) -> TextMap {
 /// Where files cannot share blocks, the pool is of driver `file`, as upstream's, if its mapped
 /// devices can be had; else of `file-reflink` with `setup_check="no"`, which copies and which every
 /// release of upstream can use, too.
-pub fn new_system(facts: &dyn Facts) -> Qubes {
+pub fn plan_new_system(facts: &dyn Facts) -> Qubes {
     let base = facts.base_dir().trim_end_matches('/');
     let shares_blocks = facts.can_reflink(base);
     let driver = if !shares_blocks && facts.can_map_devices() {

@@ -8,12 +8,12 @@ use super::text_map::TextMap;
 pub struct DeviceClass {
     /// `pci`, `block`, `usb`, `mic`, or one we do not know and keep.
     pub class: Box<str>,
-    pub assignments: Vec<Assignment>,
+    pub assignments: Vec<DeviceAssignment>,
 }
 
 /// One `<device>` element: its attributes verbatim, its options in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Assignment {
+pub struct DeviceAssignment {
     /// `backend-domain`, `id`, `mode`, `identity`, `required` and whatever else stands there.
     pub attributes: TextMap,
     pub options: TextMap,
@@ -21,23 +21,23 @@ pub struct Assignment {
 
 /// When a device is given to its frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum AssignmentMode {
     Required,
     AutoAttach,
     AskToAttach,
 }
 
-impl Mode {
+impl AssignmentMode {
     pub fn as_str(self) -> &'static str {
         match self {
-            Mode::Required => "required",
-            Mode::AutoAttach => "auto-attach",
-            Mode::AskToAttach => "ask-to-attach",
+            AssignmentMode::Required => "required",
+            AssignmentMode::AutoAttach => "auto-attach",
+            AssignmentMode::AskToAttach => "ask-to-attach",
         }
     }
 }
 
-impl Assignment {
+impl DeviceAssignment {
     /// The qube that provides the device; `None` means any (absent, empty, or the `*` that upstream
     /// writes).
     pub fn backend(&self) -> Option<&str> {
@@ -60,18 +60,18 @@ impl Assignment {
     }
 
     /// The mode, or the text that is none. Before 4.3 every assignment was required.
-    pub fn mode(&self) -> Result<Mode, &str> {
+    pub fn mode(&self) -> Result<AssignmentMode, &str> {
         if let Some(required) = self.attributes.get("required") {
             return match required.to_ascii_lowercase().as_str() {
-                "1" | "yes" | "true" | "on" => Ok(Mode::Required),
-                "0" | "no" | "false" | "off" => Ok(Mode::AutoAttach),
+                "1" | "yes" | "true" | "on" => Ok(AssignmentMode::Required),
+                "0" | "no" | "false" | "off" => Ok(AssignmentMode::AutoAttach),
                 _ => Err(required),
             };
         }
         match self.attributes.get("mode") {
-            None | Some("required") => Ok(Mode::Required),
-            Some("auto-attach") => Ok(Mode::AutoAttach),
-            Some("ask-to-attach") => Ok(Mode::AskToAttach),
+            None | Some("required") => Ok(AssignmentMode::Required),
+            Some("auto-attach") => Ok(AssignmentMode::AutoAttach),
+            Some("ask-to-attach") => Ok(AssignmentMode::AskToAttach),
             Some(other) => Err(other),
         }
     }
@@ -93,27 +93,27 @@ impl DeviceClass {
     }
 }
 
-impl Assignment {
+impl DeviceAssignment {
     /// The assignment in the attributes that the release reads (`docs/spec/r4-xml.md` §1.7): before
     /// 4.3 backend and port alone, and everything is required; from then on with mode and identity.
     /// `None` where the release cannot be told.
-    pub fn for_release(&self, release: Release) -> Option<Assignment> {
+    pub fn for_release(&self, release: Release) -> Option<DeviceAssignment> {
         let mode = self.mode().ok()?;
         let mut attributes = TextMap::new();
         // Of the `*` that upstream writes for "any", its reader makes nothing; absence it
         // understands.
         match self.backend() {
             Some(backend) => attributes.set("backend-domain", backend),
-            None if release.knows_device_modes() => {}
+            None if release.has_device_modes() => {}
             None => return None,
         }
         attributes.set("id", self.port());
         let mut options = self.options.clone();
-        if release.knows_device_modes() {
+        if release.has_device_modes() {
             attributes.set("mode", mode.as_str());
             attributes.set("identity", self.identity());
             options.remove("identity");
-        } else if mode != Mode::Required || self.identity() != "*" {
+        } else if mode != AssignmentMode::Required || self.identity() != "*" {
             return None;
         }
         let known = ["backend-domain", "id", "mode", "identity", "required"];
@@ -124,7 +124,7 @@ impl Assignment {
         {
             attributes.set(name, value);
         }
-        Some(Assignment {
+        Some(DeviceAssignment {
             attributes,
             options,
         })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::device::Assignment;
+use super::device::DeviceAssignment;
 use super::pool::Pool;
 use super::qubes::Qubes;
 use super::text_map::TextMap;
@@ -13,15 +13,15 @@ use super::vm::Vm;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The qube, or `system`, `pool NAME`.
-    pub of: String,
+    pub subject: String,
     /// What of it; empty when it is there as a whole, or is not.
-    pub what: String,
-    pub how: How,
+    pub item: String,
+    pub kind: DifferenceKind,
 }
 
 /// How something differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum How {
+pub enum DifferenceKind {
     /// From one text to the other; `None` where there is none, for which people read the word
     /// `absent`.
     Changed {
@@ -37,9 +37,9 @@ pub enum How {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.of)?;
-        if !self.what.is_empty() {
-            write!(f, " {}", self.what)?;
+        write!(f, "{}:", self.subject)?;
+        if !self.item.is_empty() {
+            write!(f, " {}", self.item)?;
         }
         let about = |about: &Option<String>| {
             about
@@ -47,12 +47,12 @@ impl fmt::Display for Difference {
                 .map(|text| format!(" ({text})"))
                 .unwrap_or_default()
         };
-        match &self.how {
-            How::Changed { old, new, absent } => {
+        match &self.kind {
+            DifferenceKind::Changed { old, new, absent } => {
                 write!(f, " {} → {}", shown(old, absent), shown(new, absent))
             }
-            How::Added(what) => write!(f, " added{}", about(what)),
-            How::Removed(what) => write!(f, " removed{}", about(what)),
+            DifferenceKind::Added(what) => write!(f, " added{}", about(what)),
+            DifferenceKind::Removed(what) => write!(f, " removed{}", about(what)),
         }
     }
 }
@@ -66,17 +66,17 @@ fn shown<'a>(text: &'a Option<String>, absent: &'a str) -> &'a str {
 }
 
 /// Collects differences of one owner.
-struct Told<'a> {
+struct DifferenceCollector<'a> {
     of: &'a str,
     found: &'a mut Vec<Difference>,
 }
 
-impl Told<'_> {
-    fn add(&mut self, what: impl Into<String>, how: How) {
+impl DifferenceCollector<'_> {
+    fn add(&mut self, item: impl Into<String>, kind: DifferenceKind) {
         self.found.push(Difference {
-            of: self.of.to_owned(),
-            what: what.into(),
-            how,
+            subject: self.of.to_owned(),
+            item: item.into(),
+            kind,
         });
     }
 
@@ -84,7 +84,7 @@ impl Told<'_> {
     fn text(&mut self, what: &str, old: Option<&str>, new: Option<&str>, absent: &'static str) {
         if old != new {
             let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
-            self.add(what, How::Changed { old, new, absent });
+            self.add(what, DifferenceKind::Changed { old, new, absent });
         }
     }
 
@@ -105,9 +105,9 @@ impl Told<'_> {
 impl Qubes {
     /// What is different in `new`: the system's own things first, then qube by qube, in the order
     /// of their names. Only what is explicitly set counts.
-    pub fn differences(&self, new: &Qubes) -> Vec<Difference> {
+    pub fn find_differences(&self, new: &Qubes) -> Vec<Difference> {
         let mut found = Vec::new();
-        let mut system = Told {
+        let mut system = DifferenceCollector {
             of: "system",
             found: &mut found,
         };
@@ -132,7 +132,7 @@ impl Qubes {
             .collect();
         for name in pools {
             let of = format!("pool {name}");
-            let mut told = Told {
+            let mut told = DifferenceCollector {
                 of: &of,
                 found: &mut found,
             };
@@ -143,9 +143,9 @@ impl Qubes {
                 (old, _) => told.add(
                     "",
                     if old.is_some() {
-                        How::Removed(None)
+                        DifferenceKind::Removed(None)
                     } else {
-                        How::Added(None)
+                        DifferenceKind::Added(None)
                     },
                 ),
             }
@@ -158,14 +158,18 @@ impl Qubes {
         names.sort_by_key(|name| (*name != "dom0", *name));
         names.dedup();
         for name in names {
-            let mut told = Told {
+            let mut told = DifferenceCollector {
                 of: name,
                 found: &mut found,
             };
             match (self.get(name), new.get(name)) {
                 (Some(old), Some(new)) => told.qube(old, new),
-                (Some(old), None) => told.add("", How::Removed(Some(old.class.to_string()))),
-                (None, Some(new)) => told.add("", How::Added(Some(new.class.to_string()))),
+                (Some(old), None) => {
+                    told.add("", DifferenceKind::Removed(Some(old.class.to_string())))
+                }
+                (None, Some(new)) => {
+                    told.add("", DifferenceKind::Added(Some(new.class.to_string())))
+                }
                 (None, None) => {}
             }
         }
@@ -173,7 +177,7 @@ impl Qubes {
     }
 }
 
-impl Told<'_> {
+impl DifferenceCollector<'_> {
     fn qube(&mut self, old: &Vm, new: &Vm) {
         self.text(
             "class",
@@ -211,9 +215,9 @@ impl Told<'_> {
                 }
                 (old, _) => {
                     let how = if old.is_some() {
-                        How::Removed(None)
+                        DifferenceKind::Removed(None)
                     } else {
-                        How::Added(None)
+                        DifferenceKind::Added(None)
                     };
                     self.add(format!("volume {name}"), how);
                 }
@@ -224,14 +228,14 @@ impl Told<'_> {
     /// What is in one set and not in the other.
     fn sets(&mut self, old: BTreeSet<String>, new: BTreeSet<String>) {
         old.difference(&new)
-            .for_each(|gone| self.add(gone, How::Removed(None)));
+            .for_each(|gone| self.add(gone, DifferenceKind::Removed(None)));
         new.difference(&old)
-            .for_each(|come| self.add(come, How::Added(None)));
+            .for_each(|come| self.add(come, DifferenceKind::Added(None)));
     }
 }
 
 /// A device assignment in words: `pci device 00_14.0 of dom0 (required, no-strict-reset=True)`.
-fn assigned(class: &str, device: &Assignment) -> String {
+fn assigned(class: &str, device: &DeviceAssignment) -> String {
     let mode = device.mode().map_or_else(|text| text, |mode| mode.as_str());
     let mut about = vec![mode.to_owned()];
     if device.identity() != "*" {

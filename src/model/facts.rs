@@ -21,7 +21,7 @@ pub trait Facts {
     fn host_cpus(&self) -> u32;
     /// Whether the kernel `version` is installed below the directory of the kernel pool: a
     /// directory with `vmlinuz`.
-    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool;
+    fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool;
     /// The newest kernel installed below the directory of the kernel pool.
     fn newest_kernel(&self, _kernels_dir: &str) -> Option<String> {
         None
@@ -62,7 +62,7 @@ pub trait Facts {
 
     /// The LVM thin pool that is the default: volume group, where it is known, and pool.
     /// `DEFAULT_LVM_POOL`, else the one that holds `/` (`docs/spec/r4-properties.md` §2.1).
-    fn thin_pool_of_root(&self) -> Option<(Option<String>, String)> {
+    fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
         None
     }
 }

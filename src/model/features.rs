@@ -6,10 +6,10 @@ use core::net::Ipv4Addr;
 
 use super::class::Class;
 use super::facts::Facts;
-use super::loadable::{feature_misfit, has_disposables};
 use super::name::VmName;
 use super::property::Effect;
 use super::qubes::Qubes;
+use super::qubesd_rules::{can_have_disposables, find_feature_problem};
 use super::vm::Vm;
 
 /// Why a feature cannot be changed.
@@ -59,7 +59,7 @@ const PERSIST_MAX: usize = 54;
 
 impl Qubes {
     /// Whether what a lookup found is on.
-    pub fn feature_is_on(&self, found: Option<&str>) -> bool {
+    pub fn is_feature_on(&self, found: Option<&str>) -> bool {
         found.is_some_and(|f| !f.is_empty())
     }
 
@@ -180,7 +180,7 @@ impl Qubes {
         value: &str,
         facts: &dyn Facts,
     ) -> Result<(), String> {
-        if let Some(misfit) = feature_misfit(vm, name, value, facts.release()) {
+        if let Some(misfit) = find_feature_problem(vm, name, value, facts.release()) {
             return Err(misfit.rule);
         }
         match name {
@@ -199,13 +199,13 @@ impl Qubes {
                 let default = self.global_value_by_name("default_dispvm", facts).ok();
                 default.and_then(|value| self.get(value.as_qube()?.as_str()))
             }
-            _ => Some(vm).filter(|vm| has_disposables(&vm.class)),
+            _ => Some(vm).filter(|vm| can_have_disposables(&vm.class)),
         };
         let Some(template) = template else {
             return Ok(());
         };
         let is_on =
-            |feature: &str| self.feature_is_on(self.feature_with_template(template, feature));
+            |feature: &str| self.is_feature_on(self.feature_with_template(template, feature));
         if !is_on("qrexec") {
             return Err(format!(
                 "disposables of '{}' cannot be preloaded: it does not support qrexec",
@@ -230,7 +230,7 @@ impl Qubes {
     fn check_tags_of_creations(&self, value: &str) -> Result<(), String> {
         match value
             .split_whitespace()
-            .find_map(|word| self.creation_tag_misfit(word))
+            .find_map(|word| self.find_creation_tag_problem(word))
         {
             Some(misfit) => Err(misfit),
             None => Ok(()),

@@ -16,7 +16,7 @@ pub struct StoredDomain {
     /// From 1.
     pub line: usize,
     /// The name under which the collection of qubes has it.
-    pub usable: Option<VmName>,
+    pub qube: Option<VmName>,
     /// Every name that it gives itself.
     pub names: Vec<String>,
     pub class: Class,
@@ -28,7 +28,7 @@ pub struct StoredDomain {
 
 /// What a volume does with an image that it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum ImageRole {
     /// The image is the volume's own.
     Own,
     /// The volume is a snapshot of it.
@@ -46,7 +46,7 @@ pub struct ImageClaim<'a> {
     pub line: usize,
     pub pool: &'a Pool,
     pub vid: String,
-    pub role: Role,
+    pub role: ImageRole,
     /// Whether the image is the volume's own and what is written to it stays.
     pub is_kept: bool,
     /// Whether a start of the qube would use this image. Others are what the volume may have
@@ -59,11 +59,11 @@ pub struct ImageClaim<'a> {
 pub struct ImageClaims<'a> {
     pub claims: Vec<ImageClaim<'a>>,
     /// Volumes of which nobody can tell where their images are, each with the reason.
-    pub untold: Vec<String>,
+    pub unresolved: Vec<String>,
 }
 
 /// Lists the images that the volumes of `domains` mean. `qubes` and `domains` are of one file.
-pub fn image_claims<'a>(
+pub fn collect_image_claims<'a>(
     qubes: &'a Qubes,
     domains: &[StoredDomain],
     facts: &dyn Facts,
@@ -94,27 +94,27 @@ pub fn image_claims<'a>(
             .take(&attributes, &mut found);
         }
     }
-    found.untold.sort();
-    found.untold.dedup();
+    found.unresolved.sort();
+    found.unresolved.dedup();
     found
 }
 
 /// How a volume means an image.
 #[derive(Clone, Copy)]
 struct Use {
-    role: Role,
+    role: ImageRole,
     is_kept: bool,
     is_certain: bool,
 }
 
 impl Use {
     const OWN: Use = Use {
-        role: Role::Own,
+        role: ImageRole::Own,
         is_kept: false,
         is_certain: false,
     };
     const SOURCE: Use = Use {
-        role: Role::Source,
+        role: ImageRole::Source,
         ..Use::OWN
     };
 
@@ -156,7 +156,7 @@ impl<'a> Look<'a, '_> {
         if written("vid").is_none() && self.domain.names.is_empty() {
             let text = "has no vid, and its domain has no name to make one from";
             found
-                .untold
+                .unresolved
                 .push(format!("volume {} {text}", self.label(volume)));
         }
     }
@@ -165,7 +165,7 @@ impl<'a> Look<'a, '_> {
     fn take_certain(&self, volume: &str, found: &mut ImageClaims<'a>) {
         let Some(vm) = self
             .domain
-            .usable
+            .qube
             .as_ref()
             .and_then(|name| self.qubes.get(name.as_str()))
         else {
@@ -225,7 +225,7 @@ impl<'a> Look<'a, '_> {
         match called.as_slice() {
             [] => {
                 let name = name.escape_debug();
-                found.untold.push(format!(
+                found.unresolved.push(format!(
                     "volume {} is in pool '{name}', which does not exist",
                     label()
                 ));
@@ -239,7 +239,7 @@ impl<'a> Look<'a, '_> {
                     label()
                 );
                 found
-                    .untold
+                    .unresolved
                     .push(format!("{text} does not tell where its images are"));
                 all()
             }
@@ -288,7 +288,7 @@ impl<'a> Look<'a, '_> {
         if is_kernel_pool(pool) {
             return;
         }
-        let (qube, line) = (self.domain.usable.clone(), self.domain.line);
+        let (qube, line) = (self.domain.qube.clone(), self.domain.line);
         let volume = self.label(volume);
         let Use {
             role,
@@ -310,7 +310,7 @@ impl<'a> Look<'a, '_> {
     /// The volume for messages.
     fn label(&self, volume: &str) -> String {
         let (domain, volume) = (self.domain, volume.escape_debug());
-        match (&domain.usable, domain.names.last()) {
+        match (&domain.qube, domain.names.last()) {
             (Some(name), _) => format!("{name}:{volume}"),
             (None, Some(name)) => {
                 format!(

@@ -60,7 +60,7 @@ impl Labels {
     }
 
     /// The label of this name; numbers do not count.
-    pub fn named(&self, name: &str) -> Option<&Label> {
+    pub fn get(&self, name: &str) -> Option<&Label> {
         self.0.iter().find(|label| &*label.name == name)
     }
 

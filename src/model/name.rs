@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 /// The name of a qube.
 ///
 /// Two ways in: [`VmName::from_store`] for names that already stand in a file (never re-checked by
-/// any release of Qubes, so only what could harm us is refused), and [`VmName::for_new`] for a qube
+/// any release of Qubes, so only what could harm us is refused), and [`VmName::new`] for a qube
 /// about to be created (`docs/spec/r4-properties.md` §6). Nearly every name is so short that it
 /// lies in the value itself.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,9 +22,9 @@ pub enum NameError {
     #[error("VM name must be shorter than 32 characters")]
     TooLong,
     #[error("VM name cannot start with hyphen, underscore, dot or numbers")]
-    BadStart,
+    InvalidStart,
     #[error("VM name contains illegal characters")]
-    BadCharacter,
+    InvalidCharacter,
     #[error("VM name cannot be 'none' nor 'default'")]
     Reserved,
     #[error("VM name cannot be 'Domain-0'")]
@@ -56,19 +56,19 @@ impl VmName {
 
     /// A name for a qube to be created: at most 31 of `[a-zA-Z0-9_.-]`, a letter first, none of the
     /// reserved words.
-    pub fn for_new(text: &str) -> Result<VmName, NameError> {
+    pub fn new(text: &str) -> Result<VmName, NameError> {
         let first = *text.as_bytes().first().ok_or(NameError::Empty)?;
         if text.len() > 31 {
             return Err(NameError::TooLong);
         }
         if matches!(first, b'0'..=b'9' | b'_' | b'.' | b'-') {
-            return Err(NameError::BadStart);
+            return Err(NameError::InvalidStart);
         }
         if !text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
         {
-            return Err(NameError::BadCharacter);
+            return Err(NameError::InvalidCharacter);
         }
         match text {
             "none" | "default" => return Err(NameError::Reserved),
@@ -135,19 +135,19 @@ mod tests {
 
     #[test]
     fn a_new_name_follows_every_rule() {
-        assert!(VmName::for_new("work").is_ok());
-        assert!(VmName::for_new("a.b_c-D9").is_ok());
+        assert!(VmName::new("work").is_ok());
+        assert!(VmName::new("a.b_c-D9").is_ok());
         for (text, error) in [
             ("", NameError::Empty),
             ("this-name-is-much-too-long-for-a-qube", NameError::TooLong),
-            ("1new", NameError::BadStart),
-            ("-x", NameError::BadStart),
-            ("bad name", NameError::BadCharacter),
+            ("1new", NameError::InvalidStart),
+            ("-x", NameError::InvalidStart),
+            ("bad name", NameError::InvalidCharacter),
             ("none", NameError::Reserved),
             ("Domain-0", NameError::Domain0),
             ("work-dm", NameError::StubdomainSuffix),
         ] {
-            assert_eq!(VmName::for_new(text), Err(error), "{text:?}");
+            assert_eq!(VmName::new(text), Err(error), "{text:?}");
         }
     }
 

@@ -27,7 +27,7 @@ impl Qubes {
 
     /// Whether IPv6 is on: feature `ipv6` along the netvms.
     pub fn has_ipv6(&self, vm: &Vm, facts: &dyn Facts) -> bool {
-        self.feature_is_on(self.feature_with_netvm(vm, "ipv6", facts))
+        self.is_feature_on(self.feature_with_netvm(vm, "ipv6", facts))
     }
 
     /// The qube's own IPv4 address.

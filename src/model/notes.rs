@@ -12,13 +12,13 @@ pub enum NotesError {
     #[error("the notes of {qube} would have {bytes} bytes; the most is {MAX_BYTES}: shorten them")]
     TooLong { qube: String, bytes: usize },
     #[error("{qube} has no notes: it has no directory on this machine to keep them in")]
-    NoPlace { qube: String },
+    NoDirectory { qube: String },
 }
 
 /// The text with `_` for every character that could deceive who reads it: controls other than tab
 /// and line feed, invisible and direction-changing ones (general category Cf and their like),
 /// private ones, and those to which Unicode 16.0 assigns no character.
-pub fn displayable(text: &str) -> String {
+pub fn sanitize_text(text: &str) -> String {
     text.chars()
         .map(|c| if is_displayable(c) { c } else { '_' })
         .collect()
@@ -37,7 +37,7 @@ fn is_displayable(c: char) -> bool {
 }
 
 /// Old notes with `more` behind them, on a line of its own.
-pub fn appended(old: &str, more: &str) -> String {
+pub fn append_note(old: &str, more: &str) -> String {
     let feed = if old.is_empty() || old.ends_with('\n') {
         ""
     } else {
@@ -52,9 +52,12 @@ mod tests {
 
     #[test]
     fn what_could_deceive_a_reader_becomes_an_underscore() {
-        assert_eq!(displayable("a\tzażółć ☃\n漢字 🦀"), "a\tzażółć ☃\n漢字 🦀");
         assert_eq!(
-            displayable("a\r\x1b[31m\u{202e}b\u{200b}\u{e000}\u{1fffe}"),
+            sanitize_text("a\tzażółć ☃\n漢字 🦀"),
+            "a\tzażółć ☃\n漢字 🦀"
+        );
+        assert_eq!(
+            sanitize_text("a\r\x1b[31m\u{202e}b\u{200b}\u{e000}\u{1fffe}"),
             "a__[31m_b___"
         );
     }
@@ -90,17 +93,22 @@ mod tests {
             .flatten()
             .filter_map(char::from_u32)
         {
-            assert_eq!(displayable(&code.to_string()), "_", "U+{:04X}", code as u32);
+            assert_eq!(
+                sanitize_text(&code.to_string()),
+                "_",
+                "U+{:04X}",
+                code as u32
+            );
         }
         for kept in ["שלום", "مرحبا", "😀", "e\u{301}", "२", "\u{a0}\u{3000}"] {
-            assert_eq!(displayable(kept), kept);
+            assert_eq!(sanitize_text(kept), kept);
         }
     }
 
     #[test]
     fn what_is_appended_begins_a_line() {
-        assert_eq!(appended("", "x"), "x");
-        assert_eq!(appended("a", "x"), "a\nx");
-        assert_eq!(appended("a\n", "x"), "a\nx");
+        assert_eq!(append_note("", "x"), "x");
+        assert_eq!(append_note("a", "x"), "a\nx");
+        assert_eq!(append_note("a\n", "x"), "a\nx");
     }
 }

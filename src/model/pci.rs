@@ -1,7 +1,7 @@
 //! PCI devices of dom0 as R3's `pcidevs` has them: each required, `bb:ss.f`. In the store the port
 //! is `bb_ss.f` (`docs/spec/r3-migration.md` §4).
 
-use super::device::{Assignment, DeviceClass, Mode};
+use super::device::{AssignmentMode, DeviceAssignment, DeviceClass};
 use super::facts::Facts;
 use super::power::PowerState;
 use super::property::PropertyError;
@@ -21,7 +21,7 @@ pub fn is_pci_address(text: &str) -> bool {
 }
 
 /// The port in the store for `bb:ss.f`. Releases from 4.3 on refuse a store with capitals in one.
-pub fn port_of(address: &str) -> String {
+pub fn pci_port(address: &str) -> String {
     address.replacen(':', "_", 1).to_ascii_lowercase()
 }
 
@@ -62,7 +62,7 @@ impl Qubes {
             );
             return Err(PropertyError::Refused(text));
         }
-        let ports: Vec<String> = wanted.iter().map(|address| port_of(address)).collect();
+        let ports: Vec<String> = wanted.iter().map(|address| pci_port(address)).collect();
         let Some(vm) = self.edit(vm) else {
             return Ok(());
         };
@@ -77,7 +77,7 @@ impl Qubes {
                 .any(|a| is_dom0s(a) && a.port() == port)
             {
                 let attributes = TextMap::from_iter([("backend-domain", "dom0"), ("id", port)]);
-                pci_of(vm).assignments.push(Assignment {
+                pci_of(vm).assignments.push(DeviceAssignment {
                     attributes,
                     options: TextMap::new(),
                 });
@@ -134,8 +134,9 @@ impl Qubes {
     }
 }
 
-fn is_dom0s(device: &Assignment) -> bool {
-    device.mode() == Ok(Mode::Required) && device.backend().is_none_or(|backend| backend == "dom0")
+fn is_dom0s(device: &DeviceAssignment) -> bool {
+    device.mode() == Ok(AssignmentMode::Required)
+        && device.backend().is_none_or(|backend| backend == "dom0")
 }
 
 fn is_yes(text: &str) -> bool {

@@ -52,7 +52,7 @@ pub enum PoolError {
     #[error("Storage pool is in use: '{0}'")]
     Exists(String),
     #[error("'{}' is no name for a pool: it has 1 to 63 letters, digits, '-', '_' and '.', and does not begin with '-' or '.'", .0.escape_debug())]
-    Name(String),
+    InvalidName(String),
     #[error("there is no driver '{}'; there are {}", .0.escape_debug(), names_of_drivers())]
     NoSuchDriver(String),
     #[error("driver {driver} has no option '{}'; it has {}", option.escape_debug(), known.join(", "))]
@@ -67,13 +67,13 @@ pub enum PoolError {
         option: &'static str,
     },
     #[error("{option} '{}' is {rule}", text.escape_debug())]
-    BadValue {
+    InvalidValue {
         option: String,
         text: String,
         rule: String,
     },
     #[error("Setting option {option} is not supported for pool {pool}")]
-    NotToBeSet { pool: String, option: String },
+    OptionNotSettable { pool: String, option: String },
     #[error("{option} is not known to Qubes OS {release}, for which the store is written")]
     TooNew {
         option: &'static str,
@@ -118,14 +118,18 @@ impl Qubes {
     /// The name is taken or none, or the driver does not know such a pool.
     pub fn plan_pool(&self, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool, PoolError> {
         if !is_name(new.name) {
-            return Err(PoolError::Name(new.name.to_owned()));
+            return Err(PoolError::InvalidName(new.name.to_owned()));
         }
         if self.pools.get(new.name).is_some() {
             return Err(PoolError::Exists(new.name.to_owned()));
         }
         let driver = PoolDriver::find(new.driver)
             .ok_or_else(|| PoolError::NoSuchDriver(new.driver.to_owned()))?;
-        if let Some((unknown, _)) = new.options.iter().find(|(name, _)| !driver.knows(name)) {
+        if let Some((unknown, _)) = new
+            .options
+            .iter()
+            .find(|(name, _)| !driver.has_option(name))
+        {
             let (driver, known) = (driver.name, driver.options);
             return Err(PoolError::NoSuchOption {
                 driver,
@@ -142,7 +146,7 @@ impl Qubes {
                 .map(|(_, text)| *text)
         };
         let mut attributes = TextMap::from_iter([("name", new.name)]);
-        for &option in driver.required {
+        for &option in driver.required_options {
             let missing = || PoolError::MissingOption {
                 driver: driver.name,
                 option,
@@ -153,7 +157,7 @@ impl Qubes {
             );
         }
         attributes.set("driver", driver.name);
-        if let Some(most) = driver.most_revisions {
+        if let Some(most) = driver.max_revisions {
             let number = given("revisions_to_keep")
                 .map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
             attributes.set("revisions_to_keep", &number.to_string());
@@ -196,7 +200,7 @@ impl Qubes {
             if self.pools.get(name).is_none() {
                 return Err(PoolError::NoSuchPool((*name).to_owned()));
             }
-            let uses = self.uses_of_pool(name, facts);
+            let uses = self.find_pool_uses(name, facts);
             if !uses.is_empty() {
                 return Err(PoolError::InUse {
                     pool: (*name).to_owned(),
@@ -210,7 +214,7 @@ impl Qubes {
 
     /// Everything that needs a pool: the defaults that evaluate to it, then the volumes that are in
     /// it.
-    pub fn uses_of_pool(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
+    pub fn find_pool_uses(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
         let is_it = |property: &str| {
             self.global_value_by_name(property, facts)
                 .is_ok_and(|value| value.to_string() == name)
@@ -258,14 +262,14 @@ impl Qubes {
             .get(name)
             .ok_or_else(|| PoolError::NoSuchPool(name.to_owned()))?;
         let driver = PoolDriver::find(pool.driver());
-        let fixed = || PoolError::NotToBeSet {
+        let fixed = || PoolError::OptionNotSettable {
             pool: name.to_owned(),
             option: option.to_owned(),
         };
         let driver = driver
-            .filter(|driver| driver.knows(option))
+            .filter(|driver| driver.has_option(option))
             .ok_or_else(fixed)?;
-        let stored = match (option, driver.most_revisions) {
+        let stored = match (option, driver.max_revisions) {
             ("revisions_to_keep", Some(most)) => {
                 Some(revisions(text, most, facts.release())?.to_string())
             }
@@ -296,7 +300,7 @@ fn is_name(name: &str) -> bool {
 
 /// A text that can stand in an attribute; a directory has to be told from the root on.
 fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
-    let bad = |rule: &str| PoolError::BadValue {
+    let bad = |rule: &str| PoolError::InvalidValue {
         option: option.to_owned(),
         text: text.to_owned(),
         rule: rule.to_owned(),
@@ -334,7 +338,7 @@ fn is_system_directory(path: &str) -> bool {
 /// How many revisions to keep: −1 (no snapshots at all), 0, or a number up to `most`.
 pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, PoolError> {
     let option = || "revisions_to_keep".to_owned();
-    let bad = |rule: String| PoolError::BadValue {
+    let bad = |rule: String| PoolError::InvalidValue {
         option: option(),
         text: text.to_owned(),
         rule,
@@ -357,7 +361,7 @@ pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, 
 }
 
 pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
-    parse_bool(text).ok_or_else(|| PoolError::BadValue {
+    parse_bool(text).ok_or_else(|| PoolError::InvalidValue {
         option: option.to_owned(),
         text: text.to_owned(),
         rule: "neither True nor False".to_owned(),
@@ -366,7 +370,7 @@ pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
 
 fn refuse_too_new(option: &'static str, release: Release) -> Result<(), PoolError> {
     match option {
-        "ephemeral_volatile" if !release.knows_ephemeral() => {
+        "ephemeral_volatile" if !release.has_ephemeral_volumes() => {
             Err(PoolError::TooNew { option, release })
         }
         _ => Ok(()),

@@ -8,9 +8,9 @@ pub struct PoolDriver {
     /// Its options in the order in which upstream lists them.
     pub options: &'static [&'static str],
     /// Those among them that a pool must have, in the order in which they are written down.
-    pub required: &'static [&'static str],
+    pub required_options: &'static [&'static str],
     /// How many revisions a pool's volumes may keep at most; none: they keep no revisions at all.
-    pub most_revisions: Option<i64>,
+    pub max_revisions: Option<i64>,
 }
 
 /// How many revisions a pool may keep.
@@ -23,38 +23,38 @@ pub const POOL_DRIVERS: [PoolDriver; 6] = [
     PoolDriver {
         name: "callback",
         options: &["conf_id"],
-        required: &["conf_id"],
-        most_revisions: None,
+        required_options: &["conf_id"],
+        max_revisions: None,
     },
     PoolDriver {
         name: "file",
         options: &[REVISIONS, "dir_path", EPHEMERAL],
-        required: &["dir_path"],
-        most_revisions: Some(1),
+        required_options: &["dir_path"],
+        max_revisions: Some(1),
     },
     PoolDriver {
         name: "file-reflink",
         options: &[REVISIONS, "dir_path", "setup_check", EPHEMERAL],
-        required: &["dir_path"],
-        most_revisions: Some(i64::MAX),
+        required_options: &["dir_path"],
+        max_revisions: Some(i64::MAX),
     },
     PoolDriver {
         name: "linux-kernel",
         options: &["dir_path"],
-        required: &["dir_path"],
-        most_revisions: None,
+        required_options: &["dir_path"],
+        max_revisions: None,
     },
     PoolDriver {
         name: "lvm_thin",
         options: &[REVISIONS, "volume_group", "thin_pool", EPHEMERAL],
-        required: &["volume_group", "thin_pool"],
-        most_revisions: Some(i64::MAX),
+        required_options: &["volume_group", "thin_pool"],
+        max_revisions: Some(i64::MAX),
     },
     PoolDriver {
         name: "zfs",
         options: &[REVISIONS, "container", EPHEMERAL, "snap_on_start_forensics"],
-        required: &["container"],
-        most_revisions: Some(i64::MAX),
+        required_options: &["container"],
+        max_revisions: Some(i64::MAX),
     },
 ];
 
@@ -64,7 +64,7 @@ impl PoolDriver {
         POOL_DRIVERS.iter().find(|driver| driver.name == name)
     }
 
-    pub fn knows(&self, option: &str) -> bool {
+    pub fn has_option(&self, option: &str) -> bool {
         self.options.contains(&option)
     }
 }

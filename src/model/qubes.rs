@@ -20,7 +20,7 @@ pub trait DomainSource {
 
 /// What the index knows of a domain without parsing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Brief {
+pub struct IndexedDomain {
     pub name: VmName,
     pub class: Class,
     /// Position in the [`DomainSource`].
@@ -52,7 +52,7 @@ pub struct Qubes {
     /// qube be run or made.
     pub needs_conversion: bool,
     /// Names that another domain of the file has, too: that one is neither seen nor changed.
-    pub doubles: Vec<VmName>,
+    pub duplicate_names: Vec<VmName>,
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
@@ -66,7 +66,7 @@ pub struct Qubes {
 }
 
 /// How one domain of the collection relates to the file it came from.
-pub enum Written<'a> {
+pub enum SavedDomain<'a> {
     /// Copy the source's domain at this position as it stands.
     Unchanged { position: usize },
     /// Change the source's domain at this position into `vm`.
@@ -84,7 +84,7 @@ impl Qubes {
             globals,
             diagnoses: Vec::new(),
             needs_conversion: false,
-            doubles: Vec::new(),
+            duplicate_names: Vec::new(),
             slots: Vec::new(),
             source: None,
             removed: Vec::new(),
@@ -96,12 +96,12 @@ impl Qubes {
 
     /// A collection over a source. Of two domains with one name the first is used and the second is
     /// a diagnosis.
-    pub fn over(
+    pub fn from_source(
         labels: Labels,
         pools: Pools,
         globals: TextMap,
         source: Box<dyn DomainSource>,
-        briefs: impl IntoIterator<Item = Brief>,
+        briefs: impl IntoIterator<Item = IndexedDomain>,
     ) -> Qubes {
         let mut qubes = Qubes::new(labels, pools, globals);
         qubes.source = Some(source);
@@ -116,7 +116,7 @@ impl Qubes {
             })
             .collect();
         qubes.slots.sort_by(order);
-        let (diagnoses, doubles) = (&mut qubes.diagnoses, &mut qubes.doubles);
+        let (diagnoses, duplicate_names) = (&mut qubes.diagnoses, &mut qubes.duplicate_names);
         qubes.slots.dedup_by(|later, first| {
             let double = later.name == first.name;
             if double {
@@ -126,7 +126,7 @@ impl Qubes {
                         later.name
                     ),
                 });
-                doubles.push(later.name.clone());
+                duplicate_names.push(later.name.clone());
             }
             double
         });
@@ -139,7 +139,7 @@ impl Qubes {
     }
 
     /// Names with classes, in the same order. Parses nothing.
-    pub fn briefs(&self) -> impl Iterator<Item = (&VmName, &Class)> {
+    pub fn names_with_classes(&self) -> impl Iterator<Item = (&VmName, &Class)> {
         self.slots.iter().map(|s| (&s.name, &s.class))
     }
 
@@ -166,7 +166,7 @@ impl Qubes {
     }
 
     /// The name as the collection holds it, with the class. Parses nothing.
-    pub fn brief(&self, name: &str) -> Option<(&VmName, &Class)> {
+    pub fn name_with_class(&self, name: &str) -> Option<(&VmName, &Class)> {
         self.find(name)
             .map(|at| (&self.slots[at].name, &self.slots[at].class))
     }
@@ -179,7 +179,7 @@ impl Qubes {
     /// A look at one qube; nothing where there is none of this name. Who looks at a thousand needs
     /// none of them twice: one that nobody has asked for is not kept, and leaves its memory to the
     /// next.
-    pub fn glance<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
+    pub fn inspect<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
         let slot = &self.slots[self.search_next(name)?];
         if let Some(kept) = slot.vm.get() {
             return Some(look(kept));
@@ -233,22 +233,22 @@ impl Qubes {
     }
 
     /// The domains as they are to be written, in the order of [`Qubes::names`].
-    pub fn written(&self) -> impl Iterator<Item = Written<'_>> {
+    pub fn saved_domains(&self) -> impl Iterator<Item = SavedDomain<'_>> {
         self.slots
             .iter()
             .enumerate()
             .map(|(at, slot)| match slot.origin {
-                Some(position) if slot.touched => Written::Changed {
+                Some(position) if slot.touched => SavedDomain::Changed {
                     position,
                     vm: self.vm(at),
                 },
-                Some(position) => Written::Unchanged { position },
-                None => Written::New { vm: self.vm(at) },
+                Some(position) => SavedDomain::Unchanged { position },
+                None => SavedDomain::New { vm: self.vm(at) },
             })
     }
 
     /// Positions in the source of the domains that were removed.
-    pub fn removed(&self) -> &[usize] {
+    pub fn removed_positions(&self) -> &[usize] {
         &self.removed
     }
 
@@ -269,7 +269,7 @@ impl Qubes {
                 vm.class.clone_from(&slot.class);
                 vm
             }
-            None => Box::new(Vm::of_file(slot.name.clone(), slot.class.clone())),
+            None => Box::new(Vm::empty(slot.name.clone(), slot.class.clone())),
         };
         source.read(position, &mut vm);
         vm

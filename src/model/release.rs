@@ -34,18 +34,18 @@ impl Release {
 
     /// Whether it reads the text `False` of a volume's flag as false; earlier ones take it for
     /// true.
-    pub fn reads_false_flags(self) -> bool {
+    pub fn can_read_false_flags(self) -> bool {
         self >= Release::R4_4
     }
 
     /// Whether it knows volumes whose key nobody keeps (`docs/spec/r4-xml.md` §1.8).
-    pub fn knows_ephemeral(self) -> bool {
+    pub fn has_ephemeral_volumes(self) -> bool {
         self >= Release::R4_1
     }
 
     /// Whether it knows how a device is assigned, and which device at a port (`docs/spec/r4-xml.md`
     /// §1.7).
-    pub fn knows_device_modes(self) -> bool {
+    pub fn has_device_modes(self) -> bool {
         self >= Release::R4_3
     }
 

@@ -12,7 +12,7 @@ use super::volume::{ResolvedVolume, VolumeError, volume_names};
 
 /// One use of a qube. Prints as upstream's tool does: `netvm for work`, `global property clockvm`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Use {
+pub enum QubeUse {
     Global {
         property: &'static str,
     },
@@ -27,12 +27,12 @@ pub enum Use {
     },
 }
 
-impl fmt::Display for Use {
+impl fmt::Display for QubeUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Use::Global { property } => write!(f, "global property {property}"),
-            Use::Qube { vm, property } => write!(f, "{property} for {vm}"),
-            Use::Device {
+            QubeUse::Global { property } => write!(f, "global property {property}"),
+            QubeUse::Qube { vm, property } => write!(f, "{property} for {vm}"),
+            QubeUse::Device {
                 frontend,
                 class,
                 port,
@@ -55,7 +55,7 @@ pub enum RemovalError {
     #[error(
         "two domains of the store are called '{0}', and share their images; qubes-db repair tells them apart"
     )]
-    Double(String),
+    DuplicateName(String),
     #[error(
         "volume '{volume}' of '{vm}' is the one of '{other}', too; qubes-db repair gives it one of its own"
     )]
@@ -65,15 +65,15 @@ pub enum RemovalError {
         other: String,
     },
     #[error("Domain is in use: '{vm}'")]
-    InUse { vm: String, uses: Vec<Use> },
+    InUse { vm: String, uses: Vec<QubeUse> },
 }
 
 /// A volume that goes with its qube.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Removable {
-    Told(Box<ResolvedVolume>),
+pub enum RemovableVolume {
+    Resolved(Box<ResolvedVolume>),
     /// Only where it lies is known.
-    Place {
+    Location {
         pool: String,
         vid: String,
     },
@@ -85,21 +85,21 @@ impl Qubes {
     /// Every use of a qube that keeps it from being removed, in the order in which they are
     /// printed: global properties that are worth it, explicit properties of other qubes, devices it
     /// provides.
-    pub fn uses_of(&self, name: &str, facts: &dyn Facts) -> Vec<Use> {
+    pub fn find_qube_uses(&self, name: &str, facts: &dyn Facts) -> Vec<QubeUse> {
         let refers = |kind: ValueType| matches!(kind, ValueType::Qube { .. });
-        let mut uses: Vec<Use> = global_properties()
+        let mut uses: Vec<QubeUse> = global_properties()
             .filter(|p| refers(p.value_type))
             .filter(|p| {
                 self.global_value(p, facts)
                     .is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name))
             })
-            .map(|p| Use::Global { property: p.name })
+            .map(|p| QubeUse::Global { property: p.name })
             .collect();
         for vm in self.iter().filter(|vm| vm.name != name) {
             let explicit = class_properties(&vm.class)
                 .filter(|p| refers(p.value_type) && vm.properties.get(p.name) == Some(name))
                 .filter(|p| !self.is_preloads_own(vm, p.name));
-            uses.extend(explicit.map(|p| Use::Qube {
+            uses.extend(explicit.map(|p| QubeUse::Qube {
                 vm: vm.name.to_string(),
                 property: p.name,
             }));
@@ -108,14 +108,14 @@ impl Qubes {
                     .assignments
                     .iter()
                     .filter(|a| a.backend() == Some(name));
-                uses.extend(provided.map(|a| Use::Device {
+                uses.extend(provided.map(|a| QubeUse::Device {
                     frontend: vm.name.to_string(),
                     class: class.class.to_string(),
                     port: a.port().to_owned(),
                 }));
             }
         }
-        uses.sort_by_key(Use::to_string);
+        uses.sort_by_key(QubeUse::to_string);
         uses
     }
 
@@ -141,11 +141,11 @@ impl Qubes {
         if vm.class == Class::AdminVM {
             return Err(RemovalError::Dom0);
         }
-        if self.doubles.iter().any(|double| *double == name) {
-            return Err(RemovalError::Double(name.to_owned()));
+        if self.duplicate_names.iter().any(|double| *double == name) {
+            return Err(RemovalError::DuplicateName(name.to_owned()));
         }
         self.refuse_shared_volumes(vm)?;
-        let uses = self.uses_of(name, facts);
+        let uses = self.find_qube_uses(name, facts);
         if !uses.is_empty() {
             return Err(RemovalError::InUse {
                 vm: name.to_owned(),
@@ -197,10 +197,10 @@ impl Qubes {
         &self,
         vm: &Vm,
         facts: &dyn Facts,
-    ) -> Vec<Result<Removable, VolumeError>> {
+    ) -> Vec<Result<RemovableVolume, VolumeError>> {
         let one = |name: &str| {
             self.volume(vm, name, facts)
-                .map(|volume| Removable::Told(Box::new(volume)))
+                .map(|volume| RemovableVolume::Resolved(Box::new(volume)))
                 .or_else(|error| {
                     let own = vm.volume(name).map(|v| &v.attributes);
                     let pool = own
@@ -210,8 +210,10 @@ impl Qubes {
                         .and_then(|own| own.get("vid"))
                         .filter(|vid| !vid.is_empty());
                     match pool.zip(vid) {
-                        Some((pool, _)) if pool.driver() == "linux-kernel" => Ok(Removable::Kernel),
-                        Some((pool, vid)) => Ok(Removable::Place {
+                        Some((pool, _)) if pool.driver() == "linux-kernel" => {
+                            Ok(RemovableVolume::Kernel)
+                        }
+                        Some((pool, vid)) => Ok(RemovableVolume::Location {
                             pool: pool.name().to_owned(),
                             vid: vid.to_owned(),
                         }),

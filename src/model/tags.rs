@@ -24,11 +24,11 @@ pub enum TagError {
 }
 
 /// The tag that says which qube asked for another's creation.
-pub const CREATED_BY: &str = "created-by-";
+pub const CREATED_BY_PREFIX: &str = "created-by-";
 
 /// Whether a text can be a tag: not empty, ASCII letters, digits, `_`, `-`. Upstream does not load
 /// others.
-pub fn is_tag(text: &str) -> bool {
+pub fn is_valid_tag(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()
@@ -45,7 +45,7 @@ impl Qubes {
         let qube = self
             .get(vm)
             .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
-        if !is_tag(tag) {
+        if !is_valid_tag(tag) {
             return Err(TagError::Invalid {
                 vm: vm.to_owned(),
                 tag: tag.to_owned(),
@@ -55,13 +55,13 @@ impl Qubes {
             return Ok(false);
         }
         let mut new: Vec<SmolStr> = vec![tag.into()];
-        if let Some(creator) = tag.strip_prefix(CREATED_BY) {
+        if let Some(creator) = tag.strip_prefix(CREATED_BY_PREFIX) {
             let creator = self.get(creator).ok_or_else(|| TagError::NoSuchCreator {
                 vm: vm.to_owned(),
                 tag: tag.to_owned(),
                 creator: creator.to_owned(),
             })?;
-            new.extend(self.tags_of_creations(creator));
+            new.extend(self.tags_for_created_qubes(creator));
         }
         if let Some(qube) = self.edit(vm) {
             for tag in new {
@@ -82,7 +82,7 @@ impl Qubes {
             .get(vm)
             .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
         if !qube.has_tag(tag) {
-            return match is_tag(tag) {
+            return match is_valid_tag(tag) {
                 true => Ok(false),
                 false => Err(TagError::Invalid {
                     vm: vm.to_owned(),
@@ -108,33 +108,33 @@ fn words_for_creations(creator: &Vm) -> impl Iterator<Item = &str> {
 
 impl Qubes {
     /// The tags that a qube wants on what it creates, without what is not a tag
-    /// ([`Qubes::creation_misfits`]).
-    pub(super) fn tags_of_creations<'a>(
+    /// ([`Qubes::find_creation_tag_problems`]).
+    pub(super) fn tags_for_created_qubes<'a>(
         &'a self,
         creator: &'a Vm,
     ) -> impl Iterator<Item = SmolStr> + 'a {
         words_for_creations(creator)
-            .filter(|word| self.creation_tag_misfit(word).is_none())
+            .filter(|word| self.find_creation_tag_problem(word).is_none())
             .map(Into::into)
     }
 
     /// Explains each word of a qube's feature `tag-created-vm-with` that what it creates does not
     /// get.
-    pub fn creation_misfits(&self, creator: &str) -> Vec<String> {
+    pub fn find_creation_tag_problems(&self, creator: &str) -> Vec<String> {
         let words = self.get(creator).into_iter().flat_map(words_for_creations);
         words
-            .filter_map(|word| self.creation_tag_misfit(word))
+            .filter_map(|word| self.find_creation_tag_problem(word))
             .collect()
     }
 
     /// Explains why a word cannot be a tag of what a qube creates: the rules of [`Qubes::add_tag`].
-    pub(super) fn creation_tag_misfit(&self, word: &str) -> Option<String> {
-        if !is_tag(word) {
+    pub(super) fn find_creation_tag_problem(&self, word: &str) -> Option<String> {
+        if !is_valid_tag(word) {
             return Some(format!(
                 "'{word}' is not a tag: a tag is made of letters, digits, _ and -"
             ));
         }
-        let creator = word.strip_prefix(CREATED_BY)?;
+        let creator = word.strip_prefix(CREATED_BY_PREFIX)?;
         (!self.contains(creator))
             .then(|| format!("'{word}' says which qube made another, and there is no '{creator}'"))
     }

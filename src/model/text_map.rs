@@ -28,24 +28,24 @@ pub struct TextMap {
 struct Entry {
     name: (u32, u32),
     text: (u32, u32),
-    mark: Mark,
+    mark: NameFingerprint,
 }
 
 /// What tells names apart without reading them, nearly always: the length, the first byte, the last
 /// one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark(u32);
+pub struct NameFingerprint(u32);
 
-impl Mark {
+impl NameFingerprint {
     /// Of a name.
     #[inline]
-    pub const fn of(name: &[u8]) -> Mark {
+    pub const fn new(name: &[u8]) -> NameFingerprint {
         match name {
             [first, .., last] => {
-                Mark((name.len() as u32) << 16 | (*first as u32) << 8 | *last as u32)
+                NameFingerprint((name.len() as u32) << 16 | (*first as u32) << 8 | *last as u32)
             }
-            [one] => Mark(1 << 16 | (*one as u32) << 8 | *one as u32),
-            [] => Mark(0),
+            [one] => NameFingerprint(1 << 16 | (*one as u32) << 8 | *one as u32),
+            [] => NameFingerprint(0),
         }
     }
 
@@ -73,8 +73,8 @@ impl TextMap {
     }
 
     /// An empty map with room for `entries` whose names and texts lie in `file`, a piece of the
-    /// store: see [`TextMap::append_piece`].
-    pub fn over(file: SharedText, entries: usize) -> TextMap {
+    /// store: see [`TextMap::append_span`].
+    pub fn with_source(file: SharedText, entries: usize) -> TextMap {
         TextMap {
             entries: Vec::with_capacity(entries),
             file: Some(file),
@@ -84,7 +84,7 @@ impl TextMap {
 
     /// Makes the map one over `file` without entries, in the memory that it has, with room for
     /// `entries`.
-    pub fn start_over(&mut self, file: &SharedText, entries: usize) {
+    pub fn reset(&mut self, file: &SharedText, entries: usize) {
         self.entries.clear();
         self.entries.reserve(entries);
         self.store.clear();
@@ -97,7 +97,7 @@ impl TextMap {
     /// Appends what stands at two places of the text that the map lies over, under a name, with its
     /// mark, that the caller knows to be new.
     #[inline]
-    pub fn append_piece(&mut self, name: Range<u32>, mark: Mark, text: Range<u32>) {
+    pub fn append_span(&mut self, name: Range<u32>, mark: NameFingerprint, text: Range<u32>) {
         self.marks |= mark.bit();
         self.entries.push(Entry {
             name: (name.start, name.end),
@@ -108,8 +108,8 @@ impl TextMap {
 
     #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mark = Mark::of(name.as_bytes());
-        if self.may_have(mark) {
+        let mark = NameFingerprint::new(name.as_bytes());
+        if self.may_contain(mark) {
             self.found(mark, name)
         } else {
             None
@@ -118,11 +118,11 @@ impl TextMap {
 
     /// Whether a name of this mark was ever there: cheaper than [`TextMap::get`].
     #[inline]
-    pub fn may_have(&self, mark: Mark) -> bool {
+    pub fn may_contain(&self, mark: NameFingerprint) -> bool {
         self.marks & mark.bit() != 0
     }
 
-    fn found(&self, mark: Mark, name: &str) -> Option<&str> {
+    fn found(&self, mark: NameFingerprint, name: &str) -> Option<&str> {
         let entry = self
             .entries
             .iter()
@@ -131,7 +131,7 @@ impl TextMap {
     }
 
     #[inline(always)]
-    fn is_called(&self, entry: &Entry, mark: Mark, name: &str) -> bool {
+    fn is_called(&self, entry: &Entry, mark: NameFingerprint, name: &str) -> bool {
         entry.mark == mark && same(self.texts().bytes_at(entry.name), name.as_bytes())
     }
 
@@ -154,7 +154,7 @@ impl TextMap {
     /// without the search.
     pub fn append(&mut self, name: &str, text: &str) {
         debug_assert!(!self.contains(name), "{name} is there already");
-        let mark = Mark::of(name.as_bytes());
+        let mark = NameFingerprint::new(name.as_bytes());
         let name = self.keep(name);
         let text = self.keep(text);
         self.marks |= mark.bit();
@@ -176,9 +176,9 @@ impl TextMap {
 
     /// [`TextMap::get`] of what probably is the entry at `place`, counted from 0.
     #[inline(always)]
-    pub fn get_near(&self, place: usize, name: &str) -> Option<&str> {
+    pub fn get_with_hint(&self, place: usize, name: &str) -> Option<&str> {
         match self.entries.get(place) {
-            Some(entry) if self.is_called(entry, Mark::of(name.as_bytes()), name) => {
+            Some(entry) if self.is_called(entry, NameFingerprint::new(name.as_bytes()), name) => {
                 Some(self.at(entry.text))
             }
             _ => self.get(name),
@@ -187,15 +187,20 @@ impl TextMap {
 
     /// [`TextMap::get`] of what probably is the last entry.
     #[inline]
-    pub fn get_at_end(&self, name: &str) -> Option<&str> {
-        self.get_near(self.entries.len().wrapping_sub(1), name)
+    pub fn get_from_end(&self, name: &str) -> Option<&str> {
+        self.get_with_hint(self.entries.len().wrapping_sub(1), name)
     }
 
     /// [`TextMap::get`] of what probably stands at `place`, where it stood last in a map like this
     /// one; there the place goes where it is now.
     #[inline]
-    pub fn get_where_last(&self, place: &Cell<usize>, mark: Mark, name: &str) -> Option<&str> {
-        if !self.may_have(mark) {
+    pub fn get_with_cached_hint(
+        &self,
+        place: &Cell<usize>,
+        mark: NameFingerprint,
+        name: &str,
+    ) -> Option<&str> {
+        if !self.may_contain(mark) {
             return None;
         }
         let is_it = |entry: &&Entry| self.is_called(entry, mark, name);
@@ -209,10 +214,10 @@ impl TextMap {
 
     /// [`TextMap::contains`] of what probably is the entry at `place`.
     #[inline(always)]
-    pub fn has_near(&self, place: usize, name: &str) -> bool {
+    pub fn contains_with_hint(&self, place: usize, name: &str) -> bool {
         self.entries
             .get(place)
-            .is_some_and(|entry| self.is_called(entry, Mark::of(name.as_bytes()), name))
+            .is_some_and(|entry| self.is_called(entry, NameFingerprint::new(name.as_bytes()), name))
             || self.contains(name)
     }
 
@@ -229,7 +234,7 @@ impl TextMap {
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let mark = Mark::of(name.as_bytes());
+        let mark = NameFingerprint::new(name.as_bytes());
         self.entries
             .iter()
             .position(|entry| self.is_called(entry, mark, name))
@@ -363,9 +368,9 @@ mod tests {
 
     #[test]
     fn a_map_over_a_file_takes_other_texts_as_well() {
-        let mut map = TextMap::over(SharedText::from("a=1 b=\u{17C}"), 2);
-        map.append_piece(0..1, Mark::of(b"a"), 2..3);
-        map.append_piece(4..5, Mark::of(b"b"), 6..8);
+        let mut map = TextMap::with_source(SharedText::from("a=1 b=\u{17C}"), 2);
+        map.append_span(0..1, NameFingerprint::new(b"a"), 2..3);
+        map.append_span(4..5, NameFingerprint::new(b"b"), 6..8);
         let before = map.clone();
         assert_eq!(
             (map.get("a"), map.get("b"), map.get("c")),
@@ -409,32 +414,32 @@ mod tests {
             for guess in 0..names.len() + 2 {
                 let last = Cell::new(guess);
                 assert_eq!(
-                    map.get_near(guess, name),
+                    map.get_with_hint(guess, name),
                     Some(text.as_str()),
                     "{name} near {guess}"
                 );
                 assert_eq!(
-                    map.get_where_last(&last, Mark::of(name.as_bytes()), name),
+                    map.get_with_cached_hint(&last, NameFingerprint::new(name.as_bytes()), name),
                     Some(text.as_str()),
                     "{name}"
                 );
                 assert_eq!(last.get(), at, "{name} from {guess}");
                 assert!(
-                    map.has_near(guess, name) && !map.has_near(guess, "qad"),
+                    map.contains_with_hint(guess, name) && !map.contains_with_hint(guess, "qad"),
                     "{name} near {guess}"
                 );
             }
-            assert_eq!(map.get_at_end(name), Some(text.as_str()), "{name}");
+            assert_eq!(map.get_from_end(name), Some(text.as_str()), "{name}");
         }
-        let other = Mark::of(b"qad");
+        let other = NameFingerprint::new(b"qad");
         assert_eq!(
             (
-                map.get_near(0, "qad"),
-                map.get_where_last(&Cell::new(0), other, "qad")
+                map.get_with_hint(0, "qad"),
+                map.get_with_cached_hint(&Cell::new(0), other, "qad")
             ),
             (None, None)
         );
-        assert_eq!(TextMap::new().get_at_end("qid"), None);
+        assert_eq!(TextMap::new().get_from_end("qid"), None);
     }
 
     #[test]

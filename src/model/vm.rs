@@ -42,7 +42,7 @@ pub struct VolumeConfig {
 impl VolumeConfig {
     /// `root`, `private`, `volatile`, `kernel`, or a name of the user's own.
     pub fn name(&self) -> &str {
-        self.attributes.get_near(0, "name").unwrap_or_default()
+        self.attributes.get_with_hint(0, "name").unwrap_or_default()
     }
 }
 
@@ -72,12 +72,12 @@ impl Vm {
         }
         Vm {
             properties,
-            ..Vm::of_file(name, class)
+            ..Vm::empty(name, class)
         }
     }
 
     /// A qube whose properties the caller adds, its name among them.
-    pub(crate) fn of_file(name: VmName, class: Class) -> Vm {
+    pub(crate) fn empty(name: VmName, class: Class) -> Vm {
         Vm {
             name,
             class,
@@ -120,7 +120,10 @@ impl Vm {
     }
 
     /// The assignments of one device class.
-    pub fn assignments(&self, class: &str) -> impl Iterator<Item = &super::device::Assignment> {
+    pub fn assignments(
+        &self,
+        class: &str,
+    ) -> impl Iterator<Item = &super::device::DeviceAssignment> {
         self.devices
             .iter()
             .filter(move |d| &*d.class == class)

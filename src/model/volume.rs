@@ -3,11 +3,11 @@
 
 use super::class::Class;
 use super::facts::Facts;
-use super::loadable::VolumeTraits;
 use super::name::VmName;
 use super::pool::Pool;
 use super::property::{PropertyError, read_int};
 use super::qubes::Qubes;
+use super::qubesd_rules::VolumeTraits;
 use super::release::Release;
 use super::text_map::TextMap;
 use super::vm::{Vm, VolumeConfig};
@@ -44,7 +44,7 @@ pub struct ResolvedVolume {
 /// A volume of which the store says where it lies and how large it is, so that nobody has to look
 /// at anything else.
 #[derive(Debug, Clone, Copy)]
-pub struct WrittenDown<'a> {
+pub struct ExplicitVolume<'a> {
     /// The name of its pool, which need not exist.
     pub pool: &'a str,
     pub vid: Option<&'a str>,
@@ -56,24 +56,24 @@ impl VolumeConfig {
     /// What the description says without a look at anything else: the same that [`Qubes::volume`]
     /// resolves, except for the vid where the pool holds kernels. `class` is what the qube's class
     /// gives to it. `None` where it does not tell all, or not plainly.
-    pub fn written_down(&self, class: Option<&ClassVolume>) -> Option<WrittenDown<'_>> {
+    pub fn explicit_volume(&self, class: Option<&ClassVolume>) -> Option<ExplicitVolume<'_>> {
         let own = &self.attributes;
         // Where upstream writes them.
-        let (pool, vid) = (own.get_near(1, "pool"), own.get_near(2, "vid"));
+        let (pool, vid) = (own.get_with_hint(1, "pool"), own.get_with_hint(2, "vid"));
         let (keep, snap) = (
-            own.get_near(3, "revisions_to_keep"),
-            own.get_near(6, "snap_on_start"),
+            own.get_with_hint(3, "revisions_to_keep"),
+            own.get_with_hint(6, "snap_on_start"),
         );
-        let (size, source) = (own.get_near(7, "size"), own.get_near(8, "source"));
+        let (size, source) = (own.get_with_hint(7, "size"), own.get_with_hint(8, "source"));
         let used = [pool, vid, keep, snap, size, source]
             .iter()
             .flatten()
             .count();
-        let others = usize::from(own.has_near(0, "name"))
-            + usize::from(own.has_near(4, "rw"))
-            + usize::from(own.has_near(5, "save_on_stop"))
-            + usize::from(own.has_near(8, "ephemeral"))
-            + usize::from(own.has_near(9, "internal"));
+        let others = usize::from(own.contains_with_hint(0, "name"))
+            + usize::from(own.contains_with_hint(4, "rw"))
+            + usize::from(own.contains_with_hint(5, "save_on_stop"))
+            + usize::from(own.contains_with_hint(8, "ephemeral"))
+            + usize::from(own.contains_with_hint(9, "internal"));
         // What upstream's drivers do not know.
         (used + others == own.len()).then_some(())?;
         if let Some(keep) = keep {
@@ -86,7 +86,7 @@ impl VolumeConfig {
         let snaps = snap.map_or(class.is_some_and(|c| c.snap_on_start), is_true);
         let has_source = source.is_some_and(|source| !source.is_empty());
         let pool = pool.filter(|_| has_source || !snaps)?;
-        Some(WrittenDown { pool, vid, size })
+        Some(ExplicitVolume { pool, vid, size })
     }
 }
 
@@ -110,7 +110,7 @@ pub enum VolumeError {
     )]
     NoSource { vm: String, volume: String },
     #[error("{attribute}='{text}' of volume '{volume}' of qube '{vm}' is no number")]
-    BadNumber {
+    InvalidNumber {
         vm: String,
         volume: String,
         attribute: &'static str,
@@ -202,7 +202,7 @@ pub fn class_volume(class: &Class, name: &str) -> Option<&'static ClassVolume> {
 }
 
 /// The directory of a qube's files below `/var/lib/qubes`: `appvms` or `vm-templates`.
-pub fn directory_of(class: &Class) -> &'static str {
+pub fn class_directory(class: &Class) -> &'static str {
     match class {
         Class::TemplateVM => "vm-templates",
         _ => "appvms",
@@ -214,14 +214,14 @@ pub fn directory_of(class: &Class) -> &'static str {
 ///
 /// # Errors
 /// The driver is not known.
-pub fn new_vid(
+pub fn default_vid(
     pool: &Pool,
     class: &Class,
     qube: &VmName,
     volume: &str,
 ) -> Result<String, VolumeError> {
     match pool.driver() {
-        "file" | "file-reflink" => Ok(format!("{}/{qube}/{volume}", directory_of(class))),
+        "file" | "file-reflink" => Ok(format!("{}/{qube}/{volume}", class_directory(class))),
         "lvm_thin" => Ok(format!(
             "{}/vm-{qube}-{volume}",
             pool.option("volume_group").unwrap_or_default()
@@ -272,12 +272,12 @@ impl Qubes {
             }),
             (class, own) => {
                 let none = TextMap::new();
-                self.resolve(vm, name, class, own.map_or(&none, |v| &v.attributes), facts)
+                self.resolve_volume(vm, name, class, own.map_or(&none, |v| &v.attributes), facts)
             }
         }
     }
 
-    pub(super) fn resolve(
+    pub(super) fn resolve_volume(
         &self,
         vm: &Vm,
         name: &str,
@@ -310,7 +310,7 @@ impl Qubes {
         let vid = match own.get("vid") {
             _ if is_kernel => self.kernel(vm, facts)?,
             Some(vid) => vid.to_owned(),
-            None => new_vid(pool, &vm.class, &vm.name, name)?,
+            None => default_vid(pool, &vm.class, &vm.name, name)?,
         };
         let keeps_revisions = !is_kernel && (save || pool.driver() != "file");
         let revisions = number("revisions_to_keep")?.unwrap_or_else(|| pool.revisions_to_keep());
@@ -337,7 +337,7 @@ impl Qubes {
     ///
     /// # Errors
     /// As [`Qubes::volume`]; also when no template has such a volume.
-    pub fn origin<'a>(
+    pub fn volume_origin<'a>(
         &'a self,
         vm: &'a Vm,
         name: &str,
@@ -401,14 +401,14 @@ impl Qubes {
 
     /// Makes the snapshots that a qube's class takes of its template be those of its present
     /// template.
-    pub(super) fn repoint_snapshots(&mut self, name: &str, facts: &dyn Facts) {
+    pub(super) fn update_snapshot_sources(&mut self, name: &str, facts: &dyn Facts) {
         let Some(vm) = self.get(name) else { return };
         let none = TextMap::new();
         let anew: Vec<(&str, Option<VolumeConfig>)> = class_volumes(&vm.class)
             .iter()
             .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
             .map(|class| {
-                let resolved = self.resolve(vm, class.name, Some(class), &none, facts);
+                let resolved = self.resolve_volume(vm, class.name, Some(class), &none, facts);
                 (
                     class.name,
                     resolved.ok().map(|v| v.config_for(facts.release())),
@@ -433,9 +433,9 @@ impl ResolvedVolume {
     /// nobody keeps.
     pub fn config_for(&self, release: Release) -> VolumeConfig {
         let mut config = self.config();
-        if !release.knows_ephemeral() {
+        if !release.has_ephemeral_volumes() {
             config.attributes.remove("ephemeral");
-        } else if self.own_ephemeral == Some(false) && release.reads_false_flags() {
+        } else if self.own_ephemeral == Some(false) && release.can_read_false_flags() {
             config.attributes.set("ephemeral", "False");
         }
         config
@@ -533,7 +533,7 @@ fn number(
     let Some(text) = own.get(attribute) else {
         return Ok(None);
     };
-    let bad = || VolumeError::BadNumber {
+    let bad = || VolumeError::InvalidNumber {
         vm: vm.name.to_string(),
         volume: volume.to_owned(),
         attribute,

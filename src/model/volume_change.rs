@@ -27,15 +27,15 @@ pub enum VolumeChangeError {
     NoSuchOption(String),
     /// Upstream's words for a number that is none, or less than -1.
     #[error("Invalid value for revisions_to_keep")]
-    BadRevisions,
+    InvalidRevisions,
     #[error("{vm}:{volume}: {source}")]
-    BadValue {
+    InvalidValue {
         vm: String,
         volume: String,
         source: PoolError,
     },
     #[error("{vm}:{volume}: {option} cannot be set: {reason}")]
-    NotToBeSet {
+    OptionNotSettable {
         vm: String,
         volume: String,
         option: &'static str,
@@ -166,7 +166,7 @@ impl Qubes {
                     let is_new = !own.attributes.contains(attribute);
                     own.attributes.set(attribute, text);
                     if is_new {
-                        own.attributes = in_written_order(&own.attributes);
+                        own.attributes = sort_attributes(&own.attributes);
                     }
                 }
                 None => drop(own.attributes.remove(attribute)),
@@ -177,7 +177,7 @@ impl Qubes {
 
 /// The attributes in upstream's order (`docs/spec/r4-xml.md` §1.8), those that it does not have at
 /// the end.
-fn in_written_order(attributes: &TextMap) -> TextMap {
+fn sort_attributes(attributes: &TextMap) -> TextMap {
     const ORDER: [&str; 10] = [
         "name",
         "pool",
@@ -236,12 +236,12 @@ impl Change<'_> {
         let number: i64 = text
             .trim()
             .parse()
-            .map_err(|_| VolumeChangeError::BadRevisions)?;
+            .map_err(|_| VolumeChangeError::InvalidRevisions)?;
         if number < -1 {
-            return Err(VolumeChangeError::BadRevisions);
+            return Err(VolumeChangeError::InvalidRevisions);
         }
         let most = PoolDriver::find(&self.volume.driver)
-            .and_then(|d| d.most_revisions)
+            .and_then(|d| d.max_revisions)
             .unwrap_or(i64::MAX);
         revisions(text, most, self.facts.release()).map_err(|source| self.bad_value(source))?;
         let is_origin = self.volume.save_on_stop && !self.volume.snap_on_start;
@@ -259,7 +259,7 @@ impl Change<'_> {
             self.volume.name.clone(),
             self.facts.release(),
         );
-        if !release.knows_ephemeral() {
+        if !release.has_ephemeral_volumes() {
             return Err(VolumeChangeError::TooNew {
                 vm,
                 volume,
@@ -285,9 +285,8 @@ impl Change<'_> {
             true => Some("True".to_owned()),
             // Up to 4.3 a written one is read as true; it says no more than the pool where that is
             // on.
-            false => {
-                (is_volatile && (pools || release.reads_false_flags())).then(|| "False".to_owned())
-            }
+            false => (is_volatile && (pools || release.can_read_false_flags()))
+                .then(|| "False".to_owned()),
         })
     }
 
@@ -296,7 +295,7 @@ impl Change<'_> {
     }
 
     fn bad_value(&self, source: PoolError) -> VolumeChangeError {
-        VolumeChangeError::BadValue {
+        VolumeChangeError::InvalidValue {
             vm: self.vm.name.to_string(),
             volume: self.volume.name.clone(),
             source,
@@ -305,7 +304,7 @@ impl Change<'_> {
 
     fn not_to_be_set(&self, reason: &'static str) -> VolumeChangeError {
         let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
-        VolumeChangeError::NotToBeSet {
+        VolumeChangeError::OptionNotSettable {
             vm,
             volume,
             option: self.option.as_str(),
@@ -332,7 +331,7 @@ impl Change<'_> {
         let of_this = |vm: &&Vm| vm.properties.get("template") == Some(self.vm.name.as_str());
         let disposables = self
             .qubes
-            .briefs()
+            .names_with_classes()
             .filter(|(_, class)| **class == Class::DispVM);
         let mut running = disposables
             .filter_map(|(name, _)| self.qubes.get(name.as_str()))

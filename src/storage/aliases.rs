@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::identity::{Image, ImageOwner, ImageOwners, has_data};
 use super::{StorageError, Volume};
-use crate::model::image_claims::Role;
+use crate::model::image_claims::ImageRole;
 
 /// The identity of a file: device and inode.
 type Inode = (u64, u64);
@@ -95,7 +95,7 @@ impl ImageOwners {
     fn kept_files(&self) -> Result<Vec<(&ImageOwner, Inode)>, StorageError> {
         let mut files = Vec::new();
         for (location, owners) in &self.by_location {
-            let keeps = |owner: &&ImageOwner| owner.is_kept && owner.role == Role::Own;
+            let keeps = |owner: &&ImageOwner| owner.is_kept && owner.role == ImageRole::Own;
             let keepers: Vec<&ImageOwner> = owners.iter().filter(keeps).collect();
             let Some(directory) = self
                 .directories

@@ -19,7 +19,7 @@ use super::lvm_thin::LogicalNames;
 use super::{StorageError, Volume};
 use crate::fs::replace::directory_of;
 use crate::fs::unleased;
-use crate::model::image_claims::{ImageClaims, Role};
+use crate::model::image_claims::{ImageClaims, ImageRole};
 use crate::model::{Pool, VmName};
 use crate::system::System;
 
@@ -134,7 +134,7 @@ pub struct ImageOwner {
     /// The line of the domain in the store, from 1.
     pub line: usize,
     /// How the volume uses the image.
-    pub role: Role,
+    pub role: ImageRole,
     /// Whether the image is the volume's own and persistent.
     pub is_kept: bool,
     /// Whether a start would use the image.
@@ -156,7 +156,7 @@ impl ImageOwners {
     /// Locates the images that the volumes of a store claim.
     pub fn from_claims(claims: &ImageClaims<'_>, system: &System) -> ImageOwners {
         let mut owners = ImageOwners {
-            unresolved: claims.untold.clone(),
+            unresolved: claims.unresolved.clone(),
             ..ImageOwners::default()
         };
         let mut known = HashMap::new();
@@ -273,7 +273,8 @@ impl ImageOwners {
                 .get(&location)
                 .map(Vec::as_slice)
                 .unwrap_or_default();
-            let is_other = |owner: &ImageOwner| owner.role == Role::Own && !owner.is_volume(volume);
+            let is_other =
+                |owner: &ImageOwner| owner.role == ImageRole::Own && !owner.is_volume(volume);
             if owners
                 .iter()
                 .any(|owner| is_other(owner) && owner.has_name(&location, &name))
@@ -315,7 +316,7 @@ impl ImageOwners {
         for (location, owners) in &self.by_location {
             let own: Vec<&ImageOwner> = owners
                 .iter()
-                .filter(|owner| owner.is_certain && owner.role == Role::Own)
+                .filter(|owner| owner.is_certain && owner.role == ImageRole::Own)
                 .collect();
             for (at, later) in own.iter().enumerate() {
                 let later_stem = later.stem.to_string_lossy();

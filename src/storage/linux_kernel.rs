@@ -16,7 +16,7 @@ use super::{
     Attachment, CommittedData, Driver, Image, ImageOwners, ImageWriter, Revision, StorageError,
     Volume,
 };
-use crate::model::loadable::is_kernel_name;
+use crate::model::qubesd_rules::is_kernel_name;
 
 /// A pool of kernels. The vid of a volume is the kernel's version; it is empty for a qube with its
 /// own kernel.

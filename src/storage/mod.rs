@@ -80,7 +80,7 @@ pub struct Volume {
     pub name: String,
     /// The name of the pool.
     pub pool: String,
-    /// The volume id, unique in the pool ([`crate::model::volume::new_vid`] makes it).
+    /// The volume id, unique in the pool ([`crate::model::volume::default_vid`] makes it).
     pub vid: String,
     /// What becomes of the data at start and stop.
     pub kind: VolumeKind,

@@ -8,8 +8,8 @@ use super::{
     VolumeKind, Watched, device_mapper, encryption, pool_files, run_images,
 };
 use crate::fs::beneath::Use;
-use crate::model::loadable::is_file_vid;
-use crate::model::{Facts, Qubes, Removable, Vm};
+use crate::model::qubesd_rules::is_file_vid;
+use crate::model::{Facts, Qubes, RemovableVolume, Vm};
 use crate::system::System;
 
 /// The volumes of a qube with their drivers. Callers hold the operation lock of the qube.
@@ -79,17 +79,21 @@ impl VmStorage {
         let (mut volumes, mut left) = (Vec::new(), Vec::new());
         for volume in qubes.volumes_to_remove(vm, facts) {
             match volume {
-                Ok(Removable::Told(volume)) if is_misplaced(qubes, &volume.pool, &volume.vid) => {
+                Ok(RemovableVolume::Resolved(volume))
+                    if is_misplaced(qubes, &volume.pool, &volume.vid) =>
+                {
                     left.push(describe_misplaced(&volume.pool, &volume.vid));
                 }
-                Ok(Removable::Place { pool, vid }) if is_misplaced(qubes, &pool, &vid) => {
+                Ok(RemovableVolume::Location { pool, vid }) if is_misplaced(qubes, &pool, &vid) => {
                     left.push(describe_misplaced(&pool, &vid));
                 }
-                Ok(Removable::Told(volume)) => {
+                Ok(RemovableVolume::Resolved(volume)) => {
                     volumes.push(Volume::from_resolved(&vm.name, *volume)?)
                 }
-                Ok(Removable::Place { pool, vid }) => volumes.push(Volume::orphan(&pool, &vid)),
-                Ok(Removable::Kernel) => {}
+                Ok(RemovableVolume::Location { pool, vid }) => {
+                    volumes.push(Volume::orphan(&pool, &vid))
+                }
+                Ok(RemovableVolume::Kernel) => {}
                 Err(error) => left.push(error.to_string()),
             }
         }

@@ -14,7 +14,7 @@ use crate::lifecycle::Session;
 use crate::lifecycle::template::Registration;
 use crate::lifecycle::template_package;
 use crate::model::Class;
-use crate::model::volume::directory_of;
+use crate::model::volume::class_directory;
 
 pub fn define(line: clap::Command) -> clap::Command {
     add_common_options(line)
@@ -75,7 +75,7 @@ pub(super) fn image_directory(
 ) -> Result<PathBuf, Failure> {
     let directory = session.system.below_root(
         Path::new("/var/lib/qubes")
-            .join(directory_of(class))
+            .join(class_directory(class))
             .join(name),
     );
     let Some(given) = call.matches.get_one::<PathBuf>("path") else {

@@ -159,7 +159,9 @@ fn matching_classes(qubes: &Qubes, word: &str) -> Vec<Class> {
 
 fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let with_classes = |wanted: &dyn Fn(&Class) -> bool| {
-        let fitting = qubes.briefs().filter(|(_, class)| wanted(class));
+        let fitting = qubes
+            .names_with_classes()
+            .filter(|(_, class)| wanted(class));
         fitting
             .map(|(name, class)| candidate(name.as_str(), class.as_str()))
             .collect()
@@ -336,7 +338,7 @@ fn qube_candidates(
         }
     };
     let fitting = qubes
-        .briefs()
+        .names_with_classes()
         .filter(|(name, class)| name.as_str().starts_with(begun) && fits(name, class));
     fitting
         .map(|(name, class)| candidate(name.as_str(), class.as_str()))
@@ -372,7 +374,7 @@ fn value_candidates(property: &Property, qubes: &Qubes, session: &Session) -> Ve
         }
         (ValueType::Qube { .. }, _) => {
             let local = qubes
-                .briefs()
+                .names_with_classes()
                 .filter(|(_, class)| **class != Class::RemoteVM);
             local
                 .map(|(name, class)| candidate(name.as_str(), class.as_str()))

@@ -13,7 +13,7 @@ use super::table;
 use crate::exec::{self, Program};
 use crate::lifecycle::Session;
 use crate::lifecycle::create::InitialSettings;
-use crate::model::{Class, CloneQube, PoolChoice, VmName};
+use crate::model::{Class, NewClone, PoolChoice, VmName};
 
 /// What makes the menu entries of a qube, where it is installed.
 const MENU_PROGRAM: &str = "qvm-appmenus";
@@ -68,7 +68,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         let qubes = session.read()?;
         call.named_qube(&qubes)?.name.clone()
     };
-    let request = CloneQube {
+    let request = NewClone {
         source: source.as_str(),
         name,
         class: class.as_ref(),

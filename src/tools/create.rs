@@ -20,7 +20,7 @@ use crate::lifecycle::create::{Created, InitialSettings};
 use crate::lifecycle::images::{DataSource, ExistingImages};
 use crate::lifecycle::root_image;
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::{Class, CloneQube, NewQube, PoolChoice, Qubes, Scope, VmName};
+use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
 
 /// Nothing was made, because a property cannot be set.
 const EXIT_PROPERTY_FAILED: u8 = 2;
@@ -229,7 +229,7 @@ fn check_label(request: &CreateRequest, qubes: &Qubes) -> Result<(), Failure> {
     // The number of a label has an error of its own.
     let is_number = request.label.bytes().all(|byte| byte.is_ascii_digit())
         && qubes.labels.find(request.label).is_some();
-    if is_number || qubes.labels.named(request.label).is_some() {
+    if is_number || qubes.labels.get(request.label).is_some() {
         return Ok(());
     }
     let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
@@ -413,7 +413,7 @@ impl<'a> CreateRequest<'a> {
             .template
             .filter(|t| self.class == Class::StandaloneVM && !t.is_empty())
         {
-            return Creation::Clone(CloneQube {
+            return Creation::Clone(NewClone {
                 source,
                 name,
                 class: Some(&self.class),
@@ -445,7 +445,7 @@ impl<'a> CreateRequest<'a> {
 /// How a qube comes to be: a standalone one with a template is a clone of that.
 enum Creation<'a> {
     New(NewQube<'a>),
-    Clone(CloneQube<'a>),
+    Clone(NewClone<'a>),
 }
 
 impl RootSource<'_> {

@@ -85,7 +85,7 @@ fn print_feature_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) 
     }
     let is_used = KNOWN_FEATURES.contains(&feature)
         || qubes.names().any(|name| {
-            qubes.glance(name.as_str(), |vm| vm.features.contains(feature)) == Some(true)
+            qubes.inspect(name.as_str(), |vm| vm.features.contains(feature)) == Some(true)
         });
     let close =
         did_you_mean(feature, vm.features.names().chain(KNOWN_FEATURES)).filter(|_| !is_used);

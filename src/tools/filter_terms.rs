@@ -27,7 +27,7 @@ impl FilterTerms<'_> {
         if let Some(words) = self.class {
             // A class that this program does not know may stand in the store.
             let mut known: Vec<&str> = Class::ALL.iter().map(Class::as_str).collect();
-            known.extend(qubes.briefs().map(|(_, class)| class.as_str()));
+            known.extend(qubes.names_with_classes().map(|(_, class)| class.as_str()));
             report_unknown(&mut warnings, qubes, "there is no class", words, &known);
         }
         if let Some(words) = self.label {
@@ -111,7 +111,7 @@ fn report_unused(
         if unseen.is_empty() {
             return;
         }
-        qubes.glance(qube.as_str(), |vm| {
+        qubes.inspect(qube.as_str(), |vm| {
             names_of(vm, &mut |name| {
                 unseen.retain(|word| *word != name);
                 if !known.contains(name) {

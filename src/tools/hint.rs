@@ -219,10 +219,10 @@ fn creation_hint(error: &CreationError) -> Option<Hint> {
         CreationError::WrongTemplate { template, .. } => {
             Some(Hint::Unknown(NameKind::Template, template.clone()))
         }
-        CreationError::NotForDisposables(name) => Some(Hint::NotForDisposables(name.to_string())),
+        CreationError::NotDispvmTemplate(name) => Some(Hint::NotForDisposables(name.to_string())),
         CreationError::NoSuchLabel(name) => Some(Hint::Unknown(NameKind::Label, name.clone())),
         CreationError::NoSuchPool(name) => Some(Hint::Unknown(NameKind::Pool, name.clone())),
-        CreationError::Class(Class::Unknown(name)) => Some(Hint::class(name)),
+        CreationError::UnsupportedClass(Class::Unknown(name)) => Some(Hint::class(name)),
         CreationError::Property(error) | CreationError::Volume(VolumeError::Property(error)) => {
             property_hint(error)
         }
@@ -350,7 +350,7 @@ fn names(kind: NameKind, qubes: &Qubes) -> Vec<&str> {
     match kind {
         NameKind::Qube => qubes.names().map(VmName::as_str).collect(),
         NameKind::Template => qubes
-            .briefs()
+            .names_with_classes()
             .filter(|(_, class)| **class == Class::TemplateVM)
             .map(|(name, _)| name.as_str())
             .collect(),

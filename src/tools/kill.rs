@@ -38,7 +38,7 @@ fn group_in_stop_order(
     names: Vec<VmName>,
 ) -> Result<Vec<Vec<VmName>>, Failure> {
     if call.has("all") {
-        Ok(session.read()?.in_stop_order(&names, session))
+        Ok(session.read()?.group_by_stop_order(&names, session))
     } else {
         Ok(vec![names])
     }

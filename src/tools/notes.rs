@@ -14,7 +14,7 @@ use super::table;
 use crate::exec::Program;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
-use crate::model::notes::{MAX_BYTES, appended};
+use crate::model::notes::{MAX_BYTES, append_note};
 use crate::system::System;
 
 const ACTIONS: [&str; 6] = ["edit", "print", "import", "set", "append", "delete"];
@@ -66,7 +66,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if let Some(text) = call.value("set") {
         session.change_notes(&name, |_| Ok(text.to_string()))?;
     } else if let Some(more) = call.value("append") {
-        session.change_notes(&name, |old| Ok(appended(old, more)))?;
+        session.change_notes(&name, |old| Ok(append_note(old, more)))?;
     } else if let Some(file) = call.value("import") {
         let text = read_notes_file(Path::new(file))?;
         session.change_notes(&name, |_| Ok(text))?;

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::Style;
 
 use super::failure::Failure;
-use crate::model::notes::displayable;
+use crate::model::notes::sanitize_text;
 use crate::system::TerminalSettings;
 
 /// Collected standard output, written in large pieces. What a person may look at on a terminal has
@@ -158,7 +158,7 @@ fn sanitize(text: &str) -> Cow<'_, str> {
     if text.bytes().all(is_plain) {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(displayable(text))
+        Cow::Owned(sanitize_text(text))
     }
 }
 

@@ -301,7 +301,7 @@ fn set(
 
 fn drivers(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("json") {
-        let driver = |d: &crate::model::PoolDriver| json!({"driver": d.name, "options": d.options, "required": d.required});
+        let driver = |d: &crate::model::PoolDriver| json!({"driver": d.name, "options": d.options, "required": d.required_options});
         return call
             .print_json(&POOL_DRIVERS.iter().map(driver).collect())
             .map(|()| 0);

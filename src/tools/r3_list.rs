@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::output::Output;
 use super::r3_prefs::{is_on, python_bool, python_list};
 use crate::lifecycle::Session;
-use crate::model::volume::directory_of;
+use crate::model::volume::class_directory;
 use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm};
 
 /// How R3 says that a value is computed, and what of it.
@@ -106,7 +106,7 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<S
                 "gui"
             };
             Some(
-                python_bool(qubes.feature_is_on(qubes.feature_with_template(vm, feature)))
+                python_bool(qubes.is_feature_on(qubes.feature_with_template(vm, feature)))
                     .to_owned(),
             )
         }
@@ -225,7 +225,7 @@ fn directory(qubes: &Qubes, vm: &Vm, facts: &Session) -> String {
         format!(
             "{}/{}/{}",
             facts.base_dir(),
-            directory_of(&vm.class),
+            class_directory(&vm.class),
             vm.name
         )
     })

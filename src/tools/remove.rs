@@ -7,7 +7,7 @@ use super::output::{ask, print_message};
 use super::selection;
 use crate::lifecycle::remove::{Removal, Removed};
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::{RemovalError, Use, VmName};
+use crate::model::{QubeUse, RemovalError, VmName};
 
 /// What somebody must type who removes everything.
 const REMOVE_ALL_ANSWER: &str = "IKNOWWHATIAMDOING";
@@ -94,11 +94,11 @@ fn remove_all(
     Ok(outcome)
 }
 
-fn is_used_only_by(uses: &[Use], names: &[VmName]) -> bool {
+fn is_used_only_by(uses: &[QubeUse], names: &[VmName]) -> bool {
     let is_one = |vm: &String| names.iter().any(|n| n.as_str() == vm);
     uses.iter().all(|usage| match usage {
-        Use::Global { .. } => false,
-        Use::Qube { vm, .. } | Use::Device { frontend: vm, .. } => is_one(vm),
+        QubeUse::Global { .. } => false,
+        QubeUse::Qube { vm, .. } | QubeUse::Device { frontend: vm, .. } => is_one(vm),
     })
 }
 

@@ -85,7 +85,7 @@ fn print_service_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) 
     const SUPPORTED: &str = "supported-service.";
     let mut known: BTreeSet<String> = BTreeSet::new();
     for name in qubes.names() {
-        qubes.glance(name.as_str(), |vm| {
+        qubes.inspect(name.as_str(), |vm| {
             let services = vm
                 .features
                 .names()

@@ -86,7 +86,10 @@ impl ShutdownRun<'_> {
     /// Asks those that nobody uses, waits for them as long as they may take, then those that only
     /// they used, and so on: a netvm goes after its clients, also when one of those does not stop.
     fn request_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
-        let groups = self.session.read()?.in_stop_order(names, self.session);
+        let groups = self
+            .session
+            .read()?
+            .group_by_stop_order(names, self.session);
         let last = groups.len().saturating_sub(1);
         for (at, group) in groups.into_iter().enumerate() {
             let first = self.pending.len();

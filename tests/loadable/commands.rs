@@ -183,7 +183,7 @@ impl Commands {
 
     fn qube_of(&mut self, qubes: &Qubes, fits: impl Fn(&Class) -> bool) -> String {
         let names: Vec<&str> = qubes
-            .briefs()
+            .names_with_classes()
             .filter(|(_, class)| fits(class))
             .map(|(name, _)| name.as_str())
             .collect();

@@ -36,13 +36,13 @@ impl Facts for SampleHost {
         16
     }
 
-    fn kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
+    fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
         kernels_dir == "/var/lib/qubes/vm-kernels"
             && ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"].contains(&version)
     }
 
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
-        self.kernel_installed(kernels_dir, version)
+        self.is_kernel_installed(kernels_dir, version)
             .then(|| self.kernel_files.get(file).cloned())
             .flatten()
     }

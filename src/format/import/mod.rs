@@ -21,7 +21,7 @@ use super::error::FormatError;
 use super::reader::diagnosis;
 use super::source_lines::line_of;
 use super::tree::{ElementId, Tree};
-use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, in_written_order};
+use crate::model::{Class, Diagnosis, Labels, Qid, Qubes, Vm, VmName, sort_properties};
 use old_element::{OldClass, OldElement, sanitize};
 
 pub use pools::OldPools;
@@ -124,7 +124,7 @@ pub fn import_old_store(bytes: &[u8], system_facts: &OldSystem) -> Result<OldSto
     qubes.needs_conversion = true;
     qubes.diagnoses = diagnoses;
     for mut vm in imported.into_iter().map(|one| one.vm) {
-        vm.properties = in_written_order(&vm.class, &vm.properties);
+        vm.properties = sort_properties(&vm.class, &vm.properties);
         // `import_elements` has made sure that names are unique.
         let _added = qubes.add(vm);
     }

@@ -7,8 +7,8 @@ use super::super::reader::diagnosis;
 use super::old_element::{OldElement, sanitize};
 use super::pools::ImageLocation;
 use super::python_literal;
-use crate::model::device::{Assignment, DeviceClass};
-use crate::model::pci::{is_pci_address, port_of};
+use crate::model::device::{DeviceAssignment, DeviceClass};
+use crate::model::pci::{is_pci_address, pci_port};
 use crate::model::property::{Property, Scope};
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 
@@ -202,7 +202,7 @@ fn import_devices(old: &OldElement, vm: &mut Vm) -> bool {
         return false;
     };
     let reset = old.flag("pci_strictreset", true, &mut vm.diagnoses);
-    let mut assignments: Vec<Assignment> = Vec::new();
+    let mut assignments: Vec<DeviceAssignment> = Vec::new();
     for address in addresses {
         if !is_pci_address(&address) {
             let text = format!(
@@ -212,13 +212,13 @@ fn import_devices(old: &OldElement, vm: &mut Vm) -> bool {
             vm.diagnoses.push(diagnosis(text));
             continue;
         }
-        let id = port_of(&address);
+        let id = pci_port(&address);
         if assignments.iter().any(|a| a.port() == id) {
             continue;
         }
         let attributes = TextMap::from_iter([("backend-domain", "dom0"), ("id", &*id)]);
         let options = TextMap::from_iter((!reset).then_some(("no-strict-reset", "True")));
-        assignments.push(Assignment {
+        assignments.push(DeviceAssignment {
             attributes,
             options,
         });

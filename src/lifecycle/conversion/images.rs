@@ -16,7 +16,7 @@ pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<Conversio
     // A snapshot has the size of what it is made of.
     for is_template in [true, false] {
         let names: Vec<String> = qubes
-            .briefs()
+            .names_with_classes()
             .filter(|(_, class)| (**class == Class::TemplateVM) == is_template)
             .map(|(name, _)| name.to_string())
             .collect();

@@ -67,7 +67,7 @@ impl Session {
         let conversion = Conversion {
             system: self.system.clone(),
             qubes: qubes
-                .briefs()
+                .names_with_classes()
                 .map(|(name, class)| (name.clone(), class.clone()))
                 .collect(),
             pools: qubes
@@ -155,7 +155,7 @@ impl Session {
             }
         }
         let guests: Vec<String> = qubes
-            .briefs()
+            .names_with_classes()
             .filter(|(_, c)| **c != Class::AdminVM)
             .map(|(n, _)| n.to_string())
             .collect();

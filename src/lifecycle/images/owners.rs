@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::format::{self, Bytes, FormatError};
 use crate::lifecycle::{LifecycleError, Session};
-use crate::model::image_claims::{Role, image_claims};
+use crate::model::image_claims::{ImageRole, collect_image_claims};
 use crate::model::{Qubes, Vm, VmName};
 use crate::storage::pools::open_driver;
 use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume, VolumeKind};
@@ -58,7 +58,7 @@ impl Session {
     ) -> Result<ImageOwners, FormatError> {
         let domains = format::list_all_domains(bytes)?;
         Ok(ImageOwners::from_claims(
-            &image_claims(qubes, &domains, self),
+            &collect_image_claims(qubes, &domains, self),
             &self.system,
         ))
     }
@@ -133,7 +133,7 @@ impl Session {
         // A snapshot needs its source's images and changes none of them.
         let sharer = sharers
             .into_iter()
-            .find(|owner| owner.role == Role::Own && !owner.is_volume(volume));
+            .find(|owner| owner.role == ImageRole::Own && !owner.is_volume(volume));
         let sharer = match volume.kind {
             // Only files have second names; of logical volumes LVM would be asked once more.
             VolumeKind::Origin if sharer.is_none() && pool.option("dir_path").is_some() => {

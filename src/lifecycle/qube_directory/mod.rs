@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use crate::fs::beneath::{Directory, Links, Use};
 use crate::fs::replace::Access;
 use crate::fs::stale_files::target_of;
-use crate::model::volume::directory_of;
+use crate::model::volume::class_directory;
 use crate::model::{Class, Vm, VmName};
 use crate::system::System;
 
@@ -71,7 +71,7 @@ impl QubeDirectory {
     /// Opens the directory of a qube of this class and name. Where it cannot be opened, whoever
     /// wants something of it hears why; one that is missing has no files.
     pub(super) fn open(system: &System, class: &Class, qube: &VmName) -> QubeDirectory {
-        let below = Path::new(directory_of(class)).join(qube.as_str());
+        let below = Path::new(class_directory(class)).join(qube.as_str());
         let base = open_base(system);
         let opened = match &base {
             Ok(base) => base.subdirectory(&below),
@@ -90,13 +90,13 @@ impl QubeDirectory {
     /// As [`QubeDirectory::open`], made for members of group qubes where it is missing. Those that
     /// are missing above it are anybody's, as installers make them.
     pub(super) fn make(system: &System, class: &Class, qube: &VmName) -> io::Result<QubeDirectory> {
-        let below = Path::new(directory_of(class)).join(qube.as_str());
+        let below = Path::new(class_directory(class)).join(qube.as_str());
         let base = make_base(system)?;
         let above = Access {
             mode: 0o755,
             group: None,
         };
-        base.create_directory(Path::new(directory_of(class)), above.mode, above)?;
+        base.create_directory(Path::new(class_directory(class)), above.mode, above)?;
         let is_link = base.look(&below)?.is_some_and(|found| found.is_symlink());
         base.create_directory(&below, 0o2770, Access::shared(system.qubes_group()))
             .map_err(

@@ -13,7 +13,7 @@ use crate::fs::beneath::Directory;
 use crate::lifecycle::images::owners::is_readable;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::image_claims::StoredDomain;
-use crate::model::volume::directory_of;
+use crate::model::volume::class_directory;
 use crate::model::{Class, VmName};
 use crate::store::{StoreError, read_bytes};
 use crate::system::System;
@@ -176,7 +176,7 @@ impl Session {
         for files in &old.files {
             let class = old.qubes.class(files.name.as_str());
             let usual = class.map(|class| {
-                Place::Usual(Path::new(directory_of(class)).join(files.name.as_str()))
+                Place::Usual(Path::new(class_directory(class)).join(files.name.as_str()))
             });
             let places = usual
                 .into_iter()
@@ -296,10 +296,10 @@ fn claims_of(domain: &StoredDomain) -> Vec<DirectoryClaim> {
     let above: &[&str] = match &domain.class {
         _ if !domain.is_domain => &[],
         Class::Unknown(_) => &["appvms", "vm-templates"],
-        class if class.is_local_guest() => &[directory_of(class)],
+        class if class.is_local_guest() => &[class_directory(class)],
         _ => &[],
     };
-    let label = |name: &str| match &domain.usable {
+    let label = |name: &str| match &domain.qube {
         Some(name) => name.to_string(),
         None => format!(
             "{} (of the domain at line {})",
@@ -310,7 +310,7 @@ fn claims_of(domain: &StoredDomain) -> Vec<DirectoryClaim> {
     let names = domain.names.iter().filter(|name| !name.contains('/'));
     let claims = names.flat_map(|name| {
         above.iter().map(move |above| DirectoryClaim {
-            qube: domain.usable.clone(),
+            qube: domain.qube.clone(),
             line: domain.line,
             label: label(name),
             place: Place::Usual(Path::new(above).join(name)),

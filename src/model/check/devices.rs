@@ -1,7 +1,7 @@
 //! Device assignments of one qube.
 
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
-use crate::model::device::{Assignment, Mode};
+use crate::model::device::{AssignmentMode, DeviceAssignment};
 use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
@@ -59,7 +59,10 @@ impl Qubes {
                         let text = format!("has mode '{mode}': qubesd drops the assignment");
                         add(FindingKind::DeviceMode, Harm::Misread, text, taken_out());
                     }
-                    Ok(mode) if mode != Mode::Required && !facts.release().knows_device_modes() => {
+                    Ok(mode)
+                        if mode != AssignmentMode::Required
+                            && !facts.release().has_device_modes() =>
+                    {
                         let text = format!(
                             "has mode '{}', and Qubes OS {} takes every assignment for required",
                             mode.as_str(),
@@ -74,7 +77,7 @@ impl Qubes {
                     }
                     Ok(_) => {}
                 }
-                if device.identity() != "*" && !facts.release().knows_device_modes() {
+                if device.identity() != "*" && !facts.release().has_device_modes() {
                     let text = format!(
                         "is for '{}' alone, and Qubes OS {} gives whatever is at that port",
                         device.identity(),
@@ -87,7 +90,7 @@ impl Qubes {
                         Remedy::Manual(ACCEPT.into()),
                     );
                 }
-                let same = |other: &Assignment| key(other) == key(device);
+                let same = |other: &DeviceAssignment| key(other) == key(device);
                 if class.assignments.iter().take(position).any(same) {
                     add(
                         FindingKind::DeviceTwice,
@@ -113,7 +116,7 @@ impl Qubes {
 }
 
 /// What makes two assignments the same for upstream.
-fn key(device: &Assignment) -> (Option<&str>, &str, &str) {
+fn key(device: &DeviceAssignment) -> (Option<&str>, &str, &str) {
     (device.backend(), device.port(), device.identity())
 }
 

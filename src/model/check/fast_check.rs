@@ -8,7 +8,7 @@ use crate::model::facts::Facts;
 use crate::model::property::{Property, Scope};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
-use crate::model::tags::is_tag;
+use crate::model::tags::is_valid_tag;
 use crate::model::vm::Vm;
 use crate::model::volume::{class_volume, class_volumes, volume_traits};
 
@@ -25,7 +25,7 @@ impl Qubes {
         let release = facts.release();
         vm.class.is_local_guest()
             && vm.devices.iter().all(|class| class.assignments.is_empty())
-            && vm.tags.iter().all(|tag| is_tag(tag))
+            && vm.tags.iter().all(|tag| is_valid_tag(tag))
             && self.properties_are_plain(vm, release)
             && self.netvm_is_plain(vm, facts, loops)
             && self.volumes_are_plain(vm, release)
@@ -93,13 +93,13 @@ impl Qubes {
             && vm.volumes.iter().all(|own| {
                 let class = class_volume(&vm.class, own.name());
                 own.attributes.get("source") != Some("")
-                    && (release.knows_ephemeral() || !own.attributes.contains("ephemeral"))
+                    && (release.has_ephemeral_volumes() || !own.attributes.contains("ephemeral"))
                     && own
-                        .written_down(class)
+                        .explicit_volume(class)
                         .and_then(|written| self.pools.get(written.pool))
                         .is_some_and(|pool| {
                             volume_traits(own.name(), class, &own.attributes)
-                                .misfit(pool)
+                                .find_problem(pool)
                                 .is_none()
                         })
             })

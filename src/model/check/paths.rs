@@ -2,8 +2,8 @@
 //! id.
 
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
-use crate::model::loadable::is_file_vid;
 use crate::model::qubes::Qubes;
+use crate::model::qubesd_rules::is_file_vid;
 use crate::model::vm::Vm;
 
 impl Qubes {

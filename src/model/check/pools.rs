@@ -30,7 +30,7 @@ fn check_options(
         return;
     };
     for missing in driver
-        .required
+        .required_options
         .iter()
         .filter(|option| pool.option(option).is_none())
     {
@@ -42,7 +42,7 @@ fn check_options(
             Remedy::Manual(format!("add {missing}")),
         );
     }
-    if let (Some(text), Some(most)) = (pool.option("revisions_to_keep"), driver.most_revisions) {
+    if let (Some(text), Some(most)) = (pool.option("revisions_to_keep"), driver.max_revisions) {
         let rule = match read_int(text).and_then(|number| number.as_int()) {
             None => Some("which is not a number".to_owned()),
             Some(number) if number > most => {

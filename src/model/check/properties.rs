@@ -4,12 +4,14 @@ use super::system::describe_error;
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
-use crate::model::loadable::{TAGGED_REFERENCES, feature_misfit, is_kernel_name, reference_misfit};
 use crate::model::name::VmName;
 use crate::model::property::{Property, PropertyError, Scope, ValueType};
 use crate::model::qubes::Qubes;
+use crate::model::qubesd_rules::{
+    TAGGED_REFERENCES, find_feature_problem, find_reference_problem, is_kernel_name,
+};
 use crate::model::release::Release;
-use crate::model::tags::is_tag;
+use crate::model::tags::is_valid_tag;
 use crate::model::vm::{Qid, Vm};
 
 /// What early stores of R4 say, and every release moves where it belongs.
@@ -180,7 +182,7 @@ impl Qubes {
         let misfit = self
             .name(text)
             .filter(|_| is_tagged)
-            .and_then(|named| reference_misfit(name, named));
+            .and_then(|named| find_reference_problem(name, named));
         if let Some(misfit) = misfit {
             let text = format!("{name} is '{text}': {misfit}");
             add(
@@ -307,7 +309,7 @@ impl Qubes {
     }
 
     pub(super) fn check_tags(&self, vm: &Vm, found: &mut Vec<Finding>) {
-        for tag in vm.tags.iter().filter(|tag| !is_tag(tag)) {
+        for tag in vm.tags.iter().filter(|tag| !is_valid_tag(tag)) {
             found.push(Finding {
                 at: Location::Qube {
                     name: vm.name.clone(),
@@ -327,7 +329,7 @@ impl Qubes {
 impl Qubes {
     pub(super) fn check_features(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for (name, value) in vm.features.iter() {
-            if let Some(misfit) = feature_misfit(vm, name, value, facts.release()) {
+            if let Some(misfit) = find_feature_problem(vm, name, value, facts.release()) {
                 found.push(Finding {
                     at: Location::Qube {
                         name: vm.name.clone(),

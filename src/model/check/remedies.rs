@@ -65,8 +65,8 @@ impl Qubes {
         facts: &dyn Facts,
         uuid: &mut dyn FnMut() -> Uuid,
     ) -> bool {
-        let free_qid = match remedy {
-            Remedy::NewQid => match self.free_qid(facts.release()) {
+        let find_free_qid = match remedy {
+            Remedy::NewQid => match self.find_free_qid(facts.release()) {
                 Ok(qid) => Some(qid),
                 Err(_full) => return false,
             },
@@ -82,7 +82,7 @@ impl Qubes {
                 forget(vm, property);
                 vm.properties.set(property, value);
                 if property == "template" {
-                    self.repoint_snapshots(name, facts);
+                    self.update_snapshot_sources(name, facts);
                 }
             }
             (Remedy::Remove { .. }, QubePart::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
@@ -115,7 +115,9 @@ impl Qubes {
             }
             (Remedy::NewUuid, _) => vm.properties.set("uuid", &uuid().to_string()),
             (Remedy::NewQid, _) => {
-                let Some(qid) = free_qid else { return false };
+                let Some(qid) = find_free_qid else {
+                    return false;
+                };
                 vm.properties.set("qid", &qid.number().to_string());
             }
             _ => return false,

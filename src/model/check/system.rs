@@ -3,9 +3,9 @@
 use super::{Finding, FindingKind, Harm, Location, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
-use crate::model::loadable::{can_have_network, is_kernel_name, reference_misfit};
 use crate::model::property::{Property, PropertyError, Scope, Value, ValueType};
 use crate::model::qubes::Qubes;
+use crate::model::qubesd_rules::{can_have_network, find_reference_problem, is_kernel_name};
 use crate::model::text_map::TextMap;
 use crate::model::volume::{class_volume, volume_traits};
 
@@ -124,7 +124,7 @@ impl Qubes {
         let qube = value.as_qube().and_then(|qube| self.get(qube.as_str()));
         match (name, qube) {
             ("default_guivm" | "default_audiovm", Some(vm)) => {
-                if let Some(misfit) = reference_misfit(name, &vm.name) {
+                if let Some(misfit) = find_reference_problem(name, &vm.name) {
                     let follower = name.trim_start_matches("default_");
                     let is_followed = self
                         .iter()
@@ -174,7 +174,8 @@ impl Qubes {
         let Some(class) = class_volume(&Class::TemplateVM, volume) else {
             return;
         };
-        if let Some(misfit) = volume_traits(volume, Some(class), &TextMap::new()).misfit(pool) {
+        if let Some(misfit) = volume_traits(volume, Some(class), &TextMap::new()).find_problem(pool)
+        {
             let text = format!(
                 "{name} is '{}', in which no qube can be made: {}",
                 pool.name(),

@@ -161,7 +161,7 @@ impl Qubes {
                         Remedy::Manual(by_hand),
                     );
                 }
-                Err(VolumeError::BadNumber {
+                Err(VolumeError::InvalidNumber {
                     attribute, text, ..
                 }) => {
                     let remedy = Remedy::RemoveAttributes(vec![attribute.into()]);
@@ -208,7 +208,8 @@ impl Qubes {
             None if traits.snap_on_start && !traits.has_source => return,
             None => default().and_then(|value| self.pools.get(value.as_str()?)),
         };
-        let Some((pool, misfit)) = pool.and_then(|pool| Some((pool, traits.misfit(pool)?))) else {
+        let Some((pool, misfit)) = pool.and_then(|pool| Some((pool, traits.find_problem(pool)?)))
+        else {
             return;
         };
         let harm = if misfit.is_refused {
@@ -220,7 +221,7 @@ impl Qubes {
             .pools
             .iter()
             .find(|pool| pool.driver() == "linux-kernel");
-        let remedy = match (misfit.to_take_out, kernels) {
+        let remedy = match (misfit.attributes_to_remove, kernels) {
             ([], Some(kernels)) if name == "kernel" && own.contains("pool") => {
                 Remedy::SetAttribute {
                     name: "pool",
@@ -326,7 +327,7 @@ fn check_flags(
     release: Release,
     add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
 ) {
-    if !release.knows_ephemeral() && own.attributes.contains("ephemeral") {
+    if !release.has_ephemeral_volumes() && own.attributes.contains("ephemeral") {
         let remedy = Remedy::RemoveAttributes(vec!["ephemeral".into()]);
         add(
             FindingKind::TooNew,
@@ -346,7 +347,7 @@ fn check_flags(
             _ => false,
         })
     };
-    let is_read = |flag: &str| flag == "ephemeral" && release.reads_false_flags();
+    let is_read = |flag: &str| flag == "ephemeral" && release.can_read_false_flags();
     let said = FLAGS
         .into_iter()
         .filter(|flag| own.attributes.get(flag) == Some("False") && !is_read(flag));

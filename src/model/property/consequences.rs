@@ -2,10 +2,10 @@
 //! follow a qube, features that follow a property.
 
 use super::{AppliedChange, Effect, Value};
-use crate::model::loadable::reference_tag;
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
+use crate::model::qubesd_rules::reference_tag;
 use crate::model::vm::Vm;
 
 pub(super) fn guivm_changed(
@@ -196,7 +196,7 @@ pub(super) fn template_changed(
     let mut affected = vec![vm.clone()];
     affected.extend(qubes.disposables_of(vm).map(|d| d.name.clone()));
     for name in affected {
-        qubes.repoint_snapshots(name.as_str(), change.facts);
+        qubes.update_snapshot_sources(name.as_str(), change.facts);
     }
     Vec::new()
 }

@@ -117,7 +117,7 @@ fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError
         .or_else(|| {
             // Nobody is asked where no pool could be it.
             pools.iter().find(|p| p.driver() == "lvm_thin")?;
-            let (group, thin) = facts.thin_pool_of_root()?;
+            let (group, thin) = facts.root_thin_pool()?;
             pools.iter().find(|p| {
                 p.driver() == "lvm_thin"
                     && p.option("thin_pool") == Some(&thin)

@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Property] = &[
 ];
 
 fn new_name(text: &str) -> Result<String, PropertyError> {
-    VmName::for_new(text)
+    VmName::new(text)
         .map(|n| n.to_string())
         .map_err(|e| PropertyError::refused(e.to_string()))
 }

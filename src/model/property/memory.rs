@@ -213,7 +213,7 @@ impl crate::model::Qubes {
         if self.mode(vm) != Ok("hvm") {
             return Ok(true);
         }
-        if !self.feature_is_on(self.feature_with_template(vm, "qrexec")) {
+        if !self.is_feature_on(self.feature_with_template(vm, "qrexec")) {
             return Ok(false);
         }
         let says_what_it_supports = self.template_chain(vm).any(|v| {
@@ -222,7 +222,7 @@ impl crate::model::Qubes {
                 .any(|n| n.starts_with("supported-service."))
         });
         let supports_balancing = || {
-            self.feature_is_on(self.feature_with_template(vm, "supported-service.meminfo-writer"))
+            self.is_feature_on(self.feature_with_template(vm, "supported-service.meminfo-writer"))
         };
         Ok(!says_what_it_supports || supports_balancing())
     }

@@ -40,7 +40,7 @@ use super::facts::Facts;
 use super::name::VmName;
 use super::qubes::Qubes;
 use super::release::Release;
-use super::text_map::Mark;
+use super::text_map::NameFingerprint;
 use super::vm::Vm;
 
 /// Where a property is looked for: in the system's own or in those of a class of qubes.
@@ -146,7 +146,7 @@ pub struct AppliedChange<'a> {
 pub struct Property {
     pub name: &'static str,
     /// Of the name.
-    mark: Mark,
+    mark: NameFingerprint,
     pub applies_to: AppliesTo,
     pub value_type: ValueType,
     /// When upstream loads it: 2 basic, 3 global, 4 references. Properties are written in the order
@@ -178,7 +178,7 @@ impl Property {
     ) -> Property {
         Property {
             name,
-            mark: Mark::of(name.as_bytes()),
+            mark: NameFingerprint::new(name.as_bytes()),
             applies_to,
             value_type,
             stage: match applies_to {
@@ -248,7 +248,8 @@ impl Property {
     /// stood in the last one.
     pub fn explicit_value_at_hint<'a>(&self, vm: &'a Vm, last: &Cell<usize>) -> Option<&'a str> {
         self.explicit_or_legacy(vm, || {
-            vm.properties.get_where_last(last, self.mark, self.name)
+            vm.properties
+                .get_with_cached_hint(last, self.mark, self.name)
         })
     }
 

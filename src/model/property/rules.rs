@@ -6,10 +6,10 @@ use super::kernel::default_kernels_dir;
 use super::{PropertyContext, PropertyError, ProposedChange, Value, VirtMode};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
-use crate::model::loadable::{can_have_network, is_kernel_name, reference_misfit};
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
+use crate::model::qubesd_rules::{can_have_network, find_reference_problem, is_kernel_name};
 use crate::model::vm::Vm;
 
 type Checked = Result<(), PropertyError>;
@@ -23,7 +23,7 @@ pub(super) fn kernel_is_installed(facts: &dyn Facts, proposed: &ProposedChange<'
     match proposed.value.as_str() {
         Some(kernel) if !proposed.reset && !kernel.is_empty() => {
             match is_kernel_name(kernel)
-                && facts.kernel_installed(&default_kernels_dir(facts), kernel)
+                && facts.is_kernel_installed(&default_kernels_dir(facts), kernel)
             {
                 true => Ok(()),
                 false => refuse(format!("Kernel '{kernel}' not installed")),
@@ -121,7 +121,7 @@ pub(super) fn reference_has_tag(_: &PropertyContext<'_>, proposed: &ProposedChan
     match proposed
         .value
         .as_qube()
-        .and_then(|name| reference_misfit(proposed.property.name, name))
+        .and_then(|name| find_reference_problem(proposed.property.name, name))
     {
         Some(misfit) => refuse(format!(
             "{} cannot be '{}': {misfit}",
@@ -140,7 +140,7 @@ pub(super) fn default_reference_has_tag(
     match proposed
         .value
         .as_qube()
-        .and_then(|name| reference_misfit(proposed.property.name, name))
+        .and_then(|name| find_reference_problem(proposed.property.name, name))
     {
         Some(misfit) => refuse(format!(
             "{} cannot be '{}': {misfit}",
@@ -340,7 +340,7 @@ impl Qubes {
         let kernel = self.kernel(vm, facts)?;
         Ok(match kernel.is_empty() {
             true => self
-                .feature_is_on(self.feature_with_template(vm, "supported-feature.memory-hotplug")),
+                .is_feature_on(self.feature_with_template(vm, "supported-feature.memory-hotplug")),
             false => facts
                 .kernel_file(
                     &self.kernels_dir(vm, facts),
@@ -360,7 +360,9 @@ impl Qubes {
 
     /// The disposables made from a qube.
     pub fn disposables_of<'a>(&'a self, template: &'a VmName) -> impl Iterator<Item = &'a Vm> {
-        let disposables = self.briefs().filter(|(_, class)| **class == Class::DispVM);
+        let disposables = self
+            .names_with_classes()
+            .filter(|(_, class)| **class == Class::DispVM);
         let vms = disposables.filter_map(|(name, _)| self.get(name.as_str()));
         vms.filter(move |vm| vm.properties.get("template") == Some(template.as_str()))
     }

@@ -55,7 +55,7 @@ impl Qubes {
         // The last in the order in which properties are written.
         let text = vm
             .properties
-            .get_at_end("template")
+            .get_from_end("template")
             .ok_or_else(|| Owner::Qube(&vm.name).unset_error("template"))?;
         let template = self
             .get(text)

@@ -153,7 +153,7 @@ impl Property {
             ValueType::Qube {
                 required: false, ..
             } if text.is_empty() => Ok(Value::Qube(None)),
-            ValueType::Qube { class, .. } => match qubes.brief(text) {
+            ValueType::Qube { class, .. } => match qubes.name_with_class(text) {
                 Some((_, Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
                 Some((_, is)) if class.is_some_and(|c| c != is) => Err(bad(format!(
                     "it is of class {is}, not {}",
@@ -333,8 +333,8 @@ impl Property {
                 }
             };
         }
-        let Some((found, is)) = qubes.brief(text) else {
-            VmName::for_new(text).map_err(|e| PropertyError::refused(e.to_string()))?;
+        let Some((found, is)) = qubes.name_with_class(text) else {
+            VmName::new(text).map_err(|e| PropertyError::refused(e.to_string()))?;
             return Err(PropertyError::refused(format!(
                 "Can't set {name} to non-existing qube {text}"
             )));

@@ -7,7 +7,7 @@ use super::one_line;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
 use crate::model::Qubes;
-use crate::model::differences::{Difference, How};
+use crate::model::differences::{Difference, DifferenceKind};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -30,7 +30,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     };
     let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
         (Ok(old), Ok(new)) if call.has("json") => {
-            let differences = old.differences(&new);
+            let differences = old.find_differences(&new);
             call.print_json(&differences.iter().map(difference_json).collect())?;
             return Ok(u8::from(!differences.is_empty()));
         }
@@ -72,20 +72,20 @@ fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
 
 /// What differs, one line each: `work: memory 400 → 800`.
 pub fn describe_differences(old: &Qubes, new: &Qubes) -> Vec<String> {
-    old.differences(new)
+    old.find_differences(new)
         .iter()
         .map(|difference| one_line(&difference.to_string()))
         .collect()
 }
 
 fn difference_json(difference: &Difference) -> Json {
-    let (change, old, new) = match &difference.how {
-        How::Changed { old, new, .. } => ("changed", old.as_ref(), new.as_ref()),
-        How::Added(about) => ("added", None, about.as_ref()),
-        How::Removed(about) => ("removed", about.as_ref(), None),
+    let (change, old, new) = match &difference.kind {
+        DifferenceKind::Changed { old, new, .. } => ("changed", old.as_ref(), new.as_ref()),
+        DifferenceKind::Added(about) => ("added", None, about.as_ref()),
+        DifferenceKind::Removed(about) => ("removed", about.as_ref(), None),
     };
-    let what = (!difference.what.is_empty()).then_some(&difference.what);
-    json!({"of": difference.of, "what": what, "change": change, "old": old, "new": new})
+    let what = (!difference.item.is_empty()).then_some(&difference.item);
+    json!({"of": difference.subject, "what": what, "change": change, "old": old, "new": new})
 }
 
 /// Of texts that are no stores: the lines between the first and the last that differ.

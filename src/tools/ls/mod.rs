@@ -171,7 +171,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         warn_if_states_unknown(call, &values, &names);
     }
     if !filters.is_empty() {
-        names.retain(|name| values.glance(name, |vm| filters.matches(&values, vm)) == Some(true));
+        names.retain(|name| values.inspect(name, |vm| filters.matches(&values, vm)) == Some(true));
     }
     drop(filters);
     let scan = DamageScan::for_listing(&qubes, &session, names.len() == qubes.len());

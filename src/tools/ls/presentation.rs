@@ -34,7 +34,7 @@ pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result
             scan.inspect(vm);
             rows::line(columns, values, vm)
         };
-        let mut lines = names.iter().filter_map(|name| values.glance(name, line));
+        let mut lines = names.iter().filter_map(|name| values.inspect(name, line));
         return lines.try_for_each(|line| call.out.line(&line));
     }
     let table = match call.has("tree") {
@@ -186,7 +186,7 @@ fn print_json(
     };
     let mut list: Vec<SortedObject> = names
         .iter()
-        .filter_map(|name| values.glance(name, listed))
+        .filter_map(|name| values.inspect(name, listed))
         .collect();
     if let Some((_, order)) = order {
         layout::sort(&mut list, 0, order);

@@ -64,7 +64,7 @@ impl RowBuilder<'_> {
     pub fn build(&self, names: &[&str]) -> Table {
         let mut table = self.headings(names.len());
         for name in names {
-            self.values.glance(name, |vm| self.add(&mut table, "", vm));
+            self.values.inspect(name, |vm| self.add(&mut table, "", vm));
         }
         table
     }

@@ -71,8 +71,8 @@ impl<'a> Values<'a> {
     }
 
     /// A look at a qube; see [`Qubes::glance`].
-    pub fn glance<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
-        self.qubes.glance(name, look)
+    pub fn inspect<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
+        self.qubes.inspect(name, look)
     }
 
     /// A qube that stays in memory.
@@ -271,7 +271,7 @@ impl<'a> Values<'a> {
         };
         names
             .iter()
-            .find_map(|name| self.glance(name, why).flatten())
+            .find_map(|name| self.inspect(name, why).flatten())
     }
 
     /// MiB that a qube has now; `None` when it does not run.
@@ -297,7 +297,7 @@ impl<'a> Values<'a> {
         let clients = self.clients.get_or_init(|| {
             let mut clients: HashMap<VmName, Vec<&'a str>> = HashMap::new();
             for name in self.qubes.names() {
-                let netvm = self.glance(name.as_str(), |client| self.value(client, "netvm"));
+                let netvm = self.inspect(name.as_str(), |client| self.value(client, "netvm"));
                 if let Some(Ok(Value::Qube(Some(netvm)))) = netvm {
                     clients.entry(netvm).or_default().push(name.as_str());
                 }

@@ -127,7 +127,7 @@ impl<'a> Volumes<'a> {
         class: Option<&ClassVolume>,
         own: &VolumeConfig,
     ) -> Option<(&'a str, u64)> {
-        let own = own.written_down(class)?;
+        let own = own.explicit_volume(class)?;
         let cache = self.cache(own.pool)?;
         let is_unavailable = cache.kind != "linux-kernel" && self.is_missing(cache, own.vid?);
         is_unavailable.then_some((cache.name, own.size))

@@ -9,32 +9,41 @@ use super::vm::Vm;
 
 /// What one qube does for another, so that it should outlive it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum ProviderRole {
     Netvm,
     Guivm,
     Audiovm,
 }
 
-impl Role {
-    pub const ALL: [Role; 3] = [Role::Netvm, Role::Guivm, Role::Audiovm];
+impl ProviderRole {
+    pub const ALL: [ProviderRole; 3] = [
+        ProviderRole::Netvm,
+        ProviderRole::Guivm,
+        ProviderRole::Audiovm,
+    ];
 
     /// The property that names it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Role::Netvm => "netvm",
-            Role::Guivm => "guivm",
-            Role::Audiovm => "audiovm",
+            ProviderRole::Netvm => "netvm",
+            ProviderRole::Guivm => "guivm",
+            ProviderRole::Audiovm => "audiovm",
         }
     }
 }
 
 impl Qubes {
     /// The qube that does this for `vm`. A reference that cannot be followed is nobody's.
-    pub fn provider<'a>(&'a self, vm: &'a Vm, role: Role, facts: &dyn Facts) -> Option<&'a Vm> {
+    pub fn provider<'a>(
+        &'a self,
+        vm: &'a Vm,
+        role: ProviderRole,
+        facts: &dyn Facts,
+    ) -> Option<&'a Vm> {
         match role {
-            Role::Netvm => self.netvm(vm, facts),
-            Role::Guivm => self.guivm(vm, facts),
-            Role::Audiovm => self.audiovm(vm, facts),
+            ProviderRole::Netvm => self.netvm(vm, facts),
+            ProviderRole::Guivm => self.guivm(vm, facts),
+            ProviderRole::Audiovm => self.audiovm(vm, facts),
         }
         .ok()
         .flatten()
@@ -43,14 +52,14 @@ impl Qubes {
 
     /// `names` in groups: nobody of a group is used by somebody of a later one. Qubes that use each
     /// other in a circle are the last group, together with those that they use.
-    pub fn in_stop_order(&self, names: &[VmName], facts: &dyn Facts) -> Vec<Vec<VmName>> {
+    pub fn group_by_stop_order(&self, names: &[VmName], facts: &dyn Facts) -> Vec<Vec<VmName>> {
         let mut users: HashMap<&VmName, usize> = names.iter().map(|name| (name, 0)).collect();
         let mut uses: HashMap<&VmName, Vec<&VmName>> = HashMap::new();
         for name in names {
             let Some(vm) = self.get(name.as_str()) else {
                 continue;
             };
-            let used = Role::ALL
+            let used = ProviderRole::ALL
                 .iter()
                 .filter_map(|role| Some(&self.provider(vm, *role, facts)?.name));
             let used: Vec<&VmName> = used

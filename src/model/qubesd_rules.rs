@@ -7,7 +7,7 @@ use super::class::Class;
 use super::name::VmName;
 use super::pool::Pool;
 use super::release::Release;
-use super::tags::is_tag;
+use super::tags::is_valid_tag;
 use super::vm::Vm;
 
 /// The properties whose value qubesd marks with a tag on the qube, each with the tag's prefix. It
@@ -21,12 +21,12 @@ pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] = [
 /// Returns the tag that marks a reference to `name`; none where the name has a character that tags
 /// have not.
 pub(super) fn reference_tag(prefix: &str, name: &VmName) -> Option<SmolStr> {
-    Some(format_smolstr!("{prefix}{name}")).filter(|tag| is_tag(tag))
+    Some(format_smolstr!("{prefix}{name}")).filter(|tag| is_valid_tag(tag))
 }
 
 /// Explains why a qube cannot be the value of `property`, one of [`TAGGED_REFERENCES`] or a default
 /// of one.
-pub(super) fn reference_misfit(property: &str, name: &VmName) -> Option<String> {
+pub(super) fn find_reference_problem(property: &str, name: &VmName) -> Option<String> {
     let prefix = format!("{}-", property.strip_prefix("default_").unwrap_or(property));
     match reference_tag(&prefix, name) {
         Some(_) => None,
@@ -38,7 +38,7 @@ pub(super) fn reference_misfit(property: &str, name: &VmName) -> Option<String> 
 
 /// How qubesd takes a feature that it cannot work with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FeatureMisfit {
+pub(super) struct FeatureProblem {
     /// Whether it refuses the store for it; else it fails later.
     pub is_refused: bool,
     pub rule: String,
@@ -56,20 +56,20 @@ const PRELOAD_DELAY: &str = "preload-dispvm-delay";
 const FILE_NAME_MAX: usize = 255;
 
 /// Explains why qubesd cannot work with a feature of a qube.
-pub(super) fn feature_misfit(
+pub(super) fn find_feature_problem(
     vm: &Vm,
     name: &str,
     value: &str,
     release: Release,
-) -> Option<FeatureMisfit> {
+) -> Option<FeatureProblem> {
     let refused = |rule: &str| {
-        Some(FeatureMisfit {
+        Some(FeatureProblem {
             is_refused: true,
             rule: rule.to_owned(),
         })
     };
     let later = |rule: &str| {
-        Some(FeatureMisfit {
+        Some(FeatureProblem {
             is_refused: false,
             rule: rule.to_owned(),
         })
@@ -79,13 +79,13 @@ pub(super) fn feature_misfit(
         if service == "meminfo-writer" && value.is_empty() {
             let is_refused = release >= Release::R4_4;
             let rule = "it would turn memory balancing off for dom0, and Qubes OS cannot set dom0's maxmem".to_owned();
-            return Some(FeatureMisfit { is_refused, rule });
+            return Some(FeatureProblem { is_refused, rule });
         }
         if service.len() > FILE_NAME_MAX && !value.is_empty() {
             return refused("the name of a service of dom0 has at most 255 characters");
         }
     }
-    if !is_admin && !has_disposables(&vm.class) {
+    if !is_admin && !can_have_disposables(&vm.class) {
         return None;
     }
     if PRELOAD_COUNTS
@@ -110,7 +110,7 @@ pub(super) fn can_have_network(class: &Class) -> bool {
 }
 
 /// Whether disposables can be made from qubes of the class.
-pub(super) fn has_disposables(class: &Class) -> bool {
+pub(super) fn can_have_disposables(class: &Class) -> bool {
     matches!(class, Class::AppVM | Class::StandaloneVM)
 }
 
@@ -141,12 +141,12 @@ pub(super) struct VolumeTraits<'a> {
 
 /// How qubesd takes a volume that its pool cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct VolumeMisfit {
+pub(super) struct VolumeProblem {
     /// Whether it refuses the store for it; else it cannot start the qube.
     pub is_refused: bool,
     pub rule: &'static str,
     /// The attributes without which it would fit.
-    pub to_take_out: &'static [&'static str],
+    pub attributes_to_remove: &'static [&'static str],
 }
 
 /// The name of the volume that chooses among dom0's kernels.
@@ -154,12 +154,12 @@ const KERNEL: &str = "kernel";
 
 impl VolumeTraits<'_> {
     /// Explains why a pool cannot hold the volume.
-    pub(super) fn misfit(&self, pool: &Pool) -> Option<VolumeMisfit> {
-        let refused = |rule, to_take_out: &'static [&'static str]| {
-            Some(VolumeMisfit {
+    pub(super) fn find_problem(&self, pool: &Pool) -> Option<VolumeProblem> {
+        let refused = |rule, attributes_to_remove: &'static [&'static str]| {
+            Some(VolumeProblem {
                 is_refused: true,
                 rule,
-                to_take_out,
+                attributes_to_remove,
             })
         };
         match pool.driver() {
@@ -176,10 +176,10 @@ impl VolumeTraits<'_> {
             ),
             "file" | "file-reflink" | "lvm_thin" | "zfs" if self.name == KERNEL => {
                 let rule = "the kernel volume needs a pool of driver linux-kernel";
-                Some(VolumeMisfit {
+                Some(VolumeProblem {
                     is_refused: false,
                     rule,
-                    to_take_out: &[],
+                    attributes_to_remove: &[],
                 })
             }
             "file" if self.snap_on_start && self.save_on_stop => {
@@ -237,13 +237,13 @@ mod tests {
             ("٣", false),
         ] {
             for name in ["preload-dispvm-max", "preload-dispvm-threshold"] {
-                let misfit = feature_misfit(&dom0(), name, value, Release::R4_3);
+                let misfit = find_feature_problem(&dom0(), name, value, Release::R4_3);
                 assert_eq!(misfit.is_none(), is_right, "{name} {value}");
             }
         }
         for (value, is_right) in [("", true), ("-1.5", true), ("soon", false), ("nan", false)] {
             assert_eq!(
-                feature_misfit(&dom0(), PRELOAD_DELAY, value, Release::R4_3).is_none(),
+                find_feature_problem(&dom0(), PRELOAD_DELAY, value, Release::R4_3).is_none(),
                 is_right,
                 "{value}"
             );
@@ -253,7 +253,9 @@ mod tests {
     #[test]
     fn a_service_of_dom0_is_the_name_of_a_file() {
         let long = format!("service.app-dispvm.{}", "a".repeat(250));
-        assert!(feature_misfit(&dom0(), &long, "1", Release::R4_3).is_some_and(|m| m.is_refused));
-        assert!(feature_misfit(&dom0(), &long, "", Release::R4_3).is_none());
+        assert!(
+            find_feature_problem(&dom0(), &long, "1", Release::R4_3).is_some_and(|m| m.is_refused)
+        );
+        assert!(find_feature_problem(&dom0(), &long, "", Release::R4_3).is_none());
     }
 }
