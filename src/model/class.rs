@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The class of a domain element. A class this program does not know is kept under its name.
+/// The class of a qube. An unknown class is kept under its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Class {
     AdminVM,
@@ -25,6 +25,7 @@ impl Class {
         Class::TemplateVM,
     ];
 
+    /// Returns the class of this name, [`Class::Unknown`] if there is none.
     pub fn from_store(text: &str) -> Class {
         Class::ALL
             .iter()
@@ -33,7 +34,7 @@ impl Class {
             .unwrap_or_else(|| Class::Unknown(text.into()))
     }
 
-    /// Where the class stands in [`Class::ALL`].
+    /// Returns the position of the class in [`Class::ALL`].
     pub fn position(&self) -> Option<usize> {
         match self {
             Class::AdminVM => Some(0),
@@ -46,6 +47,7 @@ impl Class {
         }
     }
 
+    /// Returns the name of the class as the store has it.
     pub fn as_str(&self) -> &str {
         match self {
             Class::AdminVM => "AdminVM",
@@ -58,8 +60,8 @@ impl Class {
         }
     }
 
-    /// Whether qubes of this class run on this machine with volumes of their own (upstream's
-    /// `QubesVM`).
+    /// Returns whether qubes of this class run on this machine with volumes of their own
+    /// (upstream's `QubesVM`).
     pub fn is_local_guest(&self) -> bool {
         matches!(
             self,
@@ -67,7 +69,7 @@ impl Class {
         )
     }
 
-    /// Whether qubes of this class are based on another one.
+    /// Returns whether qubes of this class are based on another qube.
     pub fn has_template(&self) -> bool {
         matches!(self, Class::AppVM | Class::DispVM)
     }

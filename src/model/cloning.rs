@@ -1,13 +1,12 @@
-//! Deciding what a clone of a qube is (`docs/spec/r4-tools.md`, qvm-clone): a new qube of the same
-//! label and template that gets the source's explicit properties, tags, features and device
-//! assignments.
+//! Planning of clones (`docs/spec/r4-tools.md`, qvm-clone): a clone is a new qube with the label,
+//! template, explicit properties, tags, features and device assignments of its source.
 
 use uuid::Uuid;
 
 use super::class::Class;
 use super::creation::{CreationError, NewQube, PoolChoice, sort_properties};
 use super::facts::Facts;
-use super::features::RESERVED;
+use super::features::RESERVED_FEATURES;
 use super::power::PowerState;
 use super::property::{Effect, Property, PropertyError, Scope, class_properties};
 use super::qubes::Qubes;
@@ -16,38 +15,41 @@ use super::release::Release;
 use super::tags::{CREATED_BY_PREFIX, is_valid_tag};
 use super::vm::Vm;
 
-/// Properties that a clone has from its creation, or that are not true of it: the package manager
-/// knows the source only.
-const OF_THE_SOURCE_ALONE: [&str; 3] = ["installed_by_rpm", "label", "template"];
+/// Properties that are not copied: the clone has them from its creation, or they do not apply to it
+/// (the package manager knows only the source).
+const NOT_COPIED: [&str; 3] = ["installed_by_rpm", "label", "template"];
 
-/// Names that early stores of R4 have for properties; what they say is cloned under today's.
+/// Names of properties in early stores of R4. Their values are copied under the names of today.
 const EARLIER_NAMES: [&str; 3] = ["name", "hvm", "dispvm_allowed"];
 const MEMINFO_WRITER: &str = "service.meminfo-writer";
 
-/// The one feature of that family that a person sets.
+/// The only feature of its family that the user sets.
 const PRELOAD_MAX: &str = "preload-dispvm-max";
 
-/// A wish for a clone.
+/// A request for a clone.
 pub struct NewClone<'a> {
+    /// The name of the source.
     pub source: &'a str,
+    /// The name of the clone, still unchecked.
     pub name: &'a str,
-    /// Without one: the source's.
+    /// `None` means the source's.
     pub class: Option<&'a Class>,
-    /// Without one: the source's.
+    /// `None` means the source's.
     pub label: Option<&'a str>,
+    /// The pools for the volumes.
     pub pools: PoolChoice<'a>,
-    /// Volumes that are made empty although the source has them.
+    /// Volumes that are created empty instead of copied.
     pub empty: &'a [&'a str],
-    /// Fresh: the hypervisor will know the clone by it.
+    /// A new UUID, by which the hypervisor will know the clone.
     pub uuid: Uuid,
-    /// Which qube asks: dom0 for the tools.
+    /// The qube that requests the clone; dom0 for the tools.
     pub created_by: &'a str,
-    /// What of the source's settings the clone cannot have is left out; otherwise the first such is
-    /// an error.
+    /// Whether settings that the clone cannot have are left out. Otherwise the first one is an
+    /// error.
     pub ignore_errors: bool,
 }
 
-/// A setting of the source that its clone cannot have.
+/// A setting of the source that the clone cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnclonedSetting {
     #[error("Failed to set {property} property: {reason}")]
@@ -61,34 +63,37 @@ pub enum UnclonedSetting {
     Tag(String),
 }
 
-/// A clone as it is to be added, and what comes with it.
+/// A planned clone, to be added to the store.
 #[derive(Debug)]
 pub struct PlannedClone {
+    /// The clone.
     pub vm: Vm,
-    /// What has to follow once it is saved.
+    /// Effects to apply once it is saved.
     pub effects: Vec<Effect>,
-    /// What was left out.
+    /// Settings that were left out.
     pub left_out: Vec<UnclonedSetting>,
 }
 
 impl Qubes {
-    /// Decides everything about a clone and changes nothing. The caller makes the volumes, fills
-    /// them with the source's data ([`Qubes::volume_origin`] says where those are) and then adds the qube
-    /// ([`Qubes::add`]). `random(n)` gives a number below n.
+    /// Plans a clone. Changes nothing.
+    ///
+    /// The caller creates the volumes, copies the source's data into them ([`Qubes::volume_origin`]
+    /// names the source volumes) and then adds the qube ([`Qubes::add`]). `random(n)` returns a
+    /// number below n.
     ///
     /// # Errors
-    /// There is no such source, the wish breaks a rule, or a setting cannot be cloned and that is
-    /// not to be ignored.
+    /// There is no such source, the request breaks a rule, or a setting cannot be cloned and that
+    /// is not ignored.
     pub fn plan_clone(
         &self,
-        wish: &NewClone<'_>,
+        request: &NewClone<'_>,
         facts: &dyn Facts,
         random: &mut dyn FnMut(u16) -> u16,
     ) -> Result<PlannedClone, CreationError> {
         let source = self
-            .get(wish.source)
-            .ok_or_else(|| CreationError::NoSuchTemplate(wish.source.to_owned()))?;
-        let class = wish.class.unwrap_or(&source.class);
+            .get(request.source)
+            .ok_or_else(|| CreationError::NoSuchTemplate(request.source.to_owned()))?;
+        let class = request.class.unwrap_or(&source.class);
         if source.class == Class::AdminVM {
             return Err(CreationError::NotClonable(source.name.clone()));
         }
@@ -105,15 +110,15 @@ impl Qubes {
             .filter(|_| class.has_template());
         let new = NewQube {
             class: class.clone(),
-            name: wish.name,
-            label: wish.label.unwrap_or(&label.name),
+            name: request.name,
+            label: request.label.unwrap_or(&label.name),
             template,
-            pools: wish.pools,
-            uuid: wish.uuid,
-            created_by: wish.created_by,
+            pools: request.pools,
+            uuid: request.uuid,
+            created_by: request.created_by,
             auto_cleanup: false,
         };
-        let facts = &NewQubeFacts::new(wish.name, facts);
+        let facts = &NewQubeFacts::new(request.name, facts);
         let (mut vm, template) = self.plan_identity(&new, facts, random)?;
         let mut left_out = clone_tags(&mut vm, source);
         self.apply_creation_defaults(&mut vm, &new, facts)?;
@@ -121,7 +126,7 @@ impl Qubes {
         let first_error = left_out
             .iter()
             .find(|n| !matches!(n, UnclonedSetting::UnknownProperty(_)));
-        if let Some(first) = first_error.filter(|_| !wish.ignore_errors) {
+        if let Some(first) = first_error.filter(|_| !request.ignore_errors) {
             return Err(first.clone().into());
         }
         clone_features(&mut vm, source, facts.release());
@@ -133,7 +138,7 @@ impl Qubes {
                 .map(|class| class.for_release(facts.release()))
                 .collect();
         }
-        self.plan_volumes(&mut vm, template, wish.pools, facts)?;
+        self.plan_volumes(&mut vm, template, request.pools, facts)?;
         vm.properties = sort_properties(&vm.class, &vm.properties);
         let starts_at_boot = vm.properties.get("autostart") == Some("True");
         let effect = Effect::Autostart {
@@ -147,8 +152,8 @@ impl Qubes {
         })
     }
 
-    /// Gives the clone the explicit properties of its source that its class has, each if it can be
-    /// set.
+    /// Copies the explicit properties that the clone's class has and that are valid for it. Returns
+    /// the others.
     fn clone_properties(
         &self,
         vm: &mut Vm,
@@ -157,7 +162,7 @@ impl Qubes {
     ) -> Vec<UnclonedSetting> {
         let mut left_out = Vec::new();
         let known = class_properties(&source.class)
-            .filter(|p| p.cloned && !p.computed && !OF_THE_SOURCE_ALONE.contains(&p.name))
+            .filter(|p| p.cloned && !p.computed && !NOT_COPIED.contains(&p.name))
             .filter(|p| Property::find(Scope::Class(&vm.class), p.name).is_some());
         for (property, text) in known.filter_map(|p| Some((p.name, p.explicit_value(source)?))) {
             match self.validate_property(vm, property, text, facts) {
@@ -176,7 +181,8 @@ impl Qubes {
     }
 }
 
-/// The source's tags but those that say who made it; upstream does not load others.
+/// Copies the source's tags except those that name its creator. Returns the invalid ones, which
+/// upstream does not load.
 fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<UnclonedSetting> {
     let (good, bad): (Vec<_>, Vec<_>) = source
         .tags
@@ -196,30 +202,30 @@ fn clone_tags(vm: &mut Vm, source: &Vm) -> Vec<UnclonedSetting> {
         .collect()
 }
 
-/// The source's features but those that the system keeps about it, and the one that is a property
-/// by now.
+/// Copies the source's features, except those that the system manages and the one that became a
+/// property.
 fn clone_features(vm: &mut Vm, source: &Vm, release: Release) {
     if vm.properties.get("provides_network") == Some("True") {
         vm.features.set("servicevm", "1");
     }
     for (name, value) in source.features.iter() {
-        let of_its_own =
-            RESERVED.contains(&name) || name.starts_with("preload-dispvm") && name != PRELOAD_MAX;
-        let is_fit = find_feature_problem(vm, name, value, release).is_none();
-        if !of_its_own && name != MEMINFO_WRITER && is_fit {
+        let is_managed = RESERVED_FEATURES.contains(&name)
+            || name.starts_with("preload-dispvm") && name != PRELOAD_MAX;
+        let is_valid = find_feature_problem(vm, name, value, release).is_none();
+        if !is_managed && name != MEMINFO_WRITER && is_valid {
             vm.features.set(name, value);
         }
     }
 }
 
-/// The world before a new qube is there: it does not run, and nobody has to be asked for that.
+/// Facts before a new qube exists: it does not run, so the hypervisor is not asked about it.
 pub struct NewQubeFacts<'a> {
     name: &'a str,
     facts: &'a dyn Facts,
 }
 
 impl<'a> NewQubeFacts<'a> {
-    /// The world of `facts` before there is a qube of this name.
+    /// Creates the facts for a new qube of this name.
     pub fn new(name: &'a str, facts: &'a dyn Facts) -> NewQubeFacts<'a> {
         NewQubeFacts { name, facts }
     }

@@ -1,5 +1,5 @@
-//! Deciding what a new qube is (`docs/spec/r4-properties.md` §7, `docs/spec/r4-features.md` §9,
-//! §10), and a new system.
+//! Planning of new qubes (`docs/spec/r4-properties.md` §7, `docs/spec/r4-features.md` §9, §10) and
+//! of a new system.
 
 use smol_str::format_smolstr;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use super::volume::{
     ClassVolume, ResolvedVolume, VolumeError, class_volumes, volume_names, volume_traits,
 };
 
-/// Why a qube cannot be made. Texts are upstream's where they are recorded
+/// Why a qube cannot be created. Texts are upstream's where they are recorded
 /// (`data/r4/cli/qvm-create.txt`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreationError {
@@ -83,38 +83,44 @@ pub enum CreationError {
     Property(#[from] PropertyError),
 }
 
-/// Where the volumes of a new qube go.
+/// The pools for the volumes of a new qube.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PoolChoice<'a> {
-    /// For every volume that is neither a snapshot nor read-only.
+    /// The pool for every volume that is neither a snapshot nor read-only.
     pub all: Option<&'a str>,
-    /// (volume, pool), each for one volume.
+    /// Pairs of volume and pool, each for one volume.
     pub by_volume: &'a [(&'a str, &'a str)],
 }
 
-/// A wish for a new qube.
+/// A request for a new qube.
 pub struct NewQube<'a> {
+    /// The class of the qube.
     pub class: Class,
+    /// The name, still unchecked.
     pub name: &'a str,
+    /// The name of the label.
     pub label: &'a str,
-    /// Without one: the system's default_template, for a disposable its default_dispvm.
+    /// The template. `None` means the system's default_template, for a disposable its
+    /// default_dispvm.
     pub template: Option<&'a str>,
+    /// The pools for the volumes.
     pub pools: PoolChoice<'a>,
-    /// Fresh: the hypervisor will know the qube by it.
+    /// A new UUID, by which the hypervisor will know the qube.
     pub uuid: Uuid,
-    /// Which qube asks: dom0 for the tools.
+    /// The qube that requests the creation; dom0 for the tools.
     pub created_by: &'a str,
-    /// A disposable that goes when it stops (DispVM only).
+    /// Whether the qube is removed when it stops (DispVM only).
     pub auto_cleanup: bool,
 }
 
 impl Qubes {
-    /// Decides everything about a new qube and changes nothing: number, properties, features, tags,
-    /// volumes. The caller makes the volumes ([`Qubes::volumes`] of the result) and then adds it
-    /// ([`Qubes::add`]). `random(n)` gives a number below n.
+    /// Plans a new qube: number, properties, features, tags and volumes. Changes nothing.
+    ///
+    /// The caller creates the volumes ([`Qubes::volumes`] of the result) and then adds the qube
+    /// ([`Qubes::add`]). `random(n)` returns a number below n.
     ///
     /// # Errors
-    /// The wish breaks a rule, or no number is free.
+    /// The request breaks a rule, or no number is free.
     pub fn plan_creation(
         &self,
         new: &NewQube<'_>,
@@ -128,8 +134,8 @@ impl Qubes {
         Ok(vm)
     }
 
-    /// Who the new qube is: its name, number, label and template, and what a disposable has of
-    /// that.
+    /// Plans name, number, label and template of a new qube, and the settings that a disposable
+    /// takes from its template.
     pub(super) fn plan_identity(
         &self,
         new: &NewQube<'_>,
@@ -151,7 +157,7 @@ impl Qubes {
             .labels
             .get(new.label)
             .ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
-        let template = self.template_for_new(new, facts)?;
+        let template = self.find_template(new, facts)?;
         let mut vm = Vm::new(name, new.class.clone());
         vm.properties.set("label", &label.name);
         vm.properties
@@ -173,10 +179,11 @@ impl Qubes {
         Ok((vm, template))
     }
 
-    /// Chooses the newest installed kernel as `default_kernel` where none was chosen yet.
-    /// Installers of R3 choose none, because its packages of kernels did; and upstream cannot save
-    /// a store in which a qube counts on a `default_kernel` that is not set, so without this
-    /// nothing could be created there.
+    /// Sets `default_kernel` to the newest installed kernel if none was ever chosen.
+    ///
+    /// Installers of R3 choose none, because the kernel packages of R3 did. Upstream cannot save a
+    /// store in which a qube depends on a `default_kernel` that is not set, so without this nothing
+    /// could be created there.
     pub fn choose_default_kernel(&mut self, facts: &dyn Facts) {
         if self.global_value_by_name("default_kernel", facts).is_ok()
             || self.globals.contains("default_kernel")
@@ -189,13 +196,14 @@ impl Qubes {
         }
     }
 
-    fn template_for_new(
+    /// Finds the template of a new qube.
+    fn find_template(
         &self,
         new: &NewQube<'_>,
         facts: &dyn Facts,
     ) -> Result<Option<&Vm>, CreationError> {
-        // Upstream takes the empty word for none.
-        let (property, wanted) = match (
+        // Upstream treats an empty name as no name.
+        let (property, requested) = match (
             &new.class,
             new.template.filter(|template| !template.is_empty()),
         ) {
@@ -214,7 +222,7 @@ impl Qubes {
                 });
             }
         };
-        let name = match wanted {
+        let name = match requested {
             Some(name) => name.to_owned(),
             None => match self.global_value_by_name(property, facts) {
                 Ok(Value::Qube(Some(name))) => name.to_string(),
@@ -232,11 +240,11 @@ impl Qubes {
             .map(|()| Some(template))
     }
 
-    /// Whether a qube of this class can be based on this one: asked before there is a qube, by
-    /// whoever offers a choice.
+    /// Checks whether a qube of `class` can be based on `template`. Needs no qube yet, so
+    /// candidates can be filtered with it.
     ///
     /// # Errors
-    /// It cannot, with the rule. A class without templates has none to fit.
+    /// It cannot, with the rule. No template fits a class without templates.
     pub fn check_template(
         &self,
         class: &Class,
@@ -258,7 +266,7 @@ impl Qubes {
         }
     }
 
-    /// The smallest free number from 1.
+    /// Returns the smallest free qid from 1.
     pub(super) fn find_free_qid(&self, release: Release) -> Result<Qid, CreationError> {
         let max = release.highest_qid().min(Qid::MAX - 1);
         let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
@@ -271,7 +279,7 @@ impl Qubes {
             .ok_or(CreationError::NoFreeQid { release, max })
     }
 
-    /// A number that no disposable has, at random (`docs/spec/r4-properties.md` §6).
+    /// Returns a random number that no disposable has (`docs/spec/r4-properties.md` §6).
     ///
     /// # Errors
     /// None was found in 100 tries.
@@ -298,7 +306,7 @@ impl Qubes {
             .ok_or(CreationError::NoFreeDispid)
     }
 
-    /// Tags and features that every new qube gets.
+    /// Sets the tags and features that every new qube gets.
     pub(super) fn apply_creation_defaults(
         &self,
         vm: &mut Vm,
@@ -328,7 +336,7 @@ impl Qubes {
                 .into_iter()
                 .flat_map(|creator| self.tags_for_created_qubes(creator)),
         );
-        // A creator's name may have a dot, which no tag has.
+        // A creator's name may have a dot, which tags cannot have.
         for tag in tags.into_iter().filter(|tag| is_valid_tag(tag)) {
             if !vm.has_tag(&tag) {
                 vm.tags.push(tag);
@@ -337,7 +345,7 @@ impl Qubes {
         Ok(())
     }
 
-    /// The tags that say which qubes show it, let it sound, and relay to it.
+    /// Updates the tags that name the qube's guivm, audiovm and relayvm.
     pub(super) fn update_reference_tags(
         &self,
         vm: &mut Vm,
@@ -347,14 +355,18 @@ impl Qubes {
             if Property::find(Scope::Class(&vm.class), property).is_none() {
                 continue;
             }
-            let of = self.value_by_name(vm, property, facts)?;
+            let target = self.value_by_name(vm, property, facts)?;
             vm.tags.retain(|t| !t.starts_with(prefix));
-            vm.tags
-                .extend(of.as_qube().and_then(|of| reference_tag(prefix, of)));
+            vm.tags.extend(
+                target
+                    .as_qube()
+                    .and_then(|name| reference_tag(prefix, name)),
+            );
         }
         Ok(())
     }
 
+    /// Plans the volumes of a new qube and adds their configurations to `vm`.
     pub(super) fn plan_volumes(
         &self,
         vm: &mut Vm,
@@ -418,14 +430,14 @@ impl Qubes {
                 own.set("pool", pool);
             }
             let resolved = self.resolve_volume(vm, name, class, &own, facts)?;
-            self.check_pool_of_new(vm, class, &own, &resolved)?;
+            self.check_volume_pool(vm, class, &own, &resolved)?;
             vm.volumes.push(resolved.config_for(facts.release()));
         }
         Ok(())
     }
 
     /// Refuses a pool that cannot hold the volume.
-    fn check_pool_of_new(
+    fn check_volume_pool(
         &self,
         vm: &Vm,
         class: Option<&ClassVolume>,
@@ -446,8 +458,8 @@ impl Qubes {
         }
     }
 
-    /// What a disposable's volume takes over from its template's: pool, rw, and whether the key is
-    /// thrown away.
+    /// Returns the attributes that a disposable's volume takes from its template's: pool, rw and
+    /// ephemeral.
     fn disposable_attributes(
         &self,
         template: &Vm,
@@ -465,7 +477,7 @@ impl Qubes {
     }
 }
 
-/// A disposable takes its template's explicit properties, features and tags
+/// Copies the template's explicit properties, features and tags to a disposable
 /// (`docs/spec/r4-features.md` §9).
 fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
     for (name, text) in template.properties.iter() {
@@ -486,8 +498,8 @@ fn inherit_as_disposable(vm: &mut Vm, template: &Vm) {
     vm.tags = template.tags.clone();
 }
 
-/// Explicit properties in the order in which they are written: by stage, then by name
-/// (`docs/spec/r4-xml.md` §1.3).
+/// Sorts explicit properties as they are written: by stage, then by name (`docs/spec/r4-xml.md`
+/// §1.3).
 pub fn sort_properties(class: &Class, properties: &TextMap) -> TextMap {
     let stage = |name: &str| Property::find(Scope::Class(class), name).map_or(2, |p| p.stage);
     let mut sorted: Vec<(&str, &str)> = properties.iter().collect();
@@ -495,12 +507,12 @@ pub fn sort_properties(class: &Class, properties: &TextMap) -> TextMap {
     sorted.into_iter().collect()
 }
 
-/// What `qubes-create` makes (`docs/spec/r4-xml.md` §5): labels, a pool of files, the pool of
-/// kernels, dom0.
+/// Plans a new system, as `qubes-create` creates it (`docs/spec/r4-xml.md` §5): labels, a pool of
+/// files, the kernel pool and dom0.
 ///
-/// Where files cannot share blocks, the pool is of driver `file`, as upstream's, if its mapped
-/// devices can be had; else of `file-reflink` with `setup_check="no"`, which copies and which every
-/// release of upstream can use, too.
+/// If files cannot share blocks, the pool has driver `file`, as upstream's, provided that mapped
+/// devices are available. Otherwise it has driver `file-reflink` with `setup_check="no"`, which
+/// copies and which every release of upstream can use, too.
 pub fn plan_new_system(facts: &dyn Facts) -> Qubes {
     let base = facts.base_dir().trim_end_matches('/');
     let shares_blocks = facts.can_reflink(base);

@@ -1,4 +1,4 @@
-//! Device assignments as the store keeps them (`docs/spec/r4-xml.md` §1.7).
+//! Device assignments as the store has them (`docs/spec/r4-xml.md` §1.7).
 
 use super::release::Release;
 use super::text_map::TextMap;
@@ -6,20 +6,22 @@ use super::text_map::TextMap;
 /// The assignments of one device class of one qube: one `<devices class="…">` element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceClass {
-    /// `pci`, `block`, `usb`, `mic`, or one we do not know and keep.
+    /// `pci`, `block`, `usb`, `mic`, or an unknown class.
     pub class: Box<str>,
+    /// The assignments in the order of the file.
     pub assignments: Vec<DeviceAssignment>,
 }
 
 /// One `<device>` element: its attributes verbatim, its options in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceAssignment {
-    /// `backend-domain`, `id`, `mode`, `identity`, `required` and whatever else stands there.
+    /// `backend-domain`, `id`, `mode`, `identity`, `required`, and unknown ones.
     pub attributes: TextMap,
+    /// The options in the order of the file.
     pub options: TextMap,
 }
 
-/// When a device is given to its frontend.
+/// When a device is attached to its frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignmentMode {
     Required,
@@ -28,6 +30,7 @@ pub enum AssignmentMode {
 }
 
 impl AssignmentMode {
+    /// Returns the mode as the store has it.
     pub fn as_str(self) -> &'static str {
         match self {
             AssignmentMode::Required => "required",
@@ -38,20 +41,21 @@ impl AssignmentMode {
 }
 
 impl DeviceAssignment {
-    /// The qube that provides the device; `None` means any (absent, empty, or the `*` that upstream
-    /// writes).
+    /// Returns the qube that provides the device; `None` means any (the attribute is missing,
+    /// empty, or the `*` that upstream writes).
     pub fn backend(&self) -> Option<&str> {
         self.attributes
             .get("backend-domain")
             .filter(|b| !b.is_empty() && *b != "*")
     }
 
-    /// The port, `*` when any.
+    /// Returns the port, `*` for any.
     pub fn port(&self) -> &str {
         self.attributes.get("id").unwrap_or("*")
     }
 
-    /// What the device must be, `*` when anything; an `identity` option wins, as in early 4.3.
+    /// Returns the identity that the device must have, `*` for any. An `identity` option takes
+    /// precedence, as in early 4.3.
     pub fn identity(&self) -> &str {
         self.options
             .get("identity")
@@ -59,7 +63,10 @@ impl DeviceAssignment {
             .unwrap_or("*")
     }
 
-    /// The mode, or the text that is none. Before 4.3 every assignment was required.
+    /// Returns the mode. Before 4.3 every assignment was required.
+    ///
+    /// # Errors
+    /// The text is not a mode; it is returned.
     pub fn mode(&self) -> Result<AssignmentMode, &str> {
         if let Some(required) = self.attributes.get("required") {
             return match required.to_ascii_lowercase().as_str() {
@@ -78,8 +85,8 @@ impl DeviceAssignment {
 }
 
 impl DeviceClass {
-    /// The assignments as they can be written for a release: those that it would take for something
-    /// else are left out.
+    /// Returns the assignments in the form that the release reads. Assignments that it would
+    /// misread are left out.
     pub fn for_release(&self, release: Release) -> DeviceClass {
         let assignments = self
             .assignments
@@ -94,14 +101,14 @@ impl DeviceClass {
 }
 
 impl DeviceAssignment {
-    /// The assignment in the attributes that the release reads (`docs/spec/r4-xml.md` §1.7): before
-    /// 4.3 backend and port alone, and everything is required; from then on with mode and identity.
-    /// `None` where the release cannot be told.
+    /// Returns the assignment in the attributes that the release reads (`docs/spec/r4-xml.md`
+    /// §1.7): before 4.3 only backend and port, and every assignment is required; since then also
+    /// mode and identity. `None` if the release cannot express the assignment.
     pub fn for_release(&self, release: Release) -> Option<DeviceAssignment> {
         let mode = self.mode().ok()?;
         let mut attributes = TextMap::new();
-        // Of the `*` that upstream writes for "any", its reader makes nothing; absence it
-        // understands.
+        // Upstream's reader does not accept the `*` that it writes for "any"; a missing attribute
+        // works.
         match self.backend() {
             Some(backend) => attributes.set("backend-domain", backend),
             None if release.has_device_modes() => {}

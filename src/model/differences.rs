@@ -1,4 +1,4 @@
-//! What differs between two states of a system, in words.
+//! The differences between two states of a system, as text.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,29 +9,30 @@ use super::qubes::Qubes;
 use super::text_map::TextMap;
 use super::vm::Vm;
 
-/// One difference. Prints as `work: memory 400 → 800`.
+/// One difference. Displayed as `work: memory 400 → 800`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The qube, or `system`, `pool NAME`.
+    /// The name of the qube, `system`, or `pool NAME`.
     pub subject: String,
-    /// What of it; empty when it is there as a whole, or is not.
+    /// The property, feature, tag, device or volume; empty if the subject as a whole was added or
+    /// removed.
     pub item: String,
+    /// What changed.
     pub kind: DifferenceKind,
 }
 
-/// How something differs.
+/// The kind of a difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DifferenceKind {
-    /// From one text to the other; `None` where there is none, for which people read the word
-    /// `absent`.
+    /// The text changed. `None` means missing, displayed as `absent`.
     Changed {
         old: Option<String>,
         new: Option<String>,
         absent: &'static str,
     },
-    /// Only the new state has it. Of a qube the class is told.
+    /// Only the new state has it. For a qube with its class.
     Added(Option<String>),
-    /// Only the old state has it.
+    /// Only the old state has it. For a qube with its class.
     Removed(Option<String>),
 }
 
@@ -41,7 +42,7 @@ impl fmt::Display for Difference {
         if !self.item.is_empty() {
             write!(f, " {}", self.item)?;
         }
-        let about = |about: &Option<String>| {
+        let parenthesized = |about: &Option<String>| {
             about
                 .as_ref()
                 .map(|text| format!(" ({text})"))
@@ -49,15 +50,20 @@ impl fmt::Display for Difference {
         };
         match &self.kind {
             DifferenceKind::Changed { old, new, absent } => {
-                write!(f, " {} → {}", shown(old, absent), shown(new, absent))
+                write!(
+                    f,
+                    " {} → {}",
+                    text_or_absent(old, absent),
+                    text_or_absent(new, absent)
+                )
             }
-            DifferenceKind::Added(what) => write!(f, " added{}", about(what)),
-            DifferenceKind::Removed(what) => write!(f, " removed{}", about(what)),
+            DifferenceKind::Added(what) => write!(f, " added{}", parenthesized(what)),
+            DifferenceKind::Removed(what) => write!(f, " removed{}", parenthesized(what)),
         }
     }
 }
 
-fn shown<'a>(text: &'a Option<String>, absent: &'a str) -> &'a str {
+fn text_or_absent<'a>(text: &'a Option<String>, absent: &'a str) -> &'a str {
     match text.as_deref() {
         None => absent,
         Some("") => "(empty)",
@@ -65,7 +71,7 @@ fn shown<'a>(text: &'a Option<String>, absent: &'a str) -> &'a str {
     }
 }
 
-/// Collects differences of one owner.
+/// Collects the differences of one subject.
 struct DifferenceCollector<'a> {
     of: &'a str,
     found: &'a mut Vec<Difference>,
@@ -80,20 +86,26 @@ impl DifferenceCollector<'_> {
         });
     }
 
-    /// One text that changed, with the word for its absence.
-    fn text(&mut self, what: &str, old: Option<&str>, new: Option<&str>, absent: &'static str) {
+    /// Adds a difference if the texts differ. `absent` is the word for a missing one.
+    fn compare_texts(
+        &mut self,
+        what: &str,
+        old: Option<&str>,
+        new: Option<&str>,
+        absent: &'static str,
+    ) {
         if old != new {
             let (old, new) = (old.map(str::to_owned), new.map(str::to_owned));
             self.add(what, DifferenceKind::Changed { old, new, absent });
         }
     }
 
-    /// All texts of two maps, in byte order of their names.
-    fn texts(&mut self, front: &str, old: &TextMap, new: &TextMap, absent: &'static str) {
+    /// Adds the differences of two maps, in byte order of the names.
+    fn compare_maps(&mut self, prefix: &str, old: &TextMap, new: &TextMap, absent: &'static str) {
         let names: BTreeSet<&str> = old.names().chain(new.names()).collect();
         for name in names {
-            self.text(
-                &format!("{front}{name}"),
+            self.compare_texts(
+                &format!("{prefix}{name}"),
                 old.get(name),
                 new.get(name),
                 absent,
@@ -103,15 +115,15 @@ impl DifferenceCollector<'_> {
 }
 
 impl Qubes {
-    /// What is different in `new`: the system's own things first, then qube by qube, in the order
-    /// of their names. Only what is explicitly set counts.
+    /// Lists the differences of `new` from this state: first those of the system, then those of
+    /// each qube in the order of the names. Only explicit values are compared.
     pub fn find_differences(&self, new: &Qubes) -> Vec<Difference> {
         let mut found = Vec::new();
         let mut system = DifferenceCollector {
             of: "system",
             found: &mut found,
         };
-        system.texts("", &self.globals, &new.globals, "default");
+        system.compare_maps("", &self.globals, &new.globals, "default");
         let labels = |qubes: &Qubes| -> TextMap {
             let shown = qubes
                 .labels
@@ -123,7 +135,7 @@ impl Qubes {
                 .map(|(n, t)| (n.as_str(), t.as_str()))
                 .collect()
         };
-        system.texts("label ", &labels(self), &labels(new), "absent");
+        system.compare_maps("label ", &labels(self), &labels(new), "absent");
         let pools: BTreeSet<&str> = self
             .pools
             .iter()
@@ -132,15 +144,15 @@ impl Qubes {
             .collect();
         for name in pools {
             let of = format!("pool {name}");
-            let mut told = DifferenceCollector {
+            let mut collector = DifferenceCollector {
                 of: &of,
                 found: &mut found,
             };
             match (self.pools.get(name), new.pools.get(name)) {
                 (Some(old), Some(new)) => {
-                    told.texts("", &old.attributes, &new.attributes, "absent")
+                    collector.compare_maps("", &old.attributes, &new.attributes, "absent")
                 }
-                (old, _) => told.add(
+                (old, _) => collector.add(
                     "",
                     if old.is_some() {
                         DifferenceKind::Removed(None)
@@ -158,17 +170,17 @@ impl Qubes {
         names.sort_by_key(|name| (*name != "dom0", *name));
         names.dedup();
         for name in names {
-            let mut told = DifferenceCollector {
+            let mut collector = DifferenceCollector {
                 of: name,
                 found: &mut found,
             };
             match (self.get(name), new.get(name)) {
-                (Some(old), Some(new)) => told.qube(old, new),
+                (Some(old), Some(new)) => collector.compare_qubes(old, new),
                 (Some(old), None) => {
-                    told.add("", DifferenceKind::Removed(Some(old.class.to_string())))
+                    collector.add("", DifferenceKind::Removed(Some(old.class.to_string())))
                 }
                 (None, Some(new)) => {
-                    told.add("", DifferenceKind::Added(Some(new.class.to_string())))
+                    collector.add("", DifferenceKind::Added(Some(new.class.to_string())))
                 }
                 (None, None) => {}
             }
@@ -178,25 +190,27 @@ impl Qubes {
 }
 
 impl DifferenceCollector<'_> {
-    fn qube(&mut self, old: &Vm, new: &Vm) {
-        self.text(
+    fn compare_qubes(&mut self, old: &Vm, new: &Vm) {
+        self.compare_texts(
             "class",
             Some(old.class.as_str()),
             Some(new.class.as_str()),
             "",
         );
-        self.texts("", &old.properties, &new.properties, "default");
-        self.texts("feature ", &old.features, &new.features, "unset");
+        self.compare_maps("", &old.properties, &new.properties, "default");
+        self.compare_maps("feature ", &old.features, &new.features, "unset");
         let tags = |vm: &Vm| vm.tags.iter().map(|tag| format!("tag {tag}")).collect();
-        self.sets(tags(old), tags(new));
+        self.compare_sets(tags(old), tags(new));
         let devices = |vm: &Vm| {
-            let all = vm
-                .devices
-                .iter()
-                .flat_map(|class| class.assignments.iter().map(|a| assigned(&class.class, a)));
+            let all = vm.devices.iter().flat_map(|class| {
+                class
+                    .assignments
+                    .iter()
+                    .map(|a| describe_assignment(&class.class, a))
+            });
             all.collect()
         };
-        self.sets(devices(old), devices(new));
+        self.compare_sets(devices(old), devices(new));
         let volumes: BTreeSet<&str> = old
             .volumes
             .iter()
@@ -206,7 +220,7 @@ impl DifferenceCollector<'_> {
         for name in volumes {
             match (old.volume(name), new.volume(name)) {
                 (Some(old), Some(new)) => {
-                    self.texts(
+                    self.compare_maps(
                         &format!("volume {name} "),
                         &old.attributes,
                         &new.attributes,
@@ -225,8 +239,8 @@ impl DifferenceCollector<'_> {
         }
     }
 
-    /// What is in one set and not in the other.
-    fn sets(&mut self, old: BTreeSet<String>, new: BTreeSet<String>) {
+    /// Adds what only one of the sets has.
+    fn compare_sets(&mut self, old: BTreeSet<String>, new: BTreeSet<String>) {
         old.difference(&new)
             .for_each(|gone| self.add(gone, DifferenceKind::Removed(None)));
         new.difference(&old)
@@ -234,8 +248,8 @@ impl DifferenceCollector<'_> {
     }
 }
 
-/// A device assignment in words: `pci device 00_14.0 of dom0 (required, no-strict-reset=True)`.
-fn assigned(class: &str, device: &DeviceAssignment) -> String {
+/// Describes a device assignment: `pci device 00_14.0 of dom0 (required, no-strict-reset=True)`.
+fn describe_assignment(class: &str, device: &DeviceAssignment) -> String {
     let mode = device.mode().map_or_else(|text| text, |mode| mode.as_str());
     let mut about = vec![mode.to_owned()];
     if device.identity() != "*" {

@@ -1,6 +1,6 @@
-//! The whole system with everything decided, as JSON: what `qubes-db dump --json` prints, in the
-//! shape of the dumps that upstream's own code made of the samples (`tests/data/r4/*.dump.json`).
-//! Names are in byte order.
+//! A dump of the complete system with all resolved values as JSON, printed by `qubes-db dump
+//! --json`. It has the shape of the dumps that upstream's own code made of the samples
+//! (`tests/data/r4/*.dump.json`). Names are in byte order.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -14,8 +14,8 @@ use super::vm::Vm;
 use super::volume::volume_names;
 
 impl Qubes {
-    /// Every qube with every property, features, tags, volumes and devices; global properties,
-    /// labels and pools. What cannot be told is `{"error": "…"}`.
+    /// Returns every qube with all properties, features, tags, volumes and devices, and the global
+    /// properties, labels and pools. A value that cannot be read is `{"error": "…"}`.
     pub fn dump(&self, facts: &dyn Facts) -> Json {
         let mut domains: Map<String, Json> = self
             .iter()
@@ -38,7 +38,7 @@ impl Qubes {
     }
 
     fn domain(&self, vm: &Vm, facts: &dyn Facts) -> Json {
-        // A time is no part of what a store means.
+        // The start time is not part of the store.
         let properties = class_properties(&vm.class)
             .filter(|p| p.name != "start_time")
             .map(|p| {
@@ -81,7 +81,7 @@ impl Qubes {
             if pool.option("ephemeral_volatile").is_some() {
                 all["ephemeral_volatile"] = json!(pool.ephemeral_volatile());
             }
-            // The dump has a number here or a text, as each driver keeps it.
+            // Upstream has a number or a text here, depending on the driver.
             if pool.driver() == "file" {
                 all["revisions_to_keep"] = json!(pool.revisions_to_keep());
             }
@@ -90,7 +90,7 @@ impl Qubes {
         sorted(pools.collect())
     }
 
-    /// The volumes of a qube, each with everything decided.
+    /// Returns the volumes of a qube, each resolved.
     pub fn dump_volumes(&self, vm: &Vm, facts: &dyn Facts) -> Json {
         let volumes = volume_names(vm).map(|name| {
             let all = match self.volume(vm, name, facts) {
@@ -120,7 +120,8 @@ impl Qubes {
     }
 }
 
-/// A label's colour as it counts: every release since 4.1 takes the grey of 4.0 for today's.
+/// Returns the effective colour of a label: every release since 4.1 reads the grey of 4.0 as
+/// today's.
 fn color(label: &Label) -> &str {
     match (label.index, &*label.color) {
         (5, "0x555753") => "0x555555",
@@ -128,7 +129,7 @@ fn color(label: &Label) -> &str {
     }
 }
 
-/// A value: a reference is an object that says to what.
+/// Converts a value. A reference becomes an object that names the type of its target.
 fn value(value: Result<Value, String>) -> Json {
     match value {
         Err(error) => json!({"error": error}),

@@ -1,4 +1,4 @@
-//! What a decision may need to know of the world; the model itself opens nothing.
+//! Facts about the host that decisions depend on. The model itself opens nothing.
 
 use super::power::PowerState;
 use super::release::Release;
@@ -7,61 +7,65 @@ use super::vm::Vm;
 /// The running domain that emulates devices for a qube.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stubdom {
-    /// The hypervisor's number.
+    /// The domain id of the hypervisor.
     pub id: u32,
+    /// The UUID of the domain.
     pub uuid: uuid::Uuid,
 }
 
-/// The world as far as the rules and defaults ask for it. [`crate::system`] answers from the
-/// machine and core.toml, each answer gathered when first asked for.
+/// Facts about the host and the running domains.
+///
+/// [`crate::system`] answers from the machine and core.toml, and gathers each answer at its first
+/// use.
 pub trait Facts {
-    /// Memory of the host in MiB.
+    /// Returns the memory of the host in MiB.
     fn host_memory_mib(&self) -> u64;
-    /// Processors of the host.
+    /// Returns the number of processors of the host.
     fn host_cpus(&self) -> u32;
-    /// Whether the kernel `version` is installed below the directory of the kernel pool: a
-    /// directory with `vmlinuz`.
+    /// Returns whether the kernel `version` is installed in `kernels_dir`, the directory of the
+    /// kernel pool: whether it is a directory with `vmlinuz`.
     fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool;
-    /// The newest kernel installed below the directory of the kernel pool.
+    /// Returns the newest kernel installed in the directory of the kernel pool.
     fn newest_kernel(&self, _kernels_dir: &str) -> Option<String> {
         None
     }
-    /// The text of a file in a kernel's directory (`default-kernelopts-pci.txt` and its like).
+    /// Returns the text of a file in a kernel's directory, such as `default-kernelopts-pci.txt`.
     fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String>;
-    /// The release whose upstream must be able to load what is written.
+    /// Returns the release that must be able to load the store.
     fn release(&self) -> Release;
-    /// The directory of built-in things of dom0 that hold the store: `/var/lib/qubes`.
+    /// Returns the directory of the store and the built-in pools: `/var/lib/qubes`.
     fn base_dir(&self) -> &str;
-    /// Whether files below `dir` can share blocks (decides how a new store's first pool is set up).
+    /// Returns whether files below `dir` can share blocks. Decides how the first pool of a new
+    /// store is set up.
     fn can_reflink(&self, dir: &str) -> bool;
-    /// Whether qubes of this system can run on mapped devices, as driver `file` makes them: root's
-    /// qubes on a kernel with a device mapper.
+    /// Returns whether qubes can use mapped devices, as driver `file` creates them: qubes of root
+    /// on a kernel with a device mapper.
     fn can_map_devices(&self) -> bool {
         false
     }
-    /// The power state of a qube; offline every qube is Halted, dom0 and remote ones Running.
+    /// Returns the power state of a qube. Offline, dom0 and remote qubes are Running, all others
+    /// Halted.
     fn power_state(&self, vm: &Vm) -> PowerState;
-    /// The live number that xenstore or libvirt knows: domain id, start time. −1 and `None` when
-    /// there is none.
+    /// Returns the domain id of a running qube, −1 if there is none.
     fn domain_id(&self, vm: &Vm) -> i64;
 
-    /// Memory that the hypervisor lets dom0 have, MiB (xenstore's `memory/static-max`).
+    /// Returns the memory in MiB that dom0 may have at most (xenstore's `memory/static-max`).
     fn dom0_maxmem_mib(&self) -> Option<u64> {
         None
     }
 
-    /// When the running domain was started, seconds since 1970.
+    /// Returns when the domain was started, in seconds since 1970.
     fn start_time(&self, _vm: &Vm) -> Option<f64> {
         None
     }
 
-    /// The running stub domain of a qube.
+    /// Returns the running stub domain of a qube.
     fn stubdom(&self, _vm: &Vm) -> Option<Stubdom> {
         None
     }
 
-    /// The LVM thin pool that is the default: volume group, where it is known, and pool.
-    /// `DEFAULT_LVM_POOL`, else the one that holds `/` (`docs/spec/r4-properties.md` §2.1).
+    /// Returns the default LVM thin pool: its volume group, if known, and its name. It is
+    /// `DEFAULT_LVM_POOL`, else the pool that holds `/` (`docs/spec/r4-properties.md` §2.1).
     fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
         None
     }

@@ -1,6 +1,6 @@
-//! Features: names with texts, looked up along templates, netvms, or dom0
-//! (`docs/spec/r4-features.md` §1). A feature is absent, off (empty), or on (anything else, `0`
-//! too).
+//! Features of qubes: names with texts, inherited from templates, netvms or dom0
+//! (`docs/spec/r4-features.md` §1). A feature is missing, off (empty), or on (anything else, also
+//! `0`).
 
 use core::net::Ipv4Addr;
 
@@ -31,65 +31,65 @@ pub enum FeatureError {
 }
 
 /// Features that only the system writes (`docs/spec/r4-features.md` §1).
-pub(super) const RESERVED: [&str; 4] = [
+pub(super) const RESERVED_FEATURES: [&str; 4] = [
     "deferred-netvm-original",
     "preload-dispvm",
     "preload-dispvm-completed",
     "preload-dispvm-in-progress",
 ];
 
-/// How many netvms a feature is looked for along. A start allows fewer, and upstream ends with an
-/// error at about ten times as many; a store of somebody else's may have a chain of all its qubes,
-/// and each looks along it.
-const MOST_NETVMS: usize = 64;
+/// The maximum number of netvms along which a feature is looked up. A start allows fewer, and
+/// upstream fails at about ten times as many. Without a limit, a crafted store with one chain of
+/// all its qubes would need quadratic time.
+const MAX_NETVMS: usize = 64;
 
 const PRELOAD_MAX: &str = "preload-dispvm-max";
 
-/// The services by which a preloaded disposable says that it is ready.
+/// The services by which a preloaded disposable reports that it is ready.
 const READY_SERVICES: [&str; 2] = ["qubes.WaitForRunningSystem", "qubes.WaitForSession"];
 
-/// The tags that a qube wants on what it creates.
+/// The feature that lists the tags for created qubes.
 pub(super) const TAG_CREATED_WITH: &str = "tag-created-vm-with";
 
-/// Longest names below a QubesDB directory: keys have at most 63 bytes (`docs/spec/r4-features.md`
-/// §4, §5).
+/// Maximum lengths of names below a QubesDB directory: keys have at most 63 bytes
+/// (`docs/spec/r4-features.md` §4, §5).
 const SERVICE_MAX: usize = 48;
 const VM_CONFIG_MAX: usize = 52;
 const PERSIST_MAX: usize = 54;
 
 impl Qubes {
-    /// Whether what a lookup found is on.
+    /// Returns whether the result of a lookup means on.
     pub fn is_feature_on(&self, found: Option<&str>) -> bool {
         found.is_some_and(|f| !f.is_empty())
     }
 
-    /// Own, else the template's, else its template's.
+    /// Looks up a feature of the qube, then along its templates.
     pub fn feature_with_template<'a>(&'a self, vm: &'a Vm, name: &str) -> Option<&'a str> {
         self.template_chain(vm).find_map(|v| v.features.get(name))
     }
 
-    /// Own, else along the netvms, of which the nearest 64 are asked.
+    /// Looks up a feature of the qube, then along its nearest 64 netvms.
     pub fn feature_with_netvm<'a>(
         &'a self,
         vm: &'a Vm,
         name: &str,
         facts: &'a dyn Facts,
     ) -> Option<&'a str> {
-        // A loop is gone round until the limit.
+        // In a loop of netvms the limit ends the search.
         let chain = std::iter::successors(Some(vm), |v| self.netvm(v, facts).ok().flatten());
         chain
-            .take(MOST_NETVMS + 1)
+            .take(MAX_NETVMS + 1)
             .find_map(|v| v.features.get(name))
     }
 
-    /// Own, else dom0's.
+    /// Looks up a feature of the qube, then of dom0.
     pub fn feature_with_adminvm<'a>(&'a self, vm: &'a Vm, name: &str) -> Option<&'a str> {
         vm.features
             .get(name)
             .or_else(|| self.get(VmName::DOM0)?.features.get(name))
     }
 
-    /// Own, else along the templates, else dom0's.
+    /// Looks up a feature of the qube, then along its templates, then of dom0.
     pub fn feature_with_template_and_adminvm<'a>(
         &'a self,
         vm: &'a Vm,
@@ -99,10 +99,10 @@ impl Qubes {
             .or_else(|| self.get(VmName::DOM0)?.features.get(name))
     }
 
-    /// Sets a feature.
+    /// Sets a feature and returns the effects.
     ///
     /// # Errors
-    /// Nothing was changed: there is no such qube, the system keeps the feature itself, or name or
+    /// Nothing was changed: there is no such qube, only the system writes the feature, or name or
     /// value break a rule.
     pub fn set_feature(
         &mut self,
@@ -116,7 +116,7 @@ impl Qubes {
             .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
         check_reserved(qube, name)?;
         check(name, value)
-            .and_then(|()| self.check_feature_of(qube, name, value, facts))
+            .and_then(|()| self.check_feature_for_qube(qube, name, value, facts))
             .map_err(|rule| FeatureError::Refused {
                 vm: vm.to_owned(),
                 feature: name.to_owned(),
@@ -141,17 +141,17 @@ impl Qubes {
         Ok(effects(owner, name, !value.is_empty()))
     }
 
-    /// Takes a feature away. Legal where it is absent.
+    /// Removes a feature and returns the effects. A missing one is not an error.
     ///
     /// # Errors
-    /// There is no such qube, or the system keeps the feature itself.
+    /// There is no such qube, only the system writes the feature, or no feature can have this name.
     pub fn remove_feature(&mut self, vm: &str, name: &str) -> Result<Vec<Effect>, FeatureError> {
         let qube = self
             .get(vm)
             .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
         check_reserved(qube, name)?;
         if !qube.features.contains(name) {
-            // A name that no feature can have is a mistake; a stored one can be taken away,
+            // An invalid name is a mistake of the caller, but a stored feature can be removed
             // whatever its name.
             return match check(name, "") {
                 Err(rule) if !name.starts_with("custom-persist.") => Err(FeatureError::Refused {
@@ -172,26 +172,26 @@ impl Qubes {
 }
 
 impl Qubes {
-    /// The rules for a feature that depend on whose it is.
-    fn check_feature_of(
+    /// Checks the rules that depend on the qube.
+    fn check_feature_for_qube(
         &self,
         vm: &Vm,
         name: &str,
         value: &str,
         facts: &dyn Facts,
     ) -> Result<(), String> {
-        if let Some(misfit) = find_feature_problem(vm, name, value, facts.release()) {
-            return Err(misfit.rule);
+        if let Some(problem) = find_feature_problem(vm, name, value, facts.release()) {
+            return Err(problem.rule);
         }
         match name {
             PRELOAD_MAX => self.check_preloads(vm, value, facts),
-            TAG_CREATED_WITH => self.check_tags_of_creations(value),
+            TAG_CREATED_WITH => self.check_creation_tags(value),
             _ => Ok(()),
         }
     }
 
-    /// Disposables can be preloaded only where their agent says when they are ready; of dom0's
-    /// feature the qube that it is about decides, the system's default_dispvm.
+    /// Checks that disposables can be preloaded: their agent must report when they are ready. For
+    /// the feature of dom0, the system's default_dispvm is checked.
     fn check_preloads(&self, vm: &Vm, value: &str, facts: &dyn Facts) -> Result<(), String> {
         let template = match vm.class {
             Class::AdminVM if vm.features.get(PRELOAD_MAX) == Some(value) => None,
@@ -226,20 +226,20 @@ impl Qubes {
         }
     }
 
-    /// Every word is a tag that a new qube can get.
-    fn check_tags_of_creations(&self, value: &str) -> Result<(), String> {
+    /// Checks that every word is a valid tag for a created qube.
+    fn check_creation_tags(&self, value: &str) -> Result<(), String> {
         match value
             .split_whitespace()
             .find_map(|word| self.find_creation_tag_problem(word))
         {
-            Some(misfit) => Err(misfit),
+            Some(problem) => Err(problem),
             None => Ok(()),
         }
     }
 }
 
 fn check_reserved(vm: &Vm, name: &str) -> Result<(), FeatureError> {
-    match RESERVED.contains(&name) {
+    match RESERVED_FEATURES.contains(&name) {
         true => Err(FeatureError::Reserved {
             vm: vm.name.to_string(),
             feature: name.to_owned(),
@@ -268,7 +268,7 @@ fn effects(vm: VmName, name: &str, on: bool) -> Vec<Effect> {
     }
 }
 
-/// The rules for a feature's name and value.
+/// Checks name and value of a feature.
 fn check(name: &str, value: &str) -> Result<(), String> {
     if name.is_empty()
         || !name
@@ -318,7 +318,7 @@ fn check_service(service: &str) -> Result<(), String> {
     }
 }
 
-/// `/path`, or `file|dir:owner:group:mode:/path`.
+/// Checks a custom-persist feature: `/path`, or `file|dir:owner:group:mode:/path`.
 fn check_persist(key: &str, value: &str) -> Result<(), String> {
     if key.is_empty() || key.len() > PERSIST_MAX {
         return Err(format!(
@@ -329,14 +329,14 @@ fn check_persist(key: &str, value: &str) -> Result<(), String> {
         return Ok(());
     }
     let fields: Vec<&str> = value.splitn(5, ':').collect();
-    let is_right = match fields[..] {
+    let is_valid = match fields[..] {
         ["file" | "dir", owner, group, mode, path] => {
-            let mode_is_right = u32::from_str_radix(mode, 8).is_ok_and(|m| m <= 0o7777);
-            !owner.is_empty() && !group.is_empty() && mode_is_right && path.starts_with('/')
+            let is_valid_mode = u32::from_str_radix(mode, 8).is_ok_and(|m| m <= 0o7777);
+            !owner.is_empty() && !group.is_empty() && is_valid_mode && path.starts_with('/')
         }
         _ => false,
     };
-    match is_right {
+    match is_valid {
         true => Ok(()),
         false => Err("it must be an absolute path, or (file or dir):owner:group:mode:path".into()),
     }
@@ -347,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_values_follow_the_rules() {
+    fn invalid_names_and_values_are_refused() {
         for (name, value) in [
             ("gui", ""),
             (

@@ -1,6 +1,6 @@
-//! Which images the volumes of a store mean: those of every domain of the file, also of domains
-//! that cannot be used. Where a part of the answer is not written down, every possible answer is
-//! a claim. Nothing here looks at a disk.
+//! The images that the volumes of a store refer to, including those of domains that cannot be used.
+//! Where the store leaves a part open, every possible image is claimed. No function here accesses a
+//! disk.
 
 use super::class::Class;
 use super::facts::Facts;
@@ -10,15 +10,16 @@ use super::qubes::Qubes;
 use super::text_map::TextMap;
 use super::volume::{class_volume, volume_traits};
 
-/// A `<domain>` of the file as it stands there, or a `<volume>` that stands in none.
+/// A `<domain>` of the store as it is written, or a `<volume>` outside any domain.
 #[derive(Debug, Clone)]
 pub struct StoredDomain {
-    /// From 1.
+    /// The line in the file, from 1.
     pub line: usize,
-    /// The name under which the collection of qubes has it.
+    /// The name in the collection of qubes, if the domain can be used.
     pub qube: Option<VmName>,
-    /// Every name that it gives itself.
+    /// Every name that the domain states.
     pub names: Vec<String>,
+    /// The class of the qube.
     pub class: Class,
     /// The attributes of its `<volume>` elements.
     pub volumes: Vec<TextMap>,
@@ -26,43 +27,48 @@ pub struct StoredDomain {
     pub is_domain: bool,
 }
 
-/// What a volume does with an image that it means.
+/// The role of an image for a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageRole {
     /// The image is the volume's own.
     Own,
-    /// The volume is a snapshot of it.
+    /// The volume is a snapshot of the image.
     Source,
 }
 
-/// An image that a volume of the store means, or may mean.
+/// An image that a volume of the store refers to, or may refer to.
 #[derive(Debug, Clone)]
 pub struct ImageClaim<'a> {
-    /// The qube, where the domain can be used.
+    /// The qube, if the domain can be used.
     pub qube: Option<VmName>,
     /// The volume for messages: `work:private`, or with the line of its domain.
     pub volume: String,
     /// The line of its domain, from 1.
     pub line: usize,
+    /// The pool of the image.
     pub pool: &'a Pool,
+    /// The vid of the image.
     pub vid: String,
+    /// The role of the image for the volume.
     pub role: ImageRole,
-    /// Whether the image is the volume's own and what is written to it stays.
+    /// Whether the image is the volume's own and changes to it are kept.
     pub is_kept: bool,
-    /// Whether a start of the qube would use this image. Others are what the volume may have
-    /// meant before, or would mean after a repair.
+    /// Whether a start of the qube would use this image. Others are images that the volume may have
+    /// referred to before, or would refer to after a repair.
     pub is_certain: bool,
 }
 
-/// The claims of a store.
+/// All claims of a store.
 #[derive(Debug, Default)]
 pub struct ImageClaims<'a> {
+    /// The claims in the order of the domains.
     pub claims: Vec<ImageClaim<'a>>,
-    /// Volumes of which nobody can tell where their images are, each with the reason.
+    /// Volumes whose images cannot be determined, each with the reason.
     pub unresolved: Vec<String>,
 }
 
-/// Lists the images that the volumes of `domains` mean. `qubes` and `domains` are of one file.
+/// Lists the images that the volumes of `domains` refer to. `qubes` and `domains` must be of the
+/// same file.
 pub fn collect_image_claims<'a>(
     qubes: &'a Qubes,
     domains: &[StoredDomain],
@@ -71,27 +77,27 @@ pub fn collect_image_claims<'a>(
     let mut found = ImageClaims::default();
     for domain in domains {
         for attributes in &domain.volumes {
-            Look {
+            ClaimCollector {
                 qubes,
                 domain,
                 facts,
             }
-            .take(attributes, &mut found);
+            .collect(attributes, &mut found);
         }
-        let local = domain.is_domain
+        let is_local = domain.is_domain
             && (domain.class.is_local_guest() || matches!(domain.class, Class::Unknown(_)));
-        let named = |name: &str| domain.volumes.iter().any(|v| v.get("name") == Some(name));
+        let is_configured = |name: &str| domain.volumes.iter().any(|v| v.get("name") == Some(name));
         for name in ["root", "private", "volatile"]
             .into_iter()
-            .filter(|name| local && !named(name))
+            .filter(|name| is_local && !is_configured(name))
         {
             let attributes = TextMap::from_iter([("name", name)]);
-            Look {
+            ClaimCollector {
                 qubes,
                 domain,
                 facts,
             }
-            .take(&attributes, &mut found);
+            .collect(&attributes, &mut found);
         }
     }
     found.unresolved.sort();
@@ -99,61 +105,67 @@ pub fn collect_image_claims<'a>(
     found
 }
 
-/// How a volume means an image.
+/// How a volume uses an image.
 #[derive(Clone, Copy)]
-struct Use {
+struct ImageUse {
     role: ImageRole,
     is_kept: bool,
     is_certain: bool,
 }
 
-impl Use {
-    const OWN: Use = Use {
+impl ImageUse {
+    const OWN: ImageUse = ImageUse {
         role: ImageRole::Own,
         is_kept: false,
         is_certain: false,
     };
-    const SOURCE: Use = Use {
+    const SOURCE: ImageUse = ImageUse {
         role: ImageRole::Source,
-        ..Use::OWN
+        ..ImageUse::OWN
     };
 
-    fn kept(self, is_kept: bool) -> Use {
-        Use { is_kept, ..self }
+    fn with_kept(self, is_kept: bool) -> ImageUse {
+        ImageUse { is_kept, ..self }
     }
 }
 
-struct Look<'a, 'd> {
+struct ClaimCollector<'a, 'd> {
     qubes: &'a Qubes,
     domain: &'d StoredDomain,
     facts: &'d dyn Facts,
 }
 
-impl<'a> Look<'a, '_> {
-    fn take(&self, attributes: &TextMap, found: &mut ImageClaims<'a>) {
-        let written = |name: &str| attributes.get(name).filter(|text| !text.is_empty());
-        let volume = written("name").unwrap_or_default();
-        if written("pool").map_or(volume == "kernel", |name| self.is_of_kernels(name)) {
+impl<'a> ClaimCollector<'a, '_> {
+    fn collect(&self, attributes: &TextMap, found: &mut ImageClaims<'a>) {
+        let attribute = |name: &str| attributes.get(name).filter(|text| !text.is_empty());
+        let volume = attribute("name").unwrap_or_default();
+        if attribute("pool").map_or(volume == "kernel", |name| self.is_kernel_pool_name(name)) {
             return;
         }
         let is_kept = volume_traits(volume, class_volume(&self.domain.class, volume), attributes)
             .save_on_stop;
-        self.take_certain(volume, found);
-        let pools = self.pools(volume, written("pool"), found);
+        self.collect_certain(volume, found);
+        let pools = self.pools(volume, attribute("pool"), found);
         for pool in &pools {
-            match written("vid") {
-                Some(vid) => self.add(volume, pool, vid.to_owned(), Use::OWN.kept(is_kept), found),
+            match attribute("vid") {
+                Some(vid) => self.add(
+                    volume,
+                    pool,
+                    vid.to_owned(),
+                    ImageUse::OWN.with_kept(is_kept),
+                    found,
+                ),
                 None => {
                     for vid in self.default_vids(pool, volume) {
-                        self.add(volume, pool, vid, Use::OWN.kept(is_kept), found);
+                        self.add(volume, pool, vid, ImageUse::OWN.with_kept(is_kept), found);
                     }
                 }
             }
-            if let Some(source) = written("source") {
-                self.add(volume, pool, source.to_owned(), Use::SOURCE, found);
+            if let Some(source) = attribute("source") {
+                self.add(volume, pool, source.to_owned(), ImageUse::SOURCE, found);
             }
         }
-        if written("vid").is_none() && self.domain.names.is_empty() {
+        if attribute("vid").is_none() && self.domain.names.is_empty() {
             let text = "has no vid, and its domain has no name to make one from";
             found
                 .unresolved
@@ -161,8 +173,8 @@ impl<'a> Look<'a, '_> {
         }
     }
 
-    /// What a start would use.
-    fn take_certain(&self, volume: &str, found: &mut ImageClaims<'a>) {
+    /// Adds the images that a start would use.
+    fn collect_certain(&self, volume: &str, found: &mut ImageClaims<'a>) {
         let Some(vm) = self
             .domain
             .qube
@@ -185,9 +197,9 @@ impl<'a> Look<'a, '_> {
         else {
             return;
         };
-        let own = Use {
+        let own = ImageUse {
             is_certain: true,
-            ..Use::OWN.kept(resolved.save_on_stop)
+            ..ImageUse::OWN.with_kept(resolved.save_on_stop)
         };
         self.add(volume, pool, resolved.vid, own, found);
         if let Some(source) = resolved.source {
@@ -195,20 +207,20 @@ impl<'a> Look<'a, '_> {
                 volume,
                 pool,
                 source,
-                Use {
+                ImageUse {
                     is_certain: true,
-                    ..Use::SOURCE
+                    ..ImageUse::SOURCE
                 },
                 found,
             );
         }
     }
 
-    /// The pools in which the volume may lie.
+    /// Returns the pools that the volume may be in.
     fn pools(
         &self,
         volume: &str,
-        written: Option<&str>,
+        name: Option<&str>,
         found: &mut ImageClaims<'a>,
     ) -> Vec<&'a Pool> {
         let all = || {
@@ -218,11 +230,11 @@ impl<'a> Look<'a, '_> {
                 .filter(|pool| !is_kernel_pool(pool))
                 .collect()
         };
-        // Where it is not written, another default may have counted when the image was made.
-        let Some(name) = written else { return all() };
-        let called: Vec<&Pool> = self.pools_called(name).collect();
+        // The default pool may have been another one when the image was created.
+        let Some(name) = name else { return all() };
+        let matching: Vec<&Pool> = self.pools_named(name).collect();
         let label = || self.label(volume);
-        match called.as_slice() {
+        match matching.as_slice() {
             [] => {
                 let name = name.escape_debug();
                 found.unresolved.push(format!(
@@ -231,7 +243,7 @@ impl<'a> Look<'a, '_> {
                 ));
                 all()
             }
-            pools if pools.iter().all(|pool| !is_told(pool)) => {
+            pools if pools.iter().all(|pool| !has_known_location(pool)) => {
                 let driver = pools[0].driver().escape_debug().to_string();
                 let name = name.escape_debug();
                 let text = format!(
@@ -243,25 +255,26 @@ impl<'a> Look<'a, '_> {
                     .push(format!("{text} does not tell where its images are"));
                 all()
             }
-            _ => called,
+            _ => matching,
         }
     }
 
-    fn pools_called<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a Pool> + use<'a, 'n> {
+    fn pools_named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a Pool> + use<'a, 'n> {
         self.qubes
             .pools
             .iter()
             .filter(move |pool| pool.name() == name)
     }
 
-    /// Whether a volume in the pool of this name is a kernel. Of several pools of one name each may
-    /// be meant.
-    fn is_of_kernels(&self, name: &str) -> bool {
-        let mut called = self.pools_called(name).peekable();
-        called.peek().is_some() && called.all(is_kernel_pool)
+    /// Returns whether a volume in the pool of this name is a kernel. If several pools have this
+    /// name, all must be kernel pools.
+    fn is_kernel_pool_name(&self, name: &str) -> bool {
+        let mut matching = self.pools_named(name).peekable();
+        matching.peek().is_some() && matching.all(is_kernel_pool)
     }
 
-    /// The vids that drivers give to a volume of this name, whatever the class was then.
+    /// Returns the vids that drivers assign to a volume of this name, for every class that the qube
+    /// may have had.
     fn default_vids(&self, pool: &Pool, volume: &str) -> Vec<String> {
         let names = self.domain.names.iter();
         match (pool.option("dir_path"), pool.option("volume_group")) {
@@ -282,7 +295,7 @@ impl<'a> Look<'a, '_> {
         volume: &str,
         pool: &'a Pool,
         vid: String,
-        meant: Use,
+        image_use: ImageUse,
         found: &mut ImageClaims<'a>,
     ) {
         if is_kernel_pool(pool) {
@@ -290,11 +303,11 @@ impl<'a> Look<'a, '_> {
         }
         let (qube, line) = (self.domain.qube.clone(), self.domain.line);
         let volume = self.label(volume);
-        let Use {
+        let ImageUse {
             role,
             is_kept,
             is_certain,
-        } = meant;
+        } = image_use;
         found.claims.push(ImageClaim {
             qube,
             volume,
@@ -307,7 +320,7 @@ impl<'a> Look<'a, '_> {
         });
     }
 
-    /// The volume for messages.
+    /// Returns the name of the volume for messages.
     fn label(&self, volume: &str) -> String {
         let (domain, volume) = (self.domain, volume.escape_debug());
         match (&domain.qube, domain.names.last()) {
@@ -328,8 +341,9 @@ fn is_kernel_pool(pool: &Pool) -> bool {
     pool.driver() == "linux-kernel"
 }
 
-/// Whether the pool says where its images are, or keeps them in no file and no logical volume.
-fn is_told(pool: &Pool) -> bool {
+/// Returns whether the locations of the pool's images are known, or it has neither files nor
+/// logical volumes.
+fn has_known_location(pool: &Pool) -> bool {
     let has = |option| pool.option(option).is_some_and(|text| !text.is_empty());
     has("dir_path") || (has("volume_group") && has("thin_pool")) || has("container")
 }

@@ -1,9 +1,9 @@
-//! Which of two kernels is the newer one.
+//! Comparison of kernel versions.
 
 use std::cmp::Ordering;
 
-/// Compares versions as package managers do: runs of digits by their number, runs of letters as
-/// text, a number after a letter; what only separates them does not count.
+/// Compares two versions as package managers do: runs of digits as numbers, runs of letters as
+/// text, letters before numbers. Separators do not count.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (parts(a), parts(b));
     loop {
@@ -23,7 +23,7 @@ fn compare_parts(a: &str, b: &str) -> Ordering {
     let is_number = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
     match (is_number(a), is_number(b)) {
         (true, true) => {
-            // Of any length, so as digits: the longer one is larger.
+            // Numbers may exceed 64 bits, so they are compared as digits: the longer one is larger.
             let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
             a.len().cmp(&b.len()).then_with(|| a.cmp(b))
         }
@@ -31,7 +31,7 @@ fn compare_parts(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// Runs of digits and runs of letters.
+/// Splits a version into runs of digits and runs of letters.
 fn parts(version: &str) -> impl Iterator<Item = &str> {
     let mut rest = version;
     std::iter::from_fn(move || {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_count_as_numbers() {
+    fn runs_of_digits_compare_as_numbers() {
         for (older, newer) in [
             ("6.6.77-1.fc37", "6.12.21-1.fc37"),
             ("5.15.124-1", "6.6.77-1.fc37"),

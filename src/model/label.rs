@@ -7,13 +7,14 @@ use std::fmt;
 pub struct Label {
     /// N of `label-N`.
     pub index: u32,
-    /// The colour, verbatim as stored, normally `0xRRGGBB`.
+    /// The colour verbatim, normally `0xRRGGBB`.
     pub color: Box<str>,
+    /// The name, unique among labels.
     pub name: Box<str>,
 }
 
 impl Label {
-    /// The labels of a new store.
+    /// The labels of a new store: index, colour and name.
     pub const BUILT_IN: [(u32, &'static str, &'static str); 8] = [
         (1, "0xcc0000", "red"),
         (2, "0xf57900", "orange"),
@@ -32,16 +33,18 @@ impl fmt::Display for Label {
     }
 }
 
-/// All labels of a system, in the order of their indices.
+/// All labels of a system, sorted by index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels(Vec<Label>);
 
 impl Labels {
+    /// Creates the collection of these labels.
     pub fn new(mut labels: Vec<Label>) -> Labels {
         labels.sort_by_key(|l| l.index);
         Labels(labels)
     }
 
+    /// Creates the labels of a new store.
     pub fn built_in() -> Labels {
         Labels::new(
             Label::BUILT_IN
@@ -55,17 +58,17 @@ impl Labels {
         )
     }
 
+    /// Iterates over the labels by index.
     pub fn iter(&self) -> impl Iterator<Item = &Label> {
         self.0.iter()
     }
 
-    /// The label of this name; numbers do not count.
+    /// Returns the label of this name. Indices and `label-N` are not accepted.
     pub fn get(&self, name: &str) -> Option<&Label> {
         self.0.iter().find(|label| &*label.name == name)
     }
 
-    /// The label that `text` means: a `label-N`, an index, or a name, in the order upstream tries
-    /// them.
+    /// Finds a label by `label-N`, name or index, in the order upstream tries them.
     pub fn find(&self, text: &str) -> Option<&Label> {
         if let Some(index) = text
             .strip_prefix("label-")

@@ -1,4 +1,6 @@
-//! What a Qubes system *is*. Pure: no files, no processes, no clock, no lock.
+//! The data model of a Qubes system and the decisions about it.
+//!
+//! The model is pure: it opens no files, starts no processes, reads no clock and takes no lock.
 
 pub mod check;
 pub mod class;

@@ -1,4 +1,4 @@
-//! Names of qubes: what may be created, and what a store may contain.
+//! Names of qubes: the rules for new ones, and what is accepted in a store.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,14 +7,13 @@ use smol_str::SmolStr;
 
 /// The name of a qube.
 ///
-/// Two ways in: [`VmName::from_store`] for names that already stand in a file (never re-checked by
-/// any release of Qubes, so only what could harm us is refused), and [`VmName::new`] for a qube
-/// about to be created (`docs/spec/r4-properties.md` §6). Nearly every name is so short that it
-/// lies in the value itself.
+/// [`VmName::from_store`] accepts names that are in a store already: no release of Qubes checks
+/// them again, so only what is unsafe is refused. [`VmName::new`] checks the name of a qube to be
+/// created (`docs/spec/r4-properties.md` §6).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VmName(SmolStr);
 
-/// Why a text is not acceptable as a name.
+/// Why a text is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("VM name must not be empty")]
@@ -36,16 +35,19 @@ pub enum NameError {
 }
 
 impl VmName {
-    /// The administrative domain.
+    /// The name of the administrative domain.
     pub const DOM0: &'static str = "dom0";
 
-    /// A name as it stands in a store. Refused is only what could lead a path astray or break a
-    /// line of output.
+    /// Creates a name that a store contains.
+    ///
+    /// # Errors
+    /// The text is empty, longer than 255 bytes, could escape from a directory as a path, or has
+    /// control characters.
     pub fn from_store(text: &str) -> Result<VmName, NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
         }
-        // Nearly every name is of these characters; a thousand are read at a time.
+        // A fast path for ASCII: listings read a thousand names at once.
         let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~' if b != b'/'));
         let is_unsafe = !is_plain && text.chars().any(|c| c == '/' || c.is_control());
         if text.len() > 255 || text == "." || text == ".." || is_unsafe {
@@ -54,8 +56,11 @@ impl VmName {
         Ok(VmName(text.into()))
     }
 
-    /// A name for a qube to be created: at most 31 of `[a-zA-Z0-9_.-]`, a letter first, none of the
+    /// Creates a name for a new qube: at most 31 of `[a-zA-Z0-9_.-]`, a letter first, none of the
     /// reserved words.
+    ///
+    /// # Errors
+    /// The text breaks one of these rules.
     pub fn new(text: &str) -> Result<VmName, NameError> {
         let first = *text.as_bytes().first().ok_or(NameError::Empty)?;
         if text.len() > 31 {
@@ -79,15 +84,17 @@ impl VmName {
         Ok(VmName(text.into()))
     }
 
-    /// `dom0`.
+    /// Returns the name `dom0`.
     pub fn dom0() -> VmName {
         VmName(SmolStr::new_static(Self::DOM0))
     }
 
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// Returns whether this is dom0.
     pub fn is_dom0(&self) -> bool {
         &*self.0 == Self::DOM0
     }

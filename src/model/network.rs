@@ -1,4 +1,4 @@
-//! Network addresses, from numbers (`docs/spec/r4-properties.md` §5.4).
+//! Network addresses of qubes, computed from their numbers (`docs/spec/r4-properties.md` §5.4).
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,25 +12,31 @@ use super::vm::Vm;
 const DNS: [&str; 2] = ["10.139.1.1", "10.139.1.2"];
 const NETMASK: &str = "255.255.255.255";
 
-/// The second octet of IPv4 addresses, and the seventh group of IPv6 ones: of ordinary qubes and of
-/// disposables.
+/// The second octet of IPv4 addresses and the seventh group of IPv6 addresses, for ordinary qubes
+/// and for disposables.
 const ORDINARY: (u8, u16) = (137, 0xa89);
 const DISPOSABLE: (u8, u16) = (138, 0xa8a);
 
-type Read = Result<Value, PropertyError>;
+type PropertyResult = Result<Value, PropertyError>;
 
 impl Qubes {
-    /// Whether the qube has a network: it provides one or has a netvm.
+    /// Returns whether the qube has a network: whether it provides one or has a netvm.
+    ///
+    /// # Errors
+    /// The netvm cannot be read.
     pub fn is_networked(&self, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
         Ok(self.provides_network(vm, facts) || self.netvm(vm, facts)?.is_some())
     }
 
-    /// Whether IPv6 is on: feature `ipv6` along the netvms.
+    /// Returns whether IPv6 is enabled: the feature `ipv6` of the qube or along its netvms.
     pub fn has_ipv6(&self, vm: &Vm, facts: &dyn Facts) -> bool {
         self.is_feature_on(self.feature_with_netvm(vm, "ipv6", facts))
     }
 
-    /// The qube's own IPv4 address.
+    /// Returns the qube's IPv4 address.
+    ///
+    /// # Errors
+    /// The property `ip` or one that it depends on cannot be read.
     pub fn ip(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
         match self.value_by_name(vm, "ip", facts)? {
             Value::Ip4(ip) => Ok(Some(ip)),
@@ -64,7 +70,7 @@ impl Qubes {
         )))
     }
 
-    /// The number from which addresses are made, and the nets it counts in.
+    /// Returns the number that the addresses are computed from, and the networks for it.
     fn address_number(
         &self,
         vm: &Vm,
@@ -74,7 +80,7 @@ impl Qubes {
             Class::DispVM => ("dispid", DISPOSABLE),
             _ => ("qid", ORDINARY),
         };
-        // Nearly always a plain number.
+        // A fast path: the property is nearly always an explicit plain number.
         if let Some(id) = vm
             .properties
             .get(property)
@@ -95,64 +101,72 @@ impl Qubes {
         Ok((id, nets))
     }
 
-    pub(super) fn visible_ip(&self, vm: &Vm, facts: &dyn Facts) -> Read {
-        self.faked(vm, "net.fake-ip")
+    pub(super) fn visible_ip(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+        self.fake_address(vm, "net.fake-ip")
             .map_or_else(|| self.value_by_name(vm, "ip", facts), Ok)
     }
 
-    pub(super) fn gateway(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+    pub(super) fn gateway(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
         match self.provides_network(vm, facts) {
             true => self.visible_ip(vm, facts),
             false => Ok(Value::None),
         }
     }
 
-    pub(super) fn gateway6(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+    pub(super) fn gateway6(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
         match self.provides_network(vm, facts) && self.has_ipv6(vm, facts) {
             true => self.value_by_name(vm, "ip6", facts),
             false => Ok(Value::None),
         }
     }
 
-    pub(super) fn visible_gateway(&self, vm: &Vm, facts: &dyn Facts) -> Read {
-        match (self.faked(vm, "net.fake-gateway"), self.netvm(vm, facts)?) {
+    pub(super) fn visible_gateway(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+        match (
+            self.fake_address(vm, "net.fake-gateway"),
+            self.netvm(vm, facts)?,
+        ) {
             (Some(fake), _) => Ok(fake),
             (None, Some(netvm)) => self.gateway(netvm, facts),
             (None, None) => Ok(Value::None),
         }
     }
 
-    pub(super) fn visible_gateway6(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+    pub(super) fn visible_gateway6(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
         match self.netvm(vm, facts)? {
             Some(netvm) if self.has_ipv6(vm, facts) => self.gateway6(netvm, facts),
             _ => Ok(Value::None),
         }
     }
 
-    pub(super) fn visible_netmask(&self, vm: &Vm, facts: &dyn Facts) -> Read {
-        match (self.faked(vm, "net.fake-netmask"), self.netvm(vm, facts)?) {
+    pub(super) fn visible_netmask(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+        match (
+            self.fake_address(vm, "net.fake-netmask"),
+            self.netvm(vm, facts)?,
+        ) {
             (Some(fake), _) => Ok(fake),
             (None, Some(netvm)) if self.is_networked(netvm, facts)? => Ok(Value::text(NETMASK)),
             _ => Ok(Value::None),
         }
     }
 
-    pub(super) fn dns(&self, vm: &Vm, facts: &dyn Facts) -> Read {
+    pub(super) fn dns(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
         match self.is_networked(vm, facts)? {
             true => Ok(Value::Words(DNS.map(Into::into).to_vec())),
             false => Ok(Value::None),
         }
     }
 
-    /// What a `net.fake-*` feature says; its form is not checked here, as upstream takes any text.
-    fn faked(&self, vm: &Vm, feature: &str) -> Option<Value> {
+    /// Returns the value of a `net.fake-*` feature. Upstream accepts any text, so the form is not
+    /// checked.
+    fn fake_address(&self, vm: &Vm, feature: &str) -> Option<Value> {
         self.feature_with_template(vm, feature)
             .filter(|f| !f.is_empty())
             .map(Value::text)
     }
 }
 
-/// The address in 10.SECOND of a number: the plain bytes up to 254, then 254 to each third octet.
+/// Returns the address of a number in 10.SECOND.0.0/16. The last octet is never 0 or 255, so there
+/// are 254 addresses for each third octet.
 fn ip4(second: u8, id: u16) -> Ipv4Addr {
     let (third, fourth) = match id {
         0..255 => (0, id),

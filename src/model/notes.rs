@@ -1,12 +1,12 @@
-//! Notes: what a person wrote down about a qube. Free text, kept in a file of the qube's directory
+//! Notes: free text of the user about a qube, kept in a file of the qube's directory
 //! (`docs/spec/r4-adminapi.md`, admin.vm.notes).
 
 use unicode_general_category::{GeneralCategory, get_general_category};
 
-/// The longest notes, bytes of UTF-8; the limit of upstream's daemon.
+/// The maximum length of notes in bytes of UTF-8; the limit of upstream's daemon.
 pub const MAX_BYTES: usize = 256_000;
 
-/// Why a text cannot be the notes about a qube.
+/// Why the notes of a qube cannot be saved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotesError {
     #[error("the notes of {qube} would have {bytes} bytes; the most is {MAX_BYTES}: shorten them")]
@@ -15,9 +15,9 @@ pub enum NotesError {
     NoDirectory { qube: String },
 }
 
-/// The text with `_` for every character that could deceive who reads it: controls other than tab
-/// and line feed, invisible and direction-changing ones (general category Cf and their like),
-/// private ones, and those to which Unicode 16.0 assigns no character.
+/// Replaces every character that could deceive a reader by `_`: controls other than tab and line
+/// feed, invisible and direction-changing ones (general category Cf and similar), private ones, and
+/// those that Unicode 16.0 does not assign.
 pub fn sanitize_text(text: &str) -> String {
     text.chars()
         .map(|c| if is_displayable(c) { c } else { '_' })
@@ -25,18 +25,18 @@ pub fn sanitize_text(text: &str) -> String {
 }
 
 fn is_displayable(c: char) -> bool {
-    let deceives = matches!(c as u32,
+    let is_deceptive = matches!(c as u32,
         0xad | 0x34f | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff
         | 0xfff0..=0xfffb | 0xe0000..=0xe0fff);
     use GeneralCategory::{Control, Format, PrivateUse, Surrogate, Unassigned};
-    let nothing = matches!(
+    let is_invisible = matches!(
         get_general_category(c),
         Control | Format | PrivateUse | Surrogate | Unassigned
     );
-    matches!(c, '\t' | '\n') || !(nothing || deceives)
+    matches!(c, '\t' | '\n') || !(is_invisible || is_deceptive)
 }
 
-/// Old notes with `more` behind them, on a line of its own.
+/// Appends `more` to the old notes, on a line of its own.
 pub fn append_note(old: &str, more: &str) -> String {
     let feed = if old.is_empty() || old.ends_with('\n') {
         ""
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_deceive_a_reader_becomes_an_underscore() {
+    fn deceptive_characters_become_underscores() {
         assert_eq!(
             sanitize_text("a\tzażółć ☃\n漢字 🦀"),
             "a\tzażółć ☃\n漢字 🦀"
@@ -62,7 +62,7 @@ mod tests {
         );
     }
 
-    /// The characters of general category Cf, and some to which nothing is assigned.
+    /// Characters of general category Cf, and some unassigned ones.
     #[test]
     fn format_characters_and_unassigned_ones_become_underscores() {
         let format = [
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_begins_a_line() {
+    fn an_appended_note_begins_a_line() {
         assert_eq!(append_note("", "x"), "x");
         assert_eq!(append_note("a", "x"), "a\nx");
         assert_eq!(append_note("a\n", "x"), "a\nx");

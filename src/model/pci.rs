@@ -1,5 +1,5 @@
-//! PCI devices of dom0 as R3's `pcidevs` has them: each required, `bb:ss.f`. In the store the port
-//! is `bb_ss.f` (`docs/spec/r3-migration.md` §4).
+//! PCI devices of dom0 as R3's property `pcidevs` lists them: required devices, written `bb:ss.f`.
+//! The store has the port as `bb_ss.f` (`docs/spec/r3-migration.md` §4).
 
 use super::device::{AssignmentMode, DeviceAssignment, DeviceClass};
 use super::facts::Facts;
@@ -12,7 +12,7 @@ use super::vm::Vm;
 const CLASS: &str = "pci";
 const NO_RESET: &str = "no-strict-reset";
 
-/// Whether this is `bb:ss.f` in hexadecimal digits.
+/// Returns whether the text is `bb:ss.f` in hexadecimal digits.
 pub fn is_pci_address(text: &str) -> bool {
     let [b1, b2, b':', s1, s2, b'.', f] = text.as_bytes() else {
         return false;
@@ -20,64 +20,65 @@ pub fn is_pci_address(text: &str) -> bool {
     [b1, b2, s1, s2].iter().all(|b| b.is_ascii_hexdigit()) && matches!(f, b'0'..=b'7')
 }
 
-/// The port in the store for `bb:ss.f`. Releases from 4.3 on refuse a store with capitals in one.
+/// Returns the port in the store for the address `bb:ss.f`, in lower case: releases from 4.3 on
+/// refuse a store with capitals in a port.
 pub fn pci_port(address: &str) -> String {
     address.replacen(':', "_", 1).to_ascii_lowercase()
 }
 
 impl Vm {
-    /// The required PCI devices of dom0, `bb:ss.f`, in their order.
+    /// Returns the addresses `bb:ss.f` of the required PCI devices from dom0, in the order of the
+    /// store.
     pub fn pci_addresses(&self) -> Vec<String> {
         self.assignments(CLASS)
-            .filter(|a| is_dom0s(a))
+            .filter(|a| is_required_from_dom0(a))
             .map(|a| a.port().replacen('_', ":", 1))
             .collect()
     }
 
-    /// Whether a device must be able to forget what the qube left in it.
+    /// Returns whether each PCI device must support a reset between qubes.
     pub fn pci_strict_reset(&self) -> bool {
         !self
             .assignments(CLASS)
-            .any(|a| is_dom0s(a) && a.options.get(NO_RESET).is_some_and(is_yes))
+            .any(|a| is_required_from_dom0(a) && a.options.get(NO_RESET).is_some_and(is_true))
     }
 }
 
 impl Qubes {
-    /// Makes these, and no others of dom0's, the required PCI devices of a qube. Those it has keep
-    /// their options.
+    /// Sets the required PCI devices from dom0. Devices that the qube keeps keep their options.
     ///
     /// # Errors
-    /// Nothing was changed: there is no such qube, it is not halted, or a text is no address.
+    /// Nothing was changed: there is no such qube, it is not halted, or a text is not an address.
     pub fn set_pci_addresses(
         &mut self,
         vm: &str,
-        wanted: &[String],
+        addresses: &[String],
         facts: &dyn Facts,
     ) -> Result<(), PropertyError> {
         self.require_halted(vm, facts)?;
-        if let Some(bad) = wanted.iter().find(|address| !is_pci_address(address)) {
+        if let Some(bad) = addresses.iter().find(|address| !is_pci_address(address)) {
             let text = format!(
                 "'{}' is no PCI device: bus:slot.function in hexadecimal digits",
                 bad.escape_debug()
             );
             return Err(PropertyError::Refused(text));
         }
-        let ports: Vec<String> = wanted.iter().map(|address| pci_port(address)).collect();
+        let ports: Vec<String> = addresses.iter().map(|address| pci_port(address)).collect();
         let Some(vm) = self.edit(vm) else {
             return Ok(());
         };
         for class in vm.devices.iter_mut().filter(|d| &*d.class == CLASS) {
             class
                 .assignments
-                .retain(|a| !is_dom0s(a) || ports.iter().any(|port| port == a.port()));
+                .retain(|a| !is_required_from_dom0(a) || ports.iter().any(|port| port == a.port()));
         }
         for port in &ports {
             if !vm
                 .assignments(CLASS)
-                .any(|a| is_dom0s(a) && a.port() == port)
+                .any(|a| is_required_from_dom0(a) && a.port() == port)
             {
                 let attributes = TextMap::from_iter([("backend-domain", "dom0"), ("id", port)]);
-                pci_of(vm).assignments.push(DeviceAssignment {
+                pci_devices_mut(vm).assignments.push(DeviceAssignment {
                     attributes,
                     options: TextMap::new(),
                 });
@@ -88,7 +89,7 @@ impl Qubes {
         Ok(())
     }
 
-    /// Says of each required PCI device of a qube whether it must be able to forget.
+    /// Sets whether each required PCI device must support a reset between qubes.
     ///
     /// # Errors
     /// Nothing was changed: there is no such qube, or it is not halted.
@@ -134,19 +135,19 @@ impl Qubes {
     }
 }
 
-fn is_dom0s(device: &DeviceAssignment) -> bool {
+fn is_required_from_dom0(device: &DeviceAssignment) -> bool {
     device.mode() == Ok(AssignmentMode::Required)
         && device.backend().is_none_or(|backend| backend == "dom0")
 }
 
-fn is_yes(text: &str) -> bool {
+fn is_true(text: &str) -> bool {
     matches!(
         text.to_ascii_lowercase().as_str(),
         "1" | "yes" | "true" | "on"
     )
 }
 
-fn pci_of(vm: &mut Vm) -> &mut DeviceClass {
+fn pci_devices_mut(vm: &mut Vm) -> &mut DeviceClass {
     let at = vm
         .devices
         .iter()

@@ -1,30 +1,32 @@
-//! Storage pools as the store keeps them (`docs/spec/r4-xml.md` §1.2, `docs/spec/r4-storage.md`
-//! §4).
+//! Storage pools as the store has them (`docs/spec/r4-xml.md` §1.2, `docs/spec/r4-storage.md` §4).
 
 use super::text_map::TextMap;
 
-/// One `<pool>` element: every attribute verbatim, `name` and `driver` among them.
+/// One `<pool>` element: its attributes verbatim, `name` and `driver` among them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pool {
+    /// The attributes in the order of the file.
     pub attributes: TextMap,
 }
 
 impl Pool {
+    /// Returns the name; empty if the element has none.
     pub fn name(&self) -> &str {
         self.attributes.get("name").unwrap_or_default()
     }
 
-    /// `file-reflink`, `file`, `lvm_thin`, `linux-kernel`, …; empty when the element has none.
+    /// Returns the driver: `file-reflink`, `file`, `lvm_thin`, `linux-kernel`, …; empty if the
+    /// element names none.
     pub fn driver(&self) -> &str {
         self.attributes.get("driver").unwrap_or_default()
     }
 
-    /// A driver's own attribute.
+    /// Returns an option of the driver.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.attributes.get(name)
     }
 
-    /// How many revisions its volumes keep unless they say otherwise: 1 when unsaid, −1 for no
+    /// Returns how many revisions a volume keeps by default: 1 if the pool does not say, −1 for no
     /// snapshots at all.
     pub fn revisions_to_keep(&self) -> i64 {
         self.option("revisions_to_keep")
@@ -38,10 +40,12 @@ impl Pool {
 pub struct Pools(pub Vec<Pool>);
 
 impl Pools {
+    /// Returns the first pool of this name.
     pub fn get(&self, name: &str) -> Option<&Pool> {
         self.0.iter().find(|p| p.name() == name)
     }
 
+    /// Iterates over the pools in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Pool> {
         self.0.iter()
     }

@@ -1,5 +1,4 @@
-//! Deciding about pools: adding one, removing one, changing its options (`docs/spec/r4-storage.md`
-//! §4).
+//! Changes of pools: adding one, removing one, changing its options (`docs/spec/r4-storage.md` §4).
 
 use std::fmt;
 
@@ -13,25 +12,24 @@ use super::text_map::TextMap;
 use super::vm::Vm;
 use super::volume::volume_names;
 
-/// A wish for a new pool.
+/// A request for a new pool.
 #[derive(Debug, Clone, Copy)]
 pub struct NewPool<'a> {
+    /// The name of the pool.
     pub name: &'a str,
+    /// The name of the driver.
     pub driver: &'a str,
+    /// Pairs of option and value.
     pub options: &'a [(&'a str, &'a str)],
 }
 
-/// Who needs a pool.
+/// One use of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PoolUse {
-    /// It is what this global property evaluates to.
-    Default {
-        property: &'static str,
-    },
-    Volume {
-        vm: String,
-        volume: String,
-    },
+    /// This global property evaluates to the pool.
+    Default { property: &'static str },
+    /// This volume is in the pool.
+    Volume { vm: String, volume: String },
 }
 
 impl fmt::Display for PoolUse {
@@ -43,17 +41,17 @@ impl fmt::Display for PoolUse {
     }
 }
 
-/// Why a pool cannot be added, removed or changed so.
+/// Why a pool cannot be added, removed or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     #[error("No such pools: ['{0}']")]
     NoSuchPool(String),
-    /// Upstream's words for a name that is taken.
+    /// Upstream's text for a name that is taken.
     #[error("Storage pool is in use: '{0}'")]
     Exists(String),
     #[error("'{}' is no name for a pool: it has 1 to 63 letters, digits, '-', '_' and '.', and does not begin with '-' or '.'", .0.escape_debug())]
     InvalidName(String),
-    #[error("there is no driver '{}'; there are {}", .0.escape_debug(), names_of_drivers())]
+    #[error("there is no driver '{}'; there are {}", .0.escape_debug(), driver_names())]
     NoSuchDriver(String),
     #[error("driver {driver} has no option '{}'; it has {}", option.escape_debug(), known.join(", "))]
     NoSuchOption {
@@ -83,11 +81,11 @@ pub enum PoolError {
     Overlaps(String),
     #[error("dir_path '{}' is a directory of the system; give it one that has only images", .0.escape_debug())]
     SystemDirectory(String),
-    #[error("Storage pool is in use: '{pool}': {}", in_words(uses))]
+    #[error("Storage pool is in use: '{pool}': {}", list_uses(uses))]
     InUse { pool: String, uses: Vec<PoolUse> },
 }
 
-fn names_of_drivers() -> String {
+fn driver_names() -> String {
     POOL_DRIVERS
         .iter()
         .map(|driver| driver.name)
@@ -95,8 +93,8 @@ fn names_of_drivers() -> String {
         .join(", ")
 }
 
-/// The first few uses; there may be hundreds.
-fn in_words(uses: &[PoolUse]) -> String {
+/// Lists the first few uses; there may be hundreds.
+fn list_uses(uses: &[PoolUse]) -> String {
     const SHOWN: usize = 5;
     let mut words = uses
         .iter()
@@ -111,13 +109,13 @@ fn in_words(uses: &[PoolUse]) -> String {
 }
 
 impl Qubes {
-    /// Decides what a new pool is and changes nothing. Whoever calls prepares its place and then
-    /// adds it ([`Qubes::add_pool`]).
+    /// Plans a new pool. Changes nothing. The caller prepares its directory or volume group and
+    /// then adds it ([`Qubes::add_pool`]).
     ///
     /// # Errors
-    /// The name is taken or none, or the driver does not know such a pool.
+    /// The name is taken or invalid, or the driver does not accept the options.
     pub fn plan_pool(&self, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool, PoolError> {
-        if !is_name(new.name) {
+        if !is_valid_name(new.name) {
             return Err(PoolError::InvalidName(new.name.to_owned()));
         }
         if self.pools.get(new.name).is_some() {
@@ -137,8 +135,8 @@ impl Qubes {
                 known,
             });
         }
-        // Of one that is given twice the last counts.
-        let given = |option: &str| {
+        // Of an option that occurs twice the last value counts.
+        let option_value = |option: &str| {
             new.options
                 .iter()
                 .rev()
@@ -153,24 +151,27 @@ impl Qubes {
             };
             attributes.set(
                 option,
-                &checked_text(option, given(option).ok_or_else(missing)?)?,
+                &check_text(option, option_value(option).ok_or_else(missing)?)?,
             );
         }
         attributes.set("driver", driver.name);
         if let Some(most) = driver.max_revisions {
-            let number = given("revisions_to_keep")
+            let number = option_value("revisions_to_keep")
                 .map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
             attributes.set("revisions_to_keep", &number.to_string());
         }
-        if let Some(text) = given("setup_check") {
-            // Only for the moment in which the place is prepared: it is not saved, as upstream has
-            // it.
+        if let Some(text) = option_value("setup_check") {
+            // Used only while the pool is set up, and not saved, as in upstream.
             let checks = boolean("setup_check", text)?;
             attributes.set("setup_check", if checks { "yes" } else { "no" });
         }
         for flag in ["ephemeral_volatile", "snap_on_start_forensics"] {
-            // A false one is left out: every release up to 4.4.0 takes the text `False` for true.
-            if given(flag).map(|text| boolean(flag, text)).transpose()? == Some(true) {
+            // A false flag is left out: every release up to 4.4.0 reads the text `False` as true.
+            if option_value(flag)
+                .map(|text| boolean(flag, text))
+                .transpose()?
+                == Some(true)
+            {
                 refuse_too_new(flag, facts.release())?;
                 attributes.set(flag, "True");
             }
@@ -178,7 +179,7 @@ impl Qubes {
         Ok(Pool { attributes })
     }
 
-    /// Adds a pool whose place is prepared.
+    /// Adds a pool that is set up.
     ///
     /// # Errors
     /// The name was taken meanwhile.
@@ -191,7 +192,7 @@ impl Qubes {
         Ok(())
     }
 
-    /// Takes pools out of the store: all of them or, when one is in use or does not exist, none.
+    /// Removes all of these pools, or none if one is in use or does not exist.
     ///
     /// # Errors
     /// Nothing was changed.
@@ -212,30 +213,32 @@ impl Qubes {
         Ok(())
     }
 
-    /// Everything that needs a pool: the defaults that evaluate to it, then the volumes that are in
+    /// Lists the uses of a pool: the default properties that evaluate to it, then the volumes in
     /// it.
     pub fn find_pool_uses(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
-        let is_it = |property: &str| {
+        let is_pool = |property: &str| {
             self.global_value_by_name(property, facts)
                 .is_ok_and(|value| value.to_string() == name)
         };
         let defaults = global_properties()
-            .filter(|p| matches!(p.value_type, ValueType::Pool) && is_it(p.name));
+            .filter(|p| matches!(p.value_type, ValueType::Pool) && is_pool(p.name));
         let mut uses: Vec<PoolUse> = defaults
             .map(|p| PoolUse::Default { property: p.name })
             .collect();
         for vm in self.iter() {
-            let inside = volume_names(vm).filter(|volume| self.is_in_pool(vm, volume, name, facts));
-            let used = |volume: &str| PoolUse::Volume {
+            let volumes =
+                volume_names(vm).filter(|volume| self.is_in_pool(vm, volume, name, facts));
+            let to_use = |volume: &str| PoolUse::Volume {
                 vm: vm.name.to_string(),
                 volume: volume.to_owned(),
             };
-            uses.extend(inside.map(used));
+            uses.extend(volumes.map(to_use));
         }
         uses
     }
 
-    /// Whether a volume is in a pool, or, of one that cannot be told, says so.
+    /// Returns whether a volume is in a pool. For a volume that cannot be resolved, its own
+    /// attribute decides.
     fn is_in_pool(&self, vm: &Vm, volume: &str, pool: &str, facts: &dyn Facts) -> bool {
         match self.volume(vm, volume, facts) {
             Ok(volume) => volume.pool == pool,
@@ -245,8 +248,8 @@ impl Qubes {
         }
     }
 
-    /// Changes an option of a pool: `revisions_to_keep` or `ephemeral_volatile`. Volumes that are
-    /// there keep what they have of the first.
+    /// Sets an option of a pool: `revisions_to_keep` or `ephemeral_volatile`. Existing volumes keep
+    /// their own `revisions_to_keep`.
     ///
     /// # Errors
     /// There is no such pool, it has no such option, or the value breaks a rule.
@@ -291,15 +294,15 @@ impl Qubes {
     }
 }
 
-/// Letters, digits, `-_.`: what upstream's API takes, and nothing that reads as an option or a
-/// hidden file.
-fn is_name(name: &str) -> bool {
+/// Returns whether the text is a valid pool name: characters that upstream's API accepts, and
+/// nothing that looks like an option or a hidden file.
+fn is_valid_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (1..=63).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['-', '.'])
 }
 
-/// A text that can stand in an attribute; a directory has to be told from the root on.
-fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
+/// Checks a text for an attribute. A directory must be an absolute path.
+fn check_text(option: &str, text: &str) -> Result<String, PoolError> {
     let bad = |rule: &str| PoolError::InvalidValue {
         option: option.to_owned(),
         text: text.to_owned(),
@@ -320,22 +323,22 @@ fn checked_text(option: &str, text: &str) -> Result<String, PoolError> {
     Ok(text.to_owned())
 }
 
-/// Whether a pool in this directory would have files of the system for its images.
+/// Returns whether a pool in this directory would mix its images with files of the system.
 fn is_system_directory(path: &str) -> bool {
-    const WITH_ALL_BELOW: [&str; 9] = [
+    const SYSTEM_TREES: [&str; 9] = [
         "etc", "usr", "boot", "dev", "proc", "sys", "bin", "sbin", "lib",
     ];
-    const ALONE: [&str; 9] = [
+    const SYSTEM_DIRECTORIES: [&str; 9] = [
         "", "home", "root", "var", "var/lib", "var/log", "run", "tmp", "opt",
     ];
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let is_below = parts
         .first()
-        .is_some_and(|first| WITH_ALL_BELOW.contains(first));
-    is_below || ALONE.contains(&parts.join("/").as_str())
+        .is_some_and(|first| SYSTEM_TREES.contains(first));
+    is_below || SYSTEM_DIRECTORIES.contains(&parts.join("/").as_str())
 }
 
-/// How many revisions to keep: −1 (no snapshots at all), 0, or a number up to `most`.
+/// Parses a number of revisions: −1 (no snapshots at all), 0, or a number up to `most`.
 pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, PoolError> {
     let option = || "revisions_to_keep".to_owned();
     let bad = |rule: String| PoolError::InvalidValue {
@@ -360,6 +363,7 @@ pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, 
     }
 }
 
+/// Parses a boolean option.
 pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
     parse_bool(text).ok_or_else(|| PoolError::InvalidValue {
         option: option.to_owned(),

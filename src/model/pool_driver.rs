@@ -1,21 +1,21 @@
-//! The storage drivers that Qubes OS brings along, and the options of their pools
-//! (`docs/spec/r4-storage.md` §4).
+//! The storage drivers of Qubes OS and the options of their pools (`docs/spec/r4-storage.md` §4).
 
-/// One driver.
+/// A storage driver.
 #[derive(Debug)]
 pub struct PoolDriver {
+    /// The name of the driver in the store.
     pub name: &'static str,
-    /// Its options in the order in which upstream lists them.
+    /// The options of a pool, in upstream's order.
     pub options: &'static [&'static str],
-    /// Those among them that a pool must have, in the order in which they are written down.
+    /// The options that a pool must have, in the order in which they are written.
     pub required_options: &'static [&'static str],
-    /// How many revisions a pool's volumes may keep at most; none: they keep no revisions at all.
+    /// The maximum number of revisions per volume; `None` if the driver keeps no revisions.
     pub max_revisions: Option<i64>,
 }
 
-/// How many revisions a pool may keep.
+/// The option that sets how many revisions are kept.
 const REVISIONS: &str = "revisions_to_keep";
-/// Whether a pool's volatile volumes are encrypted with a key nobody keeps.
+/// The option that makes volatile volumes ephemeral: encrypted with a key that is never stored.
 const EPHEMERAL: &str = "ephemeral_volatile";
 
 /// Every driver, sorted by name.
@@ -59,11 +59,12 @@ pub const POOL_DRIVERS: [PoolDriver; 6] = [
 ];
 
 impl PoolDriver {
-    /// The driver of this name.
+    /// Returns the driver of this name.
     pub fn find(name: &str) -> Option<&'static PoolDriver> {
         POOL_DRIVERS.iter().find(|driver| driver.name == name)
     }
 
+    /// Returns whether pools of the driver have the option.
     pub fn has_option(&self, option: &str) -> bool {
         self.options.contains(&option)
     }

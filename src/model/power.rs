@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// What a qube is doing.
+/// The power state of a qube.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PowerState {
     Halted,
-    /// Active, not fully usable yet.
+    /// Active, but not fully usable yet.
     Transient,
     Running,
     Paused,
@@ -14,11 +14,12 @@ pub enum PowerState {
     Halting,
     Dying,
     Crashed,
-    /// The hypervisor could not be asked.
+    /// The hypervisor could not be reached.
     Unknown,
 }
 
 impl PowerState {
+    /// Every state.
     pub const ALL: [PowerState; 9] = [
         PowerState::Halted,
         PowerState::Transient,
@@ -31,7 +32,7 @@ impl PowerState {
         PowerState::Unknown,
     ];
 
-    /// The word that listings print.
+    /// Returns the word that listings print.
     pub fn as_str(self) -> &'static str {
         match self {
             PowerState::Halted => "Halted",
@@ -46,7 +47,7 @@ impl PowerState {
         }
     }
 
-    /// Whether a domain exists that may have images open; a crashed one is still there.
+    /// Returns whether a domain exists that may have images open. A crashed one still exists.
     pub fn is_active(self) -> bool {
         !matches!(self, PowerState::Halted | PowerState::Unknown)
     }

@@ -1,4 +1,4 @@
-//! The collection: every qube of a system, parsed when somebody looks at it.
+//! The collection of all qubes of a system. A qube is parsed at its first access.
 
 use std::cell::{Cell, OnceCell};
 use std::cmp::Ordering;
@@ -10,15 +10,17 @@ use super::pool::Pools;
 use super::text_map::TextMap;
 use super::vm::{Diagnosis, Vm};
 
-/// Where qubes come from that nobody has looked at yet: the format room implements it over the
-/// bytes of the file.
+/// A source of domains that are not parsed yet, implemented by [`crate::format`] over the bytes of
+/// the store.
 pub trait DomainSource {
-    /// Makes `vm`, of which only name and class are to be relied on (the index has found them),
-    /// what the domain at `position` says. The memory of what else it has may be used.
+    /// Reads the domain at `position` into `vm`.
+    ///
+    /// Name and class of `vm` are set by the caller, from the index. Every other field is
+    /// overwritten; its memory may be reused.
     fn read(&self, position: usize, vm: &mut Vm);
 }
 
-/// What the index knows of a domain without parsing it.
+/// A domain as the index knows it, without parsing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexedDomain {
     pub name: VmName,
@@ -30,14 +32,14 @@ pub struct IndexedDomain {
 struct Slot {
     name: VmName,
     class: Class,
-    origin: Option<usize>,
-    /// Apart, so that those who only want names go through little memory.
+    source_position: Option<usize>,
+    /// Boxed, so that an iteration over names touches little memory.
     vm: OnceCell<Box<Vm>>,
-    touched: bool,
+    is_edited: bool,
 }
 
-/// How many places of names are remembered.
-const RECENT: usize = 256;
+/// Number of entries in the cache of recent lookups.
+const CACHED_LOOKUPS: usize = 256;
 
 /// All qubes of a system with its labels, pools and global properties.
 pub struct Qubes {
@@ -45,38 +47,39 @@ pub struct Qubes {
     pub pools: Pools,
     /// Explicitly set global properties.
     pub globals: TextMap,
-    /// What is wrong with the file outside any usable domain (a domain without a name, a second one
-    /// of the same name).
+    /// Problems of the store outside any usable domain: a domain without a name, a second one of
+    /// the same name.
     pub diagnoses: Vec<Diagnosis>,
-    /// Read from a store of an older generation of Qubes: nothing can be written over that, and no
-    /// qube be run or made.
+    /// Whether the store is of an older generation of Qubes: it cannot be saved, and no qube of it
+    /// can be started or created.
     pub needs_conversion: bool,
-    /// Names that another domain of the file has, too: that one is neither seen nor changed.
+    /// Names that a second domain of the store has, too. The second domain is neither read nor
+    /// changed.
     pub duplicate_names: Vec<VmName>,
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
-    /// Where some names were found last: the few templates and netvms that all qubes refer to are
-    /// looked for all the time.
-    recent: [Cell<u32>; RECENT],
-    /// Where the last look went.
-    glanced: Cell<usize>,
-    /// What was looked at last and is not kept: the next one is parsed into its memory.
-    passed: Cell<Option<Box<Vm>>>,
+    /// Recent lookups, by a hash of the name: most lookups are for the few templates and netvms
+    /// that all qubes refer to.
+    recent_slots: [Cell<u32>; CACHED_LOOKUPS],
+    /// Slot of the last [`Qubes::inspect`].
+    last_inspected: Cell<usize>,
+    /// A parsed qube that is no longer needed; the next one is parsed into its memory.
+    scratch: Cell<Option<Box<Vm>>>,
 }
 
-/// How one domain of the collection relates to the file it came from.
+/// How one domain of the collection is saved.
 pub enum SavedDomain<'a> {
-    /// Copy the source's domain at this position as it stands.
+    /// Copy the source's domain at this position verbatim.
     Unchanged { position: usize },
-    /// Change the source's domain at this position into `vm`.
+    /// Patch the source's domain at this position to match `vm`.
     Changed { position: usize, vm: &'a Vm },
-    /// A qube the source does not have.
+    /// Write a domain for a qube that the source does not have.
     New { vm: &'a Vm },
 }
 
 impl Qubes {
-    /// A collection without qubes.
+    /// Creates a collection without qubes.
     pub fn new(labels: Labels, pools: Pools, globals: TextMap) -> Qubes {
         Qubes {
             labels,
@@ -88,14 +91,15 @@ impl Qubes {
             slots: Vec::new(),
             source: None,
             removed: Vec::new(),
-            recent: [const { Cell::new(0) }; RECENT],
-            glanced: Cell::default(),
-            passed: Cell::default(),
+            recent_slots: [const { Cell::new(0) }; CACHED_LOOKUPS],
+            last_inspected: Cell::default(),
+            scratch: Cell::default(),
         }
     }
 
-    /// A collection over a source. Of two domains with one name the first is used and the second is
-    /// a diagnosis.
+    /// Creates a collection of the domains of `source`.
+    ///
+    /// Of two domains with one name the first is used; the second becomes a diagnosis.
     pub fn from_source(
         labels: Labels,
         pools: Pools,
@@ -110,16 +114,16 @@ impl Qubes {
             .map(|b| Slot {
                 name: b.name,
                 class: b.class,
-                origin: Some(b.position),
+                source_position: Some(b.position),
                 vm: OnceCell::new(),
-                touched: false,
+                is_edited: false,
             })
             .collect();
-        qubes.slots.sort_by(order);
+        qubes.slots.sort_by(compare_slots);
         let (diagnoses, duplicate_names) = (&mut qubes.diagnoses, &mut qubes.duplicate_names);
         qubes.slots.dedup_by(|later, first| {
-            let double = later.name == first.name;
-            if double {
+            let is_duplicate = later.name == first.name;
+            if is_duplicate {
                 diagnoses.push(Diagnosis {
                     text: format!(
                         "a second qube is called '{}'; only the first is used",
@@ -128,83 +132,90 @@ impl Qubes {
                 });
                 duplicate_names.push(later.name.clone());
             }
-            double
+            is_duplicate
         });
         qubes
     }
 
-    /// Names, dom0 first, then in byte order. Parses nothing.
+    /// Iterates over the names, dom0 first, then in byte order. Parses nothing.
     pub fn names(&self) -> impl Iterator<Item = &VmName> {
         self.slots.iter().map(|s| &s.name)
     }
 
-    /// Names with classes, in the same order. Parses nothing.
+    /// Iterates over names and classes in the order of [`Qubes::names`]. Parses nothing.
     pub fn names_with_classes(&self) -> impl Iterator<Item = (&VmName, &Class)> {
         self.slots.iter().map(|s| (&s.name, &s.class))
     }
 
+    /// Returns the number of qubes.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
+    /// Returns whether there are no qubes.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
+    /// Returns whether there is a qube of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
-    /// The name as the collection holds it.
+    /// Returns the name as the collection holds it.
     pub fn name(&self, name: &str) -> Option<&VmName> {
         self.find(name).map(|at| &self.slots[at].name)
     }
 
-    /// The class of a qube. Parses nothing.
+    /// Returns the class of a qube. Parses nothing.
     pub fn class(&self, name: &str) -> Option<&Class> {
         self.find(name).map(|at| &self.slots[at].class)
     }
 
-    /// The name as the collection holds it, with the class. Parses nothing.
+    /// Returns the name as the collection holds it and the class. Parses nothing.
     pub fn name_with_class(&self, name: &str) -> Option<(&VmName, &Class)> {
         self.find(name)
             .map(|at| (&self.slots[at].name, &self.slots[at].class))
     }
 
-    /// One qube, parsed now if it was not before.
+    /// Returns a qube, parsing it at the first access.
     pub fn get(&self, name: &str) -> Option<&Vm> {
         self.find(name).map(|at| self.vm(at))
     }
 
-    /// A look at one qube; nothing where there is none of this name. Who looks at a thousand needs
-    /// none of them twice: one that nobody has asked for is not kept, and leaves its memory to the
-    /// next.
+    /// Calls `look` with a qube and returns its result, or `None` if there is no such qube.
+    ///
+    /// A qube that [`Qubes::get`] has not parsed yet is parsed, but not kept: its memory is reused
+    /// for the next one. So a pass over a thousand qubes needs the memory of one.
     pub fn inspect<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
         let slot = &self.slots[self.search_next(name)?];
         if let Some(kept) = slot.vm.get() {
             return Some(look(kept));
         }
-        let vm = self.parsed(slot, self.passed.take());
-        let seen = look(&vm);
-        self.passed.set(Some(vm));
-        Some(seen)
+        let vm = self.parse(slot, self.scratch.take());
+        let result = look(&vm);
+        self.scratch.set(Some(vm));
+        Some(result)
     }
 
-    /// All qubes in the order of [`Qubes::names`].
+    /// Iterates over all qubes in the order of [`Qubes::names`], parsing each.
     pub fn iter(&self) -> impl Iterator<Item = &Vm> {
         (0..self.slots.len()).map(|at| self.vm(at))
     }
 
-    /// One qube for changing it; the writer compares it with the file.
+    /// Returns a qube for changing it. A save compares it with the store.
     pub fn edit(&mut self, name: &str) -> Option<&mut Vm> {
         let at = self.find(name)?;
         self.vm(at);
         let slot = &mut self.slots[at];
-        slot.touched = true;
+        slot.is_edited = true;
         slot.vm.get_mut().map(|vm| &mut **vm)
     }
 
-    /// Adds a qube; gives it back when the name is taken.
+    /// Adds a qube.
+    ///
+    /// # Errors
+    /// The name is taken; the qube is returned.
     pub fn add(&mut self, vm: Vm) -> Result<(), Box<Vm>> {
         if self.contains(vm.name.as_str()) {
             return Err(Box::new(vm));
@@ -212,33 +223,33 @@ impl Qubes {
         let slot = Slot {
             name: vm.name.clone(),
             class: vm.class.clone(),
-            origin: None,
+            source_position: None,
             vm: OnceCell::from(Box::new(vm)),
-            touched: true,
+            is_edited: true,
         };
         let at = self
             .slots
-            .partition_point(|s| order(s, &slot) == Ordering::Less);
+            .partition_point(|s| compare_slots(s, &slot) == Ordering::Less);
         self.slots.insert(at, slot);
         Ok(())
     }
 
-    /// Takes a qube out. Whether it may go is decided before.
+    /// Removes a qube and returns it. [`Qubes::plan_removal`] checks whether it may be removed.
     pub fn remove(&mut self, name: &str) -> Option<Vm> {
         let at = self.find(name)?;
         self.vm(at);
         let slot = self.slots.remove(at);
-        self.removed.extend(slot.origin);
+        self.removed.extend(slot.source_position);
         slot.vm.into_inner().map(|vm| *vm)
     }
 
-    /// The domains as they are to be written, in the order of [`Qubes::names`].
+    /// Iterates over the domains as they are to be saved, in the order of [`Qubes::names`].
     pub fn saved_domains(&self) -> impl Iterator<Item = SavedDomain<'_>> {
         self.slots
             .iter()
             .enumerate()
-            .map(|(at, slot)| match slot.origin {
-                Some(position) if slot.touched => SavedDomain::Changed {
+            .map(|(at, slot)| match slot.source_position {
+                Some(position) if slot.is_edited => SavedDomain::Changed {
                     position,
                     vm: self.vm(at),
                 },
@@ -247,23 +258,22 @@ impl Qubes {
             })
     }
 
-    /// Positions in the source of the domains that were removed.
+    /// Returns the positions in the source of the domains that were removed.
     pub fn removed_positions(&self) -> &[usize] {
         &self.removed
     }
 
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
-        slot.vm.get_or_init(|| self.parsed(slot, None))
+        slot.vm.get_or_init(|| self.parse(slot, None))
     }
 
-    fn parsed(&self, slot: &Slot, passed: Option<Box<Vm>>) -> Box<Vm> {
-        let (Some(source), Some(position)) = (&self.source, slot.origin) else {
-            // A qube without an origin was put in parsed; this is what it would be without
-            // anything.
+    fn parse(&self, slot: &Slot, scratch: Option<Box<Vm>>) -> Box<Vm> {
+        let (Some(source), Some(position)) = (&self.source, slot.source_position) else {
+            // A qube without a source was added in parsed form, so this is never reached for one.
             return Box::new(Vm::new(slot.name.clone(), slot.class.clone()));
         };
-        let mut vm = match passed {
+        let mut vm = match scratch {
             Some(mut vm) => {
                 vm.name.clone_from(&slot.name);
                 vm.class.clone_from(&slot.class);
@@ -276,13 +286,14 @@ impl Qubes {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        // Names that are numbered differ in these.
+        // Numbered names differ in their last two bytes.
         let ends = match name.as_bytes() {
             [.., one, two] => usize::from(*one) * 11 + usize::from(*two),
             short => short.len(),
         };
-        let recent = &self.recent[(ends + name.len() * 89) % RECENT];
-        // What was there may have moved since, so the place is only a guess.
+        let recent = &self.recent_slots[(ends + name.len() * 89) % CACHED_LOOKUPS];
+        // Slots move when qubes are added or removed, so the cached one is only a guess. dom0 is
+        // not found by its place in the order.
         let guess = recent.get() as usize;
         if self
             .slots
@@ -296,15 +307,15 @@ impl Qubes {
         Some(found)
     }
 
-    /// Who looks at many looks at one after the other.
+    /// Looks first at the slot after the last one: callers mostly go through all qubes in order.
     fn search_next(&self, name: &str) -> Option<usize> {
-        let next = self.glanced.get() + 1;
+        let next = self.last_inspected.get() + 1;
         let found = if self.slots.get(next).is_some_and(|s| s.name == *name) {
             next
         } else {
             self.search(name)?
         };
-        self.glanced.set(found);
+        self.last_inspected.set(found);
         Some(found)
     }
 
@@ -312,7 +323,7 @@ impl Qubes {
         if name == VmName::DOM0 {
             return self.slots.iter().position(|s| s.name.is_dom0());
         }
-        // It is one, and stands first.
+        // AdminVMs are first in the order and not part of the search by name.
         let from = self
             .slots
             .iter()
@@ -325,10 +336,12 @@ impl Qubes {
     }
 }
 
-/// AdminVM first, then by name (`docs/spec/r4-xml.md` §1.4).
-fn order(a: &Slot, b: &Slot) -> Ordering {
-    let admin = |s: &Slot| s.class != Class::AdminVM;
-    admin(a).cmp(&admin(b)).then_with(|| a.name.cmp(&b.name))
+/// Compares two slots: AdminVM first, then by name (`docs/spec/r4-xml.md` §1.4).
+fn compare_slots(a: &Slot, b: &Slot) -> Ordering {
+    let is_guest = |s: &Slot| s.class != Class::AdminVM;
+    is_guest(a)
+        .cmp(&is_guest(b))
+        .then_with(|| a.name.cmp(&b.name))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What qubesd refuses to load, or cannot work with, as predicates. The rules for changes and the
-//! checks of a store ask the same ones, so that a command accepts only what a check finds right.
+//! Predicates for what qubesd refuses to load or cannot work with. The rules for changes and the
+//! checks of a store share them, so that a command accepts only what a check accepts.
 
 use smol_str::{SmolStr, format_smolstr};
 
@@ -10,16 +10,16 @@ use super::release::Release;
 use super::tags::is_valid_tag;
 use super::vm::Vm;
 
-/// The properties whose value qubesd marks with a tag on the qube, each with the tag's prefix. It
-/// makes the tag while it loads the store, and refuses the store where it cannot.
+/// The properties whose value qubesd also sets as a tag of the qube, with the prefixes of the tags.
+/// It adds the tag while it loads the store, and refuses the store where it cannot.
 pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] = [
     ("audiovm", "audiovm-"),
     ("guivm", "guivm-"),
     ("relayvm", "relayvm-"),
 ];
 
-/// Returns the tag that marks a reference to `name`; none where the name has a character that tags
-/// have not.
+/// Returns the tag for a reference to `name`; `None` if the name has a character that tags cannot
+/// have.
 pub(super) fn reference_tag(prefix: &str, name: &VmName) -> Option<SmolStr> {
     Some(format_smolstr!("{prefix}{name}")).filter(|tag| is_valid_tag(tag))
 }
@@ -36,23 +36,24 @@ pub(super) fn find_reference_problem(property: &str, name: &VmName) -> Option<St
     }
 }
 
-/// How qubesd takes a feature that it cannot work with.
+/// A feature that qubesd cannot work with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FeatureProblem {
-    /// Whether it refuses the store for it; else it fails later.
+    /// Whether qubesd refuses the store for it. Otherwise it fails later.
     pub is_refused: bool,
+    /// The rule that it breaks.
     pub rule: String,
 }
 
-/// The features that count preloaded disposables: the name, whether only dom0 has it, and what its
-/// value must be.
+/// The features that count preloaded disposables: the name, and whether only dom0 has it.
 const PRELOAD_COUNTS: [(&str, bool); 2] = [
     ("preload-dispvm-max", false),
     ("preload-dispvm-threshold", true),
 ];
 const PRELOAD_DELAY: &str = "preload-dispvm-delay";
 
-/// Longest name of a file; qubesd makes one for each service of dom0 while it loads the store.
+/// The maximum length of a file name: qubesd creates a file for each service of dom0 while it loads
+/// the store.
 const FILE_NAME_MAX: usize = 255;
 
 /// Explains why qubesd cannot work with a feature of a qube.
@@ -90,7 +91,7 @@ pub(super) fn find_feature_problem(
     }
     if PRELOAD_COUNTS
         .iter()
-        .any(|(count, of_dom0)| *count == name && (is_admin || !of_dom0))
+        .any(|(count, only_dom0)| *count == name && (is_admin || !only_dom0))
     {
         return match is_count(value) {
             true => None,
@@ -103,31 +104,31 @@ pub(super) fn find_feature_problem(
     None
 }
 
-/// Whether qubes of the class have network properties, so that another can be connected through
-/// one.
+/// Returns whether qubes of the class have network properties, so that one can be another's client.
 pub(super) fn can_have_network(class: &Class) -> bool {
     class.is_local_guest()
 }
 
-/// Whether disposables can be made from qubes of the class.
+/// Returns whether disposables can be based on qubes of the class.
 pub(super) fn can_have_disposables(class: &Class) -> bool {
     matches!(class, Class::AppVM | Class::StandaloneVM)
 }
 
-/// Whether qubesd reads the text as a count: digits, or nothing, which is 0. More digits than
-/// Python converts fail there.
+/// Returns whether qubesd reads the text as a count: digits, or nothing, which is 0. Python limits
+/// the number of digits it converts.
 fn is_count(text: &str) -> bool {
-    const MOST_DIGITS: usize = 18;
-    text.len() <= MOST_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
+    const MAX_DIGITS: usize = 18;
+    text.len() <= MAX_DIGITS && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether qubesd reads the text as seconds: a number with or without fraction and sign, or
+/// Returns whether qubesd reads the text as seconds: a number with or without fraction and sign, or
 /// nothing, which is 0.
 fn is_delay(text: &str) -> bool {
     text.is_empty() || text.trim().parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// What decides whether a driver takes a volume, as the store and the class say it.
+/// The properties of a volume that decide whether a driver can hold it, from the store and the
+/// class.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct VolumeTraits<'a> {
     pub name: &'a str,
@@ -135,21 +136,22 @@ pub(super) struct VolumeTraits<'a> {
     pub save_on_stop: bool,
     pub snap_on_start: bool,
     pub has_source: bool,
-    /// The volume's own number, where it has one.
+    /// The explicit number of revisions, if there is one.
     pub revisions_to_keep: Option<i64>,
 }
 
-/// How qubesd takes a volume that its pool cannot hold.
+/// A volume that its pool cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct VolumeProblem {
-    /// Whether it refuses the store for it; else it cannot start the qube.
+    /// Whether qubesd refuses the store for it. Otherwise it cannot start the qube.
     pub is_refused: bool,
+    /// The rule that it breaks.
     pub rule: &'static str,
-    /// The attributes without which it would fit.
+    /// The attributes to remove so that it fits.
     pub attributes_to_remove: &'static [&'static str],
 }
 
-/// The name of the volume that chooses among dom0's kernels.
+/// The volume that selects a kernel of dom0.
 const KERNEL: &str = "kernel";
 
 impl VolumeTraits<'_> {
@@ -204,8 +206,7 @@ impl VolumeTraits<'_> {
     }
 }
 
-/// Whether the text can be the id of a volume in a pool of files: a path below the pool's
-/// directory.
+/// Returns whether the text is a valid vid in a pool of files: a path below the pool's directory.
 pub fn is_file_vid(vid: &str) -> bool {
     let stem = vid.rsplit('/').next().unwrap_or_default();
     vid.split('/').all(|part| !matches!(part, "" | "." | ".."))
@@ -213,7 +214,7 @@ pub fn is_file_vid(vid: &str) -> bool {
         && !stem.starts_with('~')
 }
 
-/// Whether the text can name one of dom0's kernels, or none.
+/// Returns whether the text can be the name of a kernel, or empty for none.
 pub fn is_kernel_name(text: &str) -> bool {
     !text.contains('/') && text != "." && text != ".." && !text.chars().any(char::is_control)
 }
@@ -227,8 +228,8 @@ mod tests {
     }
 
     #[test]
-    fn preload_counts_are_digits() {
-        for (value, is_right) in [
+    fn preload_counts_and_delays_are_numbers() {
+        for (value, is_valid) in [
             ("", true),
             ("3", true),
             ("abc", false),
@@ -237,21 +238,21 @@ mod tests {
             ("٣", false),
         ] {
             for name in ["preload-dispvm-max", "preload-dispvm-threshold"] {
-                let misfit = find_feature_problem(&dom0(), name, value, Release::R4_3);
-                assert_eq!(misfit.is_none(), is_right, "{name} {value}");
+                let problem = find_feature_problem(&dom0(), name, value, Release::R4_3);
+                assert_eq!(problem.is_none(), is_valid, "{name} {value}");
             }
         }
-        for (value, is_right) in [("", true), ("-1.5", true), ("soon", false), ("nan", false)] {
+        for (value, is_valid) in [("", true), ("-1.5", true), ("soon", false), ("nan", false)] {
             assert_eq!(
                 find_feature_problem(&dom0(), PRELOAD_DELAY, value, Release::R4_3).is_none(),
-                is_right,
+                is_valid,
                 "{value}"
             );
         }
     }
 
     #[test]
-    fn a_service_of_dom0_is_the_name_of_a_file() {
+    fn a_service_name_of_dom0_has_at_most_255_bytes() {
         let long = format!("service.app-dispvm.{}", "a".repeat(250));
         assert!(
             find_feature_problem(&dom0(), &long, "1", Release::R4_3).is_some_and(|m| m.is_refused)

@@ -1,10 +1,10 @@
-//! Releases of Qubes OS, for what may be written.
+//! Releases of Qubes OS, as far as they differ in what a store may contain.
 
 use std::fmt;
 
 use super::vm::Qid;
 
-/// A release of Qubes OS whose core can load what we write.
+/// A release of Qubes OS whose core must be able to load the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Release {
     R4_0,
@@ -15,10 +15,10 @@ pub enum Release {
 }
 
 impl Release {
-    /// What is written for when nothing says otherwise.
+    /// The release that the store is written for if none is configured.
     pub const DEFAULT: Release = Release::R4_3;
 
-    /// Every release, the oldest first.
+    /// Every release, oldest first.
     pub const ALL: [Release; 5] = [
         Release::R4_0,
         Release::R4_1,
@@ -27,29 +27,30 @@ impl Release {
         Release::R4_4,
     ];
 
-    /// The highest number of a qube that it loads (`docs/spec/r4-properties.md` §9).
+    /// Returns the highest qid that the release loads (`docs/spec/r4-properties.md` §9).
     pub fn highest_qid(self) -> u16 {
         if self < Release::R4_2 { 254 } else { Qid::MAX }
     }
 
-    /// Whether it reads the text `False` of a volume's flag as false; earlier ones take it for
-    /// true.
+    /// Returns whether the release reads the text `False` of a volume flag as false. Earlier ones
+    /// read it as true.
     pub fn can_read_false_flags(self) -> bool {
         self >= Release::R4_4
     }
 
-    /// Whether it knows volumes whose key nobody keeps (`docs/spec/r4-xml.md` §1.8).
+    /// Returns whether the release supports ephemeral volumes, encrypted with a key that is never
+    /// stored (`docs/spec/r4-xml.md` §1.8).
     pub fn has_ephemeral_volumes(self) -> bool {
         self >= Release::R4_1
     }
 
-    /// Whether it knows how a device is assigned, and which device at a port (`docs/spec/r4-xml.md`
-    /// §1.7).
+    /// Returns whether device assignments have a mode and an identity in the release
+    /// (`docs/spec/r4-xml.md` §1.7).
     pub fn has_device_modes(self) -> bool {
         self >= Release::R4_3
     }
 
-    /// Reads `4.2`, `R4.2`, `4.2.1`, `Qubes OS release 4.2 (R4.2)`.
+    /// Parses a release: `4.2`, `R4.2`, `4.2.1`, `Qubes OS release 4.2 (R4.2)`.
     pub fn parse(text: &str) -> Option<Release> {
         let at = text.find("4.")?;
         match text[at + 2..].split(|c: char| !c.is_ascii_digit()).next()? {

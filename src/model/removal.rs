@@ -1,4 +1,4 @@
-//! Who uses a qube, and whether it may go (`docs/spec/r4-properties.md` §8).
+//! Uses of a qube and the decision whether it may be removed (`docs/spec/r4-properties.md` §8).
 
 use std::fmt;
 
@@ -10,16 +10,15 @@ use super::qubes::Qubes;
 use super::vm::{Vm, VolumeConfig};
 use super::volume::{ResolvedVolume, VolumeError, volume_names};
 
-/// One use of a qube. Prints as upstream's tool does: `netvm for work`, `global property clockvm`.
+/// One use of a qube. Displayed as upstream's tool does: `netvm for work`, `global property
+/// clockvm`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QubeUse {
-    Global {
-        property: &'static str,
-    },
-    Qube {
-        vm: String,
-        property: &'static str,
-    },
+    /// The value of a global property.
+    Global { property: &'static str },
+    /// An explicit property of another qube.
+    Qube { vm: String, property: &'static str },
+    /// A device that the qube provides to another.
     Device {
         frontend: String,
         class: String,
@@ -68,27 +67,25 @@ pub enum RemovalError {
     InUse { vm: String, uses: Vec<QubeUse> },
 }
 
-/// A volume that goes with its qube.
+/// A volume that is removed with its qube.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemovableVolume {
+    /// Everything about the volume is known.
     Resolved(Box<ResolvedVolume>),
-    /// Only where it lies is known.
-    Location {
-        pool: String,
-        vid: String,
-    },
-    /// A kernel, of which nothing is the qube's.
+    /// Only its pool and vid are known.
+    Location { pool: String, vid: String },
+    /// A kernel, which belongs to dom0 and stays.
     Kernel,
 }
 
 impl Qubes {
-    /// Every use of a qube that keeps it from being removed, in the order in which they are
-    /// printed: global properties that are worth it, explicit properties of other qubes, devices it
+    /// Lists the uses of a qube that prevent its removal, sorted as they are printed: global
+    /// properties with this value, explicit properties of other qubes, and devices that it
     /// provides.
     pub fn find_qube_uses(&self, name: &str, facts: &dyn Facts) -> Vec<QubeUse> {
-        let refers = |kind: ValueType| matches!(kind, ValueType::Qube { .. });
+        let is_reference = |kind: ValueType| matches!(kind, ValueType::Qube { .. });
         let mut uses: Vec<QubeUse> = global_properties()
-            .filter(|p| refers(p.value_type))
+            .filter(|p| is_reference(p.value_type))
             .filter(|p| {
                 self.global_value(p, facts)
                     .is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name))
@@ -97,8 +94,8 @@ impl Qubes {
             .collect();
         for vm in self.iter().filter(|vm| vm.name != name) {
             let explicit = class_properties(&vm.class)
-                .filter(|p| refers(p.value_type) && vm.properties.get(p.name) == Some(name))
-                .filter(|p| !self.is_preloads_own(vm, p.name));
+                .filter(|p| is_reference(p.value_type) && vm.properties.get(p.name) == Some(name))
+                .filter(|p| !self.is_own_template_of_preload(vm, p.name));
             uses.extend(explicit.map(|p| QubeUse::Qube {
                 vm: vm.name.to_string(),
                 property: p.name,
@@ -119,9 +116,9 @@ impl Qubes {
         uses
     }
 
-    /// Whether a property of a disposable that was started in advance goes with its template
-    /// anyway.
-    fn is_preloads_own(&self, vm: &Vm, property: &str) -> bool {
+    /// Returns whether a property of a preloaded disposable refers to the disposable's own
+    /// template. The disposable is removed with the template, so this use does not count.
+    fn is_own_template_of_preload(&self, vm: &Vm, property: &str) -> bool {
         let is_template = vm.properties.get(property) == vm.properties.get("template");
         matches!(
             property,
@@ -130,10 +127,10 @@ impl Qubes {
             && self.is_preloaded(vm)
     }
 
-    /// Decides whether a qube may be removed; changes nothing.
+    /// Checks whether a qube may be removed and returns it. Changes nothing.
     ///
     /// # Errors
-    /// It may not, with the reason.
+    /// The qube may not be removed, with the reason.
     pub fn plan_removal(&self, name: &str, facts: &dyn Facts) -> Result<&Vm, RemovalError> {
         let vm = self
             .get(name)
@@ -161,7 +158,7 @@ impl Qubes {
         Ok(vm)
     }
 
-    /// No images go that are those of another qube, too.
+    /// Refuses to remove images that another qube uses, too.
     fn refuse_shared_volumes(&self, vm: &Vm) -> Result<(), RemovalError> {
         let place = |volume: &VolumeConfig| -> Option<(String, String)> {
             let pool = self
@@ -191,14 +188,16 @@ impl Qubes {
         Ok(())
     }
 
-    /// Every volume of a qube that is to go, as far as each can be told: of one that cannot, but of
-    /// which pool and vid stand in the store, those are enough. What is left nobody can find.
+    /// Lists the volumes to remove with a qube, each resolved as far as possible.
+    ///
+    /// For a volume that cannot be resolved, pool and vid of the store suffice. A volume without
+    /// them is an error: nobody can find its image.
     pub fn volumes_to_remove(
         &self,
         vm: &Vm,
         facts: &dyn Facts,
     ) -> Vec<Result<RemovableVolume, VolumeError>> {
-        let one = |name: &str| {
+        let resolve = |name: &str| {
             self.volume(vm, name, facts)
                 .map(|volume| RemovableVolume::Resolved(Box::new(volume)))
                 .or_else(|error| {
@@ -221,14 +220,14 @@ impl Qubes {
                     }
                 })
         };
-        volume_names(vm).map(one).collect()
+        volume_names(vm).map(resolve).collect()
     }
 
-    /// Takes a qube out of the database, if it may go, with every explicit global property that
-    /// still names it.
+    /// Removes a qube, if it may be removed, together with every explicit global property that
+    /// refers to it.
     ///
     /// # Errors
-    /// Nothing was changed: it may not go.
+    /// Nothing was changed: the qube may not be removed.
     pub fn remove_if_unused(
         &mut self,
         name: &str,

@@ -1,14 +1,14 @@
-//! The bytes of a file in memory, shared by those who point into them.
+//! The bytes of a file in memory, with shared ownership.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes that nobody changes, wherever they lie. A clone is the same bytes.
+/// Immutable bytes with shared ownership. A clone shares the same bytes.
 #[derive(Clone)]
 pub struct SharedBytes(Arc<dyn AsRef<[u8]> + Send + Sync>);
 
 impl SharedBytes {
-    /// Shares what `owner` holds; it must always give the same bytes.
+    /// Shares the bytes of `owner`, which must always return the same ones.
     pub fn new(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> SharedBytes {
         SharedBytes(Arc::new(owner))
     }

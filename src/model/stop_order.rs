@@ -1,4 +1,4 @@
-//! In which order qubes stop: those that use others before those they use.
+//! The order in which qubes are stopped: users before their providers.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use super::name::VmName;
 use super::qubes::Qubes;
 use super::vm::Vm;
 
-/// What one qube does for another, so that it should outlive it.
+/// A service that one qube provides to another, so that it should stop after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderRole {
     Netvm,
@@ -16,13 +16,14 @@ pub enum ProviderRole {
 }
 
 impl ProviderRole {
+    /// Every role.
     pub const ALL: [ProviderRole; 3] = [
         ProviderRole::Netvm,
         ProviderRole::Guivm,
         ProviderRole::Audiovm,
     ];
 
-    /// The property that names it.
+    /// Returns the property that names the provider.
     pub fn as_str(self) -> &'static str {
         match self {
             ProviderRole::Netvm => "netvm",
@@ -33,7 +34,7 @@ impl ProviderRole {
 }
 
 impl Qubes {
-    /// The qube that does this for `vm`. A reference that cannot be followed is nobody's.
+    /// Returns the qube that provides the service to `vm`. `None` if the reference is invalid.
     pub fn provider<'a>(
         &'a self,
         vm: &'a Vm,
@@ -50,8 +51,9 @@ impl Qubes {
         .filter(|provider| provider.name != vm.name)
     }
 
-    /// `names` in groups: nobody of a group is used by somebody of a later one. Qubes that use each
-    /// other in a circle are the last group, together with those that they use.
+    /// Groups `names` so that no qube is used by a qube of a later group.
+    ///
+    /// Qubes that use each other in a cycle form the last group, together with their providers.
     pub fn group_by_stop_order(&self, names: &[VmName], facts: &dyn Facts) -> Vec<Vec<VmName>> {
         let mut users: HashMap<&VmName, usize> = names.iter().map(|name| (name, 0)).collect();
         let mut uses: HashMap<&VmName, Vec<&VmName>> = HashMap::new();

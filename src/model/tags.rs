@@ -1,4 +1,4 @@
-//! Tags (`docs/spec/r4-properties.md` §6, `docs/spec/r4-features.md` §4, §10).
+//! Tags of qubes (`docs/spec/r4-properties.md` §6, `docs/spec/r4-features.md` §4, §10).
 
 use smol_str::SmolStr;
 
@@ -6,7 +6,7 @@ use super::features::TAG_CREATED_WITH;
 use super::qubes::Qubes;
 use super::vm::Vm;
 
-/// Why a tag cannot be given.
+/// Why a tag cannot be added or removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
     #[error("no such domain: '{0}'")]
@@ -23,11 +23,11 @@ pub enum TagError {
     },
 }
 
-/// The tag that says which qube asked for another's creation.
+/// Prefix of the tag that names the qube that requested the creation of another.
 pub const CREATED_BY_PREFIX: &str = "created-by-";
 
-/// Whether a text can be a tag: not empty, ASCII letters, digits, `_`, `-`. Upstream does not load
-/// others.
+/// Returns whether the text is a valid tag: not empty, only ASCII letters, digits, `_` and `-`.
+/// Upstream does not load others.
 pub fn is_valid_tag(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -36,11 +36,13 @@ pub fn is_valid_tag(text: &str) -> bool {
 }
 
 impl Qubes {
-    /// Gives a qube a tag. True when it did not have it before. `created-by-X` brings the tags that
-    /// X gives to what it creates (its feature `tag-created-vm-with`).
+    /// Adds a tag to a qube and returns whether it is new.
+    ///
+    /// `created-by-X` also adds the tags that X sets on the qubes it creates (its feature
+    /// `tag-created-vm-with`).
     ///
     /// # Errors
-    /// There is no such qube, or the text is no tag.
+    /// There is no such qube, or the tag is invalid.
     pub fn add_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
         let qube = self
             .get(vm)
@@ -73,10 +75,10 @@ impl Qubes {
         Ok(true)
     }
 
-    /// Takes a tag away. True when the qube had it.
+    /// Removes a tag from a qube and returns whether the qube had it.
     ///
     /// # Errors
-    /// There is no such qube, or the qube does not have the text as a tag and no qube can.
+    /// There is no such qube, or the qube lacks the tag and the text is not a valid tag.
     pub fn remove_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
         let qube = self
             .get(vm)
@@ -97,8 +99,8 @@ impl Qubes {
     }
 }
 
-/// The words of the feature by which a qube says which tags it wants on what it creates.
-fn words_for_creations(creator: &Vm) -> impl Iterator<Item = &str> {
+/// Iterates over the words of the feature that lists the tags for created qubes.
+fn creation_tag_words(creator: &Vm) -> impl Iterator<Item = &str> {
     creator
         .features
         .get(TAG_CREATED_WITH)
@@ -107,27 +109,27 @@ fn words_for_creations(creator: &Vm) -> impl Iterator<Item = &str> {
 }
 
 impl Qubes {
-    /// The tags that a qube wants on what it creates, without what is not a tag
+    /// Iterates over the tags that `creator` sets on the qubes it creates, without the invalid ones
     /// ([`Qubes::find_creation_tag_problems`]).
     pub(super) fn tags_for_created_qubes<'a>(
         &'a self,
         creator: &'a Vm,
     ) -> impl Iterator<Item = SmolStr> + 'a {
-        words_for_creations(creator)
+        creation_tag_words(creator)
             .filter(|word| self.find_creation_tag_problem(word).is_none())
             .map(Into::into)
     }
 
-    /// Explains each word of a qube's feature `tag-created-vm-with` that what it creates does not
-    /// get.
+    /// Explains each word of a qube's feature `tag-created-vm-with` that is not added to the qubes
+    /// it creates.
     pub fn find_creation_tag_problems(&self, creator: &str) -> Vec<String> {
-        let words = self.get(creator).into_iter().flat_map(words_for_creations);
+        let words = self.get(creator).into_iter().flat_map(creation_tag_words);
         words
             .filter_map(|word| self.find_creation_tag_problem(word))
             .collect()
     }
 
-    /// Explains why a word cannot be a tag of what a qube creates: the rules of [`Qubes::add_tag`].
+    /// Explains why a word cannot be a tag of a created qube, by the rules of [`Qubes::add_tag`].
     pub(super) fn find_creation_tag_problem(&self, word: &str) -> Option<String> {
         if !is_valid_tag(word) {
             return Some(format!(

@@ -1,43 +1,45 @@
-//! An ordered map from names to texts: explicit properties, features, options of a device or a
-//! volume.
+//! An ordered map from names to texts, for properties, features, and options of devices and
+//! volumes.
 
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A piece of the file, shared by those who point into it. A clone is the same text.
+/// A piece of the store with shared ownership. A clone shares the same text.
 pub type SharedText = Arc<str>;
 
-/// Names with their texts in the order of the file. Small enough that searching it beats hashing. A
-/// thousand qubes have a hundred thousand of them, so a text that stands in the file as it is meant
-/// is not copied; the others lie in one string.
+/// An ordered map from names to texts.
+///
+/// A map is so small that a linear search beats hashing. A store of a thousand qubes has a hundred
+/// thousand entries, so an entry whose text needs no decoding is a span of the store; the others
+/// are kept in one string.
 #[derive(Clone, Default)]
 pub struct TextMap {
     entries: Vec<Entry>,
     file: Option<SharedText>,
-    /// Its first byte counts as the one behind the file's last.
+    /// Texts that are not in `file`. Spans count its bytes from the end of `file`.
     store: String,
-    /// A bit for the mark of each name that was ever there: most names that somebody asks for never
-    /// were.
-    marks: u64,
+    /// A Bloom filter with one bit for the fingerprint of each name that was ever added. Most
+    /// lookups are for names that were not.
+    name_bits: u64,
 }
 
-/// Where a name and its text lie: start and end, bytes.
+/// The spans of a name and its text: start and end in bytes.
 #[derive(Clone, Copy)]
 struct Entry {
     name: (u32, u32),
     text: (u32, u32),
-    mark: NameFingerprint,
+    fingerprint: NameFingerprint,
 }
 
-/// What tells names apart without reading them, nearly always: the length, the first byte, the last
-/// one.
+/// A fingerprint of a name: its length, first byte and last byte. Different names nearly always
+/// have different ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NameFingerprint(u32);
 
 impl NameFingerprint {
-    /// Of a name.
+    /// Returns the fingerprint of a name.
     #[inline]
     pub const fn new(name: &[u8]) -> NameFingerprint {
         match name {
@@ -49,21 +51,23 @@ impl NameFingerprint {
         }
     }
 
-    /// One of 64 bits: the same for the same mark, and seldom for two.
+    /// Returns one of 64 bits, the same for equal fingerprints.
     #[inline]
     const fn bit(self) -> u64 {
-        // Found by trying: with this number few names of properties have a bit in common, and no
-        // attributes of volumes.
+        // Found by experiment: with this factor few names of properties share a bit, and no names
+        // of volume attributes do.
         1 << (self.0.wrapping_mul(0xAEDE_2125) >> 26)
     }
 }
 
 impl TextMap {
+    /// Creates an empty map.
     pub fn new() -> TextMap {
         TextMap::default()
     }
 
-    /// An empty map with room for `entries` whose names and texts have `bytes` together.
+    /// Creates an empty map with capacity for `entries` whose names and texts have `bytes` in
+    /// total.
     pub fn with_capacity(entries: usize, bytes: usize) -> TextMap {
         TextMap {
             entries: Vec::with_capacity(entries),
@@ -72,8 +76,8 @@ impl TextMap {
         }
     }
 
-    /// An empty map with room for `entries` whose names and texts lie in `file`, a piece of the
-    /// store: see [`TextMap::append_span`].
+    /// Creates an empty map with capacity for `entries` whose spans are in `file`, a piece of the
+    /// store ([`TextMap::append_span`]).
     pub fn with_source(file: SharedText, entries: usize) -> TextMap {
         TextMap {
             entries: Vec::with_capacity(entries),
@@ -82,64 +86,72 @@ impl TextMap {
         }
     }
 
-    /// Makes the map one over `file` without entries, in the memory that it has, with room for
-    /// `entries`.
+    /// Empties the map for spans of `file`, keeping its memory, with capacity for `entries`.
     pub fn reset(&mut self, file: &SharedText, entries: usize) {
         self.entries.clear();
         self.entries.reserve(entries);
         self.store.clear();
-        self.marks = 0;
+        self.name_bits = 0;
         if !self.file.as_ref().is_some_and(|old| Arc::ptr_eq(old, file)) {
             self.file = Some(file.clone());
         }
     }
 
-    /// Appends what stands at two places of the text that the map lies over, under a name, with its
-    /// mark, that the caller knows to be new.
+    /// Appends the entry at two spans of `file`. The caller knows the name to be new and its
+    /// fingerprint.
     #[inline]
-    pub fn append_span(&mut self, name: Range<u32>, mark: NameFingerprint, text: Range<u32>) {
-        self.marks |= mark.bit();
+    pub fn append_span(
+        &mut self,
+        name: Range<u32>,
+        fingerprint: NameFingerprint,
+        text: Range<u32>,
+    ) {
+        self.name_bits |= fingerprint.bit();
         self.entries.push(Entry {
             name: (name.start, name.end),
             text: (text.start, text.end),
-            mark,
+            fingerprint,
         });
     }
 
+    /// Returns the text of a name.
     #[inline]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mark = NameFingerprint::new(name.as_bytes());
-        if self.may_contain(mark) {
-            self.found(mark, name)
+        let fingerprint = NameFingerprint::new(name.as_bytes());
+        if self.may_contain(fingerprint) {
+            self.find(fingerprint, name)
         } else {
             None
         }
     }
 
-    /// Whether a name of this mark was ever there: cheaper than [`TextMap::get`].
+    /// Returns whether a name with this fingerprint may be in the map. Cheaper than
+    /// [`TextMap::get`].
     #[inline]
-    pub fn may_contain(&self, mark: NameFingerprint) -> bool {
-        self.marks & mark.bit() != 0
+    pub fn may_contain(&self, fingerprint: NameFingerprint) -> bool {
+        self.name_bits & fingerprint.bit() != 0
     }
 
-    fn found(&self, mark: NameFingerprint, name: &str) -> Option<&str> {
+    fn find(&self, fingerprint: NameFingerprint, name: &str) -> Option<&str> {
         let entry = self
             .entries
             .iter()
-            .find(|entry| self.is_called(entry, mark, name))?;
+            .find(|entry| self.is_called(entry, fingerprint, name))?;
         Some(self.texts().at(entry.text))
     }
 
     #[inline(always)]
-    fn is_called(&self, entry: &Entry, mark: NameFingerprint, name: &str) -> bool {
-        entry.mark == mark && same(self.texts().bytes_at(entry.name), name.as_bytes())
+    fn is_called(&self, entry: &Entry, fingerprint: NameFingerprint, name: &str) -> bool {
+        entry.fingerprint == fingerprint
+            && is_equal(self.texts().bytes_at(entry.name), name.as_bytes())
     }
 
+    /// Returns whether the map has the name.
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Stores `text` under `name`: in its old place where the name was known, else at the end.
+    /// Sets the text of `name`: in its place if the name is known, else at the end.
     pub fn set(&mut self, name: &str, text: &str) {
         match self.position(name) {
             Some(known) => {
@@ -150,31 +162,37 @@ impl TextMap {
         }
     }
 
-    /// Stores `text` at the end, under a `name` that the caller knows to be new: [`TextMap::set`]
-    /// without the search.
+    /// Appends `text` under a `name` that the caller knows to be new: [`TextMap::set`] without the
+    /// search.
     pub fn append(&mut self, name: &str, text: &str) {
         debug_assert!(!self.contains(name), "{name} is there already");
-        let mark = NameFingerprint::new(name.as_bytes());
+        let fingerprint = NameFingerprint::new(name.as_bytes());
         let name = self.keep(name);
         let text = self.keep(text);
-        self.marks |= mark.bit();
-        self.entries.push(Entry { name, text, mark });
+        self.name_bits |= fingerprint.bit();
+        self.entries.push(Entry {
+            name,
+            text,
+            fingerprint,
+        });
     }
 
-    /// Takes `name` out and returns what it held.
+    /// Removes `name` and returns its text.
     pub fn remove(&mut self, name: &str) -> Option<Box<str>> {
         let at = self.position(name)?;
         let entry = self.entries.remove(at);
         Some(self.at(entry.text).into())
     }
 
+    /// Iterates over names and texts in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries
             .iter()
             .map(|e| (self.at(e.name), self.at(e.text)))
     }
 
-    /// [`TextMap::get`] of what probably is the entry at `place`, counted from 0.
+    /// Returns the text of a name that is probably the entry at `place`, counted from 0. The result
+    /// is that of [`TextMap::get`].
     #[inline(always)]
     pub fn get_with_hint(&self, place: usize, name: &str) -> Option<&str> {
         match self.entries.get(place) {
@@ -185,25 +203,26 @@ impl TextMap {
         }
     }
 
-    /// [`TextMap::get`] of what probably is the last entry.
+    /// Returns the text of a name that is probably the last entry. The result is that of
+    /// [`TextMap::get`].
     #[inline]
     pub fn get_from_end(&self, name: &str) -> Option<&str> {
         self.get_with_hint(self.entries.len().wrapping_sub(1), name)
     }
 
-    /// [`TextMap::get`] of what probably stands at `place`, where it stood last in a map like this
-    /// one; there the place goes where it is now.
+    /// Returns the text of a name that is probably at `place`, where it was found in the last,
+    /// similar map, and updates `place`. The result is that of [`TextMap::get`].
     #[inline]
     pub fn get_with_cached_hint(
         &self,
         place: &Cell<usize>,
-        mark: NameFingerprint,
+        fingerprint: NameFingerprint,
         name: &str,
     ) -> Option<&str> {
-        if !self.may_contain(mark) {
+        if !self.may_contain(fingerprint) {
             return None;
         }
-        let is_it = |entry: &&Entry| self.is_called(entry, mark, name);
+        let is_it = |entry: &&Entry| self.is_called(entry, fingerprint, name);
         let entry = self.entries.get(place.get()).filter(is_it).or_else(|| {
             let at = self.position(name)?;
             place.set(at);
@@ -212,7 +231,8 @@ impl TextMap {
         entry.map(|entry| self.at(entry.text))
     }
 
-    /// [`TextMap::contains`] of what probably is the entry at `place`.
+    /// Returns whether the map has a name that is probably the entry at `place`. The result is that
+    /// of [`TextMap::contains`].
     #[inline(always)]
     pub fn contains_with_hint(&self, place: usize, name: &str) -> bool {
         self.entries
@@ -221,23 +241,26 @@ impl TextMap {
             || self.contains(name)
     }
 
+    /// Iterates over the names in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|e| self.at(e.name))
     }
 
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
+    /// Returns whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        let mark = NameFingerprint::new(name.as_bytes());
+        let fingerprint = NameFingerprint::new(name.as_bytes());
         self.entries
             .iter()
-            .position(|entry| self.is_called(entry, mark, name))
+            .position(|entry| self.is_called(entry, fingerprint, name))
     }
 
     fn file(&self) -> &str {
@@ -262,7 +285,7 @@ impl TextMap {
         (start as u32, (start + text.len()) as u32)
     }
 
-    /// Drops replaced texts once they are more than what is in use.
+    /// Drops replaced texts once they exceed those in use.
     fn compact(&mut self) {
         let used: usize = self
             .iter()
@@ -274,7 +297,7 @@ impl TextMap {
     }
 }
 
-/// Where the names and texts of a map lie.
+/// The two texts that the spans of a map refer to.
 #[derive(Clone, Copy)]
 struct Texts<'m> {
     file: &'m str,
@@ -308,10 +331,10 @@ impl<'m> Texts<'m> {
     }
 }
 
-/// Whether two names are the same. Most have 4 to 16 bytes: two words tell it sooner than a call
-/// could.
+/// Returns whether two names are equal. Most have 4 to 16 bytes: comparing two words inline is
+/// faster than a call.
 #[inline(always)]
-fn same(a: &[u8], b: &[u8]) -> bool {
+fn is_equal(a: &[u8], b: &[u8]) -> bool {
     fn ends<const N: usize>(a: &[u8], b: &[u8]) -> bool {
         a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
     }
@@ -338,7 +361,7 @@ impl fmt::Debug for TextMap {
 }
 
 impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for TextMap {
-    /// Later entries win over earlier ones of the same name.
+    /// Later entries replace earlier ones of the same name.
     fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> TextMap {
         let mut map = TextMap::new();
         for (name, text) in entries {
@@ -353,7 +376,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_found_replaced_in_place_and_removed() {
+    fn set_replaces_in_place_and_remove_forgets() {
         let mut map: TextMap = [("b", "1"), ("a", ""), ("b", "2")].into_iter().collect();
         assert_eq!(map.iter().collect::<Vec<_>>(), [("b", "2"), ("a", "")]);
         map.set("c", "3");
@@ -367,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_over_a_file_takes_other_texts_as_well() {
+    fn a_map_of_spans_accepts_other_texts() {
         let mut map = TextMap::with_source(SharedText::from("a=1 b=\u{17C}"), 2);
         map.append_span(0..1, NameFingerprint::new(b"a"), 2..3);
         map.append_span(4..5, NameFingerprint::new(b"b"), 6..8);
@@ -393,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guess_where_an_entry_stands_changes_nothing_of_what_is_found() {
+    fn a_wrong_hint_does_not_change_the_result() {
         let names = [
             "qid",
             "rw",
@@ -443,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_replaced_for_ever_does_not_grow_the_map() {
+    fn replacing_a_text_repeatedly_does_not_grow_the_map() {
         let mut map = TextMap::new();
         for n in 0..10_000 {
             map.set("name", &n.to_string());

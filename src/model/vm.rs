@@ -12,59 +12,71 @@ use super::text_map::TextMap;
 pub struct Qid(u16);
 
 impl Qid {
+    /// The highest number.
     pub const MAX: u16 = 10_000;
+    /// The number of dom0.
     pub const DOM0: Qid = Qid(0);
 
+    /// Returns the number, or `None` if it is too high.
     pub fn new(number: u16) -> Option<Qid> {
         (number <= Qid::MAX).then_some(Qid(number))
     }
 
+    /// Returns the number as an integer.
     pub fn number(self) -> u16 {
         self.0
     }
 }
 
-/// Something in the store that this program, or upstream, cannot accept. The rest of the store
-/// stays usable.
+/// A problem of the store: something that this program, or upstream, cannot accept. The rest of the
+/// store stays usable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// One line for a person, without the qube's name.
+    /// One line of text, without the qube's name.
     pub text: String,
 }
 
-/// One `<volume>` of `<volume-config>`: its attributes verbatim; absence means "the class's
-/// default".
+/// One `<volume>` of `<volume-config>`: its attributes verbatim. A missing attribute means the
+/// default of the qube's class.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VolumeConfig {
+    /// The attributes, `name` among them.
     pub attributes: TextMap,
 }
 
 impl VolumeConfig {
-    /// `root`, `private`, `volatile`, `kernel`, or a name of the user's own.
+    /// Returns the volume's name: `root`, `private`, `volatile`, `kernel`, or a custom one.
     pub fn name(&self) -> &str {
         self.attributes.get_with_hint(0, "name").unwrap_or_default()
     }
 }
 
-/// A qube: its class and everything that is explicitly set. Values are the texts of the file; the
-/// property table gives them their types when somebody asks, so one bad value spoils nothing else.
+/// A qube: its class and all explicit settings.
+///
+/// Values are the texts of the store. The property table converts them when they are read, so one
+/// invalid value does not affect the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vm {
+    /// The name; unique in a system.
     pub name: VmName,
+    /// The class, which decides which properties and volumes the qube has.
     pub class: Class,
     /// Explicit properties, `name` and `qid` among them.
     pub properties: TextMap,
+    /// Features of the qube itself, without inherited ones.
     pub features: TextMap,
     /// Tags in the order of the file.
     pub tags: Vec<SmolStr>,
+    /// Device assignments by class.
     pub devices: Vec<DeviceClass>,
+    /// Volumes in the order of the file.
     pub volumes: Vec<VolumeConfig>,
-    /// What is wrong with this qube's part of the file.
+    /// Problems of this qube's part of the store.
     pub diagnoses: Vec<Diagnosis>,
 }
 
 impl Vm {
-    /// A qube without anything but its name and class.
+    /// Creates a qube with only a name and a class.
     pub fn new(name: VmName, class: Class) -> Vm {
         let mut properties = TextMap::new();
         if class != Class::AdminVM {
@@ -76,7 +88,7 @@ impl Vm {
         }
     }
 
-    /// A qube whose properties the caller adds, its name among them.
+    /// Creates a qube without any properties; the caller adds them, its name among them.
     pub(crate) fn empty(name: VmName, class: Class) -> Vm {
         Vm {
             name,
@@ -90,7 +102,7 @@ impl Vm {
         }
     }
 
-    /// The number, unless it is missing or no number a qube can have.
+    /// Returns the number, or `None` if it is missing or invalid.
     pub fn qid(&self) -> Option<Qid> {
         if self.class == Class::AdminVM {
             return Some(Qid::DOM0);
@@ -103,7 +115,7 @@ impl Vm {
             .and_then(Qid::new)
     }
 
-    /// The libvirt identity; all zero for dom0.
+    /// Returns the UUID, libvirt's identity of the domain; all zero for dom0.
     pub fn uuid(&self) -> Option<uuid::Uuid> {
         if self.class == Class::AdminVM {
             return Some(uuid::Uuid::nil());
@@ -111,15 +123,17 @@ impl Vm {
         uuid::Uuid::try_parse(self.properties.get("uuid")?.trim()).ok()
     }
 
+    /// Returns whether the qube has the tag.
     pub fn has_tag(&self, tag: &str) -> bool {
         self.tags.iter().any(|t| &**t == tag)
     }
 
+    /// Returns the configuration of a volume, if the store has one.
     pub fn volume(&self, name: &str) -> Option<&VolumeConfig> {
         self.volumes.iter().find(|v| v.name() == name)
     }
 
-    /// The assignments of one device class.
+    /// Iterates over the assignments of one device class.
     pub fn assignments(
         &self,
         class: &str,

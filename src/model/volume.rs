@@ -1,5 +1,5 @@
-//! Volumes of a qube: what its class gives it, what the store says differently, where they come
-//! from (`docs/spec/r4-storage.md` §1, §2). Nothing here looks at a disk.
+//! Volumes of a qube: the defaults of its class, the configuration of the store, and the sources of
+//! snapshots (`docs/spec/r4-storage.md` §1, §2). No function here accesses a disk.
 
 use super::class::Class;
 use super::facts::Facts;
@@ -14,51 +14,55 @@ use super::vm::{Vm, VolumeConfig};
 
 const GIB: u64 = 1 << 30;
 
-/// A volume of a qube with everything decided.
+/// A volume of a qube with all values resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedVolume {
-    /// `root`, `private`, `volatile`, `kernel`, or a name of the user's own.
+    /// `root`, `private`, `volatile`, `kernel`, or a custom name.
     pub name: String,
+    /// The name of the pool.
     pub pool: String,
     /// The pool's driver: `file-reflink`, `lvm_thin`, …
     pub driver: String,
-    /// Unique in the pool.
+    /// The id, unique in the pool.
     pub vid: String,
+    /// Whether the guest can write to it.
     pub rw: bool,
-    /// Kept when the qube stops.
+    /// Whether changes are kept when the qube stops.
     pub save_on_stop: bool,
-    /// Made from `source` when the qube starts.
+    /// Whether it is a snapshot of `source`, created when the qube starts.
     pub snap_on_start: bool,
-    /// Configured size in bytes; 0 when the driver knows better (kernels).
+    /// The configured size in bytes; 0 if only the driver knows it (kernels).
     pub size: u64,
-    /// The vid, in the same pool, of the volume a snapshot is made of.
+    /// The vid of the volume that a snapshot is made of, in the same pool.
     pub source: Option<String>,
-    /// −1: no snapshots at all; 0: no revisions; n: keep n.
+    /// The number of revisions to keep; −1 means no snapshots at all.
     pub revisions_to_keep: i64,
-    /// Whether it is to be encrypted with a key nobody keeps.
+    /// Whether it is encrypted with a key that is never stored.
     pub ephemeral: bool,
-    /// Whether the qube itself says so; the pool decides otherwise.
+    /// The explicit value of `ephemeral`. `None` means that the pool decides.
     pub own_ephemeral: Option<bool>,
 }
 
-/// A volume of which the store says where it lies and how large it is, so that nobody has to look
-/// at anything else.
+/// A volume whose pool and size are explicit, so that nothing else has to be resolved.
 #[derive(Debug, Clone, Copy)]
 pub struct ExplicitVolume<'a> {
-    /// The name of its pool, which need not exist.
+    /// The name of its pool, which may not exist.
     pub pool: &'a str,
+    /// The vid, if it is explicit.
     pub vid: Option<&'a str>,
-    /// Configured size in bytes.
+    /// The configured size in bytes.
     pub size: u64,
 }
 
 impl VolumeConfig {
-    /// What the description says without a look at anything else: the same that [`Qubes::volume`]
-    /// resolves, except for the vid where the pool holds kernels. `class` is what the qube's class
-    /// gives to it. `None` where it does not tell all, or not plainly.
+    /// Returns pool, vid and size if the configuration alone determines them.
+    ///
+    /// They equal what [`Qubes::volume`] resolves, except for the vid in a pool of kernels. `class`
+    /// is the default of the qube's class for this volume. `None` means that the volume must be
+    /// resolved.
     pub fn explicit_volume(&self, class: Option<&ClassVolume>) -> Option<ExplicitVolume<'_>> {
         let own = &self.attributes;
-        // Where upstream writes them.
+        // The hints are the positions in which upstream writes them.
         let (pool, vid) = (own.get_with_hint(1, "pool"), own.get_with_hint(2, "vid"));
         let (keep, snap) = (
             own.get_with_hint(3, "revisions_to_keep"),
@@ -74,7 +78,7 @@ impl VolumeConfig {
             + usize::from(own.contains_with_hint(5, "save_on_stop"))
             + usize::from(own.contains_with_hint(8, "ephemeral"))
             + usize::from(own.contains_with_hint(9, "internal"));
-        // What upstream's drivers do not know.
+        // An attribute that upstream's drivers do not know.
         (used + others == own.len()).then_some(())?;
         if let Some(keep) = keep {
             plain_number(keep)?;
@@ -90,7 +94,7 @@ impl VolumeConfig {
     }
 }
 
-/// Why a qube's volumes cannot be told.
+/// Why a volume of a qube cannot be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VolumeError {
     #[error("qube '{vm}' has no volume '{volume}'")]
@@ -122,13 +126,18 @@ pub enum VolumeError {
     Property(#[from] PropertyError),
 }
 
-/// What a class gives to a volume.
+/// The defaults of a class for a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClassVolume {
+    /// The name of the volume.
     pub name: &'static str,
+    /// Whether the guest can write to it.
     pub rw: bool,
+    /// Whether changes are kept when the qube stops.
     pub save_on_stop: bool,
+    /// Whether it is a snapshot, created when the qube starts.
     pub snap_on_start: bool,
+    /// The size in bytes.
     pub size: u64,
 }
 
@@ -167,7 +176,7 @@ const KERNEL: ClassVolume = ClassVolume {
     size: 0,
 };
 
-/// The volumes of a class, in the order of upstream's files and of the guest's disks
+/// Returns the volumes of a class, in the order of upstream's files and of the guest's disks
 /// (`docs/spec/r4-storage.md` §1).
 pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
     const OWN: [ClassVolume; 4] = [
@@ -196,12 +205,13 @@ pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
     }
 }
 
-/// What a class gives to its volume of this name.
+/// Returns the defaults of a class for the volume of this name.
 pub fn class_volume(class: &Class, name: &str) -> Option<&'static ClassVolume> {
     class_volumes(class).iter().find(|v| v.name == name)
 }
 
-/// The directory of a qube's files below `/var/lib/qubes`: `appvms` or `vm-templates`.
+/// Returns the directory below `/var/lib/qubes` for the files of a qube: `appvms` or
+/// `vm-templates`.
 pub fn class_directory(class: &Class) -> &'static str {
     match class {
         Class::TemplateVM => "vm-templates",
@@ -209,11 +219,11 @@ pub fn class_directory(class: &Class) -> &'static str {
     }
 }
 
-/// The vid that a pool's driver gives to a new volume. Kernels have none of their own: theirs is
-/// the version.
+/// Returns the vid that a pool's driver assigns to a new volume. Kernels have none of their own:
+/// their vid is the version.
 ///
 /// # Errors
-/// The driver is not known.
+/// The driver is unknown.
 pub fn default_vid(
     pool: &Pool,
     class: &Class,
@@ -238,26 +248,27 @@ pub fn default_vid(
 }
 
 impl Qubes {
-    /// All volumes of a qube: its class's in their order, then its own further ones.
+    /// Returns all volumes of a qube: those of its class in their order, then the custom ones.
     ///
     /// # Errors
-    /// One of them cannot be told.
+    /// One of them cannot be resolved.
     pub fn volumes(&self, vm: &Vm, facts: &dyn Facts) -> Result<Vec<ResolvedVolume>, VolumeError> {
         volume_names(vm)
             .map(|name| self.volume(vm, name, facts))
             .collect()
     }
 
-    /// The names of a qube's volumes: its class's in their order, then its own further ones.
+    /// Iterates over the names of a qube's volumes: those of its class in their order, then the
+    /// custom ones.
     pub fn volume_names<'v>(&self, vm: &'v Vm) -> impl Iterator<Item = &'v str> + use<'v> {
         volume_names(vm)
     }
 
-    /// One volume of a qube.
+    /// Resolves one volume of a qube.
     ///
     /// # Errors
-    /// There is none of this name, its pool or source does not exist, or the store's numbers are
-    /// none.
+    /// There is none of this name, its pool or source does not exist, or a number of the store is
+    /// invalid.
     pub fn volume(
         &self,
         vm: &Vm,
@@ -277,6 +288,7 @@ impl Qubes {
         }
     }
 
+    /// Resolves a volume from its attributes `own` and the defaults of its class.
     pub(super) fn resolve_volume(
         &self,
         vm: &Vm,
@@ -305,7 +317,7 @@ impl Qubes {
             let (_, origin) = self.origin_in_templates(vm, name, facts)?;
             (source, pool, size) = (Some(origin.vid), Some(origin.pool), origin.size);
         }
-        let pool = self.pool_of(vm, name, pool, facts)?;
+        let pool = self.find_volume_pool(vm, name, pool, facts)?;
         let is_kernel = pool.driver() == "linux-kernel";
         let vid = match own.get("vid") {
             _ if is_kernel => self.kernel(vm, facts)?,
@@ -332,11 +344,12 @@ impl Qubes {
         })
     }
 
-    /// Which volume has the data that a qube's volume begins with: itself, or for a snapshot the
-    /// first of its name up the templates that is none; with the qube it belongs to.
+    /// Returns the volume that holds the initial data of a qube's volume, and the qube it belongs
+    /// to: the volume itself or, for a snapshot, the first volume of its name along the templates
+    /// that is not a snapshot.
     ///
     /// # Errors
-    /// As [`Qubes::volume`]; also when no template has such a volume.
+    /// As [`Qubes::volume`]; also if no template has such a volume.
     pub fn volume_origin<'a>(
         &'a self,
         vm: &'a Vm,
@@ -351,7 +364,7 @@ impl Qubes {
         }
     }
 
-    /// The first volume of this name up the templates that is no snapshot itself.
+    /// Returns the first volume of this name along the templates that is not a snapshot.
     fn origin_in_templates<'a>(
         &'a self,
         vm: &'a Vm,
@@ -371,7 +384,7 @@ impl Qubes {
         })
     }
 
-    fn pool_of(
+    fn find_volume_pool(
         &self,
         vm: &Vm,
         volume: &str,
@@ -399,12 +412,11 @@ impl Qubes {
             })
     }
 
-    /// Makes the snapshots that a qube's class takes of its template be those of its present
-    /// template.
+    /// Updates the sources of the qube's snapshots to its current template.
     pub(super) fn update_snapshot_sources(&mut self, name: &str, facts: &dyn Facts) {
         let Some(vm) = self.get(name) else { return };
         let none = TextMap::new();
-        let anew: Vec<(&str, Option<VolumeConfig>)> = class_volumes(&vm.class)
+        let new_configs: Vec<(&str, Option<VolumeConfig>)> = class_volumes(&vm.class)
             .iter()
             .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
             .map(|class| {
@@ -416,10 +428,10 @@ impl Qubes {
             })
             .collect();
         let Some(vm) = self.edit(name) else { return };
-        for (volume, config) in anew {
+        for (volume, config) in new_configs {
             for own in vm.volumes.iter_mut().filter(|v| v.name() == volume) {
-                // Where the new template's volume cannot be told, absence lets every reader look
-                // for it.
+                // If the new template's volume cannot be resolved, the missing attributes let every
+                // reader look for it.
                 *own = config.clone().unwrap_or_else(|| VolumeConfig {
                     attributes: TextMap::from_iter([("name", volume)]),
                 });
@@ -429,8 +441,8 @@ impl Qubes {
 }
 
 impl ResolvedVolume {
-    /// What is written into `<volume-config>` for a release, which may not know volumes whose key
-    /// nobody keeps.
+    /// Returns the configuration as it is written for a release, which may not support ephemeral
+    /// volumes.
     pub fn config_for(&self, release: Release) -> VolumeConfig {
         let mut config = self.config();
         if !release.has_ephemeral_volumes() {
@@ -441,9 +453,10 @@ impl ResolvedVolume {
         config
     }
 
-    /// What is written into `<volume-config>`, in upstream's order. A false boolean is left out:
-    /// every tagged release reads the text `False` as true, and takes absence for the class's
-    /// default (`docs/spec/r4-xml.md` §1.8).
+    /// Returns the configuration as it is written, in upstream's order.
+    ///
+    /// A false boolean is left out: every tagged release reads the text `False` as true, and a
+    /// missing attribute as the class's default (`docs/spec/r4-xml.md` §1.8).
     pub fn config(&self) -> VolumeConfig {
         let mut attributes = TextMap::new();
         attributes.set("name", &self.name);
@@ -470,14 +483,15 @@ impl ResolvedVolume {
 }
 
 impl Pool {
-    /// Whether volatile volumes are encrypted with a key nobody keeps unless they say otherwise.
+    /// Returns whether volatile volumes are ephemeral by default: encrypted with a key that is
+    /// never stored.
     pub fn ephemeral_volatile(&self) -> bool {
         matches!(self.option("ephemeral_volatile"), Some("True" | "1" | "on"))
     }
 }
 
-/// What decides whether a pool can hold a volume, from its own attributes and what its class gives
-/// it.
+/// Returns the properties that decide whether a pool can hold the volume, from its attributes and
+/// the defaults of its class.
 pub(super) fn volume_traits<'a>(
     name: &'a str,
     class: Option<&ClassVolume>,
@@ -499,19 +513,19 @@ pub(super) fn volume_traits<'a>(
     }
 }
 
-/// The names of a qube's volumes: its class's, then its own further ones.
+/// Iterates over the names of a qube's volumes: those of its class, then the custom ones.
 pub(super) fn volume_names(vm: &Vm) -> impl Iterator<Item = &str> {
     let class = class_volumes(&vm.class).iter().map(|v| v.name);
     let further = vm.volumes.iter().map(|v| v.name());
     class.chain(further.filter(|name| class_volumes(&vm.class).iter().all(|v| v.name != *name)))
 }
 
-/// What newer releases read: every text but these is true.
+/// Returns whether newer releases read the text as true: every text but these.
 fn is_true(text: &str) -> bool {
     !matches!(text, "False" | "")
 }
 
-/// A number that is nothing but digits, and surely none too large.
+/// Parses a number of up to 18 digits, which cannot overflow.
 fn plain_number(text: &str) -> Option<u64> {
     let add = |number, byte: u8| match byte {
         b'0'..=b'9' => Some(10 * number + u64::from(byte - b'0')),
@@ -539,7 +553,7 @@ fn number(
         attribute,
         text: text.to_owned(),
     };
-    // As qubesd reads it; of one beyond 64 bits the nearest.
+    // As qubesd reads it, but a number beyond 64 bits becomes the nearest one.
     read_int(text)
         .and_then(|number| number.as_int())
         .map(Some)

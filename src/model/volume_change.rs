@@ -1,5 +1,5 @@
-//! Deciding about a volume's options: how many revisions it keeps, whether it can be written to,
-//! whether its key is thrown away (`docs/spec/r4-storage.md` §1, §3).
+//! Changes of volume options: how many revisions are kept, whether the volume is writable, and
+//! whether it is ephemeral (`docs/spec/r4-storage.md` §1, §3).
 
 use super::class::Class;
 use super::facts::Facts;
@@ -12,7 +12,7 @@ use super::text_map::TextMap;
 use super::vm::Vm;
 use super::volume::{ResolvedVolume, VolumeError};
 
-/// An option of a volume that a person may set.
+/// An option of a volume that the user may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VolumeOption {
     Rw,
@@ -20,12 +20,12 @@ pub enum VolumeOption {
     Ephemeral,
 }
 
-/// Why a volume's option cannot be set so.
+/// Why a volume option cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VolumeChangeError {
     #[error("Invalid property: {0}")]
     NoSuchOption(String),
-    /// Upstream's words for a number that is none, or less than -1.
+    /// Upstream's text for a value that is not a number or is less than -1.
     #[error("Invalid value for revisions_to_keep")]
     InvalidRevisions,
     #[error("{vm}:{volume}: {source}")]
@@ -71,7 +71,10 @@ pub enum VolumeChangeError {
 }
 
 impl VolumeOption {
-    /// The option of this name.
+    /// Returns the option of this name.
+    ///
+    /// # Errors
+    /// There is no such option.
     pub fn parse(name: &str) -> Result<VolumeOption, VolumeChangeError> {
         match name {
             "rw" => Ok(VolumeOption::Rw),
@@ -81,6 +84,7 @@ impl VolumeOption {
         }
     }
 
+    /// Returns the name of the attribute in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             VolumeOption::Rw => "rw",
@@ -89,7 +93,7 @@ impl VolumeOption {
         }
     }
 
-    /// Every option, for lists.
+    /// Every option.
     pub const ALL: [VolumeOption; 3] = [
         VolumeOption::Rw,
         VolumeOption::RevisionsToKeep,
@@ -111,7 +115,7 @@ impl Qubes {
         facts: &dyn Facts,
     ) -> Result<(), VolumeChangeError> {
         let resolved = self.volume(vm, volume, facts)?;
-        let change = Change {
+        let change = OptionChange {
             qubes: self,
             vm,
             volume: &resolved,
@@ -124,7 +128,7 @@ impl Qubes {
         Ok(())
     }
 
-    /// Writes down how large a volume is.
+    /// Stores the size of a volume in bytes.
     ///
     /// # Errors
     /// The qube has no such volume.
@@ -141,8 +145,8 @@ impl Qubes {
         Ok(())
     }
 
-    /// Changes one attribute of a volume's description, which is written down in full where it was
-    /// left to the class.
+    /// Changes one attribute of a volume's configuration. A volume without a configuration gets a
+    /// complete one first.
     fn set_volume_attribute(
         &mut self,
         vm: &str,
@@ -175,8 +179,7 @@ impl Qubes {
     }
 }
 
-/// The attributes in upstream's order (`docs/spec/r4-xml.md` §1.8), those that it does not have at
-/// the end.
+/// Sorts attributes in upstream's order (`docs/spec/r4-xml.md` §1.8), unknown ones last.
 fn sort_attributes(attributes: &TextMap) -> TextMap {
     const ORDER: [&str; 10] = [
         "name",
@@ -200,8 +203,8 @@ fn sort_attributes(attributes: &TextMap) -> TextMap {
     sorted.into_iter().collect()
 }
 
-/// One change that is asked for.
-struct Change<'a> {
+/// A requested change of one volume option.
+struct OptionChange<'a> {
     qubes: &'a Qubes,
     vm: &'a Vm,
     volume: &'a ResolvedVolume,
@@ -209,11 +212,11 @@ struct Change<'a> {
     facts: &'a dyn Facts,
 }
 
-impl Change<'_> {
-    /// What is to be stored; `None` to leave the attribute out.
+impl OptionChange<'_> {
+    /// Checks the value and returns the text to store; `None` removes the attribute.
     fn decide(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
         if self.volume.driver == "linux-kernel" {
-            return Err(self.not_to_be_set("kernels are read-only, and nothing of them is kept"));
+            return Err(self.not_settable("kernels are read-only, and nothing of them is kept"));
         }
         match self.option {
             VolumeOption::Rw => self.rw(text),
@@ -227,8 +230,8 @@ impl Change<'_> {
         if rw != self.volume.rw {
             self.refuse_unless_halted("rw")?;
         }
-        // Releases up to 4.4.0 read a false one as true, and so they do its absence where the class
-        // says true.
+        // Releases up to 4.4.0 read `False` as true, but they read a missing attribute as the
+        // class's default, which may be true as well. So a false value is stored.
         Ok(Some(if rw { "True" } else { "False" }.to_owned()))
     }
 
@@ -247,13 +250,13 @@ impl Change<'_> {
         let is_origin = self.volume.save_on_stop && !self.volume.snap_on_start;
         if is_origin && (number == -1) != (self.volume.revisions_to_keep == -1) {
             self.refuse_unless_halted("revisions_to_keep to or from -1 (no snapshots)")?;
-            self.refuse_with_disposables()?;
+            self.refuse_running_disposables()?;
         }
         Ok(Some(number.to_string()))
     }
 
     fn ephemeral(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
-        let wanted = self.boolean(text)?;
+        let ephemeral = self.boolean(text)?;
         let (vm, volume, release) = (
             self.vm.name.to_string(),
             self.volume.name.clone(),
@@ -268,12 +271,12 @@ impl Change<'_> {
             });
         }
         let is_volatile = self.volume.rw && !self.volume.save_on_stop && !self.volume.snap_on_start;
-        if wanted && !is_volatile {
-            return Err(self.not_to_be_set(
+        if ephemeral && !is_volatile {
+            return Err(self.not_settable(
                 "only a volatile volume that can be written to can have a throw-away key",
             ));
         }
-        if wanted != self.volume.ephemeral {
+        if ephemeral != self.volume.ephemeral {
             self.refuse_unless_halted("ephemeral")?;
         }
         let pools = self
@@ -281,10 +284,10 @@ impl Change<'_> {
             .pools
             .get(&self.volume.pool)
             .is_some_and(super::Pool::ephemeral_volatile);
-        Ok(match wanted {
+        Ok(match ephemeral {
             true => Some("True".to_owned()),
-            // Up to 4.3 a written one is read as true; it says no more than the pool where that is
-            // on.
+            // Releases up to 4.3 read a stored `False` as true, so it is stored only where it
+            // overrides the pool.
             false => (is_volatile && (pools || release.can_read_false_flags()))
                 .then(|| "False".to_owned()),
         })
@@ -302,7 +305,7 @@ impl Change<'_> {
         }
     }
 
-    fn not_to_be_set(&self, reason: &'static str) -> VolumeChangeError {
+    fn not_settable(&self, reason: &'static str) -> VolumeChangeError {
         let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
         VolumeChangeError::OptionNotSettable {
             vm,
@@ -327,15 +330,16 @@ impl Change<'_> {
         }
     }
 
-    fn refuse_with_disposables(&self) -> Result<(), VolumeChangeError> {
-        let of_this = |vm: &&Vm| vm.properties.get("template") == Some(self.vm.name.as_str());
+    fn refuse_running_disposables(&self) -> Result<(), VolumeChangeError> {
+        let is_based_on_qube =
+            |vm: &&Vm| vm.properties.get("template") == Some(self.vm.name.as_str());
         let disposables = self
             .qubes
             .names_with_classes()
             .filter(|(_, class)| **class == Class::DispVM);
         let mut running = disposables
             .filter_map(|(name, _)| self.qubes.get(name.as_str()))
-            .filter(of_this)
+            .filter(is_based_on_qube)
             .filter(|vm| self.facts.power_state(vm) != PowerState::Halted);
         match running.next() {
             None => Ok(()),
