@@ -369,7 +369,8 @@ fn an_unusable_pool_is_reported_and_does_not_affect_others() {
         ("new", "pool 'new' does not exist"),
         (
             "many",
-            "pool many: driver 'file' keeps one revision at most, and revisions_to_keep is '2'; set it to 1, 0 or -1",
+            "pool many: driver 'file' keeps one revision at most, and revisions_to_keep is '2'; \
+             set it to 1, 0 or -1",
         ),
     ] {
         assert_eq!(line(drivers.get(name).map(|_| ())), expected);

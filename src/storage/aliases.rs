@@ -25,25 +25,25 @@ impl ImageOwners {
         images: &[Image],
         volume: &Volume,
     ) -> Result<Option<&ImageOwner>, StorageError> {
-        let mut wanted = HashSet::new();
+        let mut inodes = HashSet::new();
         for path in images.iter().filter_map(Image::path) {
             let found = find_regular_file(path)?;
             let has_another = found
                 .as_ref()
                 .is_some_and(|found| found.is_link || found.target.nlink() > 1);
-            wanted.extend(
+            inodes.extend(
                 found
                     .filter(|_| has_another)
                     .map(|found| inode(&found.target)),
             );
         }
-        if wanted.is_empty() {
+        if inodes.is_empty() {
             return Ok(None);
         }
-        let kept = self.kept_files()?;
+        let kept = self.persistent_files()?;
         let mut fitting = kept
             .into_iter()
-            .filter(|(owner, inode)| !owner.is_volume(volume) && wanted.contains(inode));
+            .filter(|(owner, inode)| !owner.is_volume(volume) && inodes.contains(inode));
         Ok(fitting.next().map(|(owner, _)| owner))
     }
 
@@ -53,7 +53,7 @@ impl ImageOwners {
     /// # Errors
     /// The file does not exist or cannot be examined.
     pub fn find_file_owner(&self, path: &Path) -> Result<Option<&ImageOwner>, StorageError> {
-        let real = fs::canonicalize(path).map_err(failed(path))?;
+        let real = fs::canonicalize(path).map_err(examine_error(path))?;
         for name in [path.to_path_buf(), real] {
             if let Some(owner) = self.find_owner(&Image::File(name))? {
                 return Ok(Some(owner));
@@ -62,11 +62,11 @@ impl ImageOwners {
         let Some(found) = find_regular_file(path)? else {
             return Ok(None);
         };
-        let wanted = inode(&found.target);
+        let target = inode(&found.target);
         Ok(self
-            .kept_files()?
+            .persistent_files()?
             .into_iter()
-            .find(|(_, inode)| *inode == wanted)
+            .find(|(_, inode)| *inode == target)
             .map(|(owner, _)| owner))
     }
 
@@ -76,13 +76,13 @@ impl ImageOwners {
     /// # Errors
     /// A file cannot be examined.
     pub fn find_aliased(&self) -> Result<Vec<(&ImageOwner, &ImageOwner)>, StorageError> {
-        let mut first_of: HashMap<Inode, &ImageOwner> = HashMap::new();
+        let mut first_owners: HashMap<Inode, &ImageOwner> = HashMap::new();
         let mut pairs = Vec::new();
-        let mut kept = self.kept_files()?;
+        let mut kept = self.persistent_files()?;
         kept.retain(|(owner, _)| owner.is_certain);
         kept.sort_by_key(|(owner, _)| owner.line);
         for (owner, inode) in kept {
-            let first = *first_of.entry(inode).or_insert(owner);
+            let first = *first_owners.entry(inode).or_insert(owner);
             if first.volume != owner.volume {
                 pairs.push((owner, first));
             }
@@ -92,7 +92,7 @@ impl ImageOwners {
     }
 
     /// Returns the files of persistent volumes.
-    fn kept_files(&self) -> Result<Vec<(&ImageOwner, Inode)>, StorageError> {
+    fn persistent_files(&self) -> Result<Vec<(&ImageOwner, Inode)>, StorageError> {
         let mut files = Vec::new();
         for (location, owners) in &self.by_location {
             let keeps = |owner: &&ImageOwner| owner.is_kept && owner.role == ImageRole::Own;
@@ -151,18 +151,18 @@ pub fn find_image_with_data(images: &[Image]) -> Result<Option<&Image>, StorageE
 /// # Errors
 /// A link cannot be read.
 pub fn describe_links(files: &[PathBuf]) -> Result<Vec<String>, StorageError> {
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for file in files {
         if find_regular_file(file)?.is_some_and(|found| found.is_link) {
-            let target = fs::read_link(file).map_err(failed(file))?;
-            told.push(format!(
+            let target = fs::read_link(file).map_err(examine_error(file))?;
+            messages.push(format!(
                 "{} was a link; {} stays",
                 file.display(),
                 target.display()
             ));
         }
     }
-    Ok(told)
+    Ok(messages)
 }
 
 /// A regular file found at a path.
@@ -189,7 +189,7 @@ fn find_regular_file(path: &Path) -> Result<Option<RegularFile>, StorageError> {
         {
             Ok(None)
         }
-        found => found.map_err(failed(path)),
+        found => found.map_err(examine_error(path)),
     }
 }
 
@@ -207,7 +207,7 @@ fn names_if_exists(directory: &Path) -> Result<Vec<String>, StorageError> {
         {
             Vec::new()
         }
-        names => names.map_err(failed(directory))?,
+        names => names.map_err(examine_error(directory))?,
     };
     Ok(names
         .into_iter()
@@ -215,6 +215,6 @@ fn names_if_exists(directory: &Path) -> Result<Vec<String>, StorageError> {
         .collect())
 }
 
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
+fn examine_error(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
     StorageError::io(format!("cannot examine {}", path.display()))
 }

@@ -425,13 +425,13 @@ fn put(
     let written = || {
         let (directory, name) = pool_files::parent_of(path)?;
         let (name, access) = (Path::new(&name), Access::shared(group));
-        let of_run = Access {
+        let run_access = Access {
             mode: access.mode | RUN_MARK,
             ..access
         };
         match durability {
             Durability::Synced => directory.replace(name, access, fill),
-            Durability::Scratch => directory.replace_unsynced(name, of_run, fill),
+            Durability::Scratch => directory.replace_unsynced(name, run_access, fill),
         }
     };
     written().map(drop).map_err(cannot_write(path))
@@ -442,7 +442,7 @@ fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
 }
 
 /// Makes renames and removals in the directory of a file durable.
-pub fn sync_directory_of(path: &Path) -> Result<(), StorageError> {
+pub fn sync_parent(path: &Path) -> Result<(), StorageError> {
     sync(directory_of(path))
 }
 

@@ -55,10 +55,10 @@ pub fn warnings(
     let threshold = threshold.unwrap_or(NEARLY_FULL);
     let data = driver.capacity()?.map(SpaceUsage::from);
     let metadata = driver.metadata_capacity()?.map(SpaceUsage::from);
-    let of_data = data.and_then(|usage| warning(name, "", usage, threshold));
-    let of_metadata = metadata
+    let data_warning = data.and_then(|usage| warning(name, "", usage, threshold));
+    let metadata_warning = metadata
         .and_then(|usage| warning(name, " for its bookkeeping (metadata)", usage, threshold));
-    Ok(of_data.into_iter().chain(of_metadata).collect())
+    Ok(data_warning.into_iter().chain(metadata_warning).collect())
 }
 
 /// Returns the warning about one part of a pool, if it is nearly full. `purpose` follows the word

@@ -100,7 +100,7 @@ impl LoopDevice {
     /// use the same.
     pub fn attach_shared(image: &Path) -> Result<LoopDevice, StorageError> {
         let failed = || StorageError::io(format!("cannot examine {}", image.display()));
-        let wanted = pool_files::open(image, Use::Read)
+        let metadata = pool_files::open(image, Use::Read)
             .and_then(|file| file.metadata())
             .map_err(failed())?;
         let attached = fs::read_dir("/sys/block").into_iter().flatten().flatten();
@@ -118,7 +118,7 @@ impl LoopDevice {
             };
             let is_whole =
                 status.offset == 0 && status.size_limit == 0 && status.flags & READ_ONLY == 0;
-            if is_whole && (status.device, status.inode) == (wanted.dev(), wanted.ino()) {
+            if is_whole && (status.device, status.inode) == (metadata.dev(), metadata.ino()) {
                 // The file may have grown without the device being told.
                 refresh_size(&device).map_err(StorageError::io(format!(
                     "cannot resize {}",

@@ -18,7 +18,7 @@ pub use crate::fs::owned_paths::{locate, open, open_directory, parent_of};
 pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
     let file = open(path, Use::Both)?;
     let metadata = file.metadata()?;
-    let of_qubes = match group {
+    let is_from_qubes = match group {
         // Users outside of the group cannot assign their files to it.
         Some(group) => {
             metadata.gid() == group.as_raw()
@@ -26,7 +26,7 @@ pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
         }
         None => metadata.uid() == geteuid().as_raw(),
     };
-    if metadata.nlink() > 1 && !of_qubes {
+    if metadata.nlink() > 1 && !is_from_qubes {
         return Err(io::Error::other(
             "it has a second name (hard link) and does not belong to group qubes, as images do; \
              shut down the qubes that run on it, or give it to the group (chgrp qubes)",

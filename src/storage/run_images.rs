@@ -75,8 +75,8 @@ pub fn classify_files(location: &PoolLocation, volume: &Volume) -> Result<RunIma
     let mut foreign = Vec::new();
     // A precache has the same data as the image.
     let is_copy = |file: &FoundFile| file.tail == "-precache.img" && files.get(".img").is_some();
-    for file in files.others(&from_run) {
-        if file.found.is_file() && !is_copy(file) && has_data(&file.path, &file.found)? {
+    for file in files.other_files(&from_run) {
+        if file.metadata.is_file() && !is_copy(file) && has_data(&file.path, &file.metadata)? {
             let blocks_start = RUN_TAILS.contains(&file.tail.as_str());
             foreign.push(ForeignImage {
                 image: Image::File(file.path.clone()),
@@ -153,7 +153,7 @@ struct FoundFile {
     path: PathBuf,
     /// The part of the file name behind the name of the volume.
     tail: String,
-    found: Metadata,
+    metadata: Metadata,
 }
 
 /// All files of a volume except temporary ones and incomplete imports.
@@ -172,7 +172,11 @@ impl FoundFiles {
             let path = directory.join(&name);
             // A dangling link has no data.
             if let Some(found) = metadata_if_exists(&path)? {
-                files.push(FoundFile { path, tail, found });
+                files.push(FoundFile {
+                    path,
+                    tail,
+                    metadata: found,
+                });
             }
         }
         Ok(FoundFiles(files))
@@ -183,10 +187,10 @@ impl FoundFiles {
     }
 
     /// Returns the files that are neither marked nor in `from_run`.
-    fn others<'a>(&'a self, from_run: &'a [PathBuf]) -> impl Iterator<Item = &'a FoundFile> {
+    fn other_files<'a>(&'a self, from_run: &'a [PathBuf]) -> impl Iterator<Item = &'a FoundFile> {
         self.0
             .iter()
-            .filter(|file| !has_run_mark(&file.found) && !from_run.contains(&file.path))
+            .filter(|file| !has_run_mark(&file.metadata) && !from_run.contains(&file.path))
     }
 
     fn snapshot_run_files(
@@ -196,9 +200,10 @@ impl FoundFiles {
     ) -> Result<Vec<PathBuf>, StorageError> {
         let (clean, dirty) = (self.get(".img"), self.get("-dirty.img"));
         let path = |file: Option<&FoundFile>| file.map(|file| file.path.clone());
-        let mut from_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| has_run_mark(&dirty.found)) {
+        let mut from_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| has_run_mark(&dirty.metadata))
+        {
             [path(clean), path(dirty)].into_iter().flatten().collect()
-        } else if clean.is_some_and(|clean| is_source_image(location, volume, &clean.found)) {
+        } else if clean.is_some_and(|clean| is_source_image(location, volume, &clean.metadata)) {
             [path(dirty), path(clean)].into_iter().flatten().collect()
         } else if dirty.is_some() && self.0.len() == 1 {
             path(dirty).into_iter().collect()
@@ -206,8 +211,10 @@ impl FoundFiles {
             Vec::new()
         };
         if let Some(cow) = self.get("-cow.img") {
-            let is_alone = self.others(&from_run).all(|file| file.path == cow.path);
-            if has_run_mark(&cow.found) || (is_alone && is_cow(&cow.path)?) {
+            let is_alone = self
+                .other_files(&from_run)
+                .all(|file| file.path == cow.path);
+            if has_run_mark(&cow.metadata) || (is_alone && is_cow(&cow.path)?) {
                 from_run.push(cow.path.clone());
             }
         }
@@ -215,10 +222,11 @@ impl FoundFiles {
     }
 
     fn volatile_run_files(&self, volume: &Volume) -> Vec<PathBuf> {
-        let has_volatile_name = is_called_volatile(volume, '/') && self.others(&[]).count() == 1;
+        let has_volatile_name =
+            is_called_volatile(volume, '/') && self.other_files(&[]).count() == 1;
         let made_by_run = |file: &&FoundFile| {
             matches!(file.tail.as_str(), ".img" | "-dirty.img")
-                && (has_volatile_name || has_run_mark(&file.found))
+                && (has_volatile_name || has_run_mark(&file.metadata))
         };
         self.0
             .iter()

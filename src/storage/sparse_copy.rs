@@ -95,8 +95,8 @@ fn copy_data(
     while at < end {
         reached(at)?;
         let (mut source, mut target) = (offset(at)?, offset(at)?);
-        let wanted = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
-        match copy_file_range(from, Some(&mut source), to, Some(&mut target), wanted) {
+        let length = usize::try_from(end - at).unwrap_or(STEP).min(STEP);
+        match copy_file_range(from, Some(&mut source), to, Some(&mut target), length) {
             // The source was truncated meanwhile. Its missing end reads as zeros in the copy.
             Ok(0) => return Ok(()),
             Ok(copied) => at += copied as u64,
@@ -126,8 +126,8 @@ fn copy_through_memory(
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     while at < end {
-        let wanted = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
-        let got = from.read_at(&mut buffer[..wanted], at)?;
+        let length = usize::try_from(end - at).unwrap_or(BUFFER).min(BUFFER);
+        let got = from.read_at(&mut buffer[..length], at)?;
         if got == 0 {
             break;
         }

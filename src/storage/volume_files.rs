@@ -117,14 +117,14 @@ pub fn make_prefix_directories(directory: &Path, group: Option<Gid>) -> Result<(
         .try_for_each(|prefix| create_directory(&directory.join(prefix), group).map(drop))
 }
 
-/// Creates `wanted`, a directory below the pool's, and its missing parents below the pool's
+/// Creates `target`, a directory below the pool's, and its missing parents below the pool's
 /// directory.
 pub fn make_directories(
     directory: &Path,
-    wanted: &Path,
+    target: &Path,
     group: Option<Gid>,
 ) -> Result<(), StorageError> {
-    if let Some(link) = wanted
+    if let Some(link) = target
         .to_str()
         .and_then(|path| path.strip_suffix(DANGLING_SUFFIX))
     {
@@ -132,9 +132,9 @@ pub fn make_directories(
             "{link} is a dangling symbolic link"
         )));
     }
-    let Ok(inside) = wanted.strip_prefix(directory) else {
+    let Ok(inside) = target.strip_prefix(directory) else {
         // It lies behind a link. There, only the qube's own directory is created.
-        return create_directory(wanted, group).map(drop);
+        return create_directory(target, group).map(drop);
     };
     let mut directory = directory.to_path_buf();
     for part in inside {
@@ -174,11 +174,11 @@ pub fn filesystem_usage(directory: &Path) -> Result<(u64, u64), StorageError> {
     ))
 }
 
-/// Returns the vids of all volumes in a pool. `volume_of` returns the volume's name for a file
+/// Returns the vids of all volumes in a pool. `volume_name` returns the volume's name for a file
 /// name.
 pub fn list_volumes(
     directory: &Path,
-    volume_of: impl Fn(&str) -> Option<&str>,
+    volume_name: impl Fn(&str) -> Option<&str>,
 ) -> Result<Vec<String>, StorageError> {
     let mut vids = Vec::new();
     for prefix in PREFIXES {
@@ -187,7 +187,7 @@ pub fn list_volumes(
             vids.extend(
                 files
                     .iter()
-                    .filter_map(|f| volume_of(f))
+                    .filter_map(|f| volume_name(f))
                     .map(|name| format!("{prefix}/{qube}/{name}")),
             );
         }

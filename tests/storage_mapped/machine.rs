@@ -26,7 +26,7 @@ pub fn run(part: &Part) {
     if let Some(reason) = missing() {
         return skip::skip(reason);
     }
-    let tests: Vec<String> = own_tests()
+    let tests: Vec<String> = list_tests()
         .into_iter()
         .filter(|test| (part.has_test)(test))
         .collect();
@@ -78,7 +78,7 @@ pub fn run(part: &Part) {
 }
 
 /// Returns the names of the tests that run in the machine: those in a module.
-fn own_tests() -> Vec<String> {
+fn list_tests() -> Vec<String> {
     let listed = Command::new(std::env::current_exe().unwrap())
         .args(["--list", "--format=terse"])
         .output()

@@ -15,12 +15,21 @@ use qubes::system::{Options, System};
 
 /// The checks with their names.
 pub const CHECKS: [(&str, fn()); 3] = [
-    ("an image file comes and goes", an_image_comes_and_goes),
-    ("a logical volume comes and goes", a_device_comes_and_goes),
-    ("what cannot be attached or detached is told", refusals),
+    (
+        "an image file is attached and detached",
+        an_image_is_attached_and_detached,
+    ),
+    (
+        "a logical volume is attached and detached",
+        a_device_is_attached_and_detached,
+    ),
+    (
+        "impossible attachments and detachments are refused",
+        refusals,
+    ),
 ];
 
-fn an_image_comes_and_goes() {
+fn an_image_is_attached_and_detached() {
     fs::write("/lab/stick.img", "HELLO-FROM-THE-STICK").unwrap();
     fs::File::options()
         .write(true)
@@ -28,7 +37,7 @@ fn an_image_comes_and_goes() {
         .unwrap()
         .set_len(4 << 20)
         .unwrap();
-    comes_and_goes("dom0:/lab/stick.img", "HELLO-FROM-THE-STICK");
+    attach_and_detach("dom0:/lab/stick.img", "HELLO-FROM-THE-STICK");
     let left = Program::new("losetup")
         .args(["-n", "-O", "BACK-FILE"])
         .output()
@@ -39,20 +48,20 @@ fn an_image_comes_and_goes() {
     );
 }
 
-fn a_device_comes_and_goes() {
+fn a_device_is_attached_and_detached() {
     Program::new("lvcreate")
         .args(["-qq", "-L", "4M", "-n", "stick", "qubes_dom0"])
         .output()
         .unwrap();
     fs::write("/dev/qubes_dom0/stick", "HELLO-FROM-A-VOLUME").unwrap();
-    comes_and_goes("dom0:/dev/qubes_dom0/stick", "HELLO-FROM-A-VOLUME");
+    attach_and_detach("dom0:/dev/qubes_dom0/stick", "HELLO-FROM-A-VOLUME");
     Program::new("lvremove")
         .args(["-qq", "-f", "qubes_dom0/stick"])
         .output()
         .unwrap();
 }
 
-fn comes_and_goes(drive: &str, words: &str) {
+fn attach_and_detach(drive: &str, words: &str) {
     let (session, qube) = (session(), qube());
     let before = session.disks(&qube).unwrap();
     let target = session

@@ -1,4 +1,5 @@
-//! Runs programs in the lab's machine.
+//! Runs programs in the lab's machine. Each test file includes this by itself: `#[path =
+//! "../xen/lab_machine.rs"] mod lab_machine;`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -31,7 +31,7 @@ const LIFE: [&str; 14] = [
     "halted after the kill",
 ];
 
-fn life_of<'q>(qube: &'q str, mode: &'q str) -> impl Iterator<Item = String> + 'q {
+fn life_checks<'q>(qube: &'q str, mode: &'q str) -> impl Iterator<Item = String> + 'q {
     LIFE.iter()
         .map(move |check| format!("{qube}: {}", check.replace("MODE", mode)))
 }
@@ -41,7 +41,7 @@ fn named(checks: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn qubes_live_on_images_that_share_blocks() {
+fn qubes_run_on_images_that_share_blocks() {
     let mut checks = named(&[
         "a system",
         "a template from an image",
@@ -54,7 +54,7 @@ fn qubes_live_on_images_that_share_blocks() {
         "with the daemon everything is as it was",
         "pvh: shut down by the new daemon",
         "pvh: halted by the new daemon",
-        "the next command settles what vanished",
+        "the next command reconciles a vanished qube",
         "nothing that was synced is lost",
         "pvh: started to crash",
         "pvh: halted by its crash",
@@ -66,9 +66,9 @@ fn qubes_live_on_images_that_share_blocks() {
         "no domain is left",
         "no orphan is left",
     ]);
-    checks.extend(life_of("pv", "PV"));
-    checks.extend(life_of("pvh", "PVH"));
-    checks.extend(made_inside("attached"));
+    checks.extend(life_checks("pv", "PV"));
+    checks.extend(life_checks("pvh", "PVH"));
+    checks.extend(checks_inside("attached"));
     run(&Scenario {
         script: "reflink",
         seconds: 3000,
@@ -77,7 +77,7 @@ fn qubes_live_on_images_that_share_blocks() {
 }
 
 #[test]
-fn qubes_live_on_mapped_devices() {
+fn qubes_run_on_mapped_devices() {
     let mut checks = named(&[
         "a system",
         "a template in the thin pool",
@@ -88,23 +88,23 @@ fn qubes_live_on_mapped_devices() {
         "work: reads its template's data",
         "work: shut down",
         "one stop, one revision, no running copy",
-        "qvm-ls asks lvs once",
-        "qvm-ls tells what volumes take",
+        "qvm-ls calls lvs once",
+        "qvm-ls prints the usage of volumes",
         "work: cloned",
         "a clone is a snapshot",
         "copy: started",
         "copy: runs as PVH",
-        "copy: has the data of what it is a clone of",
+        "copy: has the data of its original",
         "copy: reads its template's data",
         "copy: its disk grows while it runs",
         "copy: the guest sees it",
-        "copy: what is left of it is settled",
+        "copy: recovered after its crash",
         "copy: halted",
         "copy: no running copy and no mapping",
         "copy: nothing that was synced is lost",
         "copy: reverted",
         "copy: started after the revert",
-        "copy: has the data of before",
+        "copy: has the data of the revision",
         "copy: killed",
         "copy: removed",
         "work: removed",
@@ -124,7 +124,7 @@ fn qubes_live_on_mapped_devices() {
         "layered: what it wrote was kept",
         "layered: reads the root through one layer",
         "its template does not start beside it",
-        "layered: its crash is settled",
+        "layered: recovered after its crash",
         "layered: no device is left after its crash",
         "layered: removed",
         "flat: removed",
@@ -156,7 +156,7 @@ fn inside(subject: &str) -> &'static [(&'static str, fn())] {
     }
 }
 
-fn made_inside(subject: &str) -> impl Iterator<Item = String> {
+fn checks_inside(subject: &str) -> impl Iterator<Item = String> {
     inside(subject)
         .iter()
         .map(move |(name, _)| format!("{subject}: {name}"))

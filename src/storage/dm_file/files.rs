@@ -112,13 +112,13 @@ pub fn is_volume_file(name: &str, stem: &str) -> bool {
 }
 
 /// Returns the name of the volume that a file belongs to, according to the file's name.
-pub fn volume_of(name: &str) -> Option<&str> {
+pub fn volume_name(name: &str) -> Option<&str> {
     let own = name.split_once('~').map_or(name, |(name, _)| name);
     let stem = TAILS
         .iter()
         .find_map(|tail| own.strip_suffix(tail))
         .filter(|stem| !stem.is_empty());
-    stem.or_else(|| reflink::volume_of(name))
+    stem.or_else(|| reflink::volume_name(name))
 }
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(names(files.all_files().unwrap()), own);
         assert_eq!(names(files.leftovers().unwrap()), [own[2], own[5]]);
         own.iter()
-            .for_each(|name| assert_eq!(volume_of(name), Some("root"), "{name}"));
-        assert_eq!(volume_of("firewall.xml"), None);
+            .for_each(|name| assert_eq!(volume_name(name), Some("root"), "{name}"));
+        assert_eq!(volume_name("firewall.xml"), None);
     }
 }

@@ -20,7 +20,7 @@ use nix::unistd::Gid;
 
 pub(super) use self::cow::is_cow;
 pub(super) use self::files::is_volume_file as is_file_of;
-use self::files::{VolumeFiles, volume_of};
+use self::files::{VolumeFiles, volume_name};
 use super::volume_files::{self, PoolLocation, exists, metadata_if_exists, source_vid};
 use super::{
     Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
@@ -93,8 +93,8 @@ impl DmFile {
             VolumeKind::Snapshot if volume.rw => files.cow(),
             VolumeKind::Snapshot | VolumeKind::Origin => return Ok(None),
         };
-        let of_run = run_images::find_run_files(&self.location, volume)?;
-        Ok(of_run.into_iter().find(|file| *file == made))
+        let run_files = run_images::find_run_files(&self.location, volume)?;
+        Ok(run_files.into_iter().find(|file| *file == made))
     }
 
     /// Returns the files of a snapshot's source.
@@ -102,7 +102,7 @@ impl DmFile {
         self.files(source_vid(volume)?)
     }
 
-    fn attachment_of_snapshot(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+    fn snapshot_attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         if !volume.rw {
             let source = self.source(volume)?;
             let device = self.read_only_device(&source)?;
@@ -179,7 +179,7 @@ impl Driver for DmFile {
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         let files = self.files(&volume.vid)?;
         match volume.kind {
-            VolumeKind::Snapshot => self.attachment_of_snapshot(volume),
+            VolumeKind::Snapshot => self.snapshot_attachment(volume),
             VolumeKind::Origin if !volume.has_snapshots_disabled() => Ok(Attachment::Device(
                 device_mapper::device_path(&self.origin_device(&files)?),
             )),
@@ -213,7 +213,7 @@ impl Driver for DmFile {
 
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
         match volume.kind {
-            VolumeKind::Origin => self.revisions_of(&self.files(&volume.vid)?),
+            VolumeKind::Origin => self.list_revisions(&self.files(&volume.vid)?),
             VolumeKind::Snapshot | VolumeKind::Volatile => Ok(Vec::new()),
         }
     }
@@ -280,6 +280,6 @@ impl Driver for DmFile {
     }
 
     fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
-        volume_files::list_volumes(&self.location.directory, volume_of)
+        volume_files::list_volumes(&self.location.directory, volume_name)
     }
 }

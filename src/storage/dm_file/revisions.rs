@@ -19,7 +19,10 @@ use crate::storage::{Revision, StorageError, Volume, pool_files};
 const ID: &str = "old";
 
 impl DmFile {
-    pub(super) fn revisions_of(&self, files: &VolumeFiles) -> Result<Vec<Revision>, StorageError> {
+    pub(super) fn list_revisions(
+        &self,
+        files: &VolumeFiles,
+    ) -> Result<Vec<Revision>, StorageError> {
         let Some(old) = metadata_if_exists(&files.old_cow())? else {
             return Ok(Vec::new());
         };
@@ -43,7 +46,7 @@ impl DmFile {
         self.finish_interrupted(&files)?;
         self.refuse_unknown_revision(volume, &files, id)?;
         let old = files.old_cow();
-        let kept = cow::kept_blocks(&old)?;
+        let blocks = cow::kept_blocks(&old)?;
         let what = volume.full_name();
         let progress = CopyProgress {
             watcher: &self.watcher,
@@ -52,7 +55,7 @@ impl DmFile {
         write_exchanged(
             &files.revert_image(),
             (&files.image(), &old),
-            &kept,
+            &blocks,
             self.group,
             progress,
         )?;
@@ -61,11 +64,11 @@ impl DmFile {
             file_at: kept.device_at,
             length: kept.length,
         };
-        let kept: Vec<KeptBlock> = kept.iter().map(back).collect();
+        let blocks: Vec<KeptBlock> = blocks.iter().map(back).collect();
         write_exchanged(
             &files.revert_cow(),
             (&old, &files.image()),
-            &kept,
+            &blocks,
             self.group,
             progress,
         )?;

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 
 use self::command::Lvm;
 pub(super) use self::names::LogicalNames;
-use self::names::{revision_of, volume_of};
+use self::names::{revision_at, volume_name};
 use self::report::{LogicalVolume, Report, fraction};
 use super::{
     Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
@@ -213,9 +213,9 @@ impl Driver for LvmThin {
             VolumeKind::Origin => self.names(&volume.vid)?,
         };
         let report = self.cached_report()?;
-        let there = committed_volume(&report, &needed).is_some()
+        let exists = committed_volume(&report, &needed).is_some()
             || (volume.kind == VolumeKind::Origin && report.get(&needed.snap()).is_some());
-        match there {
+        match exists {
             true => Ok(()),
             false => {
                 let (label, path) = (volume.label(), needed.path(&needed.own));
@@ -285,7 +285,7 @@ impl Driver for LvmThin {
             return Ok(Vec::new());
         }
         let times = revision_times(&self.cached_report()?, &self.names(&volume.vid)?);
-        Ok(times.into_iter().map(revision_of).collect())
+        Ok(times.into_iter().map(revision_at).collect())
     }
 
     fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError> {
@@ -377,7 +377,7 @@ impl Driver for LvmThin {
             .iter()
             .filter(|lv| lv.pool == self.thin_pool && lv.name.starts_with("vm-"));
         let mut vids: Vec<String> = own
-            .map(|lv| format!("{}/{}", self.group, volume_of(&lv.name)))
+            .map(|lv| format!("{}/{}", self.group, volume_name(&lv.name)))
             .collect();
         vids.sort();
         vids.dedup();

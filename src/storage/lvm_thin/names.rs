@@ -92,7 +92,7 @@ impl LogicalNames {
 }
 
 /// Returns the revision that was replaced at `epoch`.
-pub fn revision_of(epoch: i64) -> Revision {
+pub fn revision_at(epoch: i64) -> Revision {
     let time = jiff::Timestamp::from_second(epoch).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     Revision {
         id: format!("{epoch}-back"),
@@ -102,7 +102,7 @@ pub fn revision_of(epoch: i64) -> Revision {
 
 /// Returns the name of the volume's own logical volume, without the suffix of a running copy, an
 /// import or a revision.
-pub fn volume_of(name: &str) -> &str {
+pub fn volume_name(name: &str) -> &str {
     if let Some(own) = name
         .strip_suffix("-snap")
         .or_else(|| name.strip_suffix("-import"))
@@ -162,11 +162,11 @@ mod tests {
             "vm-a-root-import",
             "vm-a-root-12-back",
         ] {
-            assert_eq!(volume_of(name), "vm-a-root");
+            assert_eq!(volume_name(name), "vm-a-root");
         }
-        assert_eq!(volume_of("vm-come-back"), "vm-come-back");
+        assert_eq!(volume_name("vm-come-back"), "vm-come-back");
         assert_eq!(
-            revision_of(0),
+            revision_at(0),
             Revision {
                 id: "0-back".into(),
                 time: "1970-01-01T00:00:00".into()

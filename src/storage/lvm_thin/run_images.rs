@@ -60,12 +60,12 @@ impl LvmThin {
         if volume.kind == VolumeKind::Origin {
             return Vec::new();
         }
-        let of_run = self.run_volume(report, volume, names);
+        let from_run = self.run_volume(report, volume, names);
         let is_foreign = |image: &Image| {
             let Image::Logical { name, .. } = image else {
                 return false;
             };
-            Some(name) != of_run.as_ref() && *name != names.import()
+            Some(name) != from_run.as_ref() && *name != names.import()
         };
         let foreign = list_images(report, names).into_iter().filter(is_foreign);
         foreign

@@ -90,12 +90,12 @@ impl Reflink {
         // The caller chooses the file, so it may be anywhere.
         let from = File::open(from).map_err(failed)?;
         let what = volume.full_name();
-        let told = CopyProgress {
+        let progress = CopyProgress {
             watcher: &self.watcher,
             what: &what,
         };
         self.replace_data(volume, |import| {
-            durable::copy_opened(&from, import, self.group, CopyMode::Fresh, told)
+            durable::copy_opened(&from, import, self.group, CopyMode::Fresh, progress)
         })
     }
 

@@ -169,7 +169,7 @@ impl ImageFiles {
 }
 
 /// Returns the name of the volume that a file belongs to, according to the file's name.
-pub fn volume_of(name: &str) -> Option<&str> {
+pub fn volume_name(name: &str) -> Option<&str> {
     let name = name.split_once('~').map_or(name, |(name, _)| name);
     let ends = |tail: &str| name.strip_suffix(tail);
     let plain = ends("-dirty.img")
@@ -281,9 +281,9 @@ mod tests {
             "root.img.13@1970-01-01T00:00:00Z"
         );
         for name in own {
-            assert_eq!(volume_of(name), Some("root"), "{name}");
+            assert_eq!(volume_name(name), Some("root"), "{name}");
         }
-        assert_eq!(volume_of("firewall.xml"), None);
-        assert_eq!(volume_of("root.img.bak"), None);
+        assert_eq!(volume_name("firewall.xml"), None);
+        assert_eq!(volume_name("root.img.bak"), None);
     }
 }

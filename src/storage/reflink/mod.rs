@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
-pub(super) use self::images::{ImageFiles, is_tail, volume_of};
+pub(super) use self::images::{ImageFiles, is_tail, volume_name};
 use self::revisions::prune_to;
 use super::clone_range::try_reflink;
 use super::durable::{self, CopyMode, CopyProgress};
@@ -119,9 +119,9 @@ impl Reflink {
     /// Returns the files that a run has made, in the order in which they may be removed.
     fn run_files(&self, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
         let images = self.images(&volume.vid)?;
-        let mut of_run = run_images::find_run_files(&self.location, volume)?;
-        of_run.retain(|file| *file == images.dirty() || *file == images.clean());
-        Ok(of_run)
+        let mut run_files = run_images::find_run_files(&self.location, volume)?;
+        run_files.retain(|file| *file == images.dirty() || *file == images.clean());
+        Ok(run_files)
     }
 
     /// Returns the images of a snapshot's source.
@@ -220,11 +220,11 @@ impl Driver for Reflink {
     }
 
     fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
-        let of_run = self.run_files(volume)?;
+        let run_files = self.run_files(volume)?;
         match volume.kind {
             // P.img is of driver `file` or R3. No run with this driver makes it.
-            VolumeKind::Volatile => Ok(of_run.contains(&self.images(&volume.vid)?.dirty())),
-            VolumeKind::Snapshot | VolumeKind::Origin => Ok(!of_run.is_empty()),
+            VolumeKind::Volatile => Ok(run_files.contains(&self.images(&volume.vid)?.dirty())),
+            VolumeKind::Snapshot | VolumeKind::Origin => Ok(!run_files.is_empty()),
         }
     }
 
@@ -306,7 +306,7 @@ impl Driver for Reflink {
         let images = self.images(&volume.vid)?;
         let _alone = self.lock(volume)?;
         prune_to(&images, keep)?;
-        durable::sync_directory_of(&images.clean())
+        durable::sync_parent(&images.clean())
     }
 
     fn qube_directory(&self, volume: &Volume) -> Option<PathBuf> {
@@ -337,6 +337,6 @@ impl Driver for Reflink {
     }
 
     fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
-        volume_files::list_volumes(&self.location.directory, volume_of)
+        volume_files::list_volumes(&self.location.directory, volume_name)
     }
 }

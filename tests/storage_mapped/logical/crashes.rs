@@ -8,31 +8,32 @@ use qubes::storage::{Driver, Volume};
 
 use super::steps::Steps;
 use super::{
-    committed, device, lvm, names, origin, pool, run_once, snapshot, text, the_pool, words, write,
+    committed, device, existing_pool, lvm, names, origin, pool, run_once, snapshot, text, words,
+    write,
 };
 
 type Work = fn(&Volume);
 
 /// The operations of a process on a volume of qube `crash` until it is killed.
 const WORK: [(&str, Work); 5] = [
-    ("stop", |private| the_pool().stop(private).unwrap()),
+    ("stop", |private| existing_pool().stop(private).unwrap()),
     ("revert", |private| {
-        the_pool().revert(private, None).unwrap()
+        existing_pool().revert(private, None).unwrap()
     }),
     ("import", |private| {
         let imported =
-            the_pool().import_with(private, &mut |mut image| image.write_all(b"imported\0"));
+            existing_pool().import_with(private, &mut |mut image| image.write_all(b"imported\0"));
         imported.unwrap();
     }),
     ("start without snapshots", |private| {
-        the_pool()
+        existing_pool()
             .start(&Volume {
                 revisions_to_keep: -1,
                 ..private.clone()
             })
             .unwrap();
     }),
-    ("remove", |private| the_pool().remove(private).unwrap()),
+    ("remove", |private| existing_pool().remove(private).unwrap()),
 ];
 
 fn private() -> Volume {
@@ -94,13 +95,13 @@ fn killed_everywhere(
         );
         killed.push(change.split(' ').next().unwrap_or_default().to_string());
     }
-    the_pool().remove(&private).unwrap();
+    existing_pool().remove(&private).unwrap();
     killed
 }
 
 /// Creates a volume whose newest revision is "old"; "new" is committed.
 fn committed_twice() -> Volume {
-    let (pool, private) = (the_pool(), private());
+    let (pool, private) = (existing_pool(), private());
     pool.create(&private).unwrap();
     run_once(&pool, &private, "old");
     run_once(&pool, &private, "new");
@@ -109,7 +110,7 @@ fn committed_twice() -> Volume {
 
 /// Writes and commits, and checks that nothing of the interruption is left.
 fn works_again(private: &Volume, text: &str, when: &str) {
-    run_once(&the_pool(), private, text);
+    run_once(&existing_pool(), private, text);
     assert_eq!(names("crash"), ["private", "private-T-back"], "{when}");
     assert_eq!(words("vm-crash-private"), text, "{when}");
 }
@@ -123,11 +124,11 @@ fn a_killed_stop_is_finished_by_the_next_command() {
     // is removed.
     let text_of = |run: usize| format!("synced {run}");
     let prepare = |private: &Volume, run: usize| {
-        the_pool().start(private).unwrap();
-        write(&device(&the_pool(), private), &text_of(run));
+        existing_pool().start(private).unwrap();
+        write(&device(&existing_pool(), private), &text_of(run));
     };
     let killed = killed_everywhere("stop", prepare, |private, run, when| {
-        let pool = the_pool();
+        let pool = existing_pool();
         pool.verify(private).unwrap();
         assert_eq!(pool.is_dirty(private).unwrap(), run < 2, "{when}");
         // In one case the qube is started again, in the other it is only stopped.
@@ -151,7 +152,7 @@ fn a_killed_revert_is_complete_or_undone() {
         "revert",
         |_, _| (),
         |private, run, when| {
-            let pool = the_pool();
+            let pool = existing_pool();
             assert!(!pool.is_dirty(private).unwrap(), "{when}");
             // Between the two renames, the newest revision is the current state, which is the
             // former one.
@@ -176,7 +177,7 @@ fn a_killed_import_is_complete_or_undone() {
             Some(change)
         );
         assert_eq!(
-            committed(&the_pool(), &private),
+            committed(&existing_pool(), &private),
             "new",
             "killed before change {last}"
         );
@@ -207,17 +208,17 @@ fn a_killed_removal_is_finished_by_the_next() {
         return;
     }
     let private = private();
-    the_pool().create(&private).unwrap();
-    run_once(&the_pool(), &private, "old");
+    existing_pool().create(&private).unwrap();
+    run_once(&existing_pool(), &private, "old");
     assert_eq!(
         killed_at("remove", 2).unwrap().split(' ').next(),
         Some("lvremove")
     );
     assert_eq!(
-        the_pool().volume_ids().unwrap(),
+        existing_pool().volume_ids().unwrap(),
         ["qubes_dom0/vm-crash-private"]
     );
-    the_pool().remove(&private).unwrap();
+    existing_pool().remove(&private).unwrap();
     assert_eq!(names("crash"), [""; 0]);
 }
 
@@ -246,7 +247,7 @@ fn after_a_power_loss_the_guest_continues_or_its_data_are_committed() {
     ]);
     lvm(&["vgchange", "-qq", "-an", "qubes_dom0"]);
     lvm(&["vgchange", "-qq", "-ay", "qubes_dom0"]);
-    let pool = the_pool();
+    let pool = existing_pool();
     assert!(pool.is_dirty(&goes_on).unwrap() && !pool.is_dirty(&root).unwrap());
     for volume in [&root, &goes_on] {
         pool.start(volume).unwrap();

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use qubes::storage::{CommittedData, Driver, Volume};
 
 use super::{
-    committed, device, length, lvs, names, origin, pool, refusal, run_once, snapshot, text,
-    the_pool, volatile, write,
+    committed, device, existing_pool, length, lvs, names, origin, pool, refusal, run_once,
+    snapshot, text, volatile, write,
 };
 use crate::place::MIB;
 
@@ -219,7 +219,9 @@ fn an_import_replaces_the_data_or_changes_nothing() {
 
     let failed = pool.import_with(&private, &mut |mut image| {
         image.write_all(b"half of it")?;
-        assert!(refusal(the_pool().start(&private)).ends_with("start the qube when that is done"));
+        assert!(
+            refusal(existing_pool().start(&private)).ends_with("start the qube when that is done")
+        );
         Err(std::io::Error::other("the pipe broke"))
     });
     assert!(refusal(failed).ends_with("the pipe broke"));
@@ -316,7 +318,8 @@ fn an_open_volume_is_not_removed() {
     let open = refusal(pool.stop(&private));
     assert_eq!(
         open,
-        "volume open:private: /dev/mapper/qubes_dom0-vm--open--private--snap is still open; stop what uses it first"
+        "volume open:private: /dev/mapper/qubes_dom0-vm--open--private--snap is still open; \
+         stop what uses it first"
     );
     assert!(refusal(pool.remove(&private)).contains("still open"));
     drop(guest);

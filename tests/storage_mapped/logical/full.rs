@@ -21,7 +21,8 @@ pub fn too_much(mut image: &File) -> io::Result<()> {
 pub struct SmallPool;
 
 impl SmallPool {
-    pub const FULL: &str = "thin pool qubes_dom0/small is full: remove volumes or revisions, or enlarge it with lvextend qubes_dom0/small";
+    pub const FULL: &str = "thin pool qubes_dom0/small is full: remove volumes or revisions, \
+        or enlarge it with lvextend qubes_dom0/small";
 
     pub fn new() -> SmallPool {
         // Without this option, writes wait for a minute before they fail.

@@ -30,11 +30,11 @@ fn pool() -> Option<LvmThin> {
     for left in all_names() {
         lvm(&["lvremove", "-qq", "-f", &format!("{GROUP}/{left}")]);
     }
-    Some(the_pool())
+    Some(existing_pool())
 }
 
 /// Returns the thin pool with its content, as another process finds it.
-fn the_pool() -> LvmThin {
+fn existing_pool() -> LvmThin {
     LvmThin::new("thin", GROUP, "vm-pool", locks())
 }
 

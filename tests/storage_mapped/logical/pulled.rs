@@ -20,8 +20,8 @@ use crate::place::{MIB, refusal};
 const DISK: &str = "/dev/mapper/pulled";
 const SECTORS: u64 = 300 * MIB / 512;
 /// The script that pulls the disk; the LVM of `Steps` runs it too.
-const PULL: &str = "dmsetup suspend --noflush --nolockfs pulled && dmsetup load pulled --table '0 614400 error' && \
-                    dmsetup resume pulled";
+const PULL: &str = "dmsetup suspend --noflush --nolockfs pulled && \
+    dmsetup load pulled --table '0 614400 error' && dmsetup resume pulled";
 /// The system calls that change the state on the disk of a driver with files.
 const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,fsync,fdatasync,ftruncate";
 
@@ -136,7 +136,7 @@ impl Place {
                 );
                 (1..=steps.changes().len()).map(Phase::Lvm).collect()
             }
-            _ => changes_of(&other).into_iter().map(Phase::Call).collect(),
+            _ => trace_changes(&other).into_iter().map(Phase::Call).collect(),
         };
         if work == "start" {
             driver(self.kind).stop(&private(self.kind)).unwrap();
@@ -313,7 +313,7 @@ struct Call {
 }
 
 /// Returns the changes that a command makes on the disk, or requests of devices over it.
-fn changes_of(command: &Command) -> Vec<Call> {
+fn trace_changes(command: &Command) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let ran = below_strace(command, log.path(), &format!("trace={CHANGES}"))
         .output()

@@ -32,8 +32,10 @@ impl Steps {
         let place = tempfile::tempdir().unwrap();
         let here = place.path().display().to_string();
         let script = format!(
-            "#!/bin/sh\nif [ \"$1\" = lvs ]; then echo \"$*\" >> {here}/asked; exec {LVM} \"$@\"; fi\n\
-             read -r n < {here}/number; n=$((n + 1)); echo $n > {here}/number; echo \"$*\" >> {here}/changes\n\
+            "#!/bin/sh\nif [ \"$1\" = lvs ]; then echo \"$*\" >> {here}/asked; \
+             exec {LVM} \"$@\"; fi\n\
+             read -r n < {here}/number; n=$((n + 1)); echo $n > {here}/number; \
+             echo \"$*\" >> {here}/changes\n\
              {before}\nexec {LVM} \"$@\"\n"
         );
         fs::write(place.path().join("number"), "0\n").unwrap();

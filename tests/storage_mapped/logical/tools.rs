@@ -8,7 +8,9 @@ use qubes::storage::{Driver, LvmThin};
 
 use super::full::SmallPool;
 use super::steps::Steps;
-use super::{GROUP, device, length, locks, lvm, lvs, names, origin, pool, the_pool, words, write};
+use super::{
+    GROUP, device, existing_pool, length, locks, lvm, lvs, names, origin, pool, words, write,
+};
 use crate::place::MIB;
 
 /// A store with the pool `thin`, the template `tpl` and the qube `work`.
@@ -26,7 +28,10 @@ impl System {
         fs::create_dir_all(&kernel).unwrap();
         fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
         system.ok("qubes-prefs default_kernel 1.0");
-        system.ok("qvm-pool add thin lvm_thin -o volume_group=qubes_dom0 -o thin_pool=vm-pool -o revisions_to_keep=2");
+        system.ok(
+            "qvm-pool add thin lvm_thin -o volume_group=qubes_dom0 -o thin_pool=vm-pool \
+             -o revisions_to_keep=2",
+        );
         system.ok("qvm-create -P thin -C TemplateVM -l black tpl");
         system.ok("qubes-prefs default_template tpl");
         system.ok("qvm-create -P thin -l green work");
@@ -169,8 +174,8 @@ fn changes_of_a_template_are_committed_reverted_and_trimmed() {
     system.import("tpl:root", "installed");
     // A crash: the template ran and was not stopped.
     let root = origin("tpl", "root");
-    the_pool().start(&root).unwrap();
-    write(&device(&the_pool(), &root), "updated");
+    existing_pool().start(&root).unwrap();
+    write(&device(&existing_pool(), &root), "updated");
     assert_eq!(words("vm-tpl-root"), "installed");
     system.ok("qvm-template-commit tpl");
     assert_eq!(words("vm-tpl-root"), "updated");
@@ -190,23 +195,23 @@ fn changes_of_a_template_are_committed_reverted_and_trimmed() {
     );
 
     // Written zeros take space; without them the data are the same.
-    the_pool().start(&root).unwrap();
+    existing_pool().start(&root).unwrap();
     let guest = File::options()
         .write(true)
-        .open(device(&the_pool(), &root))
+        .open(device(&existing_pool(), &root))
         .unwrap();
     std::os::unix::fs::FileExt::write_all_at(&guest, &vec![0; 16 * MIB as usize], 4 * MIB).unwrap();
     guest.sync_all().unwrap();
     drop(guest);
-    the_pool().stop(&root).unwrap();
-    assert!(the_pool().usage(&root).unwrap() >= 16 * MIB);
+    existing_pool().stop(&root).unwrap();
+    assert!(existing_pool().usage(&root).unwrap() >= 16 * MIB);
     let trimmed = system.ok("qvm-trim-template -q tpl");
     assert!(
         trimmed.starts_with("tpl: ")
             && trimmed.ends_with(" of zeros in its root volume are holes now\n"),
         "{trimmed}"
     );
-    assert!(the_pool().usage(&root).unwrap() < MIB);
+    assert!(existing_pool().usage(&root).unwrap() < MIB);
     assert_eq!(words("vm-tpl-root"), "updated");
     system.ok("qvm-grow-root tpl 80M");
     assert_eq!(bytes("vm-tpl-root"), 80 * MIB);
@@ -256,7 +261,7 @@ fn removals_leave_nothing_and_orphans_are_found() {
     system.ok("qvm-remove -f work");
     assert_eq!(names("work"), Vec::<String>::new());
     let lost = origin("lost", "private");
-    the_pool().create(&lost).unwrap();
+    existing_pool().create(&lost).unwrap();
     assert_eq!(
         system.ok("qubes-recover --list-orphans"),
         "thin:qubes_dom0/vm-lost-private\n"
