@@ -349,8 +349,10 @@ impl ImageOwner {
 }
 
 impl ImageLocation {
+    /// Locates a directory, which need not exist.
+    ///
     /// # Errors
-    /// It cannot be looked at.
+    /// It cannot be examined.
     fn directory(path: &Path) -> Result<ImageLocation, StorageError> {
         let failed = || StorageError::io(format!("cannot examine {}", path.display()));
         let mut at = path.to_path_buf();

@@ -233,6 +233,7 @@ impl StorageError {
         matches!(self, StorageError::NotProvenDurable { .. })
     }
 
+    /// Returns a function that turns an [`io::Error`] into a [`StorageError::Io`] with this text.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> StorageError {
         let what = what.into();
         move |source| StorageError::Io { what, source }

@@ -196,6 +196,7 @@ pub(super) fn is_zero(bytes: &[u8]) -> bool {
         .is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
 }
 
+/// Converts an offset for lseek(2), which takes a signed one.
 pub(super) fn offset(at: u64) -> io::Result<i64> {
     i64::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }

@@ -63,6 +63,7 @@ impl DmFile {
         Ok(())
     }
 
+    /// Implements `Driver::export`.
     pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
         let files = self.origin_files(volume, "exported")?;
         let (label, image) = (volume.label(), files.image());
@@ -109,6 +110,7 @@ impl DmFile {
         })
     }
 
+    /// Implements `Driver::import`.
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let what = volume.full_name();
         let progress = CopyProgress {

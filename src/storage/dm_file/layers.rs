@@ -203,7 +203,7 @@ impl DmFile {
     }
 
     fn map_cow(&self, below: &Path, name: &str, own: &VolumeFiles) -> Result<(), StorageError> {
-        let bytes = file_length(below)?;
+        let bytes = device_length(below)?;
         durable::create_sparse_scratch(&own.cow(), cow::required_size(bytes), self.group)?;
         let layer = LoopDevice::attach(&own.cow(), true)?;
         let name = format!("{name}-{}", file_id(&own.cow())?);
@@ -335,7 +335,7 @@ fn snapshot_table(bytes: u64, base: &Path, cow: &Path) -> String {
     format!("0 {sectors} snapshot {base} {cow} P {chunk}")
 }
 
-fn file_length(device: &Path) -> Result<u64, StorageError> {
+fn device_length(device: &Path) -> Result<u64, StorageError> {
     let end = File::open(device).and_then(|mut file| file.seek(SeekFrom::End(0)));
     end.map_err(StorageError::io(format!(
         "cannot measure {}",

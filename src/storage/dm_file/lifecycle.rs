@@ -14,6 +14,7 @@ use crate::storage::{
 };
 
 impl DmFile {
+    /// Implements `Driver::create`.
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         if volume.size == 0 && volume.kind == VolumeKind::Origin {
             return Err(StorageError::Refused(format!(
@@ -32,6 +33,7 @@ impl DmFile {
         self.begin_cow(volume, &files)
     }
 
+    /// Implements `Driver::remove_unowned`.
     pub(super) fn remove_volume(
         &self,
         volume: &Volume,
@@ -57,6 +59,7 @@ impl DmFile {
         Ok(kept)
     }
 
+    /// Implements `Driver::start`.
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(&volume.vid)?;
         run_images::refuse_foreign(volume, &self.foreign_images(volume)?)?;
@@ -79,6 +82,7 @@ impl DmFile {
         }
     }
 
+    /// Implements `Driver::stop`.
     pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(&volume.vid)?;
         match volume.kind {

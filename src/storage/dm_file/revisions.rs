@@ -19,6 +19,7 @@ use crate::storage::{Revision, StorageError, Volume, pool_files};
 const ID: &str = "old";
 
 impl DmFile {
+    /// Returns the revision, if there is one.
     pub(super) fn list_revisions(
         &self,
         files: &VolumeFiles,

@@ -12,6 +12,7 @@ use super::names::LogicalNames;
 use super::report::{LogicalVolume, Report};
 use super::run_images::Purpose;
 use super::{LvmThin, committed_volume, revision_times};
+use crate::storage::data_comparison::file_length;
 use crate::storage::sparse_copy::{sparse_copy, sparse_copy_with_progress};
 use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeKind};
 
@@ -50,6 +51,7 @@ impl LvmThin {
         }
     }
 
+    /// Implements `Driver::export`.
     pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
         let names = self.origin_names(volume, "exported")?;
         let report = self.query()?;
@@ -80,8 +82,8 @@ impl LvmThin {
         let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
         let device = self.export_volume(volume)?;
         let failed = || StorageError::io(format!("cannot open {}", device.display()));
-        let mut file = File::open(&device).map_err(failed())?;
-        let size = length(&mut file).map_err(failed())?;
+        let file = File::open(&device).map_err(failed())?;
+        let size = file_length(&file).map_err(failed())?;
         let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
         Ok(CommittedData {
             name: volume.name.clone(),
@@ -91,6 +93,7 @@ impl LvmThin {
         })
     }
 
+    /// Implements `Driver::import`.
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let report = self.query()?;
         let own = self.origin_names(volume, "imported to")?;
@@ -103,8 +106,8 @@ impl LvmThin {
             });
         }
         let failed = |verb: &str| StorageError::io(format!("cannot {verb} {}", from.display()));
-        let mut source = File::open(from).map_err(failed("open"))?;
-        let bytes = length(&mut source).map_err(failed("measure"))?;
+        let source = File::open(from).map_err(failed("open"))?;
+        let bytes = file_length(&source).map_err(failed("measure"))?;
         self.replace_data(volume, |names| {
             self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device))
         })
@@ -178,6 +181,7 @@ impl LvmThin {
         }
     }
 
+    /// Implements `Driver::import_with`.
     pub(super) fn import_volume_with(
         &self,
         volume: &Volume,
@@ -211,6 +215,7 @@ impl LvmThin {
         })
     }
 
+    /// Implements `Driver::revert`.
     pub(super) fn revert_volume(
         &self,
         volume: &Volume,
@@ -225,6 +230,7 @@ impl LvmThin {
         self.commit(volume, &names, &names.import())
     }
 
+    /// Implements `Driver::revision_size`.
     pub(super) fn size_of_revision(
         &self,
         volume: &Volume,
@@ -347,12 +353,4 @@ fn mapped_name(device: &File) -> io::Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Returns the length in bytes of a file or a device.
-fn length(file: &mut File) -> std::io::Result<u64> {
-    use std::io::{Seek, SeekFrom};
-    let end = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(0))?;
-    Ok(end)
 }

@@ -17,6 +17,7 @@ use crate::storage::{
 const GRACE: Duration = Duration::from_secs(10);
 
 impl LvmThin {
+    /// Implements `Driver::create`.
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
         let _alone = self.lock(volume)?;
@@ -30,6 +31,7 @@ impl LvmThin {
         }
     }
 
+    /// Implements `Driver::remove_unowned`.
     pub(super) fn remove_volume(
         &self,
         volume: &Volume,
@@ -60,6 +62,7 @@ impl LvmThin {
         Ok(kept)
     }
 
+    /// Implements `Driver::start`.
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
         if volume.kind == VolumeKind::Snapshot {
@@ -105,6 +108,7 @@ impl LvmThin {
         self.snapshot_committed(volume, &report, &source, names)
     }
 
+    /// Implements `Driver::stop`.
     pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
         let report = self.wait_until_closed(volume, &names)?;
@@ -123,6 +127,7 @@ impl LvmThin {
         }
     }
 
+    /// Implements `Driver::discard`.
     pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(&volume.vid)?;
         let report = self.wait_until_closed(volume, &names)?;
@@ -250,6 +255,7 @@ impl LvmThin {
         self.run(&["lvchange", "--quiet", "-kn", "-ay", &names.path(name)])
     }
 
+    /// Renames a logical volume.
     pub(super) fn rename(
         &self,
         names: &LogicalNames,
@@ -259,6 +265,7 @@ impl LvmThin {
         self.run(&["lvrename", "--quiet", &names.path(from), &names.path(to)])
     }
 
+    /// Removes a logical volume.
     pub(super) fn remove_logical(
         &self,
         names: &LogicalNames,
@@ -267,6 +274,7 @@ impl LvmThin {
         self.run(&["lvremove", "--quiet", "--force", &names.path(name)])
     }
 
+    /// Removes a logical volume if the report has it.
     pub(super) fn remove_if_exists(
         &self,
         report: &Report,

@@ -22,6 +22,7 @@ use self::command::Lvm;
 pub(super) use self::names::LogicalNames;
 use self::names::{revision_at, volume_name};
 use self::report::{LogicalVolume, Report, fraction};
+use super::volume_files::source_vid;
 use super::{
     Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
     StorageError, Volume, VolumeKind, VolumeLocks,
@@ -84,13 +85,7 @@ impl LvmThin {
 
     /// Returns the names of a snapshot's source.
     fn source(&self, volume: &Volume) -> Result<LogicalNames, StorageError> {
-        let missing = || {
-            StorageError::Refused(format!(
-                "{}: it is a snapshot without a source",
-                volume.label()
-            ))
-        };
-        self.names(volume.source.as_deref().ok_or_else(missing)?)
+        self.names(source_vid(volume)?)
     }
 
     /// Locks the committed data of an origin while they are exchanged. Other volumes cannot be the

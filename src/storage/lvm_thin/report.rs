@@ -69,6 +69,7 @@ impl Report {
         Report::parse(&lvm.run(&arguments)?)
     }
 
+    /// Parses the JSON output of `lvs`.
     pub(super) fn parse(json: &[u8]) -> Result<Report, StorageError> {
         let unreadable = |e| StorageError::Refused(format!("cannot parse the output of lvs: {e}"));
         let answer: LvsOutput = serde_json::from_slice(json).map_err(unreadable)?;

@@ -47,6 +47,7 @@ impl Reflink {
         Ok(())
     }
 
+    /// Implements `Driver::export`.
     pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
         let clean = self.origin_images(volume, "exported")?.clean();
         if exists(&clean)? {
@@ -85,6 +86,7 @@ impl Reflink {
         })
     }
 
+    /// Implements `Driver::import`.
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let failed = StorageError::io(format!("cannot open {}", from.display()));
         // The caller chooses the file, so it may be anywhere.

@@ -17,6 +17,7 @@ use crate::storage::{
 };
 
 impl Reflink {
+    /// Implements `Driver::create`.
     pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         let _alone = self.lock(volume)?;
@@ -31,6 +32,7 @@ impl Reflink {
         Ok(())
     }
 
+    /// Implements `Driver::remove_unowned`.
     pub(super) fn remove_volume(
         &self,
         volume: &Volume,
@@ -56,6 +58,7 @@ impl Reflink {
         Ok(messages)
     }
 
+    /// Implements `Driver::start`.
     pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         refuse_if_open(volume, &images.dirty())?;
@@ -74,6 +77,7 @@ impl Reflink {
         }
     }
 
+    /// Implements `Driver::stop`.
     pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         let dirty = images.dirty();
@@ -91,6 +95,7 @@ impl Reflink {
         self.commit(volume, &images, &dirty)
     }
 
+    /// Implements `Driver::discard`.
     pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
         let images = self.images(&volume.vid)?;
         // Without snapshots there is one image, and stopping only renames it.

@@ -52,6 +52,7 @@ impl Reflink {
         )
     }
 
+    /// Implements `Driver::revert`.
     pub(super) fn revert_volume(
         &self,
         volume: &Volume,
@@ -96,6 +97,7 @@ impl Reflink {
         Ok(())
     }
 
+    /// Implements `Driver::revision_size`.
     pub(super) fn size_of_revision(
         &self,
         volume: &Volume,
