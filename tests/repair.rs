@@ -1138,7 +1138,7 @@ fn the_documentation_lists_every_kind_and_its_outcome() {
             .filter(|(kind, _)| kind == case.2)
         {
             let row = &rows[&kind];
-            let word = if automatic { "mends" } else { "explains" };
+            let word = if automatic { "repairs" } else { "explains" };
             assert!(
                 row.contains(word),
                 "{kind}: docs/repair.md says {row:?}, and it {word} {}",
