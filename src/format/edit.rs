@@ -55,9 +55,9 @@ impl Edits {
         let mut lines = vec![(1, 1)];
         for (range, text) in order {
             let kept = line_ends(&bytes[done..range.start.max(done)]);
-            let gone = line_ends(&bytes[range.start.max(done)..range.end.max(done)]);
+            let removed = line_ends(&bytes[range.start.max(done)..range.end.max(done)]);
             now += kept + line_ends(text.as_bytes());
-            before += kept + gone;
+            before += kept + removed;
             done = range.end.max(done);
             // The rest of an edited line belongs to it; the next line is the first one that both
             // texts share.

@@ -192,11 +192,11 @@ impl<'a> Fragments<'a> {
     /// Records a domain that cannot be read.
     fn record_lost(&mut self, at: usize, end: usize, why: &str) {
         let name = find_name(&self.text[at..end]);
-        let whose = name
+        let owner = name
             .as_ref()
             .map(|name| format!(" of '{name}'"))
             .unwrap_or_default();
-        let text = format!("the domain{whose} cannot be read: {why}");
+        let text = format!("the domain{owner} cannot be read: {why}");
         self.lost.push(LostPiece {
             line: self.lines.line(at),
             name,

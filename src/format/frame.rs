@@ -40,7 +40,7 @@ impl Frame {
 
     /// Returns the bytes of a section that holds no domains.
     pub fn section(&self, span: Span) -> Option<&[u8]> {
-        let behind = self
+        let tail_start = self
             .domains
             .last()
             .map_or(self.head.len(), |last| last.end as usize);
@@ -48,7 +48,7 @@ impl Frame {
             start if start < self.head.len() => self.head.get(span.range()),
             start => self
                 .tail
-                .get(start.checked_sub(behind)?..(span.end as usize).checked_sub(behind)?),
+                .get(start.checked_sub(tail_start)?..(span.end as usize).checked_sub(tail_start)?),
         }
     }
 }
@@ -308,7 +308,7 @@ fn scan_domains(
     }
 }
 
-/// Scans the domain behind the blanks at `at`; `Some(None)` at the end of the section.
+/// Scans the domain after the blanks at `at`; `Some(None)` at the end of the section.
 fn scan_domain(bytes: &[u8], at: usize, ahead: &mut Lookahead) -> Option<Option<DomainEntry>> {
     if let Some(domain) = ahead.scan_plain_domain(bytes, at) {
         return Some(Some(domain));

@@ -82,10 +82,10 @@ fn scan_sections(bytes: &[u8], mut at: usize) -> Option<(Option<Range<usize>>, u
             scan_elements(bytes, inside, b"</volume-config>", skip_volume)?
         } else if let Some(inside) = skip_literal(bytes, here, b"<devices class=\"") {
             skip_literal(bytes, skip_decoded(bytes, inside, b'"', b'<')?, b"\"/>")?
-        } else if let Some(behind) = skip_literal(bytes, here, b"<features/>")
+        } else if let Some(next) = skip_literal(bytes, here, b"<features/>")
             .or_else(|| skip_literal(bytes, here, b"<tags/>"))
         {
-            behind
+            next
         } else {
             return Some((name, skip_literal(bytes, here, b"</domain>")?));
         };
@@ -138,7 +138,7 @@ fn scan_elements<const N: usize>(
     loop {
         let here = skip_blank(bytes, at);
         match element(bytes, here) {
-            Some(behind) => at = behind,
+            Some(next) => at = next,
             None => return skip_literal(bytes, here, end),
         }
     }

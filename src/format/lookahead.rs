@@ -43,7 +43,7 @@ impl Lookahead {
         (self.misleading.place, self.odd_name.place) = (None, None);
     }
 
-    /// Whether a domain ends after `at`, including the byte behind the name of its end tag, which
+    /// Whether a domain ends after `at`, including the byte after the name of its end tag, which
     /// shows that the element is a domain.
     pub fn has_end(&mut self, bytes: &[u8], at: usize) -> bool {
         self.end.find_from(bytes, at).saturating_add(END.len()) < bytes.len()
@@ -57,7 +57,7 @@ impl Lookahead {
             .then_some(end + 9)
     }
 
-    /// Scans the domain behind the blanks at `at`, if its start tag and its properties have
+    /// Scans the domain after the blanks at `at`, if its start tag and its properties have
     /// upstream's form.
     pub fn scan_plain_domain(&mut self, bytes: &[u8], at: usize) -> Option<DomainEntry> {
         let start = match skip_literal(bytes, at, b"\n    <domain id=\"domain-") {
@@ -130,8 +130,8 @@ fn find_last_name(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> 
     let mut at = skip_literal(domain, skip_blank(domain, inside), b"<properties>")?;
     for _ in 0..MAX_PROPERTIES {
         let Some(key) = property_key(domain, at) else {
-            let behind = skip_literal(domain, skip_blank(domain, at), b"</properties>")?;
-            return memchr::memmem::find(&domain[behind..], b"<properties")
+            let next = skip_literal(domain, skip_blank(domain, at), b"</properties>")?;
+            return memchr::memmem::find(&domain[next..], b"<properties")
                 .is_none()
                 .then_some(name);
         };
@@ -145,9 +145,9 @@ fn find_last_name(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> 
         }
         at = match skip_literal(domain, key, b"name\"") {
             Some(value) => {
-                let (text, behind) = read_property_text(domain, value)?;
+                let (text, next) = read_property_text(domain, value)?;
                 name = Some(text);
-                behind
+                next
             }
             None => skip_property(domain, key)?,
         };
@@ -155,7 +155,7 @@ fn find_last_name(domain: &[u8], inside: usize) -> Option<Option<Cow<'_, str>>> 
     None
 }
 
-/// Returns where the name begins in the property behind the blanks at `at`.
+/// Returns where the name begins in the property after the blanks at `at`.
 fn property_key(bytes: &[u8], at: usize) -> Option<usize> {
     let usual = skip_literal(bytes, at, b"\n        <property name=\"");
     usual.or_else(|| skip_literal(bytes, skip_blank(bytes, at), b"<property name=\""))
@@ -176,13 +176,13 @@ fn skip_property(bytes: &[u8], key: usize) -> Option<usize> {
 fn read_property_text(bytes: &[u8], quote: usize) -> Option<(Cow<'_, str>, usize)> {
     let text = skip_literal(bytes, quote, b">")?;
     let close = text + memchr::memchr(b'<', &bytes[text..])?;
-    let behind = skip_literal(bytes, close, b"</property>")?;
+    let next = skip_literal(bytes, close, b"</property>")?;
     Some((
         decode(
             std::str::from_utf8(&bytes[text..close]).ok()?,
             ValueKind::Text,
         )?,
-        behind,
+        next,
     ))
 }
 

@@ -39,13 +39,13 @@ impl Patch<'_, '_> {
         Emitter::new(&self.place)
     }
 
-    /// Changes the items `<item name="…">text</item>` of `sections` to `wanted`. New items go into
+    /// Changes the items `<item name="…">text</item>` of `sections` to `target`. New items go into
     /// the first section.
     pub fn set_named_items(
         &mut self,
         sections: &[ElementId],
         item: &'static str,
-        wanted: &TextMap,
+        target: &TextMap,
         order: ItemOrder,
     ) -> PatchResult {
         let tree = self.tree;
@@ -57,7 +57,7 @@ impl Patch<'_, '_> {
                 .flatten()
                 .rfind(|i| i.name == stored.name)
                 .is_some_and(|i| i.id == stored.id);
-            match wanted.get(&stored.name) {
+            match target.get(&stored.name) {
                 Some(text) if counts && text != stored.text => {
                     self.set_text(stored.id, text, &stored.name)?
                 }
@@ -67,11 +67,11 @@ impl Patch<'_, '_> {
         for (n, section) in sections.iter().enumerate() {
             let removed = all[n]
                 .iter()
-                .filter(|i| !wanted.contains(&i.name))
+                .filter(|i| !target.contains(&i.name))
                 .map(|i| i.id);
             let removed: Vec<ElementId> = removed.collect();
             let additions = if n == 0 {
-                self.additions(*section, item, &all, wanted, order)?
+                self.additions(*section, item, &all, target, order)?
             } else {
                 Vec::new()
             };
@@ -80,14 +80,14 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    /// Returns the items of `wanted` that no section has yet, with their places in the first
+    /// Returns the items of `target` that no section has yet, with their places in the first
     /// section.
     fn additions(
         &self,
         section: ElementId,
         item: &'static str,
         all: &[Vec<NamedText>],
-        wanted: &TextMap,
+        target: &TextMap,
         order: ItemOrder,
     ) -> Result<Vec<Addition>, FormatError> {
         let here = &all[0];
@@ -95,11 +95,11 @@ impl Patch<'_, '_> {
         let name_of = |id: ElementId| here.iter().find(|i| i.id == id).map_or("", |i| &*i.name);
         let mut additions = Vec::new();
         let mut previous = None;
-        let mut wanted: Vec<_> = wanted.iter().collect();
+        let mut target: Vec<_> = target.iter().collect();
         if let ItemOrder::Sorted(key) = order {
-            wanted.sort_by_key(|(name, _)| key(name));
+            target.sort_by_key(|(name, _)| key(name));
         }
-        for (name, text) in wanted {
+        for (name, text) in target {
             if all.iter().flatten().any(|i| i.name == name) {
                 previous = here
                     .iter()
@@ -141,14 +141,14 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    /// Changes the attributes of an element to `wanted`. Existing attributes keep their order.
-    pub fn set_attributes(&mut self, id: ElementId, wanted: &TextMap) -> PatchResult {
+    /// Changes the attributes of an element to `target`. Existing attributes keep their order.
+    pub fn set_attributes(&mut self, id: ElementId, target: &TextMap) -> PatchResult {
         let stored = read_attributes(self.tree, id);
-        for name in stored.names().filter(|name| !wanted.contains(name)) {
+        for name in stored.names().filter(|name| !target.contains(name)) {
             self.remove_attribute(id, name);
         }
         let mut at = self.tree.element(id).name.end as usize;
-        for (name, value) in wanted.iter() {
+        for (name, value) in target.iter() {
             let attribute = self
                 .tree
                 .attributes(id)

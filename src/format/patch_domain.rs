@@ -71,14 +71,14 @@ fn rank(section: &[u8]) -> Option<u8> {
 impl Patch<'_, '_> {
     /// Changes the attributes of the domain element.
     fn patch_attributes(&mut self, old: &Vm, new: &Vm) -> PatchResult {
-        let mut wanted = read_attributes(self.tree, ROOT);
+        let mut target = read_attributes(self.tree, ROOT);
         if old.class != new.class {
-            wanted.set("class", new.class.as_str());
+            target.set("class", new.class.as_str());
         }
         if let (true, Some(qid)) = (old.qid() != new.qid(), new.qid()) {
-            wanted.set("id", &format!("domain-{}", qid.number()));
+            target.set("id", &format!("domain-{}", qid.number()));
         }
-        self.set_attributes(ROOT, &wanted)
+        self.set_attributes(ROOT, &target)
     }
 
     /// Returns the sections of one name.
@@ -94,15 +94,15 @@ impl Patch<'_, '_> {
     fn patch_texts(
         &mut self,
         (section, item): (&'static str, &'static str),
-        wanted: &TextMap,
+        target: &TextMap,
         order: ItemOrder,
     ) -> PatchResult {
         let sections = self.sections(section);
         if !sections.is_empty() {
-            return self.set_named_items(&sections, item, wanted, order);
+            return self.set_named_items(&sections, item, target, order);
         }
         let mut e = self.emitter();
-        let mut items: Vec<_> = wanted.iter().collect();
+        let mut items: Vec<_> = target.iter().collect();
         if let ItemOrder::Sorted(key) = order {
             items.sort_by_key(|(name, _)| key(name));
         }
@@ -116,16 +116,16 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn patch_tags(&mut self, old: &[SmolStr], wanted: &[SmolStr]) -> PatchResult {
+    fn patch_tags(&mut self, old: &[SmolStr], target: &[SmolStr]) -> PatchResult {
         let sections = self.sections("tags");
         let Some(first) = sections.first() else {
             let mut e = self.emitter();
-            e.tags(&self.section_indent(), wanted)?;
+            e.tags(&self.section_indent(), target)?;
             self.add_section(ROOT, 2, rank, e.into_text());
             return Ok(());
         };
         let stored = items_in_sections(self.tree, &sections, "tag");
-        let renamed = find_renamed_tags(old, wanted);
+        let renamed = find_renamed_tags(old, target);
         for (tag, name) in stored
             .iter()
             .flatten()
@@ -135,7 +135,7 @@ impl Patch<'_, '_> {
             attributes.set("name", name);
             self.set_attributes(tag.id, &attributes)?;
         }
-        let mut added: Vec<&str> = wanted
+        let mut added: Vec<&str> = target
             .iter()
             .map(|t| &**t)
             .filter(|tag| renamed.values().all(|n| n != tag))
@@ -145,14 +145,14 @@ impl Patch<'_, '_> {
         added.dedup();
         for (section, here) in sections.iter().zip(&stored) {
             let removed =
-                |name: &str| !wanted.iter().any(|w| **w == *name) && !renamed.contains_key(name);
+                |name: &str| !target.iter().any(|w| **w == *name) && !renamed.contains_key(name);
             let removed = here.iter().filter(|t| removed(&t.name)).map(|t| t.id);
             let removed: Vec<ElementId> = removed.collect();
             let ids: Vec<ElementId> = here.iter().map(|t| t.id).collect();
             let mut additions = Vec::new();
             for tag in added.iter().filter(|_| section == first) {
-                let behind = |id: ElementId| here.iter().any(|t| t.id == id && *t.name > **tag);
-                let after = insertion_point(self.tree, *section, &ids, behind);
+                let is_later = |id: ElementId| here.iter().any(|t| t.id == id && *t.name > **tag);
+                let after = insertion_point(self.tree, *section, &ids, is_later);
                 let mut e = self.emitter();
                 e.tag(tag)?;
                 additions.push(Addition {
@@ -165,13 +165,13 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn patch_devices(&mut self, wanted: &[DeviceClass]) -> PatchResult {
+    fn patch_devices(&mut self, target: &[DeviceClass]) -> PatchResult {
         let stored: Vec<_> = device_classes(self.tree, ROOT).collect();
         let mut unmatched: Vec<ElementId> = stored.iter().map(|(id, _)| *id).collect();
         let earlier = |id: &ElementId| rank(self.tree.name(*id)).is_some_and(|r| r < 3);
         let mut after = self.tree.children(ROOT).filter(earlier).last();
         let mut additions = Vec::new();
-        for class in wanted {
+        for class in target {
             let same = stored
                 .iter()
                 .find(|(id, name)| *name == *class.class && unmatched.contains(id));
@@ -197,19 +197,19 @@ impl Patch<'_, '_> {
 
     /// Changes one `<devices>` element. An assignment is matched with an equal one, else with one
     /// of the same device.
-    fn patch_assignments(&mut self, class: ElementId, wanted: &[DeviceAssignment]) -> PatchResult {
+    fn patch_assignments(&mut self, class: ElementId, target: &[DeviceAssignment]) -> PatchResult {
         let tree = self.tree;
         let stored: Vec<(ElementId, DeviceAssignment)> = devices(tree, class)
             .map(|id| (id, read_assignment(tree, id)))
             .collect();
-        let mut matches: Vec<Option<usize>> = vec![None; wanted.len()];
+        let mut matches: Vec<Option<usize>> = vec![None; target.len()];
         let same: [fn(&DeviceAssignment, &DeviceAssignment) -> bool; 3] = [
             |a, b| a == b,
             |a, b| assignment_key(a) == assignment_key(b),
             |a, b| assignment_key(a)[..2] == assignment_key(b)[..2],
         ];
         for same in same {
-            for (n, assignment) in wanted
+            for (n, assignment) in target
                 .iter()
                 .enumerate()
                 .filter(|(n, _)| matches[*n].is_none())
@@ -229,7 +229,7 @@ impl Patch<'_, '_> {
         let removed: Vec<ElementId> = removed.collect();
         let mut additions = Vec::new();
         let mut after = None;
-        for (assignment, found) in wanted.iter().zip(&matches) {
+        for (assignment, found) in target.iter().zip(&matches) {
             if let Some(at) = found {
                 let (id, old) = &stored[*at];
                 after = Some(*id);
@@ -255,11 +255,11 @@ impl Patch<'_, '_> {
         Ok(())
     }
 
-    fn patch_volumes(&mut self, wanted: &[VolumeConfig]) -> PatchResult {
+    fn patch_volumes(&mut self, target: &[VolumeConfig]) -> PatchResult {
         let sections = self.sections("volume-config");
         let Some(first) = sections.first() else {
             let mut e = self.emitter();
-            e.volume_config(&self.section_indent(), wanted)?;
+            e.volume_config(&self.section_indent(), target)?;
             self.add_section(ROOT, 4, rank, e.into_text());
             return Ok(());
         };
@@ -270,7 +270,7 @@ impl Patch<'_, '_> {
         let mut additions = Vec::new();
         let mut after = None;
         let in_first: Vec<ElementId> = self.tree.children(*first).collect();
-        for volume in wanted {
+        for volume in target {
             match unmatched.iter().position(|(_, name)| name == volume.name()) {
                 Some(at) => {
                     let (id, _) = unmatched.remove(at);

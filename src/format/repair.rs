@@ -115,14 +115,14 @@ fn repair_element(
     match remedy {
         Remedy::Remove { .. } => edits.delete(tree.blank_start(range.start)..range.end),
         Remedy::SetAttribute { name, value } => {
-            let mut wanted = reader::read_attributes(&tree, Tree::ROOT);
-            wanted.set(name, value);
+            let mut target = reader::read_attributes(&tree, Tree::ROOT);
+            target.set(name, value);
             Patch {
                 tree: &tree,
                 edits,
                 place: "the store".into(),
             }
-            .set_attributes(Tree::ROOT, &wanted)?;
+            .set_attributes(Tree::ROOT, &target)?;
         }
         Remedy::NewName(new) => {
             let Ok(new) = VmName::new(new) else {

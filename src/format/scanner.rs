@@ -111,7 +111,7 @@ const TEXT_STOP: u8 = 4;
 /// value.
 const VALUE_STOP: u8 = 8;
 
-const CLASS: [u8; 256] = {
+const BYTE_CLASSES: [u8; 256] = {
     let mut class = [0u8; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -138,7 +138,7 @@ const CLASS: [u8; 256] = {
 
 /// Whether a byte has one of the classes.
 fn has_class(byte: u8, class: u8) -> bool {
-    CLASS[byte as usize] & class != 0
+    BYTE_CLASSES[byte as usize] & class != 0
 }
 
 impl<'a> Scanner<'a> {

@@ -86,15 +86,15 @@ impl Patch<'_, '_> {
             .iter()
             .flat_map(|s| reader::read_labels(self.tree, *s, &mut Vec::new()))
             .collect();
-        let wanted: Vec<&Label> = qubes.labels.iter().collect();
+        let target: Vec<&Label> = qubes.labels.iter().collect();
         let Some(first) = sections.first() else {
-            if !wanted.is_empty() {
+            if !target.is_empty() {
                 let mut e = self.emitter();
                 e.raw("<labels");
                 e.section(
                     "labels",
                     &child_indent(self.tree, ROOT),
-                    wanted,
+                    target,
                     |e, l, _| e.label(l),
                 )?;
                 self.add_section(ROOT, 0, rank, e.into_text());
@@ -113,7 +113,7 @@ impl Patch<'_, '_> {
                 .map_or(0, |(_, l)| l.index)
         };
         let mut additions = Vec::new();
-        for label in wanted {
+        for label in target {
             if let Some(at) = unmatched.iter().position(|(_, l)| l.index == label.index) {
                 let (id, old) = unmatched.remove(at);
                 self.patch_label(id, &old, label)?;
@@ -134,9 +134,9 @@ impl Patch<'_, '_> {
 
     fn patch_label(&mut self, id: ElementId, old: &Label, new: &Label) -> PatchResult {
         if old.color != new.color {
-            let mut wanted = reader::read_attributes(self.tree, id);
-            wanted.set("color", &new.color);
-            self.set_attributes(id, &wanted)?;
+            let mut target = reader::read_attributes(self.tree, id);
+            target.set("color", &new.color);
+            self.set_attributes(id, &target)?;
         }
         if old.name != new.name {
             self.set_text(id, &new.name, "label")?;
@@ -146,15 +146,15 @@ impl Patch<'_, '_> {
 
     fn patch_pools(&mut self, qubes: &Qubes) -> PatchResult {
         let sections = self.root_sections("pools");
-        let wanted: Vec<&Pool> = qubes.pools.iter().collect();
+        let target: Vec<&Pool> = qubes.pools.iter().collect();
         let Some(first) = sections.first() else {
-            if !wanted.is_empty() {
+            if !target.is_empty() {
                 let mut e = self.emitter();
                 e.raw("<pools");
                 e.section(
                     "pools",
                     &child_indent(self.tree, ROOT),
-                    wanted,
+                    target,
                     |e, p, _| e.pool(p),
                 )?;
                 self.add_section(ROOT, 1, rank, e.into_text());
@@ -168,7 +168,7 @@ impl Patch<'_, '_> {
         let in_first: Vec<ElementId> = self.tree.children(*first).collect();
         let mut additions = Vec::new();
         let mut after = None;
-        for pool in wanted {
+        for pool in target {
             if let Some(at) = unmatched.iter().position(|(_, p)| p.name() == pool.name()) {
                 let (id, _) = unmatched.remove(at);
                 after = Some(id).filter(|id| in_first.contains(id)).or(after);
