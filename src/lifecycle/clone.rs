@@ -1,7 +1,7 @@
-//! Cloning a qube. What is cloned is its last committed state, so the source may run: its data are
-//! opened under its lock and copied without it. Volumes come first, under the new name's lock, and
-//! the store is saved last: a crash leaves orphan volumes at worst, which the next creation of the
-//! name clears and `qubes-recover` lists.
+//! Clones a qube from its last committed state. The source may run: its volumes are opened under
+//! its lock and copied without the lock. The volumes of the clone come first, under the lock of the
+//! new name, and the store is saved last. A crash leaves orphan volumes at worst, which the next
+//! creation of that name clears and `qubes-recover` lists.
 
 use std::cell::RefCell;
 
@@ -12,82 +12,87 @@ use crate::storage::{
 };
 
 use super::create::InitialSettings;
-use super::qube_directory::{FILES, QubeDirectory};
+use super::qube_directory::{QUBE_FILES, QubeDirectory};
 use super::reconcile::QubeState;
 use super::{LifecycleError, Session};
 
-/// A clone that was made.
+/// A clone that was created.
 #[derive(Debug)]
-pub struct Cloned {
+pub struct ClonedQube {
+    /// The name of the clone.
     pub name: VmName,
-    /// Settings of the source that it does not have, with the reasons.
+    /// Settings of the source that the clone does not have, with the reasons.
     pub left_out: Vec<String>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub notes: Vec<String>,
 }
 
 impl Session {
-    /// Clones a qube with its settings, its firewall, its notes and the volumes that it keeps.
-    /// `watcher` hears of each volume whose data are copied.
+    /// Clones a qube with its settings, its firewall, its notes and its saved volumes, and reports
+    /// each copy to `watcher`.
     ///
     /// # Errors
-    /// There is no such source, the wish breaks a rule, or something could not be copied: there is
-    /// no clone then.
+    /// The source does not exist, the request breaks a rule, or something cannot be copied. There
+    /// is no clone then.
     pub fn clone_qube(
         &self,
-        wish: &NewClone<'_>,
+        request: &NewClone<'_>,
         settings: InitialSettings<'_>,
         watcher: &dyn CopyWatcher,
-    ) -> Result<Cloned, LifecycleError> {
-        let plan_on =
-            |qubes: &Qubes| qubes.plan_clone(wish, self, &mut |below| fastrand::u16(..below));
-        let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
-        let class: Class = match wish.class {
+    ) -> Result<ClonedQube, LifecycleError> {
+        let plan_clone =
+            |qubes: &Qubes| qubes.plan_clone(request, self, &mut |below| fastrand::u16(..below));
+        let missing = || LifecycleError::NoSuchQube(request.source.to_string());
+        let class: Class = match request.class {
             Some(class) => class.clone(),
-            None => self.read()?.class(wish.source).ok_or_else(missing)?.clone(),
+            None => self
+                .read()?
+                .class(request.source)
+                .ok_or_else(missing)?
+                .clone(),
         };
         let qubes = self.read_for_creation(&class)?;
-        // Asked before any lock, so that a wish that breaks a rule touches nothing.
-        let clone = plan_on(&qubes)?.vm;
-        let source = qubes.get(wish.source).ok_or_else(missing)?.clone();
-        let mut notes = Session::notes_of_creation(&qubes, wish.created_by);
-        self.convert_if_old(&qubes)?;
+        // Planned before any lock is taken, so that a request that breaks a rule changes nothing.
+        let clone = plan_clone(&qubes)?.vm;
+        let source = qubes.get(request.source).ok_or_else(missing)?.clone();
+        let mut notes = Session::creation_notes(&qubes, request.created_by);
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
-        let data = self.committed_data(&source.name, &clone, wish.empty)?;
-        let decided = RefCell::new((Vec::new(), Vec::new()));
+        let data = self.open_source_volumes(&source.name, &clone, request.empty)?;
+        let planned_changes = RefCell::new((Vec::new(), Vec::new()));
         let files_left_out = RefCell::new(Vec::new());
         let plan = |qubes: &Qubes| {
-            let mut planned = plan_on(qubes)?;
-            take_sizes(&mut planned.vm, &data);
-            decided.replace((planned.effects, planned.left_out));
+            let mut planned = plan_clone(qubes)?;
+            set_volume_sizes(&mut planned.vm, &data);
+            planned_changes.replace((planned.effects, planned.left_out));
             Ok(planned.vm)
         };
         let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
             storage.create_from(&data, watcher)?;
-            files_left_out.replace(self.copy_files(
+            files_left_out.replace(self.copy_directory_files(
                 &source,
-                &FILES,
+                &QUBE_FILES,
                 directory,
-                wish.ignore_errors,
+                request.ignore_errors,
             )?);
             Ok(())
         };
-        let set = self.bring_into_being(&clone.name, &class, &[], &plan, settings, &make)?;
-        let (mut effects, not_cloned) = decided.into_inner();
+        let set = self.build_qube(&clone.name, &class, &[], &plan, settings, &make)?;
+        let (mut effects, not_cloned) = planned_changes.into_inner();
         effects.extend(set);
         let mut left_out: Vec<String> = not_cloned.iter().map(UnclonedSetting::to_string).collect();
         left_out.extend(files_left_out.into_inner());
         notes.extend(self.apply_effects(&effects)?);
-        Ok(Cloned {
+        Ok(ClonedQube {
             left_out,
             notes,
             name: clone.name,
         })
     }
 
-    /// The data for the volumes that the clone keeps, opened under the source's lock, after what a
-    /// crash had left to do.
-    fn committed_data(
+    /// Opens the committed data of the volumes that the clone keeps. Holds the source's lock while
+    /// it does, and first finishes what a crash left undone.
+    fn open_source_volumes(
         &self,
         source: &VmName,
         clone: &Vm,
@@ -104,6 +109,7 @@ impl Session {
         }
         let qubes = self.read()?;
         let source = super::start::find_qube(&qubes, source)?;
+
         let mut origins = Vec::new();
         for volume in qubes.volumes(clone, self).map_err(StorageError::from)? {
             if !volume.save_on_stop || empty.contains(&&*volume.name) {
@@ -111,12 +117,12 @@ impl Session {
             }
             match qubes.volume_origin(source, &volume.name, self) {
                 Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
-                // The clone's class, or its template, gives it a volume that the source has not.
+                // The clone's class or template has a volume that the source does not have.
                 Err(VolumeError::NoSuchVolume { .. }) => {}
                 Err(error) => return Err(StorageError::from(error).into()),
             }
         }
-        // Locks of volumes are taken in the order of their ids.
+        // Volume locks are taken in the order of the volume ids.
         origins.sort_by(|a, b| (&a.pool, &a.vid).cmp(&(&b.pool, &b.vid)));
         let mut drivers = PoolDrivers::new(&qubes.pools, &self.system);
         let kept = origins
@@ -126,9 +132,9 @@ impl Session {
             .collect()
     }
 
-    /// Copies what lies beside the images of the source. Returns what could not be copied, if that
-    /// is to be ignored.
-    pub(super) fn copy_files(
+    /// Copies `files` from the directory of the source into `to`. With `ignore_errors`, returns one
+    /// line for each file that cannot be copied.
+    pub(super) fn copy_directory_files(
         &self,
         source: &Vm,
         files: &[&str],
@@ -145,7 +151,7 @@ impl Session {
             let copied = from
                 .read(name)
                 .and_then(|read| read.map_or(Ok(()), |bytes| to.write(name, access, &bytes)));
-            let from = from.shown(name);
+            let from = from.display_path(name);
             match copied {
                 Ok(()) => {}
                 Err(error) if ignore_errors => {
@@ -156,7 +162,7 @@ impl Session {
                 }
                 Err(source) => {
                     return Err(LifecycleError::Io {
-                        what: format!("copying {from}"),
+                        what: format!("cannot copy {from}"),
                         source,
                     });
                 }
@@ -166,8 +172,8 @@ impl Session {
     }
 }
 
-/// A volume is as large as what it is filled with.
-fn take_sizes(clone: &mut Vm, data: &[CommittedData]) {
+/// Gives each volume of the clone the size of the data it is filled with.
+fn set_volume_sizes(clone: &mut Vm, data: &[CommittedData]) {
     for data in data {
         for volume in clone
             .volumes

@@ -1,6 +1,6 @@
-//! Creating a qube: volumes first, under the name's lock, saved last. A crash leaves orphan volumes
-//! at worst, and the next creation of the name clears them: it knows them by a note
-//! ([`super::images::leftovers`]).
+//! Creates a qube: its volumes first, under the lock of its name, the store last. A crash leaves
+//! orphan volumes at worst. The next creation of the name recognises them by a note
+//! ([`super::images::creation_note`]) and clears them.
 
 use crate::model::cloning::NewQubeFacts;
 use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName};
@@ -8,30 +8,31 @@ use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName};
 use super::images::existing::PlannedImages;
 use super::images::{DataSource, ExistingImages};
 use super::qube_directory::QubeDirectory;
-use super::root_image::{ROOT, RootImage, make_volumes};
-use super::template::set_sizes;
+use super::root_image::{ROOT_VOLUME, RootImage, create_volumes};
+use super::template::save_volume_sizes;
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
 
-/// A decision about a new qube, taken again whenever the store may have changed.
-pub(super) type Plan<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
+/// Plans a new qube. Called again whenever the store may have changed.
+pub(super) type PlanQube<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
 
-/// Makes the volumes of a new qube, and what else belongs into its directory, where it has one.
-pub(super) type Make<'a> =
+/// Creates the volumes of a new qube and the files of its directory, if it has one.
+pub(super) type CreateVolumes<'a> =
     &'a dyn Fn(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>;
 
-/// What a new qube is to have besides what its creation gives it, in the order in which it is set.
+/// Settings of a new qube that its creation does not set itself, in the order in which they are
+/// set.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct InitialSettings<'a> {
-    /// Properties and their texts.
+    /// Properties and their values.
     pub properties: &'a [(&'a str, &'a str)],
-    /// Features and their texts.
+    /// Features and their values.
     pub features: &'a [(&'a str, &'a str)],
-    /// What becomes of images that lie where the new ones are to be.
+    /// What to do with existing images in the place of the new ones.
     pub existing: ExistingImages,
-    /// Where the caller takes the data of the root volume from.
+    /// The file that the caller reads the root volume's data from.
     pub source: Option<DataSource<'a>>,
-    /// What its root volume is filled with.
+    /// The data to fill the root volume with.
     pub root: Option<RootImage<'a>>,
 }
 
@@ -40,22 +41,24 @@ pub struct InitialSettings<'a> {
 pub struct RefusedSetting {
     /// `property NAME` or `feature NAME`.
     pub setting: String,
+    /// The rule that refuses it.
     pub reason: String,
 }
 
 /// A qube that was created.
 #[derive(Debug)]
-pub struct Created {
+pub struct CreatedQube {
+    /// The name of the new qube.
     pub name: VmName,
-    /// What the user should know.
+    /// Warnings for the user.
     pub notes: Vec<String>,
 }
 
 impl InitialSettings<'_> {
-    /// Sets everything of a qube that was just added to `qubes`.
+    /// Applies these settings to a qube that was just added to `qubes`.
     ///
     /// # Errors
-    /// [`LifecycleError::SettingsRefused`] with everything that was refused.
+    /// [`LifecycleError::SettingsRefused`] with every setting that was refused.
     fn apply(
         &self,
         qubes: &mut Qubes,
@@ -63,7 +66,7 @@ impl InitialSettings<'_> {
         session: &Session,
     ) -> Result<Vec<Effect>, LifecycleError> {
         let (mut effects, mut refused) = (Vec::new(), Vec::new());
-        // The store may be locked: nobody asks a hypervisor whether the new qube runs.
+        // The store may be locked, so no hypervisor is asked whether the new qube runs.
         let facts = NewQubeFacts::new(name.as_str(), session);
         for (property, text) in self.properties {
             match qubes.set_property(name.as_str(), property, text, &facts) {
@@ -92,61 +95,72 @@ impl InitialSettings<'_> {
 }
 
 impl Session {
-    /// Creates a qube with its volumes, its directory and its settings: all of it or nothing.
-    pub fn create(
+    /// Creates a qube with its volumes, its directory and its settings.
+    ///
+    /// # Errors
+    /// The request breaks a rule, an image is in the way, or something cannot be created or saved.
+    /// Nothing of the qube is left then.
+    pub fn create_qube(
         &self,
         new: &NewQube<'_>,
         settings: InitialSettings<'_>,
-    ) -> Result<Created, LifecycleError> {
-        self.create_numbered(new, None, settings)
+    ) -> Result<CreatedQube, LifecycleError> {
+        self.create_with_dispid(new, None, settings)
     }
 
-    /// The store as it would be after this creation, and the new qube's name; nothing is made and
-    /// nothing saved.
+    /// Returns the store as it would be after this creation, and the name of the new qube. Creates
+    /// and saves nothing.
     ///
     /// # Errors
-    /// As [`Session::create`], as far as the store tells.
-    pub fn try_to_create(
+    /// As [`Session::create_qube`], as far as the store and the pools show it.
+    pub fn preview_creation(
         &self,
         new: &NewQube<'_>,
         settings: InitialSettings<'_>,
     ) -> Result<(Qubes, VmName), LifecycleError> {
         let mut qubes = self.read_for_creation(&new.class)?;
         let vm = qubes.plan_creation(new, self, &mut |below| fastrand::u16(..below))?;
-        self.with_new(&mut qubes, vm, settings)
+        self.add_for_preview(&mut qubes, vm, settings)
             .map(|name| (qubes, name))
     }
 
-    /// The same for a clone.
-    pub fn try_to_clone(
+    /// Returns the store as it would be after this clone, and the name of the new qube. Creates and
+    /// saves nothing.
+    ///
+    /// # Errors
+    /// As [`Session::clone_qube`], as far as the store and the pools show it.
+    pub fn preview_clone(
         &self,
-        wish: &NewClone<'_>,
+        request: &NewClone<'_>,
         settings: InitialSettings<'_>,
     ) -> Result<(Qubes, VmName), LifecycleError> {
-        let class = match wish.class {
+        let class = match request.class {
             Some(class) => class.clone(),
             None => {
-                let missing = || LifecycleError::NoSuchQube(wish.source.to_string());
-                self.read()?.class(wish.source).ok_or_else(missing)?.clone()
+                let missing = || LifecycleError::NoSuchQube(request.source.to_string());
+                self.read()?
+                    .class(request.source)
+                    .ok_or_else(missing)?
+                    .clone()
             }
         };
         let mut qubes = self.read_for_creation(&class)?;
         let vm = qubes
-            .plan_clone(wish, self, &mut |below| fastrand::u16(..below))?
+            .plan_clone(request, self, &mut |below| fastrand::u16(..below))?
             .vm;
-        self.with_new(&mut qubes, vm, settings)
+        self.add_for_preview(&mut qubes, vm, settings)
             .map(|name| (qubes, name))
     }
 
-    fn with_new(
+    fn add_for_preview(
         &self,
         qubes: &mut Qubes,
         vm: Vm,
         settings: InitialSettings<'_>,
     ) -> Result<VmName, LifecycleError> {
-        // Its pools have to be there, too, and its images be nobody else's.
+        // The preview also finds missing pools and images that belong to other qubes.
         let storage = VmStorage::for_qube(&self.system, qubes, &vm, self)?;
-        let adopted = self.names_to_adopt(&storage, settings.existing)?;
+        let adopted = self.adoptable_names(&storage, settings.existing)?;
         let InitialSettings {
             existing, source, ..
         } = settings;
@@ -167,7 +181,7 @@ impl Session {
         Ok(name)
     }
 
-    /// Adds a planned qube and sets what it is to have.
+    /// Adds a planned qube to `qubes` and applies its settings.
     fn add_with_settings(
         &self,
         qubes: &mut Qubes,
@@ -181,21 +195,22 @@ impl Session {
         settings.apply(qubes, &name, self)
     }
 
-    /// Makes a qube of this name as `plan` says: what `make` makes first, saved last. After a
-    /// failure nothing of it is there but the volumes `adopted`, whose images were there before.
-    pub(super) fn bring_into_being(
+    /// Creates the qube that `plan` returns: calls `make` for its volumes, then saves the store.
+    /// After a failure nothing of the qube is left except the `adopted` volumes, whose images
+    /// existed before.
+    pub(super) fn build_qube(
         &self,
         name: &VmName,
         class: &Class,
         adopted: &[String],
-        plan: Plan<'_>,
+        plan: PlanQube<'_>,
         settings: InitialSettings<'_>,
-        make: Make<'_>,
+        make: CreateVolumes<'_>,
     ) -> Result<Vec<Effect>, LifecycleError> {
         let _lock = self.lock_qube(name)?;
         let mut qubes = self.read_for_creation(class)?;
         let planned = plan(&qubes)?;
-        // What is refused is refused before any volume is made.
+        // A refused setting is reported before any volume is created.
         self.add_with_settings(&mut qubes, planned.clone(), settings)?;
         let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
         let InitialSettings {
@@ -210,23 +225,23 @@ impl Session {
             source,
         };
         if let Some(root) = settings.root {
-            // A file that must not be taken is refused before what it has.
+            // Check whether the file may be used before its content is checked.
             self.check_images(images)?;
             root.check(name.as_str(), &storage)?;
         }
         let prepared = self.prepare_images(images)?;
         drop(qubes);
         let directory = prepared.directory.as_ref();
-        // Rules and notes of a qube whose images are taken over are taken over, too.
-        let is_anew = existing != ExistingImages::Adopt;
+        // Adopted images keep the firewall rules and notes that lie beside them.
+        let replaces_files = existing != ExistingImages::Adopt;
         let remove_files = || {
             directory
-                .filter(|_| is_anew)
+                .filter(|_| replaces_files)
                 .map_or(Ok(()), QubeDirectory::remove_files)
         };
         remove_files()?;
         self.system.step(|| format!("{name}: creating its volumes"));
-        let made = make_volumes(settings.root, name.as_str(), &storage, |volumes| {
+        let made = create_volumes(settings.root, name.as_str(), &storage, |volumes| {
             make(volumes, directory)
         });
         let added = made.and_then(|()| {
@@ -234,49 +249,54 @@ impl Session {
             if class.is_local_guest() {
                 write.choose_default_kernel(self);
             }
-            // Its number may have been taken while the volumes were made.
+            // Another qube may have taken the qid while the volumes were created.
             let vm = plan(&write)?;
             if vm.volumes != planned.volumes {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }
             let effects = self.add_with_settings(&mut write, vm, settings)?;
             if settings.root.is_some() {
-                set_sizes(&mut write, name, &storage, &[ROOT])?;
+                save_volume_sizes(&mut write, name, &storage, &[ROOT_VOLUME])?;
             }
             write.save()?;
             drop(write);
-            prepared.forget();
+            prepared.remove_note();
             Ok(effects)
         });
-        // Once it was saved the qube is there: its volumes are not taken from it.
-        let was_saved = |error: &LifecycleError| matches!(error, LifecycleError::Store(store) if store.was_saved());
+        // Once the store is saved the qube exists, so its volumes stay.
+        let was_saved = |error: &LifecycleError| match error {
+            LifecycleError::Store(store) => store.was_saved(),
+            _ => false,
+        };
         if added.as_ref().is_err_and(|error| !was_saved(error)) {
-            // The error that counts is the first; what cannot be removed the next creation clears,
-            // or tells of.
+            // The first error is the one to report. The next creation clears or reports what cannot
+            // be removed here.
             let _leftovers = remove_files();
-            // Of images that were to be discarded nobody may take what stays for a creation's own.
+            // Images that were to be discarded must not count as made by this creation, so the note
+            // goes even if some of them stay.
             if storage
                 .without_volumes(adopted)
                 .remove(&prepared.owners)
                 .is_ok()
                 || existing == ExistingImages::Discard
             {
-                prepared.forget();
+                prepared.remove_note();
             }
             let _not_empty = directory.map(QubeDirectory::remove_if_empty);
         }
         added
     }
 
-    /// Tells which tags that the creator wants on a new qube it cannot have.
-    pub(super) fn notes_of_creation(qubes: &Qubes, creator: &str) -> Vec<String> {
-        let misfits = qubes.find_creation_tag_problems(creator).into_iter();
-        misfits
+    /// Returns a warning for each tag that the creator's feature `tag-created-vm-with` asks for and
+    /// the new qube cannot have.
+    pub(super) fn creation_notes(qubes: &Qubes, creator: &str) -> Vec<String> {
+        let refused_tags = qubes.find_creation_tag_problems(creator).into_iter();
+        refused_tags
             .map(|misfit| format!("feature tag-created-vm-with of {creator}: {misfit}; left out"))
             .collect()
     }
 
-    /// The store as it will be when the next qube is added.
+    /// Reads the store as it will be when the next qube is added.
     pub(super) fn read_for_creation(&self, class: &Class) -> Result<Qubes, LifecycleError> {
         let mut qubes = self.read()?.into_qubes();
         if class.is_local_guest() {

@@ -37,7 +37,7 @@ impl Session {
     /// that is worked on keeps them.
     fn remove_spare_images(&self, locked: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        let owners = self.image_owners_of(&qubes)?;
+        let owners = self.image_owners_in(&qubes)?;
         for vm in qubes
             .iter()
             .filter(|vm| vm.class.is_local_guest() && vm.name != *locked)
@@ -76,7 +76,7 @@ impl Session {
         full: &LifecycleError,
     ) -> Result<usize, LifecycleError> {
         let qubes = self.read()?;
-        let owners = self.image_owners_of(&qubes)?;
+        let owners = self.image_owners_in(&qubes)?;
         self.with_volume(
             &qubes,
             find_qube(&qubes, name)?,

@@ -1,5 +1,5 @@
-//! Disposables: made from a template of their own, gone when they stop (`docs/spec/r4-features.md`
-//! §9).
+//! Disposables: created from a disposable template and removed when they stop
+//! (`docs/spec/r4-features.md` §9).
 
 use std::cell::{Cell, RefCell};
 
@@ -10,31 +10,34 @@ use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalErro
 use crate::storage::pools::open_driver;
 use crate::storage::{VmStorage, Volume};
 
-use super::create::{Created, InitialSettings};
+use super::create::{CreatedQube, InitialSettings};
 use super::images::ExistingImages;
 use super::qube_directory::QubeDirectory;
 use super::qube_lock::QubeLock;
 use super::reconcile::QubeState;
 use super::record::Record;
-use super::remove::{Removal, Removed};
+use super::remove::{RemovalMode, RemovalOutcome};
 use super::{LifecycleError, Session};
 
-/// How often another number is tried when somebody else takes the first.
-const TRIES: usize = 10;
+/// How many numbers are tried when other processes take them.
+const MAX_ATTEMPTS: usize = 10;
 
 impl Session {
-    /// Makes a disposable called after its number, `disp1234`, that goes when it stops. Without a
-    /// template: from the system's default_dispvm.
+    /// Creates a disposable named after its number, `disp1234`, which is removed when it stops.
+    /// Without a `template` the system's `default_dispvm` is used.
+    ///
+    /// # Errors
+    /// As [`Session::create_qube`]; or no number is free.
     pub fn create_disposable(
         &self,
         template: Option<&str>,
         label: &str,
         pools: PoolChoice<'_>,
         settings: InitialSettings<'_>,
-    ) -> Result<Created, LifecycleError> {
+    ) -> Result<CreatedQube, LifecycleError> {
         let uuid = Uuid::new_v4();
         let mut last = LifecycleError::Creation(CreationError::NoFreeDispid);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let number = self
                 .read()?
                 .find_free_dispid(&mut |below| fastrand::u16(..below))?;
@@ -49,8 +52,9 @@ impl Session {
                 created_by: VmName::DOM0,
                 auto_cleanup: true,
             };
-            match self.create_numbered(&new, Some(number), settings) {
-                // Of another store's disposables only their directories tell the numbers.
+            match self.create_with_dispid(&new, Some(number), settings) {
+                // The numbers that another store's disposables use are known only by their
+                // directories.
                 Err(
                     error @ (LifecycleError::Creation(CreationError::Exists(_))
                     | LifecycleError::DirectoryOwned { .. }),
@@ -61,19 +65,20 @@ impl Session {
         Err(last)
     }
 
-    /// As [`Session::create`], with this number if it is a disposable.
-    pub(super) fn create_numbered(
+    /// Creates a qube as [`Session::create_qube`] does, with the number `dispid` if it is a
+    /// disposable.
+    pub(super) fn create_with_dispid(
         &self,
         new: &NewQube<'_>,
         dispid: Option<u16>,
         settings: InitialSettings<'_>,
-    ) -> Result<Created, LifecycleError> {
-        // It is decided several times, and has to be the same each time.
-        let first = Cell::new(dispid);
-        // What lies there is as large as it is.
+    ) -> Result<CreatedQube, LifecycleError> {
+        // The plan is made several times and has to get the same number each time.
+        let chosen = Cell::new(dispid);
+        // An adopted volume keeps the size of its image.
         let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
         let plan = |qubes: &Qubes| {
-            let next = Cell::new(first.get());
+            let next = Cell::new(chosen.get());
             let mut vm = qubes.plan_creation(new, self, &mut |below| {
                 next.take().unwrap_or_else(|| fastrand::u16(..below))
             })?;
@@ -82,29 +87,29 @@ impl Session {
                     volume.attributes.set("size", &size.to_string());
                 }
             }
-            first.set(
+            chosen.set(
                 vm.properties
                     .get("dispid")
                     .and_then(|id| id.parse().ok())
-                    .or(first.get()),
+                    .or(chosen.get()),
             );
-            if dispid.is_some() && first.get() != dispid {
+            if dispid.is_some() && chosen.get() != dispid {
                 return Err(CreationError::Exists(new.name.to_string()).into());
             }
             Ok(vm)
         };
-        // Asked before the lock, so that a wish that breaks a rule touches nothing.
+        // Planned before the lock is taken, so that a request that breaks a rule changes nothing.
         let qubes = self.read_for_creation(&new.class)?;
         let planned = plan(&qubes)?;
         let template = qubes
             .template(&planned)?
             .filter(|_| new.class == Class::DispVM)
             .cloned();
-        let mut notes = Session::notes_of_creation(&qubes, new.created_by);
-        self.convert_if_old(&qubes)?;
+        let mut notes = Session::creation_notes(&qubes, new.created_by);
+        self.convert_if_needed(&qubes)?;
         if settings.existing == ExistingImages::Adopt {
             let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
-            adopted.replace(self.adoptable(&storage)?);
+            adopted.replace(self.adoptable_volumes(&storage)?);
         }
         drop(qubes);
         let names: Vec<String> = adopted
@@ -114,36 +119,35 @@ impl Session {
             .collect();
         let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
             storage.adopt_or_create(&names)?;
-            // A disposable may reach what its template may.
+            // A disposable has the firewall rules of its template.
             template.iter().try_for_each(|template| {
-                self.copy_files(template, &["firewall.xml"], directory, false)
+                self.copy_directory_files(template, &["firewall.xml"], directory, false)
                     .map(drop)
             })
         };
-        let effects =
-            self.bring_into_being(&planned.name, &new.class, &names, &plan, settings, &make)?;
+        let effects = self.build_qube(&planned.name, &new.class, &names, &plan, settings, &make)?;
         notes.extend(self.apply_effects(&effects)?);
-        Ok(Created {
+        Ok(CreatedQube {
             notes,
             name: planned.name,
         })
     }
 
-    /// Whether a qube goes when it stops.
-    pub(super) fn goes_when_it_stops(&self, qubes: &Qubes, vm: &Vm) -> bool {
+    /// Whether a qube is removed when it stops.
+    pub(super) fn is_removed_on_stop(&self, qubes: &Qubes, vm: &Vm) -> bool {
         vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self)
     }
 
-    /// Removes a disposable that stopped, unless somebody refers to it by now: then it stays as a
-    /// halted qube, and nothing is returned. The record says what is about to go, so that who comes
-    /// after a crash finishes it.
+    /// Removes a disposable that stopped. If another qube refers to it by now, it stays as a halted
+    /// qube and the result is `None`. The record names the images that are about to be removed, so
+    /// that a removal that is cut off is finished later.
     pub(super) fn remove_disposable(
         &self,
         lock: &QubeLock,
         storage: &VmStorage,
-    ) -> Result<Option<Removed>, LifecycleError> {
-        self.mark_removal(lock.name(), storage)?;
-        match self.remove_locked(lock, Removal::ByItself) {
+    ) -> Result<Option<RemovalOutcome>, LifecycleError> {
+        self.record_removal(lock.name(), storage)?;
+        match self.remove_locked(lock, RemovalMode::Automatic) {
             Ok(removed) => Ok(Some(removed)),
             Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(None),
             Err(error) => Err(error),
@@ -151,7 +155,7 @@ impl Session {
     }
 
     /// Finishes the removal of a disposable that left the store before its removal was cut off.
-    pub(super) fn finish_removal(
+    pub(super) fn finish_disposable_removal(
         &self,
         lock: &QubeLock,
         record: &Record,
@@ -187,9 +191,9 @@ impl Session {
         Ok(())
     }
 
-    /// After a start that failed: a disposable that goes when it stops goes now. The error stays
-    /// what it was; whoever cannot be asked about the domain keeps the qube.
-    pub(super) fn dispose_of_failed_start(
+    /// Removes a disposable whose start failed, if it is removed when it stops, and returns
+    /// `error`. The qube stays if the hypervisor cannot be asked about its domain.
+    pub(super) fn remove_after_failed_start(
         &self,
         name: &VmName,
         error: LifecycleError,
@@ -202,32 +206,35 @@ impl Session {
                     | LifecycleError::StateUnknown { .. }
             )
         };
-        let disposed = || -> Result<(), LifecycleError> {
+        let remove = || -> Result<(), LifecycleError> {
             let qubes = self.read()?;
             let Some(vm) = qubes
                 .get(name.as_str())
-                .filter(|vm| self.goes_when_it_stops(&qubes, vm))
+                .filter(|vm| self.is_removed_on_stop(&qubes, vm))
             else {
                 return Ok(());
             };
-            // A domain that was refused is not there; a hypervisor that does not answer may have
+            // A domain that was refused does not exist. A hypervisor that does not answer may have
             // one.
             let uuid = vm.uuid().unwrap_or_default();
             if may_run(&error) && self.hypervisor().state(uuid).is_err() {
                 return Ok(());
             }
             let lock = self.lock_qube(name)?;
-            self.dispose_if_halted(&lock).map(drop)
+            self.remove_disposable_if_halted(&lock).map(drop)
         };
-        match disposed() {
+        match remove() {
             Ok(()) => error,
-            Err(_it_stays_for_qubes_recover) => error,
+            Err(_left_to_qubes_recover) => error,
         }
     }
 
-    /// Removes a disposable that goes when it stops and does not run. What a look at it found in
-    /// the end.
-    pub(super) fn dispose_if_halted(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
+    /// Removes a disposable that is removed on stop and does not run. Returns the state in which
+    /// the qube ends.
+    pub(super) fn remove_disposable_if_halted(
+        &self,
+        lock: &QubeLock,
+    ) -> Result<QubeState, LifecycleError> {
         let settled = self.reconcile(lock)?;
         if settled != QubeState::Halted {
             return Ok(settled);
@@ -235,7 +242,7 @@ impl Session {
         let qubes = self.read()?;
         let Some(vm) = qubes
             .get(lock.name().as_str())
-            .filter(|vm| self.goes_when_it_stops(&qubes, vm))
+            .filter(|vm| self.is_removed_on_stop(&qubes, vm))
         else {
             return Ok(settled);
         };
@@ -249,13 +256,13 @@ impl Session {
         Ok(QubeState::Halted)
     }
 
-    /// Makes `TEMPLATE-dvm`, or takes the one that is there, as what disposables are made from
-    /// unless something else is said: what R3's qvm-create-default-dvm did with a saved machine
-    /// (`docs/spec/r3-start.md` §14).
+    /// Creates `TEMPLATE-dvm` and makes it the default disposable template. An existing qube of
+    /// that name is used if it is an AppVM of `template`. Replaces R3's qvm-create-default-dvm,
+    /// which saved a running machine (`docs/spec/r3-start.md` §14).
     ///
     /// # Errors
-    /// There is a qube of that name that is no AppVM of this template.
-    pub fn make_default_dispvm(
+    /// A qube of that name exists and is not an AppVM of this template, or it cannot be created.
+    pub fn create_default_dispvm(
         &self,
         template: &str,
         images: ExistingImages,
@@ -290,7 +297,7 @@ impl Session {
                     created_by: VmName::DOM0,
                     auto_cleanup: false,
                 };
-                self.create(
+                self.create_qube(
                     &new,
                     InitialSettings {
                         existing: images,

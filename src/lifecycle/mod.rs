@@ -45,9 +45,9 @@ pub mod template;
 mod template_changes;
 pub mod template_package;
 pub mod updates;
-pub mod volume_data;
 pub mod volume_details;
-mod volume_exchange;
+pub mod volume_import;
+mod volume_import_commit;
 pub mod volumes;
 
 pub use error::LifecycleError;

@@ -38,7 +38,7 @@ impl Session {
         let qubes = self.read()?;
         find_qube_with_notes(&qubes, name)?;
         // Notes are R4's: a store of R3 becomes one of R4 first, as by every other change.
-        self.convert_if_old(&qubes)?;
+        self.convert_if_needed(&qubes)?;
         self.refuse_shared_directory(
             &self.qube_directory(find_qube_with_notes(&qubes, name)?),
             &format!("change the notes of {name}"),
@@ -96,6 +96,6 @@ fn failed(
     directory: &QubeDirectory,
     what: &str,
 ) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
-    let what = format!("{what} {}", directory.shown(NAME));
+    let what = format!("{what} {}", directory.display_path(NAME));
     |source| LifecycleError::Io { what, source }
 }

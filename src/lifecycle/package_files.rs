@@ -1,7 +1,7 @@
-//! The files that a template's package brought, and how they go once their data are in the store.
-//! A directory that is called a package's may be a template's own, another template's, or one that
-//! holds more: so each file goes only if it is still the one that was read and no volume means it,
-//! and a directory only if nothing is left in it.
+//! The files that a template's package installed, and their removal once their data are in the
+//! store. The package's directory may be the template's own, another template's, or hold other
+//! files. So a file is removed only if it is still the one that was read and no volume uses it, and
+//! the directory only if it is empty then.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -9,28 +9,28 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::qube_directory::listed;
-use super::template::TemplateInstalled;
+use super::qube_directory::join_names;
+use super::template::InstalledTemplate;
 use super::{LifecycleError, Session};
 use crate::fs::beneath::{Directory, Links};
 use crate::model::VmName;
 use crate::storage::{DirectoryRemoval, Image, ImageOwner, ImageOwners, remove_real_directory};
 
-/// What packages bring besides what is read: of R3's time, never looked at by R4.
-const UNREAD: [&str; 1] = ["clean-volatile.img.tar"];
-/// Directories of a package, which are empty in packages of R4.
-const DIRECTORIES: [&str; 4] = ["apps", "apps.icons", "apps.templates", "apps.tempicons"];
+/// Files of R3's packages that R4 never reads.
+const IGNORED_FILES: [&str; 1] = ["clean-volatile.img.tar"];
+/// Directories of a package, empty in packages of R4.
+const PACKAGE_DIRECTORIES: [&str; 4] = ["apps", "apps.icons", "apps.templates", "apps.tempicons"];
 
-/// The files of a package that was unpacked.
+/// The files of an unpacked package.
 #[derive(Debug)]
 pub(super) struct PackageFiles {
     directory: Directory,
-    /// Without links.
+    /// With every symbolic link resolved.
     path: PathBuf,
     files: Vec<PackageFile>,
 }
 
-/// A file as it was when the package was read.
+/// The identity that a file had when the package was read.
 #[derive(Debug)]
 struct PackageFile {
     name: OsString,
@@ -39,21 +39,21 @@ struct PackageFile {
 }
 
 impl PackageFile {
-    fn is(&self, found: &Metadata) -> bool {
+    fn is_same_file(&self, found: &Metadata) -> bool {
         found.is_file() && (found.dev(), found.ino()) == (self.device, self.inode)
     }
 }
 
 impl PackageFiles {
-    /// Looks at those files of a package that are there.
+    /// Finds those of the files `names` that exist in the package's directory.
     ///
     /// # Errors
-    /// Nobody can look.
-    pub fn find_in(path: &Path, names: Vec<OsString>) -> Result<PackageFiles, LifecycleError> {
+    /// The directory or a file in it cannot be examined.
+    pub fn find(path: &Path, names: Vec<OsString>) -> Result<PackageFiles, LifecycleError> {
         let look = || -> io::Result<PackageFiles> {
             let directory = Directory::open(path, Links::Never)?;
             let mut files = Vec::new();
-            for name in names.into_iter().chain(UNREAD.map(OsString::from)) {
+            for name in names.into_iter().chain(IGNORED_FILES.map(OsString::from)) {
                 if let Some(found) = directory.look(Path::new(&name))?.filter(Metadata::is_file) {
                     files.push(PackageFile {
                         name,
@@ -68,18 +68,18 @@ impl PackageFiles {
                 files,
             })
         };
-        look().map_err(failed("looking at", path))
+        look().map_err(cannot("look at", path))
     }
 
-    /// Removes the files and the directory of a package whose template is in the store. What stays
-    /// is told, but for the template's own images.
+    /// Removes the files and the directory of a package whose template is in the store. Warns about
+    /// what stays, except for the template's own images.
     ///
     /// # Errors
-    /// The store cannot be read, or something that is to go cannot be removed.
+    /// The store cannot be read, or a file that has to go cannot be removed.
     pub fn remove(
         &self,
         session: &Session,
-        installed: &TemplateInstalled,
+        installed: &InstalledTemplate,
     ) -> Result<(), LifecycleError> {
         let owners = session.image_owners()?;
         let path = self.path.display();
@@ -97,42 +97,41 @@ impl PackageFiles {
             .iter()
             .find(|(_, owner)| owner.qube.as_ref() != Some(template))
         {
-            let image = listed(std::slice::from_ref(image));
+            let image = join_names(std::slice::from_ref(image));
             let kept = format!(
-                "{path} stays as it is: volume {} means {image} in it",
-                owner.volume
+                "{path} stays as it is: {image} in it is an image of volume {}",
+                owner.volume,
             );
             session.system.tell(&kept);
             return Ok(());
         }
         let is_image = |name: &OsString| images.iter().any(|(image, _)| image == name);
-        // Where a directory stays anyway, the package's lists stay in it, as they do with upstream.
-        let stays = self.holds_what_stays(session, template)?;
+        // If the directory stays anyway, the package's lists stay in it, as they do with upstream.
+        let stays = self.contains_kept_directory(session, template)?;
         let goes =
-            |file: &&PackageFile| !is_image(&file.name) && (!stays || has_root_data(&file.name));
+            |file: &&PackageFile| !is_image(&file.name) && (!stays || is_root_data(&file.name));
         for file in self.files.iter().filter(goes) {
             if let Some(kept) = self.remove_file(file, &owners)? {
                 session.system.tell(&kept);
             }
         }
-        self.directory
-            .sync()
-            .map_err(failed("syncing", &self.path))?;
+        self.directory.sync().map_err(cannot("sync", &self.path))?;
         if stays || self.remove_directories()? == DirectoryRemoval::Gone {
             return Ok(());
         }
         let mut left = self.names()?;
         left.retain(|name| !is_image(name));
         if !left.is_empty() {
-            let names = listed(&left);
+            let names = join_names(&left);
             session.system.tell(&format!(
-                "{path} stays, with {names}, which the package did not bring"
+                "{path} stays: it contains {names}, which the package did not install"
             ));
         }
         Ok(())
     }
 
-    /// The files in the directory that are images of volumes of the store, whoever put them there.
+    /// Returns the files in the directory that are images of volumes of the store, also those that
+    /// the package did not install.
     fn images<'o>(
         &self,
         owners: &'o ImageOwners,
@@ -140,10 +139,11 @@ impl PackageFiles {
         let mut images = Vec::new();
         for name in self.names()? {
             let path = self.path.join(&name);
-            let is_packages =
-                self.files.iter().any(|file| file.name == name) && is_like_an_image(&path);
-            let owner = match is_packages {
-                // Somewhere else a link may stand for an image and lead here.
+            let is_package_image =
+                self.files.iter().any(|file| file.name == name) && has_image_extension(&path);
+            let owner = match is_package_image {
+                // Any other file may be a symbolic link that is an image by its own name and leads
+                // here.
                 true => owners.find_file_owner(&path)?,
                 false => owners.find_owner(&Image::File(path))?,
             };
@@ -152,7 +152,7 @@ impl PackageFiles {
         Ok(images)
     }
 
-    /// Removes a file that is no image of a volume, or says what keeps it there.
+    /// Removes a file that is no volume's image. Returns the reason if it stays.
     fn remove_file(
         &self,
         file: &PackageFile,
@@ -163,28 +163,32 @@ impl PackageFiles {
         let Some(found) = self
             .directory
             .look(name)
-            .map_err(failed("looking at", &path))?
+            .map_err(cannot("look at", &path))?
         else {
             return Ok(None);
         };
-        if !file.is(&found) {
+        if !file.is_same_file(&found) {
             let reason = "it is not the file that was imported";
             return Ok(Some(format!("{} stays: {reason}", path.display())));
         }
-        if let Some(reason) = owners.unresolved.first().filter(|_| is_like_an_image(name)) {
+        if let Some(reason) = owners
+            .unresolved
+            .first()
+            .filter(|_| has_image_extension(name))
+        {
             return Ok(Some(format!(
-                "{} stays: {reason}, so it may be its image",
+                "{} stays: {reason}, and it may be its image",
                 path.display()
             )));
         }
         self.directory
             .remove_file(name)
-            .map_err(failed("removing", &path))?;
+            .map_err(cannot("remove", &path))?;
         Ok(None)
     }
 
-    /// Whether the directory is, or contains, the template's own or a pool's.
-    fn holds_what_stays(
+    /// Whether the directory is, or contains, the template's own directory or a pool's.
+    fn contains_kept_directory(
         &self,
         session: &Session,
         template: &VmName,
@@ -199,29 +203,29 @@ impl PackageFiles {
             .directory
             .handle()
             .metadata()
-            .map_err(failed("looking at", &self.path))?;
+            .map_err(cannot("look at", &self.path))?;
         let is_this = |path: &Path| {
             fs::metadata(path)
                 .is_ok_and(|found| (found.dev(), found.ino()) == (this.dev(), this.ino()))
         };
-        // Above a pool's directory as it really is; below a mount the identities tell.
-        let lies_here = |path: PathBuf| {
+        // The ancestors are those of the resolved path; identities also match below a bind mount.
+        let is_inside = |path: PathBuf| {
             let real = fs::canonicalize(&path).unwrap_or(path);
             real.ancestors().any(is_this)
         };
         let is_own = qubes
             .get(template.as_str())
-            .is_some_and(|vm| session.qube_directory(vm).is(&this));
-        Ok(is_own || pools.any(lies_here))
+            .is_some_and(|vm| session.qube_directory(vm).is_same_directory(&this));
+        Ok(is_own || pools.any(is_inside))
     }
 
-    /// Removes the directory of the package with those that a package has in it, if they are empty.
+    /// Removes the package's subdirectories and its directory where they are empty.
     fn remove_directories(&self) -> Result<DirectoryRemoval, LifecycleError> {
-        for name in DIRECTORIES {
+        for name in PACKAGE_DIRECTORIES {
             match self.directory.remove_directory(Path::new(name)) {
                 Ok(_) => {}
                 Err(error) if is_not_empty(&error) => {}
-                Err(error) => return Err(failed("removing", &self.path.join(name))(error)),
+                Err(error) => return Err(cannot("remove", &self.path.join(name))(error)),
             }
         }
         Ok(remove_real_directory(&self.path)?)
@@ -230,17 +234,17 @@ impl PackageFiles {
     fn names(&self) -> Result<Vec<OsString>, LifecycleError> {
         self.directory
             .names()
-            .map_err(failed("reading directory", &self.path))
+            .map_err(cannot("read directory", &self.path))
     }
 }
 
-/// Whether a file can be an image of a volume by its name, as no other file of a package can.
-fn is_like_an_image(path: &Path) -> bool {
+/// Whether a file's name is that of a volume's image. No other file of a package has one.
+fn has_image_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "img")
 }
 
-/// Whether a file has the data of the root volume: an image, or a piece of one.
-fn has_root_data(name: &OsString) -> bool {
+/// Whether a file holds data of the root volume: an image, or a piece of an archive.
+fn is_root_data(name: &OsString) -> bool {
     name.to_string_lossy().starts_with("root.img")
 }
 
@@ -251,7 +255,8 @@ fn is_not_empty(error: &io::Error) -> bool {
     )
 }
 
-fn failed(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!("{verb} {}", path.display());
+/// Returns a function that makes an error of "cannot `verb` `path`".
+fn cannot(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> LifecycleError {
+    let what = format!("cannot {verb} {}", path.display());
     move |source| LifecycleError::Io { what, source }
 }

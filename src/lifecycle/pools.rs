@@ -1,5 +1,5 @@
-//! Pools: their place is prepared first, and the store is saved last. A crash leaves an empty
-//! directory at worst.
+//! Adds, removes, changes and describes pools. The place of a new pool is prepared first and the
+//! store is saved last, so a crash leaves an empty directory at worst.
 
 use std::path::{Path, PathBuf};
 
@@ -12,40 +12,39 @@ use crate::storage::{StorageError, find_thin_pool, open_driver};
 use crate::store::{StoreError, read_bytes};
 
 impl Session {
-    /// Prepares the place of a new pool and adds it.
+    /// Prepares the place of a new pool and adds the pool to the store.
     ///
     /// # Errors
-    /// The name is taken, the driver does not know such a pool, or the place cannot hold one.
+    /// The name is taken, the driver does not support such a pool, or the place cannot hold one.
     pub fn add_pool(&self, new: &NewPool<'_>) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
-        // Asked before anything is made, so that a wish that breaks a rule touches nothing.
+        // Planned before anything is created, so that a request that breaks a rule changes nothing.
         let pool = qubes.plan_pool(new, self)?;
         let driver = open_driver(&self.system, &pool)?;
         self.refuse_overlap(&qubes, &pool)?;
-        self.convert_if_old(&qubes)?;
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
         driver.setup()?;
         let mut write = self.write()?;
-        // Another one may have been added meanwhile.
+        // Another pool may have been added while this one's place was prepared.
         self.refuse_overlap(&write, &pool)?;
         write.add_pool(pool)?;
         write.save()?;
         Ok(())
     }
 
-    /// An error where the pool would have an image in common with one that is there.
+    /// Refuses a pool that would have an image in common with an existing one.
     fn refuse_overlap(&self, qubes: &Qubes, pool: &Pool) -> Result<(), LifecycleError> {
         for other in qubes.pools.iter() {
-            if let Some(how) = find_overlap(pool, other, &self.system)? {
-                return Err(PoolError::Overlaps(how).into());
+            if let Some(shared) = find_overlap(pool, other, &self.system)? {
+                return Err(PoolError::Overlaps(shared).into());
             }
         }
         Ok(())
     }
 
-    /// An error where a domain that is not among the qubes, because it cannot be used, has a volume
-    /// in one of these pools.
-    fn refuse_hidden_uses(&self, names: &[&str]) -> Result<(), LifecycleError> {
+    /// Refuses the removal of pools in which a domain that cannot be loaded has a volume.
+    fn refuse_use_by_broken_domain(&self, names: &[&str]) -> Result<(), LifecycleError> {
         let file = self.system.store_file();
         let failed = |source| StoreError::Format {
             path: file.to_path_buf(),
@@ -70,14 +69,14 @@ impl Session {
         Ok(())
     }
 
-    /// Takes pools out of the store, all of them or none. What lies in their places stays there.
+    /// Removes pools from the store, all of them or none. Their images stay.
     ///
     /// # Errors
-    /// One does not exist, a volume is in it, or it is a default.
+    /// A pool does not exist, a volume is in it, or it is a default.
     pub fn remove_pools(&self, names: &[&str]) -> Result<(), LifecycleError> {
         let mut write = self.write()?;
         write.remove_pools(names, self)?;
-        self.refuse_hidden_uses(names)?;
+        self.refuse_use_by_broken_domain(names)?;
         write.save()?;
         Ok(())
     }
@@ -85,15 +84,15 @@ impl Session {
     /// Changes options of a pool, all of them or none.
     ///
     /// # Errors
-    /// There is no such pool, or one of the values breaks a rule.
+    /// The pool does not exist, or one of the values breaks a rule.
     pub fn set_pool_options(
         &self,
         name: &str,
         options: &[(&str, &str)],
-    ) -> Result<(), OptionNotSet> {
+    ) -> Result<(), PoolOptionError> {
         let not_set = |option: &str| {
             let option = option.to_owned();
-            move |source: LifecycleError| OptionNotSet {
+            move |source: LifecycleError| PoolOptionError {
                 option,
                 source: Box::new(source),
             }
@@ -112,17 +111,17 @@ impl Session {
     }
 }
 
-/// Why a pool's option could not be set, and which.
+/// A pool's option that could not be set, and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
-pub struct OptionNotSet {
+pub struct PoolOptionError {
     pub option: String,
     pub source: Box<LifecycleError>,
 }
 
-impl OptionNotSet {
-    /// Whether the pool has no such option that could be changed.
-    pub fn is_not_to_be_set(&self) -> bool {
+impl PoolOptionError {
+    /// Whether the option does not exist or can never be changed.
+    pub fn is_not_settable(&self) -> bool {
         matches!(
             &*self.source,
             LifecycleError::Pool(PoolError::OptionNotSettable { .. })
@@ -130,42 +129,44 @@ impl OptionNotSet {
     }
 }
 
-/// A pool as tools show it.
+/// A pool with its options and the space of its place, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolShown {
+pub struct PoolDetails {
+    /// The pool's name.
     pub name: String,
+    /// The driver's name, as the store has it.
     pub driver: String,
-    /// Its options with what is in effect where it says nothing.
+    /// The pool's options, with the effective values of those that the store does not set.
     pub options: Vec<(String, String)>,
-    /// How large its place is; none where that cannot be told.
-    pub room: Option<SpaceUsage>,
-    /// The same of its bookkeeping, where that has a place of its own.
-    pub metadata: Option<SpaceUsage>,
-    /// The pool whose place it lies in.
+    /// Size and use of the pool's place in bytes; `None` if unknown.
+    pub space: Option<SpaceUsage>,
+    /// Size and use of the pool's metadata in bytes, for drivers that keep them separately.
+    pub metadata_space: Option<SpaceUsage>,
+    /// The pool that contains this one's place.
     pub included_in: Option<String>,
-    /// What a person should hear before it is full.
+    /// Warnings that the pool is nearly full.
     pub warnings: Vec<String>,
-    /// Why its room cannot be told.
-    pub why_unknown: Option<String>,
+    /// Why the space is unknown.
+    pub unknown_reason: Option<String>,
 }
 
-impl PoolShown {
-    /// The room as tables show it: upstream's shows 0 of a pool that is not there, but for two
-    /// drivers nothing.
-    pub fn room_in_tables(&self) -> Option<SpaceUsage> {
+impl PoolDetails {
+    /// Returns the space as tables show it. As with upstream, an unknown space is shown as 0 for
+    /// three drivers and not at all for the others.
+    pub fn listed_space(&self) -> Option<SpaceUsage> {
         match self.driver.as_str() {
             "linux-kernel" => None,
             "file" | "lvm_thin" | "zfs" => {
-                Some(self.room.unwrap_or(SpaceUsage { size: 0, used: 0 }))
+                Some(self.space.unwrap_or(SpaceUsage { size: 0, used: 0 }))
             }
-            _ => self.room,
+            _ => self.space,
         }
     }
 }
 
 impl Session {
-    /// Looks at a pool and its place; none when the store has no such pool.
-    pub fn show_pool(&self, qubes: &Qubes, name: &str) -> Option<PoolShown> {
+    /// Returns the details of a pool; `None` if the store has no such pool.
+    pub fn pool_details(&self, qubes: &Qubes, name: &str) -> Option<PoolDetails> {
         let pool = qubes.pools.get(name)?;
         let mut options: Vec<(String, String)> = pool
             .attributes
@@ -190,66 +191,67 @@ impl Session {
             };
             options.push(("ephemeral_volatile".to_owned(), ephemeral.to_owned()));
         }
-        let mut shown = PoolShown {
+        let mut details = PoolDetails {
             name: name.to_owned(),
             driver: pool.driver().to_owned(),
             options,
-            room: None,
-            metadata: None,
-            included_in: self.pool_around(qubes, pool),
+            space: None,
+            metadata_space: None,
+            included_in: self.containing_pool(qubes, pool),
             warnings: Vec::new(),
-            why_unknown: None,
+            unknown_reason: None,
         };
-        if let Err(error) = self.look_at_room(pool, &mut shown) {
-            shown.why_unknown = Some(error.to_string());
+        if let Err(error) = self.measure_space(pool, &mut details) {
+            details.unknown_reason = Some(error.to_string());
         }
-        Some(shown)
+        Some(details)
     }
 
-    fn look_at_room(&self, pool: &Pool, shown: &mut PoolShown) -> Result<(), StorageError> {
+    fn measure_space(&self, pool: &Pool, details: &mut PoolDetails) -> Result<(), StorageError> {
         if pool.driver() == "linux-kernel" {
             return Ok(());
         }
         let driver = open_driver(&self.system, pool)?;
-        shown.room = driver.capacity()?.map(SpaceUsage::from);
-        shown.metadata = driver.metadata_capacity()?.map(SpaceUsage::from);
-        shown.warnings = fullness::warnings(pool.name(), &*driver, self.system.nearly_full())?;
+        details.space = driver.capacity()?.map(SpaceUsage::from);
+        details.metadata_space = driver.metadata_capacity()?.map(SpaceUsage::from);
+        details.warnings = fullness::warnings(pool.name(), &*driver, self.system.nearly_full())?;
         Ok(())
     }
 
-    /// The first other pool in whose directory this one's lies, else the pool of the thin volume
-    /// that holds it (`docs/spec/r4-storage.md` §4).
-    pub fn pool_around(&self, qubes: &Qubes, pool: &Pool) -> Option<String> {
-        let own = self.place_of(pool)?;
+    /// Returns the pool that contains `pool`: the first other one whose directory is above its own,
+    /// or else the thin pool of the volume that holds its directory
+    /// (`docs/spec/r4-storage.md` §4).
+    pub fn containing_pool(&self, qubes: &Qubes, pool: &Pool) -> Option<String> {
+        let own = self.pool_directory(pool)?;
         let holds = |other: &&Pool| {
             other.name() != pool.name()
                 && self
-                    .place_of(other)
+                    .pool_directory(other)
                     .is_some_and(|place| own.starts_with(place))
         };
         if let Some(above) = qubes.pools.iter().find(holds) {
             return Some(above.name().to_owned());
         }
-        // A listing below a root of its own says nothing of the machine's volumes.
+        // With `--root`, the logical volumes are the host's and not part of the listed system.
         let thin = self
             .system
             .root()
             .is_none()
             .then(|| find_thin_pool(&own))
             .flatten()?;
-        let is_it = |other: &&Pool| {
+        let is_thin_pool = |other: &&Pool| {
             other.option("volume_group") == Some(&thin.group)
                 && other.option("thin_pool") == Some(&thin.name)
         };
         qubes
             .pools
             .iter()
-            .find(is_it)
+            .find(is_thin_pool)
             .map(|above| above.name().to_owned())
     }
 
-    /// Where a pool of files lies, links resolved as far as it exists.
-    fn place_of(&self, pool: &Pool) -> Option<PathBuf> {
+    /// Returns the directory of a file pool, with symbolic links resolved as far as it exists.
+    fn pool_directory(&self, pool: &Pool) -> Option<PathBuf> {
         let path = self
             .system
             .below_root(Path::new("/").join(pool.option("dir_path")?));

@@ -5,10 +5,10 @@
 use crate::hypervisor::{Hypervisor, HypervisorError, Live};
 use crate::model::{PowerState, Qubes, Vm, VmName};
 
-use super::images::leftovers::Note;
+use super::images::creation_note::CreationNote;
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
-use super::remove::Removed;
+use super::remove::RemovalOutcome;
 use super::{LifecycleError, Session, monitor};
 use crate::storage::{StorageError, VmStorage};
 
@@ -39,9 +39,11 @@ impl Session {
         }
         // A qube that is in the store has data of its own from now on: what a creation said of its
         // images is over.
-        Note::in_directory(&self.qube_directory(vm)).remove()?;
+        CreationNote::in_directory(&self.qube_directory(vm)).remove()?;
         match Record::load(&self.system, lock.name())? {
-            Some(record) if self.is_cut_off_removal(&record) => self.finish_stop(lock, &qubes, vm),
+            Some(record) if self.is_interrupted_removal(&record) => {
+                self.finish_stop(lock, &qubes, vm)
+            }
             Some(record) => match self.query_domain(&record, lock.name())? {
                 live if record.phase == Phase::Starting
                     && live.is_none_or(|l| l.state == PowerState::Paused) =>
@@ -162,7 +164,7 @@ impl Session {
         qubes: &Qubes,
         vm: &Vm,
     ) -> Result<QubeState, LifecycleError> {
-        let is_disposable = self.goes_when_it_stops(qubes, vm);
+        let is_disposable = self.is_removed_on_stop(qubes, vm);
         let record = Record::load(&self.system, lock.name())?;
         if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
             return self.resume_removal(lock);
@@ -194,11 +196,11 @@ impl Session {
     pub(super) fn remove_record_unless_leftovers(
         &self,
         lock: &QubeLock,
-        removed: Removed,
+        removed: RemovalOutcome,
     ) -> Result<(), LifecycleError> {
         match removed {
-            Removed::Completely => record::remove(&self.system, lock.name()),
-            Removed::WithLeftovers => Ok(()),
+            RemovalOutcome::Complete => record::remove(&self.system, lock.name()),
+            RemovalOutcome::WithLeftovers => Ok(()),
         }
     }
 
@@ -209,7 +211,7 @@ impl Session {
         let Some(record) = Record::load(&self.system, lock.name())? else {
             return Ok(QubeState::Gone);
         };
-        let live = if self.is_cut_off_removal(&record) {
+        let live = if self.is_interrupted_removal(&record) {
             None
         } else {
             self.query_domain(&record, lock.name())?
@@ -218,7 +220,7 @@ impl Session {
             Some(live) => Ok(QubeState::Active(live)),
             None => {
                 if record.phase == Phase::Removing {
-                    self.finish_removal(lock, &record)?;
+                    self.finish_disposable_removal(lock, &record)?;
                 }
                 record::remove(&self.system, lock.name())?;
                 Ok(QubeState::Gone)

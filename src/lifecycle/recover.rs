@@ -10,7 +10,7 @@ use crate::storage::pools::open_driver;
 use crate::storage::{Driver, ImageOwners, StorageError, Volume};
 
 use super::reconcile::QubeState;
-use super::remove::Removed;
+use super::remove::RemovalOutcome;
 use super::{LifecycleError, Session, record};
 use crate::storage::VmStorage;
 
@@ -79,11 +79,11 @@ impl Session {
                         return Ok(None);
                     }
                     storage
-                        .foreign_images(|| self.image_owners_of(&qubes))
+                        .foreign_images(|| self.image_owners_in(&qubes))
                         .map(Some)
                 };
                 match look() {
-                    Ok(Some(stay)) if !(at_boot && self.goes_when_it_stops(&qubes, vm)) => {
+                    Ok(Some(stay)) if !(at_boot && self.is_removed_on_stop(&qubes, vm)) => {
                         beside.extend(stay)
                     }
                     Ok(_) | Err(_) => names.push(vm.name.clone()),
@@ -93,14 +93,14 @@ impl Session {
         let settle = |name: VmName| {
             let settled = self.lock_qube(&name).and_then(|lock| {
                 let settled = if at_boot {
-                    self.dispose_if_halted(&lock)
+                    self.remove_disposable_if_halted(&lock)
                 } else {
                     self.reconcile(&lock)
                 }?;
                 let is_gone = settled == QubeState::Gone;
                 Ok((
                     settled,
-                    is_gone && self.removed_by_settling(&lock) == Removed::WithLeftovers,
+                    is_gone && self.resumed_removal_outcome(&lock) == RemovalOutcome::WithLeftovers,
                 ))
             });
             let has_leftovers = settled
@@ -124,8 +124,8 @@ impl Session {
     /// The store cannot be read as a whole.
     pub fn orphans(&self) -> Result<Orphans, LifecycleError> {
         let qubes = self.read()?;
-        self.refuse_old(&qubes)?;
-        let owners = self.image_owners_of(&qubes)?;
+        self.require_converted(&qubes)?;
+        let owners = self.image_owners_in(&qubes)?;
         let mut found = Orphans {
             unlocated_volumes: owners.unresolved.clone(),
             ..Orphans::default()
@@ -186,7 +186,7 @@ impl Session {
             .map(|name| self.lock_qube(&name))
             .transpose()?;
         let qubes = self.read()?;
-        let owners = self.image_owners_of(&qubes)?;
+        let owners = self.image_owners_in(&qubes)?;
         if let Some(reason) = owners.unresolved.first() {
             return Err(LifecycleError::OrphansUnknown {
                 reason: reason.clone(),

@@ -1,5 +1,5 @@
-//! Removing a qube: saved first, deleted last. On a full disk, on which nothing can be saved, its
-//! images go first, and its record says so.
+//! Removes a qube: the store is saved first, images are deleted last. If the disk is so full that
+//! the store cannot be saved, images of the qube are deleted first and its record says so.
 
 use crate::hypervisor::HypervisorError;
 use crate::model::property::Effect;
@@ -12,41 +12,42 @@ use super::recover::{Orphan, is_volume_of_qube};
 use super::{LifecycleError, Session};
 use crate::storage::VmStorage;
 
-/// Who removes a qube, and what of it.
+/// Who removes a qube, and what is removed with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removal {
-    /// A person: all of it, with whatever images lie under its names.
-    ByHand,
-    /// Nobody, at this moment: a disposable that goes when it stops, or a removal that was cut off.
-    /// Images that no run of it made stay.
-    ByItself,
-    /// Its package, which may remove what it installed: all of it.
-    ByPackage,
-    /// R3's package, which removes the files itself: the qube leaves the store and the hypervisor.
-    /// That it is the default template or netvm does not keep it, as in R3: there is none then.
-    EntryAlone,
+pub enum RemovalMode {
+    /// A user removes the qube with all images under its names.
+    Manual,
+    /// No user is involved: a disposable that is removed on stop, or a removal that was cut off.
+    /// Images that no start of the qube made stay.
+    Automatic,
+    /// The package that installed the qube removes it with all its images.
+    Package,
+    /// R3's package removes the files itself, so the qube leaves only the store and the hypervisor.
+    /// As in R3, it is removed even if it is the default template or netvm; the default is unset
+    /// then.
+    StoreOnly,
 }
 
-/// What is left of a qube that is out of the store.
+/// What is left of a qube that was removed from the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "files that could not be deleted make a command fail"]
-pub enum Removed {
-    /// Nothing that Qubes made.
-    Completely,
-    /// Something that could not be deleted; a warning named it.
+pub enum RemovalOutcome {
+    /// No file that Qubes made is left.
+    Complete,
+    /// Some file could not be deleted; a warning named it.
     WithLeftovers,
 }
 
-impl Removal {
-    /// Takes away what keeps others from removing the qube and not this one.
-    fn clear_the_way(self, qubes: &mut Qubes, name: &VmName) {
-        if matches!(self, Removal::ByHand | Removal::ByItself) {
+impl RemovalMode {
+    /// Removes the settings that forbid the removal to everyone but this caller.
+    fn lift_restrictions(self, qubes: &mut Qubes, name: &VmName) {
+        if matches!(self, RemovalMode::Manual | RemovalMode::Automatic) {
             return;
         }
         if let Some(vm) = qubes.edit(name.as_str()) {
             vm.properties.remove("installed_by_rpm");
         }
-        if self == Removal::EntryAlone {
+        if self == RemovalMode::StoreOnly {
             for property in ["default_template", "default_netvm"] {
                 if qubes.globals.get(property) == Some(name.as_str()) {
                     qubes.globals.remove(property);
@@ -57,84 +58,84 @@ impl Removal {
 }
 
 impl Session {
-    /// Removes a halted qube that nothing refers to: from the store, from the hypervisor, from the
-    /// disk.
+    /// Removes a halted qube that nothing refers to: from the store, from the hypervisor and,
+    /// depending on `removal`, from the disk.
     ///
     /// # Errors
-    /// It may not go, or the store cannot be saved. What fails after that is told as a warning.
-    pub fn remove(&self, name: &VmName) -> Result<Removed, LifecycleError> {
-        self.remove_as(name, Removal::ByHand)
-    }
-
-    /// The same for whoever has other rights or duties.
-    pub fn remove_as(&self, name: &VmName, removal: Removal) -> Result<Removed, LifecycleError> {
+    /// The qube may not be removed, or the store cannot be saved. Later failures are warnings.
+    pub fn remove_qube(
+        &self,
+        name: &VmName,
+        removal: RemovalMode,
+    ) -> Result<RemovalOutcome, LifecycleError> {
         let mut qubes = self.read()?.into_qubes();
         super::start::find_qube(&qubes, name)?;
-        removal.clear_the_way(&mut qubes, name);
-        // That nobody can be asked is another reason than that it runs.
+        removal.lift_restrictions(&mut qubes, name);
+        // A hypervisor that cannot be reached is reported as such, not as a running qube.
         if let Some(record) = Record::load(&self.system, name)?
-            && !self.is_cut_off_removal(&record)
+            && !self.is_interrupted_removal(&record)
         {
             self.query_domain(&record, name)?;
         }
-        // What forbids it whatever the state is told before the lock is waited for.
+        // Report what forbids the removal in any state before waiting for the lock.
         qubes.plan_removal(name.as_str(), self)?;
-        self.convert_if_old(&qubes)?;
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
         match self.reconcile(&lock)? {
             QubeState::Halted => self.remove_locked(&lock, removal),
-            // Settling it has finished a removal that was cut off.
-            QubeState::Gone => Ok(self.removed_by_settling(&lock)),
+            // Reconciling finished a removal that was cut off.
+            QubeState::Gone => Ok(self.resumed_removal_outcome(&lock)),
             QubeState::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
         }
     }
 
-    /// The removal itself, for whoever holds the lock and knows that the domain is gone.
+    /// Removes a qube whose lock is held and whose domain is known to be gone.
     pub(super) fn remove_locked(
         &self,
         lock: &QubeLock,
-        removal: Removal,
-    ) -> Result<Removed, LifecycleError> {
+        removal: RemovalMode,
+    ) -> Result<RemovalOutcome, LifecycleError> {
         let name = lock.name();
-        // Opened before the qube is gone from the store: a volume is described there, and in its
-        // templates.
+        // Opened while the store still describes the volumes and their templates.
         let storage = {
             let qubes = self.read()?;
             let vm = super::start::find_qube(&qubes, name)?;
-            // A qube that is broken may go, too, and images that nobody could name any more must
-            // not.
-            let has_to_go = vm.class.is_local_guest() && removal != Removal::EntryAlone;
-            has_to_go
+            // A broken qube can be removed, too, and no image may be left that no qube names.
+            let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
+            has_images
                 .then(|| VmStorage::for_removal(&self.system, &qubes, vm, self))
                 .transpose()?
         };
         let (vm, effects) = match &storage {
-            Some((storage, _)) => self.take_out_of_store_or_make_room(name, removal, storage)?,
-            None => self.take_out_of_store(name, removal)?,
+            Some((storage, _)) => self.remove_from_store_freeing_space(name, removal, storage)?,
+            None => self.remove_from_store(name, removal)?,
         };
         self.system
             .step(|| format!("{name}: removing its domain's definition and its volumes"));
-        // From here on nothing takes the removal back, so nothing keeps the next step from being
-        // tried.
+        // The removal is not rolled back from here on, so every further step is tried.
         let mut problems = Vec::new();
-        problems.extend(self.forget_domain(&vm).err().map(|error| error.to_string()));
+        problems.extend(
+            self.undefine_domain(&vm)
+                .err()
+                .map(|error| error.to_string()),
+        );
         if let Some((storage, unknown)) = storage {
             unknown.iter().for_each(|left| {
                 self.system
-                    .tell(&format!("{name}: {left}: if it has images, they stay"))
+                    .tell(&format!("{name}: {left}: its images stay, if it has any"))
             });
             let removed = self.image_owners().and_then(|owners| {
-                if removal != Removal::ByItself {
+                if removal != RemovalMode::Automatic {
                     self.remove_foreign_images(&storage, &owners)?;
                 }
                 self.remove_images(&storage, &owners)
             });
             problems.extend(removed.err().map(|error| error.to_string()));
             let kept = self.remove_directories(&vm, &storage, &mut problems);
-            // What could not be deleted keeps its directory, and is named anyway. What a package
-            // put beside the images goes with the package.
-            if !kept.is_empty() && problems.is_empty() && removal != Removal::ByPackage {
+            // Images that could not be deleted keep their directory and are reported above. Files
+            // that a package put beside the images are removed by the package.
+            if !kept.is_empty() && problems.is_empty() && removal != RemovalMode::Package {
                 self.system.tell(&format!("{name}: {}", kept.join("; ")));
             }
         }
@@ -143,7 +144,7 @@ impl Session {
                 .err()
                 .map(|error| error.to_string()),
         );
-        // A record, which a removal on a full disk has left, has whoever comes next try again.
+        // A record that a removal on a full disk left makes the next command try again.
         if problems.is_empty() && vm.class.is_local_guest() {
             problems.extend(
                 record::remove(&self.system, name)
@@ -152,22 +153,22 @@ impl Session {
             );
         }
         if problems.is_empty() {
-            return Ok(Removed::Completely);
+            return Ok(RemovalOutcome::Complete);
         }
         self.system.tell(&format!(
-            "{name} is removed, but not all of it could be deleted: {}",
+            "{name} is removed, but some of its files could not be deleted: {}",
             problems.join("; ")
         ));
-        Ok(Removed::WithLeftovers)
+        Ok(RemovalOutcome::WithLeftovers)
     }
 
-    fn take_out_of_store(
+    fn remove_from_store(
         &self,
         name: &VmName,
-        removal: Removal,
+        removal: RemovalMode,
     ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
         let mut write = self.write()?;
-        removal.clear_the_way(&mut write, name);
+        removal.lift_restrictions(&mut write, name);
         let removed = write.remove_if_unused(name.as_str(), self)?;
         match write.save() {
             Err(error) if error.was_saved() => self.system.tell(&error.to_string()),
@@ -176,16 +177,16 @@ impl Session {
         Ok(removed)
     }
 
-    /// Takes a qube out of the store. Where that cannot be saved because the disk is full, what
-    /// nobody misses goes first; where that is not enough, those images of the qube, which are to
-    /// go anyway, that take room on the store's disk.
-    fn take_out_of_store_or_make_room(
+    /// Removes a qube from the store. If the disk is too full to save it, frees space first: by
+    /// removing images that no qube needs, then by removing the qube's own images on the store's
+    /// disk.
+    fn remove_from_store_freeing_space(
         &self,
         name: &VmName,
-        removal: Removal,
+        removal: RemovalMode,
         storage: &VmStorage,
     ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
-        let save = || self.take_out_of_store(name, removal);
+        let save = || self.remove_from_store(name, removal);
         let release = |_: &LifecycleError| Ok(storage.remove_spare_images(&self.image_owners()?)?);
         let full = match self.save_or_free_space(name, save, release) {
             Err(error) if error.is_disk_full() => error,
@@ -200,20 +201,20 @@ impl Session {
         if helping.is_empty() {
             return Err(full);
         }
-        if let Err(error) = self.mark_removal(name, storage)
+        if let Err(error) = self.record_removal(name, storage)
             && !error.is_disk_full()
         {
             return Err(full);
         }
-        // Without a record (RUN is on the full disk, too) a crash here leaves a qube whose start
-        // says that its image is missing.
-        let owners = self.images_of_others(name)?;
+        // Without a record (RUN may be on the full disk, too), a crash here leaves a qube whose
+        // start reports a missing image.
+        let owners = self.image_owners_except(name)?;
         self.remove_images(
             &storage.select(|volume| helping.contains(&volume.name)),
             &owners,
         )?;
-        // The record was refused for want of room, and the store may still be.
-        let is_marked = self.mark_removal(name, storage).is_ok();
+        // The first attempt may have failed because the disk was full. There is space now.
+        let is_marked = self.record_removal(name, storage).is_ok();
         save().map_err(|error| LifecycleError::ImagesDeleted {
             qube: name.clone(),
             source: Box::new(error),
@@ -224,9 +225,9 @@ impl Session {
         })
     }
 
-    /// Notes in the record of a halted qube that its images are about to go, so that whoever comes
-    /// after a crash finishes the removal.
-    pub(super) fn mark_removal(
+    /// Writes into the record of a halted qube that its images are about to be removed, so that a
+    /// removal that is cut off is finished later.
+    pub(super) fn record_removal(
         &self,
         name: &VmName,
         storage: &VmStorage,
@@ -241,8 +242,8 @@ impl Session {
         let record = found.unwrap_or_else(|| Record::new(&self.system, uuid, uri));
         let mut volumes = Vec::new();
         for (volume, driver) in storage.volumes() {
-            // A record may name no others. Those that somebody gave it by hand are orphans if this
-            // is cut off, as are those beside which lies what stays.
+            // A record may name only volumes filed under the qube's name. Volumes with other ids,
+            // and those beside which foreign images lie, are orphans if this is cut off.
             if is_volume_of_qube(&volume.vid, name)
                 && driver
                     .foreign_images(volume)
@@ -262,30 +263,29 @@ impl Session {
         .store(&self.system, name)
     }
 
-    /// Whether a record says that a removal was cut off, in a system where no hypervisor is asked:
-    /// the domain was inactive when the record said so, and no start goes past such a record.
-    pub(super) fn is_cut_off_removal(&self, record: &Record) -> bool {
+    /// Whether the record says that a removal was cut off, on a system where no hypervisor is
+    /// asked. Its domain was inactive when the record was written, and no start proceeds past it.
+    pub(super) fn is_interrupted_removal(&self, record: &Record) -> bool {
         record.phase == Phase::Removing && self.system.is_offline()
     }
 
-    /// Finishes the removal of a qube whose images a removal on a full disk has deleted before it
-    /// was cut off.
+    /// Finishes a removal that was cut off after it had deleted images on a full disk.
     pub(super) fn resume_removal(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
-        match self.remove_locked(lock, Removal::ByItself) {
-            // What is left was told.
-            Ok(Removed::WithLeftovers) => Ok(QubeState::Gone),
-            Ok(Removed::Completely) => {
+        match self.remove_locked(lock, RemovalMode::Automatic) {
+            // A warning named what is left.
+            Ok(RemovalOutcome::WithLeftovers) => Ok(QubeState::Gone),
+            Ok(RemovalOutcome::Complete) => {
                 self.system.tell(&format!(
-                    "{}: its removal, which was cut off, is finished now",
+                    "{}: finished a removal that was cut off",
                     lock.name()
                 ));
                 Ok(QubeState::Gone)
             }
             Err(LifecycleError::Removal(refused)) => {
                 let name = lock.name();
-                let images = "it stays without the images that were deleted";
+                let images = "the qube stays without its deleted images";
                 self.system.tell(&format!(
-                    "{name}: its removal was cut off, and now it cannot go: {refused}; {images}"
+                    "{name}: cannot finish a removal that was cut off: {refused}; {images}"
                 ));
                 record::remove(&self.system, name)?;
                 Ok(QubeState::Halted)
@@ -294,17 +294,17 @@ impl Session {
         }
     }
 
-    /// What is left of a qube that settling has found gone: its record stays as long as some of its
-    /// files do.
-    pub(super) fn removed_by_settling(&self, lock: &QubeLock) -> Removed {
+    /// Returns what is left of a qube that reconciling found gone. Its record exists as long as
+    /// some of its files do.
+    pub(super) fn resumed_removal_outcome(&self, lock: &QubeLock) -> RemovalOutcome {
         match record::exists(&self.system, lock.name()) {
-            true => Removed::WithLeftovers,
-            false => Removed::Completely,
+            true => RemovalOutcome::WithLeftovers,
+            false => RemovalOutcome::Complete,
         }
     }
 
-    /// Removes the directories of a qube and of its volumes. Returns in words what keeps which of
-    /// them there.
+    /// Removes the directories of a qube and of its volumes. Returns one text for each directory
+    /// that stays, with what keeps it.
     fn remove_directories(
         &self,
         vm: &Vm,
@@ -320,7 +320,7 @@ impl Session {
         let pools = storage
             .directories()
             .into_iter()
-            .filter(|directory| !own.is_called(directory));
+            .filter(|directory| !own.has_path(directory));
         let mut removed: Vec<_> = pools
             .map(|directory| Ok(self.remove_pool_directory(&directory)?))
             .collect();
@@ -335,7 +335,10 @@ impl Session {
         kept
     }
 
-    /// An error that says what it does unless the qube is halted, with everything settled.
+    /// Reconciles the qube and checks that it is halted.
+    ///
+    /// # Errors
+    /// [`RemovalError::NotHalted`] if it runs, [`LifecycleError::NoSuchQube`] if it is gone.
     pub(super) fn require_halted(&self, lock: &QubeLock) -> Result<(), LifecycleError> {
         match self.reconcile(lock)? {
             QubeState::Halted => Ok(()),
@@ -344,9 +347,9 @@ impl Session {
         }
     }
 
-    /// Takes the definition of a qube that is removed away from the hypervisor. One that is not
-    /// there has none to lose, but for a daemon that is down: then the user is told.
-    pub(super) fn forget_domain(&self, vm: &Vm) -> Result<(), LifecycleError> {
+    /// Removes the definition of a removed qube from the hypervisor. A hypervisor that does not
+    /// exist has none. One that cannot be reached may have one: the user is told how to remove it.
+    pub(super) fn undefine_domain(&self, vm: &Vm) -> Result<(), LifecycleError> {
         let Some(uuid) = vm.uuid().filter(|_| vm.class.is_local_guest()) else {
             return Ok(());
         };
@@ -354,10 +357,11 @@ impl Session {
             Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => Ok(()),
             Err(error @ HypervisorError::Unreachable { .. }) => {
                 let name = &vm.name;
-                let how = format!(
-                    "{name}: if it is still defined there, 'virsh undefine {uuid}' forgets it: {error}"
+                let hint = format!(
+                    "{name}: its domain may still be defined; run 'virsh undefine {uuid}' there: \
+                     {error}"
                 );
-                self.system.tell(&how);
+                self.system.tell(&hint);
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -1,6 +1,6 @@
-//! The root image that a template's package brings: an image, or one sparse tar, whole or in pieces
-//! (`docs/spec/installer.md`, "R4 template package"). What a package brings was made by others:
-//! nothing but a regular file is opened, and of an archive only the one image is read.
+//! The root image in a template's package: a plain image, or a sparse tar archive, whole or in
+//! pieces (`docs/spec/installer.md`, "R4 template package"). Packages are untrusted: only regular
+//! files are opened, and only the image is read from an archive.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -15,24 +15,25 @@ use crate::fs::names_in;
 use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_with_progress};
 
 const IMAGE: &str = "root.img";
-/// More bytes than this are a mistake or an attack: 4 TiB.
-const LARGEST: u64 = 4 << 40;
+/// The largest image that is accepted, bytes: 4 TiB. More is a mistake or an attack.
+const MAX_IMAGE_BYTES: u64 = 4 << 40;
 
-/// Where the data of a template's root volume come from.
+/// The source of a template's root volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootData {
+    /// A plain image.
     Image(PathBuf),
-    /// The pieces of one tar in their order.
+    /// The pieces of a tar archive, in order.
     Archive(Vec<PathBuf>),
 }
 
 impl RootData {
-    /// What lies in the directory of a package: `root.img.part.NN`, else `root.img`, else
-    /// `root.img.tar`.
+    /// Finds the root image in a package's directory: `root.img.part.NN`, or else `root.img`, or
+    /// else `root.img.tar`.
     ///
     /// # Errors
-    /// There is none of them, a piece is missing, or one of them is no regular file.
-    pub fn find_in(directory: &Path) -> Result<RootData, LifecycleError> {
+    /// None of them exists, a piece is missing, or one of them is not a regular file.
+    pub fn find(directory: &Path) -> Result<RootData, LifecycleError> {
         let pieces = pieces_in(directory)?;
         let (image, archive) = (
             directory.join(IMAGE),
@@ -46,18 +47,18 @@ impl RootData {
             RootData::Archive(vec![archive])
         } else {
             let text = format!(
-                "{}: there is no {IMAGE}, {IMAGE}.tar or {IMAGE}.part.00 in it",
+                "{}: no {IMAGE}, {IMAGE}.tar or {IMAGE}.part.00 found in it",
                 directory.display()
             );
             return Err(LifecycleError::Package(text));
         };
         for file in found.files() {
-            open(file)?;
+            open_regular_file(file)?;
         }
         Ok(found)
     }
 
-    /// The files that hold the data.
+    /// Returns the files that hold the data.
     pub fn files(&self) -> &[PathBuf] {
         match self {
             RootData::Image(image) => std::slice::from_ref(image),
@@ -65,7 +66,10 @@ impl RootData {
         }
     }
 
-    /// Whether the image lies where the volume's driver keeps it.
+    /// Whether the image is the very file in which the driver keeps the volume.
+    ///
+    /// # Errors
+    /// The driver cannot tell the volume's file.
     pub fn is_in_place(
         &self,
         volume: &Volume,
@@ -81,7 +85,10 @@ impl RootData {
             .is_some_and(|(a, b)| same(a, b)))
     }
 
-    /// Fills the volume, atomically; holes stay holes.
+    /// Fills the volume with the data, atomically. Holes stay holes.
+    ///
+    /// # Errors
+    /// The data cannot be read, or the volume cannot be written.
     pub fn import(
         &self,
         volume: &Volume,
@@ -101,21 +108,25 @@ impl RootData {
     /// Opens the files.
     ///
     /// # Errors
-    /// One cannot be opened, is no regular file, or the image is too large.
+    /// A file cannot be opened or is not a regular file, or the image is too large.
     pub fn open(&self) -> Result<OpenRootData, LifecycleError> {
         match self {
             RootData::Image(path) => {
-                let image = open(path)?;
+                let image = open_regular_file(path)?;
                 match image.metadata() {
-                    Ok(metadata) if metadata.len() > LARGEST => Err(LifecycleError::Package(
-                        format!("{}: {}", path.display(), too_large(IMAGE, LARGEST)),
-                    )),
+                    Ok(metadata) if metadata.len() > MAX_IMAGE_BYTES => {
+                        Err(LifecycleError::Package(format!(
+                            "{}: {}",
+                            path.display(),
+                            too_large(IMAGE, MAX_IMAGE_BYTES)
+                        )))
+                    }
                     Ok(metadata) => Ok(OpenRootData::Image {
                         image,
                         size: metadata.len(),
                     }),
                     Err(source) => Err(LifecycleError::Io {
-                        what: format!("looking at {}", path.display()),
+                        what: format!("cannot look at {}", path.display()),
                         source,
                     }),
                 }
@@ -126,7 +137,7 @@ impl RootData {
                     .filter_map(|file| Some(fs::metadata(file).ok()?.len()))
                     .sum();
                 Ok(OpenRootData::Archive {
-                    pieces: Some(Pieces::open(files)?),
+                    pieces: Some(PieceReader::open(files)?),
                     bytes,
                 })
             }
@@ -134,14 +145,20 @@ impl RootData {
     }
 }
 
-/// The same, open for being read once.
+/// The source of a template's root volume, opened for being read once.
 pub enum OpenRootData {
-    Image { image: File, size: u64 },
-    Archive { pieces: Option<Pieces>, bytes: u64 },
+    Image {
+        image: File,
+        size: u64,
+    },
+    Archive {
+        pieces: Option<PieceReader>,
+        bytes: u64,
+    },
 }
 
 impl OpenRootData {
-    /// How large the image is, where that is known before it is read.
+    /// Returns the size of the image in bytes, if it is known before the data are read.
     pub fn size(&self) -> Option<u64> {
         match self {
             OpenRootData::Image { size, .. } => Some(*size),
@@ -149,8 +166,8 @@ impl OpenRootData {
         }
     }
 
-    /// Writes the image into an empty file; `watcher` hears how much of the package's files has
-    /// been read.
+    /// Writes the image into an empty file. The progress counts the bytes read from the package's
+    /// files.
     pub fn write_into(
         &mut self,
         to: &File,
@@ -168,40 +185,40 @@ impl OpenRootData {
                     .ok_or_else(|| io::Error::other("the archive was read already"))?;
                 let watched = Watched::begin(watcher, volume, Some(*bytes));
                 unpack(
-                    Counted {
+                    CountingReader {
                         from: pieces,
-                        passed: 0,
-                        told: &|at| watched.reached(at),
+                        bytes_read: 0,
+                        report: &|at| watched.reached(at),
                     },
                     IMAGE,
                     to,
-                    LARGEST,
+                    MAX_IMAGE_BYTES,
                 )
             }
         }
     }
 }
 
-/// Tells how much was read.
-struct Counted<'a, R> {
+/// A reader that reports how many bytes it has read.
+struct CountingReader<'a, R> {
     from: R,
-    passed: u64,
-    told: &'a dyn Fn(u64),
+    bytes_read: u64,
+    report: &'a dyn Fn(u64),
 }
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for CountingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.from.read(buffer)?;
-        self.passed += got as u64;
-        (self.told)(self.passed);
+        self.bytes_read += got as u64;
+        (self.report)(self.bytes_read);
         Ok(got)
     }
 }
 
-/// `root.img.part.00`, `root.img.part.01`, … in their order.
+/// Returns `root.img.part.00`, `root.img.part.01`, … in order.
 fn pieces_in(directory: &Path) -> Result<Vec<PathBuf>, LifecycleError> {
     let failed = |source| LifecycleError::Io {
-        what: format!("reading directory {}", directory.display()),
+        what: format!("cannot read directory {}", directory.display()),
         source,
     };
     let mut numbers: Vec<(usize, PathBuf)> = Vec::new();
@@ -235,10 +252,10 @@ fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Opens a regular file; no link is followed, and a pipe does not hang.
-pub(super) fn open(path: &Path) -> Result<File, LifecycleError> {
+/// Opens a regular file. Follows no symbolic link and does not block on a pipe.
+pub(super) fn open_regular_file(path: &Path) -> Result<File, LifecycleError> {
     let failed = |source| LifecycleError::Io {
-        what: format!("opening {}", path.display()),
+        what: format!("cannot open {}", path.display()),
         source,
     };
     let mut options = File::options();
@@ -249,32 +266,32 @@ pub(super) fn open(path: &Path) -> Result<File, LifecycleError> {
     match file.metadata().map_err(failed)?.is_file() {
         true => Ok(file),
         false => Err(LifecycleError::Package(format!(
-            "{} is no regular file",
+            "{} is not a regular file",
             path.display()
         ))),
     }
 }
 
-/// The pieces of an archive, read as one.
-pub struct Pieces {
+/// The pieces of an archive, read as one file.
+pub struct PieceReader {
     files: std::vec::IntoIter<File>,
     current: Option<File>,
 }
 
-impl Pieces {
-    fn open(paths: &[PathBuf]) -> Result<Pieces, LifecycleError> {
+impl PieceReader {
+    fn open(paths: &[PathBuf]) -> Result<PieceReader, LifecycleError> {
         let files = paths
             .iter()
-            .map(|path| open(path))
+            .map(|path| open_regular_file(path))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Pieces {
+        Ok(PieceReader {
             files: files.into_iter(),
             current: None,
         })
     }
 }
 
-impl Read for Pieces {
+impl Read for PieceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(file) = &mut self.current {
@@ -313,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pieces_of_a_sparse_tar_become_the_image_with_its_holes() {
+    fn pieces_of_a_sparse_tar_become_the_image_with_its_holes() {
         let dir = tempfile::tempdir().unwrap();
         for name in ["root.img", "./root.img"] {
             let scratch = tempfile::tempdir().unwrap();
@@ -322,12 +339,18 @@ mod tests {
             for (number, piece) in bytes.chunks(bytes.len() / 3).enumerate() {
                 fs::write(dir.path().join(format!("root.img.part.{number:02}")), piece).unwrap();
             }
-            let RootData::Archive(pieces) = RootData::find_in(dir.path()).unwrap() else {
+            let RootData::Archive(pieces) = RootData::find(dir.path()).unwrap() else {
                 panic!("an archive")
             };
             assert_eq!(pieces.len(), 4);
             let to = File::create(dir.path().join("to")).unwrap();
-            unpack(Pieces::open(&pieces).unwrap(), IMAGE, &to, LARGEST).unwrap();
+            unpack(
+                PieceReader::open(&pieces).unwrap(),
+                IMAGE,
+                &to,
+                MAX_IMAGE_BYTES,
+            )
+            .unwrap();
             let (made, unpacked) = (scratch.path().join("made"), dir.path().join("to"));
             assert!(fs::read(made).unwrap() == fs::read(&unpacked).unwrap());
             to.sync_all().unwrap();
@@ -339,20 +362,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_whole_image_is_refused() {
+    fn incomplete_or_foreign_images_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let to = File::create(dir.path().join("to")).unwrap();
         let bytes = sparse_tar(dir.path(), "root.img");
-        let cut = unpack(&bytes[..bytes.len() / 2], IMAGE, &to, LARGEST)
+        let cut = unpack(&bytes[..bytes.len() / 2], IMAGE, &to, MAX_IMAGE_BYTES)
             .unwrap_err()
             .to_string();
         assert!(!cut.is_empty());
         let other = tempfile::tempdir().unwrap();
-        let error = unpack(&*sparse_tar(other.path(), "other.img"), IMAGE, &to, LARGEST)
-            .unwrap_err()
-            .to_string();
-        assert_eq!(error, "there is no root.img in the archive");
-        assert!(unpack(&b"no archive at all"[..], IMAGE, &to, LARGEST).is_err());
+        let error = unpack(
+            &*sparse_tar(other.path(), "other.img"),
+            IMAGE,
+            &to,
+            MAX_IMAGE_BYTES,
+        )
+        .unwrap_err()
+        .to_string();
+        assert_eq!(error, "no root.img found in the archive");
+        assert!(unpack(&b"not an archive"[..], IMAGE, &to, MAX_IMAGE_BYTES).is_err());
 
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
@@ -361,18 +389,18 @@ mod tests {
         builder
             .append_link(&mut header, "root.img", "/etc/shadow")
             .unwrap();
-        let error = unpack(&*builder.into_inner().unwrap(), IMAGE, &to, LARGEST)
+        let error = unpack(&*builder.into_inner().unwrap(), IMAGE, &to, MAX_IMAGE_BYTES)
             .unwrap_err()
             .to_string();
         assert!(
-            error.starts_with("root.img in the archive is no file"),
+            error.starts_with("root.img in the archive is not a file"),
             "{error}"
         );
     }
 
-    /// Whatever stands in an archive, the answer is the whole image or an error.
+    /// Changed bytes give the whole image or an error, never a panic or a larger file.
     #[test]
-    fn odd_bytes_anywhere_in_an_archive_are_an_error_or_an_image() {
+    fn changed_bytes_give_an_error_or_a_whole_image() {
         let dir = tempfile::tempdir().unwrap();
         let good = sparse_tar(dir.path(), "root.img");
         let mut random = fastrand::Rng::with_seed(3);
@@ -381,7 +409,7 @@ mod tests {
         while std::time::Instant::now() < until {
             let mut bytes = good.clone();
             for _ in 0..random.usize(1..4) {
-                // Most of it is data, of which any bytes will do: the headers come first.
+                // Most of the archive is data, in which any byte is valid. The headers come first.
                 let at = random.usize(..1024);
                 bytes[at] = if random.bool() {
                     random.u8(..)
@@ -405,12 +433,12 @@ mod tests {
     }
 
     #[test]
-    fn links_pipes_and_gaps_are_refused() {
+    fn links_pipes_and_missing_pieces_are_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let error = |dir: &Path| RootData::find_in(dir).unwrap_err().to_string();
+        let error = |dir: &Path| RootData::find(dir).unwrap_err().to_string();
         assert!(
             error(dir.path())
-                .ends_with("there is no root.img, root.img.tar or root.img.part.00 in it")
+                .ends_with("no root.img, root.img.tar or root.img.part.00 found in it")
         );
         symlink("/etc/shadow", dir.path().join("root.img")).unwrap();
         assert!(error(dir.path()).contains("root.img"));
@@ -421,6 +449,6 @@ mod tests {
         assert!(error(dir.path()).ends_with("piece root.img.part.00 is missing"));
         let pipe = tempfile::tempdir().unwrap();
         nix::unistd::mkfifo(&pipe.path().join("root.img"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-        assert!(error(pipe.path()).ends_with("is no regular file"));
+        assert!(error(pipe.path()).ends_with("is not a regular file"));
     }
 }

@@ -1,23 +1,24 @@
-//! A file whose data the root volume of a new qube begins with. They are in the volume before the
-//! qube is in the store: whoever finds the qube there finds it whole.
+//! The file whose data a new qube's root volume is filled with. The volume has the data before the
+//! store has the qube, so a qube in the store is always complete.
 
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileTypeExt;
 
 use super::LifecycleError;
-use super::volume_data::{NewData, NewLength};
+use super::volume_import::{ImportLength, VolumeContent};
 use crate::storage::{CopyWatcher, Driver, VmStorage, Volume, VolumeKind};
 
-/// The volume that is filled.
-pub(super) const ROOT: &str = "root";
+/// The name of the volume that is filled.
+pub(super) const ROOT_VOLUME: &str = "root";
 
-/// Data for the root volume of a qube that is about to be made: a file, a device or a pipe, from
-/// where it stands.
+/// Data for the root volume of a new qube: a file, a device or a pipe, read from its current
+/// position.
 #[derive(Clone, Copy)]
 pub struct RootImage<'a> {
+    /// The open file.
     pub file: &'a File,
-    /// Hears how far the copy has come.
+    /// Receives the progress of the copy.
     pub watcher: &'a dyn CopyWatcher,
 }
 
@@ -30,30 +31,31 @@ impl fmt::Debug for RootImage<'_> {
 }
 
 impl RootImage<'_> {
-    /// Refuses data that the root volume of the qube cannot be filled with, as far as that can be
-    /// told before they are read. Nothing is made.
+    /// Checks whether the root volume can be filled with these data, as far as that is known before
+    /// they are read. Creates nothing.
     ///
     /// # Errors
     /// [`LifecycleError::NotImported`].
     pub(super) fn check(&self, qube: &str, storage: &VmStorage) -> Result<(), LifecycleError> {
-        let (volume, driver) = volume_in(qube, storage)?;
+        let (volume, driver) = root_volume(qube, storage)?;
         self.size(volume, driver).map(drop)
     }
 
-    /// Makes the root volume with these data.
+    /// Creates the root volume with these data.
     ///
     /// # Errors
     /// [`LifecycleError::NotImported`].
     pub(super) fn fill(&self, qube: &str, storage: &VmStorage) -> Result<(), LifecycleError> {
-        let (volume, driver) = volume_in(qube, storage)?;
+        let (volume, driver) = root_volume(qube, storage)?;
         let size = self.size(volume, driver)?;
-        let wanted = Volume {
+        let resized = Volume {
             size: size.unwrap_or(volume.size),
             ..volume.clone()
         };
-        // Whatever a crash left under its name; an empty image first would only become a revision.
+        // Removes what a crash left under the name. No empty image is created first: it would only
+        // become a revision.
         let made = driver.remove(volume).and_then(|()| {
-            driver.import_with(&wanted, &mut |to| {
+            driver.import_with(&resized, &mut |to| {
                 self.data().write_into(to, size, &volume.name, self.watcher)
             })
         });
@@ -64,10 +66,10 @@ impl RootImage<'_> {
         })
     }
 
-    /// How many bytes the volume will have, where that is known before they are read.
+    /// Returns the volume's future size in bytes, if it is known before the data are read.
     fn size(&self, volume: &Volume, driver: &dyn Driver) -> Result<Option<u64>, LifecycleError> {
         let refused = |reason: String| not_imported(volume.full_name(), reason);
-        // Neither a terminal nor /dev/zero has an end, and /dev/null has nothing before it.
+        // Terminals and /dev/zero never end, and /dev/null is empty.
         match self.file.metadata() {
             Ok(found) if found.file_type().is_char_device() => {
                 Err(refused("a character device holds no image".into()))
@@ -82,39 +84,41 @@ impl RootImage<'_> {
         }
     }
 
-    fn data(&self) -> NewData<'_> {
-        NewData::From {
+    fn data(&self) -> VolumeContent<'_> {
+        VolumeContent::File {
             file: self.file,
-            length: NewLength::OfTheData,
+            length: ImportLength::FromData,
         }
     }
 }
 
-/// Makes the volumes of a new qube: the root volume with these data, if there are any, and before
-/// it the others with `make`, whose failure then costs no copy.
+/// Creates the volumes of a new qube: first all but the root volume with `make`, then the root
+/// volume from `root`. Without `root`, `make` creates that one, too. A failure of `make` thus costs
+/// no copy.
 ///
 /// # Errors
 /// Those of `make`, and [`LifecycleError::NotImported`].
-pub(super) fn make_volumes(
+pub(super) fn create_volumes(
     root: Option<RootImage<'_>>,
     qube: &str,
     storage: &VmStorage,
     make: impl FnOnce(&VmStorage) -> Result<(), LifecycleError>,
 ) -> Result<(), LifecycleError> {
-    make(&storage.select(|volume| root.is_none() || volume.name != ROOT))?;
+    make(&storage.select(|volume| root.is_none() || volume.name != ROOT_VOLUME))?;
     root.map_or(Ok(()), |root| root.fill(qube, storage))
 }
 
-fn volume_in<'s>(
+/// Finds the root volume of a qube that has one of its own.
+fn root_volume<'s>(
     qube: &str,
     storage: &'s VmStorage,
 ) -> Result<(&'s Volume, &'s dyn Driver), LifecycleError> {
     let found = storage
         .volumes()
-        .find(|(volume, _)| volume.name == ROOT && volume.kind == VolumeKind::Origin);
+        .find(|(volume, _)| volume.name == ROOT_VOLUME && volume.kind == VolumeKind::Origin);
     found.ok_or_else(|| {
         not_imported(
-            format!("{qube}:{ROOT}"),
+            format!("{qube}:{ROOT_VOLUME}"),
             "it has no such volume of its own".into(),
         )
     })

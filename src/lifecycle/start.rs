@@ -49,7 +49,7 @@ impl Session {
         drive: Option<&Drive>,
     ) -> Result<StartOutcome, LifecycleError> {
         let started = self.start_chain(mark, drive, PATIENCE);
-        started.map_err(|error| self.dispose_of_failed_start(mark.qube(), error))
+        started.map_err(|error| self.remove_after_failed_start(mark.qube(), error))
     }
 
     fn start_chain(
@@ -68,7 +68,7 @@ impl Session {
         }
         // A hypervisor that is not there is told before anything is written.
         let qubes = self.read()?;
-        self.refuse_old(&qubes)?;
+        self.require_converted(&qubes)?;
         let uuid = find_qube(&qubes, name)?.uuid();
         drop(qubes);
         let live = uuid

@@ -1,6 +1,5 @@
-//! Templates that come as packages: their data become volumes first, the store is saved last, in
-//! one step. So an import that fails leaves no template behind, and one that is repeated goes
-//! through.
+//! Templates that are installed by a package. Their data become volumes first and the store is
+//! saved last, in one step: a failed import leaves no template behind, and it can be repeated.
 
 use std::fs;
 
@@ -10,67 +9,76 @@ use super::images::ExistingImages;
 use super::images::existing::PlannedImages;
 use super::qube_directory::QubeDirectory;
 use super::root_data::RootData;
-use super::volume_data::NewData;
+use super::volume_import::VolumeContent;
 use super::{LifecycleError, Session};
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
 use crate::storage::{CopyWatcher, Driver, VmStorage, Volume};
 
-/// The volumes whose images a template's package decides on.
-const IMAGES: [&str; 2] = ["root", "private"];
+/// The volumes whose data a template's package provides.
+const PACKAGE_VOLUMES: [&str; 2] = ["root", "private"];
 
-/// A template about to be made, or made anew, of what a package brought.
-pub struct TemplateData<'a> {
+/// A template to install, or to install again, from the contents of a package.
+pub struct TemplateInstallation<'a> {
+    /// The template's name.
     pub name: &'a str,
-    /// The pool of its volumes; the system's default where unsaid.
+    /// The pool of its volumes; `None` for the system's default pool.
     pub pool: Option<&'a str>,
+    /// The data of its root volume.
     pub root: &'a RootData,
-    /// Whether only the package may remove it.
+    /// Whether only the package may remove the template.
     pub installed_by_rpm: bool,
+    /// Features that the package sets.
     pub features: &'a [(&'static str, String)],
+    /// Properties that the package sets.
     pub properties: &'a [(&'static str, String)],
-    /// Who hears how far the root volume is.
+    /// Receives the progress of the root volume's copy.
     pub watcher: &'a dyn CopyWatcher,
 }
 
-/// What became of it.
-pub struct TemplateInstalled {
+/// A template that was installed.
+pub struct InstalledTemplate {
     pub name: VmName,
-    /// Whether the package's own image is the root volume now, because it lay in its place.
-    pub root_is_the_packages: bool,
-    /// What could not be set as the package wants it, one line each.
+    /// Whether the package's image has become the root volume itself, because it was in its place.
+    pub is_root_adopted: bool,
+    /// Settings of the package that could not be applied, one line each.
     pub notes: Vec<String>,
 }
 
-/// A new qube of images that lie in its place already.
+/// A new qube whose images exist already.
 pub struct Registration<'a> {
+    /// The qube's class.
     pub class: Class,
     pub name: &'a str,
     pub label: &'a str,
     pub template: Option<&'a str>,
     pub installed_by_rpm: bool,
     pub features: &'a [(&'static str, String)],
-    /// What becomes of images that are not those to be taken over.
+    /// What to do with images that are not to be adopted.
     pub existing: ExistingImages,
 }
 
-/// What is written about a qube besides what its creation says.
-struct Settings<'a> {
+/// Settings besides those of the creation.
+struct PackageSettings<'a> {
     installed_by_rpm: bool,
     features: &'a [(&'static str, String)],
     properties: &'a [(&'static str, String)],
 }
 
 impl Session {
-    /// Makes a template of a package's data. One that is there gets the package's root volume and
-    /// an empty private one.
+    /// Installs a template from a package's data. If it exists, its root volume is replaced and its
+    /// private volume is emptied.
+    ///
+    /// # Errors
+    /// A qube of another class has the name, an image is in the way, or something cannot be copied
+    /// or saved.
     pub fn install_template(
         &self,
-        data: &TemplateData<'_>,
-    ) -> Result<TemplateInstalled, LifecycleError> {
+        data: &TemplateInstallation<'_>,
+    ) -> Result<InstalledTemplate, LifecycleError> {
         let class = self.read()?.class(data.name).cloned();
         match class {
             None => self.install_new(data),
-            Some(Class::TemplateVM) => self.install_again(data),
+            Some(Class::TemplateVM) => self.reinstall(data),
             Some(is) => {
                 let name = data.name;
                 Err(LifecycleError::Package(format!(
@@ -80,41 +88,44 @@ impl Session {
         }
     }
 
-    /// Puts a qube into the store whose images were made by somebody else. A private volume that is
-    /// missing is made.
-    pub fn register(&self, wanted: &Registration<'_>) -> Result<VmName, LifecycleError> {
+    /// Adds a qube to the store whose images were made by others. Creates the private volume if it
+    /// is missing.
+    ///
+    /// # Errors
+    /// The root image does not exist, an image is in the way, or the store cannot be saved.
+    pub fn register_qube(&self, request: &Registration<'_>) -> Result<VmName, LifecycleError> {
         let new = NewQube {
-            class: wanted.class.clone(),
-            name: wanted.name,
-            label: wanted.label,
-            template: wanted.template,
+            class: request.class.clone(),
+            name: request.name,
+            label: request.label,
+            template: request.template,
             pools: PoolChoice::default(),
             uuid: Uuid::new_v4(),
             created_by: VmName::DOM0,
             auto_cleanup: false,
         };
-        let settings = Settings {
-            installed_by_rpm: wanted.installed_by_rpm,
-            features: wanted.features,
+        let settings = PackageSettings {
+            installed_by_rpm: request.installed_by_rpm,
+            features: request.features,
             properties: &[],
         };
-        let is_there = |volume: &Volume, driver: &dyn Driver| {
+        let has_image = |volume: &Volume, driver: &dyn Driver| {
             Ok::<_, LifecycleError>(
                 driver
                     .image_file(volume)?
                     .is_some_and(|file| fs::symlink_metadata(file).is_ok()),
             )
         };
-        let how = Making {
-            existing: wanted.existing,
+        let policy = AdoptionPolicy {
+            existing: request.existing,
             adopts: &|volume, driver| {
-                Ok(matches!(&*volume.name, "root" | "private") && is_there(volume, driver)?)
+                Ok(matches!(&*volume.name, "root" | "private") && has_image(volume, driver)?)
             },
         };
         let made = self.make(
             &new,
             &settings,
-            &how,
+            &policy,
             &|volume, driver| match volume.name.as_str() {
                 "root" if volume.source.is_none() => {
                     let place = driver
@@ -122,7 +133,7 @@ impl Session {
                         .map(|p| p.display().to_string())
                         .unwrap_or_default();
                     Err(LifecycleError::Package(format!(
-                        "{}: there is no image {place}",
+                        "{}: image {place} does not exist",
                         volume.label()
                     )))
                 }
@@ -132,7 +143,10 @@ impl Session {
         Ok(made.name)
     }
 
-    fn install_new(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
+    fn install_new(
+        &self,
+        data: &TemplateInstallation<'_>,
+    ) -> Result<InstalledTemplate, LifecycleError> {
         let new = NewQube {
             class: Class::TemplateVM,
             name: data.name,
@@ -146,7 +160,7 @@ impl Session {
             created_by: VmName::DOM0,
             auto_cleanup: false,
         };
-        let how = Making {
+        let policy = AdoptionPolicy {
             existing: ExistingImages::Refuse,
             adopts: &|volume, driver| {
                 Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?)
@@ -155,10 +169,11 @@ impl Session {
         self.make(
             &new,
             &data.settings(),
-            &how,
+            &policy,
             &|volume, driver| match volume.name.as_str() {
                 "root" => {
-                    // What a crash left under the name; there shall be no revision of it.
+                    // Removes what a crash left under the name, so that it does not become a
+                    // revision.
                     driver.remove(volume)?;
                     data.root.import(volume, driver, data.watcher)
                 }
@@ -167,20 +182,20 @@ impl Session {
         )
     }
 
-    /// Makes a qube: `make` brings each volume into being that is not adopted. After a failure
-    /// nothing is left but what was adopted.
+    /// Creates a qube: adopts the volumes that `policy` selects and calls `make` for each other
+    /// one. After a failure only the adopted volumes are left.
     fn make(
         &self,
         new: &NewQube<'_>,
-        settings: &Settings<'_>,
-        how: &Making<'_>,
+        settings: &PackageSettings<'_>,
+        policy: &AdoptionPolicy<'_>,
         make: &dyn Fn(&Volume, &dyn Driver) -> Result<(), LifecycleError>,
-    ) -> Result<TemplateInstalled, LifecycleError> {
+    ) -> Result<InstalledTemplate, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
         let qubes = self.read_for_creation(&new.class)?;
         let name = qubes.plan_creation(new, self, &mut random)?.name;
-        let of_creation = Session::notes_of_creation(&qubes, new.created_by);
-        self.convert_if_old(&qubes)?;
+        let creation_notes = Session::creation_notes(&qubes, new.created_by);
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
         let _lock = self.lock_qube(&name)?;
         let qubes = self.read_for_creation(&new.class)?;
@@ -188,11 +203,11 @@ impl Session {
         let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
         let mut adopted = Vec::new();
         for (volume, driver) in storage.volumes() {
-            if (how.adopts)(volume, driver)? {
+            if (policy.adopts)(volume, driver)? {
                 adopted.push(volume.name.clone());
             }
         }
-        let existing = how.existing;
+        let existing = policy.existing;
         let images = PlannedImages {
             qubes: &qubes,
             vm: &planned,
@@ -219,34 +234,34 @@ impl Session {
             write
                 .add(vm)
                 .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
-            set_sizes(&mut write, &name, &storage, &IMAGES)?;
+            save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
             let (effects, notes) = settings.apply(&mut write, &name, self)?;
             write.save()?;
             drop(write);
-            prepared.forget();
+            prepared.remove_note();
             Ok((effects, notes))
         };
         match save() {
             Ok((effects, mut notes)) => {
                 notes.extend(self.apply_effects(&effects)?);
-                notes.extend(of_creation);
-                Ok(TemplateInstalled {
+                notes.extend(creation_notes);
+                Ok(InstalledTemplate {
                     name,
-                    root_is_the_packages: adopted.iter().any(|volume| volume == "root"),
+                    is_root_adopted: adopted.iter().any(|volume| volume == "root"),
                     notes,
                 })
             }
-            // Once it was saved the qube is there: its volumes are not taken from it.
+            // Once the store is saved the qube exists, so its volumes stay.
             Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
             Err(error) => {
-                // The first error is the one to tell; the next attempt clears what cannot be
-                // removed.
+                // The first error is the one to report. The next attempt clears what cannot be
+                // removed here.
                 if storage
                     .without_volumes(&adopted)
                     .remove(&prepared.owners)
                     .is_ok()
                 {
-                    prepared.forget();
+                    prepared.remove_note();
                 }
                 let _not_empty = prepared
                     .directory
@@ -257,7 +272,10 @@ impl Session {
         }
     }
 
-    fn install_again(&self, data: &TemplateData<'_>) -> Result<TemplateInstalled, LifecycleError> {
+    fn reinstall(
+        &self,
+        data: &TemplateInstallation<'_>,
+    ) -> Result<InstalledTemplate, LifecycleError> {
         let qubes = self.read()?;
         let name = super::start::find_qube(
             &qubes,
@@ -265,7 +283,7 @@ impl Session {
         )?
         .name
         .clone();
-        self.convert_if_old(&qubes)?;
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
         self.refuse_foreign_images(&name)?;
         let is_in_place = {
@@ -277,13 +295,13 @@ impl Session {
                 |root, driver| data.root.is_in_place(root, driver),
             )?
         };
-        // Copying takes long, and nobody is to wait for it: the lock comes with the end of it.
+        // Copying takes long, so it is done without the qube's lock, which is taken at its end.
         let lock = match is_in_place {
             true => self.lock_qube(&name)?,
             false => self.replace_data(
                 &name,
                 "root",
-                NewData::Package(&mut data.root.open()?),
+                VolumeContent::Package(&mut data.root.open()?),
                 data.watcher,
             )?,
         };
@@ -304,24 +322,24 @@ impl Session {
             driver.adopt(root)?;
         }
         let (private, driver) = storage.volume("private")?;
-        self.clear_locked(private, driver)?;
+        self.clear_locked_volume(private, driver)?;
         let mut write = self.write()?;
-        set_sizes(&mut write, &name, &storage, &IMAGES)?;
+        save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
         let (effects, mut notes) = data.settings().apply(&mut write, &name, self)?;
         write.save()?;
         drop(write);
         notes.extend(self.apply_effects(&effects)?);
-        Ok(TemplateInstalled {
+        Ok(InstalledTemplate {
             name,
-            root_is_the_packages: is_in_place,
+            is_root_adopted: is_in_place,
             notes,
         })
     }
 }
 
 impl Session {
-    /// Refuses a template that is to be installed again where a volume of another qube has one of
-    /// the images that are to be replaced.
+    /// Refuses to install a template again if a volume of another qube has one of the images that
+    /// would be replaced.
     fn refuse_foreign_images(&self, name: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         let storage = VmStorage::for_qube(
@@ -330,8 +348,8 @@ impl Session {
             super::start::find_qube(&qubes, name)?,
             self,
         )?;
-        let others = self.images_of_others(name)?;
-        for volume in IMAGES {
+        let others = self.image_owners_except(name)?;
+        for volume in PACKAGE_VOLUMES {
             let (volume, _) = storage.volume(volume)?;
             self.refuse_shared_image(&qubes, &others, volume, &format!("install {name} again"))?;
         }
@@ -339,16 +357,16 @@ impl Session {
     }
 }
 
-/// What a creation does with images that are there.
-struct Making<'a> {
+/// How a creation treats existing images.
+struct AdoptionPolicy<'a> {
     existing: ExistingImages,
-    /// Whether a volume's image is taken over.
+    /// Whether a volume's existing image is adopted.
     adopts: &'a dyn Fn(&Volume, &dyn Driver) -> Result<bool, LifecycleError>,
 }
 
-impl TemplateData<'_> {
-    fn settings(&self) -> Settings<'_> {
-        Settings {
+impl TemplateInstallation<'_> {
+    fn settings(&self) -> PackageSettings<'_> {
+        PackageSettings {
             installed_by_rpm: self.installed_by_rpm,
             features: self.features,
             properties: self.properties,
@@ -356,9 +374,9 @@ impl TemplateData<'_> {
     }
 }
 
-impl Settings<'_> {
-    /// What a package wants and a rule forbids is no reason to be without the template: it becomes
-    /// a note.
+impl PackageSettings<'_> {
+    /// Applies the settings. A setting that a rule forbids becomes a note: it is no reason to fail
+    /// the installation.
     fn apply(
         &self,
         write: &mut crate::store::Write,
@@ -391,15 +409,15 @@ impl Settings<'_> {
     }
 }
 
-/// Writes down how large those of these volumes are that have an image of their own.
-pub(super) fn set_sizes(
+/// Saves the size of each of these volumes that has an image of its own.
+pub(super) fn save_volume_sizes(
     write: &mut crate::store::Write,
     name: &VmName,
     storage: &VmStorage,
     volumes: &[&str],
 ) -> Result<(), LifecycleError> {
-    for wanted in volumes {
-        let (volume, driver) = storage.volume(wanted)?;
+    for volume_name in volumes {
+        let (volume, driver) = storage.volume(volume_name)?;
         if volume.source.is_some() {
             continue;
         }
@@ -407,7 +425,7 @@ pub(super) fn set_sizes(
         let Some(vm) = write.edit(name.as_str()) else {
             continue;
         };
-        for config in vm.volumes.iter_mut().filter(|v| v.name() == *wanted) {
+        for config in vm.volumes.iter_mut().filter(|v| v.name() == *volume_name) {
             config.attributes.set("size", &size);
         }
     }

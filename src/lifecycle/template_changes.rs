@@ -1,19 +1,19 @@
-//! R3's words about what a template's root volume has had done to it: commit, revert, trim
-//! (`docs/spec/r3-start.md` §6), in today's meaning (`docs/earlier.md`).
+//! R3's commands for a template's root volume: commit, revert and trim (`docs/spec/r3-start.md`
+//! §6), with the meaning they have today (`docs/earlier.md`).
 
 use super::reconcile::QubeState;
 use super::start::find_qube;
-use super::volume_data::NewData;
+use super::volume_import::VolumeContent;
 use super::{LifecycleError, Session};
 use crate::model::{Class, RemovalError, VmName};
 use crate::storage::{CopyWatcher, VmStorage, VolumeKind, find_zero_runs};
 
 impl Session {
-    /// Sees to it that what a halted template wrote is committed, and that nothing of it is
-    /// missing. A template that stopped in good order has nothing left to commit.
+    /// Commits what a halted template wrote, if that was not done when it stopped, and checks that
+    /// all its images exist.
     ///
     /// # Errors
-    /// It is no template, it runs, or an image is missing.
+    /// The qube is not a template, it runs, or an image is missing.
     pub fn commit_template(&self, name: &VmName) -> Result<(), LifecycleError> {
         self.require_template(name)?;
         let lock = self.lock_qube(name)?;
@@ -27,22 +27,22 @@ impl Session {
         Ok(())
     }
 
-    /// Brings the root volume of a halted template back to what it was before the last change; what
-    /// it is now becomes a revision.
+    /// Reverts the root volume of a halted template to its newest revision. The current data become
+    /// a revision.
     ///
     /// # Errors
-    /// It is no template, it runs, or there is nothing to go back to.
+    /// The qube is not a template, it runs, or it has no revision.
     pub fn revert_template(&self, name: &VmName) -> Result<(), LifecycleError> {
         self.require_template(name)?;
         self.revert_volume(name, "root", None)
     }
 
-    /// Gives back the room of those parts of a halted template's root volume that are nothing but
-    /// zeros; returns how many bytes that were; `watcher` hears of the copy. What the volume was
-    /// becomes a revision, and shares the rest with it.
+    /// Frees the blocks of a halted template's root volume that contain only zeros. Returns how
+    /// many bytes that are and reports the copy to `watcher`. The previous data become a revision,
+    /// which shares all other blocks.
     ///
     /// # Errors
-    /// It is no template, it runs, or its image cannot be read or written.
+    /// The qube is not a template, it runs, or its image cannot be read or written.
     pub fn trim_template(
         &self,
         name: &VmName,
@@ -69,20 +69,20 @@ impl Session {
             )?
         };
         let failed = |source| LifecycleError::Io {
-            what: format!("reading {name}:root"),
+            what: format!("cannot read {name}:root"),
             source,
         };
         let zeros = find_zero_runs(&data.file).map_err(failed)?;
         let in_zeros = zeros.iter().map(|run| run.end - run.start).sum();
         let bytes = match data.file.metadata().map_err(failed)?.is_file() {
             true => in_zeros,
-            false => room_of_zeros(used, data.size, in_zeros),
+            false => allocated_zeros(used, data.size, in_zeros),
         };
         if bytes > 0 {
             self.replace_data(
                 name,
                 "root",
-                NewData::Without {
+                VolumeContent::Trimmed {
                     data: Some(data),
                     zeros,
                 },
@@ -101,32 +101,35 @@ impl Session {
                 class: vm.class.clone(),
             });
         }
-        self.convert_if_old(&qubes)
+        self.convert_if_needed(&qubes)
     }
 }
 
-/// How many of the bytes that a device takes are zeros. Of a device all its zeros are known, also
-/// those that were never written; what it takes is known to a hundredth of a percent of its size.
-fn room_of_zeros(used: u64, size: u64, in_zeros: u64) -> u64 {
-    let room = used.saturating_sub(size.saturating_sub(in_zeros));
-    if room > size / 10_000 { room } else { 0 }
+/// Returns how many allocated bytes of a device are zeros. `in_zeros` also counts blocks that were
+/// never written, and `used` is exact only to 0.01 % of `size`.
+fn allocated_zeros(used: u64, size: u64, in_zeros: u64) -> u64 {
+    let zeros = used.saturating_sub(size.saturating_sub(in_zeros));
+    if zeros > size / 10_000 { zeros } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::room_of_zeros;
+    use super::allocated_zeros;
 
     #[test]
-    fn what_was_never_written_takes_no_room() {
+    fn unwritten_zeros_are_not_counted_as_allocated() {
         assert_eq!(
-            room_of_zeros(30 << 20, 1 << 30, (1 << 30) - (10 << 20)),
+            allocated_zeros(30 << 20, 1 << 30, (1 << 30) - (10 << 20)),
             20 << 20
         );
-        assert_eq!(room_of_zeros(10 << 20, 1 << 30, (1 << 30) - (10 << 20)), 0);
         assert_eq!(
-            room_of_zeros((10 << 20) + 100_000, 1 << 30, (1 << 30) - (10 << 20)),
+            allocated_zeros(10 << 20, 1 << 30, (1 << 30) - (10 << 20)),
+            0
+        );
+        assert_eq!(
+            allocated_zeros((10 << 20) + 100_000, 1 << 30, (1 << 30) - (10 << 20)),
             0,
-            "nobody knows it so exactly"
+            "the use is not known that exactly"
         );
     }
 }

@@ -1,6 +1,5 @@
-//! What a template's package says of the template (`docs/spec/installer.md`, "R4 template
-//! package"). It was made by others: each name and value is one that is known, or it is left out
-//! with a warning.
+//! The settings in a template's package (`docs/spec/installer.md`, "R4 template package"). Packages
+//! are untrusted: a name or value that is not on an allow-list is ignored with a warning.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,15 +9,15 @@ use std::path::Path;
 
 use super::package_files::PackageFiles;
 use super::root_data::{self, RootData};
-use super::template::TemplateInstalled;
+use super::template::InstalledTemplate;
 use super::{LifecycleError, Session};
 
-/// No list or configuration is longer than this.
-const LONGEST: u64 = 64 << 10;
-/// No name of a desktop file is longer than this: file names have at most 255 bytes.
-const LONGEST_NAME: usize = 255;
+/// The largest list or configuration that is read, bytes.
+const MAX_TEXT_BYTES: u64 = 64 << 10;
+/// The longest name of a desktop file, bytes: the limit of file names.
+const MAX_NAME_BYTES: usize = 255;
 
-/// The lists of a package, and the features that they become.
+/// The lists in a package, and the features that they set.
 const LISTS: [(&str, &str); 3] = [
     ("vm-whitelisted-appmenus.list", "default-menu-items"),
     ("whitelisted-appmenus.list", "menu-items"),
@@ -35,28 +34,31 @@ const SWITCHES: [&str; 7] = [
     "gui-emulated",
     "qrexec",
 ];
-/// Features that template.conf may set to an address.
+/// Features that template.conf may set to an IPv4 address.
 const ADDRESSES: [&str; 3] = ["net.fake-ip", "net.fake-gateway", "net.fake-netmask"];
 
-/// A package that was unpacked.
+/// An unpacked package.
 #[derive(Debug)]
 pub struct TemplatePackage {
     files: PackageFiles,
+    /// The data of the root volume.
     pub root: RootData,
+    /// Features that the package sets.
     pub features: Vec<(&'static str, String)>,
+    /// Properties that the package sets.
     pub properties: Vec<(&'static str, String)>,
-    /// What was left out, one line each.
+    /// What was ignored, one line each.
     pub warnings: Vec<String>,
 }
 
 impl TemplatePackage {
-    /// Looks at a directory. `allow_pv` says whether the template may ask for a mode in which
-    /// nothing protects the hypervisor from it but the hypervisor's own care.
+    /// Reads a package's directory. `allow_pv` permits the template to ask for mode pv, in which
+    /// the guest is isolated by the hypervisor's software alone.
     ///
     /// # Errors
-    /// There is no root image in it, or something in it cannot be read.
+    /// The directory has no root image, or a file in it cannot be read.
     pub fn read(directory: &Path, allow_pv: bool) -> Result<TemplatePackage, LifecycleError> {
-        let root = RootData::find_in(directory)?;
+        let root = RootData::find(directory)?;
         let names = root
             .files()
             .iter()
@@ -66,30 +68,30 @@ impl TemplatePackage {
             .chain(LISTS.map(|(file, _)| file.into()))
             .chain([CONFIGURATION.into()]);
         let mut package = TemplatePackage {
-            files: PackageFiles::find_in(directory, names.collect())?,
+            files: PackageFiles::find(directory, names.collect())?,
             root,
             features: Vec::new(),
             properties: Vec::new(),
             warnings: Vec::new(),
         };
         for (file, feature) in LISTS {
-            match text_of(&directory.join(file))? {
+            match read_text(&directory.join(file))? {
                 Some(text) => {
                     let items = menu_items(file, &text, &mut package.warnings);
                     package.features.push((feature, items));
                 }
-                None => package
-                    .warnings
-                    .push(format!("{file} is not there; no {feature} set")),
+                None => package.warnings.push(format!(
+                    "{file} does not exist; feature {feature} is not set"
+                )),
             }
         }
-        if let Some(text) = text_of(&directory.join(CONFIGURATION))? {
-            package.take_configuration(&text, allow_pv);
+        if let Some(text) = read_text(&directory.join(CONFIGURATION))? {
+            package.apply_configuration(&text, allow_pv);
         }
         Ok(package)
     }
 
-    fn take_configuration(&mut self, text: &[u8], allow_pv: bool) {
+    fn apply_configuration(&mut self, text: &[u8], allow_pv: bool) {
         for line in text.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
@@ -98,42 +100,42 @@ impl TemplatePackage {
                 .ok()
                 .filter(|l| l.is_ascii())
                 .and_then(|l| l.split_once('='));
-            let taken = match pair {
-                Some((key, value)) => setting(key.trim(), value.trim(), allow_pv),
-                None => Err("it is no KEY=VALUE in ASCII"),
+            let parsed = match pair {
+                Some((key, value)) => parse_setting(key.trim(), value.trim(), allow_pv),
+                None => Err("it is not KEY=VALUE in ASCII"),
             };
-            match taken {
+            match parsed {
                 Ok(Setting::Feature(name, value)) => self.features.push((name, value)),
                 Ok(Setting::Property(name, value)) => self.properties.push((name, value)),
                 Err(reason) => self.warnings.push(format!(
                     "template.conf: '{}' is ignored: {reason}",
-                    shown(line)
+                    escape_excerpt(line)
                 )),
             }
         }
     }
 
-    /// Removes the files of the package, and its directory if nothing else lies in it.
+    /// Removes the files of the package, and its directory if it is empty then.
     ///
     /// # Errors
-    /// The store cannot be read, or something of the package cannot be removed.
+    /// The store cannot be read, or a file of the package cannot be removed.
     pub fn remove(
         &self,
         session: &Session,
-        installed: &TemplateInstalled,
+        installed: &InstalledTemplate,
     ) -> Result<(), LifecycleError> {
         self.files.remove(session, installed)
     }
 }
 
-/// What a line of template.conf sets.
+/// A setting from a line of template.conf.
 enum Setting {
     Feature(&'static str, String),
     Property(&'static str, String),
 }
 
-/// The allow-list of template.conf; else the reason why the line is ignored.
-fn setting(key: &str, value: &str, allow_pv: bool) -> Result<Setting, &'static str> {
+/// Checks a line of template.conf against the allow-list. Returns the reason if it is ignored.
+fn parse_setting(key: &str, value: &str, allow_pv: bool) -> Result<Setting, &'static str> {
     let known = |names: &[&'static str]| names.iter().copied().find(|name| *name == key);
     if let Some(feature) = known(&SWITCHES) {
         return match value {
@@ -144,7 +146,7 @@ fn setting(key: &str, value: &str, allow_pv: bool) -> Result<Setting, &'static s
     if let Some(feature) = known(&ADDRESSES) {
         let address = value
             .parse::<Ipv4Addr>()
-            .map_err(|_| "it is no IPv4 address")?;
+            .map_err(|_| "it is not an IPv4 address")?;
         return Ok(Setting::Feature(feature, address.to_string()));
     }
     match (key, value) {
@@ -153,26 +155,29 @@ fn setting(key: &str, value: &str, allow_pv: bool) -> Result<Setting, &'static s
         ("virt-mode", _) => Err("the mode is neither pvh nor hvm"),
         ("kernel", "") => Ok(Setting::Property("kernel", String::new())),
         ("kernel", _) => Err("a template may only choose to bring its own kernel"),
-        _ => Err("there is no such setting"),
+        _ => Err("unknown setting"),
     }
 }
 
-/// Features that say what stands in menus.
+/// The features with the items of application menus.
 pub type MenuItems = Vec<(&'static str, String)>;
 
-/// The lists of menu items in a directory, as features, and what was left out. Lists that are not
-/// there are none.
-pub fn menu_items_in(directory: &Path) -> Result<(MenuItems, Vec<String>), LifecycleError> {
+/// Reads the lists of menu items in a directory. Returns the features that they set, and warnings
+/// about lines that were ignored. Missing lists are skipped.
+///
+/// # Errors
+/// A list cannot be read, is too large, or is not a regular file.
+pub fn read_menu_items(directory: &Path) -> Result<(MenuItems, Vec<String>), LifecycleError> {
     let (mut features, mut warnings) = (Vec::new(), Vec::new());
     for (file, feature) in LISTS {
-        if let Some(text) = text_of(&directory.join(file))? {
+        if let Some(text) = read_text(&directory.join(file))? {
             features.push((feature, menu_items(file, &text, &mut warnings)));
         }
     }
     Ok((features, warnings))
 }
 
-/// The names of a list, joined by blanks.
+/// Returns the names in a list, separated by spaces.
 fn menu_items(file: &str, text: &[u8], warnings: &mut Vec<String>) -> String {
     let mut items = Vec::new();
     for line in text
@@ -180,42 +185,42 @@ fn menu_items(file: &str, text: &[u8], warnings: &mut Vec<String>) -> String {
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty())
     {
-        let is_name = line.len() <= LONGEST_NAME && line.iter().all(u8::is_ascii_graphic);
+        let is_name = line.len() <= MAX_NAME_BYTES && line.iter().all(u8::is_ascii_graphic);
         match std::str::from_utf8(line).ok().filter(|_| is_name) {
             Some(name) => items.push(name),
             None => warnings.push(format!(
-                "{file}: '{}' is no name of a menu item",
-                shown(line)
+                "{file}: '{}' is not the name of a menu item",
+                escape_excerpt(line)
             )),
         }
     }
     items.join(" ")
 }
 
-/// The content of a regular file; `None` where there is none.
-fn text_of(path: &Path) -> Result<Option<Vec<u8>>, LifecycleError> {
+/// Reads a regular file; `None` if it does not exist.
+fn read_text(path: &Path) -> Result<Option<Vec<u8>>, LifecycleError> {
     if fs::symlink_metadata(path).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }
     let mut text = Vec::new();
-    let read = root_data::open(path)?
-        .take(LONGEST + 1)
+    let read = root_data::open_regular_file(path)?
+        .take(MAX_TEXT_BYTES + 1)
         .read_to_end(&mut text);
     read.map_err(|source| LifecycleError::Io {
-        what: format!("reading {}", path.display()),
+        what: format!("cannot read {}", path.display()),
         source,
     })?;
-    match text.len() as u64 > LONGEST {
+    match text.len() as u64 > MAX_TEXT_BYTES {
         true => Err(LifecycleError::Package(format!(
-            "{} has more than {LONGEST} bytes",
+            "{} has more than {MAX_TEXT_BYTES} bytes",
             path.display()
         ))),
         false => Ok(Some(text)),
     }
 }
 
-/// A part of a file as a message may show it: not long, and without what could deceive.
-fn shown(bytes: &[u8]) -> String {
+/// Returns the beginning of `bytes`, escaped for a message.
+fn escape_excerpt(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(60)])
         .escape_debug()
         .to_string();
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_become_features_and_odd_lines_are_left_out() {
+    fn lists_become_features_and_invalid_lines_are_ignored() {
         let long = [b"x".repeat(300), b"\n".to_vec()].concat();
         let list = [
             b"firefox.desktop\n\n  org.gnome.Nautilus.desktop \na b\n\xff\n\x1b[31m\n".to_vec(),
@@ -270,14 +275,16 @@ mod tests {
         );
         assert_eq!(
             package.warnings[4],
-            "netvm-whitelisted-appmenus.list is not there; no netvm-menu-items set"
+            "netvm-whitelisted-appmenus.list does not exist; \
+             feature netvm-menu-items is not set"
         );
     }
 
     #[test]
-    fn only_known_settings_with_harmless_values_are_taken() {
-        let conf = b"gui=1\n# a comment\nqrexec = 1\nselinux=0\nnet.fake-ip=192.168.1.2\nnet.fake-gateway=1.2.3\nvirt-mode=pv\n\
-            virt-mode=hvm\nkernel=\nkernel=6.1\nservice.x=1\ninstalled_by_rpm=False\nna\xc3\xafve=1\nnonsense\ngui=1\x1b[2J\n";
+    fn only_allowed_settings_and_values_are_applied() {
+        let conf = b"gui=1\n# a comment\nqrexec = 1\nselinux=0\nnet.fake-ip=192.168.1.2\n\
+            net.fake-gateway=1.2.3\nvirt-mode=pv\nvirt-mode=hvm\nkernel=\nkernel=6.1\n\
+            service.x=1\ninstalled_by_rpm=False\nna\xc3\xafve=1\nnonsense\ngui=1\x1b[2J\n";
         let package = package(&[("template.conf", conf)]);
         assert_eq!(
             package.features,
@@ -301,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_never_ends_is_not_read_to_its_end() {
+    fn a_file_that_is_too_large_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("root.img"), "image").unwrap();
         fs::File::create(dir.path().join("template.conf"))

@@ -1,31 +1,33 @@
-//! What there is to know of volumes: looked at without a lock, also where a pool cannot be used.
+//! Describes volumes, without locks and also if a pool cannot be used.
 
 use super::Session;
 use crate::model::{Qubes, ResolvedVolume, Vm, VmName, VolumeError};
 use crate::storage::{PoolDrivers, Revision, StorageError, Volume};
 
-/// One volume of one qube.
+/// The details of one volume of a qube.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeDetails {
+    /// The qube.
     pub qube: VmName,
+    /// The volume's configuration.
     pub volume: ResolvedVolume,
-    /// Bytes it has now: where nobody can look, what the store says.
+    /// The current size in bytes; the size in the store if the pool cannot be used.
     pub size: u64,
-    /// Bytes that it takes on disk; none where nobody can look.
+    /// The bytes in use on disk; `None` if unknown.
     pub usage: Option<u64>,
-    /// Whether what it is a snapshot of has been committed anew since.
+    /// Whether the volume is a snapshot whose source was committed since.
     pub is_outdated: bool,
-    /// Oldest first.
+    /// The revisions, oldest first.
     pub revisions: Vec<Revision>,
-    /// Why nobody could look.
-    pub why_unknown: Option<String>,
+    /// Why the pool could not be used.
+    pub unknown_reason: Option<String>,
 }
 
 impl Session {
-    /// Everything about one volume.
+    /// Returns everything about one volume.
     ///
     /// # Errors
-    /// The qube has no such volume, or its description is broken.
+    /// The qube has no such volume, or its configuration is invalid.
     pub fn volume_details(
         &self,
         qubes: &Qubes,
@@ -39,22 +41,22 @@ impl Session {
             usage: None,
             is_outdated: false,
             revisions: Vec::new(),
-            why_unknown: None,
+            unknown_reason: None,
             volume,
         };
-        if let Err(error) = self.look_at_volume(qubes, vm, &mut details) {
-            details.why_unknown = Some(error.to_string());
+        if let Err(error) = self.read_volume_state(qubes, vm, &mut details) {
+            details.unknown_reason = Some(error.to_string());
         }
         Ok(details)
     }
 
-    fn look_at_volume(
+    fn read_volume_state(
         &self,
         qubes: &Qubes,
         vm: &Vm,
         details: &mut VolumeDetails,
     ) -> Result<(), StorageError> {
-        // Of a kernel upstream tells neither: it is nobody's alone.
+        // A kernel is shared by qubes, so upstream shows neither its use nor revisions.
         if details.volume.driver == "linux-kernel" {
             return Ok(());
         }
@@ -68,12 +70,12 @@ impl Session {
         Ok(())
     }
 
-    /// The volumes of these qubes, with whether each has a revision to revert to. One whose
-    /// description is broken is left out.
-    pub fn list_volumes(&self, qubes: &Qubes, names: &[&str]) -> Vec<ListedVolume> {
+    /// Lists the volumes of these qubes, with whether each has a revision to revert to. Volumes
+    /// with an invalid configuration are left out.
+    pub fn list_volumes(&self, qubes: &Qubes, names: &[&str]) -> Vec<VolumeListEntry> {
         let mut drivers = PoolDrivers::read_only(&qubes.pools, &self.system);
-        let mut listed = Vec::new();
-        let mut unusable: Vec<String> = Vec::new();
+        let mut entries = Vec::new();
+        let mut unusable_pools: Vec<String> = Vec::new();
         for vm in names
             .iter()
             .filter_map(|name| qubes.get(name))
@@ -89,54 +91,57 @@ impl Session {
                     vm.name.clone(),
                     volume.name.clone(),
                 );
-                let is_usable = !unusable.contains(&pool);
+                let is_usable = !unusable_pools.contains(&pool);
                 let revisions = || {
                     drivers
                         .get(&volume.pool)?
                         .revisions(&Volume::from_resolved(&vm.name, volume)?)
                 };
-                // A pool that cannot be used has nothing to revert to, and is not asked again.
-                let can_be_reverted = match is_usable.then(revisions) {
+                // A pool that cannot be used has nothing to revert to and is not tried again.
+                let is_revertible = match is_usable.then(revisions) {
                     Some(Ok(revisions)) => !revisions.is_empty(),
                     Some(Err(_)) => {
-                        // Of a broken description only this volume suffers.
+                        // If the pool works, only this volume's configuration is invalid.
                         if drivers
                             .get(&pool)
                             .and_then(|driver| driver.capacity())
                             .is_err()
                         {
-                            unusable.push(pool.clone());
+                            unusable_pools.push(pool.clone());
                         }
                         false
                     }
                     None => false,
                 };
-                listed.push(ListedVolume {
+                entries.push(VolumeListEntry {
                     pool,
                     vid,
                     qube,
                     name,
-                    can_be_reverted,
+                    is_revertible,
                 });
             }
         }
-        listed.sort_by(|a, b| {
+        entries.sort_by(|a, b| {
             (&a.pool, &a.vid, &a.qube, &a.name).cmp(&(&b.pool, &b.vid, &b.qube, &b.name))
         });
-        for shared in listed.chunk_by_mut(|a, b| (&a.pool, &a.vid) == (&b.pool, &b.vid)) {
-            // Of those that share one (a kernel) upstream shows the last first.
+        for shared in entries.chunk_by_mut(|a, b| (&a.pool, &a.vid) == (&b.pool, &b.vid)) {
+            // Of the qubes that share a volume (a kernel), upstream lists the last one first.
             shared.rotate_right(1);
         }
-        listed
+        entries
     }
 }
 
-/// A line of the list of volumes.
+/// An entry of the list of volumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedVolume {
+pub struct VolumeListEntry {
+    /// The pool's name.
     pub pool: String,
+    /// The volume's id in its pool.
     pub vid: String,
     pub qube: VmName,
     pub name: String,
-    pub can_be_reverted: bool,
+    /// Whether the volume has a revision.
+    pub is_revertible: bool,
 }

@@ -1,5 +1,5 @@
-//! Volumes of qubes: their options, their size, and the way back to a revision. New data for them:
-//! [`super::volume_data`].
+//! Changes volumes: sets their options, resizes them and reverts them to a revision. Their data are
+//! replaced by [`super::volume_import`].
 
 use std::cell::Cell;
 
@@ -10,29 +10,31 @@ use crate::hypervisor::Outcome;
 use crate::model::{Vm, VmName, VolumeOption};
 use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
 
-/// Whether a volume may be made smaller: what lies behind the new end is lost.
+/// Whether a volume may be made smaller. The data behind the new end are lost then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shrinking {
+    /// A smaller size is an error.
     Refused,
+    /// The volume may become smaller.
     Allowed,
 }
 
-/// What came of a resize.
+/// When a resize takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resized {
-    /// The qube finds the volume so at its next start.
+pub enum ResizeOutcome {
+    /// The qube is halted and has the new size at its next start.
     Halted,
-    /// The running qube has the larger disk now; its file system is still as large as before.
+    /// The running qube has the larger disk now. Its file system is not resized.
     Running,
-    /// The qube runs, and finds the volume so at its next start.
+    /// The qube runs and has the new size at its next start.
     NextStart,
 }
 
 impl Session {
-    /// Sets an option of a volume, as [`crate::model::VolumeOption`] names them.
+    /// Sets an option of a volume; [`crate::model::VolumeOption`] has the names.
     ///
     /// # Errors
-    /// There is no such volume or option, or the value breaks a rule.
+    /// The qube has no such volume, the option is unknown, or the value breaks a rule.
     pub fn set_volume_option(
         &self,
         name: &VmName,
@@ -41,7 +43,7 @@ impl Session {
         text: &str,
     ) -> Result<(), LifecycleError> {
         let option = VolumeOption::parse(option)?;
-        // Nobody may start or stop it between the question whether it runs and the save.
+        // The qube must not start or stop between the check of its state and the save.
         let _lock = self.lock_qube(name)?;
         self.prefetch_states();
         let save = || {
@@ -69,24 +71,24 @@ impl Session {
         }
     }
 
-    /// Gives a volume another size. A running qube's disk is made larger at once.
+    /// Changes the size of a volume. A running qube's disk is enlarged at once.
     ///
     /// # Errors
-    /// There is no such volume, it cannot have that size, or its pool has no room for it.
+    /// The qube has no such volume, the volume cannot have that size, or its pool has no space.
     pub fn resize_volume(
         &self,
         name: &VmName,
         volume: &str,
         bytes: u64,
         shrinking: Shrinking,
-    ) -> Result<Resized, LifecycleError> {
+    ) -> Result<ResizeOutcome, LifecycleError> {
         let qubes = self.read()?;
         let vm = find_qube(&qubes, name)?;
-        // What is refused whatever the state is told before a lock is waited for.
+        // Report what is refused in any state before waiting for the lock.
         self.with_volume(&qubes, vm, volume, |volume, driver| {
-            refuse_size(volume, driver, bytes, shrinking)
+            check_new_size(volume, driver, bytes, shrinking)
         })?;
-        self.convert_if_old(&qubes)?;
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
         let state = self.reconcile(&lock)?;
@@ -97,16 +99,16 @@ impl Session {
         let vm = find_qube(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "resize")?;
         let (image, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
-            refuse_size(volume, driver, bytes, shrinking)?;
+            check_new_size(volume, driver, bytes, shrinking)?;
             if volume.kind == VolumeKind::Snapshot && state == QubeState::Halted {
                 return Err(refused(
                     volume,
-                    "it is made anew from its template's at each start; resize that one",
+                    "each start creates it from the template's volume; resize that one",
                 ));
             }
             if volume.ephemeral {
-                // What encrypts a running one with a throw-away key has its size for good; it is
-                // made anew anyway.
+                // The encryption of a running ephemeral volume has a fixed size. The next start
+                // creates the volume anew.
                 self.save_size(name, volume, bytes)?;
                 return Ok((Attachment::None, bytes));
             }
@@ -115,18 +117,18 @@ impl Session {
         let uuid = vm.uuid();
         drop(qubes);
         let (QubeState::Active(_), Some(uuid)) = (state, uuid) else {
-            return Ok(Resized::Halted);
+            return Ok(ResizeOutcome::Halted);
         };
         match image {
             Attachment::File(image) | Attachment::Device(image) => {
-                self.tell_of_size(uuid, &image, size)
+                self.resize_running_disk(uuid, &image, size)
             }
-            Attachment::None => Ok(Resized::NextStart),
+            Attachment::None => Ok(ResizeOutcome::NextStart),
         }
     }
 
-    /// Saves a volume's size and gives it to its image: in this order, so that who cannot save has
-    /// changed nothing. Returns what the guest has, and how many bytes that are.
+    /// Saves the volume's new size, then resizes its image: if the save fails, nothing has changed.
+    /// Returns the image that the guest uses, and its size in bytes.
     fn resize_image(
         &self,
         name: &VmName,
@@ -135,7 +137,7 @@ impl Session {
         bytes: u64,
     ) -> Result<(Attachment, u64), LifecycleError> {
         if volume.kind == VolumeKind::Snapshot {
-            // Only for as long as the qube runs.
+            // A snapshot keeps this size only until the qube stops.
             driver.resize(volume, bytes)?;
             return Ok((driver.attachment(volume)?, bytes));
         }
@@ -146,12 +148,12 @@ impl Session {
                     .size(volume)
                     .is_ok_and(|now| now == bytes && now != volume.size)
             {
-                return Err(was_done(volume, "is resized", error));
+                return Err(not_durable(volume, "is resized", error));
             }
-            self.take_size_back(name, volume);
+            self.restore_saved_size(name, volume);
             return Err(error.into());
         }
-        // A volume that is made at the next start has no size yet but the one that is wanted.
+        // A volume that the next start creates has no size but the requested one.
         let size = if volume.kind == VolumeKind::Origin {
             driver.size(volume)?
         } else {
@@ -163,29 +165,29 @@ impl Session {
         Ok((driver.attachment(volume)?, size))
     }
 
-    /// Lets a running guest see the new size of its disk. Xen's backends look for themselves at
-    /// what the image's device has become; QEMU has to be told.
-    fn tell_of_size(
+    /// Tells the hypervisor the new size of a running guest's disk. Xen's backends notice it by
+    /// themselves, QEMU does not.
+    fn resize_running_disk(
         &self,
         uuid: uuid::Uuid,
         image: &std::path::Path,
         bytes: u64,
-    ) -> Result<Resized, LifecycleError> {
+    ) -> Result<ResizeOutcome, LifecycleError> {
         use crate::hypervisor::Family;
         if Family::of_uri(self.hypervisor().uri()) == Family::Xen {
-            return Ok(Resized::Running);
+            return Ok(ResizeOutcome::Running);
         }
         match self.hypervisor().resize_disk(uuid, image, bytes)? {
-            Outcome::Done => Ok(Resized::Running),
-            Outcome::Absent => Ok(Resized::Halted),
+            Outcome::Done => Ok(ResizeOutcome::Running),
+            Outcome::Absent => Ok(ResizeOutcome::Halted),
         }
     }
 
-    /// Brings the volume of a halted qube back to a revision, the newest where none is named. What
-    /// it was becomes a revision.
+    /// Reverts the volume of a halted qube to a revision, by default the newest. The current data
+    /// become a revision.
     ///
     /// # Errors
-    /// The qube runs, there is no such volume, or it has no such revision.
+    /// The qube runs, or it has no such volume or revision.
     pub fn revert_volume(
         &self,
         name: &VmName,
@@ -200,7 +202,7 @@ impl Session {
             }
             Ok(())
         })?;
-        self.convert_if_old(&qubes)?;
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
         self.require_halted(&lock)?;
@@ -208,21 +210,21 @@ impl Session {
         let vm = find_qube(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "revert")?;
         self.with_volume(&qubes, vm, volume, |volume, driver| {
-            // First: a revert that is repeated goes back to what it came from.
+            // Saved first: a revert that is repeated after the exchange would revert itself.
             self.save_size(name, volume, driver.revision_size(volume, revision)?)?;
             driver
                 .revert(volume, revision)
                 .map_err(|error| match error.has_taken_effect() {
-                    true => was_done(volume, "is reverted", error),
+                    true => not_durable(volume, "is reverted", error),
                     false => {
-                        self.take_size_back(name, volume);
+                        self.restore_saved_size(name, volume);
                         error.into()
                     }
                 })
         })
     }
 
-    /// Does something with one volume of a qube.
+    /// Calls `work` with one volume of a qube and its driver.
     pub(super) fn with_volume<T>(
         &self,
         qubes: &crate::model::Qubes,
@@ -230,8 +232,7 @@ impl Session {
         volume: &str,
         work: impl FnOnce(&Volume, &dyn Driver) -> Result<T, LifecycleError>,
     ) -> Result<T, LifecycleError> {
-        // Only this one is opened: a pool of another one that cannot be used is in nobody's way
-        // here.
+        // Only this volume's pool is opened. Other pools of the qube may be unusable.
         let resolved = qubes.volume(vm, volume, self).map_err(StorageError::from)?;
         let volume = Volume::from_resolved(&vm.name, resolved)?;
         let mut drivers = crate::storage::PoolDrivers::new(&qubes.pools, &self.system);
@@ -242,7 +243,7 @@ impl Session {
         work(volume, driver)
     }
 
-    /// Saves how many bytes a volume has, or is about to have.
+    /// Saves the size in bytes that a volume has or is about to have.
     pub(super) fn save_size(
         &self,
         name: &VmName,
@@ -261,13 +262,13 @@ impl Session {
         }
     }
 
-    /// Saves a volume's size as it was, after a change for which another one was saved has failed.
-    pub(super) fn take_size_back(&self, name: &VmName, volume: &Volume) {
-        // The first error is the one to tell; the same command again saves what is right then.
+    /// Saves a volume's previous size again, after the change to a new one failed.
+    pub(super) fn restore_saved_size(&self, name: &VmName, volume: &Volume) {
+        // The first error is the one to report. Repeating the command saves the right size.
         let _not_saved = self.save_size(name, volume, volume.size);
     }
 
-    /// Changes what the store says of a qube's volumes.
+    /// Changes a qube's volumes in the store, in one transaction.
     pub(super) fn change_volumes(
         &self,
         name: &VmName,
@@ -281,8 +282,8 @@ impl Session {
     }
 }
 
-/// A volume keeps what it has: to make it smaller somebody has to say so.
-fn refuse_size(
+/// Checks a requested size: read-only volumes keep theirs, and shrinking must be allowed.
+fn check_new_size(
     volume: &Volume,
     driver: &dyn Driver,
     bytes: u64,
@@ -296,7 +297,7 @@ fn refuse_size(
     }
     let now = match driver.size(volume) {
         Ok(size) => size,
-        // Where nobody can look, the store's word is enough to refuse, and not to allow.
+        // If the pool cannot be used, the size in the store is enough to refuse, not to allow.
         Err(_) if bytes < volume.size => volume.size,
         Err(error) => return Err(error.into()),
     };
@@ -310,8 +311,8 @@ fn refuse_size(
     }
 }
 
-/// The error for a change that was made, and that is not to be made once more.
-pub(super) fn was_done(
+/// Makes the error for a change that was made but is not proven durable. It is not to be repeated.
+pub(super) fn not_durable(
     volume: &Volume,
     state: &'static str,
     error: StorageError,
@@ -323,6 +324,7 @@ pub(super) fn was_done(
     }
 }
 
+/// Makes the error for a change that a volume does not support.
 pub(super) fn refused(volume: &Volume, reason: &str) -> LifecycleError {
     LifecycleError::VolumeRefused {
         volume: volume.full_name(),

@@ -37,7 +37,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             directory.display()
         )));
     }
-    session.register(&Registration {
+    session.register_qube(&Registration {
         class: Class::AppVM,
         name: &name,
         label: "red",

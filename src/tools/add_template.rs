@@ -49,11 +49,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = required_value(&call.matches, "new-name", "VMNAME")?.to_string();
     let session = Session::new(call.system_with_progress()?);
     let directory = image_directory(call, &session, &Class::TemplateVM, &name)?;
-    let (features, warnings) = template_package::menu_items_in(&directory)?;
+    let (features, warnings) = template_package::read_menu_items(&directory)?;
     warnings
         .iter()
         .for_each(|warning| call.inform(&name, warning));
-    session.register(&Registration {
+    session.register_qube(&Registration {
         class: Class::TemplateVM,
         name: &name,
         label: "black",

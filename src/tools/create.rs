@@ -16,7 +16,7 @@ use super::prefs::{find, stored_text};
 use super::progress::QubeProgress;
 use super::suggestion::did_you_mean;
 use crate::fs::errno_text;
-use crate::lifecycle::create::{Created, InitialSettings};
+use crate::lifecycle::create::{CreatedQube, InitialSettings};
 use crate::lifecycle::images::{DataSource, ExistingImages};
 use crate::lifecycle::root_image;
 use crate::lifecycle::{LifecycleError, Session};
@@ -362,7 +362,7 @@ impl<'a> CreateRequest<'a> {
         session: &Session,
         root: Option<root_image::RootImage<'_>>,
         watcher: &QubeProgress<'_>,
-    ) -> Result<Created, LifecycleError> {
+    ) -> Result<CreatedQube, LifecycleError> {
         let pools = PoolChoice {
             all: self.all_pools,
             by_volume: &self.pools,
@@ -377,12 +377,12 @@ impl<'a> CreateRequest<'a> {
         match self.creation(name) {
             Creation::Clone(new) => {
                 let clone = session.clone_qube(&new, settings, watcher)?;
-                Ok(Created {
+                Ok(CreatedQube {
                     name: clone.name,
                     notes: clone.notes,
                 })
             }
-            Creation::New(new) => session.create(&new, settings),
+            Creation::New(new) => session.create_qube(&new, settings),
         }
     }
 
@@ -398,8 +398,8 @@ impl<'a> CreateRequest<'a> {
         };
         // A disposable without a name gets one that fits.
         match self.creation(self.name.unwrap_or("disposable")) {
-            Creation::Clone(new) => session.try_to_clone(&new, settings).map(drop),
-            Creation::New(new) => session.try_to_create(&new, settings).map(drop),
+            Creation::Clone(new) => session.preview_clone(&new, settings).map(drop),
+            Creation::New(new) => session.preview_creation(&new, settings).map(drop),
         }
     }
 

@@ -70,7 +70,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Err(Failure::no_such_domain(&template));
     }
     drop(qubes);
-    session.make_default_dispvm(&template, images::existing_images(call))?;
+    session.create_default_dispvm(&template, images::existing_images(call))?;
     Ok(0)
 }
 

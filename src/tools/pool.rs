@@ -10,7 +10,7 @@ use super::invocation::{Invocation, read_until_exit};
 use super::output::{print_message, print_usage_error};
 use super::subcommand::{Count, Subcommand};
 use super::table;
-use crate::lifecycle::pools::PoolShown;
+use crate::lifecycle::pools::PoolDetails;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{NewPool, POOL_DRIVERS, PoolError, Qubes};
 
@@ -284,7 +284,7 @@ fn set(
     session
         .set_pool_options(name, options)
         .map(|()| 0)
-        .map_err(|error| match error.is_not_to_be_set() {
+        .map_err(|error| match error.is_not_settable() {
             true => {
                 let options = ["revisions_to_keep", "ephemeral_volatile"];
                 // A name that is right belongs to another driver.
@@ -360,7 +360,7 @@ fn info(
         }
     }
     for pool in &pools {
-        if let Some(reason) = &pool.why_unknown
+        if let Some(reason) = &pool.unknown_reason
             && arguments::verbosity(&call.matches) > 1
         {
             print_message(&format!("{}: {reason}", pool.name));
@@ -370,22 +370,22 @@ fn info(
     Ok(0)
 }
 
-fn describe_pools(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolShown> {
+fn describe_pools(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolDetails> {
     names
         .iter()
-        .filter_map(|name| session.show_pool(qubes, name))
+        .filter_map(|name| session.pool_details(qubes, name))
         .collect()
 }
 
 /// What is nearly full is told on standard error, whatever was listed.
-fn warn_about_full_pools(call: &Invocation, pools: &[PoolShown]) {
+fn warn_about_full_pools(call: &Invocation, pools: &[PoolDetails]) {
     for warning in pools.iter().flat_map(|pool| &pool.warnings) {
         call.warn("qvm-pool", warning);
     }
 }
 
 /// The name first, then everything else sorted.
-fn info_rows(pool: &PoolShown) -> Vec<[String; 2]> {
+fn info_rows(pool: &PoolDetails) -> Vec<[String; 2]> {
     let mut rows: Vec<[String; 2]> = pool
         .options
         .iter()
@@ -395,7 +395,7 @@ fn info_rows(pool: &PoolShown) -> Vec<[String; 2]> {
     if let Some(above) = &pool.included_in {
         rows.push(["included_in".to_string(), above.clone()]);
     }
-    if let Some(room) = pool.room_in_tables() {
+    if let Some(room) = pool.listed_space() {
         rows.push(["size".to_string(), room.size.to_string()]);
         rows.push(["usage".to_string(), room.used.to_string()]);
     }
@@ -404,7 +404,7 @@ fn info_rows(pool: &PoolShown) -> Vec<[String; 2]> {
     rows
 }
 
-fn pool_json(pool: &PoolShown) -> Json {
+fn pool_json(pool: &PoolDetails) -> Json {
     let options: serde_json::Map<String, Json> = pool
         .options
         .iter()
@@ -414,10 +414,10 @@ fn pool_json(pool: &PoolShown) -> Json {
         "name": pool.name,
         "driver": pool.driver,
         "options": options,
-        "size": pool.room.map(|room| room.size),
-        "usage": pool.room.map(|room| room.used),
-        "metadata_size": pool.metadata.map(|room| room.size),
-        "metadata_usage": pool.metadata.map(|room| room.used),
+        "size": pool.space.map(|room| room.size),
+        "usage": pool.space.map(|room| room.used),
+        "metadata_size": pool.metadata_space.map(|room| room.size),
+        "metadata_usage": pool.metadata_space.map(|room| room.used),
         "included_in": pool.included_in,
         "nearly_full": !pool.warnings.is_empty(),
     })

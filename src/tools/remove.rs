@@ -5,7 +5,7 @@ use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::output::{ask, print_message};
 use super::selection;
-use crate::lifecycle::remove::{Removal, Removed};
+use crate::lifecycle::remove::{RemovalMode, RemovalOutcome};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{QubeUse, RemovalError, VmName};
 
@@ -37,14 +37,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Ok(1);
     }
     let removal = if call.has("just-db") {
-        Removal::EntryAlone
+        RemovalMode::StoreOnly
     } else {
-        Removal::ByHand
+        RemovalMode::Manual
     };
     // A warning has named what is left.
     Ok(match remove_all(&session, names, removal)? {
-        Removed::Completely => 0,
-        Removed::WithLeftovers => 1,
+        RemovalOutcome::Complete => 0,
+        RemovalOutcome::WithLeftovers => 1,
     })
 }
 
@@ -60,18 +60,18 @@ fn needs_no_confirmation(call: &Invocation) -> bool {
 fn remove_all(
     session: &Session,
     mut names: Vec<VmName>,
-    removal: Removal,
-) -> Result<Removed, Failure> {
-    let mut outcome = Removed::Completely;
+    removal: RemovalMode,
+) -> Result<RemovalOutcome, Failure> {
+    let mut outcome = RemovalOutcome::Complete;
     let mut record = |removed| {
-        if removed == Removed::WithLeftovers {
+        if removed == RemovalOutcome::WithLeftovers {
             outcome = removed;
         }
     };
     while !names.is_empty() {
         let mut later = Vec::new();
         for name in &names {
-            match session.remove_as(name, removal) {
+            match session.remove_qube(name, removal) {
                 Ok(removed) => record(removed),
                 Err(LifecycleError::Removal(RemovalError::InUse { uses, .. }))
                     if is_used_only_by(&uses, &names) =>
@@ -86,7 +86,7 @@ fn remove_all(
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
             // They use each other, or none of them made room.
             return session
-                .remove_as(name, removal)
+                .remove_qube(name, removal)
                 .map_err(|error| removal_failure(name, error));
         }
         names = later;

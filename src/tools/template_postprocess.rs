@@ -12,8 +12,8 @@ use super::invocation::Invocation;
 use super::progress::QubeProgress;
 use super::remove::removal_failure;
 use crate::lifecycle::Session;
-use crate::lifecycle::remove::Removal;
-use crate::lifecycle::template::TemplateData;
+use crate::lifecycle::remove::RemovalMode;
+use crate::lifecycle::template::TemplateInstallation;
 use crate::lifecycle::template_package::TemplatePackage;
 
 pub(super) const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
@@ -88,7 +88,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         .warnings
         .iter()
         .for_each(|warning| call.warn(name, warning));
-    let installed = session.install_template(&TemplateData {
+    let installed = session.install_template(&TemplateInstallation {
         name,
         pool: call.value("pool"),
         root: &package.root,
@@ -118,7 +118,7 @@ fn pre_remove(session: &Session, name: &str) -> Result<u8, Failure> {
         .ok_or_else(|| Failure::no_such_domain(name))?;
     // Files that are left were told; they are no reason to keep a package whose template is gone.
     let _told = session
-        .remove_as(&known, Removal::ByPackage)
+        .remove_qube(&known, RemovalMode::Package)
         .map_err(|error| removal_failure(&known, error))?;
     Ok(0)
 }

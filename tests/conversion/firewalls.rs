@@ -100,7 +100,10 @@ fn invalid_rules_block_everything_and_are_reported() {
             "win7",
             "it is larger than 4194304 bytes; nothing is let through",
         ),
-        ("win-app", "it is not a regular file; it is left as it is"),
+        (
+            "win-app",
+            "it is not a regular file; the file is left unchanged",
+        ),
     ] {
         let line = ran
             .stderr

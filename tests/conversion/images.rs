@@ -83,7 +83,7 @@ fn missing_images_are_reported_in_one_line() {
     fs::remove_file(system.base().join("appvms/work/private.img")).unwrap();
     let ran = system.run("qubes-db convert");
     let line = format!(
-        "{}: images that are not there are taken to have the usual size: {}",
+        "{}: the usual size is assumed for images that do not exist: {}",
         system.store().display(),
         system.base().join("appvms/work/private.img").display()
     );

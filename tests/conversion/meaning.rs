@@ -171,7 +171,7 @@ fn valid_parts_of_a_hostile_store_are_converted() {
     let refused = ran
         .stderr
         .lines()
-        .filter(|l| l.contains("which qubesd refuses the store for"))
+        .filter(|l| l.contains("for which qubesd refuses the store"))
         .count();
     assert!(refused >= 2, "{}", ran.stderr);
     let checked = system.run("qubes-db check");

@@ -413,7 +413,7 @@ fn qubes_whose_images_are_there_are_made_known() {
         "{line}"
     );
     let line = store.fails("qvm-add-template new");
-    assert!(line.contains("there is no image"), "{line}");
+    assert!(line.contains("does not exist"), "{line}");
     assert_eq!(store.run("qvm-add-appvm old").code, 2);
     assert_eq!(store.run("qvm-check -q new").code, 1);
 }

@@ -131,7 +131,8 @@ fn the_directory_of_another_template_stays_as_it_is() {
     let said = succeeds(&installer, &line);
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
-        said[0].starts_with(&format!("{} stays as it is: volume {NAME}:", own.display())),
+        said[0].starts_with(&format!("{} stays as it is: ", own.display()))
+            && said[0].contains(&format!(" is an image of volume {NAME}:")),
         "{said:?}"
     );
     assert_eq!(names(), before);
@@ -147,7 +148,7 @@ fn the_directory_of_another_template_stays_as_it_is() {
     let line = "qvm-template-postprocess --really --skip-start post-install other";
     let said = succeeds(&installer, &format!("{line} {}", installer.named("/disk")));
     let stays = format!(
-        "{} stays as it is: volume {NAME}:root means root.img in it",
+        "{} stays as it is: root.img in it is an image of volume {NAME}:root",
         installer.named("/disk")
     );
     assert_eq!(said, [stays]);
@@ -170,7 +171,7 @@ fn what_the_package_did_not_bring_stays_and_is_told() {
     fs::write(directory.join("apps/own.desktop"), "somebody's").unwrap();
     fs::write(directory.join("thesis.txt"), "somebody's").unwrap();
     let stays = format!(
-        "{} stays, with apps, thesis.txt, which the package did not bring",
+        "{} stays: it contains apps, thesis.txt, which the package did not install",
         directory.display()
     );
     assert_eq!(succeeds(&installer, &line), [stays]);
@@ -215,7 +216,7 @@ fn an_image_of_a_volume_that_cannot_be_told_stays() {
     let stays = format!("{} stays: volume lost:root", image.display());
     assert!(
         said.iter()
-            .any(|line| line.starts_with(&stays) && line.ends_with("so it may be its image")),
+            .any(|line| line.starts_with(&stays) && line.ends_with("and it may be its image")),
         "{said:?}"
     );
     assert!(image.exists() && !image.with_file_name("template.conf").exists());

@@ -96,11 +96,11 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
     for (line, words) in [
         (
             format!("import --size 1MiB work:private {file}"),
-            "Error: work:private: nothing was imported: the data have 2097152 bytes, and the volume is to have 1048576",
+            "Error: work:private: nothing was imported: the data have 2097152 bytes, but the volume gets 1048576",
         ),
         (
             format!("import work:private {}", empty.display()),
-            "Error: work:private: nothing was imported: there are no data; qvm-volume clear empties a volume",
+            "Error: work:private: nothing was imported: there are no data; to empty a volume, use 'qvm-volume clear'",
         ),
         (
             format!("import work:root {file}"),
@@ -120,7 +120,7 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
         ),
         (
             "import work:private /".to_string(),
-            "Error: looking at the data to import: is a directory",
+            "Error: cannot look at the data to import: is a directory",
         ),
     ] {
         assert_eq!(system.refuses(1, &format!("qvm-volume {line}")), words);
@@ -128,7 +128,7 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
     let too_many = system.refuses_with_input("qvm-volume import --size 1MiB work:private -", &data);
     assert_eq!(
         too_many,
-        "Error: work:private: nothing was imported: the data have more than the 1048576 bytes that the volume is to have"
+        "Error: work:private: nothing was imported: the data have more than the 1048576 bytes that the volume gets"
     );
     let too_few = system.refuses_with_input("qvm-volume import --size 8MiB work:private -", &data);
     assert_eq!(
@@ -137,7 +137,7 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
     );
     let none = system.refuses_with_input("qvm-volume import work:private -", b"");
     assert!(
-        none.ends_with("there are no data; qvm-volume clear empties a volume"),
+        none.ends_with("there are no data; to empty a volume, use 'qvm-volume clear'"),
         "{none}"
     );
 }
@@ -219,7 +219,7 @@ fn of_two_imports_at_once_the_second_is_refused_and_nobody_else_waits() {
     let second = system.run_with_input("qvm-volume import work:private -", b"other data");
     assert_eq!(second.code, 1, "{second:?}");
     let words = format!(
-        "work is being worked on by another command: another import into it is under way (pid {}",
+        "work is being worked on by another command: another import into it is in progress (pid {}",
         first.id()
     );
     assert!(second.stderr.contains(&words), "{second:?}");

@@ -88,7 +88,8 @@ fn what_qubes_did_not_make_stays_and_is_named_in_one_warning() {
     let ran = system.run("qvm-remove -f two");
     assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{ran:?}");
     assert!(
-        ran.stderr.contains("/drive/two stays, with thesis.odt"),
+        ran.stderr
+            .contains("/drive/two stays: it contains thesis.odt"),
         "{ran:?}"
     );
     assert!(!is_there(&system, "appvms/two") && moved.join("thesis.odt").exists());
@@ -134,7 +135,7 @@ fn file_that_cannot_be_deleted_is_named_once_the_qube_is_gone_and_keeps_no_other
     assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
     assert!(
         ran.stderr
-            .contains("work is removed, but not all of it could be deleted"),
+            .contains("work is removed, but some of its files could not be deleted"),
         "{ran:?}"
     );
     assert!(
@@ -261,7 +262,10 @@ fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
     cut_off(&system, "work");
     let ran = system.run("qubes-recover");
     assert!(
-        ran.code == 0 && ran.stderr.contains("work: its removal was cut off"),
+        ran.code == 0
+            && ran
+                .stderr
+                .contains("work: cannot finish a removal that was cut off"),
         "{ran:?}"
     );
     assert!(
@@ -289,7 +293,7 @@ fn a_removal_that_leaves_files_makes_recovery_fail_too() {
         );
         assert!(
             ran.stderr
-                .contains("work is removed, but not all of it could be deleted"),
+                .contains("work is removed, but some of its files could not be deleted"),
             "{next}: {ran:?}"
         );
         // The next recovery finishes it.

@@ -78,7 +78,7 @@ fn an_image_of_a_volume_is_not_moved() {
                 refused.starts_with("app: Error creating VM: cannot move "),
                 "{line}: {refused}"
             );
-            let reason = "volume tpl:root means it; qvm-create --root-copy-from copies it";
+            let reason = "it is an image of volume tpl:root; qvm-create --root-copy-from copies it";
             assert!(refused.ends_with(reason), "{line}: {refused}");
             assert!(!is_there(&system, "new") && fs::symlink_metadata(&path).is_ok());
         }
@@ -92,7 +92,10 @@ fn an_image_of_a_volume_is_not_moved() {
             1,
             &format!("{CREATE} --root-move-from {} new", elsewhere.display()),
         );
-        assert!(refused.contains("volume tpl:root means it"), "{refused}");
+        assert!(
+            refused.contains("it is an image of volume tpl:root"),
+            "{refused}"
+        );
         fs::remove_file(system.image(TEMPLATE)).unwrap();
         fs::hard_link(&elsewhere, system.image(TEMPLATE)).unwrap();
     }
@@ -164,7 +167,7 @@ fn what_may_be_an_image_or_is_no_file_is_not_moved() {
         &format!("{CREATE} --root-move-from {} new", file.display()),
     );
     assert!(
-        refused.contains("it may be an image of a volume that cannot be told (volume work:private"),
+        refused.contains("it may be an image of an unknown volume (volume work:private"),
         "{refused}"
     );
     assert!(file.exists());

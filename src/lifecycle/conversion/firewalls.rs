@@ -1,5 +1,5 @@
-//! The firewall files of R3's qubes. Each becomes R4's where R4 looks for it; the old one is kept:
-//! in `backup/` where it lay in that place, else where it is.
+//! Converts the firewall files of R3's qubes and writes the result where R4 reads it. The old file
+//! is kept: in `backup/` if it had that very path, otherwise where it is.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -12,41 +12,42 @@ use crate::fs::owned_paths;
 use crate::fs::replace::{Access, make_shared_directory};
 use crate::lifecycle::Session;
 use crate::lifecycle::qube_directory::owners::DirectoryOwners;
-use crate::lifecycle::qube_directory::{QubeDirectory, open_in_system};
+use crate::lifecycle::qube_directory::{QubeDirectory, open_system_file};
 use crate::model::{Class, Qubes, Vm, VmName};
 use crate::store::{StoreError, history};
 use crate::system::System;
 
-/// A file of rules that is written.
+/// A firewall file to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Firewall {
+pub struct ConvertedFirewall {
+    /// The qube.
     pub qube: VmName,
     class: Class,
-    /// Where R3's rules are, for messages; none where R3 had some without a file.
+    /// The path of R3's rules, for messages; `None` if R3 had rules without a file.
     pub from: Option<PathBuf>,
-    /// Where R4's go, for messages.
+    /// The path of R4's rules, for messages.
     pub to: PathBuf,
-    /// The new file.
+    /// The content of the new file.
     content: Vec<u8>,
-    /// Whether something lies there that is to be kept.
+    /// Whether an existing file is to be kept in `backup/`.
     replaces: bool,
 }
 
-/// What is to be written for every qube. A file of R4 stays as it is: somebody was here before.
+/// Returns the firewall file to write for each qube. A qube whose file is R4's already has none.
 pub(super) fn plan(
     session: &Session,
     qubes: &Qubes,
     files: &[OldQubeFiles],
     others: &DirectoryOwners,
     losses: &mut Vec<ConversionLoss>,
-) -> Vec<Firewall> {
+) -> Vec<ConvertedFirewall> {
     let now = clock::now_utc().as_second().max(0).unsigned_abs();
     let mut planned = Vec::new();
     for old in files {
         let Some(vm) = qubes.get(old.name.as_str()) else {
             continue;
         };
-        let Some(firewall) = of_qube(session, vm, old, now, losses) else {
+        let Some(firewall) = plan_for_qube(session, vm, old, now, losses) else {
             continue;
         };
         match others.owner(&session.qube_directory(vm)) {
@@ -54,7 +55,8 @@ pub(super) fn plan(
             Some(owner) => {
                 let directory = session.qube_directory(vm);
                 let text = format!(
-                    "{directory} is the directory of {owner}, too: no firewall rules are written there"
+                    "{directory} is the directory of {owner}, too: no firewall rules are written \
+                     there"
                 );
                 losses.push(ConversionLoss {
                     qube: Some(old.name.clone()),
@@ -66,39 +68,46 @@ pub(super) fn plan(
     planned
 }
 
-fn of_qube(
+/// Plans the firewall file of one qube. Adds to `losses` what cannot be taken over.
+fn plan_for_qube(
     session: &Session,
     vm: &Vm,
     files: &OldQubeFiles,
     now: u64,
     losses: &mut Vec<ConversionLoss>,
-) -> Option<Firewall> {
+) -> Option<ConvertedFirewall> {
     let from = session.system.below_root(&files.firewall);
     let directory = session.qube_directory(vm);
-    let to = PathBuf::from(directory.shown(FILE));
-    let mut lose = |text: String| {
+    let to = PathBuf::from(directory.display_path(FILE));
+    let mut add_loss = |text: String| {
         losses.push(ConversionLoss {
             qube: Some(files.name.clone()),
             text,
         })
     };
-    let there = match content(directory.open_file(FILE)) {
-        Ok(there) => there,
+    let existing = match read_content(directory.open_file(FILE)) {
+        Ok(existing) => existing,
         Err(reason) => {
-            lose(format!("{}: {reason}; it is left as it is", to.display()));
+            add_loss(format!(
+                "{}: {reason}; the file is left unchanged",
+                to.display()
+            ));
             return None;
         }
     };
-    if there
+    if existing
         .as_deref()
         .is_some_and(|bytes| version(bytes) == Version::R4)
     {
         return None;
     }
     let old = if from == to {
-        Ok(there.clone())
+        Ok(existing.clone())
     } else {
-        content(open_in_system(&session.system, Path::new(&files.firewall)))
+        read_content(open_system_file(
+            &session.system,
+            Path::new(&files.firewall),
+        ))
     };
     let (content, from) = match old {
         Ok(Some(bytes)) if version(&bytes) == Version::R4 => (bytes, Some(from)),
@@ -106,10 +115,10 @@ fn of_qube(
             let new = from_r3(&bytes, now);
             new.left_out
                 .iter()
-                .for_each(|text| lose(format!("{}: {text}", from.display())));
+                .for_each(|text| add_loss(format!("{}: {text}", from.display())));
             (new.rules.to_file(), Some(from))
         }
-        // R3 lets nothing out of a template without rules, R4 everything.
+        // Without a file, R3 blocks all traffic of a template and R4 allows it.
         Ok(None) if files.is_closed_by_default && vm.class == Class::TemplateVM => {
             session
                 .system
@@ -120,51 +129,51 @@ fn of_qube(
         }
         Ok(None) => return None,
         Err(reason) => {
-            lose(format!(
+            add_loss(format!(
                 "{}: {reason}; nothing is let through",
                 from.display()
             ));
             (closed().to_file(), Some(from))
         }
     };
-    Some(Firewall {
+    Some(ConvertedFirewall {
         qube: files.name.clone(),
         class: vm.class.clone(),
         from,
         to,
         content,
-        replaces: there.is_some(),
+        replaces: existing.is_some(),
     })
 }
 
-/// The content of a file that may be anything. None where it does not exist; what is larger than
-/// any is cut.
-fn content(opened: io::Result<Option<File>>) -> Result<Option<Vec<u8>>, String> {
-    // The line begins with the file's path.
-    let words = |error: io::Error| {
+/// Reads a file of unknown content; `None` if it does not exist. A larger file than any valid one
+/// is truncated.
+fn read_content(opened: io::Result<Option<File>>) -> Result<Option<Vec<u8>>, String> {
+    // The caller puts the file's path in front of this text.
+    let reason_text = |error: io::Error| {
         let text = crate::fs::errno_text(&error);
         text.strip_prefix(FILE)
             .map_or(text.clone(), |rule| format!("it{rule}"))
     };
-    let Some(file) = opened.map_err(words)? else {
+    let Some(file) = opened.map_err(reason_text)? else {
         return Ok(None);
     };
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(words)?;
+        .map_err(reason_text)?;
     Ok(Some(bytes))
 }
 
-impl Firewall {
-    /// Keeps what lies there, then writes the new file.
+impl ConvertedFirewall {
+    /// Keeps an existing file, then writes the new one.
     pub(super) fn write(&self, system: &System) -> Result<(), StoreError> {
         let failed = || StoreError::io("write", &self.to);
         let directory = QubeDirectory::make(system, &self.class, &self.qube).map_err(failed())?;
         if self.replaces
             && let Some(old) = directory.open_file(FILE).map_err(failed())?
         {
-            self.keep(old, system)?;
+            self.back_up(old, system)?;
         }
         let access = Access {
             mode: 0o664,
@@ -175,8 +184,8 @@ impl Firewall {
             .map_err(failed())
     }
 
-    /// A copy in `backup/`, named as R2 named its own: `NAME-firewall-TIME.xml`.
-    fn keep(&self, mut old: File, system: &System) -> Result<(), StoreError> {
+    /// Copies the old file to `backup/`, named as R2 named its copies: `NAME-firewall-TIME.xml`.
+    fn back_up(&self, mut old: File, system: &System) -> Result<(), StoreError> {
         let directory = system.backup_dir();
         let group = system.qubes_group();
         make_shared_directory(&directory, group)

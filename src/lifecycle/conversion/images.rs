@@ -1,4 +1,4 @@
-//! The volumes of converted qubes: complete, with the sizes of the images that lie there.
+//! Completes the volumes of converted qubes, with the sizes of their existing images.
 
 use std::fs;
 
@@ -7,13 +7,13 @@ use crate::lifecycle::Session;
 use crate::model::volume::class_volumes;
 use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig};
 
-/// How many missing images are named.
-const NAMED: usize = 3;
+/// The most missing images that a message names.
+const MAX_NAMED: usize = 3;
 
-/// Writes out every volume of every qube. Returns which images are missing.
-pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<ConversionLoss> {
+/// Adds every volume that R4 expects to every qube. Returns a loss that names missing images.
+pub(super) fn complete_volumes(qubes: &mut Qubes, session: &Session) -> Option<ConversionLoss> {
     let mut missing = Vec::new();
-    // A snapshot has the size of what it is made of.
+    // Templates first: a snapshot has the size of its source.
     for is_template in [true, false] {
         let names: Vec<String> = qubes
             .names_with_classes()
@@ -28,21 +28,23 @@ pub(super) fn complete(qubes: &mut Qubes, session: &Session) -> Option<Conversio
         }
     }
     let first = missing.first()?;
-    let others = match missing.len() {
+    let more = match missing.len() {
         1 => String::new(),
-        n if n <= NAMED => format!(", {}", missing[1..].join(", ")),
-        n => format!(", {} and {} more", missing[1..NAMED].join(", "), n - NAMED),
+        n if n <= MAX_NAMED => format!(", {}", missing[1..].join(", ")),
+        n => format!(
+            ", {} and {} more",
+            missing[1..MAX_NAMED].join(", "),
+            n - MAX_NAMED
+        ),
     };
     Some(ConversionLoss {
         qube: None,
-        text: format!(
-            "images that are not there are taken to have the usual size: {first}{others}"
-        ),
+        text: format!("the usual size is assumed for images that do not exist: {first}{more}"),
     })
 }
 
-/// The volumes of one qube in their order. One that cannot be told (its template is missing) stays
-/// as it is.
+/// Returns the volumes of one qube in order. A volume that cannot be resolved, because its template
+/// is missing say, stays as it is.
 fn volumes(
     qubes: &Qubes,
     name: &str,
@@ -52,19 +54,19 @@ fn volumes(
     let Some(vm) = qubes.get(name) else {
         return Vec::new();
     };
-    let of_class = class_volumes(&vm.class).iter().map(|class| class.name);
+    let class_names = class_volumes(&vm.class).iter().map(|class| class.name);
     let volume = |volume: &'static str| match qubes.volume(vm, volume, session) {
         Ok(mut resolved) => {
-            measure(qubes, &mut resolved, session, missing);
+            set_size_of_image(qubes, &mut resolved, session, missing);
             Some(resolved.config())
         }
         Err(_) => vm.volume(volume).cloned(),
     };
-    of_class.filter_map(volume).collect()
+    class_names.filter_map(volume).collect()
 }
 
-/// The size of the image, where the volume has one of its own.
-fn measure(
+/// Sets the volume's size to that of its image, if it has one of its own.
+fn set_size_of_image(
     qubes: &Qubes,
     volume: &mut ResolvedVolume,
     session: &Session,
@@ -85,7 +87,7 @@ fn measure(
         .below_root(format!("{directory}/{}.img", volume.vid));
     match fs::metadata(&image) {
         Ok(file) if file.is_file() && file.len() > 0 => volume.size = file.len(),
-        // Every start makes it anew.
+        // A start creates the image anew.
         _ if !volume.save_on_stop => {}
         _ => missing.push(image.display().to_string()),
     }

@@ -1,5 +1,5 @@
-//! From R3 to R4: what becomes of a store of R1 to R3 and of what lies beside it, decided at once
-//! and done by the first save (`docs/migration.md`). Images stay where they are.
+//! Conversion from R3 to R4: what becomes of a store of R1 to R3 and of the files beside it. It is
+//! planned at once and done by the first save (`docs/migration.md`). Images stay in place.
 
 mod firewalls;
 mod images;
@@ -23,47 +23,47 @@ use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName};
 use crate::store::{Companions, StoreError, Write};
 use crate::system::System;
 
-pub use firewalls::Firewall;
+pub use firewalls::ConvertedFirewall;
 
-/// What a conversion does, and what it did.
+/// A conversion, planned or done.
 pub struct Conversion {
     system: System,
-    /// Names with classes, dom0 first.
+    /// Names and classes of the qubes, dom0 first.
     pub qubes: Vec<(VmName, Class)>,
-    /// Every pool of the new store with its directory.
+    /// The pools of the new store with their directories.
     pub pools: Vec<(String, String)>,
-    /// The files of rules that are written.
-    pub firewalls: Vec<Firewall>,
-    /// The qubes whose directories R4 wants and R3 has elsewhere.
-    missing: Vec<(VmName, Class)>,
+    /// The firewall files to be written.
+    pub firewalls: Vec<ConvertedFirewall>,
+    /// The qubes whose directories do not exist where R4 expects them.
+    missing_directories: Vec<(VmName, Class)>,
     /// What is not taken over, or cannot be understood.
     pub losses: Vec<ConversionLoss>,
-    /// The copy of the old store, once it is made.
+    /// The path of the old store's copy, once it exists.
     pub copy: RefCell<Option<PathBuf>>,
 }
 
 impl Session {
-    /// What a conversion of `bytes`, a store of R1 to R3, would do, and the store it would make.
+    /// Plans the conversion of `bytes`, a store of R1 to R3. Returns the new store and the plan.
     /// Changes nothing.
     ///
     /// # Errors
     /// The bytes are not such a store.
     pub fn plan_conversion(&self, bytes: &[u8]) -> Result<(Qubes, Conversion), LifecycleError> {
         let file = self.system.store_file();
-        let wrong = |source| StoreError::Format {
+        let invalid = |source| StoreError::Format {
             path: file.into(),
             source,
         };
-        let old = self.read_old(bytes).map_err(wrong)?;
+        let old = self.read_old_store(bytes).map_err(invalid)?;
         let (mut qubes, mut losses) = (old.qubes, old.losses);
-        losses.extend(of_diagnoses(&qubes));
-        self.complete(&mut qubes);
-        losses.extend(images::complete(&mut qubes, self));
-        let others = self.directories_of_other_store();
+        losses.extend(losses_from_diagnoses(&qubes));
+        self.add_required_settings(&mut qubes);
+        losses.extend(images::complete_volumes(&mut qubes, self));
+        let others = self.system_store_directories();
         let firewalls = firewalls::plan(self, &qubes, &old.files, &others, &mut losses);
-        // From here on it is judged as what it becomes.
+        // From here on the store is checked as one of R4.
         qubes.needs_conversion = false;
-        losses.extend(refused(&qubes, self));
+        losses.extend(losses_from_findings(&qubes, self));
         let conversion = Conversion {
             system: self.system.clone(),
             qubes: qubes
@@ -81,14 +81,17 @@ impl Session {
                 })
                 .collect(),
             firewalls,
-            missing: self.missing_directories(&qubes, &old.files, &others),
+            missing_directories: self.find_missing_directories(&qubes, &old.files, &others),
             losses,
             copy: RefCell::new(None),
         };
         Ok((qubes, conversion))
     }
 
-    /// Converts the store and changes nothing else; none where it is R4's already.
+    /// Converts the store and changes nothing else. Returns `None` if it is R4's already.
+    ///
+    /// # Errors
+    /// The store cannot be read, converted or saved.
     pub fn convert(&self) -> Result<Option<Rc<Conversion>>, LifecycleError> {
         let (mut write, conversion) = self.open_for_writing()?;
         if conversion.is_some() {
@@ -97,8 +100,11 @@ impl Session {
         Ok(conversion)
     }
 
-    /// Converts the store before its images are worked on, where it is R3's.
-    pub(super) fn convert_if_old(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
+    /// Converts the store if it is R3's. Called before images are changed.
+    ///
+    /// # Errors
+    /// As [`Session::convert`].
+    pub(super) fn convert_if_needed(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
         if qubes.needs_conversion {
             self.convert().map(drop)
         } else {
@@ -106,8 +112,11 @@ impl Session {
         }
     }
 
-    /// An error for what works on images and changes no store: of R3's it leaves them alone.
-    pub(super) fn refuse_old(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
+    /// Refuses a store of R3. Called by operations that change images but no store.
+    ///
+    /// # Errors
+    /// [`LifecycleError::NotConverted`].
+    pub(super) fn require_converted(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
         match qubes.needs_conversion {
             true => Err(LifecycleError::NotConverted {
                 store: self.system.store_file().to_path_buf(),
@@ -116,7 +125,10 @@ impl Session {
         }
     }
 
-    /// The store for changing it; one of R3 with what it becomes when it is saved.
+    /// Opens the store for writing, with the planned conversion if it is R3's.
+    ///
+    /// # Errors
+    /// The store cannot be locked, read or converted.
     pub(super) fn open_for_writing(
         &self,
     ) -> Result<(Write, Option<Rc<Conversion>>), LifecycleError> {
@@ -130,7 +142,7 @@ impl Session {
         Ok((write, Some(conversion)))
     }
 
-    /// What of the old system does not stand in its store. What cannot be read says nothing.
+    /// Reads what the old system keeps outside its store. Files that cannot be read are skipped.
     fn surroundings(&self) -> OldSystem {
         let pools = text_file::read(&self.system.below_root("/etc/qubes/storage.conf"));
         let link = fs::read_link(self.system.link_below_root("/var/lib/qubes/dvmdata/vmdir"));
@@ -141,8 +153,8 @@ impl Session {
         }
     }
 
-    /// What every qube and pool of R4 has, and R3's need not have.
-    fn complete(&self, qubes: &mut Qubes) {
+    /// Adds what R4 requires of every qube and pool.
+    fn add_required_settings(&self, qubes: &mut Qubes) {
         for pool in qubes
             .pools
             .0
@@ -173,7 +185,7 @@ impl Session {
                 vm.properties.set("uuid", &Uuid::new_v4().to_string());
             }
             if self.release() == Release::R4_0 && vm.properties.get("maxmem") == Some("0") {
-                // 4.0 says with a service what later releases say with maxmem
+                // 4.0 expresses with a service what later releases express with maxmem
                 // (`docs/spec/r4-properties.md` §9).
                 vm.properties.remove("maxmem");
                 vm.features.set("service.meminfo-writer", "");
@@ -181,8 +193,9 @@ impl Session {
         }
     }
 
-    /// The qubes whose directories of R4 are missing, where R3's lie elsewhere and exist.
-    fn missing_directories(
+    /// Returns the qubes whose R4 directories do not exist while their R3 directories, elsewhere,
+    /// do.
+    fn find_missing_directories(
         &self,
         qubes: &Qubes,
         files: &[OldQubeFiles],
@@ -203,22 +216,22 @@ impl Session {
         missing
     }
 
-    /// A store of R1 to R3 as R4 has it, and what else there is to know of it.
+    /// Reads a store of R1 to R3 into R4's model.
     ///
     /// # Errors
     /// The bytes are not such a store.
-    pub(super) fn read_old(&self, bytes: &[u8]) -> Result<OldStore, FormatError> {
+    pub(super) fn read_old_store(&self, bytes: &[u8]) -> Result<OldStore, FormatError> {
         import_old_store(bytes, &self.surroundings())
     }
 }
 
-/// What the old store says that means nothing: it is not there any more afterwards.
-fn of_diagnoses(qubes: &Qubes) -> Vec<ConversionLoss> {
-    let of_system = qubes.diagnoses.iter().map(|d| ConversionLoss {
+/// Returns what the old store has that is invalid and is dropped by the conversion.
+fn losses_from_diagnoses(qubes: &Qubes) -> Vec<ConversionLoss> {
+    let system_losses = qubes.diagnoses.iter().map(|d| ConversionLoss {
         qube: None,
         text: d.text.clone(),
     });
-    let of_qube = |vm: &Vm| {
+    let qube_losses = |vm: &Vm| {
         let name = vm.name.clone();
         vm.diagnoses
             .clone()
@@ -228,11 +241,13 @@ fn of_diagnoses(qubes: &Qubes) -> Vec<ConversionLoss> {
                 text: d.text,
             })
     };
-    of_system.chain(qubes.iter().flat_map(of_qube)).collect()
+    system_losses
+        .chain(qubes.iter().flat_map(qube_losses))
+        .collect()
 }
 
-/// What was wrong before in a way that upstream refuses the new store for.
-fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<ConversionLoss> {
+/// Returns what upstream would refuse the new store for.
+fn losses_from_findings(qubes: &Qubes, facts: &dyn Facts) -> Vec<ConversionLoss> {
     let found = qubes
         .findings(facts)
         .into_iter()
@@ -241,7 +256,7 @@ fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<ConversionLoss> {
         .map(|f| ConversionLoss {
             qube: f.at.qube().cloned(),
             text: format!(
-                "{}, which qubesd refuses the store for: {}",
+                "{}, for which qubesd refuses the store: {}",
                 f.text, f.remedy
             ),
         })
@@ -249,18 +264,18 @@ fn refused(qubes: &Qubes, facts: &dyn Facts) -> Vec<ConversionLoss> {
 }
 
 impl Conversion {
-    /// The directories that R4 wants and R3 has elsewhere, as messages name them.
+    /// Returns the directories to be created, as messages name them.
     pub fn directories(&self) -> Vec<String> {
         let shown = |(name, class): &(VmName, Class)| {
             QubeDirectory::open(&self.system, class, name).to_string()
         };
-        self.missing.iter().map(shown).collect()
+        self.missing_directories.iter().map(shown).collect()
     }
 }
 
 impl Companions for Rc<Conversion> {
     fn convert(&self) -> Result<(), StoreError> {
-        for (name, class) in &self.missing {
+        for (name, class) in &self.missing_directories {
             let shown = QubeDirectory::open(&self.system, class, name).to_string();
             QubeDirectory::make(&self.system, class, name)
                 .map_err(StoreError::io("make directory", Path::new(&shown)))?;
@@ -274,17 +289,18 @@ impl Companions for Rc<Conversion> {
         let file = self.system.store_file().display();
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         self.system.tell(&format!(
-            "{file}: was written by Qubes R3 or older and is converted to R4 ({}, {}); it was kept as {}",
+            "{file}: was written by Qubes R3 or older and is converted to R4 ({}, {}); it was \
+             kept as {}",
             count(self.qubes.len(), "qube"),
             count(self.firewalls.len(), "firewall file"),
             copy.display()
         ));
         for loss in &self.losses {
-            let who = loss
+            let subject = loss
                 .qube
                 .as_ref()
                 .map_or_else(|| file.to_string(), VmName::to_string);
-            self.system.tell(&format!("{who}: {}", loss.text));
+            self.system.tell(&format!("{subject}: {}", loss.text));
         }
         *self.copy.borrow_mut() = Some(copy.to_path_buf());
     }

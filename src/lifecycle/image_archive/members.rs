@@ -1,59 +1,60 @@
-//! The members of an archive and what is said of them, header by header.
+//! Reads the members of a tar archive, header by header.
 
 use std::io::{self, ErrorKind, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, Header, PaxExtensions};
 
-use super::sparse::{Sparse, contradiction, number};
+use super::sparse::{SparseMap, invalid_map, parse_number};
 
+/// The size of a tar block, bytes.
 pub(super) const BLOCK: u64 = 512;
 /// The longest description of one member (long name, long link, POSIX extension), bytes: 1 MiB.
 /// Names have at most 4 KiB.
-const LONGEST_DESCRIPTION: u64 = 1 << 20;
-/// All headers and descriptions before the image together, bytes: 64 MiB.
-const MOST_HEADERS: u64 = 64 << 20;
+const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
+/// The limit of all headers and descriptions before the image, bytes: 64 MiB.
+const MAX_HEADER_BYTES: u64 = 64 << 20;
 
-/// A file, directory or link of an archive; its data come next.
+/// A file, directory or link of an archive, whose data are read next.
 pub(super) struct Member {
     pub kind: EntryType,
     pub path: Vec<u8>,
-    /// Bytes of data in the archive, without what fills the last block.
+    /// Bytes of data in the archive, without the padding of the last block.
     pub stored: u64,
-    pub sparse: Option<Sparse>,
+    pub sparse: Option<SparseMap>,
 }
 
-/// The members of an archive, one after the other.
+/// The members of an archive, in order.
 pub(super) struct Members<R> {
     pub archive: R,
-    /// Bytes of headers and descriptions so far.
+    /// Bytes of headers and descriptions read so far.
     headers: u64,
 }
 
 impl<R: Read> Members<R> {
-    /// Reads an archive from its beginning.
-    pub fn of(archive: R) -> Members<R> {
+    /// Starts at the beginning of an archive.
+    pub fn new(archive: R) -> Members<R> {
         Members {
             archive,
             headers: 0,
         }
     }
 
-    /// The next member, whose descriptions stand before it; none at the end.
+    /// Reads the descriptions and the header of the next member; `None` at the end.
     pub fn next(&mut self) -> io::Result<Option<Member>> {
         let (mut long_name, mut extensions) = (None, Vec::new());
-        while let Some(header) = self.header()? {
+        while let Some(header) = self.read_header()? {
             let (kind, size) = (header.entry_type(), header.entry_size()?);
             match kind {
-                EntryType::GNULongName => long_name = Some(self.description(size)?),
-                EntryType::XHeader => extensions = self.description(size)?,
-                // Where links lead, and what is said of all members, does not matter for one file.
+                EntryType::GNULongName => long_name = Some(self.read_description(size)?),
+                EntryType::XHeader => extensions = self.read_description(size)?,
+                // Link targets and global extensions do not matter for one file.
                 EntryType::GNULongLink | EntryType::XGlobalHeader => {
                     self.count(size)?;
                     self.skip(size.next_multiple_of(BLOCK))?;
                 }
                 kind => {
                     return self
-                        .member(&header, kind, size, long_name, &extensions)
+                        .build_member(&header, kind, size, long_name, &extensions)
                         .map(Some);
                 }
             }
@@ -66,7 +67,7 @@ impl<R: Read> Members<R> {
         }
     }
 
-    fn member(
+    fn build_member(
         &mut self,
         header: &Header,
         kind: EntryType,
@@ -87,13 +88,13 @@ impl<R: Read> Members<R> {
             let extension = extension?;
             match extension.key_bytes() {
                 b"path" => path = extension.value_bytes().to_vec(),
-                b"size" => stored = number(extension.value_bytes())?,
+                b"size" => stored = parse_number(extension.value_bytes())?,
                 _ => {}
             }
         }
         let mut sparse = match kind {
-            EntryType::GNUSparse => Some(self.old_sparse(header, stored)?),
-            _ => Sparse::of(extensions)?,
+            EntryType::GNUSparse => Some(self.read_old_sparse(header, stored)?),
+            _ => SparseMap::from_extensions(extensions)?,
         };
         if let Some(name) = sparse.as_mut().and_then(|sparse| sparse.name.take()) {
             path = name;
@@ -106,15 +107,15 @@ impl<R: Read> Members<R> {
         })
     }
 
-    /// The pieces of a file in the form of old GNU: four in its header, the others in blocks
-    /// between that and the data.
-    fn old_sparse(&mut self, header: &Header, stored: u64) -> io::Result<Sparse> {
+    /// Reads the pieces of a file in old GNU form: four in its header, the others in blocks between
+    /// the header and the data.
+    fn read_old_sparse(&mut self, header: &Header, stored: u64) -> io::Result<SparseMap> {
         let gnu = header
             .as_gnu()
-            .ok_or_else(|| contradiction("the header is not one of GNU"))?;
-        let mut sparse = Sparse {
+            .ok_or_else(|| invalid_map("the header is not one of GNU"))?;
+        let mut sparse = SparseMap {
             size: gnu.real_size()?,
-            ..Sparse::default()
+            ..SparseMap::default()
         };
         sparse.add_old(&gnu.sparse)?;
         let mut is_extended = gnu.is_extended();
@@ -131,12 +132,12 @@ impl<R: Read> Members<R> {
             .try_fold(0_u64, |sum, (_, length)| sum.checked_add(*length));
         match data == Some(stored) {
             true => Ok(sparse),
-            false => Err(contradiction("its pieces are not as long as its data")),
+            false => Err(invalid_map("its pieces are not as long as its data")),
         }
     }
 
-    /// The next header; none at the end of the archive.
-    fn header(&mut self) -> io::Result<Option<Header>> {
+    /// Reads the next header; `None` at the end of the archive.
+    fn read_header(&mut self) -> io::Result<Option<Header>> {
         let mut block = [0; BLOCK as usize];
         let mut filled = 0;
         while filled < block.len() {
@@ -168,9 +169,9 @@ impl<R: Read> Members<R> {
         }
     }
 
-    /// Reads what is said of the next member.
-    fn description(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        if size > LONGEST_DESCRIPTION {
+    /// Reads a description of the next member.
+    fn read_description(&mut self, size: u64) -> io::Result<Vec<u8>> {
+        if size > MAX_DESCRIPTION_BYTES {
             return Err(too_long());
         }
         self.count(size)?;
@@ -180,15 +181,17 @@ impl<R: Read> Members<R> {
         Ok(text)
     }
 
+    /// Counts bytes of headers against the limit.
     fn count(&mut self, bytes: u64) -> io::Result<()> {
         self.headers = self.headers.saturating_add(bytes);
-        if self.headers > MOST_HEADERS {
+        if self.headers > MAX_HEADER_BYTES {
             Err(too_long())
         } else {
             Ok(())
         }
     }
 
+    /// Skips bytes of the archive.
     pub fn skip(&mut self, bytes: u64) -> io::Result<()> {
         match io::copy(&mut self.archive.by_ref().take(bytes), &mut io::sink())? == bytes {
             true => Ok(()),
@@ -197,10 +200,11 @@ impl<R: Read> Members<R> {
     }
 }
 
+/// Makes the error for headers that are too long.
 pub(super) fn too_long() -> io::Error {
     io::Error::other(format!(
         "headers of the archive are too long: one may have {} MiB, all before the image {} MiB",
-        LONGEST_DESCRIPTION >> 20,
-        MOST_HEADERS >> 20
+        MAX_DESCRIPTION_BYTES >> 20,
+        MAX_HEADER_BYTES >> 20
     ))
 }

@@ -1,9 +1,9 @@
-//! One image out of a tar that somebody else made, whose holes may be described in each of the
-//! forms that GNU tar has (its manual, "Storing Sparse Files"): that of old GNU, and the three of
+//! Extracts one image from a tar archive of unknown origin. Holes may be described in each form
+//! that GNU tar knows (its manual, "Storing Sparse Files"): the old GNU form and three forms of
 //! POSIX archives.
 //!
-//! Headers are read one by one, and none of them whole before its size is known to be reasonable: a
-//! compressed package may unpack to a header of any length.
+//! Headers are read one by one, and each only after its size was checked: a compressed package may
+//! unpack to a header of any length.
 
 mod members;
 mod sparse;
@@ -15,14 +15,14 @@ use crate::storage::write_sparse;
 
 use members::{BLOCK, Members, too_long};
 
-/// Writes the file called `name` of an archive, of at most `largest` bytes, into an empty file.
+/// Writes the member `name` of an archive, at most `largest` bytes, into an empty file.
 ///
 /// # Errors
-/// There is no such file, it is not whole, its description contradicts itself, or headers are too
-/// long.
+/// The archive has no such member, the member is incomplete or described inconsistently, or headers
+/// are too long.
 pub fn unpack(archive: impl Read, name: &str, to: &File, largest: u64) -> io::Result<()> {
-    let wrong = |text: String| Err(io::Error::other(text));
-    let mut members = Members::of(archive);
+    let fail = |text: String| Err(io::Error::other(text));
+    let mut members = Members::new(archive);
     while let Some(member) = members.next()? {
         if member.path.strip_prefix(b"./").unwrap_or(&member.path) != name.as_bytes() {
             members.skip(
@@ -34,14 +34,14 @@ pub fn unpack(archive: impl Read, name: &str, to: &File, largest: u64) -> io::Re
             continue;
         }
         if !(member.kind.is_file() || member.kind.is_gnu_sparse()) {
-            return wrong(format!("{name} in the archive is no file"));
+            return fail(format!("{name} in the archive is not a file"));
         }
         let size = member
             .sparse
             .as_ref()
             .map_or(member.stored, |sparse| sparse.size);
         if size > largest {
-            return wrong(too_large(name, largest));
+            return fail(too_large(name, largest));
         }
         let mut data = members.archive.by_ref().take(member.stored);
         let written = match member.sparse {
@@ -50,14 +50,15 @@ pub fn unpack(archive: impl Read, name: &str, to: &File, largest: u64) -> io::Re
         };
         return match written == size {
             true => Ok(()),
-            false => wrong(format!(
+            false => fail(format!(
                 "{name} in the archive ends after {written} of {size} bytes"
             )),
         };
     }
-    wrong(format!("there is no {name} in the archive"))
+    fail(format!("no {name} found in the archive"))
 }
 
+/// Returns the reason to refuse an image of more than `largest` bytes.
 pub fn too_large(name: &str, largest: u64) -> String {
     format!("{name} has more than {} TiB", largest >> 40)
 }

@@ -1,4 +1,4 @@
-//! A file with holes, in each of the forms that GNU tar has for them.
+//! Sparse files, in each form that GNU tar has for them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,27 +8,31 @@ use tar::{GnuSparseHeader, PaxExtensions};
 use super::members::BLOCK;
 use crate::storage::write_sparse_at;
 
-/// More pieces than this are a mistake or an attack; a file system has seldom more in one file.
-const MOST_PIECES: usize = 1 << 20;
+/// The most pieces that are accepted. More is a mistake or an attack; file systems seldom have as
+/// many in one file.
+const MAX_PIECES: usize = 1 << 20;
 
-/// How a POSIX archive describes a file with holes.
+/// The description of a sparse file in a POSIX archive.
 #[derive(Debug, Default)]
-pub(super) struct Sparse {
-    /// The file's own name, where the entry has another.
+pub(super) struct SparseMap {
+    /// The file's own name, if that of the member differs.
     pub name: Option<Vec<u8>>,
-    /// Bytes, holes among them.
+    /// Bytes, including holes.
     pub size: u64,
-    /// Form 1.0: the map stands before the data.
+    /// Whether the map precedes the data (form 1.0).
     pub is_map_in_data: bool,
-    /// Where each piece of data begins and how long it is.
+    /// Offset and length of each piece, bytes.
     pub pieces: Vec<(u64, u64)>,
 }
 
-impl Sparse {
-    /// None of a member without such a description.
-    pub fn of(extensions: &[u8]) -> io::Result<Option<Sparse>> {
-        let (mut sparse, mut found, mut size) = (Sparse::default(), false, None);
-        let (mut begin, mut version) = (None, (0, 0));
+impl SparseMap {
+    /// Reads the description from a member's extensions; `None` if they have none.
+    ///
+    /// # Errors
+    /// The description is invalid.
+    pub fn from_extensions(extensions: &[u8]) -> io::Result<Option<SparseMap>> {
+        let (mut sparse, mut found, mut size) = (SparseMap::default(), false, None);
+        let (mut offset, mut version) = (None, (0, 0));
         for extension in PaxExtensions::new(extensions) {
             let extension = extension?;
             let Some(key) = extension.key_bytes().strip_prefix(b"GNU.sparse.") else {
@@ -38,33 +42,33 @@ impl Sparse {
             let value = extension.value_bytes();
             match key {
                 b"name" => sparse.name = Some(value.to_vec()),
-                b"realsize" | b"size" => size = Some(number(value)?),
-                b"major" => version.0 = number(value)?,
-                b"minor" => version.1 = number(value)?,
-                // Form 0.0: the two take turns.
-                b"offset" => begin = Some(number(value)?),
+                b"realsize" | b"size" => size = Some(parse_number(value)?),
+                b"major" => version.0 = parse_number(value)?,
+                b"minor" => version.1 = parse_number(value)?,
+                // Form 0.0: offset and length alternate.
+                b"offset" => offset = Some(parse_number(value)?),
                 b"numbytes" => {
-                    let begin = begin
+                    let offset = offset
                         .take()
-                        .ok_or_else(|| contradiction("a piece has no beginning"))?;
-                    sparse.add(begin, number(value)?)?;
+                        .ok_or_else(|| invalid_map("a piece has no offset"))?;
+                    sparse.add(offset, parse_number(value)?)?;
                 }
                 // Form 0.1: both in one list.
                 b"map" => {
                     let numbers = value
                         .split(|byte| *byte == b',')
-                        .map(number)
+                        .map(parse_number)
                         .collect::<io::Result<Vec<u64>>>()?;
                     for pair in numbers.chunks(2) {
-                        let &[begin, length] = pair else {
-                            return Err(contradiction("a piece has no length"));
+                        let &[offset, length] = pair else {
+                            return Err(invalid_map("a piece has no length"));
                         };
-                        sparse.add(begin, length)?;
+                        sparse.add(offset, length)?;
                     }
                 }
-                // How many pieces follow; they say so themselves.
+                // The number of pieces is implied by the pieces.
                 b"numblocks" => {}
-                _ => return Err(contradiction("it has a form that is not known")),
+                _ => return Err(invalid_map("its form is unknown")),
             }
         }
         if !found {
@@ -74,31 +78,30 @@ impl Sparse {
             (0, 0 | 1) => false,
             (1, 0) => true,
             (major, minor) => {
-                return Err(contradiction(&format!(
-                    "its form {major}.{minor} is not known"
-                )));
+                return Err(invalid_map(&format!("its form {major}.{minor} is unknown")));
             }
         };
-        sparse.size = size.ok_or_else(|| contradiction("the size is not said"))?;
+        sparse.size = size.ok_or_else(|| invalid_map("it has no size"))?;
         Ok(Some(sparse))
     }
 
-    fn add(&mut self, begin: u64, length: u64) -> io::Result<()> {
-        let end_of_last = self
+    /// Adds a piece. Pieces must be in order and must not overlap.
+    fn add(&mut self, offset: u64, length: u64) -> io::Result<()> {
+        let last_end = self
             .pieces
             .last()
-            .map_or(0, |(begin, length)| begin + length);
-        if begin < end_of_last
-            || begin.checked_add(length).is_none()
-            || self.pieces.len() >= MOST_PIECES
+            .map_or(0, |(offset, length)| offset + length);
+        if offset < last_end
+            || offset.checked_add(length).is_none()
+            || self.pieces.len() >= MAX_PIECES
         {
-            return Err(contradiction("pieces of it overlap, or are too many"));
+            return Err(invalid_map("its pieces overlap, or there are too many"));
         }
-        self.pieces.push((begin, length));
+        self.pieces.push((offset, length));
         Ok(())
     }
 
-    /// Adds pieces as the form of old GNU has them; one without a beginning is none.
+    /// Adds pieces in old GNU form. Empty entries are skipped.
     pub fn add_old(&mut self, pieces: &[GnuSparseHeader]) -> io::Result<()> {
         pieces
             .iter()
@@ -106,7 +109,7 @@ impl Sparse {
             .try_for_each(|piece| self.add(piece.offset()?, piece.length()?))
     }
 
-    /// Writes the pieces where they belong; returns how far the data and the holes reach.
+    /// Writes the pieces to their offsets. Returns how many bytes were filled, including holes.
     pub fn write(mut self, entry: &mut impl Read, to: &File) -> io::Result<u64> {
         if self.is_map_in_data {
             self.read_map(entry)?;
@@ -114,13 +117,13 @@ impl Sparse {
         let end = self
             .pieces
             .last()
-            .map_or(0, |(begin, length)| begin + length);
+            .map_or(0, |(offset, length)| offset + length);
         if end > self.size {
-            return Err(contradiction("a piece lies behind its end"));
+            return Err(invalid_map("a piece is behind its end"));
         }
-        for (begin, length) in &self.pieces {
-            let reached = write_sparse_at(entry.by_ref().take(*length), to, *begin)?;
-            if reached != begin + length {
+        for (offset, length) in &self.pieces {
+            let reached = write_sparse_at(entry.by_ref().take(*length), to, *offset)?;
+            if reached != offset + length {
                 return Ok(reached);
             }
         }
@@ -128,43 +131,45 @@ impl Sparse {
         Ok(self.size)
     }
 
-    /// The map of form 1.0: the number of pieces, then where each begins and how long it is, a line
-    /// each; zeros fill its last block.
+    /// Reads the map of form 1.0: the number of pieces, then the offset and the length of each, one
+    /// number per line, padded to a block with zeros.
     fn read_map(&mut self, entry: &mut impl Read) -> io::Result<()> {
-        let mut passed = 0_u64;
+        let mut bytes_read = 0_u64;
         let mut next = || {
             let mut line = Vec::new();
             loop {
                 let mut byte = [0];
                 entry.read_exact(&mut byte)?;
-                passed += 1;
+                bytes_read += 1;
                 match byte[0] {
-                    b'\n' => return number(&line),
+                    b'\n' => return parse_number(&line),
                     _ if line.len() < 20 => line.push(byte[0]),
-                    _ => return Err(contradiction("a number of its map has no end")),
+                    _ => return Err(invalid_map("a number in its map is too long")),
                 }
             }
         };
         for _ in 0..next()? {
-            let (begin, length) = (next()?, next()?);
-            self.add(begin, length)?;
+            let (offset, length) = (next()?, next()?);
+            self.add(offset, length)?;
         }
-        let filling = passed.next_multiple_of(BLOCK) - passed;
-        io::copy(&mut entry.by_ref().take(filling), &mut io::sink()).map(drop)
+        let padding = bytes_read.next_multiple_of(BLOCK) - bytes_read;
+        io::copy(&mut entry.by_ref().take(padding), &mut io::sink()).map(drop)
     }
 }
 
-pub(super) fn number(text: &[u8]) -> io::Result<u64> {
+/// Parses a decimal number.
+pub(super) fn parse_number(text: &[u8]) -> io::Result<u64> {
     let digits = text
         .iter()
         .all(u8::is_ascii_digit)
         .then(|| std::str::from_utf8(text).ok()?.parse().ok())
         .flatten();
-    digits.ok_or_else(|| contradiction("what should be a number is none"))
+    digits.ok_or_else(|| invalid_map("a value is not a number"))
 }
 
-pub(super) fn contradiction(why: &str) -> io::Error {
+/// Makes the error for an invalid description, with the reason.
+pub(super) fn invalid_map(why: &str) -> io::Error {
     io::Error::other(format!(
-        "the holes of a file in the archive are not described as GNU tar does it: {why}"
+        "invalid description of a sparse file in the archive: {why}"
     ))
 }

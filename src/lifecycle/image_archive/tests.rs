@@ -1,4 +1,4 @@
-//! Archives of every form, sound and hostile.
+//! Archives of every form, valid and hostile.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -11,7 +11,7 @@ use crate::exec::Program;
 
 const MIB: u64 = 1 << 20;
 
-/// An image with holes at its beginning, in it and at its end.
+/// Makes an image with holes at its beginning, in its middle and at its end.
 fn image_in(directory: &Path) {
     let image = File::create(directory.join("root.img")).unwrap();
     image.set_len(48 * MIB).unwrap();
@@ -66,7 +66,7 @@ fn every_form_of_holes_becomes_the_same_image() {
 }
 
 #[test]
-fn what_contradicts_itself_is_refused() {
+fn contradictory_descriptions_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     image_in(dir.path());
     let changed = |version: &str, from: &str, to: &str| {
@@ -77,20 +77,20 @@ fn what_contradicts_itself_is_refused() {
     };
     let (lists, maps) = ("--sparse-version=0.1", "--sparse-version=1.0");
     let behind = changed(lists, "sparse.size=50331648", "sparse.size=00000648");
-    assert!(behind.ends_with("a piece lies behind its end"), "{behind}");
+    assert!(behind.ends_with("a piece is behind its end"), "{behind}");
     let large = changed(lists, "sparse.size=50331648", "sparse.size=99999999");
     assert!(large.starts_with("root.img has more than"), "{large}");
     let overlap = changed(lists, "sparse.map=5242880,", "sparse.map=9999999999");
     assert!(
-        overlap.contains("not described as GNU tar does it"),
+        overlap.contains("invalid description of a sparse file"),
         "{overlap}"
     );
     let later = changed(maps, "sparse.major=1", "sparse.major=7");
-    assert!(later.ends_with("its form 7.0 is not known"), "{later}");
+    assert!(later.ends_with("its form 7.0 is unknown"), "{later}");
 }
 
-/// A header of type `kind` that says that `size` bytes follow, as a compressed package could
-/// have it for nothing.
+/// Returns a header of type `kind` that announces `size` bytes. A compressed package can have it at
+/// no cost.
 fn header(kind: tar::EntryType, size: u64) -> Vec<u8> {
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
@@ -100,7 +100,7 @@ fn header(kind: tar::EntryType, size: u64) -> Vec<u8> {
     header.as_bytes().to_vec()
 }
 
-/// Counts what is read, which must stay far below what the headers announce.
+/// An endless archive that counts the bytes read, which must stay far below those announced.
 struct Zeros {
     head: io::Cursor<Vec<u8>>,
     read: u64,
@@ -121,7 +121,7 @@ impl Read for Zeros {
 }
 
 #[test]
-fn headers_without_an_end_are_not_read() {
+fn endless_headers_are_not_read() {
     let to = tempfile::tempfile().unwrap();
     for kind in [
         EntryType::XHeader,
@@ -151,7 +151,7 @@ fn headers_without_an_end_are_not_read() {
 }
 
 #[test]
-fn headers_in_a_row_without_an_end_are_an_error() {
+fn an_endless_row_of_headers_is_an_error() {
     let to = tempfile::tempfile().unwrap();
     for kind in [
         EntryType::XHeader,
@@ -171,7 +171,7 @@ fn headers_in_a_row_without_an_end_are_an_error() {
             "{kind:?}: {error}"
         );
     }
-    // Blocks of pieces, each of which says that another follows.
+    // Blocks of pieces, each of which announces another one.
     let mut sparse = Header::new_gnu();
     sparse.set_entry_type(EntryType::GNUSparse);
     sparse.set_path("root.img").unwrap();
@@ -225,9 +225,9 @@ fn names_of_every_length_and_form_are_found() {
     }
 }
 
-/// Whatever stands in an archive, the answer is the whole image or an error.
+/// Changed headers give the whole image or an error, never a panic or a larger file.
 #[test]
-fn odd_bytes_in_the_headers_are_an_error_or_an_image() {
+fn changed_headers_give_an_error_or_a_whole_image() {
     let dir = tempfile::tempdir().unwrap();
     image_in(dir.path());
     let mut random = fastrand::Rng::with_seed(5);

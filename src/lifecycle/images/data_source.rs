@@ -1,6 +1,6 @@
-//! A file whose data become a new qube's root volume and that may be removed then. It must not be
-//! an image of a volume that needs it, nor lie where the creation makes images: those would be
-//! wiped before it is read.
+//! A file whose data become a new qube's root volume, and which may be removed then. It must not be
+//! an image of another volume, nor be where the creation makes images: those are wiped before the
+//! file is read.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -13,27 +13,28 @@ use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 use crate::storage::{Image, ImageOwners, VmStorage};
 
-/// A file with the data of a volume that is about to be made.
+/// A file with the data of a volume to be created.
 #[derive(Debug, Clone, Copy)]
 pub struct DataSource<'a> {
+    /// The file's path.
     pub file: &'a Path,
-    /// Whether it is removed once the volume has its data.
+    /// Whether the file is removed once the volume has its data.
     pub is_moved: bool,
 }
 
 impl DataSource<'_> {
-    /// Refuses a source that the creation of a qube would destroy, or that is to be removed and is
-    /// an image of a volume. Nothing is changed.
+    /// Refuses a file that the creation would destroy, or that is to be removed and is a volume's
+    /// image. Changes nothing.
     ///
     /// # Errors
-    /// It is such a file, or nobody can tell.
+    /// It is such a file, or the images of the store are unknown.
     pub(super) fn check(
         &self,
         qube: &VmName,
         storage: &VmStorage,
         owners: &ImageOwners,
     ) -> Result<(), LifecycleError> {
-        let source = fs::metadata(self.file).map_err(failed("looking at", self.file))?;
+        let source = fs::metadata(self.file).map_err(cannot("look at", self.file))?;
         if self.is_moved {
             self.require_removable(&source, owners)?;
         }
@@ -54,6 +55,7 @@ impl DataSource<'_> {
         Ok(())
     }
 
+    /// Refuses a file that is not regular or may be a volume's image.
     fn require_removable(
         &self,
         source: &Metadata,
@@ -67,11 +69,14 @@ impl DataSource<'_> {
             return Err(refused("it is not a regular file".into()));
         }
         if let Some(owner) = owners.find_file_owner(self.file)? {
-            return Err(refused(format!("volume {} means it", owner.volume)));
+            return Err(refused(format!(
+                "it is an image of volume {}",
+                owner.volume
+            )));
         }
         match owners.unresolved.first() {
             Some(reason) => Err(refused(format!(
-                "it may be an image of a volume that cannot be told ({reason})"
+                "it may be an image of an unknown volume ({reason})"
             ))),
             None => Ok(()),
         }
@@ -79,20 +84,19 @@ impl DataSource<'_> {
 }
 
 impl Session {
-    /// Removes a file whose data a volume has now, unless it became an image of some volume
-    /// meanwhile, or is not the file `read` any more.
+    /// Removes a file whose data a volume has now. `read` is the file that was read.
     ///
     /// # Errors
-    /// It stays.
+    /// The file was replaced, became an image of a volume, or cannot be removed.
     pub fn remove_source(&self, file: &Path, read: &File) -> Result<(), LifecycleError> {
         let source = DataSource {
             file,
             is_moved: true,
         };
-        let failed = |error| failed("removing", file)(error);
-        let found = fs::metadata(file).map_err(failed)?;
-        if !is_same(&found, &read.metadata().map_err(failed)?) {
-            let reason = "it was exchanged while it was read".into();
+        let cannot = |error| cannot("remove", file)(error);
+        let found = fs::metadata(file).map_err(cannot)?;
+        if !is_same(&found, &read.metadata().map_err(cannot)?) {
+            let reason = "it was replaced while it was read".into();
             return Err(LifecycleError::NotMovable {
                 file: file.into(),
                 reason,
@@ -102,17 +106,17 @@ impl Session {
         let name = Path::new(
             file.file_name()
                 .ok_or(io::ErrorKind::InvalidInput.into())
-                .map_err(failed)?,
+                .map_err(cannot)?,
         );
-        let directory = Directory::open(directory_of(file), Links::Never).map_err(failed)?;
+        let directory = Directory::open(directory_of(file), Links::Never).map_err(cannot)?;
         directory
             .remove_file(name)
             .and_then(|_| directory.sync())
-            .map_err(failed)
+            .map_err(cannot)
     }
 }
 
-/// What is behind an image, if anything is.
+/// Looks at the file or device of an image, if it exists.
 fn look(image: &Image) -> Option<Metadata> {
     let path = match image {
         Image::File(path) => path.clone(),
@@ -121,7 +125,7 @@ fn look(image: &Image) -> Option<Metadata> {
     fs::metadata(path).ok()
 }
 
-/// Whether two names lead to one file, or to one device by whatever node.
+/// Whether two names lead to the same file, or to the same device through any node.
 fn is_same(one: &Metadata, other: &Metadata) -> bool {
     let is_device = |metadata: &Metadata| metadata.file_type().is_block_device();
     match is_device(one) && is_device(other) {
@@ -130,7 +134,8 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     }
 }
 
-fn failed(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!("{verb} {}", path.display());
+/// Returns a function that makes an error of "cannot `verb` `path`".
+fn cannot(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> LifecycleError {
+    let what = format!("cannot {verb} {}", path.display());
     move |source| LifecycleError::Io { what, source }
 }

@@ -1,4 +1,4 @@
-//! What a creation does with images that lie where those of the new qube are to be.
+//! Existing images in the place of a new qube's, and what its creation does with them.
 
 use std::fs;
 use std::io;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use super::creation_note::CreationNote;
 use super::data_source::DataSource;
-use super::leftovers::Note;
 use crate::fs::replace::Access;
 use crate::lifecycle::qube_directory::QubeDirectory;
 use crate::lifecycle::recover::{Orphan, is_volume_of_qube};
@@ -18,56 +18,60 @@ use crate::storage::pools::open_driver;
 use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume, VolumeKind};
 use crate::store::{StoreError, read_bytes};
 
-/// What is to become of images that hold data and that no qube of the store means.
+/// What a creation does with existing images that hold data and belong to no qube of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExistingImages {
-    /// Nothing: the creation is refused.
+    /// The creation is refused.
     #[default]
     Refuse,
-    /// They are deleted.
+    /// The images are deleted.
     Discard,
-    /// They become the new qube's, where its volumes are kept from start to start.
+    /// The images become those of the new qube's saved volumes.
     Adopt,
 }
 
-/// A new qube that is to get its images.
+/// A new qube whose images are to be created.
 #[derive(Clone, Copy)]
 pub(in crate::lifecycle) struct PlannedImages<'a> {
+    /// The store without the new qube.
     pub qubes: &'a Qubes,
+    /// The planned qube.
     pub vm: &'a Vm,
+    /// Its volumes.
     pub storage: &'a VmStorage,
+    /// What to do with existing images.
     pub existing: ExistingImages,
-    /// The names of the volumes whose images are taken over.
+    /// The names of the volumes whose existing images are adopted.
     pub adopted: &'a [String],
-    /// Where the data of its root volume come from, if not from another volume.
+    /// The file with the data of its root volume, if they do not come from another volume.
     pub source: Option<DataSource<'a>>,
 }
 
-/// What was found before a creation.
-pub(in crate::lifecycle) struct Prepared {
-    /// Whose the images of all other qubes are.
+/// The result of preparing the place of a new qube.
+pub(in crate::lifecycle) struct PreparedImages {
+    /// The owners of all existing images.
     pub owners: ImageOwners,
-    /// The directory of the new qube's own files, with the note that is to be taken away once the
-    /// qube is saved; none of a class without files.
+    /// The directory of the new qube, with the note that is removed once the qube is saved; `None`
+    /// if its class has no directory.
     pub directory: Option<QubeDirectory>,
 }
 
-impl Prepared {
-    /// Takes the note away. The qube is there, so that it stays is no error: it counts for nothing.
-    pub fn forget(&self) {
+impl PreparedImages {
+    /// Removes the note. A failure is ignored: the qube is saved, so the note has no effect.
+    pub fn remove_note(&self) {
         let _counts_for_nothing = self
             .directory
             .iter()
-            .try_for_each(|directory| Note::in_directory(directory).remove());
+            .try_for_each(|directory| CreationNote::in_directory(directory).remove());
     }
 }
 
 impl Session {
-    /// Refuses a new qube whose volumes would have an image that another volume means, or one with
-    /// data that nobody gave up, or whose directory another qube means. Nothing is changed.
+    /// Refuses a new qube whose volumes would have another volume's image or one that holds data,
+    /// or whose directory is another qube's. Changes nothing.
     ///
     /// # Errors
-    /// It would, or nobody can tell.
+    /// The qube is refused, or the owners of the images are unknown.
     pub(in crate::lifecycle) fn check_images(
         &self,
         planned: PlannedImages<'_>,
@@ -93,7 +97,7 @@ impl Session {
                 &format!("create {}", planned.name),
             )?;
         }
-        let left = self.left_by_killed_creation(planned)?;
+        let left = self.leftover_volumes(planned)?;
         let made = storage
             .volumes()
             .filter(|(volume, _)| !adopted.contains(&volume.name));
@@ -113,15 +117,15 @@ impl Session {
         }
     }
 
-    /// Makes the place of a new qube ready, once its images were checked: clears what a killed
-    /// creation has left and writes down what this one is about to make.
+    /// Prepares the place of a new qube: checks its images, removes those that a killed creation
+    /// left, and writes the note of this creation.
     ///
     /// # Errors
     /// As [`Session::check_images`]; or the directory cannot be written to.
     pub(in crate::lifecycle) fn prepare_images(
         &self,
         planned: PlannedImages<'_>,
-    ) -> Result<Prepared, LifecycleError> {
+    ) -> Result<PreparedImages, LifecycleError> {
         let owners = self.check_images(planned)?;
         let PlannedImages {
             qubes,
@@ -131,12 +135,12 @@ impl Session {
             ..
         } = planned;
         if !planned.class.is_local_guest() {
-            return Ok(Prepared {
+            return Ok(PreparedImages {
                 owners,
                 directory: None,
             });
         }
-        for orphan in self.left_by_killed_creation(planned)? {
+        for orphan in self.leftover_volumes(planned)? {
             let is_adopted = |(volume, _): (&Volume, &dyn Driver)| {
                 volume.pool == orphan.pool
                     && volume.vid == orphan.vid
@@ -161,28 +165,29 @@ impl Session {
             vid: volume.vid.clone(),
         });
         let access = Access::shared(self.system.qubes_group());
-        let note = Note::in_directory(&directory);
+        let note = CreationNote::in_directory(&directory);
         if let Err(error) = note.write(planned.uuid().unwrap_or_default(), made.collect(), access) {
             let _not_empty = directory.remove_if_empty();
             return Err(error);
         }
-        Ok(Prepared {
+        Ok(PreparedImages {
             owners,
             directory: Some(directory),
         })
     }
 
-    /// Members of group qubes can write the note, and root deletes what it names: so it counts only
-    /// for volumes of this very qube.
-    fn left_by_killed_creation(&self, planned: &Vm) -> Result<Vec<Orphan>, LifecycleError> {
+    /// Returns the volumes that a killed creation of this name left. Members of group qubes can
+    /// write the note and root deletes what it names, so only volumes filed under this name count.
+    fn leftover_volumes(&self, planned: &Vm) -> Result<Vec<Orphan>, LifecycleError> {
         let directory = self.qube_directory(planned);
-        let mut left = Note::in_directory(&directory).read(|uuid| self.was_saved(uuid))?;
+        let mut left =
+            CreationNote::in_directory(&directory).read(|uuid| self.is_saved_uuid(uuid))?;
         left.retain(|orphan| is_volume_of_qube(&orphan.vid, &planned.name));
         Ok(left)
     }
 
     /// Whether the store or a copy of it has this uuid.
-    fn was_saved(&self, uuid: Uuid) -> Result<bool, LifecycleError> {
+    fn is_saved_uuid(&self, uuid: Uuid) -> Result<bool, LifecycleError> {
         let text = uuid.to_string();
         let mut files = vec![self.system.store_file().to_path_buf()];
         let backup = self.system.backup_dir();
@@ -197,7 +202,7 @@ impl Session {
             Ok(entries) => files.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),
         }
         let has_it = |file: &PathBuf| -> Result<bool, LifecycleError> {
-            // Whatever else lies there is no copy.
+            // Anything but a file is not a copy of the store.
             if !fs::metadata(file).is_ok_and(|found| found.is_file()) {
                 return Ok(false);
             }
@@ -212,11 +217,11 @@ impl Session {
             .try_fold(false, |found, has| Ok(found || has?))
     }
 
-    /// The names of the volumes of a new qube whose images are to be taken over.
+    /// Returns the names of the new qube's volumes whose images are to be adopted.
     ///
     /// # Errors
-    /// Nobody can look.
-    pub(in crate::lifecycle) fn names_to_adopt(
+    /// A pool cannot be used.
+    pub(in crate::lifecycle) fn adoptable_names(
         &self,
         storage: &VmStorage,
         existing: ExistingImages,
@@ -224,18 +229,18 @@ impl Session {
         match existing {
             ExistingImages::Refuse | ExistingImages::Discard => Ok(Vec::new()),
             ExistingImages::Adopt => Ok(self
-                .adoptable(storage)?
+                .adoptable_volumes(storage)?
                 .into_iter()
                 .map(|(name, _)| name)
                 .collect()),
         }
     }
 
-    /// The kept volumes of a new qube whose images are there already, with their sizes in bytes.
+    /// Returns the new qube's saved volumes whose images exist already, with their sizes in bytes.
     ///
     /// # Errors
-    /// Nobody can look.
-    pub(in crate::lifecycle) fn adoptable(
+    /// A pool cannot be used.
+    pub(in crate::lifecycle) fn adoptable_volumes(
         &self,
         storage: &VmStorage,
     ) -> Result<Vec<(String, u64)>, StorageError> {

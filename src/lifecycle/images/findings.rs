@@ -1,5 +1,5 @@
-//! What `qubes-db check` cannot see in the text of a store alone: pools, volumes and directories of
-//! qubes that meet on disk.
+//! Finds what `qubes-db check` cannot see in the store alone: pools, volumes and directories of
+//! qubes that coincide on disk.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use crate::model::check::FindingKind;
 use crate::storage::overlap::find_overlap;
 
 impl Session {
-    /// Tells which pools and which volumes of the store `bytes` have images in common, and which
-    /// qubes the files beside them. Of what cannot be looked at nothing is told.
-    pub fn damage_on_disk(&self, bytes: &Bytes) -> Vec<Damage> {
+    /// Returns the pools and volumes of the store `bytes` that have images in common, and the qubes
+    /// that share a directory. What cannot be examined is skipped.
+    pub fn find_damage_on_disk(&self, bytes: &Bytes) -> Vec<Damage> {
         let Ok(qubes) = format::read(bytes.clone()) else {
             return Vec::new();
         };
@@ -26,19 +26,19 @@ impl Session {
             let earlier = pools[..position]
                 .iter()
                 .filter(|other| other.name() != pool.name());
-            let met =
+            let overlaps =
                 earlier.filter_map(|other| find_overlap(pool, other, &self.system).ok().flatten());
-            for how in met {
+            for shared in overlaps {
                 found.push(Damage::for_manual_repair(
                     places.find_line(&Location::Pool(position)),
                     None,
                     FindingKind::PoolOverlap,
-                    format!("pool '{}': {how}", pool.name()),
+                    format!("pool '{}': {shared}", pool.name()),
                     "move its volumes to a pool with a directory of its own, and remove it",
                 ));
             }
         }
-        let Ok(owners) = self.owners_in(&qubes, bytes) else {
+        let Ok(owners) = self.owners_in_text(&qubes, bytes) else {
             return found;
         };
         let mut pairs = owners.find_shared();
@@ -49,7 +49,7 @@ impl Session {
                 later.qube.clone(),
                 FindingKind::VolumeShared,
                 format!(
-                    "volume {} has the image of volume {}: what one does to them, it does to both",
+                    "volume {} has the image of volume {}: each change of one changes both",
                     later.volume, first.volume
                 ),
                 "give one of them a vid or pool of its own",
@@ -59,6 +59,7 @@ impl Session {
         found
     }
 
+    /// Returns the qubes that share a directory.
     fn shared_directories(&self, bytes: &Bytes) -> Vec<Damage> {
         let claims = self.directories_in(bytes).unwrap_or_default();
         let mut firsts = HashMap::new();
@@ -68,8 +69,8 @@ impl Session {
             .filter_map(|(claim, identity)| Some((claim, (*identity)?)))
         {
             let first = *firsts.entry(identity).or_insert(later);
-            // Two domains of one name are told as that.
-            if first.names_the_same(later) {
+            // Two domains of the same name are reported elsewhere.
+            if first.has_same_location(later) {
                 continue;
             }
             found.push(Damage::for_manual_repair(
@@ -77,11 +78,11 @@ impl Session {
                 later.qube.clone(),
                 FindingKind::DirectoryShared,
                 format!(
-                    "{} is the directory of {}, too: they have one firewall and one set of notes",
-                    later.shown(&self.system),
+                    "{} is the directory of {}, too: they share firewall and notes",
+                    later.display_path(&self.system),
                     first.label()
                 ),
-                "give one of them a directory of its own, in the place of the link",
+                "replace the link by a directory of its own",
             ));
         }
         found

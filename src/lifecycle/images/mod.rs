@@ -1,15 +1,15 @@
-//! Whose the images on disk are, asked before anything is made, overwritten or deleted.
+//! The owners of the images on disk, looked up before anything is created, overwritten or deleted.
 //!
-//! [`owners`] answers for every domain of the store file, also for those that cannot be used;
-//! [`existing`] decides what a creation does with images that lie in its way, [`data_source`] with
-//! a file that it takes its data from; [`leftovers`] is the note by which a creation knows what a
-//! killed one has left; [`findings`] tells `qubes-db check` what is wrong.
-//! [`crate::lifecycle::qube_directory`] answers for the files beside the images.
+//! [`owners`] reads them from every domain of the store, also from those that cannot be loaded.
+//! [`existing`] decides what a creation does with images in its way, [`data_source`] with a file
+//! that it reads data from. [`creation_note`] is how a creation recognises what a killed one left.
+//! [`findings`] reports conflicts to `qubes-db check`. [`crate::lifecycle::qube_directory`] does
+//! the same for the files beside the images.
 
+pub mod creation_note;
 pub mod data_source;
 pub mod existing;
 pub mod findings;
-pub mod leftovers;
 pub mod owners;
 
 pub use data_source::DataSource;

@@ -1,4 +1,4 @@
-//! From the store's text to the owners of images.
+//! Looks up the owners of images in the store.
 
 use std::io;
 use std::path::Path;
@@ -12,29 +12,32 @@ use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume, Volum
 use crate::store::{Read, StoreError, read_bytes};
 
 impl Session {
-    /// Looks up whose the images on disk are, by the store as it is now and, for a store that is
-    /// not the system's own, by that one, too: two stores may be over one pool.
+    /// Returns the owners of all images on disk, by the store as it is now. If this is not the
+    /// system's store, the system's is added: two stores may use the same pool.
     ///
     /// # Errors
     /// The store cannot be read as a whole.
     pub(in crate::lifecycle) fn image_owners(&self) -> Result<ImageOwners, LifecycleError> {
         let read = self.read()?;
-        self.image_owners_of(&read)
+        self.image_owners_in(&read)
     }
 
-    /// Looks up whose the images are that are not those of `qube`.
+    /// Returns the owners of all images except those of `qube`.
     ///
     /// # Errors
     /// The store cannot be read as a whole.
-    pub(in crate::lifecycle) fn images_of_others(
+    pub(in crate::lifecycle) fn image_owners_except(
         &self,
         qube: &VmName,
     ) -> Result<ImageOwners, LifecycleError> {
         Ok(self.image_owners()?.without_qube(qube))
     }
 
-    /// As [`Session::image_owners`], by a store that was read before.
-    pub(in crate::lifecycle) fn image_owners_of(
+    /// Returns the owners as [`Session::image_owners`] does, by a store that was read before.
+    ///
+    /// # Errors
+    /// The store cannot be read as a whole.
+    pub(in crate::lifecycle) fn image_owners_in(
         &self,
         read: &Read,
     ) -> Result<ImageOwners, LifecycleError> {
@@ -43,15 +46,18 @@ impl Session {
             path: file.to_path_buf(),
             source,
         };
-        let mut owners = self.owners_in(read, read.bytes()).map_err(failed)?;
-        if let Some(others) = self.owners_in_system_store() {
+        let mut owners = self.owners_in_text(read, read.bytes()).map_err(failed)?;
+        if let Some(others) = self.system_store_owners() {
             owners.merge(others);
         }
         Ok(owners)
     }
 
-    /// Looks up whose the images are by a text of the store.
-    pub(in crate::lifecycle) fn owners_in(
+    /// Returns the owners by the text of a store.
+    ///
+    /// # Errors
+    /// The text is not a valid store.
+    pub(in crate::lifecycle) fn owners_in_text(
         &self,
         qubes: &Qubes,
         bytes: &Bytes,
@@ -63,45 +69,49 @@ impl Session {
         ))
     }
 
-    /// The owners that the system's own store has, where this store is another one.
-    fn owners_in_system_store(&self) -> Option<ImageOwners> {
+    /// Returns the owners by the system's store; `None` if that is this store.
+    fn system_store_owners(&self) -> Option<ImageOwners> {
         let file = self.system.system_store();
         if file == self.system.store_file() || !is_readable(&file) {
             return None;
         }
-        let untold = |reason: String| {
+        let unknown = |reason: String| {
             ImageOwners::unknown(format!(
-                "the volumes of {} cannot be told: {reason}",
+                "the volumes of {} are unknown: {reason}",
                 file.display()
             ))
         };
         let bytes = match read_bytes(&file) {
             Ok(bytes) => bytes,
-            Err(error) => return Some(untold(error.to_string())),
+            Err(error) => return Some(unknown(error.to_string())),
         };
-        let found = format::read(bytes.clone()).and_then(|qubes| self.owners_in(&qubes, &bytes));
+        let found =
+            format::read(bytes.clone()).and_then(|qubes| self.owners_in_text(&qubes, &bytes));
         let owners = match found {
             Ok(owners) => owners,
-            Err(FormatError::OldFormat) => match self.owners_in_old_store(&bytes) {
+            Err(FormatError::OldFormat) => match self.old_store_owners(&bytes) {
                 Ok(owners) => owners,
-                Err(error) => untold(error.to_string()),
+                Err(error) => unknown(error.to_string()),
             },
-            Err(error) => untold(error.to_string()),
+            Err(error) => unknown(error.to_string()),
         };
         Some(owners.mark_foreign(&file))
     }
 
-    /// The owners by the text of a store of R1 to R3: its images are those of the store that a
+    /// Returns the owners by a store of R1 to R3: its images are those of the store that a
     /// conversion would make.
-    fn owners_in_old_store(&self, bytes: &Bytes) -> Result<ImageOwners, LifecycleError> {
+    ///
+    /// # Errors
+    /// The store cannot be converted.
+    fn old_store_owners(&self, bytes: &Bytes) -> Result<ImageOwners, LifecycleError> {
         let (qubes, _) = self.plan_conversion(bytes)?;
         let failed = |source| StoreError::Format {
             path: self.system.system_store(),
             source,
         };
         let written = Bytes::from(format::write_new(&qubes).map_err(failed)?);
-        let mut owners = self.owners_in(&qubes, &written).map_err(failed)?;
-        // What cannot be taken over may be a qube with images.
+        let mut owners = self.owners_in_text(&qubes, &written).map_err(failed)?;
+        // A domain that cannot be taken over may be a qube with images.
         owners.unresolved.extend(
             qubes
                 .diagnoses
@@ -111,11 +121,11 @@ impl Session {
         Ok(owners)
     }
 
-    /// An error where the own image of a volume is another volume's, too, also by a second name:
-    /// whoever would write to the one would write to the other.
+    /// Checks that a volume's own image is not another volume's, also by a hard link: a write to
+    /// one would change both.
     ///
     /// # Errors
-    /// It is, or nobody can tell.
+    /// [`LifecycleError::ImageOwned`]; or the owners cannot be determined.
     pub(in crate::lifecycle) fn refuse_shared_image(
         &self,
         qubes: &Qubes,
@@ -130,12 +140,12 @@ impl Session {
             return Ok(());
         }
         let sharers = owners.find_sharers(pool, &volume.vid, &self.system)?;
-        // A snapshot needs its source's images and changes none of them.
+        // A snapshot reads its source's images and changes none of them.
         let sharer = sharers
             .into_iter()
             .find(|owner| owner.role == ImageRole::Own && !owner.is_volume(volume));
         let sharer = match volume.kind {
-            // Only files have second names; of logical volumes LVM would be asked once more.
+            // Only files have hard links. Asking LVM again would find nothing new.
             VolumeKind::Origin if sharer.is_none() && pool.option("dir_path").is_some() => {
                 owners
                     .find_alias_owner(&open_driver(&self.system, pool)?.images(volume)?, volume)?
@@ -152,10 +162,10 @@ impl Session {
         }
     }
 
-    /// An error where the own image of a qube's volume is another volume's, too.
+    /// Checks that the own image of a qube's volume is not another volume's.
     ///
     /// # Errors
-    /// It is, or nobody can tell.
+    /// [`LifecycleError::ImageOwned`]; or the owners cannot be determined.
     pub(in crate::lifecycle) fn require_own_image(
         &self,
         read: &Read,
@@ -165,45 +175,45 @@ impl Session {
     ) -> Result<(), LifecycleError> {
         let resolved = read.volume(vm, volume, self).map_err(StorageError::from)?;
         let resolved = Volume::from_resolved(&vm.name, resolved)?;
-        let owners = self.image_owners_of(read)?;
+        let owners = self.image_owners_in(read)?;
         let verb = format!("{verb} {}", resolved.full_name());
         self.refuse_shared_image(read, &owners, &resolved, &verb)
     }
 
-    /// An error where a start would write to an image that another volume surely means, too: both
-    /// guests would have it, or the one's commit would take the other's data away.
+    /// Checks that a start does not write to an image that certainly is another volume's, too.
+    /// Otherwise both guests would use it, or the commit of one would remove the data of the other.
     ///
     /// # Errors
-    /// It would.
+    /// [`LifecycleError::ImageOwned`].
     pub(in crate::lifecycle) fn require_own_images(
         &self,
         read: &Read,
         vm: &Vm,
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
-        // A store that is damaged elsewhere is in no start's way.
-        let Ok(owners) = self.image_owners_of(read) else {
+        // Damage elsewhere in the store does not prevent a start.
+        let Ok(owners) = self.image_owners_in(read) else {
             return Ok(());
         };
         let owners = owners.retain_certain();
-        // Also of those that are not kept: a start makes their images anew.
+        // Volumes that are not saved count, too: a start creates their images anew.
         for (volume, _) in storage.volumes() {
             self.refuse_shared_image(read, &owners, volume, &format!("start {}", vm.name))?;
         }
         Ok(())
     }
 
-    /// Leaves out the volumes of a halted qube whose own image is another volume's, too, and
-    /// tells which: what a run has left of them may be that one's data.
+    /// Leaves out, with a warning, the volumes of a halted qube whose own image is another
+    /// volume's, too: what a start left of them may be data of the other one.
     ///
     /// # Errors
-    /// The store cannot be read, or nobody can tell.
+    /// The store cannot be read, or the owners cannot be determined.
     pub(in crate::lifecycle) fn without_shared_images(
         &self,
         storage: VmStorage,
     ) -> Result<VmStorage, LifecycleError> {
         let read = self.read()?;
-        let owners = self.image_owners_of(&read)?;
+        let owners = self.image_owners_in(&read)?;
         let mut shared = Vec::new();
         for (volume, _) in storage.volumes() {
             match self.refuse_shared_image(
@@ -222,10 +232,10 @@ impl Session {
         Ok(storage.without_volumes(&shared))
     }
 
-    /// Removes the images of a qube that goes, but those that belong to `owners`. These are told.
+    /// Removes the images of a qube, except those that belong to `owners`. Warns about these.
     ///
     /// # Errors
-    /// One cannot be removed.
+    /// An image cannot be removed.
     pub(in crate::lifecycle) fn remove_images(
         &self,
         storage: &VmStorage,
@@ -237,11 +247,12 @@ impl Session {
         Ok(())
     }
 
-    /// Removes the volumes of a qube beside which lie images that no run of it made, with these:
-    /// who orders a qube removed gives up what lies under its names, but for images of `owners`.
+    /// Removes the volumes of a qube beside which images lie that no start of it made, with these
+    /// images. A user who removes a qube gives up all images under its names, except those of
+    /// `owners`.
     ///
     /// # Errors
-    /// One cannot be removed.
+    /// An image cannot be removed.
     pub(in crate::lifecycle) fn remove_foreign_images(
         &self,
         storage: &VmStorage,
@@ -255,10 +266,11 @@ impl Session {
         Ok(())
     }
 
-    /// Removes one volume of which only the place is known, as [`Session::remove_images`] does.
+    /// Removes a volume of which only pool and id are known, except images that belong to `owners`.
+    /// Warns about these.
     ///
     /// # Errors
-    /// An image of it cannot be removed.
+    /// An image cannot be removed.
     pub(in crate::lifecycle) fn remove_unowned(
         &self,
         driver: &dyn Driver,
@@ -272,8 +284,8 @@ impl Session {
     }
 }
 
-/// Whether there is a file that we may read: who may not read the system's store has no write
-/// access to its images either.
+/// Whether a file exists and is readable for us. A user who may not read the system's store cannot
+/// write to its images either.
 pub(in crate::lifecycle) fn is_readable(file: &Path) -> bool {
     match std::fs::File::open(file) {
         Ok(_) => true,

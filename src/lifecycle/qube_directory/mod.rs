@@ -1,14 +1,14 @@
-//! What lies beside a qube's images: its firewall, its notes, the note of its creation.
+//! The directory beside a qube's images: its firewall rules, its notes and the note of its
+//! creation.
 //!
-//! [`QubeDirectory`] is opened once, as the system below `--root` resolves it, and every such file
-//! is read, written and removed through it; it gives away no path to do so by. [`owners`] tells
-//! which other qube means the same directory. [`removal`] is how it goes: only files that Qubes
-//! makes are deleted, and only directories that are empty then.
+//! [`QubeDirectory`] is opened once, as `--root` resolves it, and all its files are read, written
+//! and removed through it, never by path. [`owners`] finds other qubes that use the same directory.
+//! [`removal`] deletes only files that Qubes makes, and only directories that are empty then.
 
 pub(super) mod owners;
 mod removal;
 
-pub(super) use removal::listed;
+pub(super) use removal::join_names;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -25,24 +25,24 @@ use crate::system::System;
 
 use super::{LifecycleError, Session};
 
-/// The files beside the images that describe a qube.
-pub(super) const FILES: [&str; 2] = ["firewall.xml", "notes.txt"];
+/// The files in a qube's directory that describe it.
+pub(super) const QUBE_FILES: [&str; 2] = ["firewall.xml", "notes.txt"];
 
-/// Where the directories of qubes are.
+/// The directory above those of all qubes.
 const BASE: &str = "/var/lib/qubes";
 
-/// The directory of a qube's own files, whether it exists or not. Members of group qubes write in
-/// it and above it: only links of root or of ours lead elsewhere, to another disk say.
+/// The directory of a qube's own files, whether it exists or not. Members of group qubes can write
+/// in it and above it, so only links that root or we own are followed, to another disk for example.
 #[derive(Debug)]
 pub(in crate::lifecycle) struct QubeDirectory {
     qube: VmName,
-    /// [`BASE`], where that can be opened.
+    /// [`BASE`], or why it cannot be opened.
     base: io::Result<Directory>,
-    /// `appvms/NAME`.
+    /// The path below [`BASE`]: `appvms/NAME`.
     below: PathBuf,
-    /// Itself, where it can be opened.
+    /// The directory itself, or why it cannot be opened.
     opened: io::Result<Directory>,
-    /// For messages and comparisons only.
+    /// The path, for messages and comparisons only.
     path: PathBuf,
 }
 
@@ -52,10 +52,10 @@ impl Session {
         QubeDirectory::open(&self.system, &vm.class, &vm.name)
     }
 
-    /// As [`Session::qube_directory`], made where it is missing.
+    /// Opens the directory of a qube's own files, and creates it if it does not exist.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// It cannot be created.
     pub(super) fn make_qube_directory(&self, vm: &Vm) -> Result<QubeDirectory, LifecycleError> {
         QubeDirectory::make(&self.system, &vm.class, &vm.name).map_err(|source| {
             let directory = self.qube_directory(vm);
@@ -68,14 +68,14 @@ impl Session {
 }
 
 impl QubeDirectory {
-    /// Opens the directory of a qube of this class and name. Where it cannot be opened, whoever
-    /// wants something of it hears why; one that is missing has no files.
+    /// Opens the directory of a qube of this class and name. An error is kept and returned by the
+    /// first operation that needs the directory. A directory that does not exist has no files.
     pub(super) fn open(system: &System, class: &Class, qube: &VmName) -> QubeDirectory {
         let below = Path::new(class_directory(class)).join(qube.as_str());
         let base = open_base(system);
         let opened = match &base {
             Ok(base) => base.subdirectory(&below),
-            Err(error) => Err(same(error)),
+            Err(error) => Err(copy_error(error)),
         };
         let path = system.below_root(BASE).join(&below);
         QubeDirectory {
@@ -87,8 +87,8 @@ impl QubeDirectory {
         }
     }
 
-    /// As [`QubeDirectory::open`], made for members of group qubes where it is missing. Those that
-    /// are missing above it are anybody's, as installers make them.
+    /// Opens the directory, and creates it for members of group qubes if it does not exist. Missing
+    /// directories above it are created as installers do, for all users to read.
     pub(super) fn make(system: &System, class: &Class, qube: &VmName) -> io::Result<QubeDirectory> {
         let below = Path::new(class_directory(class)).join(qube.as_str());
         let base = make_base(system)?;
@@ -113,27 +113,27 @@ impl QubeDirectory {
     /// Whether the directory exists.
     ///
     /// # Errors
-    /// Nobody can tell.
+    /// It cannot be examined.
     pub(super) fn exists(&self) -> io::Result<bool> {
         self.opened().map(|opened| opened.is_some())
     }
 
-    /// A file in it as messages name it.
-    pub(super) fn shown(&self, name: &str) -> String {
+    /// Returns the path of a file in it, for messages.
+    pub(super) fn display_path(&self, name: &str) -> String {
         self.path.join(name).display().to_string()
     }
 
-    /// Whether this is the text of its path: what a pool that lies there calls it.
-    pub(super) fn is_called(&self, path: &Path) -> bool {
+    /// Whether `path` is the text of its path, as a pool may have it.
+    pub(super) fn has_path(&self, path: &Path) -> bool {
         self.path == path
     }
 
-    /// The names of everything in it, in no order.
+    /// Returns the names of everything in it, in no particular order.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
         self.opened()?.map_or(Ok(Vec::new()), Directory::names)
     }
 
-    /// Opens a regular file for reading; `None` where there is none.
+    /// Opens a regular file for reading; `None` if it does not exist.
     pub(super) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
         let Some(opened) = self.opened()? else {
             return Ok(None);
@@ -144,25 +144,25 @@ impl QubeDirectory {
         }
     }
 
-    /// The content of a regular file; `None` where there is none. One that is longer than any of
-    /// Qubes' own, which costs whoever puts it there nothing, is refused.
+    /// Reads a regular file; `None` if it does not exist. Refuses a file larger than any of Qubes'
+    /// own, since anyone in group qubes can make one at no cost.
     pub(super) fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        const LONGEST: u64 = crate::firewall::MAX_BYTES;
+        const MAX_BYTES: u64 = crate::firewall::MAX_BYTES;
         let Some(file) = self.open_file(name)? else {
             return Ok(None);
         };
-        if file.metadata()?.len() > LONGEST {
+        if file.metadata()?.len() > MAX_BYTES {
             return Err(io::Error::other(format!(
                 "it is longer than {} MiB",
-                LONGEST >> 20
+                MAX_BYTES >> 20
             )));
         }
         let mut bytes = Vec::new();
-        file.take(LONGEST).read_to_end(&mut bytes)?;
+        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
-    /// Whether a regular file is there by this very name, not by a link.
+    /// Whether a regular file of this name exists. A symbolic link does not count.
     pub(super) fn has_file(&self, name: &str) -> io::Result<bool> {
         let Some(opened) = self.opened()? else {
             return Ok(false);
@@ -172,7 +172,7 @@ impl QubeDirectory {
             .is_some_and(|found| found.is_file()))
     }
 
-    /// Puts a file with this content in the place of whatever has the name, durably.
+    /// Replaces a file, or whatever has its name, durably.
     pub(super) fn write(&self, name: &str, access: Access, content: &[u8]) -> io::Result<()> {
         let opened = self.opened()?.ok_or(io::ErrorKind::NotFound)?;
         opened
@@ -180,7 +180,7 @@ impl QubeDirectory {
             .map(drop)
     }
 
-    /// Removes a file, or a link itself, durably, if it is there.
+    /// Removes a file, or a link itself, durably, if it exists.
     pub(super) fn remove_file(&self, name: &str) -> io::Result<()> {
         let Some(opened) = self.opened()? else {
             return Ok(());
@@ -192,8 +192,9 @@ impl QubeDirectory {
         }
     }
 
-    /// Removes what killed writers of a file left. Whoever calls holds the qube's lock.
-    pub(super) fn remove_unfinished(&self, file: &str) -> io::Result<()> {
+    /// Removes temporary files that killed writers of a file left. The caller holds the qube's
+    /// lock.
+    pub(super) fn remove_stale_temp_files(&self, file: &str) -> io::Result<()> {
         let Some(opened) = self.opened()? else {
             return Ok(());
         };
@@ -205,21 +206,21 @@ impl QubeDirectory {
         Ok(())
     }
 
-    /// The open directory; `None` where there is none.
+    /// Returns the open directory; `None` if it does not exist.
     fn opened(&self) -> io::Result<Option<&Directory>> {
         match &self.opened {
             Ok(opened) => Ok(Some(opened)),
             Err(error) if is_missing(error) => Ok(None),
-            Err(error) => Err(same(error)),
+            Err(error) => Err(copy_error(error)),
         }
     }
 
-    /// The open directory above the directories of all qubes; `None` where there is none.
+    /// Returns the open [`BASE`]; `None` if it does not exist.
     fn base(&self) -> io::Result<Option<&Directory>> {
         match &self.base {
             Ok(base) => Ok(Some(base)),
             Err(error) if is_missing(error) => Ok(None),
-            Err(error) => Err(same(error)),
+            Err(error) => Err(copy_error(error)),
         }
     }
 }
@@ -230,9 +231,9 @@ impl fmt::Display for QubeDirectory {
     }
 }
 
-/// Opens a regular file of the system by its absolute path, for reading; `None` where there is
-/// none. Links are those of the system's root, and followed as in a qube's directory.
-pub(super) fn open_in_system(system: &System, path: &Path) -> io::Result<Option<File>> {
+/// Opens a regular file of the system by its absolute path, for reading; `None` if it does not
+/// exist. Links are resolved below the system's root and followed as in a qube's directory.
+pub(super) fn open_system_file(system: &System, path: &Path) -> io::Result<Option<File>> {
     let below = path.strip_prefix("/").unwrap_or(path);
     match open_top(system)?.open_file(below, Use::Read) {
         Err(error) if is_missing(&error) => Ok(None),
@@ -240,6 +241,7 @@ pub(super) fn open_in_system(system: &System, path: &Path) -> io::Result<Option<
     }
 }
 
+/// Opens [`BASE`].
 fn open_base(system: &System) -> io::Result<Directory> {
     match system.root() {
         Some(root) => Directory::open_in_root(root, Path::new(BASE), Links::Owned),
@@ -247,7 +249,7 @@ fn open_base(system: &System) -> io::Result<Directory> {
     }
 }
 
-/// The system's `/`.
+/// Opens the system's `/`.
 fn open_top(system: &System) -> io::Result<Directory> {
     match system.root() {
         Some(root) => Directory::open_in_root(root, Path::new("/"), Links::Owned),
@@ -255,6 +257,7 @@ fn open_top(system: &System) -> io::Result<Directory> {
     }
 }
 
+/// Opens [`BASE`], and creates it if it does not exist.
 fn make_base(system: &System) -> io::Result<Directory> {
     match open_base(system) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -273,6 +276,7 @@ fn make_base(system: &System) -> io::Result<Directory> {
     open_base(system)
 }
 
+/// Whether the error says that a file does not exist.
 fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -280,8 +284,8 @@ fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// The same error once more.
-fn same(error: &io::Error) -> io::Error {
+/// Copies an error, since [`io::Error`] is not `Clone`.
+fn copy_error(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(number) => io::Error::from_raw_os_error(number),
         None => io::Error::new(error.kind(), error.to_string()),

@@ -1,6 +1,6 @@
-//! Which qubes mean a directory: those of this store and of the system's own one. A directory is
-//! what it is on disk, device and inode, by whatever links and stores it is reached; one that is
-//! missing is its name.
+//! Finds the qubes, of this store and of the system's, that use a directory. Directories are
+//! compared by device and inode, however links and stores reach them. One that does not exist is
+//! compared by its name.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -18,13 +18,14 @@ use crate::model::{Class, VmName};
 use crate::store::{StoreError, read_bytes};
 use crate::system::System;
 
-/// A qube that means a directory.
+/// A qube that uses a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::lifecycle) struct DirectoryOwner {
-    /// For messages: `work`, `work of FILE`.
+    /// The qube for messages: `work`, `work of FILE`.
     qube: String,
-    /// Whether it calls the directory by the same name, so that a link of that name is its own.
-    pub(super) has_its_name: bool,
+    /// Whether the qube uses the directory by the same name, so that a link of that name is its
+    /// own.
+    pub(super) has_same_name: bool,
 }
 
 impl fmt::Display for DirectoryOwner {
@@ -33,39 +34,40 @@ impl fmt::Display for DirectoryOwner {
     }
 }
 
-/// Whose directories are.
+/// The qubes that use directories.
 pub(in crate::lifecycle) struct DirectoryOwners {
     claims: Vec<DirectoryClaim>,
-    /// The name of a store that cannot be read, and why.
-    untold: Option<String>,
-    places: Places,
+    /// A store that cannot be read, with the reason.
+    unreadable_store: Option<String>,
+    resolver: DirectoryResolver,
 }
 
-/// A directory that a domain of a store means.
+/// A directory that a domain of a store uses.
 #[derive(Debug)]
 pub(in crate::lifecycle) struct DirectoryClaim {
-    /// The qube, where the domain can be used.
+    /// The qube, if the domain can be loaded.
     pub qube: Option<VmName>,
-    /// The line of its domain, from 1; 0 in a store of R1 to R3.
+    /// The line of the domain, from 1; 0 in a store of R1 to R3.
     pub line: usize,
     label: String,
-    place: Place,
+    place: DirectoryLocation,
 }
 
+/// The location of a qube's directory.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum DirectoryLocation {
     /// Below the directory of all qubes: `appvms/NAME`.
-    Usual(PathBuf),
-    /// Anywhere, as R3 has it.
+    Standard(PathBuf),
+    /// Anywhere, as in R3.
     Absolute(PathBuf),
 }
 
-/// What tells a directory from every other one.
+/// Device and inode of a directory.
 pub(in crate::lifecycle) type DirectoryIdentity = (u64, u64);
 
 impl Session {
-    /// Looks for a qube, besides the one it was opened for, that means this directory: another one
-    /// of this store or, where this store is not the system's own, one of that.
+    /// Returns another qube that uses this directory: one of this store or, if that is another one,
+    /// of the system's store.
     ///
     /// # Errors
     /// The store cannot be read as a whole.
@@ -73,8 +75,9 @@ impl Session {
         &self,
         directory: &QubeDirectory,
     ) -> Result<Option<DirectoryOwner>, LifecycleError> {
-        let mut owners = self.directories_of_other_store();
-        // Another qube of this store means what is missing only by its name, which is this one's.
+        let mut owners = self.system_store_directories();
+        // Qubes of this store use a directory that does not exist only by its name, which is this
+        // one's.
         if directory.identity().is_some() {
             let mut own = self.own_claims()?;
             own.retain(|claim| claim.qube.as_ref() != Some(&directory.qube));
@@ -83,24 +86,23 @@ impl Session {
         Ok(owners.owner(directory))
     }
 
-    /// Whose directories are by the system's own store, where this store is another one.
-    pub(in crate::lifecycle) fn directories_of_other_store(&self) -> DirectoryOwners {
-        let (claims, untold) = match self.claims_of_system_store() {
+    /// Returns the users of directories by the system's store, if that is not this store.
+    pub(in crate::lifecycle) fn system_store_directories(&self) -> DirectoryOwners {
+        let (claims, unreadable_store) = match self.system_store_claims() {
             Ok(claims) => (claims, None),
             Err(reason) => (Vec::new(), Some(reason)),
         };
         DirectoryOwners {
             claims,
-            untold,
-            places: Places::of(&self.system),
+            unreadable_store,
+            resolver: DirectoryResolver::new(&self.system),
         }
     }
 
-    /// An error where another qube means this directory: whoever would write to its files would
-    /// write to those of the other.
+    /// Checks that no other qube uses this directory, whose files would be changed with this one's.
     ///
     /// # Errors
-    /// Another one does, or nobody can tell.
+    /// [`LifecycleError::DirectoryOwned`]; or the store cannot be read.
     pub(in crate::lifecycle) fn refuse_shared_directory(
         &self,
         directory: &QubeDirectory,
@@ -116,24 +118,25 @@ impl Session {
         }
     }
 
-    /// The directories that the domains of a store's text mean, each with what tells it from others
-    /// where it exists.
+    /// Returns the directories that the domains of a store use, each with its identity if it
+    /// exists.
     ///
     /// # Errors
-    /// The bytes are not a whole store of R4.
+    /// The bytes are not a valid store.
     pub(in crate::lifecycle) fn directories_in(
         &self,
         bytes: &[u8],
     ) -> Result<Vec<(DirectoryClaim, Option<DirectoryIdentity>)>, FormatError> {
-        let places = Places::of(&self.system);
+        let resolver = DirectoryResolver::new(&self.system);
         let claims = claims_in(bytes)?.into_iter();
         Ok(claims
-            .map(|claim| (places.identity(&claim.place), claim))
+            .map(|claim| (resolver.identity(&claim.place), claim))
             .map(|(found, claim)| (claim, found))
             .collect())
     }
 
-    /// What this store means. One of R1 to R3 is converted before anything is done for its qubes.
+    /// Returns the directories that this store uses. A store of R1 to R3 has none: it is converted
+    /// before anything is done for its qubes.
     fn own_claims(&self) -> Result<Vec<DirectoryClaim>, LifecycleError> {
         let read = self.read()?;
         match claims_in(read.bytes()) {
@@ -145,21 +148,23 @@ impl Session {
         }
     }
 
-    /// What the system's own store means, where this store is another one; else the name of that
-    /// store and why it cannot be told.
-    fn claims_of_system_store(&self) -> Result<Vec<DirectoryClaim>, String> {
+    /// Returns the directories that the system's store uses, if that is not this store.
+    ///
+    /// # Errors
+    /// The name of that store and why it cannot be read.
+    fn system_store_claims(&self) -> Result<Vec<DirectoryClaim>, String> {
         let file = self.system.system_store();
         if file == self.system.store_file() || !is_readable(&file) {
             return Ok(Vec::new());
         }
-        let untold =
+        let unreadable =
             |error: &dyn fmt::Display| format!("{}, which cannot be read: {error}", file.display());
-        let bytes = read_bytes(&file).map_err(|error| untold(&error))?;
+        let bytes = read_bytes(&file).map_err(|error| unreadable(&error))?;
         let mut claims = match claims_in(&bytes) {
-            Err(FormatError::OldFormat) => {
-                self.claims_in_old(&bytes).map_err(|error| untold(&error))?
-            }
-            claims => claims.map_err(|error| untold(&error))?,
+            Err(FormatError::OldFormat) => self
+                .claims_in_old(&bytes)
+                .map_err(|error| unreadable(&error))?,
+            claims => claims.map_err(|error| unreadable(&error))?,
         };
         for claim in &mut claims {
             claim.label.push_str(&format!(" of {}", file.display()));
@@ -168,19 +173,24 @@ impl Session {
         Ok(claims)
     }
 
-    /// What a store of R1 to R3 means: where the files of its qubes are, and where they would be
-    /// once it is converted.
+    /// Returns the directories that a store of R1 to R3 uses: those of its qubes, and those that
+    /// they would have after a conversion.
+    ///
+    /// # Errors
+    /// The bytes are not such a store.
     fn claims_in_old(&self, bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
-        let old = self.read_old(bytes)?;
+        let old = self.read_old_store(bytes)?;
         let mut claims = Vec::new();
         for files in &old.files {
             let class = old.qubes.class(files.name.as_str());
-            let usual = class.map(|class| {
-                Place::Usual(Path::new(class_directory(class)).join(files.name.as_str()))
+            let standard = class.map(|class| {
+                DirectoryLocation::Standard(
+                    Path::new(class_directory(class)).join(files.name.as_str()),
+                )
             });
-            let places = usual
+            let places = standard
                 .into_iter()
-                .chain([Place::Absolute(files.directory.clone().into())]);
+                .chain([DirectoryLocation::Absolute(files.directory.clone().into())]);
             claims.extend(places.map(|place| DirectoryClaim {
                 qube: Some(files.name.clone()),
                 line: 0,
@@ -193,80 +203,80 @@ impl Session {
 }
 
 impl DirectoryOwners {
-    /// A qube that means this directory. Of a store that cannot be read every qube may mean each
-    /// that exists.
+    /// Returns a qube that uses this directory. If a store cannot be read, its qubes may use every
+    /// directory that exists.
     pub(in crate::lifecycle) fn owner(&self, directory: &QubeDirectory) -> Option<DirectoryOwner> {
         let own = directory.identity();
-        if let Some(store) = self.untold.as_ref().filter(|_| own.is_some()) {
+        if let Some(store) = self.unreadable_store.as_ref().filter(|_| own.is_some()) {
             return Some(DirectoryOwner {
                 qube: format!("a qube of {store}"),
-                has_its_name: true,
+                has_same_name: true,
             });
         }
-        let usual = Place::Usual(directory.below.clone());
-        let named = self.claims.iter().find(|claim| claim.place == usual);
+        let standard = DirectoryLocation::Standard(directory.below.clone());
+        let named = self.claims.iter().find(|claim| claim.place == standard);
         let is_meant =
-            |claim: &&DirectoryClaim| own.is_some() && self.places.identity(&claim.place) == own;
+            |claim: &&DirectoryClaim| own.is_some() && self.resolver.identity(&claim.place) == own;
         let found = named.or_else(|| self.claims.iter().find(is_meant))?;
         Some(DirectoryOwner {
             qube: found.label.clone(),
-            has_its_name: named.is_some(),
+            has_same_name: named.is_some(),
         })
     }
 }
 
 impl DirectoryClaim {
-    /// The directory for messages.
-    pub(in crate::lifecycle) fn shown(&self, system: &System) -> String {
+    /// Returns the directory for messages.
+    pub(in crate::lifecycle) fn display_path(&self, system: &System) -> String {
         let path = match &self.place {
-            Place::Usual(below) => system.below_root(super::BASE).join(below),
-            Place::Absolute(path) => system.below_root(path),
+            DirectoryLocation::Standard(below) => system.below_root(super::BASE).join(below),
+            DirectoryLocation::Absolute(path) => system.below_root(path),
         };
         path.display().to_string()
     }
 
-    /// Whether another claim means the directory by the same name.
-    pub(in crate::lifecycle) fn names_the_same(&self, other: &DirectoryClaim) -> bool {
+    /// Whether another claim uses the directory by the same name.
+    pub(in crate::lifecycle) fn has_same_location(&self, other: &DirectoryClaim) -> bool {
         self.place == other.place
     }
 
-    /// The qube for messages.
+    /// Returns the qube for messages.
     pub(in crate::lifecycle) fn label(&self) -> &str {
         &self.label
     }
 }
 
 impl QubeDirectory {
-    /// Whether it is the directory that was found.
-    pub(in crate::lifecycle) fn is(&self, found: &Metadata) -> bool {
+    /// Whether `found` describes this directory.
+    pub(in crate::lifecycle) fn is_same_directory(&self, found: &Metadata) -> bool {
         self.identity() == Some((found.dev(), found.ino()))
     }
 
-    /// What tells it from every other one; `None` where it is missing or cannot be opened.
+    /// Returns the directory's identity; `None` if it does not exist or cannot be opened.
     fn identity(&self) -> Option<DirectoryIdentity> {
         self.opened.as_ref().ok().and_then(identity)
     }
 }
 
-/// Where the directories of a system's qubes are.
-struct Places {
+/// Opens the directories of a system's qubes.
+struct DirectoryResolver {
     top: Option<Directory>,
     base: Option<Directory>,
 }
 
-impl Places {
-    fn of(system: &System) -> Places {
-        Places {
+impl DirectoryResolver {
+    fn new(system: &System) -> DirectoryResolver {
+        DirectoryResolver {
             top: open_top(system).ok(),
             base: open_base(system).ok(),
         }
     }
 
-    /// What nobody can open here no command works in either: it is no other directory's.
-    fn identity(&self, place: &Place) -> Option<DirectoryIdentity> {
+    /// A directory that cannot be opened here cannot be used by any command: it has no identity.
+    fn identity(&self, place: &DirectoryLocation) -> Option<DirectoryIdentity> {
         let opened = match place {
-            Place::Usual(below) => self.base.as_ref()?.subdirectory(below),
-            Place::Absolute(path) => self
+            DirectoryLocation::Standard(below) => self.base.as_ref()?.subdirectory(below),
+            DirectoryLocation::Absolute(path) => self
                 .top
                 .as_ref()?
                 .subdirectory(path.strip_prefix("/").unwrap_or(path)),
@@ -290,8 +300,8 @@ fn claims_in(bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
         .collect())
 }
 
-/// Also a domain that cannot be used may have had a directory. What its class does not tell counts
-/// in every way.
+/// Returns the directories that a domain may use, also if it cannot be loaded. If its class is
+/// unknown, it may use those of every class.
 fn claims_of(domain: &StoredDomain) -> Vec<DirectoryClaim> {
     let above: &[&str] = match &domain.class {
         _ if !domain.is_domain => &[],
@@ -313,7 +323,7 @@ fn claims_of(domain: &StoredDomain) -> Vec<DirectoryClaim> {
             qube: domain.qube.clone(),
             line: domain.line,
             label: label(name),
-            place: Place::Usual(Path::new(above).join(name)),
+            place: DirectoryLocation::Standard(Path::new(above).join(name)),
         })
     });
     claims.collect()

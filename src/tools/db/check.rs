@@ -28,7 +28,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         Err(error) => return Err(error.into()),
     };
     let mut damages = format::find_damage(&bytes, session);
-    add_disk_damages(&mut damages, session.damage_on_disk(&bytes));
+    add_disk_damages(&mut damages, session.find_damage_on_disk(&bytes));
     if call.has("json") {
         let listed: Vec<_> = damages.iter().map(damage_json).collect();
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;

@@ -90,7 +90,7 @@ fn print_conversion(call: &mut Invocation, conversion: &Conversion) -> Result<()
             .collect(),
     )?;
     section("new directories:", conversion.directories())?;
-    let firewall = |f: &crate::lifecycle::conversion::Firewall| match &f.from {
+    let firewall = |f: &crate::lifecycle::conversion::ConvertedFirewall| match &f.from {
         Some(from) if *from == f.to => f.to.display().to_string(),
         Some(from) => format!("{} from {}", f.to.display(), from.display()),
         None => format!("{} (there is none; R3 let nothing through)", f.to.display()),

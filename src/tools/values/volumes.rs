@@ -207,8 +207,11 @@ impl<'a> Volumes<'a> {
                 fullness::warnings(cache.name, &**driver, self.session.system.nearly_full())
                     .ok()?;
             // A pool inside another one's cache has that one's room.
-            let is_first =
-                !warnings.is_empty() && self.session.pool_around(self.qubes, cache.pool).is_none();
+            let is_first = !warnings.is_empty()
+                && self
+                    .session
+                    .containing_pool(self.qubes, cache.pool)
+                    .is_none();
             is_first.then_some(warnings)
         };
         self.caches

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{find_volume_in, reported_error};
 use crate::lifecycle::Session;
-use crate::lifecycle::volume_details::{ListedVolume, VolumeDetails};
+use crate::lifecycle::volume_details::{VolumeDetails, VolumeListEntry};
 use crate::model::VmName;
 use crate::tools::arguments;
 use crate::tools::failure::{Failure, quoted};
@@ -66,13 +66,13 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
     let mut volumes = session.list_volumes(&qubes, &chosen);
     volumes.retain(|volume| pools.is_empty() || pools.contains(&volume.pool));
     if call.has("json") {
-        let one = |volume: &ListedVolume| {
+        let one = |volume: &VolumeListEntry| {
             json!({
                 "pool": volume.pool,
                 "vid": volume.vid,
                 "qube": volume.qube.as_str(),
                 "volume": volume.name,
-                "revert_possible": volume.can_be_reverted,
+                "revert_possible": volume.is_revertible,
             })
         };
         return call
@@ -91,7 +91,7 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
             place.clone()
         };
         last = Some(place);
-        let revert = if volume.can_be_reverted { "Yes" } else { "No" };
+        let revert = if volume.is_revertible { "Yes" } else { "No" };
         rows.push([
             shown,
             volume.qube.to_string(),
@@ -120,7 +120,7 @@ pub fn info(
         return Err(reported_error(&format!("No such property: {unknown}"))
             .with_hint(Hint::one_of(unknown, "it is one of", &PROPERTIES)));
     }
-    if let Some(reason) = &details.why_unknown
+    if let Some(reason) = &details.unknown_reason
         && arguments::verbosity(&call.matches) > 1
     {
         print_message(&format!("{text}: {reason}"));

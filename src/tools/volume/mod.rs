@@ -11,8 +11,8 @@ use std::os::fd::AsFd;
 use clap::{Arg, ArgAction, Command};
 
 use crate::fs::errno_text;
-use crate::lifecycle::volume_data::NewLength;
-use crate::lifecycle::volumes::{Resized, Shrinking};
+use crate::lifecycle::volume_import::ImportLength;
+use crate::lifecycle::volumes::{ResizeOutcome, Shrinking};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Qubes, VmName};
 use crate::tools::arguments::{self, SUBCOMMAND_ID, flag, value};
@@ -312,8 +312,8 @@ pub fn resize_to(
     shrinking: Shrinking,
 ) -> Result<u8, Failure> {
     match session.resize_volume(name, volume, bytes, shrinking) {
-        Ok(Resized::Halted) => Ok(0),
-        Ok(Resized::Running) => {
+        Ok(ResizeOutcome::Halted) => Ok(0),
+        Ok(ResizeOutcome::Running) => {
             call.warn(
                 name.as_str(),
                 &format!(
@@ -323,7 +323,7 @@ pub fn resize_to(
             );
             Ok(0)
         }
-        Ok(Resized::NextStart) => {
+        Ok(ResizeOutcome::NextStart) => {
             call.inform(
                 name.as_str(),
                 &format!("its {volume} volume has {bytes} bytes from its next start on"),
@@ -346,9 +346,9 @@ pub fn resize_to(
 fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Result<u8, Failure> {
     let (name, volume) = find_volume(session, text)?;
     let length = match call.value("size") {
-        _ if call.has("no-resize") => NewLength::AsItIs,
-        None => NewLength::OfTheData,
-        Some(text) => NewLength::Bytes(size::parse(text).ok_or_else(|| invalid_size(text))?),
+        _ if call.has("no-resize") => ImportLength::Unchanged,
+        None => ImportLength::FromData,
+        Some(text) => ImportLength::Exact(size::parse(text).ok_or_else(|| invalid_size(text))?),
     };
     let failed = |error: io::Error| reported_error(&format!("{path}: {}", errno_text(&error)));
     let file = match path {

@@ -1,8 +1,9 @@
-//! New data for a volume that is there: imported, cloned from another, cleared.
+//! Replaces the data of an existing volume: imports, clones and clears it.
 //!
-//! The data are copied beside the volume's own while no lock of the qube is held, so it can be
-//! listed, even started, meanwhile. Only when they are complete and on the disk the qube is locked,
-//! and unless it was started the volume gets them. Until then it has what it had, whatever happens.
+//! The new data are copied beside the volume's image without a lock of the qube, which can be
+//! listed and even started meanwhile. Only when they are complete and durable is the qube locked,
+//! and the volume gets them unless the qube was started. Until then the volume keeps its data,
+//! whatever happens.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -15,7 +16,7 @@ use super::qube_lock::QubeLock;
 use super::reconcile::QubeState;
 use super::root_data::OpenRootData;
 use super::start::find_qube;
-use super::volume_exchange::{Ready, failed_to_look};
+use super::volume_import_commit::{PreparedImport, cannot_look_at_image};
 use super::volumes::refused;
 use super::{LifecycleError, Session};
 use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
@@ -25,56 +26,59 @@ use crate::storage::{
     file_length, punch_holes, write_sparse_with_progress,
 };
 
-/// How long a volume that gets new data is to be.
+/// The length of a volume after an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NewLength {
+pub enum ImportLength {
     /// As long as the data.
-    OfTheData,
-    /// This many bytes, and so many the data must have: a pipe that breaks shows.
-    Bytes(u64),
-    /// As long as it is; the data may be shorter, zeros follow them.
-    AsItIs,
+    FromData,
+    /// This many bytes, which the data must have exactly. This detects a broken pipe.
+    Exact(u64),
+    /// As long as the volume is now. Shorter data are followed by zeros.
+    Unchanged,
 }
 
-/// What a volume is to have in it.
-pub(super) enum NewData<'a> {
-    /// What a file, a device or a pipe has, from where it stands.
-    From {
+/// The new data of a volume.
+pub(super) enum VolumeContent<'a> {
+    /// The rest of a file, device or pipe from its current position.
+    File {
         file: &'a File,
-        length: NewLength,
+        length: ImportLength,
     },
+    /// The committed data of another volume.
     Clone(Option<CommittedData>),
+    /// The root image of a template's package.
     Package(&'a mut OpenRootData),
-    /// What it has, with holes where it has zeros.
-    Without {
+    /// The volume's own data, with holes in the place of zeros.
+    Trimmed {
         data: Option<CommittedData>,
         zeros: Vec<Range<u64>>,
     },
-    Nothing,
+    /// No data: an empty volume.
+    Empty,
 }
 
 impl Session {
-    /// Gives a volume of a halted qube the data that `file` has; atomically.
+    /// Replaces the data of a halted qube's volume with those of `file`, atomically.
     ///
     /// # Errors
-    /// The qube runs, another import is under way, there are no data or more than the volume may
-    /// have, or they cannot all be read and written: the volume has what it had then.
+    /// The qube runs, another import into it is in progress, the data are empty or larger than the
+    /// volume may be, or they cannot be read or written. The volume keeps its data then.
     pub fn import_volume(
         &self,
         name: &VmName,
         volume: &str,
         file: &File,
-        length: NewLength,
+        length: ImportLength,
         watcher: &dyn CopyWatcher,
     ) -> Result<(), LifecycleError> {
-        self.replace_data(name, volume, NewData::From { file, length }, watcher)
+        self.replace_data(name, volume, VolumeContent::File { file, length }, watcher)
             .map(drop)
     }
 
-    /// Gives a volume the last committed data of another one.
+    /// Replaces the data of a volume with the last committed data of another one.
     ///
     /// # Errors
-    /// As [`Session::import_volume`]; the source is no volume that is kept from start to start.
+    /// As [`Session::import_volume`]; or the source is not a saved volume.
     pub fn clone_volume(
         &self,
         source: (&VmName, &str),
@@ -88,7 +92,7 @@ impl Session {
             );
             return Err(LifecycleError::VolumeRefused { volume, reason });
         }
-        // Whether it can have them is asked before the source is locked; it is asked again later.
+        // Checked before the source is locked, and again when the data are complete.
         self.require_volume_halted(target.0)?;
         let data = {
             let lock = self.lock_qube(source.0)?;
@@ -101,18 +105,28 @@ impl Session {
                 Ok(driver.open_committed_data(volume)?)
             })?
         };
-        self.replace_data(target.0, target.1, NewData::Clone(Some(data)), watcher)
-            .map(drop)
+        self.replace_data(
+            target.0,
+            target.1,
+            VolumeContent::Clone(Some(data)),
+            watcher,
+        )
+        .map(drop)
     }
 
-    /// Empties a volume; it stays as large as it is.
+    /// Empties a volume without changing its size.
     ///
     /// # Errors
     /// As [`Session::import_volume`].
     pub fn clear_volume(&self, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
         let clear = || {
-            self.replace_data(name, volume, NewData::Nothing, &crate::storage::Unwatched)
-                .map(drop)
+            self.replace_data(
+                name,
+                volume,
+                VolumeContent::Empty,
+                &crate::storage::Unwatched,
+            )
+            .map(drop)
         };
         self.save_or_free_space(name, clear, |full| {
             let lock = self.lock_qube(name)?;
@@ -123,7 +137,7 @@ impl Session {
                     Ok(volume.revisions_to_keep)
                 })?
             };
-            // What the volume has becomes a revision, and the oldest would go for it.
+            // The current data become a revision, for which the oldest one would be removed anyway.
             self.free_volume_space(name, volume, Some(kept.saturating_sub(1)), full)
                 .map(drop)
         })
@@ -132,23 +146,23 @@ impl Session {
     fn require_volume_halted(&self, name: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         find_qube(&qubes, name)?;
-        self.convert_if_old(&qubes)?;
+        self.convert_if_needed(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
         self.require_halted(&lock)
     }
 
-    /// Replaces a volume's data. Whoever needs the qube as it is then goes on under the lock that
-    /// is returned.
+    /// Replaces the data of a volume. Returns the qube's lock, so that the caller can go on with
+    /// the qube unchanged.
     pub(super) fn replace_data(
         &self,
         name: &VmName,
         volume: &str,
-        mut data: NewData<'_>,
+        mut data: VolumeContent<'_>,
         watcher: &dyn CopyWatcher,
     ) -> Result<QubeLock, LifecycleError> {
         self.require_volume_halted(name)?;
-        let _alone = self.lock_for_import(name)?;
+        let _import_lock = self.lock_for_import(name)?;
         let qubes = self.read()?;
         let vm = find_qube(&qubes, name)?;
         self.require_own_image(&qubes, vm, volume, "replace the data of")?;
@@ -164,70 +178,73 @@ impl Session {
                 size: size.unwrap_or(volume.size),
                 ..volume.clone()
             };
-            let outcome = RefCell::new(None);
-            let base = data.base();
+            let prepared = RefCell::new(None);
+            let base = data.take_base();
             let mut fill = |to: &File| {
                 if let Err(error) = data.write_into(to, size, &volume.name, watcher) {
-                    // What is wrong with the data is told without the file they were to be written
-                    // to.
+                    // Report an error in the data themselves without the name of the file they are
+                    // written to.
                     if error.raw_os_error().is_none() {
-                        outcome.replace(Some(Err(not_imported(volume, &error.to_string()))));
+                        prepared.replace(Some(Err(not_imported(volume, &error.to_string()))));
                     }
                     return Err(error);
                 }
                 let ready = self.lock_for_commit(name, volume, to).and_then(|lock| {
-                    // Before the data are exchanged: who cannot save has changed nothing then.
-                    let size = file_length(to).map_err(failed_to_look)?;
+                    // Saved before the data are exchanged, so that a failed save changes nothing.
+                    let size = file_length(to).map_err(cannot_look_at_image)?;
                     self.save_size(name, volume, size)?;
-                    Ok(Ready { lock, size })
+                    Ok(PreparedImport { lock, size })
                 });
-                let goes_on = ready.is_ok();
-                outcome.replace(Some(ready));
-                if goes_on {
+                let is_ready = ready.is_ok();
+                prepared.replace(Some(ready));
+                if is_ready {
                     Ok(())
                 } else {
-                    Err(io::Error::other("the volume keeps what it has"))
+                    Err(io::Error::other("the volume keeps its data"))
                 }
             };
             let done = match base {
-                // It may be another volume's only image, whose start waits for it to be let go: it
-                // is before the lock is waited for.
+                // The base may be the only image of a running volume, whose next start waits until
+                // it is closed: it is copied and closed before waiting for the lock.
                 Some(base) => {
                     let watched = Watched::begin(watcher, &volume.name, Some(base.size));
                     driver.import_modified(&wanted, base, &mut fill, &|at| watched.reached(at))
                 }
                 None => driver.import_with(&wanted, &mut fill),
             };
-            let ready = match outcome.into_inner() {
+            let ready = match prepared.into_inner() {
                 Some(ready) => Some(ready?),
                 None => None,
             };
-            self.end_import(name, (volume, driver), done, ready)
+            self.finish_import(name, (volume, driver), done, ready)
         })
     }
 
-    /// The lock of a qube that is still what it was when the copying began.
+    /// Locks the qube and checks that neither it nor the volume changed since `initial`.
+    ///
+    /// # Errors
+    /// The qube was started or removed, or the volume's options were changed.
     fn lock_for_commit(
         &self,
         name: &VmName,
-        began: &Volume,
+        initial: &Volume,
         image: &File,
     ) -> Result<QubeLock, LifecycleError> {
         let lock = self.lock_qube(name)?;
         match self.reconcile(&lock)? {
             QubeState::Halted => {}
             QubeState::Active(_) => {
-                return Err(not_imported(began, "the qube was started meanwhile"));
+                return Err(not_imported(initial, "the qube was started meanwhile"));
             }
-            QubeState::Gone => return Err(not_imported(began, "the qube was removed meanwhile")),
+            QubeState::Gone => return Err(not_imported(initial, "the qube was removed meanwhile")),
         }
-        // A start clears what it takes for the rest of an import that crashed.
+        // A start removes this file if it takes it for the leftover of an import that crashed.
         if image
             .metadata()
             .is_ok_and(|image| image.is_file() && image.nlink() == 0)
         {
             return Err(not_imported(
-                began,
+                initial,
                 "the qube was started or removed meanwhile",
             ));
         }
@@ -235,11 +252,11 @@ impl Session {
         self.with_volume(
             &qubes,
             find_qube(&qubes, name)?,
-            &began.name,
-            |now, _| match now == began {
+            &initial.name,
+            |now, _| match now == initial {
                 true => Ok(()),
                 false => Err(not_imported(
-                    began,
+                    initial,
                     "the volume's options were changed meanwhile",
                 )),
             },
@@ -247,7 +264,8 @@ impl Session {
         Ok(lock)
     }
 
-    /// Two imports into one qube at once would each take what the other has begun for a leftover.
+    /// Takes the lock of imports into this qube. Two at once would each remove the other's
+    /// unfinished image as a leftover.
     fn lock_for_import(&self, name: &VmName) -> Result<FileLock, LifecycleError> {
         let (run, group) = (self.system.run_dir(), self.system.qubes_group());
         let lock = run.lock(
@@ -259,7 +277,7 @@ impl Session {
         lock.map_err(|error| match error {
             FileLockError::Held { holder } => LifecycleError::Locked {
                 qube: name.clone(),
-                reason: format!("another import into it is under way ({holder})"),
+                reason: format!("another import into it is in progress ({holder})"),
             },
             FileLockError::Io { file, source } => LifecycleError::Io {
                 what: format!("cannot lock {}", file.display()),
@@ -277,38 +295,43 @@ pub(super) fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
     }
 }
 
-impl NewData<'_> {
-    /// How long the volume will be, where that can be told; an error where the data do not fit.
+impl VolumeContent<'_> {
+    /// Returns the future length of the volume in bytes, if it is known.
+    ///
+    /// # Errors
+    /// The data do not fit.
     pub(super) fn check(
         &mut self,
         volume: &Volume,
         driver: &dyn Driver,
     ) -> Result<Option<u64>, LifecycleError> {
         match self {
-            NewData::Nothing => Ok(Some(driver.size(volume)?)),
-            NewData::Clone(data) | NewData::Without { data, .. } => {
+            VolumeContent::Empty => Ok(Some(driver.size(volume)?)),
+            VolumeContent::Clone(data) | VolumeContent::Trimmed { data, .. } => {
                 Ok(data.as_ref().map(|data| data.size))
             }
-            NewData::Package(image) => Ok(image.size()),
-            NewData::From { file, length } => {
+            VolumeContent::Package(image) => Ok(image.size()),
+            VolumeContent::File { file, length } => {
                 let failed = |source| LifecycleError::Io {
-                    what: "looking at the data to import".to_string(),
+                    what: "cannot look at the data to import".to_string(),
                     source,
                 };
-                let available = remaining(file).map_err(failed)?;
+                let available = remaining_bytes(file).map_err(failed)?;
                 let wanted = match length {
-                    NewLength::OfTheData => available,
-                    NewLength::Bytes(bytes) => Some(*bytes),
-                    NewLength::AsItIs => Some(driver.size(volume)?),
+                    ImportLength::FromData => available,
+                    ImportLength::Exact(bytes) => Some(*bytes),
+                    ImportLength::Unchanged => Some(driver.size(volume)?),
                 };
                 match (available, wanted) {
                     (Some(0), _) => Err(not_imported(volume, NO_DATA)),
-                    (_, Some(0)) => Err(not_imported(volume, "a volume has at least one byte")),
+                    (_, Some(0)) => {
+                        Err(not_imported(volume, "a volume must have at least one byte"))
+                    }
                     (Some(available), Some(wanted)) if available > wanted => {
                         Err(not_imported(volume, &too_long(available, wanted)))
                     }
                     (Some(available), Some(wanted))
-                        if available < wanted && matches!(length, NewLength::Bytes(_)) =>
+                        if available < wanted && matches!(length, ImportLength::Exact(_)) =>
                     {
                         Err(not_imported(volume, &too_short(available, wanted)))
                     }
@@ -318,7 +341,7 @@ impl NewData<'_> {
         }
     }
 
-    /// Writes the data into an empty image, which will have `size` bytes where that is known.
+    /// Writes the data into an empty image, which gets `size` bytes if that is known.
     pub(super) fn write_into(
         &mut self,
         to: &File,
@@ -327,84 +350,87 @@ impl NewData<'_> {
         watcher: &dyn CopyWatcher,
     ) -> io::Result<()> {
         match self {
-            NewData::Nothing => {}
-            // What they have to begin with is there already.
-            NewData::Clone(_) => {}
-            NewData::Without { zeros, .. } => punch_holes(to, zeros)?,
-            NewData::Package(image) => image.write_into(to, name, watcher)?,
-            NewData::From { file, length } => {
-                let is_exact = matches!(length, NewLength::Bytes(_));
-                write_from(file, to, Extent { size, is_exact }, name, watcher)?;
+            VolumeContent::Empty => {}
+            // The image already has the data of the other volume.
+            VolumeContent::Clone(_) => {}
+            VolumeContent::Trimmed { zeros, .. } => punch_holes(to, zeros)?,
+            VolumeContent::Package(image) => image.write_into(to, name, watcher)?,
+            VolumeContent::File { file, length } => {
+                let is_exact = matches!(length, ImportLength::Exact(_));
+                write_from(file, to, ExpectedLength { size, is_exact }, name, watcher)?;
             }
         }
         match size {
-            // A device has its length from when it was made.
+            // A device has its final length from the beginning.
             Some(size) if to.metadata()?.is_file() => to.set_len(size),
             _ => Ok(()),
         }
     }
 
-    /// The data of another volume that these begin with.
-    fn base(&mut self) -> Option<CommittedData> {
+    /// Takes the committed data that the new image begins as a copy of.
+    fn take_base(&mut self) -> Option<CommittedData> {
         match self {
-            NewData::Clone(data) | NewData::Without { data, .. } => data.take(),
-            NewData::From { .. } | NewData::Package(_) | NewData::Nothing => None,
+            VolumeContent::Clone(data) | VolumeContent::Trimmed { data, .. } => data.take(),
+            VolumeContent::File { .. } | VolumeContent::Package(_) | VolumeContent::Empty => None,
         }
     }
 }
 
-const NO_DATA: &str = "there are no data; qvm-volume clear empties a volume";
+const NO_DATA: &str = "there are no data; to empty a volume, use 'qvm-volume clear'";
 
 fn too_long(available: u64, wanted: u64) -> String {
-    format!("the data have {available} bytes, and the volume is to have {wanted}")
+    format!("the data have {available} bytes, but the volume gets {wanted}")
 }
 
 fn too_short(available: u64, wanted: u64) -> String {
     format!("not enough data ({available} bytes, expected {wanted})")
 }
 
-/// How many bytes there may be, and whether there must be so many.
+/// The length that is expected of the data.
 #[derive(Clone, Copy)]
-struct Extent {
+struct ExpectedLength {
+    /// The most bytes there may be, if limited.
     size: Option<u64>,
+    /// Whether there must be exactly `size` bytes.
     is_exact: bool,
 }
 
+/// Copies the data of `file` into the image, and checks their length.
 fn write_from(
     mut file: &File,
     to: &File,
-    extent: Extent,
+    expected: ExpectedLength,
     name: &str,
     watcher: &dyn CopyWatcher,
 ) -> io::Result<()> {
-    let size = extent.size;
-    let available = remaining(file)?;
+    let size = expected.size;
+    let available = remaining_bytes(file)?;
     let watched = Watched::begin(watcher, name, available.or(size));
-    let told = |at: u64| watched.reached(at);
+    let report = |at: u64| watched.reached(at);
     if file.metadata()?.is_file() && file.stream_position()? == 0 {
-        return copy_data_with_progress(file, to, &told);
+        return copy_data_with_progress(file, to, &report);
     }
-    let passed = std::cell::Cell::new(0);
+    let bytes_read = std::cell::Cell::new(0);
     write_sparse_with_progress(
-        Bounded {
+        BoundedReader {
             from: file,
-            passed: &passed,
-            most: size,
+            bytes_read: &bytes_read,
+            limit: size,
         },
         to,
-        &told,
+        &report,
     )?;
-    match passed.get() {
+    match bytes_read.get() {
         0 => Err(io::Error::other(NO_DATA)),
-        passed => match size.filter(|size| extent.is_exact && passed < *size) {
-            Some(size) => Err(io::Error::other(too_short(passed, size))),
+        bytes_read => match size.filter(|size| expected.is_exact && bytes_read < *size) {
+            Some(size) => Err(io::Error::other(too_short(bytes_read, size))),
             None => Ok(()),
         },
     }
 }
 
-/// How many bytes can be read from here on; unknown of a pipe.
-fn remaining(mut file: &File) -> io::Result<Option<u64>> {
+/// Returns how many bytes can be read from the current position; `None` for a pipe.
+fn remaining_bytes(mut file: &File) -> io::Result<Option<u64>> {
     let kind = file.metadata()?.file_type();
     if kind.is_file() {
         let at = file.stream_position()?;
@@ -422,20 +448,20 @@ fn remaining(mut file: &File) -> io::Result<Option<u64>> {
     }
 }
 
-/// What comes out of a pipe, counted; an error instead of more than there may be.
-struct Bounded<'a, R> {
+/// A reader that counts bytes and fails after `limit` of them.
+struct BoundedReader<'a, R> {
     from: R,
-    passed: &'a std::cell::Cell<u64>,
-    most: Option<u64>,
+    bytes_read: &'a std::cell::Cell<u64>,
+    limit: Option<u64>,
 }
 
-impl<R: Read> Read for Bounded<'_, R> {
+impl<R: Read> Read for BoundedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let got = self.from.read(buffer)?;
-        self.passed.set(self.passed.get() + got as u64);
-        match self.most {
-            Some(most) if self.passed.get() > most => Err(io::Error::other(format!(
-                "the data have more than the {most} bytes that the volume is to have"
+        self.bytes_read.set(self.bytes_read.get() + got as u64);
+        match self.limit {
+            Some(limit) if self.bytes_read.get() > limit => Err(io::Error::other(format!(
+                "the data have more than the {limit} bytes that the volume gets"
             ))),
             _ => Ok(got),
         }

@@ -1,11 +1,11 @@
-//! What a killed creation leaves. Before a creation makes its first image it writes down, in the
-//! qube's directory, which volumes it is about to make, and takes that note away once the qube is
-//! saved. So a note beside images of a name that the store does not have says that nobody can have
-//! put data there; it is no guess by the look of the images.
+//! The note of a creation, by which a later one recognises what a killed one left. Before a
+//! creation makes its first image, it writes into the qube's directory which volumes it is about to
+//! make. It removes this note once the qube is saved. So a note beside images of a name that the
+//! store does not have proves that nobody put data there.
 //!
-//! A creation killed between the two leaves the note of a qube that is there. It is taken away by
-//! the next command that has to do with the qube's images ([`crate::lifecycle::reconcile`]); and a
-//! note counts for nothing where the store, or a copy of it, knows the uuid of its qube.
+//! A creation that is killed between the save and the removal leaves the note of an existing qube.
+//! The next command that works on the qube's images removes it ([`crate::lifecycle::reconcile`]). A
+//! note is ignored if the store, or a copy of it, has the uuid of its qube.
 
 use std::io;
 
@@ -17,37 +17,38 @@ use crate::lifecycle::LifecycleError;
 use crate::lifecycle::qube_directory::QubeDirectory;
 use crate::lifecycle::recover::Orphan;
 
-/// The note's name in the qube's directory.
+/// The file name of the note in the qube's directory.
 pub const NOTE: &str = "creation.json";
 
-/// The volumes that a creation makes.
+/// The content of a note.
 #[derive(Debug, Serialize, Deserialize)]
 struct Content {
-    /// The qube's.
+    /// The uuid of the qube.
     uuid: Uuid,
+    /// The volumes that the creation makes.
     volumes: Vec<Orphan>,
 }
 
-/// The note of a creation that is under way or was killed.
+/// The note of a creation that is in progress or was killed.
 #[derive(Debug)]
-pub(in crate::lifecycle) struct Note<'a> {
+pub(in crate::lifecycle) struct CreationNote<'a> {
     directory: &'a QubeDirectory,
 }
 
-impl Note<'_> {
-    /// The note of the qube whose files are in `directory`, whether it is there or not.
-    pub fn in_directory(directory: &QubeDirectory) -> Note<'_> {
-        Note { directory }
+impl CreationNote<'_> {
+    /// Returns the note in `directory`, whether the file exists or not.
+    pub fn in_directory(directory: &QubeDirectory) -> CreationNote<'_> {
+        CreationNote { directory }
     }
 
-    /// The volumes that a killed creation was about to make; none where there is no such note, or
-    /// `was_saved` knows the uuid of its qube.
+    /// Returns the volumes that a killed creation was about to make. There are none if the note
+    /// does not exist or `is_saved` knows the uuid of its qube.
     ///
     /// # Errors
-    /// It cannot be read, or `was_saved` cannot tell.
+    /// The note cannot be read, or `is_saved` fails.
     pub fn read(
         &self,
-        was_saved: impl FnOnce(Uuid) -> Result<bool, LifecycleError>,
+        is_saved: impl FnOnce(Uuid) -> Result<bool, LifecycleError>,
     ) -> Result<Vec<Orphan>, LifecycleError> {
         let failed = |source| self.failed("read", source);
         if !self.directory.has_file(NOTE).map_err(failed)? {
@@ -56,11 +57,11 @@ impl Note<'_> {
         let Some(bytes) = self.directory.read(NOTE).map_err(failed)? else {
             return Ok(Vec::new());
         };
-        // What is no note says nothing: the images tell.
+        // A file that is not a note is ignored: the images decide.
         let Ok(content) = serde_json::from_slice::<Content>(&bytes) else {
             return Ok(Vec::new());
         };
-        Ok(if was_saved(content.uuid)? {
+        Ok(if is_saved(content.uuid)? {
             Vec::new()
         } else {
             content.volumes
@@ -77,9 +78,9 @@ impl Note<'_> {
         volumes: Vec<Orphan>,
         access: Access,
     ) -> Result<(), LifecycleError> {
-        // Whoever calls holds the qube's lock: nobody else writes one.
+        // The caller holds the qube's lock, so these are left by killed writers.
         self.directory
-            .remove_unfinished(NOTE)
+            .remove_stale_temp_files(NOTE)
             .map_err(|source| self.failed("clear", source))?;
         let text = serde_json::to_vec(&Content { uuid, volumes });
         let text = text.map_err(|error| self.failed("write", error.into()))?;
@@ -88,10 +89,10 @@ impl Note<'_> {
             .map_err(|source| self.failed("write", source))
     }
 
-    /// Takes the note away, durably, if it is there.
+    /// Removes the note, durably, if it exists.
     ///
     /// # Errors
-    /// It stays.
+    /// It cannot be removed.
     pub fn remove(&self) -> Result<(), LifecycleError> {
         self.directory
             .remove_file(NOTE)
@@ -100,7 +101,7 @@ impl Note<'_> {
 
     fn failed(&self, verb: &str, source: io::Error) -> LifecycleError {
         LifecycleError::Io {
-            what: format!("cannot {verb} {}", self.directory.shown(NOTE)),
+            what: format!("cannot {verb} {}", self.directory.display_path(NOTE)),
             source,
         }
     }

@@ -1,40 +1,46 @@
-//! The moment in which a volume gets its new data ([`super::volume_data`]): what is told where the
-//! exchange fails, or cannot be made durable.
+//! The end of an import ([`super::volume_import`]): the volume gets its new data, or the failure is
+//! reported.
 
 use std::io;
 
 use super::qube_lock::QubeLock;
-use super::volume_data::{NewData, not_imported};
-use super::volumes::was_done;
+use super::volume_import::{VolumeContent, not_imported};
+use super::volumes::not_durable;
 use super::{LifecycleError, Session};
 use crate::model::VmName;
 use crate::storage::{Driver, StorageError, Volume, has_only_holes};
 
-/// What is known of an import whose data are complete, before they take the place of the old ones.
-pub(super) struct Ready {
+/// The state of an import whose data are complete but not yet the volume's.
+pub(super) struct PreparedImport {
+    /// The lock of the halted qube.
     pub lock: QubeLock,
-    /// Bytes, as they are saved.
+    /// The size in bytes that was saved in the store.
     pub size: u64,
 }
 
-pub(super) fn failed_to_look(source: io::Error) -> LifecycleError {
+/// Makes an error about the unfinished image.
+pub(super) fn cannot_look_at_image(source: io::Error) -> LifecycleError {
     LifecycleError::Io {
-        what: "looking at the image to import".to_string(),
+        what: "cannot look at the image to import".to_string(),
         source,
     }
 }
 
 impl Session {
-    /// Says what came of an import: what the driver says, once everything was `ready` for it.
-    pub(super) fn end_import(
+    /// Completes an import after the driver returned `done`. `prepared` is set once the data were
+    /// complete. Returns the qube's lock.
+    ///
+    /// # Errors
+    /// The driver's error, or the size cannot be saved.
+    pub(super) fn finish_import(
         &self,
         name: &VmName,
         (volume, driver): (&Volume, &dyn Driver),
         done: Result<(), StorageError>,
-        ready: Option<Ready>,
+        prepared: Option<PreparedImport>,
     ) -> Result<QubeLock, LifecycleError> {
-        match (done, ready) {
-            (Ok(()), Some(Ready { lock, size })) => {
+        match (done, prepared) {
+            (Ok(()), Some(PreparedImport { lock, size })) => {
                 match driver.size(volume)? {
                     now if now == size => {}
                     rounded_up => self.save_size(name, volume, rounded_up)?,
@@ -43,11 +49,11 @@ impl Session {
             }
             (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
             (Err(error), Some(_)) if error.has_taken_effect() => {
-                Err(was_done(volume, "has the new data", error))
+                Err(not_durable(volume, "has the new data", error))
             }
-            (Err(error), ready) => {
-                if ready.is_some() {
-                    self.take_size_back(name, volume);
+            (Err(error), prepared) => {
+                if prepared.is_some() {
+                    self.restore_saved_size(name, volume);
                 }
                 Err(LifecycleError::NotImported {
                     volume: volume.full_name(),
@@ -58,10 +64,10 @@ impl Session {
         }
     }
 
-    /// Empties a volume whose qube is locked and halted; it stays as large as it is. What it had
-    /// becomes a revision. One that is empty stays as it is: emptied again after a kill, it would
-    /// push that revision out.
-    pub(super) fn clear_locked(
+    /// Empties a volume whose qube is locked and halted, without changing its size. The previous
+    /// data become a revision. A volume that is already empty is left alone: emptied again after a
+    /// kill, it would push that revision out.
+    pub(super) fn clear_locked_volume(
         &self,
         volume: &Volume,
         driver: &dyn Driver,
@@ -73,13 +79,13 @@ impl Session {
             return Ok(());
         }
         let size = driver.size(volume)?;
-        let cleared = driver.import_with(
+        let result = driver.import_with(
             &Volume {
                 size,
                 ..volume.clone()
             },
             &mut |to| {
-                NewData::Nothing.write_into(
+                VolumeContent::Empty.write_into(
                     to,
                     Some(size),
                     &volume.name,
@@ -87,9 +93,9 @@ impl Session {
                 )
             },
         );
-        match cleared {
-            Err(error) if error.has_taken_effect() => Err(was_done(volume, "is empty", error)),
-            cleared => Ok(cleared?),
+        match result {
+            Err(error) if error.has_taken_effect() => Err(not_durable(volume, "is empty", error)),
+            result => Ok(result?),
         }
     }
 }
