@@ -1,5 +1,5 @@
-//! The words of R3's tools: abbreviations, orders of arguments, names and values; and what R3.2's
-//! own tools printed, next to what ours print in their place.
+//! The command lines of R3's tools: abbreviations, orders of arguments, names and values; and a
+//! comparison of what R3.2's own tools printed with what ours print.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use qubes::tools::{COMMANDS, failure::Failure};
 
 use crate::ran::{self, Ran, binary};
 
-/// A system that needs nobody's rights.
+/// A system that needs no privileges.
 struct Store {
     root: tempfile::TempDir,
 }
@@ -39,8 +39,8 @@ impl Store {
         store
     }
 
-    /// Two templates and two qubes, as R4 has them.
-    fn of_r4() -> Store {
+    /// Creates a system of R4 with two templates and two qubes.
+    fn with_r4_system() -> Store {
         let store = Store::empty();
         store.ok("qvm-init-storage");
         store.ok("qvm-create --class TemplateVM -l black tpl");
@@ -81,7 +81,7 @@ impl Store {
         printed
     }
 
-    /// The line with which a command fails.
+    /// Runs a command that must fail. Returns its error line.
     fn fails(&self, line: &str) -> String {
         let before = self.bytes();
         let ran = self.run(line);
@@ -95,7 +95,7 @@ impl Store {
 }
 
 #[test]
-fn every_long_option_may_be_shortened_to_what_is_unique() {
+fn long_options_may_be_abbreviated_to_a_unique_prefix() {
     for command in COMMANDS {
         let line = command.clap_command();
         let upstreams: Vec<&clap::Arg> = line
@@ -169,8 +169,8 @@ fn every_long_option_may_be_shortened_to_what_is_unique() {
 }
 
 #[test]
-fn options_stand_before_and_behind_and_two_dashes_end_them() {
-    let store = Store::of_r4();
+fn options_may_follow_arguments_and_two_dashes_end_them() {
+    let store = Store::with_r4_system();
     for (number, line) in [
         "qvm-prefs -s work memory N",
         "qvm-prefs --set work memory N",
@@ -208,8 +208,8 @@ fn options_stand_before_and_behind_and_two_dashes_end_them() {
 }
 
 #[test]
-fn values_in_words_of_r3_and_the_way_back() {
-    let store = Store::of_r4();
+fn r3s_names_of_values_are_accepted_and_printed() {
+    let store = Store::with_r4_system();
     let before = store.bytes();
     for (there, property, shown, back) in [
         ("-s work netvm none", "netvm", "", "-s work netvm default"),
@@ -297,8 +297,8 @@ fn values_in_words_of_r3_and_the_way_back() {
 }
 
 #[test]
-fn devices_keep_their_options_while_they_stay() {
-    let store = Store::of_r4();
+fn devices_keep_their_options_until_detached() {
+    let store = Store::with_r4_system();
     store.ok("qvm-prefs -s net pcidevs ['00:19.0']
               qvm-prefs -s net pci_strictreset False
               qvm-prefs -s net pcidevs ['03:00.0','00:19.0']");
@@ -348,8 +348,8 @@ fn devices_keep_their_options_while_they_stay() {
 }
 
 #[test]
-fn updates_are_switched_for_all_and_told_for_all() {
-    let store = Store::of_r4();
+fn updates_are_switched_and_shown_for_all_qubes() {
+    let store = Store::with_r4_system();
     let before = store.bytes();
     assert_eq!(
         store.ok("qubes-set-updates status"),
@@ -385,8 +385,8 @@ fn updates_are_switched_for_all_and_told_for_all() {
 }
 
 #[test]
-fn qubes_whose_images_are_there_are_made_known() {
-    let store = Store::of_r4();
+fn qubes_are_registered_from_existing_images() {
+    let store = Store::with_r4_system();
     let directory = store.path("/var/lib/qubes/appvms/old");
     let line = store.fails("qvm-add-appvm old tpl");
     assert!(line.contains("there is no such directory"), "{line}");
@@ -419,8 +419,8 @@ fn qubes_whose_images_are_there_are_made_known() {
 }
 
 #[test]
-fn who_cannot_answer_is_not_asked() {
-    let store = Store::of_r4();
+fn there_is_no_prompt_without_a_terminal() {
+    let store = Store::with_r4_system();
     let asked = store.run("qvm-remove work");
     assert_eq!(
         (asked.code, asked.stderr.ends_with("Remove cancelled.\n")),
@@ -439,7 +439,7 @@ fn who_cannot_answer_is_not_asked() {
     assert!(!store.path("/var/lib/qubes/appvms/work").exists());
 }
 
-/// What R3.2's tools printed: command, what it printed, exit code.
+/// Reads a recording of R3.2's tools: command, output, exit code.
 fn recorded(file: &str) -> Vec<(String, String, i32)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/data/r3")
@@ -467,15 +467,15 @@ fn recorded(file: &str) -> Vec<(String, String, i32)> {
     found
 }
 
-/// A store that R3.2 saved.
-fn store_of_r3() -> Store {
+/// Creates a system with a store that R3.2 saved.
+fn r3_store() -> Store {
     let store = Store::empty();
     let saved = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r3/saved.xml");
     fs::copy(saved, store.path("/var/lib/qubes/qubes.xml")).unwrap();
     store
 }
 
-/// Lines of R3's list that are not ours, or have another value (`docs/earlier.md`).
+/// Lines of R3's list that ours does not have, or has with another value (`docs/earlier.md`).
 const LINES_THAT_DIFFER: [&str; 7] = [
     "dispvm_netvm",
     "config",
@@ -486,21 +486,21 @@ const LINES_THAT_DIFFER: [&str; 7] = [
     "maxmem",
 ];
 
-/// What R3 says of dom0's share, which nobody counts there.
+/// R3's shares of dom0, which are not counted there.
 const DOM0_HAS_NONE: [&str; 2] = ["vcpus              : 0", "maxmem             : 0"];
 
 #[test]
-fn the_list_is_the_one_that_r3_printed() {
-    let store = store_of_r3();
+fn the_list_is_that_of_r3() {
+    let store = r3_store();
     let lists = recorded("tools-qvm-prefs.txt");
     assert_eq!(lists.len(), 6);
     for (command, theirs, _) in &lists {
         let is_compared = |line: &&str| {
             let heading = line.split_once(':').unwrap().0.trim_end();
             let of_this_kind = match &**command {
-                // A template of R4 has no netvm unless it says so.
+                // R4's templates have no netvm by default.
                 c if c.ends_with(" win-tpl") => heading != "netvm",
-                // dom0 has none of these in R4, or others.
+                // dom0 has none of these in R4, or other ones.
                 c if c.ends_with(" dom0") => {
                     [
                         "name",
@@ -534,9 +534,9 @@ fn the_list_is_the_one_that_r3_printed() {
     }
 }
 
-/// The commands of `docs/earlier.md` that print something else today: in the first column, between
+/// Reads the commands of `docs/earlier.md` that print something else today: the first column, in
 /// backticks.
-fn otherwise() -> Vec<String> {
+fn documented_differences() -> Vec<String> {
     let text =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/earlier.md")).unwrap();
     let (_, table) = text.split_once("## Recorded commands of R3.2").unwrap();
@@ -547,8 +547,8 @@ fn otherwise() -> Vec<String> {
 }
 
 #[test]
-fn the_rest_of_what_r3_printed_is_the_same_or_listed() {
-    let mut listed = otherwise();
+fn other_r3_output_is_equal_or_documented() {
+    let mut listed = documented_differences();
     for (command, theirs, code) in [
         recorded("tools-misc.txt"),
         recorded("tools-qvm-prefs-get.txt"),
@@ -559,8 +559,8 @@ fn the_rest_of_what_r3_printed_is_the_same_or_listed() {
         if qubes::tools::Command::find(tool).is_none() {
             continue;
         }
-        // The first that changes something converts the store.
-        let ours = store_of_r3().run(&command);
+        // The first command that changes something converts the store.
+        let ours = r3_store().run(&command);
         let is_same =
             (format!("{}{}", ours.stdout, ours.stderr), ours.code) == (theirs.clone(), code);
         let was_listed = listed.contains(&command);

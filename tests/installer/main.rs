@@ -1,5 +1,5 @@
-//! What installers do: they fill a directory or a chroot with a system, with hardly any service up
-//! and no libvirt on the machine. Their command lines run as they stand.
+//! Installers: they fill a directory or a chroot with a system, with hardly any service running and
+//! no libvirt on the machine. Their command lines are run unchanged.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ mod tree;
 
 use place::{Installer, Where};
 
-/// A whole system, as an installer of today makes it.
+/// Installs a whole system as a current installer does.
 fn install(installer: &Installer) {
     installer.ok("qubes-create --offline-mode");
     installer.install_kernel("6.6.77-1.fc37");
@@ -26,10 +26,12 @@ fn install(installer: &Installer) {
     let image = installer.named("/root.img");
     installer.ok(&format!(
         "qubes-prefs --offline-mode default-kernel 6.6.77-1.fc37
-         qvm-create --offline-mode --class TemplateVM --label black --root-copy-from {image} debian-12
+         qvm-create --offline-mode --class TemplateVM --label black --root-copy-from {image} \
+         debian-12
          qubes-prefs --offline-mode default-template debian-12
          qvm-create --offline-mode --label red --prop provides_network=True --prop netvm= sys-net
-         qvm-create --offline-mode --label green --prop provides_network=True --prop netvm=sys-net sys-firewall
+         qvm-create --offline-mode --label green --prop provides_network=True --prop \
+         netvm=sys-net sys-firewall
          qubes-prefs --offline-mode default-netvm sys-firewall
          qubes-prefs --offline-mode updatevm sys-firewall
          qubes-prefs --offline-mode clockvm sys-net
@@ -44,8 +46,12 @@ fn install(installer: &Installer) {
     ));
 }
 
+/// Checks the system that [`install`] made.
 fn check_installed(installer: &Installer) {
-    installer.ok("qvm-check --offline-mode -q -- debian-12 sys-net sys-firewall work personal vault default-dvm");
+    installer.ok(
+        "qvm-check --offline-mode -q -- debian-12 sys-net sys-firewall work personal \
+        vault default-dvm",
+    );
     assert_eq!(
         installer
             .run("qvm-check --offline-mode --running work")
@@ -101,13 +107,16 @@ fn an_installer_fills_a_directory_without_libvirt() {
     check_installed(&installer);
     installer.check_that_nothing_starts();
 
-    // The root itself is nowhere: the system is booted from it as /.
+    // The path of the root is stored nowhere: the system boots with it as /.
     let text = fs::read_to_string(installer.path("/var/lib/qubes/qubes.xml")).unwrap();
     assert!(!text.contains(&installer.root().display().to_string()));
 
-    // Who forgets --offline-mode can do the same: only states are not available, which one line
+    // Without --offline-mode the same commands work. Only states are not available, which one line
     // says.
-    installer.ok("qvm-create --label gray forgetful\nqvm-prefs forgetful memory 300\nqvm-prefs forgetful netvm ''");
+    installer.ok(
+        "qvm-create --label gray forgetful\nqvm-prefs forgetful memory 300\nqvm-prefs \
+        forgetful netvm ''",
+    );
     let listed = installer.run("qvm-ls --raw-data --fields name,state forgetful");
     assert_eq!((listed.code, listed.stdout.as_str()), (0, "forgetful|NA\n"));
     assert!(
@@ -127,5 +136,8 @@ fn an_installer_works_in_a_chroot_without_libvirt_and_proc() {
     install(&installer);
     check_installed(&installer);
     installer.check_that_nothing_starts();
-    installer.ok("qubes-recover --offline-mode\nqvm-shutdown --offline-mode --wait work\nqvm-kill --offline-mode work");
+    installer.ok(
+        "qubes-recover --offline-mode\nqvm-shutdown --offline-mode --wait work\nqvm-kill \
+        --offline-mode work",
+    );
 }

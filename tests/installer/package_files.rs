@@ -1,5 +1,5 @@
-//! What `qvm-template-postprocess` removes once a template is in the store: the package's own
-//! files, and no image, whatever path leads to it.
+//! Which files `qvm-template-postprocess` removes once a template is in the store: those of the
+//! package, and no image, whatever path leads to it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +11,8 @@ use crate::place::{Installer, Where};
 
 const OWN: &str = "/var/lib/qubes/vm-templates/fedora-41-xfce";
 
-/// Runs a command line that has to succeed; what it said, but for `warning` lines on lists.
+/// Runs a command line that must succeed. Returns what it printed, without `warning` lines about
+/// lists.
 fn succeeds(installer: &Installer, line: &str) -> Vec<String> {
     let done = installer.run(line);
     assert_eq!(done.code, 0, "{line}: {done:?}");
@@ -23,8 +24,8 @@ fn succeeds(installer: &Installer, line: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_image_in_its_place_stays_by_every_path_of_its_directory() {
-    // The system's directory is a link to another disk.
+fn an_image_in_place_stays_whatever_path_names_its_directory() {
+    // The directory on the system is a link to another disk.
     let Some(installer) = Installer::new(Where::Chroot) else {
         return;
     };
@@ -88,7 +89,7 @@ fn make_parent(installer: &Installer, directory: &str) {
 }
 
 #[test]
-fn the_image_in_another_pools_directory_stays() {
+fn an_image_in_another_pools_directory_stays() {
     let Some(installer) = installed(Where::BelowRoot) else {
         return;
     };
@@ -106,7 +107,7 @@ fn the_image_in_another_pools_directory_stays() {
 }
 
 #[test]
-fn the_directory_of_another_template_stays_as_it_is() {
+fn the_directory_of_another_template_is_unchanged() {
     let Some(installer) = installed(Where::BelowRoot) else {
         return;
     };
@@ -140,7 +141,7 @@ fn the_directory_of_another_template_stays_as_it_is() {
     let new = installer.path("/var/lib/qubes/vm-templates/new/root.img");
     assert!(fs::read(new).unwrap().starts_with(b"first"));
 
-    // It moved its image away and left a link.
+    // The template's image was moved away and replaced by a link.
     make_parent(&installer, "/disk");
     let disk = installer.path("/disk/root.img");
     fs::rename(image(&installer), &disk).unwrap();
@@ -156,7 +157,7 @@ fn the_directory_of_another_template_stays_as_it_is() {
 }
 
 #[test]
-fn what_the_package_did_not_bring_stays_and_is_told() {
+fn foreign_files_stay_and_are_reported() {
     let Some(installer) = installed(Where::BelowRoot) else {
         return;
     };
@@ -182,7 +183,7 @@ fn what_the_package_did_not_bring_stays_and_is_told() {
     left.sort();
     assert_eq!(left, ["apps", "thesis.txt"]);
 
-    // Without them nothing of it is left.
+    // Once these files are gone, nothing of the directory is left.
     fs::remove_file(directory.join("apps/own.desktop")).unwrap();
     fs::remove_file(directory.join("thesis.txt")).unwrap();
     unpack_with(&installer, "/var/tmp/unpacked", b"second", SMALL);
@@ -192,7 +193,7 @@ fn what_the_package_did_not_bring_stays_and_is_told() {
 }
 
 #[test]
-fn an_image_of_a_volume_that_cannot_be_told_stays() {
+fn a_possible_image_of_an_unknown_volume_stays() {
     let Some(installer) = installed(Where::BelowRoot) else {
         return;
     };

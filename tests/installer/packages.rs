@@ -1,5 +1,5 @@
-//! Template packages of R4: `qvm-template-postprocess` takes over what they brought, offline and in
-//! a chroot too.
+//! Template packages of R4: `qvm-template-postprocess` imports their contents, also offline and in
+//! a chroot.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt, symlink};
@@ -11,10 +11,10 @@ use crate::tree;
 
 pub const NAME: &str = "fedora-41-xfce";
 const SIZE: u64 = 768 << 20;
-/// Of a small one, for what is done many times.
+/// The size of a small image, for tests that repeat an import often.
 pub const SMALL: u64 = 2 << 20;
 
-/// A root image with data here and there in holes.
+/// Creates a root image with data between holes.
 pub fn make_image(path: &Path, mark: &[u8], size: u64) {
     let image = File::create(path).unwrap();
     image.set_len(size).unwrap();
@@ -23,12 +23,12 @@ pub fn make_image(path: &Path, mark: &[u8], size: u64) {
     }
 }
 
-/// Where the data lie.
+/// Returns the offsets of the data in an image of this size.
 fn marks(size: u64) -> [u64; 4] {
     [0, 1 << 20, size / 3 * 2, size - 512]
 }
 
-/// The whole of a package, its image in a sparse tar.
+/// Unpacks a whole package, with its image in a sparse tar.
 pub fn unpack(installer: &Installer, directory: &str) {
     unpack_with(installer, directory, b"first", SIZE);
 }
@@ -64,7 +64,7 @@ pub fn unpack_with(installer: &Installer, directory: &str, mark: &[u8], size: u6
     .unwrap();
 }
 
-/// A system that has nothing but a kernel.
+/// Creates a system that has only a kernel.
 pub fn installed(place: Where) -> Option<Installer> {
     let installer = Installer::new(place)?;
     installer.ok("qubes-create --offline-mode");
@@ -101,7 +101,7 @@ pub fn check_image(installer: &Installer, mark: &[u8], size: u64) {
 }
 
 #[test]
-fn a_package_becomes_a_template_and_goes_again() {
+fn a_package_is_installed_and_removed() {
     for place in [Where::BelowRoot, Where::Chroot, Where::ChrootWithProc] {
         let Some(installer) = installed(place) else {
             return;
@@ -109,7 +109,8 @@ fn a_package_becomes_a_template_and_goes_again() {
         unpack(&installer, "/var/tmp/unpacked");
         let done = installer.run(&post_install(&installer, "", "/var/tmp/unpacked"));
         let note = format!(
-            "{NAME}: it was not started: its service qubes.PostInstall runs when it is next started by hand\n"
+            "{NAME}: it was not started: its service qubes.PostInstall runs when it is next \
+             started by hand\n"
         );
         assert_eq!(
             (done.code, &*done.stdout, &*done.stderr),
@@ -121,7 +122,8 @@ fn a_package_becomes_a_template_and_goes_again() {
         let features = installer.ok(&format!("qvm-features {NAME}"));
         assert_eq!(
             features.split_whitespace().collect::<Vec<_>>().join(" "),
-            "default-menu-items firefox.desktop menu-items firefox.desktop org.gnome.Nautilus.desktop \
+            "default-menu-items firefox.desktop menu-items firefox.desktop \
+             org.gnome.Nautilus.desktop \
              netvm-menu-items nm-applet.desktop gui 1 qrexec 1 net.fake-ip 192.168.100.100"
         );
         for (property, value) in [
@@ -180,7 +182,7 @@ fn a_package_that_is_installed_again_replaces_root_and_clears_private() {
         .unwrap();
     let uuid = installer.prefs(NAME, "uuid");
 
-    // In pieces, as old packages bring it.
+    // In pieces, as in old packages.
     unpack_with(&installer, "/var/tmp/again", b"second", SIZE);
     let archive = installer.path("/var/tmp/again/root.img.tar");
     let bytes = fs::read(&archive).unwrap();
@@ -211,7 +213,7 @@ fn a_package_that_is_installed_again_replaces_root_and_clears_private() {
         "--keep-source"
     );
 
-    // What another qube is called is left alone.
+    // A qube of another class is not replaced.
     installer.ok(&format!(
         "qubes-prefs default-template {NAME}\nqvm-create --offline-mode -l red work"
     ));
@@ -222,7 +224,7 @@ fn a_package_that_is_installed_again_replaces_root_and_clears_private() {
 }
 
 #[test]
-fn what_was_unpacked_in_the_templates_own_directory_stays_or_goes_as_it_must() {
+fn in_the_templates_own_directory_the_image_stays_and_the_rest_goes() {
     let Some(installer) = installed(Where::Chroot) else {
         return;
     };
@@ -241,7 +243,7 @@ fn what_was_unpacked_in_the_templates_own_directory_stays_or_goes_as_it_must() {
             .exists()
     );
 
-    // The image lies where the pool wants it: it is taken as it is.
+    // The image is where the pool keeps it, and is adopted.
     installer.ok(&format!(
         "qvm-template-postprocess --really pre-remove {NAME} {own}"
     ));
@@ -260,7 +262,7 @@ fn what_was_unpacked_in_the_templates_own_directory_stays_or_goes_as_it_must() {
 }
 
 #[test]
-fn what_a_package_wants_is_taken_only_if_it_is_harmless() {
+fn only_harmless_settings_of_a_package_are_applied() {
     let Some(installer) = installed(Where::Chroot) else {
         return;
     };
@@ -298,7 +300,7 @@ fn what_a_package_wants_is_taken_only_if_it_is_harmless() {
     }
     assert_eq!(installer.prefs(NAME, "virt_mode"), "pvh");
 
-    // A link leads nowhere; an odd name makes no directory elsewhere.
+    // A link leads nowhere, and an odd name creates no directory elsewhere.
     unpack_with(&installer, "/var/tmp/other", b"first", SMALL);
     for name in [
         "../../../etc/x",
@@ -361,13 +363,13 @@ fn an_import_that_fails_leaves_no_template_and_the_package_whole() {
 }
 
 #[test]
-fn a_store_that_cannot_be_saved_leaves_no_volumes_behind() {
+fn a_failed_save_leaves_no_volumes_behind() {
     let Some(installer) = installed(Where::Chroot) else {
         return;
     };
     unpack_with(&installer, "/var/tmp/unpacked", b"first", SMALL);
     let copies = installer.path("/var/lib/qubes/backup");
-    // The copy that comes before the first change of a day has no place.
+    // There is no space for the copy that precedes the first change of a day.
     let _not_there_yet = fs::remove_dir_all(&copies);
     fs::write(&copies, "in the way").unwrap();
     let before = tree::tree(&installer.path("/var"), &[]);
@@ -391,7 +393,7 @@ fn a_store_that_cannot_be_saved_leaves_no_volumes_behind() {
 }
 
 #[test]
-fn holes_of_posix_archives_are_holes_too() {
+fn holes_of_posix_archives_stay_holes() {
     let Some(installer) = installed(Where::Chroot) else {
         return;
     };
@@ -418,7 +420,7 @@ fn holes_of_posix_archives_are_holes_too() {
 }
 
 #[test]
-fn a_directory_that_holds_more_than_the_package_is_not_removed() {
+fn a_directory_with_foreign_files_is_not_removed() {
     let Some(installer) = installed(Where::BelowRoot) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! A machine without libvirt on which a system is installed, and how command lines run there.
+//! A machine without libvirt on which a system is installed, and how command lines run on it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,20 +11,18 @@ use qubes::tools::COMMANDS;
 use crate::ran::{self, Ran, binary};
 use crate::{skip, tree};
 
-/// The user who is the first member of group qubes, and the group's number.
+/// The user id of the first member of group qubes, which is also the id of the group.
 pub const MEMBER: u32 = 1000;
 pub const QUBES: u32 = 98_765;
 
 /// Where the command lines run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Where {
-    /// Outside, with `QUBES_ROOT`; libvirt's library is hidden from the tools, in a mount namespace
-    /// of their own.
+    /// Outside, with `QUBES_ROOT`. A mount namespace hides libvirt's library from the tools.
     BelowRoot,
-    /// Inside, through chroot: nothing but the tools and the libraries they are linked with is
-    /// there.
+    /// Inside, through chroot, with nothing but the tools and the libraries they are linked with.
     Chroot,
-    /// The same with /proc.
+    /// Inside, through chroot, with /proc.
     ChrootWithProc,
 }
 
@@ -35,7 +33,7 @@ pub struct Installer {
 }
 
 impl Installer {
-    /// One of each kind; none where this machine cannot have them.
+    /// Returns one installer of each kind that this machine can have.
     pub fn everywhere() -> impl Iterator<Item = Installer> {
         [Where::BelowRoot, Where::Chroot, Where::ChrootWithProc]
             .into_iter()
@@ -59,14 +57,14 @@ impl Installer {
         Some(installer)
     }
 
-    /// The tools, their libraries, and the accounts.
+    /// Installs the tools, their libraries and the accounts.
     fn furnish(&self) {
         let bin = self.path("/usr/bin");
         fs::create_dir_all(&bin).unwrap();
         let tools: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
         for tool in &tools {
             let there = bin.join(tool);
-            // The same file system, or another.
+            // A hard link on the same file system, otherwise a copy.
             fs::hard_link(binary(tool), &there)
                 .or_else(|_| fs::copy(binary(tool), &there).map(drop))
                 .unwrap();
@@ -99,7 +97,7 @@ impl Installer {
         self.place != Where::BelowRoot
     }
 
-    /// What this place is, for messages.
+    /// Returns the kind of place, for messages.
     pub fn place(&self) -> Where {
         self.place
     }
@@ -108,12 +106,12 @@ impl Installer {
         self.root.path()
     }
 
-    /// A path of the system, as this test reaches it.
+    /// Returns a path of the system as the test reaches it.
     pub fn path(&self, below: &str) -> PathBuf {
         self.root.path().join(below.trim_start_matches('/'))
     }
 
-    /// The same path as a command line there names it.
+    /// Returns the same path as a command line on the system names it.
     pub fn named(&self, below: &str) -> String {
         if self.is_inside() {
             below.to_string()
@@ -147,7 +145,7 @@ impl Installer {
         )
     }
 
-    /// Runs one command line under another program, which is outside.
+    /// Runs one command line under another program, which is outside the system.
     pub fn run_through(&self, wrapper: &[&str], line: &str) -> Ran {
         let mut command = match wrapper {
             [] => Command::new("env"),
@@ -211,8 +209,7 @@ impl Installer {
         )
     }
 
-    /// Runs command lines that have to succeed without a word of complaint; returns what the last
-    /// printed.
+    /// Runs command lines that must succeed without messages. Returns what the last one printed.
     pub fn ok(&self, lines: &str) -> String {
         let mut printed = String::new();
         for line in lines.lines().map(str::trim).filter(|l| !l.is_empty()) {
@@ -228,7 +225,7 @@ impl Installer {
         printed
     }
 
-    /// Runs a command line that has to fail with one line; returns the line.
+    /// Runs a command line that must fail with one line, and returns that line.
     pub fn fails(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!(
@@ -241,7 +238,7 @@ impl Installer {
         ran.stderr
     }
 
-    /// The kernel's package was unpacked.
+    /// Installs a kernel as its package does.
     pub fn install_kernel(&self, version: &str) {
         let directory = self.path("/var/lib/qubes/vm-kernels").join(version);
         fs::create_dir_all(&directory).unwrap();
@@ -258,7 +255,7 @@ impl Installer {
         fs::metadata(self.path(below)).unwrap().permissions().mode() & 0o7777
     }
 
-    /// What must hold of every system that was installed.
+    /// Checks what must hold of every installed system.
     pub fn check_system(&self) {
         let bytes = fs::read(self.path("/var/lib/qubes/qubes.xml")).unwrap();
         qubes::format::check(&bytes).unwrap();
@@ -300,7 +297,7 @@ impl Installer {
         assert_eq!(checked.code, 0, "{checked:?}");
     }
 
-    /// A start fails with one line that says why, and touches nothing.
+    /// Checks that a start fails with one line that says why, and changes nothing.
     pub fn check_that_nothing_starts(&self) {
         let before = tree::tree(self.root(), &[]);
         let line = self.fails("qvm-start work");
@@ -325,7 +322,7 @@ impl Installer {
     }
 }
 
-/// The words of a command line; single quotes keep one together.
+/// Splits a command line into words. Single quotes keep a word together.
 fn words(line: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let (mut open, mut quoted) = (false, false);
@@ -351,7 +348,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// libvirt's library, wherever the loader would find it.
+/// Returns libvirt's library, wherever the loader would find it.
 fn libvirt_libraries() -> Vec<String> {
     let output = Command::new("ldconfig").arg("-p").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -363,7 +360,7 @@ fn libvirt_libraries() -> Vec<String> {
     paths.into_iter().map(|p| p.display().to_string()).collect()
 }
 
-/// The libraries and the loader that a program is linked with.
+/// Returns the libraries and the loader that a program is linked with.
 fn libraries_of(program: &Path) -> Vec<String> {
     let output = Command::new("ldd").arg(program).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! The command lines of installers and packages, as they stand in them (`docs/spec/installer.md`).
+//! The command lines of installers and packages, run unchanged (`docs/spec/installer.md`).
 
 use std::fs;
 
@@ -7,33 +7,33 @@ use qubes::tools;
 use crate::place::{Installer, Where};
 use crate::tree;
 
-/// Tools that come with a later issue. Their lines stand in the sequences and are left out until
-/// then.
-const LATER: [&str; 2] = ["qvm-pci", "qvm-template"];
+/// Tools that do not exist yet. Their lines are skipped.
+const MISSING_TOOLS: [&str; 2] = ["qvm-pci", "qvm-template"];
 
 #[test]
-fn the_tools_whose_lines_are_left_out_do_not_exist_yet() {
-    for tool in LATER {
+fn the_tools_whose_lines_are_skipped_do_not_exist_yet() {
+    for tool in MISSING_TOOLS {
         let found = tools::Command::find(tool).is_some();
         assert!(
             !found,
-            "{tool} exists now: take it out of LATER, so that its lines in the sequences are run"
+            "{tool} exists now: take it out of MISSING_TOOLS, so that its lines in the sequences \
+             are run"
         );
     }
 }
 
-/// Runs the lines of a sequence; each has to succeed without a word.
+/// Runs the lines of a sequence. Each must succeed without messages.
 fn run(installer: &Installer, lines: &str) {
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let tool = line.split_whitespace().next().unwrap();
-        if !LATER.contains(&tool) {
+        if !MISSING_TOOLS.contains(&tool) {
             installer.ok(line);
         }
     }
 }
 
-/// The core's, the kernel's and the template's packages of R3, as their scripts leave the system.
-/// No script says which kernel is the default one but the kernel's own, which is not ours.
+/// Installs the core's, the kernel's and the template's packages of R3 as their scripts do. The
+/// default kernel is set only by the kernel's own script, which is not ours.
 fn install_packages_of_r3(installer: &Installer, template: &str) {
     installer.ok("qvm-init-storage");
     assert_eq!(
@@ -46,7 +46,7 @@ fn install_packages_of_r3(installer: &Installer, template: &str) {
     installer.ok(&format!("qvm-add-template --rpm {template}"));
 }
 
-/// What the package manager does before any script runs.
+/// Does what the package manager does before any script runs.
 fn unpack_template(installer: &Installer, template: &str) {
     let directory = installer.path("/var/lib/qubes/vm-templates").join(template);
     fs::create_dir_all(&directory).unwrap();
@@ -58,7 +58,7 @@ fn unpack_template(installer: &Installer, template: &str) {
     )
     .unwrap();
     fs::write(directory.join("clean-volatile.img.tar"), "not ours").unwrap();
-    // As packages have it.
+    // With the permissions that packages set.
     fs::set_permissions(
         &directory,
         std::os::unix::fs::PermissionsExt::from_mode(0o2770),
@@ -86,7 +86,7 @@ const LIVE_IMAGE_OF_R3: &str = "
     qubes-set-updates --offline-mode disable";
 
 #[test]
-fn the_live_image_of_r3() {
+fn the_live_image_of_r3_is_built() {
     for installer in Installer::everywhere() {
         install_packages_of_r3(&installer, "fedora-23");
         run(&installer, LIVE_IMAGE_OF_R3);
@@ -130,7 +130,7 @@ fn the_live_image_of_r3() {
         );
         installer.check_system();
 
-        // At each boot of it.
+        // At each boot of the live system.
         run(
             &installer,
             "qvm-prefs --offline-mode -s sys-net pcidevs '[]'
@@ -153,7 +153,7 @@ fn the_live_image_of_r3() {
 }
 
 #[test]
-fn the_first_boot_of_r3() {
+fn the_first_boot_of_r3_runs() {
     for installer in Installer::everywhere() {
         install_packages_of_r3(&installer, "fedora-23");
         run(&installer, LIVE_IMAGE_OF_R3);
@@ -168,7 +168,7 @@ fn the_first_boot_of_r3() {
              qvm-shutdown --offline-mode --wait fedora-23",
         );
         assert_eq!(installer.ok("qubes-prefs --get updatevm"), "sys-firewall\n");
-        // The two lines that need a hypervisor say so.
+        // The two lines that need a hypervisor report that.
         for line in [
             "qvm-start --no-guid fedora-23",
             "qvm-shutdown --wait fedora-23",
@@ -184,10 +184,11 @@ fn the_first_boot_of_r3() {
 }
 
 #[test]
-fn the_template_package_of_r3() {
+fn the_template_package_of_r3_installs() {
     for installer in Installer::everywhere() {
         install_packages_of_r3(&installer, "fedora-23");
-        // Not root where there is somebody else: the first member of group qubes.
+        // The scripts run commands as the first member of group qubes instead of root, if there is
+        // one.
         unpack_template(&installer, "debian-8");
         let line = "qvm-add-template --rpm debian-8";
         let added = if installer.is_inside() {
@@ -214,11 +215,12 @@ fn the_template_package_of_r3() {
         assert_eq!(installer.prefs("debian-8", "netvm"), "");
         run(
             &installer,
-            "qvm-shutdown --offline-mode --wait debian-8\nqvm-prefs --force-root -s debian-8 netvm default",
+            "qvm-shutdown --offline-mode --wait debian-8\nqvm-prefs --force-root -s debian-8 \
+             netvm default",
         );
         assert_eq!(installer.ok("qvm-prefs --hide-default debian-8 netvm"), "");
 
-        // A qube of a template of R3 can be made, and has its root.
+        // A qube based on an R3 template can be created, and has its root volume.
         installer.ok("qvm-create --offline-mode --force-root -t debian-8 -l red work");
         let before = fs::read(installer.path("/var/lib/qubes/qubes.xml")).unwrap();
         let gone = installer.run("qvm-remove --force-root -q debian-8-dvm");
@@ -245,11 +247,12 @@ fn the_template_package_of_r3() {
     }
 }
 
-const ADDS_THE_POOL: &str = "qvm-pool --add vm-pool lvm_thin -o volume_group=qubes_dom0,thin_pool=vm-pool,revisions_to_keep=2";
+const ADDS_THE_POOL: &str = "qvm-pool --add vm-pool lvm_thin -o \
+    volume_group=qubes_dom0,thin_pool=vm-pool,revisions_to_keep=2";
 
-/// The exit code says whether the pool is there. Where there is no LVM it cannot be made, and the
-/// line says so; the same form makes one of files.
-fn make_the_pool_of_r4(installer: &Installer) {
+/// Creates the pool. The exit code says whether that worked. Without LVM it cannot be created, and
+/// the line says so; the same form creates one of files.
+fn create_r4_pool(installer: &Installer) {
     let missing = installer.run("qvm-pool info vm-pool");
     assert_eq!((missing.code, &*missing.stdout), (2, ""), "{missing:?}");
     let without_lvm = installer.run(ADDS_THE_POOL);
@@ -260,15 +263,16 @@ fn make_the_pool_of_r4(installer: &Installer) {
             .starts_with("qvm-pool: error: Failed to add pool vm-pool: lvm lvs: "),
         "{without_lvm:?}"
     );
-    installer.ok("qvm-pool --add vm-pool file -o dir_path=/var/lib/vm-pool,revisions_to_keep=1\nqvm-pool info vm-pool");
+    installer.ok("qvm-pool --add vm-pool file -o \
+        dir_path=/var/lib/vm-pool,revisions_to_keep=1\nqvm-pool info vm-pool");
     assert!(installer.path("/var/lib/vm-pool/appvms").is_dir());
     installer.ok("qubes-prefs default-pool vm-pool");
 }
 
-/// LVM itself needs a kernel with device mapper (`tests/xen` has one); what the line asks of it and
-/// writes down does not.
+/// LVM itself needs a kernel with device mapper (`tests/xen` has one). What the line asks of LVM
+/// and writes to the store does not.
 #[test]
-fn the_pool_of_r4_on_lvm() {
+fn the_lvm_pool_of_r4_is_created() {
     let Some(installer) = Installer::new(Where::BelowRoot) else {
         return;
     };
@@ -304,7 +308,7 @@ fn the_pool_of_r4_on_lvm() {
 }
 
 #[test]
-fn the_initial_setup_of_r4() {
+fn the_initial_setup_of_r4_runs() {
     for installer in Installer::everywhere() {
         installer.ok("qubes-create --offline-mode");
         installer.install_kernel("6.6.77-1.fc37");
@@ -313,12 +317,13 @@ fn the_initial_setup_of_r4() {
             "qubes-prefs default-kernel 6.6.77-1.fc37
              qvm-template install --nogpgcheck fedora-41-xfce.rpm",
         );
-        make_the_pool_of_r4(&installer);
+        create_r4_pool(&installer);
         installer.ok("qubes-prefs default-pool varlibqubes");
         crate::packages::unpack(&installer, "/var/tmp/fedora-41-xfce");
         let directory = installer.named("/var/tmp/fedora-41-xfce");
         installer.ok(&format!(
-            "qvm-template-postprocess --really --no-installed-by-rpm --skip-start post-install fedora-41-xfce {directory}"
+            "qvm-template-postprocess --really --no-installed-by-rpm --skip-start post-install \
+             fedora-41-xfce {directory}"
         ));
         // What salt formulas do through the Python library.
         let formulas = "qubes-prefs default-template fedora-41-xfce
@@ -352,7 +357,7 @@ fn the_initial_setup_of_r4() {
 }
 
 #[test]
-fn without_any_kernel_nothing_is_created_and_the_reason_is_said() {
+fn without_a_kernel_nothing_is_created_and_the_error_says_so() {
     let Some(installer) = Installer::new(Where::Chroot) else {
         return;
     };

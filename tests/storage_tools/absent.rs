@@ -1,5 +1,4 @@
-//! A volume that a class does not have is absent, not empty: nobody lists it, and asking for it is
-//! an error.
+//! Volumes that a class does not have: they are not listed, and naming one is an error.
 
 use serde_json::{Value as Json, json};
 
@@ -39,7 +38,7 @@ fn classes_without_volumes_have_none() {
             refused.contains(&format!("'{qube}' has no volume 'private'")),
             "{refused}"
         );
-        // The table's 0 is upstream's; a machine is told that there is nothing to tell.
+        // The 0 in the table is upstream's. JSON has null.
         assert_eq!(
             system.ok(&format!(
                 "qvm-ls --raw-data -O name,root-pool,priv-max,disk {qube}"
@@ -68,7 +67,7 @@ fn classes_without_volumes_have_none() {
 }
 
 #[test]
-fn a_kernel_without_modules_is_no_disk() {
+fn a_kernel_without_modules_has_no_disk() {
     let system = System::new();
     let disks = |qube: &str| -> Vec<String> {
         let xml = system.ok(&format!("qubes-domain-xml {qube}"));

@@ -1,5 +1,5 @@
-//! Changes of volumes that fail or are killed in the middle: what is told is what holds, and the
-//! same command again does what it did not do, and nothing twice.
+//! Changes of volumes that fail or are killed: the messages tell the true state, and repeating the
+//! command does what was not done and nothing twice.
 
 use std::fs;
 use std::io::Write as _;
@@ -33,10 +33,10 @@ fn import(system: &System, text: &str) -> String {
     )
 }
 
-/// Writes a command for a system.
+/// Returns a command line for a system.
 type Order<'a> = &'a dyn Fn(&System) -> String;
 
-/// Two committed states: GOOD is the one revision, and then came BAD.
+/// Creates a volume with two committed states: GOOD is the only revision, BAD the current data.
 fn with_states() -> System {
     let system = System::new();
     for text in ["GOOD", "BAD"] {
@@ -46,7 +46,7 @@ fn with_states() -> System {
     system
 }
 
-/// What the revisions begin with, oldest first.
+/// Returns the beginnings of the revisions' contents, oldest first.
 fn revisions(system: &System) -> Vec<String> {
     let mut revisions = files(system, "appvms/work", "private.img.");
     revisions.sort();
@@ -56,8 +56,8 @@ fn revisions(system: &System) -> Vec<String> {
         .collect()
 }
 
-/// The files in a directory of the pool that are called so, but for those that a kill left
-/// unfinished.
+/// Returns the files of this name in a directory of the pool, except temporary files that a kill
+/// left.
 fn files(system: &System, directory: &str, beginning: &str) -> Vec<PathBuf> {
     let names = fs::read_dir(system.image(directory))
         .unwrap()
@@ -79,7 +79,7 @@ fn image(system: &System) -> String {
     beginning(&system.bytes(IMAGE))
 }
 
-/// Has one system call of a command fail, or kill it.
+/// Makes one system call of a command fail, or kill it.
 fn injected(system: &System, line: &str, inject: &str) -> Ran {
     let call = inject.split(':').next().unwrap();
     let (trace, inject) = (format!("trace={call}"), format!("inject={inject}"));
@@ -89,7 +89,7 @@ fn injected(system: &System, line: &str, inject: &str) -> Ran {
     ))
 }
 
-/// The number of the call of fsync by which a command makes the exchange of the image durable.
+/// Returns the number of the fsync call by which a command makes the exchange of the image durable.
 fn sync_after_exchange(system: &System, line: &str) -> usize {
     let log = system.path("/log");
     let options = [
@@ -114,7 +114,7 @@ fn sync_after_exchange(system: &System, line: &str) -> usize {
 }
 
 #[test]
-fn a_revert_that_failed_or_was_killed_is_made_by_the_same_command_again() {
+fn a_revert_that_failed_or_was_killed_can_be_repeated() {
     if !has_strace() {
         return;
     }
@@ -149,7 +149,7 @@ fn a_revert_that_failed_or_was_killed_is_made_by_the_same_command_again() {
 }
 
 #[test]
-fn an_exchange_that_cannot_be_made_durable_is_told_as_made_and_not_made_again() {
+fn an_exchange_that_is_not_proven_durable_is_reported_and_not_repeated() {
     if !has_strace() {
         return;
     }
@@ -192,18 +192,18 @@ fn an_exchange_that_cannot_be_made_durable_is_told_as_made_and_not_made_again() 
     }
 }
 
-/// A pool on a disk of its own, and a store whose disk has no room left.
-struct Apart {
+/// A pool on a disk of its own, and a store on a full disk.
+struct SeparateDisks {
     system: System,
     _disk: LoopMount,
     pool: PathBuf,
 }
 
-impl Apart {
-    fn new() -> Option<Apart> {
+impl SeparateDisks {
+    fn new() -> Option<SeparateDisks> {
         let system = System::on(FileSystem::Ext4)?;
         let disk = LoopMount::new(FileSystem::Ext4).ok()?;
-        let pool = system.path("/apart");
+        let pool = system.path("/disks");
         fs::create_dir(&pool).unwrap();
         Program::new("mount")
             .arg("--bind")
@@ -211,21 +211,21 @@ impl Apart {
             .arg(&pool)
             .output()
             .unwrap();
-        system.ok("qvm-pool add apart file-reflink -o dir_path=/apart -o setup_check=no");
+        system.ok("qvm-pool add disks file-reflink -o dir_path=/disks -o setup_check=no");
         system.ok("qvm-remove -f work");
-        system.ok("qvm-create -l red -P apart work");
-        let apart = Apart {
+        system.ok("qvm-create -l red -P disks work");
+        let disks = SeparateDisks {
             system,
             pool,
             _disk: disk,
         };
         for text in ["GOOD", "BAD"] {
-            apart.system.ok(&apart.import(text, 1));
+            disks.system.ok(&disks.import(text, 1));
         }
-        Some(apart)
+        Some(disks)
     }
 
-    /// The data lie in the pool, where there is room.
+    /// Imports data from the pool's disk, which has space.
     fn import(&self, text: &str, mib: u64) -> String {
         let mut bytes = text.as_bytes().to_vec();
         bytes.resize((mib * MIB) as usize, 0);
@@ -255,7 +255,7 @@ impl Apart {
         }
     }
 
-    fn make_room(&self) {
+    fn free_space(&self) {
         fs::remove_file(self.system.path("/filler")).unwrap();
     }
 
@@ -284,7 +284,7 @@ impl Apart {
     }
 }
 
-impl Drop for Apart {
+impl Drop for SeparateDisks {
     fn drop(&mut self) {
         if let Err(error) = Program::new("umount")
             .arg("--lazy")
@@ -297,47 +297,49 @@ impl Drop for Apart {
 }
 
 #[test]
-fn a_store_without_room_changes_no_volume_on_another_disk() {
-    let Some(apart) = Apart::new() else { return };
-    let before = apart.images();
+fn a_full_store_disk_changes_no_volume_on_another_disk() {
+    let Some(disks) = SeparateDisks::new() else {
+        return;
+    };
+    let before = disks.images();
     assert_eq!(before, ["BAD", "GOOD"]);
-    apart.fill();
-    let imported = apart.import("NEW", 3);
+    disks.fill();
+    let imported = disks.import("NEW", 3);
     for line in [
         &*imported,
         "qvm-volume resize work:private 5MiB",
         "qvm-volume config work:private revisions_to_keep 0",
         "qvm-remove -f work",
     ] {
-        let words = apart.refused(line);
+        let words = disks.refused(line);
         assert!(!words.contains("deleted"), "{line}: {words}");
-        assert_eq!(apart.images(), before, "{line}");
+        assert_eq!(disks.images(), before, "{line}");
         assert_eq!(
-            apart.system.ok("qvm-volume info work:private size"),
+            disks.system.ok("qvm-volume info work:private size"),
             format!("{MIB}\n"),
             "{line}"
         );
     }
-    apart.make_room();
-    apart.system.ok(&imported);
-    assert_eq!(apart.images(), ["NEW", "BAD"]);
+    disks.free_space();
+    disks.system.ok(&imported);
+    assert_eq!(disks.images(), ["NEW", "BAD"]);
     assert_eq!(
-        apart.system.stored("work", "private", "size").unwrap(),
+        disks.system.stored("work", "private", "size").unwrap(),
         (3 * MIB).to_string()
     );
-    // To a revision of another size.
-    apart.fill();
-    apart.refused("qvm-volume revert work:private");
-    assert_eq!(apart.images(), ["NEW", "BAD"]);
-    apart.make_room();
-    apart.system.ok("qvm-volume revert work:private");
-    assert_eq!(apart.images(), ["BAD", "NEW"]);
-    apart.system.ok("qvm-remove -f work");
-    assert!(apart.images().is_empty());
+    // A revision of another size.
+    disks.fill();
+    disks.refused("qvm-volume revert work:private");
+    assert_eq!(disks.images(), ["NEW", "BAD"]);
+    disks.free_space();
+    disks.system.ok("qvm-volume revert work:private");
+    assert_eq!(disks.images(), ["BAD", "NEW"]);
+    disks.system.ok("qvm-remove -f work");
+    assert!(disks.images().is_empty());
 }
 
 #[test]
-fn a_template_installed_again_keeps_a_revision_of_its_private_volume_whenever_it_is_killed() {
+fn a_killed_reinstallation_keeps_a_revision_of_the_private_volume() {
     if !has_strace() {
         return;
     }
@@ -412,7 +414,7 @@ fn a_template_installed_again_keeps_a_revision_of_its_private_volume_whenever_it
 }
 
 #[test]
-fn a_template_that_cannot_be_installed_again_keeps_its_root_volume() {
+fn a_failed_reinstallation_keeps_the_root_volume() {
     let system = System::new();
     let package = system.path("/package");
     fs::create_dir(&package).unwrap();
@@ -433,7 +435,7 @@ fn a_template_that_cannot_be_installed_again_keeps_its_root_volume() {
 }
 
 #[test]
-fn a_disposable_whose_name_cannot_be_printed_is_named_in_the_error() {
+fn the_error_names_a_disposable_whose_name_cannot_be_printed() {
     let system = System::new();
     system.ok("qvm-prefs work template_for_dispvms True");
     let full = fs::File::options().write(true).open("/dev/full").unwrap();

@@ -1,5 +1,5 @@
-//! The files beside the images (`firewall.xml`, `notes.txt`, `creation.json`) are looked for below
-//! the root and belong to who means their directory, as images do.
+//! The files beside the images (`firewall.xml`, `notes.txt`, `creation.json`): they are looked up
+//! below the root and belong, as images do, to the qube that uses their directory.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use crate::system::System;
 
 const RULES: &str = "<firewall version=\"2\"/>";
 
-/// A qube `work` with rules and notes.
+/// Creates a system with a qube `work` that has rules and notes.
 fn system() -> System {
     let system = System::new();
     describe(&system.image("appvms/work"));
@@ -28,7 +28,7 @@ fn is_described(directory: &Path) -> bool {
     has("firewall.xml", RULES) && has("notes.txt", "mine")
 }
 
-/// Another store of the system, which is a copy of its own.
+/// Creates another store that is a copy of the system's.
 fn copied_store(system: &System) -> PathBuf {
     fs::create_dir_all(system.path("/tmp")).unwrap();
     let copy = system.path("/tmp/copy.xml");
@@ -36,7 +36,7 @@ fn copied_store(system: &System) -> PathBuf {
     copy
 }
 
-/// A store of its own beside the system's, with a pool of its own.
+/// Creates another store beside the system's, with a pool of its own.
 fn second_store(system: &System) -> PathBuf {
     fs::create_dir_all(system.path("/tmp")).unwrap();
     let store = system.path("/tmp/second.xml");
@@ -59,25 +59,25 @@ fn kinds(system: &System) -> Vec<String> {
         .collect()
 }
 
-/// One absolute path on the machine and below the root.
-struct Twice {
+/// One absolute path, on the machine and below the root.
+struct PathTwice {
     machine: tempfile::TempDir,
     inside: PathBuf,
 }
 
-impl Twice {
-    fn new(system: &System) -> Twice {
+impl PathTwice {
+    fn new(system: &System) -> PathTwice {
         let machine = tempfile::Builder::new()
             .prefix("qubes-machine-")
             .tempdir()
             .unwrap();
         let inside = system.path(machine.path().to_str().unwrap());
         fs::create_dir_all(&inside).unwrap();
-        Twice { machine, inside }
+        PathTwice { machine, inside }
     }
 
-    /// Moves a directory of the pool to the path below the root and leaves a link to it; on the
-    /// machine there is something else.
+    /// Moves a directory of the pool to the path below the root and leaves a link. On the machine,
+    /// another directory has that path.
     fn move_away(&self, system: &System, directory: &str) -> PathBuf {
         let name = Path::new(directory).file_name().unwrap();
         fs::rename(system.image(directory), self.inside.join(name)).unwrap();
@@ -99,11 +99,11 @@ fn is_untouched(machine: &Path, when: &str) {
 }
 
 #[test]
-fn an_absolute_link_of_a_directory_leads_to_no_file_of_the_machine() {
+fn an_absolute_link_of_a_directory_stays_below_the_root() {
     let system = system();
-    let twice = Twice::new(&system);
-    let machine = twice.move_away(&system, "appvms/work");
-    let inside = twice.inside.join("work");
+    let paths = PathTwice::new(&system);
+    let machine = paths.move_away(&system, "appvms/work");
+    let inside = paths.inside.join("work");
     system.ok("qvm-notes --set inside work");
     assert_eq!(
         fs::read_to_string(inside.join("notes.txt")).unwrap(),
@@ -111,7 +111,7 @@ fn an_absolute_link_of_a_directory_leads_to_no_file_of_the_machine() {
     );
     is_untouched(&machine, "notes");
 
-    // Any work on its images takes the note of its creation away.
+    // Any command that changes the qube's images removes the note of its creation.
     fs::write(inside.join("creation.json"), "{}").unwrap();
     system.ok("qvm-clone -q work two");
     assert!(!inside.join("creation.json").exists());
@@ -121,15 +121,15 @@ fn an_absolute_link_of_a_directory_leads_to_no_file_of_the_machine() {
         "inside"
     );
 
-    // A new one whose link is there.
-    let new = twice.machine.path().join("new");
-    for directory in [&new, &twice.inside.join("new")] {
+    // A new qube whose directory is a link.
+    let new = paths.machine.path().join("new");
+    for directory in [&new, &paths.inside.join("new")] {
         fs::create_dir(directory).unwrap();
     }
     symlink(&new, system.image("appvms/new")).unwrap();
     system.ok("qvm-clone -q two new");
     assert_eq!(
-        fs::read_to_string(twice.inside.join("new/notes.txt")).unwrap(),
+        fs::read_to_string(paths.inside.join("new/notes.txt")).unwrap(),
         "inside"
     );
     assert_eq!(fs::read_dir(&new).unwrap().count(), 0);
@@ -140,17 +140,17 @@ fn an_absolute_link_of_a_directory_leads_to_no_file_of_the_machine() {
 }
 
 #[test]
-fn an_absolute_link_above_the_directories_leads_to_no_file_of_the_machine() {
+fn an_absolute_link_above_the_directories_stays_below_the_root() {
     let system = system();
-    let twice = Twice::new(&system);
-    let machine = twice.move_away(&system, "appvms");
+    let paths = PathTwice::new(&system);
+    let machine = paths.move_away(&system, "appvms");
     let victim = machine.join("work");
     fs::create_dir(&victim).unwrap();
     describe(&victim);
     system.ok("qvm-notes --set inside work");
     system.ok("qvm-clone -q work two");
     assert_eq!(
-        fs::read_to_string(twice.inside.join("appvms/two/notes.txt")).unwrap(),
+        fs::read_to_string(paths.inside.join("appvms/two/notes.txt")).unwrap(),
         "inside"
     );
     system.ok("qvm-create -l red three");
@@ -158,13 +158,13 @@ fn an_absolute_link_above_the_directories_leads_to_no_file_of_the_machine() {
     assert!(is_described(&victim));
     assert_eq!(fs::read_dir(&machine).unwrap().count(), 4);
     assert_eq!(
-        fs::read_dir(twice.inside.join("appvms")).unwrap().count(),
+        fs::read_dir(paths.inside.join("appvms")).unwrap().count(),
         0
     );
 }
 
 #[test]
-fn files_of_the_systems_own_qube_stay_when_that_of_a_copy_of_the_store_goes() {
+fn removing_a_qube_of_a_copied_store_keeps_the_systems_files() {
     let system = system();
     let copy = copied_store(&system);
     let directory = system.image("appvms/work");
@@ -172,9 +172,9 @@ fn files_of_the_systems_own_qube_stay_when_that_of_a_copy_of_the_store_goes() {
         1,
         &format!("qvm-notes --qubesxml {} --set other work", copy.display()),
     );
-    let expected = "cannot change the notes of work: /var/lib/qubes/appvms/work is the directory of work of \
-                    /var/lib/qubes/qubes.xml, too; give one of the two another name, a directory of its own or, with \
-                    --root, a system of its own";
+    let expected = "cannot change the notes of work: /var/lib/qubes/appvms/work is the directory \
+        of work of /var/lib/qubes/qubes.xml, too; give one of the two another name, a directory \
+        of its own or, with --root, a system of its own";
     assert!(notes.ends_with(expected), "{notes}");
     let removed = system.run(&format!("qvm-remove --qubesxml {} -f work", copy.display()));
     assert_eq!(removed.code, 0, "{removed:?}");
@@ -186,18 +186,18 @@ fn files_of_the_systems_own_qube_stay_when_that_of_a_copy_of_the_store_goes() {
     assert!(removed.stderr.contains(&told), "{removed:?}");
     assert!(is_described(&directory) && system.image("appvms/work/private.img").exists());
 
-    // Nor does the link go by which the system's own qube has its directory.
+    // The link to the directory of the system's qube stays, too.
     let copy = copied_store(&system);
-    let twice = Twice::new(&system);
-    twice.move_away(&system, "appvms/work");
+    let paths = PathTwice::new(&system);
+    paths.move_away(&system, "appvms/work");
     assert_eq!(
         system
             .run(&format!("qvm-remove --qubesxml {} -f work", copy.display()))
             .code,
         0
     );
-    assert!(is_described(&twice.inside.join("work")) && system.image("appvms/work").is_symlink());
-    // While that store cannot be read, nobody knows.
+    assert!(is_described(&paths.inside.join("work")) && system.image("appvms/work").is_symlink());
+    // While the system's store cannot be read, its directories are unknown.
     let copy = copied_store(&system);
     fs::write(system.image("qubes.xml"), "damaged").unwrap();
     let removed = system.run(&format!("qvm-remove --qubesxml {} -f work", copy.display()));
@@ -205,14 +205,14 @@ fn files_of_the_systems_own_qube_stay_when_that_of_a_copy_of_the_store_goes() {
         removed.stderr.contains("qubes.xml, which cannot be read: "),
         "{removed:?}"
     );
-    assert!(is_described(&twice.inside.join("work")));
+    assert!(is_described(&paths.inside.join("work")));
 }
 
 #[test]
-fn a_qube_of_another_store_gets_no_directory_of_the_systems_own() {
+fn a_qube_of_another_store_gets_no_directory_of_the_system() {
     let system = system();
     let second = second_store(&system);
-    // Also where the system's own qube has no directory yet.
+    // Also if the system's qube has no directory yet.
     fs::remove_dir_all(system.image("vm-templates/tpl")).unwrap();
     for (class, name) in [("StandaloneVM", "work"), ("TemplateVM", "tpl")] {
         let refused = system.refuses(
@@ -236,7 +236,7 @@ fn a_qube_of_another_store_gets_no_directory_of_the_systems_own() {
     assert!(
         is_described(&system.image("appvms/work")) && !system.path("/data/appvms/work").exists()
     );
-    // Under another name it may be, and go.
+    // Under another name the qube can be created and removed.
     system.ok(&format!(
         "qvm-create --qubesxml {} -C StandaloneVM -l red other",
         second.display()
@@ -261,7 +261,7 @@ fn a_qube_of_another_store_gets_no_directory_of_the_systems_own() {
 }
 
 #[test]
-fn of_two_qubes_with_one_directory_none_takes_the_files_of_the_other() {
+fn removing_one_of_two_qubes_with_one_directory_keeps_the_others_files() {
     let system = system();
     system.ok("qvm-create -l red two");
     let images = system.path("/images");
@@ -289,7 +289,7 @@ fn of_two_qubes_with_one_directory_none_takes_the_files_of_the_other() {
     );
     assert_eq!(kinds(&system), [""; 0]);
 
-    // A new qube by such a link.
+    // A new qube whose directory is such a link.
     symlink("work", system.image("appvms/two")).unwrap();
     fs::create_dir(system.path("/data")).unwrap();
     system.ok("qvm-pool add p2 file-reflink -o dir_path=/data -o setup_check=no");
@@ -307,7 +307,7 @@ fn of_two_qubes_with_one_directory_none_takes_the_files_of_the_other() {
 }
 
 #[test]
-fn rules_and_notes_are_taken_over_with_images() {
+fn rules_and_notes_are_adopted_with_images() {
     let system = system();
     let store = system.store();
     system.ok("qvm-create -l red lost");
@@ -324,7 +324,7 @@ fn rules_and_notes_are_taken_over_with_images() {
 }
 
 #[test]
-fn a_file_that_is_longer_than_any_of_qubes_is_not_read() {
+fn a_file_larger_than_any_of_qubes_is_not_read() {
     let system = System::new();
     for (name, line) in [
         ("appvms/work/firewall.xml", "qvm-clone work new"),

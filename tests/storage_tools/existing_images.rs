@@ -1,5 +1,5 @@
-//! A creation wipes no image that holds data: it refuses, unless somebody says what is to become
-//! of it. What a killed creation left it knows by a note, and clears.
+//! A creation overwrites no image that holds data: it is refused unless an option says what to do
+//! with the image. A creation recognises by a note what a killed one left, and clears it.
 
 use std::fs;
 use std::process::Stdio;
@@ -13,7 +13,7 @@ use crate::system::{MIB, System};
 const DATA: &[u8] = b"data of a qube that the store has lost";
 const IMAGE: &str = "appvms/new/private.img";
 
-/// A system with the images of a qube `new` that its store does not have any more, as after
+/// Creates a system with the images of a qube `new` that its store no longer has, as after
 /// `qubes-db restore`.
 fn lost() -> System {
     let system = System::new();
@@ -33,7 +33,7 @@ fn has_data(system: &System) -> bool {
 }
 
 #[test]
-fn a_creation_over_data_is_refused_and_says_what_to_do() {
+fn a_creation_over_data_is_refused_with_advice() {
     let system = lost();
     for line in [
         "qvm-create -l red new",
@@ -60,7 +60,7 @@ fn a_creation_over_data_is_refused_and_says_what_to_do() {
 }
 
 #[test]
-fn data_are_taken_over() {
+fn existing_data_are_adopted() {
     let system = lost();
     fs::File::options()
         .write(true)
@@ -80,7 +80,7 @@ fn data_are_taken_over() {
 }
 
 #[test]
-fn what_a_crash_left_uncommitted_is_taken_over_and_committed() {
+fn uncommitted_data_of_a_crash_are_adopted_and_committed() {
     let system = lost();
     fs::write(
         system.image("appvms/new/private-dirty.img"),
@@ -98,7 +98,7 @@ fn what_a_crash_left_uncommitted_is_taken_over_and_committed() {
 }
 
 #[test]
-fn data_that_are_given_up_are_deleted() {
+fn discarded_data_are_deleted() {
     for line in [
         "qvm-create -l red --discard-existing new",
         "qvm-clone --discard-existing work new",
@@ -112,7 +112,7 @@ fn data_that_are_given_up_are_deleted() {
 }
 
 #[test]
-fn the_disposable_template_is_made_over_no_data_either() {
+fn the_disposable_template_does_not_overwrite_data() {
     let system = System::new();
     fs::create_dir(system.image("appvms/tpl-dvm")).unwrap();
     fs::write(system.image("appvms/tpl-dvm/private.img"), DATA).unwrap();
@@ -126,7 +126,7 @@ fn the_disposable_template_is_made_over_no_data_either() {
 }
 
 #[test]
-fn an_option_that_cannot_be_followed_is_refused() {
+fn an_option_that_cannot_apply_is_refused() {
     let system = lost();
     for line in [
         "qvm-create -l red --adopt-existing -C StandaloneVM -t tpl new",
@@ -138,7 +138,7 @@ fn an_option_that_cannot_be_followed_is_refused() {
 }
 
 #[test]
-fn images_that_are_only_holes_are_in_nobodys_way() {
+fn images_without_data_are_replaced() {
     let system = System::new();
     fs::create_dir(system.image("appvms/new")).unwrap();
     fs::File::create(system.image(IMAGE))
@@ -149,7 +149,7 @@ fn images_that_are_only_holes_are_in_nobodys_way() {
 }
 
 #[test]
-fn what_a_killed_creation_left_is_cleared_without_a_question() {
+fn leftovers_of_a_killed_creation_are_cleared_without_a_prompt() {
     if std::process::Command::new("strace")
         .arg("-V")
         .output()
@@ -176,7 +176,7 @@ fn what_a_killed_creation_left_is_cleared_without_a_question() {
             break;
         }
         if system.run("qvm-check -q new").code == 0 {
-            // Saved before the kill: it is somebody's from now on.
+            // The store was saved before the kill, so the qube may have been used since.
             system.ok("qvm-remove -f new");
             continue;
         }
@@ -188,9 +188,9 @@ fn what_a_killed_creation_left_is_cleared_without_a_question() {
     }
 }
 
-/// A note that a kill left of a qube that was saved says nothing once the store has lost it.
+/// The note of a saved qube, left by a kill, has no effect after the store has lost the qube.
 #[test]
-fn a_note_of_a_qube_that_was_saved_gives_no_data_up() {
+fn the_note_of_a_saved_qube_gives_up_no_data() {
     let system = System::new();
     system.ok("qvm-create -l red new");
     let uuid = {
@@ -208,7 +208,7 @@ fn a_note_of_a_qube_that_was_saved_gives_no_data_up() {
         data.display()
     ));
     assert!(!place.exists(), "what puts data there takes the note away");
-    // A program of somebody else, and a copy that does not know the qube.
+    // A foreign program's file, and a copy that does not have the qube.
     fs::write(&place, &note).unwrap();
     system.ok("qubes-db history");
     let before = system
@@ -225,7 +225,7 @@ fn a_note_of_a_qube_that_was_saved_gives_no_data_up() {
 
 /// Members of group qubes can write the note, and root deletes what it names.
 #[test]
-fn a_note_that_names_images_of_another_name_deletes_none_of_them() {
+fn a_note_deletes_no_images_of_another_name() {
     let system = lost();
     let directory = system.image("appvms/other");
     fs::create_dir(&directory).unwrap();

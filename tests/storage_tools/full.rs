@@ -1,5 +1,4 @@
-//! A pool without any room left: each tool that needs some says so in one line, and everything is
-//! as it was.
+//! A full pool: each tool that needs space says so in one line and changes nothing.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -9,7 +8,7 @@ use crate::small_pool::{OLD, SmallPool};
 use crate::system::random_bytes;
 
 #[test]
-fn start_clone_and_import_fail_with_a_line_and_leave_the_old_data_and_a_commit_needs_no_room() {
+fn start_clone_and_import_fail_without_changes_and_a_commit_needs_no_space() {
     let Some(pool) = SmallPool::new() else { return };
     let live = &pool.live;
     let (old, new) = (
@@ -53,8 +52,7 @@ fn start_clone_and_import_fail_with_a_line_and_leave_the_old_data_and_a_commit_n
     );
     assert!(pool.bytes("idle/private.img") == old);
 
-    // The guest ends, and what it wrote is committed: the old image becomes a revision without
-    // being copied.
+    // The guest ends and its data are committed: the old image becomes a revision without a copy.
     live.ok("qvm-kill busy");
     assert!(
         pool.bytes("busy/private.img")
@@ -62,7 +60,7 @@ fn start_clone_and_import_fail_with_a_line_and_leave_the_old_data_and_a_commit_n
     );
     assert!(!pool.image("busy/private-dirty.img").exists());
 
-    pool.make_room();
+    pool.free_space();
     live.ok("qubes-recover");
     assert!(
         pool.bytes("busy/private.img")

@@ -1,16 +1,16 @@
-//! An image has an identity on disk: no command destroys or overwrites one that some volume of the
-//! store means, whatever texts lead to it.
+//! An image has an identity on disk: no command destroys or overwrites one that a volume of the
+//! store uses, whatever texts lead to it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::system::System;
 
-/// The place of `work`'s private image.
+/// The path of `work`'s private image.
 const WORK: &str = "appvms/work/private.img";
 const DATA: &[u8] = b"what nobody wants to lose";
 
-/// A system in which `work` and a second qube `vault` keep data.
+/// Creates a system in which `work` and a second qube `vault` have data.
 fn system() -> System {
     let system = System::new();
     system.ok("qvm-create -l red vault");
@@ -32,14 +32,14 @@ fn has_data(system: &System, image: &str) -> bool {
     system.image(image).exists() && system.begins_with(image, DATA)
 }
 
-/// Changes the text of the store as somebody does in an editor.
+/// Changes the text of the store as an editor does.
 fn edit(system: &System, from: &str, to: &str) {
     let store = system.store();
     assert!(store.contains(from), "{from} is not in {store}");
     fs::write(system.image("qubes.xml"), store.replace(from, to)).unwrap();
 }
 
-/// The second pool over the directory of the first, by hand.
+/// Adds a second pool over the directory of the first to the text of the store.
 fn add_pool_by_hand(system: &System, attributes: &str) {
     edit(
         system,
@@ -48,7 +48,7 @@ fn add_pool_by_hand(system: &System, attributes: &str) {
     );
 }
 
-/// The directory of `vault`'s private image as the store has it, changed.
+/// Changes the place of `vault`'s private image in the text of the store.
 fn move_vault(system: &System, to: &str) {
     let store = system.store();
     let vid = "vid=\"appvms/vault/private\"";
@@ -74,7 +74,7 @@ fn remove_all_orphans(system: &System) -> crate::ran::Ran {
 }
 
 #[test]
-fn what_a_second_pool_over_the_same_directory_lists_is_no_orphan() {
+fn volumes_of_a_second_pool_over_one_directory_are_not_orphans() {
     let system = system();
     symlink("qubes", system.path("/var/lib/link")).unwrap();
     for directory in [
@@ -97,7 +97,7 @@ fn what_a_second_pool_over_the_same_directory_lists_is_no_orphan() {
 }
 
 #[test]
-fn a_volume_whose_place_is_not_written_down_keeps_its_image() {
+fn a_volume_without_a_stored_place_keeps_its_image() {
     let vid = " vid=\"appvms/vault/private\"";
     for (from, to) in [
         (vid, ""),
@@ -117,7 +117,7 @@ fn a_volume_whose_place_is_not_written_down_keeps_its_image() {
         remove_all_orphans(&system);
         assert!(has_data(&system, "appvms/vault/private.img"), "{to}");
     }
-    // Without any of them.
+    // Without all of these attributes.
     let system = system();
     let store = system.store();
     let start = store.find("vid=\"appvms/vault/root\"").unwrap();
@@ -134,7 +134,7 @@ fn a_volume_whose_place_is_not_written_down_keeps_its_image() {
 }
 
 #[test]
-fn a_domain_that_cannot_be_used_keeps_its_images() {
+fn a_domain_that_cannot_be_loaded_keeps_its_images() {
     let name = "<property name=\"name\">vault</property>";
     for (what, to) in [
         ("empty", "<property name=\"name\"></property>"),
@@ -180,7 +180,8 @@ fn a_domain_inside_an_unknown_element_keeps_its_images() {
     assert_eq!(system.ok("qubes-recover --list-orphans"), "");
     remove_all_orphans(&system);
     assert!(has_data(&system, "appvms/vault/private.img"));
-    // Nor does a creation of its name, or the removal of another qube, touch them.
+    // The creation of a qube of that name, or the removal of another one, does not touch them
+    // either.
     let refused = system.refuses(1, "qvm-create -l red vault");
     assert!(
         refused.contains("has the image of volume vault:"),
@@ -189,7 +190,7 @@ fn a_domain_inside_an_unknown_element_keeps_its_images() {
 }
 
 #[test]
-fn orphans_stay_while_some_volume_cannot_be_told() {
+fn orphans_stay_while_a_volume_is_unknown() {
     let system = system();
     fs::create_dir(system.image("appvms/lost")).unwrap();
     fs::write(system.image("appvms/lost/private.img"), DATA).unwrap();
@@ -238,7 +239,7 @@ fn orphans_stay_while_some_volume_cannot_be_told() {
 }
 
 #[test]
-fn each_orphan_is_asked_about() {
+fn each_orphan_is_confirmed() {
     let system = system();
     for lost in ["lost", "found"] {
         fs::create_dir(system.image("appvms").join(lost)).unwrap();
@@ -265,7 +266,7 @@ fn each_orphan_is_asked_about() {
 }
 
 #[test]
-fn a_qube_renamed_by_hand_keeps_its_image_when_its_old_name_is_made_anew() {
+fn a_qube_renamed_by_hand_keeps_its_image_when_its_old_name_is_created_again() {
     for create in [
         "qvm-create -l red work",
         "qvm-create -l red work --discard-existing",
@@ -301,7 +302,7 @@ fn a_qube_renamed_by_hand_keeps_its_image_when_its_old_name_is_made_anew() {
 }
 
 #[test]
-fn a_removal_leaves_the_images_that_another_volume_means() {
+fn a_removal_keeps_images_of_other_volumes() {
     for (what, pool, vault) in [
         (
             "by another pool",
@@ -335,7 +336,7 @@ fn a_removal_leaves_the_images_that_another_volume_means() {
 }
 
 #[test]
-fn a_removal_leaves_what_a_volume_without_a_vid_means() {
+fn a_removal_keeps_the_image_of_a_volume_without_a_vid() {
     let system = system();
     edit(&system, " vid=\"appvms/work/private\"", "");
     move_vault(&system, "vid=\"appvms/work/private\"");
@@ -352,7 +353,7 @@ fn a_removal_leaves_what_a_volume_without_a_vid_means() {
 }
 
 #[test]
-fn a_removal_leaves_an_image_that_is_another_ones_uncommitted_one() {
+fn a_removal_keeps_an_image_that_is_anothers_uncommitted_one() {
     let system = system();
     move_vault(&system, "vid=\"appvms/work/private-dirty\"");
     fs::write(system.image("appvms/work/private-dirty.img"), DATA).unwrap();
@@ -371,7 +372,7 @@ fn a_removal_leaves_an_image_that_is_another_ones_uncommitted_one() {
 }
 
 #[test]
-fn no_data_are_put_into_an_image_that_another_volume_means() {
+fn no_data_are_imported_into_another_volumes_image() {
     let system = system();
     add_pool_by_hand(&system, "dir_path=\"/var/lib/qubes\" setup_check=\"no\"");
     move_vault(&system, "pool=\"p2\" vid=\"appvms/work/private\"");
@@ -386,13 +387,13 @@ fn no_data_are_put_into_an_image_that_another_volume_means() {
         let words = "vault:private: volume vault:private has the image of volume work:private";
         assert!(refused.contains(words), "{line}: {refused}");
     }
-    // Reading is nobody's loss.
+    // Reading is allowed.
     system.ok("qvm-volume info vault:private");
     assert!(has_data(&system, WORK));
 }
 
 #[test]
-fn an_image_that_lies_where_no_pool_keeps_any_stays() {
+fn an_image_outside_the_places_of_pools_stays() {
     let system = system();
     fs::create_dir(system.path("/etc")).ok();
     fs::write(system.path("/etc/private.img"), DATA).unwrap();
@@ -409,9 +410,9 @@ fn an_image_that_lies_where_no_pool_keeps_any_stays() {
     assert_eq!(fs::read(system.path("/etc/private.img")).unwrap(), DATA);
 }
 
-/// A copy of qubes.xml somewhere else, to try things.
+/// A copy of qubes.xml elsewhere, for experiments.
 #[test]
-fn another_store_over_the_same_pool_takes_nothing_from_the_systems_own() {
+fn another_store_over_the_same_pool_removes_nothing_of_the_systems() {
     let system = system();
     let copy = system.file("copy.xml", system.store().as_bytes());
     let with_copy = |program: &str, rest: &str| {
@@ -437,9 +438,8 @@ fn another_store_over_the_same_pool_takes_nothing_from_the_systems_own() {
     assert!(has_data(&system, WORK));
 }
 
-/// The directory of one of `vault`'s volumes that are not kept is changed to that of `work`'s
-/// private.
-fn lend_to_vault(volume: &str) -> System {
+/// Changes the place of one of `vault`'s unsaved volumes to that of `work`'s private one.
+fn share_work_image(volume: &str) -> System {
     let system = system();
     edit(
         &system,
@@ -450,7 +450,7 @@ fn lend_to_vault(volume: &str) -> System {
 }
 
 #[test]
-fn an_image_that_a_volume_which_is_not_kept_is_said_to_have_stays() {
+fn an_image_named_by_an_unsaved_volume_stays() {
     for volume in ["root", "volatile"] {
         for line in [
             "qubes-recover --at-boot",
@@ -458,8 +458,8 @@ fn an_image_that_a_volume_which_is_not_kept_is_said_to_have_stays() {
             "qvm-volume revert vault:private",
             "qvm-remove -f vault",
         ] {
-            let system = lend_to_vault(volume);
-            // What a crash of the machine leaves of a run of `work` has what its guest has synced.
+            let system = share_work_image(volume);
+            // After a crash of the machine, this image has what `work`'s guest has synced.
             let dirty = "appvms/work/private-dirty.img";
             fs::copy(system.image(WORK), system.image(dirty)).unwrap();
             let ran = system.run(line);

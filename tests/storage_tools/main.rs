@@ -1,4 +1,4 @@
-//! The tools for pools and volumes, on real file systems, down to the bytes on the disk.
+//! The tools for pools and volumes, on real file systems, checked down to the bytes on disk.
 
 mod absent;
 mod cut_off;

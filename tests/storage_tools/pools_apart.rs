@@ -1,5 +1,5 @@
-//! Two pools have no image in common: `qvm-pool add` refuses one that would, by whatever path, and
-//! `qubes-db check` tells of those that an editor made.
+//! Two pools never have an image in common: `qvm-pool add` refuses such a pool by whatever path,
+//! and `qubes-db check` reports those that an editor made.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,13 +10,13 @@ use serde_json::Value as Json;
 use crate::skip::skip;
 use crate::system::System;
 
-/// Why a pool in this directory is refused.
+/// Returns why a pool in this directory is refused.
 fn refused(system: &System, directory: &str) -> String {
     system.refuses(1, &format!("qvm-pool add p2 file -o dir_path={directory}"))
 }
 
 #[test]
-fn a_pool_that_meets_another_is_refused() {
+fn a_pool_that_overlaps_another_is_refused() {
     let system = System::new();
     symlink("qubes", system.path("/var/lib/link")).unwrap();
     symlink("../lib/qubes/appvms", system.path("/var/lib/inside")).unwrap();
@@ -57,7 +57,7 @@ fn a_pool_that_meets_another_is_refused() {
         let refused = refused(&system, directory);
         assert!(refused.contains(words), "{directory}: {refused}");
     }
-    // Above.
+    // In a directory above.
     fs::create_dir(system.path("/data")).unwrap();
     fs::create_dir(system.path("/data/appvms")).unwrap();
     system.ok("qvm-pool add deep file -o dir_path=/data/appvms/inner");
@@ -66,15 +66,15 @@ fn a_pool_that_meets_another_is_refused() {
         above.contains("contains the directory of pool 'deep'"),
         "{above}"
     );
-    // Where a pool keeps no images another may lie, as with upstream.
+    // In a subdirectory where a pool keeps no images, as with upstream.
     system.ok("qvm-pool add within file -o dir_path=/var/lib/qubes/newpool");
-    // Names that only begin alike are two directories.
+    // Names that only begin alike are different directories.
     system.ok("qvm-pool add beside file -o dir_path=/data/appvms/inner-2");
     system.ok("qvm-pool add other file -o dir_path=/var/lib/qubes-2");
 }
 
 #[test]
-fn the_pool_of_kernels_lies_beside_images_and_nowhere_else() {
+fn the_pool_of_kernels_overlaps_no_images() {
     let system = System::new();
     system.ok("qvm-pool add kernels linux-kernel -o dir_path=/var/lib/qubes/more-kernels");
     for directory in [
@@ -94,7 +94,7 @@ fn the_pool_of_kernels_lies_beside_images_and_nowhere_else() {
 }
 
 #[test]
-fn a_bind_mount_of_a_pool_is_the_pool() {
+fn a_bind_mount_of_a_pool_overlaps_it() {
     let system = System::new();
     for (source, point, below) in [
         ("/var/lib/qubes", "/bound", "appvms/work"),
@@ -116,7 +116,7 @@ fn a_bind_mount_of_a_pool_is_the_pool() {
         }
         let refused = system.run(&format!("qvm-pool add p2 file -o dir_path={point}"));
         let deeper = system.run(&format!("qvm-pool add p2 file -o dir_path={point}/{below}"));
-        // A store that an editor gave such a pool loses nothing by it.
+        // A store in which an editor added such a pool loses no image.
         let store = system.store();
         let pool =
             format!("<pool name=\"p2\" dir_path=\"{point}\" driver=\"file-reflink\"/></pools>");
@@ -143,7 +143,7 @@ fn a_bind_mount_of_a_pool_is_the_pool() {
 }
 
 #[test]
-fn a_thin_pool_is_one_pool() {
+fn a_thin_pool_belongs_to_one_pool() {
     let system = System::new();
     let store = system.store();
     let pool =
@@ -160,7 +160,7 @@ fn a_thin_pool_is_one_pool() {
 }
 
 #[test]
-fn a_pool_stays_while_a_domain_that_cannot_be_used_is_in_it() {
+fn a_pool_with_a_domain_that_cannot_be_loaded_is_not_removed() {
     let system = System::new();
     system.ok("qvm-pool add more file-reflink -o dir_path=/more -o setup_check=no");
     system.ok("qvm-create -l red -P more vault");
@@ -174,7 +174,7 @@ fn a_pool_stays_while_a_domain_that_cannot_be_used_is_in_it() {
     );
 }
 
-/// The kinds that `qubes-db check` finds.
+/// Returns the kinds of damage that `qubes-db check` finds.
 fn kinds(system: &System) -> Vec<String> {
     let checked: Json = serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
     let all = checked.as_array().unwrap().iter();
@@ -183,7 +183,7 @@ fn kinds(system: &System) -> Vec<String> {
 }
 
 #[test]
-fn check_tells_of_images_that_two_volumes_have() {
+fn check_reports_images_of_two_volumes() {
     let system = System::new();
     system.ok("qvm-create -l red vault");
     assert!(kinds(&system).is_empty());
@@ -226,13 +226,14 @@ fn check_tells_of_images_that_two_volumes_have() {
 }
 
 #[test]
-fn check_tells_of_a_shared_image_beside_another_whose_qube_ends_the_same() {
+fn check_reports_a_shared_image_beside_one_whose_qube_ends_the_same() {
     let system = System::new();
     for name in ["base", "load", "download", "copy"] {
         system.ok(&format!("qvm-create -l red {name}"));
     }
     let own = |name: &str| format!("pool=\"varlibqubes\" vid=\"appvms/{name}/private\"");
-    // The text tells that load has base's image; only the disk that copy has download's.
+    // The text shows that `load` has the image of `base`. Only the disk shows that `copy` has that
+    // of `download`.
     let store = system.store().replace(&own("load"), &own("base"));
     let store = store.replace(
         &own("copy"),
@@ -243,13 +244,13 @@ fn check_tells_of_a_shared_image_beside_another_whose_qube_ends_the_same() {
 }
 
 #[test]
-fn an_image_is_shared_over_an_absolute_link_below_the_root() {
+fn an_absolute_link_below_the_root_is_followed_to_a_shared_image() {
     let system = System::new();
     system.ok("qvm-create -l red vault");
     let (elsewhere, own) = (system.path("elsewhere"), system.image("appvms/vault"));
     fs::create_dir(&elsewhere).unwrap();
     fs::rename(&own, elsewhere.join("vault")).unwrap();
-    // As the system itself sees it: its `/` is the root here.
+    // As the system resolves it: its `/` is the root.
     symlink("/elsewhere/vault", &own).unwrap();
     let pool = "<pool name=\"p2\" dir_path=\"/elsewhere\" driver=\"file-reflink\"/></pools>";
     let vid = "pool=\"varlibqubes\" vid=\"appvms/work/private\"";
@@ -267,7 +268,7 @@ fn an_image_is_shared_over_an_absolute_link_below_the_root() {
 }
 
 #[test]
-fn a_pool_over_the_images_of_another_is_refused_also_where_links_lead_there() {
+fn a_pool_that_overlaps_another_through_links_is_refused() {
     for target in ["elsewhere", "/elsewhere"] {
         let system = System::new();
         fs::create_dir(system.path("elsewhere")).unwrap();

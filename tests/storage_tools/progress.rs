@@ -1,4 +1,4 @@
-//! Whoever waits at a terminal sees how far a copy is; nobody else hears a word.
+//! Progress bars: copies show one on a terminal and nothing elsewhere.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -15,7 +15,8 @@ use crate::skip::skip;
 use crate::small_pool::SmallPool;
 use crate::system::{MIB, System, random_bytes};
 
-/// A terminal that no program inherits but as what it is given: a monitor would keep it open.
+/// Opens a terminal that programs inherit only where it is given to them: a monitor would keep it
+/// open.
 fn terminal() -> nix::pty::OpenptyResult {
     let ends = nix::pty::openpty(None, None).unwrap();
     for end in [&ends.master, &ends.slave] {
@@ -24,8 +25,8 @@ fn terminal() -> nix::pty::OpenptyResult {
     ends
 }
 
-/// What is shown on a terminal that is standard error of `line`, until `wanted` is seen there while
-/// the command waits for more data; then to its end.
+/// Returns what `line` shows on a terminal as its standard error: until `wanted` appears while the
+/// command waits for more data, then until it ends.
 fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
     let ends = terminal();
     let mut command = system.command(line);
@@ -39,8 +40,7 @@ fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
     let (told, heard) = mpsc::channel();
     let reader = thread::spawn(move || {
         let (mut master, mut piece) = (File::from(ends.master), [0; 4096]);
-        // The read ends with an error when the last writer is gone: that is a terminal's end of
-        // file.
+        // The read fails when the last writer is gone: that is a terminal's end of file.
         while let Ok(got @ 1..) = master.read(&mut piece) {
             told.send(String::from_utf8_lossy(&piece[..got]).into_owned())
                 .unwrap();
@@ -61,7 +61,7 @@ fn shown(system: &System, line: &str, input: &[u8], wanted: &str) -> String {
 }
 
 #[test]
-fn a_terminal_shows_a_bar_that_is_gone_at_the_end() {
+fn a_terminal_shows_a_bar_and_removes_it_at_the_end() {
     let system = System::new();
     let seen = shown(
         &system,
@@ -94,10 +94,10 @@ fn a_terminal_shows_a_bar_that_is_gone_at_the_end() {
     );
 }
 
-/// What a command shows on a terminal when the kernel takes its time for each copy.
+/// Returns what a command shows on a terminal while each copy by the kernel is delayed.
 fn shown_slowly(command: &Command) -> String {
     let ends = terminal();
-    // Without -f: nobody waits for the monitor of a qube that was started.
+    // Without -f: the monitor of a started qube is not waited for.
     let mut traced = Command::new("strace");
     traced.args(["-qq", "-o", "/dev/null", "-e", "trace=copy_file_range"]);
     traced
@@ -124,7 +124,7 @@ fn shown_slowly(command: &Command) -> String {
     seen
 }
 
-/// The bar of a volume was there, and is gone.
+/// Checks that the bar of a volume was shown and removed.
 fn assert_shown(command: &Command, volume: &str) {
     let seen = shown_slowly(command);
     assert!(
@@ -138,11 +138,11 @@ fn assert_shown(command: &Command, volume: &str) {
 }
 
 #[test]
-fn wherever_data_are_copied_there_is_a_bar() {
+fn every_copy_shows_a_bar() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("strace is not installed");
     }
-    // Where blocks are shared nothing is copied.
+    // If blocks are shared, nothing is copied.
     let Some(system) = System::on(FileSystem::Ext4) else {
         return;
     };
@@ -206,12 +206,12 @@ fn wherever_data_are_copied_there_is_a_bar() {
     image.sync_all().unwrap();
     assert_shown(&system.command("qvm-trim-template tpl"), "tpl:root");
 
-    // The same without anybody who looks.
+    // The same without a terminal.
     system.ok(&format!("qvm-volume import work:private {file}"));
 }
 
 #[test]
-fn a_start_that_has_to_copy_shows_it() {
+fn a_start_that_copies_shows_a_bar() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("strace is not installed");
     }

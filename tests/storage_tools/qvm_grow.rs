@@ -1,4 +1,4 @@
-//! qvm-grow-private and qvm-grow-root: R3's words for making volumes larger.
+//! qvm-grow-private and qvm-grow-root: R3's commands that enlarge volumes.
 
 use crate::system::{MIB, System};
 
@@ -19,12 +19,13 @@ fn units_are_powers_of_1024_as_in_r3() {
     assert_eq!(started.code, 0);
     assert_eq!(
         started.stderr,
-        "qvm-grow-root: the qube was not started: it makes its root file system larger at its next start\n"
+        "qvm-grow-root: the qube was not started: it makes its root file system larger at its \
+         next start\n"
     );
 }
 
 #[test]
-fn nothing_is_made_smaller_and_a_snapshot_not_at_all() {
+fn volumes_never_shrink_and_snapshots_are_not_resized() {
     let system = System::new();
     let smaller = system.run("qvm-grow-private work 1G");
     assert_eq!(smaller.code, 1);

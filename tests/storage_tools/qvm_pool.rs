@@ -1,4 +1,4 @@
-//! qvm-pool: what can be added, where, and who keeps it there.
+//! qvm-pool: which pools can be added, where, and what keeps one from being removed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,9 +10,9 @@ use crate::ran;
 use crate::system::{MIB, System};
 
 #[test]
-fn a_pool_is_prepared_registered_used_and_given_up_again() {
+fn a_pool_is_prepared_added_used_and_removed() {
     for (kind, system) in System::everywhere() {
-        // ext4 cannot share blocks: there every image is copied, if somebody says so.
+        // ext4 cannot share blocks: images are copied there, if an option allows it.
         let extra = if kind == FileSystem::Ext4 {
             " -o setup_check=no"
         } else {
@@ -50,7 +50,8 @@ fn a_pool_is_prepared_registered_used_and_given_up_again() {
         let used = system.refuses(1, "qvm-pool remove fast");
         assert_eq!(
             used,
-            "qvm-pool: error: Failed to remove pool fast: Storage pool is in use: 'fast': fresh:private is in it, \
+            "qvm-pool: error: Failed to remove pool fast: Storage pool is in use: 'fast': \
+             fresh:private is in it, \
              fresh:volatile is in it"
         );
         system.ok("qvm-remove -f fresh");
@@ -71,7 +72,7 @@ fn a_pool_is_prepared_registered_used_and_given_up_again() {
 }
 
 #[test]
-fn where_blocks_cannot_be_shared_a_reflink_pool_is_refused_and_nothing_is_left() {
+fn without_shared_blocks_a_reflink_pool_is_refused_and_leaves_nothing() {
     let Some(system) = System::on(FileSystem::Ext4) else {
         return;
     };
@@ -86,7 +87,7 @@ fn where_blocks_cannot_be_shared_a_reflink_pool_is_refused_and_nothing_is_left()
 }
 
 #[test]
-fn a_wish_that_breaks_a_rule_makes_nothing() {
+fn a_request_that_breaks_a_rule_creates_nothing() {
     let system = System::new();
     for (line, words) in [
         (
@@ -161,7 +162,7 @@ fn options_are_changed_all_or_none() {
         info.contains("revisions_to_keep   -1\n") && info.contains("ephemeral_volatile  True\n"),
         "{info}"
     );
-    // Every release up to 4.4.0 takes the text False for true, so a false one is left out.
+    // Every release up to 4.4.0 reads the text False as true, so a false value is not stored.
     system.ok("qvm-pool set varlibqubes -o ephemeral_volatile=0");
     assert!(!system.store().contains("ephemeral_volatile"));
     let refused = system.refuses(
@@ -193,7 +194,7 @@ fn options_are_changed_all_or_none() {
 }
 
 #[test]
-fn the_forms_of_r3_take_their_options_with_commas() {
+fn r3s_syntax_has_options_separated_by_commas() {
     let system = System::new();
     system.ok("qvm-pool -o dir_path=/old,revisions_to_keep=0 -a old file");
     assert!(system.ok("qvm-pool -l").ends_with("old           file\n"));
@@ -221,7 +222,7 @@ fn the_forms_of_r3_take_their_options_with_commas() {
 }
 
 #[test]
-fn of_several_pools_all_are_removed_or_none() {
+fn several_pools_are_all_removed_or_none() {
     let system = System::new();
     for name in ["one", "two"] {
         system.ok(&format!("qvm-pool add {name} file -o dir_path=/{name}"));
@@ -233,12 +234,12 @@ fn of_several_pools_all_are_removed_or_none() {
 }
 
 #[test]
-fn who_adds_the_same_name_at_the_same_time_adds_it_once() {
+fn concurrent_adds_of_one_name_add_it_once() {
     let system = System::new();
     let children: Vec<_> = (0..8)
         .map(|n| system.spawn(&format!("qvm-pool add same file -o dir_path=/same{n}")))
         .collect();
-    let ran: Vec<_> = children.into_iter().map(crate::system::finished).collect();
+    let ran: Vec<_> = children.into_iter().map(crate::system::wait_for).collect();
     assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1, "{ran:?}");
     assert!(
         ran.iter()
@@ -249,11 +250,11 @@ fn who_adds_the_same_name_at_the_same_time_adds_it_once() {
 }
 
 #[test]
-fn a_pool_says_how_much_room_it_has_and_warns_before_it_is_full() {
+fn a_pool_shows_its_space_and_warns_before_it_is_full() {
     let Some(system) = System::on(FileSystem::Xfs) else {
         return;
     };
-    // Here the disk is the test's own.
+    // The disk is the test's own.
     let warned = |line: &str| ran::run(system.command(line).env_remove("QUBES_NEARLY_FULL"));
     let pools =
         |system: &System| -> Json { serde_json::from_str(&system.ok("qvm-pool --json")).unwrap() };
@@ -270,7 +271,7 @@ fn a_pool_says_how_much_room_it_has_and_warns_before_it_is_full() {
         (&Json::Null, &Json::Null)
     );
 
-    // Beside the pool's own: whatever fills the place, the pool has no room.
+    // A file beside the pool: whatever fills the disk, the pool has no space.
     let hog = fs::File::create(system.path("/hog")).unwrap();
     let mut filled = 0;
     loop {
@@ -313,7 +314,7 @@ fn a_pool_says_how_much_room_it_has_and_warns_before_it_is_full() {
     for line in ["qvm-ls --raw-list", "qvm-ls --raw-data -O name"] {
         assert_eq!(warned(line).stderr, "", "{line}");
     }
-    // From when on is a matter of taste, for one command or for all.
+    // The threshold can be set for one command or for all.
     let asked = ran::run(system.command("qvm-ls").env("QUBES_NEARLY_FULL", "101"));
     assert_eq!((asked.code, &*asked.stderr), (0, ""));
     fs::create_dir_all(system.path("/etc/qubes")).unwrap();

@@ -1,4 +1,4 @@
-//! qvm-volume: what it shows, options, sizes, and the way back.
+//! qvm-volume: what it shows, options, sizes and reverts.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -13,7 +13,7 @@ fn import(system: &System, volume: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn revisions_are_listed_and_each_can_be_gone_back_to() {
+fn revisions_are_listed_and_each_can_be_reverted_to() {
     for (kind, system) in System::everywhere() {
         system.ok("qvm-volume config work:private revisions_to_keep 3");
         let states: Vec<Vec<u8>> = (1..=3).map(|seed| random_bytes(MIB, seed)).collect();
@@ -77,7 +77,7 @@ fn revisions_are_listed_and_each_can_be_gone_back_to() {
 }
 
 #[test]
-fn a_volume_grows_and_is_made_smaller_only_by_force() {
+fn a_volume_grows_and_shrinks_only_by_force() {
     for (kind, system) in System::everywhere() {
         import(&system, "work:private", &random_bytes(4 * MIB, 1));
         let old = system.bytes("appvms/work/private.img");
@@ -116,7 +116,7 @@ fn a_volume_grows_and_is_made_smaller_only_by_force() {
             );
         }
         system.refuses(1, "qvm-volume resize work:root 20GiB");
-        // A volatile volume is made anew, as large as the store says.
+        // A volatile volume is created anew, with the size in the store.
         system.ok("qvm-volume resize work:volatile 20GiB");
         assert_eq!(
             system.stored("work", "volatile", "size").unwrap(),
@@ -126,7 +126,7 @@ fn a_volume_grows_and_is_made_smaller_only_by_force() {
 }
 
 #[test]
-fn options_are_checked_and_written_as_upstream_reads_them() {
+fn options_are_checked_and_stored_as_upstream_reads_them() {
     let system = System::new();
     let before = system.store();
     system.ok("qvm-volume config work:private revisions_to_keep 5");
@@ -186,12 +186,14 @@ fn options_are_checked_and_written_as_upstream_reads_them() {
         ("work:private nosuch 1", "Error: Invalid property: nosuch"),
         (
             "work:private ephemeral True",
-            "Error: work:private: ephemeral cannot be set: only a volatile volume that can be written to can have a \
+            "Error: work:private: ephemeral cannot be set: only a volatile volume that can be \
+             written to can have a \
              throw-away key",
         ),
         (
             "work:kernel revisions_to_keep 1",
-            "Error: work:kernel: revisions_to_keep cannot be set: kernels are read-only, and nothing of them is kept",
+            "Error: work:kernel: revisions_to_keep cannot be set: kernels are read-only, and \
+             nothing of them is kept",
         ),
         (
             "nosuch:private rw True",
@@ -214,7 +216,7 @@ fn options_are_checked_and_written_as_upstream_reads_them() {
 }
 
 #[test]
-fn json_has_real_types_and_what_cannot_be_told_is_null() {
+fn json_has_typed_values_and_null_for_unknown_ones() {
     let system = System::new();
     import(&system, "work:private", &random_bytes(MIB, 1));
     let one: Json =
@@ -251,7 +253,7 @@ fn a_volume_gets_the_committed_data_of_another_qubes() {
             system.bytes("vm-templates/tpl/private.img") == data,
             "{kind:?}: the source is as it was"
         );
-        // What is written to one is not seen in the other.
+        // A write to one is not seen in the other.
         let image = fs::File::options()
             .write(true)
             .open(system.image("appvms/work/private.img"))
@@ -267,7 +269,7 @@ fn a_volume_gets_the_committed_data_of_another_qubes() {
 }
 
 #[test]
-fn a_cleared_volume_is_empty_and_as_large_as_before() {
+fn a_cleared_volume_is_empty_and_keeps_its_size() {
     for (kind, system) in System::everywhere() {
         let data = random_bytes(3 * MIB, 1);
         import(&system, "work:private", &data);
@@ -284,7 +286,7 @@ fn a_cleared_volume_is_empty_and_as_large_as_before() {
             "{kind:?}"
         );
         assert_eq!(
-            system.room_of("appvms/work/private.img"),
+            system.disk_usage("appvms/work/private.img"),
             0,
             "{kind:?}: a hole"
         );
@@ -297,7 +299,7 @@ fn a_cleared_volume_is_empty_and_as_large_as_before() {
 }
 
 #[test]
-fn driver_file_has_the_same_words_and_its_own_rules() {
+fn driver_file_has_the_same_commands_and_rules_of_its_own() {
     let system = System::new();
     system.ok("qvm-pool add old file -o dir_path=/old");
     system.ok("qvm-create -l red -P old plain");

@@ -1,4 +1,4 @@
-//! qvm-volume import: until all the data are there, the volume has what it had, whatever happens.
+//! qvm-volume import: the volume keeps its data until the new ones are complete, whatever happens.
 
 use std::fs;
 use std::io::Write as _;
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::loop_mount::FileSystem;
 use crate::strace::{Call, below_strace, calls};
-use crate::system::{MIB, System, finished, random_bytes};
+use crate::system::{MIB, System, random_bytes, wait_for};
 
-/// The files in which an import is being written.
-fn being_written(system: &System) -> Vec<String> {
+/// Returns the files into which an import is writing.
+fn unfinished_imports(system: &System) -> Vec<String> {
     let names = system.names("appvms/work");
     names
         .into_iter()
@@ -20,8 +20,8 @@ fn being_written(system: &System) -> Vec<String> {
 /// Waits until an import has begun to write.
 fn wait_until_written(system: &System) {
     let deadline = Instant::now() + Duration::from_secs(60);
-    let has_data = |name: &String| system.room_of(&format!("appvms/work/{name}")) >= MIB;
-    while !being_written(system).iter().any(has_data) {
+    let has_data = |name: &String| system.disk_usage(&format!("appvms/work/{name}")) >= MIB;
+    while !unfinished_imports(system).iter().any(has_data) {
         assert!(Instant::now() < deadline, "no import began");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -74,7 +74,7 @@ fn a_file_a_pipe_and_a_part_of_a_file_become_the_volume() {
 }
 
 #[test]
-fn zeros_take_no_room() {
+fn zeros_take_no_space() {
     let Some(system) = System::on(FileSystem::Btrfs) else {
         return;
     };
@@ -83,11 +83,11 @@ fn zeros_take_no_room() {
     let ran = system.run_with_input("qvm-volume import work:private -", &data);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(system.bytes("appvms/work/private.img") == data);
-    assert!(system.room_of("appvms/work/private.img") <= 2 * MIB);
+    assert!(system.disk_usage("appvms/work/private.img") <= 2 * MIB);
 }
 
 #[test]
-fn data_that_do_not_fit_or_are_not_there_change_nothing() {
+fn data_that_do_not_fit_or_do_not_exist_change_nothing() {
     let system = System::new();
     let data = random_bytes(2 * MIB, 1);
     let file = system.file("data", &data);
@@ -96,19 +96,23 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
     for (line, words) in [
         (
             format!("import --size 1MiB work:private {file}"),
-            "Error: work:private: nothing was imported: the data have 2097152 bytes, but the volume gets 1048576",
+            "Error: work:private: nothing was imported: the data have 2097152 bytes, but the \
+             volume gets 1048576",
         ),
         (
             format!("import work:private {}", empty.display()),
-            "Error: work:private: nothing was imported: there are no data; to empty a volume, use 'qvm-volume clear'",
+            "Error: work:private: nothing was imported: there are no data; to empty a volume, use \
+             'qvm-volume clear'",
         ),
         (
             format!("import work:root {file}"),
-            "Error: work:root: it is not kept from start to start, so there is nothing to put data into",
+            "Error: work:root: it is not kept from start to start, so there is nothing to put \
+             data into",
         ),
         (
             format!("import --size 8MiB work:private {file}"),
-            "Error: work:private: nothing was imported: not enough data (2097152 bytes, expected 8388608)",
+            "Error: work:private: nothing was imported: not enough data (2097152 bytes, expected \
+             8388608)",
         ),
         (
             format!("import --size 1.5G work:private {file}"),
@@ -128,12 +132,14 @@ fn data_that_do_not_fit_or_are_not_there_change_nothing() {
     let too_many = system.refuses_with_input("qvm-volume import --size 1MiB work:private -", &data);
     assert_eq!(
         too_many,
-        "Error: work:private: nothing was imported: the data have more than the 1048576 bytes that the volume gets"
+        "Error: work:private: nothing was imported: the data have more than the 1048576 bytes \
+         that the volume gets"
     );
     let too_few = system.refuses_with_input("qvm-volume import --size 8MiB work:private -", &data);
     assert_eq!(
         too_few,
-        "Error: work:private: nothing was imported: not enough data (2097152 bytes, expected 8388608)"
+        "Error: work:private: nothing was imported: not enough data (2097152 bytes, expected \
+         8388608)"
     );
     let none = system.refuses_with_input("qvm-volume import work:private -", b"");
     assert!(
@@ -167,12 +173,12 @@ fn a_full_disk_in_the_middle_leaves_the_old_data() {
             "{kind:?}: {refused}"
         );
         assert!(system.bytes("appvms/work/private.img") == old, "{kind:?}");
-        assert_eq!(being_written(&system), [""; 0], "{kind:?}");
+        assert_eq!(unfinished_imports(&system), [""; 0], "{kind:?}");
     }
 }
 
 #[test]
-fn an_import_that_is_killed_leaves_the_old_data_and_the_next_one_clears_what_is_left() {
+fn a_killed_import_leaves_the_old_data_and_the_next_one_clears_its_leftovers() {
     for (kind, system) in System::everywhere() {
         let old = random_bytes(2 * MIB, 1);
         let file = system.file("data", &old);
@@ -194,7 +200,7 @@ fn an_import_that_is_killed_leaves_the_old_data_and_the_next_one_clears_what_is_
             "{kind:?}"
         );
         assert_eq!(
-            being_written(&system).len(),
+            unfinished_imports(&system).len(),
             1,
             "{kind:?}: this is what it was writing to"
         );
@@ -202,12 +208,12 @@ fn an_import_that_is_killed_leaves_the_old_data_and_the_next_one_clears_what_is_
         let ran = system.run_with_input("qvm-volume import work:private -", &new);
         assert_eq!(ran.code, 0, "{kind:?}: {ran:?}");
         assert!(system.bytes("appvms/work/private.img") == new, "{kind:?}");
-        assert_eq!(being_written(&system), [""; 0], "{kind:?}");
+        assert_eq!(unfinished_imports(&system), [""; 0], "{kind:?}");
     }
 }
 
 #[test]
-fn of_two_imports_at_once_the_second_is_refused_and_nobody_else_waits() {
+fn a_concurrent_import_is_refused_and_other_commands_do_not_wait() {
     let system = System::new();
     let mut first = system.spawn("qvm-volume import work:private -");
     let mut pipe = first.stdin.take().unwrap();
@@ -223,12 +229,12 @@ fn of_two_imports_at_once_the_second_is_refused_and_nobody_else_waits() {
         first.id()
     );
     assert!(second.stderr.contains(&words), "{second:?}");
-    // Neither the qube nor the database is locked meanwhile.
+    // Neither the qube nor the store is locked meanwhile.
     system.ok("qvm-volume resize work:volatile 12GiB");
     system.ok("qvm-prefs work memory 500");
     assert!(begun.elapsed() < Duration::from_secs(30), "somebody waited");
     drop(pipe);
-    let first = finished(first);
+    let first = wait_for(first);
     assert_eq!((first.code, &*first.stderr), (0, ""));
     assert!(system.bytes("appvms/work/private.img") == data);
     assert_eq!(
@@ -239,7 +245,7 @@ fn of_two_imports_at_once_the_second_is_refused_and_nobody_else_waits() {
 }
 
 #[test]
-fn what_changes_the_volume_meanwhile_stops_the_import() {
+fn a_change_of_the_volume_meanwhile_stops_the_import() {
     let system = System::new();
     let old = random_bytes(MIB, 1);
     let file = system.file("data", &old);
@@ -253,12 +259,13 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     wait_until_written(&system);
     system.ok("qvm-volume config work:private revisions_to_keep 7");
     drop(pipe);
-    let changed = finished(changed);
+    let changed = wait_for(changed);
     assert_eq!(
         (changed.code, &*changed.stderr),
         (
             1,
-            "Error: work:private: nothing was imported: the volume's options were changed meanwhile\n"
+            "Error: work:private: nothing was imported: the volume's options were changed \
+             meanwhile\n"
         )
     );
     assert!(system.bytes("appvms/work/private.img") == old);
@@ -269,7 +276,7 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     wait_until_written(&system);
     system.ok("qvm-remove -f work");
     drop(pipe);
-    let removed = finished(removed);
+    let removed = wait_for(removed);
     assert_eq!(
         (
             removed.code,
@@ -286,7 +293,7 @@ fn what_changes_the_volume_meanwhile_stops_the_import() {
     );
 }
 
-/// Which calls change a file or a directory. A new file is empty until the next of them.
+/// System calls that change a file or a directory. A new file stays empty until the next of them.
 const CHANGING: [&str; 15] = [
     "ioctl",
     "fchmod",
@@ -312,7 +319,7 @@ fn imported(system: &System, file: &std::path::Path) -> std::process::Command {
 }
 
 #[test]
-fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_import_works() {
+fn an_import_killed_at_any_step_leaves_old_or_new_data_and_can_be_repeated() {
     if std::process::Command::new("strace")
         .arg("-V")
         .output()
@@ -321,7 +328,7 @@ fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_im
         return crate::skip::skip("strace is not installed");
     }
     let contents = [random_bytes(MIB, 1), random_bytes(2 * MIB, 2)];
-    // Where blocks are shared, and where they are copied.
+    // A file system that shares blocks, and one that copies them.
     for (kind, call_of_its_own) in [
         (FileSystem::Btrfs, "ioctl"),
         (FileSystem::Ext4, "copy_file_range"),
@@ -343,7 +350,7 @@ fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_im
                 "{kind:?}"
             );
         };
-        // The second time the directories of locks are there, and a copy of the store for the day.
+        // The second import finds the directories of locks and the day's copy of the store.
         [0, 1, 0].into_iter().for_each(import_whole);
         let log = system.path("/trace");
         let traced = below_strace(
@@ -385,7 +392,7 @@ fn killed_before_any_step_the_volume_has_the_old_data_or_the_new_and_the_next_im
             "{kind:?}: {old} kept the old data, {new} had the new"
         );
         import_whole(1);
-        assert_eq!(being_written(&system), [""; 0]);
+        assert_eq!(unfinished_imports(&system), [""; 0]);
         assert_eq!(
             system.stored("work", "private", "size").unwrap(),
             contents[1].len().to_string()

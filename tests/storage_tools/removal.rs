@@ -1,5 +1,5 @@
-//! qvm-remove deletes what Qubes made and nothing else, whatever stands for a qube's directory, and
-//! also on a full disk.
+//! qvm-remove deletes only what Qubes made, also if a link is in the place of a qube's directory,
+//! and also on a full disk.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -8,20 +8,20 @@ use std::path::PathBuf;
 
 use crate::system::{MIB, System, random_bytes};
 
-/// Moves a directory of the pool to another place below the root and leaves a link, as R2 and R3
-/// had users do it.
+/// Moves a directory of the pool to another path below the root and leaves a link, as R2 and R3
+/// told users to do.
 fn move_away(system: &System, directory: &str) -> PathBuf {
     let drive = system.path("/drive");
     fs::create_dir_all(&drive).unwrap();
     let moved = drive.join(directory.rsplit('/').next().unwrap());
     fs::rename(system.image(directory), &moved).unwrap();
     let inside = format!("/drive/{}", moved.file_name().unwrap().to_str().unwrap());
-    // What is relative means the same in the system and for whoever looks from outside.
+    // A relative link means the same inside the system and outside.
     symlink(format!("../../../..{inside}"), system.image(directory)).unwrap();
     moved
 }
 
-fn is_there(system: &System, directory: &str) -> bool {
+fn exists(system: &System, directory: &str) -> bool {
     fs::symlink_metadata(system.image(directory)).is_ok()
 }
 
@@ -32,7 +32,7 @@ fn edit_store(system: &System, from: &str, to: &str) {
 }
 
 #[test]
-fn link_that_stands_for_a_directory_goes_and_takes_the_directory_along() {
+fn a_link_to_a_directory_is_removed_with_the_directory() {
     let system = System::new();
     system.ok("qvm-create -l red two");
     system.ok("qvm-create -C TemplateVM -l black other");
@@ -41,22 +41,22 @@ fn link_that_stands_for_a_directory_goes_and_takes_the_directory_along() {
     assert!(moved[0].join("private.img").exists());
     system.ok("qvm-remove -f work two other");
     for directory in ["appvms/work", "appvms/two", "vm-templates/other"] {
-        assert!(!is_there(&system, directory), "{directory}");
+        assert!(!exists(&system, directory), "{directory}");
     }
     assert!(moved.iter().all(|directory| !directory.exists()));
 
-    // A link that leads nowhere (the drive is not there) goes, too, and is in nobody's way
-    // afterwards.
+    // A link that leads nowhere, because the drive is missing, is removed, too. A new qube of the
+    // name can be created.
     system.ok("qvm-create -l red two");
     fs::remove_dir_all(move_away(&system, "appvms/two")).unwrap();
     system.ok("qvm-remove -f two");
-    assert!(!is_there(&system, "appvms/two"));
+    assert!(!exists(&system, "appvms/two"));
     system.ok("qvm-create -l red two");
     assert!(system.image("appvms/two/private.img").is_file());
 }
 
 #[test]
-fn what_qubes_did_not_make_stays_and_is_named_in_one_warning() {
+fn foreign_files_stay_and_one_warning_names_them() {
     let system = System::new();
     system.ok("qvm-create -l red two");
     fs::write(system.image("appvms/work/thesis.odt"), "mine").unwrap();
@@ -79,9 +79,9 @@ fn what_qubes_did_not_make_stays_and_is_named_in_one_warning() {
         system.names("appvms/work"),
         ["firewall.xml~", "photos", "thesis.odt"]
     );
-    assert!(!is_there(&system, "appvms/two"));
+    assert!(!exists(&system, "appvms/two"));
 
-    // A link is no reason to lose what lies behind it, and none to keep the link.
+    // Data behind a link are not lost, and the link does not stay because of them.
     system.ok("qvm-create -l red two");
     let moved = move_away(&system, "appvms/two");
     fs::write(moved.join("thesis.odt"), "mine").unwrap();
@@ -92,14 +92,14 @@ fn what_qubes_did_not_make_stays_and_is_named_in_one_warning() {
             .contains("/drive/two stays: it contains thesis.odt"),
         "{ran:?}"
     );
-    assert!(!is_there(&system, "appvms/two") && moved.join("thesis.odt").exists());
+    assert!(!exists(&system, "appvms/two") && moved.join("thesis.odt").exists());
 }
 
 #[test]
-fn images_of_others_in_the_directory_stay() {
+fn images_of_other_volumes_in_the_directory_stay() {
     let system = System::new();
     system.ok("qvm-create -l red vault");
-    // One whose image was moved there by hand, and a pool that lies there.
+    // A qube whose image was moved there by hand, and a pool in that directory.
     fs::rename(
         system.image("appvms/vault/private.img"),
         system.image("appvms/work/b.img"),
@@ -124,10 +124,10 @@ fn images_of_others_in_the_directory_stay() {
 }
 
 #[test]
-fn file_that_cannot_be_deleted_is_named_once_the_qube_is_gone_and_keeps_no_other() {
+fn a_file_that_cannot_be_deleted_is_named_and_the_others_are_deleted() {
     let system = System::new();
     system.ok("qvm-create -l red two");
-    // Nobody, not root either, unlinks a directory.
+    // Not even root can unlink a directory.
     let stuck = system.image("appvms/work/private.img.1@2026-01-01T00:00:00Z");
     fs::create_dir(&stuck).unwrap();
     let ran = system.run("qvm-remove -f work two");
@@ -168,7 +168,7 @@ fn fill(system: &System, name: &str) {
 }
 
 #[test]
-fn full_disk_is_no_reason_to_keep_a_qube_or_its_revisions() {
+fn a_full_disk_does_not_prevent_removing_a_qube_or_its_revisions() {
     for (kind, system) in System::everywhere() {
         for qube in ["two", "three", "work"] {
             if qube != "work" {
@@ -225,7 +225,7 @@ fn full_disk_is_no_reason_to_keep_a_qube_or_its_revisions() {
     }
 }
 
-/// What a removal leaves that was killed after it had deleted the images on a full disk: a record
+/// Makes what a removal leaves that was killed after it deleted the images on a full disk: a record
 /// that says so.
 fn cut_off(system: &System, qube: &str) {
     fs::remove_file(system.image(&format!("appvms/{qube}/private.img"))).unwrap();
@@ -239,7 +239,7 @@ fn cut_off(system: &System, qube: &str) {
 }
 
 #[test]
-fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
+fn a_removal_cut_off_on_a_full_disk_is_finished_by_the_next_command() {
     for next in [
         "qubes-recover",
         "qvm-remove -f work",
@@ -251,11 +251,11 @@ fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
         assert!(ran.code == 0 || next.contains("clear"), "{next}: {ran:?}");
         assert_eq!(system.ok("qvm-ls --raw-list"), "dom0\ntpl\n", "{next}");
         assert!(
-            !is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(),
+            !exists(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(),
             "{next}"
         );
     }
-    // Somebody refers to it by now: it stays, without its images, and somebody hears of it.
+    // Another qube refers to it by now: it stays, without its images, with a warning.
     let system = System::new();
     system.ok("qvm-prefs work provides_network True");
     system.ok("qvm-create -l red --prop netvm=work client");
@@ -275,7 +275,7 @@ fn removal_that_was_cut_off_on_a_full_disk_is_finished_by_whoever_comes_next() {
 }
 
 #[test]
-fn a_removal_that_leaves_files_makes_recovery_fail_too() {
+fn recovery_fails_while_a_removal_leaves_files() {
     for next in [
         "qubes-recover",
         "qubes-recover --at-boot",
@@ -296,7 +296,7 @@ fn a_removal_that_leaves_files_makes_recovery_fail_too() {
                 .contains("work is removed, but some of its files could not be deleted"),
             "{next}: {ran:?}"
         );
-        // The next recovery finishes it.
+        // The next recovery finishes the removal.
         fs::remove_dir(&stuck).unwrap();
         let again = system.run("qubes-recover --json");
         assert_eq!(again.code, 0, "{next}: {again:?}");
@@ -305,14 +305,14 @@ fn a_removal_that_leaves_files_makes_recovery_fail_too() {
             "{next}: {again:?}"
         );
         assert!(
-            !is_there(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(),
+            !exists(&system, "appvms/work") && !system.path("/run/qubes/vm/work").exists(),
             "{next}"
         );
     }
 }
 
 #[test]
-fn recovery_drops_what_dead_runs_wrote_to_volumes_that_are_not_kept() {
+fn recovery_drops_data_of_dead_starts_in_unsaved_volumes() {
     let system = System::new();
     system.ok("qvm-prefs work template_for_dispvms True");
     system.ok("qvm-create -C DispVM -t work -l red named");
@@ -334,7 +334,7 @@ fn recovery_drops_what_dead_runs_wrote_to_volumes_that_are_not_kept() {
             )
             .unwrap();
         }
-        // Of a start that was cut off: the second name of the template's image alone.
+        // A start that was cut off left only a hard link to the template's image.
         fs::hard_link(
             system.image("vm-templates/tpl/root.img"),
             system.image("appvms/other/root.img"),

@@ -1,5 +1,5 @@
 //! After an older copy of the store was restored, a qube has another class than the one whose
-//! images lie there. These stay, are told, and bar a start that would take their place.
+//! images exist. These stay, with a warning, and block a start that would replace them.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -18,7 +18,7 @@ fn keep_data(system: &System, volume: &str) {
     ));
 }
 
-/// Goes back to the store as it was before `change`.
+/// Restores the store as it was before `change`.
 fn undo_in_store(system: &System, change: impl Fn(&System)) {
     let copy = system.path("/old.xml");
     fs::copy(system.image("qubes.xml"), &copy).unwrap();
@@ -27,8 +27,8 @@ fn undo_in_store(system: &System, change: impl Fn(&System)) {
     assert_eq!(restored.code, 0, "{restored:?}");
 }
 
-/// `work` is an AppVM, but a standalone's root image lies there.
-fn was_standalone() -> System {
+/// Creates an AppVM `work` in whose place a standalone's root image exists.
+fn system_with_former_standalone() -> System {
     let system = System::new();
     undo_in_store(&system, |system| {
         system.ok("qvm-remove -f work");
@@ -39,8 +39,8 @@ fn was_standalone() -> System {
     system
 }
 
-/// `work` is a disposable, but the private image of an AppVM lies there.
-fn was_app() -> System {
+/// Creates a disposable `work` in whose place an AppVM's private image exists.
+fn system_with_former_app() -> System {
     let system = System::new();
     system.ok("qvm-create -l red --property template_for_dispvms=True dvm");
     system.ok("qvm-remove -f work");
@@ -66,10 +66,18 @@ fn told(system: &System, image: &str, volume: &str) -> String {
 }
 
 #[test]
-fn an_image_of_a_former_class_stays_and_is_told() {
+fn an_image_of_a_former_class_stays_with_a_warning() {
     for (system, image, volume) in [
-        (was_standalone(), "appvms/work/root.img", "work:root"),
-        (was_app(), "appvms/work/private.img", "work:private"),
+        (
+            system_with_former_standalone(),
+            "appvms/work/root.img",
+            "work:root",
+        ),
+        (
+            system_with_former_app(),
+            "appvms/work/private.img",
+            "work:private",
+        ),
     ] {
         for line in ["qvm-notes --set x work", "qvm-clone work other"] {
             let ran = system.run(line);
@@ -84,19 +92,19 @@ fn an_image_of_a_former_class_stays_and_is_told() {
             );
             assert!(has_data(&system, image), "{line}: {ran:?}");
         }
-        // Who orders the qube removed gives up what lies under its names.
+        // A user who removes the qube gives up all images under its names.
         system.ok("qvm-remove -f work");
         assert!(!system.image("appvms/work").exists());
     }
 }
 
 #[test]
-fn a_removal_that_is_cut_off_leaves_them_too() {
+fn a_removal_that_is_cut_off_keeps_them_too() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("strace is not installed");
     }
     for number in 1.. {
-        let system = was_app();
+        let system = system_with_former_app();
         system.ok("qvm-prefs work auto_cleanup True");
         let inject = format!("inject=unlinkat:signal=SIGKILL:when={number}");
         let options = ["-o", "/dev/null", "-e", "trace=unlinkat", "-e", &inject];

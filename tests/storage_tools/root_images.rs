@@ -1,4 +1,5 @@
-//! qvm-create with a file for the root volume: the data are there before the qube is.
+//! qvm-create with a file for the root volume: the volume has its data before the store has the
+//! qube.
 
 use std::fs;
 use std::process::Stdio;
@@ -10,7 +11,7 @@ use crate::system::{MIB, System, random_bytes};
 
 const ROOT: &str = "vm-templates/new/root.img";
 
-/// `qvm-create … --root-copy-from FILE new`.
+/// Returns `qvm-create … --root-copy-from FILE new`.
 fn line(system: &System, data: &[u8]) -> String {
     let file = system.file("root", data);
     format!(
@@ -60,7 +61,7 @@ fn a_creation_that_is_killed_anywhere_leaves_no_qube_with_an_empty_root() {
 }
 
 #[test]
-fn the_root_volume_is_as_long_as_its_data_and_has_no_revision_of_an_empty_one() {
+fn the_root_volume_has_the_size_of_its_data_and_no_empty_revision() {
     let (system, data) = (System::new(), random_bytes(3 * MIB, 1));
     let line = line(&system, &data);
     system.ok(&line);
@@ -78,7 +79,7 @@ fn the_root_volume_is_as_long_as_its_data_and_has_no_revision_of_an_empty_one() 
         system.stored("new", "root", "size").unwrap(),
         (3 * MIB).to_string()
     );
-    // A standalone qube keeps its template's settings, and has data of its own.
+    // A standalone qube keeps its template's settings but has its own data.
     let other = system.file("other", &data[..MIB as usize]);
     system.ok(&format!(
         "qvm-create -C StandaloneVM -t tpl -l red --root-move-from {} alone",
@@ -89,7 +90,7 @@ fn the_root_volume_is_as_long_as_its_data_and_has_no_revision_of_an_empty_one() 
         system.stored("alone", "root", "size").unwrap(),
         MIB.to_string()
     );
-    // Nobody knows how much comes out of a pipe.
+    // The length of a pipe's data is unknown.
     let mut piped =
         system.command("qvm-create -C TemplateVM -l red --root-copy-from /dev/stdin piped");
     let output = piped
@@ -101,7 +102,7 @@ fn the_root_volume_is_as_long_as_its_data_and_has_no_revision_of_an_empty_one() 
 }
 
 #[test]
-fn a_dry_run_refuses_what_the_creation_refuses_with_the_same_words() {
+fn a_dry_run_is_refused_with_the_same_message_as_the_creation() {
     let system = System::new();
     let (data, empty) = (system.file("data", b"data"), system.file("empty", b""));
     let (data, empty) = (data.display(), empty.display());

@@ -1,4 +1,4 @@
-//! Volumes of qubes that run.
+//! Volumes of running qubes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::ran::{self, Ran, binary};
 use crate::skip::skip;
 use crate::system::{MIB, System, random_bytes};
 
-/// A qube whose machine halts in its firmware: all that is needed of a guest here.
+/// A qube whose machine halts in its firmware, which is all that these tests need of a guest.
 pub struct Live {
     pub system: System,
     root: PathBuf,
@@ -24,12 +24,12 @@ impl Live {
         let system = System::new();
         let root = system.path("/");
         let live = Live { system, root };
-        live.needs_no_system("work");
+        live.allow_start_without_system("work");
         Some(live)
     }
 
-    /// Lets a qube be started although there is nothing on its disks that could boot.
-    pub fn needs_no_system(&self, qube: &str) {
+    /// Lets a qube start although nothing on its disks can boot.
+    pub fn allow_start_without_system(&self, qube: &str) {
         for setting in ["virt_mode hvm", "memory 64", "maxmem 0", "vcpus 1"] {
             self.system.ok(&format!("qvm-prefs {qube} {setting}"));
         }
@@ -62,8 +62,7 @@ impl Live {
 }
 
 impl Live {
-    /// How large the machine says that the disk is, which does not look at the image again by
-    /// itself.
+    /// Returns the disk's size by the machine, which does not look at the image again by itself.
     fn size_for_the_guest(&self, image: &Path) -> u64 {
         let uuid = self.run("qvm-prefs work uuid").stdout;
         let hypervisor =
@@ -84,7 +83,7 @@ impl Drop for Live {
 }
 
 #[test]
-fn a_running_qubes_disk_grows_at_once_and_its_data_are_nobody_elses() {
+fn a_running_qubes_disk_grows_at_once_and_its_data_are_not_replaced() {
     let Some(live) = Live::new() else { return };
     let data = random_bytes(4 * MIB, 1);
     let file = live.system.file("data", &data);
@@ -139,7 +138,7 @@ fn a_running_qubes_disk_grows_at_once_and_its_data_are_nobody_elses() {
         assert!(refused.stderr.contains(words), "{line}: {refused:?}");
     }
     live.ok("qvm-volume config work:private revisions_to_keep 2");
-    // What runs can be cloned from: as it was last committed.
+    // A running qube can be cloned in its last committed state.
     live.ok("qvm-volume clone -f work:private tpl:private");
     assert!(live.system.bytes("vm-templates/tpl/private.img") == data);
 
@@ -180,7 +179,7 @@ fn a_qube_that_starts_during_an_import_keeps_its_data() {
             live.ok("qvm-kill work");
         }
         drop(pipe);
-        let import = crate::system::finished(import);
+        let import = crate::system::wait_for(import);
         assert_eq!(import.code, 1, "{import:?}");
         let words = "Error: work:private: nothing was imported: the qube was started";
         assert!(
@@ -196,12 +195,12 @@ fn a_qube_that_starts_during_an_import_keeps_its_data() {
     }
 }
 
-/// A volume that is not kept gets a new image with each start: in the place of somebody's data.
+/// Each start creates the image of an unsaved volume anew, here in the place of data.
 #[test]
-fn a_qube_does_not_start_over_an_image_that_another_ones_volume_has() {
+fn a_qube_does_not_start_over_another_volumes_image() {
     let Some(live) = Live::new() else { return };
     live.ok("qvm-create -l red vault");
-    live.needs_no_system("vault");
+    live.allow_start_without_system("vault");
     let data = live.system.file("data", &random_bytes(MIB, 1));
     live.ok(&format!(
         "qvm-volume import work:private {}",
@@ -228,7 +227,7 @@ fn a_qube_does_not_start_over_an_image_that_another_ones_volume_has() {
 }
 
 #[test]
-fn a_qube_does_not_start_over_an_image_that_no_run_of_it_made() {
+fn a_qube_does_not_start_over_an_image_that_no_start_of_it_made() {
     let Some(live) = Live::new() else { return };
     let (image, data) = (
         live.system.image("appvms/work/root.img"),
@@ -237,7 +236,8 @@ fn a_qube_does_not_start_over_an_image_that_no_run_of_it_made() {
     fs::write(&image, &data).unwrap();
     let refused = live.run("qvm-start work");
     let words = format!(
-        "Error: Starting qube failed: work: volume work:root: {} was not made by a run of it and may be wanted",
+        "Error: Starting qube failed: work: volume work:root: {} was not made by a run of it and \
+         may be wanted",
         image.display()
     );
     assert!(
@@ -246,7 +246,7 @@ fn a_qube_does_not_start_over_an_image_that_no_run_of_it_made() {
     );
     assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
     assert!(fs::read(&image).unwrap() == data);
-    // As the message says.
+    // As the message advises.
     fs::rename(&image, live.system.path("/moved.img")).unwrap();
     live.ok("qvm-start work");
     live.ok("qvm-kill work");

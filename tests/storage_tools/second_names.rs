@@ -1,5 +1,5 @@
-//! Images with two names: hard links, and links in place of an image. What is written by one name
-//! is read by the other, and what a removal of one leaves is told.
+//! Images with two names: hard links, and symbolic links in the place of an image. A write through
+//! one name is read through the other, and a removal reports what it leaves of them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,8 +16,8 @@ fn keep_data(system: &System, image: &str) {
     fs::write(at, DATA).unwrap();
 }
 
-/// A system in which `vault`'s private image is a second name of `work`'s.
-fn joined(how: fn(&System)) -> System {
+/// Creates a system in which `vault`'s private image is a second name of `work`'s.
+fn system_with_second_name(how: fn(&System)) -> System {
     let system = System::new();
     system.ok("qvm-create -l red vault");
     keep_data(&system, WORK);
@@ -37,7 +37,7 @@ fn by_second_name(system: &System) {
 #[test]
 fn nothing_is_written_to_another_volumes_image_by_a_second_name() {
     for how in [by_link, by_second_name] {
-        let system = joined(how);
+        let system = system_with_second_name(how);
         let checked = system.run("qubes-db check --json").stdout;
         assert!(checked.contains("volume-shared"), "{checked}");
         for line in [
@@ -51,14 +51,14 @@ fn nothing_is_written_to_another_volumes_image_by_a_second_name() {
             );
         }
         assert_eq!(system.bytes(WORK), DATA);
-        // One's own name goes, and nothing else.
+        // The qube's own name is removed, and nothing else.
         assert_eq!(system.run("qvm-remove -f vault").code, 0);
         assert_eq!(system.bytes(WORK), DATA);
     }
 }
 
 #[test]
-fn volumes_of_one_qube_over_one_image_are_told_and_left_alone() {
+fn volumes_of_one_qube_over_one_image_are_reported_and_kept() {
     for (volume, dirty) in [("root", false), ("volatile", true)] {
         let system = System::new();
         keep_data(&system, WORK);
@@ -94,7 +94,7 @@ fn two_names_of_one_volume_hold_its_data() {
 }
 
 #[test]
-fn a_name_of_data_that_have_another_one_is_in_nobodys_way() {
+fn a_creation_may_replace_a_name_of_data_that_have_another_name() {
     let system = System::new();
     keep_data(&system, "appvms/new/private.img");
     fs::hard_link(
@@ -106,7 +106,7 @@ fn a_name_of_data_that_have_another_one_is_in_nobodys_way() {
 }
 
 #[test]
-fn data_behind_a_link_are_not_forgotten_without_a_word() {
+fn data_behind_a_link_are_reported_when_the_link_is_removed() {
     let system = System::new();
     let data = system.file("data", DATA);
     fs::create_dir(system.image("appvms/new")).unwrap();
@@ -127,10 +127,11 @@ fn data_behind_a_link_are_not_forgotten_without_a_word() {
 }
 
 #[test]
-fn a_pool_that_has_the_name_of_a_pool_of_kernels_keeps_its_images() {
+fn a_pool_named_like_the_pool_of_kernels_keeps_its_images() {
     let system = System::new();
     keep_data(&system, WORK);
-    let kernels = "<pool name=\"varlibqubes\" dir_path=\"/var/lib/qubes/vm-kernels\" driver=\"linux-kernel\"/></pools>";
+    let kernels = "<pool name=\"varlibqubes\" dir_path=\"/var/lib/qubes/vm-kernels\" \
+        driver=\"linux-kernel\"/></pools>";
     let store = system.store().replace("</pools>", kernels);
     fs::write(system.image("qubes.xml"), store).unwrap();
     let listed = system.run("qubes-recover --list-orphans");
@@ -154,10 +155,10 @@ fn a_qube_whose_volume_id_names_no_image_can_be_removed() {
 }
 
 #[test]
-fn a_creation_that_failed_to_discard_gives_nothing_up() {
+fn a_creation_that_fails_to_discard_gives_up_no_data() {
     let system = System::new();
     keep_data(&system, "appvms/new/private.img");
-    // What is no file cannot be discarded.
+    // Only files can be discarded.
     fs::create_dir(system.image("appvms/new/private-dirty.img")).unwrap();
     assert_eq!(
         system.run("qvm-create -l red --discard-existing new").code,

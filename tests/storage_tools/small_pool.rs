@@ -11,11 +11,11 @@ use crate::running::Live;
 use crate::skip::skip;
 use crate::system::{MIB, random_bytes};
 
-/// What private images have.
+/// The size of the data in private images.
 pub const OLD: u64 = 24 * MIB;
 
-/// A pool on a small file system of its own, whose files share no blocks: so that everything needs
-/// room for a whole image.
+/// A pool on a small file system of its own that shares no blocks, so that every copy needs the
+/// space of a whole image.
 pub struct SmallPool {
     pub live: Live,
     mount: LoopMount,
@@ -31,7 +31,7 @@ impl SmallPool {
             }
         };
         let live = Live::new()?;
-        // A link would lead out of the root, and is not followed there.
+        // A link would leave the root, and is not followed there.
         let place = live.system.path("/small");
         fs::create_dir(&place).unwrap();
         let bound = Program::new("mount")
@@ -44,7 +44,7 @@ impl SmallPool {
         live.ok("qvm-create -C TemplateVM -l black -P small base");
         let data = live.system.file("data", &random_bytes(8 * MIB, 1));
         live.ok(&format!("qvm-volume import base:root {}", data.display()));
-        // Larger than the root image, whose room a stop gives back first.
+        // Larger than the root image, whose space a stop frees first.
         let data = live.system.file("data", &random_bytes(OLD, 1));
         for qube in ["busy", "idle"] {
             live.ok(&format!("qvm-create -l red -t base -P small {qube}"));
@@ -52,7 +52,7 @@ impl SmallPool {
                 "qvm-volume import {qube}:private {}",
                 data.display()
             ));
-            live.needs_no_system(qube);
+            live.allow_start_without_system(qube);
         }
         Some(SmallPool { live, mount })
     }
@@ -65,7 +65,7 @@ impl SmallPool {
         fs::read(self.image(image)).unwrap()
     }
 
-    /// The names of all that is in the pool, without the times of revisions.
+    /// Returns the names of everything in the pool, without the times of revisions.
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for kind in ["appvms", "vm-templates"] {
@@ -100,14 +100,14 @@ impl SmallPool {
         }
     }
 
-    pub fn make_room(&self) {
+    pub fn free_space(&self) {
         for number in 0..3 {
             let _may_not_be_there =
                 fs::remove_file(self.mount.path().join(format!("filler-{number}")));
         }
     }
 
-    /// A command that fails for want of room with one line of its own, in which these words are.
+    /// Runs a command that must fail for lack of space, with one line that contains these words.
     pub fn fails(&self, line: &str, words: &[&str]) {
         let ran = self.live.run(line);
         let told: Vec<&str> = ran
@@ -124,7 +124,7 @@ impl SmallPool {
 
 impl Drop for SmallPool {
     fn drop(&mut self) {
-        self.make_room();
+        self.free_space();
         for qube in ["busy", "idle"] {
             self.live.run(&format!("qvm-kill {qube}"));
             self.live.run(&format!("qvm-remove -f {qube}"));

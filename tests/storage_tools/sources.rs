@@ -1,5 +1,5 @@
-//! A file whose data become a root volume: `qvm-create --root-move-from` removes it then, but no
-//! image that a volume means, and no creation wipes what it is to read.
+//! Files whose data become a root volume: `qvm-create --root-move-from` removes the file
+//! afterwards, but never an image of a volume, and no creation overwrites the file it reads.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, symlink};
@@ -25,25 +25,25 @@ fn put(image: &Path) {
     file.write_all_at(DATA, 0).unwrap();
 }
 
-/// A system whose template has data in its root image.
+/// Creates a system whose template has data in its root image.
 fn system() -> System {
     let system = System::new();
     put(&system.image(TEMPLATE));
     system
 }
 
-fn is_there(system: &System, qube: &str) -> bool {
+fn exists(system: &System, qube: &str) -> bool {
     system.run(&format!("qvm-check -q {qube}")).code == 0
 }
 
 #[test]
-fn a_file_that_is_moved_becomes_the_root_volume_and_goes() {
+fn a_moved_file_becomes_the_root_volume_and_is_removed() {
     let system = system();
     let file = system.path("/var/tmp/root.img");
     put(&file);
     system.ok(&format!("{CREATE} --root-move-from {} new", file.display()));
     assert!(system.begins_with(NEW, DATA) && !file.exists());
-    // A link goes itself.
+    // Of a link, the link itself is removed.
     let link = system.path("/var/tmp/link");
     put(&file);
     symlink(&file, &link).unwrap();
@@ -80,10 +80,10 @@ fn an_image_of_a_volume_is_not_moved() {
             );
             let reason = "it is an image of volume tpl:root; qvm-create --root-copy-from copies it";
             assert!(refused.ends_with(reason), "{line}: {refused}");
-            assert!(!is_there(&system, "new") && fs::symlink_metadata(&path).is_ok());
+            assert!(!exists(&system, "new") && fs::symlink_metadata(&path).is_ok());
         }
     }
-    // The image is a link to the file, or has it for a second name.
+    // The image is a symbolic or a hard link to the file.
     let elsewhere = system.path("/var/tmp/elsewhere.img");
     fs::rename(system.image(TEMPLATE), &elsewhere).unwrap();
     symlink(&elsewhere, system.image(TEMPLATE)).unwrap();
@@ -99,7 +99,7 @@ fn an_image_of_a_volume_is_not_moved() {
         fs::remove_file(system.image(TEMPLATE)).unwrap();
         fs::hard_link(&elsewhere, system.image(TEMPLATE)).unwrap();
     }
-    // What a driver keeps beside it is the volume's, too.
+    // Files that a driver keeps beside the image belong to the volume, too.
     put(&system.image("vm-templates/tpl/root-dirty.img"));
     let dirty = system.image("vm-templates/tpl/root-dirty.img");
     system.refuses(
@@ -116,7 +116,7 @@ fn an_image_of_a_volume_is_not_moved() {
 }
 
 #[test]
-fn a_file_where_the_new_images_will_be_is_no_source() {
+fn a_file_in_the_place_of_the_new_images_is_refused() {
     let system = system();
     let lost = system.image(NEW);
     put(&lost);
@@ -137,7 +137,7 @@ fn a_file_where_the_new_images_will_be_is_no_source() {
                     "{refused}"
                 );
                 assert!(
-                    !is_there(&system, "new") && system.begins_with(NEW, DATA),
+                    !exists(&system, "new") && system.begins_with(NEW, DATA),
                     "{line}"
                 );
             }
@@ -148,7 +148,7 @@ fn a_file_where_the_new_images_will_be_is_no_source() {
 }
 
 #[test]
-fn what_may_be_an_image_or_is_no_file_is_not_moved() {
+fn possible_images_and_non_files_are_not_moved() {
     let system = system();
     let file = system.path("/var/tmp/root.img");
     put(&file);

@@ -1,4 +1,4 @@
-//! A system on a file system of its own: a template `tpl` and a qube `work` made of it.
+//! A system on a file system of its own, with a template `tpl` and a qube `work` based on it.
 
 use std::fs;
 use std::io::Write as _;
@@ -19,7 +19,7 @@ pub struct System {
 }
 
 impl System {
-    /// In a directory of wherever temporary files are.
+    /// Creates a system in the directory of temporary files.
     pub fn new() -> System {
         let temporary = tempfile::Builder::new()
             .prefix("qubes-storage-")
@@ -28,7 +28,7 @@ impl System {
         System::below(temporary.path().join("system"), None, Some(temporary))
     }
 
-    /// On a new file system; nothing where that cannot be had here.
+    /// Creates a system on a new file system; `None` if this machine cannot have it.
     pub fn on(kind: FileSystem) -> Option<System> {
         match LoopMount::new(kind) {
             Ok(mount) => Some(System::below(
@@ -43,7 +43,7 @@ impl System {
         }
     }
 
-    /// One on each kind of file system that can be had here.
+    /// Returns one system on each kind of file system that this machine can have.
     pub fn everywhere() -> impl Iterator<Item = (FileSystem, System)> {
         let kinds = [FileSystem::Btrfs, FileSystem::Xfs, FileSystem::Ext4];
         kinds
@@ -73,12 +73,12 @@ impl System {
         system
     }
 
-    /// A path of the system as it is seen from outside.
+    /// Returns a path of the system as it is seen from outside.
     pub fn path(&self, inside: &str) -> PathBuf {
         self.root.join(inside.trim_start_matches('/'))
     }
 
-    /// A file of the pool of the default volumes.
+    /// Returns the path of a file in the default pool.
     pub fn image(&self, below: &str) -> PathBuf {
         self.path("/var/lib/qubes").join(below)
     }
@@ -87,15 +87,15 @@ impl System {
         fs::read(self.image(image)).unwrap()
     }
 
-    /// Whether the image begins with these bytes. Images are large: no more of one is read.
+    /// Whether the image begins with these bytes. Images are large, so no more is read.
     pub fn begins_with(&self, image: &str, bytes: &[u8]) -> bool {
         let mut begin = vec![0; bytes.len()];
         let file = fs::File::open(self.image(image)).unwrap();
         std::os::unix::fs::FileExt::read_exact_at(&file, &mut begin, 0).is_ok() && begin == bytes
     }
 
-    /// What the image takes on the disk.
-    pub fn room_of(&self, image: &str) -> u64 {
+    /// Returns the bytes that the image takes on disk.
+    pub fn disk_usage(&self, image: &str) -> u64 {
         fs::File::open(self.image(image))
             .unwrap()
             .sync_all()
@@ -103,7 +103,8 @@ impl System {
         fs::metadata(self.image(image)).unwrap().blocks() * 512
     }
 
-    /// The names of everything beside the volumes of a qube, sorted; revisions without their times.
+    /// Returns the names of everything beside the volumes of a qube, sorted, with revisions without
+    /// their times.
     pub fn names(&self, directory: &str) -> Vec<String> {
         let entries = fs::read_dir(self.image(directory)).into_iter().flatten();
         let name = |entry: fs::DirEntry| {
@@ -125,14 +126,14 @@ impl System {
         fs::read_to_string(self.image("qubes.xml")).unwrap()
     }
 
-    /// An attribute of a volume of a qube, as the store has it.
+    /// Returns an attribute of a qube's volume as the store has it.
     pub fn stored(&self, qube: &str, volume: &str, attribute: &str) -> Option<String> {
         let qubes = qubes::format::read(fs::read(self.image("qubes.xml")).unwrap()).unwrap();
         let volume = qubes.get(qube).unwrap().volume(volume).unwrap();
         volume.attributes.get(attribute).map(String::from)
     }
 
-    /// A file beside the system with these bytes.
+    /// Creates a file beside the system with these bytes.
     pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let file = self.root.join(name);
         fs::write(&file, bytes).unwrap();
@@ -153,15 +154,15 @@ impl System {
         ran::run(&mut self.command(line))
     }
 
-    /// A command that has to succeed without a word on standard error.
+    /// Runs a command that must succeed without messages on standard error.
     pub fn ok(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!((ran.code, &*ran.stderr), (0, ""), "{line}: {ran:?}");
         ran.stdout
     }
 
-    /// A command that has to fail with this exit code and to change nothing; its last line that is
-    /// not empty.
+    /// Runs a command that must fail with this exit code and change nothing. Returns its last line
+    /// that is not empty.
     pub fn refuses(&self, exit: i32, line: &str) -> String {
         let before = self.everything();
         let ran = self.run(line);
@@ -173,7 +174,7 @@ impl System {
             .replace(&*self.root.to_string_lossy(), "")
     }
 
-    /// The same with something on standard input.
+    /// Runs such a command with something on standard input.
     pub fn refuses_with_input(&self, line: &str, input: &[u8]) -> String {
         let before = self.everything();
         let ran = self.run_with_input(line, input);
@@ -184,12 +185,12 @@ impl System {
 
     pub fn run_with_input(&self, line: &str, input: &[u8]) -> Ran {
         let mut child = self.spawn(line);
-        // Whoever has read enough closes the pipe.
+        // A reader that has read enough closes the pipe.
         let _closed = child.stdin.take().unwrap().write_all(input);
-        finished(child)
+        wait_for(child)
     }
 
-    /// A command that goes on, with pipes to it.
+    /// Starts a command with pipes to it.
     pub fn spawn(&self, line: &str) -> Child {
         let mut command = self.command(line);
         command
@@ -199,8 +200,8 @@ impl System {
         command.env("RUST_BACKTRACE", "0").spawn().unwrap()
     }
 
-    /// The store, and the names, sizes and contents of the qubes' files: holes of 2 GiB are not
-    /// read.
+    /// Returns the store, and the names, sizes and contents of the qubes' files. Holes of 2 GiB are
+    /// not read.
     fn everything(&self) -> Vec<String> {
         let mut all = vec![self.store()];
         for directory in ["appvms", "vm-templates"] {
@@ -229,7 +230,7 @@ fn described(file: &Path) -> String {
 }
 
 /// Waits for a command.
-pub fn finished(child: Child) -> Ran {
+pub fn wait_for(child: Child) -> Ran {
     let output = child.wait_with_output().unwrap();
     Ran {
         code: output.status.code().unwrap_or(-1),
@@ -238,7 +239,7 @@ pub fn finished(child: Child) -> Ran {
     }
 }
 
-/// Bytes that nothing compresses and that have no zeros to leave out.
+/// Returns bytes that cannot be compressed and contain no zeros to skip.
 pub fn random_bytes(count: u64, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(count).unwrap()];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);

@@ -1,4 +1,5 @@
-//! qvm-template-commit, qvm-revert-template-changes, qvm-trim-template: what R3's words mean today.
+//! qvm-template-commit, qvm-revert-template-changes and qvm-trim-template: R3's commands in today's
+//! meaning.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -12,7 +13,7 @@ fn import_root(system: &System, bytes: &[u8]) {
 }
 
 #[test]
-fn committing_settles_what_a_crash_left_and_says_what_is_missing() {
+fn a_commit_finishes_what_a_crash_left_and_names_missing_images() {
     let Some(system) = System::on(FileSystem::Btrfs) else {
         return;
     };
@@ -48,7 +49,7 @@ fn committing_settles_what_a_crash_left_and_says_what_is_missing() {
 }
 
 #[test]
-fn reverting_goes_back_to_what_was_before_the_last_change() {
+fn a_revert_restores_the_data_before_the_last_change() {
     let Some(system) = System::on(FileSystem::Btrfs) else {
         return;
     };
@@ -86,14 +87,14 @@ fn reverting_goes_back_to_what_was_before_the_last_change() {
 }
 
 #[test]
-fn trimming_makes_holes_of_zeros_and_changes_no_byte() {
+fn a_trim_turns_zeros_into_holes_and_changes_no_byte() {
     for kind in [FileSystem::Btrfs, FileSystem::Xfs] {
         let Some(system) = System::on(kind) else {
             continue;
         };
         let mut data = random_bytes(16 * MIB, 1);
         import_root(&system, &data);
-        // As a guest does that fills its free blocks with zeros.
+        // As a guest that fills its free blocks with zeros.
         let zeros = vec![0; 12 * MIB as usize];
         let image = fs::File::options()
             .write(true)
@@ -103,7 +104,7 @@ fn trimming_makes_holes_of_zeros_and_changes_no_byte() {
         image.sync_all().unwrap();
         data[2 * MIB as usize..14 * MIB as usize].copy_from_slice(&zeros);
         assert!(
-            system.room_of("vm-templates/tpl/root.img") >= 16 * MIB,
+            system.disk_usage("vm-templates/tpl/root.img") >= 16 * MIB,
             "{kind:?}"
         );
         let trimmed = system.run("qvm-trim-template -q tpl");
@@ -121,7 +122,7 @@ fn trimming_makes_holes_of_zeros_and_changes_no_byte() {
             "{kind:?}"
         );
         assert!(
-            system.room_of("vm-templates/tpl/root.img") <= 5 * MIB,
+            system.disk_usage("vm-templates/tpl/root.img") <= 5 * MIB,
             "{kind:?}"
         );
         assert_eq!(
