@@ -159,9 +159,9 @@ impl ImageOwners {
             unresolved: claims.unresolved.clone(),
             ..ImageOwners::default()
         };
-        let mut known = HashMap::new();
+        let mut cache = HashMap::new();
         for claim in &claims.claims {
-            let place = match locate_images(claim.pool, &claim.vid, system, &mut known) {
+            let place = match locate_images(claim.pool, &claim.vid, system, &mut cache) {
                 Ok(place) => place,
                 Err(error) => {
                     owners
@@ -187,7 +187,7 @@ impl ImageOwners {
                     stem,
                 });
         }
-        owners.directories = known.into_values().collect();
+        owners.directories = cache.into_values().collect();
         owners.unresolved.sort();
         owners.unresolved.dedup();
         owners
@@ -413,7 +413,7 @@ fn locate_images(
     pool: &Pool,
     vid: &str,
     system: &System,
-    known: &mut LocationCache,
+    cache: &mut LocationCache,
 ) -> Result<Option<(ImageLocation, OsString)>, StorageError> {
     if let Some(directory) = pool.option("dir_path").filter(|text| !text.is_empty()) {
         // Joined as upstream does it: a vid may lead anywhere, but not out of the root.
@@ -422,12 +422,12 @@ fn locate_images(
             return Ok(None);
         };
         let above = directory_of(&base);
-        let location = match known.get(above) {
+        let location = match cache.get(above) {
             Some((location, _)) => location.clone(),
             None => {
                 let directory = system.below_root(above);
                 let location = ImageLocation::directory(&directory)?;
-                known.insert(above.to_path_buf(), (location.clone(), directory));
+                cache.insert(above.to_path_buf(), (location.clone(), directory));
                 location
             }
         };
@@ -512,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn two_volumes_meet_where_a_name_can_be_of_both() {
+    fn volumes_conflict_if_an_image_name_can_belong_to_both() {
         let directory = ImageLocation::Directory {
             device: 1,
             inode: 1,

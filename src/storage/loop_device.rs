@@ -119,7 +119,7 @@ impl LoopDevice {
             let is_whole =
                 status.offset == 0 && status.size_limit == 0 && status.flags & READ_ONLY == 0;
             if is_whole && (status.device, status.inode) == (metadata.dev(), metadata.ino()) {
-                // The file may have grown without the device being told.
+                // The file may have grown without the device noticing.
                 refresh_size(&device).map_err(StorageError::io(format!(
                     "cannot resize {}",
                     path.display()

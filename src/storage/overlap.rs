@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bind_mount_lies_where_its_source_lies() {
+    fn a_bind_mount_has_the_position_of_its_source() {
         let mount = |point: &str, device: &str, path: &str| {
             (
                 PathBuf::from(point),

@@ -210,11 +210,11 @@ fn data_of_a_guest_are_unreadable_on_disk_and_lost_with_the_mapping() {
         storage.remove(&Default::default()).unwrap();
     }
     eventually("loop devices are left", || {
-        let said = Program::new("losetup")
+        let output = Program::new("losetup")
             .args(["-n", "-O", "BACK-FILE"])
             .output()
             .unwrap();
-        !String::from_utf8_lossy(&said).contains("volatile")
+        !String::from_utf8_lossy(&output).contains("volatile")
     });
 }
 

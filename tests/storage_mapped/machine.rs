@@ -58,11 +58,12 @@ pub fn run(part: &Part) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said =
+    let stdout =
         std::fs::read_to_string(lab.join(part.name).join("results/output")).unwrap_or_default();
-    let whole = format!("{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+    let whole = format!("{stdout}\n{}", String::from_utf8_lossy(&ran.stderr));
     let passed = |test: &&String| {
-        said.lines()
+        stdout
+            .lines()
             .any(|line| line == format!("test {test} ... ok"))
     };
     let others: Vec<&String> = tests.iter().filter(|test| !passed(test)).collect();

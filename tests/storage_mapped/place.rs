@@ -165,12 +165,12 @@ impl Pool {
 
     /// Returns the loop devices over files of this pool.
     pub fn loops(&self) -> String {
-        let said = Program::new("losetup")
+        let output = Program::new("losetup")
             .args(["-n", "-O", "BACK-FILE"])
             .output()
             .unwrap();
         let pool = self.place.path().display().to_string();
-        String::from_utf8_lossy(&said)
+        String::from_utf8_lossy(&output)
             .lines()
             .filter(|line| line.contains(&pool))
             .collect::<Vec<_>>()

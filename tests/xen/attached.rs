@@ -115,14 +115,14 @@ fn qube() -> VmName {
 fn guest_says(words: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let said = fs::read(Path::new(CONSOLE)).unwrap();
-        if String::from_utf8_lossy(&said).contains(words) {
+        let console = fs::read(Path::new(CONSOLE)).unwrap();
+        if String::from_utf8_lossy(&console).contains(words) {
             return;
         }
         assert!(
             Instant::now() < deadline,
-            "the guest never said '{words}', but: {}",
-            String::from_utf8_lossy(&said)
+            "the guest did not print '{words}', but: {}",
+            String::from_utf8_lossy(&console)
         );
         thread::sleep(Duration::from_millis(200));
     }

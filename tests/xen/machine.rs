@@ -47,14 +47,14 @@ pub fn run(scenario: &Scenario) {
         .output()
         .unwrap();
     let results = lab.join(scenario.script).join("results");
-    let said = std::fs::read_to_string(results.join("output")).unwrap_or_default();
+    let output = std::fs::read_to_string(results.join("output")).unwrap_or_default();
     let words = String::from_utf8_lossy(&ran.stderr);
-    let whole = format!("{said}\n{words}\nall of it is in {}", results.display());
+    let whole = format!("{output}\n{words}\nall of it is in {}", results.display());
     assert!(
         results.join("status").is_file(),
         "the script did not come to its end\n{whole}"
     );
-    let wrong = differences(&scenario.checks, &said);
+    let wrong = differences(&scenario.checks, &output);
     assert!(wrong.is_empty(), "{}\n\n{whole}", wrong.join("\n"));
     assert!(
         ran.status.success(),

@@ -315,9 +315,9 @@ impl Driver for LvmThin {
         &self,
         volume: &Volume,
         data: &CommittedData,
-        told: &dyn Fn(u64),
+        on_progress: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
-        self.import_committed_volume(volume, data, told)
+        self.import_committed_volume(volume, data, on_progress)
     }
 
     fn import_modified(
@@ -325,9 +325,9 @@ impl Driver for LvmThin {
         volume: &Volume,
         data: CommittedData,
         change: ImageWriter<'_>,
-        told: &dyn Fn(u64),
+        on_progress: &dyn Fn(u64),
     ) -> Result<(), StorageError> {
-        self.import_modified_volume(volume, data, change, told)
+        self.import_modified_volume(volume, data, change, on_progress)
     }
 
     /// Returns `None`: the data are in no file.

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_a_snapshot_is_told_by_its_origin() {
+    fn a_run_of_a_snapshot_is_identified_by_its_origin() {
         let (root, snap) = (volume("root", VolumeKind::Snapshot), "vm-work-root-snap");
         let run = Some(snap.to_string());
         for origin in ["vm-tpl-root", "vm-tpl-root-7-back"] {
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_a_volatile_volume_is_told_by_its_tag_or_name() {
+    fn a_run_of_a_volatile_volume_is_identified_by_its_tag_or_name() {
         let own = |name: &str| Some(format!("vm-work-{name}"));
         let scratch = volume("scratch", VolumeKind::Volatile);
         assert_eq!(

@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_of_a_volume_are_told_from_those_of_others() {
+    fn files_of_a_volume_are_distinguished_from_others() {
         let dir = tempfile::tempdir().unwrap();
         let own = [
             "root-dirty.img",

@@ -63,9 +63,9 @@ impl System {
     /// Runs a command that has to fail, and returns its last line.
     fn refuses(&self, line: &str) -> String {
         let output = self.command(line).output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{line}");
-        said.lines().last().unwrap_or_default().to_string()
+        stderr.lines().last().unwrap_or_default().to_string()
     }
 
     /// Creates a file of 64 MiB that begins with these words; the rest is a hole.
@@ -299,11 +299,11 @@ fn a_full_pool_refuses_and_warns_before_it_is_full() {
     drop(guest);
     for (tool, line) in [("qvm-ls", "qvm-ls -d"), ("qvm-pool", "qvm-pool")] {
         let output = system.command(line).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(
             output.status.success()
-                && told.starts_with(&format!("{tool}: pool little is nearly full: 9")),
-            "{told}"
+                && stderr.starts_with(&format!("{tool}: pool little is nearly full: 9")),
+            "{stderr}"
         );
     }
     let guest = File::options()
