@@ -35,14 +35,14 @@ const DAMAGES: &[Damage] = &[
         what: "a bad value",
         qube: "work",
         change: ("\"vcpus\">4<", "\"vcpus\">many<"),
-        message: "vcpus is 'many': that is no number",
+        message: "vcpus is 'many': it is not a number",
         repair: &["qvm-prefs work vcpus 4"],
     },
     Damage {
         what: "a bad value, forgotten",
         qube: "work",
         change: ("\"vcpus\">4<", "\"vcpus\">many<"),
-        message: "vcpus is 'many': that is no number",
+        message: "vcpus is 'many': it is not a number",
         repair: &["qvm-prefs -D work vcpus"],
     },
     Damage {
@@ -119,10 +119,10 @@ const DAMAGES: &[Damage] = &[
         repair: REPAIR,
     },
     Damage {
-        what: "a qid that is no number",
+        what: "a qid that is not a number",
         qube: "work",
         change: ("\"qid\">9<", "\"qid\">nine<"),
-        message: "qid is 'nine': that is no number",
+        message: "qid is 'nine': it is not a number",
         repair: REPAIR,
     },
     Damage {
@@ -146,7 +146,7 @@ const DAMAGES: &[Damage] = &[
         what: "a uuid that is none",
         qube: "work",
         change: ("57243b89-0d63-4276-8143-798bdf698dee", "57243b89"),
-        message: "uuid is '57243b89': that is no uuid",
+        message: "uuid is '57243b89': it is not a UUID",
         repair: REPAIR,
     },
     Damage {
@@ -163,7 +163,7 @@ const DAMAGES: &[Damage] = &[
         what: "a label that does not exist",
         qube: "work",
         change: ("\"label\">blue<", "\"label\">mauve<"),
-        message: "label is 'mauve': that is no label of this system",
+        message: "label is 'mauve': it is not a label of this system",
         repair: &["qvm-prefs work label blue"],
     },
     Damage {
@@ -232,10 +232,10 @@ const DAMAGES: &[Damage] = &[
         repair: SET_TEMPLATE,
     },
     Damage {
-        what: "a size that is no number",
+        what: "a size that is not a number",
         qube: "work",
         change: ("size=\"2147483648\"", "size=\"2 GiB\""),
-        message: "volume private has size=\"2 GiB\", which is no number",
+        message: "volume private has size=\"2 GiB\", which is not a number",
         repair: REPAIR,
     },
 ];

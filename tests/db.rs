@@ -49,7 +49,7 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
         (
             "400",
             "much".into(),
-            format!("$:{}: error: work: memory is 'much': that is no number\n    repair: take memory out, so that the default counts", line("memory", "400")),
+            format!("$:{}: error: work: memory is 'much': it is not a number\n    repair: take memory out, so that the default counts", line("memory", "400")),
         ),
         (
             r#"<property name="memory">400"#,
@@ -99,7 +99,7 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
             String::new(),
             "error: work: uuid is missing\n    repair: give it a new uuid".into(),
         ),
-        (r#"label">red"#, r#"label">mauve"#.into(), "error: sys-net: label is 'mauve': that is no label of this system\n    repair: set label to 'red'".into()),
+        (r#"label">red"#, r#"label">mauve"#.into(), "error: sys-net: label is 'mauve': it is not a label of this system\n    repair: set label to 'red'".into()),
         (
             r#"id="domain-3" class="AppVM""#,
             r#"id="domain-3" class="FancyVM""#.into(),
@@ -130,7 +130,7 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
         ),
         (r#"rw="True" save"#, r#"rw="False" save"#.into(), "warning: work: volume private has rw=\"False\", which no release up to 4.4.0 can be told".into()),
         (r#"pool="varlibqubes" vid"#, r#"pool="gone" vid"#.into(), "error: work: volume private is in pool 'gone', which does not exist".into()),
-        (r#"size="2147483648""#, r#"size="2 GiB""#.into(), "error: work: volume private has size=\"2 GiB\", which is no number\n    repair: take out size".into()),
+        (r#"size="2147483648""#, r#"size="2 GiB""#.into(), "error: work: volume private has size=\"2 GiB\", which is not a number\n    repair: take out size".into()),
         (
             r#""default_netvm">sys-net"#,
             r#""default_netvm">gone"#.into(),
@@ -291,7 +291,7 @@ fn damage_inside_one_qube_leaves_the_others_to_be_looked_at() {
         "{said}"
     );
     assert!(
-        said.contains("error: sys-net: qid is 'x': that is no number"),
+        said.contains("error: sys-net: qid is 'x': it is not a number"),
         "{said}"
     );
 }

@@ -209,7 +209,7 @@ fn what_is_refused_is_refused_in_upstreams_words_and_changes_nothing() {
             "work",
             "devices_denied",
             "u03",
-            "devices_denied 'u03' is not valid: it is made of codes of seven characters",
+            "devices_denied 'u03' is not valid: it must consist of codes of seven characters",
         ),
     ] {
         let mut qubes = small();
@@ -571,7 +571,7 @@ fn damage_in_the_store_spoils_one_property_of_one_qube() {
     let memory = qubes.memory(work, &host).unwrap_err().to_string();
     assert_eq!(
         memory,
-        "qube 'work' has memory 'much' in the store: that is no number; set or reset it"
+        "qube 'work' has memory 'much' in the store: it is not a number; set or reset it"
     );
     let netvm = qubes
         .netvm(work, &host)

@@ -470,7 +470,7 @@ fn without_a_default_kernel_nothing_is_made_that_upstream_could_not_save() {
     let refused = plan(&qubes, &wish(Class::TemplateVM, "first")).unwrap_err();
     assert_eq!(
         refused,
-        "the system has no default_kernel, and nothing stands in for it; set it with qubes-prefs default_kernel VALUE"
+        "the system has no default_kernel, and there is no default; set it with qubes-prefs default_kernel VALUE"
     );
     qubes
         .set_global("default_kernel", "5.15.124-1", &host)

@@ -290,7 +290,7 @@ fn the_default_pool_is_named_or_holds_the_system() {
     };
     assert_eq!(pool(&qubes).as_deref(), Ok("varlibqubes"));
     qubes.pools.0.retain(|p| p.name() != "varlibqubes");
-    let words = "the system has no default_pool, and nothing stands in for it; set it with qubes-prefs default_pool VALUE";
+    let words = "the system has no default_pool, and there is no default; set it with qubes-prefs default_pool VALUE";
     assert_eq!(pool(&qubes).unwrap_err().to_string(), words);
     qubes.pools.0[1].attributes.set("name", "default");
     assert_eq!(pool(&qubes).as_deref(), Ok("default"));

@@ -502,7 +502,7 @@ fn repair_lists_each_change_with_its_line_and_writes_only_after_consent() {
     let line = |what: &str| 1 + text.lines().position(|l| l.contains(what)).unwrap();
     let file = store.file().display().to_string();
     let expected = format!(
-        "{file}:{}: error: work: memory is 'much': that is no number\n    repair: take memory out, \
+        "{file}:{}: error: work: memory is 'much': it is not a number\n    repair: take memory out, \
          so that the default counts\n\
          {file}:{}: error: work: netvm is 'gone': there is no such qube\n    repair: set netvm to \
          none\n",

@@ -84,7 +84,7 @@ const OF_QUBES: &[Row] = &[
         "devices_denied",
         "u03****b******",
         "u03***",
-        "it is made of codes of seven characters",
+        "it must consist of codes of seven characters",
     ),
     names("guivm", ["vault", "net_1"], "nope", NO_QUBE),
     row("include_in_backups", "False", "maybe", NO_BOOL),
@@ -107,7 +107,7 @@ const OF_QUBES: &[Row] = &[
         "9.9.9",
         "Kernel '9.9.9' not installed",
     ),
-    row("kernelopts", "quiet <&>\"'", TOO_LONG, "512 is the most"),
+    row("kernelopts", "quiet <&>\"'", TOO_LONG, "the maximum is 512"),
     row(
         "keyboard_layout",
         "pl+dvorak+caps:escape",

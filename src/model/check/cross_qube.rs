@@ -1,4 +1,4 @@
-//! What must hold between qubes: the network, and numbers that only one may have.
+//! Checks between qubes: the network, and numbers that must be unique.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,11 +12,11 @@ use crate::model::qubes::Qubes;
 use crate::model::vm::{Qid, Vm};
 use uuid::Uuid;
 
-/// How many netvms of a loop are named.
-const NETVMS_TOLD: usize = 16;
+/// The maximum number of netvms of a loop in a message.
+const MAX_LISTED_NETVMS: usize = 16;
 
 impl Qubes {
-    /// A netvm that provides no network, and a qube that is its own netvm by whatever way.
+    /// Checks that the netvm provides network and does not lead back to the qube.
     pub(super) fn check_network<'q>(
         &'q self,
         vm: &Vm,
@@ -50,23 +50,23 @@ impl Qubes {
         }
         if loops.is_on_loop(vm, netvm, self, facts) {
             let names = self.netvm_chain(netvm, facts).map(|v| v.name.as_str());
-            let way: Vec<&str> = names.take(NETVMS_TOLD + 1).collect();
-            let behind = match way.as_slice() {
+            let chain: Vec<&str> = names.take(MAX_LISTED_NETVMS + 1).collect();
+            let description = match chain.as_slice() {
                 [_] => "the qube is its own netvm".to_owned(),
-                [nearest @ .., _] if nearest.len() == NETVMS_TOLD => {
+                [nearest @ .., _] if nearest.len() == MAX_LISTED_NETVMS => {
                     format!("its netvms lead back to it: {} → …", nearest.join(" → "))
                 }
-                way => format!("its netvms lead back to it: {}", way.join(" → ")),
+                chain => format!("its netvms lead back to it: {}", chain.join(" → ")),
             };
             let text = format!(
-                "netvm is '{}', and {behind}; qubesd takes it for none",
+                "netvm is '{}', and {description}; qubesd takes it for none",
                 netvm.name
             );
             add(FindingKind::NetvmLoop, Harm::Misread, text);
         }
     }
 
-    /// Qids, uuids and the numbers of disposables, and that there is a dom0.
+    /// Checks that qids, UUIDs and dispids are unique, and that there is a dom0.
     pub(super) fn check_numbers(&self, found: &mut Vec<Finding>) {
         let mut numbers = UniqueNumbers::default();
         self.iter()
@@ -89,7 +89,7 @@ impl Qubes {
     }
 }
 
-/// The numbers that only one qube may have, of those that came by.
+/// The numbers of the qubes that were checked so far, which must be unique.
 #[derive(Debug, Default)]
 pub struct UniqueNumbers {
     qids: HashMap<Qid, VmName>,
@@ -98,7 +98,7 @@ pub struct UniqueNumbers {
 }
 
 impl UniqueNumbers {
-    /// What the qube has that one before it has, too.
+    /// Adds a qube and returns findings for the numbers that an earlier qube has.
     pub fn find_duplicates(&mut self, vm: &Vm) -> Vec<Finding> {
         let mut found = Vec::new();
         if vm.class == Class::AdminVM {
@@ -118,13 +118,15 @@ impl UniqueNumbers {
                     remedy: remedy(),
                 });
             };
-        let qid = vm.qid().and_then(|qid| first_of(&mut self.qids, qid, name));
+        let qid = vm
+            .qid()
+            .and_then(|qid| first_owner(&mut self.qids, qid, name));
         twice("qid", FindingKind::QidTwice, Harm::Refused, qid, &|| {
             Remedy::NewQid
         });
         let uuid = vm
             .uuid()
-            .and_then(|uuid| first_of(&mut self.uuids, uuid, name));
+            .and_then(|uuid| first_owner(&mut self.uuids, uuid, name));
         twice("uuid", FindingKind::UuidTwice, Harm::Misread, uuid, &|| {
             Remedy::NewUuid
         });
@@ -133,7 +135,7 @@ impl UniqueNumbers {
             .get("dispid")
             .filter(|_| vm.class == Class::DispVM)
         {
-            let dispid = first_of(&mut self.dispids, dispid.trim().into(), name);
+            let dispid = first_owner(&mut self.dispids, dispid.trim().into(), name);
             let by_hand =
                 || Remedy::Manual(format!("qvm-remove {name}, or give it another dispid"));
             twice(
@@ -157,8 +159,8 @@ impl UniqueNumbers {
     }
 }
 
-/// Who had `key` before; whoever comes first keeps it.
-fn first_of<'a, K: Hash + Eq>(
+/// Returns the first qube that had `key`; without one, `name` becomes it.
+fn first_owner<'a, K: Hash + Eq>(
     seen: &'a mut HashMap<K, VmName>,
     key: K,
     name: &VmName,

@@ -1,4 +1,4 @@
-//! Device assignments of one qube.
+//! Checks of a qube's device assignments.
 
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::device::{AssignmentMode, DeviceAssignment};
@@ -6,20 +6,20 @@ use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
-/// What a person can do about an assignment that the release cannot be told.
+/// The manual remedy for an assignment that the release cannot represent.
 const ACCEPT: &str = "take the assignment out, or accept it as required";
 
 impl Qubes {
     pub(super) fn check_devices(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        for (nth, class) in vm.devices.iter().enumerate() {
+        for (class_position, class) in vm.devices.iter().enumerate() {
             for (position, device) in class.assignments.iter().enumerate() {
                 let what = format!("{} device '{}'", class.class, device.port());
-                let taken_out = || Remedy::Remove {
+                let remove_assignment = || Remedy::Remove {
                     what: "the assignment".into(),
                 };
                 let mut add = |kind, harm, text: String, remedy| {
                     let part = QubePart::Device {
-                        class: nth,
+                        class: class_position,
                         position,
                     };
                     found.push(Finding {
@@ -37,7 +37,12 @@ impl Qubes {
                     let text = format!(
                         "is of '{backend}', and there is no such qube: qubesd drops the assignment"
                     );
-                    add(FindingKind::DeviceBackend, Harm::Misread, text, taken_out());
+                    add(
+                        FindingKind::DeviceBackend,
+                        Harm::Misread,
+                        text,
+                        remove_assignment(),
+                    );
                 }
                 match device.mode() {
                     Err("manual") => {
@@ -45,7 +50,7 @@ impl Qubes {
                             FindingKind::DeviceMode,
                             Harm::Refused,
                             "has mode 'manual'".into(),
-                            taken_out(),
+                            remove_assignment(),
                         );
                     }
                     Err(text) if device.attributes.contains("required") => {
@@ -53,11 +58,21 @@ impl Qubes {
                             "has required='{}', which is not a boolean",
                             text.escape_debug()
                         );
-                        add(FindingKind::DeviceMode, Harm::Refused, text, taken_out());
+                        add(
+                            FindingKind::DeviceMode,
+                            Harm::Refused,
+                            text,
+                            remove_assignment(),
+                        );
                     }
                     Err(mode) => {
                         let text = format!("has mode '{mode}': qubesd drops the assignment");
-                        add(FindingKind::DeviceMode, Harm::Misread, text, taken_out());
+                        add(
+                            FindingKind::DeviceMode,
+                            Harm::Misread,
+                            text,
+                            remove_assignment(),
+                        );
                     }
                     Ok(mode)
                         if mode != AssignmentMode::Required
@@ -96,7 +111,7 @@ impl Qubes {
                         FindingKind::DeviceTwice,
                         Harm::Refused,
                         "is assigned twice".into(),
-                        taken_out(),
+                        remove_assignment(),
                     );
                 }
                 let port = device.port();
@@ -106,7 +121,7 @@ impl Qubes {
                             "has capitals in its PCI address",
                             Remedy::Manual("write small letters".into()),
                         ),
-                        false => ("has no PCI address", taken_out()),
+                        false => ("has no PCI address", remove_assignment()),
                     };
                     add(FindingKind::DevicePort, Harm::Refused, text.into(), remedy);
                 }
@@ -115,13 +130,13 @@ impl Qubes {
     }
 }
 
-/// What makes two assignments the same for upstream.
+/// Returns what identifies an assignment for upstream.
 fn key(device: &DeviceAssignment) -> (Option<&str>, &str, &str) {
     (device.backend(), device.port(), device.identity())
 }
 
-/// `*`, `BB_DD.F` in small letters, `BB:DD.F`, `SSSS:BB:DD.F`, or a path of `BB_DD.F` with dashes
-/// between and `SSSS_` in front of the first.
+/// Returns whether a port is `*`, `BB_DD.F` in small letters, `BB:DD.F`, `SSSS:BB:DD.F`, or a path
+/// of `BB_DD.F` with dashes between and `SSSS_` in front of the first.
 fn is_pci_port(port: &str) -> bool {
     let is_digit = |b: u8| b.is_ascii_hexdigit() && !b.is_ascii_uppercase();
     let is_hex = |text: &str, length: usize| text.len() == length && text.bytes().all(is_digit);

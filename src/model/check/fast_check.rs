@@ -1,6 +1,5 @@
-//! A short look that suffices for nearly every qube. A listing looks at a thousand of them, and the
-//! thorough look, which tells what is wrong and what to do about it, costs more than all the rest
-//! of the listing.
+//! A fast check that finds nearly every qube valid. A listing checks a thousand qubes, and the full
+//! check, which describes findings and remedies, would cost more than the rest of the listing.
 
 use super::NetvmLoops;
 use crate::model::class::Class;
@@ -13,9 +12,9 @@ use crate::model::vm::Vm;
 use crate::model::volume::{class_volume, class_volumes, volume_traits};
 
 impl Qubes {
-    /// Whether a short look shows that nothing breaks the qube. Where it is false, the thorough
-    /// look decides; where it is true, the thorough one would find nothing that
-    /// [`super::Finding::is_breaking`].
+    /// Returns whether the qube is valid as far as a fast check can tell. If it returns true, the
+    /// full check has no finding that is breaking ([`super::Finding::is_breaking`]); if false, the
+    /// full check decides.
     pub(super) fn is_clearly_valid<'q>(
         &'q self,
         vm: &Vm,
@@ -26,12 +25,12 @@ impl Qubes {
         vm.class.is_local_guest()
             && vm.devices.iter().all(|class| class.assignments.is_empty())
             && vm.tags.iter().all(|tag| is_valid_tag(tag))
-            && self.properties_are_plain(vm, release)
-            && self.netvm_is_plain(vm, facts, loops)
-            && self.volumes_are_plain(vm, release)
+            && self.are_properties_plain(vm, release)
+            && self.is_netvm_plain(vm, facts, loops)
+            && self.are_volumes_plain(vm, release)
     }
 
-    fn properties_are_plain(&self, vm: &Vm, release: Release) -> bool {
+    fn are_properties_plain(&self, vm: &Vm, release: Release) -> bool {
         let (mut identities, scope) = (0, Scope::Class(&vm.class));
         for (name, text) in vm.properties.iter() {
             let Some(property) = Property::find(scope, name) else {
@@ -42,9 +41,9 @@ impl Qubes {
                 "qid" => vm
                     .qid()
                     .is_some_and(|qid| qid.number() <= release.highest_qid()),
-                // Looked at with the way to the network.
+                // Checked by `is_netvm_plain`.
                 "netvm" => true,
-                // A name with a dot cannot be marked with a tag.
+                // A name with a dot does not fit into a tag.
                 "guivm" | "audiovm" if text.contains('.') => false,
                 _ if text.is_empty() => property.can_be_empty(),
                 _ => {
@@ -60,7 +59,7 @@ impl Qubes {
         identities == if vm.class.has_template() { 4 } else { 3 }
     }
 
-    fn netvm_is_plain<'q>(
+    fn is_netvm_plain<'q>(
         &'q self,
         vm: &Vm,
         facts: &'q dyn Facts,
@@ -85,7 +84,7 @@ impl Qubes {
         !loops.is_on_loop(vm, netvm, self, facts)
     }
 
-    fn volumes_are_plain(&self, vm: &Vm, release: Release) -> bool {
+    fn are_volumes_plain(&self, vm: &Vm, release: Release) -> bool {
         let is_whole = class_volumes(&vm.class)
             .iter()
             .all(|class| vm.volume(class.name).is_some());

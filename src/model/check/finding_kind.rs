@@ -1,74 +1,105 @@
-//! Every kind of thing that can be wrong with a store, as one word that scripts and summaries go
-//! by.
+//! The kinds of findings, as words for scripts and summaries.
 
 use std::fmt;
 
-/// What is wrong. Prints as the word of `qubes-db check --json`; `docs/repair.md` says of each what
-/// a repair does.
+/// The kind of a finding. Prints as the word of `qubes-db check --json`; `docs/repair.md` lists
+/// what a repair does about each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FindingKind {
-    /// The text of the file is no well-formed XML, or is something else altogether.
+    /// The file is not well-formed XML, or not a store at all.
     Form,
-    /// Of R1 to R3.
+    /// The store is one of R1 to R3.
     OldFormat,
+    /// A label's id is not `label-N`.
     LabelNumber,
+    /// Two labels have one name or number.
     LabelTwice,
+    /// A pool has no name.
     PoolName,
+    /// Two pools have one name.
     PoolTwice,
+    /// A pool has no driver, or one that Qubes OS does not include.
     PoolDriver,
+    /// A pool option is missing, unknown or invalid.
     PoolOption,
-    /// A flag of a pool that says `False`.
+    /// A pool flag is `False`, which upstream reads as true.
     PoolFlag,
-    /// Two pools in which one image can lie.
+    /// One image can belong to two pools.
     PoolOverlap,
+    /// A qube needs `default_kernel`, and it is not set.
     DefaultKernel,
+    /// dom0 is missing or has no label.
     NoDom0,
+    /// A qube's name is missing or invalid.
     QubeName,
+    /// Two qubes have one name.
     QubeNameTwice,
+    /// A qube's class is unknown.
     UnknownClass,
-    /// A class or a property that the release does not know yet.
+    /// The release does not know the class, property or attribute yet.
     TooNew,
+    /// The class, or the system, does not have the property.
     UnknownProperty,
+    /// A computed property is stored.
     ComputedProperty,
+    /// A property is stored twice.
     PropertyTwice,
-    /// A property, feature or tag without a name.
+    /// A property, feature or tag has no name.
     Nameless,
+    /// A required property is not set.
     MissingProperty,
+    /// The value of a property is invalid.
     BadValue,
-    /// A property that names what is not there.
+    /// A reference to a qube, label or pool that does not exist.
     Dangling,
-    /// A template of another class, or a netvm that provides no network.
+    /// A reference to an unsuitable qube: a template of the wrong class, a netvm without network.
     Unfit,
+    /// The netvms of a qube lead back to it.
     NetvmLoop,
+    /// A reference to a qube that is not a template for disposables.
     NotForDisposables,
+    /// Two qubes have one qid.
     QidTwice,
+    /// Two qubes have one UUID.
     UuidTwice,
+    /// Two disposables have one dispid.
     DispidTwice,
+    /// A tag has invalid characters.
     BadTag,
-    /// A feature with a value that qubesd cannot work with.
+    /// A feature has a value that qubesd cannot use.
     BadFeature,
+    /// The backend of a device assignment does not exist.
     DeviceBackend,
+    /// The mode of a device assignment is invalid or unknown to the release.
     DeviceMode,
+    /// A device assignment names an identity, and the release ignores it.
     DeviceIdentity,
+    /// The port of a PCI device is invalid.
     DevicePort,
+    /// A device is assigned twice.
     DeviceTwice,
-    /// Flags of a volume that say `False`.
+    /// A volume flag is `False`, which upstream reads as true.
     VolumeFlag,
+    /// A volume attribute is unknown.
     VolumeAttribute,
+    /// The pool of a volume does not exist.
     VolumePool,
+    /// The source of a snapshot is missing.
     VolumeSource,
-    /// A volume that its pool cannot hold.
+    /// The pool cannot hold the volume.
     VolumeUnfit,
+    /// A number of a volume is invalid.
     VolumeNumber,
+    /// Two volumes have one image.
     VolumeShared,
-    /// Two qubes with one directory of files beside the images.
+    /// Two qubes have one directory for files beside the images.
     DirectoryShared,
-    /// A path with `..` in it.
+    /// A path contains `..`.
     UnsafePath,
 }
 
 impl FindingKind {
-    /// Each once, in the order of a file.
+    /// All kinds, in the order in which the store holds their subjects.
     pub const ALL: [FindingKind; 45] = [
         FindingKind::Form,
         FindingKind::OldFormat,
@@ -117,6 +148,7 @@ impl FindingKind {
         FindingKind::UnsafePath,
     ];
 
+    /// Returns the word for the kind.
     pub fn as_str(self) -> &'static str {
         match self {
             FindingKind::Form => "form",

@@ -1,6 +1,6 @@
-//! Everything in a store that upstream would refuse, read otherwise than it stands there, or lose
-//! (`docs/spec/r4-xml.md` §2), with what a repair would do about it. Looks at what is explicitly
-//! set; what merely follows from it is not told again.
+//! Findings: everything in a store that upstream would refuse, misread or lose
+//! (`docs/spec/r4-xml.md` §2), each with the remedy that a repair applies. Only explicit values
+//! are checked; errors of values that depend on them are not reported again.
 
 mod cross_qube;
 mod devices;
@@ -26,81 +26,95 @@ use super::vm::Vm;
 pub use netvm_loops::NetvmLoops;
 use volumes::Vids;
 
-/// Where in the store something is wrong.
+/// The place of a finding in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
-    /// The pool at this position among those that have a name.
+    /// The pool at this position among the pools with a name.
     Pool(usize),
+    /// The global property of this name.
     Global(String),
+    /// A part of a qube.
     Qube {
+        /// The qube's name.
         name: VmName,
+        /// The part.
         part: QubePart,
     },
 }
 
-/// What of a qube.
+/// A part of a qube's domain element.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QubePart {
     /// The domain element itself.
     Domain,
+    /// The property of this name.
     Property(String),
+    /// This tag.
     Tag(String),
+    /// The feature of this name.
     Feature(String),
-    /// The assignment at this position of the device class at that one.
+    /// A device assignment.
     Device {
+        /// The position of the device class in the domain.
         class: usize,
+        /// The position of the assignment in its class.
         position: usize,
     },
+    /// The volume of this name.
     Volume(String),
 }
 
-/// What upstream makes of it.
+/// What upstream does with an invalid part of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
-    /// It refuses the whole file: qubesd does not start.
+    /// Refuses the whole file: qubesd does not start.
     Refused,
-    /// It loads the file, and means something else by it or loses it.
+    /// Loads the file, but understands the part differently or loses it.
     Misread,
 }
 
-/// What a repair would do.
+/// What a repair does about a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
-    /// Take the explicit value out, so that the default counts.
+    /// Remove the explicit value, so that the default is in effect.
     Reset { property: String },
     /// Write this value.
     Set { property: String, value: String },
-    /// Take out the element that the finding is at.
+    /// Remove the element of the finding; `what` names it.
     Remove { what: String },
-    /// Take these attributes out of the element that the finding is at.
+    /// Remove these attributes from the element of the finding.
     RemoveAttributes(Vec<String>),
-    /// Give the element that the finding is at this attribute.
+    /// Set this attribute of the element of the finding.
     SetAttribute { name: &'static str, value: String },
-    /// Give the qube a new uuid.
+    /// Give the qube a new UUID.
     NewUuid,
-    /// Give the qube a qid that nobody has.
+    /// Give the qube an unused qid.
     NewQid,
-    /// Give the qube this name, which nobody has.
+    /// Give the qube this name, which is unused.
     NewName(String),
-    /// Take what can be read of a file that is damaged as a text; in words what that means here.
+    /// Keep what can be read of a file that is damaged as XML; the text says what that means here.
     Salvage(String),
-    /// Only a person can decide it: what to do.
+    /// Nothing, because only a person can decide; the text says what to do.
     Manual(String),
 }
 
-/// One thing that is wrong.
+/// One invalid part of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// Its place in the store.
     pub at: Location,
+    /// What is wrong.
     pub kind: FindingKind,
+    /// What upstream does with it.
     pub harm: Harm,
-    /// One line for a person, without the qube's name.
+    /// A description in one line, without the qube's name.
     pub text: String,
+    /// What a repair does about it.
     pub remedy: Remedy,
 }
 
 impl Remedy {
-    /// Whether a repair can do it by itself.
+    /// Returns whether a repair can apply it without a person.
     pub fn is_automatic(&self) -> bool {
         !matches!(self, Remedy::Manual(_))
     }
@@ -129,8 +143,8 @@ impl fmt::Display for Remedy {
 }
 
 impl Finding {
-    /// Whether the qube it is about cannot be relied on: upstream refuses the store for it, or
-    /// takes it for another.
+    /// Returns whether the qube of the finding cannot be used reliably: upstream refuses the store
+    /// for it, or confuses the qube with another.
     pub fn is_breaking(&self) -> bool {
         let kinds = [
             FindingKind::MissingProperty,
@@ -143,7 +157,7 @@ impl Finding {
 }
 
 impl Location {
-    /// The qube it is about.
+    /// Returns the qube of the place, if it is in one.
     pub fn qube(&self) -> Option<&VmName> {
         match self {
             Location::Qube { name, .. } => Some(name),
@@ -167,8 +181,8 @@ impl Location {
 }
 
 impl Qubes {
-    /// What is wrong with pools, global properties and every qube: subject by subject, qube by
-    /// qube. What the reader of the file diagnosed (`diagnoses`) is not among it.
+    /// Checks pools, global properties and every qube, in this order. Diagnoses of the file's
+    /// reader (`diagnoses`) are not included.
     pub fn findings(&self, facts: &dyn Facts) -> Vec<Finding> {
         let mut found = self.system_findings(facts);
         let (vids, mut loops) = (Vids::new(self), NetvmLoops::default());
@@ -179,7 +193,7 @@ impl Qubes {
         found
     }
 
-    /// What is wrong with pools and global properties.
+    /// Checks pools and global properties.
     pub fn system_findings(&self, facts: &dyn Facts) -> Vec<Finding> {
         let mut found = Vec::new();
         self.check_pools(facts, &mut found);
@@ -188,8 +202,8 @@ impl Qubes {
         found
     }
 
-    /// What is wrong with one qube and what it refers to; that another has its number or its images
-    /// is not among it. `ways` is for one look at many: it remembers their netvms.
+    /// Checks one qube and its references. Numbers and images shared with another qube are not
+    /// included. `loops` caches netvm chains while many qubes are checked.
     pub fn qube_findings<'q>(
         &'q self,
         vm: &Vm,
@@ -201,8 +215,8 @@ impl Qubes {
         found
     }
 
-    /// What upstream refuses the store for in one qube: what of [`Qubes::qube_findings`] is
-    /// [`Harm::Refused`].
+    /// Returns the findings of one qube for which upstream refuses the store: those of
+    /// [`Qubes::qube_findings`] with [`Harm::Refused`].
     pub fn qube_refusals<'q>(
         &'q self,
         vm: &Vm,
@@ -217,8 +231,8 @@ impl Qubes {
         found
     }
 
-    /// What makes a qube unreliable by itself: its diagnoses, and what upstream refuses the store
-    /// for.
+    /// Describes what makes a qube unreliable by itself: its diagnoses and the findings that are
+    /// breaking ([`Finding::is_breaking`]).
     pub fn qube_problems<'q>(
         &'q self,
         vm: &Vm,
@@ -226,8 +240,8 @@ impl Qubes {
         loops: &mut NetvmLoops<'q>,
     ) -> Vec<String> {
         let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
-        // What of a domain cannot be read at all has no values that could be wrong; and what R4
-        // wants of a qube, one of R1 to R3 gets when it is converted.
+        // An unreadable domain has no values to check, and a store of R1 to R3 gets the values that
+        // R4 requires when it is converted.
         if (vm.diagnoses.is_empty() || !vm.properties.is_empty())
             && !self.needs_conversion
             && !self.is_clearly_valid(vm, facts, loops)

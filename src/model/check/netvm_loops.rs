@@ -1,4 +1,4 @@
-//! Whose netvms lead back to it.
+//! Detection of qubes whose netvms lead back to them.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
-/// What is known of where netvms lead, for one look at many qubes: whether a qube is on a loop.
-/// Each qube is gone through once, however many stand before it in a chain.
+/// A cache, for checks of many qubes, of whether a qube is on a loop of netvms. Each qube's netvm
+/// is looked up once, however many chains contain it.
 #[derive(Default)]
 pub struct NetvmLoops<'q>(HashMap<&'q str, bool>);
 
 impl<'q> NetvmLoops<'q> {
-    /// Whether `netvm`, which is the netvm of `vm`, gets its network by way of `vm`.
+    /// Returns whether `netvm`, the netvm of `vm`, gets its network through `vm`.
     pub(super) fn is_on_loop(
         &mut self,
         vm: &Vm,
@@ -26,19 +26,19 @@ impl<'q> NetvmLoops<'q> {
             .is_some_and(|is_on_loop| *is_on_loop)
     }
 
-    /// Finds out about a qube and all behind it, up to those that are known.
+    /// Adds a qube and its chain of netvms, up to the first known one.
     fn follow(&mut self, from: &'q Vm, qubes: &'q Qubes, facts: &'q dyn Facts) {
-        let mut way = Vec::new();
+        let mut chain = Vec::new();
         let mut next = Some(from);
         while let Some(vm) = next.filter(|vm| !self.0.contains_key(vm.name.as_str())) {
-            // Until the way is known to end, none of it is on a loop.
+            // Not on a loop, until the chain turns out to lead back into itself.
             self.0.insert(vm.name.as_str(), false);
-            way.push(vm.name.as_str());
+            chain.push(vm.name.as_str());
             next = qubes.netvm(vm, facts).ok().flatten();
         }
-        let Some(met) = next else { return };
-        if let Some(start) = way.iter().position(|name| met.name == **name) {
-            self.0.extend(way.drain(start..).map(|name| (name, true)));
+        let Some(known) = next else { return };
+        if let Some(start) = chain.iter().position(|name| known.name == **name) {
+            self.0.extend(chain.drain(start..).map(|name| (name, true)));
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Paths in a store that lead elsewhere than they seem to: `..` in a pool's directory or a volume's
-//! id.
+//! Unsafe paths: `..` in a pool's directory, and volume ids that are not paths inside the pool.
 
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::qubes::Qubes;
@@ -33,32 +32,40 @@ impl Qubes {
                 .and_then(|pool| self.pools.get(pool));
             let is_directory =
                 pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
-            // An empty one is as good as none: the driver gives the volume an id.
+            // An empty vid is the same as none: the driver chooses one.
             let names_no_file = |vid: &str| is_directory && !vid.is_empty() && !is_file_vid(vid);
             let vid = volume
                 .attributes
                 .get("vid")
-                .filter(|vid| is_astray(vid) || names_no_file(vid));
+                .filter(|vid| is_outside_pool(vid) || names_no_file(vid));
             let Some(vid) = vid else { continue };
             found.push(Finding {
-                at: Location::Qube { name: vm.name.clone(), part: QubePart::Volume(volume.name().to_owned()) },
+                at: Location::Qube {
+                    name: vm.name.clone(),
+                    part: QubePart::Volume(volume.name().to_owned()),
+                },
                 kind: FindingKind::UnsafePath,
                 harm: Harm::Misread,
                 text: format!(
-                    "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command here uses it",
+                    "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command \
+                     here uses it",
                     volume.name()
                 ),
-                remedy: Remedy::Manual("write the id of the image that is meant, below its pool".into()),
+                remedy: Remedy::Manual(
+                    "write the id of the image that is meant, below its pool".into(),
+                ),
             });
         }
     }
 }
 
+/// Returns whether a component of the path is `..`.
 fn has_dots(path: &str) -> bool {
     path.split('/').any(|part| part == "..")
 }
 
-fn is_astray(vid: &str) -> bool {
+/// Returns whether a vid leads out of its pool.
+fn is_outside_pool(vid: &str) -> bool {
     vid.starts_with('/') || has_dots(vid)
 }
 
@@ -67,16 +74,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_parts_of_dots_lead_out() {
+    fn only_dot_dot_components_and_absolute_paths_lead_out() {
         assert!(
             ["..", "a/../b", "../a", "/a", "a/.."]
                 .into_iter()
-                .all(is_astray)
+                .all(is_outside_pool)
         );
         assert!(
             ["appvms/work/private", "a..b/c", "...", "a/.b"]
                 .into_iter()
-                .all(|vid| !is_astray(vid))
+                .all(|vid| !is_outside_pool(vid))
         );
     }
 }

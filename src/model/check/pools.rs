@@ -1,4 +1,4 @@
-//! Storage pools.
+//! Checks of storage pools.
 
 use super::{Finding, FindingKind, Harm, Location, Remedy};
 use crate::model::facts::Facts;
@@ -8,18 +8,17 @@ use crate::model::property::{parse_bool, read_int};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
-/// The options that pools of a driver have besides `name` and `driver`, where they are known here;
-/// `None` for a driver that no release of Qubes OS brings along.
-fn options_of(driver: &str) -> Option<Option<&'static [&'static str]>> {
+/// Returns the options of a driver besides `name` and `driver`, if they are known here. Returns
+/// `None` for a driver that no release of Qubes OS includes.
+fn driver_options(driver: &str) -> Option<Option<&'static [&'static str]>> {
     match driver {
-        // Those of what it wraps are in a file of its own, and of releases before 4.1 nothing more
-        // is known.
+        // These wrap another driver, whose options are in a separate file.
         "callback" | "wipe" => Some(None),
         other => PoolDriver::find(other).map(|driver| Some(driver.options)),
     }
 }
 
-/// Options that a driver needs, or that it cannot read: qubesd refuses the store for them.
+/// Checks for missing and invalid options, for which qubesd refuses the store.
 fn check_options(
     pool: &Pool,
     driver: &str,
@@ -114,7 +113,7 @@ impl Qubes {
                     remedy,
                 );
             }
-            match (pool.driver(), options_of(pool.driver())) {
+            match (pool.driver(), driver_options(pool.driver())) {
                 ("", _) => add(
                     FindingKind::PoolDriver,
                     Harm::Misread,
@@ -123,7 +122,8 @@ impl Qubes {
                 ),
                 (driver, None) => {
                     let text = format!(
-                        "has a driver that Qubes OS does not bring along, '{driver}': without it qubesd leaves the pool out, and refuses volumes in it"
+                        "has a driver that Qubes OS does not bring along, '{driver}': without it \
+                         qubesd leaves the pool out, and refuses volumes in it"
                     );
                     add(
                         FindingKind::PoolDriver,
@@ -157,14 +157,14 @@ impl Qubes {
                 }
                 (_, Some(None)) => {}
             }
-            let taken_out = || Remedy::RemoveAttributes(vec!["ephemeral_volatile".into()]);
+            let remove_flag = || Remedy::RemoveAttributes(vec!["ephemeral_volatile".into()]);
             match pool.option("ephemeral_volatile") {
                 Some(_) if facts.release() < Release::R4_1 => {
                     add(
                         FindingKind::TooNew,
                         Harm::Refused,
                         "has ephemeral_volatile, which Qubes OS 4.0 does not know".into(),
-                        taken_out(),
+                        remove_flag(),
                     );
                 }
                 Some(text) if !pool.ephemeral_volatile() => {
@@ -172,9 +172,10 @@ impl Qubes {
                         FindingKind::PoolFlag,
                         Harm::Misread,
                         format!(
-                            "has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 takes for true"
+                            "has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 \
+                             takes for true"
                         ),
-                        taken_out(),
+                        remove_flag(),
                     );
                 }
                 _ => {}

@@ -1,4 +1,4 @@
-//! Properties and tags of one qube.
+//! Checks of a qube's properties, tags and features.
 
 use super::system::describe_error;
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
@@ -14,13 +14,14 @@ use crate::model::release::Release;
 use crate::model::tags::is_valid_tag;
 use crate::model::vm::{Qid, Vm};
 
-/// What early stores of R4 say, and every release moves where it belongs.
+/// Properties of early stores of R4, which every release converts when it loads them.
 const LEGACY: [&str; 2] = ["hvm", "dispvm_allowed"];
 
-/// What every qube must have, where its class has it.
-const NEEDED: [&str; 4] = ["label", "qid", "uuid", "template"];
+/// Properties that must be set if the class has them.
+const REQUIRED: [&str; 4] = ["label", "qid", "uuid", "template"];
 
 impl Qubes {
+    /// Checks the stored properties and that the required ones are stored.
     pub(super) fn check_properties(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
         let mut add = |property: &str, kind, harm, text, remedy| {
             found.push(Finding {
@@ -41,11 +42,11 @@ impl Qubes {
             return;
         }
         if let Class::Unknown(_) = vm.class {
-            // FindingKind a class nobody knows no property can be wrong.
+            // The properties of an unknown class are unknown, too.
             return;
         }
         for name in vm.properties.names() {
-            let out = || Remedy::Remove {
+            let remove = || Remedy::Remove {
                 what: format!("property {name}"),
             };
             match Property::find(Scope::Class(&vm.class), name) {
@@ -57,7 +58,7 @@ impl Qubes {
                         FindingKind::UnknownProperty,
                         Harm::Refused,
                         text,
-                        out(),
+                        remove(),
                     );
                 }
                 Some(p) if p.computed => {
@@ -67,7 +68,7 @@ impl Qubes {
                         FindingKind::ComputedProperty,
                         Harm::Refused,
                         text,
-                        out(),
+                        remove(),
                     );
                 }
                 Some(p) if p.since > facts.release() => {
@@ -76,12 +77,12 @@ impl Qubes {
                         facts.release(),
                         p.since
                     );
-                    add(name, FindingKind::TooNew, Harm::Refused, text, out());
+                    add(name, FindingKind::TooNew, Harm::Refused, text, remove());
                 }
                 Some(property) => self.check_value(vm, property, facts, &mut add),
             }
         }
-        for name in NEEDED
+        for name in REQUIRED
             .iter()
             .filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name))
         {
@@ -91,7 +92,7 @@ impl Qubes {
         }
     }
 
-    /// One property that is stored, or has to be.
+    /// Checks a property that is stored or has to be.
     fn check_value(
         &self,
         vm: &Vm,
@@ -101,14 +102,14 @@ impl Qubes {
     ) {
         let name = property.name;
         let read = match name {
-            // It knows more of which classes fit.
+            // `Qubes::template` also checks the template's class.
             "template" => self.template(vm).map(drop),
             _ => self.value(vm, property, facts).map(drop),
         };
         let stored = property.explicit_value(vm);
         if let Err(error) = read {
-            let kind = kind_of(property, stored, &error, self);
-            // Upstream loads a qube without a label, and its tools cannot show it.
+            let kind = classify(property, stored, &error, self);
+            // Upstream loads a qube without a label, but its tools cannot show it.
             let harm = if name == "label" && stored.is_none() {
                 Harm::Misread
             } else {
@@ -170,7 +171,8 @@ impl Qubes {
         }
     }
 
-    /// qubesd marks some references with a tag while it loads the store.
+    /// Checks that the referenced qube's name fits into the tag that qubesd derives from some
+    /// references while it loads the store.
     fn check_tagged_reference(
         &self,
         property: &Property,
@@ -197,6 +199,7 @@ impl Qubes {
         }
     }
 
+    /// Checks that a reference to a template for disposables is one.
     fn check_disposable_template(
         &self,
         vm: &Vm,
@@ -217,7 +220,7 @@ impl Qubes {
         else {
             return;
         };
-        let what = "which is no template for disposables";
+        let what = "which is not a template for disposables";
         if matches!(name, "default_dispvm" | "management_dispvm") {
             let text = format!(
                 "{name} is '{}', {what}: qubesd takes it for none",
@@ -248,8 +251,8 @@ impl Qubes {
         }
     }
 
-    /// What to do about a value that cannot be read. No netvm rather than the default one: a repair
-    /// connects nothing.
+    /// Returns the remedy for an invalid value. For `netvm` it is none rather than the default,
+    /// because a repair must not connect a qube to the network.
     fn remedy(&self, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
         let name = property.name.to_owned();
         match (property.name, property.value_type) {
@@ -259,7 +262,7 @@ impl Qubes {
             },
             ("uuid", _) => Remedy::NewUuid,
             ("qid", _) => Remedy::NewQid,
-            ("template", _) => match self.template_instead(vm, facts) {
+            ("template", _) => match self.fallback_template(vm, facts) {
                 Some(template) => Remedy::Set {
                     property: name,
                     value: template.to_string(),
@@ -271,14 +274,14 @@ impl Qubes {
             },
             (_, ValueType::Label) => Remedy::Set {
                 property: name,
-                value: self.label_instead(),
+                value: self.fallback_label(),
             },
             _ => Remedy::Reset { property: name },
         }
     }
 
-    /// The system's default template, where it is one for this qube.
-    fn template_instead(&self, vm: &Vm, facts: &dyn Facts) -> Option<&VmName> {
+    /// Returns the system's default template, if it suits this qube.
+    fn fallback_template(&self, vm: &Vm, facts: &dyn Facts) -> Option<&VmName> {
         let global = if vm.class == Class::DispVM {
             "default_dispvm"
         } else {
@@ -299,8 +302,8 @@ impl Qubes {
         fits.then_some(&template.name)
     }
 
-    /// The label of what is trusted least: red, or the first there is.
-    fn label_instead(&self) -> String {
+    /// Returns the label of least trust: red, or else the first.
+    fn fallback_label(&self) -> String {
         let red = self
             .labels
             .find("red")
@@ -308,6 +311,7 @@ impl Qubes {
         red.map_or("red".to_owned(), |label| label.name.to_string())
     }
 
+    /// Checks the characters of tags.
     pub(super) fn check_tags(&self, vm: &Vm, found: &mut Vec<Finding>) {
         for tag in vm.tags.iter().filter(|tag| !is_valid_tag(tag)) {
             found.push(Finding {
@@ -327,6 +331,7 @@ impl Qubes {
 }
 
 impl Qubes {
+    /// Checks the values of features that qubesd interprets.
     pub(super) fn check_features(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for (name, value) in vm.features.iter() {
             if let Some(misfit) = find_feature_problem(vm, name, value, facts.release()) {
@@ -351,15 +356,15 @@ impl Qubes {
     }
 }
 
-/// Which kind of wrong a value that cannot be read is.
-fn kind_of(
+/// Classifies an invalid value.
+fn classify(
     property: &Property,
     stored: Option<&str>,
     error: &PropertyError,
     qubes: &Qubes,
 ) -> FindingKind {
     let Some(text) = stored else {
-        // Nothing stands there, or what stands in for it cannot be read.
+        // The value is not set, and there is no default or it is invalid.
         return if matches!(error, PropertyError::Unset { .. }) {
             FindingKind::MissingProperty
         } else {

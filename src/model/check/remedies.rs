@@ -1,4 +1,4 @@
-//! Doing what a finding's remedy says.
+//! Applying the remedies of findings.
 
 use super::{Finding, Location, QubePart, Remedy};
 use crate::model::facts::Facts;
@@ -8,9 +8,9 @@ use crate::model::vm::Vm;
 use uuid::Uuid;
 
 impl Qubes {
-    /// Does what the remedies of `findings`, all of this collection as it is, say; returns for each
-    /// whether it was done. What is done by hand only, or to the text of the file, is left. `uuid`
-    /// gives fresh ones.
+    /// Applies the remedies of `findings`, which must all be of this collection as it is, and
+    /// returns for each whether it was applied. Manual remedies and those of the file's text are
+    /// not. `uuid` returns new UUIDs.
     pub fn apply_remedies(
         &mut self,
         findings: &[Finding],
@@ -18,21 +18,20 @@ impl Qubes {
         uuid: &mut dyn FnMut() -> Uuid,
     ) -> Vec<bool> {
         let mut done = vec![false; findings.len()];
-        // From the back: what is taken out by its position moves nothing that is still to be taken
-        // out.
+        // In reverse order, so that a removal by position does not move later ones.
         for (finding, done) in findings.iter().zip(&mut done).rev() {
             *done = match &finding.at {
-                Location::Pool(position) => self.mend_pool(*position, &finding.remedy),
-                Location::Global(name) => self.mend_global(name, &finding.remedy),
+                Location::Pool(position) => self.repair_pool(*position, &finding.remedy),
+                Location::Global(name) => self.repair_global(name, &finding.remedy),
                 Location::Qube { name, part } => {
-                    self.mend_qube(name.as_str(), part, &finding.remedy, facts, uuid)
+                    self.repair_qube(name.as_str(), part, &finding.remedy, facts, uuid)
                 }
             };
         }
         done
     }
 
-    fn mend_pool(&mut self, position: usize, remedy: &Remedy) -> bool {
+    fn repair_pool(&mut self, position: usize, remedy: &Remedy) -> bool {
         let Some(pool) = self.pools.0.get_mut(position) else {
             return false;
         };
@@ -48,7 +47,7 @@ impl Qubes {
         true
     }
 
-    fn mend_global(&mut self, name: &str, remedy: &Remedy) -> bool {
+    fn repair_global(&mut self, name: &str, remedy: &Remedy) -> bool {
         match remedy {
             Remedy::Reset { .. } | Remedy::Remove { .. } => drop(self.globals.remove(name)),
             Remedy::Set { value, .. } => self.globals.set(name, value),
@@ -57,7 +56,7 @@ impl Qubes {
         true
     }
 
-    fn mend_qube(
+    fn repair_qube(
         &mut self,
         name: &str,
         part: &QubePart,
@@ -76,10 +75,10 @@ impl Qubes {
             return false;
         };
         match (remedy, part) {
-            (Remedy::Reset { property }, _) => forget(vm, property),
-            (Remedy::Remove { .. }, QubePart::Property(property)) => forget(vm, property),
+            (Remedy::Reset { property }, _) => remove_property(vm, property),
+            (Remedy::Remove { .. }, QubePart::Property(property)) => remove_property(vm, property),
             (Remedy::Set { property, value }, _) => {
-                forget(vm, property);
+                remove_property(vm, property);
                 vm.properties.set(property, value);
                 if property == "template" {
                     self.update_snapshot_sources(name, facts);
@@ -126,10 +125,10 @@ impl Qubes {
     }
 }
 
-/// Takes a property out, also where an early store of R4 says it otherwise.
-fn forget(vm: &mut Vm, property: &str) {
+/// Removes a property, in the form of early stores of R4, too.
+fn remove_property(vm: &mut Vm, property: &str) {
     if let Some(legacy) = Property::find(Scope::Class(&vm.class), property).and_then(|p| p.legacy) {
-        (legacy.forget)(vm);
+        (legacy.remove)(vm);
     }
     vm.properties.remove(property);
 }

@@ -1,4 +1,4 @@
-//! Global properties.
+//! Checks of global properties.
 
 use super::{Finding, FindingKind, Harm, Location, Remedy};
 use crate::model::class::Class;
@@ -9,11 +9,11 @@ use crate::model::qubesd_rules::{can_have_network, find_reference_problem, is_ke
 use crate::model::text_map::TextMap;
 use crate::model::volume::{class_volume, volume_traits};
 
-/// What qubesd computes and therefore refuses in a store; other names that it does not know it
-/// ignores.
+/// Properties that qubesd computes and therefore refuses in a store. It ignores unknown names.
 const READ_ONLY_GLOBALS: [&str; 2] = ["maxmem", "no_cpus"];
 
 impl Qubes {
+    /// Checks all stored global properties and the default kernel.
     pub(super) fn check_globals(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
         for (name, text) in self.globals.iter() {
             let mut add = |kind, harm, text, remedy| {
@@ -28,33 +28,24 @@ impl Qubes {
             let reset = || Remedy::Reset {
                 property: name.to_owned(),
             };
-            let taken_out = || Remedy::Remove {
+            let remove = || Remedy::Remove {
                 what: format!("property {name}"),
             };
             if name == "default_fw_netvm" {
-                // FindingKind R3: upstream turns it into netvms when it loads.
+                // A property of R3, which upstream converts into netvms when it loads the store.
                 continue;
             }
             if READ_ONLY_GLOBALS.contains(&name) {
                 let text = format!("property {name} of the system cannot be set");
-                add(
-                    FindingKind::ComputedProperty,
-                    Harm::Refused,
-                    text,
-                    taken_out(),
-                );
+                add(FindingKind::ComputedProperty, Harm::Refused, text, remove());
                 continue;
             }
             let Some(property) = Property::find(Scope::Global, name) else {
                 let text = format!(
-                    "the system has no property {name}: qubesd ignores it and loses it when it saves"
+                    "the system has no property {name}: qubesd ignores it and loses it when it \
+                     saves"
                 );
-                add(
-                    FindingKind::UnknownProperty,
-                    Harm::Misread,
-                    text,
-                    taken_out(),
-                );
+                add(FindingKind::UnknownProperty, Harm::Misread, text, remove());
                 continue;
             };
             if property.since > facts.release() {
@@ -63,7 +54,7 @@ impl Qubes {
                     property.since,
                     facts.release()
                 );
-                add(FindingKind::TooNew, Harm::Misread, text, taken_out());
+                add(FindingKind::TooNew, Harm::Misread, text, remove());
             }
             match self.global_value(property, facts) {
                 Err(error) if property.computed => {
@@ -100,7 +91,8 @@ impl Qubes {
                         && !self.is_template_for_dispvms(vm, facts)
                     {
                         let text = format!(
-                            "{name} is '{text}', which is no template for disposables: qubesd takes it for none"
+                            "{name} is '{text}', which is not a template for disposables: qubesd \
+                             takes it for none"
                         );
                         add(FindingKind::NotForDisposables, Harm::Misread, text, reset());
                     }
@@ -110,7 +102,7 @@ impl Qubes {
         self.check_default_kernel(facts, found);
     }
 
-    /// A default that is a value of its property, and does not serve the qubes that follow it.
+    /// Checks that a valid default suits the qubes that follow it.
     fn check_default_fits(
         &self,
         property: &Property,
@@ -144,7 +136,8 @@ impl Qubes {
             }
             ("default_netvm", Some(vm)) if !can_have_network(&vm.class) => {
                 let text = format!(
-                    "{name} is '{value}', which has no network: qubesd cannot tell the addresses of qubes that follow it"
+                    "{name} is '{value}', which has no network: qubesd cannot compute the \
+                     addresses of qubes that follow it"
                 );
                 add(FindingKind::Unfit, Harm::Misread, text, reset());
             }
@@ -160,7 +153,7 @@ impl Qubes {
         }
     }
 
-    /// A default pool in which nothing can be made.
+    /// Checks that volumes can be created in a default pool.
     fn check_default_pool(
         &self,
         name: &str,
@@ -198,7 +191,8 @@ impl Qubes {
         }
     }
 
-    /// Without one, qubesd loads the store and cannot save it.
+    /// Checks that a default kernel is set if a qube uses it: without one, qubesd loads the store
+    /// but cannot save it.
     fn check_default_kernel(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
         if self.global_value_by_name("default_kernel", facts).is_ok()
             || self.globals.contains("default_kernel")
@@ -217,7 +211,8 @@ impl Qubes {
                 kind: FindingKind::DefaultKernel,
                 harm: Harm::Misread,
                 text: format!(
-                    "default_kernel is not set, and '{}' has no kernel of its own: qubesd cannot save the store",
+                    "default_kernel is not set, and '{}' has no kernel of its own: qubesd cannot \
+                     save the store",
                     vm.name
                 ),
                 remedy: Remedy::Manual("qubes-prefs default_kernel VERSION".into()),
@@ -226,7 +221,7 @@ impl Qubes {
     }
 }
 
-/// What is wrong with a value, without whose it is.
+/// Describes the error of a value without the owner of the property.
 pub(super) fn describe_error(error: &PropertyError) -> String {
     match error {
         PropertyError::InvalidStoredValue {

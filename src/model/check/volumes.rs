@@ -1,4 +1,4 @@
-//! Volumes of one qube.
+//! Checks of a qube's volumes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,11 +11,11 @@ use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
 use crate::model::volume::{VolumeError, class_volume, class_volumes, volume_traits};
 
-/// The attributes that every release up to 4.4.0 takes for true when they say `False`
+/// The attributes that every release up to 4.4.0 reads as true when they are `False`
 /// (`docs/spec/r4-xml.md` §1.8).
 const FLAGS: [&str; 4] = ["rw", "save_on_stop", "snap_on_start", "ephemeral"];
 
-/// Every attribute of a volume that upstream's drivers know, with `internal`, which they drop.
+/// The attributes of a volume that upstream's drivers accept, and `internal`, which they drop.
 const ATTRIBUTES: [&str; 11] = [
     "name",
     "pool",
@@ -30,16 +30,17 @@ const ATTRIBUTES: [&str; 11] = [
     "internal",
 ];
 
-/// Which volumes there are, by pool and vid.
+/// The volumes of a store by pool and vid.
 #[derive(Default)]
 pub(super) struct Vids<'a> {
-    /// With the qube that has it: of several the one after which it is called, else the first.
+    /// The qube that owns each volume; of several, the one the vid is named after, else the first.
     owners: HashMap<(&'a str, &'a str), &'a VmName>,
-    /// The pools in which a volume has no vid of its own written down: those are not known.
+    /// The pools with a volume without a stored vid, whose vids are therefore not all known.
     with_unwritten: HashSet<&'a str>,
 }
 
 impl<'a> Vids<'a> {
+    /// Collects the volumes of all qubes.
     pub fn new(qubes: &'a Qubes) -> Vids<'a> {
         let mut vids = Vids::default();
         for vm in qubes.iter() {
@@ -50,7 +51,7 @@ impl<'a> Vids<'a> {
                 match volume.attributes.get("vid").filter(|vid| !vid.is_empty()) {
                     Some(vid) => {
                         let owner = vids.owners.entry((pool, vid)).or_insert(&vm.name);
-                        if **owner != vm.name && is_called_after(vid, &vm.name) {
+                        if **owner != vm.name && is_named_after(vid, &vm.name) {
                             *owner = &vm.name;
                         }
                     }
@@ -61,12 +62,12 @@ impl<'a> Vids<'a> {
         vids
     }
 
-    /// Whether no volume has this vid.
-    fn lack(&self, pool: &str, vid: &str) -> bool {
+    /// Returns whether certainly no volume has this vid.
+    fn is_missing(&self, pool: &str, vid: &str) -> bool {
         !self.owners.contains_key(&(pool, vid)) && !self.with_unwritten.contains(pool)
     }
 
-    /// Another qube to which the volume of this vid belongs.
+    /// Returns the owner of the volume of this vid, if it is another qube.
     fn other_owner(&self, vm: &Vm, pool: &str, vid: &str) -> Option<&'a VmName> {
         self.owners
             .get(&(pool, vid))
@@ -75,8 +76,8 @@ impl<'a> Vids<'a> {
     }
 }
 
-/// Whether a driver gives such a vid to a volume of this qube.
-fn is_called_after(vid: &str, name: &VmName) -> bool {
+/// Returns whether drivers give such a vid to volumes of this qube.
+fn is_named_after(vid: &str, name: &VmName) -> bool {
     vid.split('/').any(|part| {
         *name == part
             || part
@@ -93,10 +94,10 @@ impl Qubes {
         facts: &dyn Facts,
         found: &mut Vec<Finding>,
     ) {
-        let unwritten = class_volumes(&vm.class)
+        let without_config = class_volumes(&vm.class)
             .iter()
             .filter(|class| vm.volume(class.name).is_none());
-        for class in unwritten {
+        for class in without_config {
             let at = || Location::Qube {
                 name: vm.name.clone(),
                 part: QubePart::Volume(class.name.to_owned()),
@@ -147,7 +148,7 @@ impl Qubes {
                     remedy,
                 );
             }
-            match self.resolved_as_far_as_needed(vm, own, facts) {
+            match self.check_resolvable(vm, own, facts) {
                 Err(VolumeError::NoSuchPool { pool, .. }) => {
                     let by_hand = format!(
                         "add pool '{pool}', or move the volume to another, or qvm-remove {}",
@@ -168,7 +169,7 @@ impl Qubes {
                     add(
                         FindingKind::VolumeNumber,
                         Harm::Refused,
-                        format!("has {attribute}=\"{text}\", which is no number"),
+                        format!("has {attribute}=\"{text}\", which is not a number"),
                         remedy,
                     );
                 }
@@ -178,7 +179,7 @@ impl Qubes {
                     let text = "is a snapshot, and there is nothing to make it from".into();
                     add(FindingKind::VolumeSource, Harm::Refused, text, by_hand);
                 }
-                // A property or a template that is wrong is told where it stands.
+                // Errors of properties and templates are reported at these.
                 Err(_) | Ok(()) => {
                     if let Some(vids) = vids {
                         self.check_vids(vm, own, vids, &mut add);
@@ -188,7 +189,7 @@ impl Qubes {
         }
     }
 
-    /// That the pool can hold the volume, whether it is written down or follows a default.
+    /// Checks that the pool, explicit or default, can hold the volume.
     fn check_fit(
         &self,
         name: &str,
@@ -204,7 +205,7 @@ impl Qubes {
         let traits = volume_traits(name, class_volume(&vm.class, name), own);
         let pool = match own.get("pool") {
             Some(pool) => self.pools.get(pool),
-            // A snapshot is where its source is.
+            // A snapshot is in the pool of its source.
             None if traits.snap_on_start && !traits.has_source => return,
             None => default().and_then(|value| self.pools.get(value.as_str()?)),
         };
@@ -241,9 +242,9 @@ impl Qubes {
         );
     }
 
-    /// Whether the volume can be told. Where its pool and what it is made of are written down, it
-    /// needs no look at others.
-    fn resolved_as_far_as_needed(
+    /// Checks that the volume can be resolved. With a stored pool and source this needs no look at
+    /// other qubes.
+    fn check_resolvable(
         &self,
         vm: &Vm,
         own: &VolumeConfig,
@@ -273,7 +274,7 @@ impl Qubes {
         self.volume(vm, own.name(), facts).map(drop)
     }
 
-    /// That what a snapshot is made of is there, and that nobody else has the same images.
+    /// Checks that the source of a snapshot exists and that no other qube has the same images.
     fn check_vids(
         &self,
         vm: &Vm,
@@ -290,7 +291,7 @@ impl Qubes {
         };
         if let Some(source) = own.attributes.get("source").filter(|s| !s.is_empty())
             && matches!(driver, "file" | "file-reflink")
-            && vids.lack(pool, source)
+            && vids.is_missing(pool, source)
         {
             let remedy = match is_class_snapshot() {
                 true => Remedy::RemoveAttributes(vec!["source".into()]),
@@ -319,8 +320,8 @@ impl Qubes {
     }
 }
 
-/// A flag that says `False`: taken out, the class's default counts, which says the same or is the
-/// opposite.
+/// Checks flags that are `False`. Without the flag the class's default is in effect, which is the
+/// same or the opposite.
 fn check_flags(
     vm: &Vm,
     own: &VolumeConfig,
@@ -348,14 +349,14 @@ fn check_flags(
         })
     };
     let is_read = |flag: &str| flag == "ephemeral" && release.can_read_false_flags();
-    let said = FLAGS
+    let false_flags = FLAGS
         .into_iter()
         .filter(|flag| own.attributes.get(flag) == Some("False") && !is_read(flag));
-    let mut said = said.peekable();
-    if said.peek().is_none() {
+    let mut false_flags = false_flags.peekable();
+    if false_flags.peek().is_none() {
         return;
     }
-    let (wrong, harmless): (Vec<&str>, Vec<&str>) = said.partition(|flag| is_default(flag));
+    let (wrong, harmless): (Vec<&str>, Vec<&str>) = false_flags.partition(|flag| is_default(flag));
     let flags_text = |flags: &[&str]| {
         flags
             .iter()
@@ -390,6 +391,7 @@ fn check_flags(
     }
 }
 
+/// Checks that upstream's drivers accept all attributes.
 fn check_attributes(own: &VolumeConfig, add: &mut impl FnMut(FindingKind, Harm, String, Remedy)) {
     let unknown: Vec<&str> = own
         .attributes

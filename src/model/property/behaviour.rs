@@ -1,5 +1,4 @@
-//! How a qube behaves: when it starts, how long it is waited for, what it is allowed and remembered
-//! for.
+//! Properties of behaviour: start at boot, timeouts, user, backup, disposables, keyboard.
 
 use super::value_type::{INT, POSITIVE, ValueType};
 use super::{
@@ -19,20 +18,20 @@ const WITH_GUESTS_AND_ADMIN: AppliesTo = AppliesTo::Classes(&[
     Class::DispVM,
 ]);
 const USER_TYPE: ValueType = ValueType::Text {
-    normalize: user,
+    normalize: check_user,
     empty: EmptyText::WordNone,
 };
 const LAYOUT_TYPE: ValueType = ValueType::Text {
-    normalize: layout,
+    normalize: check_layout,
     empty: EmptyText::Refused,
 };
 const CODES_TYPE: ValueType = ValueType::Text {
-    normalize: device_codes,
+    normalize: sort_device_codes,
     empty: EmptyText::Empty,
 };
 
-/// The keyboard layout where nobody chose one.
-const LAYOUT_DEFAULT: &str = "us++";
+/// The keyboard layout if none is set.
+const DEFAULT_LAYOUT: &str = "us++";
 
 pub(super) const ROWS: &[Property] = &[
     Property::new(
@@ -90,14 +89,16 @@ pub(super) const ROWS: &[Property] = &[
         GUESTS,
         POSITIVE,
         DefaultValue::Inherited(&DefaultValue::Global("default_qrexec_timeout")),
-        "For how many seconds the qube's agent is waited for at start. Without one of its own, a qube takes its template's.",
+        "For how many seconds the qube's agent is waited for at start. Without one of its own, a \
+         qube takes its template's.",
     ),
     Property::new(
         "shutdown_timeout",
         GUESTS,
         POSITIVE,
         DefaultValue::Inherited(&DefaultValue::Global("default_shutdown_timeout")),
-        "For how many seconds the qube is waited for at shutdown. Without one of its own, a qube takes its template's.",
+        "For how many seconds the qube is waited for at shutdown. Without one of its own, a qube \
+         takes its template's.",
     ),
     Property::new(
         "auto_cleanup",
@@ -141,7 +142,7 @@ pub(super) const ROWS: &[Property] = &[
     .since(Release::R4_1),
 ];
 
-fn user(text: &str) -> Result<String, PropertyError> {
+fn check_user(text: &str) -> Result<String, PropertyError> {
     match text
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"_-+,.".contains(&b))
@@ -154,24 +155,24 @@ fn user(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-/// `layout+variant+options` (`docs/spec/r4-properties.md` §4).
-fn layout(text: &str) -> Result<String, PropertyError> {
+/// Checks the form `layout+variant+options` (`docs/spec/r4-properties.md` §4).
+fn check_layout(text: &str) -> Result<String, PropertyError> {
     let fields: Vec<&str> = text.split('+').collect();
     let [layout, variant, options] = fields[..] else {
         return Err(PropertyError::refused(
             "invalid number of keyboard layout parameters",
         ));
     };
-    let made_of = |field: &str, also: &[u8]| {
+    let is_made_of = |field: &str, also: &[u8]| {
         field
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || also.contains(&b))
     };
     let wrong = if layout.is_empty() || !layout.bytes().all(|b| b.is_ascii_alphabetic()) {
         Some(("layout", layout, "letters only, at least one"))
-    } else if !made_of(variant, b"-_") {
+    } else if !is_made_of(variant, b"-_") {
         Some(("variant", variant, "letters, digits, - and _ only"))
-    } else if !made_of(options, b"-_:,") {
+    } else if !is_made_of(options, b"-_:,") {
         Some(("options", options, "letters, digits, - _ : and , only"))
     } else {
         None
@@ -184,15 +185,16 @@ fn layout(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-/// Codes of seven characters, stored sorted and once each (`docs/spec/r4-devices.md` §2).
-fn device_codes(text: &str) -> Result<String, PropertyError> {
+/// Checks codes of seven characters, sorts them and removes duplicates (`docs/spec/r4-devices.md`
+/// §2).
+fn sort_device_codes(text: &str) -> Result<String, PropertyError> {
     let refused = |why: &str| {
         Err(PropertyError::refused(format!(
             "devices_denied '{text}' is not valid: {why}"
         )))
     };
     if !text.is_ascii() || !text.len().is_multiple_of(7) {
-        return refused("it is made of codes of seven characters");
+        return refused("it must consist of codes of seven characters");
     }
     let mut codes: Vec<&str> = (0..text.len())
         .step_by(7)
@@ -205,7 +207,7 @@ fn device_codes(text: &str) -> Result<String, PropertyError> {
                 .bytes()
                 .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'*'))
         {
-            return refused("a code is one of b u m p * and six of 0-9 a-f *");
+            return refused("a code is one of b u m p *, then six of 0-9 a-f *");
         }
     }
     codes.sort_unstable();
@@ -231,20 +233,20 @@ fn compute_is_preload(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
     Ok(Value::Bool(context.qubes.is_preloaded(context.vm)))
 }
 
-/// The guivm's layout, and its guivm's; `us++` where there is none or they form a loop.
+/// Returns the layout of the nearest guivm in the chain that has an explicit one, else `us++`.
 fn keyboard_layout(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let PropertyContext { qubes, vm, facts } = *context;
     let mut seen: Vec<&VmName> = Vec::new();
-    let mut at = vm;
-    while at.class != Class::AdminVM && !seen.contains(&&at.name) {
-        seen.push(&at.name);
-        let Some(guivm) = qubes.guivm(at, facts)? else {
+    let mut current = vm;
+    while current.class != Class::AdminVM && !seen.contains(&&current.name) {
+        seen.push(&current.name);
+        let Some(guivm) = qubes.guivm(current, facts)? else {
             break;
         };
         if guivm.properties.contains("keyboard_layout") {
             return qubes.value_by_name(guivm, "keyboard_layout", facts);
         }
-        at = guivm;
+        current = guivm;
     }
-    Ok(Value::text(LAYOUT_DEFAULT))
+    Ok(Value::text(DEFAULT_LAYOUT))
 }

@@ -1,21 +1,22 @@
-//! A property's name, looked up once for all classes: listings ask the same of a thousand qubes.
+//! The rows of one property name for all classes, looked up once for a listing of many qubes.
 
 use std::cell::Cell;
 
 use super::{Property, Scope};
 use crate::model::class::Class;
 
-/// What qubes of each class have under a name.
+/// The property that each class has under a name.
 #[derive(Clone)]
 pub struct PropertyByClass {
     name: Box<str>,
     /// In the order of [`Class::ALL`].
     by_class: [Option<&'static Property>; Class::ALL.len()],
-    /// Where it stood in the qube that was asked last.
+    /// The position of the property in the last qube that was read.
     position_hint: Cell<usize>,
 }
 
 impl PropertyByClass {
+    /// Looks the name up for every known class.
     pub fn new(name: &str) -> PropertyByClass {
         let by_class = Class::ALL
             .each_ref()
@@ -27,16 +28,17 @@ impl PropertyByClass {
         }
     }
 
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The place for [`Property::explicit_value_at_hint`].
+    /// Returns the hint for [`Property::explicit_value_at_hint`].
     pub fn position_hint(&self) -> &Cell<usize> {
         &self.position_hint
     }
 
-    /// The property of this name that qubes of the class have.
+    /// Returns the property of this name that qubes of the class have, if any.
     pub fn for_class(&self, class: &Class) -> Option<&'static Property> {
         match class.position() {
             Some(at) => self.by_class[at],
@@ -64,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_means_for_each_class_what_the_table_says() {
+    fn lookup_agrees_with_the_table_for_each_class() {
         for name in ["netvm", "maxmem", "updateable", "label", "nonsense"] {
             let named = PropertyByClass::new(name);
             for class in Class::ALL.iter().chain(&[Class::Unknown("OddVM".into())]) {

@@ -1,4 +1,4 @@
-//! Changing properties: decide, store, say what follows.
+//! Changing properties: check the value, store it, return the effects.
 
 use super::value_type::Owner;
 use super::{
@@ -11,13 +11,12 @@ use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
 impl Qubes {
-    /// Sets a qube's property from a user's text, with everything that follows from it inside the
-    /// database. An empty text is "no qube" for references. What has to follow outside the database
-    /// is returned.
+    /// Sets a qube's property from a user's text, makes the changes of the store that follow from
+    /// it, and returns the effects outside the store. For references an empty text is "no qube".
     ///
     /// # Errors
-    /// Nothing was changed: there is no such qube or property, the text is no value of it, or a
-    /// rule forbids it.
+    /// The qube or the property does not exist, the text is invalid, or a rule forbids it. Nothing
+    /// was changed.
     pub fn set_property(
         &mut self,
         vm: &str,
@@ -28,7 +27,7 @@ impl Qubes {
         let qube = self
             .get(vm)
             .ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-        let property = writable(
+        let property = find_writable(
             Scope::Class(&qube.class),
             property,
             Owner::Qube(&qube.name),
@@ -40,7 +39,7 @@ impl Qubes {
             return Err(PropertyError::Inaccessible(property.name));
         }
         let before = self.value(qube, property, facts).ok();
-        self.check(
+        self.check_rule(
             qube,
             &ProposedChange {
                 property,
@@ -52,10 +51,10 @@ impl Qubes {
         )?;
         let name = qube.name.clone();
         if let Some(qube) = self.edit(vm) {
-            forget_legacy(qube, property);
+            remove_legacy(qube, property);
             qube.properties.set(property.name, &value.to_string());
         }
-        Ok(self.follow(
+        Ok(self.apply_consequences(
             &name,
             property,
             AppliedChange {
@@ -66,10 +65,11 @@ impl Qubes {
         ))
     }
 
-    /// Forgets a qube's explicit value, so that the default counts. Legal where nothing was set.
+    /// Removes a qube's explicit value, so that the default is in effect. Without an explicit value
+    /// this is no error.
     ///
     /// # Errors
-    /// As [`Qubes::set_property`]; also for what is written once, and for a template.
+    /// As [`Qubes::set_property`]; also for write-once properties and for `template`.
     pub fn reset_property(
         &mut self,
         vm: &str,
@@ -83,13 +83,14 @@ impl Qubes {
         if known.is_none_or(|known| known.computed || known.since > facts.release())
             && qube.properties.contains(property)
         {
-            // Upstream would refuse the store for it; nothing follows from what nobody knows.
+            // Upstream would refuse the store for it. A property that is unknown, computed or too
+            // new has no consequences.
             if let Some(qube) = self.edit(vm) {
                 qube.properties.remove(property);
             }
             return Ok(Vec::new());
         }
-        let property = writable(
+        let property = find_writable(
             Scope::Class(&qube.class),
             property,
             Owner::Qube(&qube.name),
@@ -101,7 +102,7 @@ impl Qubes {
         let before = self.value(qube, property, facts).ok();
         let default = self.default_value(qube, property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
-        self.check(
+        self.check_rule(
             qube,
             &ProposedChange {
                 property,
@@ -115,12 +116,11 @@ impl Qubes {
         if !self.is_default(qube, property)
             && let Some(qube) = self.edit(vm)
         {
-            forget_legacy(qube, property);
+            remove_legacy(qube, property);
             qube.properties.remove(property.name);
         }
-        // What follows may be due although nothing was set: a feature that somebody has given by
-        // hand goes.
-        Ok(self.follow(
+        // Consequences apply even if nothing was set: they remove a feature that was set by hand.
+        Ok(self.apply_consequences(
             &name,
             property,
             AppliedChange {
@@ -131,7 +131,7 @@ impl Qubes {
         ))
     }
 
-    /// Sets a global property from a user's text.
+    /// Sets a global property from a user's text and returns the effects.
     ///
     /// # Errors
     /// As [`Qubes::set_property`].
@@ -141,10 +141,10 @@ impl Qubes {
         text: &str,
         facts: &dyn Facts,
     ) -> Result<Vec<Effect>, PropertyError> {
-        let property = writable(Scope::Global, property, Owner::System, facts)?;
+        let property = find_writable(Scope::Global, property, Owner::System, facts)?;
         let value = property.parse(self, Owner::System, text)?;
         let before = self.global_value(property, facts).ok();
-        self.check_global(
+        self.check_global_rule(
             &ProposedChange {
                 property,
                 value: &value,
@@ -154,7 +154,7 @@ impl Qubes {
             facts,
         )?;
         self.globals.set(property.name, &value.to_string());
-        Ok(self.follow_global(
+        Ok(self.apply_global_consequences(
             property,
             AppliedChange {
                 before,
@@ -164,7 +164,7 @@ impl Qubes {
         ))
     }
 
-    /// Forgets the explicit value of a global property.
+    /// Removes the explicit value of a global property and returns the effects.
     ///
     /// # Errors
     /// As [`Qubes::set_global`].
@@ -178,11 +178,11 @@ impl Qubes {
         {
             return Ok(Vec::new());
         }
-        let property = writable(Scope::Global, property, Owner::System, facts)?;
+        let property = find_writable(Scope::Global, property, Owner::System, facts)?;
         let before = self.global_value(property, facts).ok();
         let default = self.global_default(property, facts).ok();
         let value = default.as_ref().unwrap_or(&Value::None);
-        self.check_global(
+        self.check_global_rule(
             &ProposedChange {
                 property,
                 value,
@@ -192,7 +192,7 @@ impl Qubes {
             facts,
         )?;
         self.globals.remove(property.name);
-        Ok(self.follow_global(
+        Ok(self.apply_global_consequences(
             property,
             AppliedChange {
                 before,
@@ -202,8 +202,8 @@ impl Qubes {
         ))
     }
 
-    /// What would be stored for a user's text as a property of a qube that is in the collection or
-    /// about to be.
+    /// Checks a user's text for a property of a qube, which need not be in the collection yet, and
+    /// returns the text to store.
     ///
     /// # Errors
     /// As [`Qubes::set_property`].
@@ -214,7 +214,7 @@ impl Qubes {
         text: &str,
         facts: &dyn Facts,
     ) -> Result<String, PropertyError> {
-        let property = writable(
+        let property = find_writable(
             Scope::Class(&vm.class),
             property,
             Owner::Qube(&vm.name),
@@ -222,7 +222,7 @@ impl Qubes {
         )?;
         let value = property.parse(self, Owner::Qube(&vm.name), text)?;
         let before = self.value(vm, property, facts).ok();
-        self.check(
+        self.check_rule(
             vm,
             &ProposedChange {
                 property,
@@ -235,7 +235,7 @@ impl Qubes {
         Ok(value.to_string())
     }
 
-    fn check(
+    fn check_rule(
         &self,
         vm: &Vm,
         proposed: &ProposedChange<'_>,
@@ -254,7 +254,7 @@ impl Qubes {
         }
     }
 
-    fn check_global(
+    fn check_global_rule(
         &self,
         proposed: &ProposedChange<'_>,
         facts: &dyn Facts,
@@ -265,7 +265,7 @@ impl Qubes {
         }
     }
 
-    fn follow(
+    fn apply_consequences(
         &mut self,
         vm: &VmName,
         property: &Property,
@@ -277,7 +277,11 @@ impl Qubes {
         }
     }
 
-    fn follow_global(&mut self, property: &Property, change: AppliedChange<'_>) -> Vec<Effect> {
+    fn apply_global_consequences(
+        &mut self,
+        property: &Property,
+        change: AppliedChange<'_>,
+    ) -> Vec<Effect> {
         match property.consequences {
             Consequences::Global(apply) => apply(self, &change),
             _ => Vec::new(),
@@ -285,14 +289,15 @@ impl Qubes {
     }
 }
 
-fn forget_legacy(vm: &mut Vm, property: &Property) {
+/// Removes the value from the place where early stores of R4 hold it.
+fn remove_legacy(vm: &mut Vm, property: &Property) {
     if let Some(legacy) = property.legacy {
-        (legacy.forget)(vm);
+        (legacy.remove)(vm);
     }
 }
 
-/// The property, if it can be changed at all and the release that is written for knows it.
-fn writable(
+/// Finds a property that can be changed and that the release of the store knows.
+fn find_writable(
     scope: Scope<'_>,
     name: &str,
     owner: Owner<'_>,

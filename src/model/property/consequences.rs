@@ -1,5 +1,6 @@
-//! What follows from a change inside the database (`docs/spec/r4-features.md` §4, §10): tags that
-//! follow a qube, features that follow a property.
+//! Further changes of the store that a change of a property brings with it
+//! (`docs/spec/r4-features.md` §4, §10): tags that follow a reference, features that follow a
+//! property.
 
 use super::{AppliedChange, Effect, Value};
 use crate::model::name::VmName;
@@ -8,7 +9,8 @@ use crate::model::qubes::Qubes;
 use crate::model::qubesd_rules::reference_tag;
 use crate::model::vm::Vm;
 
-pub(super) fn guivm_changed(
+/// Replaces the tag `guivm-NAME`.
+pub(super) fn update_guivm_tag(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
@@ -21,7 +23,8 @@ pub(super) fn guivm_changed(
     Vec::new()
 }
 
-pub(super) fn audiovm_changed(
+/// Replaces the tag `audiovm-NAME`.
+pub(super) fn update_audiovm_tag(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
@@ -34,7 +37,8 @@ pub(super) fn audiovm_changed(
     Vec::new()
 }
 
-pub(super) fn relayvm_changed(
+/// Replaces the tag `relayvm-NAME`.
+pub(super) fn update_relayvm_tag(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
@@ -47,18 +51,24 @@ pub(super) fn relayvm_changed(
     Vec::new()
 }
 
-pub(super) fn default_guivm_changed(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
-    tag_those_with_default(qubes, "guivm", change)
-}
-
-pub(super) fn default_audiovm_changed(
+/// Replaces the tag `guivm-NAME` of the qubes that follow the default.
+pub(super) fn update_default_guivm_tags(
     qubes: &mut Qubes,
     change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
-    tag_those_with_default(qubes, "audiovm", change)
+    set_tags_of_followers(qubes, "guivm", change)
 }
 
-fn tag_those_with_default(
+/// Replaces the tag `audiovm-NAME` of the qubes that follow the default.
+pub(super) fn update_default_audiovm_tags(
+    qubes: &mut Qubes,
+    change: &AppliedChange<'_>,
+) -> Vec<Effect> {
+    set_tags_of_followers(qubes, "audiovm", change)
+}
+
+/// Replaces the tag for `property` of all qubes without an explicit value.
+fn set_tags_of_followers(
     qubes: &mut Qubes,
     property: &str,
     change: &AppliedChange<'_>,
@@ -80,7 +90,8 @@ fn tag_those_with_default(
     Vec::new()
 }
 
-pub(super) fn netvm_changed(
+/// Returns the effect that a running qube is attached to its new netvm.
+pub(super) fn reattach_network(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
@@ -88,11 +99,15 @@ pub(super) fn netvm_changed(
     if change.before == change.after {
         return Vec::new();
     }
-    defer_while_paused(qubes, vm, change);
+    record_netvm_of_paused(qubes, vm, change);
     vec![Effect::ReattachNetwork { vm: vm.clone() }]
 }
 
-pub(super) fn default_netvm_changed(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
+/// Returns the effects that qubes with the default netvm are attached to the new one.
+pub(super) fn reattach_default_netvm_users(
+    qubes: &mut Qubes,
+    change: &AppliedChange<'_>,
+) -> Vec<Effect> {
     if change.before == change.after {
         return Vec::new();
     }
@@ -102,7 +117,7 @@ pub(super) fn default_netvm_changed(qubes: &mut Qubes, change: &AppliedChange<'_
         .map(|vm| vm.name.clone())
         .collect();
     for vm in &affected {
-        defer_while_paused(qubes, vm, change);
+        record_netvm_of_paused(qubes, vm, change);
     }
     affected
         .into_iter()
@@ -110,9 +125,9 @@ pub(super) fn default_netvm_changed(qubes: &mut Qubes, change: &AppliedChange<'_
         .collect()
 }
 
-/// A paused qube keeps the netvm it was attached to; the feature remembers which
-/// (`docs/spec/r4-properties.md` §4).
-fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, change: &AppliedChange<'_>) {
+/// Records the old netvm of a paused qube in a feature: the qube stays attached to it until it is
+/// resumed (`docs/spec/r4-properties.md` §4).
+fn record_netvm_of_paused(qubes: &mut Qubes, vm: &VmName, change: &AppliedChange<'_>) {
     const ORIGINAL: &str = "deferred-netvm-original";
     let is_due = qubes.get(vm.as_str()).is_some_and(|qube| {
         change.facts.power_state(qube) == PowerState::Paused && !qube.features.contains(ORIGINAL)
@@ -127,8 +142,8 @@ fn defer_while_paused(qubes: &mut Qubes, vm: &VmName, change: &AppliedChange<'_>
     }
 }
 
-/// A network provider is a service qube.
-pub(super) fn provides_network_changed(
+/// Sets or removes the feature `servicevm`, which marks network providers as service qubes.
+pub(super) fn update_servicevm_feature(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
@@ -144,8 +159,8 @@ pub(super) fn provides_network_changed(
     Vec::new()
 }
 
-/// The service `clocksync` moves with clockvm.
-pub(super) fn clockvm_changed(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
+/// Moves the service `clocksync` to the new clockvm.
+pub(super) fn move_clocksync(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
     const SERVICE: &str = "service.clocksync";
     let (before, after) = (
         change.before.as_ref().and_then(Value::as_qube),
@@ -186,9 +201,9 @@ pub(super) fn clockvm_changed(qubes: &mut Qubes, change: &AppliedChange<'_>) -> 
         .collect()
 }
 
-/// Snapshots of a template's volumes, the qube's and those of disposables made from it, are of the
-/// new template's.
-pub(super) fn template_changed(
+/// Points the snapshots of the qube and of the disposables based on it to the new template's
+/// volumes.
+pub(super) fn repoint_template_snapshots(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
@@ -202,7 +217,8 @@ pub(super) fn template_changed(
 }
 
 impl Qubes {
-    /// The kernel volume's id is the kernel's version (`docs/spec/r4-storage.md` §8).
+    /// Sets the id of the kernel volume, which is the kernel's version (`docs/spec/r4-storage.md`
+    /// §8).
     pub(super) fn update_kernel_volume(&mut self, vm: &VmName, kernel: Option<&str>) {
         let differs = |v: &crate::model::VolumeConfig| {
             v.attributes
@@ -224,15 +240,15 @@ impl Qubes {
         }
     }
 
-    /// Gives a qube the tag `prefix` + name of the qube it depends on, in the place of the one of
-    /// that prefix that it had, and takes every other of that prefix away.
+    /// Replaces a qube's tags that begin with `prefix` by one: `prefix` and the name of the qube
+    /// that it refers to. Without such a qube the tags are removed.
     pub(in crate::model) fn set_reference_tag(
         &mut self,
         vm: &str,
         prefix: &str,
-        of: Option<&VmName>,
+        target: Option<&VmName>,
     ) {
-        let tag = of.and_then(|name| reference_tag(prefix, name));
+        let tag = target.and_then(|name| reference_tag(prefix, name));
         let Some(qube) = self.get(vm) else { return };
         let has: Vec<&str> = qube
             .tags

@@ -1,23 +1,23 @@
-//! What has to follow a change outside the database.
+//! Effects: what has to follow a change outside the store.
 
 use crate::model::name::VmName;
 
-/// A reconciliation to be done after the database is saved: read again what it says of this qube
-/// and bring the world there, if the qube runs. Two writers thus cannot leave the world at the
-/// older value.
+/// Something outside the store that must follow a change. It is applied after the store is saved,
+/// by reading the store again and bringing a running qube there, so that two writers cannot leave
+/// the older value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// The network interface of a running qube has to follow its netvm.
+    /// Attach the network interface of a running qube to its new netvm.
     ReattachNetwork { vm: VmName },
-    /// The service manager has to start, or not to start, the qube at boot.
+    /// Let the service manager start the qube at boot, or not.
     Autostart { vm: VmName, on: bool },
-    /// The hypervisor has to learn up to what a running qube's memory may grow.
+    /// Tell the hypervisor the new limit of a running qube's memory.
     MaxmemHotplug { vm: VmName },
-    /// The user has to know where a qube's maxmem is below its memory.
+    /// Warn the user if the qube's maxmem is below its memory.
     CompareMemory { vm: VmName },
-    /// The running qube's QubesDB has to follow a feature (`service.*`, `vm-config.*`,
-    /// `custom-persist.*`).
+    /// Copy a feature (`service.*`, `vm-config.*`, `custom-persist.*`) to the running qube's
+    /// QubesDB.
     QubesDbFeature { vm: VmName, feature: Box<str> },
-    /// The file of a service of dom0 (`qubes-service/NAME`) has to follow dom0's feature.
+    /// Create or remove the file of a dom0 service (`qubes-service/NAME`) as dom0's feature says.
     Dom0Service { service: Box<str>, on: bool },
 }

@@ -1,22 +1,24 @@
 //! Why a property cannot be read or changed.
 
-/// Every message is one line. Where upstream's words are recorded (`data/r4/cli/qvm-prefs.txt`),
-/// they are the same.
+/// An error of reading or changing a property. Every message is one line; where upstream's text is
+/// recorded (`data/r4/cli/qvm-prefs.txt`), it is the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PropertyError {
+    /// The store has no qube of this name.
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
+    /// The class, or the system, has no property of this name.
     #[error("no such property: '{0}'")]
     NoSuchProperty(String),
-    /// Unset, and nothing stands in for it. `owner` is `qube 'work'` or `the system`; `command`
-    /// sets it.
-    #[error("{owner} has no {property}, and nothing stands in for it; set it with {command}")]
+    /// The property is unset and has no default. `owner` is `qube 'work'` or `the system`;
+    /// `command` sets the property.
+    #[error("{owner} has no {property}, and there is no default; set it with {command}")]
     Unset {
         owner: String,
         property: &'static str,
         command: String,
     },
-    /// The store holds a text that is no value of this property.
+    /// The store holds an invalid text for this property.
     #[error("{owner} has {property} '{text}' in the store: {reason}; set or reset it")]
     InvalidStoredValue {
         owner: String,
@@ -24,14 +26,16 @@ pub enum PropertyError {
         text: String,
         reason: String,
     },
+    /// The property is always computed.
     #[error("property '{property}' on {class} instance cannot be set")]
     Computed {
         property: &'static str,
         class: String,
     },
-    /// Written once, or refused without a word of the reason.
+    /// The property is write-once, or upstream refuses the value without a reason.
     #[error("Failed to access '{0}' property")]
     Inaccessible(&'static str),
+    /// The release of the store does not know the property.
     #[error(
         "{property} cannot be set for {owner}: Qubes OS {release} does not know it (since {since})"
     )]
@@ -41,12 +45,13 @@ pub enum PropertyError {
         release: super::Release,
         since: super::Release,
     },
-    /// The value is none of this type, or a rule forbids it.
+    /// The value is invalid, or a rule forbids it.
     #[error("{0}")]
     Refused(String),
 }
 
 impl PropertyError {
+    /// Returns a refusal with this message.
     pub(in crate::model) fn refused(text: impl Into<String>) -> PropertyError {
         PropertyError::Refused(text.into())
     }

@@ -1,11 +1,12 @@
-//! The properties of the system.
+//! The global properties.
 
 use super::consequences::{
-    clockvm_changed, default_audiovm_changed, default_guivm_changed, default_netvm_changed,
+    move_clocksync, reattach_default_netvm_users, update_default_audiovm_tags,
+    update_default_guivm_tags,
 };
 use super::rules::{
-    default_kernel_serves, default_netvm_serves, default_reference_has_tag,
-    global_is_disposable_template,
+    require_global_dispvm_template, require_taggable_default, require_valid_default_kernel,
+    require_valid_default_netvm,
 };
 use super::value_type::{INT, Owner, QUBE, ValueType, keep_text};
 use super::{
@@ -23,6 +24,7 @@ const KERNEL_TYPE: ValueType = ValueType::Text {
 };
 const POOL_DEFAULT: DefaultValue = DefaultValue::Global("default_pool");
 
+/// Returns the row of a global property.
 const fn global(
     name: &'static str,
     value_type: ValueType,
@@ -39,55 +41,106 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Bool(true),
         "Whether qubes made from now on look for updates.",
     ),
-    global("clockvm", QUBE, DefaultValue::NoQube, "The qube from which dom0 takes the time.")
-        .consequences(Consequences::Global(clockvm_changed)),
-    global("default_audiovm", QUBE, DefaultValue::Dom0, "The audiovm of qubes that do not choose one.")
-        .since(Release::R4_1)
-        .rule(Rule::Global(default_reference_has_tag))
-        .consequences(Consequences::Global(default_audiovm_changed)),
-    global("default_guivm", QUBE, DefaultValue::Dom0, "The guivm of qubes that do not choose one.")
-        .since(Release::R4_1)
-        .rule(Rule::Global(default_reference_has_tag))
-        .consequences(Consequences::Global(default_guivm_changed)),
+    global(
+        "clockvm",
+        QUBE,
+        DefaultValue::NoQube,
+        "The qube from which dom0 takes the time.",
+    )
+    .consequences(Consequences::Global(move_clocksync)),
+    global(
+        "default_audiovm",
+        QUBE,
+        DefaultValue::Dom0,
+        "The audiovm of qubes that do not choose one.",
+    )
+    .since(Release::R4_1)
+    .rule(Rule::Global(require_taggable_default))
+    .consequences(Consequences::Global(update_default_audiovm_tags)),
+    global(
+        "default_guivm",
+        QUBE,
+        DefaultValue::Dom0,
+        "The guivm of qubes that do not choose one.",
+    )
+    .since(Release::R4_1)
+    .rule(Rule::Global(require_taggable_default))
+    .consequences(Consequences::Global(update_default_guivm_tags)),
     global(
         "default_dispvm",
         QUBE,
         DefaultValue::NoQube,
         "The template of disposables where a qube does not choose one.",
     )
-    .rule(Rule::Global(global_is_disposable_template)),
-    global("default_kernel", KERNEL_TYPE, DefaultValue::Required, "The kernel of qubes that do not choose one. Where none was ever chosen, creating a qube chooses the newest one \
-         that is installed.")
-        .rule(Rule::Global(default_kernel_serves)),
-    global("default_netvm", QUBE, DefaultValue::NoQube, "The netvm of qubes that do not choose one.")
-        .rule(Rule::Global(default_netvm_serves))
-        .consequences(Consequences::Global(default_netvm_changed)),
+    .rule(Rule::Global(require_global_dispvm_template)),
+    global(
+        "default_kernel",
+        KERNEL_TYPE,
+        DefaultValue::Required,
+        "The kernel of qubes that do not choose one. Where none was ever chosen, creating a qube \
+         chooses the newest one that is installed.",
+    )
+    .rule(Rule::Global(require_valid_default_kernel)),
+    global(
+        "default_netvm",
+        QUBE,
+        DefaultValue::NoQube,
+        "The netvm of qubes that do not choose one.",
+    )
+    .rule(Rule::Global(require_valid_default_netvm))
+    .consequences(Consequences::Global(reattach_default_netvm_users)),
     global(
         "default_pool",
         ValueType::Pool,
         DefaultValue::ComputedGlobal(default_pool),
-        "The pool of new volumes. Unset, it is the one called default, else the LVM thin pool that DEFAULT_LVM_POOL names or \
-         that holds dom0's root file system, else the pool of files in /var/lib/qubes.",
+        "The pool of new volumes. Unset, it is the one called default, else the LVM thin pool \
+         that DEFAULT_LVM_POOL names or that holds dom0's root file system, else the pool of \
+         files in /var/lib/qubes.",
     ),
-    global("default_pool_kernel", ValueType::Pool, POOL_DEFAULT, "The pool of kernels."),
-    global("default_pool_private", ValueType::Pool, POOL_DEFAULT, "The pool of new private volumes."),
-    global("default_pool_root", ValueType::Pool, POOL_DEFAULT, "The pool of new root volumes."),
-    global("default_pool_volatile", ValueType::Pool, POOL_DEFAULT, "The pool of new volatile volumes."),
+    global(
+        "default_pool_kernel",
+        ValueType::Pool,
+        POOL_DEFAULT,
+        "The pool of kernels.",
+    ),
+    global(
+        "default_pool_private",
+        ValueType::Pool,
+        POOL_DEFAULT,
+        "The pool of new private volumes.",
+    ),
+    global(
+        "default_pool_root",
+        ValueType::Pool,
+        POOL_DEFAULT,
+        "The pool of new root volumes.",
+    ),
+    global(
+        "default_pool_volatile",
+        ValueType::Pool,
+        POOL_DEFAULT,
+        "The pool of new volatile volumes.",
+    ),
     global(
         "default_qrexec_timeout",
         INT,
         DefaultValue::Int(60),
-        "For how many seconds a qube's agent is waited for at start unless the qube or its template says otherwise.",
+        "For how many seconds a qube's agent is waited for at start unless the qube or its \
+         template says otherwise.",
     ),
     global(
         "default_shutdown_timeout",
         INT,
         DefaultValue::Int(60),
-        "For how many seconds a qube is waited for at shutdown unless the qube or its template says otherwise.",
+        "For how many seconds a qube is waited for at shutdown unless the qube or its template \
+         says otherwise.",
     ),
     global(
         "default_template",
-        ValueType::Qube { class: Some(TEMPLATE), required: false },
+        ValueType::Qube {
+            class: Some(TEMPLATE),
+            required: false,
+        },
         DefaultValue::Required,
         "The template of new qubes that do not choose one.",
     ),
@@ -95,27 +148,33 @@ pub(super) const ROWS: &[Property] = &[
         "management_dispvm",
         QUBE,
         DefaultValue::NoQube,
-        "The template of the disposables from which qubes are administered that do not choose one.",
+        "The template of the disposables from which qubes are administered that do not choose \
+         one.",
     )
-    .rule(Rule::Global(global_is_disposable_template)),
+    .rule(Rule::Global(require_global_dispvm_template)),
     global(
         "stats_interval",
         INT,
         DefaultValue::Int(3),
         "Seconds between two measurements of memory and processor use.",
     ),
-    global("updatevm", QUBE, DefaultValue::NoQube, "The qube through which dom0 and templates fetch updates."),
+    global(
+        "updatevm",
+        QUBE,
+        DefaultValue::NoQube,
+        "The qube through which dom0 and templates fetch updates.",
+    ),
 ];
 
-/// `docs/spec/r4-properties.md` §2.1: the pool called `default`; the thin pool that was asked for
-/// or holds `/`; the pool of files in the base directory.
+/// Computes the default pool (`docs/spec/r4-properties.md` §2.1): the pool named `default`; the
+/// thin pool that was configured or holds `/`; the pool of files in the base directory.
 fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError> {
     let pools = &qubes.pools;
     let is_file = |driver: &str| matches!(driver, "file" | "file-reflink");
     let found = pools
         .get("default")
         .or_else(|| {
-            // Nobody is asked where no pool could be it.
+            // LVM is not asked if there is no thin pool that it could be.
             pools.iter().find(|p| p.driver() == "lvm_thin")?;
             let (group, thin) = facts.root_thin_pool()?;
             pools.iter().find(|p| {

@@ -1,4 +1,4 @@
-//! Who a qube is: name, number, uuid, label, class.
+//! Properties of identity: name, qid, uuid, label, class.
 
 use uuid::Uuid;
 
@@ -16,23 +16,44 @@ const QID_TYPE: ValueType = ValueType::Int {
     max: Qid::MAX as i64,
 };
 const NAME_TYPE: ValueType = ValueType::Text {
-    normalize: new_name,
+    normalize: check_new_name,
     empty: EmptyText::WordNone,
 };
 
 pub(super) const ROWS: &[Property] = &[
-    Property::new("name", AppliesTo::AllButAdmin, NAME_TYPE, DefaultValue::Required, "The qube's name; chosen at creation.")
-        .identity(),
-    Property::new("name", ADMIN, TEXT, DefaultValue::Text(VmName::DOM0), "The qube's name; always dom0.").computed(),
+    Property::new(
+        "name",
+        AppliesTo::AllButAdmin,
+        NAME_TYPE,
+        DefaultValue::Required,
+        "The qube's name; chosen at creation.",
+    )
+    .identity(),
+    Property::new(
+        "name",
+        ADMIN,
+        TEXT,
+        DefaultValue::Text(VmName::DOM0),
+        "The qube's name; always dom0.",
+    )
+    .computed(),
     Property::new(
         "qid",
         AppliesTo::AllButAdmin,
         QID_TYPE,
         DefaultValue::Required,
-        "The qube's lasting number in the database, from which its addresses are made. Not the hypervisor's number.",
+        "The qube's lasting number in the database, from which its addresses are made. Not the \
+         hypervisor's number.",
     )
     .identity(),
-    Property::new("qid", ADMIN, QID_TYPE, DefaultValue::Int(0), "dom0's number in the database; always 0.").computed(),
+    Property::new(
+        "qid",
+        ADMIN,
+        QID_TYPE,
+        DefaultValue::Int(0),
+        "dom0's number in the database; always 0.",
+    )
+    .computed(),
     Property::new(
         "uuid",
         AppliesTo::AllButAdmin,
@@ -41,7 +62,14 @@ pub(super) const ROWS: &[Property] = &[
         "The identity under which the hypervisor knows the qube; made at creation.",
     )
     .identity(),
-    Property::new("uuid", ADMIN, ValueType::Uuid, DefaultValue::Computed(nil), "dom0's identity; all zero.").computed(),
+    Property::new(
+        "uuid",
+        ADMIN,
+        ValueType::Uuid,
+        DefaultValue::Computed(nil_uuid),
+        "dom0's identity; all zero.",
+    )
+    .computed(),
     Property::new(
         "label",
         AppliesTo::AllClasses,
@@ -49,15 +77,29 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Required,
         "The colour of the qube's windows and icons, which says how far it is trusted.",
     ),
-    Property::new("klass", AppliesTo::AllClasses, TEXT, DefaultValue::Computed(class), "The qube's class.").computed(),
-    Property::new("icon", AppliesTo::AllClasses, TEXT, DefaultValue::Computed(icon), "Name of the icon, from class and label.")
-        .computed(),
+    Property::new(
+        "klass",
+        AppliesTo::AllClasses,
+        TEXT,
+        DefaultValue::Computed(class),
+        "The qube's class.",
+    )
+    .computed(),
+    Property::new(
+        "icon",
+        AppliesTo::AllClasses,
+        TEXT,
+        DefaultValue::Computed(icon),
+        "Name of the icon, from class and label.",
+    )
+    .computed(),
     Property::new(
         "updateable",
         GUESTS,
         ValueType::Bool,
         DefaultValue::Computed(updateable),
-        "Whether the qube has a system of its own that can be updated: true where it has no template.",
+        "Whether the qube has a system of its own that can be updated: true where it has no \
+         template.",
     )
     .computed(),
     Property::new(
@@ -70,13 +112,13 @@ pub(super) const ROWS: &[Property] = &[
     .computed(),
 ];
 
-fn new_name(text: &str) -> Result<String, PropertyError> {
+fn check_new_name(text: &str) -> Result<String, PropertyError> {
     VmName::new(text)
         .map(|n| n.to_string())
         .map_err(|e| PropertyError::refused(e.to_string()))
 }
 
-fn nil(_: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+fn nil_uuid(_: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     Ok(Value::Uuid(Uuid::nil()))
 }
 
@@ -88,8 +130,8 @@ fn updateable(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     Ok(Value::Bool(!context.vm.class.has_template()))
 }
 
-/// The name of the icon (`docs/spec/r4-properties.md` §3); a service qube's and a DispVM template's
-/// tell what they do.
+/// Computes the name of the icon (`docs/spec/r4-properties.md` §3). Service qubes and templates for
+/// disposables have icons of their own.
 fn icon(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let (qubes, vm) = (context.qubes, context.vm);
     let class = match vm.class {

@@ -1,6 +1,6 @@
-//! The kernel from dom0, its options, and boot modes.
+//! Properties of the kernel from dom0, its command line and boot modes.
 
-use super::rules::kernel_is_installed;
+use super::rules::require_installed_kernel;
 use super::value_type::{ValueType, keep_text};
 use super::{
     AppliesTo, Consequences, DEFAULT_KERNEL, DefaultValue, EmptyText, GUESTS, KERNEL, Property,
@@ -12,15 +12,15 @@ use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::vm::Vm;
 
-/// The longest kernel command line that upstream takes, characters.
+/// The maximum length of a kernel command line in upstream, in characters.
 const KERNELOPTS_MAX: usize = 512;
 
 const KERNEL_TYPE: ValueType = ValueType::Text {
-    normalize: kernel,
+    normalize: check_kernel,
     empty: EmptyText::Empty,
 };
 const KERNELOPTS_TYPE: ValueType = ValueType::Text {
-    normalize: kernelopts,
+    normalize: check_kernelopts,
     empty: EmptyText::Empty,
 };
 const MODE_TYPE: ValueType = ValueType::Text {
@@ -34,10 +34,12 @@ pub(super) const ROWS: &[Property] = &[
         GUESTS,
         KERNEL_TYPE,
         DefaultValue::Inherited(&DefaultValue::Global("default_kernel")),
-        "Which of dom0's kernels the qube starts with; empty: the one in its own image. \
-         Without one of its own, a qube takes its template's.",
+        "Which of dom0's kernels the qube starts with; empty: the one in its own image. Without \
+         one of its own, a qube takes its template's.",
     )
-    .rule(Rule::Qube(|context, proposed| kernel_is_installed(context.facts, proposed)))
+    .rule(Rule::Qube(|context, proposed| {
+        require_installed_kernel(context.facts, proposed)
+    }))
     .consequences(Consequences::Qube(|qubes, vm, change| {
         qubes.update_kernel_volume(vm, change.after.as_ref().and_then(Value::as_str));
         Vec::new()
@@ -46,13 +48,23 @@ pub(super) const ROWS: &[Property] = &[
         "kernelopts",
         GUESTS,
         KERNELOPTS_TYPE,
-        DefaultValue::ComputedOrInherited { compute: default_kernelopts, inherits: inherits_kernelopts },
-        "Command line of the kernel from dom0. Without one of its own, a qube takes its template's.",
+        DefaultValue::ComputedOrInherited {
+            compute: default_kernelopts,
+            inherits: inherits_kernelopts,
+        },
+        "Command line of the kernel from dom0. Without one of its own, a qube takes its \
+         template's.",
     )
     .late(),
-    Property::new("bootmode", GUESTS, MODE_TYPE, DefaultValue::Computed(bootmode), "Which of the qube's boot modes is used.")
-        .late()
-        .since(Release::R4_3),
+    Property::new(
+        "bootmode",
+        GUESTS,
+        MODE_TYPE,
+        DefaultValue::Computed(bootmode),
+        "Which of the qube's boot modes is used.",
+    )
+    .late()
+    .since(Release::R4_3),
     Property::new(
         "appvm_default_bootmode",
         AppliesTo::Classes(&[Class::TemplateVM]),
@@ -64,7 +76,7 @@ pub(super) const ROWS: &[Property] = &[
     .since(Release::R4_3),
 ];
 
-fn kernel(text: &str) -> Result<String, PropertyError> {
+fn check_kernel(text: &str) -> Result<String, PropertyError> {
     match text.contains('/') {
         true => Err(PropertyError::refused(format!(
             "kernel '{text}' contains a slash; name one of dom0's kernels"
@@ -73,16 +85,16 @@ fn kernel(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-fn kernelopts(text: &str) -> Result<String, PropertyError> {
+fn check_kernelopts(text: &str) -> Result<String, PropertyError> {
     match text.chars().count() {
         ..=KERNELOPTS_MAX => Ok(text.to_owned()),
         long => Err(PropertyError::refused(format!(
-            "kernelopts has {long} characters; {KERNELOPTS_MAX} is the most"
+            "kernelopts has {long} characters; the maximum is {KERNELOPTS_MAX}"
         ))),
     }
 }
 
-/// `docs/spec/r4-properties.md` §5.5.
+/// Computes the default of `kernelopts` (`docs/spec/r4-properties.md` §5.5).
 fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let PropertyContext { qubes, vm, facts } = *context;
     let kernel = qubes.kernel(vm, facts)?;
@@ -114,7 +126,7 @@ fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
     ))
 }
 
-/// With a kernel of dom0 and without PCI devices.
+/// Returns whether `kernelopts` is inherited: with a kernel from dom0 and without PCI devices.
 fn inherits_kernelopts(context: &PropertyContext<'_>) -> bool {
     let PropertyContext { qubes, vm, facts } = *context;
     let has_kernel = |kernel: Value| kernel.as_str().is_some_and(|kernel| !kernel.is_empty());
@@ -128,7 +140,7 @@ fn inherits_kernelopts(context: &PropertyContext<'_>) -> bool {
         }
 }
 
-/// `docs/spec/r4-properties.md` §5.6.
+/// Computes `bootmode` (`docs/spec/r4-properties.md` §5.6).
 fn bootmode(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let PropertyContext { qubes, vm, facts } = *context;
     let is_known = |mode: &str| {
@@ -164,7 +176,7 @@ fn appvm_default_bootmode(context: &PropertyContext<'_>) -> Result<Value, Proper
 }
 
 impl Qubes {
-    /// The directory of the kernels that the qube's kernel volume chooses from.
+    /// Returns the directory of the kernels in the pool of the qube's kernel volume.
     pub fn kernels_dir(&self, vm: &Vm, facts: &dyn Facts) -> String {
         let own = vm
             .volume("kernel")
@@ -180,7 +192,7 @@ impl Qubes {
     }
 }
 
-/// Where upstream looks for kernels when one is chosen.
+/// Returns the directory in which upstream looks for a kernel when one is set.
 pub(super) fn default_kernels_dir(facts: &dyn Facts) -> String {
     format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'))
 }

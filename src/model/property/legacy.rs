@@ -1,19 +1,19 @@
-//! What early R4 stores say in another place (`docs/spec/r4-xml.md` §2): upstream moves it when it
-//! loads, so it counts here, and goes when the property is set or reset.
+//! Values that early R4 stores hold in another form (`docs/spec/r4-xml.md` §2). Upstream converts
+//! them when it loads the store; here they are read, and removed when the property is set or reset.
 
 use super::parse_bool;
 use crate::model::vm::Vm;
 
-/// Another place in which a property's value may stand.
+/// Another form in which a store can hold a property's value.
 #[derive(Clone, Copy)]
 pub struct LegacyForm {
-    /// The text that counts instead of the property's own, if there is one.
+    /// Returns the value in effect instead of the property's own text, if there is one.
     pub read: fn(&Vm) -> Option<&'static str>,
-    /// Takes it away.
-    pub forget: fn(&mut Vm),
+    /// Removes the other form.
+    pub remove: fn(&mut Vm),
 }
 
-/// Property `hvm`, from before there were three modes.
+/// Property `hvm`, a boolean: the form of `virt_mode` before there were three modes.
 pub(super) const HVM: LegacyForm = LegacyForm {
     read: |vm| {
         let hvm = vm
@@ -22,12 +22,12 @@ pub(super) const HVM: LegacyForm = LegacyForm {
             .filter(|_| !vm.properties.contains("virt_mode"))?;
         parse_bool(hvm).map(|on| if on { "hvm" } else { "pv" })
     },
-    forget: |vm| {
+    remove: |vm| {
         vm.properties.remove("hvm");
     },
 };
 
-/// Property `dispvm_allowed`.
+/// Property `dispvm_allowed`: the old name of `template_for_dispvms`.
 pub(super) const DISPVM_ALLOWED: LegacyForm = LegacyForm {
     read: |vm| {
         let allowed = vm
@@ -36,16 +36,16 @@ pub(super) const DISPVM_ALLOWED: LegacyForm = LegacyForm {
             .filter(|_| !vm.properties.contains("template_for_dispvms"))?;
         parse_bool(allowed).map(|on| if on { "True" } else { "False" })
     },
-    forget: |vm| {
+    remove: |vm| {
         vm.properties.remove("dispvm_allowed");
     },
 };
 
-/// Feature `service.meminfo-writer`, which turned memory balancing off before maxmem could be 0. It
-/// wins over maxmem.
+/// Feature `service.meminfo-writer`: empty, it turned memory balancing off before maxmem could be
+/// 0. It has precedence over maxmem.
 pub(super) const MEMINFO_WRITER: LegacyForm = LegacyForm {
     read: |vm| (vm.features.get("service.meminfo-writer") == Some("")).then_some("0"),
-    forget: |vm| {
+    remove: |vm| {
         vm.features.remove("service.meminfo-writer");
     },
 };

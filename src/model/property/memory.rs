@@ -1,7 +1,7 @@
-//! Memory, processors, virtualisation, and the numbers of a running domain.
+//! Properties of memory, processors and virtualisation, and the ids of a running domain.
 
 use super::legacy::{HVM, MEMINFO_WRITER};
-use super::rules::{maxmem_while_running, pvh_without_pci};
+use super::rules::{require_memory_hotplug, require_no_pci_for_pvh};
 use super::value_type::{INT, Owner, POSITIVE, TEXT, ValueType};
 use super::{
     ADMIN, Consequences, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyContext,
@@ -10,11 +10,11 @@ use super::{
 use super::{AppliesTo, Release, VIRT_MODE};
 use crate::model::class::Class;
 
-/// dom0's maxmem where xenstore cannot be asked, MiB (`docs/spec/r4-properties.md` §4).
+/// dom0's maxmem if xenstore cannot be read, in MiB (`docs/spec/r4-properties.md` §4).
 const DOM0_MAXMEM_MIB: i64 = 4096;
 
 const VIRT_MODE_TYPE: ValueType = ValueType::Text {
-    normalize: virt_mode,
+    normalize: check_virt_mode,
     empty: EmptyText::Refused,
 };
 
@@ -26,30 +26,46 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Inherited(&DefaultValue::Int(400)),
         "Memory at start, in MiB. Without one of its own, a qube takes its template's.",
     )
-    .consequences(Consequences::Qube(|_, vm, _| vec![Effect::CompareMemory { vm: vm.clone() }])),
+    .consequences(Consequences::Qube(|_, vm, _| {
+        vec![Effect::CompareMemory { vm: vm.clone() }]
+    })),
     Property::new(
         "maxmem",
         GUESTS,
-        ValueType::Int { min: 0, max: i64::MAX },
+        ValueType::Int {
+            min: 0,
+            max: i64::MAX,
+        },
         DefaultValue::ComputedOrInherited {
             compute: maxmem,
-            // With memory of its own it may need more than its template.
+            // A qube with its own memory may need more than its template's maxmem.
             inherits: |context| {
-                !context.vm.properties.contains("memory") && context.qubes.can_balance_memory(context.vm) == Ok(true)
+                !context.vm.properties.contains("memory")
+                    && context.qubes.can_balance_memory(context.vm) == Ok(true)
             },
         },
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
-         Without one of its own, a qube takes its template's where balancing is possible: not with PCI devices, nor for \
-         hvm without an agent that supports it. The hypervisor is taken to be Xen, which alone can balance.",
+         Without one of its own, a qube takes its template's where balancing is possible: not \
+         with PCI devices, nor for hvm without an agent that supports it. The hypervisor is \
+         taken to be Xen, which alone can balance.",
     )
     .legacy(MEMINFO_WRITER)
-    .rule(Rule::Qube(maxmem_while_running))
+    .rule(Rule::Qube(require_memory_hotplug))
     .consequences(Consequences::Qube(|_, vm, _| {
-        vec![Effect::MaxmemHotplug { vm: vm.clone() }, Effect::CompareMemory { vm: vm.clone() }]
+        vec![
+            Effect::MaxmemHotplug { vm: vm.clone() },
+            Effect::CompareMemory { vm: vm.clone() },
+        ]
     })),
-    Property::new("maxmem", ADMIN, INT, DefaultValue::Computed(dom0_maxmem), "Memory that dom0 may have, in MiB; 4096 where Xen cannot be asked.")
-        .computed()
-        .since(Release::R4_4),
+    Property::new(
+        "maxmem",
+        ADMIN,
+        INT,
+        DefaultValue::Computed(dom0_maxmem),
+        "Memory that dom0 may have, in MiB; 4096 where Xen cannot be asked.",
+    )
+    .computed()
+    .since(Release::R4_4),
     Property::new(
         "vcpus",
         GUESTS,
@@ -65,10 +81,11 @@ pub(super) const ROWS: &[Property] = &[
             compute: default_virt_mode,
             inherits: |context| !context.qubes.has_pci(context.vm),
         },
-        "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else its template's, else pvh.",
+        "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else \
+         its template's, else pvh.",
     )
     .legacy(HVM)
-    .rule(Rule::Qube(pvh_without_pci)),
+    .rule(Rule::Qube(require_no_pci_for_pvh)),
     Property::new(
         "stubdom_mem",
         GUESTS,
@@ -76,8 +93,14 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Nothing,
         "Memory of the stub domain that emulates devices for an hvm qube, in MiB.",
     ),
-    Property::new("xid", GUESTS, INT, DefaultValue::Computed(xid), "The hypervisor's number of the running domain; -1 without one, and offline.")
-        .computed(),
+    Property::new(
+        "xid",
+        GUESTS,
+        INT,
+        DefaultValue::Computed(xid),
+        "The hypervisor's number of the running domain; -1 without one, and offline.",
+    )
+    .computed(),
     Property::new(
         "stubdom_xid",
         GUESTS,
@@ -107,7 +130,11 @@ pub(super) const ROWS: &[Property] = &[
         "maxmem",
         AppliesTo::System,
         INT,
-        DefaultValue::ComputedGlobal(|_, facts| Ok(Value::Int(i64::try_from(facts.host_memory_mib()).unwrap_or(i64::MAX)))),
+        DefaultValue::ComputedGlobal(|_, facts| {
+            Ok(Value::Int(
+                i64::try_from(facts.host_memory_mib()).unwrap_or(i64::MAX),
+            ))
+        }),
         "Memory of the machine, in MiB; what core.toml says, where it does.",
     )
     .computed()
@@ -123,7 +150,7 @@ pub(super) const ROWS: &[Property] = &[
     .since(Release::R4_4),
 ];
 
-fn virt_mode(text: &str) -> Result<String, PropertyError> {
+fn check_virt_mode(text: &str) -> Result<String, PropertyError> {
     let mode = text.to_ascii_lowercase();
     match mode.as_str() {
         "hvm" | "pv" | "pvh" => Ok(mode),
@@ -133,25 +160,25 @@ fn virt_mode(text: &str) -> Result<String, PropertyError> {
     }
 }
 
-/// `docs/spec/r4-properties.md` §5.1.
+/// Computes the default of `virt_mode` (`docs/spec/r4-properties.md` §5.1).
 fn default_virt_mode(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     Ok(Value::text(context.qubes.default_mode(context.vm)?))
 }
 
-/// `docs/spec/r4-properties.md` §5.3.
+/// Computes the default of `maxmem` (`docs/spec/r4-properties.md` §5.3).
 fn maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let PropertyContext { qubes, vm, facts } = *context;
     if !qubes.can_balance_memory(vm)? {
         return Ok(Value::Int(0));
     }
-    // A default leaves room for the memory that the qube starts with.
+    // The default is never below the memory that the qube starts with.
     let memory = i64::try_from(qubes.memory(vm, facts)?).unwrap_or(i64::MAX);
     if let Some(template) = qubes.template(vm)? {
         return Ok(match qubes.value_by_name(template, "maxmem", facts)? {
             Value::Int(maxmem) if maxmem != 0 && vm.properties.contains("memory") => {
                 Value::Int(maxmem.max(memory))
             }
-            of_template => of_template,
+            template_maxmem => template_maxmem,
         });
     }
     let is_linux = vm.features.get("os") == Some("Linux");
@@ -165,11 +192,11 @@ fn maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
 }
 
 fn dom0_maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
-    let known = context
+    let maxmem = context
         .facts
         .dom0_maxmem_mib()
         .and_then(|mib| i64::try_from(mib).ok());
-    Ok(Value::Int(known.unwrap_or(DOM0_MAXMEM_MIB)))
+    Ok(Value::Int(maxmem.unwrap_or(DOM0_MAXMEM_MIB)))
 }
 
 fn xid(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
@@ -203,7 +230,7 @@ fn start_time(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
 }
 
 impl crate::model::Qubes {
-    /// Whether the qube's memory can be balanced, if the hypervisor is Xen
+    /// Returns whether the qube's memory can be balanced, assuming that the hypervisor is Xen
     /// (`docs/spec/r4-properties.md` §5.2): no PCI device, and a fully virtualised guest must have
     /// an agent, which must support it if it says what it supports.
     pub fn can_balance_memory(&self, vm: &crate::model::Vm) -> Result<bool, PropertyError> {
@@ -216,7 +243,7 @@ impl crate::model::Qubes {
         if !self.is_feature_on(self.feature_with_template(vm, "qrexec")) {
             return Ok(false);
         }
-        let says_what_it_supports = self.template_chain(vm).any(|v| {
+        let lists_supported_services = self.template_chain(vm).any(|v| {
             v.features
                 .names()
                 .any(|n| n.starts_with("supported-service."))
@@ -224,7 +251,7 @@ impl crate::model::Qubes {
         let supports_balancing = || {
             self.is_feature_on(self.feature_with_template(vm, "supported-service.meminfo-writer"))
         };
-        Ok(!says_what_it_supports || supports_balancing())
+        Ok(!lists_supported_services || supports_balancing())
     }
 
     fn mode<'a>(&'a self, vm: &'a crate::model::Vm) -> Result<&'a str, PropertyError> {
@@ -245,7 +272,7 @@ impl crate::model::Qubes {
             .map_or(Ok("pvh"), |template| self.mode(template))
     }
 
-    /// Whether a PCI device is assigned to the qube, in any mode, whose backend exists.
+    /// Returns whether a PCI device with an existing backend is assigned to the qube, in any mode.
     pub fn has_pci(&self, vm: &crate::model::Vm) -> bool {
         vm.class != Class::AdminVM
             && vm

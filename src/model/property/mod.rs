@@ -1,6 +1,5 @@
-//! The one table of properties: listing, help, completion, saving and validation all read it
-//! (`docs/spec/r4-properties.md` §2–§4). Adding a property touches one row in one of the files
-//! below.
+//! The property table, which listing, help, completion, saving and validation read
+//! (`docs/spec/r4-properties.md` §2–§4). A new property is one row in one of the files below.
 
 mod behaviour;
 mod by_class;
@@ -43,19 +42,21 @@ use super::release::Release;
 use super::text_map::NameFingerprint;
 use super::vm::Vm;
 
-/// Where a property is looked for: in the system's own or in those of a class of qubes.
+/// Where a property is looked up: among the global ones or among those of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope<'a> {
+    /// The properties of the system.
     Global,
+    /// The properties of qubes of this class.
     Class(&'a Class),
 }
 
-/// What has a property.
+/// The owners of a property: the system, or qubes of some classes.
 #[derive(Debug, Clone, Copy)]
 pub enum AppliesTo {
     /// The system.
     System,
-    /// Qubes of every class, also of one we do not know.
+    /// Qubes of every class, unknown classes included.
     AllClasses,
     /// Qubes of every class but AdminVM.
     AllButAdmin,
@@ -63,7 +64,7 @@ pub enum AppliesTo {
     Classes(&'static [Class]),
 }
 
-/// The classes with domains of their own on this machine.
+/// The classes whose qubes run as domains on this machine.
 const GUESTS: AppliesTo = AppliesTo::Classes(&[
     Class::TemplateVM,
     Class::AppVM,
@@ -72,103 +73,132 @@ const GUESTS: AppliesTo = AppliesTo::Classes(&[
 ]);
 const ADMIN: AppliesTo = AppliesTo::Classes(&[Class::AdminVM]);
 
-/// The question for a default: of which qube, in which system, in which world.
+/// What a default or a rule is computed from: the qube, the store and the facts.
 pub struct PropertyContext<'a> {
+    /// The store that the qube belongs to.
     pub qubes: &'a Qubes,
+    /// The qube that has the property.
     pub vm: &'a Vm,
+    /// What is known of the machine.
     pub facts: &'a dyn Facts,
 }
 
-/// What a property is worth where it is not set.
+/// The value of a property that is not set.
 #[derive(Clone, Copy)]
 pub enum DefaultValue {
-    /// Unset is an error.
+    /// There is no default: an unset property is an error.
     Required,
-    /// No number, no text.
+    /// No number or no text.
     Nothing,
     /// No qube.
     NoQube,
-    /// dom0.
+    /// A reference to dom0.
     Dom0,
+    /// This boolean.
     Bool(bool),
+    /// This integer.
     Int(i64),
+    /// This text.
     Text(&'static str),
     /// The value of the global property of this name.
     Global(&'static str),
-    /// The template's value of the same property; for qubes without a template the other.
+    /// The template's value of the same property; without a template, this default.
     Inherited(&'static DefaultValue),
     /// Computed from the qube.
     Computed(fn(&PropertyContext<'_>) -> Result<Value, PropertyError>),
-    /// Computed from the qube, and nothing but the template's value of the same property where
-    /// `inherits` says so.
+    /// Computed from the qube. Where `inherits` returns true, the result is the template's value of
+    /// the same property.
     ComputedOrInherited {
+        /// Computes the default.
         compute: fn(&PropertyContext<'_>) -> Result<Value, PropertyError>,
+        /// Returns whether the default is the template's value.
         inherits: fn(&PropertyContext<'_>) -> bool,
     },
     /// Computed from the system (global properties only).
     ComputedGlobal(fn(&Qubes, &dyn Facts) -> Result<Value, PropertyError>),
 }
 
-/// A change about to be made: to which value, and whether by forgetting the explicit one.
+/// A change that a rule has to accept before it is made.
 pub struct ProposedChange<'a> {
+    /// The property to change.
     pub property: &'static Property,
+    /// The new value in effect; for a reset, the default.
     pub value: &'a Value,
+    /// Whether the explicit value is removed instead of replaced.
     pub reset: bool,
-    /// The value before, where it could be read.
+    /// The old value in effect, if it can be read.
     pub before: Option<&'a Value>,
 }
 
-/// A rule beyond the type: what must hold for a value to be accepted.
+/// A condition on new values beyond their type.
 #[derive(Clone, Copy)]
 pub enum Rule {
+    /// Every value of the type is accepted.
     None,
+    /// A rule of a qube's property.
     Qube(fn(&PropertyContext<'_>, &ProposedChange<'_>) -> Result<(), PropertyError>),
+    /// A rule of a global property.
     Global(fn(&Qubes, &dyn Facts, &ProposedChange<'_>) -> Result<(), PropertyError>),
 }
 
-/// What follows a change inside the database, and what has to follow outside it.
+/// What a change brings with it: further changes of the store, which the function makes, and
+/// effects outside it, which it returns.
 #[derive(Clone, Copy)]
 pub enum Consequences {
+    /// No further change and no effect.
     None,
+    /// Consequences of a qube's property.
     Qube(fn(&mut Qubes, &VmName, &AppliedChange<'_>) -> Vec<Effect>),
+    /// Consequences of a global property.
     Global(fn(&mut Qubes, &AppliedChange<'_>) -> Vec<Effect>),
 }
 
-/// A change that was made.
+/// A change that was made to a property.
 pub struct AppliedChange<'a> {
+    /// The old value in effect, if it could be read.
     pub before: Option<Value>,
+    /// The new value in effect, if there is one.
     pub after: Option<Value>,
+    /// What is known of the machine.
     pub facts: &'a dyn Facts,
 }
 
-/// One property: everything about it in one place.
+/// One row of the table: all that is known of a property.
 #[derive(Clone, Copy)]
 pub struct Property {
+    /// The name in the store and on the command line.
     pub name: &'static str,
-    /// Of the name.
-    mark: NameFingerprint,
+    /// The fingerprint of `name`, for a fast search in a [`super::text_map::TextMap`].
+    fingerprint: NameFingerprint,
+    /// The owners of the property.
     pub applies_to: AppliesTo,
+    /// The type of its values.
     pub value_type: ValueType,
     /// When upstream loads it: 2 basic, 3 global, 4 references. Properties are written in the order
     /// of (stage, name).
     pub stage: u8,
     /// The first release that knows it; it is never written for an older one.
     pub since: Release,
+    /// Whether it can only be set at creation.
     pub write_once: bool,
     /// Whether a clone gets the explicit value.
     pub cloned: bool,
-    /// Computed: cannot be set, is never stored, counts as default.
+    /// Whether it is always computed: it cannot be set, is never stored and counts as default.
     pub computed: bool,
+    /// The value where it is not set.
     pub default: DefaultValue,
+    /// The condition on new values.
     pub rule: Rule,
+    /// What follows from a change.
     pub consequences: Consequences,
-    /// Where early stores of R4 say it otherwise.
+    /// Another form in which early stores of R4 hold the value.
     pub legacy: Option<LegacyForm>,
-    /// For `--help-properties`.
+    /// The description for `--help-properties`, man page and schemas.
     pub doc: &'static str,
 }
 
 impl Property {
+    /// Returns a row with the values that most properties have; the methods below change one each.
     const fn new(
         name: &'static str,
         applies_to: AppliesTo,
@@ -178,7 +208,7 @@ impl Property {
     ) -> Property {
         Property {
             name,
-            mark: NameFingerprint::new(name.as_bytes()),
+            fingerprint: NameFingerprint::new(name.as_bytes()),
             applies_to,
             value_type,
             stage: match applies_to {
@@ -197,6 +227,7 @@ impl Property {
         }
     }
 
+    /// Loaded by upstream, and written, after the basic properties.
     const fn late(self) -> Property {
         Property { stage: 4, ..self }
     }
@@ -205,7 +236,7 @@ impl Property {
         Property { since, ..self }
     }
 
-    /// Written once, at creation, and not cloned.
+    /// Set at creation only, and not cloned.
     const fn identity(self) -> Property {
         Property {
             write_once: true,
@@ -239,17 +270,17 @@ impl Property {
         }
     }
 
-    /// The text that says explicitly what the property of a qube is.
+    /// Returns the explicit value of a qube's property as the store holds it, if one is set.
     pub fn explicit_value<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
         self.explicit_or_legacy(vm, || vm.properties.get(self.name))
     }
 
-    /// [`Property::explicit_value`] for who asks one qube after the other: `last` is the place where it
-    /// stood in the last one.
-    pub fn explicit_value_at_hint<'a>(&self, vm: &'a Vm, last: &Cell<usize>) -> Option<&'a str> {
+    /// Returns the explicit value as [`Property::explicit_value`] does. For loops over many qubes:
+    /// `hint` keeps the position at which the last qube had the property, which is tried first.
+    pub fn explicit_value_at_hint<'a>(&self, vm: &'a Vm, hint: &Cell<usize>) -> Option<&'a str> {
         self.explicit_or_legacy(vm, || {
             vm.properties
-                .get_with_cached_hint(last, self.mark, self.name)
+                .get_with_cached_hint(hint, self.fingerprint, self.name)
         })
     }
 
@@ -265,7 +296,7 @@ impl Property {
         legacy.or_else(get)
     }
 
-    /// The property of this name that the system, or a qube of a class, has.
+    /// Finds the property of this name among the global ones or those of a class.
     pub fn find(scope: Scope<'_>, name: &str) -> Option<&'static Property> {
         let letter = usize::from(name.bytes().next()?.checked_sub(b'a')?);
         let (from, to) = (*LETTERS.get(letter)?, *LETTERS.get(letter + 1)?);
@@ -274,7 +305,7 @@ impl Property {
             .find(|p| p.name == name && p.is_in_scope(scope))
     }
 
-    /// Whether the system, or a qube of the class, has this property.
+    /// Returns whether the system, or qubes of the class, have this property.
     pub fn is_in_scope(&self, scope: Scope<'_>) -> bool {
         match (self.applies_to, scope) {
             (AppliesTo::System, Scope::Global) | (AppliesTo::AllClasses, Scope::Class(_)) => true,
@@ -284,8 +315,8 @@ impl Property {
         }
     }
 
-    /// How a listing prints `value`; `None` where upstream's tools count it as unreadable (a number
-    /// that is none).
+    /// Formats `value` for a listing of properties. Returns `None` for a missing number, which
+    /// upstream's tools cannot read.
     pub fn format_in_list(&self, value: &Value) -> Option<String> {
         match (value, self.value_type) {
             (Value::None, ValueType::Int { .. }) => None,
@@ -294,8 +325,8 @@ impl Property {
         }
     }
 
-    /// How a single value is printed; `None` where nothing is (no qube). The stored text of `value`
-    /// otherwise.
+    /// Formats `value` where it is printed alone: as it is stored. Returns `None`, for no output,
+    /// for "no qube".
     pub fn format_single(&self, value: &Value) -> Option<String> {
         match value {
             Value::Qube(None) => None,
@@ -304,21 +335,22 @@ impl Property {
     }
 }
 
-/// The properties of a class of qubes, sorted by name.
+/// Returns the properties of a class of qubes, sorted by name.
 pub fn class_properties(class: &Class) -> impl Iterator<Item = &'static Property> + use<'_> {
     PROPERTIES
         .iter()
         .filter(move |p| p.is_in_scope(Scope::Class(class)))
 }
 
-/// The properties of the system, sorted by name.
+/// Returns the global properties, sorted by name.
 pub fn global_properties() -> impl Iterator<Item = &'static Property> {
     PROPERTIES.iter().filter(|p| p.is_in_scope(Scope::Global))
 }
 
-/// Every property there is, sorted by name.
+/// All properties, sorted by name; a name can have several rows, for different classes.
 pub static PROPERTIES: &[Property] = &SORTED;
 
+/// The rows by subject, one file each.
 const SUBJECTS: [&[Property]; 7] = [
     identity::ROWS,
     behaviour::ROWS,
@@ -329,6 +361,7 @@ const SUBJECTS: [&[Property]; 7] = [
     globals::ROWS,
 ];
 
+/// The number of rows.
 const COUNT: usize = {
     let (mut count, mut subject) = (0, 0);
     while subject < SUBJECTS.len() {
@@ -338,7 +371,7 @@ const COUNT: usize = {
     count
 };
 
-/// The rows of all subjects, sorted by name when the program is built.
+/// The rows of all subjects, sorted by name at build time (insertion sort).
 static SORTED: [Property; COUNT] = {
     let mut rows = [identity::ROWS[0]; COUNT];
     let (mut at, mut subject) = (0, 0);
@@ -359,7 +392,7 @@ static SORTED: [Property; COUNT] = {
     rows
 };
 
-/// Where the names begin that begin with each letter, and where those with the last one end.
+/// The first row of each letter of the alphabet, then the number of rows.
 static LETTERS: [usize; 27] = {
     let mut starts = [COUNT; 27];
     let mut row = COUNT;
@@ -367,7 +400,7 @@ static LETTERS: [usize; 27] = {
         row -= 1;
         starts[(SORTED[row].name.as_bytes()[0] - b'a') as usize] = row;
     }
-    // A letter that no name begins with ends where the next one starts.
+    // A letter without names gets an empty range at the start of the next letter.
     let mut letter = 26;
     while letter > 0 {
         letter -= 1;
@@ -378,12 +411,17 @@ static LETTERS: [usize; 27] = {
     starts
 };
 
-// Rows that the code itself refers to, looked up at build time.
+/// The row of the global property `default_kernel`.
 pub const DEFAULT_KERNEL: &Property = row("default_kernel");
+/// The row of the global property `default_netvm`.
 pub const DEFAULT_NETVM: &Property = row("default_netvm");
+/// The row of `kernel`.
 pub const KERNEL: &Property = row("kernel");
+/// The row of `netvm`.
 pub const NETVM: &Property = row("netvm");
+/// The row of `provides_network`.
 pub const PROVIDES_NETWORK: &Property = row("provides_network");
+/// The row of `virt_mode`.
 pub const VIRT_MODE: &Property = row("virt_mode");
 
 /// Returns the only row of this name, at build time.
@@ -403,7 +441,7 @@ const fn row(name: &str) -> &'static Property {
     &SORTED[row]
 }
 
-/// Byte order of two texts, at build time.
+/// Returns whether `a` sorts before `b` by bytes; usable at build time.
 const fn is_before(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut at = 0;
@@ -421,7 +459,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_sorted_and_no_class_has_a_name_twice() {
+    fn table_is_sorted_and_names_are_unique_per_class() {
         assert!(PROPERTIES.windows(2).all(|w| w[0].name <= w[1].name));
         for class in Class::ALL {
             let names: Vec<_> = class_properties(&class).map(|p| p.name).collect();

@@ -1,6 +1,6 @@
-//! The network as the qube sees it.
+//! Properties of the network, some as the qube itself sees it.
 
-use super::rules::{netvm_provides_and_does_not_loop, nobody_uses_its_network};
+use super::rules::{require_no_network_users, require_valid_netvm};
 use super::value_type::{QUBE, TEXT, ValueType};
 use super::{
     Consequences, DEFAULT_NETVM, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
@@ -10,7 +10,7 @@ use crate::model::class::Class;
 use crate::model::vm::Vm;
 
 const MAC_TYPE: ValueType = ValueType::Text {
-    normalize: mac,
+    normalize: check_mac,
     empty: EmptyText::Refused,
 };
 
@@ -23,12 +23,12 @@ pub(super) const ROWS: &[Property] = &[
             Some(property) => context.qubes.global_value(property, context.facts),
             None => Ok(Value::Qube(None)),
         }),
-        "The qube that connects this one to the network; none: not connected. \
-         Unset, it is the system's default_netvm, and none for a TemplateVM.",
+        "The qube that connects this one to the network; none: not connected. Unset, it is the \
+         system's default_netvm, and none for a TemplateVM.",
     )
     .late()
-    .rule(Rule::Qube(netvm_provides_and_does_not_loop))
-    .consequences(Consequences::Qube(super::consequences::netvm_changed)),
+    .rule(Rule::Qube(require_valid_netvm))
+    .consequences(Consequences::Qube(super::consequences::reattach_network)),
     Property::new(
         "provides_network",
         GUESTS,
@@ -36,9 +36,9 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Bool(false),
         "Whether other qubes may have this one as their netvm.",
     )
-    .rule(Rule::Qube(nobody_uses_its_network))
+    .rule(Rule::Qube(require_no_network_users))
     .consequences(Consequences::Qube(
-        super::consequences::provides_network_changed,
+        super::consequences::update_servicevm_feature,
     )),
     Property::new(
         "mac",
@@ -51,9 +51,10 @@ pub(super) const ROWS: &[Property] = &[
         "ip",
         GUESTS,
         ValueType::Ip4,
-        DefaultValue::Computed(|a| {
-            Ok(a.qubes
-                .default_ip(a.vm, a.facts)?
+        DefaultValue::Computed(|context| {
+            Ok(context
+                .qubes
+                .default_ip(context.vm, context.facts)?
                 .map_or(Value::None, Value::Ip4))
         }),
         "The qube's IPv4 address.",
@@ -62,9 +63,10 @@ pub(super) const ROWS: &[Property] = &[
         "ip6",
         GUESTS,
         ValueType::Ip6,
-        DefaultValue::Computed(|a| {
-            Ok(a.qubes
-                .default_ip6(a.vm, a.facts)?
+        DefaultValue::Computed(|context| {
+            Ok(context
+                .qubes
+                .default_ip6(context.vm, context.facts)?
                 .map_or(Value::None, Value::Ip6))
         }),
         "The qube's IPv6 address.",
@@ -73,7 +75,7 @@ pub(super) const ROWS: &[Property] = &[
         "gateway",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|a| a.qubes.gateway(a.vm, a.facts)),
+        DefaultValue::Computed(|context| context.qubes.gateway(context.vm, context.facts)),
         "The IPv4 address at which qubes that have this one as their netvm reach it.",
     )
     .computed(),
@@ -81,7 +83,7 @@ pub(super) const ROWS: &[Property] = &[
         "gateway6",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|a| a.qubes.gateway6(a.vm, a.facts)),
+        DefaultValue::Computed(|context| context.qubes.gateway6(context.vm, context.facts)),
         "The IPv6 address at which qubes that have this one as their netvm reach it.",
     )
     .computed(),
@@ -89,7 +91,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_ip",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|a| a.qubes.visible_ip(a.vm, a.facts)),
+        DefaultValue::Computed(|context| context.qubes.visible_ip(context.vm, context.facts)),
         "The qube's IPv4 address as the qube itself sees it.",
     )
     .computed(),
@@ -105,7 +107,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_gateway",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|a| a.qubes.visible_gateway(a.vm, a.facts)),
+        DefaultValue::Computed(|context| context.qubes.visible_gateway(context.vm, context.facts)),
         "The qube's IPv4 gateway as the qube itself sees it.",
     )
     .computed(),
@@ -113,7 +115,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_gateway6",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|a| a.qubes.visible_gateway6(a.vm, a.facts)),
+        DefaultValue::Computed(|context| context.qubes.visible_gateway6(context.vm, context.facts)),
         "The qube's IPv6 gateway as the qube itself sees it.",
     )
     .computed(),
@@ -121,7 +123,7 @@ pub(super) const ROWS: &[Property] = &[
         "visible_netmask",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|a| a.qubes.visible_netmask(a.vm, a.facts)),
+        DefaultValue::Computed(|context| context.qubes.visible_netmask(context.vm, context.facts)),
         "The IPv4 netmask as the qube itself sees it.",
     )
     .computed(),
@@ -129,18 +131,18 @@ pub(super) const ROWS: &[Property] = &[
         "dns",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|a| a.qubes.dns(a.vm, a.facts)),
+        DefaultValue::Computed(|context| context.qubes.dns(context.vm, context.facts)),
         "The qube's name servers.",
     )
     .computed(),
 ];
 
-/// The property of the system that gives a qube its netvm, unless it chooses one.
+/// Returns the global property that is the default of the qube's netvm; `None` for a TemplateVM.
 pub(super) fn default_netvm(vm: &Vm) -> Option<&'static Property> {
     (vm.class != Class::TemplateVM).then_some(DEFAULT_NETVM)
 }
 
-fn mac(text: &str) -> Result<String, PropertyError> {
+fn check_mac(text: &str) -> Result<String, PropertyError> {
     let mac = text.to_ascii_lowercase();
     let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
     match mac.split(':').count() == 6 && mac.split(':').all(is_pair) {

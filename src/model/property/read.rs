@@ -1,4 +1,4 @@
-//! Reading properties: the explicit value, or what stands in for it.
+//! Reading properties: the explicit value or the default.
 
 use smol_str::SmolStr;
 
@@ -10,10 +10,10 @@ use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
 impl Qubes {
-    /// A qube's property as it is in effect: the explicit value, or the default.
+    /// Returns the value in effect of a qube's property: the explicit value or the default.
     ///
     /// # Errors
-    /// The property is unset and has no default, or the store's text is no value of it.
+    /// The property is unset without a default, or the stored text is invalid.
     pub fn value(
         &self,
         vm: &Vm,
@@ -26,7 +26,7 @@ impl Qubes {
         }
     }
 
-    /// Whether a qube's property is true; not where it cannot be read.
+    /// Returns whether a qube's property is true; false if it is invalid.
     pub fn is_true(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> bool {
         let value = match (property.explicit_value(vm), &property.default) {
             (Some("True"), _) => return true,
@@ -37,11 +37,11 @@ impl Qubes {
         matches!(value, Ok(Value::Bool(true)))
     }
 
-    /// The explicit text of a property that qubes inherit: the qube's own, or what a template gives
-    /// it.
+    /// Returns the explicit value of an inheritable property: the qube's own or the nearest
+    /// template's.
     ///
     /// # Errors
-    /// Its template, or that one's, cannot be told.
+    /// A template of the chain is missing or invalid.
     pub(super) fn explicit_or_inherited<'a>(
         &'a self,
         vm: &'a Vm,
@@ -55,7 +55,10 @@ impl Qubes {
         }
     }
 
-    /// What a qube's property is worth where it is not set.
+    /// Returns the default of a qube's property.
+    ///
+    /// # Errors
+    /// There is no default, or it depends on an invalid value.
     pub fn default_value(
         &self,
         vm: &Vm,
@@ -73,8 +76,7 @@ impl Qubes {
         )
     }
 
-    /// Whether a qube's property has, where it is not set, the value that its template gives it;
-    /// else the qube, or the system, decides.
+    /// Returns whether the default of a qube's property is its template's value.
     pub fn is_inherited(&self, vm: &Vm, property: &Property, facts: &dyn Facts) -> bool {
         match property.default {
             DefaultValue::Inherited(_) => vm.class.has_template(),
@@ -90,15 +92,15 @@ impl Qubes {
         }
     }
 
-    /// Whether a qube's property is not explicitly set.
+    /// Returns whether a qube's property has no explicit value.
     pub fn is_default(&self, vm: &Vm, property: &Property) -> bool {
         property.explicit_value(vm).is_none()
     }
 
-    /// A qube's property by name.
+    /// Returns the value in effect of the qube's property of this name.
     ///
     /// # Errors
-    /// As [`Qubes::value`]; also when qubes of this class have no such property.
+    /// As [`Qubes::value`]; also if the class does not have the property.
     pub fn value_by_name(
         &self,
         vm: &Vm,
@@ -110,10 +112,10 @@ impl Qubes {
         self.value(vm, property, facts)
     }
 
-    /// A global property as it is in effect.
+    /// Returns the value in effect of a global property.
     ///
     /// # Errors
-    /// The property is unset and has no default, or the store's text is no value of it.
+    /// The property is unset without a default, or the stored text is invalid.
     pub fn global_value(
         &self,
         property: &Property,
@@ -125,7 +127,10 @@ impl Qubes {
         }
     }
 
-    /// What a global property is worth where it is not set.
+    /// Returns the default of a global property.
+    ///
+    /// # Errors
+    /// There is no default, or it cannot be computed.
     pub fn global_default(
         &self,
         property: &Property,
@@ -140,15 +145,15 @@ impl Qubes {
         }
     }
 
-    /// Whether a global property is not explicitly set.
+    /// Returns whether a global property has no explicit value.
     pub fn is_global_default(&self, property: &Property) -> bool {
         property.computed || !self.globals.contains(property.name)
     }
 
-    /// A global property by name.
+    /// Returns the value in effect of the global property of this name.
     ///
     /// # Errors
-    /// As [`Qubes::global_value`]; also when there is no such property.
+    /// As [`Qubes::global_value`]; also if there is no such property.
     pub fn global_value_by_name(
         &self,
         name: &str,
@@ -159,6 +164,7 @@ impl Qubes {
         self.global_value(property, facts)
     }
 
+    /// Computes a default, following templates and global properties.
     fn resolve_default(
         &self,
         context: &PropertyContext<'_>,
@@ -185,7 +191,7 @@ impl Qubes {
 }
 
 impl DefaultValue {
-    /// The value of a default that depends on nothing.
+    /// Returns the value of a default that is a constant.
     fn constant(&self) -> Option<Value> {
         match *self {
             DefaultValue::Nothing => Some(Value::None),

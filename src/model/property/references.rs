@@ -1,9 +1,12 @@
-//! Whom a qube depends on: template, disposables, GUI, audio, relay.
+//! Properties that refer to other qubes: template, disposables, GUI, audio, relay.
 
-use super::consequences::{audiovm_changed, guivm_changed, relayvm_changed, template_changed};
+use super::consequences::{
+    repoint_template_snapshots, update_audiovm_tag, update_guivm_tag, update_relayvm_tag,
+};
 use super::legacy::DISPVM_ALLOWED;
 use super::rules::{
-    is_disposable_template, nobody_uses_it_for_disposables, reference_has_tag, template_may_change,
+    require_changeable_template, require_dispvm_template, require_no_dispvm_users,
+    require_taggable_reference,
 };
 use super::value_type::{QUBE, ValueType, keep_text};
 use super::{
@@ -32,8 +35,8 @@ pub(super) const ROWS: &[Property] = &[
         "The TemplateVM whose root volume the qube starts with.",
     )
     .late()
-    .rule(Rule::Qube(template_may_change))
-    .consequences(Consequences::Qube(template_changed)),
+    .rule(Rule::Qube(require_changeable_template))
+    .consequences(Consequences::Qube(repoint_template_snapshots)),
     Property::new(
         "template",
         AppliesTo::Classes(&[Class::DispVM]),
@@ -42,11 +45,12 @@ pub(super) const ROWS: &[Property] = &[
             required: true,
         },
         DefaultValue::Required,
-        "The qube whose volumes the disposable starts with; it must be a template for disposables.",
+        "The qube whose volumes the disposable starts with; it must be a template for \
+         disposables.",
     )
     .late()
-    .rule(Rule::Qube(template_may_change))
-    .consequences(Consequences::Qube(template_changed)),
+    .rule(Rule::Qube(require_changeable_template))
+    .consequences(Consequences::Qube(repoint_template_snapshots)),
     template_for_dispvms(AppliesTo::Classes(&[Class::AppVM])),
     template_for_dispvms(AppliesTo::Classes(&[Class::StandaloneVM])).since(Release::R4_1),
     Property::new(
@@ -58,8 +62,8 @@ pub(super) const ROWS: &[Property] = &[
     )
     .late()
     .since(Release::R4_1)
-    .rule(Rule::Qube(reference_has_tag))
-    .consequences(Consequences::Qube(audiovm_changed)),
+    .rule(Rule::Qube(require_taggable_reference))
+    .consequences(Consequences::Qube(update_audiovm_tag)),
     Property::new(
         "guivm",
         GUESTS,
@@ -69,17 +73,17 @@ pub(super) const ROWS: &[Property] = &[
     )
     .late()
     .since(Release::R4_1)
-    .rule(Rule::Qube(reference_has_tag))
-    .consequences(Consequences::Qube(guivm_changed)),
+    .rule(Rule::Qube(require_taggable_reference))
+    .consequences(Consequences::Qube(update_guivm_tag)),
     Property::new(
         "default_dispvm",
         GUESTS,
         QUBE,
-        DefaultValue::Computed(default_dispvm),
+        DefaultValue::Computed(compute_default_dispvm),
         "The template of the disposables that this qube asks for.",
     )
     .late()
-    .rule(Rule::Qube(is_disposable_template)),
+    .rule(Rule::Qube(require_dispvm_template)),
     Property::new(
         "default_dispvm",
         ADMIN,
@@ -88,7 +92,7 @@ pub(super) const ROWS: &[Property] = &[
         "The template of the disposables that dom0 asks for.",
     )
     .late()
-    .rule(Rule::Qube(is_disposable_template)),
+    .rule(Rule::Qube(require_dispvm_template)),
     Property::new(
         "management_dispvm",
         GUESTS,
@@ -97,7 +101,7 @@ pub(super) const ROWS: &[Property] = &[
         "The template of the disposable from which this qube is administered.",
     )
     .late()
-    .rule(Rule::Qube(is_disposable_template)),
+    .rule(Rule::Qube(require_dispvm_template)),
     Property::new(
         "relayvm",
         REMOTE,
@@ -107,8 +111,8 @@ pub(super) const ROWS: &[Property] = &[
     )
     .late()
     .since(Release::R4_3)
-    .rule(Rule::Qube(reference_has_tag))
-    .consequences(Consequences::Qube(relayvm_changed)),
+    .rule(Rule::Qube(require_taggable_reference))
+    .consequences(Consequences::Qube(update_relayvm_tag)),
     Property::new(
         "transport_rpc",
         REMOTE,
@@ -127,7 +131,8 @@ pub(super) const ROWS: &[Property] = &[
     .since(Release::R4_3),
 ];
 
-/// A row of its own for each class: standalone qubes can be templates of disposables since 4.1.
+/// Returns the row for one class; they differ, because standalone qubes have the property since
+/// 4.1.
 const fn template_for_dispvms(applies_to: AppliesTo) -> Property {
     Property::new(
         "template_for_dispvms",
@@ -137,10 +142,10 @@ const fn template_for_dispvms(applies_to: AppliesTo) -> Property {
         "Whether disposables may be made from this qube.",
     )
     .legacy(DISPVM_ALLOWED)
-    .rule(Rule::Qube(nobody_uses_it_for_disposables))
+    .rule(Rule::Qube(require_no_dispvm_users))
 }
 
-fn default_dispvm(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
+fn compute_default_dispvm(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     match context.vm.class {
         Class::DispVM => context
             .qubes

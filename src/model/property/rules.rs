@@ -1,6 +1,5 @@
-//! Rules beyond the type of one property: what must hold between qubes, and with the world, for a
-//! value to be taken. Texts are upstream's where they are recorded (`data/r4/cli/qvm-prefs.txt`,
-//! `qubes-prefs.txt`).
+//! Rules of properties beyond their type: conditions between qubes and on the machine. Messages are
+//! upstream's where they are recorded (`data/r4/cli/qvm-prefs.txt`, `qubes-prefs.txt`).
 
 use super::kernel::default_kernels_dir;
 use super::{PropertyContext, PropertyError, ProposedChange, Value, VirtMode};
@@ -12,14 +11,17 @@ use crate::model::qubes::Qubes;
 use crate::model::qubesd_rules::{can_have_network, find_reference_problem, is_kernel_name};
 use crate::model::vm::Vm;
 
-type Checked = Result<(), PropertyError>;
+type RuleResult = Result<(), PropertyError>;
 
-fn refuse(text: String) -> Checked {
+fn refuse(text: String) -> RuleResult {
     Err(PropertyError::Refused(text))
 }
 
-/// A kernel that is chosen must be installed.
-pub(super) fn kernel_is_installed(facts: &dyn Facts, proposed: &ProposedChange<'_>) -> Checked {
+/// Requires that the chosen kernel is installed.
+pub(super) fn require_installed_kernel(
+    facts: &dyn Facts,
+    proposed: &ProposedChange<'_>,
+) -> RuleResult {
     match proposed.value.as_str() {
         Some(kernel) if !proposed.reset && !kernel.is_empty() => {
             match is_kernel_name(kernel)
@@ -33,15 +35,15 @@ pub(super) fn kernel_is_installed(facts: &dyn Facts, proposed: &ProposedChange<'
     }
 }
 
-/// The default kernel is installed, and stays set while a qube counts on it: upstream could not
-/// save such a store.
-pub(super) fn default_kernel_serves(
+/// Requires that the default kernel is installed, and that it stays set while a qube uses it:
+/// upstream could not save the store without it.
+pub(super) fn require_valid_default_kernel(
     qubes: &Qubes,
     facts: &dyn Facts,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     if !proposed.reset {
-        return kernel_is_installed(facts, proposed);
+        return require_installed_kernel(facts, proposed);
     }
     let inherits = |vm: &&Vm| {
         vm.class.is_local_guest()
@@ -51,19 +53,20 @@ pub(super) fn default_kernel_serves(
     };
     match qubes.iter().find(inherits) {
         Some(vm) => refuse(format!(
-            "default_kernel cannot be reset: it has no default, and qube '{}' has no kernel of its own",
+            "default_kernel cannot be reset: it has no default, and qube '{}' has no kernel of its \
+             own",
             vm.name
         )),
         None => Ok(()),
     }
 }
 
-/// A netvm must provide network, must not be reached through the qube itself, and must run if the
-/// qube does.
-pub(super) fn netvm_provides_and_does_not_loop(
+/// Requires that the netvm provides network, is not reached through the qube itself, and runs if
+/// the qube runs.
+pub(super) fn require_valid_netvm(
     context: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     let PropertyContext { qubes, vm, facts } = *context;
     let Some(netvm) = proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
         return Ok(());
@@ -74,10 +77,10 @@ pub(super) fn netvm_provides_and_does_not_loop(
     if qubes.netvm_chain(netvm, facts).any(|v| v.name == vm.name) {
         return refuse("Loops in network are unsupported".to_owned());
     }
-    netvm_runs_if_needed(vm, netvm, facts)
+    require_running_netvm(vm, netvm, facts)
 }
 
-fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
+fn require_running_netvm(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> RuleResult {
     let needs_it = facts.power_state(vm) == PowerState::Running;
     match needs_it && !facts.power_state(netvm).is_active() {
         true => refuse(format!(
@@ -88,24 +91,24 @@ fn netvm_runs_if_needed(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> Checked {
     }
 }
 
-/// The default netvm must not get its own network through the default, and must be a qube that can
-/// have a network: for one that does not provide it yet upstream waits.
-pub(super) fn default_netvm_serves(
+/// Requires that the default netvm does not itself follow the default and is of a class that can
+/// have a network. As upstream, it need not provide network yet.
+pub(super) fn require_valid_default_netvm(
     qubes: &Qubes,
     facts: &dyn Facts,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     let Some(netvm) = proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
         return Ok(());
     };
     let mut seen: Vec<&VmName> = Vec::new();
-    let mut at = Some(netvm);
-    while let Some(vm) = at {
+    let mut next = Some(netvm);
+    while let Some(vm) = next {
         if qubes.has_default_netvm(vm) || seen.contains(&&vm.name) {
             return refuse(format!("Network loop on '{}'", vm.name));
         }
         seen.push(&vm.name);
-        at = qubes.netvm(vm, facts)?;
+        next = qubes.netvm(vm, facts)?;
     }
     if !can_have_network(&netvm.class) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
@@ -113,11 +116,14 @@ pub(super) fn default_netvm_serves(
     qubes
         .iter()
         .filter(|vm| qubes.has_default_netvm(vm))
-        .try_for_each(|vm| netvm_runs_if_needed(vm, netvm, facts))
+        .try_for_each(|vm| require_running_netvm(vm, netvm, facts))
 }
 
-/// The tag that goes with the reference can be made.
-pub(super) fn reference_has_tag(_: &PropertyContext<'_>, proposed: &ProposedChange<'_>) -> Checked {
+/// Requires that the name of the referenced qube fits into a tag.
+pub(super) fn require_taggable_reference(
+    _: &PropertyContext<'_>,
+    proposed: &ProposedChange<'_>,
+) -> RuleResult {
     match proposed
         .value
         .as_qube()
@@ -131,12 +137,12 @@ pub(super) fn reference_has_tag(_: &PropertyContext<'_>, proposed: &ProposedChan
     }
 }
 
-/// The tag that goes with the reference of every qube that follows the default can be made.
-pub(super) fn default_reference_has_tag(
+/// Requires that the name of the default guivm or audiovm fits into a tag.
+pub(super) fn require_taggable_default(
     _: &Qubes,
     _: &dyn Facts,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     match proposed
         .value
         .as_qube()
@@ -150,11 +156,11 @@ pub(super) fn default_reference_has_tag(
     }
 }
 
-/// A qube keeps providing network while others use it.
-pub(super) fn nobody_uses_its_network(
+/// Requires that a qube provides network as long as others use it.
+pub(super) fn require_no_network_users(
     context: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     let PropertyContext { qubes, vm, facts } = *context;
     if proposed.value.as_bool() == Some(true) || proposed.before != Some(&Value::Bool(true)) {
         return Ok(());
@@ -172,11 +178,11 @@ pub(super) fn nobody_uses_its_network(
     }
 }
 
-/// The template of a qube changes while the qube, and disposables made from it, are halted.
-pub(super) fn template_may_change(
+/// Requires that the qube and the disposables based on it are halted, and that the template fits.
+pub(super) fn require_changeable_template(
     context: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     let PropertyContext { qubes, vm, facts } = *context;
     if proposed.reset {
         return refuse(format!(
@@ -208,19 +214,19 @@ pub(super) fn template_may_change(
     }
 }
 
-/// Why a qube cannot be a disposable's template.
+/// Returns the message that a qube cannot be a disposable's template.
 pub(in crate::model) fn dispvm_template_error(template: &VmName) -> String {
     format!(
         "template for disposable ({template}) needs to be an AppVM with template_for_dispvms=True"
     )
 }
 
-/// A qube's default_dispvm or management_dispvm must be a template for disposables.
-pub(super) fn is_disposable_template(
+/// Requires that a qube's default_dispvm or management_dispvm is a template for disposables.
+pub(super) fn require_dispvm_template(
     context: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
-) -> Checked {
-    points_to_disposable_template(
+) -> RuleResult {
+    check_dispvm_template(
         context.qubes,
         &format!("qube '{}'", context.vm.name),
         context.facts,
@@ -228,25 +234,26 @@ pub(super) fn is_disposable_template(
     )
 }
 
-/// The same for the system's.
-pub(super) fn global_is_disposable_template(
+/// Requires that the global default_dispvm or management_dispvm is a template for disposables.
+pub(super) fn require_global_dispvm_template(
     qubes: &Qubes,
     facts: &dyn Facts,
     proposed: &ProposedChange<'_>,
-) -> Checked {
-    points_to_disposable_template(qubes, "system", facts, proposed)
+) -> RuleResult {
+    check_dispvm_template(qubes, "system", facts, proposed)
 }
 
-fn points_to_disposable_template(
+fn check_dispvm_template(
     qubes: &Qubes,
     owner: &str,
     facts: &dyn Facts,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     match proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) {
         Some(qube) if !proposed.reset && !qubes.is_template_for_dispvms(qube, facts) => {
             refuse(format!(
-                "Cannot set invalid property to {owner}, {} '{}' has template_for_dispvms set to False",
+                "Cannot set invalid property to {owner}, {} '{}' has template_for_dispvms set to \
+                 False",
                 proposed.property.name, qube.name
             ))
         }
@@ -254,27 +261,28 @@ fn points_to_disposable_template(
     }
 }
 
-/// A qube stays a template for disposables while somebody counts on it.
-pub(super) fn nobody_uses_it_for_disposables(
+/// Requires that a qube stays a template for disposables as long as it is used as one.
+pub(super) fn require_no_dispvm_users(
     context: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     let PropertyContext { qubes, vm, facts } = *context;
     if proposed.value.as_bool() == Some(true) {
         return Ok(());
     }
-    let is_it = |global: &&str| {
+    let refers_to_vm = |global: &&str| {
         qubes
             .global_value_by_name(global, facts)
             .is_ok_and(|v| v.as_qube().is_some_and(|name| *name == vm.name))
     };
     let globals: Vec<&str> = ["default_dispvm", "management_dispvm"]
         .into_iter()
-        .filter(is_it)
+        .filter(refers_to_vm)
         .collect();
     if !globals.is_empty() {
         return refuse(format!(
-            "Cannot change template_for_dispvms to False while it is in use by the system by any of these properties: {}",
+            "Cannot change template_for_dispvms to False while it is in use by the system by any \
+             of these properties: {}",
             globals.join(", ")
         ));
     }
@@ -299,26 +307,27 @@ pub(super) fn nobody_uses_it_for_disposables(
     }
 }
 
-/// maxmem of a running qube changes only where its memory can be plugged.
-pub(super) fn maxmem_while_running(
+/// Requires memory hotplug to change maxmem of a running qube.
+pub(super) fn require_memory_hotplug(
     context: &PropertyContext<'_>,
     _: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     let PropertyContext { qubes, vm, facts } = *context;
     match facts.power_state(vm) == PowerState::Halted || qubes.has_memory_hotplug(vm, facts)? {
         true => Ok(()),
         false => refuse(format!(
-            "maxmem of '{}' cannot be changed while it runs: it does not support memory hotplug; shut it down first",
+            "maxmem of '{}' cannot be changed while it runs: it does not support memory hotplug; \
+             shut it down first",
             vm.name
         )),
     }
 }
 
-/// Mode pvh has no PCI devices.
-pub(super) fn pvh_without_pci(
+/// Requires that a qube with PCI devices is not set to mode pvh.
+pub(super) fn require_no_pci_for_pvh(
     context: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
-) -> Checked {
+) -> RuleResult {
     match proposed.value.as_str() == Some("pvh") && context.qubes.has_pci(context.vm) {
         true => refuse(format!(
             "virt_mode of '{}' cannot be pvh: PCI devices are assigned to it",
@@ -329,7 +338,8 @@ pub(super) fn pvh_without_pci(
 }
 
 impl Qubes {
-    /// Whether memory can be plugged into the running qube (`docs/spec/r4-properties.md` §5.8).
+    /// Returns whether the running qube supports memory hotplug (`docs/spec/r4-properties.md`
+    /// §5.8).
     pub fn has_memory_hotplug(&self, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
         if let Some(feature) = self.feature_with_template(vm, "memory-hotplug") {
             return Ok(!feature.is_empty());
@@ -351,14 +361,14 @@ impl Qubes {
         })
     }
 
-    /// Whether the qube's netvm is the system's default.
+    /// Returns whether the qube's netvm is the system's default.
     pub(in crate::model) fn has_default_netvm(&self, vm: &Vm) -> bool {
         vm.class.is_local_guest()
             && vm.class != Class::TemplateVM
             && !vm.properties.contains("netvm")
     }
 
-    /// The disposables made from a qube.
+    /// Returns the disposables based on a qube.
     pub fn disposables_of<'a>(&'a self, template: &'a VmName) -> impl Iterator<Item = &'a Vm> {
         let disposables = self
             .names_with_classes()

@@ -1,4 +1,4 @@
-//! Properties that the program itself asks for, with their types.
+//! Typed access to the properties that the code itself uses.
 
 use std::collections::HashSet;
 
@@ -16,12 +16,16 @@ use crate::model::vm::Vm;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VirtMode {
+    /// Full virtualisation with emulated devices.
     Hvm,
+    /// Paravirtualisation.
     Pv,
+    /// Hardware virtualisation without emulated devices.
     Pvh,
 }
 
 impl VirtMode {
+    /// Returns the mode as the store spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             VirtMode::Hvm => "hvm",
@@ -32,7 +36,10 @@ impl VirtMode {
 }
 
 impl Qubes {
-    /// The label.
+    /// Returns the qube's label.
+    ///
+    /// # Errors
+    /// The qube has no label, or the system has no label of that name.
     pub fn label(&self, vm: &Vm) -> Result<&Label, PropertyError> {
         let text = vm
             .properties
@@ -40,33 +47,33 @@ impl Qubes {
             .ok_or_else(|| Owner::Qube(&vm.name).unset_error("label"))?;
         self.labels
             .find(text)
-            .ok_or_else(|| stored(vm, "label", text, "that is no label of this system"))
+            .ok_or_else(|| invalid_value(vm, "label", text, "it is not a label of this system"))
     }
 
-    /// The template; none for classes that have none.
+    /// Returns the qube's template, or `None` for classes without one.
     ///
     /// # Errors
-    /// It is missing, does not exist, or is of a class that cannot be one: so following templates
-    /// always ends.
+    /// The template is not set, does not exist, or is of a class that cannot be a template. A chain
+    /// of templates therefore always ends.
     pub fn template(&self, vm: &Vm) -> Result<Option<&Vm>, PropertyError> {
         if !vm.class.has_template() {
             return Ok(None);
         }
-        // The last in the order in which properties are written.
+        // `template` is written last, so the search starts at the end.
         let text = vm
             .properties
             .get_from_end("template")
             .ok_or_else(|| Owner::Qube(&vm.name).unset_error("template"))?;
         let template = self
             .get(text)
-            .ok_or_else(|| stored(vm, "template", text, "there is no such qube"))?;
+            .ok_or_else(|| invalid_value(vm, "template", text, "there is no such qube"))?;
         let fits = match vm.class {
             Class::AppVM => template.class == Class::TemplateVM,
             _ => matches!(template.class, Class::AppVM | Class::StandaloneVM),
         };
         match fits {
             true => Ok(Some(template)),
-            false => Err(stored(
+            false => Err(invalid_value(
                 vm,
                 "template",
                 text,
@@ -75,12 +82,16 @@ impl Qubes {
         }
     }
 
-    /// The qube, its template, its template's template; ends where one is missing.
+    /// Returns the qube, its template, the template's template and so on, up to the first missing
+    /// one.
     pub fn template_chain<'a>(&'a self, vm: &'a Vm) -> impl Iterator<Item = &'a Vm> {
         std::iter::successors(Some(vm), |v| self.template(v).ok().flatten())
     }
 
-    /// The qube that connects this one to the network.
+    /// Returns the qube that connects this one to the network, if any.
+    ///
+    /// # Errors
+    /// The netvm is invalid.
     pub fn netvm(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
         if !NETVM.is_in_scope(Scope::Class(&vm.class)) {
             return Ok(None);
@@ -89,7 +100,7 @@ impl Qubes {
             Some(text) => Some(text),
             None => default_netvm(vm).and_then(|property| self.globals.get(property.name)),
         };
-        // Nearly always it says it plainly.
+        // The usual case needs no parsing.
         match text
             .filter(|text| NETVM.is_printed_verbatim(self, text))
             .and_then(|text| self.get(text))
@@ -99,7 +110,8 @@ impl Qubes {
         }
     }
 
-    /// The qube, its netvm, its netvm's netvm, each once; ends where one is missing or comes again.
+    /// Returns the qube, its netvm, the netvm's netvm and so on, up to the first that is missing or
+    /// would be repeated.
     pub fn netvm_chain<'a>(
         &'a self,
         vm: &'a Vm,
@@ -115,97 +127,135 @@ impl Qubes {
         })
     }
 
-    /// The qube that shows this one's windows.
+    /// Returns the qube that shows this one's windows, if any.
+    ///
+    /// # Errors
+    /// As [`Qubes::value`].
     pub fn guivm(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
         self.reference(vm, "guivm", facts)
     }
 
-    /// The qube that plays this one's sound.
+    /// Returns the qube that plays this one's sound, if any.
+    ///
+    /// # Errors
+    /// As [`Qubes::value`].
     pub fn audiovm(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<&Vm>, PropertyError> {
         self.reference(vm, "audiovm", facts)
     }
 
-    /// Memory at start, MiB.
+    /// Returns the memory at start, in MiB.
+    ///
+    /// # Errors
+    /// The property is unset without a default, or invalid.
     pub fn memory(&self, vm: &Vm, facts: &dyn Facts) -> Result<u64, PropertyError> {
         self.number(vm, "memory", facts)
     }
 
-    /// Up to how much memory the qube may get, MiB; 0 without balancing.
+    /// Returns the limit of memory balancing in MiB; 0 turns balancing off.
+    ///
+    /// # Errors
+    /// The property is unset without a default, or invalid.
     pub fn maxmem(&self, vm: &Vm, facts: &dyn Facts) -> Result<u64, PropertyError> {
         self.number(vm, "maxmem", facts)
     }
 
-    /// Virtual processors.
+    /// Returns the number of virtual processors.
+    ///
+    /// # Errors
+    /// The property is unset without a default, or invalid.
     pub fn vcpus(&self, vm: &Vm, facts: &dyn Facts) -> Result<u32, PropertyError> {
         let number = self.number(vm, "vcpus", facts)?;
         u32::try_from(number)
-            .map_err(|_| stored(vm, "vcpus", &number.to_string(), "that is too many"))
+            .map_err(|_| invalid_value(vm, "vcpus", &number.to_string(), "it is too large"))
     }
 
-    /// Seconds that the qube's agent is waited for at start.
+    /// Returns how many seconds to wait for the qube's agent at start.
+    ///
+    /// # Errors
+    /// The property is unset without a default, or invalid.
     pub fn qrexec_timeout(&self, vm: &Vm, facts: &dyn Facts) -> Result<u64, PropertyError> {
         self.number(vm, "qrexec_timeout", facts)
     }
 
-    /// Seconds that the qube is waited for at shutdown.
+    /// Returns how many seconds to wait for the qube at shutdown.
+    ///
+    /// # Errors
+    /// The property is unset without a default, or invalid.
     pub fn shutdown_timeout(&self, vm: &Vm, facts: &dyn Facts) -> Result<u64, PropertyError> {
         self.number(vm, "shutdown_timeout", facts)
     }
 
-    /// How the qube is virtualised.
+    /// Returns how the qube is virtualised.
+    ///
+    /// # Errors
+    /// The property is invalid.
     pub fn virt_mode(&self, vm: &Vm, facts: &dyn Facts) -> Result<VirtMode, PropertyError> {
         let mode = self.text(vm, "virt_mode", facts)?;
         match mode.to_ascii_lowercase().as_str() {
             "hvm" => Ok(VirtMode::Hvm),
             "pv" => Ok(VirtMode::Pv),
             "pvh" => Ok(VirtMode::Pvh),
-            _ => Err(stored(
+            _ => Err(invalid_value(
                 vm,
                 "virt_mode",
                 &mode,
-                "that is none of hvm, pv, pvh",
+                "it is not hvm, pv or pvh",
             )),
         }
     }
 
-    /// Which of dom0's kernels; empty: the one in the qube's own image.
+    /// Returns the version of the kernel from dom0; empty for the one in the qube's own image.
+    ///
+    /// # Errors
+    /// The property is unset without a default, or invalid.
     pub fn kernel(&self, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
         self.text(vm, "kernel", facts)
     }
 
-    /// The kernel's command line, without the common part.
+    /// Returns the kernel's command line, without the part that all qubes have.
+    ///
+    /// # Errors
+    /// The property is unset without a default, or invalid.
     pub fn kernelopts(&self, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
         self.text(vm, "kernelopts", facts)
     }
 
-    /// Hardware address of the network interface.
+    /// Returns the hardware address of the network interface.
+    ///
+    /// # Errors
+    /// The property is invalid.
     pub fn mac(&self, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
         self.text(vm, "mac", facts)
     }
 
-    /// As which user programs run.
+    /// Returns the name of the user as which programs run.
+    ///
+    /// # Errors
+    /// The property is invalid.
     pub fn default_user(&self, vm: &Vm, facts: &dyn Facts) -> Result<String, PropertyError> {
         self.text(vm, "default_user", facts)
     }
 
-    /// A property that is on or off; off where qubes of this class have none or it cannot be read.
+    /// Returns whether a boolean property is true; false if the class does not have it or it is
+    /// invalid.
     pub fn is_on(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> bool {
         Property::find(Scope::Class(&vm.class), name)
             .is_some_and(|property| self.is_true(vm, property, facts))
     }
 
-    /// Whether the qube provides network to others.
+    /// Returns whether the qube provides network to others.
     pub fn provides_network(&self, vm: &Vm, facts: &dyn Facts) -> bool {
         PROVIDES_NETWORK.is_in_scope(Scope::Class(&vm.class))
             && self.is_true(vm, PROVIDES_NETWORK, facts)
     }
 
-    /// Whether disposables may be made from the qube.
+    /// Returns whether disposables can be made from the qube.
     pub fn is_template_for_dispvms(&self, vm: &Vm, facts: &dyn Facts) -> bool {
         self.is_on(vm, "template_for_dispvms", facts)
     }
 
-    /// Whether the disposable was started in advance: its template lists it.
+    /// Returns whether the disposable was started in advance, that is whether its template lists
+    /// it.
     pub fn is_preloaded(&self, vm: &Vm) -> bool {
         vm.class == Class::DispVM
             && self.template(vm).ok().flatten().is_some_and(|template| {
@@ -250,12 +300,18 @@ impl Qubes {
         Ok(given.saturating_add(for_processors).saturating_add(tables))
     }
 
-    /// A text property by name.
+    /// Returns a text property by name.
+    ///
+    /// # Errors
+    /// As [`Qubes::value_by_name`].
     pub fn text(&self, vm: &Vm, name: &str, facts: &dyn Facts) -> Result<String, PropertyError> {
         Ok(self.value_by_name(vm, name, facts)?.to_string())
     }
 
-    /// The qube that a property refers to; none for classes without the property.
+    /// Returns the qube that a property refers to, if any; `None` for classes without the property.
+    ///
+    /// # Errors
+    /// As [`Qubes::value`].
     pub fn reference(
         &self,
         vm: &Vm,
@@ -288,14 +344,17 @@ impl Qubes {
             .ok_or_else(no_such)?;
         u64::try_from(number).map_err(|_negative| {
             match Property::find(Scope::Class(&vm.class), name) {
-                Some(p) => stored(vm, p.name, &number.to_string(), "it must not be negative"),
+                Some(p) => {
+                    invalid_value(vm, p.name, &number.to_string(), "it must not be negative")
+                }
                 None => no_such(),
             }
         })
     }
 }
 
-fn stored(vm: &Vm, property: &'static str, text: &str, reason: &str) -> PropertyError {
+/// Returns the error that the store holds an invalid value.
+fn invalid_value(vm: &Vm, property: &'static str, text: &str, reason: &str) -> PropertyError {
     PropertyError::InvalidStoredValue {
         owner: format!("qube '{}'", vm.name),
         property,

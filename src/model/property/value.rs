@@ -8,39 +8,49 @@ use uuid::Uuid;
 
 use crate::model::name::VmName;
 
-/// What a property is worth.
+/// The value of a property.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// No number, no text, no address.
     None,
+    /// A boolean.
     Bool(bool),
+    /// An integer of 64 bits.
     Int(i64),
-    /// A whole number beyond 64 bits, in decimal digits: qubesd takes it, and no tool sets one.
+    /// An integer beyond 64 bits, in decimal digits. qubesd accepts one; no tool sets one.
     LargeInt(SmolStr),
-    /// Seconds with fractions.
+    /// A time in seconds, with fractions.
     Float(f64),
-    /// Nearly every text is so short that it lies in the value itself; so it is with names.
+    /// A text. Most are short enough for `SmolStr` to store them inline, without an allocation.
     Text(SmolStr),
+    /// A reference to a qube, or to none.
     Qube(Option<VmName>),
+    /// The name of a label.
     Label(SmolStr),
+    /// The name of a pool.
     Pool(SmolStr),
+    /// A UUID.
     Uuid(Uuid),
+    /// An IPv4 address.
     Ip4(Ipv4Addr),
+    /// An IPv6 address.
     Ip6(Ipv6Addr),
-    /// Printed with a blank between.
+    /// Words, printed with a space between them.
     Words(Vec<SmolStr>),
 }
 
 impl Value {
+    /// Returns a text value.
     pub fn text(text: impl Into<SmolStr>) -> Value {
         Value::Text(text.into())
     }
 
-    /// A reference to this qube.
+    /// Returns a reference to this qube.
     pub fn qube(name: &VmName) -> Value {
         Value::Qube(Some(name.clone()))
     }
 
+    /// Returns the boolean, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Value::Bool(b) => Some(*b),
@@ -48,7 +58,7 @@ impl Value {
         }
     }
 
-    /// The number; of one beyond 64 bits the nearest that is not.
+    /// Returns the integer, if it is one; a large one is clamped to 64 bits.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(n) => Some(*n),
@@ -61,7 +71,7 @@ impl Value {
         }
     }
 
-    /// The qube it refers to, if it does.
+    /// Returns the name of the qube that it refers to, if any.
     pub fn as_qube(&self) -> Option<&VmName> {
         match self {
             Value::Qube(name) => name.as_ref(),
@@ -69,7 +79,7 @@ impl Value {
         }
     }
 
-    /// The text of texts, labels and pools.
+    /// Returns the text of a text, label or pool.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Text(t) | Value::Label(t) | Value::Pool(t) => Some(t),
@@ -78,8 +88,8 @@ impl Value {
     }
 }
 
-/// As upstream prints it and as the store holds it: `True`, a number, a name; nothing for no value
-/// and for no qube.
+/// Prints the value as upstream does and as the store holds it: `True`, a number, a name; nothing
+/// for no value and for no qube.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -98,7 +108,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Reads a boolean literal: 0, no, false, off, 1, yes, true, on in any case.
+/// Parses a boolean: 0, no, false, off, 1, yes, true or on, in any case.
 pub fn parse_bool(text: &str) -> Option<bool> {
     let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     match text {
@@ -108,8 +118,8 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Reads an integer as Python's `int()` does: blanks around it, a sign, single underscores between
-/// digits. One beyond 64 bits is not read.
+/// Parses an integer of 64 bits as Python's `int()` does: spaces around it, a sign, single
+/// underscores between digits.
 pub(super) fn parse_int(text: &str) -> Option<i64> {
     if (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok();
@@ -117,23 +127,24 @@ pub(super) fn parse_int(text: &str) -> Option<i64> {
     plain_int(text)?.parse().ok()
 }
 
-/// Reads an integer of any size as Python's `int()` does: [`Value::Int`] or [`Value::LargeInt`].
+/// Parses an integer of any size as Python's `int()` does, into [`Value::Int`] or
+/// [`Value::LargeInt`].
 pub(in crate::model) fn read_int(text: &str) -> Option<Value> {
     if let Some(number) = parse_int(text) {
         return Some(Value::Int(number));
     }
-    // More digits Python does not convert, and so refuses the store.
-    const MOST_DIGITS: usize = 4300;
+    // Python refuses to convert more digits, and upstream then refuses the store.
+    const MAX_DIGITS: usize = 4300;
     let digits = plain_int(text)?;
     let (sign, digits) = match digits.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", digits.trim_start_matches('+')),
     };
-    (digits.len() <= MOST_DIGITS)
+    (digits.len() <= MAX_DIGITS)
         .then(|| Value::LargeInt(format_smolstr!("{sign}{}", digits.trim_start_matches('0'))))
 }
 
-/// The sign and the digits.
+/// Returns the sign and the digits of an integer, without spaces and underscores.
 fn plain_int(text: &str) -> Option<String> {
     let text = text.trim();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -143,8 +154,8 @@ fn plain_int(text: &str) -> Option<String> {
     groups_are_digits.then(|| text.replace('_', ""))
 }
 
-/// Reads an IPv6 address as Python does, which also takes one with a zone (`fe80::1%eth0`); that
-/// one is a text.
+/// Parses an IPv6 address as Python does, which also accepts a zone (`fe80::1%eth0`); an address
+/// with a zone becomes a text.
 pub(super) fn read_ip6(text: &str) -> Option<Value> {
     match text.split_once('%') {
         None => text.parse().ok().map(Value::Ip6),
@@ -172,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_python_takes_beyond_us_is_read() {
+    fn large_integers_and_zoned_addresses_are_read() {
         let large = |text: &str| Value::LargeInt(text.into());
         assert_eq!(
             read_int("99999999999999999999"),

@@ -1,4 +1,4 @@
-//! The types of properties: reading the store's text, and checking a user's.
+//! The types of properties: how the store's text is read and how a user's text is checked.
 
 use std::fmt;
 
@@ -11,72 +11,81 @@ use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
 
-/// What an empty text in the store means for a text property (`docs/spec/r4-xml.md` §1.3).
+/// How upstream reads an empty text in the store for a text property (`docs/spec/r4-xml.md` §1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EmptyText {
-    /// Itself.
+    /// As the empty text.
     Empty,
-    /// Upstream reads the word `None`; so it is never written.
+    /// As the word `None`; an empty text is therefore never written.
     WordNone,
-    /// Upstream refuses the whole file; so it is never written.
+    /// It refuses the whole file; an empty text is therefore never written.
     Refused,
 }
 
-/// Brings a user's text into the form that is stored, or says why it cannot.
+/// Converts a user's text into the form that is stored, or returns why it is invalid.
 pub type Normalize = fn(&str) -> Result<String, PropertyError>;
 
 /// The type of a property.
 #[derive(Clone, Copy)]
 pub enum ValueType {
+    /// A boolean.
     Bool,
     /// An integer, at least `min`, at most `max`.
-    Int {
-        min: i64,
-        max: i64,
-    },
+    Int { min: i64, max: i64 },
+    /// A text.
     Text {
+        /// Checks and converts new values.
         normalize: Normalize,
+        /// The meaning of an empty text in the store.
         empty: EmptyText,
     },
-    /// A qube of this system or none; of one class where only that will do; `required` when none
-    /// will not do.
+    /// A reference to a local qube, of any class or of `class`; "no qube" is a value unless
+    /// `required`.
     Qube {
         class: Option<&'static Class>,
         required: bool,
     },
+    /// The name of a label.
     Label,
+    /// The name of a storage pool.
     Pool,
+    /// A UUID.
     Uuid,
+    /// An IPv4 address.
     Ip4,
+    /// An IPv6 address.
     Ip6,
 }
 
-/// A reference to any local qube or none.
+/// A reference to any local qube, or to none.
 pub(super) const QUBE: ValueType = ValueType::Qube {
     class: None,
     required: false,
 };
+/// Any integer.
 pub(super) const INT: ValueType = ValueType::Int {
     min: i64::MIN,
     max: i64::MAX,
 };
+/// An integer of at least 1.
 pub(super) const POSITIVE: ValueType = ValueType::Int {
     min: 1,
     max: i64::MAX,
 };
-/// A text without rules of its own.
+/// Any printable text.
 pub(super) const TEXT: ValueType = ValueType::Text {
     normalize: keep_text,
     empty: EmptyText::Empty,
 };
 
+/// Accepts a text as it is.
 pub(super) fn keep_text(text: &str) -> Result<String, PropertyError> {
     Ok(text.to_owned())
 }
 
 impl ValueType {
-    /// The word for the type in the Admin API and in JSON: `vm`, `int`, `bool`, `label`, else `str`
-    /// (`docs/spec/r4-properties.md` §1).
+    /// Returns the name of the type in the Admin API and in JSON: `vm`, `int`, `bool`, `label`,
+    /// else `str` (`docs/spec/r4-properties.md` §1).
     pub fn api_name(self) -> &'static str {
         match self {
             ValueType::Qube { .. } => "vm",
@@ -88,7 +97,7 @@ impl ValueType {
     }
 }
 
-/// Whose property it is, for messages.
+/// The owner of a property, for messages.
 #[derive(Clone, Copy)]
 pub(super) enum Owner<'a> {
     System,
@@ -105,7 +114,7 @@ impl fmt::Display for Owner<'_> {
 }
 
 impl Owner<'_> {
-    /// That the property is unset where it must not be.
+    /// Returns the error that a required property is not set.
     pub fn unset_error(self, property: &'static str) -> PropertyError {
         let command = match self {
             Owner::System => format!("qubes-prefs {property} VALUE"),
@@ -120,8 +129,10 @@ impl Owner<'_> {
 }
 
 impl Property {
-    /// What the store's `text` means. As lenient as upstream's reader; what that would refuse is an
-    /// error here.
+    /// Reads the store's `text`, as leniently as upstream's reader.
+    ///
+    /// # Errors
+    /// Upstream would refuse the text.
     pub(super) fn read(
         &self,
         qubes: &Qubes,
@@ -135,18 +146,18 @@ impl Property {
             reason,
         };
         let needed =
-            |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("that is {what}")));
+            |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("it is {what}")));
         match self.value_type {
             ValueType::Bool if text.is_empty() => Ok(Value::Bool(false)),
-            ValueType::Bool => needed(parse_bool(text).map(Value::Bool), "no boolean"),
-            ValueType::Int { .. } => needed(read_int(text), "no number"),
+            ValueType::Bool => needed(parse_bool(text).map(Value::Bool), "not a boolean"),
+            ValueType::Int { .. } => needed(read_int(text), "not a number"),
             ValueType::Text { empty, .. } if text.is_empty() => match empty {
                 EmptyText::Empty => Ok(Value::text("")),
                 EmptyText::WordNone => Ok(Value::text("None")),
                 EmptyText::Refused => Err(bad("it must not be empty".into())),
             },
-            // Upstream's setter is called for what is loaded, and changes the text as it does for a
-            // user. What it would refuse is shown as it stands.
+            // Upstream calls its setter for loaded values, too, and so converts them as it converts
+            // a user's. A text that the setter would refuse is returned unchanged.
             ValueType::Text { normalize, .. } => Ok(Value::text(
                 normalize(text).unwrap_or_else(|_| text.to_owned()),
             )),
@@ -154,7 +165,9 @@ impl Property {
                 required: false, ..
             } if text.is_empty() => Ok(Value::Qube(None)),
             ValueType::Qube { class, .. } => match qubes.name_with_class(text) {
-                Some((_, Class::RemoteVM)) => Err(bad("a remote qube cannot serve here".into())),
+                Some((_, Class::RemoteVM)) => {
+                    Err(bad("a remote qube cannot be referred to".into()))
+                }
                 Some((_, is)) if class.is_some_and(|c| c != is) => Err(bad(format!(
                     "it is of class {is}, not {}",
                     class.map(Class::as_str).unwrap_or_default()
@@ -167,23 +180,23 @@ impl Property {
                     .labels
                     .find(text)
                     .map(|l| Value::Label(SmolStr::new(&l.name))),
-                "no label of this system",
+                "not a label of this system",
             ),
             ValueType::Pool => needed(
                 qubes.pools.get(text).map(|p| Value::Pool(p.name().into())),
-                "no pool of this system",
+                "not a pool of this system",
             ),
             ValueType::Uuid => needed(
                 Uuid::try_parse(text.trim()).ok().map(Value::Uuid),
-                "no uuid",
+                "not a UUID",
             ),
-            ValueType::Ip4 => needed(text.parse().ok().map(Value::Ip4), "no IPv4 address"),
-            ValueType::Ip6 => needed(read_ip6(text), "no IPv6 address"),
+            ValueType::Ip4 => needed(text.parse().ok().map(Value::Ip4), "not an IPv4 address"),
+            ValueType::Ip6 => needed(read_ip6(text), "not an IPv6 address"),
         }
     }
 
-    /// Whether the store's `text` can be read and its value is printed in just these letters.
-    /// Cheaper than doing it; false also where that would have to be tried.
+    /// Returns whether the store's `text` is valid and its value prints as exactly this text.
+    /// Cheaper than reading and printing it; false also where only that could tell.
     pub(crate) fn is_printed_verbatim(&self, qubes: &Qubes, text: &str) -> bool {
         match self.value_type {
             ValueType::Bool => matches!(text, "True" | "False"),
@@ -203,7 +216,7 @@ impl Property {
             }
             ValueType::Uuid => {
                 let hyphens = [8, 13, 18, 23];
-                // Without a way out in between, all bytes are looked at together.
+                // No early exit, so that the compiler can vectorise the loop.
                 let digits = |n, b: u8| n + usize::from(matches!(b, b'0'..=b'9' | b'a'..=b'f'));
                 text.len() == 36
                     && text.bytes().fold(0, digits) == 36 - hyphens.len()
@@ -215,7 +228,7 @@ impl Property {
         }
     }
 
-    /// Whether an empty text in the store can be read.
+    /// Returns whether an empty text in the store is valid.
     pub(crate) fn can_be_empty(&self) -> bool {
         match self.value_type {
             ValueType::Bool
@@ -227,7 +240,10 @@ impl Property {
         }
     }
 
-    /// What a user's `text` means, checked as the Admin API and upstream's setters check it.
+    /// Parses a user's `text`, with the checks of the Admin API and of upstream's setters.
+    ///
+    /// # Errors
+    /// The text is not a value of this type.
     pub(super) fn parse(
         &self,
         qubes: &Qubes,
@@ -243,7 +259,7 @@ impl Property {
             }),
             ValueType::Int { min, max } => {
                 let number = parse_int(text).ok_or_else(|| no("int"))?;
-                self.in_range(number, min, max).map(Value::Int)
+                self.check_range(number, min, max).map(Value::Int)
             }
             ValueType::Text { normalize, empty } => {
                 if !text
@@ -285,21 +301,21 @@ impl Property {
         }
     }
 
-    /// Explains why upstream's setter refuses a stored text that can be read. It is called for each
-    /// property while the store is loaded, and refuses the store then. Of references and the like
-    /// reading tells.
+    /// Returns why upstream's setter refuses a stored text that can be read. Upstream calls the
+    /// setter for each property while it loads the store, and then refuses the store. For
+    /// references, labels and the like, reading finds the error and this returns `None`.
     pub(crate) fn setter_error(&self, text: &str) -> Option<String> {
-        let misfit = match self.value_type {
-            ValueType::Int { min, max } => {
-                self.in_range(read_int(text)?.as_int()?, min, max).err()?
-            }
+        let error = match self.value_type {
+            ValueType::Int { min, max } => self
+                .check_range(read_int(text)?.as_int()?, min, max)
+                .err()?,
             ValueType::Text { normalize, .. } if !text.is_empty() => normalize(text).err()?,
             _ => return None,
         };
-        Some(misfit.to_string())
+        Some(error.to_string())
     }
 
-    fn in_range(&self, number: i64, min: i64, max: i64) -> Result<i64, PropertyError> {
+    fn check_range(&self, number: i64, min: i64, max: i64) -> Result<i64, PropertyError> {
         let name = self.name;
         match (min, max) {
             _ if (min..=max).contains(&number) => Ok(number),
@@ -351,6 +367,7 @@ impl Property {
     }
 }
 
+/// Returns the error that a reference names a qube of the wrong class.
 pub(super) fn wrong_class(name: &VmName, actual: &Class, expected: &Class) -> PropertyError {
     PropertyError::refused(format!(
         "wrong VM class: domains['{name}'] is of type {actual} and not {expected}"
