@@ -1,7 +1,7 @@
-# make install and make uninstall: included by Makefile. DESTDIR= and PREFIX=/usr say where to.
-#   MULTICALL=1   one binary with a link for each command
-#   NO_UNITS=1    no units and nothing else that a boot reads: beside upstream in a dom0
-#   FORCE=1       also over files that a package or somebody else put there
+# make install and make uninstall, included by Makefile. They install below DESTDIR= PREFIX=/usr.
+#   MULTICALL=1   Install one binary with a link for each command
+#   NO_UNITS=1    Install no units and nothing else that a boot reads: beside upstream in a dom0
+#   FORCE=1       Replace files that make install did not install
 
 INSTALL ?= install
 FORCE =
@@ -9,18 +9,19 @@ NO_UNITS =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 COMMANDS = $(filter-out qubes-monitor,$(notdir $(basename $(wildcard src/bin/*.rs))))
 BUILT = $(addprefix $(TARGET)/release/,$(if $(MULTICALL),qubes,$(COMMANDS) qubes-monitor))
-# Everything is laid out in a directory of its own first, so that what is installed can be written
-# down.
+# Files are staged in a separate directory first, so that the list of installed files is complete.
 STAGE = $(DESTDIR)
 OUT = $(STAGE)$(PREFIX)
 
-.PHONY: install install-files install-programs install-documents install-completions install-data generated
+.PHONY: install install-files install-programs install-documents install-completions \
+	install-data generated
 
-# Builds nothing: installing is done as root, and building is not.
+# Does not build: make install runs as root, and a build should not.
 install:
 	@for program in $(BUILT); do \
 		if [ ! -f $$program ]; then \
-			echo "make install: cannot find $$program; run 'make build$(if $(MULTICALL), MULTICALL=1)' first, as an ordinary user" >&2; \
+			echo "make install: cannot find $$program; run" \
+				"'make build$(if $(MULTICALL), MULTICALL=1)' first, as an ordinary user" >&2; \
 			exit 1; \
 		fi; \
 	done
@@ -42,7 +43,7 @@ else
 	ln -sf ../../bin/qubes $(OUT)/lib/qubes/qubes-monitor
 endif
 
-# Documents keep their place beside README.md, which links to them.
+# Documents keep their place relative to README.md, which links to them.
 install-documents:
 	for page in $(wildcard man/*.[1-8]); do \
 		section=$(OUT)/share/man/man$${page##*.}; \
@@ -65,9 +66,8 @@ install-completions:
 		ln -sf qubes.fish $(OUT)/share/fish/vendor_completions.d/$$command.fish || exit; \
 	done
 
-# Libvirt templates, systemd units, the group and the directories that a boot makes. What puts qubes
-# in order at boot, and stops them with the machine, is wanted by every boot; which qubes start is
-# up to their autostart.
+# Libvirt templates, systemd units, the group qubes and the directories made at boot. The units that
+# recover qubes at boot and shut them down are enabled; which qubes start depends on autostart.
 install-data:
 	$(INSTALL) -d $(OUT)/share/qubes
 	if [ -d templates ]; then cp -R templates $(OUT)/share/qubes/; fi
@@ -86,6 +86,6 @@ ifeq ($(NO_UNITS),)
 	done
 endif
 
-# Makes completions/ and man/ again; a test fails when they are not what the programs say.
+# Generates completions/ and man/; a test fails if they differ from what the programs generate.
 generated:
 	$(CARGO) run --locked --bin qubes -- generate .

@@ -1,14 +1,17 @@
 #!/bin/bash
 # place.sh install DESTDIR PREFIX COMMAND...
-#       COMMAND lays the files out below $STAGE, an empty directory; they are put below DESTDIR and
-#       written down in DESTDIR/PREFIX/share/qubes/installed-files
+#       Installs the files that COMMAND puts below $STAGE, an empty directory, below DESTDIR and
+#       lists them in DESTDIR/PREFIX/share/qubes/installed-files
 # place.sh uninstall DESTDIR PREFIX
-#       removes what is written down there
-# A file that is not written down is somebody else's, and is replaced with FORCE=1 only. A file that
-# was changed since it was installed stays, and is told of.
+#       Removes the listed files
+# An existing file that is not listed is foreign and is only replaced with FORCE=1. A file that was
+# changed since it was installed is kept, with a warning.
 set -euo pipefail
 
-usage() { echo "usage: place.sh install DESTDIR PREFIX COMMAND... | uninstall DESTDIR PREFIX" >&2; exit 2; }
+usage() {
+    echo "usage: place.sh install DESTDIR PREFIX COMMAND... | uninstall DESTDIR PREFIX" >&2
+    exit 2
+}
 [ $# -ge 3 ] || usage
 action=$1 root=${2%/} prefix=${3%/}
 shift 3
@@ -17,11 +20,11 @@ case $prefix in
     '' | /*) ;;
     *) echo "make $action: cannot use PREFIX=$prefix: it does not begin with /" >&2; exit 2 ;;
 esac
-# Lines of words with tabs between: `file PATH SUM`, `link PATH TARGET`, `directory PATH`; paths
+# Tab-separated lines: `file PATH SUM`, `link PATH TARGET`, `directory PATH`; paths
 # below DESTDIR.
 list=$prefix/share/qubes/installed-files
 
-# describe DIRECTORY PATH...: sets found[PATH] to what lies there, for each PATH below DIRECTORY.
+# describe DIRECTORY PATH...: sets found[PATH] to the type and content of each PATH below DIRECTORY.
 declare -A found=()
 describe() {
     local directory=$1 path sum files=()
@@ -39,12 +42,14 @@ describe() {
     done < <(printf '%s\0' "${files[@]/#/$directory}" | xargs -0 sha256sum --)
 }
 
-# The package of this system that a file belongs to, if any.
+# package_of PATH: prints the installed package that owns a file, if any.
 package_of() {
     if [ -d "$root/var/lib/dpkg/info" ] && command -v dpkg-query > /dev/null; then
-        dpkg-query --admindir="$root/var/lib/dpkg" -S "$1" 2> /dev/null | sed 's/: [^:]*$//' && return 0
+        dpkg-query --admindir="$root/var/lib/dpkg" -S "$1" 2> /dev/null | sed 's/: [^:]*$//' \
+            && return 0
     fi
-    if { [ -d "$root/var/lib/rpm" ] || [ -d "$root/usr/lib/sysimage/rpm" ]; } && command -v rpm > /dev/null; then
+    if { [ -d "$root/var/lib/rpm" ] || [ -d "$root/usr/lib/sysimage/rpm" ]; } \
+        && command -v rpm > /dev/null; then
         rpm ${root:+--root "$root"} -qf "$1" 2> /dev/null && return 0
     fi
     return 0
@@ -62,7 +67,7 @@ read_list() {
     done < "$root$list"
 }
 
-# remove PATH...: those that are as they were installed; tells of others.
+# remove PATH...: removes the files that are unchanged since they were installed; warns of others.
 remove() {
     local path
     describe "$root" "$@"
@@ -83,7 +88,8 @@ remove_directories() {
 
 uninstall() {
     if [ ! -e "$root$list" ]; then
-        echo "make uninstall: cannot find $root$list: nothing was installed below $root$prefix by make install" >&2
+        echo "make uninstall: cannot find $root$list: nothing was installed below $root$prefix by" \
+            "make install" >&2
         exit 1
     fi
     read_list
@@ -92,14 +98,14 @@ uninstall() {
     remove_directories
 }
 
-# The file of the distribution that a unit or a configuration below another prefix would take the
-# place of.
+# shadowed_by PATH: prints the distribution's file that a unit or configuration file below another
+# prefix would override, if any.
 shadowed_by() {
     local name=${1#"$prefix"/lib/} directory
     case $name in systemd/system/*.service | sysusers.d/* | tmpfiles.d/*) ;; *) return 0 ;; esac
     for directory in /usr/lib /lib; do
         if [ "$directory/$name" != "$1" ] && [ -e "$root$directory/$name" ]; then
-            # /lib is a link to /usr/lib nearly everywhere.
+            # Not if both are one file: /lib is usually a link to /usr/lib.
             [ "$root$directory/$name" -ef "$root$1" ] || echo "$root$directory/$name"
             return 0
         fi
@@ -122,11 +128,14 @@ refuse_foreign() {
         echo "make install: replacing these ${#foreign[@]} files, because of FORCE" >&2
         return 0
     fi
-    echo "make install: cannot replace these ${#foreign[@]} files, which make install did not put there: remove the packages that they belong to, install with another PREFIX or without units (NO_UNITS=1), see docs/dom0.md, or replace them with FORCE=1; nothing was installed" >&2
+    echo "make install: cannot replace these ${#foreign[@]} files, which make install did not put" \
+        "there: remove the packages that they belong to, install with another PREFIX or without" \
+        "units (NO_UNITS=1), see docs/dom0.md, or replace them with FORCE=1; nothing was" \
+        "installed" >&2
     exit 1
 }
 
-# Makes a directory with those above it and notes which were not there.
+# make_directory PATH: makes a directory and its parents, and adds new ones to `directories`.
 make_directory() {
     local path=$1
     if [ -z "$path" ] || [ -d "$root$path" ]; then return 0; fi
@@ -138,7 +147,7 @@ make_directory() {
 put() {
     local path=$1
     make_directory "${path%/*}"
-    # Never written into the old file: it may be running, or a link to another one.
+    # A new file rather than new content: the old one may be running, or be a link.
     cp -P --preserve=mode --remove-destination "$stage$path" "$root$path"
 }
 
@@ -164,14 +173,14 @@ install_files() {
     paths=("${paths[@]#.}")
     read_list
     refuse_foreign
-    # What an older install brought and this one does not.
+    # Files of the previous version that this one does not have.
     for path in "${!was[@]}"; do
         if [ ! -e "$stage$path" ] && [ ! -L "$stage$path" ]; then old+=("$path"); fi
     done
     remove ${old[@]+"${old[@]}"}
     describe "$stage" "${paths[@]}"
-    # Before the first file is there, so that an install that was interrupted knows its files the
-    # next time.
+    # The list is written before the first file, so that the next install after an interruption
+    # recognises the files.
     make_directory "${list%/*}"
     write_list
     for path in "${paths[@]}"; do put "$path"; done
@@ -181,7 +190,8 @@ install_files() {
             '' | /usr | /usr/local) ;;
             *)
                 echo "Installed below $prefix. systemd reads no units, groups and directories there:"
-                echo "copy or link what lies in $prefix/lib/{systemd/system,sysusers.d,tmpfiles.d} to /etc."
+                echo "copy or link the files in" \
+                    "$prefix/lib/{systemd/system,sysusers.d,tmpfiles.d} to /etc."
                 return
                 ;;
         esac

@@ -1,6 +1,6 @@
 #!/bin/bash
-# all.sh: runs rustfmt, clippy and all tests to the end, whatever fails, and says at the end what
-# failed, what was skipped and why. The words of the tests are in target/test.log as well.
+# all.sh: runs rustfmt, clippy and all tests, continuing after failures, and reports at the end what
+# failed, what was skipped and why. The output of the tests is also in target/test.log.
 #   CARGO   the cargo to use
 set -euo pipefail
 
@@ -37,8 +37,11 @@ if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then export CARGO_TERM_COLOR=${CARGO_TERM
 tests() { "$cargo" test --locked --workspace --no-fail-fast 2>&1 | tee "$log"; }
 step tests tests
 
-# sum WORD: of the closing lines of all test programs.
-sum() { sed -n "s/.*test result:.* \([0-9][0-9]*\) $1[;.].*/\1/p" "$log" | awk '{ sum += $1 } END { print sum + 0 }'; }
+# sum WORD: adds up the number before WORD in the result lines of all test programs.
+sum() {
+    sed -n "s/.*test result:.* \([0-9][0-9]*\) $1[;.].*/\1/p" "$log" \
+        | awk '{ sum += $1 } END { print sum + 0 }'
+}
 passed=$(sum passed) not_passed=$(sum failed) ignored=$(sum ignored)
 echo
 if [ "$not_passed" != 0 ]; then
