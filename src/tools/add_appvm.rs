@@ -17,13 +17,13 @@ pub fn define(line: clap::Command) -> clap::Command {
             Arg::new("new-name")
                 .required(true)
                 .value_name("VMNAME")
-                .help("the name of the qube"),
+                .help("Name of the qube"),
         )
         .arg(
             Arg::new("template")
                 .required(true)
                 .value_name("TEMPLATE")
-                .help("the template it is based on"),
+                .help("Template of the qube"),
         )
 }
 

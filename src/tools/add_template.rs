@@ -21,13 +21,13 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag(
             "rpm",
             None,
-            "it came as a package, which alone may remove it",
+            "Allow only the package manager to remove the template",
         ))
         .arg(
             Arg::new("new-name")
                 .required(true)
                 .value_name("VMNAME")
-                .help("the name of the template"),
+                .help("Name of the template"),
         )
 }
 
@@ -37,11 +37,22 @@ pub(super) fn add_common_options(line: clap::Command) -> clap::Command {
         "path",
         Some('p'),
         "DIR",
-        "the directory of its images, if not the usual one",
+        "Directory of the images; must be the default directory",
     );
     line.arg(directory.value_parser(value_parser!(PathBuf)))
-        .arg(value("conf", Some('c'), "CONF_FILE", "accepted, without effect").hide(true))
-        .arg(legacy_flag("no-verify", "accepted, without effect"))
+        .arg(
+            value(
+                "conf",
+                Some('c'),
+                "CONF_FILE",
+                "Accepted for compatibility, without effect",
+            )
+            .hide(true),
+        )
+        .arg(legacy_flag(
+            "no-verify",
+            "Accepted for compatibility, without effect",
+        ))
         .arg(images::discard_existing())
 }
 

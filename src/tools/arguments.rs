@@ -1,11 +1,11 @@
-//! What stands on command lines: the kinds of options, and those that every tool has. Reading them:
-//! [`super::command_line`].
+//! Options and arguments of command lines: constructors, and the options that every tool has.
+//! [`super::command_line`] parses them.
 
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
-pub use super::command_line::{Parsed, argument_name, help, invalid_choice, parse};
+pub use super::command_line::{Parsed, argument_name, invalid_choice, parse};
 use super::failure::Failure;
 use super::output::Colors;
 use crate::system;
@@ -15,8 +15,11 @@ use crate::system;
 /// mandatory.
 pub const QUBE_ID: &str = "qube-name";
 
-/// The id of a name for something new, mandatory in the same way.
+/// The id of the name of a clone, required in the same way.
 pub const CLONE_NAME_ID: &str = "clone-name";
+
+/// The id of a size, required in the same way.
+pub const SIZE_ID: &str = "new-size";
 
 /// The positional that says what a tool with several commands shall do. Usage lines show it without
 /// brackets.
@@ -24,12 +27,12 @@ pub const SUBCOMMAND_ID: &str = "subcommand";
 
 /// The heading of the options that upstream's client tools do not have; they are not part of usage
 /// lines, and an abbreviation means upstream's options first.
-const COMMON_OPTIONS: &str = "Common options";
+pub(super) const COMMON_OPTIONS: &str = "Common options";
 
-/// Another such heading: the options that choose what is printed, and in which form.
-const OUTPUT_OPTIONS: &str = "Output options";
+/// Another such heading: options that select what is printed and how.
+pub(super) const OUTPUT_OPTIONS: &str = "Output options";
 
-/// The prefix of the ids of groups of which only one member may be given.
+/// The prefix of the ids of groups whose members exclude each other.
 const EXCLUSIVE: &str = "only-one-";
 
 /// A switch.
@@ -56,7 +59,7 @@ pub fn value(
         .help(help)
 }
 
-/// An option that takes every word up to the next option.
+/// An option that takes every argument up to the next option.
 pub fn multi_value(long: &'static str, value: &'static str, help: &'static str) -> Arg {
     Arg::new(long)
         .long(long)
@@ -66,33 +69,33 @@ pub fn multi_value(long: &'static str, value: &'static str, help: &'static str) 
         .help(help)
 }
 
-/// The option of many spellings that forgets what was set.
+/// The switch that removes a setting, with its aliases.
 pub fn unset_flag(help: &'static str) -> Arg {
     flag("unset", Some('D'), help).visible_aliases(["default", "delete"])
 }
 
-/// [`QUBE_ID`].
+/// The argument with the id [`QUBE_ID`].
 pub fn qube_argument(help: &'static str) -> Arg {
     Arg::new(QUBE_ID).value_name("VMNAME").help(help)
 }
 
-/// A switch that also prints JSON instead of the tool's own layout.
+/// The switch for JSON instead of the tool's own layout.
 pub fn json_flag() -> Arg {
-    flag("json", None, "print JSON").help_heading(OUTPUT_OPTIONS)
+    flag("json", None, "Print JSON").help_heading(OUTPUT_OPTIONS)
 }
 
-/// An option of our own that says what is listed, or how.
+/// Puts an option that upstream does not have under the heading of output options.
 pub fn output_option(arg: Arg) -> Arg {
     arg.help_heading(OUTPUT_OPTIONS)
 }
 
-/// Whether to use colours.
+/// The option `--color`.
 pub fn color_option() -> Arg {
-    let help = "use colours: auto (on a terminal, unless NO_COLOR is set), always or never";
+    let help = "Use colours: auto, always or never (default: auto, which means on a terminal unless NO_COLOR is set)";
     output_option(value("color", None, "WHEN", help))
 }
 
-/// What [`color`] says.
+/// Returns the value of [`color_option`].
 pub fn color_choice(matches: &ArgMatches) -> Result<Colors, Failure> {
     match matches.get_one::<String>("color").map(String::as_str) {
         None | Some("auto") => Ok(Colors::Auto),
@@ -114,7 +117,7 @@ pub fn legacy_flag(long: &'static str, help: &'static str) -> Arg {
         .hide(true)
 }
 
-/// The value of a mandatory argument.
+/// Returns the value of a required argument.
 pub fn required_value<'a>(
     matches: &'a ArgMatches,
     id: &str,
@@ -136,7 +139,7 @@ pub(super) fn is_exclusive(group: &ArgGroup) -> bool {
     group.get_id().as_str().starts_with(EXCLUSIVE)
 }
 
-/// The options every tool has.
+/// Returns a command with the options that every tool has.
 pub fn base_command(name: impl Into<clap::builder::Str>) -> Command {
     let ours = |arg: Arg| arg.help_heading(COMMON_OPTIONS);
     Command::new(name)
@@ -148,42 +151,52 @@ pub fn base_command(name: impl Into<clap::builder::Str>) -> Command {
             flag(
                 "verbose",
                 Some('v'),
-                "tell each step of a change; -vv: also each program that is run",
+                "Report each step of a change; -vv also reports each program that is run",
             )
             .action(ArgAction::Count),
         )
-        .arg(flag("quiet", Some('q'), "say less (can be repeated)").action(ArgAction::Count))
-        .arg(flag("help", Some('h'), "show this help").action(ArgAction::Help))
-        .arg(flag("version", None, "show the version"))
-        .arg(flag("force-root", None, "accepted, without effect").hide(true))
+        .arg(
+            flag("quiet", Some('q'), "Print fewer messages (can be repeated)")
+                .action(ArgAction::Count),
+        )
+        .arg(flag("help", Some('h'), "Show this help").action(ArgAction::Help))
+        .arg(flag("version", None, "Show the version"))
+        .arg(
+            flag(
+                "force-root",
+                None,
+                "Accepted for compatibility, without effect",
+            )
+            .hide(true),
+        )
         .arg(ours(flag(
             "offline-mode",
             None,
-            "work on qubes.xml alone, never ask the hypervisor",
+            "Work on qubes.xml only and never contact the hypervisor",
         )))
         .arg(ours(path(
             "qubesxml",
             "FILE",
-            "the store to work on instead of /var/lib/qubes/qubes.xml",
+            "Use this store (default: /var/lib/qubes/qubes.xml)",
         )))
         .arg(ours(path(
             "root",
             "DIR",
-            "put every built-in path below DIR",
+            "Prefix every built-in path with DIR",
         )))
         .arg(ours(flag(
             "no-wait",
             None,
-            "do not wait for somebody else who is writing qubes.xml",
+            "Fail instead of waiting while another process writes qubes.xml",
         )))
         .arg(ours(flag(
             "force-write",
             None,
-            "write although a running qubesd owns qubes.xml",
+            "Write even while qubesd runs and owns qubes.xml",
         )))
 }
 
-/// `--force` is `--force-write` for short, where a tool has no `--force` that means something else.
+/// Makes `--force` an alias of `--force-write`, unless the tool has a `--force` of its own.
 pub fn add_force_alias(line: Command) -> Command {
     let has_its_own = line
         .get_arguments()
@@ -199,7 +212,7 @@ fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {
     value(long, None, name, help).value_parser(value_parser!(PathBuf))
 }
 
-/// What the common options say of the place to work on.
+/// Returns the common options that say which system to work on.
 pub fn system_options(matches: &ArgMatches) -> system::Options {
     system::Options {
         root: matches.get_one::<PathBuf>("root").cloned(),
@@ -212,7 +225,7 @@ pub fn system_options(matches: &ArgMatches) -> system::Options {
     }
 }
 
-/// How much to say: 1 normally, more with `-v`, less with `-q`.
+/// Returns the verbosity: 1 by default, one more for each `-v`, one less for each `-q`.
 pub fn verbosity(matches: &ArgMatches) -> i32 {
     1 + i32::from(matches.get_count("verbose")) - i32::from(matches.get_count("quiet"))
 }

@@ -52,14 +52,18 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag(
             "running",
             None,
-            "are they running, paused or about to be?",
+            "Check whether the qubes run, are paused or are about to",
         ))
-        .arg(flag("paused", None, "are they paused?"))
-        .arg(flag("template", None, "are they templates?"))
+        .arg(flag("paused", None, "Check whether the qubes are paused"))
+        .arg(flag(
+            "template",
+            None,
+            "Check whether the qubes are templates",
+        ))
         .arg(flag(
             "networked",
             None,
-            "are they connected to a network, or provide one?",
+            "Check whether the qubes have a netvm or provide a network",
         ))
         .arg(arguments::json_flag())
 }
@@ -155,18 +159,4 @@ fn print_json(
     names.sort_unstable();
     let object = |name: &&str| json!({"name": name, "exists": present.contains(name), "satisfied": satisfied.contains(name)});
     out.json(&names.iter().map(object).collect())
-}
-
-/// The exit codes as a section of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
-    let codes = [
-        ("0", "every qube exists and is what was asked for"),
-        ("1", "none is, or a name does not exist"),
-        ("2", "wrong use"),
-        ("3", "some are, others are not"),
-    ];
-    vec![(
-        "exit codes",
-        super::table::definition_list(codes.into_iter()),
-    )]
 }

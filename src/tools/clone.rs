@@ -8,8 +8,8 @@ use super::create::parse_pairs;
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
+use super::manual::Section;
 use super::progress::QubeProgress;
-use super::table;
 use crate::exec::{self, Program};
 use crate::lifecycle::Session;
 use crate::lifecycle::create::InitialSettings;
@@ -24,26 +24,26 @@ pub fn define(line: clap::Command) -> clap::Command {
             "class",
             Some('C'),
             "CLS",
-            "the class of the clone: the source's when unsaid",
+            "Class of the clone (default: the class of the source)",
         ))
         .arg(flag(
             "ignore-errors",
             None,
-            "leave out settings that the clone cannot have, instead of making none",
+            "Leave out settings that the clone cannot have instead of failing",
         ))
         .arg(
             Arg::new("all-pools")
                 .short('P')
                 .value_name("POOL")
-                .help("keep every volume in this pool"),
+                .help("Create every volume in this pool"),
         )
         .arg(pool())
         .arg(images::discard_existing())
-        .arg(qube_argument("the qube to clone"))
+        .arg(qube_argument("Name of the qube to clone"))
         .arg(
             Arg::new(CLONE_NAME_ID)
                 .value_name("NEWVM")
-                .help("the name of the clone"),
+                .help("Name of the clone"),
         );
     mutually_exclusive(line, "pools", &["all-pools", "pool"])
 }
@@ -55,7 +55,7 @@ fn pool() -> Arg {
         .visible_alias("pool")
         .value_name("VOLUME=POOL")
         .action(ArgAction::Append)
-        .help("keep this volume in this pool (can be repeated)")
+        .help("Create this volume in this pool (can be repeated)")
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -135,27 +135,28 @@ fn clone_menu_entries(
         .err()
 }
 
-/// What is cloned, as a section of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
+/// Returns the section of the manual page about what is cloned.
+pub fn manual() -> Vec<Section> {
     let cloned = [
         (
             "volumes",
-            "those that are kept from start to start, as they were last committed: the qube may run. They go \
-          into the system's default pools unless -P or -p says otherwise. A root volume that the source has of its \
-          template is copied from there when the clone's class has one of its own",
+            "Those that are kept from start to start, as they were last committed. They are \
+             created in the system's default pools unless -P or -p says otherwise. A root volume \
+             that the source has from its template is copied from there if the class of the clone \
+             has one of its own.",
         ),
         (
             "properties",
-            "those that are set explicitly, but name, qid, uuid, template (the clone has the same), label (the \
-          same) and installed_by_rpm",
+            "Those with an explicit value except name, qid, uuid and installed_by_rpm; template \
+             and label are those of the source.",
         ),
-        ("tags", "all but created-by-*"),
+        ("tags", "All except created-by-*."),
         (
             "features",
-            "all but those in which the system keeps what it does with the qube",
+            "All except those in which the system keeps the state of the source.",
         ),
-        ("devices", "all assignments"),
-        ("files", "the firewall's rules and the notes"),
+        ("devices", "All assignments."),
+        ("files", "The firewall rules and the notes."),
     ];
-    vec![("what is cloned", table::definition_list(cloned.into_iter()))]
+    vec![Section::definitions("what is cloned", cloned.into_iter())]
 }

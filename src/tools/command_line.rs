@@ -1,24 +1,28 @@
-//! Reading a command line, with errors in the words of argparse (`docs/spec/r4-tools.md` §1.1–1.3).
+//! Parsing a command line, with the error messages of argparse (`docs/spec/r4-tools.md` §1.1–1.3).
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::arguments::{CLONE_NAME_ID, QUBE_ID, is_exclusive};
+use super::arguments::is_exclusive;
 use super::failure::Failure;
 use super::hint::{self, Hint};
 use super::suggestion::did_you_mean;
-use super::usage::{self, value_name};
+use super::usage::value_name;
 
-/// What came of reading a command line.
+/// A parsed command line.
 pub enum Parsed {
+    /// The arguments.
     Matches(Box<ArgMatches>),
-    /// `--help`: this text.
+    /// `--help` was given; this is its text.
     Help(String),
 }
 
-/// Reads a command line; the words exclude the program's name. Errors are usage errors.
+/// Parses a command line; the words do not include the program's name.
+///
+/// # Errors
+/// The command line is wrong: a usage error.
 pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Failure> {
     let mut words = expand_abbreviations(command, words)?;
     let mut unknown = Vec::new();
@@ -37,8 +41,8 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
             Err(error) => error,
         };
         match error.kind() {
-            ErrorKind::DisplayHelp => return Ok(Parsed::Help(help(command))),
-            // As argparse does: what is unknown is set aside, other mistakes are reported first.
+            ErrorKind::DisplayHelp => return Ok(Parsed::Help(super::help::help(command))),
+            // argparse reports unknown arguments last, so they are removed and parsing goes on.
             ErrorKind::UnknownArgument => {
                 match remove_unknown(&mut words, &context_text(&error, ContextKind::InvalidArg)) {
                     Some(word) => unknown.push(word),
@@ -53,24 +57,8 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
     }
 }
 
-/// What `--help` prints. What must be given is shown so, also where the tool itself asks for it.
-pub fn help(command: &Command) -> String {
-    let positionals = usage::positionals(command);
-    let mut shown = command.clone().override_usage(
-        format!("{} [OPTIONS] {positionals}", command.get_name())
-            .trim_end()
-            .to_string(),
-    );
-    for id in [QUBE_ID, CLONE_NAME_ID] {
-        if command.get_arguments().any(|arg| arg.get_id() == id) {
-            shown = shown.mut_arg(id, |arg| arg.required(true));
-        }
-    }
-    shown.render_help().to_string()
-}
-
-/// The usage error for words that mean nothing to a command, with a hint for the first option among
-/// them, or for an `=` that stands alone.
+/// Returns the usage error for unknown arguments, with a hint for the first option among them or
+/// for an `=` between name and value.
 fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Failure {
     let option = unknown
         .iter()
@@ -84,7 +72,7 @@ fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Fa
         .with_hint(option.or(equals))
 }
 
-/// Takes the word that clap calls `unknown` out of `words`.
+/// Removes the word that clap reports as `unknown` from `words` and returns it.
 fn remove_unknown(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
     let same = |word: &OsString| word.to_str().is_some_and(|w| w == unknown);
     let begins = |word: &OsString| {
@@ -109,8 +97,8 @@ fn remove_unknown(words: &mut Vec<OsString>, unknown: &str) -> Option<String> {
     Some(words.remove(at).to_string_lossy().into_owned())
 }
 
-/// Replaces abbreviations of long options by the whole name. Upstream's options come first: what is
-/// unique among them stays unique, whatever options of our own there are.
+/// Replaces abbreviations of long options with the full name. Upstream's options take precedence: a
+/// prefix that is unique among them stays valid, whatever options we add.
 fn expand_abbreviations(command: &Command, words: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
     let mut spelt = Vec::with_capacity(words.len());
     let mut words = words.into_iter();
@@ -132,14 +120,14 @@ fn expand_abbreviations(command: &Command, words: Vec<OsString>) -> Result<Vec<O
     Ok(spelt)
 }
 
-/// `--name` or `--name=value` as name and rest.
+/// Splits `--name=value` into name and rest.
 fn long_option(word: &str) -> Option<(&str, &str)> {
     let name = word.strip_prefix("--").filter(|n| !n.is_empty())?;
     let end = name.find('=').unwrap_or(name.len());
     Some(name.split_at(end))
 }
 
-/// The long option that `name` is or abbreviates.
+/// Returns the long option that `name` is or abbreviates.
 fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, Failure> {
     let mut upstreams: Vec<(&str, &str)> = Vec::new();
     let mut ours: Vec<(&str, &str)> = Vec::new();
@@ -156,7 +144,7 @@ fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>
             .chain(aliases)
             .filter(|long| long.starts_with(name))
         {
-            // A whole name is no abbreviation of others, whoever's they are.
+            // A full name is never an abbreviation of a longer one.
             if long == name {
                 return Ok(Some(long));
             }
@@ -200,7 +188,7 @@ fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failur
             given.extend(at.zip(arg));
         }
         given.sort_by_key(|(at, _)| *at);
-        // argparse looks at positionals when the options before them have been seen.
+        // argparse reports positional arguments after options.
         given.sort_by_key(|(_, arg)| arg.is_positional());
         if let [(_, first), (_, second), ..] = given.as_slice() {
             let text = format!(
@@ -214,7 +202,7 @@ fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failur
     Ok(())
 }
 
-/// An argument as argparse names it in errors: `--format/-o`, `VMNAME`.
+/// Returns an argument as argparse names it in errors: `--format/-o`, `VMNAME`.
 pub fn argument_name(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
     names.extend(arg.get_long().map(|l| format!("--{l}")));
@@ -224,7 +212,7 @@ pub fn argument_name(arg: &Arg) -> String {
             .iter()
             .map(|l| format!("--{l}")),
     );
-    // An option without a long form of its own is known by the short one.
+    // The short form comes first if the option has only aliases beside it.
     let at = if arg.get_long().is_some() {
         names.len()
     } else {
@@ -238,7 +226,7 @@ pub fn argument_name(arg: &Arg) -> String {
     }
 }
 
-/// The usage error of a value that is none of the choices.
+/// Returns the usage error for a value that is not one of the choices.
 pub fn invalid_choice(argument: &str, value: &str, choices: &[&str]) -> Failure {
     let list: Vec<String> = choices.iter().map(|c| super::failure::quoted(c)).collect();
     let shown = super::failure::quoted(value);
@@ -249,6 +237,7 @@ pub fn invalid_choice(argument: &str, value: &str, choices: &[&str]) -> Failure 
     Failure::Usage(text).with_hint(did_you_mean(value, choices.iter().copied()).map(Hint::Text))
 }
 
+/// Returns the message that argparse has for an error of clap.
 fn argparse_message(command: &Command, error: &clap::Error) -> String {
     let about = context_text(error, ContextKind::InvalidArg);
     let arg = command.get_arguments().find(|a| a.to_string() == about);

@@ -36,20 +36,20 @@ pub fn define(line: clap::Command) -> clap::Command {
             "class",
             Some('C'),
             "CLS",
-            "the class of the new qube: AppVM when unsaid",
+            "Class of the new qube (default: AppVM)",
         ))
-        .arg(flag("standalone", None, "the same as --class StandaloneVM"))
+        .arg(flag("standalone", None, "Same as --class StandaloneVM"))
         .arg(flag(
             "disp",
             None,
-            "the same as --class DispVM; red unless another label is given",
+            "Same as --class DispVM, with label red as the default",
         ))
         .arg(
             value(
                 "property",
                 None,
                 "NAME=VALUE",
-                "set this property of the new qube (can be repeated)",
+                "Set this property of the new qube (can be repeated)",
             )
             .alias("prop")
             .action(ArgAction::Append),
@@ -59,7 +59,7 @@ pub fn define(line: clap::Command) -> clap::Command {
                 "pool",
                 Some('p'),
                 "VOLUME_NAME=POOL_NAME",
-                "keep this volume in this pool (can be repeated)",
+                "Create this volume in this pool (can be repeated)",
             )
             .action(ArgAction::Append),
         )
@@ -67,50 +67,50 @@ pub fn define(line: clap::Command) -> clap::Command {
             Arg::new("all-pools")
                 .short('P')
                 .value_name("POOL_NAME")
-                .help("keep every volume in this pool"),
+                .help("Create every volume in this pool"),
         )
         .arg(value(
             "template",
             Some('t'),
             "VALUE",
-            "the template it is based on",
+            "Template of the new qube (default: property default_template)",
         ))
         .arg(value(
             "label",
             Some('l'),
             "VALUE",
-            "its label; must be given",
+            "Label of the new qube (required)",
         ))
-        .arg(flag("help-classes", None, "list the classes"))
+        .arg(flag("help-classes", None, "List the classes"))
         .arg(root(
             "root-copy-from",
             'r',
-            "fill the root volume with a copy of this file",
+            "Fill the root volume with a copy of this file",
         ))
         .arg(root(
             "root-move-from",
             'R',
-            "fill the root volume with this file and remove it",
+            "Fill the root volume with this file and delete the file",
         ))
-        .arg(flag("no-root", None, "accepted, without effect").hide(true))
+        .arg(flag("no-root", None, "Accepted for compatibility, without effect").hide(true))
         .arg(output_option(flag(
             "dry-run",
             None,
-            "only say whether it could be created so",
+            "Only check whether the qube can be created",
         )))
         .args([images::discard_existing(), images::adopt_existing()])
         // R3's words, which installers still use (`docs/spec/installer.md`).
         .arg(legacy_flag(
             "net",
-            "a qube with network hardware: provides_network, netvm none",
+            "Create a qube with provides_network and without a netvm",
         ))
         .arg(legacy_flag(
             "proxy",
-            "a qube between others and the network: provides_network",
+            "Create a qube with provides_network",
         ))
-        .arg(legacy_flag("internal", "not for menus: feature internal"))
+        .arg(legacy_flag("internal", "Set feature internal, which hides the qube from menus"))
         .arg(Arg::new("vmname").value_name("VMNAME").help(
-            "the name of the new qube; a disposable without one is disp1234 and goes when it stops",
+            "Name of the new qube; a disposable without a name is called dispN and removed when it stops",
         ));
     let line = mutually_exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
     mutually_exclusive(line, "root", &["root-copy-from", "root-move-from"])

@@ -14,15 +14,18 @@ pub fn define(line: clap::Command) -> clap::Command {
     line.arg(flag(
         "default-template",
         None,
-        "from the system's default template",
+        "Use the system's default template",
     ))
     .arg(flag(
         "used-template",
         None,
-        "from the template of the present default_dispvm",
+        "Use the template of the current default_dispvm",
     ))
     // R3 ran it in the machine before it saved that; nothing is saved any more.
-    .arg(legacy_flag("default-script", "accepted, without effect"))
+    .arg(legacy_flag(
+        "default-script",
+        "Accepted for compatibility, without effect",
+    ))
     .args([
         images::discard_existing(),
         images::adopt_existing().conflicts_with(images::DISCARD),
@@ -30,7 +33,7 @@ pub fn define(line: clap::Command) -> clap::Command {
     .arg(
         Arg::new("template")
             .value_name("TEMPLATE")
-            .help("the template it is based on"),
+            .help("Template to use"),
     )
     .arg(Arg::new("script").value_name("SCRIPT").hide(true))
 }

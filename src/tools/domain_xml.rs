@@ -3,10 +3,11 @@
 use super::arguments::qube_argument;
 use super::failure::Failure;
 use super::invocation::Invocation;
+use super::manual::Section;
 use crate::lifecycle::describe::user_templates_help;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(qube_argument("the qube"))
+    line.arg(qube_argument("Name of the qube"))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -20,7 +21,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Where a description may be changed.
-pub fn manual() -> Vec<(&'static str, String)> {
-    vec![("TEMPLATES", user_templates_help())]
+/// Returns the section of the manual page about the templates of the XML.
+pub fn manual() -> Vec<Section> {
+    vec![Section::paragraphs("templates", user_templates_help())]
 }

@@ -1,46 +1,47 @@
-//! How a command ends when it does not end well: the words and the exit code (`docs/`, "exit
-//! codes").
+//! How a command fails: its message and its exit code.
 
 use std::fmt;
 use std::io;
 
 use super::hint::{Hint, NameKind};
 
-/// Why a command stops. `main` prints the words and turns it into the exit code.
+/// Why a command fails. `main` prints the message and returns the exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// Wrong use: `usage: …`, then `PROG: error: TEXT`; exit 2.
+    /// A wrong command line: `usage: …`, then `PROG: error: TEXT`; exit code 2.
     Usage(String),
-    /// It could not be done: `PROG: error: TEXT`; exit 1.
+    /// Any other error: `PROG: error: TEXT`; exit code 1.
     Error(String),
-    /// Everything has been said; only the exit code is left.
+    /// The error has been printed; only the exit code is left.
     AlreadyReported(u8),
-    /// Nobody reads our standard output any more.
+    /// The reader of standard output has gone away.
     BrokenPipe,
-    /// One of these, and what to do about it.
+    /// Another failure with a hint.
     Hinted(Box<Failure>, Hint),
 }
 
 impl Failure {
+    /// Returns a usage error.
     pub fn usage(text: impl Into<String>) -> Failure {
         Failure::Usage(text.into())
     }
 
+    /// Returns an error that is not about the command line.
     pub fn error(text: impl fmt::Display) -> Failure {
         Failure::Error(text.to_string())
     }
 
-    /// The usage error for a qube that does not exist.
+    /// Returns the usage error for a qube that does not exist.
     pub fn no_such_domain(name: &str) -> Failure {
         Failure::no_such_domain_with_hint(name, Hint::Unknown(NameKind::Qube, name.to_string()))
     }
 
-    /// The usage error for a qube that does not exist, with another hint than those that do.
+    /// Returns the usage error for a qube that does not exist, with this hint.
     pub fn no_such_domain_with_hint(name: &str, hint: Hint) -> Failure {
         Failure::Usage(format!("no such domain: {}", quoted(name))).with_hint(hint)
     }
 
-    /// The same failure with a hint, unless there is none or it has one already.
+    /// Adds a hint, unless there is none or the failure has one already.
     pub fn with_hint(self, hint: impl Into<Option<Hint>>) -> Failure {
         match (self, hint.into()) {
             (hinted @ Failure::Hinted(..), _) => hinted,
@@ -49,7 +50,7 @@ impl Failure {
         }
     }
 
-    /// What became of writing to standard output.
+    /// Returns the failure for an error of writing to standard output.
     pub fn from_output_error(error: &io::Error) -> Failure {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::BrokenPipe,
@@ -67,8 +68,8 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
     }
 }
 
-/// A text in quotes as error messages show names: single quotes unless the text has some and no
-/// double ones.
+/// Returns a text in quotes with control characters escaped: single quotes, unless the text contains
+/// some and no double ones.
 pub fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'

@@ -13,19 +13,19 @@ use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm};
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::unset_flag("take the feature away"))
+    line.arg(arguments::unset_flag("Remove the feature"))
         .arg(arguments::json_flag())
-        .arg(qube_argument("the qube"))
+        .arg(qube_argument("Name of the qube"))
         .arg(
             Arg::new("feature")
                 .value_name("FEATURE")
-                .help("one feature; all of them when left out"),
+                .help("Feature to show or change (default: show all)"),
         )
         .arg(
             Arg::new("feature-value")
                 .value_name("VALUE")
                 .allow_negative_numbers(true)
-                .help("its new value; an empty one means off"),
+                .help("New value of the feature; an empty value means off"),
         )
 }
 

@@ -1,21 +1,20 @@
-//! Completions and manual pages, made from [`COMMANDS`]; the schemas of JSON, made from the table
+//! The generated files: completions and manual pages from [`COMMANDS`], JSON schemas from the table
 //! of properties.
 
 use std::path::PathBuf;
 
-use clap_mangen::Man;
-
 use super::schemas::{self, Schema};
-use super::usage::usage;
-use super::{COMMANDS, Command};
+use super::{COMMANDS, Command, manual};
 
-/// One file, with its path below the directory that holds `completions/`, `man/` and `docs/`.
+/// A generated file.
 pub struct GeneratedFile {
+    /// Its path below the directory that holds `completions/`, `man/` and `docs/`.
     pub path: PathBuf,
+    /// Its content.
     pub text: String,
 }
 
-/// Every file.
+/// Returns every generated file.
 pub fn files() -> Vec<GeneratedFile> {
     let generated = |path: String, text: String| GeneratedFile {
         path: path.into(),
@@ -26,8 +25,8 @@ pub fn files() -> Vec<GeneratedFile> {
         generated("completions/_qubes".into(), zsh()),
         generated("completions/qubes.fish".into(), fish()),
     ];
-    files
-        .extend(visible_commands().map(|c| generated(format!("man/{}.1", c.name), manual_page(c))));
+    let pages = manual::all().into_iter();
+    files.extend(pages.map(|page| generated(format!("man/{}", page.file), page.text)));
     files.extend(schemas::all().into_iter().map(|Schema { name, schema }| {
         generated(format!("docs/schemas/{name}.json"), format!("{schema:#}\n"))
     }));
@@ -122,55 +121,4 @@ end
         ));
     }
     text
-}
-
-/// A page of section 1. The synopsis is the tool's own usage line.
-fn manual_page(command: &Command) -> String {
-    let line = command.clap_command();
-    let synopsis = usage(&line)
-        .trim_start_matches("usage: ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let version = env!("CARGO_PKG_VERSION");
-    let man = Man::new(line)
-        .title(command.name)
-        .section("1")
-        .source(format!("qubes {version}"))
-        .manual("Qubes OS");
-    let mut page = Vec::new();
-    // Writing into memory does not fail; a page that came out short would not pass the test of the
-    // generated files.
-    let parts = [Man::render_title, Man::render_name_section];
-    let done = parts.iter().try_for_each(|part| part(&man, &mut page));
-    page.extend_from_slice(format!(".SH SYNOPSIS\n{}\n", escape_roff(&synopsis)).as_bytes());
-    let parts = [Man::render_description_section, Man::render_options_section];
-    let done = done.and_then(|()| parts.iter().try_for_each(|part| part(&man, &mut page)));
-    page.extend_from_slice(
-        (command.more)()
-            .iter()
-            .map(|(heading, text)| section(heading, text))
-            .collect::<String>()
-            .as_bytes(),
-    );
-    debug_assert!(done.is_ok());
-    String::from_utf8_lossy(&page).into_owned()
-}
-
-fn section(heading: &str, text: &str) -> String {
-    let lines: String = text
-        .lines()
-        .map(|l| format!("{}\n", escape_roff(l)))
-        .collect();
-    format!(".SH {}\n.nf\n{lines}.fi\n", heading.to_uppercase())
-}
-
-/// Text that roff shows as it is.
-fn escape_roff(text: &str) -> String {
-    let text = text.replace('\\', "\\e").replace('-', "\\-");
-    if text.starts_with(['.', '\'']) {
-        format!("\\&{text}")
-    } else {
-        text
-    }
 }

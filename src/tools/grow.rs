@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use super::arguments::{QUBE_ID, legacy_flag, qube_argument, required_value};
+use super::arguments::{QUBE_ID, SIZE_ID, legacy_flag, qube_argument, required_value};
 use super::failure::{Failure, quoted};
 use super::invocation::Invocation;
 use super::size;
@@ -10,10 +10,10 @@ use super::volume::resize_to;
 use crate::lifecycle::volumes::Shrinking;
 
 fn define(line: clap::Command) -> clap::Command {
-    line.arg(qube_argument("the qube")).arg(
-        Arg::new("size").value_name("SIZE").help(
-            "the new size: bytes, or a number with K, M or G, which are powers of 1024 as in R3",
-        ),
+    line.arg(qube_argument("Name of the qube")).arg(
+        Arg::new(SIZE_ID)
+            .value_name("SIZE")
+            .help("New size in bytes, or a number with K, M or G (powers of 1024)"),
     )
 }
 
@@ -24,7 +24,7 @@ pub fn define_private(line: clap::Command) -> clap::Command {
 pub fn define_root(line: clap::Command) -> clap::Command {
     define(line).arg(legacy_flag(
         "allow-start",
-        "R3 had to start the qube to make its file system larger",
+        "Accepted for compatibility, without effect",
     ))
 }
 
@@ -45,7 +45,7 @@ pub fn run_root(call: &mut Invocation) -> Result<u8, Failure> {
 
 fn grow(call: &mut Invocation, volume: &str) -> Result<u8, Failure> {
     required_value(&call.matches, QUBE_ID, "VMNAME, SIZE")?;
-    let wanted = required_value(&call.matches, "size", "SIZE")?.to_string();
+    let wanted = required_value(&call.matches, SIZE_ID, "SIZE")?.to_string();
     let bytes = size::parse_as_r3(&wanted).ok_or_else(|| {
         Failure::usage(format!(
             "{} is no size: bytes, or a number with K, M or G",

@@ -1,5 +1,5 @@
-//! What a person can do about a failure: a line of its own on standard error, `hint: TEXT`, after
-//! the words that upstream's tools have for it. Standard output and exit codes never depend on it.
+//! Hints: what to do about a failure, as a line `hint: TEXT` on standard error after upstream's
+//! message. Standard output and exit codes never depend on them.
 
 use std::error::Error;
 use std::io;
@@ -19,26 +19,26 @@ use crate::model::{
 use crate::store::StoreError;
 use crate::system::{Options, System, SystemError, is_rooted};
 
-/// What to do next.
+/// What to do about a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
-    /// These words.
+    /// A fixed text.
     Text(String),
-    /// A name that does not exist: one that is close, or where to look.
+    /// A name does not exist: suggest a close one, or say where names are listed.
     Unknown(NameKind, String),
-    /// A file that this user may not read or write.
+    /// The user may not read or write a file.
     Permission,
-    /// A kernel is needed: which there are, and where they lie.
+    /// A kernel is needed: list those that are installed.
     Kernels,
     /// The store cannot be read.
     Damaged,
-    /// The store's file is longer than any store.
+    /// The store's file exceeds the maximum size.
     TooLarge,
-    /// No disposable can be made from this qube.
+    /// The qube cannot be the template of disposables.
     NotForDisposables(String),
 }
 
-/// What a name is the name of. The names there are come from the store.
+/// What a name refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameKind {
     Qube,
@@ -48,12 +48,12 @@ pub enum NameKind {
 }
 
 impl Hint {
+    /// Returns a hint with a fixed text.
     pub fn text(text: impl Into<String>) -> Hint {
         Hint::Text(text.into())
     }
 
-    /// The hint for an unknown name of a kind whose names are always the same: one that is close,
-    /// else all.
+    /// Returns the hint for an unknown name of a fixed set: a close name, else all of them.
     pub fn one_of(given: &str, what: &str, names: &[&str]) -> Hint {
         Hint::Text(
             did_you_mean(given, names.iter().copied())
@@ -61,7 +61,7 @@ impl Hint {
         )
     }
 
-    /// The hint for a class that does not exist.
+    /// Returns the hint for an unknown class.
     pub fn class(given: &str) -> Hint {
         Hint::one_of(
             given,
@@ -70,7 +70,7 @@ impl Hint {
         )
     }
 
-    /// The hint for an error of the library, where something helps.
+    /// Returns the hint for an error of the library, if there is one.
     pub fn for_error(error: &(dyn Error + 'static)) -> Option<Hint> {
         if let Some(error) = error.downcast_ref::<LifecycleError>() {
             return lifecycle_hint(error);
@@ -87,11 +87,11 @@ impl Hint {
         error.downcast_ref::<io::Error>().and_then(io_hint)
     }
 
-    /// The hint for an error about a pool.
+    /// Returns the hint for an error about a pool, if there is one.
     pub fn for_pool_error(error: &PoolError) -> Option<Hint> {
         match error {
             PoolError::NoSuchPool(name) => Some(Hint::Unknown(NameKind::Pool, name.clone())),
-            // The message lists what there is.
+            // The message itself lists the drivers.
             PoolError::NoSuchDriver(name) => {
                 did_you_mean(name, POOL_DRIVERS.iter().map(|d| d.name)).map(Hint::Text)
             }
@@ -102,8 +102,8 @@ impl Hint {
         }
     }
 
-    /// Whether the words belong to the error's own line: those of upstream's tools leave no room
-    /// for more, ours do.
+    /// Whether the hint is appended to the error's line. It is for messages of our own; those of
+    /// upstream stay as they are.
     pub fn is_inline(&self) -> bool {
         matches!(
             self,
@@ -111,7 +111,7 @@ impl Hint {
         )
     }
 
-    /// The words, for a command with these options; `None` where there is nothing to say after all.
+    /// Returns the text of the hint for a command with these options, if there is anything to say.
     pub fn render(&self, command: &str, options: &Options) -> Option<String> {
         match self {
             Hint::Text(text) => Some(text.clone()),
@@ -169,8 +169,8 @@ fn property_hint(error: &PropertyError) -> Option<Hint> {
     }
 }
 
-/// The hint for a property that the system or the class of `scope` does not have (without a scope:
-/// that no class has): who has it, or one that is close.
+/// Returns the hint for a property that `scope` does not have, or no class without a scope: who has
+/// it, or a close name.
 pub fn unknown_property(given: &str, scope: Option<Scope>) -> Hint {
     if let Some((name, value)) = given.split_once('=') {
         let value = if value.is_empty() { "VALUE" } else { value };
@@ -236,7 +236,7 @@ fn store_hint(error: &StoreError) -> Option<Hint> {
             .is_some_and(|directory| directory.ends_with("backup"))
     };
     match error {
-        // What was to be written would be too long.
+        // The content to write is too long, not the file.
         StoreError::Format {
             source: FormatError::TooLarge { .. },
             ..
@@ -259,7 +259,7 @@ fn io_hint(error: &io::Error) -> Option<Hint> {
     (error.kind() == io::ErrorKind::PermissionDenied).then_some(Hint::Permission)
 }
 
-/// A session that looks, without asking a hypervisor or saying anything.
+/// Opens a session that contacts no hypervisor and prints nothing.
 fn offline_session(options: &Options) -> Option<Session> {
     System::new(Options {
         offline: true,
@@ -270,7 +270,7 @@ fn offline_session(options: &Options) -> Option<Session> {
     .map(Session::new)
 }
 
-/// From what a disposable can be made instead of the qube of this name.
+/// Returns from which qubes disposables can be created instead of this one.
 fn disposables_hint(session: &Session, qubes: &Qubes, name: &str) -> String {
     const PROPERTY: &str = "template_for_dispvms";
     let has_it = qubes
@@ -297,7 +297,7 @@ fn disposables_hint(session: &Session, qubes: &Qubes, name: &str) -> String {
     }
 }
 
-/// The kernels that qubes can have, and where they lie: one directory each.
+/// Returns the installed kernels and their directory.
 pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
     let pool = qubes
         .global_value_by_name("default_pool_kernel", session)
@@ -332,7 +332,7 @@ pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
     }
 }
 
-/// What there is instead of a name that does not exist.
+/// Returns a close name, or the names that exist, for a name that does not.
 fn unknown_name_hint(kind: NameKind, given: &str, options: &Options) -> String {
     let qubes = offline_session(options).and_then(|session| session.read().ok());
     let Some(qubes) = qubes else {
@@ -377,7 +377,7 @@ fn listing_command(kind: NameKind) -> &'static str {
     }
 }
 
-/// Who may, and how to become one of them. Root may everything, so it is told nothing.
+/// Returns who has permission and how to get it; nothing for root.
 fn permission_hint(command: &str, options: &Options) -> Option<String> {
     if geteuid().is_root() {
         return None;
@@ -389,7 +389,7 @@ fn permission_hint(command: &str, options: &Options) -> Option<String> {
     }
     let group = match offline_session(options) {
         Some(session) => session.system.qubes_group(),
-        // The place is closed to the user; whom a root of its own is meant for cannot be told.
+        // The root directory is not accessible, so its group is unknown.
         None if is_rooted(options) => None,
         None => Group::from_name("qubes")
             .ok()
@@ -413,7 +413,7 @@ fn permission_hint(command: &str, options: &Options) -> Option<String> {
     })
 }
 
-/// The hint for an option that a command does not have.
+/// Returns the hint for an unknown option.
 pub fn unknown_option(line: &clap::Command, given: &str) -> Hint {
     let Some(given) = given.strip_prefix("--") else {
         return Hint::Text(format!("{} --help lists the options", line.get_name()));
@@ -427,7 +427,7 @@ pub fn unknown_option(line: &clap::Command, given: &str) -> Hint {
                 .chain(arg.get_visible_aliases().unwrap_or_default())
         })
         .collect();
-    // The opposite is not what was meant.
+    // `--no-wait` is not a correction of `--wait`.
     let is_opposite = |close: &str| {
         close.strip_prefix("no-") == Some(name) || name.strip_prefix("no-") == Some(close)
     };

@@ -12,17 +12,17 @@ pub const DISCARD: &str = "discard-existing";
 pub const ADOPT: &str = "adopt-existing";
 
 /// Upstream's tools have none of these options, so their usage lines do not show them.
-const HEADING: &str = "Images that are there already";
+const HEADING: &str = "Existing images";
 
 /// Defines `--discard-existing`.
 pub fn discard_existing() -> Arg {
-    let help = "delete images that lie where the new ones are to be and that no qube means";
+    let help = "Delete images in the place of the new ones that no qube uses";
     flag(DISCARD, None, help).help_heading(HEADING)
 }
 
 /// Defines `--adopt-existing`.
 pub fn adopt_existing() -> Arg {
-    let help = "take over images that lie where the new ones are to be and that no qube means";
+    let help = "Take over images in the place of the new ones that no qube uses";
     flag(ADOPT, None, help).help_heading(HEADING)
 }
 

@@ -1,4 +1,4 @@
-//! One run of one command: what was said on the command line, where to work, and how to speak.
+//! One run of one command: its arguments, the system it works on, and its messages.
 
 use std::mem::ManuallyDrop;
 
@@ -18,13 +18,13 @@ use crate::store::Read;
 use crate::store::qubesd::answers_at;
 use crate::system::{Options, System};
 
-/// Reads the store for the rest of the process. It is not freed at the end, when the process's
-/// memory goes anyway: for a listing of a thousand qubes that would be a tenth of the time.
+/// Reads the store and never frees it: freeing a thousand qubes takes a tenth of the time of a
+/// listing, and the process is about to end.
 pub fn read_until_exit(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
     Ok(ManuallyDrop::new(session.read()?))
 }
 
-/// Writes messages of crate `log` to standard error: with `-vv`, each program that is run.
+/// Writes the messages of crate `log` to standard error: with `-vv`, each program that is run.
 struct StandardError;
 
 impl log::Log for StandardError {
@@ -42,26 +42,29 @@ impl log::Log for StandardError {
 }
 
 fn log_programs() {
-    // A second system of the same command finds it set already.
+    // Fails if the command opened another system before; the logger is the same.
     let _already_set = log::set_logger(&StandardError);
     log::set_max_level(log::LevelFilter::Debug);
 }
 
-/// What a command's `run` works with.
+/// The context of a command's `run`.
 pub struct Invocation {
+    /// The command.
     pub command: &'static Command,
+    /// Its parsed arguments.
     pub matches: ArgMatches,
+    /// Standard output.
     pub out: Output,
 }
 
 impl Invocation {
-    /// The place to work on. Asks the environment and core.toml, nothing else yet.
+    /// Opens the system. Reads the environment and core.toml, nothing else.
     pub fn system(&self) -> Result<System, Failure> {
         self.system_at(arguments::system_options(&self.matches))
     }
 
-    /// The place to work on, with a bar on the terminal for every copy of data there. Only for
-    /// tools that copy: bars make a program larger by a tenth.
+    /// Opens the system with progress bars for copies of data. Only for tools that copy: the bars
+    /// make a program larger by a tenth.
     pub fn system_with_progress(&self) -> Result<System, Failure> {
         Ok(progress::with_progress_bars(
             self.system()?,
@@ -69,7 +72,7 @@ impl Invocation {
         ))
     }
 
-    /// The place to work on that these options mean.
+    /// Opens the system that these options name.
     pub fn system_at(&self, options: Options) -> Result<System, Failure> {
         if options.verbosity >= 2 {
             log_programs();
@@ -87,20 +90,20 @@ impl Invocation {
         Ok(system)
     }
 
-    /// The session of a tool for one qube. Whether one was named is asked first: that is no
-    /// question to the store.
+    /// Opens a session for a tool that works on one qube. A missing name is a usage error, whatever
+    /// is wrong with the store.
     pub fn session_for_qube(&self) -> Result<Session, Failure> {
         required_value(&self.matches, QUBE_ID, "VMNAME")?;
         Ok(Session::new(self.system()?))
     }
 
-    /// The same, with bars.
+    /// Opens a session as [`Invocation::session_for_qube`] does, with progress bars.
     pub fn session_with_progress(&self) -> Result<Session, Failure> {
         required_value(&self.matches, QUBE_ID, "VMNAME")?;
         Ok(Session::new(self.system_with_progress()?))
     }
 
-    /// The qube that was named; what is wrong with it is said.
+    /// Returns the qube that the command line names, and warns if it is damaged.
     pub fn named_qube<'q>(&self, qubes: &'q Qubes) -> Result<&'q Vm, Failure> {
         let given = required_value(&self.matches, QUBE_ID, "VMNAME")?;
         let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
@@ -111,16 +114,17 @@ impl Invocation {
         Ok(vm)
     }
 
-    /// Prints JSON, for people to read as well.
+    /// Prints indented JSON.
     pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
         self.out.json(value)
     }
 
+    /// Whether a switch is given.
     pub fn has(&self, id: &str) -> bool {
         self.matches.get_flag(id)
     }
 
-    /// Whether a switch is given that not every command line has.
+    /// Whether a switch is given that some commands do not define.
     pub fn has_option(&self, id: &str) -> bool {
         self.matches
             .try_get_one::<bool>(id)
@@ -129,7 +133,7 @@ impl Invocation {
             .is_some_and(|on| *on)
     }
 
-    /// The usage error of `--json` for what prints nothing: whoever gives it expects something.
+    /// Refuses `--json` for a change, which prints nothing.
     pub fn refuse_json(&self, what: &str) -> Result<(), Failure> {
         match self.has("json") {
             true => Err(Failure::usage(format!(
@@ -139,12 +143,12 @@ impl Invocation {
         }
     }
 
-    /// The value of an option or positional; `None` when it was not given.
+    /// Returns the value of an option or argument, if it was given.
     pub fn value(&self, id: &str) -> Option<&str> {
         self.matches.get_one::<String>(id).map(String::as_str)
     }
 
-    /// All values of an option or positional.
+    /// Returns all values of an option or argument.
     pub fn values(&self, id: &str) -> Vec<&str> {
         self.matches
             .get_many::<String>(id)
@@ -153,24 +157,24 @@ impl Invocation {
             .collect()
     }
 
-    /// Whether an option stands on the command line, with or without values.
+    /// Whether an option is on the command line, with or without values.
     pub fn is_given(&self, id: &str) -> bool {
         self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
-    /// Whether things that are only nice to know are wanted: not after `-q`.
+    /// Whether notices are shown: not with `-q`.
     pub fn is_talkative(&self) -> bool {
         arguments::verbosity(&self.matches) > 0
     }
 
-    /// Says something that is nice to know, as `WHO: TEXT`; nothing after `-q`.
+    /// Prints a notice as `WHO: TEXT`, unless `-q` is given.
     pub fn inform(&self, who: &str, text: &str) {
         if self.is_talkative() {
             print_message(&format!("{who}: {text}"));
         }
     }
 
-    /// An error in words, with what to do about it where that belongs to its line.
+    /// Returns the text of an error, with its hint if that belongs to the same line.
     pub fn error_text(&self, error: &(impl std::error::Error + 'static)) -> String {
         let hint = Hint::for_error(error).filter(Hint::is_inline);
         let words = hint.and_then(|hint| {
@@ -179,15 +183,15 @@ impl Invocation {
         words.map_or_else(|| error.to_string(), |words| format!("{error}; {words}"))
     }
 
-    /// Says what to do about an error that has been told, where that has a line of its own; nothing
-    /// after `-q`.
+    /// Prints the hint for an error that has been reported, if the hint has a line of its own;
+    /// nothing with `-q`.
     pub fn hint_for(&self, error: &(dyn std::error::Error + 'static)) {
         if let Some(hint) = Hint::for_error(error) {
             self.hint(&hint);
         }
     }
 
-    /// Says what to do next; nothing after `-q`.
+    /// Prints a hint, unless `-q` is given.
     pub fn hint(&self, hint: &Hint) {
         let options = (self.is_talkative() && !hint.is_inline())
             .then(|| arguments::system_options(&self.matches));
@@ -196,7 +200,7 @@ impl Invocation {
         }
     }
 
-    /// Says what of a qube cannot be understood.
+    /// Warns about damaged settings of a qube.
     pub fn warn_of_damage(&self, vm: &Vm) {
         if let [first, others @ ..] = vm.diagnoses.as_slice() {
             let more = if others.is_empty() {
@@ -208,7 +212,7 @@ impl Invocation {
         }
     }
 
-    /// Says something that matters, as `WHO: TEXT`; after `-q` without the front.
+    /// Prints a warning as `WHO: TEXT`; with `-q` without `WHO`.
     pub fn warn(&self, who: &str, text: &str) {
         if self.is_talkative() {
             print_message(&format!("{who}: {text}"))

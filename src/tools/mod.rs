@@ -1,5 +1,5 @@
-//! One file per command: its arguments, its glue, its output. [`COMMANDS`] lists them all;
-//! completions, man pages and the multicall program come from it.
+//! The command-line tools: one file per command with its arguments and its output. [`COMMANDS`] lists them all;
+//! completions, manual pages and the multicall program are made from that list.
 
 mod add_appvm;
 mod add_template;
@@ -19,6 +19,7 @@ mod features;
 mod filter_terms;
 pub mod generate;
 mod grow;
+mod help;
 mod hint;
 mod images;
 mod init_storage;
@@ -26,6 +27,7 @@ pub mod invocation;
 mod kill;
 mod label_color;
 mod ls;
+mod manual;
 mod monitor;
 pub mod multicall;
 mod notes;
@@ -75,44 +77,40 @@ pub struct Command {
     pub about: &'static str,
     /// Adds its own arguments to the common ones.
     pub define: fn(clap::Command) -> clap::Command,
-    /// Does it. The number is the exit code.
+    /// Runs it and returns the exit code.
     pub run: fn(&mut Invocation) -> Result<u8, Failure>,
-    /// Not for people: started by other programs of ours.
+    /// Whether other programs of ours start it, so that lists for people leave it out.
     pub hidden: bool,
-    /// Further sections of its manual page: heading and text.
-    pub more: fn() -> Vec<(&'static str, String)>,
-    /// The help of one of its commands, where it has several (`qvm-pool add`).
+    /// Returns the help of the subcommand that a word names (`qvm-pool add --help`).
     pub subcommand_help: fn(&str) -> Option<String>,
 }
 
 /// `qubes-create`
 pub const QUBES_CREATE: Command = Command::new(
     "qubes-create",
-    "Make a new store with dom0",
+    "Create a new store with dom0",
     qubes_create::define,
     qubes_create::run,
 );
 /// `qubes-db`
 pub const QUBES_DB: Command = Command::new(
     "qubes-db",
-    "Check the store, compare it with its copies, go back to one",
+    "Check, repair, compare and restore the store",
     db::define,
     db::run,
 )
-.with_manual(db::manual)
-.with_commands(db::command_help);
+.with_subcommands(db::command_help);
 /// `qubes-domain-xml`
 pub const QUBES_DOMAIN_XML: Command = Command::new(
     "qubes-domain-xml",
-    "Print the description of a qube's domain, made from its template",
+    "Print the libvirt XML of a qube's domain",
     domain_xml::define,
     domain_xml::run,
-)
-.with_manual(domain_xml::manual);
+);
 /// `qubes-monitor`
 pub const QUBES_MONITOR: Command = Command::new(
     "qubes-monitor",
-    "Watch one running qube",
+    "Watch a running qube and finish its stop",
     monitor::define,
     monitor::run,
 )
@@ -120,103 +118,101 @@ pub const QUBES_MONITOR: Command = Command::new(
 /// `qubes-prefs`
 pub const QUBES_PREFS: Command = Command::new(
     "qubes-prefs",
-    "Properties of the system",
+    "Show or change properties of the system",
     prefs::define_for_system,
     prefs::run_for_system,
-)
-.with_manual(prefs::manual_of_system);
+);
 /// `qubes-recover`
 pub const QUBES_RECOVER: Command = Command::new(
     "qubes-recover",
-    "Bring qubes into order after a crash",
+    "Reconcile qubes after a crash",
     recover::define,
     recover::run,
 );
 /// `qubes-set-updates`
 pub const QUBES_SET_UPDATES: Command = Command::new(
     "qubes-set-updates",
-    "Say whether dom0 and qubes look for updates",
+    "Switch the search for updates on or off",
     set_updates::define,
     set_updates::run,
 );
 /// `qvm-add-appvm`
 pub const QVM_ADD_APPVM: Command = Command::new(
     "qvm-add-appvm",
-    "Make a qube known whose image is there",
+    "Register an AppVM whose private image already exists",
     add_appvm::define,
     add_appvm::run,
 );
 /// `qvm-add-template`
 pub const QVM_ADD_TEMPLATE: Command = Command::new(
     "qvm-add-template",
-    "Make a template known whose images are there",
+    "Register a template whose images already exist",
     add_template::define,
     add_template::run,
 );
 /// `qvm-check`
 pub const QVM_CHECK: Command = Command::new(
     "qvm-check",
-    "Tell whether qubes exist, run, are templates",
+    "Check whether qubes exist, run or are templates",
     check::define,
     check::run,
-)
-.with_manual(check::manual);
+);
 /// `qvm-clone`
-pub const QVM_CLONE: Command = Command::new(
-    "qvm-clone",
-    "Make a copy of a qube",
-    clone::define,
-    clone::run,
-)
-.with_manual(clone::manual);
+pub const QVM_CLONE: Command = Command::new("qvm-clone", "Clone a qube", clone::define, clone::run);
 /// `qvm-create`
 pub const QVM_CREATE: Command =
     Command::new("qvm-create", "Create a qube", create::define, create::run);
 /// `qvm-create-default-dvm`
 pub const QVM_CREATE_DEFAULT_DVM: Command = Command::new(
     "qvm-create-default-dvm",
-    "Make what disposables are made from",
+    "Create the default template of disposables",
     create_default_dvm::define,
     create_default_dvm::run,
 );
 /// `qvm-features`
 pub const QVM_FEATURES: Command = Command::new(
     "qvm-features",
-    "Features of a qube",
+    "Show or change features of a qube",
     features::define,
     features::run,
 );
 /// `qvm-grow-private`
 pub const QVM_GROW_PRIVATE: Command = Command::new(
     "qvm-grow-private",
-    "Make a qube's private volume larger",
+    "Extend the private volume of a qube",
     grow::define_private,
     grow::run_private,
 );
 /// `qvm-grow-root`
 pub const QVM_GROW_ROOT: Command = Command::new(
     "qvm-grow-root",
-    "Make a qube's root volume larger",
+    "Extend the root volume of a qube",
     grow::define_root,
     grow::run_root,
 );
 /// `qvm-init-storage`
 pub const QVM_INIT_STORAGE: Command = Command::new(
     "qvm-init-storage",
-    "Make a new store with dom0",
+    "Create a new store with dom0",
     init_storage::define,
     init_storage::run,
 );
 /// `qvm-kill`
-pub const QVM_KILL: Command =
-    Command::new("qvm-kill", "End qubes at once", kill::define, kill::run);
+pub const QVM_KILL: Command = Command::new(
+    "qvm-kill",
+    "Kill qubes without a shutdown",
+    kill::define,
+    kill::run,
+);
 /// `qvm-ls`
-pub const QVM_LS: Command =
-    Command::new("qvm-ls", "List qubes", ls::define, ls::run).with_manual(ls::manual);
+pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", ls::define, ls::run);
 /// `qvm-notes`
-pub const QVM_NOTES: Command =
-    Command::new("qvm-notes", "Notes about a qube", notes::define, notes::run)
-        .with_manual(notes::manual);
+pub const QVM_NOTES: Command = Command::new(
+    "qvm-notes",
+    "Show or edit the notes about a qube",
+    notes::define,
+    notes::run,
+);
 /// `qvm-pause`
 pub const QVM_PAUSE: Command = Command::new(
     "qvm-pause",
@@ -225,17 +221,20 @@ pub const QVM_PAUSE: Command = Command::new(
     pause::run,
 );
 /// `qvm-pool`
-pub const QVM_POOL: Command = Command::new("qvm-pool", "Storage pools", pool::define, pool::run)
-    .with_manual(pool::manual)
-    .with_commands(pool::subcommand_help);
+pub const QVM_POOL: Command = Command::new(
+    "qvm-pool",
+    "List and change storage pools",
+    pool::define,
+    pool::run,
+)
+.with_subcommands(pool::subcommand_help);
 /// `qvm-prefs`
 pub const QVM_PREFS: Command = Command::new(
     "qvm-prefs",
-    "Properties of a qube",
+    "Show or change properties of qubes",
     prefs::define_for_qube,
     prefs::run_for_qube,
-)
-.with_manual(prefs::manual_of_qube);
+);
 /// `qvm-remove`
 pub const QVM_REMOVE: Command = Command::new(
     "qvm-remove",
@@ -246,48 +245,52 @@ pub const QVM_REMOVE: Command = Command::new(
 /// `qvm-revert-template-changes`
 pub const QVM_REVERT_TEMPLATE_CHANGES: Command = Command::new(
     "qvm-revert-template-changes",
-    "Undo the last change of a template",
+    "Revert the root volume of a template",
     template_changes::define_revert,
     template_changes::revert,
 );
 /// `qvm-service`
 pub const QVM_SERVICE: Command = Command::new(
     "qvm-service",
-    "Services of a qube",
+    "Show or change services of a qube",
     service::define,
     service::run,
 );
 /// `qvm-shutdown`
 pub const QVM_SHUTDOWN: Command = Command::new(
     "qvm-shutdown",
-    "Ask qubes to shut down",
+    "Shut down qubes",
     shutdown::define,
     shutdown::run,
 );
 /// `qvm-start`
 pub const QVM_START: Command = Command::new("qvm-start", "Start qubes", start::define, start::run);
 /// `qvm-tags`
-pub const QVM_TAGS: Command = Command::new("qvm-tags", "Tags of a qube", tags::define, tags::run)
-    .with_manual(tags::manual)
-    .with_commands(tags::subcommand_help);
+pub const QVM_TAGS: Command = Command::new(
+    "qvm-tags",
+    "Show or change tags of a qube",
+    tags::define,
+    tags::run,
+)
+.with_subcommands(tags::subcommand_help);
 /// `qvm-template-commit`
 pub const QVM_TEMPLATE_COMMIT: Command = Command::new(
     "qvm-template-commit",
-    "Commit what a halted template wrote",
+    "Commit the root volume of a halted template",
     template_changes::define,
     template_changes::commit,
 );
 /// `qvm-template-postprocess`
 pub const QVM_TEMPLATE_POSTPROCESS: Command = Command::new(
     "qvm-template-postprocess",
-    "Take over what a template's package brought",
+    "Install or remove the template of a package",
     template_postprocess::define,
     template_postprocess::run,
 );
 /// `qvm-unpause`
 pub const QVM_UNPAUSE: Command = Command::new(
     "qvm-unpause",
-    "Let paused qubes go on, wake suspended ones",
+    "Resume paused or suspended qubes",
     pause::define_unpause,
     pause::run_unpause,
 );
@@ -295,23 +298,21 @@ pub const QVM_UNPAUSE: Command = Command::new(
 /// `qvm-trim-template`
 pub const QVM_TRIM_TEMPLATE: Command = Command::new(
     "qvm-trim-template",
-    "Give back room that a template's root volume does not need",
+    "Free the unused blocks of a template's root volume",
     template_changes::define,
     template_changes::trim,
-)
-.with_manual(template_changes::manual_of_trim);
+);
 /// `qvm-volume`
 pub const QVM_VOLUME: Command = Command::new(
     "qvm-volume",
-    "Volumes of qubes",
+    "List and change volumes of qubes",
     volume::define,
     volume::run,
 )
-.with_manual(volume::manual)
-.with_commands(volume::subcommand_help);
+.with_subcommands(volume::subcommand_help);
 
-/// Every command, in alphabetical order. Each has its constant, so that a program that is one
-/// command holds only that.
+/// Every command, in alphabetical order. Each also has a constant of its own, so that the program
+/// of one command does not contain the others.
 pub const COMMANDS: &[Command] = &[
     QUBES_CREATE,
     QUBES_DB,
@@ -349,14 +350,17 @@ pub const COMMANDS: &[Command] = &[
     QVM_VOLUME,
 ];
 
-/// What is known of a command without being able to do it. A program that knows all of these is
-/// small.
+/// A command without the function that runs it. The program for completion knows every command but
+/// contains none.
 #[derive(Clone, Copy)]
 pub struct CommandDefinition {
-    /// See [`Command`].
+    /// The program's name.
     pub name: &'static str,
+    /// What it does, in one line.
     pub about: &'static str,
+    /// Adds its own arguments to the common ones.
     pub define: fn(clap::Command) -> clap::Command,
+    /// Whether lists for people leave it out.
     pub hidden: bool,
 }
 
@@ -372,7 +376,7 @@ pub static DEFINITIONS: [CommandDefinition; COMMANDS.len()] = {
 };
 
 impl CommandDefinition {
-    /// The command line, with the common options.
+    /// Returns the command line with the common options.
     pub fn clap_command(&self) -> clap::Command {
         let line = (self.define)(arguments::base_command(self.name))
             .about(self.about)
@@ -394,7 +398,6 @@ impl Command {
             define,
             run,
             hidden: false,
-            more: Vec::new,
             subcommand_help: |_| None,
         }
     }
@@ -406,18 +409,14 @@ impl Command {
         }
     }
 
-    const fn with_manual(self, more: fn() -> Vec<(&'static str, String)>) -> Command {
-        Command { more, ..self }
-    }
-
-    const fn with_commands(self, subcommand_help: fn(&str) -> Option<String>) -> Command {
+    const fn with_subcommands(self, subcommand_help: fn(&str) -> Option<String>) -> Command {
         Command {
             subcommand_help,
             ..self
         }
     }
 
-    /// The command of this name.
+    /// Returns the command of this name.
     pub fn find(name: &str) -> Option<&'static Command> {
         COMMANDS.iter().find(|c| c.name == name)
     }
@@ -431,27 +430,27 @@ impl Command {
         }
     }
 
-    /// Its command line, with the common options.
+    /// Returns the command line with the common options.
     pub fn clap_command(&self) -> clap::Command {
         self.definition().clap_command()
     }
 }
 
-/// The whole of a program that is one command: what it is to do comes from the process.
+/// Runs one command with the arguments of the process.
 pub fn main(command: &'static Command) -> ExitCode {
     run(command, std::env::args_os().skip(1).collect())
 }
 
-/// Holds back the signal that ends a process which writes beyond the longest file it may have
-/// (`ulimit -f`): the write fails then, and the command says so.
+/// Blocks SIGXFSZ, which would end a process that exceeds its file size limit (`ulimit -f`). The
+/// write fails instead, and the command reports it.
 fn block_file_size_signal() {
     let mut held = SigSet::empty();
     held.add(Signal::SIGXFSZ);
-    // Fails only for a set that does not exist.
+    // Fails only for an invalid argument.
     let _held = held.thread_block();
 }
 
-/// Runs one command with these words, its name not among them.
+/// Runs one command with these arguments, which do not include its name.
 pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     block_file_size_signal();
     let mut line = command.clap_command();
@@ -484,7 +483,7 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
         }
         Err(failure) => Err(failure),
     };
-    // What was printed before a failure belongs to the person as well.
+    // Output that was printed before a failure is written too.
     let result = out.flush().and(result);
     ExitCode::from(match result {
         Ok(code) => code,
@@ -492,8 +491,8 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     })
 }
 
-/// Says why a command failed and returns its exit code. Hints need the options that say where the
-/// store is; without them nobody wants a hint.
+/// Prints why a command failed and returns its exit code. Hints read the store, so they need its
+/// options; `None` suppresses them.
 fn report_failure(
     name: &str,
     line: &clap::Command,
@@ -510,7 +509,7 @@ fn report_failure(
             1
         }
         Failure::AlreadyReported(code) => code,
-        // As if the signal that Rust programs ignore had ended it.
+        // The exit code of a process that SIGPIPE ended; Rust programs ignore the signal.
         Failure::BrokenPipe => 128 + 13,
         Failure::Hinted(failure, hint) if hint.is_inline() => {
             let failure = match (
@@ -532,7 +531,7 @@ fn report_failure(
     }
 }
 
-/// What `--version` prints.
+/// Returns what `--version` prints.
 fn version(name: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!("{name} (Qubes OS management core) {version}\nLicense: LGPL-2.1-or-later\n")

@@ -17,20 +17,20 @@ pub fn define(line: clap::Command) -> clap::Command {
         Arg::new("vmname")
             .value_name("VMNAME")
             .required(true)
-            .help("the qube"),
+            .help("Name of the qube"),
     )
     .arg(
         Arg::new("start")
             .value_name("START")
             .required(true)
-            .help("the id of the start to watch"),
+            .help("Id of the start to watch"),
     )
     .arg(
         value(
             "shutdown",
             None,
             "SECONDS",
-            "instead of watching, repeat a request to shut down for this long",
+            "Repeat a shutdown request for this many seconds instead of watching",
         )
         .value_parser(clap::value_parser!(u32)),
     )

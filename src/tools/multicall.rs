@@ -1,4 +1,4 @@
-//! The program `qubes`: every command in one, by the name it is called by or by its first word.
+//! The program `qubes`: every command in one, selected by the program's name or its first argument.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
 
 const NAME: &str = "qubes";
-/// Has no command line of its own: the completions of the shells call it.
+/// The program that the shells' completions call; not one of the commands.
 const COMPLETER: &str = "qubes-complete";
 
-/// The whole of `qubes`.
+/// The main function of `qubes`.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let called_as = program_name(&words.next().unwrap_or_default());
@@ -24,7 +24,7 @@ pub fn main() -> ExitCode {
         return run(command, words.collect());
     }
     if called_as.starts_with("qvm-") || called_as.starts_with("qubes-") {
-        // A link of the name of a command that does not exist.
+        // A link with the name of an unknown command.
         return report_unknown(&called_as);
     }
     let first = words.next().map(|w| w.to_string_lossy().into_owned());
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
 fn report_unknown(name: &str) -> ExitCode {
     print_message(&format!("{NAME}: error: no such command: {}", quoted(name)));
     let shown = || COMMANDS.iter().filter(|c| !c.hidden).map(|c| c.name);
-    // Most people mean a command for qubes by the word alone.
+    // `qubes ls` most likely means qvm-ls.
     let short = |prefix: &'static str| {
         let words = shown().filter_map(move |full| full.strip_prefix(prefix));
         closest(name, words).map(|word| format!("{prefix}{word}"))
@@ -92,8 +92,7 @@ fn print_usage(text: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Writes completions and manual pages below `directory`; what is there already and equal is left
-/// alone.
+/// Writes completions, manual pages and schemas below `directory`.
 fn write_generated_files(directory: &Path) -> ExitCode {
     for file in generate::files() {
         let path = directory.join(&file.path);
@@ -106,7 +105,7 @@ fn write_generated_files(directory: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The name a program was called by, without its directory.
+/// Returns the name of a program without its directory.
 pub(super) fn program_name(program: &OsStr) -> String {
     Path::new(program)
         .file_name()

@@ -10,7 +10,6 @@ use super::arguments::{flag, json_flag, mutually_exclusive, qube_argument, value
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_until_exit};
 use super::output::ask;
-use super::table;
 use crate::exec::Program;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
@@ -24,29 +23,34 @@ const EXIT_DECLINED: u8 = 2;
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = line
-        .arg(flag("force", Some('f'), "do not ask"))
+        .arg(flag("force", Some('f'), "Do not ask for confirmation"))
         .arg(flag(
             "edit",
             Some('e'),
-            "open the notes in an editor; so it is without another action",
+            "Edit the notes in an editor (the default)",
         ))
-        .arg(flag("print", Some('p'), "print the notes"))
+        .arg(flag("print", Some('p'), "Print the notes"))
         .arg(value(
             "import",
             Some('i'),
             "FILENAME",
-            "take the notes from a file",
+            "Replace the notes with the content of a file",
         ))
-        .arg(value("set", Some('s'), "'NOTES'", "let this be the notes"))
+        .arg(value(
+            "set",
+            Some('s'),
+            "'NOTES'",
+            "Replace the notes with this text",
+        ))
         .arg(value(
             "append",
             None,
             "'NOTES'",
-            "add this to the notes, on a line of its own",
+            "Append this text on a line of its own",
         ))
-        .arg(flag("delete", Some('d'), "delete the notes"))
+        .arg(flag("delete", Some('d'), "Delete the notes"))
         .arg(json_flag())
-        .arg(qube_argument("the qube"));
+        .arg(qube_argument("Name of the qube"));
     mutually_exclusive(line, "action", &ACTIONS)
 }
 
@@ -186,21 +190,4 @@ fn read_notes_file(file: &Path) -> Result<String, Failure> {
     }
     String::from_utf8(bytes)
         .map_err(|_| Failure::error(format!("{} is not UTF-8 text", file.display())))
-}
-
-/// What the editor and the exit codes are, as sections of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
-    let codes = [
-        ("0", "done"),
-        ("1", "it could not be done"),
-        ("2", "wrong use, or the answer to the question was no"),
-    ];
-    let variables = [(
-        "VISUAL, EDITOR",
-        "the editor, with options if it needs some; vi when neither is set",
-    )];
-    vec![
-        ("environment", table::definition_list(variables.into_iter())),
-        ("exit codes", table::definition_list(codes.into_iter())),
-    ]
 }

@@ -1,5 +1,5 @@
-//! Standard output carries data, standard error words; neither carries what a qube could hide in a
-//! name.
+//! Standard output for data, standard error for messages. Neither passes control characters of names
+//! or values to a terminal.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -10,30 +10,31 @@ use super::failure::Failure;
 use crate::model::notes::sanitize_text;
 use crate::system::TerminalSettings;
 
-/// Collected standard output, written in large pieces. What a person may look at on a terminal has
-/// no control characters and none that are invisible or turn the direction: names and values come
-/// from qubes (promise 6 of the design).
+/// Buffered standard output. Text for a terminal has no control characters and none that are
+/// invisible or change the direction: names and values come from qubes, which are hostile.
 pub struct Output {
     pending: Vec<u8>,
     terminal: Option<TerminalSettings>,
     colors: Colors,
 }
 
-/// Whether colours are wanted: what `--color` says.
+/// The value of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Colors {
-    /// On a terminal whose person has nothing against them.
+    /// On a terminal, unless the environment disables colours.
     #[default]
     Auto,
+    /// Everywhere.
     Always,
+    /// Nowhere.
     Never,
 }
 
-/// Written when this much has come together.
+/// The buffer is written when it exceeds this size, in bytes.
 const BUFFER_SIZE: usize = 1 << 16;
 
 impl Output {
-    /// The process's standard output.
+    /// Returns the process's standard output.
     pub fn new() -> Output {
         let terminal = io::stdout()
             .is_terminal()
@@ -45,21 +46,22 @@ impl Output {
         }
     }
 
-    /// Whether a person reads it.
+    /// Whether it is a terminal.
     pub fn is_terminal(&self) -> bool {
         self.terminal.is_some()
     }
 
-    /// Whether a person may come to see it on a terminal: also what is coloured on its way through
-    /// a pager.
+    /// Whether it may be displayed on a terminal: it is one, or colours were requested for a pager.
     pub fn is_for_display(&self) -> bool {
         self.is_terminal() || self.has_colors()
     }
 
+    /// Sets when colours are used.
     pub fn set_colors(&mut self, colors: Colors) {
         self.colors = colors;
     }
 
+    /// Whether colours are used.
     pub fn has_colors(&self) -> bool {
         match self.colors {
             Colors::Auto => self.terminal.is_some_and(|t| !t.is_plain),
@@ -73,7 +75,7 @@ impl Output {
         self.terminal.is_some_and(|t| t.is_unicode)
     }
 
-    /// How many columns the terminal has; `None` where it is none, or does not know.
+    /// Returns the number of columns of the terminal; `None` if it is not one or does not know.
     pub fn width(&self) -> Option<usize> {
         let measured =
             || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
@@ -83,30 +85,32 @@ impl Output {
             .filter(|width| *width > 0)
     }
 
+    /// Writes a text, sanitized for display.
     pub fn text(&mut self, text: &str) -> Result<(), Failure> {
         let shown = self.sanitized(text);
         self.pending.extend_from_slice(shown.as_bytes());
         self.flush_if_full()
     }
 
-    /// Bytes of a text as they are, where [`Output::is_for_display`] says that nobody looks.
+    /// Writes bytes unchanged. Only if [`Output::is_for_display`] is false.
     pub fn bytes(&mut self, text: &[u8]) -> Result<(), Failure> {
         self.pending.extend_from_slice(text);
         self.flush_if_full()
     }
 
+    /// Writes a text and a line feed.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.text(text)?;
         self.text("\n")
     }
 
-    /// JSON, for people to read as well.
+    /// Writes indented JSON.
     pub fn json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)?;
         self.line(&text)
     }
 
-    /// A text as it may come before eyes: [`Output::text`] does this by itself.
+    /// Returns a text as it may be displayed, as [`Output::text`] writes it.
     pub fn sanitized<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.is_for_display() {
             sanitize(text)
@@ -115,7 +119,7 @@ impl Output {
         }
     }
 
-    /// A text that [`Output::sanitized`] has seen, in a style where there are colours.
+    /// Writes a text that [`Output::sanitized`] returned, in a style if colours are used.
     pub fn styled(&mut self, shown: &str, style: Style) -> Result<(), Failure> {
         let style = if self.has_colors() {
             style
@@ -135,7 +139,7 @@ impl Output {
         }
     }
 
-    /// Writes what has come together.
+    /// Writes the buffer.
     pub fn flush(&mut self) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let result = stdout
@@ -152,7 +156,7 @@ impl Default for Output {
     }
 }
 
-/// Plain text stays as it is; the rest without what could deceive.
+/// Replaces characters that could deceive a reader; plain text is returned unchanged.
 fn sanitize(text: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) || byte == b'\n' || byte == b'\t';
     if text.bytes().all(is_plain) {
@@ -162,21 +166,19 @@ fn sanitize(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Says one thing to the person, in one line on standard error. Where that is closed there is
-/// nobody to tell.
+/// Prints a message on standard error, in one line. A closed standard error is ignored.
 pub fn print_message(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", one_line(text));
 }
 
-/// Says how a command is used, in as many lines as that takes, and then what was wrong.
+/// Prints a usage and the error below it.
 pub fn print_usage_error(usage: &str, mistake: &str) {
     usage.lines().for_each(print_message);
     print_message(mistake);
 }
 
-/// A message without line feeds within: one comes from the name of a file or from what a file
-/// holds, and what follows it would pass for a message of its own. One at the end may stay;
-/// upstream ends some texts so.
+/// Replaces line feeds in a message: one in the name or the content of a file could forge a further
+/// message. One at the end stays, because some texts of upstream end so.
 fn one_line(text: &str) -> Cow<'_, str> {
     let shown = sanitize(text);
     let (line, end) = shown
@@ -189,18 +191,18 @@ fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Says what to do next, on a line of its own that upstream's tools do not have.
+/// Prints what to do next, on a line of its own that upstream's tools do not have.
 pub fn print_hint(text: &str) {
     print_message(&format!("hint: {text}"));
 }
 
-/// Says that a command line means nothing that there is, on a line of its own that upstream's tools
-/// do not have: a pattern that fits nothing, an unknown column.
+/// Prints that a part of the command line has no effect (a pattern without a match, an unknown
+/// column), on a line of its own that upstream's tools do not have.
 pub fn print_warning(text: &str) {
     print_message(&format!("warning: {text}"));
 }
 
-/// Asks on standard output and reads one line from standard input; `None` at its end.
+/// Asks on standard output and returns one line of standard input; `None` at its end.
 pub fn ask(out: &mut Output, question: &str) -> Result<Option<String>, Failure> {
     out.text(question)?;
     out.flush()?;

@@ -13,7 +13,7 @@ pub fn define(line: clap::Command) -> clap::Command {
     selection::define(line).arg(flag(
         "suspend",
         Some('S'),
-        "send them to sleep (S3); those that cannot are paused",
+        "Suspend the qubes (S3); pause those that cannot suspend",
     ))
 }
 

@@ -7,56 +7,71 @@ use super::arguments::{self, SUBCOMMAND_ID, flag, mutually_exclusive, output_opt
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::invocation::{Invocation, read_until_exit};
+use super::manual::Section;
 use super::output::{print_message, print_usage_error};
-use super::subcommand::{Count, Subcommand};
+use super::subcommand::{Count, Positional, Subcommand};
 use super::table;
 use crate::lifecycle::pools::PoolDetails;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{NewPool, POOL_DRIVERS, PoolError, Qubes};
 
-/// The commands, in the order of usage lines.
+const POOL: Positional = Positional::new("POOL_NAME", Count::One, "Name of the pool");
+const POOLS: Positional = Positional::new("POOL_NAME", Count::OneOrMore, "Names of the pools");
+const DRIVER: Positional = Positional::new(
+    "DRIVER",
+    Count::One,
+    "Driver of the pool; qvm-pool drivers lists them",
+);
+
+/// The subcommands, in the order of usage lines.
 pub const COMMANDS: [Subcommand; 6] = [
     Subcommand {
         program: "qvm-pool drivers",
         words: &["drivers", "d"],
         positionals: &[],
         options: Subcommand::NO_OPTIONS,
-        about: "list the drivers and the options of their pools",
+        has_json: true,
+        about: "List the drivers and the options of their pools",
     },
     Subcommand {
         program: "qvm-pool list",
         words: &["list", "l", "ls"],
         positionals: &[],
         options: Subcommand::NO_OPTIONS,
-        about: "list the pools; what is done when no command is given",
+        has_json: true,
+        about: "List the pools (the default command)",
     },
     Subcommand {
         program: "qvm-pool info",
         words: &["info", "i"],
-        positionals: &[("POOL_NAME", Count::One)],
+        positionals: &[POOL],
         options: Subcommand::NO_OPTIONS,
-        about: "show the options of a pool, its room, and how much of that is in use (bytes)",
+        has_json: true,
+        about: "Show the options, the size and the usage of a pool (sizes in bytes)",
     },
     Subcommand {
         program: "qvm-pool add",
         words: &["add", "a"],
-        positionals: &[("POOL_NAME", Count::One), ("DRIVER", Count::One)],
+        positionals: &[POOL, DRIVER],
         options: with_options,
-        about: "prepare a place and add it as a pool; options with -o",
+        has_json: false,
+        about: "Add a pool and prepare its storage",
     },
     Subcommand {
         program: "qvm-pool remove",
         words: &["remove", "r", "rm"],
-        positionals: &[("POOL_NAME", Count::OneOrMore)],
+        positionals: &[POOLS],
         options: Subcommand::NO_OPTIONS,
-        about: "forget pools that nobody uses; what lies in their places stays",
+        has_json: false,
+        about: "Remove unused pools from the store and keep their storage",
     },
     Subcommand {
         program: "qvm-pool set",
         words: &["set", "s"],
-        positionals: &[("POOL_NAME", Count::One)],
+        positionals: &[POOL],
         options: with_options,
-        about: "change options of a pool with -o: revisions_to_keep, ephemeral_volatile",
+        has_json: false,
+        about: "Change the options revisions_to_keep and ephemeral_volatile of a pool",
     },
 ];
 
@@ -65,7 +80,7 @@ const LEGACY_USAGE: &str = "usage: qvm-pool [--verbose] [--quiet] [--help] [--ve
                 [-l | -i POOLNAME | -a NAME DRIVER | -r NAME | -s POOLNAME | --help-drivers]";
 
 fn with_options(line: Command) -> Command {
-    let help = "an option of the pool, NAME=VALUE (can be repeated)";
+    let help = "Set an option of the pool (can be repeated)";
     line.arg(
         Arg::new("option")
             .long("option")
@@ -101,27 +116,27 @@ pub fn define(line: Command) -> Command {
                 .short('o')
                 .value_name("NAME=VALUE")
                 .action(ArgAction::Append)
-                .help_heading("Commands add and set")
-                .help("an option of the pool (can be repeated; in the earlier forms also several with commas between)"),
+                .help_heading("Options of add and set")
+                .help("Set an option of the pool (can be repeated; the earlier forms also take several separated by commas)"),
         )
-        .arg(legacy("list", Some('l'), "the same as list"))
-        .arg(of_pool("info", 'i', "the same as info POOL_NAME (can be repeated)"))
+        .arg(legacy("list", Some('l'), "Same as list"))
+        .arg(of_pool("info", 'i', "Same as info POOL_NAME (can be repeated)"))
         .arg(
             Arg::new("add")
                 .long("add")
                 .short('a')
                 .num_args(2)
                 .value_names(["POOL_NAME", "DRIVER"])
-                .help("the same as add POOL_NAME DRIVER")
+                .help("Same as add POOL_NAME DRIVER")
                 .help_heading("Earlier forms"),
         )
-        .arg(of_pool("remove", 'r', "the same as remove POOL_NAME"))
-        .arg(of_pool("set", 's', "the same as set POOL_NAME"))
-        .arg(legacy("help-drivers", None, "the same as drivers"))
+        .arg(of_pool("remove", 'r', "Same as remove POOL_NAME"))
+        .arg(of_pool("set", 's', "Same as set POOL_NAME"))
+        .arg(legacy("help-drivers", None, "Same as drivers"))
         .arg(
             Arg::new(SUBCOMMAND_ID)
                 .value_name(Subcommand::usage_words(&COMMANDS))
-                .help("list, info POOL, add POOL DRIVER, remove POOL..., set POOL, or drivers; list when left out"),
+                .help("Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, remove POOL_NAME..., set POOL_NAME or drivers (default: list)"),
         )
         .arg(Arg::new("word").value_name("WORD").num_args(0..).hide(true));
     mutually_exclusive(
@@ -423,19 +438,16 @@ fn pool_json(pool: &PoolDetails) -> Json {
     })
 }
 
-/// The commands as a section of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
-    let drivers: Vec<(&str, String)> = POOL_DRIVERS
-        .iter()
-        .map(|d| (d.name, d.options.join(", ")))
-        .collect();
-    let drivers = super::table::definition_list(
-        drivers
-            .iter()
-            .map(|(name, options)| (*name, options.as_str())),
-    );
+/// Returns the sections of the manual page about the subcommands and the drivers.
+pub fn manual() -> Vec<Section> {
+    let drivers = POOL_DRIVERS.iter().map(|driver| {
+        (
+            driver.name,
+            format!("Options: {}.", driver.options.join(", ")),
+        )
+    });
     vec![
-        ("commands", Subcommand::manual(&COMMANDS)),
-        ("drivers and their options", drivers),
+        Subcommand::manual(&COMMANDS),
+        Section::definitions("drivers", drivers),
     ]
 }

@@ -1,4 +1,4 @@
-//! Showing how far a copy has come: on standard error, where that is a terminal, and nowhere else.
+//! Progress bars for copies of data, on standard error if it is a terminal.
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};

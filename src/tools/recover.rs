@@ -14,19 +14,19 @@ pub fn define(line: clap::Command) -> clap::Command {
     line.arg(flag(
         "at-boot",
         None,
-        "nothing was started since the machine booted: disposables that go when they stop go",
+        "Assume that no qube was started since boot, and remove disposables",
     ))
     .arg(flag(
         "list-orphans",
         None,
-        "list the volumes that belong to no qube, as POOL:VID",
+        "List the volumes that belong to no qube, as POOL:VID",
     ))
     .arg(flag(
         "remove-orphans",
         None,
-        "remove the volumes that belong to no qube, after asking about each",
+        "Remove the volumes that belong to no qube, after a confirmation for each",
     ))
-    .arg(flag("yes", Some('y'), "remove orphans without asking").requires("remove-orphans"))
+    .arg(flag("yes", Some('y'), "Do not ask for confirmation").requires("remove-orphans"))
     .arg(arguments::json_flag())
 }
 

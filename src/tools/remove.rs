@@ -14,10 +14,10 @@ const REMOVE_ALL_ANSWER: &str = "IKNOWWHATIAMDOING";
 
 pub fn define(line: clap::Command) -> clap::Command {
     selection::define(line)
-        .arg(flag("force", Some('f'), "do not ask"))
+        .arg(flag("force", Some('f'), "Do not ask for confirmation"))
         .arg(legacy_flag(
             "just-db",
-            "take it out of qubes.xml alone and leave its files, as packages of R3 do; do not ask",
+            "Remove the qube from qubes.xml only, keep its files, and do not ask",
         ))
 }
 

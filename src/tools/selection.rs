@@ -19,13 +19,13 @@ pub struct Selection<'a> {
 /// Adds `--all`, `--exclude` and `VMNAME ...` to a command.
 pub fn define(command: Command) -> Command {
     let command = command
-        .arg(arguments::flag("all", None, "all qubes but dom0"))
+        .arg(arguments::flag("all", None, "Select all qubes except dom0"))
         .arg(
             arguments::value(
                 "exclude",
                 None,
                 "EXCLUDE",
-                "with --all: leave this qube out (can be repeated)",
+                "With --all, leave out this qube (can be repeated)",
             )
             .action(ArgAction::Append),
         )
@@ -33,7 +33,7 @@ pub fn define(command: Command) -> Command {
             Arg::new("vmname")
                 .value_name("VMNAME")
                 .num_args(0..)
-                .help("names of qubes, or shell patterns"),
+                .help("Names of qubes or shell patterns"),
         );
     arguments::mutually_exclusive(command, "qubes", &["all", "vmname"])
 }

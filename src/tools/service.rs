@@ -17,22 +17,28 @@ use crate::model::{Qubes, Vm};
 const PREFIX: &str = "service.";
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::unset_flag("let the qube decide"))
-        .arg(flag(
-            "list",
-            Some('l'),
-            "accepted, without effect: without a service all are listed",
-        ))
-        .arg(flag("enable", Some('e'), "switch the service on").overrides_with("disable"))
-        .arg(flag("disable", Some('d'), "switch the service off"))
-        .arg(arguments::json_flag())
-        .arg(qube_argument("the qube"))
-        .arg(
-            Arg::new("service")
-                .value_name("SERVICE")
-                .help("one service; all of them when left out"),
-        )
-        .arg(Arg::new("switch").value_name("VALUE").help("on or off"))
+    line.arg(arguments::unset_flag(
+        "Remove the setting, so that the qube decides",
+    ))
+    .arg(flag(
+        "list",
+        Some('l'),
+        "Accepted for compatibility: without SERVICE all are listed",
+    ))
+    .arg(flag("enable", Some('e'), "Switch the service on").overrides_with("disable"))
+    .arg(flag("disable", Some('d'), "Switch the service off"))
+    .arg(arguments::json_flag())
+    .arg(qube_argument("Name of the qube"))
+    .arg(
+        Arg::new("service")
+            .value_name("SERVICE")
+            .help("Service to show or change (default: show all)"),
+    )
+    .arg(
+        Arg::new("switch")
+            .value_name("VALUE")
+            .help("New state: on or off"),
+    )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {

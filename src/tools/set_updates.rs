@@ -14,7 +14,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         Arg::new("updates")
             .required(true)
             .value_name("enable|disable|status")
-            .help("what to do"),
+            .help("Action: enable, disable or status"),
     )
 }
 

@@ -20,20 +20,20 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag(
             "wait",
             None,
-            "wait until they have stopped; kill those that do not in time",
+            "Wait until the qubes have stopped; kill those that exceed their shutdown_timeout",
         ))
         .arg(value(
             "timeout",
             None,
             "TIMEOUT",
-            "deprecated: the value is ignored, --wait is implied",
+            "Deprecated: same as --wait, the value is ignored",
         ))
         .arg(flag(
             "force",
             None,
-            "also those that others use, for example as their netvm",
+            "Shut down qubes that others use, for example as their netvm",
         ))
-        .arg(flag("dry-run", None, "only look whether the names exist"))
+        .arg(flag("dry-run", None, "Only check whether the qubes exist"))
 }
 
 /// The exit code is the number of qubes that failed.

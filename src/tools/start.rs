@@ -25,26 +25,29 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag(
             "skip-if-running",
             None,
-            "a qube that runs already is no error",
+            "Accept qubes that already run",
         ))
         .arg(value(
             "drive",
             None,
             "DRIVE",
-            "attach this drive: [hd:|cdrom:]VM:PATH",
+            "Attach this drive: [hd:|cdrom:]VM:PATH (default: cdrom)",
         ))
         .arg(value(
             "hddisk",
             None,
             "IMAGE",
-            "attach this image as a disk",
+            "Attach this image as a disk",
         ))
-        .arg(value("cdrom", None, "IMAGE", "attach this image as a CD"))
-        .arg(legacy_flag("no-guid", "accepted, without effect"))
+        .arg(value("cdrom", None, "IMAGE", "Attach this image as a CD"))
+        .arg(legacy_flag(
+            "no-guid",
+            "Accepted for compatibility, without effect",
+        ))
         .arg(flag(
             "install-windows-tools",
             None,
-            "attach the CD with the Windows tools",
+            "Attach the CD with the Windows tools",
         ));
     mutually_exclusive(
         line,

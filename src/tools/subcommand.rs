@@ -1,38 +1,64 @@
-//! Tools with several commands (`qvm-pool info POOL`): which one is meant, and whether what follows
-//! fits it.
+//! Subcommands of a tool (`qvm-pool info POOL_NAME`): finding the one that a command line names, and
+//! checking its arguments.
 
 use clap::{Arg, Command};
 
 use super::arguments;
 use super::failure::Failure;
+use super::help::help;
 use super::invocation::Invocation;
+use super::manual::Section;
 use super::output::print_usage_error;
 use super::usage::usage;
 
-/// One command of a tool.
+/// One subcommand of a tool.
 pub struct Subcommand {
-    /// The tool's and the command's name: `qvm-pool info`.
+    /// The tool's and the subcommand's name: `qvm-pool info`.
     pub program: &'static str,
-    /// Its words: the whole one, then its short forms, in the order of usage lines.
+    /// Its words: the full name, then its aliases, in the order of usage lines.
     pub words: &'static [&'static str],
-    /// What follows it, in its order, and whether each may be left out or repeated.
-    pub positionals: &'static [(&'static str, Count)],
-    /// Adds what its own usage line has before them.
+    /// The arguments that follow it, in order.
+    pub positionals: &'static [Positional],
+    /// Adds the options of its own usage line.
     pub options: fn(Command) -> Command,
-    /// What it does.
+    /// Whether it prints data, so that `--json` applies.
+    pub has_json: bool,
+    /// What it does, in one line.
     pub about: &'static str,
 }
 
-/// How often a word follows a command.
+/// An argument of a subcommand.
+pub struct Positional {
+    /// Its name in usage lines.
+    pub name: &'static str,
+    /// How often it may be given.
+    pub count: Count,
+    /// What it means, for `--help` and the manual page.
+    pub help: &'static str,
+}
+
+impl Positional {
+    /// An argument with its name, number and description.
+    pub const fn new(name: &'static str, count: Count, help: &'static str) -> Positional {
+        Positional { name, count, help }
+    }
+}
+
+/// How often an argument may be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Count {
+    /// Exactly once.
     One,
+    /// At most once.
     Optional,
+    /// Any number of times.
     Any,
+    /// At least once.
     OneOrMore,
 }
 
 impl Count {
+    /// Returns the least and the greatest number.
     fn range(self) -> (usize, usize) {
         match self {
             Count::One => (1, 1),
@@ -44,18 +70,18 @@ impl Count {
 }
 
 impl Subcommand {
-    /// No options of its own.
+    /// For subcommands without options of their own.
     pub const NO_OPTIONS: fn(Command) -> Command = |line| line;
 
-    /// The command that `word` is, in any of its forms.
+    /// Returns the subcommand that `word` names, by its name or an alias.
     pub fn find<'s>(all: &'s [Subcommand], word: &str) -> Option<&'s Subcommand> {
         all.iter().find(|command| command.words.contains(&word))
     }
 
-    /// The command that is meant, if what follows it fits.
+    /// Returns the subcommand that `word` names if the arguments after it fit.
     ///
     /// # Errors
-    /// There is no such command, or there are too few or too many words.
+    /// There is no such subcommand, or there are too few or too many arguments.
     pub fn parse<'s>(
         all: &'s [Subcommand],
         word: &str,
@@ -69,19 +95,16 @@ impl Subcommand {
                 .collect();
             return Err(arguments::invalid_choice("command", word, &choices));
         };
-        let required_value = |(_, count): &(&str, Count)| count.range().0;
-        let most = command
-            .positionals
-            .iter()
-            .fold(0_usize, |most, (_, count)| {
-                most.saturating_add(count.range().1)
-            });
+        let least = |positional: &Positional| positional.count.range().0;
+        let most = command.positionals.iter().fold(0_usize, |sum, positional| {
+            sum.saturating_add(positional.count.range().1)
+        });
         let mut left = words.len();
         let mut missing = Vec::new();
-        for positional in command.positionals.iter().filter(|p| required_value(p) > 0) {
-            match left.checked_sub(required_value(positional)) {
+        for positional in command.positionals.iter().filter(|p| least(p) > 0) {
+            match left.checked_sub(least(positional)) {
                 Some(more) => left = more,
-                None => missing.push(positional.0),
+                None => missing.push(positional.name),
             }
         }
         if !missing.is_empty() {
@@ -99,11 +122,10 @@ impl Subcommand {
         }
     }
 
-    /// Refuses an option that only other commands of the tool have: who gives one expects
-    /// something.
+    /// Refuses an option that only other subcommands have: it would be ignored silently.
     ///
     /// # Errors
-    /// One was given.
+    /// Such an option was given.
     pub fn reject_foreign_options(
         &self,
         all: &[Subcommand],
@@ -128,28 +150,32 @@ impl Subcommand {
         }
     }
 
-    /// What `--help` prints for the command that `word` is.
+    /// Returns the help text of the subcommand that `word` names.
     pub fn help(all: &[Subcommand], word: &str) -> Option<String> {
         let command = Subcommand::find(all, word)?;
-        let others = command.words.get(1..).unwrap_or_default().join(", ");
-        let others = if others.is_empty() {
-            others
-        } else {
-            format!(" (also: {others})")
-        };
-        Some(arguments::help(
-            &command
-                .clap_command()
-                .about(format!("{}{others}", command.about)),
-        ))
+        let about = format!("{}{}", command.about, command.alias_note());
+        let mut line = command.clap_command().about(about);
+        if command.has_json {
+            line = line.arg(arguments::json_flag());
+        }
+        Some(help(&line))
+    }
+
+    /// ` (also: ALIAS, ...)`, or nothing.
+    fn alias_note(&self) -> String {
+        match self.words.get(1..).unwrap_or_default() {
+            [] => String::new(),
+            aliases => format!(" (also: {})", aliases.join(", ")),
+        }
     }
 
     fn clap_command(&self) -> Command {
         let mut line = (self.options)(arguments::base_command(self.program));
-        for (at, (name, count)) in self.positionals.iter().enumerate() {
-            let (least, most) = count.range();
-            let arg = Arg::new(format!("{name}{at}"))
-                .value_name(*name)
+        for (at, positional) in self.positionals.iter().enumerate() {
+            let (least, most) = positional.count.range();
+            let arg = Arg::new(format!("{}{at}", positional.name))
+                .value_name(positional.name)
+                .help(positional.help)
                 .required(least > 0);
             line = line.arg(if most > 1 {
                 arg.num_args(least.max(1)..)
@@ -160,14 +186,14 @@ impl Subcommand {
         line
     }
 
-    /// A usage error with the command's own usage line.
+    /// Prints a usage error with the subcommand's own usage line.
     pub fn usage_error(&self, text: &str) -> Failure {
         let line = self.clap_command();
         print_usage_error(&usage(&line), &format!("{}: error: {text}", self.program));
         Failure::AlreadyReported(2)
     }
 
-    /// The words of all commands, as usage lines show the place of the command.
+    /// Returns the words of all subcommands as usage lines show them.
     pub fn usage_words(all: &[Subcommand]) -> String {
         let words: Vec<&str> = all
             .iter()
@@ -177,41 +203,36 @@ impl Subcommand {
         format!("{{{}}} ...", words.join(","))
     }
 
-    /// A section of the manual page.
-    pub fn manual(all: &'static [Subcommand]) -> String {
-        let shown = |command: &Subcommand| {
-            let mut text = command
+    /// Returns the subcommands for the manual page: each with its arguments and options.
+    pub fn manual(all: &'static [Subcommand]) -> Section {
+        let entry = |command: &Subcommand| {
+            let mut tag = command
                 .words
                 .first()
-                .copied()
-                .unwrap_or_default()
-                .to_string();
-            for (name, count) in command.positionals {
-                text.push_str(&match count {
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let mut text = format!("{}{}.", command.about, command.alias_note());
+            for positional in command.positionals {
+                let name = positional.name;
+                tag.push_str(&match positional.count {
                     Count::One => format!(" {name}"),
                     Count::Optional => format!(" [{name}]"),
                     Count::Any => format!(" [{name}...]"),
                     Count::OneOrMore => format!(" {name}..."),
                 });
+                text.push_str(&format!(" {name}: {}.", positional.help));
             }
-            text
+            let line = (command.options)(Command::new(command.program));
+            for option in line.get_arguments() {
+                let help = option.get_help().map(ToString::to_string);
+                text.push_str(&format!(
+                    " {}: {}.",
+                    super::help::option_synopsis(option),
+                    help.unwrap_or_default()
+                ));
+            }
+            (tag, text)
         };
-        let mut text = String::new();
-        for command in all {
-            let others = command.words.get(1..).unwrap_or_default().join(", ");
-            let others = if others.is_empty() {
-                others
-            } else {
-                format!(" (also: {others})")
-            };
-            let about = format!("{}{others}", command.about);
-            // What follows a command may be long, so that what it does stands below.
-            text.push_str(&format!("  {}\n", shown(command)));
-            text.push_str(&super::table::definition_list(std::iter::once((
-                "  ",
-                about.as_str(),
-            ))));
-        }
-        text
+        Section::definitions("commands", all.iter().map(entry))
     }
 }

@@ -6,10 +6,10 @@ use super::arguments::{self, SUBCOMMAND_ID, qube_argument};
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::invocation::{Invocation, read_until_exit};
+use super::manual::Section;
 use super::output::{Output, print_usage_error};
-use super::subcommand::{Count, Subcommand};
+use super::subcommand::{Count, Positional, Subcommand};
 use super::suggestion::did_you_mean;
-use super::table;
 use super::usage::usage;
 use crate::model::Vm;
 
@@ -29,23 +29,30 @@ const SUBCOMMANDS: [Subcommand; 3] = [
     Subcommand {
         program: "qvm-tags VMNAME list",
         words: &["list", "ls", "l"],
-        positionals: &[("TAG", Count::Optional)],
+        positionals: &[Positional::new(
+            "TAG",
+            Count::Optional,
+            "Tag to check for: print it and exit with 0 if the qube has it, else exit with 1",
+        )],
         options: Subcommand::NO_OPTIONS,
-        about: "list the tags, or tell whether the qube has this one",
+        has_json: true,
+        about: "List the tags, or check for one tag",
     },
     Subcommand {
         program: "qvm-tags VMNAME add",
         words: &["add", "a", "set"],
-        positionals: &[("TAG", Count::OneOrMore)],
+        positionals: &[Positional::new("TAG", Count::OneOrMore, "Tags to add")],
         options: Subcommand::NO_OPTIONS,
-        about: "give the qube these tags",
+        has_json: false,
+        about: "Add tags to the qube",
     },
     Subcommand {
         program: "qvm-tags VMNAME del",
         words: &["del", "d", "unset", "u"],
-        positionals: &[("TAG", Count::One)],
+        positionals: &[Positional::new("TAG", Count::One, "Tag to remove")],
         options: Subcommand::NO_OPTIONS,
-        about: "take the tag away",
+        has_json: false,
+        about: "Remove a tag from the qube",
     },
 ];
 
@@ -61,11 +68,13 @@ pub fn is_add(command: &str) -> bool {
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(arguments::json_flag())
-        .arg(qube_argument("the qube"))
+        .arg(qube_argument("Name of the qube"))
         .arg(
             Arg::new(SUBCOMMAND_ID)
                 .value_name("{list,ls,l,add,a,set,del,d,unset,u} ...")
-                .help("list [TAG], add TAG..., or del TAG; list when left out"),
+                .help(
+                    "Command with its arguments: list [TAG], add TAG... or del TAG (default: list)",
+                ),
         )
         .arg(Arg::new("tag").value_name("TAG").num_args(0..).hide(true))
 }
@@ -161,19 +170,7 @@ fn list(out: &mut Output, json: bool, vm: &Vm) -> Result<(), Failure> {
     tags.iter().try_for_each(|tag| out.line(tag))
 }
 
-/// The commands as a section of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
-    let commands = [
-        (
-            "list [TAG]",
-            "list the tags, one per line; with TAG: print it and end with 0 when the qube has it, else with 1",
-        ),
-        ("add TAG...", "give the qube these tags"),
-        ("del TAG", "take the tag away"),
-    ];
-    let others = "ls and l mean list; a and set mean add; d, unset and u mean del.\n";
-    vec![(
-        "commands",
-        table::definition_list(commands.into_iter()) + others,
-    )]
+/// Returns the section of the manual page about the subcommands.
+pub fn manual() -> Vec<Section> {
+    vec![Subcommand::manual(&SUBCOMMANDS)]
 }

@@ -13,11 +13,11 @@ use crate::model::VmName;
 use crate::storage::fullness::format_bytes;
 
 pub fn define(line: Command) -> Command {
-    line.arg(qube_argument("the template"))
+    line.arg(qube_argument("Name of the template"))
 }
 
 pub fn define_revert(line: Command) -> Command {
-    define(line).arg(flag("force", Some('f'), "do not ask"))
+    define(line).arg(flag("force", Some('f'), "Do not ask for confirmation"))
 }
 
 fn open_template(call: &Invocation) -> Result<(Session, VmName), Failure> {
@@ -75,17 +75,4 @@ pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
          running template",
     );
     Ok(0)
-}
-
-const TRIM: &str = "\
-Only the template itself knows which parts of its disk its files no longer need. Templates of R4 give them back at once
-(their root file system is mounted with the option discard), or when fstrim runs in them. dom0 does not look into
-the file systems of qubes; what this tool finds are parts that are nothing but zeros, and these become holes.
-What the volume was is kept as a revision, which shares everything else with it; the room is free when that
-revision is gone.
-";
-
-/// What it can do, as a section of the manual page.
-pub fn manual_of_trim() -> Vec<(&'static str, String)> {
-    vec![("what is trimmed", TRIM.to_string())]
 }

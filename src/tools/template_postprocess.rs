@@ -19,43 +19,52 @@ use crate::lifecycle::template_package::TemplatePackage;
 pub(super) const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
 
 pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(flag("really", None, "yes, this is the package manager"))
-        .arg(flag("skip-start", None, "do not start the template once"))
-        .arg(flag(
-            "keep-source",
-            None,
-            "leave the directory of the package alone",
-        ))
-        .arg(flag(
-            "no-installed-by-rpm",
-            None,
-            "it may be removed without its package",
-        ))
-        .arg(flag(
-            "allow-pv",
-            None,
-            "the package may ask for virt_mode pv",
-        ))
-        .arg(value("pool", None, "POOL", "keep its volumes in this pool"))
-        .arg(
-            Arg::new("package-action")
-                .required(true)
-                .value_name("{post-install,pre-remove}")
-                .help("what to do"),
-        )
-        .arg(
-            Arg::new("name")
-                .required(true)
-                .value_name("NAME")
-                .help("the name of the template"),
-        )
-        .arg(
-            Arg::new("dir")
-                .required(true)
-                .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
-                .help("the directory into which the package was unpacked"),
-        )
+    line.arg(flag(
+        "really",
+        None,
+        "Confirm that a package manager runs this command (required)",
+    ))
+    .arg(flag("skip-start", None, "Do not start the template once"))
+    .arg(flag(
+        "keep-source",
+        None,
+        "Keep the directory of the package",
+    ))
+    .arg(flag(
+        "no-installed-by-rpm",
+        None,
+        "Allow removing the template without its package",
+    ))
+    .arg(flag(
+        "allow-pv",
+        None,
+        "Allow virt_mode pv in the package's settings",
+    ))
+    .arg(value(
+        "pool",
+        None,
+        "POOL",
+        "Create the volumes in this pool",
+    ))
+    .arg(
+        Arg::new("package-action")
+            .required(true)
+            .value_name("{post-install,pre-remove}")
+            .help("post-install or pre-remove"),
+    )
+    .arg(
+        Arg::new("name")
+            .required(true)
+            .value_name("NAME")
+            .help("Name of the template"),
+    )
+    .arg(
+        Arg::new("dir")
+            .required(true)
+            .value_name("DIR")
+            .value_parser(value_parser!(PathBuf))
+            .help("Directory in which the package was unpacked"),
+    )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {

@@ -3,14 +3,14 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::arguments::{self, CLONE_NAME_ID, QUBE_ID, SUBCOMMAND_ID};
+use super::arguments::{self, CLONE_NAME_ID, QUBE_ID, SIZE_ID, SUBCOMMAND_ID};
 
-/// A line may be this long: 80 columns less 2.
+/// The longest line: 80 columns less 2, as in argparse.
 const WIDTH: usize = 78;
 
-/// `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end. Options stand
-/// in the order of their definition; those with a heading of their own (they are ours, not
-/// upstream's) stay in `--help`.
+/// Returns `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end. Options
+/// are in the order of their definition; those with a heading of their own are not upstream's and
+/// appear only in `--help`.
 pub fn usage(command: &Command) -> String {
     let options = options(command);
     let positionals: Vec<String> = command
@@ -45,7 +45,7 @@ pub fn usage(command: &Command) -> String {
     text
 }
 
-/// The positionals alone, as usage lines have them.
+/// Returns the positional arguments as usage lines show them.
 pub fn positionals(command: &Command) -> String {
     let shown = command.get_positionals().filter(|a| !a.is_hide_set());
     shown
@@ -54,7 +54,7 @@ pub fn positionals(command: &Command) -> String {
         .join(" ")
 }
 
-/// Lines of parts; the first begins at column `first`, the others at `indent`.
+/// Joins parts to lines; the first begins at column `first`, the others at `indent`.
 fn wrap<'a>(parts: impl Iterator<Item = &'a String>, first: usize, indent: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut line, mut length) = (String::new(), first - 1);
@@ -95,8 +95,8 @@ fn options(command: &Command) -> Vec<String> {
     parts
 }
 
-/// How many of `args`, from the first on, are all members of one group of which only one may be
-/// given. A group whose members do not stand together is not shown as one.
+/// Returns how many of `args`, from the first on, are the members of one group of exclusive options.
+/// A group whose members are not adjacent is not shown as one.
 fn exclusive_run_length(command: &Command, args: &[&Arg]) -> usize {
     for group in command.get_groups().filter(|g| arguments::is_exclusive(g)) {
         let members = group.get_args().count();
@@ -127,7 +127,8 @@ fn option(arg: &Arg) -> String {
     }
 }
 
-/// A command and what follows it may stand on two lines; anything else stays together.
+/// Splits a positional argument at the places where the usage may be wrapped: only between a
+/// subcommand and its `...`.
 fn positional_parts(arg: &Arg) -> Vec<String> {
     let text = positional(arg);
     match arg.get_id() == SUBCOMMAND_ID {
@@ -149,9 +150,11 @@ fn positional(arg: &Arg) -> String {
     }
 }
 
-fn is_required(arg: &Arg) -> bool {
+/// Whether an argument must be given. Some are checked by the tool itself, because an option that
+/// only prints help makes them needless.
+pub fn is_required(arg: &Arg) -> bool {
     arg.is_required_set()
-        || [QUBE_ID, CLONE_NAME_ID, SUBCOMMAND_ID]
+        || [QUBE_ID, CLONE_NAME_ID, SIZE_ID, SUBCOMMAND_ID]
             .iter()
             .any(|id| arg.get_id() == id)
 }
@@ -160,7 +163,7 @@ fn takes_value(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
 }
 
-/// The word that stands for an argument's value.
+/// Returns the placeholder for an argument's value.
 pub fn value_name(arg: &Arg) -> String {
     match arg.get_value_names() {
         Some([name, ..]) => name.to_string(),

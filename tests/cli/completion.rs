@@ -180,7 +180,7 @@ fn options_their_values_and_commands_come_from_the_tools() {
     );
     assert_eq!(
         complete("fish", &["qubes", "qvm-kil"]),
-        ["qvm-kill\tEnd qubes at once"]
+        ["qvm-kill\tKill qubes without a shutdown"]
     );
     assert_eq!(complete("bash", &["qubes", "qvm-prefs", "wor"]), ["work"]);
     assert_eq!(complete("bash", &["qubes-set-updates", "d"]), ["disable"]);

@@ -134,6 +134,8 @@ fn uninstall_leaves_what_was_there_before() {
             "lib/systemd/system/qubes-vm@.service",
             "lib/systemd/system/multi-user.target.wants/qubes-recover.service",
             "share/man/man1/qvm-ls.1",
+            "share/man/man5/core.toml.5",
+            "share/man/man7/qubes.7",
             "share/bash-completion/completions/qvm-ls",
             "share/zsh/site-functions/_qubes",
             "share/fish/vendor_completions.d/qvm-ls.fish",

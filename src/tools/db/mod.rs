@@ -16,8 +16,10 @@ use clap::Arg;
 
 use super::arguments::{self, flag, json_flag, required_value, value};
 use super::failure::{Failure, quoted};
+use super::help::help;
 use super::hint::Hint;
 use super::invocation::Invocation;
+use super::manual::Section;
 use super::suggestion::did_you_mean;
 use crate::lifecycle::Session;
 use crate::system::Options;
@@ -36,52 +38,53 @@ struct DbCommand {
 const COMMANDS: [DbCommand; 7] = [
     DbCommand {
         name: "check",
-        about: "Tell everything that is wrong with the store, with its line and what a repair would do. An error is what \
-                qubesd refuses the whole file for, a warning what it reads otherwise, or loses. Of many of one kind a few \
-                stand for all; --all or -v tells each. Exit code 0 when there is nothing, 1 when there is something.",
+        about: "List everything that is wrong with the store or a copy, with its line and what \
+                a repair would do. An error is what qubesd refuses the file for, a warning \
+                what it reads differently or loses. Of many problems of one kind a few are \
+                listed; --all lists each. Exit with 0 if nothing is wrong, else 1",
         copies: (0, 1),
         run: check::run,
     },
     DbCommand {
         name: "convert",
-        about: "Make a store of Qubes R1, R2 or R3 one of R4, with the firewall files of its qubes, after keeping a copy; \
-                every other change of such a store does it, too. --dry-run tells what would be done, and what would be \
-                lost. A store of R4 is left alone.",
+        about: "Convert a store of Qubes R1, R2 or R3 to R4, with the firewall files of its \
+                qubes, after a copy; every other change of such a store does it too. --dry-run \
+                prints what would be done and what would be lost. A store of R4 is left alone",
         copies: (0, 0),
         run: convert::run,
     },
     DbCommand {
         name: "diff",
-        about: "Tell in words what differs between two copies, or between a copy and the store; without a copy, between \
-                the last one and the store. Exit code 0 when nothing does, 1 when something does.",
+        about: "Print what differs between two copies, or between a copy (default: the last) \
+                and the store. Exit with 0 if nothing differs, else 1",
         copies: (0, 2),
         run: diff::run,
     },
     DbCommand {
         name: "dump",
-        about: "Print everything the store means as JSON.",
+        about: "Print everything that the store or a copy means as JSON",
         copies: (0, 1),
         run: dump::run,
     },
     DbCommand {
         name: "history",
-        about: "List the copies of the store in backup/ beside it, the newest last.",
+        about: "List the copies of the store in backup/ beside it, the newest last",
         copies: (0, 0),
         run: history::run,
     },
     DbCommand {
         name: "repair",
-        about: "Do what check says, after keeping a copy of what is there, and tell each repair. Asks before it writes, unless \
-                --yes is given; where something is lost, asks what to take: --salvage or --from say it beforehand. \
-                --dry-run writes nothing. Exit code 0 when nothing is wrong any more, 1 when something is left, or \
-                nothing was written.",
+        about: "Repair what check reports, after a copy. Asks before it writes, unless --yes \
+                is given; if something is lost, asks what to keep, unless --salvage or --from \
+                says it. --dry-run writes nothing. Exit with 0 if nothing is wrong any more, 1 \
+                if something is left or nothing was written",
         copies: (0, 0),
         run: repair::run,
     },
     DbCommand {
         name: "restore",
-        about: "Put a copy in place of the store, after keeping a copy of what is there. On a terminal, tells what changes and \
-                asks, unless --yes is given.",
+        about: "Replace the store with a copy, after a copy of the present store. On a \
+                terminal, prints what changes and asks, unless --yes is given",
         copies: (1, 1),
         run: restore::run,
     },
@@ -97,36 +100,36 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag(
             "all",
             None,
-            "check, repair: tell each of many things of one kind",
+            "List every problem, also many of one kind",
         ))
         .arg(flag(
             "dry-run",
             Some('n'),
-            "convert, repair: tell what would be done, and write nothing",
+            "Print what would be done and write nothing",
         ))
-        .arg(flag("yes", Some('y'), "repair, restore: do not ask"))
+        .arg(flag("yes", Some('y'), "Do not ask for confirmation"))
         .arg(flag(
             "salvage",
             None,
-            "repair: take what can be read of a damaged file, and do without the rest",
+            "Keep what can be read of a damaged file and give up the rest",
         ))
         .arg(value(
             "from",
             None,
             "COPY",
-            "repair: take what cannot be read from this copy",
+            "Complete a damaged file from this copy",
         ))
         .arg(
             Arg::new("db-command")
                 .required(true)
                 .value_name("COMMAND")
-                .help("check, convert, diff, dump, history, repair or restore"),
+                .help("One of check, convert, diff, dump, history, repair and restore"),
         )
         .arg(
             Arg::new("copy")
                 .value_name("COPY")
                 .num_args(0..)
-                .help("a copy of the store: its time, its name, or a file"),
+                .help("Copy of the store: its time, its name, or a file"),
         )
 }
 
@@ -191,8 +194,8 @@ pub fn command_help(word: &str) -> Option<String> {
         .args(options);
     let copy = Arg::new("copy")
         .value_name("COPY")
-        .help("a copy of the store: its time, its name, or a file");
-    Some(arguments::help(&match command.copies {
+        .help("Copy of the store: its time, its name, or a file");
+    Some(help(&match command.copies {
         (_, 0) => line,
         (least, most) => line.arg(copy.required(least > 0).num_args(1..=most)),
     }))
@@ -221,15 +224,13 @@ pub(super) fn one_line(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Two further sections of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
-    let copies = "A copy is named by its time as qubes-db history shows it (2026-11-20-08:15:00), by the beginning of it\n\
-                  that only one copy has (2026-11-20), by the word last, or as a file (with a slash in its name).\n";
+/// Returns the sections of the manual page about the subcommands and the names of copies.
+pub fn manual() -> Vec<Section> {
+    let copies = "A copy is named by its time as `qubes-db` history shows it \
+                  (2026-11-20-08:15:00), by a prefix of it that only one copy has (2026-11-20), by \
+                  the word last, or as a file, with a slash in its name.";
     vec![
-        (
-            "commands",
-            super::table::definition_list(COMMANDS.iter().map(|v| (v.name, v.about))),
-        ),
-        ("copies", copies.to_owned()),
+        Section::definitions("commands", COMMANDS.iter().map(|c| (c.name, c.about))),
+        Section::paragraphs("copies", copies),
     ]
 }

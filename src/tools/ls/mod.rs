@@ -12,6 +12,7 @@ use super::arguments::{self, flag, multi_value, mutually_exclusive, output_optio
 use super::damage_scan::DamageScan;
 use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_until_exit};
+use super::manual::Section;
 use super::output::{Output, print_warning};
 use super::selection::{self, Selection};
 use super::suggestion::did_you_mean;
@@ -29,42 +30,50 @@ pub fn define(line: clap::Command) -> clap::Command {
             "format",
             Some('o'),
             "FORMAT",
-            "a set of columns: simple, network, kernel, full, prefs or disk",
+            "Show the columns of this format: simple, network, kernel, full, prefs or disk (default: simple)",
         ))
         .arg(value(
             "fields",
             Some('O'),
             "FIELD,...",
-            "these columns; any property may be one",
+            "Show these columns; any property is a column as well",
         ))
         .arg(flag(
             "tree",
             Some('t'),
-            "show who gets its network from whom",
+            "Show qubes as a tree below their netvms",
         ))
         .arg(flag(
             "raw-data",
             None,
-            "columns separated by | without a heading, for scripts",
+            "Print columns separated by | without a heading, for scripts",
         ))
-        .arg(flag("raw-list", None, "names only, for scripts"))
-        .arg(flag("disk", Some('d'), "the same as --format disk"))
-        .arg(flag("network", Some('n'), "the same as --format network"))
-        .arg(flag("kernel", Some('k'), "the same as --format kernel"))
-        .arg(flag("help-formats", None, "list the formats"))
-        .arg(flag("help-columns", None, "list the columns"));
+        .arg(flag("raw-list", None, "Print names only, for scripts"))
+        .arg(flag("disk", Some('d'), "Same as --format disk"))
+        .arg(flag("network", Some('n'), "Same as --format network"))
+        .arg(flag("kernel", Some('k'), "Same as --format kernel"))
+        .arg(flag("help-formats", None, "List the formats"))
+        .arg(flag("help-columns", None, "List the columns"));
     let line = filter_options(line)
-        .arg(value("sort", None, "COLUMN", "sort by this column").default_value("NAME"))
-        .arg(flag("reverse", None, "the other way round"))
-        .arg(flag("ignore-case", None, "sort without regard to case"))
-        .arg(flag("spinner", None, "accepted, without effect"))
-        .arg(flag("no-spinner", None, "accepted, without effect"))
+        .arg(value("sort", None, "COLUMN", "Sort by this column").default_value("NAME"))
+        .arg(flag("reverse", None, "Reverse the order"))
+        .arg(flag("ignore-case", None, "Ignore case when sorting"))
+        .arg(flag(
+            "spinner",
+            None,
+            "Accepted for compatibility, without effect",
+        ))
+        .arg(flag(
+            "no-spinner",
+            None,
+            "Accepted for compatibility, without effect",
+        ))
         .arg(arguments::json_flag())
         .arg(arguments::color_option())
         .arg(output_option(flag(
             "human-readable",
             None,
-            "in tables: MiB as 750M, 1.5G, 20G",
+            "Show sizes in tables as 750M, 1.5G or 20G instead of MiB",
         )));
     let line = mutually_exclusive(
         line,
@@ -77,62 +86,66 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 fn filter_options(line: clap::Command) -> clap::Command {
-    line.arg(multi_value("class", "CLASS", "only qubes of these classes"))
-        .arg(multi_value(
-            "label",
-            "LABEL",
-            "only qubes with one of these labels",
-        ))
-        .arg(multi_value(
-            "tags",
-            "TAG",
-            "only qubes with one of these tags",
-        ))
-        .arg(multi_value(
-            "exclude-tags",
-            "TAG",
-            "only qubes that lack one of these tags",
-        ))
-        .arg(flag("running", None, "only running qubes"))
-        .arg(flag("paused", None, "only paused qubes"))
-        .arg(flag("halted", None, "only halted qubes"))
-        .arg(multi_value(
-            "template-source",
-            "TEMPLATE",
-            "only qubes based on these; \"\": on none",
-        ))
-        .arg(multi_value(
-            "netvm-is",
-            "NETVM",
-            "only qubes with one of these netvms; \"\": that cannot have one",
-        ))
-        .arg(value(
-            "internal",
-            None,
-            "<y|n>",
-            "only internal qubes, or only others",
-        ))
-        .arg(value(
-            "servicevm",
-            None,
-            "<y|n>",
-            "only service qubes, or only others",
-        ))
-        .arg(flag(
-            "pending-update",
-            None,
-            "only qubes with updates to install",
-        ))
-        .arg(multi_value(
-            "features",
-            "FEATURE=VALUE",
-            "only qubes with these features; FEATURE= : not set",
-        ))
-        .arg(multi_value(
-            "prefs",
-            "PREFERENCE=VALUE",
-            "only qubes with these property values",
-        ))
+    line.arg(multi_value(
+        "class",
+        "CLASS",
+        "List only qubes of these classes",
+    ))
+    .arg(multi_value(
+        "label",
+        "LABEL",
+        "List only qubes with one of these labels",
+    ))
+    .arg(multi_value(
+        "tags",
+        "TAG",
+        "List only qubes with one of these tags",
+    ))
+    .arg(multi_value(
+        "exclude-tags",
+        "TAG",
+        "List only qubes that lack one of these tags",
+    ))
+    .arg(flag("running", None, "List only running qubes"))
+    .arg(flag("paused", None, "List only paused qubes"))
+    .arg(flag("halted", None, "List only halted qubes"))
+    .arg(multi_value(
+        "template-source",
+        "TEMPLATE",
+        "List only qubes based on these templates; \"\" stands for none",
+    ))
+    .arg(multi_value(
+        "netvm-is",
+        "NETVM",
+        "List only qubes with one of these netvms; \"\" stands for qubes that cannot have one",
+    ))
+    .arg(value(
+        "internal",
+        None,
+        "<y|n>",
+        "List only internal qubes (y) or only others (n)",
+    ))
+    .arg(value(
+        "servicevm",
+        None,
+        "<y|n>",
+        "List only service qubes (y) or only others (n)",
+    ))
+    .arg(flag(
+        "pending-update",
+        None,
+        "List only qubes with pending updates",
+    ))
+    .arg(multi_value(
+        "features",
+        "FEATURE=VALUE",
+        "List only qubes with these features; FEATURE= stands for a feature that is not set",
+    ))
+    .arg(multi_value(
+        "prefs",
+        "PREFERENCE=VALUE",
+        "List only qubes with these property values",
+    ))
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -312,24 +325,24 @@ fn help_columns(out: &mut Output) -> Result<u8, Failure> {
 }
 
 const ON_A_TERMINAL: &str = "\
-Names and labels have the colour of the label; black ones are bold. --color=never and the environment variables
-NO_COLOR (when it is not empty) and TERM=dumb switch colours off, --color=always switches them on, also into a pipe
-(qvm-ls --color=always | less -R). --raw-data, --raw-list and --json never have any.
+Names and labels have the colour of the label; black ones are bold. --color=never and the \
+environment variables NO_COLOR (if it is not empty) and TERM=dumb disable colours, --color=always \
+enables them, also in a pipe (qvm-ls --color=always | less -R). --raw-data, --raw-list and --json \
+never use any.
 
---tree draws connected branches, of ASCII where the locale is not UTF-8. In a pipe every branch looks like a last one.
-Qubes whose netvms form a loop stand at the end. Long cells go on below themselves where the terminal is narrow.
-Characters that could deceive a reader (controls, invisible and direction-changing ones) are shown as _.
-";
+--tree draws connected branches, in ASCII if the locale is not UTF-8. In a pipe every branch looks \
+like a last one. Qubes whose netvms form a loop are at the end. Long cells continue below themselves \
+if the terminal is narrow. Characters that could deceive a reader (controls, invisible and \
+direction-changing ones) are shown as _.";
 
-/// Columns and formats as sections of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
-    let formats: String = FORMATS
+/// Returns the sections of the manual page about columns, formats and terminals.
+pub fn manual() -> Vec<Section> {
+    let formats = FORMATS
         .iter()
-        .map(|(name, columns)| format!("  {name:7}  {}\n", columns.to_uppercase()))
-        .collect();
+        .map(|(name, columns)| (*name, columns.to_uppercase().replace(',', ", ")));
     vec![
-        ("columns", table::definition_list(HEADINGS.iter().copied())),
-        ("formats", formats),
-        ("on a terminal", ON_A_TERMINAL.to_string()),
+        Section::definitions("columns", HEADINGS.iter().copied()),
+        Section::definitions("formats", formats),
+        Section::paragraphs("on a terminal", ON_A_TERMINAL),
     ]
 }

@@ -17,6 +17,7 @@ use super::db::one_line;
 use super::failure::{Failure, quoted};
 use super::hint;
 use super::invocation::{Invocation, read_until_exit};
+use super::manual::Section;
 use super::r3_prefs;
 use super::selection::resolve_one;
 use super::table;
@@ -36,7 +37,7 @@ pub(super) const NONE_MEANS_NO_QUBE: [&str; 5] =
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
     multiple::define(options(line))
         .arg(qube_argument(
-            "the qube, several with commas between, or a shell pattern",
+            "Name of a qube, several names separated by commas, or a shell pattern",
         ))
         .args(positionals())
 }
@@ -49,29 +50,33 @@ fn options(line: clap::Command) -> clap::Command {
     line.arg(flag(
         "help-properties",
         None,
-        "list the properties and what they mean",
+        "List the properties with their meaning",
     ))
     .arg(flag(
         "hide-default",
         None,
-        "leave out what is not set explicitly",
+        "Leave out properties without an explicit value",
     ))
     .arg(flag(
         "get",
         Some('g'),
-        "accepted, without effect: a property without a value is read",
+        "Accepted for compatibility: PROPERTY without VALUE is read",
     ))
     .arg(flag(
         "set",
         Some('s'),
-        "accepted, without effect: a property with a value is set",
+        "Accepted for compatibility: PROPERTY with VALUE is set",
     ))
-    .arg(legacy_flag("list", "list the properties as R3 did, in its words").short('l'))
-    .arg(flag("default", Some('D'), "forget the explicit value"))
+    .arg(legacy_flag("list", "List the properties in the format of R3").short('l'))
+    .arg(flag(
+        "default",
+        Some('D'),
+        "Reset the property to its default",
+    ))
     .arg(output_option(flag(
         "changed",
         None,
-        "list what is set to something else than the default, and the default",
+        "List explicit values that differ from the default, with the default",
     )))
     .arg(arguments::json_flag())
 }
@@ -80,11 +85,11 @@ fn positionals() -> [Arg; 2] {
     [
         Arg::new("property")
             .value_name("PROPERTY")
-            .help("one property; all of them when left out"),
+            .help("Property to show or change (default: show all)"),
         Arg::new("value")
             .value_name("VALUE")
             .allow_negative_numbers(true)
-            .help("its new value"),
+            .help("New value of the property"),
     ]
 }
 
@@ -447,24 +452,17 @@ fn all_qube_properties() -> Vec<&'static Property> {
     all
 }
 
-/// The properties as a section of the manual page.
-pub fn manual_of_qube() -> Vec<(&'static str, String)> {
-    let properties = table::definition_list(all_qube_properties().iter().map(|p| (p.name, p.doc)));
+/// Returns the sections of the manual page of qvm-prefs.
+pub fn manual_of_qube() -> Vec<Section> {
+    let properties = all_qube_properties();
     vec![
-        ("several qubes", multiple::MANUAL.to_string()),
-        ("properties", properties),
+        Section::paragraphs("several qubes", multiple::MANUAL),
+        Section::definitions("properties", properties.iter().map(|p| (p.name, p.doc))),
     ]
 }
 
-/// The system's properties as a section of the manual page.
-pub fn manual_of_system() -> Vec<(&'static str, String)> {
-    vec![(
-        "properties",
-        table::definition_list(
-            global_properties()
-                .map(|p| (p.name, p.doc))
-                .collect::<Vec<_>>()
-                .into_iter(),
-        ),
-    )]
+/// Returns the section of the manual page of qubes-prefs.
+pub fn manual_of_system() -> Vec<Section> {
+    let properties = global_properties().map(|p| (p.name, p.doc));
+    vec![Section::definitions("properties", properties)]
 }

@@ -17,23 +17,24 @@ use crate::tools::r3_prefs;
 use crate::tools::selection::{Selection, is_pattern, no_match};
 use crate::tools::values::Values;
 
-/// What the manual page says of several qubes.
+/// The section of the manual page about several qubes.
 pub const MANUAL: &str = "\
-VMNAME may be a shell pattern (quoted, so that the shell leaves it alone), or several names and patterns with commas
-between: qvm-prefs 'sys-*,work' netvm. With --all there is no VMNAME, and the first word is the property. --class,
---tags and --label leave only qubes of one of these; without VMNAME they choose from all.
+VMNAME may be a shell pattern, quoted so that the shell does not expand it, or several names and \
+patterns separated by commas: qvm-prefs 'sys-*,work' netvm. With --all there is no VMNAME, and the \
+first argument is the property. --class, --tags and --label leave only qubes of one of these; \
+without VMNAME they choose from all.
 
-Several qubes are listed one property a line: qube, property, mark, value. The mark is D for a default, - for what is
-set, U for what has no value or cannot be read. A property that a qube does not have has no line.
+Several qubes are listed one property a line: qube, property, mark, value. A property that a qube \
+does not have has no line.
 
---changed lists what is set to something else than the default, as: qube, property, default -> value. What has no
-default (the name, the label, the template) is left out; what is set to the default's value is, too (--hide-default
-shows it).
+--changed lists explicit values that differ from the default, as: qube, property, default -> value. \
+Properties without a default (the name, the label, the template) are left out; explicit values that \
+equal the default are too (--hide-default shows them).
 
-A value, or --default, for several qubes is for all of them or for none: it is one change of the store, and when one of
-the qubes cannot have the value nothing is changed. Qubes that do not have the property are left out, and with --all
-dom0 is. Which qubes were changed is said on standard error (not after -q).
-";
+A value, or --default, applies to all of the qubes or to none: it is one change of the store, and \
+if one of the qubes cannot have the value nothing is changed. Qubes that do not have the property \
+are left out, and so is dom0 with --all. The qubes that were changed are named on standard error, \
+unless --quiet is given.";
 
 /// The options that choose among qubes.
 const FILTERS: [&str; 3] = ["class", "tags", "label"];
@@ -44,23 +45,27 @@ pub fn define(line: clap::Command) -> clap::Command {
     line.arg(output_option(flag(
         "all",
         None,
-        "all qubes; the first word is the property then",
+        "Select all qubes; the first argument is then PROPERTY",
     )))
     .arg(words(
         "exclude",
         "EXCLUDE",
-        "with --all: leave this qube out (can be repeated)",
+        "With --all, leave out this qube (can be repeated)",
     ))
-    .arg(words("class", "CLASS,...", "only qubes of these classes"))
+    .arg(words(
+        "class",
+        "CLASS,...",
+        "Select only qubes of these classes",
+    ))
     .arg(words(
         "tags",
         "TAG,...",
-        "only qubes with one of these tags",
+        "Select only qubes with one of these tags",
     ))
     .arg(words(
         "label",
         "LABEL,...",
-        "only qubes with one of these labels",
+        "Select only qubes with one of these labels",
     ))
 }
 

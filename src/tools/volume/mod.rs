@@ -19,75 +19,127 @@ use crate::tools::arguments::{self, SUBCOMMAND_ID, flag, value};
 use crate::tools::failure::{Failure, quoted};
 use crate::tools::hint::{Hint, NameKind};
 use crate::tools::invocation::Invocation;
+use crate::tools::manual::Section;
 use crate::tools::output::{ask, print_message};
 use crate::tools::progress::QubeProgress;
 use crate::tools::size;
-use crate::tools::subcommand::{Count, Subcommand};
+use crate::tools::subcommand::{Count, Positional, Subcommand};
 
-const VOLUME: (&str, Count) = ("VM:VOLUME", Count::One);
+const VOLUME: Positional = Positional::new(
+    "VM:VOLUME",
+    Count::One,
+    "Volume of a qube, such as work:private",
+);
 
 /// The commands, in the order of usage lines.
 pub const COMMANDS: [Subcommand; 8] = [
     Subcommand {
         program: "qvm-volume info",
         words: &["info", "i"],
-        positionals: &[VOLUME, ("PROPERTY", Count::Optional)],
+        positionals: &[
+            VOLUME,
+            Positional::new(
+                "PROPERTY",
+                Count::Optional,
+                "Property to show (default: show all)",
+            ),
+        ],
         options: Subcommand::NO_OPTIONS,
-        about: "show everything about a volume, or one property of it; sizes are bytes",
+        has_json: true,
+        about: "Show a volume or one of its properties (sizes in bytes)",
     },
     Subcommand {
         program: "qvm-volume config",
         words: &["config", "c", "set", "s"],
-        positionals: &[VOLUME, ("property", Count::One), ("value", Count::One)],
+        positionals: &[
+            VOLUME,
+            Positional::new("property", Count::One, "rw, revisions_to_keep or ephemeral"),
+            Positional::new("value", Count::One, "New value of the property"),
+        ],
         options: Subcommand::NO_OPTIONS,
-        about: "set rw, revisions_to_keep (-1: no snapshots at all) or ephemeral",
+        has_json: false,
+        about: "Set rw, revisions_to_keep (-1 disables snapshots) or ephemeral",
     },
     Subcommand {
         program: "qvm-volume resize",
         words: &["resize", "extend"],
-        positionals: &[VOLUME, ("size", Count::One)],
+        positionals: &[
+            VOLUME,
+            Positional::new(
+                "size",
+                Count::One,
+                "New size: bytes, or a number with KB, MB, GB (powers of 1000) or KiB, MiB, GiB \
+                 (powers of 1024)",
+            ),
+        ],
         options: with_force,
-        about: "give a volume another size: bytes, or a number with KB, MB, GB (1000) or KiB, MiB, GiB (1024); smaller only \
-                with --force",
+        has_json: false,
+        about: "Resize a volume; a smaller size needs --force",
     },
     Subcommand {
         program: "qvm-volume list",
         words: &["list", "ls", "l"],
-        positionals: &[("VMNAME", Count::Any)],
+        positionals: &[Positional::new(
+            "VMNAME",
+            Count::Any,
+            "Names of qubes or shell patterns (default: all qubes)",
+        )],
         options: with_listing,
-        about: "list the volumes of these qubes, or of all; what is done when no command is given",
+        has_json: true,
+        about: "List the volumes of these qubes or of all qubes (the default command)",
     },
     Subcommand {
         program: "qvm-volume revert",
         words: &["revert", "rv", "r"],
-        positionals: &[VOLUME, ("revision", Count::Optional)],
+        positionals: &[
+            VOLUME,
+            Positional::new(
+                "revision",
+                Count::Optional,
+                "Revision as qvm-volume info lists it (default: the newest)",
+            ),
+        ],
         options: Subcommand::NO_OPTIONS,
-        about: "bring a volume of a halted qube back to a revision, the newest when none is named",
+        has_json: false,
+        about: "Revert a volume of a halted qube to a revision (default: the newest)",
     },
     Subcommand {
         program: "qvm-volume import",
         words: &["import"],
-        positionals: &[VOLUME, ("PATH", Count::One)],
+        positionals: &[
+            VOLUME,
+            Positional::new(
+                "PATH",
+                Count::One,
+                "File or device to read, or - for standard input",
+            ),
+        ],
         options: with_sizes,
-        about: "replace the data of a volume by those of a file, a device, or standard input (-); until all of them are there \
-                it keeps what it has",
+        has_json: false,
+        about: "Replace the data of a volume with a file, a device or standard input",
     },
     Subcommand {
         program: "qvm-volume clone",
         words: &["clone"],
         positionals: &[
-            ("SOURCE_VM:SOURCE_VOLUME", Count::One),
-            ("DESTINATION_VM:DESTINATION_VOLUME", Count::One),
+            Positional::new("SOURCE_VM:SOURCE_VOLUME", Count::One, "Volume to copy"),
+            Positional::new(
+                "DESTINATION_VM:DESTINATION_VOLUME",
+                Count::One,
+                "Volume to overwrite",
+            ),
         ],
         options: with_force,
-        about: "replace the data of the second volume by what the first had when it was last committed",
+        has_json: false,
+        about: "Replace the data of a volume with the last committed data of another",
     },
     Subcommand {
         program: "qvm-volume clear",
         words: &["clear"],
         positionals: &[VOLUME],
         options: with_force,
-        about: "empty a volume",
+        has_json: false,
+        about: "Delete the data of a volume",
     },
 ];
 
@@ -97,24 +149,24 @@ fn with_listing(line: Command) -> Command {
             "pool",
             Some('p'),
             "POOL_NAME",
-            "only volumes in this pool (can be repeated)",
+            "List only volumes in this pool (can be repeated)",
         )
         .action(ArgAction::Append),
     )
     .arg(flag(
         "full",
         None,
-        "also on a terminal: write POOL:VOLUME on every line",
+        "Print POOL:VOLUME on every line, on a terminal too",
     ))
     .arg(flag(
         "all",
         None,
-        "the volumes of all qubes; the same as naming none",
+        "List the volumes of all qubes (the default)",
     ))
 }
 
 fn with_force(line: Command) -> Command {
-    line.arg(flag("force", Some('f'), "do not ask"))
+    line.arg(flag("force", Some('f'), "Do not ask for confirmation"))
 }
 
 fn with_sizes(line: Command) -> Command {
@@ -122,13 +174,9 @@ fn with_sizes(line: Command) -> Command {
         "size",
         None,
         "SIZE",
-        "the size that the volume is to have; the data's when unsaid",
+        "Resize the volume to this size (default: the length of the data)",
     ))
-    .arg(flag(
-        "no-resize",
-        None,
-        "leave the volume as large as it is",
-    ))
+    .arg(flag("no-resize", None, "Keep the size of the volume"))
 }
 
 /// What `--help` prints for one of the commands.
@@ -137,48 +185,53 @@ pub fn subcommand_help(word: &str) -> Option<String> {
 }
 
 pub fn define(line: Command) -> Command {
-    let of_list = |arg: Arg| arg.help_heading("Command list");
-    let of_import = |arg: Arg| arg.help_heading("Command import");
+    let of_list = |arg: Arg| arg.help_heading("Options of list");
+    let of_import = |arg: Arg| arg.help_heading("Options of import");
     let line = line
         .arg(arguments::json_flag())
         .arg(
-            flag("force", Some('f'), "do not ask; resize: also make smaller")
-                .help_heading("Commands resize, clone and clear"),
+            flag(
+                "force",
+                Some('f'),
+                "Do not ask for confirmation; with resize, allow a smaller size",
+            )
+            .help_heading("Options of resize, clone and clear"),
         )
         .arg(of_list(
             value(
                 "pool",
                 Some('p'),
                 "POOL_NAME",
-                "only volumes in this pool (can be repeated)",
+                "List only volumes in this pool (can be repeated)",
             )
             .action(ArgAction::Append),
         ))
         .arg(of_list(flag(
             "full",
             None,
-            "also on a terminal: write POOL:VOLUME on every line",
+            "Print POOL:VOLUME on every line, on a terminal too",
         )))
         .arg(of_list(flag(
             "all",
             None,
-            "the volumes of all qubes; the same as naming none",
+            "List the volumes of all qubes (the default)",
         )))
         .arg(of_import(value(
             "size",
             None,
             "SIZE",
-            "the size that the volume is to have; the data's when unsaid",
+            "Resize the volume to this size (default: the length of the data)",
         )))
         .arg(of_import(flag(
             "no-resize",
             None,
-            "leave the volume as large as it is",
+            "Keep the size of the volume",
         )));
     arguments::mutually_exclusive(line, "sizes", &["size", "no-resize"])
         .arg(Arg::new(SUBCOMMAND_ID).value_name(Subcommand::usage_words(&COMMANDS)).help(
-            "list, info VM:VOLUME, config VM:VOLUME PROPERTY VALUE, resize VM:VOLUME SIZE, revert VM:VOLUME, \
-                 import VM:VOLUME FILE, clone VM:VOLUME VM:VOLUME, or clear VM:VOLUME; list when left out",
+            "Command with its arguments: list, info VM:VOLUME, config VM:VOLUME PROPERTY VALUE, \
+             resize VM:VOLUME SIZE, revert VM:VOLUME, import VM:VOLUME PATH, \
+             clone VM:VOLUME VM:VOLUME or clear VM:VOLUME (default: list)",
         ))
         .arg(Arg::new("word").value_name("WORD").num_args(0..).allow_negative_numbers(true).hide(true))
 }
@@ -414,7 +467,7 @@ fn confirm(call: &mut Invocation, what: &str, cancelled: &str) -> Result<bool, F
     }
 }
 
-/// The commands as a section of the manual page.
-pub fn manual() -> Vec<(&'static str, String)> {
-    vec![("commands", Subcommand::manual(&COMMANDS))]
+/// Returns the section of the manual page about the subcommands.
+pub fn manual() -> Vec<Section> {
+    vec![Subcommand::manual(&COMMANDS)]
 }

@@ -1,0 +1,311 @@
+//! Manual pages: a table with the texts of each command, and the pages that belong to none.
+
+mod overview;
+mod pages;
+mod roff;
+
+use clap::Arg;
+
+use super::arguments::SUBCOMMAND_ID;
+use super::help::{heading, is_common, option_synopsis};
+use super::usage::{is_required, usage, value_name};
+use super::{COMMANDS, Command};
+use roff::Roff;
+
+/// The date in the pages' footers. Change it when the texts change.
+const DATE: &str = "2026-12-01";
+
+/// The texts of one command's page. Options, arguments and the name come from the command itself.
+struct Page {
+    command: &'static str,
+    /// What it does, what it changes, what it never touches; paragraphs between empty lines.
+    description: &'static str,
+    /// Further sections, made from the tables of the command.
+    sections: fn() -> Vec<Section>,
+    /// Command lines, each with what they do.
+    examples: &'static [(&'static str, &'static str)],
+    /// Exit codes, where they are not [`EXIT_STATUS`].
+    exit_status: &'static [(&'static str, &'static str)],
+    files: &'static [(&'static str, &'static str)],
+    environment: &'static [(&'static str, &'static str)],
+    /// Names of pages with their sections, besides `qubes(7)`.
+    see_also: &'static [&'static str],
+}
+
+impl Page {
+    /// Texts that most commands share.
+    const DEFAULT: Page = Page {
+        command: "",
+        description: "",
+        sections: Vec::new,
+        examples: &[],
+        exit_status: EXIT_STATUS,
+        files: STORE,
+        environment: &[],
+        see_also: &[],
+    };
+}
+
+/// The exit codes of most commands.
+const EXIT_STATUS: &[(&str, &str)] = &[
+    ("0", "The command did what it was asked to."),
+    (
+        "1",
+        "It could not be done; the reason is on standard error.",
+    ),
+    (
+        "2",
+        "The command line is wrong, or names a qube, property or option that does not exist.",
+    ),
+];
+
+/// The file of most commands.
+const STORE: &[(&str, &str)] = &[("/var/lib/qubes/qubes.xml", "The store.")];
+
+/// A section of a manual page.
+pub struct Section {
+    heading: String,
+    body: Body,
+}
+
+enum Body {
+    Paragraphs(String),
+    Definitions(Vec<(String, String)>),
+}
+
+impl Section {
+    /// A section of paragraphs with empty lines between them.
+    pub fn paragraphs(heading: &str, text: impl Into<String>) -> Section {
+        Section {
+            heading: heading.to_owned(),
+            body: Body::Paragraphs(text.into()),
+        }
+    }
+
+    /// A section of terms with their explanations.
+    pub fn definitions<T: Into<String>, U: Into<String>>(
+        heading: &str,
+        entries: impl Iterator<Item = (T, U)>,
+    ) -> Section {
+        let entries = entries.map(|(tag, text)| (tag.into(), text.into()));
+        Section {
+            heading: heading.to_owned(),
+            body: Body::Definitions(entries.collect()),
+        }
+    }
+
+    fn write(&self, roff: &mut Roff) {
+        roff.heading(&self.heading);
+        match &self.body {
+            Body::Paragraphs(text) => roff.paragraphs(text),
+            Body::Definitions(entries) => {
+                entries
+                    .iter()
+                    .for_each(|(tag, text)| roff.definition(tag, text));
+            }
+        }
+    }
+}
+
+/// One generated manual page.
+pub struct ManualPage {
+    /// Its file: the name and the section, `qvm-ls.1`.
+    pub file: String,
+    /// Its roff source.
+    pub text: String,
+}
+
+/// Returns every manual page.
+pub fn all() -> Vec<ManualPage> {
+    let commands = COMMANDS.iter().filter(|command| !command.hidden);
+    let mut all: Vec<ManualPage> = commands
+        .map(|command| ManualPage {
+            file: format!("{}.1", command.name),
+            text: command_page(command),
+        })
+        .collect();
+    all.extend(overview::all());
+    all
+}
+
+fn command_page(command: &Command) -> String {
+    // The test below asks for a page of each command.
+    let page = pages::PAGES
+        .iter()
+        .find(|page| page.command == command.name)
+        .unwrap_or(&Page::DEFAULT);
+    let mut roff = Roff::new(command.name, 1, command.about);
+    roff.heading("synopsis");
+    roff.paragraphs(&synopsis(command));
+    roff.heading("description");
+    roff.paragraphs(page.description);
+    write_options(&mut roff, command);
+    (page.sections)()
+        .iter()
+        .for_each(|section| section.write(&mut roff));
+    write_end(&mut roff, page);
+    roff.finish()
+}
+
+fn synopsis(command: &Command) -> String {
+    let usage = usage(&command.clap_command());
+    let words = usage.trim_start_matches("usage: ").split_whitespace();
+    let text = words.collect::<Vec<_>>().join(" ");
+    format!("`{}`{}", command.name, &text[command.name.len()..])
+}
+
+/// The arguments and options of the command's own, the latter by their headings in `--help`.
+fn write_options(roff: &mut Roff, command: &Command) {
+    let line = command.clap_command();
+    let help = |arg: &Arg| {
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        match arg.get_default_values() {
+            [value] if !arg.is_positional() => {
+                format!("{help} (default: {}).", value.to_string_lossy())
+            }
+            _ => format!("{help}."),
+        }
+    };
+    let arguments: Vec<&Arg> = line
+        .get_positionals()
+        // The section about subcommands describes the one that is named here.
+        .filter(|arg| !arg.is_hide_set() && arg.get_id() != SUBCOMMAND_ID)
+        .collect();
+    if !arguments.is_empty() {
+        roff.heading("arguments");
+        for arg in arguments {
+            let name = value_name(arg);
+            let tag = match is_required(arg) {
+                true => name,
+                false => format!("[{name}]"),
+            };
+            roff.definition(&tag, &help(arg));
+        }
+    }
+    roff.heading("options");
+    let options: Vec<(Option<String>, &Arg)> = line
+        .get_arguments()
+        .filter(|arg| !arg.is_positional() && !arg.is_hide_set() && !is_common(arg))
+        .map(|arg| (heading(&line, arg), arg))
+        .collect();
+    roff.paragraphs("The options that every command has are in `qubes`(7).");
+    let mut headings: Vec<&Option<String>> = Vec::new();
+    for (heading, _) in &options {
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    headings.sort_by_key(|heading| heading.is_some());
+    for heading in headings {
+        if let Some(heading) = heading {
+            roff.subheading(heading);
+        }
+        for (_, arg) in options.iter().filter(|(other, _)| other == heading) {
+            roff.definition(&option_synopsis(arg), &help(arg));
+        }
+    }
+}
+
+fn write_end(roff: &mut Roff, page: &Page) {
+    for (heading, entries) in [
+        ("exit status", page.exit_status),
+        ("environment", page.environment),
+        ("files", page.files),
+    ] {
+        let entries = entries.iter().copied();
+        let mut entries: Vec<(&str, &str)> = entries.collect();
+        if heading == "environment" {
+            entries.push((
+                "QUBES_ROOT, QUBES_XML_PATH, QUBES_OFFLINE",
+                "Defaults of common options; see `qubes`(7).",
+            ));
+        }
+        if !entries.is_empty() {
+            Section::definitions(heading, entries.into_iter()).write(roff);
+        }
+    }
+    if !page.examples.is_empty() {
+        write_examples(roff, page.examples);
+    }
+    write_see_also(roff, page.see_also.iter().copied().chain(["qubes(7)"]));
+}
+
+fn write_examples(roff: &mut Roff, examples: &[(&str, &str)]) {
+    roff.heading("examples");
+    for (at, (commands, explanation)) in examples.iter().enumerate() {
+        if at == 0 {
+            roff.paragraphs(explanation);
+            roff.literal(commands);
+        } else {
+            roff.example(explanation, commands);
+        }
+    }
+}
+
+fn write_see_also<'n>(roff: &mut Roff, names: impl Iterator<Item = &'n str>) {
+    roff.heading("see also");
+    let names = names.map(|name| match name.split_once('(') {
+        Some((name, section)) => format!("`{name}`({section}"),
+        None => name.to_owned(),
+    });
+    roff.paragraphs(&names.collect::<Vec<_>>().join(", "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::arguments::{Parsed, parse};
+
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (at, part) in line.split('\'').enumerate() {
+            match at % 2 {
+                0 => words.extend(part.split_whitespace().map(String::from)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_command_has_a_page_with_examples() {
+        for command in COMMANDS.iter().filter(|command| !command.hidden) {
+            let page = pages::PAGES
+                .iter()
+                .find(|page| page.command == command.name);
+            let page = page.unwrap_or_else(|| panic!("{} has no page", command.name));
+            assert!(page.description.len() > 100, "{}", command.name);
+            assert!((3..=6).contains(&page.examples.len()), "{}", command.name);
+        }
+        assert_eq!(
+            pages::PAGES.len(),
+            COMMANDS.iter().filter(|command| !command.hidden).count()
+        );
+    }
+
+    #[test]
+    fn examples_are_command_lines_of_ours() {
+        for page in pages::PAGES {
+            for line in page.examples.iter().flat_map(|(lines, _)| lines.lines()) {
+                let line = line.split(" | ").next().unwrap_or_default();
+                let line = line.split(" > ").next().unwrap_or_default();
+                let mut words = words(line).into_iter();
+                let name = words.next().unwrap_or_default();
+                let command =
+                    Command::find(&name).unwrap_or_else(|| panic!("{line}: no such command"));
+                let words = words.map(Into::into).collect();
+                let parsed = parse(&mut command.clap_command(), words);
+                assert!(matches!(parsed, Ok(Parsed::Matches(_))), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn references_name_pages_that_exist() {
+        let files: Vec<String> = all().into_iter().map(|page| page.file).collect();
+        for name in pages::PAGES.iter().flat_map(|page| page.see_also) {
+            let file = name.replace('(', ".").replace(')', "");
+            assert!(files.contains(&file), "{name}");
+        }
+    }
+}
