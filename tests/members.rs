@@ -235,7 +235,7 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
         assert!(
             refused
                 .stderr
-                .contains("only user 65534 reaches it; its images are left alone"),
+                .contains("only user 65534 can reach it; its images are left alone"),
             "{refused:?}"
         );
     }

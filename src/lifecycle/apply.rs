@@ -1,6 +1,7 @@
-//! Effects: what has to follow outside the database after a change was saved. Each is a
-//! reconciliation: it reads again what the database says and brings the world there, so two writers
-//! cannot leave it at the older value.
+//! Applying effects: what must follow outside the store after a change was saved.
+//!
+//! Each effect is a reconciliation: it reads the store again and brings the outside to what it
+//! says, so two writers cannot leave it at the older value.
 
 use std::fs;
 use std::io;
@@ -12,14 +13,17 @@ use crate::model::{Effect, Facts, VmName};
 
 use super::{LifecycleError, Session};
 
-/// Where systemd finds the unit of every qube.
+/// The systemd unit of every qube.
 const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
-/// Where it looks for what to start at boot.
+/// The directory where systemd looks for units to start at boot.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
 impl Session {
-    /// Applies effects in order. Returns what a user should know (a change that waits for the next
+    /// Applies effects in order. Returns notes for the user (about a change that waits for the next
     /// start).
+    ///
+    /// # Errors
+    /// The store cannot be read, or a file of dom0 cannot be changed.
     pub fn apply_effects(&self, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
         let mut notes = Vec::new();
         for effect in effects {
@@ -30,8 +34,7 @@ impl Session {
                     notes.extend(self.next_start_note(vm, "its network")?)
                 }
                 Effect::MaxmemHotplug { vm } => notes.extend(self.next_start_note(vm, "maxmem")?),
-                // Only a note: where the store cannot be read again, the change is saved all the
-                // same.
+                // Only a note: the change is saved even if the store cannot be read again.
                 Effect::CompareMemory { vm } => notes.extend(self.maxmem_note(vm).ok().flatten()),
                 Effect::QubesDbFeature { vm, feature } => {
                     notes.extend(self.next_start_note(vm, feature)?)
@@ -41,7 +44,7 @@ impl Session {
         Ok(notes)
     }
 
-    /// A link for each qube that starts at boot.
+    /// Creates or removes the link that starts a qube at boot.
     fn reconcile_autostart(&self, name: &VmName) -> Result<(), LifecycleError> {
         let link = self
             .system
@@ -54,12 +57,12 @@ impl Session {
             LifecycleError::Io { what, source }
         };
         let qubes = self.read()?;
-        let wanted = qubes
+        let is_autostart = qubes
             .get(name.as_str())
             .is_some_and(|vm| qubes.is_on(vm, "autostart", self));
-        let linked = fs::symlink_metadata(&link).is_ok();
+        let is_linked = fs::symlink_metadata(&link).is_ok();
         let directory = directory_of(&link);
-        match (wanted, linked) {
+        match (is_autostart, is_linked) {
             (true, false) => {
                 fs::create_dir_all(directory).map_err(failed)?;
                 symlink(UNIT, &link).map_err(failed)?;
@@ -70,9 +73,9 @@ impl Session {
         sync_directory(directory).map_err(failed)
     }
 
-    /// A file for each service of dom0 that is on.
+    /// Creates or removes the file that turns a service of dom0 on.
     fn switch_dom0_service(&self, service: &str, on: bool) -> Result<(), LifecycleError> {
-        // Whatever has the name goes first: it may be a link.
+        // Replace whatever has the name: it may be a link.
         let file = self
             .system
             .link_below_root(Path::new("/run/qubes-service").join(service));
@@ -103,13 +106,13 @@ impl Session {
             }),
         };
         done.map_err(|source| LifecycleError::Io {
-            what: file.display().to_string(),
+            what: format!("cannot change {}", file.display()),
             source,
         })
     }
 
-    /// Explains a maxmem that has no effect: a domain always has room for the memory that it starts
-    /// with.
+    /// Returns a note about a maxmem without effect: a domain always has room for its initial
+    /// memory.
     fn maxmem_note(&self, name: &VmName) -> Result<Option<String>, LifecycleError> {
         let qubes = self.read()?;
         let Some(vm) = qubes.get(name.as_str()) else {
@@ -123,7 +126,7 @@ impl Session {
         }))
     }
 
-    /// What to tell when a change waits for the next start of a qube that runs.
+    /// Returns a note that a change takes effect at the next start, if the qube is running.
     fn next_start_note(&self, name: &VmName, what: &str) -> Result<Option<String>, LifecycleError> {
         if self.system.is_offline() {
             return Ok(None);
@@ -132,7 +135,7 @@ impl Session {
         let Some(vm) = qubes.get(name.as_str()) else {
             return Ok(None);
         };
-        let runs = self.power_state(vm).is_active();
-        Ok(runs.then(|| format!("{name} runs: {what} follows at its next start")))
+        let is_running = self.power_state(vm).is_active();
+        Ok(is_running.then(|| format!("{name} is running: {what} changes at its next start")))
     }
 }

@@ -1,15 +1,18 @@
-//! Changing properties: decide purely, save, then act.
+//! Changing properties, features and tags: decide, save, then apply the effects.
 
 use crate::model::{Effect, VmName};
 
 use super::{LifecycleError, Session};
 
-/// Properties whose rules ask what the qube is doing: nobody may start or stop it between the
-/// question and the save.
+/// Properties whose rules depend on the power state: the qube is locked, so that it cannot start or
+/// stop between the check and the save.
 const POWER_DEPENDENT: [&str; 3] = ["maxmem", "netvm", "template"];
 
 impl Session {
-    /// Sets a qube's property and applies what follows. Returns what the user should know.
+    /// Sets a property of a qube and applies the effects. Returns notes for the user.
+    ///
+    /// # Errors
+    /// The value is refused, or the store cannot be written.
     pub fn set_property(
         &self,
         name: &VmName,
@@ -21,7 +24,11 @@ impl Session {
         })
     }
 
-    /// Resets a qube's property to its default and applies what follows.
+    /// Resets a property of a qube to its default and applies the effects. Returns notes for the
+    /// user.
+    ///
+    /// # Errors
+    /// The property cannot be reset, or the store cannot be written.
     pub fn reset_property(
         &self,
         name: &VmName,
@@ -32,17 +39,19 @@ impl Session {
         })
     }
 
-    /// Sets a property of several qubes, or forgets their explicit values where there is no text:
-    /// of all of them or, when one cannot be changed so, of none. Applies what follows and returns
-    /// what the user should know.
+    /// Sets a property of several qubes to `text`, or resets it if there is no text, and applies
+    /// the effects. Returns notes for the user.
+    ///
+    /// # Errors
+    /// [`LifecycleError::BatchRefused`] if one of them cannot be changed; then none is.
     pub fn change_property_of_qubes(
         &self,
         names: &[VmName],
         property: &str,
         text: Option<&str>,
     ) -> Result<Vec<String>, LifecycleError> {
-        // Whoever needs several of these locks takes them in this order, and nobody who holds one
-        // waits for another out of it: so two never wait for each other.
+        // Every command that needs several of these locks takes them in the order of the names, and
+        // a command that holds one waits for no other out of order: so there is no deadlock.
         let mut in_order: Vec<&VmName> = names.iter().collect();
         in_order.sort();
         in_order.dedup();
@@ -76,17 +85,26 @@ impl Session {
         self.apply_effects(&effects)
     }
 
-    /// Sets a global property and applies what follows.
+    /// Sets a global property and applies the effects. Returns notes for the user.
+    ///
+    /// # Errors
+    /// The value is refused, or the store cannot be written.
     pub fn set_global(&self, property: &str, text: &str) -> Result<Vec<String>, LifecycleError> {
         self.change_and_apply(|write| Ok(write.set_global(property, text, self)?))
     }
 
-    /// Resets a global property to its default and applies what follows.
+    /// Resets a global property to its default and applies the effects. Returns notes for the user.
+    ///
+    /// # Errors
+    /// The store cannot be written.
     pub fn reset_global(&self, property: &str) -> Result<Vec<String>, LifecycleError> {
         self.change_and_apply(|write| Ok(write.reset_global(property, self)?))
     }
 
-    /// Sets a qube's feature and applies what follows.
+    /// Sets a feature of a qube and applies the effects. Returns notes for the user.
+    ///
+    /// # Errors
+    /// The feature is invalid, or the store cannot be written.
     pub fn set_feature(
         &self,
         name: &VmName,
@@ -96,7 +114,11 @@ impl Session {
         self.change_and_apply(|write| Ok(write.set_feature(name.as_str(), feature, text, self)?))
     }
 
-    /// Takes a qube's feature away and applies what follows. Legal where it is absent.
+    /// Removes a feature of a qube, if it is set, and applies the effects. Returns notes for the
+    /// user.
+    ///
+    /// # Errors
+    /// The store cannot be written.
     pub fn remove_feature(
         &self,
         name: &VmName,
@@ -105,7 +127,10 @@ impl Session {
         self.change_and_apply(|write| Ok(write.remove_feature(name.as_str(), feature)?))
     }
 
-    /// Gives a qube tags: all of them, or none when one cannot be given.
+    /// Adds tags to a qube: all of them, or none if one is invalid.
+    ///
+    /// # Errors
+    /// A tag is invalid, or the store cannot be written.
     pub fn add_tags(&self, name: &VmName, tags: &[&str]) -> Result<(), LifecycleError> {
         let mut write = self.write()?;
         for tag in tags {
@@ -115,7 +140,10 @@ impl Session {
         Ok(())
     }
 
-    /// Takes a qube's tag away. Legal where it is absent.
+    /// Removes a tag of a qube, if it is set.
+    ///
+    /// # Errors
+    /// The tag is invalid, or the store cannot be written.
     pub fn remove_tag(&self, name: &VmName, tag: &str) -> Result<(), LifecycleError> {
         let mut write = self.write()?;
         write.remove_tag(name.as_str(), tag)?;
@@ -123,7 +151,10 @@ impl Session {
         Ok(())
     }
 
-    /// Makes these (`bb:ss.f`), and no others of dom0's, the required PCI devices of a halted qube.
+    /// Sets the required PCI devices of dom0 for a halted qube to `addresses` (`bb:ss.f`).
+    ///
+    /// # Errors
+    /// The qube is not halted, an address is invalid, or the store cannot be written.
     pub fn set_pci_addresses(
         &self,
         name: &VmName,
@@ -137,8 +168,11 @@ impl Session {
         Ok(())
     }
 
-    /// Says whether the required PCI devices of a halted qube must be able to forget what it left
-    /// in them.
+    /// Sets whether the required PCI devices of a halted qube must support a reset between two
+    /// users.
+    ///
+    /// # Errors
+    /// The qube is not halted, or the store cannot be written.
     pub fn set_pci_strict_reset(&self, name: &VmName, strict: bool) -> Result<(), LifecycleError> {
         let _lock = self.lock_qube(name)?;
         self.prefetch_states();
@@ -148,6 +182,8 @@ impl Session {
         Ok(())
     }
 
+    /// Changes one property of a qube, under the qube's lock if its rules depend on the power
+    /// state.
     fn change(
         &self,
         name: &VmName,
@@ -168,6 +204,7 @@ impl Session {
         self.apply_effects(&effects)
     }
 
+    /// Changes the store and applies the effects.
     fn change_and_apply(
         &self,
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
@@ -176,6 +213,7 @@ impl Session {
         self.apply_effects(&effects)
     }
 
+    /// Changes the store and returns the effects.
     fn save_change(
         &self,
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,

@@ -1,4 +1,4 @@
-//! From a qube of the store to the description of its domain.
+//! Describing the domain of a qube, and rendering its XML.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,9 +18,12 @@ use super::kernel_command_line::kernel_command_line;
 use super::{LifecycleError, Session};
 
 impl Session {
-    /// The domain of a qube, but for its disks, which are known when its storage was started, and
-    /// for the devices that it requires.
-    pub(super) fn describe(
+    /// Describes the domain of a qube, without its disks, which are known once its storage is
+    /// started, and without its required devices.
+    ///
+    /// # Errors
+    /// A property has an invalid value.
+    pub(super) fn describe_domain(
         &self,
         qubes: &Qubes,
         vm: &Vm,
@@ -34,7 +37,7 @@ impl Session {
             store: self.store_in_metadata(family),
             uuid: vm.uuid().unwrap_or_default(),
             memory,
-            // libvirt refuses a domain that has less room than memory.
+            // libvirt refuses a domain whose maximum is below its memory.
             maxmem: if maxmem == 0 { 0 } else { maxmem.max(memory) },
             memory_hotplug: qubes.has_memory_hotplug(vm, self)?,
             vcpus: qubes.vcpus(vm, self)?,
@@ -65,8 +68,11 @@ impl Session {
         })
     }
 
-    /// The XML of a qube as a start would make it, without starting anything. It says where images
-    /// would lie, and names the devices that the qube requires whether they are there or not.
+    /// Returns the XML of the domain that a start would create, without starting anything. Images
+    /// and required devices are named whether they exist or not.
+    ///
+    /// # Errors
+    /// The qube has no domain here, a property has an invalid value, or a template is invalid.
     pub fn preview_domain_xml(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
         let vm = super::start::find_qube(&qubes, name)?;
@@ -76,7 +82,7 @@ impl Session {
                 class: vm.class.clone(),
             });
         }
-        let mut description = self.describe(&qubes, vm)?;
+        let mut description = self.describe_domain(&qubes, vm)?;
         self.add_required_devices_unchecked(vm, &mut description);
         let disks = VmStorage::for_qube(&self.system, &qubes, vm, self)?.disks()?;
         description.disks = disks_of_volumes(
@@ -84,46 +90,52 @@ impl Session {
                 .iter()
                 .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
         )?;
-        self.domain_xml(&description)
+        self.render_domain_xml(&description)
     }
 
-    /// The XML for the hypervisor that this session talks to.
-    pub(super) fn domain_xml(
+    /// Renders the XML of a domain for the session's hypervisor.
+    pub(super) fn render_domain_xml(
         &self,
         description: &DomainDescription,
     ) -> Result<String, LifecycleError> {
         let family = Family::of_uri(self.hypervisor().uri());
-        Ok(self.templates().render(family, description, &host(self)?)?)
+        Ok(self
+            .templates()
+            .render(family, description, &describe_host(self)?)?)
     }
 
-    /// The XML of a disk for a domain that runs.
-    pub(super) fn disk_xml(&self, device: &BlockDevice) -> Result<String, LifecycleError> {
+    /// Renders the XML of a disk for a running domain.
+    pub(super) fn render_disk_xml(&self, device: &BlockDevice) -> Result<String, LifecycleError> {
         Ok(self
             .templates()
             .render_disk(Family::of_uri(self.hypervisor().uri()), device)?)
     }
 
+    /// Returns the user's and the built-in XML templates.
     fn templates(&self) -> Templates {
         Templates::new("/etc/qubes/templates", "/usr/share/qubes/templates")
             .below(self.system.root())
     }
 
-    /// The store that the domain's metadata name. Xen's domains of the machine's own store have
-    /// none, as upstream's.
+    /// Returns the store to name in the domain's metadata. Xen domains of the machine's own store
+    /// name none, like upstream's.
     fn store_in_metadata(&self, family: Family) -> Option<String> {
-        let is_stated = family == Family::Qemu || self.system.is_foreign();
-        is_stated.then(|| self.system.store_file().to_string_lossy().into_owned())
+        let is_named = family == Family::Qemu || self.system.is_foreign();
+        is_named.then(|| self.system.store_file().to_string_lossy().into_owned())
     }
 
-    /// What the guest says on its console, where the hypervisor is QEMU.
+    /// Returns the path of the log of the guest's console under QEMU.
     pub fn console_log(&self, qube: &str) -> PathBuf {
         self.system.console_dir().path().join(log_name(qube))
     }
 
-    /// Makes the log of the guest's console, for members of group qubes to read: libvirt would keep
-    /// it to its own user. `RUN/console/NAME.log` is a link to it for people; nothing of ours
-    /// follows that.
-    pub(super) fn make_console_log(&self, qube: &str) -> Result<(), LifecycleError> {
+    /// Creates the log of the guest's console, readable for members of group qubes; libvirt alone
+    /// would keep it to its own user. `RUN/console/NAME.log` is a link to it for people to read;
+    /// this program never follows it.
+    ///
+    /// # Errors
+    /// The log cannot be created.
+    pub(super) fn create_console_log(&self, qube: &str) -> Result<(), LifecycleError> {
         let (consoles, run, group) = (
             self.system.console_dir(),
             self.system.run_dir(),
@@ -133,7 +145,7 @@ impl Session {
         let failed = |source| {
             let log = consoles.path().join(&name);
             LifecycleError::Io {
-                what: format!("cannot make {}", log.display()),
+                what: format!("cannot create {}", log.display()),
                 source,
             }
         };
@@ -145,18 +157,19 @@ impl Session {
         let linked = run
             .make(&["console"], group)
             .and_then(|run| run.replace_link(&link, &consoles.path().join(&name)));
-        // A start does not fail over it: `qubes-domain-xml` names the log, too.
-        let _nobody_reads_there = linked;
+        // The link is a convenience (`qubes-domain-xml` names the log, too): a start does not fail
+        // without it.
+        let _ignored = linked;
         Ok(())
     }
 
-    /// The name under which libvirt knows a qube.
+    /// Returns the name of the domain of a qube in libvirt.
     pub fn domain_name(&self, vm: &Vm) -> String {
         format!("{}{}", vm.name, self.system.domain_suffix())
     }
 
-    /// The kernel that dom0 hands over. A qube with a kernel of its own boots it through a boot
-    /// loader: Xen needs one that dom0 provides.
+    /// Returns the kernel that dom0 provides. A qube that boots its own kernel needs a boot loader
+    /// from dom0 under Xen, and nothing under QEMU.
     fn describe_kernel(
         &self,
         qubes: &Qubes,
@@ -188,6 +201,7 @@ impl Session {
         }))
     }
 
+    /// Returns the network interface of a qube; `None` without a netvm.
     fn describe_network(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<Net>, PropertyError> {
         let Some(netvm) = qubes.netvm(vm, self)? else {
             return Ok(None);
@@ -205,14 +219,15 @@ impl Session {
         }))
     }
 
+    /// Returns the domain name of the guivm of a qube, if it is running.
     fn running_guivm(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<String>, PropertyError> {
         let guivm = qubes.guivm(vm, self)?.filter(|g| g.class.is_local_guest());
-        let runs = |g: &&Vm| self.power_state(g).is_active();
-        Ok(guivm.filter(runs).map(|g| self.domain_name(g)))
+        let is_running = |g: &&Vm| self.power_state(g).is_active();
+        Ok(guivm.filter(is_running).map(|g| self.domain_name(g)))
     }
 }
 
-/// The qube's features, its templates' where it has none of the name.
+/// Returns the features of a qube, including those inherited from its template.
 fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
     let mut features = BTreeMap::new();
     for owner in qubes.template_chain(vm) {
@@ -225,20 +240,23 @@ fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
     features
 }
 
-/// How a user's template may change a description, for the manual page.
+/// Returns the text of the manual page about users' XML templates.
 pub fn user_templates_help() -> String {
-    "The first file of these is taken, below /etc/qubes/templates, then below /usr/share/qubes/templates; FAMILY is xen or qemu: \
-     libvirt/FAMILY/by-name/NAME.xml (one qube), libvirt/FAMILY-user.xml (every qube), libvirt/FAMILY-dist.xml (for \
-     distributions), then the one that is built in. A file that begins with {% extends 'libvirt/FAMILY.xml' %} changes blocks of \
-     it: basic, cpu, os, features, clock, on, devices, network. An error names file and line, and the qube does not start."
+    "The first file of these is taken, below /etc/qubes/templates, then below \
+     /usr/share/qubes/templates; FAMILY is xen or qemu: libvirt/FAMILY/by-name/NAME.xml \
+     (one qube), libvirt/FAMILY-user.xml (every qube), libvirt/FAMILY-dist.xml (for \
+     distributions), then the one that is built in. A file that begins with \
+     {% extends 'libvirt/FAMILY.xml' %} changes blocks of it: basic, cpu, os, features, clock, \
+     on, devices, network. An error names file and line, and the qube does not start."
         .to_string()
 }
 
+/// Returns the file name of a console log.
 fn log_name(qube: &str) -> String {
     format!("{qube}.log")
 }
 
-/// The two name servers, as upstream prints them: with a blank between.
+/// Splits the two name servers, which upstream separates by a blank.
 fn name_servers(words: &str) -> [String; 2] {
     let mut words = words.split_whitespace().map(str::to_string);
     [
@@ -247,8 +265,8 @@ fn name_servers(words: &str) -> [String; 2] {
     ]
 }
 
-/// What of the host decides over the XML.
-fn host(session: &Session) -> Result<HostDescription, LifecycleError> {
+/// Returns what the XML depends on of the host.
+fn describe_host(session: &Session) -> Result<HostDescription, LifecycleError> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = cpuinfo

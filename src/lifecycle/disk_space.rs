@@ -1,5 +1,5 @@
-//! Room on a full disk, for saves that are to make more of it: what no qube misses is deleted
-//! first.
+//! Freeing space on a full disk, for a save that will free more: spare images that no qube needs
+//! are deleted first.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -11,8 +11,8 @@ use crate::model::VmName;
 use crate::storage::{Image, VmStorage, VolumeKind};
 
 impl Session {
-    /// Saves with `save`; where the disk is full, deletes what `release` names, which is told the
-    /// error, then every qube's copies that only save time, and tries again after each.
+    /// Runs `save`. If the disk is full, calls `release` with the error, then deletes the spare
+    /// images of every other qube, and tries again after each.
     ///
     /// # Errors
     /// Those of `save` and `release`.
@@ -33,8 +33,8 @@ impl Session {
         save()
     }
 
-    /// Removes of every qube but `locked` the images that only save time at its next start. One
-    /// that is worked on keeps them.
+    /// Removes the images that only speed up the next start, of every qube but `locked`. A qube
+    /// whose lock is held keeps them.
     fn remove_spare_images(&self, locked: &VmName) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         let owners = self.image_owners_in(&qubes)?;
@@ -56,18 +56,21 @@ impl Session {
                     .images(volume)
                     .and_then(|images| owners.has_other_owner(&images, volume));
                 if let Ok(false) = are_shared {
-                    // Whether it was enough is seen at the next try.
-                    let _kept = driver.remove_spare_images(volume);
+                    // The next save shows whether it was enough.
+                    let _ignored = driver.remove_spare_images(volume);
                 }
             }
         }
         Ok(())
     }
 
-    /// Removes what the next start of a qube would copy anew, and of one of its volumes the
-    /// revisions that are not to be kept, unless another qube has an image of it, too, or it lies
-    /// on another disk than the one that is `full`. The qube is locked. Returns how many revisions
-    /// went.
+    /// Removes what the next start of a qube would copy again, and the revisions of one volume
+    /// beyond `keep`. Does nothing if another qube shares an image of the volume, or if the volume
+    /// is on another disk than the one that is `full`. The caller holds the qube's lock. Returns
+    /// the number of removed revisions.
+    ///
+    /// # Errors
+    /// The volume's images cannot be inspected or removed.
     pub(super) fn free_volume_space(
         &self,
         name: &VmName,
@@ -83,15 +86,15 @@ impl Session {
             volume,
             |volume, driver| {
                 let images = driver.images(volume)?;
-                let is_in_vain = full.is_store_error() && !self.is_on_store_disk(&images);
-                if is_in_vain || owners.has_other_owner(&images, volume)? {
+                let frees_nothing = full.is_store_error() && !self.is_on_store_disk(&images);
+                if frees_nothing || owners.has_other_owner(&images, volume)? {
                     return Ok(0);
                 }
                 let before = driver.revisions(volume)?.len();
                 if let Some(keep) = keep {
                     driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
                 }
-                // The other kinds have nothing but what the running qube uses.
+                // Volumes of other kinds have no spare images.
                 if volume.kind == VolumeKind::Origin {
                     driver.remove_spare_images(volume)?;
                 }
@@ -100,8 +103,8 @@ impl Session {
         )
     }
 
-    /// Whether deleting these images makes room where the store lies. Subvolumes of a btrfs count
-    /// as disks of their own.
+    /// Returns whether deleting these images frees space on the disk of the store. Subvolumes of a
+    /// btrfs count as separate disks.
     pub(super) fn is_on_store_disk(&self, images: &[Image]) -> bool {
         let store = fs::metadata(self.system.store_file()).map(|store| store.dev());
         images.iter().any(|image| match image {

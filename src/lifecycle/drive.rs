@@ -1,6 +1,5 @@
-//! A drive: a CD or a disk of dom0's that is attached from the beginning of a start
-//! (`docs/spec/r4-tools.md`, qvm-start) or while the qube runs ([`super::attach`]), and not
-//! remembered.
+//! A drive: a CD or disk of dom0 that is attached for one start (`docs/spec/r4-tools.md`,
+//! qvm-start) or to a running qube ([`super::attach`]), and not stored.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -13,10 +12,10 @@ use crate::model::VmName;
 
 use super::LifecycleError;
 
-/// Where the disk with the Windows tools lies in dom0.
+/// The image of the CD with the Windows tools, in dom0.
 const WINDOWS_TOOLS: &str = "/usr/lib/qubes/qubes-windows-tools.iso";
 
-/// What to attach.
+/// A drive to attach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drive {
     kind: DeviceKind,
@@ -25,10 +24,10 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// Reads `[hd:|cdrom:]VM:PATH`; without the first word it is `kind`.
+    /// Parses `[hd:|cdrom:]VM:PATH`; without a prefix the drive is of `kind`.
     ///
     /// # Errors
-    /// It is not of that form, or another qube than dom0 is to provide it.
+    /// The text has another form, or names another qube than dom0.
     pub fn parse(text: &str, kind: DeviceKind) -> Result<Drive, LifecycleError> {
         let (kind, place) = match text.split_once(':') {
             Some(("hd", rest)) => (DeviceKind::Disk, rest),
@@ -39,13 +38,13 @@ impl Drive {
             drive: text.to_string(),
             reason: reason.to_string(),
         };
-        let (backend, path) = place.split_once(':').ok_or_else(|| {
-            refused("it has the form [hd:|cdrom:]VM:PATH, as in dom0:/root/disk.iso")
-        })?;
+        let (backend, path) = place
+            .split_once(':')
+            .ok_or_else(|| refused("expected [hd:|cdrom:]VM:PATH, as in dom0:/root/disk.iso"))?;
         let backend = VmName::from_store(backend).map_err(|e| refused(&e.to_string()))?;
         if !backend.is_dom0() {
             return Err(refused(
-                "only dom0's files and devices can be attached at the start by this version",
+                "this version can attach only files and devices of dom0",
             ));
         }
         Ok(Drive {
@@ -55,15 +54,15 @@ impl Drive {
         })
     }
 
-    /// The error that says why it cannot be.
-    pub(super) fn refused(&self, reason: &str) -> LifecycleError {
+    /// Returns the error that this drive cannot be used for `reason`.
+    pub(super) fn error(&self, reason: &str) -> LifecycleError {
         LifecycleError::Drive {
             drive: self.path.display().to_string(),
             reason: reason.to_string(),
         }
     }
 
-    /// The CD with the Windows tools.
+    /// Returns the CD with the Windows tools.
     pub fn windows_tools() -> Drive {
         Drive {
             kind: DeviceKind::Cdrom,
@@ -72,16 +71,16 @@ impl Drive {
         }
     }
 
-    /// The drive as the domain gets it, under the name that ends in `letter`.
+    /// Returns the block device of the domain for this drive, with a name that ends in `letter`.
     ///
     /// # Errors
-    /// It does not exist.
-    pub(super) fn device(
+    /// The file or device does not exist.
+    pub(super) fn block_device(
         &self,
         family: Family,
         letter: char,
     ) -> Result<BlockDevice, LifecycleError> {
-        let metadata = fs::metadata(&self.path).map_err(|e| self.refused(&e.to_string()))?;
+        let metadata = fs::metadata(&self.path).map_err(|e| self.error(&e.to_string()))?;
         let source = if metadata.file_type().is_block_device() {
             SourceKind::Block
         } else {
@@ -89,7 +88,7 @@ impl Drive {
         };
         Ok(BlockDevice {
             source,
-            path: fs::canonicalize(&self.path).map_err(|e| self.refused(&e.to_string()))?,
+            path: fs::canonicalize(&self.path).map_err(|e| self.error(&e.to_string()))?,
             kind: self.kind,
             target: format!("xvd{letter}"),
             letter,

@@ -1,4 +1,4 @@
-//! Why a verb did not do its work.
+//! The error type of the operations on qubes.
 
 use std::path::PathBuf;
 
@@ -9,48 +9,60 @@ use crate::storage::StorageError;
 use crate::store::StoreError;
 use crate::system::SystemError;
 
-/// One line for the user; where a qube is concerned its name is the tool's prefix or stands in the
-/// text.
+/// The error of an operation on qubes: one line for the user. The tool prefixes the name of the
+/// qube, or the text contains it.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
+    /// The system's paths or configuration.
     #[error(transparent)]
     System(#[from] SystemError),
+    /// Reading, locking or saving the store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Pools and volumes.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The hypervisor.
     #[error(transparent)]
     Hypervisor(#[from] HypervisorError),
+    /// Another program.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// A property.
     #[error(transparent)]
     Property(#[from] crate::model::PropertyError),
+    /// A feature.
     #[error(transparent)]
     Feature(#[from] crate::model::FeatureError),
+    /// A tag.
     #[error(transparent)]
     Tag(#[from] crate::model::TagError),
+    /// A pool of the store.
     #[error(transparent)]
     Pool(#[from] crate::model::PoolError),
+    /// An option of a volume.
     #[error(transparent)]
     VolumeOption(#[from] crate::model::VolumeChangeError),
-    /// `QUBE:VOLUME` and why.
+    /// An operation on `QUBE:VOLUME` was refused.
     #[error("{volume}: {reason}")]
     VolumeRefused { volume: String, reason: String },
-    /// Upstream's words; what a person may do about it says the tool.
+    /// Upstream's message; the tool adds what to do about it.
     #[error("Refusing to shrink volume {volume} from {now} to {bytes} bytes.")]
     WouldShrink {
         volume: String,
         now: u64,
         bytes: u64,
     },
-    #[error("{qube} is no template but of class {class}")]
+    /// The operation is for templates.
+    #[error("{qube} is not a template, but of class {class}")]
     NotATemplate {
         qube: VmName,
         class: crate::model::Class,
     },
-    /// Upstream's words.
+    /// Upstream's message.
     #[error("No snapshots available")]
     NoRevision,
+    /// An import into `QUBE:VOLUME` failed; the volume keeps its data.
     #[error("{volume}: nothing was imported: {reason}")]
     NotImported {
         volume: String,
@@ -58,24 +70,25 @@ pub enum LifecycleError {
         #[source]
         source: Option<Box<crate::storage::StorageError>>,
     },
-    /// The change was made, so to repeat it would make it twice.
+    /// A change was made, but a power loss may take it back. It must not be repeated.
     #[error("{volume} {state}, but {source}")]
     NotProvenDurable {
         volume: String,
         state: &'static str,
         source: Box<StorageError>,
     },
-    /// They were to go anyway, and the store has still no room.
+    /// Revisions were deleted to make room for the store, and there still is none.
     #[error(
-        "{volume}: its option is not set, though {revisions} of its revisions are deleted: {source}; \
-         make room on the disk and run the command again"
+        "{volume}: its option is not set, though {revisions} of its revisions are deleted: \
+         {source}; make room on the disk and run the command again"
     )]
     RevisionsDeleted {
         volume: String,
         revisions: usize,
         source: Box<LifecycleError>,
     },
-    /// Its images were to go anyway, and the store has still no room.
+    /// The images of a removed qube were deleted to make room for the store, and there still is
+    /// none.
     #[error(
         "{qube} is not removed, though its images are deleted: {source}; make room on the disk, \
          then {next_step}"
@@ -85,90 +98,111 @@ pub enum LifecycleError {
         source: Box<LifecycleError>,
         next_step: String,
     },
-    /// Whatever is done to the one volume would be done to the other.
+    /// Two volumes have the same image, so an operation on one would affect the other.
     #[error(
-        "cannot {verb}: volume {volume} has the image of volume {owner}; qubes-db check tells what is \
-         wrong with the store"
+        "cannot {verb}: volume {volume} has the image of volume {owner}; qubes-db check shows what \
+         is wrong with the store"
     )]
     ImageOwned {
         verb: String,
         volume: String,
         owner: String,
     },
-    #[error("cannot move {file}: {reason}; qvm-create --root-copy-from copies it", file = file.display())]
-    NotMovable { file: PathBuf, reason: String },
+    /// An image cannot be moved into a new qube.
     #[error(
-        "cannot create {qube} with the data of {file}: {reason}; move that file elsewhere first, or create \
-         {qube} with --adopt-existing instead, which takes it over as it is", file = file.display()
+        "cannot move {file}: {reason}; qvm-create --root-copy-from copies it",
+        file = file.display()
+    )]
+    NotMovable { file: PathBuf, reason: String },
+    /// The source of a new volume is where the volume's own image would be.
+    #[error(
+        "cannot create {qube} with the data of {file}: {reason}; move that file elsewhere first, \
+         or create {qube} with --adopt-existing instead, which uses it as it is",
+        file = file.display()
     )]
     SourceInPlace {
         qube: VmName,
         file: PathBuf,
         reason: String,
     },
-    /// Files beside the images of the one would be those of the other.
+    /// Two qubes have the same directory, so their files beside the images would be the same.
     #[error(
-        "cannot {verb}: {directory} is the directory of {owner}, too; give one of the two another name, \
-         a directory of its own or, with --root, a system of its own"
+        "cannot {verb}: {directory} is the directory of {owner}, too; give one of the two another \
+         name, a directory of its own or, with --root, a system of its own"
     )]
     DirectoryOwned {
         verb: String,
         directory: String,
         owner: String,
     },
+    /// The images of some volume cannot be located, so it is unknown which are orphans.
     #[error(
-        "cannot remove orphans: {reason}, so what looks like an orphan may be its image; qubes-db check \
-         tells how to mend the store"
+        "cannot remove orphans: {reason}, so what looks like an orphan may be its image; \
+         qubes-db check shows how to repair the store"
     )]
     OrphansUnknown { reason: String },
+    /// An image that a new qube would overwrite holds data.
     #[error(
-        "cannot create {qube}: {image} holds data, and no qube of the store means it: qvm-create \
+        "cannot create {qube}: {image} holds data, and no qube of the store owns it: qvm-create \
          --adopt-existing takes the images over, --discard-existing deletes them"
     )]
     ImageHoldsData { qube: VmName, image: String },
+    /// Notes about a qube.
     #[error(transparent)]
     Notes(#[from] crate::model::NotesError),
+    /// The notes changed while they were edited.
     #[error("the notes of {qube} were changed by somebody else meanwhile")]
     NotesChanged { qube: VmName },
+    /// The rules of a creation.
     #[error(transparent)]
     Creation(#[from] crate::model::CreationError),
-    /// Settings of a new qube, which was not made.
-    #[error("{}", refused_settings(.0))]
+    /// Settings of a new qube were refused; it was not created.
+    #[error("{}", join_refusals(.0))]
     SettingsRefused(Vec<super::create::RefusedSetting>),
+    /// The rules of a removal.
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
-    #[error(
-        "the pools that {qube} was to use were changed meanwhile; nothing was created: run the command again"
-    )]
+    /// The pools of a new qube changed between the decision and the creation.
+    #[error("cannot create {qube}: its pools were changed meanwhile; run the command again")]
     ChangedMeanwhile { qube: VmName },
+    /// The qube does not exist. Upstream's message.
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
-    /// What works on images does so only when they are R4's.
+    /// Operations on images need a store of R4.
     #[error(
-        "{store}: written by Qubes R3 or older: it has to be converted first, which qubes-db convert does", store = store.display()
+        "cannot use {store}: it was written by Qubes R3 or older; convert it with qubes-db convert",
+        store = store.display()
     )]
     NotConverted { store: PathBuf },
+    /// Upstream's message.
     #[error("Domain is already running")]
     AlreadyRunning(VmName),
+    /// Upstream's message.
     #[error("Domain not running (either powered off or paused): '{0}'")]
     NotRunning(VmName),
-    /// It cannot hear that it is to shut down.
+    /// A paused guest cannot shut down.
     #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]
     Paused(VmName),
+    /// Upstream's message.
     #[error("Domain is not paused: '{0}'")]
     NotPaused(VmName),
+    /// The qube's operation lock is held for too long.
     #[error("{qube} is being worked on by another command: {reason}")]
     Locked { qube: VmName, reason: String },
+    /// A record has invalid content, or is not a file.
     #[error(
-        "cannot use {file}, the record of the start of {qube}: {reason}; if {qube} is known to be off, remove that file"
+        "cannot use {file}, the record of the start of {qube}: {reason}; \
+         if {qube} is known to be off, remove that file"
     )]
     InvalidRecord {
         qube: VmName,
         file: PathBuf,
         reason: String,
     },
+    /// A record may be valid, but cannot be read now.
     #[error(
-        "cannot read {file}, the record of the start of {qube}: {}; until it can be read {qube} is left alone",
+        "cannot read {file}, the record of the start of {qube}: {}; \
+         until it can be read {qube} is left alone",
         crate::fs::errno_text(source)
     )]
     RecordUnreadable {
@@ -176,64 +210,84 @@ pub enum LifecycleError {
         file: PathBuf,
         source: std::io::Error,
     },
+    /// The hypervisor that a record names cannot be asked.
     #[error(
-        "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: {reason}; its images \
-         are left alone"
+        "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: \
+         {reason}; its images are left alone"
     )]
     StateUnknown {
         qube: VmName,
         uri: String,
         reason: String,
     },
-    /// Of several qubes that were to be changed together, one cannot be.
+    /// One of several qubes that are changed together cannot be changed.
     #[error("{qube}: {source}; nothing was changed")]
     BatchRefused {
         qube: VmName,
         source: Box<LifecycleError>,
     },
+    /// The default template for disposables has a name that another qube has.
     #[error(
-        "{qube} is there and is no AppVM of {template}; rename or remove it, or choose another template"
+        "{qube} exists and is not an AppVM of {template}; rename or remove it, or choose another \
+         template"
     )]
     WrongTemplate { qube: String, template: String },
+    /// A rule forbids the start.
     #[error("{qube} must not be started: {reason}")]
     StartProhibited { qube: VmName, reason: String },
+    /// The start was cancelled by a kill or shutdown.
     #[error("cannot start {qube}: it was killed or shut down while it started")]
     StartCancelled { qube: VmName },
+    /// The domain still runs after it was destroyed again and again.
     #[error(
         "cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again"
     )]
     StillRuns { qube: VmName, tries: usize },
-    #[error("{qube} cannot be started: {reason}")]
+    /// A start failed.
+    #[error("cannot start {qube}: {reason}")]
     CannotStart { qube: VmName, reason: String },
+    /// A qube of this class has no domain.
     #[error("{qube} is of class {class}, which has no domain of its own here")]
     NoDomain {
         qube: VmName,
         class: crate::model::Class,
     },
+    /// Too little memory is free for a start.
     #[error(
-        "not enough memory to start {qube}: it needs {needed_mib} MiB, {free}; shut other qubes down, or give it less"
+        "not enough memory to start {qube}: it needs {needed_mib} MiB, {free}; shut other qubes \
+         down, or give it less"
     )]
     NotEnoughMemory {
         qube: VmName,
         needed_mib: u64,
         free: String,
     },
+    /// A drive cannot be attached or detached.
     #[error("drive {drive}: {reason}")]
     Drive { drive: String, reason: String },
+    /// The netvm of a qube cannot be started.
     #[error("its netvm {netvm} does not start: {reason}")]
     NetvmNotStarted { netvm: VmName, reason: String },
-    #[error("{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force", role = role.as_str())]
+    /// Running qubes depend on the qube.
+    #[error(
+        "{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force",
+        role = role.as_str()
+    )]
     HasClients {
         qube: VmName,
         role: crate::model::ProviderRole,
         clients: String,
     },
+    /// The guest did not shut down in time.
     #[error("{qube} did not shut down within {seconds} s")]
     ShutdownTimeout { qube: VmName, seconds: u64 },
+    /// A package of a template.
     #[error("{0}")]
     Package(String),
+    /// The operation is only for local guests, not for dom0 or a remote qube.
     #[error("{0}")]
     NotAGuest(&'static str),
+    /// An I/O error; `what` is the failed action.
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io {
         what: String,
@@ -241,7 +295,8 @@ pub enum LifecycleError {
     },
 }
 
-fn refused_settings(refused: &[super::create::RefusedSetting]) -> String {
+/// Joins the reasons of refused settings.
+fn join_refusals(refused: &[super::create::RefusedSetting]) -> String {
     let texts: Vec<String> = refused
         .iter()
         .map(|r| format!("{} is refused: {}", r.setting, r.reason))
@@ -250,12 +305,12 @@ fn refused_settings(refused: &[super::create::RefusedSetting]) -> String {
 }
 
 impl LifecycleError {
-    /// Whether there was no room on the disk for what was to be written, which was not written.
+    /// Returns whether the operation failed because the disk is full, and wrote nothing.
     pub fn is_disk_full(&self) -> bool {
         !matches!(self, LifecycleError::NotProvenDurable { .. }) && crate::fs::is_disk_full(self)
     }
 
-    /// Whether the store cannot be read or saved.
+    /// Returns whether the store cannot be read or saved.
     pub(super) fn is_store_error(&self) -> bool {
         matches!(self, LifecycleError::Store(_))
     }

@@ -1,35 +1,39 @@
-//! The command line of a qube's kernel (`docs/spec/r4-properties.md` §5.5, §5.6,
+//! The kernel command line of a qube (`docs/spec/r4-properties.md` §5.5, §5.6,
 //! `docs/spec/r4-features.md` §6).
 
 use crate::hypervisor::uri::Family;
 use crate::model::{Facts, PropertyError, Qubes, Vm};
 
-/// What every kernel of dom0's is told where its directory has no `default-kernelopts-common.txt`.
-const COMMON: &str = "root=/dev/mapper/dmroot ro nomodeset console=hvc0 rd_NO_PLYMOUTH rd.plymouth.enable=0 \
-                      plymouth.enable=0 xen_privcmd.unrestricted ";
+/// The options of every kernel of dom0 whose directory has no `default-kernelopts-common.txt`.
+const COMMON: &str = "root=/dev/mapper/dmroot ro nomodeset console=hvc0 rd_NO_PLYMOUTH \
+                      rd.plymouth.enable=0 plymouth.enable=0 xen_privcmd.unrestricted ";
 
-/// The same where QEMU is in Xen's place: the first disk is the root volume, not a device that a
-/// Qubes initramfs makes, and the console is a serial port.
+/// The options that replace [`COMMON`] under QEMU: the root volume is the first disk, not a device
+/// that a Qubes initramfs creates, and the console is a serial port.
 const COMMON_UNDER_QEMU: &str = "root=/dev/vda rw console=ttyS0 ";
 
-/// The whole line: what is common, the qube's own options, its security module, its boot mode.
+/// Returns the whole command line: the common options, the qube's own, its security module, its
+/// boot mode.
+///
+/// # Errors
+/// A property has an invalid value.
 pub fn kernel_command_line(
     qubes: &Qubes,
     vm: &Vm,
     facts: &dyn Facts,
     family: Family,
 ) -> Result<String, PropertyError> {
-    let plain = qubes
+    let without_defaults = qubes
         .feature_with_template(vm, "no-default-kernelopts")
         .is_some_and(|f| !f.is_empty());
-    let mut line = if plain {
+    let mut line = if without_defaults {
         String::new()
     } else {
-        common(qubes, vm, facts, family)?
+        common_options(qubes, vm, facts, family)?
     };
     line.push_str(&qubes.kernelopts(vm, facts)?);
-    if !plain {
-        line.push_str(security_module(qubes, vm));
+    if !without_defaults {
+        line.push_str(security_module_options(qubes, vm));
     }
     if let Some(options) = boot_mode_options(qubes, vm, facts)? {
         line.push(' ');
@@ -38,7 +42,9 @@ pub fn kernel_command_line(
     Ok(line)
 }
 
-fn common(
+/// Returns the options that all qubes have, from the kernel's directory if it has any; empty for a
+/// qube that boots its own kernel.
+fn common_options(
     qubes: &Qubes,
     vm: &Vm,
     facts: &dyn Facts,
@@ -75,7 +81,8 @@ fn common(
     Ok(line)
 }
 
-fn security_module(qubes: &Qubes, vm: &Vm) -> &'static str {
+/// Returns the options of the guest's security module.
+fn security_module_options(qubes: &Qubes, vm: &Vm) -> &'static str {
     let is_on = |feature| qubes.feature_with_template(vm, feature) == Some("1");
     match (is_on("apparmor"), is_on("selinux")) {
         (true, _) => " apparmor=1 security=apparmor",
@@ -84,7 +91,7 @@ fn security_module(qubes: &Qubes, vm: &Vm) -> &'static str {
     }
 }
 
-/// The options of the boot mode; of the default one where the chosen mode has none.
+/// Returns the options of the chosen boot mode, or of the default one if it has none.
 fn boot_mode_options<'a>(
     qubes: &'a Qubes,
     vm: &'a Vm,

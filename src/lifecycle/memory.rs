@@ -1,5 +1,5 @@
-//! Memory for a qube that is to start: Qubes' memory manager makes room where it runs; elsewhere it
-//! is looked at before.
+//! Reserving memory for a start: Qubes' memory manager frees it if one runs; otherwise the free
+//! memory is checked.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use crate::model::{Qubes, Vm, VmName};
 
 use super::{LifecycleError, Session};
 
-/// Where the memory manager listens.
+/// The socket of the memory manager.
 const SOCKET: &str = "/run/qubes/qmemman.sock";
 const MIB: u64 = 1 << 20;
 
 impl Session {
-    /// Sees to it that there is memory for a start of this qube. What is returned has to live until
-    /// the domain does.
+    /// Reserves memory for the start of a qube. The reservation must be held until the domain is
+    /// running.
     ///
-    /// Called before the qube's lock is taken: making room takes as long as other qubes take to
-    /// give memory away, and whoever has the room may wait for a lock, but never the other way
-    /// round.
+    /// Must be called before the qube's lock is taken: freeing memory takes as long as other qubes
+    /// need to give it up. The holder of a reservation may wait for a lock, but no holder of a lock
+    /// may wait for a reservation.
     ///
     /// # Errors
     /// There is not enough memory, or the memory manager does not answer.
@@ -49,6 +49,7 @@ impl Session {
         }
     }
 
+    /// Asks the memory manager for `bytes`.
     fn ask_qmemman(
         &self,
         socket: &Path,
@@ -57,14 +58,16 @@ impl Session {
     ) -> Result<Room, LifecycleError> {
         qmemman::request(socket, bytes).map_err(|source| LifecycleError::Io {
             what: format!(
-                "{name}: the memory manager at {} cannot be asked (systemctl restart qubes-qmemman starts it again)",
+                "{name}: cannot ask the memory manager at {} (systemctl restart qubes-qmemman \
+                 restarts it)",
                 socket.display()
             ),
             source,
         })
     }
 
-    /// Under QEMU a guest that gets more than there is would have the machine end some process.
+    /// Fails if less memory is available than a guest under QEMU gets: the kernel would kill some
+    /// process later.
     fn check_free_memory(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
         if Family::of_uri(self.hypervisor().uri()) != Family::Qemu {
             return Ok(());
@@ -76,8 +79,8 @@ impl Session {
         }
     }
 
-    /// The error of a domain that Xen did not make: where that has less memory than it needs, this
-    /// is why.
+    /// Returns the error of a domain that Xen failed to create; if too little memory is free, that
+    /// is the error.
     pub(super) fn explain_with_memory(
         &self,
         qubes: &Qubes,
@@ -98,8 +101,7 @@ impl Session {
     }
 }
 
-/// The error of a start that the hypervisor refused, or that there is less memory than the start
-/// needs.
+/// Returns that memory is missing if less is free than a start needs; else `error`.
 fn memory_error_or(
     error: LifecycleError,
     qube: &VmName,
@@ -109,11 +111,12 @@ fn memory_error_or(
     let needed_mib = needed.div_ceil(MIB);
     match free_mib() {
         Ok(free) if free < needed_mib => not_enough(qube, needed_mib, free),
-        // Whoever cannot be asked has said no more than he had.
+        // If free memory is unknown, keep the original error.
         Ok(_) | Err(_) => error,
     }
 }
 
+/// Returns the error that too little memory is free.
 fn not_enough(qube: &VmName, needed_mib: u64, free: u64) -> LifecycleError {
     LifecycleError::NotEnoughMemory {
         qube: qube.clone(),
@@ -127,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_start_that_xen_refused_is_explained_by_memory_only_where_there_is_too_little() {
+    fn a_start_that_xen_refused_is_explained_by_memory_only_if_too_little_is_free() {
         let qube = VmName::from_store("work").unwrap();
         let told = |free: Result<u64, HypervisorError>| {
             let (action, reason) = (
@@ -137,7 +140,8 @@ mod tests {
             let refused = HypervisorError::Refused { action, reason }.into();
             memory_error_or(refused, &qube, 400 * MIB + 1, || free).to_string()
         };
-        let short = "not enough memory to start work: it needs 401 MiB, 400 MiB are free; shut other qubes down, or give it less";
+        let short = "not enough memory to start work: it needs 401 MiB, 400 MiB are free; \
+                     shut other qubes down, or give it less";
         assert_eq!(told(Ok(400)), short);
         let refused = "libvirt refused to start domain 1: libxenlight failed to create domain";
         assert_eq!(told(Ok(401)), refused);

@@ -1,10 +1,10 @@
-//! The verbs: create, clone, remove, start, stop, recover. The only place where the rooms below
-//! meet.
+//! The operations on qubes (create, clone, remove, start, stop, recover): the only place where
+//! storage, hypervisor and store meet.
 //!
-//! Nobody watches a qube from a daemon, so three things keep order (`docs/monitor.md`): the qube's
-//! operation lock ([`qube_lock`]), the record of its start ([`record`]), and one small monitor per
-//! running qube ([`monitor`]). Whoever holds the lock and finds a record whose domain is inactive
-//! does the after-work ([`reconcile`]).
+//! No daemon watches a qube. Three things keep its state consistent instead (`docs/monitor.md`):
+//! the operation lock of the qube ([`qube_lock`]), the record of its start ([`record`]), and one
+//! small monitor process per running qube ([`monitor`]). Whoever holds the lock and finds a record
+//! whose domain is inactive finishes the stop ([`reconcile`]).
 
 pub mod apply;
 pub mod attach;

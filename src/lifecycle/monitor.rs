@@ -1,8 +1,8 @@
-//! The monitor: one small process per running qube that does the after-work when the domain stops.
+//! The monitor: one small process per running qube that finishes the stop when the domain ends.
 //!
-//! It acts only if the record still carries its start id and the domain is inactive; else it ends.
-//! A lost connection to the hypervisor is not a stop. While it lives it holds a lock of its own, so
-//! that others can tell.
+//! It acts only if the record still has its start id and the domain is inactive; else it exits. A
+//! lost connection to the hypervisor is not a stop. While it lives it holds a lock of its own, so
+//! that other commands can tell that it is there.
 
 use std::fs::File;
 use std::path::Path;
@@ -22,27 +22,33 @@ use super::record::Record;
 use super::stop::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
 use super::{LifecycleError, Session};
 
-/// The program's name; it lies beside the tools or in the built-in directory.
+/// The name of the program; it is installed beside the tools or in the built-in directory.
 pub const PROGRAM: &str = "qubes-monitor";
 
-/// From this many bytes on a log begins anew with the next start.
+/// A log above this size is truncated at the next start.
 const MAX_LOG_BYTES: u64 = 64 << 10;
 
-/// So many lines does one monitor write.
+/// How many lines one monitor writes at most.
 const MAX_LOG_LINES: u32 = 100;
 
-/// How long a monitor waits before it tries to reach a lost hypervisor again, at most.
+/// The longest pause before a monitor reconnects to a lost hypervisor.
 const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 
-/// Starts the monitor of a start: in a session of its own, in a scope of its own where systemd
+/// Starts the monitor of a qube as a detached process; in a systemd scope of its own if systemd
 /// runs.
+///
+/// # Errors
+/// Its log cannot be opened, or the program cannot be started.
 pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
     run_detached(session, name, record, &[])
 }
 
-/// Repeats, in a process of its own, the request to shut down that a running qube was given, until
-/// its domain stops or `limit` is over. Does nothing under Xen, where the first one waits in
+/// Starts a detached process that repeats the shutdown request to a running qube until its domain
+/// is inactive or `limit` is over. Does nothing under Xen, where the first request waits in
 /// xenstore until the guest reads it.
+///
+/// # Errors
+/// As [`spawn`]; the record cannot be read.
 pub fn spawn_shutdown_repeater(
     session: &Session,
     name: &VmName,
@@ -62,6 +68,7 @@ pub fn spawn_shutdown_repeater(
     )
 }
 
+/// Starts the monitor program with `options` for the start of `record`.
 fn run_detached(
     session: &Session,
     name: &VmName,
@@ -82,8 +89,8 @@ fn run_detached(
     if let Some(root) = system.root() {
         program = program.arg("--root").arg(root);
     }
-    // The monitor believes a record's URI that is not one of the usual ones only if it is
-    // configured.
+    // A record's URI that is not one of the usual ones is accepted only if it is configured, so
+    // pass the configuration on.
     let configured = system.configured_uri().unwrap_or_default();
     program
         .env("QUBES_OFFLINE", "")
@@ -96,9 +103,9 @@ fn run_detached(
         .map_err(LifecycleError::from)
 }
 
-/// Whether a monitor keeps a variable of whoever started the qube: what says where things are and
-/// how to reach the hypervisor. Anything else (tokens, agents, displays) is no business of a
-/// process that lives as long as the qube.
+/// Returns whether a monitor keeps an environment variable of the command that starts it: those
+/// that locate files and the hypervisor. Anything else (tokens, agents, displays) must not stay in
+/// a process that lives as long as the qube.
 fn is_env_kept(variable: &str) -> bool {
     const NAMES: [&str; 14] = [
         "PATH",
@@ -116,36 +123,38 @@ fn is_env_kept(variable: &str) -> bool {
         "XDG_CACHE_HOME",
         "XDG_CONFIG_HOME",
     ];
-    // systemd-run --user asks the session's bus.
+    // systemd-run --user needs the bus of the session.
     NAMES.contains(&variable)
         || variable == "DBUS_SESSION_BUS_ADDRESS"
         || variable.starts_with("LIBVIRT_")
 }
 
-/// Opens the monitor's log to append to it. What has its name and is no log of ours is replaced.
+/// Opens the monitor's log for appending. Anything else of that name (a link, a directory) is
+/// replaced.
 fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
-    let place = Path::new("log").join(format!("monitor-{name}.log"));
+    let log = Path::new("log").join(format!("monitor-{name}.log"));
     let opened = run.make(&["log"], group).and_then(|directory| {
-        let open = || directory.open_or_create(&place, run.access(group));
+        let open = || directory.open_or_create(&log, run.access(group));
         let file = match open() {
-            Err(_not_a_log) => directory.remove_file(&place).and_then(|_| open()),
+            Err(_not_a_log) => directory.remove_file(&log).and_then(|_| open()),
             opened => opened,
         }?;
         fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
         if file.metadata()?.len() > MAX_LOG_BYTES {
-            // What older monitors said is the least that anybody needs.
+            // The lines of earlier monitors are the ones least needed.
             file.set_len(0)?;
         }
         Ok(file)
     });
-    let what = || format!("cannot open {}", run.path().join(&place).display());
+    let what = || format!("cannot open {}", run.path().join(&log).display());
     opened.map_err(|source| LifecycleError::Io {
         what: what(),
         source,
     })
 }
 
+/// Returns the command that runs the monitor in a systemd scope of its own.
 fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
     let program = Program::new("systemd-run");
     let program = if session.system.is_superuser() {
@@ -158,7 +167,10 @@ fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
         .arg(monitor)
 }
 
-/// Gives a running qube a monitor when it has none.
+/// Starts a monitor for a running qube that has none.
+///
+/// # Errors
+/// As [`spawn`]; the monitor's lock cannot be tried.
 pub fn ensure_monitor(
     session: &Session,
     name: &VmName,
@@ -174,14 +186,16 @@ pub fn ensure_monitor(
     }
 }
 
-/// What the monitor process does until it ends.
+/// Runs as the monitor of the start `start_id` until there is nothing left to watch.
+///
+/// # Errors
+/// The record or the locks cannot be read or taken, or the stop cannot be finished.
 pub fn run(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
-    // Away from the terminal of whoever started the qube. It fails only for who leads a session
-    // already.
-    let _leads_one = nix::unistd::setsid();
-    // The monitor of the start before this one may still be finding out that it is not needed any
-    // more.
-    let Some(_alone) = acquire_monitor_lock(session, name, start_id)? else {
+    // Leave the terminal of the starting command. It fails only for a session leader, which has
+    // none.
+    let _is_leader = nix::unistd::setsid();
+    // The monitor of the previous start may still be about to exit.
+    let Some(_lock) = acquire_monitor_lock(session, name, start_id)? else {
         return Ok(());
     };
     let mut pause = Duration::from_millis(100);
@@ -203,7 +217,7 @@ pub fn run(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), Lifec
     Ok(())
 }
 
-/// What a monitor says: only what it did not say last, and only so much.
+/// The messages of a monitor: repeated ones are skipped, and their number is limited.
 struct Log {
     last: String,
     left: u32,
@@ -217,13 +231,14 @@ impl Log {
         }
     }
 
+    /// Writes a message, unless it repeats the last one or the limit is reached.
     fn write(&mut self, session: &Session, line: String) {
         self.lines_for(line)
             .iter()
             .for_each(|line| session.system.tell(line));
     }
 
-    /// What is to be written where `line` is to be said.
+    /// Returns the lines to write for a message.
     fn lines_for(&mut self, line: String) -> Vec<String> {
         if self.left == 0 || line == self.last {
             return Vec::new();
@@ -232,21 +247,24 @@ impl Log {
         self.last.clone_from(&line);
         let mut lines = vec![line];
         if self.left == 0 {
-            lines.push("this is all that this monitor writes; it goes on watching".to_string());
+            lines.push("no further messages are logged; the monitor keeps watching".to_string());
         }
         lines
     }
 }
 
-/// Presses the power button of a qube again every few seconds until its domain stops, its record is
-/// another one's, or `limit` is over.
+/// Repeats the shutdown request to a qube every few seconds until its domain is inactive, its
+/// record belongs to another start, or `limit` is over.
+///
+/// # Errors
+/// The record or the lock cannot be read or taken, or the hypervisor fails.
 pub fn repeat_shutdown_until_stopped(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
     limit: Duration,
 ) -> Result<(), LifecycleError> {
-    let _leads_one = nix::unistd::setsid();
+    let _is_leader = nix::unistd::setsid();
     let begun = Instant::now();
     while let Some(record) = own_record(session, name, start_id)? {
         let left = limit.saturating_sub(begun.elapsed());
@@ -256,8 +274,8 @@ pub fn repeat_shutdown_until_stopped(
         {
             return Ok(());
         }
-        // Under the lock nobody starts it anew between the look at the record and the request. Who
-        // works on the qube is not waited for: there is a next time.
+        // Under the lock no new run can begin between reading the record and the request. If
+        // another command works on the qube, skip this request: there is a next one.
         match session.lock_qube_within(name, Duration::ZERO) {
             Ok(_lock) if own_record(session, name, start_id)?.is_some() => {
                 repeat_shutdown_request(&hypervisor, record.domain)?
@@ -269,21 +287,22 @@ pub fn repeat_shutdown_until_stopped(
     Ok(())
 }
 
-/// Waits until the monitor of an earlier start has left; `None` when there is nothing of ours to
-/// watch any more, or another monitor of the same start watches already.
+/// Takes the monitor's lock, and waits until the monitor of an earlier start has exited. Returns
+/// `None` if the record belongs to another start, or another monitor of the same start is there.
 fn acquire_monitor_lock(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
 ) -> Result<Option<FileLock>, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
-    // Not beside the lock as `monitor-NAME.start`: that is the lock of a qube called `NAME.start`.
+    // Not `monitor-NAME.start`: that would be the lock of a qube called `NAME.start`.
     let watched = Path::new("lock").join(format!("watches-{name}"));
     while own_record(session, name, start_id)?.is_some() {
         match lock_monitor(session, name, Duration::from_secs(1)) {
             Ok(lock) => {
-                // Without it a second monitor of this start waits until this one ends: no harm.
-                let _unsaid = run.write_note(&watched, group, &start_id.to_string());
+                // If it cannot be written, a second monitor of this start waits until this one
+                // exits: no harm.
+                let _ignored = run.write_note(&watched, group, &start_id.to_string());
                 return Ok(Some(lock));
             }
             Err(LifecycleError::Locked { .. }) => {}
@@ -297,27 +316,26 @@ fn acquire_monitor_lock(
     Ok(None)
 }
 
-/// Returns when the domain stopped, or when the record is no longer ours: after a stop that
-/// somebody else settled, a second start may be running under the same uuid.
+/// Waits until the domain is inactive or the record belongs to another start: after another command
+/// finished the stop, a new run may use the same uuid.
 fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
-    // Each round connects anew: a daemon that was restarted is a new conversation.
+    // Connect anew in each round: the old connection may be to a daemon that was restarted.
     let hypervisor = session.hypervisor_at(&record.uri);
-    // A record that cannot be read is looked at again under the lock, which says why.
-    let mut is_ours = || matches!(own_record(session, name, record.start_id), Ok(Some(_)));
-    hypervisor.wait_while(record.domain, None, &mut is_ours)?;
+    // An unreadable record ends the wait; reading it again under the lock reports the reason.
+    let mut is_own = || matches!(own_record(session, name, record.start_id), Ok(Some(_)));
+    hypervisor.wait_while(record.domain, None, &mut is_own)?;
     Ok(())
 }
 
-/// Under the qube's lock: does the after-work if it is still ours to do. True when the monitor's
-/// work is done.
+/// Finishes the stop under the qube's lock, if the record is still that of this start. Returns
+/// whether the monitor's work is done.
 fn finish_if_stopped(
     session: &Session,
     name: &VmName,
     start_id: Uuid,
     log: &mut Log,
 ) -> Result<bool, LifecycleError> {
-    // Looked at first without the lock: where everything is gone, nothing is to be made anew for
-    // locking it.
+    // Check without the lock first: if everything was removed, locking would create RUN/lock anew.
     if own_record(session, name, start_id)?.is_none() {
         return Ok(true);
     }
@@ -336,7 +354,7 @@ fn finish_if_stopped(
     let fresh = session.fork();
     match fresh.query_domain(&record, name) {
         Ok(None) => {}
-        // It runs after all: the start had not come to creating it when we looked.
+        // The domain is active after all: the start had not created it yet when the state was read.
         Ok(Some(_)) => return Ok(false),
         Err(error) => {
             log.write(session, format!("{name}: {error}"));
@@ -346,7 +364,7 @@ fn finish_if_stopped(
     fresh.reconcile(&lock).map(|_| true)
 }
 
-/// The record, if it is still that of our start.
+/// Returns the record, if it is still that of this start.
 fn own_record(
     session: &Session,
     name: &VmName,
@@ -355,6 +373,7 @@ fn own_record(
     Ok(Record::load(&session.system, name)?.filter(|r| r.start_id == start_id))
 }
 
+/// Takes the lock that a monitor holds while it lives.
 fn lock_monitor(
     session: &Session,
     name: &VmName,
@@ -367,7 +386,7 @@ fn lock_monitor(
         wait,
         group,
     );
-    lock.map_err(|error| super::qube_lock::refused(name, error))
+    lock.map_err(|error| super::qube_lock::lock_error(name, error))
 }
 
 #[cfg(test)]
@@ -375,7 +394,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_monitor_says_what_changed_and_only_so_much() {
+    fn a_log_skips_repeated_lines_and_is_limited() {
         let mut log = Log::new();
         let mut said = |line: &str| log.lines_for(line.to_string());
         assert_eq!(said("libvirtd is away"), ["libvirtd is away"]);
@@ -388,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_keeps_no_secrets_of_whoever_started_the_qube() {
+    fn a_monitor_drops_secrets_from_its_environment() {
         let kept = [
             "PATH",
             "XDG_RUNTIME_DIR",

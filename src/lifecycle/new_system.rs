@@ -1,20 +1,21 @@
-//! A new system: the directories of its pools, then its store.
+//! Creating a new system: the directories of its pools, then its store.
 
 use crate::model::plan_new_system;
 use crate::storage::PoolDrivers;
 use crate::store::{StoreError, Write};
 
-use super::qube_lock::make_shared_directory;
+use super::qube_lock::create_shared_directory;
 use super::{LifecycleError, Session};
 
 impl Session {
-    /// Makes a store with labels, the first pools and dom0, and prepares the pools' places.
+    /// Creates a store with labels, the first pools and dom0, and sets up the pools.
     ///
     /// # Errors
-    /// There is a store already: nothing is touched.
+    /// A store exists already (then nothing is changed), or a directory, a pool or the store cannot
+    /// be created.
     pub fn create_system(&self) -> Result<(), LifecycleError> {
         let place = self.store_place();
-        // Looked at before anything is made; the creation looks again.
+        // Check before anything is created; creating the store checks again.
         if std::fs::symlink_metadata(&place.file).is_ok() {
             return Err(StoreError::Exists { path: place.file }.into());
         }
@@ -23,7 +24,7 @@ impl Session {
             base.as_path(),
             crate::fs::replace::directory_of(&place.file),
         ] {
-            make_shared_directory(directory, &self.system)?;
+            create_shared_directory(directory, &self.system)?;
         }
         let qubes = plan_new_system(self);
         let mut drivers = PoolDrivers::new(&qubes.pools, &self.system);

@@ -1,4 +1,4 @@
-//! Notes about a qube: the file `notes.txt` in its directory (`docs/spec/r4-adminapi.md`,
+//! The notes about a qube: the file `notes.txt` in its directory (`docs/spec/r4-adminapi.md`,
 //! admin.vm.notes).
 
 use std::io;
@@ -10,25 +10,25 @@ use crate::model::{NotesError, Qubes, Vm, VmName};
 use super::qube_directory::QubeDirectory;
 use super::{LifecycleError, Session};
 
-/// The file's name.
+/// The name of the file.
 const NAME: &str = "notes.txt";
 
 impl Session {
-    /// The notes about a qube; empty when there are none.
+    /// Returns the notes about a qube; empty if there are none.
     ///
     /// # Errors
-    /// There is no such qube, it has no notes (dom0, a RemoteVM), or the file cannot be read.
+    /// The qube does not exist or cannot have notes (dom0, a RemoteVM), or the file cannot be read.
     pub fn notes(&self, name: &VmName) -> Result<String, LifecycleError> {
         let qubes = self.read()?;
         read_notes(&self.qube_directory(find_qube_with_notes(&qubes, name)?))
     }
 
-    /// Changes the notes about a qube to what `change` makes of those there are. While it looks at
-    /// them nobody else writes: the store's lock is held, and what refuses changes of the store
-    /// refuses this one.
+    /// Replaces the notes about a qube by what `change` returns for the current ones. The store is
+    /// locked meanwhile, so no other command changes them, and whatever refuses a change of the
+    /// store refuses this one, too.
     ///
     /// # Errors
-    /// As [`Session::notes`]; what `change` says; the new notes are too long; the file cannot be
+    /// As [`Session::notes`]; those of `change`; the new notes are too long; the file cannot be
     /// written. The old notes stay.
     pub fn change_notes(
         &self,
@@ -37,7 +37,7 @@ impl Session {
     ) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         find_qube_with_notes(&qubes, name)?;
-        // Notes are R4's: a store of R3 becomes one of R4 first, as by every other change.
+        // Notes exist only in R4: a store of R3 is converted first, as by every other change.
         self.convert_if_needed(&qubes)?;
         self.refuse_shared_directory(
             &self.qube_directory(find_qube_with_notes(&qubes, name)?),
@@ -62,23 +62,25 @@ impl Session {
         if new.is_empty() {
             return directory
                 .remove_file(NAME)
-                .map_err(failed(&directory, "removing"));
+                .map_err(io_error(&directory, "remove"));
         }
         let access = Access::shared(self.system.qubes_group());
         let directory = self.make_qube_directory(vm)?;
         directory
             .write(NAME, access, new.as_bytes())
-            .map_err(failed(&directory, "writing"))
+            .map_err(io_error(&directory, "write"))
     }
 }
 
+/// Reads the notes in a directory.
 fn read_notes(directory: &QubeDirectory) -> Result<String, LifecycleError> {
-    let bytes = directory.read(NAME).map_err(failed(directory, "reading"))?;
+    let bytes = directory.read(NAME).map_err(io_error(directory, "read"))?;
     Ok(sanitize_text(&String::from_utf8_lossy(
         &bytes.unwrap_or_default(),
     )))
 }
 
+/// Returns a qube that can have notes.
 fn find_qube_with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, LifecycleError> {
     let vm = qubes
         .get(name.as_str())
@@ -92,10 +94,11 @@ fn find_qube_with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, L
     }
 }
 
-fn failed(
+/// Returns a function that adds the file to an I/O error.
+fn io_error(
     directory: &QubeDirectory,
-    what: &str,
+    verb: &str,
 ) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
-    let what = format!("{what} {}", directory.display_path(NAME));
+    let what = format!("cannot {verb} {}", directory.display_path(NAME));
     |source| LifecycleError::Io { what, source }
 }

@@ -1,8 +1,7 @@
-//! Stopping a qube's processors, or sending it to sleep, and letting it go on
-//! (`docs/spec/r4-features.md` §8).
+//! Pausing, suspending and resuming a qube (`docs/spec/r4-features.md` §8).
 //!
-//! Under the qube's lock: between a start's "created paused" and "resumed" the domain is paused
-//! too, and is no business of anybody else's.
+//! All of it happens under the qube's lock: a start also has its domain paused for a moment,
+//! between creating and resuming it.
 
 use uuid::Uuid;
 
@@ -14,42 +13,42 @@ use super::start::find_qube;
 use super::{LifecycleError, Session};
 
 impl Session {
-    /// Stops the processors of a running qube.
+    /// Pauses a running qube.
     ///
     /// # Errors
-    /// It does not run, or is paused already; or the hypervisor cannot be asked.
+    /// [`LifecycleError::NotRunning`] if it is not running or already paused; the hypervisor cannot
+    /// be asked.
     pub fn pause(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.order_running(name, "Cannot pause Dom0 fake domain!", &|uuid| {
+        self.request_if_running(name, "Cannot pause Dom0 fake domain!", &|uuid| {
             self.hypervisor().pause(uuid)
         })
     }
 
-    /// Sends a running qube to sleep (S3); one that cannot sleep is paused.
+    /// Suspends a running qube (S3); a guest that cannot suspend is paused instead.
     ///
     /// # Errors
-    /// It does not run, or is paused already; or the hypervisor cannot be asked.
+    /// [`LifecycleError::NotRunning`] if it is not running or already paused; the hypervisor cannot
+    /// be asked.
     pub fn suspend(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.order_running(name, "Cannot suspend Dom0 fake domain!", &|uuid| {
+        self.request_if_running(name, "Cannot suspend Dom0 fake domain!", &|uuid| {
             self.hypervisor().suspend(uuid)
         })
     }
 
-    /// Lets a paused qube go on, and wakes one that sleeps.
+    /// Resumes a paused qube, and wakes up a suspended one.
     ///
     /// # Errors
-    /// It is neither paused nor suspended; or the hypervisor cannot be asked.
+    /// [`LifecycleError::NotPaused`]; the hypervisor cannot be asked.
     pub fn unpause(&self, name: &VmName) -> Result<(), LifecycleError> {
         let not_paused = || LifecycleError::NotPaused(name.clone());
         let outcome =
-            self.order(
-                name,
-                "Cannot unpause Dom0 fake domain!",
-                &|uuid, state| match state {
+            self.request_under_lock(name, "Cannot unpause Dom0 fake domain!", &|uuid, state| {
+                match state {
                     PowerState::Paused => self.hypervisor().resume(uuid).map(Some),
                     PowerState::Suspended => self.hypervisor().wake_up(uuid).map(Some),
                     _ => Ok(None),
-                },
-            )?;
+                }
+            })?;
         if outcome == Some(Outcome::Done) {
             Ok(())
         } else {
@@ -57,17 +56,19 @@ impl Session {
         }
     }
 
-    fn order_running(
+    /// Makes a request for the domain of a running qube, under its lock.
+    fn request_if_running(
         &self,
         name: &VmName,
         not_dom0: &'static str,
-        order: Order<'_>,
+        request: Request<'_>,
     ) -> Result<(), LifecycleError> {
-        let runs = |state| matches!(state, PowerState::Running | PowerState::Transient);
-        let outcome = self.order(name, not_dom0, &|uuid, state| match runs(state) {
-            true => order(uuid).map(Some),
-            false => Ok(None),
-        })?;
+        let is_running = |state| matches!(state, PowerState::Running | PowerState::Transient);
+        let outcome =
+            self.request_under_lock(name, not_dom0, &|uuid, state| match is_running(state) {
+                true => request(uuid).map(Some),
+                false => Ok(None),
+            })?;
         if outcome == Some(Outcome::Done) {
             Ok(())
         } else {
@@ -75,9 +76,9 @@ impl Session {
         }
     }
 
-    /// Gives an order under the qube's lock, chosen by the state found there; `None` where the qube
-    /// is not active or the state asks for no order.
-    fn order(
+    /// Makes the request that `choose` returns for the state found under the qube's lock; returns
+    /// `None` if the qube is not active or the state needs no request.
+    fn request_under_lock(
         &self,
         name: &VmName,
         not_dom0: &'static str,
@@ -97,12 +98,13 @@ impl Session {
         let lock = self.lock_qube(name)?;
         match self.reconcile(&lock)? {
             QubeState::Active(live) => Ok(choose(uuid, live.state)?),
-            // Without a record a hypervisor that cannot be asked counts as one that runs nothing,
-            // which is no answer to an order.
+            // Without a record, reconciling treats a hypervisor that cannot be asked as one that
+            // runs nothing. That is not good enough to answer a request, so ask again.
             QubeState::Halted => Ok(self.hypervisor().state(uuid).map(|_| None)?),
             QubeState::Gone => Ok(None),
         }
     }
 }
 
-type Order<'a> = &'a dyn Fn(Uuid) -> Result<Outcome, HypervisorError>;
+/// A request to the hypervisor for the domain of this uuid.
+type Request<'a> = &'a dyn Fn(Uuid) -> Result<Outcome, HypervisorError>;

@@ -10,15 +10,14 @@ use crate::fs::replace;
 use crate::model::VmName;
 use crate::system::System;
 
-/// How long a command waits for another one that works on the same qube. A start on a busy machine
-/// takes a while.
-const WAIT: Duration = Duration::from_secs(120);
+/// How long a command waits for the lock of a qube. A start on a busy machine takes a while.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Proof that nobody else changes this qube's storage or domain. Released when dropped.
+/// Proof that no other command changes the storage or the domain of this qube. Released when
+/// dropped.
 ///
-/// One at a time: a command that needs a second qube (its netvm) finishes with that one first. Only
-/// a change that is for several qubes or for none holds the locks of all, taken in the order of
-/// their names.
+/// A command holds one at a time: it finishes with its netvm before it locks the client. Only a
+/// change of several qubes at once holds several locks, taken in the order of their names.
 #[derive(Debug)]
 pub struct QubeLock {
     name: VmName,
@@ -26,19 +25,23 @@ pub struct QubeLock {
 }
 
 impl QubeLock {
-    /// The qube that is locked.
+    /// Returns the locked qube.
     pub fn name(&self) -> &VmName {
         &self.name
     }
 }
 
 impl Session {
-    /// Takes the operation lock of `name`, whether the qube exists (yet) or not.
+    /// Takes the operation lock of `name`, whether or not the qube exists (yet). A long wait is
+    /// reported.
+    ///
+    /// # Errors
+    /// [`LifecycleError::Locked`] after the timeout; the lock file cannot be used.
     pub fn lock_qube(&self, name: &VmName) -> Result<QubeLock, LifecycleError> {
         let wait = if self.system.lock_wait().is_zero() {
             Duration::ZERO
         } else {
-            WAIT
+            LOCK_TIMEOUT
         };
         self.system.step(|| format!("{name}: taking its lock"));
         self.lock_with_notice(name, wait, &|holder| {
@@ -47,7 +50,10 @@ impl Session {
         })
     }
 
-    /// The same with a bound of the caller's own, and without a word.
+    /// Takes the operation lock of `name`, waits at most `wait` for it, and reports nothing.
+    ///
+    /// # Errors
+    /// [`LifecycleError::Locked`] after `wait`; the lock file cannot be used.
     pub fn lock_qube_within(
         &self,
         name: &VmName,
@@ -56,6 +62,7 @@ impl Session {
         self.lock_with_notice(name, wait, &|_| ())
     }
 
+    /// Takes the lock, and calls `tell` with its holder if it has to wait for long.
     fn lock_with_notice(
         &self,
         name: &VmName,
@@ -70,7 +77,7 @@ impl Session {
             group,
             tell,
         );
-        let lock = lock.map_err(|error| refused(name, error))?;
+        let lock = lock.map_err(|error| lock_error(name, error))?;
         Ok(QubeLock {
             name: name.clone(),
             _lock: lock,
@@ -78,8 +85,8 @@ impl Session {
     }
 }
 
-/// Why a lock of a qube was not granted: somebody works on it, or the lock cannot even be tried.
-pub(super) fn refused(name: &VmName, error: FileLockError) -> LifecycleError {
+/// Converts the error of a qube's lock: it is held by another command, or it cannot be tried.
+pub(super) fn lock_error(name: &VmName, error: FileLockError) -> LifecycleError {
     match error {
         FileLockError::Held { .. } => LifecycleError::Locked {
             qube: name.clone(),
@@ -92,7 +99,10 @@ pub(super) fn refused(name: &VmName, error: FileLockError) -> LifecycleError {
     }
 }
 
-/// Makes `RUN` and its parts, 2770 and group qubes where that exists.
+/// Creates RUN and its subdirectories, with mode 2770 and group qubes if that exists.
+///
+/// # Errors
+/// A directory cannot be created.
 pub fn create_run_directories(system: &System) -> Result<(), LifecycleError> {
     let run = system.run_dir();
     run.make(
@@ -101,18 +111,21 @@ pub fn create_run_directories(system: &System) -> Result<(), LifecycleError> {
     )
     .map(drop)
     .map_err(|source| {
-        let what = format!("cannot make directory {}", run.path().display());
+        let what = format!("cannot create directory {}", run.path().display());
         LifecycleError::Io { what, source }
     })
 }
 
-/// Makes a directory, with those above it, for members of group qubes.
-pub(super) fn make_shared_directory(
+/// Creates a directory and its parents, accessible to members of group qubes.
+///
+/// # Errors
+/// A directory cannot be created.
+pub(super) fn create_shared_directory(
     directory: &Path,
     system: &System,
 ) -> Result<(), LifecycleError> {
     replace::make_shared_directory(directory, system.qubes_group()).map_err(|source| {
-        let what = format!("cannot make directory {}", directory.display());
+        let what = format!("cannot create directory {}", directory.display());
         LifecycleError::Io { what, source }
     })
 }

@@ -1,6 +1,8 @@
-//! The after-work of a stop, and who does it: whoever holds the operation lock and finds a record
-//! whose domain is inactive, monitor alive or not; the record is removed last. A dirty volume
-//! without a record is a leftover of an earlier boot and gets the same.
+//! Reconciling a qube: bringing it to what its record, the store and the hypervisor say.
+//!
+//! Whoever holds the operation lock and finds a record whose domain is inactive finishes the stop,
+//! whether the monitor is alive or not; the record is removed last. A dirty volume without a record
+//! is left from an earlier boot and is treated the same way.
 
 use crate::hypervisor::{Hypervisor, HypervisorError, Live};
 use crate::model::{PowerState, Qubes, Vm, VmName};
@@ -12,23 +14,23 @@ use super::remove::RemovalOutcome;
 use super::{LifecycleError, Session, monitor};
 use crate::storage::{StorageError, VmStorage};
 
-/// What a look at a qube under its lock found, once nothing was left to settle.
+/// The state of a qube under its lock, after it was reconciled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QubeState {
-    /// No domain runs, no record, no dirty volume.
+    /// No domain is active, and there is no record and no dirty volume.
     Halted,
-    /// The domain is there.
+    /// The domain is active.
     Active(Live),
-    /// It was a disposable that goes when it stops: it is gone from the store, too.
+    /// The qube is not in the store, or was a disposable that was removed when it stopped.
     Gone,
 }
 
 impl Session {
-    /// Brings a qube that may have stopped, crashed or lost its monitor into order.
+    /// Reconciles a qube that may have stopped, crashed or lost its monitor.
     ///
     /// # Errors
-    /// [`LifecycleError::StateUnknown`] when there is a record and its hypervisor cannot be asked:
-    /// the images may be open, so nothing is touched.
+    /// [`LifecycleError::StateUnknown`] if there is a record and its hypervisor cannot be asked:
+    /// its images may be open, so nothing is changed.
     pub fn reconcile(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
         let qubes = self.read()?;
         let Some(vm) = qubes.get(lock.name().as_str()) else {
@@ -37,8 +39,7 @@ impl Session {
         if !vm.class.is_local_guest() {
             return Ok(QubeState::Halted);
         }
-        // A qube that is in the store has data of its own from now on: what a creation said of its
-        // images is over.
+        // A qube in the store owns its images, so the note of an unfinished creation is obsolete.
         CreationNote::in_directory(&self.qube_directory(vm)).remove()?;
         match Record::load(&self.system, lock.name())? {
             Some(record) if self.is_interrupted_removal(&record) => {
@@ -59,10 +60,10 @@ impl Session {
             },
             None => match self.adopt_unrecorded_domain(lock.name(), vm)? {
                 Some(live) => Ok(QubeState::Active(live)),
-                // Of a qube whose volumes cannot be told nothing can be settled; what needs them
-                // says so.
+                // A qube whose volumes cannot be determined is left alone; the command that needs
+                // them reports the reason.
                 None => match VmStorage::for_qube(&self.system, &qubes, vm, self) {
-                    Ok(storage) if needs_stop_finished(&storage)? => {
+                    Ok(storage) if has_unfinished_stop(&storage)? => {
                         self.finish_stop(lock, &qubes, vm)
                     }
                     Ok(_) | Err(_) => Ok(QubeState::Halted),
@@ -71,41 +72,46 @@ impl Session {
         }
     }
 
-    /// Ends the domain of a start that was killed before letting it run: whoever starts holds the
-    /// lock, so nobody will let it run, and its guest has done nothing yet. Also one that does not
-    /// run: the order to create it may still be carried out, and the order to end it waits for
-    /// that.
+    /// Destroys the domain of a start that was killed before it resumed the domain: only the holder
+    /// of the lock would resume it, and its guest has not run yet. This also covers an inactive
+    /// domain: the request to create it may still be under way, and the request to destroy it is
+    /// queued behind that.
     fn destroy_abandoned_domain(
         &self,
         record: &Record,
         name: &VmName,
     ) -> Result<(), LifecycleError> {
-        let end = |hypervisor: &dyn Hypervisor| {
+        let destroy = |hypervisor: &dyn Hypervisor| {
             hypervisor.destroy(record.domain)?;
             hypervisor.undefine(record.domain)
         };
-        let ended = match self.hypervisor().uri() == record.uri {
-            true => end(self.hypervisor()),
-            false => end(&self.hypervisor_at(&record.uri)),
+        let destroyed = match self.hypervisor().uri() == record.uri {
+            true => destroy(self.hypervisor()),
+            false => destroy(&self.hypervisor_at(&record.uri)),
         };
-        let still_there = |e: HypervisorError| LifecycleError::StateUnknown {
+        let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
             qube: name.clone(),
             uri: record.uri.clone(),
             reason: e.to_string(),
         };
-        ended.map(drop).map_err(still_there)
+        destroyed.map(drop).map_err(unknown)
     }
 
-    /// A start that was killed after letting the domain run had everything but to say so.
+    /// Completes a start that was killed after it resumed the domain: sets the record to running,
+    /// and makes sure that a monitor is there.
     fn mark_running(&self, mut record: Record, name: &VmName) -> Result<(), LifecycleError> {
         if record.phase == Phase::Starting {
             record.phase = Phase::Running;
-            record.store(&self.system, name)?;
+            record.save(&self.system, name)?;
         }
         monitor::ensure_monitor(self, name, &record)
     }
 
-    /// What the hypervisor that a record names says of its domain; `None` when that does not run.
+    /// Returns the live state of the domain that a record names, from the hypervisor that the
+    /// record names; `None` if the domain is not active.
+    ///
+    /// # Errors
+    /// [`LifecycleError::StateUnknown`] if that hypervisor cannot be asked.
     pub fn query_domain(
         &self,
         record: &Record,
@@ -117,7 +123,7 @@ impl Session {
             reason: e.to_string(),
         };
         if let Some(user) = record.foreign_session_user(&self.system) {
-            let reason = format!("only user {user} reaches it");
+            let reason = format!("only user {user} can reach it");
             return Err(LifecycleError::StateUnknown {
                 qube: name.clone(),
                 uri: record.uri.clone(),
@@ -132,8 +138,9 @@ impl Session {
         Ok(live.filter(|l| l.state.is_active()))
     }
 
-    /// A domain that runs although there is no record gets one, and a monitor. A hypervisor that is
-    /// not there has started nothing since the last boot: the records would say so.
+    /// Writes a record and starts a monitor for a domain that is active without a record. If the
+    /// hypervisor cannot be reached, nothing is active: a start since the last boot would have left
+    /// a record.
     fn adopt_unrecorded_domain(
         &self,
         name: &VmName,
@@ -145,19 +152,22 @@ impl Session {
         let live = match self.hypervisor().state(uuid) {
             Ok(live) => live.filter(|l| l.state.is_active()),
             Err(refused @ HypervisorError::Refused { .. }) => return Err(refused.into()),
-            Err(_not_there) => return Ok(None),
+            Err(_unreachable) => return Ok(None),
         };
         if live.is_some() {
             let mut record = Record::new(&self.system, uuid, self.hypervisor().uri());
             record.phase = Phase::Running;
-            record.store(&self.system, name)?;
+            record.save(&self.system, name)?;
             monitor::ensure_monitor(self, name, &record)?;
         }
         Ok(live)
     }
 
-    /// Commits or discards the volumes of a qube whose domain is gone; a disposable that was to go
-    /// goes.
+    /// Finishes the stop of a qube whose domain is gone: commits its volumes, removes snapshots,
+    /// and drops the record. A disposable that is removed when it stops is removed.
+    ///
+    /// # Errors
+    /// Its volumes cannot be committed, or the record cannot be removed.
     pub fn finish_stop(
         &self,
         lock: &QubeLock,
@@ -174,14 +184,15 @@ impl Session {
         let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
         self.without_shared_images(storage)?.stop()?;
         let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
-        // A removal tells of them itself.
+        // For a disposable the removal reports them.
         if !is_disposable {
             storage
                 .foreign_images(|| self.image_owners())?
                 .iter()
                 .for_each(|stays| self.system.tell(stays));
         }
-        // It was started: else it had neither a record nor anything of a run.
+        // A disposable here was started: without that it has neither a record nor anything of a
+        // run.
         if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
             return self
                 .remove_record_unless_leftovers(lock, removed)
@@ -191,8 +202,8 @@ impl Session {
         Ok(QubeState::Halted)
     }
 
-    /// Removes the record of a disposable that is out of the store, unless some of its files are
-    /// left: then whoever comes next tries again.
+    /// Removes the record of a disposable that was removed from the store, unless some of its files
+    /// are left: then the next command tries again.
     pub(super) fn remove_record_unless_leftovers(
         &self,
         lock: &QubeLock,
@@ -204,9 +215,10 @@ impl Session {
         }
     }
 
-    /// A record of a qube that the store does not know (it was restored from a copy, say): when the
-    /// domain is gone the record goes, too; its volumes are orphans then, and dirty ones get their
-    /// after-work once they are known again. Those of a disposable that was being removed go.
+    /// Reconciles a qube that is not in the store (after a copy of the store was restored, say). If
+    /// its domain is inactive, the record is removed. Its volumes are orphans then; dirty ones are
+    /// committed once a store has them again. The volumes of a disposable whose removal was
+    /// interrupted are removed.
     fn reconcile_unknown_qube(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
         let Some(record) = Record::load(&self.system, lock.name())? else {
             return Ok(QubeState::Gone);
@@ -229,9 +241,9 @@ impl Session {
     }
 }
 
-/// Whether a run has left something in the volumes of a qube that is off. A volume with an id that
-/// names no image has nothing; who needs it says so.
-fn needs_stop_finished(storage: &VmStorage) -> Result<bool, LifecycleError> {
+/// Returns whether a run left something in the volumes of a halted qube. A volume whose id names no
+/// image has nothing to finish; the command that needs it reports that.
+fn has_unfinished_stop(storage: &VmStorage) -> Result<bool, LifecycleError> {
     let found = storage
         .is_dirty()
         .and_then(|is_dirty| Ok(is_dirty || storage.has_stale_run()?));

@@ -1,9 +1,10 @@
-//! The record of a start: `RUN/vm/NAME`, written before anything is touched, removed when
-//! everything is settled.
+//! The record of a start, `RUN/vm/NAME`: written before a start changes anything, and removed when
+//! its stop is finished.
 //!
-//! It is one JSON object: `start_id`, `domain`, `uri`, `user`, `phase`, for a disposable that is
-//! being removed `volumes`. What it says is only ever compared: which start this
-//! was, which domain of which hypervisor to ask about.
+//! It is one JSON object with the fields `start_id`, `domain`, `uri`, `user` and `phase`, and
+//! `volumes` for a disposable that is being removed. Members of group qubes can write it, so its
+//! fields only ever identify things: which start this was, and which domain of which hypervisor to
+//! ask about.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -20,38 +21,40 @@ use crate::hypervisor::uri::is_plain_uri;
 use crate::model::VmName;
 use crate::system::System;
 
-/// How far a start came.
+/// The progress of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Storage is being made ready and the domain created.
+    /// The storage is being started and the domain created.
     Starting,
     /// The domain was resumed.
     Running,
-    /// It stopped and was a disposable: it leaves the store and the disk.
+    /// The qube is being removed from the store and the disk.
     Removing,
 }
 
-/// One start of one qube.
+/// The record of one start of one qube.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Made anew for each start; a monitor acts only for its own.
+    /// Random for each start; a monitor acts only on the record of its own start.
     pub start_id: Uuid,
-    /// The uuid under which the hypervisor knows the domain.
+    /// The uuid of the domain.
     pub domain: Uuid,
-    /// The hypervisor to ask.
+    /// The URI of the hypervisor that runs the domain.
     pub uri: String,
-    /// Who started it: a session's hypervisor (`qemu:///session`) is another one for each user.
+    /// The uid of the user who started it: the hypervisor of a session (`qemu:///session`) is a
+    /// different one for each user.
     #[serde(default)]
     pub user: Option<u32>,
+    /// The progress of the start.
     pub phase: Phase,
-    /// What goes from the disk while it is being removed.
+    /// The volumes to delete, while the qube is being removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Orphan>,
 }
 
 impl Record {
-    /// A record for a start that begins now.
+    /// Creates the record of a start that begins now.
     pub fn new(system: &System, domain: Uuid, uri: &str) -> Record {
         let user = Some(system.user());
         Record {
@@ -64,31 +67,31 @@ impl Record {
         }
     }
 
-    /// The user whose session's hypervisor has the domain, where that is not the one we would reach
-    /// by this URI.
+    /// Returns the user whose session's hypervisor has the domain, if that is not the hypervisor
+    /// that this process reaches by the URI.
     pub fn foreign_session_user(&self, system: &System) -> Option<u32> {
-        let of_session = self
+        let is_session = self
             .uri
             .split('?')
             .next()
             .is_some_and(|uri| uri.ends_with("/session"));
         self.user
-            .filter(|user| of_session && *user != system.user())
+            .filter(|user| is_session && *user != system.user())
     }
 
-    /// The record of a qube, if there is one.
+    /// Loads the record of a qube, if there is one.
     ///
     /// # Errors
-    /// One that cannot be read or understood: nothing may be done to the qube's images then.
+    /// The record cannot be read or is invalid: the qube's images must not be touched then.
     pub fn load(system: &System, name: &VmName) -> Result<Option<Record>, LifecycleError> {
         let run = system.run_dir();
-        let file = run.path().join(place(name));
+        let file = run.path().join(record_path(name));
         let unusable = |reason: String| LifecycleError::InvalidRecord {
             qube: name.clone(),
             file: file.clone(),
             reason,
         };
-        let unread = |source: io::Error| match is_of_file(&source) {
+        let unread = |source: io::Error| match is_invalid_file(&source) {
             true => unusable(errno_text(&source)),
             false => LifecycleError::RecordUnreadable {
                 qube: name.clone(),
@@ -96,7 +99,7 @@ impl Record {
                 source,
             },
         };
-        let Some(text) = run.read(&place(name)).map_err(unread)? else {
+        let Some(text) = run.read(&record_path(name)).map_err(unread)? else {
             return Ok(None);
         };
         let record: Record = serde_json::from_str(&text).map_err(|e| unusable(e.to_string()))?;
@@ -104,13 +107,13 @@ impl Record {
         Ok(Some(record))
     }
 
-    /// Members of group qubes can write records, and root acts on them: so one may neither have us
-    /// ask anybody but a hypervisor of this machine, nor name volumes of another qube.
+    /// Checks that a record names only a hypervisor of this machine and only volumes of its own
+    /// qube. Members of group qubes can write records, and root acts on them.
     fn check_allowed(&self, system: &System, name: &VmName) -> Result<(), String> {
         let uri = &self.uri;
         if !is_plain_uri(uri) && system.configured_uri() != Some(uri) {
             return Err(format!(
-                "it names the hypervisor '{}', which a record may not",
+                "it names the hypervisor '{}', which a record must not",
                 uri.escape_debug()
             ));
         }
@@ -122,17 +125,20 @@ impl Record {
             Some(Orphan { pool, vid }) => {
                 let (pool, vid) = (pool.escape_debug(), vid.escape_debug());
                 Err(format!(
-                    "it names volume {pool}:{vid}, which is not one of {name}"
+                    "it names volume {pool}:{vid}, which does not belong to {name}"
                 ))
             }
             None => Ok(()),
         }
     }
 
-    /// Writes the record, over an older one of the same qube.
-    pub fn store(&self, system: &System, name: &VmName) -> Result<(), LifecycleError> {
+    /// Writes the record, and replaces an older one of the same qube.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, system: &System, name: &VmName) -> Result<(), LifecycleError> {
         let run = system.run_dir();
-        let file = run.path().join(place(name));
+        let file = run.path().join(record_path(name));
         let failed = |source: io::Error| {
             let what = format!("cannot write the record of the start, {}", file.display());
             LifecycleError::Io { what, source }
@@ -143,13 +149,13 @@ impl Record {
         let directory = run.open().map_err(failed)?;
         let access = run.access(system.qubes_group());
         directory
-            .replace(&place(name), access, |f| f.write_all(&bytes))
+            .replace(&record_path(name), access, |f| f.write_all(&bytes))
             .map(drop)
             .map_err(failed)
     }
 }
 
-/// Removes the temporary files that writers of records left when they were killed.
+/// Removes the temporary files of records that killed writers left.
 pub fn clear_stale_files(system: &System) {
     let directory = system
         .run_dir()
@@ -160,15 +166,18 @@ pub fn clear_stale_files(system: &System) {
     }
 }
 
-/// Takes the record away: the last step of the after-work.
+/// Removes the record of a qube: the last step of finishing a stop.
+///
+/// # Errors
+/// The file exists and cannot be removed.
 pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
     let run = system.run_dir();
     match run
         .open()
-        .and_then(|directory| directory.remove_file(&place(name)))
+        .and_then(|directory| directory.remove_file(&record_path(name)))
     {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            let file = run.path().join(place(name));
+            let file = run.path().join(record_path(name));
             let what = format!("cannot remove the record of the start, {}", file.display());
             Err(LifecycleError::Io { what, source })
         }
@@ -176,20 +185,23 @@ pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
     }
 }
 
-/// Whether a qube has a record, readable or not.
+/// Returns whether a qube has a record, readable or not.
 pub fn exists(system: &System, name: &VmName) -> bool {
     let found = system
         .run_dir()
         .open()
-        .and_then(|directory| directory.look(&place(name)));
-    // One that cannot be looked at may be there.
+        .and_then(|directory| directory.look(&record_path(name)));
+    // If the file cannot be checked, assume that it exists.
     found.map_or_else(
         |error| error.kind() != io::ErrorKind::NotFound,
         |found| found.is_some(),
     )
 }
 
-/// The names of all qubes that have a record.
+/// Returns the names of all qubes that have a record, sorted.
+///
+/// # Errors
+/// The directory exists and cannot be read.
 pub fn names(system: &System) -> io::Result<Vec<VmName>> {
     let directory = system
         .run_dir()
@@ -199,7 +211,7 @@ pub fn names(system: &System) -> io::Result<Vec<VmName>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    // A `~` marks the temporary file of a record being written; no name of a qube has one.
+    // A `~` marks the temporary file of a record being written; names of qubes have none.
     let is_record = |file: &&str| !file.contains('~');
     let name = |file: OsString| {
         file.to_str()
@@ -211,10 +223,10 @@ pub fn names(system: &System) -> io::Result<Vec<VmName>> {
     Ok(names)
 }
 
-/// Whether an error says what is wrong with the file: that it is no record, which only removing it
-/// mends. Others come of the process, the user or the machine (no descriptor left, an error of the
-/// disk, a lease), and the record may be good.
-fn is_of_file(error: &io::Error) -> bool {
+/// Returns whether an error says that the file itself is not a record, which only removing it
+/// mends. Other errors come from the process, the user or the machine (no descriptor left, a disk
+/// error, a lease), and the record may be valid.
+fn is_invalid_file(error: &io::Error) -> bool {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(code) => matches!(
             code,
@@ -224,9 +236,10 @@ fn is_of_file(error: &io::Error) -> bool {
     }
 }
 
-/// Where records are, below RUN.
+/// The directory of the records, below RUN.
 const DIRECTORY: &str = "vm";
 
-fn place(name: &VmName) -> PathBuf {
+/// Returns the path of the record of a qube, below RUN.
+fn record_path(name: &VmName) -> PathBuf {
     Path::new(DIRECTORY).join(name.as_str())
 }

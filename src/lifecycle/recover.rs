@@ -1,4 +1,4 @@
-//! Bringing a system into order after a crash: every record settled, every orphan volume found.
+//! Recovery after a crash: reconciling every qube that needs it, and finding orphan volumes.
 
 use std::collections::HashSet;
 
@@ -14,66 +14,78 @@ use super::remove::RemovalOutcome;
 use super::{LifecycleError, Session, record};
 use crate::storage::VmStorage;
 
-/// A volume that lies in a pool and belongs to no qube of the store.
+/// A volume in a pool that belongs to no qube of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Orphan {
+    /// The name of the pool.
     pub pool: String,
+    /// The volume id within the pool.
     pub vid: String,
 }
 
-/// An orphan with its images on disk.
+/// An orphan volume with its images.
 #[derive(Debug, Clone)]
 pub struct OrphanImages {
+    /// The volume.
     pub orphan: Orphan,
-    /// The files or logical volumes that belong to no qube.
+    /// The files or logical volumes that belong to no qube, as text.
     pub images: Vec<String>,
 }
 
-/// The orphans of all pools.
+/// The orphan volumes of all pools.
 #[derive(Debug, Default)]
 pub struct Orphans {
+    /// The orphan volumes, sorted by pool and id.
     pub orphans: Vec<OrphanImages>,
-    /// Why some pools could not be looked at, in words.
+    /// The pools that could not be listed, each with the reason.
     pub unlisted_pools: Vec<String>,
-    /// Volumes of the store of which nobody can tell where their images are, in words. While
-    /// there are any, what looks like an orphan may be theirs.
+    /// The volumes of the store whose images cannot be located, each with the reason. While there
+    /// are any, an image that looks like an orphan may be theirs.
     pub unlocated_volumes: Vec<String>,
 }
 
-/// What recovery did for one qube, or why it could not.
+/// The result of the recovery of one qube.
 pub struct RecoveredQube {
+    /// The qube.
     pub name: VmName,
+    /// The state of the qube now, or why it could not be reconciled.
     pub outcome: Result<QubeState, LifecycleError>,
-    /// The qube is gone, and some of its files could not be deleted, which was told.
+    /// Whether the qube was removed but some of its files could not be deleted, which was reported.
     pub has_leftovers: bool,
 }
 
 impl Session {
-    /// Settles every qube that has a record, a dirty volume or images of a run that is over; at
-    /// boot, when nothing was started yet, also every disposable that goes when it stops. One that
-    /// cannot be settled does not stop the others.
+    /// Reconciles every qube that has a record, a dirty volume or images of a finished run. At
+    /// boot, when nothing was started yet, also removes every disposable that is removed when it
+    /// stops. A qube that cannot be reconciled does not stop the others.
+    ///
+    /// # Errors
+    /// The store or the records cannot be read.
     pub fn recover(&self, at_boot: bool) -> Result<Vec<RecoveredQube>, LifecycleError> {
         if at_boot {
-            // Members of group qubes may not make RUN themselves.
+            // Members of group qubes cannot create RUN themselves.
             super::qube_lock::create_run_directories(&self.system)?;
         }
         record::clear_stale_files(&self.system);
         let mut names: Vec<VmName> =
             record::names(&self.system).map_err(|source| LifecycleError::Io {
-                what: self.system.run_dir().path().display().to_string(),
+                what: format!(
+                    "cannot list the records in {}",
+                    self.system.run_dir().path().display()
+                ),
                 source,
             })?;
         let recorded: HashSet<VmName> = names.iter().cloned().collect();
-        let mut beside = Vec::new();
+        let mut remaining_images = Vec::new();
         {
             let qubes = self.read()?;
-            // Of an old system nothing was started here, and its images are not ours yet.
+            // A store of R1 to R3 was never started from here, and its images are not ours yet.
             let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
             for vm in
                 qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name))
             {
-                // A qube whose storage cannot even be looked at is listed with the reason.
-                let look = || -> Result<Option<Vec<String>>, LifecycleError> {
+                // A qube whose storage cannot be inspected is listed with the reason.
+                let inspect = || -> Result<Option<Vec<String>>, LifecycleError> {
                     let storage = VmStorage::for_qube(&self.system, &qubes, vm, self)?;
                     if storage.is_dirty()? || storage.has_stale_run()? {
                         return Ok(None);
@@ -82,43 +94,46 @@ impl Session {
                         .foreign_images(|| self.image_owners_in(&qubes))
                         .map(Some)
                 };
-                match look() {
-                    Ok(Some(stay)) if !(at_boot && self.is_removed_on_stop(&qubes, vm)) => {
-                        beside.extend(stay)
+                match inspect() {
+                    Ok(Some(images)) if !(at_boot && self.is_removed_on_stop(&qubes, vm)) => {
+                        remaining_images.extend(images)
                     }
                     Ok(_) | Err(_) => names.push(vm.name.clone()),
                 }
             }
         }
-        let settle = |name: VmName| {
-            let settled = self.lock_qube(&name).and_then(|lock| {
-                let settled = if at_boot {
+        let recover = |name: VmName| {
+            let reconciled = self.lock_qube(&name).and_then(|lock| {
+                let reconciled = if at_boot {
                     self.remove_disposable_if_halted(&lock)
                 } else {
                     self.reconcile(&lock)
                 }?;
-                let is_gone = settled == QubeState::Gone;
+                let is_gone = reconciled == QubeState::Gone;
                 Ok((
-                    settled,
+                    reconciled,
                     is_gone && self.resumed_removal_outcome(&lock) == RemovalOutcome::WithLeftovers,
                 ))
             });
-            let has_leftovers = settled
+            let has_leftovers = reconciled
                 .as_ref()
                 .is_ok_and(|(_, has_leftovers)| *has_leftovers);
             RecoveredQube {
                 name,
-                outcome: settled.map(|(settled, _)| settled),
+                outcome: reconciled.map(|(reconciled, _)| reconciled),
                 has_leftovers,
             }
         };
-        // What has nothing to settle is told of here, the others by what settles them.
-        beside.iter().for_each(|stays| self.system.tell(stays));
-        Ok(names.into_iter().map(settle).collect())
+        // Images beside a qube that needs no recovery are reported here; reconciling reports the
+        // others.
+        remaining_images
+            .iter()
+            .for_each(|image| self.system.tell(image));
+        Ok(names.into_iter().map(recover).collect())
     }
 
-    /// The volumes in pools that no volume of any domain of the store means, told by their images
-    /// and not by the texts that name them.
+    /// Finds the volumes in pools that no volume of the store uses. They are compared by their
+    /// images, not by the text of their ids.
     ///
     /// # Errors
     /// The store cannot be read as a whole.
@@ -130,7 +145,7 @@ impl Session {
             unlocated_volumes: owners.unresolved.clone(),
             ..Orphans::default()
         };
-        // Two pools over one directory list the same images.
+        // Two pools over one directory list the same images; report each once.
         let mut seen = HashSet::new();
         for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
             let Ok(driver) = open_driver(&self.system, pool) else {
@@ -148,6 +163,7 @@ impl Session {
         Ok(found)
     }
 
+    /// Finds the orphans of one pool whose images are not in `seen`, and adds their images to it.
     fn find_orphans_in_pool(
         &self,
         pool: &str,
@@ -176,11 +192,12 @@ impl Session {
         Ok(orphans)
     }
 
-    /// Removes an orphan, under the lock of the name it is filed under: a qube that is just being
-    /// created has its volumes before it is in the store.
+    /// Removes an orphan volume, under the lock of the qube that its id names: a qube that is being
+    /// created has volumes before it is in the store.
     ///
     /// # Errors
-    /// Of some volume of the store nobody can tell where its images are: it may be this one.
+    /// [`LifecycleError::OrphansUnknown`] if the images of some volume of the store cannot be
+    /// located: the orphan may be one of them.
     pub fn remove_orphan(&self, orphan: &Orphan) -> Result<(), LifecycleError> {
         let _lock = qube_of_volume_id(&orphan.vid)
             .map(|name| self.lock_qube(&name))
@@ -201,14 +218,14 @@ impl Session {
     }
 }
 
-/// Whether a volume of this id is filed under the qube `name`.
+/// Returns whether a volume id names the qube `name`.
 pub(in crate::lifecycle) fn is_volume_of_qube(vid: &str, name: &VmName) -> bool {
     let is_plain = vid.split('/').all(|part| !matches!(part, "" | "." | ".."));
     is_plain && qube_of_volume_id(vid).is_some_and(|qube| qube == *name)
 }
 
-/// The qube that a volume of this id is filed under: `appvms/QUBE/VOLUME`, or
-/// `GROUP/vm-QUBE-VOLUME` where volumes are logical ones.
+/// Returns the qube that a volume id names: `appvms/QUBE/VOLUME`, or `GROUP/vm-QUBE-VOLUME` for
+/// logical volumes.
 fn qube_of_volume_id(vid: &str) -> Option<VmName> {
     let mut parts = vid.split('/').skip(1);
     let name = match (parts.next()?, parts.next()) {
@@ -223,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_orphan_is_removed_under_the_lock_of_the_qube_that_its_id_names() {
+    fn a_volume_id_names_its_qube() {
         let qube = |vid: &str| qube_of_volume_id(vid).map(|name| name.to_string());
         assert_eq!(qube("appvms/work/private").as_deref(), Some("work"));
         assert_eq!(

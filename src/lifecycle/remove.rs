@@ -260,7 +260,7 @@ impl Session {
             volumes,
             ..record
         }
-        .store(&self.system, name)
+        .save(&self.system, name)
     }
 
     /// Whether the record says that a removal was cut off, on a system where no hypervisor is

@@ -1,9 +1,9 @@
-//! The devices without which a qube does not start: block devices and PCI devices that are assigned
-//! to it as required (`docs/spec/r4-devices.md` §1, `docs/spec/r4-features.md` §6 and §7). They
-//! are in its domain from the beginning.
+//! Required devices: block and PCI devices that are assigned to a qube as required, and without
+//! which it does not start (`docs/spec/r4-devices.md` §1, `docs/spec/r4-features.md` §6 and §7.5).
+//! They are part of its domain from the beginning.
 //!
-//! They have to be there and to be the ones that were assigned. dom0's are looked at; what other
-//! qubes expose they tell in QubesDB, which is not asked yet, so those refuse the start.
+//! Each must exist and be the device that was assigned. Only devices of dom0 are supported: other
+//! qubes list theirs in QubesDB, which is not read yet, so such a device refuses the start.
 
 use std::fs;
 use std::path::PathBuf;
@@ -21,25 +21,28 @@ use crate::model::{Qubes, VirtMode, Vm, VmName};
 
 use super::{LifecycleError, Session};
 
-/// Of disks that come to its volumes a qube has so many and no more.
-pub(super) const NO_FREE_DISK_NAME: &str = "the qube has no name left for another disk (i to z)";
+/// The reason why another disk cannot be attached: disk names end at `z`.
+pub(super) const NO_FREE_DISK_NAME: &str = "the qube has no free name for another disk (i to z)";
 
-/// Whether the devices are looked at or taken for granted, as for showing a description.
+/// How far a device is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Look {
-    AtDevices,
-    AtNames,
+enum DeviceCheck {
+    /// It exists, is the assigned one, and can be used.
+    Full,
+    /// Its name is valid: enough to show a description.
+    NameOnly,
 }
 
-/// The letters of disks' names: `i` of `xvdi`.
+/// The letters that disk names of one domain end in: `i` of `xvdi`.
 #[derive(Debug)]
 pub(super) struct DiskLetters {
     taken: Vec<char>,
 }
 
 impl DiskLetters {
-    /// Those that the volumes leave, and the devices that a description has.
-    pub(super) fn beside(description: &DomainDescription) -> DiskLetters {
+    /// Creates the set of letters that a description leaves free beside its volumes and block
+    /// devices.
+    pub(super) fn new(description: &DomainDescription) -> DiskLetters {
         let volumes = 'a'..=if description.kernel.is_some() {
             'd'
         } else {
@@ -52,42 +55,45 @@ impl DiskLetters {
         }
     }
 
-    /// This letter, unless it is taken.
-    fn take(&mut self, letter: char) -> Option<char> {
+    /// Reserves this letter; `None` if it is taken.
+    fn reserve(&mut self, letter: char) -> Option<char> {
         let free = letter.is_ascii_lowercase() && !self.taken.contains(&letter);
         self.taken.extend(free.then_some(letter));
         free.then_some(letter)
     }
 
-    /// The next one for a disk that comes to those the qube has.
-    pub(super) fn next(&mut self) -> Option<char> {
-        ('i'..='z').find_map(|letter| self.take(letter))
+    /// Reserves the next letter for a disk beside the volumes.
+    pub(super) fn reserve_next(&mut self) -> Option<char> {
+        ('i'..='z').find_map(|letter| self.reserve(letter))
     }
 }
 
 impl Session {
-    /// Puts the required devices into a description by their names, whether they are there or not.
+    /// Adds the required devices to a description by their names, whether they exist or not.
     pub(super) fn add_required_devices_unchecked(
         &self,
         vm: &Vm,
         description: &mut DomainDescription,
     ) {
-        // One that cannot even be named is told by the start.
-        let named = |assignment: &DeviceAssignment| self.pci_device(assignment, Look::AtNames).ok();
-        description.pci = required(vm, "pci").filter_map(named).collect();
-        let mut letters = DiskLetters::beside(description);
+        // A device with an invalid name is left out; the start reports it.
+        let named =
+            |assignment: &DeviceAssignment| self.pci_device(assignment, DeviceCheck::NameOnly).ok();
+        description.pci = required_assignments(vm, "pci").filter_map(named).collect();
+        let mut letters = DiskLetters::new(description);
         let named = |a: &DeviceAssignment| {
-            self.block_device(a, Look::AtNames, description, &mut letters)
+            self.block_device(a, DeviceCheck::NameOnly, description, &mut letters)
                 .ok()
         };
-        description.block_devices = required(vm, "block").filter_map(named).collect();
+        description.block_devices = required_assignments(vm, "block")
+            .filter_map(named)
+            .collect();
     }
 
-    /// Puts the required devices into the description of a domain that is to start.
+    /// Adds the required devices to the description of a domain that is about to start.
     ///
     /// # Errors
-    /// One is not there, is another one than was assigned, is in use, or is none that this version
-    /// can give.
+    /// A device does not exist, is not the one that was assigned, is in use, or is of a kind that
+    /// this version cannot attach.
     pub(super) fn add_required_devices(
         &self,
         qubes: &Qubes,
@@ -126,12 +132,12 @@ impl Session {
             ));
         }
         (description.pci, description.block_devices) = (Vec::new(), Vec::new());
-        let mut letters = DiskLetters::beside(description);
-        for assignment in required(vm, "pci") {
-            let device = self.pci_device(assignment, Look::AtDevices);
+        let mut letters = DiskLetters::new(description);
+        for assignment in required_assignments(vm, "pci") {
+            let device = self.pci_device(assignment, DeviceCheck::Full);
             let device = device.and_then(|device| match description.virt_mode {
                 VirtMode::Pvh => {
-                    Err("a qube of virt_mode pvh can have no PCI devices; hvm can".to_string())
+                    Err("a qube of virt_mode pvh cannot have PCI devices; use hvm".to_string())
                 }
                 VirtMode::Hvm | VirtMode::Pv => Ok(device),
             });
@@ -139,19 +145,25 @@ impl Session {
                 .pci
                 .push(device.map_err(|reason| refused("pci", assignment, reason))?);
         }
-        for assignment in required(vm, "block") {
-            let device = self.block_device(assignment, Look::AtDevices, description, &mut letters);
+        for assignment in required_assignments(vm, "block") {
+            let device =
+                self.block_device(assignment, DeviceCheck::Full, description, &mut letters);
             let device = device.map_err(|reason| refused("block", assignment, reason))?;
             if let Some(holder) = self.other_user_of_disk(qubes, vm, &device)? {
-                return Err(refused("block", assignment, format!("{holder} has it")));
+                return Err(refused(
+                    "block",
+                    assignment,
+                    format!("it is attached to {holder}"),
+                ));
             }
             description.block_devices.push(device);
         }
         Ok(())
     }
 
-    fn pci_device(&self, assignment: &DeviceAssignment, look: Look) -> Result<PciDevice, String> {
-        // Nobody but dom0 has any.
+    /// Returns the PCI device of an assignment.
+    fn pci_device(&self, assignment: &DeviceAssignment, check: DeviceCheck) -> Result<PciDevice, String> {
+        // All PCI devices belong to dom0.
         if assignment
             .backend()
             .is_some_and(|backend| backend != VmName::DOM0)
@@ -159,13 +171,13 @@ impl Session {
             return Err("only dom0 has PCI devices".to_string());
         }
         let bus = PciBus::of_this_machine();
-        let found = match look {
-            Look::AtNames => bus.address_of(assignment.port()),
-            Look::AtDevices => bus.find(assignment.port(), assignment.identity()),
+        let found = match check {
+            DeviceCheck::NameOnly => bus.address_of(assignment.port()),
+            DeviceCheck::Full => bus.find(assignment.port(), assignment.identity()),
         };
         let address: Address = found.map_err(|error| error.to_string())?;
         let is_qemu = Family::of_uri(self.hypervisor().uri()) == Family::Qemu;
-        if look == Look::AtDevices && is_qemu && !bus.is_confined(address) {
+        if check == DeviceCheck::Full && is_qemu && !bus.is_confined(address) {
             return Err(NO_IOMMU.to_string());
         }
         let is_set = |option: &str| {
@@ -184,35 +196,38 @@ impl Session {
         })
     }
 
+    /// Returns the block device of an assignment.
     fn block_device(
         &self,
         assignment: &DeviceAssignment,
-        look: Look,
+        check: DeviceCheck,
         description: &DomainDescription,
         letters: &mut DiskLetters,
     ) -> Result<BlockDevice, String> {
-        let unnamed = "its assignment does not say which qube has it, or at which port";
-        let backend = assignment.backend().ok_or(unnamed)?;
+        let incomplete = "its assignment does not name a qube and a port";
+        let backend = assignment.backend().ok_or(incomplete)?;
         if assignment.port() == "*" {
-            return Err(unnamed.to_string());
+            return Err(incomplete.to_string());
         }
         if backend != VmName::DOM0 {
             return Err(format!(
-                "what {backend} exposes only QubesDB knows, which this version does not ask"
+                "this version attaches only devices of dom0, and {backend} lists its devices in \
+                 QubesDB"
             ));
         }
-        if look == Look::AtDevices && assignment.identity() != "*" {
+        if check == DeviceCheck::Full && assignment.identity() != "*" {
             let identity = assignment.identity();
             return Err(format!(
-                "whether it is '{}' only QubesDB knows, which this version does not ask; assign it by its port alone",
+                "this version cannot check whether it is '{}', which QubesDB says; assign it by \
+                 its port alone",
                 identity.escape_debug()
             ));
         }
-        let words = |error: DeviceError| error.to_string();
-        let (path, is_read_only) = match look {
-            Look::AtNames => (block::node_of(assignment.port()).map_err(words)?, false),
-            Look::AtDevices => {
-                let device = block::free_device(assignment.port()).map_err(words)?;
+        let text = |error: DeviceError| error.to_string();
+        let (path, is_read_only) = match check {
+            DeviceCheck::NameOnly => (block::node_of(assignment.port()).map_err(text)?, false),
+            DeviceCheck::Full => {
+                let device = block::free_device(assignment.port()).map_err(text)?;
                 (device.node, device.is_read_only)
             }
         };
@@ -221,27 +236,27 @@ impl Session {
             Some("cdrom") => DeviceKind::Cdrom,
             Some(other) => {
                 return Err(format!(
-                    "option devtype is '{}': disk or cdrom",
+                    "option devtype is '{}', expected disk or cdrom",
                     other.escape_debug()
                 ));
             }
         };
-        let wish = assignment
+        let requested = assignment
             .options
             .get("read-only")
-            .map(yes_or_no)
+            .map(parse_read_only)
             .transpose()?;
-        if is_read_only && wish == Some(false) {
-            return Err("it cannot be written to, and option read-only says no".to_string());
+        if is_read_only && requested == Some(false) {
+            return Err("it is read-only, but option read-only is no".to_string());
         }
-        let (target, letter) = target(assignment, kind, description, letters)?;
+        let (target, letter) = choose_disk_name(assignment, kind, description, letters)?;
         Ok(BlockDevice {
             source: SourceKind::Block,
             path,
             kind,
             target,
             letter,
-            read_only: is_read_only || wish == Some(true) || kind == DeviceKind::Cdrom,
+            read_only: is_read_only || requested == Some(true) || kind == DeviceKind::Cdrom,
             backend: None,
             script: match Family::of_uri(self.hypervisor().uri()) {
                 Family::Xen => toolstack::block_script(),
@@ -250,7 +265,8 @@ impl Session {
         })
     }
 
-    /// The other qube that has this device of dom0's, by the hypervisor's word.
+    /// Returns the other qube that a block device of dom0 is attached to, as the hypervisor reports
+    /// it.
     fn other_user_of_disk(
         &self,
         qubes: &Qubes,
@@ -271,8 +287,8 @@ impl Session {
         Ok(holder)
     }
 
-    /// The error of a domain that Xen did not make: with a PCI device and without an IOMMU, this is
-    /// why.
+    /// Returns the error of a domain that Xen failed to create; if it has PCI devices and the
+    /// machine no IOMMU, that is the error.
     pub(super) fn explain_with_iommu(
         &self,
         description: &DomainDescription,
@@ -302,56 +318,59 @@ impl Session {
     }
 }
 
+/// The reason why a machine without IOMMU cannot attach PCI devices.
 const NO_IOMMU: &str =
     "this machine has no IOMMU, or it is switched off (VT-d or AMD-Vi in the firmware's settings)";
 
-fn required<'v>(vm: &'v Vm, class: &'v str) -> impl Iterator<Item = &'v DeviceAssignment> {
+/// Returns the required devices of a class that are assigned to a qube.
+fn required_assignments<'v>(vm: &'v Vm, class: &'v str) -> impl Iterator<Item = &'v DeviceAssignment> {
     vm.assignments(class)
         .filter(|assignment| assignment.mode() == Ok(AssignmentMode::Required))
 }
 
-fn yes_or_no(text: &str) -> Result<bool, String> {
+/// Parses the value of option read-only.
+fn parse_read_only(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "on" | "1" => Ok(true),
         "no" | "false" | "off" | "0" => Ok(false),
         _ => Err(format!(
-            "option read-only is '{}': yes or no",
+            "option read-only is '{}', expected yes or no",
             text.escape_debug()
         )),
     }
 }
 
-/// The name that the guest knows a block device by: the one asked for, `xvdd` for a CD where no
-/// kernel's volume has it, else the next free one.
-fn target(
+/// Returns the name of a block device in the guest, and its letter: the requested name, else `xvdd`
+/// for a CD if no kernel volume has it, else the next free one.
+fn choose_disk_name(
     assignment: &DeviceAssignment,
     kind: DeviceKind,
     description: &DomainDescription,
     letters: &mut DiskLetters,
 ) -> Result<(String, char), String> {
-    if let Some(wish) = assignment.options.get("frontend-dev") {
+    if let Some(requested) = assignment.options.get("frontend-dev") {
         let one = |text: &str| {
             text.chars()
                 .next()
                 .filter(|letter| text.len() == letter.len_utf8())
         };
-        let letter = wish
+        let letter = requested
             .strip_prefix("xvd")
             .or_else(|| wish.strip_prefix("sd"))
             .and_then(one);
-        let free = letter.and_then(|letter| letters.take(letter));
+        let free = letter.and_then(|letter| letters.reserve(letter));
         let refused = || {
             format!(
-                "option frontend-dev is '{}': xvd or sd and a free letter",
-                wish.escape_debug()
+                "option frontend-dev is '{}', expected xvd or sd and a free letter",
+                requested.escape_debug()
             )
         };
-        return Ok((wish.to_string(), free.ok_or_else(refused)?));
+        return Ok((requested.to_string(), free.ok_or_else(refused)?));
     }
     let preferred = (kind == DeviceKind::Cdrom && description.kernel.is_none()).then_some('d');
     let letter = preferred
-        .and_then(|letter| letters.take(letter))
-        .or_else(|| letters.next());
+        .and_then(|letter| letters.reserve(letter))
+        .or_else(|| letters.reserve_next());
     let letter = letter.ok_or(NO_FREE_DISK_NAME)?;
     Ok((format!("xvd{letter}"), letter))
 }

@@ -1,4 +1,4 @@
-//! One invocation: the system it works on and the hypervisor it may come to ask.
+//! The context of one invocation: the system it works on and the lazy connection to its hypervisor.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -18,36 +18,38 @@ use crate::model::{Class, Facts, PowerState, Release, Stubdom, Vm};
 use crate::store::{Read, Restored, StorePlace, Wait, Write};
 use crate::system::System;
 
-/// How long what was seen of all domains counts as one look.
+/// How long a query of domain states is reused.
 const STATES_MAX_AGE: Duration = Duration::from_secs(1);
 
-/// So many qubes are asked for one by one.
+/// How many qubes are queried one by one before the states of all are fetched at once.
 pub const MAX_SINGLE_QUERIES: usize = 4;
 
-/// What the hypervisor said of all domains.
-struct Seen {
+/// The states of all domains, as of `at`.
+struct StatesSnapshot {
     at: Instant,
     states: Result<Rc<HashMap<Uuid, Live>>, HypervisorError>,
 }
 
-/// The system with its hypervisor: what every verb is called on.
+/// The system with its hypervisor; the operations of this module are its methods.
 pub struct Session {
+    /// The paths and the configuration of the system.
     pub system: System,
     hypervisor: LazyHypervisor,
-    states: RefCell<Option<Seen>>,
-    /// What it said of single domains, and when.
-    few: RefCell<HashMap<Uuid, (Instant, Option<Live>)>>,
+    states: RefCell<Option<StatesSnapshot>>,
+    /// States of single domains, and when each was queried.
+    single_states: RefCell<HashMap<Uuid, (Instant, Option<Live>)>>,
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
-    /// Files of kernels that were asked for: a thousand qubes share a few.
+    /// Contents of kernel files by path: a thousand qubes share a few kernels.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
-    /// What the hypervisor said before the database was locked: nobody waits for it under that
-    /// lock.
-    gathered: RefCell<Option<Result<HashMap<Uuid, Live>, HypervisorError>>>,
-    /// Whether it was told that the store is damaged.
+    /// States that were fetched before the store was locked: nothing waits for the hypervisor while
+    /// it holds that lock.
+    prefetched: RefCell<Option<Result<HashMap<Uuid, Live>, HypervisorError>>>,
+    /// Whether damage of the store was reported already.
     pub(super) damage_reported: Rc<Cell<bool>>,
 }
 
 impl Session {
+    /// Creates a session for `system`. The hypervisor is not contacted yet.
     pub fn new(system: System) -> Session {
         let uri = choose_uri(&UriFacts {
             configured: system.configured_uri(),
@@ -56,28 +58,28 @@ impl Session {
         })
         .to_string();
         let hypervisor = lazy_hypervisor(&system, uri);
-        let (states, few) = (RefCell::default(), RefCell::default());
-        let (kernel_files, gathered, damage_reported) =
+        let (states, single_states) = (RefCell::default(), RefCell::default());
+        let (kernel_files, prefetched, damage_reported) =
             (RefCell::default(), RefCell::default(), Rc::default());
         let thin_pool = OnceCell::new();
         Session {
             system,
             hypervisor,
             states,
-            few,
+            single_states,
             thin_pool,
             kernel_files,
-            gathered,
+            prefetched,
             damage_reported,
         }
     }
 
-    /// The same place with a connection of its own, for another thread.
+    /// Returns a session on the same system with its own connection, for use in another thread.
     pub fn fork(&self) -> Session {
         Session::new(self.system.clone())
     }
 
-    /// The store and how to treat it, for a transaction that may write.
+    /// Returns the location of the store and how to open it for writing.
     pub(super) fn store_place(&self) -> StorePlace {
         StorePlace {
             group: self.system.qubes_group(),
@@ -85,8 +87,8 @@ impl Session {
         }
     }
 
-    /// The same for reading, which gives no file to anybody: looking up a group costs more than
-    /// reading the store.
+    /// Returns the location of the store and how to open it for reading. It names no group, since
+    /// reading never sets one and looking up a group takes longer than reading the store.
     fn read_place(&self) -> StorePlace {
         let system = &self.system;
         StorePlace {
@@ -100,13 +102,19 @@ impl Session {
         }
     }
 
-    /// Reads the store; never waits for a writer.
+    /// Reads the store. Never waits for a writer.
+    ///
+    /// # Errors
+    /// The store is missing or cannot be read.
     pub fn read(&self) -> Result<Read, LifecycleError> {
         Ok(Read::open(&self.read_place())?)
     }
 
-    /// Takes the store for changing it. One of R1 to R3 is converted when it is saved; what is
-    /// wrong with it already is told in one line then.
+    /// Opens the store for a change, under its write lock. A store of R1 to R3 is converted when it
+    /// is saved, and existing damage is then reported in one line.
+    ///
+    /// # Errors
+    /// The store is missing, cannot be read, or is locked for too long.
     pub fn write(&self) -> Result<Write, LifecycleError> {
         self.system
             .step(|| format!("locking {}", self.system.store_file().display()));
@@ -115,30 +123,36 @@ impl Session {
         Ok(write)
     }
 
-    /// Asks the hypervisor for everything that rules may want to know of it, before the database is
-    /// locked. Whoever calls holds the locks of the qubes that must not start or stop meanwhile.
+    /// Fetches the states of all domains before the store is locked, for rules that depend on the
+    /// power state. The caller holds the locks of the qubes that must not start or stop meanwhile.
     pub(super) fn prefetch_states(&self) {
         if !self.system.is_offline() {
-            self.gathered.replace(Some(self.hypervisor.states()));
+            self.prefetched.replace(Some(self.hypervisor.states()));
         }
     }
 
-    /// From now on the hypervisor is asked when somebody wants to know.
+    /// Drops the prefetched states: later questions go to the hypervisor again.
     pub(super) fn drop_prefetched_states(&self) {
-        self.gathered.replace(None);
+        self.prefetched.replace(None);
     }
 
-    /// Whether there is a program that could be asked about logical volumes.
+    /// Returns whether the `lvm` program is installed.
     pub fn has_lvm(&self) -> bool {
         crate::exec::find("lvm", self.system.program_path()).is_some()
     }
 
-    /// Puts other bytes in place of the store, also of one that cannot be read or is missing.
+    /// Replaces the store by `bytes`, even if the store is missing or cannot be read.
+    ///
+    /// # Errors
+    /// The store cannot be locked or written.
     pub fn restore(&self, bytes: Vec<u8>) -> Result<Restored, LifecycleError> {
         Ok(Write::restore(&self.store_place(), bytes)?)
     }
 
-    /// The same, if the store is still `expected`, from which `bytes` were made.
+    /// Replaces the store by `bytes` if its content still is `expected`.
+    ///
+    /// # Errors
+    /// The store was changed meanwhile, or cannot be locked or written.
     pub fn replace_store(
         &self,
         expected: &[u8],
@@ -147,66 +161,75 @@ impl Session {
         Ok(Write::restore_over(&self.store_place(), expected, bytes)?)
     }
 
-    /// The hypervisor, connected at the first question; offline every question is an error.
+    /// Returns the hypervisor. It is connected at the first call; offline every call is an error.
     pub fn hypervisor(&self) -> &dyn Hypervisor {
         &self.hypervisor
     }
 
-    /// A connection to the hypervisor that a record names.
+    /// Returns a lazy connection to the hypervisor at `uri`, as a record names it.
     pub fn hypervisor_at(&self, uri: &str) -> LazyHypervisor {
         lazy_hypervisor(&self.system, uri.to_string())
     }
 
-    /// The state of all domains, in one call: a listing sees one moment, and a program that lives
-    /// long never an old one.
+    /// Returns the states of all domains, fetched in one call so that a listing shows one moment.
+    /// They are reused for one second at most.
+    ///
+    /// # Errors
+    /// The hypervisor cannot be asked.
     pub fn states(&self) -> Result<Rc<HashMap<Uuid, Live>>, HypervisorError> {
-        if let Some(seen) = self
+        if let Some(snapshot) = self
             .states
             .borrow()
             .as_ref()
-            .filter(|seen| seen.at.elapsed() < STATES_MAX_AGE)
+            .filter(|snapshot| snapshot.at.elapsed() < STATES_MAX_AGE)
         {
-            return seen.states.clone();
+            return snapshot.states.clone();
         }
         let states = self.hypervisor.states().map(Rc::new);
-        self.states.replace(Some(Seen {
+        self.states.replace(Some(StatesSnapshot {
             at: Instant::now(),
             states: states.clone(),
         }));
         states
     }
 
-    /// What the hypervisor says of a qube in a listing; `None` for one that does not run. Who wants
-    /// to know of a few qubes asks for those only, who wants to know of more asks for all at once.
+    /// Returns the live state of a qube for a listing; `None` if it is not running. The first
+    /// [`MAX_SINGLE_QUERIES`] qubes are queried one by one, then all at once.
+    ///
+    /// # Errors
+    /// The hypervisor cannot be asked.
     pub fn live(&self, vm: &Vm) -> Result<Option<Live>, HypervisorError> {
         let Some(uuid) = vm.uuid() else {
             return Ok(None);
         };
-        if let Some(seen) = self
+        if let Some(snapshot) = self
             .states
             .borrow()
             .as_ref()
-            .filter(|seen| seen.at.elapsed() < STATES_MAX_AGE)
+            .filter(|snapshot| snapshot.at.elapsed() < STATES_MAX_AGE)
         {
-            return seen.states.clone().map(|states| states.get(&uuid).copied());
+            return snapshot
+                .states
+                .clone()
+                .map(|states| states.get(&uuid).copied());
         }
-        let mut few = self.few.borrow_mut();
-        few.retain(|_, (at, _)| at.elapsed() < STATES_MAX_AGE);
-        if let Some((_, live)) = few.get(&uuid) {
+        let mut single_states = self.single_states.borrow_mut();
+        single_states.retain(|_, (at, _)| at.elapsed() < STATES_MAX_AGE);
+        if let Some((_, live)) = single_states.get(&uuid) {
             return Ok(*live);
         }
-        if few.len() >= MAX_SINGLE_QUERIES {
+        if single_states.len() >= MAX_SINGLE_QUERIES {
             return Ok(self.states()?.get(&uuid).copied());
         }
         match self.hypervisor.state(uuid) {
             Ok(live) => {
                 let live = live.filter(|live| live.state.is_active());
-                few.insert(uuid, (Instant::now(), live));
+                single_states.insert(uuid, (Instant::now(), live));
                 Ok(live)
             }
             Err(error) => {
-                // It says no more of another one.
-                self.states.replace(Some(Seen {
+                // The hypervisor would not answer for another qube either.
+                self.states.replace(Some(StatesSnapshot {
                     at: Instant::now(),
                     states: Err(error.clone()),
                 }));
@@ -215,8 +238,8 @@ impl Session {
         }
     }
 
-    /// The power state for display and for rules of the database: offline every local guest is
-    /// Halted.
+    /// Returns the power state to display and to apply rules of the store to. Offline every local
+    /// guest is Halted.
     pub fn displayed_state(&self, vm: &Vm) -> PowerState {
         if !vm.class.is_local_guest() {
             return PowerState::Running;
@@ -273,8 +296,8 @@ impl Facts for Session {
         "/var/lib/qubes"
     }
 
-    /// The `/` of the machine says nothing of a system below a root of its own; the environment
-    /// may.
+    /// Returns the thin pool of the root file system. Below `--root` the machine's own `/` says
+    /// nothing about the system, so only the configured pool counts there.
     fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
         if let Some(pool) = self.system.default_lvm_pool() {
             return Some((None, pool.to_owned()));
@@ -289,24 +312,25 @@ impl Facts for Session {
     }
 
     fn can_reflink(&self, dir: &str) -> bool {
-        crate::storage::can_reflink(&existing(&self.system.below_root(dir)))
+        crate::storage::can_reflink(&nearest_existing(&self.system.below_root(dir)))
     }
 
-    /// Another store on the machine (below a root, or an ordinary user's) is somebody's to try
-    /// things, on any kernel.
+    /// Returns whether device-mapper may be used. It is not, for a store below `--root` or of an
+    /// ordinary user: those are for experiments, on any kernel.
     fn can_map_devices(&self) -> bool {
-        let is_the_machines = self.system.is_superuser() && !self.system.is_foreign();
-        is_the_machines && crate::storage::has_device_mapper()
+        let is_machine_store = self.system.is_superuser() && !self.system.is_foreign();
+        is_machine_store && crate::storage::has_device_mapper()
     }
 
-    /// For rules, as it is now. Without a record nothing was started since the machine booted, so a
-    /// hypervisor that cannot be asked (an installer has none) does not matter.
+    /// Returns the current power state, for rules. Without a record nothing was started since the
+    /// machine booted, so the qube is Halted even if the hypervisor cannot be asked (an installer
+    /// has none).
     fn power_state(&self, vm: &Vm) -> PowerState {
         if !vm.class.is_local_guest() || self.system.is_offline() {
             return self.displayed_state(vm);
         }
-        let ask = |uuid| match &*self.gathered.borrow() {
-            Some(said) => said
+        let ask = |uuid| match &*self.prefetched.borrow() {
+            Some(states) => states
                 .as_ref()
                 .map(|states| states.get(&uuid).copied())
                 .map_err(Clone::clone),
@@ -319,7 +343,7 @@ impl Facts for Session {
         }
     }
 
-    /// Where there is no Xen, or it does not say, none is known.
+    /// Returns the stub domain of a qube; `None` without Xen, or if Xen does not report one.
     fn stubdom(&self, vm: &Vm) -> Option<Stubdom> {
         if self.system.is_offline() || Family::of_uri(self.hypervisor.uri()) != Family::Xen {
             return None;
@@ -331,8 +355,9 @@ impl Facts for Session {
     }
 
     fn dom0_maxmem_mib(&self) -> Option<u64> {
-        let asks = !self.system.is_offline() && self.system.is_xen();
-        asks.then(|| xenstore::dom0_maxmem_mib(self.system.program_path()))
+        let is_known = !self.system.is_offline() && self.system.is_xen();
+        is_known
+            .then(|| xenstore::dom0_maxmem_mib(self.system.program_path()))
             .flatten()
     }
 
@@ -349,18 +374,19 @@ impl Facts for Session {
 }
 
 impl Session {
+    /// Returns the path of a file of a kernel; `None` if `version` is not a plain file name.
     fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
-        let plain =
+        let is_plain =
             !version.is_empty() && !version.contains('/') && version != "." && version != "..";
-        plain.then(|| {
+        is_plain.then(|| {
             self.system
                 .below_root(Path::new("/").join(kernels_dir).join(version).join(file))
         })
     }
 }
 
-/// The directory, or the nearest one above it that exists.
-fn existing(directory: &std::path::Path) -> std::path::PathBuf {
+/// Returns the directory, or the nearest one above it that exists.
+fn nearest_existing(directory: &std::path::Path) -> std::path::PathBuf {
     directory
         .ancestors()
         .find(|d| d.is_dir())
@@ -368,6 +394,7 @@ fn existing(directory: &std::path::Path) -> std::path::PathBuf {
         .to_path_buf()
 }
 
+/// Returns a connection to `uri` that is opened at the first call, for the domains of this store.
 fn lazy_hypervisor(system: &System, uri: String) -> LazyHypervisor {
     let identity = StoreIdentity {
         suffix: system.domain_suffix(),

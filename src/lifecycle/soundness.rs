@@ -1,7 +1,10 @@
-//! Damage that was there before a write stays, and is told once. Whether there is any takes a look
-//! at every qube, which costs more than the write; so a store that was found sound, or made of a
-//! sound one by us (who add no damage), is remembered in `RUN/sound`, and one in which no qube is
-//! broken in `RUN/unbroken`. These remarks are of no value: whoever finds others looks again.
+//! Guarding the store against new damage, and reporting existing damage once.
+//!
+//! Existing damage stays as it is. Looking for it means checking every qube, which takes longer
+//! than the write itself. So the result is cached in RUN: `sound` for a store that qubesd would
+//! accept, and `unbroken` for one without a broken qube. Both stay valid after a change of ours,
+//! which adds no damage. The caches are only an optimisation: without them the store is checked
+//! again.
 
 use std::collections::HashSet;
 
@@ -12,10 +15,11 @@ use crate::store::{Read, StoreError, Write};
 
 use super::Session;
 
-/// The remark about a store that upstream would not refuse; its text says by whose rules.
+/// The cache entry for a store that qubesd would not refuse; its text names the release whose rules
+/// were applied.
 const SOUND: &str = "sound";
 
-/// What of a store every qube may depend on.
+/// The parts of a store that every qube may depend on.
 #[derive(PartialEq)]
 struct SharedSettings {
     labels: Labels,
@@ -24,7 +28,7 @@ struct SharedSettings {
 }
 
 impl SharedSettings {
-    fn of(qubes: &Qubes) -> SharedSettings {
+    fn from_qubes(qubes: &Qubes) -> SharedSettings {
         SharedSettings {
             labels: qubes.labels.clone(),
             pools: qubes.pools.clone(),
@@ -33,38 +37,39 @@ impl SharedSettings {
     }
 }
 
-/// The remark about a store in which all qubes were looked at and none is broken; its text says by
-/// whose rules.
+/// The cache entry for a store in which every qube was checked and none is broken; its text names
+/// the release whose rules were applied.
 const UNBROKEN: &str = "unbroken";
 
 impl Session {
-    /// What is sound for one release may not be for another.
-    fn rules(&self) -> String {
+    /// Returns the release whose rules apply: a store that is sound for one release may not be for
+    /// another.
+    fn rules_name(&self) -> String {
         self.release().to_string()
     }
 
-    /// Whether somebody has found that no qube of this store is broken.
-    pub fn is_recorded_unbroken(&self, read: &Read) -> bool {
+    /// Returns whether an earlier check found no broken qube in this store.
+    pub fn is_cached_unbroken(&self, read: &Read) -> bool {
         read.remark(UNBROKEN)
-            .is_some_and(|rules| rules == self.rules())
+            .is_some_and(|rules| rules == self.rules_name())
     }
 
-    /// Tells the next one that no qube of this store is broken.
-    pub fn record_unbroken(&self, read: &Read) {
-        read.leave_remark(UNBROKEN, &self.rules());
+    /// Caches that no qube of this store is broken.
+    pub fn cache_unbroken(&self, read: &Read) {
+        read.leave_remark(UNBROKEN, &self.rules_name());
     }
 
-    /// Sees to it that no change adds damage, that damage is told when `write` is saved, and that
-    /// its absence is remembered.
+    /// Registers checks with `write`: a change must not add damage; existing damage is reported
+    /// when the store is saved; and if there is none, that is cached.
     pub(super) fn guard_against_damage(&self, write: &mut Write) {
-        let (session, system) = (self.fork(), SharedSettings::of(write));
+        let (session, system) = (self.fork(), SharedSettings::from_qubes(write));
         write.check_before_save(move |after, before| {
             session.refuse_new_damage(after, &system, before)
         });
-        let rules = self.rules();
-        let is_known = |name| write.remark(name).is_some_and(|known| known == rules);
-        let was_unbroken = is_known(UNBROKEN);
-        match if is_known(SOUND) {
+        let rules = self.rules_name();
+        let is_cached = |name| write.remark(name).is_some_and(|known| known == rules);
+        let was_unbroken = is_cached(UNBROKEN);
+        match if is_cached(SOUND) {
             None
         } else {
             self.describe_damage(write)
@@ -79,9 +84,9 @@ impl Session {
                 });
             }
             Some(text) => {
-                let (system, told) = (self.system.clone(), self.damage_reported.clone());
+                let (system, reported) = (self.system.clone(), self.damage_reported.clone());
                 write.once_saved(move |_| {
-                    if !told.replace(true) {
+                    if !reported.replace(true) {
                         system.tell(&format!("{}: {text}", system.store_file().display()));
                     }
                 });
@@ -89,16 +94,16 @@ impl Session {
         }
     }
 
-    /// Refuses a change after which qubesd would refuse the store for something that was not wrong
-    /// before. The rules of each change say so first, and better; this is what makes it sure.
+    /// Refuses a change after which qubesd would refuse the store for a new reason. The rules of
+    /// each change report such reasons first, and better; this is the safety net.
     fn refuse_new_damage(
         &self,
         after: &Qubes,
         system: &SharedSettings,
         before: &dyn Fn() -> Result<Qubes, StoreError>,
     ) -> Result<(), String> {
-        // Other qubes may depend on a pool, a label, a global property, or a qube that is gone.
-        let all = SharedSettings::of(after) != *system || !after.removed_positions().is_empty();
+        // Other qubes may depend on a pool, a label, a global property, or a removed qube.
+        let all = SharedSettings::from_qubes(after) != *system || !after.removed_positions().is_empty();
         let touched: Vec<VmName> = after
             .saved_domains()
             .filter_map(|written| match written {
@@ -112,7 +117,7 @@ impl Session {
         if found.is_empty() {
             return Ok(());
         }
-        // Positions of pools may have moved, so what was there is known by its text.
+        // Compare findings by their text: the positions of pools may have moved.
         let key = |finding: &Finding| (finding.at.qube().cloned(), finding.text.clone());
         let before = before().map_err(|error| error.to_string())?;
         let known: HashSet<_> = self
@@ -136,8 +141,8 @@ impl Session {
         }
     }
 
-    /// What qubesd refuses the store for in the system and in the qubes of these names; in all
-    /// where none are named.
+    /// Returns why qubesd would refuse the system's settings and the qubes of `names`, or all qubes
+    /// if `names` is `None`.
     fn refusals(&self, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
         let mut found = qubes.system_findings(self);
         found.retain(|finding| finding.harm == Harm::Refused);
@@ -154,8 +159,8 @@ impl Session {
         found
     }
 
-    /// Whether nothing is wrong with what was changed, where no qube came or went. That it does no
-    /// harm to others is the rules' part.
+    /// Returns whether the changed qubes are not broken, and none was added or removed. The rules
+    /// of the change make sure that it does not break other qubes.
     fn are_changed_qubes_unbroken(&self, qubes: &Qubes) -> bool {
         let mut ways = NetvmLoops::default();
         qubes.removed_positions().is_empty()
@@ -168,8 +173,8 @@ impl Session {
             })
     }
 
-    /// What upstream would refuse the store for; nothing when it would not. No qube stays in memory
-    /// for it.
+    /// Returns why qubesd would refuse the store, in one line; `None` if it would not. Qubes are
+    /// read one by one, so that none stays in memory.
     fn describe_damage(&self, qubes: &Qubes) -> Option<String> {
         let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
         let (mut numbers, mut ways) = (UniqueNumbers::default(), NetvmLoops::default());
@@ -201,7 +206,8 @@ impl Session {
             n => format!(", and {n} more"),
         };
         Some(format!(
-            "qubesd would refuse it: {first}{others}; that stays as it was (qubes-db check, qubes-db repair)"
+            "qubesd would refuse it: {first}{others}; that was not changed (qubes-db check, \
+             qubes-db repair)"
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! Starting a qube: the netvm first, then its storage, its domain, and somebody who watches it.
+//! Starting a qube: its netvm first, then its storage, its monitor and its domain.
 
 use std::path::Path;
 
@@ -21,37 +21,45 @@ use super::required_devices::{DiskLetters, NO_FREE_DISK_NAME};
 use super::stop_mark::StopMark;
 use super::{LifecycleError, Session, monitor};
 
-/// How deep a chain of netvms may be, and how often one may stop while its client waits for its own
-/// lock.
-const PATIENCE: usize = 16;
+/// How long a chain of netvms may be, and how often a netvm may stop again while the lock of its
+/// client is waited for.
+const MAX_ATTEMPTS: usize = 16;
 
-/// What a start came to.
+/// The outcome of a start that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartOutcome {
-    /// It was halted and runs now.
+    /// The qube was halted and runs now.
     Started,
-    /// Somebody else had started it.
+    /// The qube was running already.
     AlreadyRunning,
 }
 
 impl Session {
-    /// Starts a qube and first its netvm. Of two starts at once one does it and the other finds it
-    /// running.
+    /// Starts a qube, and its netvm before it. If two commands start it at once, one does and the
+    /// other finds it running.
+    ///
+    /// # Errors
+    /// Those of [`Session::start_unless_stopped`].
     pub fn start(&self, name: &VmName) -> Result<StartOutcome, LifecycleError> {
         self.start_unless_stopped(&StopMark::read(&self.system, name)?, None)
     }
 
-    /// Starts the qube of a mark, with a drive attached for this start. The start counts as begun
-    /// when the mark was read: a kill or shutdown since then ends it.
+    /// Starts the qube of `mark`, with `drive` attached for this start only. The start counts as
+    /// begun when the mark was read: a kill or shutdown since then cancels it.
+    ///
+    /// # Errors
+    /// The qube, its netvm or its storage cannot be started, or the start was cancelled. Whatever
+    /// the start did is rolled back.
     pub fn start_unless_stopped(
         &self,
         mark: &StopMark,
         drive: Option<&Drive>,
     ) -> Result<StartOutcome, LifecycleError> {
-        let started = self.start_chain(mark, drive, PATIENCE);
+        let started = self.start_chain(mark, drive, MAX_ATTEMPTS);
         started.map_err(|error| self.remove_after_failed_start(mark.qube(), error))
     }
 
+    /// Starts the netvm and then the qube of `mark`; `depth` limits the chain of netvms.
     fn start_chain(
         &self,
         mark: &StopMark,
@@ -62,11 +70,11 @@ impl Session {
         if name.is_dom0() {
             return Ok(StartOutcome::AlreadyRunning);
         }
-        // Offline says so before anything is looked at, let alone locked.
+        // Offline, fail before anything is read or locked.
         if self.system.is_offline() {
             return Err(HypervisorError::Offline("starting a qube").into());
         }
-        // A hypervisor that is not there is told before anything is written.
+        // Ask the hypervisor before anything is written, so that a missing one leaves no trace.
         let qubes = self.read()?;
         self.require_converted(&qubes)?;
         let uuid = find_qube(&qubes, name)?.uuid();
@@ -76,13 +84,13 @@ impl Session {
             .transpose()?
             .flatten();
         let runs = live.is_some_and(|live| live.state.is_active());
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_ATTEMPTS {
             if let Some(netvm) = self.netvm_to_start(name)? {
                 self.system
                     .step(|| format!("{name}: starting its netvm {netvm}"));
                 self.start_netvm(name, &netvm, depth)?;
             }
-            // Let go when the start is over, however it ends.
+            // Dropped, and so released, when the start is over, however it ends.
             let _memory = if runs {
                 None
             } else {
@@ -95,8 +103,8 @@ impl Session {
                 QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
                 QubeState::Halted => {}
             }
-            // It may have been given another netvm, or that may have stopped, while the lock was
-            // waited for.
+            // While the lock was waited for, the qube may have got another netvm, or its netvm may
+            // have stopped.
             if self.netvm_to_start(name)?.is_some() {
                 continue;
             }
@@ -110,6 +118,7 @@ impl Session {
         })
     }
 
+    /// Returns the outcome for a domain that is active; an error if it is paused or suspended.
     fn check_already_started(
         &self,
         name: &VmName,
@@ -124,7 +133,7 @@ impl Session {
         }
     }
 
-    /// The netvm of a qube when it has one that does not run yet.
+    /// Returns the netvm of a qube if it has one that is not running yet.
     fn netvm_to_start(&self, name: &VmName) -> Result<Option<VmName>, LifecycleError> {
         let qubes = self.read()?;
         let vm = find_qube(&qubes, name)?;
@@ -139,6 +148,7 @@ impl Session {
         Ok((!live.is_some_and(|l| l.state.is_active())).then(|| netvm.name.clone()))
     }
 
+    /// Starts the netvm of `client`.
     fn start_netvm(
         &self,
         client: &VmName,
@@ -157,6 +167,7 @@ impl Session {
         started.map(drop).map_err(|e| failed(e.to_string()))
     }
 
+    /// Starts a halted qube whose lock is held.
     fn start_locked(
         &self,
         lock: &QubeLock,
@@ -181,28 +192,18 @@ impl Session {
             qube: vm.name.clone(),
             reason: "it has no uuid in qubes.xml".into(),
         })?;
-        // Everything that can be found out is found out before anything is touched.
-        let mut description = self.describe(&qubes, vm)?;
-        self.add_required_devices(&qubes, vm, &mut description)?;
-        if let Some(drive) = drive {
-            let family = Family::of_uri(self.hypervisor().uri());
-            let letter = DiskLetters::beside(&description)
-                .next()
-                .ok_or_else(|| drive.refused(NO_FREE_DISK_NAME))?;
-            description
-                .block_devices
-                .push(drive.device(family, letter)?);
-        }
+        // All checks come before the first change.
+        let mut description = self.describe_start(&qubes, vm, drive)?;
         let mut record = Record::new(&self.system, uuid, self.hypervisor().uri());
-        record.store(&self.system, lock.name())?;
+        record.save(&self.system, lock.name())?;
         let step = |what: &str| self.system.step(|| format!("{}: {what}", lock.name()));
         step("starting its monitor");
-        let begun = monitor::spawn(self, lock.name(), &record).and_then(|()| {
+        let storage_started = monitor::spawn(self, lock.name(), &record).and_then(|()| {
             step("starting its storage");
             Ok(copying.start()?)
         });
-        let started = match begun {
-            Ok(begun) => begun,
+        let storage_run = match storage_started {
+            Ok(storage_run) => storage_run,
             Err(error) => {
                 return Err(self.remove_record_after_failure(lock, cancellation_or(mark, error)));
             }
@@ -210,27 +211,49 @@ impl Session {
         step("creating its domain");
         if let Err(error) = self.create_domain(&record, mark, &mut description, &storage) {
             let error = cancellation_or(mark, error);
-            let undone = self
+            let rolled_back = self
                 .destroy_domain(&record)
-                .and_then(|()| Ok(storage.roll_back(&started)?));
+                .and_then(|()| Ok(storage.roll_back(&storage_run)?));
             let error =
                 self.explain_with_iommu(&description, self.explain_with_memory(&qubes, vm, error));
-            return Err(self.roll_back(lock, undone, error));
+            return Err(self.roll_back(lock, rolled_back, error));
         }
-        step("letting its domain run");
+        step("resuming its domain");
         if let Err(error) = self.resume_domain(lock.name(), &record) {
-            // It may have run, if only for a moment: what it wrote counts.
-            let undone = self
+            // The guest may have run, if only for a moment: commit what it wrote.
+            let rolled_back = self
                 .destroy_domain(&record)
                 .and_then(|()| Ok(storage.stop()?));
-            return Err(self.roll_back(lock, undone, cancellation_or(mark, error)));
+            return Err(self.roll_back(lock, rolled_back, cancellation_or(mark, error)));
         }
         record.phase = Phase::Running;
-        record.store(&self.system, lock.name())
+        record.save(&self.system, lock.name())
     }
 
-    /// A guest whose volume keeps no snapshots writes to the only image there is: nobody may begin
-    /// with a copy of that meanwhile (`docs/spec/r4-storage.md` §3).
+    /// Describes the domain of a start, with its required devices and `drive`, but without disks.
+    fn describe_start(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+        drive: Option<&Drive>,
+    ) -> Result<DomainDescription, LifecycleError> {
+        let mut description = self.describe_domain(qubes, vm)?;
+        self.add_required_devices(qubes, vm, &mut description)?;
+        if let Some(drive) = drive {
+            let family = Family::of_uri(self.hypervisor().uri());
+            let letter = DiskLetters::new(&description)
+                .reserve_next()
+                .ok_or_else(|| drive.error(NO_FREE_DISK_NAME))?;
+            description
+                .block_devices
+                .push(drive.block_device(family, letter)?);
+        }
+        Ok(description)
+    }
+
+    /// Refuses a start that would copy an image while its owner writes to it. A volume that keeps
+    /// no snapshots has only the one image that a running guest writes to
+    /// (`docs/spec/r4-storage.md` §3).
     fn refuse_live_images(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
         let refused = |reason: String| {
             Err(LifecycleError::CannotStart {
@@ -248,8 +271,8 @@ impl Session {
             if is_live(&origin) && self.power_state(owner).is_active() {
                 let name = &volume.name;
                 return refused(format!(
-                    "its volume {name} begins as that of {owner}, which runs and keeps no snapshots of it (revisions_to_keep \
-                     is -1): shut {owner} down first",
+                    "its volume {name} is based on that of {owner}, which runs and keeps no \
+                     snapshots of it (revisions_to_keep is -1): shut {owner} down first",
                     owner = owner.name
                 ));
             }
@@ -260,14 +283,15 @@ impl Session {
                 .find(|user| self.power_state(user).is_active())
         {
             return refused(format!(
-                "disposable {} began with its volumes and runs, and it keeps no snapshots of them (revisions_to_keep is -1): \
-                 shut that down first",
+                "disposable {} is based on its volumes and runs, and it keeps no snapshots of them \
+                 (revisions_to_keep is -1): shut that disposable down first",
                 user.name
             ));
         }
         Ok(())
     }
 
+    /// Creates the domain, paused. Fails if the start was cancelled before or meanwhile.
     fn create_domain(
         &self,
         record: &Record,
@@ -276,7 +300,7 @@ impl Session {
         storage: &VmStorage,
     ) -> Result<(), LifecycleError> {
         if description.console_log.is_some() {
-            self.make_console_log(&description.qube)?;
+            self.create_console_log(&description.qube)?;
         }
         let mut disks = storage.disks()?;
         let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
@@ -293,15 +317,15 @@ impl Session {
                 .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
         )?;
         description.owner = self.choose_qemu_owner(&disks, &description.block_devices)?;
-        let xml = self.domain_xml(description)?;
+        let xml = self.render_domain_xml(description)?;
         mark.check()?;
         self.hypervisor().create_paused(record.domain, &xml)?;
         self.release_loop_devices(record.domain, loops)?;
-        // A kill that came before there was a domain found none to destroy.
+        // A kill that came before the domain existed found nothing to destroy.
         mark.check()
     }
 
-    /// Lets go of loop devices once Xen's backend has them open; they vanish when it closes them.
+    /// Drops loop devices once Xen's backend has opened them; they vanish when it closes them.
     pub(super) fn release_loop_devices(
         &self,
         domain: Uuid,
@@ -318,14 +342,14 @@ impl Session {
         )?)
     }
 
-    /// Whom root's QEMU is to be: somebody who can open the images. An ordinary user's is that
-    /// user.
+    /// Returns the user whom root's QEMU runs as: one who can open the images. The QEMU of an
+    /// ordinary user always runs as that user.
     fn choose_qemu_owner(
         &self,
         disks: &[VolumeDisk],
         drives: &[BlockDevice],
     ) -> Result<Option<Owner>, LifecycleError> {
-        let is_roots_qemu =
+        let is_root_qemu =
             Family::of_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
         let image = disks
             .iter()
@@ -334,16 +358,16 @@ impl Session {
                 Attachment::File(image) => Some(image),
                 _ => None,
             });
-        // Devices belong to no group of ours: where there are any, libvirt gives QEMU what it
-        // needs.
+        // Block devices do not belong to group qubes: where a volume is one, libvirt sets QEMU's
+        // access itself.
         let has_devices = disks
             .iter()
             .any(|d| d.rw && matches!(d.attachment, Attachment::Device(_)));
-        let Some(image) = image.filter(|_| is_roots_qemu && !has_devices) else {
+        let Some(image) = image.filter(|_| is_root_qemu && !has_devices) else {
             return Ok(None);
         };
         let failed = |source| LifecycleError::Io {
-            what: image.display().to_string(),
+            what: format!("cannot use image {}", image.display()),
             source,
         };
         let drives = drives
@@ -354,12 +378,13 @@ impl Session {
             .map_err(failed)
     }
 
+    /// Resumes the domain that was created paused.
     fn resume_domain(&self, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
         match self.hypervisor().resume(record.domain)? {
             Outcome::Done => Ok(()),
             Outcome::Absent => {
                 let reason = format!(
-                    "it ended at once; {} says why",
+                    "its domain ended at once; see {}",
                     self.console_log(name.as_str()).display()
                 );
                 Err(LifecycleError::CannotStart {
@@ -370,26 +395,28 @@ impl Session {
         }
     }
 
+    /// Destroys the domain of a start that failed.
     fn destroy_domain(&self, record: &Record) -> Result<(), LifecycleError> {
         self.hypervisor().destroy(record.domain)?;
         self.hypervisor().undefine(record.domain)?;
         Ok(())
     }
 
-    /// The error of a start that failed. What could not be undone is left to the record, which then
-    /// stays for the next command.
+    /// Returns the error of a failed start, and removes its record if everything was rolled back.
     fn roll_back(
         &self,
         lock: &QubeLock,
-        undone: Result<(), LifecycleError>,
+        rolled_back: Result<(), LifecycleError>,
         error: LifecycleError,
     ) -> LifecycleError {
-        match undone {
+        match rolled_back {
             Ok(()) => self.remove_record_after_failure(lock, error),
-            Err(_next_command_settles) => error,
+            // The record stays, so that the next command reconciles the qube.
+            Err(_) => error,
         }
     }
 
+    /// Removes the record of a failed start; returns `error`, or the error of the removal.
     fn remove_record_after_failure(
         &self,
         lock: &QubeLock,
@@ -402,12 +429,13 @@ impl Session {
     }
 }
 
-/// Why a start failed: because it was ended, if it was, and whatever else that led to.
+/// Returns that the start was cancelled, if it was: whatever else failed follows from that. Else
+/// returns `error`.
 fn cancellation_or(mark: &StopMark, error: LifecycleError) -> LifecycleError {
     mark.check().err().unwrap_or(error)
 }
 
-/// Puts loop devices under the disks that are files: a Xen without Qubes' script for that takes
+/// Puts loop devices under the disks that are files: a Xen without Qubes' own block script takes
 /// only devices.
 fn attach_loop_devices(disks: &mut [VolumeDisk]) -> Result<Vec<LoopDevice>, LifecycleError> {
     let mut loops = Vec::new();
@@ -434,7 +462,11 @@ pub(super) fn attach_loop_device(
     Ok(Some(device))
 }
 
-/// The rules that forbid a start whatever the state.
+/// Checks the rules that forbid a start whatever the state.
+///
+/// # Errors
+/// The qube is prohibited from starting, is being restored, or its template is not one for
+/// disposables any more.
 fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleError> {
     if let Some(reason) = vm.features.get("prohibit-start").filter(|r| !r.is_empty()) {
         return Err(LifecycleError::StartProhibited {
@@ -456,7 +488,7 @@ fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), 
             .is_some_and(|t| qubes.is_template_for_dispvms(t, facts))
     {
         let reason =
-            "its template no longer is one for disposables (template_for_dispvms)".to_string();
+            "its template is no longer one for disposables (template_for_dispvms)".to_string();
         return Err(LifecycleError::CannotStart {
             qube: vm.name.clone(),
             reason,
@@ -465,7 +497,10 @@ fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), 
     Ok(())
 }
 
-/// The qube, or the error that says there is none.
+/// Returns the qube of this name.
+///
+/// # Errors
+/// [`LifecycleError::NoSuchQube`].
 pub(super) fn find_qube<'a>(qubes: &'a Qubes, name: &VmName) -> Result<&'a Vm, LifecycleError> {
     qubes
         .get(name.as_str())

@@ -1,4 +1,4 @@
-//! Stopping qubes: asking the guest, waiting for it, ending it.
+//! Stopping qubes: asking the guest to shut down, waiting for it, or destroying its domain.
 
 use std::time::{Duration, Instant};
 
@@ -15,26 +15,27 @@ use super::start::find_qube;
 use super::stop_mark::StopMark;
 use super::{LifecycleError, Session};
 
-/// How often a qube is ended that somebody starts again and again.
-const TRIES: usize = 16;
+/// How often a kill destroys a qube that is started again and again.
+const MAX_KILLS: usize = 16;
 
-/// How long a domain that was destroyed may take to go.
-const DYING: Duration = Duration::from_secs(10);
+/// How long the hypervisor may take to remove a destroyed domain.
+const DESTROY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Between two presses of the power button of a guest that was asked to shut down.
+/// The time between two shutdown requests to one guest.
 pub(super) const SHUTDOWN_INTERVAL: Duration = Duration::from_secs(3);
 
-/// What an order to stop came to.
+/// The outcome of a stop that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopOutcome {
-    /// It was not running: nothing to do, and nothing left to do.
+    /// The qube was not running, and its last stop is finished.
     NotRunning,
-    /// The guest was asked, or the domain ended.
+    /// The guest was asked to shut down, or the domain was destroyed.
     Requested,
 }
 
 impl StopOutcome {
-    fn of(outcome: Outcome) -> StopOutcome {
+    /// Converts the outcome of one request to the hypervisor.
+    fn from_outcome(outcome: Outcome) -> StopOutcome {
         if outcome == Outcome::Done {
             StopOutcome::Requested
         } else {
@@ -42,26 +43,27 @@ impl StopOutcome {
         }
     }
 
-    /// What two orders, one after the other, came to.
-    fn or(self, outcome: Outcome) -> StopOutcome {
+    /// Combines the outcome with that of a second request.
+    fn combine(self, outcome: Outcome) -> StopOutcome {
         if self == StopOutcome::Requested {
             self
         } else {
-            StopOutcome::of(outcome)
+            StopOutcome::from_outcome(outcome)
         }
     }
 }
 
-/// A domain to stop and the hypervisor that has it.
+/// A domain to stop and the hypervisor that runs it.
 struct StopTarget {
     domain: Uuid,
     uri: String,
-    /// Its start has not let it run yet.
+    /// Its start has not resumed it yet.
     is_starting: bool,
 }
 
 impl StopTarget {
-    fn of(record: Record) -> StopTarget {
+    /// Returns the domain that a record names.
+    fn from_record(record: Record) -> StopTarget {
         StopTarget {
             domain: record.domain,
             uri: record.uri,
@@ -69,29 +71,30 @@ impl StopTarget {
         }
     }
 
-    fn order<T>(
+    /// Calls the hypervisor that runs the domain.
+    fn request<T>(
         &self,
         session: &Session,
-        order: impl FnOnce(&dyn Hypervisor, Uuid) -> Result<T, HypervisorError>,
+        action: impl FnOnce(&dyn Hypervisor, Uuid) -> Result<T, HypervisorError>,
     ) -> Result<T, LifecycleError> {
         Ok(match session.hypervisor().uri() == self.uri {
-            true => order(session.hypervisor(), self.domain)?,
-            false => order(&session.hypervisor_at(&self.uri), self.domain)?,
+            true => action(session.hypervisor(), self.domain)?,
+            false => action(&session.hypervisor_at(&self.uri), self.domain)?,
         })
     }
 
-    /// The state of the domain; `None` when it does not run.
+    /// Returns the state of the domain; `None` if it is not running.
     fn state(&self, session: &Session) -> Result<Option<PowerState>, LifecycleError> {
-        let live = self.order(session, |hypervisor, domain| hypervisor.state(domain))?;
+        let live = self.request(session, |hypervisor, domain| hypervisor.state(domain))?;
         Ok(live
             .map(|live| live.state)
             .filter(|state| state.is_active()))
     }
 }
 
-/// Waits until the domain does not run, at most for `limit`; presses its power button every few
-/// seconds. False when it still runs. Under Xen the request waits in xenstore until the guest reads
-/// it, so once is enough.
+/// Waits at most `limit` until the domain is inactive, and repeats the shutdown request every
+/// [`SHUTDOWN_INTERVAL`]. Returns false if it is still active. Under Xen the first request waits in
+/// xenstore until the guest reads it, so it is not repeated.
 fn shut_down_and_wait(
     hypervisor: &dyn Hypervisor,
     domain: Uuid,
@@ -100,9 +103,9 @@ fn shut_down_and_wait(
     if Family::of_uri(hypervisor.uri()) == Family::Xen {
         return hypervisor.wait_until_inactive(domain, Some(limit));
     }
-    let begun = Instant::now();
+    let began = Instant::now();
     loop {
-        let left = limit.saturating_sub(begun.elapsed());
+        let left = limit.saturating_sub(began.elapsed());
         if hypervisor.wait_until_inactive(domain, Some(left.min(SHUTDOWN_INTERVAL)))? {
             return Ok(true);
         }
@@ -113,8 +116,8 @@ fn shut_down_and_wait(
     }
 }
 
-/// Presses the power button of a guest that was asked before. One that does not answer, or was
-/// paused meanwhile, may hear it the next time.
+/// Asks a guest to shut down that was asked before. A guest that does not answer or is paused is
+/// not an error: there is a next time.
 pub(super) fn repeat_shutdown_request(
     hypervisor: &dyn Hypervisor,
     domain: Uuid,
@@ -126,6 +129,7 @@ pub(super) fn repeat_shutdown_request(
     }
 }
 
+/// Returns whether the domain is paused.
 fn is_paused(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<bool, HypervisorError> {
     Ok(hypervisor
         .state(domain)?
@@ -133,26 +137,27 @@ fn is_paused(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<bool, Hypervis
 }
 
 impl Session {
-    /// Asks a qube to shut down; returns at once. A start of it that has no domain yet gives up.
+    /// Asks a qube to shut down, and returns at once. A start of it that has no domain yet is
+    /// cancelled.
     ///
     /// # Errors
-    /// Unless `force`: a netvm, guivm or audiovm with running clients, and a paused qube, which
-    /// cannot hear and would have to be ended.
+    /// Unless `force`: the qube is the netvm, guivm or audiovm of running qubes, or it is paused,
+    /// so that it cannot react and would have to be destroyed.
     pub fn shutdown(&self, name: &VmName, force: bool) -> Result<StopOutcome, LifecycleError> {
         let qubes = self.read()?;
         let vm = find_qube(&qubes, name)?;
         if !vm.class.is_local_guest() {
             return Err(LifecycleError::NotAGuest(match vm.name.is_dom0() {
-                true => "dom0 is the machine itself, which poweroff shuts down",
-                false => "a remote qube runs on another machine, which alone can shut it down",
+                true => "dom0 is the machine itself; shut it down with poweroff",
+                false => "a remote qube can be shut down only on its own machine",
             }));
         }
-        let Some(target) = self.target(vm) else {
+        let Some(target) = self.find_target(vm) else {
             self.lock_and_reconcile(name)?;
             return Ok(StopOutcome::NotRunning);
         };
         let mut state = target.state(self)?;
-        // A domain that a start has not let run yet is no guest that could be asked.
+        // A domain that its start has not resumed yet has no guest to ask.
         if state.is_none() || (state == Some(PowerState::Paused) && target.is_starting) {
             self.cancel_starts(name);
             let lock = self.lock_qube(name)?;
@@ -175,8 +180,8 @@ impl Session {
         }
     }
 
-    /// Asks the guest of a domain that was found in `state`; one that is paused, or was paused
-    /// since then, is ended with `force`.
+    /// Asks the guest of a domain that was found in `state`. A domain that is paused by then is
+    /// destroyed if `force` is set.
     fn request_shutdown(
         &self,
         target: &StopTarget,
@@ -185,29 +190,29 @@ impl Session {
         force: bool,
     ) -> Result<Outcome, LifecycleError> {
         if state != Some(PowerState::Paused) {
-            match target.order(self, |hypervisor, domain| hypervisor.shutdown(domain)) {
+            match target.request(self, |hypervisor, domain| hypervisor.shutdown(domain)) {
                 Err(LifecycleError::Hypervisor(HypervisorError::Refused { .. }))
                     if target.state(self)? == Some(PowerState::Paused) => {}
-                asked => return asked,
+                requested => return requested,
             }
         }
         match force {
-            true => target.order(self, |hypervisor, domain| hypervisor.destroy(domain)),
+            true => target.request(self, |hypervisor, domain| hypervisor.destroy(domain)),
             false => Err(LifecycleError::Paused(name.clone())),
         }
     }
 
-    /// Waits until a qube that was asked has stopped, and for its after-work; asks again every few
-    /// seconds, for a guest that is still booting does not hear it. Returns once the qube was seen
-    /// halted under its lock.
+    /// Waits until a qube that was asked to shut down is halted and its stop is finished. Repeats
+    /// the request every few seconds, since a guest that is still booting misses it. Returns only
+    /// after the qube was seen halted under its lock.
     ///
     /// # Errors
-    /// [`LifecycleError::ShutdownTimeout`] after `limit`; the qube goes on.
+    /// [`LifecycleError::ShutdownTimeout`] after `limit`; the qube keeps running.
     pub fn wait_for_shutdown(&self, name: &VmName, limit: Duration) -> Result<(), LifecycleError> {
         if self.system.is_offline() {
             return Ok(());
         }
-        let begun = Instant::now();
+        let began = Instant::now();
         let timeout = || LifecycleError::ShutdownTimeout {
             qube: name.clone(),
             seconds: limit.as_secs(),
@@ -216,18 +221,18 @@ impl Session {
             let target = self
                 .read()?
                 .get(name.as_str())
-                .and_then(|vm| self.target(vm));
+                .and_then(|vm| self.find_target(vm));
             let Some(target) = target else {
                 return self.lock_and_reconcile(name);
             };
-            let left = limit.saturating_sub(begun.elapsed());
+            let left = limit.saturating_sub(began.elapsed());
             self.system.step(|| {
                 format!(
                     "{name}: waiting for the end of its domain, at most {} s",
                     left.as_secs()
                 )
             });
-            if !target.order(self, |hypervisor, domain| {
+            if !target.request(self, |hypervisor, domain| {
                 shut_down_and_wait(hypervisor, domain, left)
             })? {
                 return Err(timeout());
@@ -235,40 +240,40 @@ impl Session {
             let lock = self.lock_qube(name)?;
             match self.reconcile(&lock)? {
                 QubeState::Halted | QubeState::Gone => return Ok(()),
-                // Somebody started it again. It was not asked in this run.
-                QubeState::Active(_) if begun.elapsed() < limit => {}
+                // It was started again, and that run was not asked yet.
+                QubeState::Active(_) if began.elapsed() < limit => {}
                 QubeState::Active(_) => return Err(timeout()),
             }
         }
     }
 
-    /// Ends a qube at once. A start that has no domain yet gives up; the domain is destroyed, then
-    /// the lock taken, and what a start has made meanwhile is destroyed, too. Returns once the qube
-    /// was seen halted under its lock.
+    /// Destroys the domain of a qube at once, and cancels a start that has no domain yet. After
+    /// that it takes the lock and destroys what a start has created meanwhile. Returns only after
+    /// the qube was seen halted under its lock.
     ///
     /// # Errors
-    /// Besides those of the hypervisor: [`LifecycleError::Locked`] when somebody works on the qube
-    /// for too long, and [`LifecycleError::StillRuns`].
+    /// Those of the hypervisor; [`LifecycleError::Locked`] if another command works on the qube for
+    /// too long; [`LifecycleError::StillRuns`].
     pub fn kill(&self, name: &VmName) -> Result<StopOutcome, LifecycleError> {
         let qubes = self.read()?;
         let vm = find_qube(&qubes, name)?;
         if vm.name.is_dom0() {
             return Err(LifecycleError::NotAGuest("Cannot kill Dom0 fake domain!"));
         }
-        let Some(target) = self.target(vm) else {
+        let Some(target) = self.find_target(vm) else {
             self.lock_and_reconcile(name)?;
             return Ok(StopOutcome::NotRunning);
         };
         drop(qubes);
         let destroy = |target: &StopTarget| {
-            target.order(self, |hypervisor, domain| hypervisor.destroy(domain))
+            target.request(self, |hypervisor, domain| hypervisor.destroy(domain))
         };
         self.cancel_starts(name);
         self.system
             .step(|| format!("{name}: destroying its domain"));
-        // Before the lock: whoever holds it may be waiting for an answer of this domain's.
-        let mut stopped = StopOutcome::of(destroy(&target)?);
-        for _ in 0..TRIES {
+        // Before the lock is taken: its holder may be waiting for this very domain.
+        let mut stopped = StopOutcome::from_outcome(destroy(&target)?);
+        for _ in 0..MAX_KILLS {
             let lock = self.lock_qube(name)?;
             for _ in 0..2 {
                 let QubeState::Active(_) = self.reconcile(&lock)? else {
@@ -277,39 +282,40 @@ impl Session {
                 let Some(target) = self.recorded_target(&lock)? else {
                     break;
                 };
-                stopped = stopped.or(destroy(&target)?);
+                stopped = stopped.combine(destroy(&target)?);
             }
             drop(lock);
-            // A hypervisor may need a moment to take away what it has ended (Xen frees the memory).
-            target.order(self, |hypervisor, domain| {
-                hypervisor.wait_until_inactive(domain, Some(DYING))
+            // The hypervisor may need a moment to remove the domain (Xen frees its memory).
+            target.request(self, |hypervisor, domain| {
+                hypervisor.wait_until_inactive(domain, Some(DESTROY_TIMEOUT))
             })?;
         }
         Err(LifecycleError::StillRuns {
             qube: name.clone(),
-            tries: TRIES,
+            tries: MAX_KILLS,
         })
     }
 
-    /// Ends the starts of a qube that have no domain yet. Where that cannot be written (a full
-    /// disk), they are waited for.
+    /// Cancels the starts of a qube that have no domain yet. If the mark cannot be written (a full
+    /// disk), the kill waits for them instead.
     fn cancel_starts(&self, name: &VmName) {
         if let Err(error) = StopMark::renew(&self.system, name) {
             self.system.tell(&format!(
-                "{name}: a start of it that has begun will not be cut short: {error}"
+                "cannot cancel the starts of {name} that are under way: {error}"
             ));
         }
     }
 
-    /// The domain to stop, by the record where there is one; `None` for what has no domain here or
-    /// cannot be asked.
-    fn target(&self, vm: &Vm) -> Option<StopTarget> {
+    /// Returns the domain to stop, by the record if there is one; `None` for a qube without a
+    /// domain here, and offline.
+    fn find_target(&self, vm: &Vm) -> Option<StopTarget> {
         if self.system.is_offline() || !vm.class.is_local_guest() {
             return None;
         }
-        // One that cannot be read is told under the lock; its domain can be ended all the same.
+        // An unreadable record is reported later, under the lock; the domain can be destroyed all
+        // the same.
         if let Ok(Some(record)) = Record::load(&self.system, &vm.name) {
-            return Some(StopTarget::of(record));
+            return Some(StopTarget::from_record(record));
         }
         let uri = self.hypervisor().uri().to_string();
         vm.uuid().map(|domain| StopTarget {
@@ -319,16 +325,19 @@ impl Session {
         })
     }
 
-    /// The domain that a look under the lock found active: it has a record.
+    /// Returns the domain of a qube that was found active under its lock: it has a record.
     fn recorded_target(&self, lock: &QubeLock) -> Result<Option<StopTarget>, LifecycleError> {
-        Ok(Record::load(&self.system, lock.name())?.map(StopTarget::of))
+        Ok(Record::load(&self.system, lock.name())?.map(StopTarget::from_record))
     }
 
-    /// Takes the lock and settles what is to be settled.
+    /// Takes the lock of a qube and reconciles it.
+    ///
+    /// # Errors
+    /// Those of [`Session::lock_qube`] and [`Session::reconcile`].
     pub fn lock_and_reconcile(&self, name: &VmName) -> Result<(), LifecycleError> {
         if !super::record::exists(&self.system, name) && self.system.is_offline() {
-            // Without a record nothing was started since the machine booted; what an earlier boot
-            // left dirty is settled when somebody is about to use it.
+            // Without a record nothing was started since the machine booted. What an earlier boot
+            // left is reconciled by the next command that uses the qube.
             return Ok(());
         }
         let lock = self.lock_qube(name)?;
@@ -336,6 +345,10 @@ impl Session {
         Ok(())
     }
 
+    /// Refuses to stop a qube that running qubes depend on.
+    ///
+    /// # Errors
+    /// [`LifecycleError::HasClients`].
     fn refuse_if_has_clients(
         &self,
         qubes: &crate::model::Qubes,
@@ -350,7 +363,7 @@ impl Session {
                 .is_some_and(|live| live.state.is_active())
         };
         for role in ProviderRole::ALL {
-            // Disposables that wait for somebody to want one need no network and play nothing yet.
+            // A preloaded disposable that is not used yet needs no network or audio.
             let is_client = |other: &Vm| {
                 qubes
                     .provider(other, role, self)

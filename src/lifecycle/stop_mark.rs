@@ -1,9 +1,8 @@
-//! The stop mark of a qube, `RUN/stop/NAME`: ends the starts that are under way.
+//! The stop mark of a qube, `RUN/stop/NAME`, which cancels the starts that are under way.
 //!
-//! A command that wants a qube stopped replaces the mark before it does anything else. A start
-//! remembers the mark from before its first step and gives up as soon as it finds another one.
-//! Marks are only compared, and never removed: a start that begins later remembers the new one and
-//! is not affected.
+//! A command that stops a qube replaces the mark before anything else. A start reads the mark
+//! before its first step and gives up as soon as it finds a different one. Marks are only compared
+//! and never removed: a start that begins later reads the new mark and is not affected.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,23 +16,25 @@ use crate::model::VmName;
 use crate::system::System;
 use crate::watcher::{CopyWatcher, SharedWatcher};
 
-/// The stop mark of a qube as a start found it.
+/// The stop mark of a qube, as a start read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopMark {
     run: RunDirectory,
     qube: VmName,
-    /// `None`: nobody has stopped the qube yet.
+    /// `None` if the qube was never stopped.
     content: Option<String>,
 }
 
 impl StopMark {
-    /// Reads the mark as it is now.
+    /// Reads the current mark.
     ///
     /// # Errors
-    /// A mark that is there and cannot be read: a start could not be told to give up.
+    /// The mark exists and cannot be read: the start could not be cancelled then.
     pub fn read(system: &System, qube: &VmName) -> Result<StopMark, LifecycleError> {
         let run = system.run_dir().clone();
-        let content = run.read(&place(qube)).map_err(failed("read", &run, qube))?;
+        let content = run
+            .read(&mark_path(qube))
+            .map_err(io_error("read", &run, qube))?;
         Ok(StopMark {
             run,
             qube: qube.clone(),
@@ -41,39 +42,42 @@ impl StopMark {
         })
     }
 
-    /// Puts a new mark in place: every start of the qube that has begun gives up.
+    /// Writes a new mark: every start of the qube that is under way gives up.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn renew(system: &System, qube: &VmName) -> Result<(), LifecycleError> {
         super::qube_lock::create_run_directories(system)?;
         let run = system.run_dir();
         // Not synced: after a power loss no start is under way.
         let written = run.write_note(
-            &place(qube),
+            &mark_path(qube),
             system.qubes_group(),
             &format!("{}\n", Uuid::new_v4()),
         );
-        written.map(drop).map_err(failed("write", run, qube))
+        written.map(drop).map_err(io_error("write", run, qube))
     }
 
-    /// The qube whose mark this is.
+    /// Returns the qube of the mark.
     pub fn qube(&self) -> &VmName {
         &self.qube
     }
 
-    /// Fails once somebody has renewed the mark.
+    /// Fails once the mark was renewed.
     ///
     /// # Errors
-    /// [`LifecycleError::StartCancelled`]; also when the mark cannot be read any more.
+    /// [`LifecycleError::StartCancelled`]; the mark cannot be read any more.
     pub fn check(&self) -> Result<(), LifecycleError> {
-        match self.run.read(&place(&self.qube)) {
+        match self.run.read(&mark_path(&self.qube)) {
             Ok(now) if now == self.content => Ok(()),
             Ok(_) => Err(LifecycleError::StartCancelled {
                 qube: self.qube.clone(),
             }),
-            Err(source) => Err(failed("read", &self.run, &self.qube)(source)),
+            Err(source) => Err(io_error("read", &self.run, &self.qube)(source)),
         }
     }
 
-    /// The system with copies of data that end when the mark is renewed.
+    /// Returns the system with data copies that fail once the mark is renewed.
     pub fn with_cancellable_copies(&self, system: &System) -> System {
         let watcher = CancellableCopies {
             mark: self.clone(),
@@ -83,6 +87,7 @@ impl StopMark {
     }
 }
 
+/// Passes progress on, and ends a copy once the mark is renewed.
 struct CancellableCopies {
     mark: StopMark,
     watcher: SharedWatcher,
@@ -107,15 +112,20 @@ impl CopyWatcher for CancellableCopies {
     }
 }
 
-fn place(qube: &VmName) -> PathBuf {
+/// Returns the path of the mark of a qube, below RUN.
+fn mark_path(qube: &VmName) -> PathBuf {
     Path::new("stop").join(qube.as_str())
 }
 
-fn failed(
+/// Returns a function that adds the file to an I/O error.
+fn io_error(
     verb: &str,
     run: &RunDirectory,
     qube: &VmName,
 ) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!("cannot {verb} {}", run.path().join(place(qube)).display());
+    let what = format!(
+        "cannot {verb} {}",
+        run.path().join(mark_path(qube)).display()
+    );
     |source| LifecycleError::Io { what, source }
 }

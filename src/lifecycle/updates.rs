@@ -1,5 +1,5 @@
-//! Whether dom0 and the qubes look for updates: feature `check-updates` of each, and
-//! `check_updates_vm` for those made later.
+//! Turning the check for updates on and off: the feature `check-updates` of dom0 and each qube, and
+//! the property `check_updates_vm` for qubes created later.
 
 use std::io;
 use std::path::Path;
@@ -8,23 +8,26 @@ use crate::fs::owned_paths::{parent_of, replace};
 use crate::fs::replace::{Access, directory_of};
 use crate::model::VmName;
 
-use super::qube_lock::make_shared_directory;
+use super::qube_lock::create_shared_directory;
 use super::{LifecycleError, Session};
 
 const FEATURE: &str = "check-updates";
-/// While it is there dom0's own timer does nothing (`docs/spec/r3-tools.md` §4).
+/// While this file exists, dom0's own timer does nothing (`docs/spec/r3-tools.md` §4).
 const DOM0_FLAG: &str = "/var/lib/qubes/updates/disable-updates";
 
-/// Who looks for updates.
+/// Whether updates are checked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpdateChecks {
+    /// Enabled for all.
     Enabled,
+    /// Disabled for all.
     Disabled,
-    /// Some qubes do, some do not.
+    /// Enabled for some qubes and disabled for others.
     Mixed,
 }
 
 impl UpdateChecks {
+    /// Returns the word for it in outputs.
     pub fn as_str(self) -> &'static str {
         match self {
             UpdateChecks::Enabled => "enabled",
@@ -35,7 +38,10 @@ impl UpdateChecks {
 }
 
 impl Session {
-    /// What dom0 does, and what the qubes do.
+    /// Returns whether dom0 checks for updates, and whether the qubes do.
+    ///
+    /// # Errors
+    /// The store cannot be read.
     pub fn update_checks(&self) -> Result<(UpdateChecks, UpdateChecks), LifecycleError> {
         let qubes = self.read()?;
         let of = |on: bool| {
@@ -66,7 +72,10 @@ impl Session {
         Ok((dom0, qubes_do))
     }
 
-    /// Makes dom0 and every qube look for updates, or none. Returns what the user should know.
+    /// Turns the check for updates on or off, for dom0 and every qube. Returns notes for the user.
+    ///
+    /// # Errors
+    /// The store or the flag file of dom0 cannot be changed.
     pub fn set_update_checks(&self, on: bool) -> Result<Vec<String>, LifecycleError> {
         let mut effects = Vec::new();
         {
@@ -93,14 +102,15 @@ impl Session {
         self.apply_effects(&effects)
     }
 
+    /// Creates or removes the file that stops dom0's timer.
     fn set_dom0_flag(&self, on: bool) -> Result<(), LifecycleError> {
         let flag = self.system.below_root(DOM0_FLAG);
         let failed = |source| LifecycleError::Io {
-            what: format!("changing {}", flag.display()),
+            what: format!("cannot change {}", flag.display()),
             source,
         };
         if !on {
-            make_shared_directory(directory_of(&flag), &self.system)?;
+            create_shared_directory(directory_of(&flag), &self.system)?;
             let access = Access::shared(self.system.qubes_group());
             return replace(&flag, access, |_| Ok(())).map(drop).map_err(failed);
         }

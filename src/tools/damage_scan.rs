@@ -27,7 +27,7 @@ pub struct DamageScan<'q> {
 impl<'q> DamageScan<'q> {
     /// Over all qubes, or some.
     pub fn for_listing(read: &'q Read, session: &'q Session, all: bool) -> DamageScan<'q> {
-        let is_known = session.is_recorded_unbroken(read);
+        let is_known = session.is_cached_unbroken(read);
         let numbers = all.then(RefCell::default);
         DamageScan {
             includes_store: true,
@@ -117,7 +117,7 @@ impl<'q> DamageScan<'q> {
             && self.broken.borrow().is_empty()
             && !self.qubes.needs_conversion
         {
-            self.session.record_unbroken(read);
+            self.session.cache_unbroken(read);
         }
     }
 }

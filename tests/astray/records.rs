@@ -189,7 +189,7 @@ fn a_record_cannot_name_volumes_of_another_qube() {
             "{vid}: {ran:?}"
         );
         assert!(
-            ran.stderr.contains("which is not one of gone"),
+            ran.stderr.contains("which does not belong to gone"),
             "{vid}: {ran:?}"
         );
     }

@@ -687,7 +687,7 @@ const VALUES: &[Mistake] = &[
         1,
         "",
         &[
-            "Error: Failed to shut down: dom0: dom0 is the machine itself, which poweroff shuts down",
+            "Error: Failed to shut down: dom0: dom0 is the machine itself; shut it down with poweroff",
         ],
     ),
     (

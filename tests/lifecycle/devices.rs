@@ -237,7 +237,7 @@ fn a_guest_finds_required_disks_from_its_start_and_sees_others_come_and_go() {
 fn assert_refused(scratch: &Scratch, device: &str, reason: &str) {
     let line = scratch.fails("qvm-start", &["work"], 1);
     let expected = format!(
-        "Error: Starting qube failed: work: work cannot be started: its required {device} cannot be used: "
+        "Error: Starting qube failed: work: cannot start work: its required {device} cannot be used: "
     );
     assert!(
         line.starts_with(&expected) && line.contains(reason),
@@ -273,7 +273,7 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
     let source = String::from_utf8(source.output().unwrap()).unwrap();
     let in_use = source.trim().trim_start_matches("/dev/");
     let option = |name: &str, value: &str| format!("<option name=\"{name}\">{value}</option>");
-    let pretended = "its assignment does not say which qube has it, or at which port";
+    let incomplete = "its assignment does not name a qube and a port";
     for (port, identity, options, reason) in [
         ("nosuchdisk", "*", String::new(), "it is not there"),
         ("null", "*", String::new(), "/dev/null is no block device"),
@@ -288,32 +288,32 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
             &port,
             "dm-crypt:1234::b******",
             String::new(),
-            "only QubesDB knows",
+            "cannot check whether it is 'dm-crypt:1234::b******'",
         ),
-        ("*", "dm-crypt:1234::b******", String::new(), pretended),
+        ("*", "dm-crypt:1234::b******", String::new(), incomplete),
         (
             &port,
             "*",
             option("read-only", "no"),
-            "it cannot be written to, and option read-only says no",
+            "it is read-only, but option read-only is no",
         ),
         (
             &port,
             "*",
             option("read-only", "perhaps"),
-            "option read-only is 'perhaps': yes or no",
+            "option read-only is 'perhaps', expected yes or no",
         ),
         (
             &port,
             "*",
             option("devtype", "tape"),
-            "option devtype is 'tape': disk or cdrom",
+            "option devtype is 'tape', expected disk or cdrom",
         ),
         (
             &port,
             "*",
             option("frontend-dev", "xvda"),
-            "option frontend-dev is 'xvda': xvd or sd and a free letter",
+            "option frontend-dev is 'xvda', expected xvd or sd and a free letter",
         ),
     ] {
         assign(
@@ -329,7 +329,7 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
     assert_refused(
         &scratch,
         "block device other:sda",
-        "what other exposes only QubesDB knows",
+        "this version attaches only devices of dom0",
     );
     assign(&scratch, "work", "usb", &required("2-1", "*", ""));
     assert_refused(
@@ -356,7 +356,7 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
     let line = scratch.fails("qvm-start", &["work"], 1);
     assert!(
         line.ends_with(&format!(
-            "its required {} cannot be used: other has it",
+            "its required {} cannot be used: it is attached to other",
             device(&port)
         )),
         "{line}"

@@ -523,7 +523,7 @@ fn with_v_each_step_is_told_and_without_none() {
         "work: starting its monitor",
         "work: starting its storage",
         "work: creating its domain",
-        "work: letting its domain run",
+        "work: resuming its domain",
     ];
     let at: Vec<usize> = steps
         .iter()

@@ -91,11 +91,11 @@ fn a_template_whose_volume_keeps_no_snapshots_and_its_qube_do_not_run_at_once() 
     fs::write(&store, text.replace(root, &root.replace('1', "-1"))).unwrap();
     scratch.ok("qvm-start", &["tpl"]);
     let line = scratch.fails("qvm-start", &["hvm"], 1);
-    let reason = "its volume root begins as that of tpl, which runs and keeps no snapshots of it (revisions_to_keep is -1): \
-                  shut tpl down first";
+    let reason = "its volume root is based on that of tpl, which runs and keeps no snapshots of it \
+                  (revisions_to_keep is -1): shut tpl down first";
     assert_eq!(
         line,
-        format!("Error: Starting qube failed: hvm: hvm cannot be started: {reason}")
+        format!("Error: Starting qube failed: hvm: cannot start hvm: {reason}")
     );
     scratch.ok("qvm-kill", &["tpl"]);
     scratch.ok("qvm-start", &["hvm"]);

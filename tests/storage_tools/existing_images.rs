@@ -42,7 +42,7 @@ fn a_creation_over_data_is_refused_with_advice() {
         "qvm-clone work new",
     ] {
         let refused = system.refuses(1, line);
-        let words = ".img holds data, and no qube of the store means it: qvm-create \
+        let words = ".img holds data, and no qube of the store owns it: qvm-create \
                      --adopt-existing takes the images over, --discard-existing deletes them";
         assert!(
             refused.contains("cannot create new: ") && refused.contains(words),

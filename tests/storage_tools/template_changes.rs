@@ -38,7 +38,7 @@ fn a_commit_finishes_what_a_crash_left_and_names_missing_images() {
 
     assert_eq!(
         system.refuses(1, "qvm-template-commit work"),
-        "qvm-template-commit: error: work is no template but of class AppVM"
+        "qvm-template-commit: error: work is not a template, but of class AppVM"
     );
     fs::rename(&image, system.image("elsewhere")).unwrap();
     let missing = system.refuses(1, "qvm-template-commit tpl");
