@@ -356,7 +356,7 @@ fn choose_disk_name(
         };
         let letter = requested
             .strip_prefix("xvd")
-            .or_else(|| wish.strip_prefix("sd"))
+            .or_else(|| requested.strip_prefix("sd"))
             .and_then(one);
         let free = letter.and_then(|letter| letters.reserve(letter));
         let refused = || {

@@ -1,5 +1,4 @@
-//! Qubes that start with the machine: property autostart, the units, and what they do in their
-//! order.
+//! Qubes that start at boot: property autostart, the units, and their order.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,9 +6,9 @@ use std::process::Command;
 
 use qubes::hypervisor::Hypervisor;
 
-use crate::place::{create, hypervisor, kill_monitor, system, wait_for_greetings};
 use crate::scratch::{Scratch, until};
 use crate::skip;
+use crate::systems::{create, hypervisor, kill_monitor, system, wait_for_greetings};
 
 fn link(scratch: &Scratch, qube: &str) -> PathBuf {
     scratch
@@ -17,7 +16,7 @@ fn link(scratch: &Scratch, qube: &str) -> PathBuf {
         .join(format!("qubes-vm@{qube}.service"))
 }
 
-/// Installs the units below the root, as a package does.
+/// Installs the units below the root, like a package.
 fn install_units(scratch: &Scratch) {
     let make = Command::new("make")
         .args([
@@ -33,7 +32,7 @@ fn install_units(scratch: &Scratch) {
     assert!(make.unwrap().success());
 }
 
-/// The command of a unit, for this instance, as words.
+/// Returns the command of a unit for an instance, as words.
 fn command_of(scratch: &Scratch, unit: &str, key: &str, instance: &str) -> Vec<String> {
     let text = fs::read_to_string(scratch.path("/usr/lib/systemd/system").join(unit)).unwrap();
     let line = text
@@ -46,7 +45,7 @@ fn command_of(scratch: &Scratch, unit: &str, key: &str, instance: &str) -> Vec<S
 }
 
 /// Does what systemd does for the unit.
-fn act(scratch: &Scratch, unit: &str, key: &str, instance: &str) {
+fn run_unit(scratch: &Scratch, unit: &str, key: &str, instance: &str) {
     let words = command_of(scratch, unit, key, instance);
     let tool = words[0].strip_prefix("/usr/bin/").unwrap();
     scratch.ok(
@@ -88,12 +87,12 @@ fn autostart_is_a_link_that_follows_the_property_also_offline() {
     scratch.ok("qvm-remove", &["--offline-mode", "--force", "work"]);
     assert!(
         fs::symlink_metadata(link(&scratch, "work")).is_err(),
-        "nothing starts what is not there"
+        "no link to a removed qube is left"
     );
 }
 
 #[test]
-fn the_units_are_what_systemd_takes_and_recovery_comes_first() {
+fn the_units_are_valid_and_recovery_comes_first() {
     let scratch = Scratch::empty();
     install_units(&scratch);
     let units = scratch.path("/usr/lib/systemd/system");
@@ -116,7 +115,7 @@ fn the_units_are_what_systemd_takes_and_recovery_comes_first() {
         return skip::skip("systemd-analyze is not installed");
     };
     assert!(version.status.success());
-    // It wants to see the programs, and what every unit is ordered by.
+    // systemd-analyze needs the programs, and the targets that every unit is ordered by.
     for target in ["sysinit.target", "basic.target", "shutdown.target"] {
         fs::write(units.join(target), "[Unit]\nDescription=there\n").unwrap();
     }
@@ -144,29 +143,29 @@ fn the_units_are_what_systemd_takes_and_recovery_comes_first() {
 }
 
 #[test]
-fn at_boot_what_the_last_one_left_is_settled_before_qubes_start_and_all_stop_with_the_machine() {
+fn recovery_runs_before_qubes_start_at_boot_and_all_stop_at_shutdown() {
     let Some(scratch) = system() else { return };
     create(&scratch, "work", "");
     scratch.ok("qvm-prefs", &["work", "autostart", "True"]);
     install_units(&scratch);
     scratch.ok("qvm-start", &["work"]);
-    // The power goes.
+    // Power loss.
     kill_monitor(&scratch, "work");
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     fs::remove_dir_all(scratch.path("/run/qubes")).unwrap();
 
-    act(&scratch, "qubes-recover.service", "ExecStart", "");
+    run_unit(&scratch, "qubes-recover.service", "ExecStart", "");
     assert!(
         scratch
             .images("appvms/work")
             .iter()
             .all(|image| !image.contains("dirty"))
     );
-    act(&scratch, "qubes-vm@.service", "ExecStart", "work");
-    act(&scratch, "qubes-vm@.service", "ExecStart", "work");
+    run_unit(&scratch, "qubes-vm@.service", "ExecStart", "work");
+    run_unit(&scratch, "qubes-vm@.service", "ExecStart", "work");
     assert_eq!(scratch.state("work"), "Running");
     wait_for_greetings(&scratch, "work", 1);
-    act(&scratch, "qubes-shutdown.service", "ExecStop", "");
+    run_unit(&scratch, "qubes-shutdown.service", "ExecStop", "");
     assert_eq!(scratch.state("work"), "Halted");
-    until("it is settled", || !scratch.record("work").exists());
+    until("the stop is finished", || !scratch.record("work").exists());
 }

@@ -1,5 +1,5 @@
-//! Disks and PCI devices beside a qube's volumes: those it does not start without, those of one
-//! start, those that come and go while it runs.
+//! Disks and PCI devices beside the volumes: required ones, those of one start, and those attached
+//! to a running qube.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,20 +13,20 @@ use qubes::model::VmName;
 use qubes::system::{Options, System};
 
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::place::{
-    create, hypervisor, system_that_boots_nothing, system_with_linux, wait_for_words,
-};
 use crate::scratch::Scratch;
 use crate::skip;
+use crate::systems::{
+    create, hypervisor, system_with_empty_guests, system_with_linux, wait_for_words,
+};
 
-/// A disk of dom0's: a loop device over a file that begins with a sign.
+/// A disk of dom0: a loop device over a file that begins with a sign.
 struct LoopDisk {
     node: PathBuf,
     _file: tempfile::NamedTempFile,
 }
 
 impl LoopDisk {
-    /// `None` where loop devices cannot be had.
+    /// Creates one; `None` without loop devices.
     fn with_sign(sign: &str, options: &[&str]) -> Option<LoopDisk> {
         if !nix::unistd::geteuid().is_root() {
             skip::skip("loop devices need root");
@@ -44,7 +44,7 @@ impl LoopDisk {
         })
     }
 
-    /// Its name as a port of dom0's: `loop3`.
+    /// Returns its name as a port of dom0: `loop3`.
     fn port(&self) -> String {
         self.node
             .file_name()
@@ -70,7 +70,7 @@ fn image_with_sign(sign: &str) -> tempfile::NamedTempFile {
     file
 }
 
-/// Writes the assignments of one class into the store as qubesd does. They replace those there are.
+/// Writes the assignments of one class into the store like qubesd, in place of the existing ones.
 fn assign(scratch: &Scratch, qube: &str, class: &str, devices: &str) {
     let text = String::from_utf8(scratch.store()).unwrap();
     let at = text
@@ -98,7 +98,8 @@ fn assign(scratch: &Scratch, qube: &str, class: &str, devices: &str) {
 
 fn required(port: &str, identity: &str, options: &str) -> String {
     format!(
-        "<device backend-domain=\"dom0\" id=\"{port}\" mode=\"required\" identity=\"{identity}\">{options}</device>"
+        "<device backend-domain=\"dom0\" id=\"{port}\" mode=\"required\" \
+         identity=\"{identity}\">{options}</device>"
     )
 }
 
@@ -114,7 +115,7 @@ fn session(scratch: &Scratch) -> Session {
     )
 }
 
-/// What the hypervisor says of the disks of `work`: name and source.
+/// Returns the disks of `work` beside its volumes as the hypervisor reports them: name and source.
 fn disks(session: &Session) -> Vec<(String, PathBuf)> {
     let disks = session.disks(&work()).unwrap();
     disks
@@ -133,7 +134,7 @@ fn disk(path: &Path) -> Drive {
 }
 
 #[test]
-fn a_guest_finds_required_disks_from_its_start_and_sees_others_come_and_go() {
+fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
     let Some(scratch) = system_with_linux() else {
         return;
     };
@@ -233,11 +234,12 @@ fn a_guest_finds_required_disks_from_its_start_and_sees_others_come_and_go() {
     );
 }
 
-/// The start fails for this reason and leaves nothing.
+/// Checks that the start fails for this reason and leaves nothing.
 fn assert_refused(scratch: &Scratch, device: &str, reason: &str) {
     let line = scratch.fails("qvm-start", &["work"], 1);
     let expected = format!(
-        "Error: Starting qube failed: work: cannot start work: its required {device} cannot be used: "
+        "Error: Starting qube failed: work: cannot start work: its required {device} \
+         cannot be used: "
     );
     assert!(
         line.starts_with(&expected) && line.contains(reason),
@@ -254,8 +256,8 @@ fn assert_refused(scratch: &Scratch, device: &str, reason: &str) {
 }
 
 #[test]
-fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_qube_does_not_start_without_a_usable_required_disk() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
@@ -338,7 +340,7 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
         "this version attaches only block and PCI devices at a start",
     );
 
-    // What is not required keeps nobody from starting.
+    // A device that is not required does not prevent a start.
     assign(
         &scratch,
         "work",
@@ -348,7 +350,7 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
     scratch.ok("qvm-start", &["work"]);
     scratch.ok("qvm-kill", &["work"]);
 
-    // Somebody else has it; then nobody has.
+    // Attached to another qube, then to none.
     for qube in ["work", "other"] {
         assign(&scratch, qube, "block", &required(&port, "*", READ_ONLY));
     }
@@ -366,8 +368,8 @@ fn without_a_required_disk_that_can_be_had_a_qube_does_not_start() {
 }
 
 #[test]
-fn without_a_required_pci_device_that_can_be_had_a_qube_does_not_start() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_qube_does_not_start_without_a_usable_required_pci_device() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
@@ -380,7 +382,8 @@ fn without_a_required_pci_device_that_can_be_had_a_qube_does_not_start() {
         assign(&scratch, "work", "pci", &required(port, identity, ""));
         assert_refused(&scratch, &format!("pci device dom0:{port}"), reason);
     }
-    // One of this machine's that no guest can have; one that a guest could have is never tried.
+    // Only a device of this machine that no guest can have; one that a guest could have is never
+    // tried.
     let devices = fs::read_dir("/sys/bus/pci/devices")
         .into_iter()
         .flatten()

@@ -1,5 +1,4 @@
-//! Disposables: made from a template of their own, gone when they stop, by whoever sees it first,
-//! once.
+//! Disposables: based on a template of their own, and removed once when they stop.
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -7,14 +6,14 @@ use std::process::Stdio;
 
 use qubes::hypervisor::Hypervisor;
 
-use crate::killed::{CHANGES, calls_of, killed_at, telling};
-use crate::place::{
+use crate::scratch::{Ran, Scratch, until};
+use crate::systems::{
     beginning, create, hypervisor, in_shares, kill_monitor, monitors, system, wait_for_greetings,
 };
-use crate::scratch::{Ran, Scratch, until};
 use crate::tiny_guest;
+use crate::traced_tools::{CHANGES, calls_of, distinct_kill_points, run_killed_at};
 
-/// A system that makes disposables from `dvm`, whose private volume begins with a sign.
+/// Creates a system with the disposable template `dvm`, whose private volume begins with [`SIGN`].
 fn system_with_disposables() -> Option<Scratch> {
     let scratch = system()?;
     create(&scratch, "dvm", "");
@@ -29,12 +28,12 @@ fn system_with_disposables() -> Option<Scratch> {
 
 const SIGN: &[u8] = b"of the template for disposables";
 
-/// Makes a disposable without a name and returns the name it got.
+/// Creates an unnamed disposable and returns its name.
 fn new_disposable(scratch: &Scratch) -> String {
     scratch.ok("qvm-create", &["--disp"]).trim().to_string()
 }
 
-/// Nothing of it is anywhere.
+/// Checks that nothing of a qube is left.
 fn assert_gone(scratch: &Scratch, name: &str, uuid: uuid::Uuid) {
     assert_eq!(
         scratch.run("qvm-check", &[name]).code,
@@ -60,7 +59,7 @@ fn assert_gone(scratch: &Scratch, name: &str, uuid: uuid::Uuid) {
 }
 
 #[test]
-fn a_disposable_has_its_templates_files_and_is_gone_when_it_stops() {
+fn a_disposable_has_the_files_of_its_template_and_is_removed_when_it_stops() {
     let Some(scratch) = system_with_disposables() else {
         return;
     };
@@ -133,7 +132,7 @@ fn a_disposable_has_its_templates_files_and_is_gone_when_it_stops() {
         monitors(&scratch, &name).is_empty()
     });
 
-    // One with a name stays, and begins anew each time.
+    // A named one stays, and starts anew each time.
     scratch.ok(
         "qvm-create",
         &["--class", "DispVM", "--label", "red", "kept"],
@@ -152,11 +151,11 @@ fn a_disposable_has_its_templates_files_and_is_gone_when_it_stops() {
 }
 
 #[test]
-fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_it_gone() {
+fn a_stopped_disposable_is_removed_once_by_whichever_process_comes_first() {
     let Some(scratch) = system_with_disposables() else {
         return;
     };
-    // Nobody but the monitor.
+    // Only the monitor.
     let name = new_disposable(&scratch);
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
@@ -164,7 +163,7 @@ fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_i
     until("the monitor removed it", || !scratch.record(&name).exists());
     assert_gone(&scratch, &name, uuid);
 
-    // The monitor was killed: the next command does it.
+    // The monitor was killed: the next command removes it.
     let name = new_disposable(&scratch);
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
@@ -174,7 +173,7 @@ fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_i
     scratch.ok("qubes-recover", &[]);
     assert_gone(&scratch, &name, uuid);
 
-    // All at once, the monitor among them.
+    // All at once, including the monitor.
     let name = new_disposable(&scratch);
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
@@ -192,7 +191,7 @@ fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_i
         spawn("qubes-recover", &[]),
     ];
     for ran in both.map(|child| Ran::of(child.wait_with_output().unwrap())) {
-        // Who comes after the name is gone says so; nobody fails otherwise.
+        // A command that comes too late reports that; none fails otherwise.
         assert!(
             ran.code == 0 || ran.stderr.contains(&format!("no such domain: '{name}'")),
             "{ran:?}"
@@ -205,7 +204,7 @@ fn whoever_sees_first_that_a_disposable_stopped_removes_it_and_the_others_find_i
 }
 
 #[test]
-fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
+fn a_disposable_whose_start_fails_is_removed_and_a_named_one_stays() {
     let Some(scratch) = system_with_disposables() else {
         return;
     };
@@ -225,7 +224,7 @@ fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
     assert_gone(&scratch, &name, uuid);
     assert_eq!(scratch.state("kept"), "Halted");
 
-    // Offline nobody can tell whether it runs.
+    // Offline it is unknown whether the qube is running.
     let name = new_disposable(&scratch);
     scratch.fails("qvm-start", &["--offline-mode", &name], 1);
     assert_eq!(scratch.run("qvm-check", &[&name]).code, 0);
@@ -237,8 +236,8 @@ fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
 
-    // The machine loses power: RUN does not survive. At boot it goes, and so does one that nobody
-    // ever started.
+    // Power loss: RUN is lost. Recovery at boot removes the disposable, and one that was never
+    // started.
     let never_started = new_disposable(&scratch);
     kill_monitor(&scratch, &name);
     hypervisor().destroy(uuid).unwrap();
@@ -251,15 +250,15 @@ fn a_disposable_whose_start_fails_goes_and_one_with_a_name_stays() {
 }
 
 #[test]
-fn a_removal_that_is_killed_at_any_change_of_the_disk_is_finished_by_the_next_command() {
-    in_shares(3, removals_that_are_killed);
+fn the_next_command_finishes_a_removal_that_was_killed_at_any_change_of_the_disk() {
+    in_shares(3, kill_removals);
 }
 
-fn removals_that_are_killed(is_mine: &dyn Fn(usize) -> bool) {
+fn kill_removals(is_mine: &dyn Fn(usize) -> bool) {
     let Some(scratch) = system_with_disposables() else {
         return;
     };
-    // One of its volumes lies elsewhere than its directory.
+    // One of its volumes is in another pool.
     let elsewhere = scratch.path("/var/lib/elsewhere");
     fs::create_dir_all(&elsewhere).unwrap();
     scratch.ok(
@@ -287,14 +286,14 @@ fn removals_that_are_killed(is_mine: &dyn Fn(usize) -> bool) {
     };
     stopped();
     let calls = calls_of(&scratch, "qubes-recover", &[], CHANGES);
-    assert!(telling(&calls).len() >= 8, "{calls:#?}");
-    for (_, call) in telling(&calls)
+    assert!(distinct_kill_points(&calls).len() >= 8, "{calls:#?}");
+    for (_, call) in distinct_kill_points(&calls)
         .into_iter()
         .enumerate()
         .filter(|(case, _)| is_mine(*case))
     {
         let (name, uuid) = stopped();
-        killed_at(&scratch, "qubes-recover", &[], call);
+        run_killed_at(&scratch, "qubes-recover", &[], call);
         scratch.ok("qubes-recover", &[]);
         assert_gone(&scratch, &name, uuid);
         assert!(
@@ -306,7 +305,7 @@ fn removals_that_are_killed(is_mine: &dyn Fn(usize) -> bool) {
 }
 
 #[test]
-fn the_default_for_disposables_is_made_as_installers_ask_for_it() {
+fn qvm_create_default_dvm_creates_what_installers_expect() {
     let scratch = Scratch::with_template();
     let line = scratch.fails("qvm-create", &["--disp"], 1);
     assert!(line.contains("default_dispvm"), "{line}");

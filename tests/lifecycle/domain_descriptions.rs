@@ -1,5 +1,5 @@
-//! qubes-domain-xml: what the hypervisor gets, beside what R3.2's own code made of the same qubes;
-//! users' templates.
+//! qubes-domain-xml: the descriptions compared with those that R3.2's own code made of the same
+//! qubes, and users' templates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,11 +7,11 @@ use std::path::Path;
 
 use quick_xml::events::{BytesStart, Event};
 
-use crate::place::create;
 use crate::scratch::Scratch;
+use crate::systems::create;
 
-/// The invented system of R3 that the recorded descriptions belong to, converted, on a host as
-/// theirs, under Xen.
+/// Creates the converted invented system of R3 that the recorded descriptions belong to, under Xen,
+/// on a host of the same size.
 fn converted() -> Scratch {
     let scratch = Scratch::empty();
     let write = |path: &str, text: &[u8]| {
@@ -39,7 +39,7 @@ fn data(name: &str) -> std::path::PathBuf {
         .join(name)
 }
 
-/// How often each place of the document has each value: `devices/disk/source@dev` with its path.
+/// How often each path of the document has each value, such as `devices/disk/source@dev`.
 type Places = BTreeMap<String, BTreeMap<String, usize>>;
 
 fn places(xml: &str) -> Places {
@@ -86,7 +86,7 @@ fn places(xml: &str) -> Places {
     }
 }
 
-/// The places where two descriptions differ.
+/// Returns the paths in which two descriptions differ.
 fn differences(theirs: &Places, ours: &Places) -> BTreeSet<String> {
     let all: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
     all.into_iter()
@@ -95,7 +95,7 @@ fn differences(theirs: &Places, ours: &Places) -> BTreeSet<String> {
         .collect()
 }
 
-/// The places that docs/domain-xml.md lists: the first column of its table.
+/// Returns the paths that docs/domain-xml.md lists: the first column of its table.
 fn listed() -> BTreeSet<String> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/domain-xml.md"))
         .unwrap();
@@ -110,7 +110,7 @@ fn listed() -> BTreeSet<String> {
 }
 
 #[test]
-fn what_differs_from_r3s_own_descriptions_is_what_the_document_lists() {
+fn differences_from_the_descriptions_of_r3_are_those_the_document_lists() {
     let scratch = converted();
     let suffix = {
         let xml = scratch.ok("qubes-domain-xml", &["--offline-mode", "work"]);
@@ -123,7 +123,7 @@ fn what_differs_from_r3s_own_descriptions_is_what_the_document_lists() {
         let file = entry.unwrap().path();
         let qube = file.file_stem().unwrap().to_str().unwrap().to_string();
         let ours = scratch.ok("qubes-domain-xml", &["--offline-mode", &qube]);
-        // A store below a root has other names and paths.
+        // A store below a root has other domain names and paths.
         let ours = ours
             .replace(&suffix, "")
             .replace(scratch.root().to_str().unwrap(), "");
@@ -157,7 +157,7 @@ fn what_differs_from_r3s_own_descriptions_is_what_the_document_lists() {
 }
 
 #[test]
-fn a_users_template_changes_the_description_and_its_mistakes_have_file_and_line() {
+fn a_users_template_changes_the_description_and_its_errors_have_file_and_line() {
     let scratch = Scratch::with_template();
     create(&scratch, "work", "");
     create(&scratch, "vault", "");
@@ -170,10 +170,18 @@ fn a_users_template_changes_the_description_and_its_mistakes_have_file_and_line(
     let file = scratch.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     let every = scratch.path("/etc/qubes/templates/libvirt/qemu-user.xml");
-    fs::write(&every, "{% extends 'libvirt/qemu.xml' %}\n{% block on %}<on_crash>preserve</on_crash>{% endblock %}")
-        .unwrap();
-    fs::write(&file, "{% extends 'libvirt/qemu.xml' %}\n{% block cpu %}\n<cpu mode='{{ vm.nothing }}'/>{% endblock %}")
-        .unwrap();
+    fs::write(
+        &every,
+        "{% extends 'libvirt/qemu.xml' %}\n\
+         {% block on %}<on_crash>preserve</on_crash>{% endblock %}",
+    )
+    .unwrap();
+    fs::write(
+        &file,
+        "{% extends 'libvirt/qemu.xml' %}\n{% block cpu %}\n\
+         <cpu mode='{{ vm.nothing }}'/>{% endblock %}",
+    )
+    .unwrap();
     assert!(shown("vault").contains("<on_crash>preserve</on_crash>"));
     let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "work"], 1);
     assert!(

@@ -1,5 +1,5 @@
-//! Whoever is killed, and whenever: the next command finds a consistent system, and what a guest
-//! had synced is there.
+//! Processes that are killed at any point: the next command finds a consistent system, and what a
+//! guest had synced is there.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -10,16 +10,18 @@ use nix::unistd::Pid;
 use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
 
-use crate::killed::{CHANGES, Call, calls_of, calls_of_start, killed_at, stopped_at, telling};
 use crate::own_daemon::{self, Daemon};
-use crate::place::{
-    create, has_libvirt, hypervisor, in_shares, kill_monitor, monitors, system_that_boots_nothing,
-};
 use crate::scratch::{Scratch, until};
+use crate::systems::{
+    create, has_libvirt, hypervisor, in_shares, kill_monitor, monitors, system_with_empty_guests,
+};
+use crate::traced_tools::{
+    CHANGES, Call, calls_of, calls_of_start, distinct_kill_points, run_killed_at, start_stopped_at,
+};
 
-/// A system with the qube `work`, which boots nothing.
+/// Creates a system with the qube `work`, which boots nothing.
 fn system_with_work() -> Option<Scratch> {
-    let scratch = system_that_boots_nothing()?;
+    let scratch = system_with_empty_guests()?;
     create(&scratch, "work", "");
     Some(scratch)
 }
@@ -28,7 +30,7 @@ fn private(scratch: &Scratch, kind: &str) -> std::path::PathBuf {
     scratch.path(&format!("/var/lib/qubes/appvms/work/private{kind}.img"))
 }
 
-/// What the guest does: writes, and waits until it is on the disk.
+/// Does what a guest does: writes, and syncs it to the disk.
 pub fn sync_in_guest(scratch: &Scratch, text: &str) {
     let image = fs::OpenOptions::new()
         .write(true)
@@ -47,18 +49,18 @@ pub fn committed(scratch: &Scratch) -> String {
         .to_string()
 }
 
-/// A text as long as every other, so that none is seen through another.
+/// Returns a text of fixed length, so that no part of an older one remains visible.
 pub fn sign(number: usize) -> String {
     format!("sign {number:04}")
 }
 
-/// Whether `work` runs; in any case everything about it fits together.
-pub fn runs_in_order(scratch: &Scratch, when: &str) -> bool {
+/// Returns whether `work` is running; checks that its images, record and monitor fit its state.
+pub fn is_running_consistently(scratch: &Scratch, when: &str) -> bool {
     let state = hypervisor()
         .state(scratch.uuid("work"))
         .unwrap()
         .map_or(PowerState::Halted, |live| live.state);
-    // One with a `~` was never complete; the next start clears it.
+    // An image with a `~` was never complete; the next start clears it.
     let dirty = || {
         scratch
             .images("appvms/work")
@@ -72,73 +74,78 @@ pub fn runs_in_order(scratch: &Scratch, when: &str) -> bool {
                 dirty() && record.contains("\"phase\":\"running\""),
                 "{when}: {record}"
             );
-            until("it is watched", || monitors(scratch, "work").len() == 1);
+            until("it has a monitor", || monitors(scratch, "work").len() == 1);
             true
         }
         PowerState::Halted => {
-            // By a command before, or by its monitor, which may just have been told.
-            until(&format!("it is settled: {when}"), || {
+            // By an earlier command, or by its monitor, which may just have been notified.
+            until(&format!("the stop is finished: {when}"), || {
                 !dirty() && !scratch.record("work").exists()
             });
-            until("nobody watches", || monitors(scratch, "work").is_empty());
+            until("no monitor is left", || {
+                monitors(scratch, "work").is_empty()
+            });
             false
         }
         other => panic!("{when}: {other}"),
     }
 }
 
-/// Starts it if it does not run, has the guest sync a text, ends it, and sees that text committed.
-pub fn works_again(scratch: &Scratch, text: &str, when: &str) {
+/// Starts `work` if it is not running, syncs a text in its guest, kills it, and checks that the
+/// text was committed.
+pub fn assert_works(scratch: &Scratch, text: &str, when: &str) {
     scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-    assert!(runs_in_order(scratch, when));
+    assert!(is_running_consistently(scratch, when));
     sync_in_guest(scratch, text);
     scratch.ok("qvm-kill", &["work"]);
-    assert!(!runs_in_order(scratch, when));
+    assert!(!is_running_consistently(scratch, when));
     assert_eq!(committed(scratch), text, "{when}");
 }
 
 #[test]
-fn a_start_that_is_killed_at_any_point_is_brought_into_order_by_the_next_command() {
+fn the_next_command_reconciles_a_start_that_was_killed_at_any_point() {
     if !has_libvirt() {
         return;
     }
-    // Once for all shares: two runs do not wait equally often, and a point must be in some share.
+    // Trace once for all shares: two runs do not wait equally often, and each point must be in some
+    // share.
     let Some(scratch) = system_with_work() else {
         return;
     };
     let calls = calls_of_start(&scratch);
     drop(scratch);
     let counters: [AtomicUsize; 3] = Default::default();
-    in_shares(3, |is_mine| {
-        starts_that_are_killed(&calls, is_mine, &counters)
-    });
-    let [ran_on, undone, left_paused] = counters.map(AtomicUsize::into_inner);
+    in_shares(3, |is_mine| kill_starts(&calls, is_mine, &counters));
+    let [running, rolled_back, left_paused] = counters.map(AtomicUsize::into_inner);
     let counts = format!(
-        "{ran_on} ran on, {undone} were undone, {left_paused} of them made and not let run"
+        "{running} kept running, {rolled_back} were rolled back, {left_paused} of them paused"
     );
-    assert!(ran_on > 0 && undone > 4 && left_paused > 0, "{counts}");
+    assert!(
+        running > 0 && rolled_back > 4 && left_paused > 0,
+        "{counts}"
+    );
 }
 
-fn starts_that_are_killed(
+fn kill_starts(
     calls: &[Call],
     is_mine: &dyn Fn(usize) -> bool,
-    [ran_on, undone, left_paused]: &[AtomicUsize; 3],
+    [running, rolled_back, left_paused]: &[AtomicUsize; 3],
 ) {
     let Some(scratch) = system_with_work() else {
         return;
     };
-    works_again(&scratch, &sign(0), "the start that was watched");
+    assert_works(&scratch, &sign(0), "the start that was watched");
     let count =
         |counter: &AtomicUsize, by: bool| counter.fetch_add(usize::from(by), Ordering::SeqCst);
     let uuid = scratch.uuid("work");
-    for (when, call) in telling(calls)
+    for (when, call) in distinct_kill_points(calls)
         .into_iter()
         .enumerate()
         .filter(|(when, _)| is_mine(*when))
     {
         let said = format!("{when}: {}", call.line);
         let before = committed(&scratch);
-        killed_at(&scratch, "qvm-start", &["work"], call);
+        run_killed_at(&scratch, "qvm-start", &["work"], call);
         let live = hypervisor()
             .state(uuid)
             .unwrap()
@@ -152,11 +159,11 @@ fn starts_that_are_killed(
             sync_in_guest(&scratch, &sign(when));
         }
         scratch.ok("qubes-recover", &[]);
-        if runs_in_order(&scratch, &said) {
-            count(ran_on, true);
-            works_again(&scratch, &sign(when), &said);
+        if is_running_consistently(&scratch, &said) {
+            count(running, true);
+            assert_works(&scratch, &sign(when), &said);
         } else {
-            count(undone, true);
+            count(rolled_back, true);
             assert_eq!(
                 committed(&scratch),
                 if runs { sign(when) } else { before },
@@ -164,12 +171,12 @@ fn starts_that_are_killed(
             );
         }
     }
-    works_again(&scratch, &sign(9999), "the last");
+    assert_works(&scratch, &sign(9999), "the last");
 }
 
-/// Starts it, has the guest sync a text, and ends it while nobody watches. Returns the id of that
-/// start, whose after-work is still to be done.
-pub fn stopped_unwatched(scratch: &Scratch, text: &str) -> String {
+/// Starts `work`, syncs a text in its guest, and destroys it after killing its monitor. Returns the
+/// id of that start, whose stop is not finished.
+pub fn stop_without_monitor(scratch: &Scratch, text: &str) -> String {
     scratch.ok("qvm-start", &["work"]);
     kill_monitor(scratch, "work");
     sync_in_guest(scratch, text);
@@ -180,28 +187,28 @@ pub fn stopped_unwatched(scratch: &Scratch, text: &str) -> String {
 }
 
 #[test]
-fn a_monitor_that_is_killed_at_any_point_of_its_after_work_is_replaced_by_the_next_command() {
-    in_shares(2, monitors_that_are_killed);
+fn the_next_command_finishes_a_stop_whose_monitor_was_killed_at_any_point() {
+    in_shares(2, kill_monitors);
 }
 
-fn monitors_that_are_killed(is_mine: &dyn Fn(usize) -> bool) {
+fn kill_monitors(is_mine: &dyn Fn(usize) -> bool) {
     let Some(scratch) = system_with_work() else {
         return;
     };
-    let stopped = |text: &str| stopped_unwatched(&scratch, text);
+    let stopped = |text: &str| stop_without_monitor(&scratch, text);
     let calls = calls_of(
         &scratch,
         "qubes-monitor",
         &["work", &stopped(&sign(0))],
         CHANGES,
     );
-    assert!(telling(&calls).len() > 4, "{calls:#?}");
-    for (when, call) in telling(&calls)
+    assert!(distinct_kill_points(&calls).len() > 4, "{calls:#?}");
+    for (when, call) in distinct_kill_points(&calls)
         .into_iter()
         .enumerate()
         .filter(|(when, _)| is_mine(*when))
     {
-        let ran = killed_at(
+        let ran = run_killed_at(
             &scratch,
             "qubes-monitor",
             &["work", &stopped(&sign(when))],
@@ -209,28 +216,33 @@ fn monitors_that_are_killed(is_mine: &dyn Fn(usize) -> bool) {
         );
         assert_ne!(ran.code, 0, "{}: {ran:?}", call.line);
         scratch.ok("qubes-recover", &[]);
-        assert!(!runs_in_order(&scratch, &call.line));
+        assert!(!is_running_consistently(&scratch, &call.line));
         assert_eq!(committed(&scratch), sign(when), "{}", call.line);
     }
 }
 
 #[test]
-fn a_machine_that_is_killed_in_any_phase_of_its_start_is_brought_into_order() {
+fn a_start_whose_qemu_was_killed_in_any_phase_is_reconciled() {
     let Some(scratch) = system_with_work() else {
         return;
     };
     let calls = calls_of_start(&scratch);
-    works_again(&scratch, &sign(0), "the start that was watched");
+    assert_works(&scratch, &sign(0), "the start that was watched");
     let mut killed = 0;
-    for (when, call) in telling(&calls).into_iter().enumerate().skip(1).step_by(2) {
+    for (when, call) in distinct_kill_points(&calls)
+        .into_iter()
+        .enumerate()
+        .skip(1)
+        .step_by(2)
+    {
         let said = format!("{when}: {}", call.line);
-        let starter = stopped_at(&scratch, "qvm-start", &["work"], call);
+        let starter = start_stopped_at(&scratch, "qvm-start", &["work"], call);
         let machines = processes_with(&scratch.uuid("work").to_string());
         for machine in machines {
-            // Only the machine: who looks for it by its uuid may find others.
+            // Only QEMU can be killed: other processes with this uuid may be gone already.
             killed += usize::from(kill(Pid::from_raw(machine), Signal::SIGKILL).is_ok());
         }
-        let _either = starter.go_on();
+        let _either = starter.resume();
         let uuid = scratch.uuid("work");
         let runs = || {
             hypervisor()
@@ -242,22 +254,20 @@ fn a_machine_that_is_killed_in_any_phase_of_its_start_is_brought_into_order() {
             !runs() || !processes_with(&uuid.to_string()).is_empty()
         });
         scratch.ok("qubes-recover", &[]);
-        runs_in_order(&scratch, &said);
+        is_running_consistently(&scratch, &said);
     }
     assert!(killed > 1, "{killed} machines were there to be killed");
-    works_again(&scratch, &sign(9999), "the last");
+    assert_works(&scratch, &sign(9999), "the last");
 }
 
-/// The QEMU processes whose command line has this text.
+/// Returns the QEMU processes whose command line contains this text.
 fn processes_with(text: &str) -> Vec<i32> {
     own_daemon::processes(&["qemu-system", text])
 }
 
 #[test]
-fn a_daemon_that_is_killed_in_any_phase_of_a_start_is_missed_for_as_long_as_it_is_away() {
-    if !own_daemon::separate(
-        "faults::a_daemon_that_is_killed_in_any_phase_of_a_start_is_missed_for_as_long_as_it_is_away",
-    ) {
+fn a_start_survives_a_crash_of_libvirtd_in_any_phase() {
+    if !own_daemon::separate("faults::a_start_survives_a_crash_of_libvirtd_in_any_phase") {
         return;
     }
     let _logs = Daemon::of_logs();
@@ -266,31 +276,39 @@ fn a_daemon_that_is_killed_in_any_phase_of_a_start_is_missed_for_as_long_as_it_i
         return;
     };
     let calls = calls_of_start(&scratch);
-    works_again(&scratch, &sign(0), "the start that was watched");
-    for (when, call) in telling(&calls).into_iter().enumerate().skip(1).step_by(2) {
+    assert_works(&scratch, &sign(0), "the start that was watched");
+    for (when, call) in distinct_kill_points(&calls)
+        .into_iter()
+        .enumerate()
+        .skip(1)
+        .step_by(2)
+    {
         let said = format!("{when}: {}", call.line);
-        let starter = stopped_at(&scratch, "qvm-start", &["work"], call);
+        let starter = start_stopped_at(&scratch, "qvm-start", &["work"], call);
         daemon.crash();
-        let ran = starter.go_on();
+        let ran = starter.resume();
         assert!(
             ran.code == 0 || ran.stderr.lines().count() == 1,
             "{said}: {ran:?}"
         );
         daemon = Daemon::of_qemu();
         scratch.ok("qubes-recover", &[]);
-        runs_in_order(&scratch, &said);
-        works_again(&scratch, &sign(when), &said);
+        is_running_consistently(&scratch, &said);
+        assert_works(&scratch, &sign(when), &said);
     }
-    // In a stop: the daemon goes before the monitor could ask it.
+    // During a stop: the daemon crashes before the monitor can ask it.
     scratch.ok("qvm-start", &["work"]);
     sync_in_guest(&scratch, &sign(10));
     let machine = processes_with(&scratch.uuid("work").to_string());
     daemon.crash();
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
     let _daemon = Daemon::of_qemu();
-    until("the monitor did the after-work", || {
+    until("the monitor finished the stop", || {
         !scratch.record("work").exists()
     });
-    assert!(!runs_in_order(&scratch, "a stop without a daemon"));
+    assert!(!is_running_consistently(
+        &scratch,
+        "a stop without a daemon"
+    ));
     assert_eq!(committed(&scratch), sign(10));
 }

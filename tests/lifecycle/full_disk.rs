@@ -1,19 +1,21 @@
-//! A disk that runs full in any phase of start and stop: nothing that a guest had synced is lost,
-//! and when there is room again everything goes on.
+//! A disk that runs full in any phase of a start or a stop: nothing that a guest had synced is
+//! lost, and everything works once there is space again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::faults::{committed, runs_in_order, sign, stopped_unwatched, works_again};
-use crate::killed::{CHANGES, Stopped, calls_of, calls_of_start, stopped_at, telling};
+use crate::faults::{assert_works, committed, is_running_consistently, sign, stop_without_monitor};
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::place::{create, in_shares};
 use crate::scratch::{Ran, Scratch};
+use crate::systems::{create, in_shares};
+use crate::traced_tools::{
+    CHANGES, StoppedTool, calls_of, calls_of_start, distinct_kill_points, start_stopped_at,
+};
 use crate::{libvirt_daemon, skip};
 
-/// A file that takes all the room there is.
+/// A file that takes all free space.
 struct Filler(PathBuf);
 
 impl Filler {
@@ -27,7 +29,7 @@ impl Filler {
                 Err(_full) => chunk /= 2,
             }
         }
-        // What the file system still keeps back for small files goes to them.
+        // Small files take what the file system still reserves for them.
         for number in 0..10_000 {
             if fs::write(on.join(format!("filler-{number}")), [1; 4096]).is_err() {
                 break;
@@ -50,42 +52,46 @@ impl Drop for Filler {
 }
 
 #[test]
-fn a_disk_that_runs_full_in_any_phase_costs_nothing_that_was_synced() {
+fn a_full_disk_in_any_phase_loses_no_synced_data() {
     if let Err(reason) = libvirt_daemon::uri() {
         return skip::skip(format_args!("no libvirt: {reason}"));
     }
-    // Where files share no blocks, images are whole copies: that costs time and shows nothing else.
+    // Only file systems with shared blocks: elsewhere images are full copies, which takes long and
+    // shows nothing more.
     let kinds = [FileSystem::Btrfs, FileSystem::Xfs];
     let mounts: Vec<LoopMount> = match kinds.into_iter().map(LoopMount::new).collect() {
         Ok(mounts) => mounts,
         Err(reason) => return skip::skip(reason),
     };
-    // Each file system has every other phase.
+    // Each file system gets every other phase.
     in_shares(kinds.len(), |is_mine| {
-        runs_full_in_phases(&mounts[usize::from(!is_mine(0))], is_mine)
+        fill_disk_in_phases(&mounts[usize::from(!is_mine(0))], is_mine)
     });
 }
 
-fn runs_full_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
+fn fill_disk_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
     let scratch = Scratch::empty_in(&mount.path()).filled();
     create(&scratch, "work", "");
     let calls = calls_of_start(&scratch);
-    works_again(&scratch, &sign(0), "the start that was watched");
+    assert_works(&scratch, &sign(0), "the start that was watched");
     let mut failed = 0;
-    for (phase, call) in telling(&calls)
+    for (phase, call) in distinct_kill_points(&calls)
         .into_iter()
         .enumerate()
         .filter(|(phase, _)| is_mine(*phase))
     {
         let said = format!("start, {phase}: {}", call.line);
-        let ran = goes_on_with_full_disk(mount, stopped_at(&scratch, "qvm-start", &["work"], call));
+        let ran = continue_with_full_disk(
+            mount,
+            start_stopped_at(&scratch, "qvm-start", &["work"], call),
+        );
         failed += usize::from(ran.code != 0);
         assert!(
             ran.code == 0 || ran.stderr.lines().count() == 1,
             "{said}: {ran:?}"
         );
         scratch.ok("qubes-recover", &[]);
-        if runs_in_order(&scratch, &said) {
+        if is_running_consistently(&scratch, &said) {
             scratch.ok("qvm-kill", &["work"]);
         }
         assert_eq!(committed(&scratch), sign(0), "{said}");
@@ -98,31 +104,31 @@ fn runs_full_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
     let calls = calls_of(
         &scratch,
         "qubes-monitor",
-        &["work", &stopped_unwatched(&scratch, &sign(1))],
+        &["work", &stop_without_monitor(&scratch, &sign(1))],
         CHANGES,
     );
-    assert!(telling(&calls).len() > 4, "{calls:#?}");
-    for (phase, call) in telling(&calls)
+    assert!(distinct_kill_points(&calls).len() > 4, "{calls:#?}");
+    for (phase, call) in distinct_kill_points(&calls)
         .into_iter()
         .enumerate()
         .filter(|(phase, _)| is_mine(*phase))
     {
         let said = format!("stop, {phase}: {}", call.line);
-        let start = stopped_unwatched(&scratch, &sign(2 + phase));
-        let ran = goes_on_with_full_disk(
+        let start = stop_without_monitor(&scratch, &sign(2 + phase));
+        let ran = continue_with_full_disk(
             mount,
-            stopped_at(&scratch, "qubes-monitor", &["work", &start], call),
+            start_stopped_at(&scratch, "qubes-monitor", &["work", &start], call),
         );
         assert!(ran.code == 0 || !ran.stderr.is_empty(), "{said}: {ran:?}");
         scratch.ok("qubes-recover", &[]);
-        assert!(!runs_in_order(&scratch, &said));
+        assert!(!is_running_consistently(&scratch, &said));
         assert_eq!(committed(&scratch), sign(2 + phase), "{said}");
     }
-    works_again(&scratch, &sign(9999), "the last");
+    assert_works(&scratch, &sign(9999), "the last");
 }
 
-/// Lets a tool go on that stopped, on a disk without room; then there is room again.
-fn goes_on_with_full_disk(mount: &LoopMount, tool: Stopped) -> Ran {
+/// Resumes a stopped tool on a full disk, and frees the disk afterwards.
+fn continue_with_full_disk(mount: &LoopMount, tool: StoppedTool) -> Ran {
     let _full = Filler::new(&mount.path());
-    tool.go_on()
+    tool.resume()
 }

@@ -1,14 +1,13 @@
-//! The verbs of a qube's life, on real libvirt with real QEMU guests.
+//! Starting, stopping and everything between, on real libvirt with real QEMU guests.
 
 mod autostart;
-mod crowd;
+mod concurrent_starts;
 mod devices;
 mod discard;
 mod disposables;
 mod domain_descriptions;
 mod faults;
 mod full_disk;
-mod killed;
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
 #[path = "../support/loop_mount.rs"]
@@ -18,7 +17,6 @@ mod order;
 #[path = "../support/own_daemon.rs"]
 mod own_daemon;
 mod pause;
-mod place;
 mod removal;
 #[path = "../support/scratch.rs"]
 mod scratch;
@@ -26,6 +24,8 @@ mod scratch;
 mod skip;
 mod start_and_stop;
 mod stopping;
+mod systems;
 mod templates;
 #[path = "../support/tiny_guest.rs"]
 mod tiny_guest;
+mod traced_tools;

@@ -1,4 +1,4 @@
-//! Memory for a start: asked of the memory manager where one listens, looked at elsewhere.
+//! Memory for a start: reserved by the memory manager if there is one, else checked.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
@@ -7,12 +7,12 @@ use std::thread;
 use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
 
-use crate::place::{create, hypervisor, system};
 use crate::scratch::Scratch;
+use crate::systems::{create, hypervisor, system};
 
-/// Stands in for the memory manager in one conversation: answers with the word. Returns the number
-/// of bytes it was asked for, the state of the qube before it answered, and when the other side
-/// hung up.
+/// Acts as the memory manager for one conversation and answers with the word. Returns the number of
+/// requested bytes, the state of the qube before the answer, and its state when the connection was
+/// closed.
 fn answer(
     scratch: &Scratch,
     qube: &str,
@@ -45,13 +45,13 @@ fn answer(
 }
 
 #[test]
-fn the_memory_manager_makes_room_and_keeps_it_until_the_qube_runs() {
+fn the_memory_manager_reserves_memory_until_the_qube_runs() {
     let Some(scratch) = system() else { return };
     create(&scratch, "work", "");
     for (property, value) in [("memory", "64"), ("maxmem", "640"), ("vcpus", "2")] {
         scratch.ok("qvm-prefs", &["work", property, value]);
     }
-    // 64 MiB, 4 MiB, 1.5 MiB for each processor, 8 KiB for each MiB it may have.
+    // 64 MiB, 4 MiB, 1.5 MiB per processor, 8 KiB per MiB of maxmem.
     let asked_for = (64 + 4 + 3) * (1 << 20) + 8192 * 640;
 
     let manager = answer(&scratch, "work", "FAIL\n");
@@ -78,7 +78,7 @@ fn the_memory_manager_makes_room_and_keeps_it_until_the_qube_runs() {
         (asked_for, None, Some(PowerState::Running))
     );
 
-    // One that runs needs no more; and a manager that is gone is told of.
+    // A running qube needs no more memory; a missing memory manager is reported.
     scratch.ok("qvm-start", &["--skip-if-running", "work"]);
     scratch.ok("qvm-kill", &["work"]);
     let line = scratch.fails("qvm-start", &["work"], 1);
@@ -89,7 +89,7 @@ fn the_memory_manager_makes_room_and_keeps_it_until_the_qube_runs() {
 }
 
 #[test]
-fn without_a_memory_manager_a_qube_that_needs_more_than_there_is_does_not_start() {
+fn without_a_memory_manager_a_start_fails_if_too_little_memory_is_free() {
     let Some(scratch) = system() else { return };
     create(&scratch, "work", "");
     std::fs::create_dir_all(scratch.path("/etc/qubes")).unwrap();

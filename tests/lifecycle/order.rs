@@ -1,13 +1,13 @@
-//! Several qubes at once: who starts and stops before whom, and who may not stop.
+//! The order in which several qubes start and stop, and which may not be stopped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use qubes::hypervisor::Hypervisor;
 
-use crate::place::{create, create_netvm, hypervisor, system, wait_for_greetings};
 use crate::scratch::Scratch;
+use crate::systems::{create, create_netvm, hypervisor, system, wait_for_greetings};
 
-/// A chain of netvms with two qubes behind it.
+/// Creates a chain of netvms with two qubes behind it.
 fn chain() -> Option<Scratch> {
     let scratch = system()?;
     create_netvm(&scratch, "sys-net", "");
@@ -19,9 +19,9 @@ fn chain() -> Option<Scratch> {
 
 const CHAIN: [&str; 4] = ["sys-net", "sys-firewall", "work", "mail"];
 
-/// Runs the tool while looking at all states; no netvm may ever have stopped before its clients.
-/// The tool's output.
-fn stops_clients_first(scratch: &Scratch, tool: &str, arguments: &[&str]) -> String {
+/// Runs the tool while watching all states: no netvm may stop before its clients. Returns the
+/// tool's standard error.
+fn assert_clients_stop_first(scratch: &Scratch, tool: &str, arguments: &[&str]) -> String {
     let uuids = CHAIN.map(|qube| scratch.uuid(qube));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -50,7 +50,7 @@ fn stops_clients_first(scratch: &Scratch, tool: &str, arguments: &[&str]) -> Str
 }
 
 #[test]
-fn all_stop_in_the_order_of_their_netvms_and_a_netvm_alone_does_not() {
+fn clients_stop_before_their_netvm_and_a_used_netvm_is_refused() {
     let Some(scratch) = chain() else { return };
     let line = scratch.fails(
         "qvm-start",
@@ -64,8 +64,8 @@ fn all_stop_in_the_order_of_their_netvms_and_a_netvm_alone_does_not() {
         wait_for_greetings(&scratch, qube, 1);
     }
     let line = scratch.fails("qvm-shutdown", &["sys-firewall"], 1);
-    let refused = "Error: Failed to shut down: sys-firewall: sys-firewall is the netvm of running qubes: mail, work; \
-                   shut them down first, or use --force";
+    let refused = "Error: Failed to shut down: sys-firewall: sys-firewall is the netvm of \
+                   running qubes: mail, work; shut them down first, or use --force";
     assert_eq!(line, refused);
     scratch.ok("qvm-shutdown", &["--dry-run", "--all"]);
     assert!(
@@ -74,12 +74,12 @@ fn all_stop_in_the_order_of_their_netvms_and_a_netvm_alone_does_not() {
     );
 
     assert_eq!(
-        stops_clients_first(&scratch, "qvm-shutdown", &["--all", "--wait"]),
+        assert_clients_stop_first(&scratch, "qvm-shutdown", &["--all", "--wait"]),
         ""
     );
     assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Halted"));
 
-    // The same for ends without asking. One that cannot start keeps nobody else from it.
+    // The same for kills. A qube that cannot start does not prevent others from starting.
     scratch.ok("qvm-features", &["mail", "prohibit-start", "under repair"]);
     let line = scratch.fails("qvm-start", &["mail", "work"], 1);
     assert_eq!(
@@ -87,22 +87,25 @@ fn all_stop_in_the_order_of_their_netvms_and_a_netvm_alone_does_not() {
         "Error: Starting qube failed: mail: mail must not be started: under repair"
     );
     assert_eq!(scratch.state("work"), "Running");
-    assert_eq!(stops_clients_first(&scratch, "qvm-kill", &["--all"]), "");
+    assert_eq!(
+        assert_clients_stop_first(&scratch, "qvm-kill", &["--all"]),
+        ""
+    );
     assert!(CHAIN.iter().all(|qube| scratch.state(qube) == "Halted"));
 }
 
 #[test]
-fn force_takes_a_netvm_from_its_clients_and_a_netvm_that_does_not_start_is_named() {
+fn force_stops_a_used_netvm_and_a_failed_netvm_is_named() {
     let Some(scratch) = chain() else { return };
     scratch.ok("qvm-features", &["sys-net", "prohibit-start", "no cable"]);
     let line = scratch.fails("qvm-start", &["work"], 1);
-    let reason = "its netvm sys-firewall does not start: its netvm sys-net does not start: sys-net must not be started: \
-                  no cable";
+    let reason = "its netvm sys-firewall does not start: its netvm sys-net does not start: \
+                  sys-net must not be started: no cable";
     assert_eq!(line, format!("Error: Starting qube failed: work: {reason}"));
     scratch.ok("qvm-features", &["--unset", "sys-net", "prohibit-start"]);
     scratch.ok("qvm-start", &["work"]);
     wait_for_greetings(&scratch, "sys-net", 1);
-    // Clients of a netvm alone: the paused one does not hear, and is told so.
+    // With --force a netvm stops although its clients are running.
     scratch.ok("qvm-shutdown", &["--force", "--wait", "sys-net"]);
     assert_eq!(
         (scratch.state("sys-net"), scratch.state("work")),

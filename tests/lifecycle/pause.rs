@@ -1,13 +1,15 @@
 //! qvm-pause and qvm-unpause.
 
-use crate::place::{create, system, system_booting, system_that_boots_nothing, wait_for_greetings};
 use crate::scratch::until;
+use crate::systems::{
+    create, system, system_booting, system_with_empty_guests, wait_for_greetings,
+};
 use crate::tiny_guest;
 
 const NOT_RUNNING: &str = "Domain not running (either powered off or paused)";
 
 #[test]
-fn a_paused_qube_waits_and_goes_on() {
+fn a_paused_qube_waits_and_resumes() {
     let Some(scratch) = system() else { return };
     create(&scratch, "work", "");
     create(&scratch, "halted", "");
@@ -26,7 +28,7 @@ fn a_paused_qube_waits_and_goes_on() {
     let store = scratch.store();
     scratch.ok("qvm-pause", &["work"]);
     assert_eq!(scratch.state("work"), "Paused");
-    assert_eq!(scratch.store(), store, "that is no business of the store's");
+    assert_eq!(scratch.store(), store, "a pause does not change the store");
     assert_eq!(scratch.run("qvm-check", &["--paused", "work"]).code, 0);
     let line = scratch.fails("qvm-pause", &["work"], 1);
     assert_eq!(
@@ -41,8 +43,8 @@ fn a_paused_qube_waits_and_goes_on() {
         "Error: Failed to unpause/resume: work: Domain is not paused: 'work'"
     );
 
-    // All that run, and no word about the others. A guest without an agent cannot sleep: it is
-    // paused.
+    // All running qubes, without a message about the others. A guest without an agent cannot
+    // suspend: it is paused.
     scratch.ok("qvm-pause", &["--all", "--suspend"]);
     assert_eq!(
         (scratch.state("work"), scratch.state("halted")),
@@ -53,11 +55,11 @@ fn a_paused_qube_waits_and_goes_on() {
     assert_eq!(
         scratch.state("work"),
         "Paused",
-        "an internal qube is not the person's to unpause with all"
+        "--all does not unpause an internal qube"
     );
     scratch.ok("qvm-unpause", &["wo*"]);
 
-    // It was there all the time: it hears its power button.
+    // The guest kept its state: it reacts to its power button.
     wait_for_greetings(&scratch, "work", 1);
     let ran = scratch.run("qvm-shutdown", &["--wait", "work"]);
     assert_eq!(
@@ -75,23 +77,23 @@ fn a_paused_qube_waits_and_goes_on() {
 }
 
 #[test]
-fn a_qube_that_is_paused_while_it_is_to_shut_down_is_told_as_paused_or_ended() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_qube_that_is_paused_during_its_shutdown_is_reported_or_destroyed_with_force() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
     scratch.ok("qvm-prefs", &["work", "shutdown_timeout", "5"]);
     scratch.ok("qvm-start", &["work"]);
-    let shut_down_beside_a_pause = |options: &[&str]| {
+    let shut_down_and_pause = |options: &[&str]| {
         std::thread::scope(|scope| {
             let ran = scope.spawn(|| scratch.run("qvm-shutdown", options));
-            // It was asked by then, or is found paused, which is the same to the person.
+            // The request was sent by then, or the qube is found paused: the same result.
             std::thread::sleep(std::time::Duration::from_millis(1500));
             scratch.ok("qvm-pause", &["work"]);
             ran.join().unwrap()
         })
     };
-    let ran = shut_down_beside_a_pause(&["--wait", "work"]);
+    let ran = shut_down_and_pause(&["--wait", "work"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.stderr.contains("; --force ends a paused one") && !ran.stderr.contains("libvirt"),
@@ -99,7 +101,7 @@ fn a_qube_that_is_paused_while_it_is_to_shut_down_is_told_as_paused_or_ended() {
     );
     assert_eq!(scratch.state("work"), "Paused");
     scratch.ok("qvm-unpause", &["work"]);
-    let ran = shut_down_beside_a_pause(&["--wait", "--force", "work"]);
+    let ran = shut_down_and_pause(&["--wait", "--force", "work"]);
     assert_eq!(
         (ran.code, ran.stderr.contains("libvirt")),
         (0, false),
@@ -109,8 +111,8 @@ fn a_qube_that_is_paused_while_it_is_to_shut_down_is_told_as_paused_or_ended() {
 }
 
 #[test]
-fn a_guest_that_went_to_sleep_is_suspended_until_it_is_woken() {
-    // The power button sends this one to sleep: it writes S3's number, not S5's.
+fn a_sleeping_guest_is_suspended_until_it_is_woken() {
+    // The power button suspends this guest: it writes the number of S3, not of S5.
     let mut sleeper = tiny_guest::KERNEL;
     let power_off = [0x66, 0xb8, 0x00, 0x20];
     let at = sleeper
@@ -135,10 +137,10 @@ fn a_guest_that_went_to_sleep_is_suspended_until_it_is_woken() {
     let line = scratch.fails("qvm-start", &["work"], 1);
     assert!(line.contains("it is Suspended"), "{line}");
     scratch.ok("qvm-unpause", &["work"]);
-    // This one has no place to go on from, so the firmware resets it, which ends it: soon after it
-    // woke up, or at once.
+    // This guest has no resume address, so the firmware resets it, which ends the domain: soon
+    // after it wakes up, or at once.
     until("it is awake", || scratch.state("work") != "Suspended");
-    // Whoever of the two is first.
+    // The kill or the reset comes first.
     scratch.run("qvm-kill", &["work"]);
     until("it ended", || scratch.state("work") == "Halted");
 }

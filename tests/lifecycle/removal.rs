@@ -1,14 +1,14 @@
-//! Removing a qube while others look at it or want it to run, and renaming one.
+//! Removing a qube while other commands read or start it, and renaming a qube.
 
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use qubes::hypervisor::Hypervisor;
 
-use crate::place::{beginning, create, create_netvm, hypervisor, system, wait_for_greetings};
+use crate::systems::{beginning, create, create_netvm, hypervisor, system, wait_for_greetings};
 
 #[test]
-fn who_looks_at_a_qube_that_is_removed_gets_an_answer_and_makes_no_domain() {
+fn reading_a_qube_during_its_removal_succeeds_and_creates_no_domain() {
     let Some(scratch) = system() else { return };
     for round in 0..2 {
         create(&scratch, "work", "");
@@ -52,7 +52,7 @@ fn who_looks_at_a_qube_that_is_removed_gets_an_answer_and_makes_no_domain() {
         assert!(!scratch.images("appvms").contains(&"work".to_string()));
     }
 
-    // Who wants to start it comes before, or after, never in between.
+    // A start comes before the removal or after it, never in between.
     create(&scratch, "work", "");
     let uuid = scratch.uuid("work");
     let start = scratch
@@ -88,7 +88,7 @@ fn a_qube_is_renamed_by_cloning_it_and_removing_the_old_one() {
     scratch.ok("qvm-clone", &["--quiet", "work", "office"]);
     scratch.ok("qvm-remove", &["--force", "work"]);
     let new = scratch.uuid("office");
-    assert_ne!(new, old, "the hypervisor is to tell them apart");
+    assert_ne!(new, old, "the hypervisor must be able to tell them apart");
     assert_eq!(hypervisor().state(old).unwrap(), None);
     for (property, value) in [
         ("vcpus", "1"),

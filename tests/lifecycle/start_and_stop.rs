@@ -1,23 +1,23 @@
-//! Start, stop, kill, and everything that can come between.
+//! Starting, stopping and killing a qube, and what can happen in between.
 
 use nix::sys::signal::Signal;
 use qubes::hypervisor::Hypervisor;
 
-use crate::place::{
-    beginning, create, create_netvm, hypervisor, monitors, signal, system_that_boots_nothing,
-    the_monitor,
-};
 use crate::scratch::{Ran, Scratch, until};
+use crate::systems::{
+    beginning, create, create_netvm, hypervisor, monitors, signal, system_with_empty_guests,
+    wait_for_monitor,
+};
 
-/// A system with these qubes, or none where libvirt cannot be had.
+/// Creates a system with these qubes; `None` without libvirt.
 fn system_with(qubes: &[&str]) -> Option<Scratch> {
-    let scratch = system_that_boots_nothing()?;
+    let scratch = system_with_empty_guests()?;
     qubes.iter().for_each(|qube| create(&scratch, qube, ""));
     Some(scratch)
 }
 
 #[test]
-fn a_qube_starts_is_seen_running_and_its_private_volume_is_committed_when_it_is_killed() {
+fn a_start_shows_as_running_and_a_kill_commits_the_private_volume() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
@@ -46,7 +46,7 @@ fn a_qube_starts_is_seen_running_and_its_private_volume_is_committed_when_it_is_
 }
 
 #[test]
-fn a_start_of_a_running_qube_says_so_and_changes_nothing() {
+fn starting_a_running_qube_fails_and_changes_nothing() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
@@ -62,7 +62,7 @@ fn a_start_of_a_running_qube_says_so_and_changes_nothing() {
 }
 
 #[test]
-fn of_two_starts_at_once_one_starts_it_and_the_other_finds_it_running() {
+fn of_two_concurrent_starts_one_succeeds_and_the_other_finds_the_qube_running() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
@@ -84,17 +84,17 @@ fn of_two_starts_at_once_one_starts_it_and_the_other_finds_it_running() {
         ["Error: Starting qube failed: work: Domain is already running"]
     );
     assert_eq!(scratch.state("work"), "Running");
-    the_monitor(&scratch, "work");
+    wait_for_monitor(&scratch, "work");
 }
 
 #[test]
-fn the_monitor_does_the_after_work_when_nobody_else_is_there() {
+fn the_monitor_finishes_the_stop_if_no_command_does() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
     scratch.ok("qvm-start", &["work"]);
-    let monitor = nix::unistd::Pid::from_raw(the_monitor(&scratch, "work"));
-    // The end of the terminal on which the qube was started is nothing to it.
+    let monitor = nix::unistd::Pid::from_raw(wait_for_monitor(&scratch, "work"));
+    // Closing the terminal of the start must not affect it.
     until("it leads a session of its own", || {
         nix::unistd::getsid(Some(monitor)) == Ok(monitor)
     });
@@ -108,21 +108,21 @@ fn the_monitor_does_the_after_work_when_nobody_else_is_there() {
 }
 
 #[test]
-fn a_killed_monitor_is_replaced_by_the_next_command_or_its_work_done() {
+fn the_next_command_replaces_a_killed_monitor_or_does_its_work() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
     scratch.ok("qvm-start", &["work"]);
-    let first = the_monitor(&scratch, "work");
+    let first = wait_for_monitor(&scratch, "work");
     signal(first, Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
 
-    // It runs unwatched: whoever looks at it under its lock gives it a new one.
+    // Without a monitor: the next command that locks the qube starts a new one.
     scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-    let second = the_monitor(&scratch, "work");
+    let second = wait_for_monitor(&scratch, "work");
     assert_ne!(first, second);
 
-    // And if it stops unwatched, the next command does what the monitor would have done.
+    // If it stops without a monitor, the next command finishes the stop.
     signal(second, Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
     hypervisor().destroy(scratch.uuid("work")).unwrap();
@@ -142,12 +142,12 @@ fn a_killed_monitor_is_replaced_by_the_next_command_or_its_work_done() {
 }
 
 #[test]
-fn a_second_start_while_the_old_monitor_waits_is_not_disturbed_by_it() {
+fn the_monitor_of_an_earlier_start_does_not_disturb_a_later_one() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
     scratch.ok("qvm-start", &["work"]);
-    let old = the_monitor(&scratch, "work");
+    let old = wait_for_monitor(&scratch, "work");
     signal(old, Signal::SIGSTOP);
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     scratch.ok("qvm-start", &["work"]);
@@ -167,22 +167,22 @@ fn a_second_start_while_the_old_monitor_waits_is_not_disturbed_by_it() {
             .images("appvms/work")
             .contains(&"private-dirty.img".to_string())
     );
-    the_monitor(&scratch, "work");
+    wait_for_monitor(&scratch, "work");
 }
 
 #[test]
-fn a_domain_that_runs_without_a_record_is_taken_up() {
+fn a_domain_without_a_record_gets_a_record_and_a_monitor() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
     scratch.ok("qvm-start", &["work"]);
-    signal(the_monitor(&scratch, "work"), Signal::SIGKILL);
+    signal(wait_for_monitor(&scratch, "work"), Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
     std::fs::remove_file(scratch.record("work")).unwrap();
 
     scratch.ok("qvm-start", &["--skip-if-running", "work"]);
     assert!(scratch.record("work").is_file());
-    the_monitor(&scratch, "work");
+    wait_for_monitor(&scratch, "work");
     assert!(
         scratch
             .images("appvms/work")
@@ -192,13 +192,13 @@ fn a_domain_that_runs_without_a_record_is_taken_up() {
 }
 
 #[test]
-fn a_dirty_image_without_a_record_is_committed_by_the_next_command_that_touches_the_qube() {
+fn the_next_command_commits_a_dirty_image_without_a_record() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
     scratch.ok("qvm-start", &["work"]);
-    // The machine loses power: no monitor, no domain, and RUN does not survive.
-    signal(the_monitor(&scratch, "work"), Signal::SIGKILL);
+    // Power loss: no monitor, no domain, and RUN is lost.
+    signal(wait_for_monitor(&scratch, "work"), Signal::SIGKILL);
     until("it is dead", || monitors(&scratch, "work").is_empty());
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     std::fs::remove_file(scratch.record("work")).unwrap();
@@ -226,7 +226,7 @@ fn write_at(file: &std::fs::File, bytes: &[u8]) {
 }
 
 #[test]
-fn stop_against_start_always_ends_in_order() {
+fn concurrent_start_and_kill_end_in_a_consistent_state() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
@@ -241,7 +241,7 @@ fn stop_against_start_always_ends_in_order() {
         }
         match scratch.state("work").as_str() {
             "Running" => assert!(scratch.record("work").is_file()),
-            "Halted" => until("it is settled", || !scratch.record("work").exists()),
+            "Halted" => until("the stop is finished", || !scratch.record("work").exists()),
             other => panic!("{other}"),
         }
     }
@@ -256,7 +256,7 @@ fn stop_against_start_always_ends_in_order() {
 }
 
 #[test]
-fn offline_a_recorded_qube_is_left_alone_and_a_start_says_why_not() {
+fn offline_a_qube_with_a_record_is_not_changed_and_a_start_fails() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
@@ -274,7 +274,7 @@ fn offline_a_recorded_qube_is_left_alone_and_a_start_says_why_not() {
 }
 
 #[test]
-fn a_netvm_starts_first_and_does_not_shut_down_under_its_clients() {
+fn a_netvm_starts_first_and_is_not_shut_down_while_its_clients_run() {
     let Some(scratch) = system_with(&[]) else {
         return;
     };
@@ -288,7 +288,7 @@ fn a_netvm_starts_first_and_does_not_shut_down_under_its_clients() {
 }
 
 #[test]
-fn a_machine_that_does_not_start_leaves_nothing_behind() {
+fn a_failed_start_leaves_nothing_behind() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };
@@ -340,7 +340,7 @@ fn removing_a_running_qube_is_refused_and_a_halted_one_leaves_nothing() {
     assert_eq!(scratch.run("qvm-check", &["work"]).code, 1);
 }
 
-/// Four qubes behind one netvm.
+/// Creates a system with four qubes behind one netvm.
 fn system_with_four_clients() -> Option<Scratch> {
     let scratch = system_with(&[])?;
     create_netvm(&scratch, "sys-net", "");
@@ -352,12 +352,12 @@ fn system_with_four_clients() -> Option<Scratch> {
 
 const CLIENTS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// All run, each is watched once, and the netvm was started once: its first stop makes revision 1,
-/// a second would 2.
-fn assert_all_run_behind_a_netvm_started_once(scratch: &Scratch) {
+/// Checks that all run, each with one monitor, and that the netvm was started once: its first stop
+/// makes revision 1, a second one would make 2.
+fn assert_all_run_and_netvm_started_once(scratch: &Scratch) {
     for qube in CLIENTS.iter().chain(&["sys-net"]) {
         assert_eq!(scratch.state(qube), "Running", "{qube}");
-        the_monitor(scratch, qube);
+        wait_for_monitor(scratch, qube);
     }
     scratch.ok("qvm-kill", &["--all"]);
     let images = scratch.images("appvms/sys-net");
@@ -373,7 +373,7 @@ fn one_command_starts_several_qubes_behind_one_netvm() {
         return;
     };
     assert_eq!(scratch.ok("qvm-start", &CLIENTS), "");
-    assert_all_run_behind_a_netvm_started_once(&scratch);
+    assert_all_run_and_netvm_started_once(&scratch);
 }
 
 #[test]
@@ -393,11 +393,11 @@ fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
         let ran = Ran::of(child.wait_with_output().unwrap());
         assert_eq!((ran.code, ran.complaints().count()), (0, 0), "{ran:?}");
     }
-    assert_all_run_behind_a_netvm_started_once(&scratch);
+    assert_all_run_and_netvm_started_once(&scratch);
 }
 
 #[test]
-fn a_paused_qube_is_not_ended_unless_forced() {
+fn a_paused_qube_is_shut_down_only_with_force() {
     let Some(scratch) = system_with(&["work"]) else {
         return;
     };

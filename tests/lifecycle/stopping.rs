@@ -1,5 +1,4 @@
-//! Stopped means stopped: a kill or shutdown that ends with 0 leaves the qube off, whatever a start
-//! does meanwhile.
+//! A kill or shutdown that exits with 0 leaves the qube halted, whatever a start does meanwhile.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,20 +9,21 @@ use qubes::hypervisor::Hypervisor;
 use qubes::lifecycle::Session;
 use qubes::system::{Options, System};
 
-use crate::killed::{
-    CHANGES_AND_ORDERS, Call, calls_of, calls_of_start, killed_at, stopped_at, telling,
-};
-use crate::place::{
-    create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting,
-    system_that_boots_nothing, the_monitor, wait_for_greetings,
-};
 use crate::scratch::{Ran, Scratch, until};
+use crate::systems::{
+    create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting,
+    system_with_empty_guests, wait_for_greetings, wait_for_monitor,
+};
 use crate::tiny_guest;
+use crate::traced_tools::{
+    CHANGES_AND_REQUESTS, Call, calls_of, calls_of_start, distinct_kill_points, run_killed_at,
+    start_stopped_at,
+};
 
-const ENDED: &str = "it was killed or shut down while it started";
+const CANCELLED: &str = "it was killed or shut down while it started";
 
-/// What ends a qube, each as a script would use it.
-const VERBS: [(&str, &[&str]); 5] = [
+/// The commands that stop a qube, as a script would use them.
+const STOP_COMMANDS: [(&str, &[&str]); 5] = [
     ("qvm-kill", &["work"]),
     ("qvm-shutdown", &["--wait", "work"]),
     ("qvm-kill", &["--all"]),
@@ -31,7 +31,7 @@ const VERBS: [(&str, &[&str]); 5] = [
     ("qvm-shutdown", &["work"]),
 ];
 
-/// A command that goes on while the test does something else.
+/// A command that runs while the test does something else.
 struct Running(Child);
 
 impl Running {
@@ -66,30 +66,30 @@ fn is_active(scratch: &Scratch) -> bool {
         .is_some_and(|live| live.state.is_active())
 }
 
-/// Stops a start at `call`, begins the verb, lets the start go on; returns what both said, the
-/// start first.
+/// Stops a start at `call`, begins the stop command, resumes the start; returns the results of
+/// both, the start first.
 fn stop_in_start(scratch: &Scratch, call: &Call, (tool, arguments): (&str, &[&str])) -> [Ran; 2] {
     let before = stop_mark(scratch);
-    let start = stopped_at(scratch, "qvm-start", &["work"], call);
+    let start = start_stopped_at(scratch, "qvm-start", &["work"], call);
     let mut verb = Running::begin(scratch, tool, arguments);
-    // The mark is the first thing that it leaves; a shutdown leaves none when the guest can be
+    // The stop mark is the first trace of the command; a shutdown leaves none if the guest can be
     // asked.
     until("the verb has begun", || {
         stop_mark(scratch) != before || verb.is_over()
     });
-    [start.go_on(), verb.end()]
+    [start.resume(), verb.end()]
 }
 
 #[test]
 fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
     in_shares(2, |is_mine| {
-        let Some(scratch) = system_that_boots_nothing() else {
+        let Some(scratch) = system_with_empty_guests() else {
             return;
         };
         create(&scratch, "work", "");
         let calls = calls_of_start(&scratch);
         scratch.ok("qvm-kill", &["work"]);
-        let points = telling(&calls);
+        let points = distinct_kill_points(&calls);
         assert!(points.len() > 8, "{calls:#?}");
         let mut ended = 0;
         for (when, call) in points
@@ -97,16 +97,20 @@ fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
             .enumerate()
             .filter(|(when, _)| is_mine(*when))
         {
-            // A guest that boots nothing never hears a request: those that wait for it come in
-            // another test.
-            let verb = if when % 4 < 2 { VERBS[0] } else { VERBS[2] };
+            // A guest that boots nothing misses every request: commands that wait for it have their
+            // own test.
+            let verb = if when % 4 < 2 {
+                STOP_COMMANDS[0]
+            } else {
+                STOP_COMMANDS[2]
+            };
             let [start, stop] = stop_in_start(&scratch, call, verb);
             let said = format!("{when}: {} {verb:?} {start:?} {stop:?}", call.line);
             assert_eq!(stop.code, 0, "{said}");
             assert!(!is_active(&scratch), "{said}");
-            until("it is settled", || !scratch.record("work").exists());
+            until("the stop is finished", || !scratch.record("work").exists());
             if start.code != 0 {
-                assert!(start.stderr.contains(ENDED), "{said}");
+                assert!(start.stderr.contains(CANCELLED), "{said}");
                 ended += 1;
             }
         }
@@ -115,20 +119,20 @@ fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
 }
 
 #[test]
-fn every_verb_that_stops_ends_a_start_that_has_no_domain_yet() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn every_stop_command_cancels_a_start_that_has_no_domain_yet() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
     let calls = calls_of_start(&scratch);
     scratch.ok("qvm-kill", &["work"]);
-    // The first is the one that publishes the record.
-    let after_record = telling(&calls)[1];
-    for verb in VERBS {
+    // The first call publishes the record.
+    let after_record = distinct_kill_points(&calls)[1];
+    for verb in STOP_COMMANDS {
         let [start, stop] = stop_in_start(&scratch, after_record, verb);
         assert_eq!(stop.code, 0, "{verb:?}: {stop:?}");
         assert_eq!(start.code, 1, "{verb:?}: {start:?}");
-        assert!(start.stderr.contains(ENDED), "{verb:?}: {start:?}");
+        assert!(start.stderr.contains(CANCELLED), "{verb:?}: {start:?}");
         assert!(!is_active(&scratch), "{verb:?}");
         assert!(
             !scratch
@@ -137,16 +141,18 @@ fn every_verb_that_stops_ends_a_start_that_has_no_domain_yet() {
                 .any(|image| image.contains("dirty")),
             "{verb:?}"
         );
-        until("nobody watches", || monitors(&scratch, "work").is_empty());
+        until("no monitor is left", || {
+            monitors(&scratch, "work").is_empty()
+        });
     }
-    // A start that begins afterwards is not concerned.
+    // A start that begins later is not affected.
     scratch.ok("qvm-start", &["work"]);
     scratch.ok("qvm-kill", &["work"]);
 }
 
 #[test]
 fn a_qube_that_is_killed_while_its_netvm_starts_is_not_started_afterwards() {
-    let Some(scratch) = system_that_boots_nothing() else {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create_netvm(&scratch, "net", "");
@@ -162,9 +168,9 @@ fn a_qube_that_is_killed_while_its_netvm_starts_is_not_started_afterwards() {
         .iter()
         .find(|call| call.publishes_record_of("net"))
         .unwrap();
-    let [start, kill] = stop_in_start(&scratch, netvms_record, VERBS[0]);
+    let [start, kill] = stop_in_start(&scratch, netvms_record, STOP_COMMANDS[0]);
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
-    assert!(start.stderr.contains(ENDED), "{start:?}");
+    assert!(start.stderr.contains(CANCELLED), "{start:?}");
     assert_eq!(
         (
             scratch.state("work").as_str(),
@@ -175,8 +181,8 @@ fn a_qube_that_is_killed_while_its_netvm_starts_is_not_started_afterwards() {
 }
 
 #[test]
-fn a_netvm_that_is_killed_in_its_start_ends_the_start_of_its_client() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn killing_a_netvm_during_its_start_fails_the_start_of_its_client() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create_netvm(&scratch, "net", "");
@@ -194,10 +200,10 @@ fn a_netvm_that_is_killed_in_its_start_ends_the_start_of_its_client() {
         .unwrap();
     let mark = || fs::read(scratch.path("/run/qubes/stop/net")).unwrap();
     let before = mark();
-    let start = stopped_at(&scratch, "qvm-start", &["client"], netvms_record);
+    let start = start_stopped_at(&scratch, "qvm-start", &["client"], netvms_record);
     let kill = Running::begin(&scratch, "qvm-kill", &["net"]);
     until("the kill has begun", || mark() != before);
-    let (start, kill) = (start.go_on(), kill.end());
+    let (start, kill) = (start.resume(), kill.end());
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(
         start.stderr.contains("its netvm net does not start"),
@@ -213,12 +219,12 @@ fn a_netvm_that_is_killed_in_its_start_ends_the_start_of_its_client() {
 }
 
 #[test]
-fn a_kill_ends_the_copy_of_a_volume_that_a_start_waits_for() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_kill_cancels_the_volume_copy_of_a_start() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
-    // More than is copied at once, and nothing copied in advance.
+    // More than one copy call takes, and without a copy made in advance.
     let private = scratch.path("/var/lib/qubes/appvms/work/private.img");
     let data = vec![b'x'; 150 << 20];
     fs::write(&private, data).unwrap();
@@ -232,12 +238,12 @@ fn a_kill_ends_the_copy_of_a_volume_that_a_start_waits_for() {
     }
     fs::remove_file(scratch.path("/var/lib/qubes/appvms/work/private-precache.img")).unwrap();
     let before = stop_mark(&scratch);
-    let start = stopped_at(&scratch, "qvm-start", &["work"], &copies[0]);
+    let start = start_stopped_at(&scratch, "qvm-start", &["work"], &copies[0]);
     let kill = Running::begin(&scratch, "qvm-kill", &["work"]);
     until("the kill has begun", || stop_mark(&scratch) != before);
-    let ((start, trace), kill) = (start.go_on_traced(), kill.end());
+    let ((start, trace), kill) = (start.resume_traced(), kill.end());
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
-    assert!(start.stderr.contains(ENDED), "{start:?}");
+    assert!(start.stderr.contains(CANCELLED), "{start:?}");
     let copied = |line: &&str| line.starts_with("copy_file_range(") && line.ends_with("= 67108864");
     assert_eq!(
         trace.lines().filter(copied).count(),
@@ -246,10 +252,10 @@ fn a_kill_ends_the_copy_of_a_volume_that_a_start_waits_for() {
     );
 }
 
-/// A kernel that powers off when the power button is pressed for the second time: one that was not
-/// listening.
-fn kernel_that_hears_the_second_press() -> Vec<u8> {
-    /// Where the interrupt is handled.
+/// Returns a kernel that powers off at the second press of the power button, like a guest that was
+/// not listening at the first.
+fn kernel_for_second_press() -> Vec<u8> {
+    /// The offset of the interrupt handler.
     const HANDLER: usize = 0x59;
     #[rustfmt::skip]
     let mut first: Vec<u8> = vec![
@@ -267,7 +273,7 @@ fn kernel_that_hears_the_second_press() -> Vec<u8> {
     let presses = tiny_guest::KERNEL.len() as u8 + more;
     first[18] = presses;
     let mut kernel = tiny_guest::KERNEL.to_vec();
-    // What lies behind the handler moves: its addresses, and the end of the image.
+    // Everything behind the handler moves: its addresses, and the end of the image.
     for address in [0x14, 0x18] {
         kernel[address] = presses + 1;
     }
@@ -279,9 +285,9 @@ fn kernel_that_hears_the_second_press() -> Vec<u8> {
     kernel
 }
 
-/// A system whose qube `work` runs and hears only the second press of its power button.
-fn system_with_a_guest_that_boots_slowly() -> Option<Scratch> {
-    let scratch = system_booting(&kernel_that_hears_the_second_press())?;
+/// Creates a system whose running qube `work` reacts only to the second press of its power button.
+fn system_with_slow_guest() -> Option<Scratch> {
+    let scratch = system_booting(&kernel_for_second_press())?;
     create(&scratch, "work", "");
     scratch.ok("qvm-prefs", &["work", "shutdown_timeout", "60"]);
     scratch.ok("qvm-start", &["work"]);
@@ -290,8 +296,8 @@ fn system_with_a_guest_that_boots_slowly() -> Option<Scratch> {
 }
 
 #[test]
-fn a_guest_that_does_not_hear_the_first_request_is_asked_again_while_it_is_waited_for() {
-    let Some(scratch) = system_with_a_guest_that_boots_slowly() else {
+fn shutdown_with_wait_repeats_the_request_to_a_guest_that_missed_the_first() {
+    let Some(scratch) = system_with_slow_guest() else {
         return;
     };
     let ran = scratch.run("qvm-shutdown", &["--wait", "work"]);
@@ -301,36 +307,36 @@ fn a_guest_that_does_not_hear_the_first_request_is_asked_again_while_it_is_waite
 }
 
 #[test]
-fn a_guest_that_does_not_hear_the_first_request_is_asked_again_when_nobody_waits() {
-    let Some(scratch) = system_with_a_guest_that_boots_slowly() else {
+fn shutdown_without_wait_repeats_the_request_to_a_guest_that_missed_the_first() {
+    let Some(scratch) = system_with_slow_guest() else {
         return;
     };
     let ran = scratch.run("qvm-shutdown", &["work"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     until("the guest is gone", || !is_active(&scratch));
-    until("nobody watches or asks", || {
+    until("neither monitor nor repeater is left", || {
         monitors(&scratch, "work").is_empty()
     });
 }
 
 #[test]
-fn a_request_to_shut_down_ends_with_the_run_that_it_was_meant_for() {
-    let Some(scratch) = system_with_a_guest_that_boots_slowly() else {
+fn shutdown_requests_are_not_repeated_to_a_later_run() {
+    let Some(scratch) = system_with_slow_guest() else {
         return;
     };
     scratch.ok("qvm-shutdown", &["work"]);
     scratch.ok("qvm-kill", &["work"]);
     scratch.ok("qvm-start", &["work"]);
-    // Only the monitor of the new run is left.
-    until("nobody asks any more", || {
+    // Only the monitor of the new run remains.
+    until("the repeater has exited", || {
         monitors(&scratch, "work").len() == 1
     });
     assert!(is_active(&scratch));
 }
 
 #[test]
-fn a_kill_ends_the_domain_of_a_qube_whose_record_cannot_be_read_and_says_so() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_kill_destroys_the_domain_of_a_qube_with_an_invalid_record_and_fails() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
@@ -347,25 +353,25 @@ fn a_kill_ends_the_domain_of_a_qube_whose_record_cannot_be_read_and_says_so() {
 }
 
 #[test]
-fn a_kill_that_is_killed_at_any_point_is_finished_by_the_next() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_kill_that_is_killed_at_any_point_is_finished_by_the_next_kill() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
     scratch.ok("qvm-start", &["work"]);
-    let calls = calls_of(&scratch, "qvm-kill", &["work"], CHANGES_AND_ORDERS);
+    let calls = calls_of(&scratch, "qvm-kill", &["work"], CHANGES_AND_REQUESTS);
     let mut killed = 0;
-    for call in telling(&calls) {
+    for call in distinct_kill_points(&calls) {
         scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-        killed += usize::from(killed_at(&scratch, "qvm-kill", &["work"], call).code != 0);
+        killed += usize::from(run_killed_at(&scratch, "qvm-kill", &["work"], call).code != 0);
         scratch.ok("qvm-kill", &["work"]);
         assert!(!is_active(&scratch), "{}", call.line);
-        until("it is settled", || !scratch.record("work").exists());
+        until("the stop is finished", || !scratch.record("work").exists());
     }
     assert!(killed > 2, "{killed} of {} were killed", calls.len());
 }
 
-/// Reads what a command says on standard error until it has said this.
+/// Reads the standard error of a command until a line contains `words`, and returns it.
 fn wait_for_line(running: &mut Running, words: &str) -> String {
     let lines = BufReader::new(running.0.stderr.take().unwrap()).lines();
     lines
@@ -375,24 +381,29 @@ fn wait_for_line(running: &mut Running, words: &str) -> String {
 }
 
 #[test]
-fn who_waits_for_a_lock_says_after_a_moment_for_whom() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_long_wait_for_a_lock_reports_its_holder() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
     let calls = calls_of_start(&scratch);
     scratch.ok("qvm-kill", &["work"]);
-    let start = stopped_at(&scratch, "qvm-start", &["work"], telling(&calls)[1]);
+    let start = start_stopped_at(
+        &scratch,
+        "qvm-start",
+        &["work"],
+        distinct_kill_points(&calls)[1],
+    );
     let mut kill = Running::begin(&scratch, "qvm-kill", &["work"]);
     let line = wait_for_line(&mut kill, "waiting for ");
     assert!(
         line.starts_with("waiting for pid ") && line.contains("qvm-start work"),
         "{line}"
     );
-    start.go_on();
+    start.resume();
     assert_eq!(kill.end().code, 0);
 
-    // The store's lock, in the hands of this process.
+    // Now the lock of the store, held by this process.
     let system = System::new(Options {
         root: Some(scratch.root().to_path_buf()),
         ..Options::default()
@@ -412,8 +423,8 @@ fn who_waits_for_a_lock_says_after_a_moment_for_whom() {
 }
 
 #[test]
-fn a_monitor_has_nothing_of_whoever_started_its_qube() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_monitor_inherits_no_files_directory_or_secrets() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
@@ -439,7 +450,7 @@ fn a_monitor_has_nothing_of_whoever_started_its_qube() {
             .unwrap(),
     );
     assert_eq!(ran.code, 0, "{ran:?}");
-    let monitor = the_monitor(&scratch, "work");
+    let monitor = wait_for_monitor(&scratch, "work");
     let of_monitor = |what: &str| std::path::PathBuf::from(format!("/proc/{monitor}/{what}"));
     let open = fs::read_dir(of_monitor("fd"))
         .unwrap()
@@ -462,8 +473,8 @@ fn a_monitor_has_nothing_of_whoever_started_its_qube() {
 }
 
 #[test]
-fn a_machine_that_does_not_answer_keeps_nobody_waiting_but_who_orders_it_something() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn a_hanging_qemu_blocks_only_requests_to_its_own_domain() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create(&scratch, "work", "");
@@ -473,7 +484,7 @@ fn a_machine_that_does_not_answer_keeps_nobody_waiting_but_who_orders_it_somethi
     let machines = crate::own_daemon::processes(&["qemu-system", &uuid]);
     assert_eq!(machines.len(), 1, "{machines:?}");
     signal(machines[0], nix::sys::signal::Signal::SIGSTOP);
-    // Were one of them to wait for that machine, it would never end.
+    // If one of these commands waited for that QEMU, it would never end.
     let questions: [(&str, &[&str]); 7] = [
         ("qvm-ls", &[]),
         ("qvm-ls", &["other"]),
@@ -504,8 +515,8 @@ fn a_machine_that_does_not_answer_keeps_nobody_waiting_but_who_orders_it_somethi
 }
 
 #[test]
-fn with_v_each_step_is_told_and_without_none() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn steps_are_reported_only_with_v() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create_netvm(&scratch, "net", "");

@@ -1,12 +1,12 @@
-//! What can be based on what, and what cannot run at the same time.
+//! Which qubes can be based on which, and which cannot run at the same time.
 
 use std::fs;
 
-use crate::place::{create, system};
 use crate::scratch::Scratch;
+use crate::systems::{create, system};
 
 #[test]
-fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
+fn a_dry_run_checks_class_and_template_without_creating_a_qube() {
     let scratch = Scratch::with_template();
     create(&scratch, "dvm", "");
     let before = (scratch.store(), scratch.images("appvms"));
@@ -59,9 +59,10 @@ fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
             "{ran:?}"
         );
     }
-    // As the creation itself has it.
+    // The same error as at the creation itself.
     let ran = asked(&["--property", "netvm=tpl", "new"]);
-    let words = "app: Error setting property netvm (no VM created): The tpl qube does not provide network\n";
+    let words = "app: Error setting property netvm (no VM created): \
+                 The tpl qube does not provide network\n";
     assert_eq!((ran.code, &*ran.stderr), (2, words));
     assert!(
         before == (scratch.store(), scratch.images("appvms")),
@@ -74,7 +75,7 @@ fn whether_a_class_takes_a_template_is_asked_without_making_a_qube() {
 #[test]
 fn a_template_whose_volume_keeps_no_snapshots_and_its_qube_do_not_run_at_once() {
     let Some(scratch) = system() else { return };
-    // A machine of its own kind, based on a template.
+    // A qube of another virt_mode, based on a template.
     create(&scratch, "hvm", "");
     scratch.ok("qvm-prefs", &["hvm", "virt_mode", "hvm"]);
     scratch.ok("qvm-start", &["tpl", "hvm"]);

@@ -1,16 +1,16 @@
-//! Twenty qubes started at once while others read.
+//! Twenty qubes that start at once while other commands read.
 
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::place::{create, create_netvm, monitors, system_that_boots_nothing};
 use crate::scratch::{Ran, until};
+use crate::systems::{create, create_netvm, monitors, system_with_empty_guests};
 
 #[test]
-fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
-    let Some(scratch) = system_that_boots_nothing() else {
+fn twenty_qubes_start_at_once_and_concurrent_reads_are_correct_and_fast() {
+    let Some(scratch) = system_with_empty_guests() else {
         return;
     };
     create_netvm(&scratch, "sys-net", "");
@@ -24,7 +24,7 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
         .map(|name| scratch.uuid(name).to_string())
         .collect();
     let done = AtomicBool::new(false);
-    // Each read beside a run of the same program that reads nothing: how long both took.
+    // The time of each read, and of a run of the same program that reads nothing.
     let (reads, bare) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for reader in 0..2 {
@@ -84,10 +84,10 @@ fn twenty_qubes_start_at_once_and_who_reads_meanwhile_gets_right_answers() {
         "{states}"
     );
     for name in names.iter().map(String::as_str).chain(["sys-net"]) {
-        until("it is watched once", || monitors(&scratch, name).len() == 1);
+        until("it has one monitor", || monitors(&scratch, name).len() == 1);
     }
-    // A start takes seconds; whoever waited for one would have taken as long. `make bench` measures
-    // the budget more exactly.
+    // A start takes seconds, so a read that waited for one would, too. `make bench` measures the
+    // limit more exactly.
     let (mut reads, mut bare) = (reads.into_inner().unwrap(), bare.into_inner().unwrap());
     reads.sort_unstable();
     bare.sort_unstable();

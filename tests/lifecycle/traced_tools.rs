@@ -1,4 +1,4 @@
-//! Tools that are killed, or stopped, at one of their system calls.
+//! Runs of tools under strace that are killed or stopped at one of their system calls.
 
 use std::process::{Child, Command, Stdio};
 
@@ -7,27 +7,27 @@ use nix::unistd::Pid;
 
 use crate::scratch::{Ran, Scratch, until};
 
-/// The system calls with which names of files and directories change or go.
+/// The system calls that rename or remove files and directories.
 pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";
-/// The same and the orders to libvirt: the waits of a conversation, before an order is sent and
-/// before it is answered, and the threads and programs that are started, for some orders are given
-/// in a thread of their own. Which call libvirt waits with depends on how it was compiled (Debian
-/// 13: ppoll).
-pub const CHANGES_AND_ORDERS: &str =
+/// The system calls that rename or remove files, and those around requests to libvirt: the waits of
+/// a conversation, before a request is sent and before it is answered, and the starts of threads
+/// and programs, since some requests are made in a thread of their own. Which call libvirt waits
+/// with depends on how it was compiled (Debian 13: ppoll).
+pub const CHANGES_AND_REQUESTS: &str =
     "rename,renameat,renameat2,unlink,unlinkat,rmdir,poll,ppoll,clone,clone3";
 
 /// A system call that a run made in its first thread.
 #[derive(Debug)]
 pub struct Call {
     name: String,
-    /// Which of its name it is.
+    /// Its number among the calls of this name, from 1.
     number: usize,
-    /// With its arguments and its result.
+    /// The line of strace: the call with its arguments and its result.
     pub line: String,
 }
 
 impl Call {
-    /// Whether it puts the record of this qube in place.
+    /// Returns whether the call puts the record of this qube in place.
     pub fn publishes_record_of(&self, qube: &str) -> bool {
         let is_target = format!("\"{qube}\")");
         self.name.starts_with("rename")
@@ -35,15 +35,15 @@ impl Call {
             && self.line.contains(&is_target)
     }
 
-    /// Whether it waits in a conversation with libvirt.
+    /// Returns whether the call waits in a conversation with libvirt.
     pub fn is_wait(&self) -> bool {
         ["poll", "ppoll"].contains(&self.name.as_str())
     }
 }
 
-/// Runs a tool that is killed when it is about to make this call; one that does not come to it goes
-/// through. Programs that it starts are not concerned.
-pub fn killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Ran {
+/// Runs a tool that is killed right before this call; a run without such a call goes through.
+/// Programs that it starts are not affected.
+pub fn run_killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Ran {
     let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
     Ran::of(
         traced(
@@ -57,18 +57,23 @@ pub fn killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call)
     )
 }
 
-/// A tool that stopped at a call.
-pub struct Stopped {
+/// A tool that was stopped at a call.
+pub struct StoppedTool {
     tracer: Child,
     log: tempfile::NamedTempFile,
-    /// `None`: it went through, with fewer calls than expected.
+    /// `None` if it went through, with fewer calls than expected.
     tool: Option<Pid>,
 }
 
-/// Starts a tool that stops (SIGSTOP) at that call, and waits until it has.
-pub fn stopped_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Stopped {
+/// Starts a tool that is stopped (SIGSTOP) at this call, and waits for that.
+pub fn start_stopped_at(
+    scratch: &Scratch,
+    tool: &str,
+    arguments: &[&str],
+    call: &Call,
+) -> StoppedTool {
     let inject = format!("inject={}:signal=STOP:when={}", call.name, call.number);
-    // Not in the scratch directory, whose disk may be about to run full.
+    // Not in the scratch directory: its disk may be about to run full.
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = traced(
         scratch,
@@ -95,21 +100,22 @@ pub fn stopped_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call
         .next()
         .and_then(|pid| pid.parse().ok())
         .filter(|_| !through);
-    Stopped {
+    StoppedTool {
         tracer,
         log,
         tool: tool.map(Pid::from_raw),
     }
 }
 
-impl Stopped {
-    /// Lets it go on to its end.
-    pub fn go_on(self) -> Ran {
-        self.go_on_traced().0
+impl StoppedTool {
+    /// Resumes the tool and waits for its end.
+    pub fn resume(self) -> Ran {
+        self.resume_traced().0
     }
 
-    /// The same; also returns what strace wrote of it: all calls of the name at which it stopped.
-    pub fn go_on_traced(self) -> (Ran, String) {
+    /// Resumes the tool and waits for its end. Also returns the output of strace: all calls of the
+    /// name at which it was stopped.
+    pub fn resume_traced(self) -> (Ran, String) {
         self.tool
             .iter()
             .for_each(|tool| kill(*tool, Signal::SIGCONT).unwrap());
@@ -118,7 +124,7 @@ impl Stopped {
     }
 }
 
-/// The calls of these names that a run makes.
+/// Returns the calls of these names that a run makes.
 pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let only = format!("trace={names}");
@@ -145,14 +151,14 @@ pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) 
             line: line.to_string(),
         });
     }
-    // Rust's runtime looks at the standard streams before anything else.
+    // Rust's runtime polls the standard streams before anything else.
     calls.retain(|call| !call.is_wait() || call.line.contains("<socket:"));
     calls
 }
 
-/// The calls of a start from its record on: until then it leaves no trace.
+/// Returns the calls of a start from its record on: before that it leaves no trace.
 pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
-    let mut calls = calls_of(scratch, "qvm-start", &["work"], CHANGES_AND_ORDERS);
+    let mut calls = calls_of(scratch, "qvm-start", &["work"], CHANGES_AND_REQUESTS);
     let first = calls
         .iter()
         .position(|call| call.publishes_record_of("work"))
@@ -161,11 +167,11 @@ pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
     calls
 }
 
-/// Those at which a kill leaves another state than at the one before: changes that were made, and
-/// orders to libvirt that are sent and not answered.
-pub fn telling(calls: &[Call]) -> Vec<&Call> {
+/// Returns the calls at which a kill leaves a different state than at the one before: changes that
+/// succeed, and requests to libvirt that were sent and are not answered yet.
+pub fn distinct_kill_points(calls: &[Call]) -> Vec<&Call> {
     let mut waits = 0;
-    let tells = |call: &&Call| {
+    let is_distinct = |call: &&Call| {
         waits = if call.is_wait() { waits + 1 } else { 0 };
         if call.is_wait() {
             waits % 2 == 0
@@ -173,7 +179,7 @@ pub fn telling(calls: &[Call]) -> Vec<&Call> {
             !call.line.contains("ENOENT")
         }
     };
-    calls.iter().filter(tells).collect()
+    calls.iter().filter(is_distinct).collect()
 }
 
 fn traced(scratch: &Scratch, tool: &str, arguments: &[&str], options: &[&str]) -> Command {

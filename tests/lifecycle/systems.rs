@@ -1,4 +1,4 @@
-//! Systems whose qubes boot something.
+//! Systems for these tests, and what they do with qubes.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -13,27 +13,27 @@ use qubes::hypervisor::LazyHypervisor;
 use crate::scratch::{Scratch, until};
 use crate::{libvirt_daemon, skip, tiny_guest};
 
-/// A system whose template `tpl` boots the tiny guest, or none where libvirt cannot be had.
+/// Creates a system whose template `tpl` boots the tiny guest; `None` without libvirt.
 pub fn system() -> Option<Scratch> {
     system_booting(&tiny_guest::KERNEL)
 }
 
-/// Whether there is libvirt; says why a test skips where there is not.
+/// Returns whether libvirt can be used; else prints why the test is skipped.
 pub fn has_libvirt() -> bool {
     libvirt_daemon::uri()
         .inspect_err(|reason| skip::skip(format_args!("no libvirt: {reason}")))
         .is_ok()
 }
 
-/// A system whose template `tpl` boots nothing and so costs no processor time, or none where
-/// libvirt cannot be had.
-pub fn system_that_boots_nothing() -> Option<Scratch> {
+/// Creates a system whose template `tpl` boots nothing and so costs no processor time; `None`
+/// without libvirt.
+pub fn system_with_empty_guests() -> Option<Scratch> {
     has_libvirt().then(Scratch::with_template)
 }
 
-/// The same with another kernel.
+/// Creates a system whose template `tpl` boots this kernel; `None` without libvirt.
 pub fn system_booting(kernel: &[u8]) -> Option<Scratch> {
-    let scratch = system_that_boots_nothing()?;
+    let scratch = system_with_empty_guests()?;
     fs::write(
         scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
         kernel,
@@ -45,8 +45,8 @@ pub fn system_booting(kernel: &[u8]) -> Option<Scratch> {
     Some(scratch)
 }
 
-/// Does the same in several systems at once, each told which of the cases are its own: what takes
-/// the time is waiting for libvirt.
+/// Runs `work` in several threads at once, each with the cases that are its own: most of the time
+/// is spent waiting for libvirt.
 pub fn in_shares(shares: usize, work: impl Fn(&dyn Fn(usize) -> bool) + Sync) {
     std::thread::scope(|scope| {
         for share in 0..shares {
@@ -70,7 +70,7 @@ pub fn create(scratch: &Scratch, name: &str, netvm: &str) {
     );
 }
 
-/// The same that others may have as their netvm.
+/// Creates a red AppVM that provides network.
 pub fn create_netvm(scratch: &Scratch, name: &str, netvm: &str) {
     create(scratch, name, netvm);
     scratch.ok("qvm-prefs", &[name, "provides_network", "True"]);
@@ -80,7 +80,7 @@ pub fn hypervisor() -> LazyHypervisor {
     LazyHypervisor::new(libvirt_daemon::uri().unwrap())
 }
 
-/// The first bytes of an image, of which most is empty.
+/// Returns the first bytes of an image.
 pub fn beginning(image: &Path, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     fs::File::open(image)
@@ -90,7 +90,7 @@ pub fn beginning(image: &Path, count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Waits until the guest has said its greeting `times` times since the console was made.
+/// Waits until the guest has printed its greeting `times` times since its console log was created.
 pub fn wait_for_greetings(scratch: &Scratch, qube: &str, times: usize) {
     let console = scratch
         .path("/run/qubes/console")
@@ -101,7 +101,7 @@ pub fn wait_for_greetings(scratch: &Scratch, qube: &str, times: usize) {
     });
 }
 
-/// The pids of the monitors of a qube.
+/// Returns the pids of the monitors of a qube.
 pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
     let root = scratch.root().to_string_lossy().into_owned();
     let mut pids = Vec::new();
@@ -129,8 +129,8 @@ pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
     pids
 }
 
-/// The one monitor of a qube, once it is there.
-pub fn the_monitor(scratch: &Scratch, qube: &str) -> i32 {
+/// Waits until a qube has exactly one monitor, and returns its pid.
+pub fn wait_for_monitor(scratch: &Scratch, qube: &str) -> i32 {
     until("there is one monitor", || {
         monitors(scratch, qube).len() == 1
     });
@@ -141,17 +141,18 @@ pub fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
 }
 
-/// Kills the one monitor of a qube, once it is there.
+/// Kills the monitor of a qube, once there is exactly one.
 pub fn kill_monitor(scratch: &Scratch, qube: &str) {
-    signal(the_monitor(scratch, qube), Signal::SIGKILL);
+    signal(wait_for_monitor(scratch, qube), Signal::SIGKILL);
     until("it is dead", || monitors(scratch, qube).is_empty());
 }
 
-/// A system whose template boots the small Linux of the demonstration, with the qube `work`.
+/// Creates a system whose template boots the small Linux of the demonstration, with the qube
+/// `work`.
 pub fn system_with_linux() -> Option<Scratch> {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guest");
     let Ok(version) = fs::read_to_string(guest.join("kernel-version")) else {
-        skip::skip("there is no target/guest, which `make guest` makes");
+        skip::skip("target/guest does not exist; `make guest` builds it");
         return None;
     };
     if !has_libvirt() {
@@ -182,8 +183,8 @@ pub fn system_with_linux() -> Option<Scratch> {
             "tiny",
         ],
     );
-    // Emulated processors do not always see in time what another one changes in the kernel's code:
-    // it stops then (int3).
+    // Use one processor: under emulation a second one may see a change of the kernel's code too
+    // late, and then stops (int3).
     scratch.ok("qvm-prefs", &["tiny", "vcpus", "1"]);
     scratch.ok("qubes-prefs", &["default_template", "tiny"]);
     scratch.ok(
@@ -201,18 +202,18 @@ pub fn system_with_linux() -> Option<Scratch> {
     Some(scratch)
 }
 
-/// Waits until the Linux of `work` says the words.
+/// Waits until the Linux of `work` prints the words.
 pub fn wait_for_words(scratch: &Scratch, words: &str) {
     let log = scratch.path("/run/qubes/console/work.log");
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
-        let said = fs::read_to_string(&log).unwrap_or_default();
-        if said.contains(words) {
+        let output = fs::read_to_string(&log).unwrap_or_default();
+        if output.contains(words) {
             return;
         }
         assert!(
             Instant::now() < deadline,
-            "the guest does not say {words}: {said}"
+            "the guest does not print {words}: {output}"
         );
         std::thread::sleep(Duration::from_millis(100));
     }
