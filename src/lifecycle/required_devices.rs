@@ -162,7 +162,11 @@ impl Session {
     }
 
     /// Returns the PCI device of an assignment.
-    fn pci_device(&self, assignment: &DeviceAssignment, check: DeviceCheck) -> Result<PciDevice, String> {
+    fn pci_device(
+        &self,
+        assignment: &DeviceAssignment,
+        check: DeviceCheck,
+    ) -> Result<PciDevice, String> {
         // All PCI devices belong to dom0.
         if assignment
             .backend()
@@ -323,7 +327,10 @@ const NO_IOMMU: &str =
     "this machine has no IOMMU, or it is switched off (VT-d or AMD-Vi in the firmware's settings)";
 
 /// Returns the required devices of a class that are assigned to a qube.
-fn required_assignments<'v>(vm: &'v Vm, class: &'v str) -> impl Iterator<Item = &'v DeviceAssignment> {
+fn required_assignments<'v>(
+    vm: &'v Vm,
+    class: &'v str,
+) -> impl Iterator<Item = &'v DeviceAssignment> {
     vm.assignments(class)
         .filter(|assignment| assignment.mode() == Ok(AssignmentMode::Required))
 }

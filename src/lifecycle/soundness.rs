@@ -103,7 +103,8 @@ impl Session {
         before: &dyn Fn() -> Result<Qubes, StoreError>,
     ) -> Result<(), String> {
         // Other qubes may depend on a pool, a label, a global property, or a removed qube.
-        let all = SharedSettings::from_qubes(after) != *system || !after.removed_positions().is_empty();
+        let all =
+            SharedSettings::from_qubes(after) != *system || !after.removed_positions().is_empty();
         let touched: Vec<VmName> = after
             .saved_domains()
             .filter_map(|written| match written {
