@@ -3,8 +3,8 @@
 //!
 //! No daemon watches a qube. Three things keep its state consistent instead (`docs/monitor.md`):
 //! the operation lock of the qube ([`qube_lock`]), the record of its start ([`record`]), and one
-//! small monitor process per running qube ([`monitor`]). Whoever holds the lock and finds a record
-//! whose domain is inactive finishes the stop ([`reconcile`]).
+//! small monitor process per running qube ([`monitor`]). A process that holds the lock and finds a
+//! record whose domain is inactive finishes the stop ([`reconcile`]).
 
 pub mod apply;
 pub mod attach;

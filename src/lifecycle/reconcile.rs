@@ -1,8 +1,8 @@
 //! Reconciling a qube: bringing it to what its record, the store and the hypervisor say.
 //!
-//! Whoever holds the operation lock and finds a record whose domain is inactive finishes the stop,
-//! whether the monitor is alive or not; the record is removed last. A dirty volume without a record
-//! is left from an earlier boot and is treated the same way.
+//! A process that holds the operation lock and finds a record whose domain is inactive finishes the
+//! stop, whether the monitor is alive or not; the record is removed last. A dirty volume without a
+//! record is left from an earlier boot and is treated the same way.
 
 use crate::hypervisor::{Hypervisor, HypervisorError, Live};
 use crate::model::{PowerState, Qubes, Vm, VmName};

@@ -75,61 +75,71 @@ impl Session {
                 ),
                 source,
             })?;
-        let recorded: HashSet<VmName> = names.iter().cloned().collect();
-        let mut remaining_images = Vec::new();
-        {
-            let qubes = self.read()?;
-            // A store of R1 to R3 was never started from here, and its images are not ours yet.
-            let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
-            for vm in
-                qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name))
-            {
-                // A qube whose storage cannot be inspected is listed with the reason.
-                let inspect = || -> Result<Option<Vec<String>>, LifecycleError> {
-                    let storage = VmStorage::for_qube(&self.system, &qubes, vm, self)?;
-                    if storage.is_dirty()? || storage.has_stale_run()? {
-                        return Ok(None);
-                    }
-                    storage
-                        .foreign_images(|| self.image_owners_in(&qubes))
-                        .map(Some)
-                };
-                match inspect() {
-                    Ok(Some(images)) if !(at_boot && self.is_removed_on_stop(&qubes, vm)) => {
-                        remaining_images.extend(images)
-                    }
-                    Ok(_) | Err(_) => names.push(vm.name.clone()),
-                }
-            }
-        }
-        let recover = |name: VmName| {
-            let reconciled = self.lock_qube(&name).and_then(|lock| {
-                let reconciled = if at_boot {
-                    self.remove_disposable_if_halted(&lock)
-                } else {
-                    self.reconcile(&lock)
-                }?;
-                let is_gone = reconciled == QubeState::Gone;
-                Ok((
-                    reconciled,
-                    is_gone && self.resumed_removal_outcome(&lock) == RemovalOutcome::WithLeftovers,
-                ))
-            });
-            let has_leftovers = reconciled
-                .as_ref()
-                .is_ok_and(|(_, has_leftovers)| *has_leftovers);
-            RecoveredQube {
-                name,
-                outcome: reconciled.map(|(reconciled, _)| reconciled),
-                has_leftovers,
-            }
-        };
+        let (unrecorded, remaining_images) = self.find_unrecorded_runs(&names, at_boot)?;
+        names.extend(unrecorded);
         // Images beside a qube that needs no recovery are reported here; reconciling reports the
         // others.
         remaining_images
             .iter()
             .for_each(|image| self.system.tell(image));
+        let recover = |name| self.recover_qube(name, at_boot);
         Ok(names.into_iter().map(recover).collect())
+    }
+
+    /// Finds the qubes without a record that need recovery. Also returns the reports about foreign
+    /// images beside the other qubes.
+    fn find_unrecorded_runs(
+        &self,
+        recorded: &[VmName],
+        at_boot: bool,
+    ) -> Result<(Vec<VmName>, Vec<String>), LifecycleError> {
+        let recorded: HashSet<&VmName> = recorded.iter().collect();
+        let (mut names, mut remaining_images) = (Vec::new(), Vec::new());
+        let qubes = self.read()?;
+        // A store of R1 to R3 was never started from here, and its images are not ours yet.
+        let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
+        for vm in qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name))
+        {
+            let inspect = || -> Result<Option<Vec<String>>, LifecycleError> {
+                let storage = VmStorage::for_qube(&self.system, &qubes, vm, self)?;
+                if storage.is_dirty()? || storage.has_stale_run()? {
+                    return Ok(None);
+                }
+                storage
+                    .foreign_images(|| self.image_owners_in(&qubes))
+                    .map(Some)
+            };
+            match inspect() {
+                Ok(Some(images)) if !(at_boot && self.is_removed_on_stop(&qubes, vm)) => {
+                    remaining_images.extend(images)
+                }
+                // A qube whose storage cannot be inspected is listed with the reason.
+                Ok(_) | Err(_) => names.push(vm.name.clone()),
+            }
+        }
+        Ok((names, remaining_images))
+    }
+
+    /// Reconciles one qube under its lock; at boot also removes a halted disposable.
+    fn recover_qube(&self, name: VmName, at_boot: bool) -> RecoveredQube {
+        let reconciled = self.lock_qube(&name).and_then(|lock| {
+            let state = if at_boot {
+                self.remove_disposable_if_halted(&lock)
+            } else {
+                self.reconcile(&lock)
+            }?;
+            let has_leftovers = state == QubeState::Gone
+                && self.resumed_removal_outcome(&lock) == RemovalOutcome::WithLeftovers;
+            Ok((state, has_leftovers))
+        });
+        let has_leftovers = reconciled
+            .as_ref()
+            .is_ok_and(|(_, has_leftovers)| *has_leftovers);
+        RecoveredQube {
+            name,
+            outcome: reconciled.map(|(state, _)| state),
+            has_leftovers,
+        }
     }
 
     /// Finds the volumes in pools that no volume of the store uses. They are compared by their

@@ -101,36 +101,9 @@ impl Session {
         description: &mut DomainDescription,
     ) -> Result<(), LifecycleError> {
         let refused = |class: &str, assignment: &DeviceAssignment, reason: String| {
-            let device = format!(
-                "{}:{}",
-                assignment.backend().unwrap_or("*"),
-                assignment.port()
-            );
-            let reason = format!("its required {class} device {device} cannot be used: {reason}");
-            LifecycleError::CannotStart {
-                qube: vm.name.clone(),
-                reason,
-            }
+            refused_device(&vm.name, class, assignment, &reason)
         };
-        let others = vm
-            .devices
-            .iter()
-            .filter(|class| !matches!(&*class.class, "pci" | "block"));
-        if let Some((class, assignment)) = others
-            .flat_map(|class| {
-                class
-                    .assignments
-                    .iter()
-                    .map(move |assignment| (&*class.class, assignment))
-            })
-            .find(|(_, assignment)| assignment.mode() == Ok(AssignmentMode::Required))
-        {
-            return Err(refused(
-                class,
-                assignment,
-                "this version attaches only block and PCI devices at a start".into(),
-            ));
-        }
+        refuse_unsupported_classes(vm)?;
         (description.pci, description.block_devices) = (Vec::new(), Vec::new());
         let mut letters = DiskLetters::new(description);
         for assignment in required_assignments(vm, "pci") {
@@ -208,25 +181,7 @@ impl Session {
         description: &DomainDescription,
         letters: &mut DiskLetters,
     ) -> Result<BlockDevice, String> {
-        let incomplete = "its assignment does not name a qube and a port";
-        let backend = assignment.backend().ok_or(incomplete)?;
-        if assignment.port() == "*" {
-            return Err(incomplete.to_string());
-        }
-        if backend != VmName::DOM0 {
-            return Err(format!(
-                "this version attaches only devices of dom0, and {backend} lists its devices in \
-                 QubesDB"
-            ));
-        }
-        if check == DeviceCheck::Full && assignment.identity() != "*" {
-            let identity = assignment.identity();
-            return Err(format!(
-                "this version cannot check whether it is '{}', which QubesDB says; assign it by \
-                 its port alone",
-                identity.escape_debug()
-            ));
-        }
+        check_block_assignment(assignment, check)?;
         let text = |error: DeviceError| error.to_string();
         let (path, is_read_only) = match check {
             DeviceCheck::NameOnly => (block::node_of(assignment.port()).map_err(text)?, false),
@@ -235,16 +190,7 @@ impl Session {
                 (device.node, device.is_read_only)
             }
         };
-        let kind = match assignment.options.get("devtype") {
-            None | Some("disk") => DeviceKind::Disk,
-            Some("cdrom") => DeviceKind::Cdrom,
-            Some(other) => {
-                return Err(format!(
-                    "option devtype is '{}', expected disk or cdrom",
-                    other.escape_debug()
-                ));
-            }
-        };
+        let kind = device_kind(assignment)?;
         let requested = assignment
             .options
             .get("read-only")
@@ -326,6 +272,49 @@ impl Session {
 const NO_IOMMU: &str =
     "this machine has no IOMMU, or it is switched off (VT-d or AMD-Vi in the firmware's settings)";
 
+/// Returns the error that a required device cannot be used for `reason`.
+fn refused_device(
+    qube: &VmName,
+    class: &str,
+    assignment: &DeviceAssignment,
+    reason: &str,
+) -> LifecycleError {
+    let device = format!(
+        "{}:{}",
+        assignment.backend().unwrap_or("*"),
+        assignment.port()
+    );
+    LifecycleError::CannotStart {
+        qube: qube.clone(),
+        reason: format!("its required {class} device {device} cannot be used: {reason}"),
+    }
+}
+
+/// Fails if a device of another class than block and PCI is required.
+fn refuse_unsupported_classes(vm: &Vm) -> Result<(), LifecycleError> {
+    let others = vm
+        .devices
+        .iter()
+        .filter(|class| !matches!(&*class.class, "pci" | "block"));
+    if let Some((class, assignment)) = others
+        .flat_map(|class| {
+            class
+                .assignments
+                .iter()
+                .map(move |assignment| (&*class.class, assignment))
+        })
+        .find(|(_, assignment)| assignment.mode() == Ok(AssignmentMode::Required))
+    {
+        return Err(refused_device(
+            &vm.name,
+            class,
+            assignment,
+            "this version attaches only block and PCI devices at a start",
+        ));
+    }
+    Ok(())
+}
+
 /// Returns the required devices of a class that are assigned to a qube.
 fn required_assignments<'v>(
     vm: &'v Vm,
@@ -333,6 +322,42 @@ fn required_assignments<'v>(
 ) -> impl Iterator<Item = &'v DeviceAssignment> {
     vm.assignments(class)
         .filter(|assignment| assignment.mode() == Ok(AssignmentMode::Required))
+}
+
+/// Fails if a block device is not identified by its port alone, or does not belong to dom0.
+fn check_block_assignment(assignment: &DeviceAssignment, check: DeviceCheck) -> Result<(), String> {
+    let incomplete = "its assignment does not name a qube and a port";
+    let backend = assignment.backend().ok_or(incomplete)?;
+    if assignment.port() == "*" {
+        return Err(incomplete.to_string());
+    }
+    if backend != VmName::DOM0 {
+        return Err(format!(
+            "this version attaches only devices of dom0, and {backend} lists its devices in \
+             QubesDB"
+        ));
+    }
+    if check == DeviceCheck::Full && assignment.identity() != "*" {
+        let identity = assignment.identity();
+        return Err(format!(
+            "this version cannot check whether it is '{}', which QubesDB says; assign it by \
+             its port alone",
+            identity.escape_debug()
+        ));
+    }
+    Ok(())
+}
+
+/// Returns the kind that option devtype asks for.
+fn device_kind(assignment: &DeviceAssignment) -> Result<DeviceKind, String> {
+    match assignment.options.get("devtype") {
+        None | Some("disk") => Ok(DeviceKind::Disk),
+        Some("cdrom") => Ok(DeviceKind::Cdrom),
+        Some(other) => Err(format!(
+            "option devtype is '{}', expected disk or cdrom",
+            other.escape_debug()
+        )),
+    }
 }
 
 /// Parses the value of option read-only.
