@@ -1,5 +1,5 @@
-//! Bad input: each ends with one clear line on standard error, the documented exit code, and
-//! nothing on disk changed.
+//! Invalid input: each command ends with one clear line on standard error and the documented exit
+//! code, and changes nothing on disk.
 
 use std::fs;
 use std::io::Read;
@@ -18,7 +18,7 @@ mod tree;
 
 use ran::{Ran, binary};
 
-/// A hypervisor that is not there.
+/// The address of a hypervisor that does not exist.
 const NOWHERE: &str = "qemu:///system?socket=/nonexistent/libvirt-sock";
 const NOBODY: &str = "65534";
 
@@ -26,12 +26,12 @@ const NOBODY: &str = "65534";
 struct System {
     place: Place,
     uri: String,
-    /// What runs the tools: nothing, or a program that changes what they may do.
+    /// The program that runs the tools with fewer privileges, if any.
     within: Vec<String>,
     tools: PathBuf,
 }
 
-/// A directory, or a file system of a few blocks mounted on it.
+/// A directory, or a small file system mounted on it.
 struct Place {
     dir: tempfile::TempDir,
     mounted: bool,
@@ -124,20 +124,20 @@ impl System {
         ran.stdout
     }
 
-    /// Everything but RUN, where lock files come to lie.
+    /// Returns all files except those in RUN, where commands create lock files.
     fn tree(&self) -> std::collections::BTreeMap<PathBuf, String> {
         tree::tree(self.root(), &["run"])
     }
 
-    /// Runs a command that has to fail with `code` and one line that contains all `words`, and to
-    /// change nothing.
+    /// Runs a command that must fail with `code` and one line that contains all `words`, and change
+    /// nothing.
     fn refuses(&self, command: &[&str], code: i32, words: &[&str]) {
         let before = self.tree();
         let ran = self.run(command);
         let what = command.join(" ");
         assert_eq!(ran.code, code, "{what}: {ran:?}");
         assert_eq!(ran.stdout, "", "{what} prints data although it fails");
-        let line = the_line(&what, &ran.stderr);
+        let line = error_line(&what, &ran.stderr);
         for word in words {
             assert!(line.contains(word), "{what} does not name {word:?}: {line}");
         }
@@ -151,15 +151,15 @@ impl System {
     }
 }
 
-/// A command line as words; `''` is an empty one.
+/// Splits a command line into words; `''` is an empty one.
 fn errno_text(line: &str) -> Vec<&str> {
     line.split_whitespace()
         .map(|w| if w == "''" { "" } else { w })
         .collect()
 }
 
-/// The one line of a complaint, usage and hint aside.
-fn the_line(what: &str, stderr: &str) -> String {
+/// Returns the single line of an error message, without usage and hint.
+fn error_line(what: &str, stderr: &str) -> String {
     let usage = |line: &&str| {
         ["usage: ", "  ", "hint: "]
             .iter()
@@ -197,7 +197,7 @@ fn is_root(what: &str) -> bool {
     is_root
 }
 
-/// Commands of each kind: they list, ask, change, create, start, stop, remove, recover.
+/// Commands of each kind: list, query, change, create, start, stop, remove and recover.
 const ALL_KINDS: [&str; 12] = [
     "qvm-ls",
     "qvm-check work",
@@ -213,8 +213,8 @@ const ALL_KINDS: [&str; 12] = [
     "qubes-recover",
 ];
 
-/// Every kind of command refuses the store for this reason.
-fn refused_by_all(system: &System, reason: &str) {
+/// Asserts that every kind of command refuses the store for this reason.
+fn assert_refused_by_all(system: &System, reason: &str) {
     let file = system.store().display().to_string();
     for line in ALL_KINDS {
         if line != "qubes-recover" || system.store().exists() {
@@ -223,8 +223,9 @@ fn refused_by_all(system: &System, reason: &str) {
     }
 }
 
-/// A reading and a changing command refuse the store; with little memory and little time.
-fn refused_cheaply(system: &mut System, what: &str, content: &[u8], reason: &str) {
+/// Asserts that a reading and a changing command refuse the store with little memory and in little
+/// time.
+fn assert_refused_cheaply(system: &mut System, what: &str, content: &[u8], reason: &str) {
     fs::write(system.store(), content).unwrap();
     system.within = ["prlimit", "--as=500000000", "--cpu=10"]
         .map(String::from)
@@ -238,11 +239,11 @@ fn refused_cheaply(system: &mut System, what: &str, content: &[u8], reason: &str
 }
 
 #[test]
-fn a_store_that_is_missing_empty_or_cut_short() {
+fn a_missing_empty_or_truncated_store_is_refused() {
     let system = System::new();
     let good = fs::read(system.store()).unwrap();
     fs::write(system.store(), "").unwrap();
-    refused_by_all(&system, "the file is empty");
+    assert_refused_by_all(&system, "the file is empty");
     system.refuses(
         &["qubes-create"],
         1,
@@ -257,13 +258,13 @@ fn a_store_that_is_missing_empty_or_cut_short() {
             &["qubes.xml: ", "line "],
         );
     }
-    refused_by_all(&system, "line ");
+    assert_refused_by_all(&system, "line ");
     fs::remove_file(system.store()).unwrap();
-    refused_by_all(&system, "there is no store at");
+    assert_refused_by_all(&system, "there is no store at");
 }
 
 #[test]
-fn a_store_that_is_something_else() {
+fn a_store_that_is_another_kind_of_file_is_refused() {
     let mut system = System::new();
     let good = fs::read_to_string(system.store()).unwrap();
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -302,29 +303,29 @@ fn a_store_that_is_something_else() {
         ),
     ];
     for (what, content, reason) in cases {
-        refused_cheaply(&mut system, what, content, reason);
+        assert_refused_cheaply(&mut system, what, content, reason);
     }
     fs::remove_file(system.store()).unwrap();
     fs::create_dir(system.store()).unwrap();
-    refused_by_all(&system, "is not a regular file");
+    assert_refused_by_all(&system, "is not a regular file");
     fs::remove_dir(system.store()).unwrap();
     nix::unistd::mkfifo(&system.store(), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    refused_by_all(&system, "is not a regular file");
+    assert_refused_by_all(&system, "is not a regular file");
     fs::remove_file(system.store()).unwrap();
     std::os::unix::fs::symlink("qubes.xml", system.store()).unwrap();
-    refused_by_all(&system, "symbolic links");
+    assert_refused_by_all(&system, "symbolic links");
 }
 
 #[test]
-fn a_store_made_to_do_harm() {
+fn a_malicious_store_is_refused_at_little_cost() {
     let mut system = System::new();
     let good = fs::read_to_string(system.store()).unwrap();
     let mut bomb = "<?xml version=\"1.0\"?>\n<!DOCTYPE qubes [<!ENTITY a0 \"ha\">\n".to_string();
     (1..30).for_each(|n| bomb += &format!("<!ENTITY a{n} \"&a{0};&a{0};&a{0};&a{0};\">\n", n - 1));
     bomb += "]><qubes>&a29;</qubes>";
-    refused_cheaply(&mut system, "an entity bomb", bomb.as_bytes(), "DOCTYPE");
+    assert_refused_cheaply(&mut system, "an entity bomb", bomb.as_bytes(), "DOCTYPE");
     let outside = "<!DOCTYPE qubes [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><qubes>&x;</qubes>";
-    refused_cheaply(
+    assert_refused_cheaply(
         &mut system,
         "an external entity",
         outside.as_bytes(),
@@ -338,7 +339,7 @@ fn a_store_made_to_do_harm() {
             "</a>".repeat(300_000)
         ),
     );
-    refused_cheaply(
+    assert_refused_cheaply(
         &mut system,
         "deep nesting",
         deep.as_bytes(),
@@ -348,13 +349,13 @@ fn a_store_made_to_do_harm() {
         "</qubes>",
         &format!("<!--{}--></qubes>", "x".repeat(100 << 20)),
     );
-    refused_cheaply(
+    assert_refused_cheaply(
         &mut system,
         "100 MB",
         huge.as_bytes(),
         "more than a store can have",
     );
-    // A hole of a terabyte costs nothing either.
+    // A sparse file of a terabyte costs nothing either.
     fs::write(system.store(), &good).unwrap();
     fs::OpenOptions::new()
         .write(true)
@@ -366,7 +367,7 @@ fn a_store_made_to_do_harm() {
 }
 
 #[test]
-fn a_file_in_backup_that_is_longer_than_any_store_is_no_copy_and_in_nobodys_way() {
+fn a_file_in_backup_longer_than_any_store_is_ignored() {
     let system = System::new();
     let note = system.path("/var/lib/qubes/appvms/new/creation.json");
     fs::create_dir_all(note.parent().unwrap()).unwrap();
@@ -382,7 +383,7 @@ fn a_file_in_backup_that_is_longer_than_any_store_is_no_copy_and_in_nobodys_way(
 }
 
 #[test]
-fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
+fn damage_in_one_domain_is_reported_and_does_not_affect_the_others() {
     let system = System::new();
     system.ok("qvm-create --label blue other");
     let good = fs::read_to_string(system.store()).unwrap();
@@ -398,7 +399,7 @@ fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
         assert!(listed.stdout.contains("other|blue\n"), "{name}: {listed:?}");
         listed.stderr.lines().map(String::from).collect()
     };
-    // The name with a NUL is no name: the qube cannot be used, and one line says where it stands.
+    // A name with a NUL is invalid: the qube cannot be used, and one line reports its position.
     fs::write(system.store(), good.replace(">work<", ">wo\0rk<")).unwrap();
     let told = damaged("NUL in a name");
     assert!(
@@ -407,7 +408,7 @@ fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
             && told[0].contains("cannot be used"),
         "{told:?}"
     );
-    // Nothing is written over a store that upstream could not load any more.
+    // A store that upstream could no longer load is not overwritten.
     system.refuses(
         &["qvm-prefs", "other", "memory", "300"],
         1,
@@ -446,7 +447,7 @@ fn damage_inside_one_domain_is_told_and_costs_the_others_nothing() {
 }
 
 #[test]
-fn names_and_values_that_are_not_there_or_out_of_range() {
+fn unknown_names_and_values_out_of_range_are_refused() {
     let system = System::new();
     system.refuse_all(&[
         ("qvm-prefs nope", 2, "no such domain: 'nope'"),
@@ -546,7 +547,7 @@ fn names_and_values_that_are_not_there_or_out_of_range() {
 }
 
 #[test]
-fn a_place_that_cannot_be_used_is_named() {
+fn a_path_that_cannot_be_used_is_named_in_the_message() {
     let system = System::new();
     let etc = system.path("/etc/qubes");
     fs::create_dir_all(&etc).unwrap();
@@ -579,12 +580,12 @@ fn a_place_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_directory_that_may_not_be_written() {
+fn a_directory_without_write_access_is_reported() {
     if !is_root("acting as another user") {
         return;
     }
     let mut system = System::new();
-    // The tools where nobody can reach them.
+    // Copies the tools to a directory that the user nobody can reach.
     let tools = tempfile::tempdir().unwrap();
     fs::set_permissions(tools.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for line in ALL_KINDS.iter().chain(&["qubes-create"]) {
@@ -608,7 +609,7 @@ fn a_directory_that_may_not_be_written() {
     system.within = nobody.map(String::from).to_vec();
     let store = system.store().display().to_string();
 
-    // As it was made: others see nothing.
+    // With its original mode, others have no access.
     for line in ALL_KINDS.iter().filter(|l| **l != "qubes-recover") {
         system.refuses(&errno_text(line), 1, &[&store, "Permission denied"]);
     }
@@ -618,7 +619,7 @@ fn a_directory_that_may_not_be_written() {
         &["/var/lib/qubes", "Permission denied"],
     );
 
-    // Opened for reading: they see, and cannot change.
+    // With read access they can read, but not change.
     assert!(
         Command::new("chmod")
             .arg("-R")
@@ -648,7 +649,7 @@ fn a_directory_that_may_not_be_written() {
         &["lock work", "Permission denied"],
     );
 
-    // The file alone is not enough: it is replaced, not written over.
+    // Write access to the file alone is not enough, because a save replaces it.
     fs::set_permissions(system.store(), fs::Permissions::from_mode(0o666)).unwrap();
     system.refuses(
         &["qvm-prefs", "work", "memory", "300"],
@@ -658,7 +659,7 @@ fn a_directory_that_may_not_be_written() {
 }
 
 #[test]
-fn a_full_disk() {
+fn a_full_disk_is_reported_and_leaves_nothing_partial() {
     if !is_root("mounting a small file system") {
         return;
     }
@@ -670,7 +671,7 @@ fn a_full_disk() {
     assert!(mount.unwrap().success());
     system.place.mounted = true;
     system.fill();
-    // Up to the last byte.
+    // Fills the disk to the last byte.
     let filler = system.path("/filler");
     let mut file = fs::File::create(&filler).unwrap();
     while std::io::Write::write(&mut file, &[1; 4096]).is_ok_and(|n| n > 0) {}
@@ -692,8 +693,8 @@ fn a_full_disk() {
         1,
         &["Error creating VM", full],
     );
-    // Its images hold nothing: deleting them first makes no room. The store stays as it is, and
-    // says so.
+    // Its images occupy no blocks, so deleting them first would free no space. The store stays
+    // unchanged, and an error is reported.
     let store = fs::read(system.path("/var/lib/qubes/qubes.xml")).unwrap();
     let removal = system.run(&["qvm-remove", "--offline-mode", "--force", "work"]);
     assert_eq!(
@@ -715,7 +716,7 @@ fn a_full_disk() {
         system.ok("qvm-ls --offline-mode --raw-list"),
         "dom0\ntpl\nwork\n"
     );
-    // No half of anything stays, also not where it took no room.
+    // No partial file is left, even where it took no space.
     let litter: Vec<_> = tree::tree(system.root(), &[])
         .into_keys()
         .filter(|p| p.to_string_lossy().contains('~'))
@@ -723,7 +724,7 @@ fn a_full_disk() {
     assert!(litter.is_empty(), "{litter:?}");
 
     fs::remove_file(&filler).unwrap();
-    // A removal that was ordered can be finished.
+    // An interrupted removal can be finished.
     system.ok("qvm-remove --offline-mode --force work");
     assert!(!system.path("/var/lib/qubes/appvms/work").exists());
     system.ok("qvm-create --label red new");
@@ -731,7 +732,7 @@ fn a_full_disk() {
 }
 
 #[test]
-fn libvirt_is_down() {
+fn only_commands_that_need_libvirt_fail_while_it_is_down() {
     let system = System::new();
     let reason = "'/nonexistent/libvirt-sock': No such file or directory; is libvirtd running?";
     let before = tree::tree(system.root(), &[]);
@@ -748,7 +749,7 @@ fn libvirt_is_down() {
         &tree::tree(system.root(), &[]),
         "what cannot be done, locks included,",
     );
-    // These leave the stop mark for a start that is under way, and nothing else.
+    // These leave only the stop mark for a start in progress.
     system.refuses(
         &["qvm-kill", "work"],
         1,
@@ -776,22 +777,22 @@ fn libvirt_is_down() {
         !system.path("/run/qubes/vm/work").exists(),
         "no record is made"
     );
-    // Where the state is a column it is NA, and one line says why.
+    // In a listing the state is NA, and one line gives the reason.
     let listed = system.run(&["qvm-ls", "--raw-data", "--fields", "name,state"]);
     assert_eq!(
         (listed.code, listed.stdout.as_str()),
         (0, "dom0|Running\ntpl|NA\nwork|NA\n")
     );
     assert!(
-        the_line("qvm-ls", &listed.stderr).contains(reason),
+        error_line("qvm-ls", &listed.stderr).contains(reason),
         "{listed:?}"
     );
-    // The number of failures is the exit code.
+    // The exit code is the number of failures.
     assert_eq!(system.run(&["qvm-kill", "tpl", "work"]).code, 2);
 }
 
 #[test]
-fn a_machine_that_does_not_start() {
+fn a_qube_that_does_not_start_is_reported_and_leaves_nothing_behind() {
     let uri = match libvirt_daemon::uri() {
         Ok(uri) => uri,
         Err(reason) => return skip::skip(format_args!("no libvirt: {reason}")),
@@ -806,12 +807,12 @@ fn a_machine_that_does_not_start() {
         fs::write(file, text).unwrap();
     };
     let refused = |words: &[&str]| {
-        // Scratch images of the qube may stay, prepared for the next start.
+        // Scratch images of the qube may remain, prepared for the next start.
         let stay = |(path, _): &(PathBuf, String)| !path.to_string_lossy().contains("precache");
         let before = system.tree().into_iter().filter(stay).collect();
         let ran = system.run(&["qvm-start", "work"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
-        let line = the_line("qvm-start", &ran.stderr);
+        let line = error_line("qvm-start", &ran.stderr);
         assert!(
             line.starts_with("Error: Starting qube failed: work: "),
             "{line}"
@@ -828,7 +829,7 @@ fn a_machine_that_does_not_start() {
             "Halted\n"
         );
     };
-    // The kernel of this system is a text file: QEMU itself says no.
+    // The kernel of this system is a text file, which QEMU refuses.
     refused(&["libvirt refused to", "kernel"]);
     let with = |block: &str| format!("{{% extends 'libvirt/qemu.xml' %}}\n{block}");
     template(&with(
@@ -845,7 +846,7 @@ fn a_machine_that_does_not_start() {
     refused(&["qemu/by-name/work.xml", "line "]);
     template(&with("{% block devices %}{{ vm.nonsense }}{% endblock %}"));
     refused(&["qemu/by-name/work.xml", "line "]);
-    // The kernel goes away between setting and starting.
+    // The kernel is removed between setting and starting.
     fs::remove_file(system.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml")).unwrap();
     fs::remove_dir_all(system.path("/var/lib/qubes/vm-kernels/6.6.1")).unwrap();
     refused(&["6.6.1"]);
@@ -853,12 +854,12 @@ fn a_machine_that_does_not_start() {
 }
 
 #[test]
-fn what_a_store_holds_cannot_control_a_terminal() {
+fn texts_of_a_store_cannot_control_a_terminal() {
     let system = System::new();
     system.ok("qvm-prefs work kernelopts EVIL");
     let text = fs::read_to_string(system.store()).unwrap();
-    // A CSI in one character, a delete, and a label with the same: XML can hold them, ESC itself it
-    // cannot.
+    // A one-character CSI, a delete, and a label with both: XML can contain them, but not ESC
+    // itself.
     let evil = text
         .replace("EVIL", "a\u{9b}2Jb\u{7f}c")
         .replace(">red<", ">r\u{9b}31med<");
@@ -897,19 +898,19 @@ fn what_a_store_holds_cannot_control_a_terminal() {
         assert_eq!(controls, "", "{words:?} lets them through: {shown:?}");
         assert!(!shown.is_empty(), "{words:?} says something");
     }
-    // A script gets what is stored.
+    // Output for scripts is the stored text.
     assert_eq!(
         system.ok("qvm-prefs work kernelopts"),
         "a\u{9b}2Jb\u{7f}c\n"
     );
 }
 
-/// What a person sees who runs it.
+/// Returns the output on a terminal.
 fn on_terminal(system: &System, words: &[&str]) -> String {
     let ends = nix::pty::openpty(None, None).unwrap();
     let mut command = system.command(words);
     let slave = || Stdio::from(ends.slave.try_clone().unwrap());
-    // Colours are ours; what is looked for here is not.
+    // The tools' own colours are not the subject of the test.
     let mut child = command
         .env("RUST_BACKTRACE", "0")
         .env("NO_COLOR", "1")
@@ -920,7 +921,7 @@ fn on_terminal(system: &System, words: &[&str]) -> String {
         .unwrap();
     drop((command, ends.slave));
     let mut bytes = Vec::new();
-    // The read ends with an error when the last writer is gone: that is a terminal's end of file.
+    // On a terminal, a read fails once the last writer is gone; that is its end of file.
     let _closed = fs::File::from(ends.master).read_to_end(&mut bytes);
     child.wait().unwrap();
     String::from_utf8(bytes).unwrap()

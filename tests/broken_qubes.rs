@@ -652,7 +652,7 @@ fn two_qubes_that_share_images_are_not_removed_before_a_repair() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.stderr
-            .contains("volume 'private' of 'work' is the one of 'vault', too"),
+            .contains("its volume 'private' is also a volume of 'vault'"),
         "{ran:?}"
     );
     system.run("qubes-db repair --yes");

@@ -1,5 +1,4 @@
-//! qvm-clone: what a clone has of its source, where its data come from, what they cost, and what is
-//! left when it is killed.
+//! qvm-clone: the settings and data of a clone, the cost of a clone, and what a killed one leaves.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -23,8 +22,8 @@ use ran::{Ran, binary};
 
 const MIB: u64 = 1 << 20;
 
-/// A system below a directory: a template `tpl`, whose root volume has what [`root_image`] says,
-/// and a qube `work`.
+/// A system below a directory: a template `tpl`, whose root volume contains [`root_image`], and a
+/// qube `work`.
 struct Place {
     root: PathBuf,
     _temporary: Option<tempfile::TempDir>,
@@ -102,8 +101,8 @@ impl Place {
         ran.stdout
     }
 
-    /// Runs a tool that has to fail with 1 and to leave everything below the system's directory as
-    /// it is; returns its last line.
+    /// Runs a tool that must fail with 1 and leave everything below the system's directory
+    /// unchanged; returns its last line.
     fn refuses(&self, tool: &str, arguments: &[&str]) -> String {
         let before = self.files();
         let ran = self.run(tool, arguments);
@@ -116,13 +115,13 @@ impl Place {
         fs::read_to_string(self.path("qubes.xml")).unwrap()
     }
 
-    /// The files of the qubes and the store's size.
+    /// Lists the files of the qubes and the size of the store.
     fn files(&self) -> Vec<String> {
         let mut files = vec![format!("qubes.xml {}", self.store().len())];
         for kind in ["appvms", "vm-templates"] {
-            for qube in names_in(&self.path(kind)) {
+            for qube in list_names(&self.path(kind)) {
                 files.push(format!("{kind}/{qube}"));
-                let of_qube = names_in(&self.path(kind).join(&qube));
+                let of_qube = list_names(&self.path(kind).join(&qube));
                 files.extend(
                     of_qube
                         .into_iter()
@@ -137,7 +136,8 @@ impl Place {
         fs::read(self.path(below)).unwrap()
     }
 
-    /// What `qvm-prefs` lists as explicit, without who the qube is.
+    /// Returns the explicit properties that `qvm-prefs` lists, without those that identify the
+    /// qube.
     fn settings(&self, qube: &str) -> Vec<String> {
         let own = ["name", "qid", "uuid"];
         let list = self.ok("qvm-prefs", &["--hide-default", qube]);
@@ -146,11 +146,11 @@ impl Place {
             .filter(|l| l.split_whitespace().nth(1) == Some("-"));
         explicit
             .filter(|l| !own.contains(&l.split_whitespace().next().unwrap()))
-            .map(squeezed)
+            .map(collapse_spaces)
             .collect()
     }
 
-    /// Gives the private volume of a qube 8 MiB and these bytes.
+    /// Sets the private volume of a qube to 8 MiB with these bytes.
     fn fill_private(&self, qube: &str, bytes: &[u8]) {
         let image = fs::File::options()
             .write(true)
@@ -164,19 +164,19 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // A test that failed may have left a guest.
-        if !names_in(&self.root.join("run/qubes/vm")).is_empty() {
+        // A failed test may have left a guest.
+        if !list_names(&self.root.join("run/qubes/vm")).is_empty() {
             let mut kill = Command::new(binary("qvm-kill"));
             ran::run(kill.args(["--all", "--root", self.root.to_str().unwrap()]));
         }
     }
 }
 
-fn squeezed(line: &str) -> String {
+fn collapse_spaces(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn names_in(directory: &Path) -> Vec<String> {
+fn list_names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     let mut names: Vec<String> = entries
         .map(|e| e.unwrap().file_name().into_string().unwrap())
@@ -192,7 +192,7 @@ fn random_bytes(count: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_clone_has_its_sources_settings_and_data_but_is_somebody_else() {
+fn a_clone_has_the_settings_and_data_of_its_source_and_its_own_identity() {
     let place = Place::new();
     for (property, value) in [
         ("memory", "777"),
@@ -265,7 +265,7 @@ fn a_clone_has_its_sources_settings_and_data_but_is_somebody_else() {
         place.ok("qvm-tags", &["work"])
     );
     let features = place.ok("qvm-features", &["copy"]);
-    let features: Vec<String> = features.lines().map(squeezed).collect();
+    let features: Vec<String> = features.lines().map(collapse_spaces).collect();
     assert_eq!(
         features,
         [
@@ -315,7 +315,7 @@ fn a_clone_has_its_sources_settings_and_data_but_is_somebody_else() {
         (0o2770, 0o660, 0o660)
     );
     assert!(
-        names_in(&place.path("appvms/copy"))
+        list_names(&place.path("appvms/copy"))
             .iter()
             .all(|n| !n.contains(".img.")),
         "a clone has no past"
@@ -339,7 +339,7 @@ fn a_clone_of_an_autostarted_qube_starts_at_boot_too() {
 }
 
 #[test]
-fn with_another_class_the_clone_has_what_that_class_has() {
+fn a_clone_of_another_class_has_the_properties_of_that_class() {
     let place = Place::new();
     place.ok("qvm-prefs", &["work", "template_for_dispvms", "True"]);
     place.fill_private("work", b"private data");
@@ -417,7 +417,7 @@ fn with_another_class_the_clone_has_what_that_class_has() {
 }
 
 #[test]
-fn volumes_go_where_the_options_say_and_to_the_default_pools_otherwise() {
+fn volumes_go_to_the_chosen_pools_or_to_the_default_ones() {
     let place = Place::new();
     let other = place.root.join("other");
     fs::create_dir_all(&other).unwrap();
@@ -468,7 +468,7 @@ fn volumes_go_where_the_options_say_and_to_the_default_pools_otherwise() {
 }
 
 #[test]
-fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_and_said() {
+fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_with_a_warning() {
     let place = Place::new();
     place.ok("qvm-prefs", &["work", "kernel", "2.0"]);
     place.ok("qvm-prefs", &["work", "memory", "500"]);
@@ -508,7 +508,7 @@ fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_and_said() {
 }
 
 #[test]
-fn where_blocks_can_be_shared_a_clone_takes_no_room_and_elsewhere_it_is_a_copy() {
+fn a_clone_shares_blocks_where_the_file_system_can_and_is_a_copy_elsewhere() {
     for kind in [FileSystem::Btrfs, FileSystem::Xfs, FileSystem::Ext4] {
         let mount = match LoopMount::new(kind) {
             Ok(mount) => mount,
@@ -540,7 +540,7 @@ fn where_blocks_can_be_shared_a_clone_takes_no_room_and_elsewhere_it_is_a_copy()
             FileSystem::Ext4 => assert!(taken >= 8 * MIB, "{kind:?} took {taken} bytes"),
             _ => assert!(taken < 4 * MIB, "{kind:?} took {taken} bytes"),
         }
-        // What is written to one is not seen in the other.
+        // A change of one is not visible in the other.
         place.fill_private("work", b"changed");
         assert_eq!(place.image("appvms/copy/private.img"), data, "{kind:?}");
     }
@@ -566,13 +566,12 @@ fn a_source_that_did_not_stop_cleanly_is_committed_first() {
 }
 
 #[test]
-fn a_source_that_runs_is_cloned_as_it_was_last_committed() {
+fn a_running_source_is_cloned_in_its_last_committed_state() {
     if let Err(reason) = libvirt_daemon::uri() {
         return skip::skip(format_args!("no libvirt: {reason}"));
     }
     let place = Place::new();
-    // A machine without a system on its disks halts in its firmware: all that is needed of a guest
-    // here.
+    // A guest without an operating system halts in its firmware, which is enough here.
     for (property, value) in [
         ("virt_mode", "hvm"),
         ("kernel", ""),
@@ -629,8 +628,7 @@ fn a_source_that_runs_is_cloned_as_it_was_last_committed() {
     live("qvm-remove", &["-f", "copy", "work"]);
 }
 
-/// Runs qvm-clone and kills it before its `number`th call of `call`; says whether it lived to see
-/// that.
+/// Runs qvm-clone and kills it before its `number`th `call`. Returns whether it got that far.
 fn killed_before(place: &Place, call: &str, number: usize) -> bool {
     let plain = place.command("qvm-clone", &["work", "copy"]);
     let mut traced = Command::new("strace");
@@ -652,7 +650,7 @@ fn killed_before(place: &Place, call: &str, number: usize) -> bool {
 }
 
 #[test]
-fn a_clone_that_is_killed_is_not_there_and_the_next_one_clears_what_is_left() {
+fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip::skip("strace is not installed");
     }
@@ -669,7 +667,7 @@ fn a_clone_that_is_killed_is_not_there_and_the_next_one_clears_what_is_left() {
                 break;
             }
             if place.run("qvm-check", &["-q", "copy"]).code == 0 {
-                // The kill came after the save: the clone is whole.
+                // The kill came after the save, so the clone is complete.
                 assert_eq!(
                     place.image("appvms/copy/private.img"),
                     place.image("appvms/work/private.img")
@@ -678,7 +676,7 @@ fn a_clone_that_is_killed_is_not_there_and_the_next_one_clears_what_is_left() {
                 continue;
             }
             assert_eq!(place.store(), before, "killed before {call} {number}");
-            if names_in(&place.path("appvms/copy"))
+            if list_names(&place.path("appvms/copy"))
                 .iter()
                 .any(|name| name.contains(".img"))
             {
@@ -689,14 +687,14 @@ fn a_clone_that_is_killed_is_not_there_and_the_next_one_clears_what_is_left() {
                 );
                 with_orphans += 1;
             }
-            // Somebody else may take the name, and gets nothing of what was to be cloned.
+            // A new qube may have the name, and gets no data of the killed clone.
             place.ok("qvm-create", &["-l", "red", "copy"]);
             assert_eq!(
                 place.ok("qvm-notes", &["-p", "copy"]),
                 "\n",
                 "killed before {call} {number}"
             );
-            let names = names_in(&place.path("appvms/copy"));
+            let names = list_names(&place.path("appvms/copy"));
             assert_eq!(
                 names,
                 ["private-precache.img", "private.img"],
@@ -724,7 +722,7 @@ fn a_clone_that_is_killed_is_not_there_and_the_next_one_clears_what_is_left() {
 }
 
 #[test]
-fn while_data_are_copied_the_source_is_free() {
+fn the_source_is_not_locked_while_data_are_copied() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip::skip("strace is not installed");
     }
@@ -732,7 +730,7 @@ fn while_data_are_copied_the_source_is_free() {
     place.fill_private("work", &random_bytes(MIB));
     let plain = place.command("qvm-clone", &["work", "copy"]);
     let mut slow = Command::new("strace");
-    // Whichever way blocks are copied here, it takes two seconds.
+    // Copying takes two seconds, however blocks are copied here.
     slow.args([
         "-f",
         "-qq",
@@ -752,7 +750,7 @@ fn while_data_are_copied_the_source_is_free() {
         said.next().unwrap().unwrap(),
         "copy: Cloning private volume"
     );
-    // Changing a netvm takes the qube's lock.
+    // Setting the netvm takes the qube's lock.
     place.ok("qvm-prefs", &["--no-wait", "work", "netvm", ""]);
     place.ok("qvm-prefs", &["--no-wait", "work", "memory", "500"]);
     assert!(
@@ -772,7 +770,7 @@ fn while_data_are_copied_the_source_is_free() {
 }
 
 #[test]
-fn of_several_clones_with_one_name_one_is_made() {
+fn of_several_concurrent_clones_with_one_name_one_succeeds() {
     let place = Place::new();
     place.fill_private("work", &random_bytes(MIB));
     let clone = || {

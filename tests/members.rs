@@ -1,4 +1,5 @@
-//! Members of group qubes work without root, on what root made and the other way round.
+//! Members of the group qubes work without root, on files that root created and the other way
+//! round.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
@@ -17,11 +18,11 @@ mod skip;
 
 use ran::{Ran, binary};
 
-/// The user, and a number for group qubes that no machine uses.
+/// The user, and a group id for qubes that no machine uses.
 const NOBODY: u32 = 65534;
 const QUBES: u32 = 98_765;
 
-/// A machine with a group qubes, of which nobody is a member.
+/// A machine with a group qubes that has no members.
 struct Machine {
     place: tempfile::TempDir,
 }
@@ -74,7 +75,7 @@ impl Machine {
         self.place.path().join(below)
     }
 
-    /// Runs a command line, as root or as the member.
+    /// Runs a command line as root or as the member.
     fn run(&self, as_member: bool, line: &str) -> Ran {
         let mut words = line.split_whitespace();
         let mut command = Command::new("unshare");
@@ -121,7 +122,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // What a failed test left running, then the member's own daemons.
+        // Stops the guests that a failed test left running, then the member's own daemons.
         let _halted = self.run(true, "qvm-kill --all");
         for daemon in ["libvirtd", "virtqemud", "virtlogd"] {
             let pid =
@@ -133,7 +134,7 @@ impl Drop for Machine {
     }
 }
 
-/// Everything below a directory, itself first.
+/// Lists everything below a directory, the directory first.
 fn all(directory: &Path) -> Vec<PathBuf> {
     let mut found = vec![directory.to_path_buf()];
     for entry in fs::read_dir(directory).unwrap().flatten() {
@@ -147,7 +148,7 @@ fn all(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_user_outside_the_group_is_told_of_it_where_he_cannot_even_look() {
+fn a_user_outside_the_group_gets_a_message_that_names_the_group() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");
     }
@@ -197,7 +198,7 @@ fn a_user_outside_the_group_is_told_of_it_where_he_cannot_even_look() {
 }
 
 #[test]
-fn a_member_of_the_group_works_without_root_and_beside_it() {
+fn a_member_of_the_group_works_without_root_and_alongside_root() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");
     }
@@ -224,7 +225,8 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
     );
     machine.ok(member, "qvm-start work");
 
-    // It runs in the member's own session: root cannot ask there, says so, and touches nothing.
+    // The qube runs in the member's own session. Root cannot query that session, reports it, and
+    // changes nothing.
     for line in ["qvm-kill work", "qvm-start work", "qvm-remove --force work"] {
         let refused = machine.run(root, line);
         assert_eq!(
@@ -256,8 +258,8 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
         for path in all(&machine.path(place)) {
             let metadata = fs::metadata(&path).unwrap();
             let mode = metadata.mode() & 0o7777;
-            // The kernel's package, and logs of consoles: they lie where only who started the qube
-            // may write.
+            // The kernel's package, and console logs, which only the user who started the qube may
+            // write.
             let others = ["vm-kernels", "run/qubes/console/"]
                 .iter()
                 .any(|p| path.to_string_lossy().contains(p));
@@ -271,9 +273,10 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
         }
     }
     machine.ok(member, "qvm-remove --force own");
-    // By root, whose libvirt has defined it, too; the member's goes with his home.
+    // Removed by root, whose libvirt has defined it, too; the member's definition is deleted with
+    // his home.
     machine.ok(root, "qvm-remove --force work");
-    // What only root may do is told as that.
+    // An action that only root may do is refused with that reason.
     let refused = machine.run(member, "qvm-prefs tpl autostart True");
     assert_eq!(
         (refused.code, refused.stderr.lines().count()),
@@ -286,13 +289,13 @@ fn a_member_of_the_group_works_without_root_and_beside_it() {
     );
 }
 
-/// Links, pipes and second names that a member left in a pool, which lead to what is not his.
+/// Links, pipes and second names that a member left in a pool, which lead to files of others.
 struct Traps {
     machine: Machine,
 }
 
 impl Traps {
-    /// A template and two qubes, and a file and a directory of root's.
+    /// Creates a template, two qubes, and a file and a directory of root.
     fn new() -> Traps {
         let machine = Machine::new();
         machine.ok(false, "qubes-create");
@@ -322,17 +325,17 @@ impl Traps {
         self.machine.path("root/var/lib/qubes").join(below)
     }
 
-    /// A link of the member's in the place of whatever is there.
+    /// Replaces whatever is at `place` by a link of the member.
     fn link(&self, place: &str, target: &Path) {
         let place = self.pool(place);
         let away = place.with_extension("away");
-        // The member may rename what lies in a directory of his group's.
+        // The member may rename files in a directory of his group.
         let _nothing_there = fs::rename(&place, away);
         symlink(target, &place).unwrap();
         lchown(&place, Some(NOBODY), Some(QUBES)).unwrap();
     }
 
-    /// Root's command, which has to fail with one line that says why.
+    /// Runs a command as root that must fail with one line containing the reason.
     fn refused(&self, line: &str, reason: &str) {
         let ran = self.machine.run(false, line);
         assert_eq!(
@@ -341,10 +344,10 @@ impl Traps {
             "{line}: {ran:?}"
         );
         assert!(ran.stderr.contains(reason), "{line}: {ran:?}");
-        self.nothing_happened(line);
+        self.assert_secrets_unchanged(line);
     }
 
-    fn nothing_happened(&self, line: &str) {
+    fn assert_secrets_unchanged(&self, line: &str) {
         assert_eq!(
             fs::read_to_string(self.secret()).unwrap(),
             "root:secret",
@@ -364,7 +367,7 @@ impl Traps {
 }
 
 #[test]
-fn link_of_a_member_leads_root_to_no_file_that_is_not_an_image() {
+fn root_does_not_follow_a_members_link_to_a_file_that_is_not_an_image() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");
     }
@@ -382,36 +385,36 @@ fn link_of_a_member_leads_root_to_no_file_that_is_not_an_image() {
     assert!(!traps.pool("appvms/copy").exists());
     traps.refused("qvm-volume resize vault:private 3GiB", of_member);
     traps.refused("qvm-volume resize -f vault:private 1MiB", of_member);
-    // New data take the place of the link, not of what it leads to.
+    // New data replace the link, not its target.
     let _either = traps.machine.run(
         false,
         &format!("qvm-volume import vault:private {}", data.display()),
     );
-    traps.nothing_happened("import");
+    traps.assert_secrets_unchanged("import");
 
-    // The notes of a qube are copied to its clone, too.
+    // A clone copies the notes of its source, too.
     traps.link("appvms/work/notes.txt", &traps.secret());
     traps.refused("qvm-notes work --print", of_member);
     traps.refused("qvm-clone -q work copy", of_member);
 
-    // The same of the template's image, of which a start takes a snapshot.
+    // The template's image, of which a start takes a snapshot, is protected in the same way.
     let traps = Traps::new();
     traps.link("vm-templates/tpl/root.img", &traps.secret());
     traps.refused("qvm-clone -q tpl copy", of_member);
     let started = traps.machine.run(false, "qvm-start work");
     assert_ne!(started.code, 0, "{started:?}");
-    traps.nothing_happened("qvm-start");
+    traps.assert_secrets_unchanged("qvm-start");
 }
 
 #[test]
-fn directory_that_is_a_members_link_is_not_worked_in() {
+fn root_does_not_work_in_a_directory_that_is_a_members_link() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");
     }
     let of_member = "is a symbolic link of user 65534";
     let traps = Traps::new();
     let of_root = traps.secret().parent().unwrap().to_path_buf();
-    // One after the other: two of them that lead to one place are refused as a shared image.
+    // One after the other: two links to one place would be refused as a shared image.
     for (name, line) in [
         ("new", "qvm-create --label red new"),
         ("copy", "qvm-clone -q work copy"),
@@ -431,13 +434,13 @@ fn directory_that_is_a_members_link_is_not_worked_in() {
         false,
         "qvm-remove --force vault\nqvm-create --label red vault",
     );
-    // A directory above, exchanged as a whole.
+    // A parent directory, replaced as a whole.
     traps.link("appvms", &traps.machine.path("home"));
     traps.refused("qvm-create --label red new", of_member);
 }
 
 #[test]
-fn image_with_a_second_name_and_pipes_are_left_alone() {
+fn images_with_a_second_name_and_pipes_are_left_unchanged() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");
     }
@@ -453,9 +456,9 @@ fn image_with_a_second_name_and_pipes_are_left_alone() {
     assert_eq!(fs::read_to_string(traps.secret()).unwrap(), "root:secret");
     assert_eq!(fs::metadata(traps.secret()).unwrap().mode() & 0o7777, 0o600);
     traps.machine.ok(false, "qvm-remove --force vault");
-    traps.nothing_happened("qvm-remove");
+    traps.assert_secrets_unchanged("qvm-remove");
 
-    // Nobody waits for a pipe.
+    // No command waits for a pipe.
     let image = traps.pool("appvms/work/private.img");
     fs::remove_file(&image).unwrap();
     nix::unistd::mkfifo(&image, nix::sys::stat::Mode::from_bits_truncate(0o660)).unwrap();
@@ -469,7 +472,7 @@ fn image_with_a_second_name_and_pipes_are_left_alone() {
 }
 
 #[test]
-fn links_of_root_and_of_the_user_himself_are_followed() {
+fn links_of_root_and_of_the_same_user_are_followed() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");
     }
@@ -478,7 +481,7 @@ fn links_of_root_and_of_the_user_himself_are_followed() {
     fs::create_dir(&drive).unwrap();
     chown(&drive, Some(NOBODY), Some(QUBES)).unwrap();
     fs::rename(traps.pool("appvms/vault"), drive.join("vault")).unwrap();
-    // Absolute links begin at the root of the system that they are in.
+    // Absolute links start at the root of their system.
     symlink("/drive/vault", traps.pool("appvms/vault")).unwrap();
     fs::rename(
         traps.pool("appvms/work/private.img"),
@@ -509,7 +512,7 @@ fn links_of_root_and_of_the_user_himself_are_followed() {
 }
 
 #[test]
-fn absolute_link_in_a_system_below_a_root_leads_nowhere_outside() {
+fn an_absolute_link_below_a_root_does_not_lead_outside_of_it() {
     if !nix::unistd::geteuid().is_root() {
         return skip::skip("acting as root and as another user needs root");
     }
@@ -522,7 +525,7 @@ fn absolute_link_in_a_system_below_a_root_leads_nowhere_outside() {
     }
     let made = traps.machine.run(false, "qvm-create --label red new");
     assert_ne!(made.code, 0, "{made:?}");
-    traps.nothing_happened("qvm-create");
+    traps.assert_secrets_unchanged("qvm-create");
     for line in [
         "qvm-clone -q vault copy",
         "qvm-volume resize vault:private 3GiB",
@@ -530,8 +533,8 @@ fn absolute_link_in_a_system_below_a_root_leads_nowhere_outside() {
     ] {
         let ran = traps.machine.run(false, line);
         assert_ne!(ran.code, 0, "{line}: {ran:?}");
-        traps.nothing_happened(line);
+        traps.assert_secrets_unchanged(line);
     }
     traps.machine.ok(false, "qvm-remove --force vault");
-    traps.nothing_happened("qvm-remove");
+    traps.assert_secrets_unchanged("qvm-remove");
 }

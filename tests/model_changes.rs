@@ -1,6 +1,6 @@
-//! Changing properties: which texts are accepted, in which words others are refused (recorded from
-//! upstream's tools on the same store), what follows inside the database, and what is left to be
-//! done outside it.
+//! Changes of properties: the accepted texts, the messages for refused ones (recorded from
+//! upstream's tools on the same store), the changes that follow in the store, and the effects
+//! outside it.
 
 use qubes::model::{Effect, PowerState, Qubes, Release, Vm};
 
@@ -30,7 +30,7 @@ fn effects_on(name: &str, effects: &[Effect]) -> bool {
         .any(|e| matches!(e, Effect::ReattachNetwork { vm } if *vm == name))
 }
 
-/// Sets, and says what was answered.
+/// Sets a property and returns the effects or the message.
 fn set(qubes: &mut Qubes, name: &str, property: &str, text: &str) -> Result<Vec<Effect>, String> {
     qubes
         .set_property(name, property, text, &SampleHost::default())
@@ -44,7 +44,7 @@ fn set_global(qubes: &mut Qubes, property: &str, text: &str) -> Result<Vec<Effec
 }
 
 #[test]
-fn what_is_refused_is_refused_in_upstreams_words_and_changes_nothing() {
+fn a_refused_change_has_upstreams_message_and_changes_nothing() {
     for (name, property, text, words) in [
         ("nope", "label", "red", "no such domain: 'nope'"),
         ("work", "nosuch", "1", "no such property: 'nosuch'"),
@@ -158,14 +158,15 @@ fn what_is_refused_is_refused_in_upstreams_words_and_changes_nothing() {
             "default-dvm",
             "template_for_dispvms",
             "False",
-            "Cannot change template_for_dispvms to False while it is in use by the system by any of these properties: \
-             default_dispvm, management_dispvm",
+            "Cannot change template_for_dispvms to False while it is in use by the system by \
+             any of these properties: default_dispvm, management_dispvm",
         ),
         (
             "work",
             "default_dispvm",
             "vault",
-            "Cannot set invalid property to qube 'work', default_dispvm 'vault' has template_for_dispvms set to False",
+            "Cannot set invalid property to qube 'work', default_dispvm 'vault' has \
+             template_for_dispvms set to False",
         ),
         (
             "work",
@@ -185,7 +186,7 @@ fn what_is_refused_is_refused_in_upstreams_words_and_changes_nothing() {
             "de",
             "invalid number of keyboard layout parameters",
         ),
-        // Ours: upstream's words are not recorded, or speak of its daemon.
+        // Own messages: upstream's are not recorded, or are about its daemon.
         ("work", "name", "job", "Failed to access 'name' property"),
         (
             "work",
@@ -224,7 +225,7 @@ fn what_is_refused_is_refused_in_upstreams_words_and_changes_nothing() {
 }
 
 #[test]
-fn globals_are_refused_in_upstreams_words() {
+fn a_refused_global_has_upstreams_message() {
     for (property, text, words) in [
         ("nosuch", "1", "no such property: 'nosuch'"),
         ("default_kernel", "9.9", "Kernel '9.9' not installed"),
@@ -289,7 +290,7 @@ fn accepted_texts_are_stored_in_their_normal_form() {
 }
 
 #[test]
-fn reset_gives_the_default_and_is_legal_where_nothing_was_set() {
+fn a_reset_restores_the_default_and_is_allowed_without_an_explicit_value() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes.reset_property("work", "memory", &host).unwrap();
     assert_eq!(value(&qubes, "work", "memory"), "400");
@@ -314,7 +315,7 @@ fn reset_gives_the_default_and_is_legal_where_nothing_was_set() {
 }
 
 #[test]
-fn tags_follow_guivm_and_audiovm_also_when_the_default_moves() {
+fn tags_follow_guivm_and_audiovm_also_when_the_default_changes() {
     let mut qubes = small();
     set(&mut qubes, "work", "guivm", "sys-usb").unwrap();
     assert!(
@@ -409,7 +410,7 @@ fn a_new_netvm_is_an_effect_and_must_run_if_the_qube_does() {
 }
 
 #[test]
-fn the_default_netvm_must_not_hang_on_itself() {
+fn a_default_netvm_that_depends_on_itself_is_refused() {
     let mut qubes = small();
     let effects = set_global(&mut qubes, "default_netvm", "sys-whonix").unwrap();
     assert!(
@@ -424,7 +425,8 @@ fn the_default_netvm_must_not_hang_on_itself() {
     );
     set_global(&mut qubes, "default_netvm", "").unwrap();
     set_global(&mut qubes, "default_netvm", "vault").unwrap();
-    // Upstream refuses it by a crash, and loads a store that says so without addresses for anybody.
+    // Upstream crashes when it is set; it loads a store with this value, but then no qube has an
+    // address.
     assert_eq!(
         set_global(&mut qubes, "default_netvm", "dom0"),
         Err("The dom0 qube does not provide network".into())
@@ -442,7 +444,7 @@ fn a_netvm_loop_through_the_default_is_refused() {
 }
 
 #[test]
-fn what_depends_on_a_halted_qube_is_refused_while_it_runs() {
+fn properties_of_a_halted_qube_cannot_be_set_while_it_runs() {
     let mut qubes = small();
     let mut host = SampleHost::default();
     host.states.insert("work".into(), PowerState::Running);
@@ -471,7 +473,7 @@ fn what_depends_on_a_halted_qube_is_refused_while_it_runs() {
 }
 
 #[test]
-fn a_new_template_brings_its_root_volume_also_to_disposables() {
+fn a_new_template_changes_the_root_source_also_of_disposables() {
     let (mut qubes, host) = (small(), SampleHost::default());
     set(&mut qubes, "default-dvm", "template", "debian-12-xfce").unwrap();
     for name in ["default-dvm", "sys-usb"] {
@@ -498,7 +500,7 @@ fn a_new_template_brings_its_root_volume_also_to_disposables() {
 }
 
 #[test]
-fn a_property_newer_than_the_release_is_refused_with_the_reason() {
+fn a_property_unknown_to_the_release_is_refused_with_the_reason() {
     let mut qubes = small();
     let old = SampleHost {
         release: Release::R4_2,
@@ -521,7 +523,7 @@ fn a_property_newer_than_the_release_is_refused_with_the_reason() {
 }
 
 #[test]
-fn autostart_is_left_to_the_service_manager() {
+fn setting_autostart_has_an_effect_on_the_service_manager() {
     let mut qubes = small();
     let name = vm(&qubes, "work").name.clone();
     let effects = set(&mut qubes, "work", "autostart", "on").unwrap();
@@ -561,7 +563,7 @@ fn pvh_and_pci_devices_exclude_each_other() {
 }
 
 #[test]
-fn damage_in_the_store_spoils_one_property_of_one_qube() {
+fn an_invalid_value_in_the_store_affects_only_one_property_of_one_qube() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let work = qubes.edit("work").unwrap();
     work.properties.set("memory", "much");

@@ -1,5 +1,5 @@
-//! Deciding about new qubes, new systems, and removals: what is decided, and in which words it is
-//! refused (recorded from upstream's tools on the same store).
+//! Plans of new qubes, new systems and removals, and the messages for refused ones (recorded from
+//! upstream's tools on the same store).
 
 use qubes::model::{
     Class, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
@@ -16,7 +16,7 @@ fn small() -> Qubes {
     qubes::format::read(std::fs::read(path).unwrap()).unwrap()
 }
 
-fn wish(class: Class, name: &str) -> NewQube<'_> {
+fn new_qube(class: Class, name: &str) -> NewQube<'_> {
     NewQube {
         class,
         name,
@@ -29,11 +29,11 @@ fn wish(class: Class, name: &str) -> NewQube<'_> {
     }
 }
 
-fn plan(qubes: &Qubes, wish: &NewQube<'_>) -> Result<Vm, String> {
+fn plan(qubes: &Qubes, request: &NewQube<'_>) -> Result<Vm, String> {
     let mut numbers = [8012, 8012, 42].into_iter().cycle();
     let mut random = |_| numbers.next().unwrap_or(0);
     qubes
-        .plan_creation(wish, &SampleHost::default(), &mut random)
+        .plan_creation(request, &SampleHost::default(), &mut random)
         .map_err(|e| e.to_string())
 }
 
@@ -63,8 +63,8 @@ fn attributes(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
-fn an_appvm_gets_number_template_tags_and_volumes() {
-    let vm = plan(&small(), &wish(Class::AppVM, "new")).unwrap();
+fn a_new_appvm_gets_number_template_tags_and_volumes() {
+    let vm = plan(&small(), &new_qube(Class::AppVM, "new")).unwrap();
     assert_eq!(
         properties(&vm),
         [
@@ -120,34 +120,34 @@ fn an_appvm_gets_number_template_tags_and_volumes() {
 }
 
 #[test]
-fn numbers_that_became_free_are_used_again() {
+fn freed_numbers_are_reused() {
     let mut qubes = small();
     qubes.remove("vault").unwrap();
-    let vm = plan(&qubes, &wish(Class::AppVM, "new")).unwrap();
+    let vm = plan(&qubes, &new_qube(Class::AppVM, "new")).unwrap();
     assert_eq!(vm.qid(), small().get("vault").unwrap().qid());
 }
 
 #[test]
-fn a_template_and_a_standalone_own_their_root() {
+fn templates_and_standalones_own_their_root_volume() {
     let qubes = small();
-    let template = plan(&qubes, &wish(Class::TemplateVM, "new")).unwrap();
+    let template = plan(&qubes, &new_qube(Class::TemplateVM, "new")).unwrap();
     assert!(volume(&template, "root").contains(&("vid".into(), "vm-templates/new/root".into())));
     assert!(volume(&template, "root").contains(&("save_on_stop".into(), "True".into())));
-    let standalone = plan(&qubes, &wish(Class::StandaloneVM, "new")).unwrap();
+    let standalone = plan(&qubes, &new_qube(Class::StandaloneVM, "new")).unwrap();
     assert!(volume(&standalone, "root").contains(&("vid".into(), "appvms/new/root".into())));
-    let remote = plan(&qubes, &wish(Class::RemoteVM, "new")).unwrap();
+    let remote = plan(&qubes, &new_qube(Class::RemoteVM, "new")).unwrap();
     assert!(remote.volumes.is_empty() && remote.features.is_empty());
 }
 
 #[test]
-fn pools_are_chosen_for_all_volumes_or_for_one() {
+fn a_pool_can_be_chosen_for_all_volumes_or_for_one() {
     let qubes = small();
     let vm = |pools| {
         plan(
             &qubes,
             &NewQube {
                 pools,
-                ..wish(Class::AppVM, "new")
+                ..new_qube(Class::AppVM, "new")
             },
         )
     };
@@ -220,7 +220,7 @@ fn pools_are_chosen_for_all_volumes_or_for_one() {
 }
 
 #[test]
-fn a_disposable_takes_over_what_its_template_says() {
+fn a_disposable_inherits_the_settings_of_its_template() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes
         .set_property("default-dvm", "memory", "777", &host)
@@ -231,11 +231,11 @@ fn a_disposable_takes_over_what_its_template_says() {
     let dvm = qubes.edit("default-dvm").unwrap();
     dvm.features.set("preload-dispvm-max", "2");
     dvm.tags.push("mine".into());
-    let wished = NewQube {
+    let request = NewQube {
         auto_cleanup: true,
-        ..wish(Class::DispVM, "disp42")
+        ..new_qube(Class::DispVM, "disp42")
     };
-    let vm = plan(&qubes, &wished).unwrap();
+    let vm = plan(&qubes, &request).unwrap();
     assert_eq!(
         properties(&vm),
         [
@@ -274,7 +274,7 @@ fn a_disposable_takes_over_what_its_template_says() {
 }
 
 #[test]
-fn tags_that_the_creator_wants_are_given() {
+fn tags_that_the_creator_lists_are_added() {
     let mut qubes = small();
     qubes
         .set_feature(
@@ -284,7 +284,7 @@ fn tags_that_the_creator_wants_are_given() {
             &SampleHost::default(),
         )
         .unwrap();
-    let vm = plan(&qubes, &wish(Class::AppVM, "new")).unwrap();
+    let vm = plan(&qubes, &new_qube(Class::AppVM, "new")).unwrap();
     assert_eq!(
         tags(&vm),
         [
@@ -298,68 +298,75 @@ fn tags_that_the_creator_wants_are_given() {
 }
 
 #[test]
-fn wishes_that_break_a_rule_are_refused_in_upstreams_words() {
+fn an_invalid_request_is_refused_with_upstreams_message() {
     let mut qubes = small();
-    let of = |class, name, template| NewQube {
+    let request_for = |class, name, template| NewQube {
         template,
-        ..wish(class, name)
+        ..new_qube(class, name)
     };
-    for (wish, words) in [
-        (of(Class::AppVM, "work", None), "Qube already exists: work"),
-        (of(Class::AppVM, "dom0", None), "Qube already exists: dom0"),
+    for (request, words) in [
         (
-            of(Class::AppVM, "1new", None),
+            request_for(Class::AppVM, "work", None),
+            "Qube already exists: work",
+        ),
+        (
+            request_for(Class::AppVM, "dom0", None),
+            "Qube already exists: dom0",
+        ),
+        (
+            request_for(Class::AppVM, "1new", None),
             "VM name cannot start with hyphen, underscore, dot or numbers",
         ),
         (
-            of(Class::AppVM, "none", None),
+            request_for(Class::AppVM, "none", None),
             "VM name cannot be 'none' nor 'default'",
         ),
         (
-            of(Class::AppVM, "this-name-is-much-too-long-for-a-qube", None),
+            request_for(Class::AppVM, "this-name-is-much-too-long-for-a-qube", None),
             "VM name must be shorter than 32 characters",
         ),
         (
-            of(Class::AppVM, "new", Some("nope")),
+            request_for(Class::AppVM, "new", Some("nope")),
             "No such domain: 'nope'",
         ),
         (
-            of(Class::AppVM, "new", Some("vault")),
+            request_for(Class::AppVM, "new", Some("vault")),
             "wrong VM class: domains['vault'] is of type AppVM and not TemplateVM",
         ),
         (
-            of(Class::DispVM, "new", Some("work")),
+            request_for(Class::DispVM, "new", Some("work")),
             "template for disposable (work) needs to be an AppVM with template_for_dispvms=True",
         ),
         (
-            of(Class::TemplateVM, "new", Some("fedora-41-xfce")),
+            request_for(Class::TemplateVM, "new", Some("fedora-41-xfce")),
             "a TemplateVM has no template; leave --template out",
         ),
         (
-            of(Class::AdminVM, "new", None),
+            request_for(Class::AdminVM, "new", None),
             "qubes of class 'AdminVM' cannot be created",
         ),
         (
-            of(Class::from_store("NoClass"), "new", None),
+            request_for(Class::from_store("NoClass"), "new", None),
             "qubes of class 'NoClass' cannot be created",
         ),
         (
             NewQube {
                 label: "pink",
-                ..of(Class::AppVM, "new", None)
+                ..request_for(Class::AppVM, "new", None)
             },
             "Label does not exist: pink",
         ),
     ] {
-        assert_eq!(plan(&qubes, &wish).map(|_| ()), Err(words.to_owned()));
+        assert_eq!(plan(&qubes, &request).map(|_| ()), Err(words.to_owned()));
     }
     qubes
         .reset_global("default_template", &SampleHost::default())
         .unwrap();
-    let refused = plan(&qubes, &wish(Class::AppVM, "new")).unwrap_err();
+    let refused = plan(&qubes, &new_qube(Class::AppVM, "new")).unwrap_err();
     assert_eq!(
         refused,
-        "no template given for 'new', and the system has no default_template; name one with --template"
+        "no template given for 'new', and the system has no default_template; \
+         name one with --template"
     );
 }
 
@@ -371,7 +378,7 @@ fn an_older_release_gets_only_what_it_can_load() {
         ..SampleHost::default()
     };
     let refused = qubes
-        .plan_creation(&wish(Class::AppVM, "a.b"), &old, &mut |_| 0)
+        .plan_creation(&new_qube(Class::AppVM, "a.b"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -379,7 +386,7 @@ fn an_older_release_gets_only_what_it_can_load() {
         "VM name 'a.b' has a dot, which Qubes OS 4.1 does not allow (since 4.3)"
     );
     let refused = qubes
-        .plan_creation(&wish(Class::RemoteVM, "far"), &old, &mut |_| 0)
+        .plan_creation(&new_qube(Class::RemoteVM, "far"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -391,7 +398,7 @@ fn an_older_release_gets_only_what_it_can_load() {
         let name = format!("t{number}");
         let vm = qubes
             .plan_creation(
-                &wish(Class::RemoteVM, &name),
+                &new_qube(Class::RemoteVM, &name),
                 &SampleHost::default(),
                 &mut |_| 0,
             )
@@ -399,12 +406,12 @@ fn an_older_release_gets_only_what_it_can_load() {
         qubes.add(vm).unwrap();
     }
     let refused = qubes
-        .plan_creation(&wish(Class::StandaloneVM, "one-more"), &old, &mut |_| 0)
+        .plan_creation(&new_qube(Class::StandaloneVM, "one-more"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
         refused,
-        "no number is free for another qube: Qubes OS 4.1 has room for 254"
+        "cannot create another qube: all 254 numbers of Qubes OS 4.1 are in use"
     );
 }
 
@@ -460,26 +467,27 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
     assert_eq!((pool.driver(), pool.option("setup_check")), ("file", None));
 }
 
-/// Upstream cannot save a store in which a qube inherits a default_kernel that is not there.
+/// Upstream cannot save a store in which a qube inherits a missing default_kernel.
 #[test]
-fn without_a_default_kernel_nothing_is_made_that_upstream_could_not_save() {
+fn creation_without_a_default_kernel_is_refused() {
     let (mut qubes, host) = (
         plan_new_system(&SampleHost::default()),
         SampleHost::default(),
     );
-    let refused = plan(&qubes, &wish(Class::TemplateVM, "first")).unwrap_err();
+    let refused = plan(&qubes, &new_qube(Class::TemplateVM, "first")).unwrap_err();
     assert_eq!(
         refused,
-        "the system has no default_kernel, and there is no default; set it with qubes-prefs default_kernel VALUE"
+        "the system has no default_kernel, and there is no default; \
+         set it with qubes-prefs default_kernel VALUE"
     );
     qubes
         .set_global("default_kernel", "5.15.124-1", &host)
         .unwrap();
-    plan(&qubes, &wish(Class::TemplateVM, "first")).unwrap();
+    plan(&qubes, &new_qube(Class::TemplateVM, "first")).unwrap();
 }
 
 #[test]
-fn what_is_in_use_stays_and_the_uses_are_named() {
+fn a_qube_in_use_is_not_removed_and_its_uses_are_listed() {
     let (mut qubes, host) = (small(), SampleHost::default());
     for (name, uses) in [
         (
@@ -507,15 +515,15 @@ fn what_is_in_use_stays_and_the_uses_are_named() {
         ),
         ("whonix-gateway-17", vec!["template for sys-whonix"]),
     ] {
-        let told: Vec<String> = qubes
+        let messages: Vec<String> = qubes
             .find_qube_uses(name, &host)
             .iter()
             .map(QubeUse::to_string)
             .collect();
         for wanted in &uses {
             assert!(
-                told.iter().any(|t| t == wanted),
-                "{name}: {wanted} in {told:?}"
+                messages.iter().any(|t| t == wanted),
+                "{name}: {wanted} in {messages:?}"
             );
         }
         let refused = qubes
@@ -529,9 +537,9 @@ fn what_is_in_use_stays_and_the_uses_are_named() {
 }
 
 #[test]
-fn what_nobody_uses_goes_unless_it_runs_or_belongs_to_a_package() {
+fn an_unused_qube_is_removed_unless_it_runs_or_belongs_to_a_package() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    let told = |qubes: &Qubes, host: &SampleHost| {
+    let messages = |qubes: &Qubes, host: &SampleHost| {
         qubes
             .plan_removal("vault", host)
             .map(|_| ())
@@ -556,11 +564,14 @@ fn what_nobody_uses_goes_unless_it_runs_or_belongs_to_a_package() {
     );
     let mut running = SampleHost::default();
     running.states.insert("vault".into(), PowerState::Paused);
-    assert_eq!(told(&qubes, &running), "Domain is not powered off: 'vault'");
+    assert_eq!(
+        messages(&qubes, &running),
+        "Domain is not powered off: 'vault'"
+    );
     qubes
         .set_property("vault", "installed_by_rpm", "True", &host)
         .unwrap();
-    assert!(told(&qubes, &host).contains("package manager"));
+    assert!(messages(&qubes, &host).contains("package manager"));
     qubes
         .reset_property("vault", "installed_by_rpm", &host)
         .unwrap();

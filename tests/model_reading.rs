@@ -1,6 +1,5 @@
-//! What properties are worth where the samples of `tests/conformance.rs` do not reach: kernels with
-//! option files, PCI devices, running domains, LVM, early stores of R4, features along their
-//! chains, tags.
+//! Values of properties in cases that the samples of `tests/conformance.rs` lack: kernels with
+//! option files, PCI devices, running domains, LVM, early stores of R4, inherited features, tags.
 
 use qubes::model::check::{Finding, NetvmLoops};
 use qubes::model::{Effect, Qubes, Release, Vm, VmName, class_properties};
@@ -26,7 +25,7 @@ fn value(qubes: &Qubes, name: &str, property: &str, host: &SampleHost) -> String
 }
 
 #[test]
-fn the_kernels_own_files_give_its_options() {
+fn kernel_options_come_from_the_files_of_the_kernel() {
     let (mut qubes, mut host) = (small(), SampleHost::default());
     assert_eq!(value(&qubes, "vault", "kernelopts", &host), "swiotlb=2048");
     host.kernel_files.insert(
@@ -61,7 +60,7 @@ fn the_kernels_own_files_give_its_options() {
 }
 
 #[test]
-fn a_kernel_chosen_for_a_qube_is_its_kernel_volume() {
+fn the_kernel_property_sets_the_kernel_volume() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes
         .set_property("vault", "kernel", "5.15.124-1", &host)
@@ -91,7 +90,7 @@ fn a_kernel_chosen_for_a_qube_is_its_kernel_volume() {
 }
 
 #[test]
-fn a_volume_that_a_class_does_not_have_is_absent_not_empty() {
+fn a_volume_that_the_class_lacks_is_missing_not_empty() {
     let (qubes, host) = (small(), SampleHost::default());
     let dom0 = vm(&qubes, "dom0");
     assert_eq!(qubes.volumes(dom0, &host).unwrap(), []);
@@ -108,7 +107,7 @@ fn a_volume_that_a_class_does_not_have_is_absent_not_empty() {
         .unwrap_err()
         .to_string();
     assert!(own.contains("vault") && own.contains("windows"), "{own}");
-    // What it has stands in its class's order, each once.
+    // Existing volumes are listed once, in the order of the class.
     let names = |name: &str| -> Vec<String> {
         qubes
             .volumes(vm(&qubes, name), &host)
@@ -121,7 +120,7 @@ fn a_volume_that_a_class_does_not_have_is_absent_not_empty() {
 }
 
 #[test]
-fn the_default_kernel_stays_while_a_qube_counts_on_it() {
+fn the_default_kernel_cannot_be_reset_while_a_qube_inherits_it() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let refused = qubes
         .reset_global("default_kernel", &host)
@@ -142,7 +141,7 @@ fn the_default_kernel_stays_while_a_qube_counts_on_it() {
 }
 
 #[test]
-fn memory_of_a_windows_qube_is_not_balanced_without_an_agent_that_says_so() {
+fn memory_of_a_windows_qube_is_balanced_only_with_an_agent() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes.reset_property("win10", "maxmem", &host).unwrap();
     qubes
@@ -210,7 +209,7 @@ fn ipv6_is_on_along_the_netvms() {
 }
 
 #[test]
-fn features_are_found_along_templates_netvms_and_dom0() {
+fn features_are_inherited_from_templates_netvms_and_dom0() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let look = |qubes: &Qubes| {
         let disposable = vm(qubes, "sys-usb");
@@ -264,7 +263,7 @@ fn features_are_found_along_templates_netvms_and_dom0() {
 }
 
 #[test]
-fn a_loop_of_netvms_in_the_store_ends() {
+fn a_loop_of_netvms_in_the_store_does_not_hang() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes
         .edit("sys-net")
@@ -281,7 +280,7 @@ fn a_loop_of_netvms_in_the_store_ends() {
 }
 
 #[test]
-fn the_default_pool_is_named_or_holds_the_system() {
+fn the_default_pool_is_explicit_or_holds_the_system() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let pool = |qubes: &Qubes| {
         qubes
@@ -290,7 +289,8 @@ fn the_default_pool_is_named_or_holds_the_system() {
     };
     assert_eq!(pool(&qubes).as_deref(), Ok("varlibqubes"));
     qubes.pools.0.retain(|p| p.name() != "varlibqubes");
-    let words = "the system has no default_pool, and there is no default; set it with qubes-prefs default_pool VALUE";
+    let words = "the system has no default_pool, and there is no default; \
+         set it with qubes-prefs default_pool VALUE";
     assert_eq!(pool(&qubes).unwrap_err().to_string(), words);
     qubes.pools.0[1].attributes.set("name", "default");
     assert_eq!(pool(&qubes).as_deref(), Ok("default"));
@@ -299,7 +299,7 @@ fn the_default_pool_is_named_or_holds_the_system() {
 }
 
 #[test]
-fn what_early_stores_say_elsewhere_counts_until_it_is_set() {
+fn values_of_early_stores_count_until_the_property_is_set() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let work = qubes.edit("work").unwrap();
     work.properties.set("hvm", "True");
@@ -332,7 +332,7 @@ fn what_early_stores_say_elsewhere_counts_until_it_is_set() {
 }
 
 #[test]
-fn features_are_set_under_their_rules() {
+fn invalid_features_are_refused_and_valid_ones_have_effects() {
     let mut qubes = small();
     let refused = qubes
         .set_feature("work", "preload-dispvm", "x", &SampleHost::default())
@@ -340,7 +340,7 @@ fn features_are_set_under_their_rules() {
         .to_string();
     assert_eq!(
         refused,
-        "feature 'preload-dispvm' of qube 'work' is kept by the system; it cannot be changed by hand"
+        "feature 'preload-dispvm' of qube 'work' is managed by the system and cannot be changed"
     );
     let refused = qubes
         .set_feature("work", "bad name", "1", &SampleHost::default())
@@ -348,7 +348,8 @@ fn features_are_set_under_their_rules() {
         .to_string();
     assert_eq!(
         refused,
-        "feature 'bad name' of qube 'work' cannot be set to '1': a feature's name is made of letters, digits, . _ and -"
+        "feature 'bad name' of qube 'work' cannot be set to '1': a feature's name is made of \
+         letters, digits, . _ and -"
     );
     assert!(qubes.remove_feature("work", "nosuch").unwrap().is_empty());
     let work = vm(&qubes, "work").name.clone();
@@ -387,7 +388,7 @@ fn features_are_set_under_their_rules() {
 }
 
 #[test]
-fn tags_are_given_under_their_rules() {
+fn invalid_tags_are_refused_and_valid_ones_added_once() {
     let mut qubes = small();
     assert_eq!(qubes.add_tag("work", "new-tag"), Ok(true));
     assert_eq!(qubes.add_tag("work", "new-tag"), Ok(false));
@@ -410,9 +411,9 @@ fn tags_are_given_under_their_rules() {
     assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(false));
 }
 
-/// The short look of listings must not clear a qube in which the thorough look of `qubes-db check`
-/// finds what breaks it.
-fn assert_short_look_misses_nothing(
+/// The quick check of listings must report every problem that the complete check of `qubes-db
+/// check` finds to break a qube.
+fn assert_quick_check_is_complete(
     qubes: &Qubes,
     name: &str,
     host: &SampleHost,
@@ -433,7 +434,7 @@ fn assert_short_look_misses_nothing(
 }
 
 #[test]
-fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
+fn the_quick_check_of_listings_finds_everything_that_breaks_a_qube() {
     const TEXTS: [&str; 14] = [
         "",
         "0",
@@ -467,7 +468,7 @@ fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
                 .collect();
             for (property, text) in properties.iter().flat_map(|p| TEXTS.map(|text| (*p, text))) {
                 qubes.edit(name).unwrap().properties.set(property, text);
-                broken += usize::from(assert_short_look_misses_nothing(
+                broken += usize::from(assert_quick_check_is_complete(
                     &qubes,
                     name,
                     &host,
@@ -477,7 +478,7 @@ fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
             }
             for property in original.properties.names() {
                 qubes.edit(name).unwrap().properties.remove(property);
-                broken += usize::from(assert_short_look_misses_nothing(
+                broken += usize::from(assert_quick_check_is_complete(
                     &qubes, name, &host, property,
                 ));
                 *qubes.edit(name).unwrap() = original.clone();
@@ -500,14 +501,13 @@ fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
                         .attributes
                         .set(attribute, text);
                     let change = format!("volume {volume}: {attribute}={text}");
-                    broken += usize::from(assert_short_look_misses_nothing(
-                        &qubes, name, &host, &change,
-                    ));
+                    broken +=
+                        usize::from(assert_quick_check_is_complete(&qubes, name, &host, &change));
                 }
                 qubes.edit(name).unwrap().volumes[volume]
                     .attributes
                     .remove(attribute);
-                broken += usize::from(assert_short_look_misses_nothing(
+                broken += usize::from(assert_quick_check_is_complete(
                     &qubes, name, &host, attribute,
                 ));
                 *qubes.edit(name).unwrap() = original.clone();
@@ -518,7 +518,7 @@ fn the_short_look_of_listings_misses_nothing_that_breaks_a_qube() {
 }
 
 #[test]
-fn what_a_qube_inherits_is_what_its_template_has() {
+fn inherited_values_equal_those_of_the_template() {
     let host = SampleHost::default();
     let mut inherited = 0;
     for sample in ["small", "random-1", "random-2", "n1000"] {
@@ -542,7 +542,7 @@ fn what_a_qube_inherits_is_what_its_template_has() {
     assert!(inherited > 1000, "{inherited} values are inherited");
 }
 
-/// `n` qubes, each the netvm of the one before; the last has none, or the first.
+/// Builds `n` qubes, each the netvm of the one before; the last has none or, in a loop, the first.
 fn chain(n: usize, is_loop: bool) -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
     let (store, mut domains) = (std::fs::read_to_string(path).unwrap(), String::new());
@@ -568,7 +568,7 @@ fn chain(n: usize, is_loop: bool) -> Qubes {
     .unwrap()
 }
 
-/// Processor time in seconds of all that commands find out about all qubes.
+/// Returns the CPU time in seconds of all checks of all qubes.
 fn cost(n: usize, is_loop: bool) -> f64 {
     use nix::sys::resource::{UsageWho, getrusage};
     let used = || {
@@ -598,7 +598,7 @@ fn cost(n: usize, is_loop: bool) -> f64 {
 }
 
 #[test]
-fn a_long_chain_of_netvms_costs_as_much_as_its_qubes() {
+fn the_cost_of_a_chain_of_netvms_is_linear() {
     for is_loop in [false, true] {
         let least = |n| {
             (0..3)
@@ -606,7 +606,7 @@ fn a_long_chain_of_netvms_costs_as_much_as_its_qubes() {
                 .fold(f64::INFINITY, f64::min)
         };
         let (few, many) = (least(200), least(800));
-        // Four times as many: 64 times the cost where it is cubic, 16 times where it is quadratic.
+        // With four times as many qubes, a cubic cost is 64 times higher, a quadratic one 16 times.
         assert!(
             many < few * 11.0,
             "{few} s for 200, {many} s for 800 (a loop: {is_loop})"
@@ -615,7 +615,7 @@ fn a_long_chain_of_netvms_costs_as_much_as_its_qubes() {
 }
 
 #[test]
-fn a_feature_is_looked_for_along_a_limited_number_of_netvms() {
+fn a_feature_is_looked_up_along_a_limited_number_of_netvms() {
     let (mut qubes, host) = (chain(100, false), SampleHost::default());
     qubes.set_feature("c64", "ipv6", "1", &host).unwrap();
     assert!(qubes.has_ipv6(vm(&qubes, "c0"), &host) && qubes.has_ipv6(vm(&qubes, "c64"), &host));
@@ -625,7 +625,7 @@ fn a_feature_is_looked_for_along_a_limited_number_of_netvms() {
 }
 
 #[test]
-fn a_stored_text_is_shown_as_upstreams_setter_leaves_it() {
+fn a_stored_text_is_shown_in_the_form_of_upstreams_setter() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
     let store = std::fs::read_to_string(path).unwrap();
     for (property, stored, shown) in [
@@ -647,7 +647,7 @@ fn a_stored_text_is_shown_as_upstreams_setter_leaves_it() {
 }
 
 #[test]
-fn a_dump_has_what_a_volume_says_of_itself() {
+fn a_dump_has_the_explicit_ephemeral_of_a_volume() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
     let store = std::fs::read_to_string(path).unwrap();
     for said in [true, false] {

@@ -1,5 +1,5 @@
-//! What may be said of pools and volumes, decided without a disk: who uses a pool, which release
-//! knows what, what a running qube forbids.
+//! Changes of pools and volumes, decided without a disk: uses of a pool, limits of a release, and
+//! limits of a running qube.
 
 use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption};
 
@@ -50,7 +50,7 @@ fn attribute(qubes: &Qubes, vm: &str, volume: &str, attribute: &str) -> Option<S
 }
 
 #[test]
-fn snapshots_are_switched_only_while_nobody_depends_on_them() {
+fn snapshots_are_enabled_or_disabled_only_while_no_qube_uses_them() {
     let mut qubes = small();
     let nobody = SampleHost::default();
     assert_eq!(
@@ -62,8 +62,8 @@ fn snapshots_are_switched_only_while_nobody_depends_on_them() {
             &running(&["sys-usb"])
         )
         .unwrap_err(),
-        "default-dvm:private: revisions_to_keep can be set to or from -1 (no snapshots) only while no disposable of \
-         default-dvm runs, and sys-usb does"
+        "default-dvm:private: revisions_to_keep can be set to or from -1 (no snapshots) only while no \
+         disposable of default-dvm runs, and sys-usb does"
     );
     set(
         &mut qubes,
@@ -90,10 +90,11 @@ fn snapshots_are_switched_only_while_nobody_depends_on_them() {
             &running(&["default-dvm"])
         )
         .unwrap_err(),
-        "default-dvm:private: revisions_to_keep to or from -1 (no snapshots) can be changed only while default-dvm is halted, \
-         and it is Running"
+        "default-dvm:private: revisions_to_keep to or from -1 (no snapshots) can be changed only while \
+         default-dvm is halted, and it is Running"
     );
-    // Of a volume that is not kept it means nothing, whoever runs.
+    // For a volume whose changes are not kept the option has no meaning, so it can be set while the
+    // qube runs.
     set(
         &mut qubes,
         "work:volatile",
@@ -116,7 +117,7 @@ fn snapshots_are_switched_only_while_nobody_depends_on_them() {
 }
 
 #[test]
-fn a_release_is_told_only_what_it_knows() {
+fn options_that_the_release_does_not_support_are_refused() {
     let mut qubes = small();
     let r40 = SampleHost {
         release: Release::R4_0,
@@ -129,13 +130,15 @@ fn a_release_is_told_only_what_it_knows() {
     let refused = set(&mut qubes, "work:private", "revisions_to_keep", "-1", &r42).unwrap_err();
     assert!(
         refused.ends_with(
-            "revisions_to_keep -1 is not known to Qubes OS 4.2, for which the store is written"
+            "revisions_to_keep -1 is not supported by Qubes OS 4.2, for which the store is written"
         ),
         "{refused}"
     );
     let refused = set(&mut qubes, "work:volatile", "ephemeral", "True", &r40).unwrap_err();
     assert!(
-        refused.ends_with("ephemeral is not known to Qubes OS 4.0, for which the store is written"),
+        refused.ends_with(
+            "ephemeral is not supported by Qubes OS 4.0, for which the store is written"
+        ),
         "{refused}"
     );
     let new = NewPool {
@@ -152,13 +155,13 @@ fn a_release_is_told_only_what_it_knows() {
             .plan_pool(&new, &r40)
             .unwrap_err()
             .to_string()
-            .contains("is not known to Qubes OS 4.0")
+            .contains("is not supported by Qubes OS 4.0")
     );
     assert!(qubes.plan_pool(&new, &r42).is_ok());
 }
 
 #[test]
-fn an_explicit_ephemeral_is_written_down_whatever_the_pool_says() {
+fn an_explicit_ephemeral_is_stored_regardless_of_the_pool() {
     let mut qubes = small();
     let host = SampleHost::default();
     // slow-hdd encrypts volatile volumes.
@@ -182,7 +185,7 @@ fn an_explicit_ephemeral_is_written_down_whatever_the_pool_says() {
         (Some("False"), false)
     );
     set(&mut qubes, "work:volatile", "ephemeral", "off", &host).unwrap();
-    // An explicit False is kept whatever the pool says now.
+    // An explicit False is stored regardless of the pool.
     assert_eq!(
         attribute(&qubes, "work", "volatile", "ephemeral").as_deref(),
         Some("False")
@@ -202,7 +205,7 @@ fn an_explicit_ephemeral_is_written_down_whatever_the_pool_says() {
 }
 
 #[test]
-fn everybody_who_uses_a_pool_is_named() {
+fn all_uses_of_a_pool_are_listed() {
     let qubes = small();
     let host = SampleHost::default();
     let volume = |vm: &str, volume: &str| PoolUse::Volume {
@@ -238,7 +241,7 @@ fn everybody_who_uses_a_pool_is_named() {
 }
 
 #[test]
-fn a_volume_that_was_left_to_the_class_is_written_down_in_full_when_something_of_it_is_set() {
+fn setting_an_option_of_a_default_volume_stores_its_complete_configuration() {
     let mut qubes = small();
     let host = SampleHost::default();
     let before = qubes

@@ -53,7 +53,8 @@ pub enum CreationError {
     #[error("{0} cannot be cloned")]
     NotClonable(VmName),
     #[error(
-        "'{source_qube}' is of class {class} and cannot be cloned as a RemoteVM, which has neither volumes nor a domain"
+        "'{source_qube}' is of class {class} and cannot be cloned as a RemoteVM, \
+         which has neither volumes nor a domain"
     )]
     IncompatibleCloneClass { source_qube: VmName, class: Class },
     #[error("{0}")]
@@ -65,7 +66,8 @@ pub enum CreationError {
     )]
     SnapshotPool { vm: String, volume: String },
     #[error(
-        "volume '{volume}' of '{vm}' cannot be in pool '{pool}': {rule}; choose another with --pool {volume}=POOL"
+        "volume '{volume}' of '{vm}' cannot be in pool '{pool}': {rule}; \
+         choose another with --pool {volume}=POOL"
     )]
     UnsuitablePool {
         vm: String,
@@ -73,9 +75,9 @@ pub enum CreationError {
         pool: String,
         rule: &'static str,
     },
-    #[error("no number is free for another qube: Qubes OS {release} has room for {max}")]
+    #[error("cannot create another qube: all {max} numbers of Qubes OS {release} are in use")]
     NoFreeQid { release: Release, max: u16 },
-    #[error("no free number found for another disposable in 100 tries; remove some")]
+    #[error("cannot create another disposable: no free number found in 100 tries; remove some")]
     NoFreeDispid,
     #[error(transparent)]
     Volume(#[from] VolumeError),

@@ -97,7 +97,8 @@ impl Qubes {
                 Err(error) => json!({"error": error.to_string()}),
                 Ok(volume) => {
                     let mut all = json!({
-                        "name": volume.name, "pool": volume.pool, "revisions_to_keep": volume.revisions_to_keep,
+                        "name": volume.name, "pool": volume.pool,
+                        "revisions_to_keep": volume.revisions_to_keep,
                         "rw": volume.rw, "save_on_stop": volume.save_on_stop,
                     });
                     if let Some(ephemeral) = volume.own_ephemeral {

@@ -24,9 +24,7 @@ pub enum FeatureError {
         value: String,
         rule: String,
     },
-    #[error(
-        "feature '{feature}' of qube '{vm}' is kept by the system; it cannot be changed by hand"
-    )]
+    #[error("feature '{feature}' of qube '{vm}' is managed by the system and cannot be changed")]
     Reserved { vm: String, feature: String },
 }
 
@@ -308,7 +306,7 @@ fn check(name: &str, value: &str) -> Result<(), String> {
 
 fn check_service(service: &str) -> Result<(), String> {
     if matches!(service, "" | "." | "..") || service.contains('/') {
-        return Err("a service's name is not empty, is no dots, and has no slash".into());
+        return Err("a service's name must not be empty, '.' or '..', and has no slash".into());
     }
     match service.len() <= SERVICE_MAX || service.starts_with("app-dispvm.") {
         true => Ok(()),

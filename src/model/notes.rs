@@ -9,7 +9,10 @@ pub const MAX_BYTES: usize = 256_000;
 /// Why the notes of a qube cannot be saved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotesError {
-    #[error("the notes of {qube} would have {bytes} bytes; the most is {MAX_BYTES}: shorten them")]
+    #[error(
+        "cannot save the notes of {qube}: they would have {bytes} bytes, and the limit is \
+         {MAX_BYTES}; shorten them"
+    )]
     TooLong { qube: String, bytes: usize },
     #[error("{qube} has no notes: it has no directory on this machine to keep them in")]
     NoDirectory { qube: String },

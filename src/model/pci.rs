@@ -58,7 +58,7 @@ impl Qubes {
         self.require_halted(vm, facts)?;
         if let Some(bad) = addresses.iter().find(|address| !is_pci_address(address)) {
             let text = format!(
-                "'{}' is no PCI device: bus:slot.function in hexadecimal digits",
+                "'{}' is not a PCI address; write bus:slot.function in hexadecimal",
                 bad.escape_debug()
             );
             return Err(PropertyError::Refused(text));
@@ -123,7 +123,7 @@ impl Qubes {
             .ok_or_else(|| PropertyError::NoSuchQube(name.to_owned()))?;
         if !vm.class.is_local_guest() {
             return Err(PropertyError::Refused(format!(
-                "{name} is no qube that PCI devices can be given to"
+                "PCI devices cannot be assigned to {name}"
             )));
         }
         match facts.power_state(vm) {

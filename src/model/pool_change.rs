@@ -49,11 +49,19 @@ pub enum PoolError {
     /// Upstream's text for a name that is taken.
     #[error("Storage pool is in use: '{0}'")]
     Exists(String),
-    #[error("'{}' is no name for a pool: it has 1 to 63 letters, digits, '-', '_' and '.', and does not begin with '-' or '.'", .0.escape_debug())]
+    #[error(
+        "'{}' is not a valid pool name: use 1 to 63 letters, digits, '-', '_' and '.', \
+         and do not begin with '-' or '.'",
+        .0.escape_debug()
+    )]
     InvalidName(String),
-    #[error("there is no driver '{}'; there are {}", .0.escape_debug(), driver_names())]
+    #[error("driver '{}' does not exist; the drivers are {}", .0.escape_debug(), driver_names())]
     NoSuchDriver(String),
-    #[error("driver {driver} has no option '{}'; it has {}", option.escape_debug(), known.join(", "))]
+    #[error(
+        "driver {driver} has no option '{}'; it has {}",
+        option.escape_debug(),
+        known.join(", ")
+    )]
     NoSuchOption {
         driver: &'static str,
         option: String,
@@ -72,14 +80,17 @@ pub enum PoolError {
     },
     #[error("Setting option {option} is not supported for pool {pool}")]
     OptionNotSettable { pool: String, option: String },
-    #[error("{option} is not known to Qubes OS {release}, for which the store is written")]
+    #[error("{option} is not supported by Qubes OS {release}, for which the store is written")]
     TooNew {
         option: &'static str,
         release: Release,
     },
-    #[error("{0}; two pools over one place would delete each other's images")]
+    #[error("{0}; two pools in one place would delete each other's images")]
     Overlaps(String),
-    #[error("dir_path '{}' is a directory of the system; give it one that has only images", .0.escape_debug())]
+    #[error(
+        "dir_path '{}' is a system directory; choose one that holds only images",
+        .0.escape_debug()
+    )]
     SystemDirectory(String),
     #[error("Storage pool is in use: '{pool}': {}", list_uses(uses))]
     InUse { pool: String, uses: Vec<PoolUse> },
@@ -312,10 +323,10 @@ fn check_text(option: &str, text: &str) -> Result<String, PoolError> {
         return Err(bad("empty, or has control characters"));
     }
     if option == "dir_path" && !text.starts_with('/') {
-        return Err(bad("no absolute path"));
+        return Err(bad("not an absolute path"));
     }
     if option == "dir_path" && text.split('/').any(|part| part == "..") {
-        return Err(bad("a path with '..'; write the directory that is meant"));
+        return Err(bad("a path with '..'; write the resolved path"));
     }
     if option == "dir_path" && is_system_directory(text) {
         return Err(PoolError::SystemDirectory(text.to_owned()));
@@ -349,7 +360,7 @@ pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, 
     let number: i64 = text
         .trim()
         .parse()
-        .map_err(|_| bad("no number".to_owned()))?;
+        .map_err(|_| bad("not a number".to_owned()))?;
     match number {
         ..-1 => Err(bad("less than -1 (no snapshots at all)".to_owned())),
         -1 if release < Release::R4_3 => Err(PoolError::TooNew {

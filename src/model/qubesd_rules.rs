@@ -31,7 +31,8 @@ pub(super) fn find_reference_problem(property: &str, name: &VmName) -> Option<St
     match reference_tag(&prefix, name) {
         Some(_) => None,
         None => Some(format!(
-            "its name has a dot, and Qubes OS cannot make the tag '{prefix}{name}' that goes with {property}"
+            "its name has a dot, and Qubes OS cannot create the tag '{prefix}{name}' \
+             for {property}"
         )),
     }
 }
@@ -79,7 +80,9 @@ pub(super) fn find_feature_problem(
     if is_admin && let Some(service) = name.strip_prefix("service.") {
         if service == "meminfo-writer" && value.is_empty() {
             let is_refused = release >= Release::R4_4;
-            let rule = "it would turn memory balancing off for dom0, and Qubes OS cannot set dom0's maxmem".to_owned();
+            let rule = "it would turn memory balancing off for dom0, \
+                        and Qubes OS cannot set dom0's maxmem"
+                .to_owned();
             return Some(FeatureProblem { is_refused, rule });
         }
         if service.len() > FILE_NAME_MAX && !value.is_empty() {
@@ -95,11 +98,11 @@ pub(super) fn find_feature_problem(
     {
         return match is_count(value) {
             true => None,
-            false => later("it is a number of digits only"),
+            false => later("it must be a number of digits only"),
         };
     }
     if name == PRELOAD_DELAY && !is_delay(value) {
-        return later("it is a number of seconds");
+        return later("it must be a number of seconds");
     }
     None
 }
@@ -165,17 +168,13 @@ impl VolumeTraits<'_> {
             })
         };
         match pool.driver() {
-            "linux-kernel" if self.rw => refused(
-                "a pool of kernels holds nothing that can be written to",
-                &[],
-            ),
+            "linux-kernel" if self.rw => refused("a kernel pool has no writable volumes", &[]),
             "linux-kernel" if self.save_on_stop => {
-                refused("a pool of kernels keeps nothing that a qube wrote", &[])
+                refused("a kernel pool keeps no changes of a qube", &[])
             }
-            "linux-kernel" if self.revisions_to_keep.is_some_and(|n| n != 0) => refused(
-                "a pool of kernels keeps no revisions",
-                &["revisions_to_keep"],
-            ),
+            "linux-kernel" if self.revisions_to_keep.is_some_and(|n| n != 0) => {
+                refused("a kernel pool keeps no revisions", &["revisions_to_keep"])
+            }
             "file" | "file-reflink" | "lvm_thin" | "zfs" if self.name == KERNEL => {
                 let rule = "the kernel volume needs a pool of driver linux-kernel";
                 Some(VolumeProblem {

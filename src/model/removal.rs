@@ -52,11 +52,13 @@ pub enum RemovalError {
     #[error("Domain is not powered off: '{0}'")]
     NotHalted(String),
     #[error(
-        "two domains of the store are called '{0}', and share their images; qubes-db repair tells them apart"
+        "cannot remove '{0}': two domains of the store have this name and share their images; \
+         run qubes-db repair first"
     )]
     DuplicateName(String),
     #[error(
-        "volume '{volume}' of '{vm}' is the one of '{other}', too; qubes-db repair gives it one of its own"
+        "cannot remove '{vm}': its volume '{volume}' is also a volume of '{other}'; \
+         run qubes-db repair first"
     )]
     SharedVolume {
         vm: String,

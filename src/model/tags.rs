@@ -14,7 +14,8 @@ pub enum TagError {
     #[error("tag '{tag}' for qube '{vm}' is not valid: a tag is made of letters, digits, _ and -")]
     Invalid { vm: String, tag: String },
     #[error(
-        "tag '{tag}' for qube '{vm}' is not valid: it says which qube made it, and there is no '{creator}'"
+        "tag '{tag}' for qube '{vm}' is not valid: it names its creator, and qube \
+         '{creator}' does not exist"
     )]
     NoSuchCreator {
         vm: String,
@@ -137,7 +138,8 @@ impl Qubes {
             ));
         }
         let creator = word.strip_prefix(CREATED_BY_PREFIX)?;
-        (!self.contains(creator))
-            .then(|| format!("'{word}' says which qube made another, and there is no '{creator}'"))
+        (!self.contains(creator)).then(|| {
+            format!("'{word}' names the creator of a qube, and qube '{creator}' does not exist")
+        })
     }
 }

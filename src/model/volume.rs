@@ -106,14 +106,16 @@ pub enum VolumeError {
         pool: String,
     },
     #[error(
-        "volume '{volume}' of qube '{vm}' names no pool, and only root, private, volatile and kernel have a default"
+        "volume '{volume}' of qube '{vm}' has no pool, and only root, private, \
+         volatile and kernel have a default one"
     )]
     NoDefaultPool { vm: String, volume: String },
     #[error(
-        "volume '{volume}' of qube '{vm}' is a snapshot, and no template has a volume to make it from"
+        "volume '{volume}' of qube '{vm}' is a snapshot, and no template has a \
+         volume of this name"
     )]
     NoSource { vm: String, volume: String },
-    #[error("{attribute}='{text}' of volume '{volume}' of qube '{vm}' is no number")]
+    #[error("{attribute}='{text}' of volume '{volume}' of qube '{vm}' is not a number")]
     InvalidNumber {
         vm: String,
         volume: String,

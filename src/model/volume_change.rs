@@ -49,8 +49,8 @@ pub enum VolumeChangeError {
         state: PowerState,
     },
     #[error(
-        "{vm}:{volume}: revisions_to_keep can be set to or from -1 (no snapshots) only while no disposable of {vm} runs, \
-         and {disposable} does"
+        "{vm}:{volume}: revisions_to_keep can be set to or from -1 (no snapshots) only while no \
+         disposable of {vm} runs, and {disposable} does"
     )]
     DisposableRuns {
         vm: String,
@@ -58,7 +58,8 @@ pub enum VolumeChangeError {
         disposable: String,
     },
     #[error(
-        "{vm}:{volume}: {option} is not known to Qubes OS {release}, for which the store is written"
+        "{vm}:{volume}: {option} is not supported by Qubes OS {release}, \
+         for which the store is written"
     )]
     TooNew {
         vm: String,
@@ -216,7 +217,7 @@ impl OptionChange<'_> {
     /// Checks the value and returns the text to store; `None` removes the attribute.
     fn decide(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
         if self.volume.driver == "linux-kernel" {
-            return Err(self.not_settable("kernels are read-only, and nothing of them is kept"));
+            return Err(self.not_settable("kernels are read-only and have no revisions"));
         }
         match self.option {
             VolumeOption::Rw => self.rw(text),
@@ -272,9 +273,7 @@ impl OptionChange<'_> {
         }
         let is_volatile = self.volume.rw && !self.volume.save_on_stop && !self.volume.snap_on_start;
         if ephemeral && !is_volatile {
-            return Err(self.not_settable(
-                "only a volatile volume that can be written to can have a throw-away key",
-            ));
+            return Err(self.not_settable("only a writable volatile volume can be ephemeral"));
         }
         if ephemeral != self.volume.ephemeral {
             self.refuse_unless_halted("ephemeral")?;

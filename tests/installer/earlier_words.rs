@@ -321,12 +321,12 @@ fn devices_keep_their_options_until_detached() {
         ),
         (
             "qvm-prefs -s net pcidevs ['zz:00.0']",
-            "'zz:00.0' is no PCI device",
+            "'zz:00.0' is not a PCI address",
         ),
-        ("qvm-prefs -s net pcidevs ['../..']", "is no PCI device"),
+        ("qvm-prefs -s net pcidevs ['../..']", "is not a PCI address"),
         (
             "qvm-prefs -s dom0 pcidevs []",
-            "dom0 is no qube that PCI devices can be given to",
+            "PCI devices cannot be assigned to dom0",
         ),
         (
             "qvm-prefs -s net internal maybe",

@@ -1,11 +1,11 @@
-//! What qubesd refuses to load, or cannot work with, by name: refused where it is set, found where
-//! it stands in a store.
+//! Values that qubesd refuses to load or cannot work with: commands refuse to set them, and
+//! `qubes-db check` finds them in a store.
 
 use std::fs;
 
 use crate::system::System;
 
-/// The seed of a system that is the small sample, written for main (4.4).
+/// The seed of a system from the small sample, written for main (4.4).
 const SMALL: u64 = 2;
 
 fn words(line: &str) -> Vec<String> {
@@ -14,7 +14,7 @@ fn words(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// Runs each line, which has to be refused with these words and to change nothing.
+/// Runs each line, which must fail with these words and change nothing.
 fn refuses(system: &System, lines: &[(&str, &str)]) {
     for (line, told) in lines {
         let before = system.bytes();
@@ -35,7 +35,7 @@ fn accepts(system: &System, lines: &[&str]) {
     }
 }
 
-/// Puts other text into the store and returns what `qubes-db check` says.
+/// Replaces text of the store and returns the output of `qubes-db check`.
 fn checked(system: &System, from: &str, to: &str) -> String {
     let text = String::from_utf8(system.bytes()).unwrap();
     assert!(text.contains(from), "{from}");
@@ -46,7 +46,7 @@ fn checked(system: &System, from: &str, to: &str) -> String {
 }
 
 #[test]
-fn a_qube_with_a_dot_is_nobodys_guivm_audiovm_or_relayvm() {
+fn a_qube_with_a_dot_cannot_be_guivm_audiovm_or_relayvm() {
     let system = System::new(SMALL);
     accepts(
         &system,
@@ -96,7 +96,7 @@ fn a_qube_with_a_dot_is_nobodys_guivm_audiovm_or_relayvm() {
 }
 
 #[test]
-fn what_a_store_refers_to_with_a_dot_gets_no_tag() {
+fn a_reference_with_a_dot_gets_no_tag() {
     let system = System::new(SMALL);
     accepts(&system, &["qvm-create -l red a.b"]);
     let first = r#"<property name="default_kernel">"#;
@@ -107,7 +107,7 @@ fn what_a_store_refers_to_with_a_dot_gets_no_tag() {
         1,
     );
     fs::write(system.store(), text).unwrap();
-    // Damaged as it is, the store can be worked on; the damage does not grow.
+    // The damaged store can still be changed; the damage does not grow.
     for line in [
         "qvm-create -l red n1",
         "qvm-clone n1 n2",
@@ -123,10 +123,10 @@ fn what_a_store_refers_to_with_a_dot_gets_no_tag() {
 }
 
 #[test]
-fn a_pool_of_kernels_holds_kernels_and_no_other_pool_does() {
+fn kernels_are_only_in_kernel_pools() {
     let system = System::new(SMALL);
     let (kernels, others) = (
-        "a pool of kernels holds nothing",
+        "a kernel pool has no writable volumes",
         "needs a pool of driver linux-kernel",
     );
     refuses(
@@ -177,7 +177,7 @@ fn a_pool_of_kernels_holds_kernels_and_no_other_pool_does() {
 }
 
 #[test]
-fn dom0_keeps_its_memory_service_and_its_services_names_fit_files() {
+fn dom0_keeps_its_memory_service_and_its_service_names_have_a_limit() {
     let system = System::new(SMALL);
     let long = format!("qvm-features dom0 service.app-dispvm.{} 1", "a".repeat(250));
     refuses(
@@ -209,7 +209,7 @@ fn dom0_keeps_its_memory_service_and_its_services_names_fit_files() {
 }
 
 #[test]
-fn numbers_of_preloaded_disposables_are_digits() {
+fn counts_of_preloaded_disposables_are_digits() {
     let system = System::new(SMALL);
     let template = system.run(&words("qvm-prefs default-dvm template")).stdout;
     refuses(
@@ -270,7 +270,7 @@ fn numbers_of_preloaded_disposables_are_digits() {
 }
 
 #[test]
-fn a_creation_makes_all_of_it_or_nothing_and_tells_everything() {
+fn a_creation_is_complete_or_changes_nothing_and_reports_everything() {
     let system = System::new(SMALL);
     let before = system.bytes();
     let line = "qvm-create -l red --property updateable=True --property netvm= --property maxmem=x --property gone=1 n1";
@@ -302,7 +302,7 @@ fn a_creation_makes_all_of_it_or_nothing_and_tells_everything() {
 }
 
 #[test]
-fn of_a_label_or_template_that_is_given_twice_the_last_counts() {
+fn the_last_of_several_labels_or_templates_counts() {
     let system = System::new(SMALL);
     let value = |qube: &str, property: &str| {
         system
@@ -338,7 +338,7 @@ fn of_a_label_or_template_that_is_given_twice_the_last_counts() {
 }
 
 #[test]
-fn an_explicit_false_ephemeral_stays_where_the_release_can_be_told() {
+fn an_explicit_false_ephemeral_is_kept_where_the_release_supports_it() {
     let lines = [
         "qvm-volume config personal:volatile ephemeral False",
         "qvm-pool set reflinked -o ephemeral_volatile=True",
@@ -357,7 +357,7 @@ fn an_explicit_false_ephemeral_stays_where_the_release_can_be_told() {
 }
 
 #[test]
-fn what_qubesd_takes_is_not_called_broken() {
+fn values_that_qubesd_accepts_are_not_reported() {
     let system = System::new(SMALL);
     for property in [
         "memory\">99999999999999999999",
@@ -380,7 +380,7 @@ fn what_qubesd_takes_is_not_called_broken() {
 }
 
 #[test]
-fn an_id_that_leads_out_of_its_pool_and_a_kernel_with_a_slash_are_found() {
+fn a_vid_outside_its_pool_and_a_kernel_with_a_slash_are_found() {
     let system = System::new(SMALL);
     let said = checked(
         &system,
@@ -403,7 +403,7 @@ fn an_id_that_leads_out_of_its_pool_and_a_kernel_with_a_slash_are_found() {
 }
 
 #[test]
-fn tags_that_new_qubes_cannot_have_are_refused_and_told() {
+fn tags_that_new_qubes_cannot_have_are_refused_and_reported() {
     let system = System::new(SMALL);
     for value in ["e-cores a=b", "../x", "created-by-foo"] {
         let done =
@@ -435,7 +435,7 @@ fn tags_that_new_qubes_cannot_have_are_refused_and_told() {
 }
 
 #[test]
-fn a_maxmem_below_memory_has_no_effect_and_that_is_told() {
+fn a_maxmem_below_memory_has_no_effect_and_is_reported() {
     let system = System::new(SMALL);
     let done = system.run(&words("qvm-prefs work maxmem 300"));
     assert!(
@@ -454,7 +454,7 @@ fn a_maxmem_below_memory_has_no_effect_and_that_is_told() {
 }
 
 #[test]
-fn what_a_setter_of_qubesd_refuses_is_found_in_the_store() {
+fn values_that_a_setter_of_qubesd_refuses_are_found_in_the_store() {
     let system = System::new(SMALL);
     let label = r#"<property name="name">personal</property>"#;
     for (name, text) in [
@@ -481,7 +481,7 @@ fn what_a_setter_of_qubesd_refuses_is_found_in_the_store() {
             "{said}"
         );
     }
-    // Of the system's own properties qubesd takes any number, and refuses those that it computes.
+    // For its global properties qubesd accepts any number, and refuses computed ones.
     let said = checked(
         &system,
         "</properties>",
@@ -501,7 +501,7 @@ fn what_a_setter_of_qubesd_refuses_is_found_in_the_store() {
 }
 
 #[test]
-fn pci_devices_are_written_in_small_letters() {
+fn pci_devices_are_stored_in_lower_case() {
     let system = System::new(SMALL);
     accepts(
         &system,

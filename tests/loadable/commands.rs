@@ -5,7 +5,7 @@ use qubes::model::{Class, Qubes, class_properties, global_properties};
 
 use crate::system::KERNELS;
 
-/// Values of no property in particular.
+/// Values for any property.
 const VALUES: [&str; 38] = [
     "",
     "None",
@@ -144,7 +144,7 @@ impl Commands {
         }
     }
 
-    /// The next command; most of what it names is there.
+    /// Returns the next command. Most of the names in it exist.
     pub fn next(&mut self, qubes: &Qubes) -> Vec<String> {
         match self.random.u32(..100) {
             0..20 => self.create(qubes),
@@ -210,7 +210,7 @@ impl Commands {
         self.one_of(&names)
     }
 
-    /// A value that often fits the property.
+    /// Returns a value that is often valid for the property.
     fn value(&mut self, qubes: &Qubes, property: &str) -> String {
         if self.random.u32(..4) == 0 {
             return self.one_of(&VALUES);

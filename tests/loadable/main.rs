@@ -1,10 +1,10 @@
-//! Whatever a command of ours accepts, qubesd loads: random commands of all tools, with good and
-//! bad values, and after each that changed the store `qubes-db check` finds nothing new for which
-//! qubesd refuses it.
+//! qubesd loads every store that a command accepts: runs random commands of all tools, with valid
+//! and invalid values, and checks after each change of the store that `qubes-db check` finds no new
+//! reason for which qubesd refuses it.
 //!
-//! `QUBES_LOADABLE_SEED` repeats a run, `QUBES_LOADABLE_SECONDS` makes it longer. Where
-//! `QUBES_ADMIN` names a checkout of qubes-core-admin, that loads every result, too, with the
-//! Python that `QUBES_ADMIN_PYTHON` names.
+//! `QUBES_LOADABLE_SEED` repeats a run, `QUBES_LOADABLE_SECONDS` makes it longer. If `QUBES_ADMIN`
+//! names a checkout of qubes-core-admin, that loads every result, too, with the Python that
+//! `QUBES_ADMIN_PYTHON` names.
 
 mod accepted;
 mod commands;
@@ -21,11 +21,11 @@ use commands::Commands;
 use system::System;
 use upstream::Upstream;
 
-/// Longest history of one store: a short one is easier to understand.
+/// The maximum number of commands on one store; short histories are easier to understand.
 const COMMANDS_PER_STORE: usize = 60;
 
 #[test]
-fn what_is_accepted_is_loadable() {
+fn accepted_changes_are_loadable() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let seed: u64 = number("QUBES_LOADABLE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let seconds: u64 = number("QUBES_LOADABLE_SECONDS").unwrap_or(15);
@@ -36,7 +36,7 @@ fn what_is_accepted_is_loadable() {
     }
     let end = Instant::now() + Duration::from_secs(seconds);
     let (mut ran, mut accepted, mut changed) = (0, 0, 0);
-    // Each store has a seed of its own, which the message of a failure tells.
+    // Each store has its own seed, which the failure message contains.
     for seed in seed.. {
         let system = System::new(seed);
         let mut commands = Commands::new(seed);
@@ -74,7 +74,7 @@ fn what_is_accepted_is_loadable() {
         }
     }
     println!("{ran} commands, {accepted} accepted, {changed} changed the store");
-    // A generator that makes only nonsense would prove nothing.
+    // A generator of only invalid commands would prove nothing.
     assert!(
         accepted * 4 > ran,
         "{accepted} of {ran} commands were accepted"

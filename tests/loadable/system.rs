@@ -1,4 +1,4 @@
-//! A scratch system that the commands work on.
+//! A scratch system for the commands.
 
 use std::collections::HashSet;
 use std::fs;
@@ -17,12 +17,12 @@ pub const KERNELS: [&str; 3] = ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"]
 pub struct System {
     dir: tempfile::TempDir,
     release: Release,
-    /// What qubesd refuses the store for, that was there before.
+    /// The initial reasons for which qubesd refuses the store.
     known: HashSet<(Option<String>, String)>,
 }
 
 impl System {
-    /// One of a few kinds of systems, by the seed.
+    /// Creates one of a few kinds of systems, by the seed.
     pub fn new(seed: u64) -> System {
         let (release, word) = if seed.is_multiple_of(2) {
             (Release::R4_4, "4.4")
@@ -63,7 +63,7 @@ impl System {
         system
     }
 
-    /// A new system with a template, a qube and a disposable template, whose images are there.
+    /// Creates a new system with a template, a qube and a disposable template, all with images.
     fn make_fresh(&self) {
         for line in [
             "qubes-create",
@@ -107,7 +107,7 @@ impl System {
         ran::run(&mut command)
     }
 
-    /// What qubesd refuses the store for and did not when the system was made.
+    /// Returns the reasons for which qubesd refuses the store that are not initial ones.
     pub fn new_refusals(&self) -> Vec<(Option<String>, String)> {
         self.refusals().difference(&self.known).cloned().collect()
     }

@@ -1,4 +1,4 @@
-//! A checkout of qubes-core-admin that loads stores, in a process of its own (`load_store.py`).
+//! A checkout of qubes-core-admin that loads stores in its own process (`load_store.py`).
 
 use std::env;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +12,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The checkout that `QUBES_ADMIN` names; none where it names none.
+    /// Returns the checkout that `QUBES_ADMIN` names, if it is set.
     pub fn of_environment() -> Option<Upstream> {
         let checkout = env::var_os("QUBES_ADMIN")?;
         let python = env::var_os("QUBES_ADMIN_PYTHON").unwrap_or_else(|| "python3".into());
@@ -35,7 +35,7 @@ impl Upstream {
         })
     }
 
-    /// `ok`, or what the load ends with.
+    /// Returns `ok`, or the error of the load.
     pub fn load(&mut self, store: &Path) -> String {
         writeln!(self.asked, "{}", store.display()).unwrap();
         let mut answer = String::new();

@@ -49,10 +49,10 @@ fn a_pool_that_overlaps_another_is_refused() {
             "lies in the directory of pool 'linux-kernel'",
         ),
         ("/var/lib/qubes/../qubes", "'..'"),
-        ("/var/lib", "is a directory of the system"),
-        ("/", "is a directory of the system"),
-        ("/etc", "is a directory of the system"),
-        ("/etc/qubes/pool", "is a directory of the system"),
+        ("/var/lib", "is a system directory"),
+        ("/", "is a system directory"),
+        ("/etc", "is a system directory"),
+        ("/etc/qubes/pool", "is a system directory"),
     ] {
         let refused = refused(&system, directory);
         assert!(refused.contains(words), "{directory}: {refused}");

@@ -92,7 +92,7 @@ fn a_request_that_breaks_a_rule_creates_nothing() {
     for (line, words) in [
         (
             "add new nodriver",
-            "there is no driver 'nodriver'; there are callback, file, file-reflink, ",
+            "driver 'nodriver' does not exist; the drivers are callback, file, file-reflink, ",
         ),
         (
             "add new file -o dir_path=/new -o nosuch=1",
@@ -104,7 +104,7 @@ fn a_request_that_breaks_a_rule_creates_nothing() {
         ),
         (
             "add new file -o dir_path=new",
-            "dir_path 'new' is no absolute path",
+            "dir_path 'new' is not an absolute path",
         ),
         (
             "add new file -o dir_path=/new -o revisions_to_keep=2",
@@ -118,8 +118,8 @@ fn a_request_that_breaks_a_rule_creates_nothing() {
             "add new file -o dir_path=/new -o ephemeral_volatile=maybe",
             "ephemeral_volatile 'maybe' is neither",
         ),
-        ("add -- -new file", "'-new' is no name for a pool"),
-        ("add a/b file", "'a/b' is no name for a pool"),
+        ("add -- -new file", "'-new' is not a valid pool name"),
+        ("add a/b file", "'a/b' is not a valid pool name"),
         (
             "add varlibqubes file -o dir_path=/new",
             "Storage pool is in use: 'varlibqubes'",
@@ -187,7 +187,7 @@ fn options_are_changed_all_or_none() {
     let too_new = system.refuses(1, "qvm-pool set varlibqubes -o ephemeral_volatile=1");
     assert!(
         too_new.ends_with(
-            "ephemeral_volatile is not known to Qubes OS 4.0, for which the store is written"
+            "ephemeral_volatile is not supported by Qubes OS 4.0, for which the store is written"
         ),
         "{too_new}"
     );

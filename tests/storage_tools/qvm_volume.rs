@@ -186,14 +186,13 @@ fn options_are_checked_and_stored_as_upstream_reads_them() {
         ("work:private nosuch 1", "Error: Invalid property: nosuch"),
         (
             "work:private ephemeral True",
-            "Error: work:private: ephemeral cannot be set: only a volatile volume that can be \
-             written to can have a \
-             throw-away key",
+            "Error: work:private: ephemeral cannot be set: only a writable volatile volume can \
+             be ephemeral",
         ),
         (
             "work:kernel revisions_to_keep 1",
-            "Error: work:kernel: revisions_to_keep cannot be set: kernels are read-only, and \
-             nothing of them is kept",
+            "Error: work:kernel: revisions_to_keep cannot be set: kernels are \
+             read-only and have no revisions",
         ),
         (
             "nosuch:private rw True",
