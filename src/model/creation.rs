@@ -15,9 +15,10 @@ use super::qubesd_rules::{TAGGED_REFERENCES, find_reference_problem, reference_t
 use super::release::Release;
 use super::tags::{CREATED_BY_PREFIX, is_valid_tag};
 use super::text_map::TextMap;
-use super::vm::{Qid, Vm};
+use super::vm::{Qid, Vm, VolumeConfig};
 use super::volume::{
-    ClassVolume, ResolvedVolume, VolumeError, class_volumes, volume_names, volume_traits,
+    ClassVolume, ResolvedVolume, VolumeError, class_volume, class_volumes, volume_names,
+    volume_traits,
 };
 
 /// Why a qube cannot be created. Texts are upstream's where they are recorded
@@ -403,39 +404,52 @@ impl Qubes {
             return Err(VolumeError::NoSuchVolume { vm, volume }.into());
         }
         for name in names {
-            let class = class_volumes(&vm.class).iter().find(|v| v.name == name);
-            let mut own = match (class, template) {
-                (None, Some(template)) => {
-                    let mut attributes = template
-                        .volume(name)
-                        .map(|v| v.attributes.clone())
-                        .unwrap_or_default();
-                    attributes.remove("vid");
-                    attributes
-                }
-                (Some(_), Some(template)) if vm.class == Class::DispVM => {
-                    self.disposable_attributes(template, name, facts)?
-                }
-                _ => TextMap::new(),
-            };
-            let is_snapshot = class.is_some_and(|c| c.snap_on_start);
-            if let Some((_, pool)) = pools.by_volume.iter().find(|(volume, _)| *volume == name) {
-                if is_snapshot {
-                    let (vm, volume) = (vm.name.to_string(), name.to_owned());
-                    return Err(CreationError::SnapshotPool { vm, volume });
-                }
-                own.set("pool", pool);
-            } else if let Some(pool) = pools
-                .all
-                .filter(|_| !is_snapshot && class.is_none_or(|c| c.rw))
-            {
-                own.set("pool", pool);
-            }
-            let resolved = self.resolve_volume(vm, name, class, &own, facts)?;
-            self.check_volume_pool(vm, class, &own, &resolved)?;
-            vm.volumes.push(resolved.config_for(facts.release()));
+            let config = self.plan_volume(vm, name, template, pools, facts)?;
+            vm.volumes.push(config);
         }
         Ok(())
+    }
+
+    /// Plans one volume of a new qube and returns its configuration.
+    fn plan_volume(
+        &self,
+        vm: &Vm,
+        name: &str,
+        template: Option<&Vm>,
+        pools: PoolChoice<'_>,
+        facts: &dyn Facts,
+    ) -> Result<VolumeConfig, CreationError> {
+        let class = class_volume(&vm.class, name);
+        let mut own = match (class, template) {
+            (None, Some(template)) => {
+                let mut attributes = template
+                    .volume(name)
+                    .map(|v| v.attributes.clone())
+                    .unwrap_or_default();
+                attributes.remove("vid");
+                attributes
+            }
+            (Some(_), Some(template)) if vm.class == Class::DispVM => {
+                self.disposable_attributes(template, name, facts)?
+            }
+            _ => TextMap::new(),
+        };
+        let is_snapshot = class.is_some_and(|c| c.snap_on_start);
+        if let Some((_, pool)) = pools.by_volume.iter().find(|(volume, _)| *volume == name) {
+            if is_snapshot {
+                let (vm, volume) = (vm.name.to_string(), name.to_owned());
+                return Err(CreationError::SnapshotPool { vm, volume });
+            }
+            own.set("pool", pool);
+        } else if let Some(pool) = pools
+            .all
+            .filter(|_| !is_snapshot && class.is_none_or(|c| c.rw))
+        {
+            own.set("pool", pool);
+        }
+        let resolved = self.resolve_volume(vm, name, class, &own, facts)?;
+        self.check_volume_pool(vm, class, &own, &resolved)?;
+        Ok(resolved.config_for(facts.release()))
     }
 
     /// Refuses a pool that cannot hold the volume.
@@ -451,11 +465,11 @@ impl Qubes {
         };
         match volume_traits(&resolved.name, class, own).find_problem(pool) {
             None => Ok(()),
-            Some(misfit) => Err(CreationError::UnsuitablePool {
+            Some(problem) => Err(CreationError::UnsuitablePool {
                 vm: vm.name.to_string(),
                 volume: resolved.name.clone(),
                 pool: pool.name().to_owned(),
-                rule: misfit.rule,
+                rule: problem.rule,
             }),
         }
     }

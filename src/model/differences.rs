@@ -73,14 +73,14 @@ fn text_or_absent<'a>(text: &'a Option<String>, absent: &'a str) -> &'a str {
 
 /// Collects the differences of one subject.
 struct DifferenceCollector<'a> {
-    of: &'a str,
+    subject: &'a str,
     found: &'a mut Vec<Difference>,
 }
 
 impl DifferenceCollector<'_> {
     fn add(&mut self, item: impl Into<String>, kind: DifferenceKind) {
         self.found.push(Difference {
-            subject: self.of.to_owned(),
+            subject: self.subject.to_owned(),
             item: item.into(),
             kind,
         });
@@ -119,49 +119,8 @@ impl Qubes {
     /// each qube in the order of the names. Only explicit values are compared.
     pub fn find_differences(&self, new: &Qubes) -> Vec<Difference> {
         let mut found = Vec::new();
-        let mut system = DifferenceCollector {
-            of: "system",
-            found: &mut found,
-        };
-        system.compare_maps("", &self.globals, &new.globals, "default");
-        let labels = |qubes: &Qubes| -> TextMap {
-            let shown = qubes
-                .labels
-                .iter()
-                .map(|l| (l.index.to_string(), format!("{} {}", l.name, l.color)));
-            shown
-                .collect::<Vec<_>>()
-                .iter()
-                .map(|(n, t)| (n.as_str(), t.as_str()))
-                .collect()
-        };
-        system.compare_maps("label ", &labels(self), &labels(new), "absent");
-        let pools: BTreeSet<&str> = self
-            .pools
-            .iter()
-            .chain(new.pools.iter())
-            .map(Pool::name)
-            .collect();
-        for name in pools {
-            let of = format!("pool {name}");
-            let mut collector = DifferenceCollector {
-                of: &of,
-                found: &mut found,
-            };
-            match (self.pools.get(name), new.pools.get(name)) {
-                (Some(old), Some(new)) => {
-                    collector.compare_maps("", &old.attributes, &new.attributes, "absent")
-                }
-                (old, _) => collector.add(
-                    "",
-                    if old.is_some() {
-                        DifferenceKind::Removed(None)
-                    } else {
-                        DifferenceKind::Added(None)
-                    },
-                ),
-            }
-        }
+        self.compare_system(new, &mut found);
+        self.compare_pools(new, &mut found);
         let mut names: Vec<&str> = self
             .names()
             .chain(new.names())
@@ -171,7 +130,7 @@ impl Qubes {
         names.dedup();
         for name in names {
             let mut collector = DifferenceCollector {
-                of: name,
+                subject: name,
                 found: &mut found,
             };
             match (self.get(name), new.get(name)) {
@@ -186,6 +145,43 @@ impl Qubes {
             }
         }
         found
+    }
+
+    /// Adds the differences of global properties and labels.
+    fn compare_system(&self, new: &Qubes, found: &mut Vec<Difference>) {
+        let labels = |qubes: &Qubes| {
+            let mut labels = TextMap::new();
+            for label in qubes.labels.iter() {
+                let text = format!("{} {}", label.name, label.color);
+                labels.set(&label.index.to_string(), &text);
+            }
+            labels
+        };
+        let mut system = DifferenceCollector {
+            subject: "system",
+            found,
+        };
+        system.compare_maps("", &self.globals, &new.globals, "default");
+        system.compare_maps("label ", &labels(self), &labels(new), "absent");
+    }
+
+    /// Adds the differences of pools, in byte order of their names.
+    fn compare_pools(&self, new: &Qubes, found: &mut Vec<Difference>) {
+        let pools = self.pools.iter().chain(new.pools.iter());
+        let names: BTreeSet<&str> = pools.map(Pool::name).collect();
+        for name in names {
+            let mut pool = DifferenceCollector {
+                subject: &format!("pool {name}"),
+                found,
+            };
+            match (self.pools.get(name), new.pools.get(name)) {
+                (Some(old), Some(new)) => {
+                    pool.compare_maps("", &old.attributes, &new.attributes, "absent");
+                }
+                (Some(_), None) => pool.add("", DifferenceKind::Removed(None)),
+                (None, _) => pool.add("", DifferenceKind::Added(None)),
+            }
+        }
     }
 }
 
