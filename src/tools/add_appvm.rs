@@ -1,4 +1,4 @@
-//! qvm-add-appvm: makes a qube known whose private image lies in its place, as R3 did.
+//! qvm-add-appvm: registers a qube whose private image already exists, as R3 did.
 
 use clap::Arg;
 
@@ -33,7 +33,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let directory = image_directory(call, &session, &Class::AppVM, &name)?;
     if !directory.is_dir() {
         return Err(Failure::error(format!(
-            "{}: there is no such directory to take {name} from",
+            "cannot register {name}: {} does not exist",
             directory.display()
         )));
     }

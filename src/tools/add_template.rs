@@ -1,5 +1,4 @@
-//! qvm-add-template: makes a template known whose images were unpacked in their place, as R3's
-//! packages do.
+//! qvm-add-template: registers a template whose images already exist, as R3's packages do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +30,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         )
 }
 
-/// What both tools of this kind take.
+/// Adds the options of both tools that register qubes.
 pub(super) fn add_common_options(line: clap::Command) -> clap::Command {
     let directory = value(
         "path",
@@ -76,8 +75,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Where the images of a qube of this name lie. There is no other place for them, so one that is
-/// given must be this.
+/// Returns the directory of a qube's images.
+///
+/// # Errors
+/// `--path` names another directory: the images must be in this one.
 pub(super) fn image_directory(
     call: &Invocation,
     session: &Session,

@@ -11,7 +11,8 @@ use super::output::Colors;
 use crate::system;
 
 /// The id of the one qube that a tool works on. It must be given, unless an option that only prints
-/// help makes it needless; so the tool asks for it with [`required_value`], and usage lines show it as
+/// help makes it needless; so the tool asks for it with [`required_value`], and usage lines show
+/// it as
 /// mandatory.
 pub const QUBE_ID: &str = "qube-name";
 
@@ -91,7 +92,8 @@ pub fn output_option(arg: Arg) -> Arg {
 
 /// The option `--color`.
 pub fn color_option() -> Arg {
-    let help = "Use colours: auto, always or never (default: auto, which means on a terminal unless NO_COLOR is set)";
+    let help = "Use colours: auto, always or never (default: auto, which means on a terminal \
+                unless NO_COLOR is set)";
     output_option(value("color", None, "WHEN", help))
 }
 

@@ -1,4 +1,4 @@
-//! The words that completion offers for arguments that name things of the store.
+//! Candidates for the completion of arguments that name things of the store.
 
 use super::arguments::{self, Parsed};
 use super::complete::{Candidate, candidate};
@@ -14,12 +14,12 @@ use crate::model::{
 use crate::storage::PoolDrivers;
 use crate::system::{Options, System};
 
-/// What sort of thing an argument names.
+/// What an argument names.
 #[derive(Debug)]
 pub enum CandidateKind<'a> {
     Qubes(QubeSubset),
     Templates,
-    /// Qubes from which disposables can be made.
+    /// Qubes from which disposables can be created.
     DisposableTemplates,
     Netvms,
     Labels,
@@ -30,19 +30,19 @@ pub enum CandidateKind<'a> {
     /// Revisions of one volume, `VM:VOLUME`.
     Revisions(&'a str),
     Tags,
-    /// Tags that one qube has.
+    /// Tags of one qube.
     TagsOf(Option<&'a str>),
-    /// Features that one qube has, and others that are known.
+    /// Features of one qube, and other known ones.
     Features {
         of: Option<&'a str>,
         only_own: bool,
     },
-    /// Services that are switched on or off for one qube, and others that its template supports.
+    /// Services that are set for one qube, and others that its template supports.
     Services {
         of: Option<&'a str>,
         only_own: bool,
     },
-    /// Properties that can be set when a qube is made.
+    /// Properties that can be set when a qube is created.
     PropertiesOfClass(Class),
     ValuesOfClass {
         class: Class,
@@ -59,24 +59,24 @@ pub enum CandidateKind<'a> {
         of: Option<&'a str>,
         property: &'a str,
     },
-    /// These.
+    /// Fixed words.
     Words(Vec<&'static str>),
 }
 
-/// Some of the qubes.
+/// A subset of the qubes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QubeSubset {
     Any,
     ButDom0,
-    /// Those with domains of their own on this machine.
+    /// Qubes with a domain on this machine.
     Guests,
-    /// Guests that nobody has started.
+    /// Guests without a record.
     Halted,
-    /// Guests that were started; all where it is not known that one was.
+    /// Guests with a record; all guests if there is none.
     Running,
 }
 
-/// Features that the core asks for (`docs/spec/r4-features.md` §2) and that a person sets.
+/// Features that the core reads (`docs/spec/r4-features.md` §2) and that a person sets.
 pub const KNOWN_FEATURES: [&str; 26] = [
     "anon-timezone",
     "apparmor",
@@ -106,9 +106,8 @@ pub const KNOWN_FEATURES: [&str; 26] = [
     "video-model",
 ];
 
-/// The words of a kind that begin with what is there, in their order. A store that cannot be read
-/// offers nothing: completion is no place for error messages. `words` is the command line, which
-/// may say where the store is.
+/// Returns the candidates of a kind that begin with `begun`. A store that cannot be read has none:
+/// completion prints no errors. `words` is the command line, which may name the store.
 pub fn candidates(kind: &CandidateKind, begun: &str, words: &[String]) -> Vec<Candidate> {
     let mut all = all_candidates(kind, begun, words);
     all.retain(|candidate| candidate.word.starts_with(begun));
@@ -143,13 +142,13 @@ fn all_candidates(kind: &CandidateKind, begun: &str, words: &[String]) -> Vec<Ca
         return Vec::new();
     };
     match kind {
-        // Of a thousand names few are meant.
+        // Filter by prefix early: there may be a thousand names.
         CandidateKind::Qubes(which) => qube_candidates(*which, begun, &qubes, &session),
         _ => from_store(kind, &qubes, &session),
     }
 }
 
-/// The classes of the qubes that a word means: of one, or of any where it may mean several.
+/// Returns the classes of the qubes that an argument names; all classes for a pattern or a list.
 fn matching_classes(qubes: &Qubes, word: &str) -> Vec<Class> {
     match is_pattern(word) || word.contains(',') {
         true => Class::ALL.to_vec(),
@@ -314,8 +313,9 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
     }
 }
 
-/// Names with classes of some of the qubes. No hypervisor is asked: the records of starts tell what
-/// runs.
+/// Returns names and classes of a subset of the qubes. Records tell which run; the hypervisor is
+/// not
+/// contacted.
 fn qube_candidates(
     which: QubeSubset,
     begun: &str,
@@ -345,7 +345,7 @@ fn qube_candidates(
         .collect()
 }
 
-/// What a property can be set to, where that is one of several names.
+/// Returns the names that a property can be set to, if it takes one of a set.
 pub fn value_words(property: &Property, qubes: &Qubes, session: &Session) -> Vec<String> {
     value_candidates(property, qubes, session)
         .into_iter()
@@ -397,7 +397,7 @@ fn value_candidates(property: &Property, qubes: &Qubes, session: &Session) -> Ve
     values
 }
 
-/// The kernels that a qube can choose from.
+/// Returns the installed kernels.
 fn kernel_names(qubes: &Qubes, session: &Session) -> Vec<String> {
     let pool = qubes
         .global_value_by_name("default_pool_kernel", session)
@@ -411,7 +411,7 @@ fn kernel_names(qubes: &Qubes, session: &Session) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Where the command line says the store is.
+/// Returns the options of a command line that name the store.
 fn system_options(words: &[String]) -> Options {
     let mut given = Vec::new();
     let mut words = words.iter();

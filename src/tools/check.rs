@@ -1,4 +1,4 @@
-//! qvm-check: do these qubes exist, and are they what one expects? The exit code is the answer.
+//! qvm-check: checks whether qubes exist and meet conditions. The exit code is the answer.
 
 use serde_json::json;
 
@@ -12,17 +12,17 @@ use super::values::Values;
 use crate::lifecycle::Session;
 use crate::model::{Class, PowerState, Vm, VmName};
 
-/// All qubes satisfy.
+/// All qubes meet the conditions.
 const EXIT_ALL: u8 = 0;
-/// None does, or some name does not exist.
+/// No qube does, or a name does not exist.
 const EXIT_NONE: u8 = 1;
-/// Some do, others do not.
+/// Some qubes do, others do not.
 const EXIT_SOME: u8 = 3;
 
-/// The word for a qube of which nothing else is asked.
+/// The word for a qube without conditions.
 const EXISTS: &str = "exists";
 
-/// What is asked of a qube beside that it exists.
+/// A condition besides existence.
 struct Filter {
     id: &'static str,
     satisfied: fn(&Values, &Vm) -> bool,
@@ -147,8 +147,7 @@ fn print_results(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&
     }
 }
 
-/// One object for each qube, sorted by name: whether it exists, and whether it is everything that
-/// was asked for.
+/// Prints an object for each qube, sorted by name: whether it exists and meets the conditions.
 fn print_json(
     out: &mut Output,
     satisfied: &[&str],
@@ -157,6 +156,12 @@ fn print_json(
 ) -> Result<(), Failure> {
     let mut names = [present, missing].concat();
     names.sort_unstable();
-    let object = |name: &&str| json!({"name": name, "exists": present.contains(name), "satisfied": satisfied.contains(name)});
+    let object = |name: &&str| {
+        json!({
+            "name": name,
+            "exists": present.contains(name),
+            "satisfied": satisfied.contains(name),
+        })
+    };
     out.json(&names.iter().map(object).collect())
 }

@@ -1,4 +1,4 @@
-//! qvm-clone: makes a copy of a qube.
+//! qvm-clone: clones a qube.
 
 use clap::{Arg, ArgAction};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::lifecycle::Session;
 use crate::lifecycle::create::InitialSettings;
 use crate::model::{Class, NewClone, PoolChoice, VmName};
 
-/// What makes the menu entries of a qube, where it is installed.
+/// The program that creates the menu entries of a qube, if it is installed.
 const MENU_PROGRAM: &str = "qvm-appmenus";
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -48,7 +48,7 @@ pub fn define(line: clap::Command) -> clap::Command {
     mutually_exclusive(line, "pools", &["all-pools", "pool"])
 }
 
-/// Its short form is the first one, which usage lines show.
+/// The option `-p`, `--pool`. The long form is an alias, because usage lines show the short one.
 fn pool() -> Arg {
     Arg::new("pool")
         .short('p')
@@ -100,7 +100,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Both names, or all that are missing.
+/// Returns the name of the clone; a usage error if a name is missing.
 fn new_name(call: &Invocation) -> Result<&str, Failure> {
     match (call.value(QUBE_ID), call.value(CLONE_NAME_ID)) {
         (Some(_), Some(name)) => Ok(name),
@@ -113,8 +113,8 @@ fn new_name(call: &Invocation) -> Result<&str, Failure> {
     }
 }
 
-/// Makes the clone's menu entries after the source's, on a system that has menus. The clone is
-/// there whatever comes of it.
+/// Creates the menu entries of the clone from those of the source, if the system has menus. Returns
+/// the error; the clone stays.
 fn clone_menu_entries(
     session: &Session,
     source: &VmName,

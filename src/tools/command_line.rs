@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn options_may_stand_anywhere_and_be_shortened() {
+    fn options_can_be_anywhere_and_abbreviated() {
         assert!(matches(&["work", "-d", "5"]).get_flag("disk"));
         assert_eq!(
             matches(&["--form", "x"])
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_in_the_words_of_argparse() {
+    fn errors_have_the_messages_of_argparse() {
         assert_eq!(
             usage_text(&["--zz", "work", "5", "more"]),
             "unrecognized arguments: --zz more"

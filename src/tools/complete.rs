@@ -1,7 +1,9 @@
-//! What could stand at a context of a command line: `qubes-complete SHELL INDEX WORD...`, called by
-//! the completion files. A program of its own, because somebody waits for it at every key: it has
-//! of each command no more than the definition. Reads qubes.xml only, asks no hypervisor, and says
-//! nothing when there is nothing to say.
+//! `qubes-complete SHELL INDEX WORD...`: the candidates at a position of a command line, for the
+//! completion files. It is a program of its own, with the definitions of the commands only,
+//! because it
+//! runs at every press of the tab key. It reads qubes.xml, never contacts the hypervisor, and
+//! prints
+//! no errors.
 
 use std::process::ExitCode;
 
@@ -14,19 +16,22 @@ use super::subcommand::Subcommand;
 use super::{CommandDefinition, DEFINITIONS, multicall};
 use crate::model::{Class, POOL_DRIVERS, PoolDriver, VolumeOption};
 
-/// A word that would fit, with a few words about it.
+/// A candidate with its description.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Candidate {
+    /// The word.
     pub word: String,
+    /// Its description; may be empty.
     pub about: String,
 }
 
-/// The exit code that says: a file's name fits here, which the shell completes itself.
+/// The exit code if the name of a file fits, which the shell completes itself.
 const EXIT_FILE_NAME: u8 = 3;
 
-/// What fits at the cursor.
+/// The completions at the cursor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Completions {
+    /// The candidates.
     pub candidates: Vec<Candidate>,
     /// Whether the name of a file fits.
     pub file: bool,
@@ -41,17 +46,17 @@ impl From<Vec<Candidate>> for Completions {
     }
 }
 
-/// Where the cursor is, after looking at the words before it.
+/// The context of the cursor: what the words before it mean.
 struct CursorContext<'a> {
-    /// The option whose value stands here, and whether other things may stand here as well.
+    /// The option whose value is expected, and whether nothing else is possible.
     option: Option<(&'a Arg, bool)>,
-    /// Positionals before this one.
+    /// The positional arguments before the cursor.
     positionals: Vec<&'a str>,
     options_ended: bool,
 }
 
-/// The whole of `qubes-complete SHELL INDEX WORD...`: WORDs from the command's name on, INDEX of
-/// the one at the cursor.
+/// The main function of `qubes-complete SHELL INDEX WORD...`. The words begin with the command's
+/// name; INDEX is that of the word at the cursor.
 pub fn main() -> ExitCode {
     let texts: Vec<String> = std::env::args_os()
         .skip(1)
@@ -93,8 +98,9 @@ fn format_candidate(candidate: &Candidate, shell: &str) -> String {
     }
 }
 
-/// What fits at the word at `index`. bash breaks words at `=` and `:`, so there only what follows
-/// is wanted.
+/// Returns the completions of the word at `index`. bash breaks words at `=` and `:`
+/// (`breaks_words`),
+/// so it expects only the part behind.
 pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completions {
     let mut words: Vec<String> = words.iter().take(index + 1).cloned().collect();
     if words.len() <= index {
@@ -139,8 +145,9 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completio
     found
 }
 
-/// Puts together what bash broke at `=` and `:`. Returns how many bytes of the last word bash takes
-/// for words of their own.
+/// Joins the words that bash broke at `=` and `:`. Returns how many bytes of the last word precede
+/// the
+/// part that bash completes.
 fn rejoin_bash_words(words: &mut Vec<String>) -> usize {
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
     let mut before_break = 0;
@@ -168,7 +175,8 @@ fn complete_at_cursor(line: &clap::Command, words: &[String]) -> Completions {
         return Completions::default();
     };
     let mut context = cursor_context(line, before);
-    // `qvm-prefs --all`: the qubes have been named, as with a pattern that fits every name.
+    // With `qvm-prefs --all` there is no VMNAME: continue as after a pattern that matches every
+    // name.
     if takes_qube(line)
         && find_long(line, "all").is_some()
         && before.iter().any(|word| word == "--all")
@@ -218,11 +226,11 @@ fn argument_completions(
     }
 }
 
-/// Whether an argument's value is the name of a file, or may be.
+/// Whether the value of an argument may be the name of a file.
 fn takes_file(line: &clap::Command, arg: &Arg, current: &str, context: &CursorContext) -> bool {
     match (line.get_name(), arg.get_id().as_str()) {
         ("qvm-notes", "import") | ("qvm-start", "hddisk" | "cdrom" | "drive") => true,
-        // A copy is named by its time, or as a file: with a slash.
+        // A copy is named by its time, or as a file with a slash.
         ("qubes-db", "copy" | "from") => current.contains('/'),
         ("qvm-volume", "word") => matches!(context.positionals.as_slice(), ["import", _]),
         ("qvm-pool", "option") => current.starts_with("dir_path="),
@@ -266,7 +274,7 @@ fn cursor_context<'a>(line: &'a clap::Command, before: &'a [String]) -> CursorCo
             }
             _ => match context.option {
                 Some((_, true)) => context.option = None,
-                // A multi_value option takes every word up to the next option.
+                // The option takes every word up to the next option.
                 Some((arg, false)) => context.option = Some((arg, false)),
                 None => context.positionals.push(word),
             },
@@ -286,7 +294,7 @@ fn find_long<'a>(line: &'a clap::Command, name: &str) -> Option<&'a Arg> {
     line.get_arguments().find(has)
 }
 
-/// The option at the end of `-abc` that still waits for its value.
+/// Returns the option at the end of `-abc` that expects a value.
 fn find_last_short<'a>(line: &'a clap::Command, word: &str) -> Option<(&'a Arg, bool)> {
     let mut letters = word.chars().skip(1).peekable();
     while let Some(letter) = letters.next() {
@@ -323,7 +331,7 @@ fn option_names(line: &clap::Command, current: &str) -> Vec<Candidate> {
     found
 }
 
-/// The values of an argument that begin with `current`.
+/// Returns the candidates for an argument that begin with `current`.
 fn values(
     line: &clap::Command,
     arg: &Arg,
@@ -346,7 +354,7 @@ fn values(
         _ => context.positionals.first().copied(),
     };
     let kind = match id {
-        // The name of something new.
+        // A new name has no candidates.
         "vmname" if line.get_name() == "qvm-create" => return Vec::new(),
         QUBE_ID if line.get_name().contains("-template") => CandidateKind::Templates,
         QUBE_ID | "vmname" | "exclude" => CandidateKind::Qubes(relevant_qubes(line.get_name())),
@@ -381,7 +389,7 @@ fn values(
         "updates" => CandidateKind::Words(super::set_updates::ACTIONS.to_vec()),
         "package-action" => CandidateKind::Words(super::template_postprocess::ACTIONS.to_vec()),
         SUBCOMMAND_ID => CandidateKind::Words(vec!["list", "add", "del"]),
-        // Another qube's tags are what somebody may want to give to this one.
+        // Tags of other qubes are candidates for adding.
         "tag"
             if context
                 .positionals
@@ -403,7 +411,7 @@ fn values(
         },
         _ => return Vec::new(),
     };
-    // `-O name,state,cl`: only the last of the list is completed. No name has a comma.
+    // `-O name,state,cl`: complete the last name of the list. Names contain no commas.
     let (front, last) = match (id, current.rsplit_once(',')) {
         ("fields" | "class" | "label" | "tags" | QUBE_ID, Some((front, last))) => {
             (format!("{front},"), last)
@@ -417,7 +425,7 @@ fn values(
     found
 }
 
-/// What fits into a command line of the tools for pools and volumes.
+/// Returns the candidates for arguments of qvm-pool and qvm-volume.
 fn storage_values(
     tool: &str,
     id: &str,
@@ -476,7 +484,7 @@ fn storage_values(
     candidates(&kind, current, words)
 }
 
-/// `NAME=` of the options that a pool of this driver can be given, or that can be changed later.
+/// Returns `NAME=` for the options of a pool of this driver, or for those that can be changed.
 fn pool_option_names(command: &str, after: &[&str], current: &str) -> Vec<Candidate> {
     let driver = after
         .get(1)
@@ -491,7 +499,7 @@ fn pool_option_names(command: &str, after: &[&str], current: &str) -> Vec<Candid
     named.filter(|c| c.word.starts_with(current)).collect()
 }
 
-/// `NAME=VALUE` options: first the names, each with its `=`, then the values.
+/// Returns the candidates for `NAME=VALUE`: first names with `=`, then values.
 fn pair_values(option: &str, current: &str, words: &[String]) -> Vec<Candidate> {
     let class = class_of_new_qube(words);
     let Some((name, value)) = current.split_once('=') else {
@@ -517,7 +525,7 @@ fn pair_values(option: &str, current: &str, words: &[String]) -> Vec<Candidate> 
     values
 }
 
-/// QubeSubset qubes a command can do something with.
+/// Returns the subset of qubes that a command can work on.
 fn relevant_qubes(command: &str) -> QubeSubset {
     match command {
         "qvm-start" => QubeSubset::Halted,
@@ -528,7 +536,7 @@ fn relevant_qubes(command: &str) -> QubeSubset {
     }
 }
 
-/// The class that the words of a creation ask for.
+/// Returns the class of the qube that a command line creates.
 fn class_of_new_qube(words: &[String]) -> Class {
     let has = |option: &str| words.iter().any(|w| w == option);
     if has("--standalone") {
@@ -545,14 +553,14 @@ fn class_of_new_qube(words: &[String]) -> Class {
     named.map_or(Class::AppVM, Class::from_store)
 }
 
-/// Whether the words ask for something to be taken away.
+/// Whether the command line removes a setting.
 fn has_unset_flag(words: &[String]) -> bool {
     words
         .iter()
         .any(|w| matches!(&**w, "-D" | "--unset" | "--default" | "--delete"))
 }
 
-/// The qube whose properties are meant; `None` for the system's own.
+/// Returns the qube whose properties are completed; `None` for the system.
 fn property_owner<'a>(line: &clap::Command, context: &CursorContext<'a>) -> Option<&'a str> {
     context
         .positionals

@@ -22,9 +22,9 @@ use crate::lifecycle::root_image;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
 
-/// Nothing was made, because a property cannot be set.
+/// The exit code if a property cannot be set; there is no qube.
 const EXIT_PROPERTY_FAILED: u8 = 2;
-/// Nothing was made, because the root volume could not be filled.
+/// The exit code if the root volume cannot be filled; there is no qube.
 const EXIT_ROOT_FAILED: u8 = 3;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -92,25 +92,33 @@ pub fn define(line: clap::Command) -> clap::Command {
             'R',
             "Fill the root volume with this file and delete the file",
         ))
-        .arg(flag("no-root", None, "Accepted for compatibility, without effect").hide(true))
+        .arg(
+            flag(
+                "no-root",
+                None,
+                "Accepted for compatibility, without effect",
+            )
+            .hide(true),
+        )
         .arg(output_option(flag(
             "dry-run",
             None,
             "Only check whether the qube can be created",
         )))
         .args([images::discard_existing(), images::adopt_existing()])
-        // R3's words, which installers still use (`docs/spec/installer.md`).
+        // The options of R3, which installers still use (`docs/spec/installer.md`).
         .arg(legacy_flag(
             "net",
             "Create a qube with provides_network and without a netvm",
         ))
+        .arg(legacy_flag("proxy", "Create a qube with provides_network"))
         .arg(legacy_flag(
-            "proxy",
-            "Create a qube with provides_network",
+            "internal",
+            "Set feature internal, which hides the qube from menus",
         ))
-        .arg(legacy_flag("internal", "Set feature internal, which hides the qube from menus"))
         .arg(Arg::new("vmname").value_name("VMNAME").help(
-            "Name of the new qube; a disposable without a name is called dispN and removed when it stops",
+            "Name of the new qube; a disposable without a name is called dispN and removed when \
+             it stops",
         ));
     let line = mutually_exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
     mutually_exclusive(line, "root", &["root-copy-from", "root-move-from"])
@@ -125,7 +133,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let (code, generated_name) = create(call)?;
     if let Some(name) = generated_name {
-        // Nobody else says what it is called, and it may be in the way.
+        // The name is printed nowhere else, and the user may have to remove the qube.
         let written = call.out.line(name.as_str()).and_then(|()| call.out.flush());
         written.map_err(|failure| match failure {
             Failure::Error(text) => Failure::Error(format!("{name} is created: {text}")),
@@ -135,7 +143,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// Creates what the command line asks for. The exit code, and the name where it was not given.
+/// Creates the qube. Returns the exit code, and the name if it was generated.
 fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let request = CreateRequest::from_arguments(call)?;
     let session = Session::new(call.system_with_progress()?);
@@ -189,7 +197,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     Ok((0, request.name.is_none().then_some(name)))
 }
 
-/// Tells why there is no new qube, or would be none; returns the exit code that says so.
+/// Prints why the qube was not or would not be created, and returns the exit code.
 fn report_refusal(call: &Invocation, error: LifecycleError) -> u8 {
     let app = |text: String| call.warn("app", &text);
     let code = match &error {
@@ -219,7 +227,7 @@ fn report_refusal(call: &Invocation, error: LifecycleError) -> u8 {
 }
 
 fn check_label(request: &CreateRequest, qubes: &Qubes) -> Result<(), Failure> {
-    // Upstream takes an empty word for none at all.
+    // Upstream treats an empty value as missing.
     if request.label.is_empty() {
         return Err(Failure::usage("--label option is mandatory"));
     }
@@ -241,15 +249,15 @@ fn check_label(request: &CreateRequest, qubes: &Qubes) -> Result<(), Failure> {
     Err(Failure::Usage(text).with_hint(did_you_mean(request.label, available).map(Hint::Text)))
 }
 
-/// What the command line asks for, checked as far as it can be without the store.
+/// The arguments of a command line, checked as far as possible without the store.
 #[derive(Debug)]
 struct CreateRequest<'a> {
-    /// A disposable may do without: it is called after its number.
+    /// `None` for a disposable that is named after its number.
     name: Option<&'a str>,
     class: Class,
     label: &'a str,
     template: Option<&'a str>,
-    /// Each once; of one that is given twice the last.
+    /// Each property once, with its last value.
     properties: Vec<(&'a str, &'a str)>,
     features: Vec<(&'a str, &'a str)>,
     pools: Vec<(&'a str, &'a str)>,
@@ -258,7 +266,7 @@ struct CreateRequest<'a> {
     existing: ExistingImages,
 }
 
-/// A file that becomes the root volume.
+/// The file that fills the root volume.
 #[derive(Debug)]
 struct RootSource<'a> {
     file: &'a Path,
@@ -322,7 +330,7 @@ impl<'a> CreateRequest<'a> {
         Ok(request)
     }
 
-    /// Images are taken over where the new qube would have empty ones.
+    /// Refuses `--adopt-existing` for volumes that are not created empty.
     fn check_adoption(&self) -> Result<(), Failure> {
         let filled = if self.name.is_none() || self.class == Class::DispVM {
             "a disposable keeps no volumes"
@@ -386,7 +394,7 @@ impl<'a> CreateRequest<'a> {
         }
     }
 
-    /// Whether it could be created so, properties among that; nothing is.
+    /// Checks whether the qube can be created with these properties, without creating it.
     fn try_to_create(
         &self,
         session: &Session,
@@ -396,7 +404,7 @@ impl<'a> CreateRequest<'a> {
             root,
             ..self.settings()
         };
-        // A disposable without a name gets one that fits.
+        // A disposable without a name gets a free one.
         match self.creation(self.name.unwrap_or("disposable")) {
             Creation::Clone(new) => session.preview_clone(&new, settings).map(drop),
             Creation::New(new) => session.preview_creation(&new, settings).map(drop),
@@ -442,7 +450,7 @@ impl<'a> CreateRequest<'a> {
     }
 }
 
-/// How a qube comes to be: a standalone one with a template is a clone of that.
+/// How a qube is created: a standalone one with a template is a clone of the template.
 enum Creation<'a> {
     New(NewQube<'a>),
     Clone(NewClone<'a>),
@@ -453,7 +461,7 @@ impl RootSource<'_> {
         File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), errno_text(&e)))
     }
 
-    /// Whether looking at it would wait for who writes.
+    /// Whether opening it would wait for a writer.
     fn is_pipe(&self) -> bool {
         self.file
             .metadata()
@@ -461,8 +469,7 @@ impl RootSource<'_> {
     }
 }
 
-/// The options and properties that say the same of a new qube, as upstream has it: the last one on
-/// the command line counts.
+/// Finds the value of an argument that is also a property: as in upstream, the last one counts.
 struct LastValue<'a, 'g> {
     call: &'a Invocation,
     given: &'g [(&'a str, &'a str)],
@@ -493,8 +500,7 @@ impl<'a> LastValue<'a, '_> {
     }
 }
 
-/// The properties to set, with their names and texts as they are stored: each once, of one that is
-/// given twice the last.
+/// Returns the properties to set with their stored texts, each once with its last value.
 fn initial_properties<'a>(
     class: &Class,
     given: impl Iterator<Item = (&'a str, &'a str)>,
@@ -511,7 +517,7 @@ fn initial_properties<'a>(
     properties
 }
 
-/// The properties that R3's switches stand for.
+/// Returns the properties that R3's switches stand for.
 fn r3_properties(call: &Invocation) -> Vec<(&'static str, &'static str)> {
     let mut properties = Vec::new();
     if call.has("net") || call.has("proxy") {
@@ -554,7 +560,8 @@ fn root_source<'a>(call: &'a Invocation, class: &Class) -> Result<Option<RootSou
     }
     if matches!(class, Class::AppVM | Class::DispVM) {
         return Err(Failure::usage(
-            "--root-copy-from/--root-move-from used but this qube does not have own 'root' volume (uses template's one)",
+            "--root-copy-from/--root-move-from used but this qube does not have own 'root' volume \
+             (uses template's one)",
         ));
     }
     Ok(Some(root))

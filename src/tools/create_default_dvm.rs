@@ -1,5 +1,5 @@
-//! qvm-create-default-dvm: makes the qube that disposables are made from, as R3's installers ask
-//! for it.
+//! qvm-create-default-dvm: creates the default template of disposables, as R3's installers request
+//! it.
 
 use clap::Arg;
 
@@ -21,7 +21,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         None,
         "Use the template of the current default_dispvm",
     ))
-    // R3 ran it in the machine before it saved that; nothing is saved any more.
+    // R3 ran a script before it saved the machine; no machine is saved any more.
     .arg(legacy_flag(
         "default-script",
         "Accepted for compatibility, without effect",
@@ -40,7 +40,8 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.is_given("script") {
-        let text = "no script is run: disposables begin with the files of the qube they are made from; start that, change it, \
+        let text = "no script is run: disposables begin with the files of the qube they are made \
+                    from; start that, change it, \
                     shut it down";
         return Err(Failure::usage(text));
     }
@@ -77,7 +78,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The qube that a property of the system names.
+/// Returns the qube that a property of the system refers to.
 fn global_qube(qubes: &Qubes, session: &Session, property: &str) -> Result<String, Failure> {
     match qubes.global_value_by_name(property, session) {
         Ok(Value::Qube(Some(name))) => Ok(name.to_string()),

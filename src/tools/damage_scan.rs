@@ -1,4 +1,4 @@
-//! How tools speak of what is wrong with a store: in one line, whatever there is.
+//! Finds damaged qubes while a tool lists them, and reports them in one line.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,24 +8,24 @@ use crate::model::check::{NetvmLoops, UniqueNumbers};
 use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
 
-/// Looks at qubes as they come by, for what makes one unreliable.
+/// Collects the damage of the qubes that a tool lists.
 pub struct DamageScan<'q> {
     qubes: &'q Qubes,
     session: &'q Session,
-    /// What is wrong with the store outside any qube is told as well.
+    /// Whether damage outside qubes is reported too.
     includes_store: bool,
-    /// Of all qubes, where all of them come by.
+    /// The numbers of all qubes, if all of them are listed.
     numbers: Option<RefCell<UniqueNumbers>>,
     ways: RefCell<NetvmLoops<'q>>,
     broken: RefCell<Vec<(VmName, Vec<String>)>>,
-    /// How many were inspected at.
+    /// How many qubes were inspected.
     inspected: Cell<usize>,
-    /// The store, and whether somebody has found that no qube in it is broken.
+    /// The store, and whether it is recorded that no qube in it is broken.
     known: Option<(&'q Read, bool)>,
 }
 
 impl<'q> DamageScan<'q> {
-    /// Over all qubes, or some.
+    /// Starts a scan for a listing of all qubes or some.
     pub fn for_listing(read: &'q Read, session: &'q Session, all: bool) -> DamageScan<'q> {
         let is_known = session.is_cached_unbroken(read);
         let numbers = all.then(RefCell::default);
@@ -37,7 +37,7 @@ impl<'q> DamageScan<'q> {
         }
     }
 
-    /// Over one, whatever else is wrong.
+    /// Scans one qube and ignores other damage.
     pub fn for_qube(qubes: &'q Qubes, vm: &Vm, session: &'q Session) -> DamageScan<'q> {
         let scan = DamageScan::new(qubes, session);
         scan.inspect(vm);
@@ -58,12 +58,12 @@ impl<'q> DamageScan<'q> {
         }
     }
 
-    /// Whether it is known that no qube is broken.
+    /// Whether it is recorded that no qube is broken.
     pub fn is_known_sound(&self) -> bool {
         self.known.is_some_and(|(_, is_unbroken)| is_unbroken)
     }
 
-    /// What is wrong with a qube; nothing with most.
+    /// Returns what is wrong with a qube.
     pub fn inspect(&self, vm: &Vm) -> Vec<String> {
         self.inspected.set(self.inspected.get() + 1);
         if self.is_known_sound() {
@@ -91,8 +91,8 @@ impl<'q> DamageScan<'q> {
         texts
     }
 
-    /// Says in one line what was seen, if anything was. Of a store of R1 to R3 each thing is told:
-    /// conversion will do without it.
+    /// Warns in one line about the damage that was found. In a store of R1 to R3 each problem has a
+    /// line, because a conversion drops it.
     pub fn warn(&self, call: &Invocation, tool: &'static str) {
         self.record_if_sound();
         let of_store = self.qubes.diagnoses.iter().filter(|_| self.includes_store);
@@ -109,7 +109,8 @@ impl<'q> DamageScan<'q> {
         }
     }
 
-    /// Spares the next one the look where every qube was inspected at and none is broken.
+    /// Records that the store is sound if every qube was inspected and none is broken, so that the
+    /// next listing need not inspect them.
     fn record_if_sound(&self) {
         if let Some((read, false)) = self.known
             && self.numbers.is_some()
@@ -122,7 +123,7 @@ impl<'q> DamageScan<'q> {
     }
 }
 
-/// Who says it, and the line; nothing where nothing is wrong.
+/// Returns the prefix and the text of the warning, if anything is wrong.
 fn summary(
     tool: &str,
     of_store: &[&str],

@@ -1,4 +1,4 @@
-//! qubes-domain-xml: prints the description of a qube's domain as the hypervisor would get it.
+//! qubes-domain-xml: prints the XML of a qube's domain as a start would pass it to libvirt.
 
 use super::arguments::qube_argument;
 use super::failure::Failure;

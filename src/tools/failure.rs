@@ -68,7 +68,8 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
     }
 }
 
-/// Returns a text in quotes with control characters escaped: single quotes, unless the text contains
+/// Returns a text in quotes with control characters escaped: single quotes, unless the text
+/// contains
 /// some and no double ones.
 pub fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') {
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_quoted_so_that_nothing_breaks_out() {
+    fn quoted_names_contain_no_control_characters() {
         assert_eq!(quoted("nope"), "'nope'");
         assert_eq!(quoted("it's"), "\"it's\"");
         assert_eq!(quoted("a\x1b[31mb\n"), "'a\\x1b[31mb\\n'");

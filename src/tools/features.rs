@@ -74,9 +74,9 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Says what a person may have meant by a feature that the qube does not have. Scripts ask for
-/// features that are not set all the time: of those that any qube has, or that the core knows,
-/// nothing is said.
+/// Prints a hint for a feature that the qube does not have, if one is close. Features that any
+/// qube has
+/// or that the core knows get none: scripts read unset features all the time.
 fn print_feature_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
     if let Some((name, value)) = feature.split_once('=') {
         return call.hint(&Hint::Text(format!(
@@ -98,7 +98,7 @@ fn print_feature_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) 
     });
 }
 
-/// The exit code tells a feature that is off from one that is absent.
+/// Prints a feature. The exit code 1 distinguishes a missing feature from an empty one.
 fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
     let Some(value) = value else { return Ok(1) };
     if call.has("json") {
@@ -109,7 +109,7 @@ fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Sets a feature, or takes it away when there is no value; says what follows later.
+/// Sets a feature, or removes it without a value; prints effects that come later.
 pub(super) fn change(
     call: &Invocation,
     session: &Session,

@@ -1,5 +1,6 @@
-//! Words of filters that no qube can have: an unknown class or label, a tag that nobody has. A
-//! filter with such a word leaves qubes out without a word, so the tool says it on standard error.
+//! Warnings about filter values that no qube can have, such as an unknown class or a tag that is
+//! not
+//! in use. Without them such a filter would leave out every qube silently.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use super::suggestion::did_you_mean;
 use crate::model::property::PROPERTIES;
 use crate::model::{Class, Qubes, Scope, Vm, VmName};
 
-/// The words of filters; `None` where the filter was not given.
+/// The values of filters; `None` if a filter was not given.
 #[derive(Debug, Default)]
 pub struct FilterTerms<'a> {
     pub class: Option<&'a [&'a str]>,
@@ -21,11 +22,11 @@ pub struct FilterTerms<'a> {
 }
 
 impl FilterTerms<'_> {
-    /// One line for each word that nothing of this system is called by.
+    /// Returns a warning for each value that nothing in the system is named by.
     pub fn unmatched(&self, qubes: &Qubes) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(words) = self.class {
-            // A class that this program does not know may stand in the store.
+            // The store may contain classes that this program does not know.
             let mut known: Vec<&str> = Class::ALL.iter().map(Class::as_str).collect();
             known.extend(qubes.names_with_classes().map(|(_, class)| class.as_str()));
             report_unknown(&mut warnings, qubes, "there is no class", words, &known);
@@ -84,7 +85,7 @@ fn report_unknown(
     for word in words.iter().filter(|word| !known.contains(word)) {
         let close = did_you_mean(word, known.iter().copied().filter(|name| !name.is_empty()));
         let close = match qubes.contains(word) {
-            // Such an option takes every word up to the next one.
+            // The option takes every argument up to the next option.
             true => Some(
                 "it is a qube: name qubes before the option, or join its words with commas"
                     .to_string(),
@@ -96,8 +97,7 @@ fn report_unknown(
     }
 }
 
-/// The same for words that stand with qubes. These are read one after the other, and no further
-/// than until each word was seen.
+/// Reports values that no qube has, such as tags. Qubes are read until every value was seen.
 fn report_unused(
     warnings: &mut Vec<String>,
     what: &str,

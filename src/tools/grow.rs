@@ -1,4 +1,4 @@
-//! qvm-grow-private and qvm-grow-root: R3's ways to make a volume larger.
+//! qvm-grow-private and qvm-grow-root: R3's commands to extend a volume.
 
 use clap::Arg;
 
@@ -48,7 +48,7 @@ fn grow(call: &mut Invocation, volume: &str) -> Result<u8, Failure> {
     let wanted = required_value(&call.matches, SIZE_ID, "SIZE")?.to_string();
     let bytes = size::parse_as_r3(&wanted).ok_or_else(|| {
         Failure::usage(format!(
-            "{} is no size: bytes, or a number with K, M or G",
+            "{} is not a size: bytes, or a number with K, M or G",
             quoted(&wanted)
         ))
     })?;

@@ -118,7 +118,8 @@ impl Hint {
             Hint::Unknown(kind, name) => Some(unknown_name_hint(*kind, name, options)),
             Hint::Permission => permission_hint(command, options),
             Hint::Damaged => Some(
-                "qubes-db check tells more, qubes-db repair mends it, qubes-db history lists the copies to go back to"
+                "qubes-db check tells more, qubes-db repair mends it, qubes-db history lists the \
+                 copies to go back to"
                     .to_string(),
             ),
             Hint::TooLarge => Some(super::db::move_away_advice(&offline_session(options)?)),
@@ -287,7 +288,8 @@ fn disposables_hint(session: &Session, qubes: &Qubes, name: &str) -> String {
         .collect();
     match names.as_slice() {
         [] => format!(
-            "disposables are made from an AppVM: qvm-create --template {name} --label red --property {PROPERTY}=True NAME \
+            "disposables are made from an AppVM: qvm-create --template {name} --label red \
+             --property {PROPERTY}=True NAME \
              makes one"
         ),
         names => format!(
@@ -407,7 +409,8 @@ fn permission_hint(command: &str, options: &Options) -> Option<String> {
     Some(match is_member {
         true => "run it as root".to_string(),
         false => format!(
-            "root and members of group qubes may: as root, run usermod -aG qubes {user}, then log in again; or work on a \
+            "root and members of group qubes may: as root, run usermod -aG qubes {user}, then log \
+             in again; or work on a \
              store of your own with --root DIR"
         ),
     })

@@ -1,4 +1,4 @@
-//! The options that say what becomes of images that lie in the way of a new qube.
+//! The options for existing images in the place of those of a new qube.
 
 use clap::Arg;
 
@@ -6,12 +6,12 @@ use super::arguments::flag;
 use super::invocation::Invocation;
 use crate::lifecycle::images::ExistingImages;
 
-/// The option that deletes them.
+/// The option that deletes existing images.
 pub const DISCARD: &str = "discard-existing";
-/// The option that takes them over.
+/// The option that takes existing images over.
 pub const ADOPT: &str = "adopt-existing";
 
-/// Upstream's tools have none of these options, so their usage lines do not show them.
+/// The heading of these options, which keeps them out of usage lines: upstream does not have them.
 const HEADING: &str = "Existing images";
 
 /// Defines `--discard-existing`.
@@ -26,7 +26,7 @@ pub fn adopt_existing() -> Arg {
     flag(ADOPT, None, help).help_heading(HEADING)
 }
 
-/// What the command line says; nothing of them is lost when it says nothing.
+/// Returns what to do with existing images; by default they are refused.
 pub fn existing_images(call: &Invocation) -> ExistingImages {
     let is_set = |option| {
         call.matches

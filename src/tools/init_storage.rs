@@ -1,4 +1,4 @@
-//! qvm-init-storage: R3's name for making a new store.
+//! qvm-init-storage: R3's name for qubes-create.
 
 use super::failure::Failure;
 use super::invocation::Invocation;

@@ -83,7 +83,8 @@ impl Invocation {
                 .qubesd_socket()
                 .is_some_and(|s| answers_at(&s).unwrap_or(false))
         {
-            let text = "qubesd is running and does not see what is written now; its next save takes it back unless it is \
+            let text = "qubesd is running and does not see what is written now; its next save \
+                        takes it back unless it is \
                         restarted before (systemctl restart qubesd)";
             self.warn(self.command.name, text);
         }

@@ -1,4 +1,4 @@
-//! qvm-kill: ends qubes at once, several at a time.
+//! qvm-kill: kills qubes, several at a time.
 
 use super::failure::Failure;
 use super::invocation::Invocation;
@@ -12,7 +12,7 @@ pub fn define(line: clap::Command) -> clap::Command {
     selection::define(line)
 }
 
-/// The exit code is the number of qubes that could not be killed.
+/// Runs qvm-kill. The exit code is the number of qubes that could not be killed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system_with_progress()?);
     let names = select_qubes(call, &session)?;
@@ -31,7 +31,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(exit_code(failed))
 }
 
-/// With `--all` netvms after their clients; those that were named all at once.
+/// Groups the qubes: with `--all` netvms follow their clients, else there is one group.
 fn group_in_stop_order(
     call: &Invocation,
     session: &Session,
@@ -44,7 +44,7 @@ fn group_in_stop_order(
     }
 }
 
-/// The qubes a command line means, for tools that act on a list of them. What means none is told.
+/// Returns the qubes that a command line selects; warns about arguments without effect.
 pub fn select_qubes(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failure> {
     let given = Selection::from_matches(&call.matches);
     given.check()?;
@@ -61,8 +61,7 @@ pub fn select_qubes(call: &Invocation, session: &Session) -> Result<Vec<VmName>,
         .collect())
 }
 
-/// A number of failures as an exit code: 255 stands for more as well, so that it never wraps to
-/// success.
+/// Returns a number of failures as an exit code, at most 255, so that it never wraps to success.
 pub fn exit_code(failures: usize) -> u8 {
     u8::try_from(failures).unwrap_or(u8::MAX)
 }

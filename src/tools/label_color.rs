@@ -2,12 +2,11 @@
 
 use anstyle::{Ansi256Color, Style};
 
-/// Darker than this (0 to 255), a colour cannot be read on a dark terminal.
+/// The least luma (0 to 255) of a colour that can be read on a dark terminal.
 const MIN_LUMA: u32 = 48;
 
-/// The style that shows a label's colour, `0xRRGGBB` as the store has it: the nearest of the 216
-/// that terminals have in common. What is too dark, as black is, is bold instead; of a colour that
-/// is none nothing is shown.
+/// Returns the style for a label's colour `0xRRGGBB`: the nearest of the 216 colours that terminals
+/// have in common. Colours that are too dark become bold; an invalid colour has no style.
 pub fn label_style(color: &str) -> Style {
     let Some(rgb) = parse(color) else {
         return Style::new();
@@ -28,7 +27,7 @@ fn parse(color: &str) -> Option<[u8; 3]> {
     Some([red, green, blue])
 }
 
-/// The index of the nearest colour of the cube of 6 × 6 × 6, whose steps are these.
+/// Returns the index of the nearest colour of the 6 × 6 × 6 cube.
 fn nearest(rgb: [u8; 3]) -> u8 {
     const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let step = |value: u8| {
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_has_the_nearest_colour_that_can_be_read() {
+    fn a_label_has_the_nearest_readable_colour() {
         let escape = |color| label_style(color).render().to_string();
         assert_eq!(escape("0xcc0000"), "\x1b[38;5;160m");
         assert_eq!(escape("0x3465a4"), "\x1b[38;5;61m");

@@ -1,5 +1,4 @@
-//! qubes-monitor: started by qvm-start, watches one running qube and does the after-work of its
-//! stop.
+//! qubes-monitor: started by qvm-start, watches one running qube and finishes its stop.
 
 use std::time::Duration;
 

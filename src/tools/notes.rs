@@ -1,4 +1,4 @@
-//! qvm-notes: what a person wrote down about a qube.
+//! qvm-notes: the notes about a qube.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -18,7 +18,7 @@ use crate::system::System;
 
 const ACTIONS: [&str; 6] = ["edit", "print", "import", "set", "append", "delete"];
 
-/// The exit code of a person's no.
+/// The exit code if the answer to the question is no.
 const EXIT_DECLINED: u8 = 2;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -80,7 +80,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// JSON is for programs, which edit nothing: without another action it prints.
+/// Prints the notes as JSON, without `--print` too. Other actions are refused.
 fn print_json(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {
     if let Some(action) = ACTIONS
         .iter()
@@ -96,7 +96,7 @@ fn print_json(call: &mut Invocation, session: &Session, name: &VmName) -> Result
 }
 
 fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {
-    // A qube that can have none is an error, not a question.
+    // A qube that cannot have notes is an error before the question.
     session.notes(name)?;
     if !call.has("force") {
         call.out
@@ -115,7 +115,8 @@ fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8,
     Ok(0)
 }
 
-/// Lets the person edit a copy. It stays, and its place is said, when it cannot become the notes.
+/// Opens a copy of the notes in an editor and saves it. If it cannot be saved, the copy is kept and
+/// named.
 fn edit(session: &Session, name: &VmName) -> Result<(), Failure> {
     let old = session.notes(name)?;
     let prefix = format!("{name}_qube_");
@@ -169,7 +170,7 @@ fn keep_edited_copy(copy: NamedTempFile, error: &dyn std::fmt::Display) -> Failu
     }
 }
 
-/// The text of a file; of one that is too long, enough to see that it is.
+/// Reads a text file of at most the maximum length.
 fn read_notes_file(file: &Path) -> Result<String, Failure> {
     let cannot = |error| {
         Failure::error(format!(

@@ -1,4 +1,4 @@
-//! qvm-pause and qvm-unpause: stop qubes' processors, or send qubes to sleep, and let them go on.
+//! qvm-pause and qvm-unpause: pause, suspend and resume qubes.
 
 use super::arguments::flag;
 use super::failure::Failure;
@@ -32,8 +32,9 @@ pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
     run_for_each(call, "unpause/resume", Session::unpause)
 }
 
-/// Gives the order to each, in parallel. With `--all` those whom it does not concern are left out:
-/// they are in no state for it, or are none of the person's (feature `internal`).
+/// Runs an action for each qube in parallel. With `--all`, internal qubes and qubes in another
+/// power
+/// state are left out.
 fn run_for_each(
     call: &mut Invocation,
     verb: &str,

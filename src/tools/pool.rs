@@ -75,7 +75,7 @@ pub const COMMANDS: [Subcommand; 6] = [
     },
 ];
 
-/// The usage lines of the forms that R3 and early releases of R4 had.
+/// The usage of the forms of R3 and early releases of R4.
 const LEGACY_USAGE: &str = "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]
                 [-l | -i POOLNAME | -a NAME DRIVER | -r NAME | -s POOLNAME | --help-drivers]";
 
@@ -91,7 +91,7 @@ fn with_options(line: Command) -> Command {
     )
 }
 
-/// What `--help` prints for one of the commands.
+/// Returns the help of a subcommand.
 pub fn subcommand_help(word: &str) -> Option<String> {
     Subcommand::help(&COMMANDS, word)
 }
@@ -117,10 +117,17 @@ pub fn define(line: Command) -> Command {
                 .value_name("NAME=VALUE")
                 .action(ArgAction::Append)
                 .help_heading("Options of add and set")
-                .help("Set an option of the pool (can be repeated; the earlier forms also take several separated by commas)"),
+                .help(
+                    "Set an option of the pool (can be repeated; the earlier forms also take \
+                       several separated by commas)",
+                ),
         )
         .arg(legacy("list", Some('l'), "Same as list"))
-        .arg(of_pool("info", 'i', "Same as info POOL_NAME (can be repeated)"))
+        .arg(of_pool(
+            "info",
+            'i',
+            "Same as info POOL_NAME (can be repeated)",
+        ))
         .arg(
             Arg::new("add")
                 .long("add")
@@ -136,7 +143,10 @@ pub fn define(line: Command) -> Command {
         .arg(
             Arg::new(SUBCOMMAND_ID)
                 .value_name(Subcommand::usage_words(&COMMANDS))
-                .help("Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, remove POOL_NAME..., set POOL_NAME or drivers (default: list)"),
+                .help(
+                    "Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, \
+                       remove POOL_NAME..., set POOL_NAME or drivers (default: list)",
+                ),
         )
         .arg(Arg::new("word").value_name("WORD").num_args(0..).hide(true));
     mutually_exclusive(
@@ -146,7 +156,7 @@ pub fn define(line: Command) -> Command {
     )
 }
 
-/// What is to be done.
+/// What a command line asks for.
 enum PoolCommand {
     Drivers,
     List,
@@ -208,7 +218,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
-/// What the options of R3 and early R4 ask for, wherever they stand.
+/// Returns the command that the options of R3 and early R4 name.
 fn parse_legacy_form(call: &Invocation) -> Option<PoolCommand> {
     let texts = |id| -> Vec<String> { call.values(id).into_iter().map(String::from).collect() };
     if call.has("help-drivers") {
@@ -256,7 +266,7 @@ fn parse_subcommand(call: &Invocation) -> Result<PoolCommand, Failure> {
     })
 }
 
-/// The options in one word: several, with commas between, in the earlier forms.
+/// Splits the value of `-o`: in the earlier forms it holds several options separated by commas.
 fn split_options(text: &str, is_legacy: bool) -> Vec<String> {
     match is_legacy {
         true => text
@@ -268,7 +278,7 @@ fn split_options(text: &str, is_legacy: bool) -> Vec<String> {
     }
 }
 
-/// Upstream ends these texts with a line feed of their own.
+/// Returns the failure of a change. Upstream's message ends with a line feed of its own.
 fn change_failure(what: &str, error: &LifecycleError) -> Failure {
     Failure::Error(format!("Failed to {what}: {error}\n")).with_hint(Hint::for_error(error))
 }
@@ -392,14 +402,14 @@ fn describe_pools(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolD
         .collect()
 }
 
-/// What is nearly full is told on standard error, whatever was listed.
+/// Warns about pools that are nearly full, whatever is listed.
 fn warn_about_full_pools(call: &Invocation, pools: &[PoolDetails]) {
     for warning in pools.iter().flat_map(|pool| &pool.warnings) {
         call.warn("qvm-pool", warning);
     }
 }
 
-/// The name first, then everything else sorted.
+/// Returns the rows of `info`: the name first, then everything else sorted.
 fn info_rows(pool: &PoolDetails) -> Vec<[String; 2]> {
     let mut rows: Vec<[String; 2]> = pool
         .options

@@ -12,8 +12,7 @@ use crate::lifecycle::Session;
 use crate::system::System;
 use crate::watcher::{CopyWatcher, SharedWatcher};
 
-/// The system with a bar for every copy of data on it, if somebody looks and did not ask for
-/// silence.
+/// Adds progress bars for copies of data to a system, if standard error is a terminal.
 pub fn with_progress_bars(system: System, is_enabled: bool) -> System {
     if is_enabled && io::stderr().is_terminal() {
         system.watched_by(Arc::new(TerminalProgress::new()))
@@ -42,7 +41,7 @@ impl TerminalProgress {
         }
     }
 
-    /// Puts a bar, or none, in the place of this thread's.
+    /// Replaces the bar of this thread.
     fn replace(&self, new: Option<ProgressBar>) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let thread = thread::current().id();
@@ -84,22 +83,22 @@ impl CopyWatcher for TerminalProgress {
     }
 }
 
-/// Hears of volumes by their own names, and shows them with that of their qube.
+/// Reports the progress of volumes with the name of their qube.
 pub struct QubeProgress<'a> {
     watcher: SharedWatcher,
-    /// Whose volumes they are.
+    /// The qube of the volumes.
     qube: &'a str,
-    /// Hears of each volume before its data are copied, whether somebody looks or not.
+    /// Called with each volume before its data are copied.
     on_volume: &'a dyn Fn(&str),
 }
 
 impl<'a> QubeProgress<'a> {
-    /// QubeProgress for volumes of `qube` where those of its drivers are shown.
+    /// Reports the volumes of `qube` to the progress of the session.
     pub fn new(session: &Session, qube: &'a str) -> QubeProgress<'a> {
         QubeProgress::with_callback(session, qube, &|_| ())
     }
 
-    /// The same; `on_volume` hears of each volume.
+    /// Reports the volumes of `qube`, and calls `on_volume` with each.
     pub fn with_callback(
         session: &Session,
         qube: &'a str,
@@ -132,8 +131,9 @@ const KNOWN_LENGTH: &str =
     "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
 const UNKNOWN_LENGTH: &str = "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}";
 
-/// A style of these templates, which are known to be well-formed; the plain one stands in for one
-/// that is not.
+/// Returns the style of a template; the default one if the template is not well-formed, which a
+/// test
+/// excludes.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,4 +1,4 @@
-//! qubes-create: makes a new store with labels, the first pools and dom0.
+//! qubes-create: creates a store with labels, the first pools and dom0.
 
 use super::failure::Failure;
 use super::invocation::Invocation;

@@ -1,4 +1,4 @@
-//! What R3's `qvm-prefs --list` and `qubes-prefs --list` print: its names, order and words
+//! The output of R3's `qvm-prefs --list` and `qubes-prefs --list`: its names, order and words
 //! (`docs/spec/r3-tools.md` §2). The values are those in effect in R4.
 
 use jiff::Timestamp;
@@ -11,11 +11,11 @@ use crate::lifecycle::Session;
 use crate::model::volume::class_directory;
 use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm};
 
-/// How R3 says that a value is computed, and what of it.
+/// The marks of R3 for computed values.
 const DEFAULT: &str = " (default)";
 const AUTO: &str = " (auto)";
 
-/// The lines of R3's list that R4 can fill, in R3's order.
+/// The lines of R3's list for which R4 has values, in R3's order.
 const HEADINGS: [&str; 30] = [
     "name",
     "label",
@@ -49,6 +49,7 @@ const HEADINGS: [&str; 30] = [
     "internal",
 ];
 
+/// Prints R3's list of a qube.
 pub fn print(out: &mut Output, qubes: &Qubes, vm: &Vm, session: &Session) -> Result<u8, Failure> {
     for heading in HEADINGS {
         if let Some(text) = value(heading, qubes, vm, session) {
@@ -58,7 +59,7 @@ pub fn print(out: &mut Output, qubes: &Qubes, vm: &Vm, session: &Session) -> Res
     Ok(0)
 }
 
-/// R3's properties of the system.
+/// Prints R3's properties of the system.
 pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
     for name in [
         "clockvm",
@@ -79,7 +80,7 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Resul
     Ok(0)
 }
 
-/// What stands behind one heading; `None` where this qube has no such line.
+/// Returns the value of a line; `None` if the qube has no such line.
 pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<String> {
     let kind = R3Type::for_qube(qubes, vm, facts);
     match heading {
@@ -115,13 +116,13 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<S
         }
         "qrexec_installed" | "guiagent_installed" | "timezone" => None,
         "netvm" if kind == R3Type::Net => None,
-        // R3's dom0 had no such values, and said so.
+        // R3 printed 0 for dom0.
         "maxmem" | "vcpus" if kind == R3Type::Admin => Some("0".to_owned()),
         _ => text(qubes, vm, heading, facts),
     }
 }
 
-/// R3's word for a class.
+/// The name of a class in R3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum R3Type {
     Admin,
@@ -193,7 +194,7 @@ fn text(qubes: &Qubes, vm: &Vm, name: &str, facts: &dyn Facts) -> Option<String>
     }
 }
 
-/// A value with a mark behind it where it is computed.
+/// Returns a value, with a mark if it is computed.
 fn marked(qubes: &Qubes, vm: &Vm, name: &str, mark: &str, facts: &dyn Facts) -> Option<String> {
     let property = Property::find(Scope::Class(&vm.class), name)?;
     let mark = if qubes.is_default(vm, property) {
@@ -217,7 +218,7 @@ fn last_backup(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
     })
 }
 
-/// The directory of its images, else of its other files.
+/// Returns the directory of the images, else that of the other files.
 fn directory(qubes: &Qubes, vm: &Vm, facts: &Session) -> String {
     let of_images =
         image(qubes, vm, "private", facts).and_then(|i| Some(i.rsplit_once('/')?.0.to_owned()));
@@ -231,7 +232,7 @@ fn directory(qubes: &Qubes, vm: &Vm, facts: &Session) -> String {
     })
 }
 
-/// The file of a volume, of a snapshot its source's; `None` where it is in no file.
+/// Returns the file of a volume, for a snapshot that of its source; `None` if it is not a file.
 fn image(qubes: &Qubes, vm: &Vm, volume: &str, facts: &dyn Facts) -> Option<String> {
     let volume = qubes.volume(vm, volume, facts).ok()?;
     let pool = qubes

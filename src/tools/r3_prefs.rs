@@ -11,9 +11,9 @@ use crate::lifecycle::Session;
 use crate::model::property::parse_bool;
 use crate::model::{Property, Qubes, Scope, Vm};
 
-/// Where R4 keeps what was a property.
+/// Where R4 keeps a property of R3.
 enum R3Property {
-    /// A switch; it is on unless the feature is empty, or off unless it is set.
+    /// A boolean feature with this default.
     Switch {
         feature: &'static str,
         default: bool,
@@ -21,9 +21,9 @@ enum R3Property {
     Feature(&'static str),
     PciDevices,
     PciStrictReset,
-    /// Can be read, under this heading of the list.
+    /// Read only, with this name in the list.
     Computed(&'static str),
-    /// Nowhere; what to do instead.
+    /// Removed; says what to do instead.
     Gone(&'static str),
 }
 
@@ -196,7 +196,7 @@ fn set(
             let list = if is_default { "[]" } else { text };
             let wrong = || {
                 Failure::error(format!(
-                    "pcidevs: {} is no list such as ['00:19.0', '03:00.0']",
+                    "pcidevs: {} is not a list such as ['00:19.0', '03:00.0']",
                     quoted(text)
                 ))
             };
@@ -220,7 +220,7 @@ fn removed_property(name: &str, instead: &str) -> Failure {
     Failure::error(format!("property '{name}' is one of Qubes R3: {instead}"))
 }
 
-/// Whether a feature that R3 had as a property is on.
+/// Whether a boolean feature is on.
 pub(super) fn is_on(vm: &Vm, feature: &str, default: bool) -> bool {
     vm.features
         .get(feature)
@@ -231,15 +231,15 @@ pub(super) fn python_bool(on: bool) -> &'static str {
     if on { "True" } else { "False" }
 }
 
-/// `['a', 'b']`. Addresses have no quotes.
+/// Returns `['a', 'b']`. Addresses contain no quotes.
 pub(super) fn python_list(items: &[String]) -> String {
     let quoted: Vec<String> = items.iter().map(|item| format!("'{item}'")).collect();
     format!("[{}]", quoted.join(", "))
 }
 
-/// What a text given for a property means: the text to store, or nothing for the default. The word
-/// `default` stands for that where no value is called so (no qube can be); with `--set`, R3's words
-/// count for all that had them there.
+/// Returns the text to store for a property; `None` for the default, which the word `default` names
+/// where no value can be called so. With `--set`, R3's special words count for every property that
+/// had them there.
 pub fn stored_value<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
     match (property.name, text) {
         ("netvm", "default") | ("mac", "auto") => None,
@@ -249,7 +249,7 @@ pub fn stored_value<'a>(property: &Property, text: &'a str, by_set: bool) -> Opt
     }
 }
 
-/// The same for properties of the system: with `--set`, `none` is no qube.
+/// Returns the text to store for a property of the system: with `--set`, `none` is no qube.
 pub fn stored_global_value<'a>(property: &Property, text: &'a str, by_set: bool) -> &'a str {
     let refers = matches!(
         property.value_type,
@@ -262,7 +262,7 @@ pub fn stored_global_value<'a>(property: &Property, text: &'a str, by_set: bool)
     }
 }
 
-/// R3's property of the system that R4 does not have.
+/// A property of R3's system that R4 does not have.
 const FIREWALL_NETVM: &str = "default_fw_netvm";
 
 pub fn run_for_system(

@@ -1,4 +1,4 @@
-//! qubes-recover: brings qubes into order after a crash, at boot or by hand.
+//! qubes-recover: reconciles qubes after a crash, at boot or by hand.
 
 use serde_json::{Value as Json, json};
 
@@ -30,8 +30,7 @@ pub fn define(line: clap::Command) -> clap::Command {
     .arg(arguments::json_flag())
 }
 
-/// Exit code 1 when some qube could not be brought into order, or not all of one could be deleted;
-/// the others are.
+/// Runs qubes-recover. The exit code is 1 if a qube could not be reconciled or has leftovers.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("json") && call.has("remove-orphans") && !call.has("yes") {
         return Err(Failure::usage(
@@ -44,7 +43,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         call.inform(
             "qubes-recover",
             &format!(
-                "{store}: written by Qubes R3 or older: no qube of it can have been started before qubes-db convert"
+                "{store}: written by Qubes R3 or older: no qube of it can have been started \
+                 before qubes-db convert"
             ),
         );
     }
@@ -61,7 +61,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             Err(_) => ("failed", ""),
         };
         match &qube.outcome {
-            // A line has named what is left.
+            // A line has named the leftovers.
             Ok(_) if qube.has_leftovers => {}
             Ok(_) => call.inform(qube.name.as_str(), words),
             Err(error) => print_message(&format!("Error: {}: {error}", qube.name)),
@@ -88,7 +88,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             .iter()
             .filter(|orphan| !orphan["error"].is_null())
             .count();
-        // Without any orphan nothing can go by mistake.
+        // Without orphans nothing can be removed by mistake.
         if !call.has("remove-orphans") && !orphans.is_empty() {
             found.unlocated_volumes.iter().for_each(|why| {
                 call.warn(
@@ -104,7 +104,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(u8::from(failed > 0))
 }
 
-/// Lists or removes an orphan, as it was asked for; what became of it, in JSON.
+/// Lists or removes an orphan as requested; returns the outcome as JSON.
 fn process_orphan(
     call: &mut Invocation,
     session: &Session,
@@ -127,7 +127,7 @@ fn process_orphan(
     Ok(json!({"pool": pool, "vid": vid, "images": images, "removed": removed, "error": error}))
 }
 
-/// Whether an orphan is to go. The end of the input is a no.
+/// Asks whether to remove an orphan. The end of the input means no.
 fn confirm_removal(call: &mut Invocation, found: &OrphanImages) -> Result<bool, Failure> {
     if call.has("yes") {
         return Ok(true);

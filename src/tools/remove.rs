@@ -9,7 +9,7 @@ use crate::lifecycle::remove::{RemovalMode, RemovalOutcome};
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::{QubeUse, RemovalError, VmName};
 
-/// What somebody must type who removes everything.
+/// The answer that confirms the removal of all qubes.
 const REMOVE_ALL_ANSWER: &str = "IKNOWWHATIAMDOING";
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -25,7 +25,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let session = Session::new(call.system_with_progress()?);
     let names = super::kill::select_qubes(call, &session)?;
     if names.is_empty() {
-        // Nobody is asked about nothing.
+        // There is nothing to confirm.
         return Ok(0);
     }
     if names.iter().any(VmName::is_dom0) {
@@ -41,22 +41,23 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     } else {
         RemovalMode::Manual
     };
-    // A warning has named what is left.
+    // A warning has named the leftovers.
     Ok(match remove_all(&session, names, removal)? {
         RemovalOutcome::Complete => 0,
         RemovalOutcome::WithLeftovers => 1,
     })
 }
 
-/// Whether there is nothing to ask. R3 never asked, and the scripts of its packages have nobody to
-/// answer: they say `--just-db`, or `--force-root -q`, which is nothing that a person says today.
+/// Whether no confirmation is needed: with `--force`, and for the scripts of R3's packages, which
+/// pass
+/// `--just-db` or `--force-root -q` and have no one to answer.
 fn needs_no_confirmation(call: &Invocation) -> bool {
     let by_script = call.has("force-root") && !call.is_talkative();
     call.has("force") || call.has("just-db") || by_script
 }
 
-/// Removes qubes in the order given, but one that only others of them use after those. Stops at the
-/// first that may not be removed; files that cannot be deleted keep no other from it.
+/// Removes qubes in order, but a qube that only others of them use after those. Stops at the first
+/// qube that may not be removed; files that cannot be deleted do not stop it.
 fn remove_all(
     session: &Session,
     mut names: Vec<VmName>,
@@ -78,13 +79,13 @@ fn remove_all(
                 {
                     later.push(name.clone());
                 }
-                // Another of them may make room.
+                // Removing another one may free space.
                 Err(error) if error.is_disk_full() && names.len() > 1 => later.push(name.clone()),
                 Err(error) => return Err(removal_failure(name, error)),
             }
         }
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
-            // They use each other, or none of them made room.
+            // They use each other, or none of them freed space.
             return session
                 .remove_qube(name, removal)
                 .map_err(|error| removal_failure(name, error));
@@ -102,7 +103,7 @@ fn is_used_only_by(uses: &[QubeUse], names: &[VmName]) -> bool {
     })
 }
 
-/// Whether the person wants it. The end of the input is a no.
+/// Asks for confirmation. The end of the input means no.
 fn confirm(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
     if call.has("all") && !call.is_given("exclude") {
         print_message(
@@ -124,7 +125,7 @@ fn confirm(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
     Ok(answer.is_some_and(|a| a.eq_ignore_ascii_case("y")))
 }
 
-/// Tells what a qube is still used for.
+/// Prints what a qube is still used for, and returns the failure.
 pub(super) fn removal_failure(name: &VmName, error: LifecycleError) -> Failure {
     let LifecycleError::Removal(RemovalError::InUse { uses, .. }) = &error else {
         return error.into();

@@ -1,4 +1,4 @@
-//! Which qubes a command line means: names, shell patterns, `--all`, `--exclude`
+//! The qubes that a command line selects: names, shell patterns, `--all`, `--exclude`
 //! (`docs/spec/r4-tools.md` §1.4).
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -8,11 +8,14 @@ use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::suggestion::did_you_mean;
 
-/// What was said on the command line.
+/// The arguments that select qubes.
 #[derive(Debug, Default)]
 pub struct Selection<'a> {
+    /// `--all`.
     pub all: bool,
+    /// The values of `--exclude`.
     pub exclude: Vec<&'a str>,
+    /// Names and patterns.
     pub names: Vec<&'a str>,
 }
 
@@ -39,6 +42,7 @@ pub fn define(command: Command) -> Command {
 }
 
 impl<'a> Selection<'a> {
+    /// Returns the arguments of a parsed command line.
     pub fn from_matches(matches: &'a ArgMatches) -> Selection<'a> {
         let many = |id| {
             matches
@@ -54,7 +58,10 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// The tool needs qubes, and `--exclude` makes sense with `--all` only.
+    /// Checks that qubes are named, and that `--exclude` is used with `--all` only.
+    ///
+    /// # Errors
+    /// A usage error.
     pub fn check(&self) -> Result<(), Failure> {
         if !self.all && self.names.is_empty() {
             return Err(Failure::usage(
@@ -64,6 +71,10 @@ impl<'a> Selection<'a> {
         self.check_exclude()
     }
 
+    /// Checks that `--exclude` is used with `--all` only.
+    ///
+    /// # Errors
+    /// A usage error.
     pub fn check_exclude(&self) -> Result<(), Failure> {
         if !self.all && !self.exclude.is_empty() {
             return Err(Failure::usage("--exclude can only be used with --all"));
@@ -71,8 +82,9 @@ impl<'a> Selection<'a> {
         Ok(())
     }
 
-    /// What was said and means no qube: patterns that fit none, and what `--exclude` names in vain.
-    /// One line for each.
+    /// Returns a warning for each argument without effect: patterns that match no qube, and values
+    /// of
+    /// `--exclude` that are not the name of a qube.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let fits_none = |given: &&&str| {
             is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name))
@@ -104,10 +116,14 @@ impl<'a> Selection<'a> {
         patterns.chain(unknown).collect()
     }
 
-    /// The names that are meant, of all `names` of the system (dom0 among them). `with_dom0` says
-    /// whether `--all` has dom0. Order: as given, each once; `--all` and what a pattern finds in
-    /// byte order. A pattern that finds nothing is no error ([`Selection::unmatched`] tells it); a name
-    /// that does not exist is.
+    /// Returns the selected names among all `names` of the system, dom0 included. `with_dom0` says
+    /// whether `--all` includes dom0. Names keep their order and appear once; those of `--all` and
+    /// of
+    /// a pattern are in byte order. A pattern without a match is not an error, see
+    /// [`Selection::unmatched`].
+    ///
+    /// # Errors
+    /// A name does not exist.
     pub fn resolve<'n>(&self, names: &[&'n str], with_dom0: bool) -> Result<Vec<&'n str>, Failure> {
         let mut found: Vec<&'n str> = Vec::new();
         if self.all {
@@ -142,7 +158,8 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// The one qube a single-name tool means: a name, or a pattern; of several that fit it, the last.
+/// Returns the qube that the argument of a tool for one qube names: a name, or a pattern, of whose
+/// matches the last is taken.
 pub fn resolve_one<'n>(
     given: &str,
     mut names: impl Iterator<Item = &'n str>,
@@ -158,25 +175,26 @@ pub fn resolve_one<'n>(
         .ok_or_else(|| Failure::no_such_domain(given))
 }
 
-/// The usage error for a pattern that fits no qube.
+/// Returns the usage error for a pattern that matches no qube.
 pub fn no_match(pattern: &str) -> Failure {
     let text = format!("no domain matches {}", quoted(pattern));
     Failure::usage(text).with_hint(Hint::text("qvm-ls lists the qubes"))
 }
 
-/// Whether a name given is a shell pattern.
+/// Whether an argument is a shell pattern.
 pub fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '!', ']'])
 }
 
-/// Shell pattern matching as Python's `fnmatchcase` does it: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`;
+/// Matches a shell pattern as Python's `fnmatchcase` does it: `*`, `?`, `[abc]`, `[a-z]`, `[!abc]`;
 /// a `[` without its `]` stands for itself.
 pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     let (mut p, mut n) = (0, 0);
-    // Where to go on when what follows the last star did not fit: the star, and the first character
-    // it did not eat.
+    // Where to backtrack if the rest does not match: the position after the last star, and the
+    // first
+    // character that the star did not take.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if p < pattern.len() && pattern[p] == '*' {
@@ -204,7 +222,7 @@ pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The position after the pattern's element at `p` when it fits `c`.
+/// Returns the position after the element of the pattern at `p` if that matches `c`.
 fn step(pattern: &[char], p: usize, c: char) -> Option<usize> {
     match *pattern.get(p)? {
         '?' => Some(p + 1),
@@ -216,7 +234,7 @@ fn step(pattern: &[char], p: usize, c: char) -> Option<usize> {
     }
 }
 
-/// The position of the `]` that closes the class that opens at `p`.
+/// Returns the position of the `]` that closes the class that opens at `p`.
 fn class_end(pattern: &[char], p: usize) -> Option<usize> {
     let mut at = p + 1;
     if pattern.get(at) == Some(&'!') {
@@ -268,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_their_order_and_come_once_and_patterns_are_sorted() {
+    fn names_keep_their_order_and_matches_are_sorted() {
         let given = Selection {
             names: vec!["work", "sys-[!n]*", "work", "zz*", "w???", "dom0"],
             ..Selection::default()
@@ -280,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn all_leaves_out_dom0_and_what_is_excluded() {
+    fn all_excludes_dom0_and_the_values_of_exclude() {
         let given = Selection {
             all: true,
             exclude: vec!["work", "nope"],
@@ -294,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_does_not_exist_is_an_error() {
+    fn an_unknown_name_is_an_error() {
         let given = Selection {
             names: vec!["nope"],
             ..Selection::default()
@@ -306,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_no_qube_is_told() {
+    fn arguments_without_effect_are_reported() {
         let given = Selection {
             names: vec!["work", "zz*", "sys-*", "[q]"],
             ..Selection::default()

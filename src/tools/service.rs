@@ -1,5 +1,4 @@
-//! qvm-service: services that run in a qube or do not. They are features whose names begin with
-//! `service.`.
+//! qvm-service: services of a qube, which are features whose names begin with `service.`.
 
 use std::collections::BTreeSet;
 
@@ -80,8 +79,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
-/// Says what a person may have meant by a service that is neither on nor off for the qube, unless
-/// another qube has it or a template supports it.
+/// Prints a hint for a service that no qube and no template knows, if a known one is close.
 fn print_service_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) {
     if let Some((name, value)) = service.split_once('=') {
         return call.hint(&Hint::Text(format!(
@@ -110,7 +108,7 @@ fn print_service_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) 
     }
 }
 
-/// Whether the service shall run, as an option or a word says it. Both may, when they agree.
+/// Returns the new state of the service, from an option or the argument VALUE, which may agree.
 fn requested_state(call: &Invocation) -> Result<Option<bool>, Failure> {
     let by_word = call.value("switch").map(parse_state).transpose()?;
     let by_option = match (call.has("enable"), call.has("disable")) {

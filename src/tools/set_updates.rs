@@ -1,4 +1,4 @@
-//! qubes-set-updates: whether dom0 and the qubes look for updates, in R3's words.
+//! qubes-set-updates: switches the search for updates on or off, with the command line of R3.
 
 use clap::Arg;
 

@@ -1,4 +1,4 @@
-//! qvm-shutdown: asks qubes to power off, waits for them, and ends those that do not.
+//! qvm-shutdown: requests qubes to power off, waits for them, and kills those that do not.
 
 use std::time::{Duration, Instant};
 
@@ -71,20 +71,21 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(exit_code(run.failed))
 }
 
-/// Qubes on their way down.
+/// The qubes that are being shut down.
 struct ShutdownRun<'a> {
     session: &'a Session,
     force: bool,
-    /// Those that do not stop in time are killed.
+    /// Whether to wait, and to kill qubes that do not stop in time.
     waits: bool,
-    /// Those that were asked, and when.
+    /// The qubes that got a request, and when.
     pending: Vec<(VmName, Instant)>,
     failed: usize,
 }
 
 impl ShutdownRun<'_> {
-    /// Asks those that nobody uses, waits for them as long as they may take, then those that only
-    /// they used, and so on: a netvm goes after its clients, also when one of those does not stop.
+    /// Sends requests in groups: first to qubes that no other uses, then to those that only they
+    /// used,
+    /// and so on. A netvm follows its clients, even if one of those does not stop.
     fn request_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
         let groups = self
             .session
@@ -97,7 +98,7 @@ impl ShutdownRun<'_> {
                 self.fail(&name, &error);
             }
             for (name, since) in self.pending[first..].iter().filter(|_| at < last) {
-                // Whoever does not stop is told of at the end, where that is pending for.
+                // A qube that does not stop is reported at the end, if --wait is given.
                 let _reported_later = self
                     .session
                     .wait_for_shutdown(name, remaining(self.limit(name), *since));
@@ -106,8 +107,9 @@ impl ShutdownRun<'_> {
         Ok(())
     }
 
-    /// Asks each. Those in use are pending again when the others have stopped, as often as there are
-    /// of them.
+    /// Sends a request to each qube. Those in use get another one when the others have stopped, at
+    /// most
+    /// as often as there are such qubes.
     fn request_all(&mut self, names: Vec<VmName>) {
         let mut in_use = self.request(names);
         let (mut tries, mut tried) = (in_use.len(), 0);
@@ -129,7 +131,7 @@ impl ShutdownRun<'_> {
                 joined(&names)
             ));
             for (name, since) in &self.pending {
-                // A qube that does not stop keeps its netvm in use: the next try says so.
+                // A qube that does not stop keeps its netvm in use; the next request reports that.
                 let _reported_later = self
                     .session
                     .wait_for_shutdown(name, remaining(self.limit(name), *since));
@@ -138,7 +140,7 @@ impl ShutdownRun<'_> {
         }
     }
 
-    /// Asks each once; returns those in use.
+    /// Sends a request to each; returns the qubes that are in use.
     fn request(&mut self, names: Vec<VmName>) -> Vec<(VmName, LifecycleError)> {
         let mut in_use = Vec::new();
         for name in names {
@@ -155,8 +157,7 @@ impl ShutdownRun<'_> {
         in_use
     }
 
-    /// Leaves those that were asked to a process that asks them again: a guest that is still
-    /// booting heard nothing.
+    /// Starts processes that repeat the requests: a guest that still boots does not hear the first.
     fn start_monitors(&mut self) {
         for (name, since) in std::mem::take(&mut self.pending) {
             if let Err(error) =
@@ -167,7 +168,7 @@ impl ShutdownRun<'_> {
         }
     }
 
-    /// Waits for all; those that are too slow are pending once more, then killed.
+    /// Waits for all; repeats the request to those that are too slow, then kills them.
     fn wait_or_kill(&mut self) {
         let slow = self.wait();
         if slow.is_empty() {
@@ -195,7 +196,7 @@ impl ShutdownRun<'_> {
         }
     }
 
-    /// Waits for all that were asked; returns those that did not stop in time.
+    /// Waits for all pending qubes; returns those that did not stop in time.
     fn wait(&mut self) -> Vec<VmName> {
         let mut slow = Vec::new();
         for (name, since) in std::mem::take(&mut self.pending) {
@@ -211,7 +212,7 @@ impl ShutdownRun<'_> {
         slow
     }
 
-    /// How long a qube may take: its shutdown_timeout.
+    /// Returns the shutdown_timeout of a qube.
     fn limit(&self, name: &VmName) -> Duration {
         let seconds = self.session.read().ok().and_then(|qubes| {
             let vm = qubes.get(name.as_str())?;

@@ -1,8 +1,9 @@
 //! Sizes as people write them.
 
-/// Bytes, or an integer with K, KB, M, MB, G, GB (powers of 1000) or Ki, KiB, Mi, MiB, Gi, GiB
-/// (1024); in any case (`docs/spec/r4-tools.md` §1.5). Nothing for anything else, also for what has
-/// a fraction.
+/// Parses a size: bytes, or an integer with K, KB, M, MB, G, GB (powers of 1000) or Ki, KiB, Mi,
+/// MiB, Gi, GiB
+/// (1024), in any case (`docs/spec/r4-tools.md` §1.5). `None` for anything else, fractions
+/// included.
 pub fn parse(text: &str) -> Option<u64> {
     let units = [
         ("KIB", 1 << 10),
@@ -21,7 +22,7 @@ pub fn parse(text: &str) -> Option<u64> {
     with_units(text, units.into_iter().chain(decimal).chain(short))
 }
 
-/// The same as R3 had it: K, KB, M, MB, G, GB are powers of 1024 (`docs/spec/r3-tools.md` §4).
+/// Parses a size as R3 did: K, KB, M, MB, G, GB are powers of 1024 (`docs/spec/r3-tools.md` §4).
 pub fn parse_as_r3(text: &str) -> Option<u64> {
     let units = [
         ("KB", 1 << 10),
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_of_today_and_of_r3() {
+    fn sizes_are_parsed_with_units_of_r4_and_r3() {
         let today = [
             ("5", 5),
             ("2k", 2000),

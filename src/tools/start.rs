@@ -17,7 +17,7 @@ use crate::lifecycle::stop_mark::StopMark;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 
-/// So many qubes are started at the same time.
+/// The most qubes that are started at the same time.
 const MAX_PARALLEL: usize = 8;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -61,8 +61,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let names = super::kill::select_qubes(call, &session)?;
     let drive = drive(call)?;
     let skip = call.has("skip-if-running");
-    // Read for all before the first starts: who is killed while he waits for his turn is not
-    // started any more.
+    // Read all marks before the first start, so that a qube that is killed while it waits for its
+    // turn
+    // is not started.
     let marks = names
         .iter()
         .map(|name| Ok((name.clone(), StopMark::read(&session.system, name)?)));
@@ -88,7 +89,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(u8::from(!failures.is_empty()))
 }
 
-/// The drive that the command line asks for.
+/// Returns the drive of the command line.
 fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
     if call.has("install-windows-tools") {
         return Ok(Some(Drive::windows_tools()));
@@ -106,8 +107,9 @@ fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
         .transpose()?)
 }
 
-/// Does `work` for each qube, a few at a time, each thread with a session of its own. What `work`
-/// returns are failures; they come back in the order of the names.
+/// Runs `work` for each qube in up to [`MAX_PARALLEL`] threads, each with a session of its own.
+/// Returns
+/// the failures that `work` returned, in the order of the names.
 pub fn run_in_parallel<T: Send>(
     session: &Session,
     names: &[VmName],

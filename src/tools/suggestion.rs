@@ -1,9 +1,10 @@
-//! "Did you mean": the one name that somebody who wrote another one most likely meant.
+//! "Did you mean": the name that most likely was meant by an unknown one.
 
 use super::failure::quoted;
 
-/// Returns the name that `given` most likely stands for, if one is close: the same but for case and
-/// for `-` and `_`; else the nearest by insertions, deletions, substitutions and swaps of
+/// Returns the name that `given` most likely stands for, if one is close: one that differs in case
+/// or
+/// in `-` and `_` only; else the nearest by insertions, deletions, substitutions and swaps of
 /// neighbours, at most one in three characters; else the only one that begins with it or has it as
 /// one of its parts (`reflink` in `file-reflink`).
 pub fn closest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
@@ -33,7 +34,7 @@ pub fn closest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Opt
     }
 }
 
-/// `did you mean 'NAME'?`, where one is close.
+/// Returns `did you mean 'NAME'?` if a name is close.
 pub fn did_you_mean<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
     closest(given, names).map(|name| format!("did you mean {}?", quoted(name)))
 }
@@ -42,8 +43,8 @@ fn normalized(name: &str) -> String {
     name.to_lowercase().replace('_', "-")
 }
 
-/// Whether a name begins with `part`, or has it between two separators. Of one or two letters too
-/// many do.
+/// Whether a name begins with `part` or has it between separators. Too many names have parts of one
+/// or two letters, so those do not count.
 fn has_part(name: &str, part: &str) -> bool {
     let is_long = part.len() >= 3;
     is_long && name.starts_with(part)
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_or_could_be_several_is_not_guessed() {
+    fn distant_or_ambiguous_names_are_not_suggested() {
         for given in ["zzz", "", "x", "sys", "q1", "workstation", "net1234567"] {
             assert_eq!(closest(given, NAMES), None, "{given}");
         }

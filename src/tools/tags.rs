@@ -13,7 +13,7 @@ use super::suggestion::did_you_mean;
 use super::usage::usage;
 use crate::model::Vm;
 
-/// The words of the commands, in the order of usage lines.
+/// The words of the subcommands, in the order of usage lines.
 const COMMANDS: [&str; 10] = [
     "list", "ls", "l", "add", "a", "set", "del", "d", "unset", "u",
 ];
@@ -24,7 +24,7 @@ enum TagCommand<'a> {
     Remove(&'a str),
 }
 
-/// The commands, for their help.
+/// The subcommands, for their help.
 const SUBCOMMANDS: [Subcommand; 3] = [
     Subcommand {
         program: "qvm-tags VMNAME list",
@@ -56,12 +56,12 @@ const SUBCOMMANDS: [Subcommand; 3] = [
     },
 ];
 
-/// What `--help` prints for one of the commands.
+/// Returns the help of a subcommand.
 pub fn subcommand_help(word: &str) -> Option<String> {
     Subcommand::help(&SUBCOMMANDS, word)
 }
 
-/// Whether this command gives tags to the qube.
+/// Whether this subcommand adds tags.
 pub fn is_add(command: &str) -> bool {
     matches!(command, "add" | "a" | "set")
 }
@@ -104,7 +104,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Says what a person may have meant by a tag that the qube does not have.
+/// Prints a hint for a tag that the qube does not have, if one of its tags is close.
 fn print_tag_hint(call: &Invocation, vm: &Vm, tag: &str) {
     if !vm.has_tag(tag)
         && let Some(close) = did_you_mean(tag, vm.tags.iter().map(|tag| &**tag))
@@ -141,7 +141,7 @@ fn parse_command(given: &ArgMatches) -> Result<TagCommand<'_>, Failure> {
     }
 }
 
-/// The usage error of a command without its tags, which has a usage line of its own.
+/// Prints the usage error of a subcommand without tags, with the subcommand's own usage line.
 fn missing_tag(program: &'static str) -> Failure {
     let several = if program.ends_with("add") {
         1..=usize::MAX

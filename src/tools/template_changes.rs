@@ -1,5 +1,5 @@
-//! qvm-template-commit, qvm-revert-template-changes, qvm-trim-template: R3's words about a
-//! template's root volume.
+//! qvm-template-commit, qvm-revert-template-changes, qvm-trim-template: R3's commands for the root
+//! volume of a template.
 
 use clap::Command;
 
@@ -45,7 +45,7 @@ pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
             .line("(What it is now is kept as a revision, unless it keeps none.)")?;
         match ask(&mut call.out, "Do you want to proceed? [y/N] ")? {
             Some(answer) if answer.eq_ignore_ascii_case("y") => {}
-            // As R3 has it.
+            // As in R3, a no is not an error.
             Some(_) => return Ok(0),
             None => {
                 return Err(Failure::error(
@@ -71,7 +71,8 @@ pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
     })?;
     call.inform(
         call.command.name,
-        "what its file system no longer uses, but has not overwritten, it gives back itself: sudo fstrim -av in the \
+        "what its file system no longer uses, but has not overwritten, it gives back itself: sudo \
+         fstrim -av in the \
          running template",
     );
     Ok(0)

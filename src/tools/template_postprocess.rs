@@ -1,6 +1,7 @@
-//! qvm-template-postprocess: what a template's package has done after its files are there, and
-//! before they go (`docs/spec/installer.md`). Unlike upstream's it works in a chroot, where an
-//! installer unpacks packages.
+//! qvm-template-postprocess: runs after the files of a template's package were unpacked, and before
+//! they are removed (`docs/spec/installer.md`). In contrast to upstream's it works in a chroot,
+//! where
+//! an installer unpacks packages.
 
 use std::path::PathBuf;
 
@@ -111,7 +112,11 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         .iter()
         .for_each(|note| call.warn(name, note));
     if !call.has("skip-start") {
-        call.inform(name, "it was not started: its service qubes.PostInstall runs when it is next started by hand");
+        call.inform(
+            name,
+            "it was not started: its service qubes.PostInstall runs when it is next \
+                           started by hand",
+        );
     }
     if !call.has("keep-source") {
         package.remove(session, &installed)?;
@@ -125,7 +130,7 @@ fn pre_remove(session: &Session, name: &str) -> Result<u8, Failure> {
         .name(name)
         .cloned()
         .ok_or_else(|| Failure::no_such_domain(name))?;
-    // Files that are left were told; they are no reason to keep a package whose template is gone.
+    // Leftover files were reported; they do not stop the removal of the package.
     let _told = session
         .remove_qube(&known, RemovalMode::Package)
         .map_err(|error| removal_failure(&known, error))?;

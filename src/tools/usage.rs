@@ -8,7 +8,8 @@ use super::arguments::{self, CLONE_NAME_ID, QUBE_ID, SIZE_ID, SUBCOMMAND_ID};
 /// The longest line: 80 columns less 2, as in argparse.
 const WIDTH: usize = 78;
 
-/// Returns `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end. Options
+/// Returns `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end.
+/// Options
 /// are in the order of their definition; those with a heading of their own are not upstream's and
 /// appear only in `--help`.
 pub fn usage(command: &Command) -> String {
@@ -95,7 +96,8 @@ fn options(command: &Command) -> Vec<String> {
     parts
 }
 
-/// Returns how many of `args`, from the first on, are the members of one group of exclusive options.
+/// Returns how many of `args`, from the first on, are the members of one group of exclusive
+/// options.
 /// A group whose members are not adjacent is not shown as one.
 fn exclusive_run_length(command: &Command, args: &[&Arg]) -> usize {
     for group in command.get_groups().filter(|g| arguments::is_exclusive(g)) {

@@ -1,4 +1,4 @@
-//! What no recording shows: JSON, offline mode, mistakes, broken pipes, terminals.
+//! Behaviour without recordings: JSON, offline mode, errors, broken pipes, terminals.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -21,7 +21,7 @@ fn run(store: &Store, program: &str, line: &str) -> Run {
     store.run(program, &words(line), "", false)
 }
 
-/// Checks that a run failed with this exit code, said one line of error, and changed nothing.
+/// Checks that a run fails with this exit code and one line of error, and changes nothing.
 fn fails_cleanly(store: &Store, program: &str, line: &str, exit: i32, words: &str) {
     let before = fs::read(store.file()).unwrap_or_default();
     let run = run(store, program, line);
@@ -55,7 +55,8 @@ fn json_has_real_types() {
         {"name": "sys-net", "state": "Halted", "vcpus": 2, "netvm": null, "autostart": true,
          "priv_max": 2147483648_u64, "tags": ["audiovm-dom0", "guivm-dom0"]},
         {"name": "work", "state": "Halted", "vcpus": 4, "netvm": "sys-firewall", "autostart": false,
-         "priv_max": 2147483648_u64, "tags": ["audiovm-dom0", "created-by-dom0", "guivm-dom0", "job", "zz-last"]}
+         "priv_max": 2147483648_u64,
+         "tags": ["audiovm-dom0", "created-by-dom0", "guivm-dom0", "job", "zz-last"]}
     ]);
     assert_eq!(list, expected);
 
@@ -105,7 +106,7 @@ fn options_may_follow_positionals_and_work_without_environment() {
 }
 
 #[test]
-fn mistakes_end_with_one_line_and_the_documented_code() {
+fn errors_have_one_line_and_the_documented_code() {
     let store = Store::small();
     fails_cleanly(
         &store,
@@ -147,7 +148,7 @@ fn mistakes_end_with_one_line_and_the_documented_code() {
 }
 
 #[test]
-fn a_hypervisor_that_cannot_be_reached_costs_a_listing_only_the_states() {
+fn without_a_hypervisor_a_listing_lacks_only_states() {
     let store = Store::small();
     let live = |program: &str, line: &str| {
         let mut command = store.command(program);
@@ -190,7 +191,7 @@ fn a_hypervisor_that_cannot_be_reached_costs_a_listing_only_the_states() {
 }
 
 #[test]
-fn a_store_that_is_none_is_refused_in_one_line() {
+fn an_invalid_store_is_refused_in_one_line() {
     for text in [
         "",
         "no xml at all",
@@ -205,7 +206,7 @@ fn a_store_that_is_none_is_refused_in_one_line() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_panic() {
+fn a_closed_pipe_does_not_panic() {
     let store = Store::small();
     let mut command = store.command(QVM_LS);
     let (reader, writer) = std::io::pipe().unwrap();
@@ -220,7 +221,7 @@ fn a_reader_that_goes_away_is_no_panic() {
 }
 
 #[test]
-fn what_a_qube_says_cannot_control_a_terminal() {
+fn values_cannot_control_a_terminal() {
     let store = Store::small();
     let text = fs::read_to_string(store.file()).unwrap();
     fs::write(
@@ -309,7 +310,7 @@ fn a_standalone_qube_from_a_template_is_its_copy() {
 }
 
 #[test]
-fn label_template_and_name_may_be_given_as_properties() {
+fn label_template_and_name_can_be_given_as_properties() {
     let store = Store::empty();
     assert_eq!(
         run(&store, QUBES_PREFS, "default_kernel 6.6.77-1.fc37").exit,
@@ -345,7 +346,7 @@ fn label_template_and_name_may_be_given_as_properties() {
 }
 
 #[test]
-fn the_default_pool_is_the_thin_pool_that_the_environment_names() {
+fn the_environment_names_the_default_thin_pool() {
     let store = Store::small();
     let default_pool = |pool: &str| {
         let output = store
@@ -380,7 +381,7 @@ fn the_default_pool_is_the_thin_pool_that_the_environment_names() {
 }
 
 #[test]
-fn help_and_version_are_data() {
+fn help_and_version_go_to_standard_output() {
     let store = Store::small();
     let help = run(&store, QVM_LS, "--help");
     assert!(
@@ -395,7 +396,7 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn a_store_that_would_be_longer_than_files_may_be_is_an_error_and_no_signal() {
+fn exceeding_the_file_size_limit_is_an_error() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     let mut command = Command::new("sh");

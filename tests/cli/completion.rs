@@ -1,4 +1,4 @@
-//! Completion: what the shells are offered, from the store and from the command line so far.
+//! Completion: the candidates that the shells get.
 
 use crate::store::Store;
 
@@ -15,11 +15,11 @@ fn complete_on(store: &Store, shell: &str, line: &[&str]) -> Vec<String> {
     run.stdout.lines().map(String::from).collect()
 }
 
-/// The exit code that says that the name of a file fits.
+/// The exit code if the name of a file fits.
 const A_FILE: i32 = 3;
 
 #[test]
-fn names_of_files_are_offered_only_where_one_fits() {
+fn file_names_are_offered_only_where_one_fits() {
     let store = Store::small();
     let exit = |line: &[&str]| {
         let index = (line.len() - 1).to_string();
@@ -130,7 +130,7 @@ fn qubes_properties_and_values_come_from_the_store() {
 }
 
 #[test]
-fn where_several_qubes_are_meant_the_properties_are_those_of_any() {
+fn with_several_qubes_properties_of_any_class_are_offered() {
     assert_eq!(complete("bash", &["qvm-prefs", "sys-*", "netv"]), ["netvm"]);
     assert_eq!(complete("bash", &["qvm-prefs", "work,va"]), ["work,vault"]);
     assert_eq!(
@@ -196,7 +196,7 @@ fn options_their_values_and_commands_come_from_the_tools() {
 }
 
 #[test]
-fn features_services_and_tags_are_those_of_the_qube_and_new_tags_those_of_all() {
+fn features_services_and_tags_come_from_the_qube() {
     assert_eq!(
         complete("bash", &["qvm-features", "work", "m"]),
         ["menu-items", "multiline", "memory-hotplug"]
@@ -246,7 +246,7 @@ fn features_services_and_tags_are_those_of_the_qube_and_new_tags_those_of_all() 
 }
 
 #[test]
-fn only_qubes_that_the_command_can_serve_are_offered() {
+fn only_qubes_that_a_command_can_work_on_are_offered() {
     let store = Store::small();
     let offered = |line: &[&str]| complete_on(&store, "bash", line);
     let has = |line: &[&str], name: &str| offered(line).iter().any(|word| word == name);
@@ -282,7 +282,7 @@ fn only_qubes_that_the_command_can_serve_are_offered() {
 }
 
 #[test]
-fn values_fit_their_property_and_pairs_come_in_two_steps() {
+fn values_fit_their_property() {
     let values = |property: &str| complete("zsh", &["qvm-prefs", "work", property, ""]);
     assert_eq!(
         values("template"),
@@ -319,7 +319,7 @@ fn values_fit_their_property_and_pairs_come_in_two_steps() {
         complete("bash", &["qvm-create", "-p", ""]),
         ["root=", "private=", "volatile="]
     );
-    // As bash breaks the words, and as the other shells leave them.
+    // bash breaks words at `=`, the other shells do not.
     assert_eq!(
         complete("bash", &["qvm-create", "-p", "private", "=", "sl"]),
         ["slow-hdd"]
@@ -365,7 +365,7 @@ fn values_fit_their_property_and_pairs_come_in_two_steps() {
 }
 
 #[test]
-fn a_store_that_cannot_be_read_offers_nothing_and_says_nothing() {
+fn an_unreadable_store_has_no_completions_and_no_errors() {
     assert_eq!(
         complete("bash", &["qvm-start", "--qubesxml", "/nonexistent", ""]),
         [""; 0]

@@ -1,4 +1,4 @@
-//! Completions, manual pages and schemas in the repository are what the programs say of themselves.
+//! The generated completions, manual pages and schemas in the repository are up to date.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ fn generated_files_are_up_to_date() {
 }
 
 #[test]
-fn nothing_lies_beside_the_generated_files() {
+fn generated_directories_contain_no_other_files() {
     let generated: BTreeSet<PathBuf> = generate::files().into_iter().map(|f| f.path).collect();
     for directory in ["completions", "man", "docs/schemas"] {
         for entry in fs::read_dir(repository(directory)).unwrap() {

@@ -1,5 +1,5 @@
-//! What the tools print as JSON is what `docs/schemas/` says, on sound and on broken stores, and
-//! the schemas are strict enough to tell when it is not.
+//! The JSON that the tools print matches `docs/schemas/`, with sound and damaged stores, and the
+//! schemas are strict.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,11 +22,12 @@ const QVM_SERVICE: &str = env!("CARGO_BIN_EXE_qvm-service");
 const QVM_TAGS: &str = env!("CARGO_BIN_EXE_qvm-tags");
 const QVM_VOLUME: &str = env!("CARGO_BIN_EXE_qvm-volume");
 
-/// Every column that has a name of its own, and one that has none.
-const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-curr,priv-max,priv-used,priv-pool,root-curr,\
-                       root-max,root-used,root-pool,tags,connected_vms,label,netvm,kernelopts,dns,start_time,xid,nosuch";
+/// Every special column, and an unknown one.
+const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-curr,priv-max,\
+                       priv-used,priv-pool,root-curr,root-max,root-used,root-pool,tags,\
+                       connected_vms,label,netvm,kernelopts,dns,start_time,xid,nosuch";
 
-/// A schema, and a command that prints what it describes. QUBE stands for a qube of the store.
+/// A schema with a command whose output it describes. QUBE stands for a qube of the store.
 const PRINTED: [(&str, &str, &str); 33] = [
     ("qvm-ls", QVM_LS, "--json"),
     ("qvm-ls", QVM_LS, "--json -n"),
@@ -92,7 +93,7 @@ fn validators() -> BTreeMap<String, Validator> {
         .collect()
 }
 
-/// What a command prints.
+/// Returns the JSON that a command prints.
 fn printed(store: &Store, program: &str, line: &str, qube: &str) -> Json {
     let words: Vec<String> = line
         .split(' ')
@@ -103,7 +104,7 @@ fn printed(store: &Store, program: &str, line: &str, qube: &str) -> Json {
         .unwrap_or_else(|error| panic!("{program} {line}: {error}: {run:?}"))
 }
 
-/// A store, one qube of it, and a copy of the store to compare it with.
+/// Returns a store that was changed, with a copy to compare it with, and one of its qubes.
 fn changed(store: Store, qube: &str) -> (Store, String) {
     for line in [format!("{qube} memory 640"), format!("{qube} debug True")] {
         let words: Vec<String> = line.split(' ').map(String::from).collect();
@@ -127,8 +128,7 @@ fn random() -> (Store, String) {
     changed(store, &qube)
 }
 
-/// A value that is none, a template and a netvm that do not exist, a class that nobody knows, a
-/// name twice.
+/// Returns a store with invalid values, a missing netvm and an unknown class.
 fn broken() -> (Store, String) {
     let store = Store::small();
     let mut text = fs::read_to_string(store.file()).unwrap();
@@ -155,7 +155,7 @@ fn broken() -> (Store, String) {
 }
 
 #[test]
-fn every_schema_is_one_and_belongs_to_what_a_tool_prints() {
+fn every_schema_is_valid_and_in_use() {
     let schemas = schemas();
     for (name, schema) in &schemas {
         assert!(
@@ -182,7 +182,7 @@ fn every_schema_is_one_and_belongs_to_what_a_tool_prints() {
 }
 
 #[test]
-fn what_the_tools_print_is_what_the_schemas_say() {
+fn json_output_matches_the_schemas() {
     let validators = validators();
     for (which, (store, qube)) in [
         ("small", changed(Store::small(), "work")),
@@ -200,7 +200,7 @@ fn what_the_tools_print_is_what_the_schemas_say() {
     }
 }
 
-/// Where in a value a fact stands: a change there, and what the schema must think of it.
+/// Collects the JSON pointers of a value and all its parts.
 fn places(value: &Json, at: &str, found: &mut Vec<String>) {
     found.push(at.to_string());
     match value {
@@ -222,14 +222,14 @@ fn places(value: &Json, at: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn a_field_of_another_type_or_one_too_many_is_no_longer_what_the_schema_says() {
+fn schemas_reject_wrong_types_and_extra_fields() {
     let (store, qube) = changed(Store::small(), "work");
     let validators = validators();
     for (name, program, line) in PRINTED {
         let printed = printed(&store, program, line, &qube);
         let mut all = Vec::new();
         places(&printed, "", &mut all);
-        // Of large outputs some places stand for all.
+        // Large outputs are sampled.
         for place in all.iter().step_by(1 + all.len() / 30) {
             let mut wrong = printed.clone();
             *wrong.pointer_mut(place).unwrap() = json!([{"unheard": "of"}]);
@@ -250,7 +250,7 @@ fn a_field_of_another_type_or_one_too_many_is_no_longer_what_the_schema_says() {
 }
 
 #[test]
-fn a_missing_field_is_missed() {
+fn schemas_require_fields() {
     let (store, qube) = changed(Store::small(), "work");
     let validators = validators();
     for (name, place, field) in [
@@ -296,7 +296,7 @@ fn a_missing_field_is_missed() {
 }
 
 #[test]
-fn what_is_printed_is_what_the_store_says() {
+fn json_has_the_values_of_the_store() {
     let (store, _) = changed(Store::small(), "work");
     let is = |program: &str, line: &str, expected: Json| {
         assert_eq!(printed(&store, program, line, ""), expected, "{line}")
@@ -324,7 +324,7 @@ fn what_is_printed_is_what_the_store_says() {
 }
 
 #[test]
-fn json_goes_with_nothing_that_changes() {
+fn json_is_refused_with_a_change() {
     let store = Store::small();
     let words: Vec<String> = ["--json", "--set", "other", "work"]
         .map(String::from)

@@ -1,5 +1,5 @@
-//! What a person reads after a mistake: upstream's line where it is recorded, then one of ours that
-//! says the rule and the next step. Standard output and exit codes are upstream's throughout.
+//! Error messages: upstream's line, then a hint of ours with the rule or the next step. Standard
+//! output and exit codes are upstream's.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::store::{Run, Store};
 /// Command, exit code, standard output, and standard error without usage lines.
 type Mistake = (&'static str, i32, &'static str, &'static [&'static str]);
 
-/// Words that name nothing.
+/// Names that do not exist.
 const UNKNOWN_NAMES: &[Mistake] = &[
     (
         "qvm-prefs wrk",
@@ -279,7 +279,8 @@ const UNKNOWN_NAMES: &[Mistake] = &[
         2,
         "",
         &[
-            "qvm-create: error: no such label: 'gren'; available: red, orange, yellow, green, gray, blue, purple, black, teal",
+            "qvm-create: error: no such label: 'gren'; available: red, orange, yellow, green, \
+             gray, blue, purple, black, teal",
             "hint: did you mean 'green'?",
         ],
     ),
@@ -399,7 +400,8 @@ const UNKNOWN_WORDS: &[Mistake] = &[
         2,
         "",
         &[
-            "qubes-db: error: no such command: 'chek' (there are: check, convert, diff, dump, history, repair, restore)",
+            "qubes-db: error: no such command: 'chek' (there are: check, convert, diff, dump, \
+             history, repair, restore)",
             "hint: did you mean 'check'?",
         ],
     ),
@@ -408,7 +410,8 @@ const UNKNOWN_WORDS: &[Mistake] = &[
         2,
         "",
         &[
-            "qvm-tags: error: argument command: invalid choice: 'lst' (choose from 'list', 'ls', 'l', 'add', 'a', 'set', 'del', \
+            "qvm-tags: error: argument command: invalid choice: 'lst' (choose from 'list', 'ls', \
+             'l', 'add', 'a', 'set', 'del', \
              'd', 'unset', 'u')",
             "hint: did you mean 'list'?",
         ],
@@ -418,14 +421,15 @@ const UNKNOWN_WORDS: &[Mistake] = &[
         2,
         "",
         &[
-            "qvm-ls: error: argument --format/-o: invalid choice: 'dsk' (choose from 'simple', 'network', 'kernel', 'full', \
+            "qvm-ls: error: argument --format/-o: invalid choice: 'dsk' (choose from 'simple', \
+             'network', 'kernel', 'full', \
              'prefs', 'disk')",
             "hint: did you mean 'disk'?",
         ],
     ),
 ];
 
-/// Values that a property, a volume or a service does not take.
+/// Values that a property, a volume or a service does not accept.
 const VALUES: &[Mistake] = &[
     (
         "qvm-prefs work memory=400",
@@ -525,7 +529,8 @@ const VALUES: &[Mistake] = &[
         1,
         "",
         &[
-            "qvm-pool: error: Setting option revisions_to_keep is not supported for pool linux-kernel",
+            "qvm-pool: error: Setting option revisions_to_keep is not supported for pool \
+             linux-kernel",
             "",
         ],
     ),
@@ -534,7 +539,8 @@ const VALUES: &[Mistake] = &[
         1,
         "",
         &[
-            "app: Error creating VM: template for disposable (fedora-41-xfce) needs to be an AppVM with template_for_dispvms=True",
+            "app: Error creating VM: template for disposable (fedora-41-xfce) needs to be an \
+             AppVM with template_for_dispvms=True",
             "hint: disposables are made from an AppVM; those for it are default-dvm",
         ],
     ),
@@ -553,7 +559,8 @@ const VALUES: &[Mistake] = &[
         "",
         &[
             "qvm-prefs: error: no such domain: 'memory'",
-            "hint: memory is a property: of all qubes that are chosen it is read with --all before it",
+            "hint: memory is a property: of all qubes that are chosen it is read with --all \
+             before it",
         ],
     ),
     (
@@ -571,7 +578,8 @@ const VALUES: &[Mistake] = &[
         "",
         &[
             "qvm-prefs: error: Label does not exist: pnk",
-            "hint: label of 'work' can be red, orange, yellow, green, gray, blue, purple, black, teal",
+            "hint: label of 'work' can be red, orange, yellow, green, gray, blue, purple, black, \
+             teal",
         ],
     ),
     (
@@ -606,7 +614,8 @@ const VALUES: &[Mistake] = &[
         1,
         "",
         &[
-            "qubes-prefs: error: wrong VM class: domains['work'] is of type AppVM and not TemplateVM",
+            "qubes-prefs: error: wrong VM class: domains['work'] is of type AppVM and not \
+             TemplateVM",
             "hint: default_template can be debian-12-xfce, fedora-41-xfce, whonix-gateway-17",
         ],
     ),
@@ -625,7 +634,8 @@ const VALUES: &[Mistake] = &[
         "",
         &[
             "qvm-prefs: error: Kernel '6.6' not installed",
-            "hint: the kernels in /var/lib/qubes/vm-kernels are 5.15.124-1, 6.12.21-1.fc37, 6.6.77-1.fc37",
+            "hint: the kernels in /var/lib/qubes/vm-kernels are 5.15.124-1, 6.12.21-1.fc37, \
+             6.6.77-1.fc37",
         ],
     ),
     (
@@ -634,7 +644,8 @@ const VALUES: &[Mistake] = &[
         "",
         &[
             "qvm-prefs: error: Failed to access 'name' property",
-            "hint: a qube keeps its name: make a copy with 'qvm-clone work new', then remove the old one with 'qvm-remove work'",
+            "hint: a qube keeps its name: make a copy with 'qvm-clone work new', then remove the \
+             old one with 'qvm-remove work'",
         ],
     ),
     (
@@ -643,7 +654,8 @@ const VALUES: &[Mistake] = &[
         "",
         &[
             "qvm-prefs: error: Failed to access 'mac' property",
-            "hint: mac of 'work' takes six pairs of hexadecimal digits, such as 00:16:3e:5e:6c:00, not 'zz'",
+            "hint: mac of 'work' takes six pairs of hexadecimal digits, such as \
+             00:16:3e:5e:6c:00, not 'zz'",
         ],
     ),
     (
@@ -661,7 +673,8 @@ const VALUES: &[Mistake] = &[
         "",
         &[
             "qvm-volume: error: expected a vm & volume combination like foo:bar",
-            "hint: 'work' is a qube; its volumes are work:root, work:private, work:volatile, work:kernel",
+            "hint: 'work' is a qube; its volumes are work:root, work:private, work:volatile, \
+             work:kernel",
         ],
     ),
     (
@@ -670,7 +683,8 @@ const VALUES: &[Mistake] = &[
         "",
         &[
             "Error: Invalid size: 5T.",
-            "hint: a size is a whole number of bytes, or one with KiB, MiB, GiB (1024) or KB, MB, GB (1000)",
+            "hint: a size is a whole number of bytes, or one with KiB, MiB, GiB (1024) or KB, MB, \
+             GB (1000)",
         ],
     ),
     (
@@ -687,7 +701,8 @@ const VALUES: &[Mistake] = &[
         1,
         "",
         &[
-            "Error: Failed to shut down: dom0: dom0 is the machine itself; shut it down with poweroff",
+            "Error: Failed to shut down: dom0: dom0 is the machine itself; shut it down with \
+             poweroff",
         ],
     ),
     (
@@ -695,14 +710,14 @@ const VALUES: &[Mistake] = &[
         1,
         "",
         &[
-            "Error: Starting qube failed: work: offline mode: starting a qube needs the hypervisor; run it without --offline-mode and \
+            "Error: Starting qube failed: work: offline mode: starting a qube needs the \
+             hypervisor; run it without --offline-mode and \
            QUBES_OFFLINE",
         ],
     ),
 ];
 
-/// Words that choose nothing: what is done with them is upstream's, and a line says that they mean
-/// nothing.
+/// Arguments without effect: handled as by upstream, with a warning.
 const IN_VAIN: &[Mistake] = &[
     (
         "qvm-ls --raw-list zz*",
@@ -797,7 +812,8 @@ const IN_VAIN: &[Mistake] = &[
         0,
         "work\n",
         &[
-            "warning: cannot sort by 'foo': there is no such column; qvm-ls --help-columns lists the columns",
+            "warning: cannot sort by 'foo': there is no such column; qvm-ls --help-columns lists \
+             the columns",
         ],
     ),
     (
@@ -817,7 +833,8 @@ const IN_VAIN: &[Mistake] = &[
         0,
         "default-dvm\npersonal\nsys-firewall\nsys-net\nsys-whonix\nvault\nwork\n",
         &[
-            "warning: there is no class 'work'; it is a qube: name qubes before the option, or join its words with commas",
+            "warning: there is no class 'work'; it is a qube: name qubes before the option, or \
+             join its words with commas",
         ],
     ),
     (
@@ -978,32 +995,32 @@ fn check(mistakes: &[Mistake]) {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_a_close_one() {
+fn an_unknown_name_has_a_hint_with_a_close_one() {
     check(UNKNOWN_NAMES);
 }
 
 #[test]
-fn an_unknown_option_or_command_is_answered_with_a_close_one() {
+fn an_unknown_option_or_command_has_a_hint() {
     check(UNKNOWN_WORDS);
 }
 
 #[test]
-fn a_refused_value_is_answered_with_the_rule() {
+fn a_rejected_value_has_a_hint_with_the_rule() {
     check(VALUES);
 }
 
 #[test]
-fn words_that_choose_nothing_are_told() {
+fn arguments_without_effect_are_warned_about() {
     check(IN_VAIN);
 }
 
 #[test]
-fn json_of_what_prints_nothing_is_refused() {
+fn json_is_refused_for_commands_without_output() {
     check(JSON_OF_NOTHING);
 }
 
 #[test]
-fn a_table_of_no_match_lists_everything_as_upstreams_does_and_says_so() {
+fn a_table_without_a_match_lists_everything_and_warns() {
     let store = Store::small();
     for (line, more) in [
         ("qvm-ls zz*", "all qubes are listed"),
@@ -1020,7 +1037,7 @@ fn a_table_of_no_match_lists_everything_as_upstreams_does_and_says_so() {
 }
 
 #[test]
-fn a_store_that_cannot_be_read_is_answered_with_the_way_out() {
+fn an_unreadable_store_is_reported_with_the_repair() {
     let store = Store::small();
     fs::write(store.file(), "<qubes><domains>").unwrap();
     for line in [
@@ -1041,7 +1058,7 @@ fn a_store_that_cannot_be_read_is_answered_with_the_way_out() {
 }
 
 #[test]
-fn without_a_kernel_the_place_of_kernels_is_named() {
+fn a_missing_kernel_is_reported_with_the_directory() {
     let store = Store::empty();
     fs::remove_dir_all(store.root().join("var/lib/qubes/vm-kernels")).unwrap();
     let run = run(&store, "qvm-create -C TemplateVM -l red new");
@@ -1050,7 +1067,7 @@ fn without_a_kernel_the_place_of_kernels_is_named() {
 }
 
 #[test]
-fn help_shows_what_must_be_given_and_is_there_for_each_command() {
+fn help_shows_required_arguments_and_exists_for_subcommands() {
     let store = Store::small();
     for (line, usage) in [
         (

@@ -1,5 +1,4 @@
-//! qvm-prefs for several qubes: what differs from the default, for which qubes, and one change for
-//! all of them.
+//! qvm-prefs for several qubes: selecting, listing and changing them.
 
 use std::fs;
 
@@ -68,7 +67,7 @@ fn patterns_names_and_filters_choose_the_qubes() {
 }
 
 #[test]
-fn what_differs_from_the_default_is_told_with_it() {
+fn changed_lists_values_with_their_defaults() {
     let store = Store::small();
     assert_eq!(
         ok(&store, "--changed vault,sys-net,work memory"),
@@ -86,9 +85,10 @@ fn what_differs_from_the_default_is_told_with_it() {
     assert_eq!(
         json(&store, "--json --changed vault"),
         json!([{"name": "vault", "class": "AppVM",
-                "properties": {"netvm": {"value": null, "default": false, "default_value": "sys-firewall"}}}])
+                "properties": {"netvm": {
+                    "value": null, "default": false, "default_value": "sys-firewall"}}}])
     );
-    // Set to what is the default: it is set, and does not differ.
+    // An explicit value that equals the default does not differ.
     assert_eq!(run(&store, "vault memory 400").exit, 0);
     assert_eq!(ok(&store, "--changed vault memory"), "");
     assert_eq!(
@@ -101,7 +101,7 @@ fn what_differs_from_the_default_is_told_with_it() {
 }
 
 #[test]
-fn the_system_tells_what_differs_too() {
+fn changed_lists_properties_of_the_system() {
     let store = Store::small();
     let run = |line: &str| {
         store.run(
@@ -129,7 +129,7 @@ fn the_system_tells_what_differs_too() {
 }
 
 #[test]
-fn a_broken_value_is_told_as_it_stands_there() {
+fn a_damaged_value_is_listed_as_it_is_stored() {
     let store = Store::small();
     let text = fs::read_to_string(store.file()).unwrap();
     fs::write(store.file(), text.replacen(">800<", ">much<", 1)).unwrap();
@@ -154,7 +154,7 @@ fn a_broken_value_is_told_as_it_stands_there() {
 }
 
 #[test]
-fn several_are_changed_together_and_back_again() {
+fn several_qubes_are_changed_and_restored_together() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     let changed = run(&store, "default-dvm,vault,personal vcpus 3");
@@ -172,7 +172,7 @@ fn several_are_changed_together_and_back_again() {
 }
 
 #[test]
-fn all_are_changed_or_none() {
+fn a_change_applies_to_all_qubes_or_none() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     for (line, exit, words) in [
@@ -218,7 +218,7 @@ fn all_are_changed_or_none() {
 }
 
 #[test]
-fn all_with_a_value_leaves_out_dom0_and_who_has_no_such_property() {
+fn setting_all_skips_dom0_and_qubes_without_the_property() {
     let store = Store::small();
     let changed = run(&store, "--all --exclude work default_user joe");
     assert_eq!(changed.exit, 0, "{changed:?}");

@@ -1,4 +1,4 @@
-//! Recorded commands: reading the files and comparing.
+//! Reads recorded commands and compares their output.
 
 use std::fs;
 use std::path::Path;
@@ -30,14 +30,12 @@ impl Block {
         std::iter::once(self.words()).chain(self.setup_commands())
     }
 
-    /// Whether upstream's tool crashed or only said that something went wrong: then a clean failure
-    /// is all we owe.
+    /// Whether upstream's tool crashed or gave no reason. Then any clean failure matches.
     pub fn is_crash(&self) -> bool {
         self.stderr.contains("<TRACEBACK") || self.stderr.contains("Got empty response from qubesd")
     }
 
-    /// Whether a command that prints something else than upstream's, for a good reason, still ends
-    /// as upstream's.
+    /// Whether a command with another output ends as upstream's.
     pub fn ends_alike(&self, got: &Run) -> bool {
         !got.stderr.contains("panicked") && (self.exit == got.exit || got.exit == 0)
     }
@@ -53,7 +51,7 @@ impl Block {
             };
         }
         let mut wrong = String::new();
-        // Upstream's progress spinner; we are done before it would turn.
+        // Upstream's progress spinner, which we do not have.
         let stderr: String = self
             .stderr
             .split_inclusive('\n')
@@ -74,7 +72,7 @@ impl Block {
 }
 
 impl Block {
-    /// Sizes of the file system under a pool as they are recorded.
+    /// Replaces sizes of file systems with the placeholders of the recording.
     fn with_placeholders(&self, stdout: &str) -> String {
         let line = |line: &str| {
             let recorded = self.stdout.split_inclusive('\n').find(|recorded| {
@@ -89,7 +87,7 @@ impl Block {
 }
 
 /// Standard error without the lines that upstream's tools do not have: hints, and warnings about
-/// words that mean nothing (`docs/differences.md`). `tests/cli/messages.rs` has those.
+/// arguments without effect (`docs/differences.md`). `tests/cli/messages.rs` has those.
 pub fn without_ours(stderr: &str) -> String {
     let is_ours = |line: &&str| line.starts_with("hint: ") || line.starts_with("warning: ");
     stderr
@@ -143,7 +141,7 @@ pub fn read(file: &Path) -> Vec<Block> {
     blocks
 }
 
-/// The lines ` - …` of a refusal in their order: the recordings have them sorted.
+/// Sorts the lines ` - …` of a refusal, as the recordings have them.
 pub fn sorted_uses(text: &str) -> String {
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let first = lines
@@ -159,7 +157,7 @@ pub fn sorted_uses(text: &str) -> String {
     lines.concat()
 }
 
-/// Words as a shell breaks them: blanks, both quotes, backslash.
+/// Splits a line as a shell does, with both quotes and the backslash.
 fn shell_words(line: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;

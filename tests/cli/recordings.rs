@@ -95,17 +95,17 @@ fn run(block: &Block) -> Compared {
     }
 }
 
-/// What came of running a recorded command.
+/// The result of running a recorded command.
 enum Compared {
     Same,
     /// It prints something else, but ends with the recorded exit code, or does what upstream
     /// refused.
     Differs(String),
-    /// No reason can excuse this.
+    /// It ends differently, which is never allowed.
     Wrong(String),
 }
 
-/// Runs all, a few at a time: each has a store of its own.
+/// Runs all blocks, each with a store of its own.
 fn run_all(blocks: &[Block]) -> Vec<(&Block, Compared)> {
     let results: Mutex<Vec<(&Block, Compared)>> = Mutex::default();
     let next = Mutex::new(blocks.iter());
@@ -123,7 +123,7 @@ fn run_all(blocks: &[Block]) -> Vec<(&Block, Compared)> {
 }
 
 #[test]
-fn every_recorded_command_prints_the_same_or_the_documentation_says_why_not() {
+fn recorded_commands_print_the_same_or_differ_as_documented() {
     let mut differences = differences();
     let mut wrong = Vec::new();
     let blocks = blocks();

@@ -1,6 +1,5 @@
-//! Every property there is, of every class and of the system: setting it and forgetting it again
-//! gives back the identical file, and a wrong value gives an error in the documented words and
-//! changes nothing.
+//! Every property of every class and of the system: setting and resetting it restores the identical
+//! file, and an invalid value gives the documented error and changes nothing.
 
 use std::fs;
 
@@ -13,11 +12,10 @@ const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
 const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
 
-/// A property with a value for each of the two stores, and a value that is none, with words of the
-/// refusal.
+/// A property with a valid value for each of the two stores, and an invalid value with its error.
 struct Row {
     property: &'static str,
-    /// In `small.xml` and in `random-1.xml`; none where that store has nothing that would do.
+    /// In `small.xml` and in `random-1.xml`; `None` if that store has no valid value.
     values: [Option<&'static str>; 2],
     wrong: &'static str,
     words: &'static str,
@@ -37,7 +35,7 @@ const fn row(
     }
 }
 
-/// The same where the value is a name of the store.
+/// Returns a row whose value is a name that differs between the stores.
 const fn names(
     property: &'static str,
     of: [&'static str; 2],
@@ -58,11 +56,12 @@ const NO_ASCII: &str = "takes printable ASCII only";
 const NO_QUBE: &str = "to non-existing qube nope";
 const NO_DVM: &str = "has template_for_dispvms set to False";
 const TOO_LONG: &str = concat!(
-    "................................................................................................................",
-    "................................................................................................................",
-    "................................................................................................................",
-    "................................................................................................................",
-    "................................................................................................................",
+    "..........................................................................................",
+    "..........................................................................................",
+    "..........................................................................................",
+    "..........................................................................................",
+    "..........................................................................................",
+    "..........................................................................................",
 );
 
 const OF_QUBES: &[Row] = &[
@@ -222,9 +221,11 @@ const OF_THE_SYSTEM: &[Row] = &[
     names("updatevm", ["vault", "net_3"], "nope", NO_QUBE),
 ];
 
-/// Properties whose first change leaves something behind: a new template frees the snapshots of the
-/// text `False`, which older releases take for true; the service that moves with clockvm comes back
-/// as the last of the features. From the second time on they go there and back without a trace.
+/// Properties whose first change is not restored completely: a new template removes the text
+/// `False`
+/// from snapshots, which older releases take for true; the service that moves with clockvm returns
+/// as
+/// the last feature. Further changes are restored.
 const LEAVES_A_MARK: [&str; 2] = ["clockvm", "template"];
 
 fn find(class: &Class, property: &Property) -> &'static Row {
@@ -243,7 +244,7 @@ fn find(class: &Class, property: &Property) -> &'static Row {
 /// One store, and the qubes of each class in it.
 struct Sample {
     store: Store,
-    /// Which column of [`Row::values`] is its.
+    /// Its column of [`Row::values`].
     column: usize,
     qubes: Vec<(String, Class)>,
 }
@@ -271,7 +272,7 @@ impl Sample {
         fs::read_to_string(self.store.file()).unwrap()
     }
 
-    /// The command line that means this property of this owner; the system's without one.
+    /// Returns the command line for a property of a qube or of the system.
     fn line<'a>(qube: Option<&'a str>, property: &'a str) -> (&'static str, Vec<&'a str>) {
         match qube {
             Some(qube) => (QVM_PREFS, vec![qube, property]),
@@ -279,7 +280,7 @@ impl Sample {
         }
     }
 
-    /// Whether the property is not explicitly set, as the library reads the file.
+    /// Whether the property has no explicit value in the file.
     fn is_default(&self, qube: Option<&str>, property: &str) -> bool {
         let qubes = qubes::format::read(self.bytes().into_bytes()).unwrap();
         match qube.map(|name| qubes.get(name).unwrap()) {
@@ -296,8 +297,8 @@ impl Sample {
         run(&self.store, program, &[&line[..], to].concat())
     }
 
-    /// Sets the property and brings it back: by forgetting it where it was the default, else to the
-    /// value it had.
+    /// Sets the property and restores it: resets it if it was the default, else sets the former
+    /// value.
     fn there_and_back(&self, qube: Option<&str>, property: &str, value: &str) {
         let what = format!("{property} of {qube:?} in store {}", self.column);
         if LEAVES_A_MARK.contains(&property) && !self.is_default(qube, property) {
@@ -341,7 +342,7 @@ impl Sample {
         assert_same(&self.bytes(), &before, &what);
     }
 
-    /// Tries every property of a class, where there is one on a qube that has not set it.
+    /// Tries every property of a class, on a qube without an explicit value if there is one.
     fn try_all_of(&self, class: &Class) {
         let of_class: Vec<&str> = self
             .qubes
@@ -387,7 +388,7 @@ impl Sample {
     }
 }
 
-/// Another value of the same kind, where a qube happens to have the one already.
+/// Returns another value, for a qube that already has the given one.
 fn another(value: &str) -> String {
     match (value, value.parse::<i64>()) {
         ("True", _) => "False".to_string(),
@@ -403,7 +404,7 @@ fn run(store: &Store, program: &str, arguments: &[&str]) -> Run {
     store.run(program, &arguments, "", false)
 }
 
-/// That two files are the same; says where they are not.
+/// Checks that two files are equal, and shows the first difference.
 fn assert_same(now: &str, before: &str, what: &str) {
     for (number, (now, before)) in now.lines().zip(before.lines()).enumerate() {
         assert_eq!(now, before, "{what}: line {} is another", number + 1);
@@ -416,7 +417,7 @@ fn settable(property: &&&'static Property) -> bool {
 }
 
 #[test]
-fn every_property_of_every_class_goes_there_and_back() {
+fn every_property_of_a_qube_can_be_set_and_restored() {
     std::thread::scope(|scope| {
         for column in [0, 1] {
             scope.spawn(move || {
@@ -428,7 +429,7 @@ fn every_property_of_every_class_goes_there_and_back() {
 }
 
 #[test]
-fn every_property_of_the_system_goes_there_and_back() {
+fn every_property_of_the_system_can_be_set_and_restored() {
     for column in [0, 1] {
         let sample = Sample::new(column);
         for property in global_properties()
@@ -447,7 +448,7 @@ fn every_property_of_the_system_goes_there_and_back() {
 }
 
 #[test]
-fn what_is_computed_or_written_once_is_refused_and_so_is_forgetting_it() {
+fn computed_and_write_once_properties_cannot_be_changed() {
     let sample = Sample::new(0);
     let mut seen = 0;
     for class in Class::ALL {
@@ -493,7 +494,7 @@ fn what_is_computed_or_written_once_is_refused_and_so_is_forgetting_it() {
 }
 
 #[test]
-fn features_services_tags_and_notes_go_there_and_back_on_every_class() {
+fn features_services_tags_and_notes_can_be_set_and_restored() {
     const QVM_FEATURES: &str = env!("CARGO_BIN_EXE_qvm-features");
     const QVM_SERVICE: &str = env!("CARGO_BIN_EXE_qvm-service");
     const QVM_TAGS: &str = env!("CARGO_BIN_EXE_qvm-tags");
@@ -527,7 +528,7 @@ fn features_services_tags_and_notes_go_there_and_back_on_every_class() {
             (QVM_TAGS, vec![qube, "set", "mm"], vec![qube, "unset", "mm"]),
             (QVM_TAGS, vec![qube, "add", "bb"], vec![qube, "u", "bb"]),
         ];
-        // The value of what is there already, and back to what it was.
+        // Existing features are changed and restored.
         let features = run(&sample.store, QVM_FEATURES, &["--json", qube]).stdout;
         let features: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&features).unwrap();
@@ -578,7 +579,7 @@ fn features_services_tags_and_notes_go_there_and_back_on_every_class() {
 }
 
 #[test]
-fn the_tables_of_this_test_name_no_property_twice_or_in_vain() {
+fn the_tables_of_this_test_are_sorted_and_name_known_properties() {
     for row in OF_QUBES {
         let has = |class: &Class| Property::find(Scope::Class(class), row.property).is_some();
         assert!(Class::ALL.iter().any(has), "no class has {}", row.property);

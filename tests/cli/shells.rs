@@ -1,5 +1,4 @@
-//! The completion files in real shells: a line is typed, tab pressed, and the line that came of it
-//! is entered.
+//! The completion files in real shells: types a line with tabs, and enters the result.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -11,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::skip::skip;
 use crate::store::{Store, repository};
 
-/// What is typed (a tab is the key), and the words of the command that was entered.
+/// Lines with tabs, and the arguments of the entered command.
 const LINES: [(&str, &[&str]); 12] = [
     (
         "qvm-prefs wor\tnetv\tsys-n\t",
@@ -45,8 +44,9 @@ const LINES: [(&str, &[&str]); 12] = [
     ("qubes-db chec\t", &["check"]),
 ];
 
-/// Where the name of a file fits, and where it does not, whatever files there are (the shell stands
-/// in the store's root). The store is one that cannot be read.
+/// Lines where the name of a file fits, and where it does not. The shell is in the store's root,
+/// and
+/// the store cannot be read.
 const FILES: [(&str, &[&str]); 3] = [
     (
         "qvm-ls --qubesxml etc/qubes/core.t\t",
@@ -59,8 +59,7 @@ const FILES: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// The programs of a shell's setting, with functions in their place that write down what they are
-/// called with.
+/// Returns the file that records entered commands, and the shell's home directory.
 fn setting(store: &Store) -> (PathBuf, PathBuf) {
     let (entered, home) = (store.root().join("entered"), store.root().join("home"));
     fs::create_dir_all(&home).unwrap();
@@ -105,7 +104,7 @@ impl Typed {
         let ends = nix::pty::openpty(None, None).unwrap();
         let programs = Path::new(env!("CARGO_BIN_EXE_qubes")).parent().unwrap();
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-        // A session of its own, so that the terminal is the shell's.
+        // The shell needs a session of its own to get the terminal.
         let mut command = store.command("setsid");
         command
             .arg("--ctty")
@@ -156,8 +155,7 @@ impl Typed {
         }
     }
 
-    /// Types a line, a piece between tabs at a time, and enters it; returns the words that the
-    /// command was given.
+    /// Types a line and enters it; returns the arguments that the command got.
     fn enter(&mut self, line: &str, entered: &Path) -> Vec<String> {
         let _from_before = fs::remove_file(entered);
         self.screen.clear();
@@ -181,12 +179,13 @@ impl Drop for Typed {
     }
 }
 
-/// Defines each tool as a function that writes its words into `entered`.
+/// Returns shell functions in the place of the tools that write their arguments to `entered`.
 fn recorders(entered: &Path) -> String {
     let record = |tool: &str| {
         let entered = entered.display();
         format!(
-            "function {tool} {{ {{ printf '%s\\n' \"$@\"; echo END; }} > {entered}.new; mv {entered}.new {entered}; }}\n"
+            "function {tool} {{ {{ printf '%s\\n' \"$@\"; echo END; }} > {entered}.new; mv \
+             {entered}.new {entered}; }}\n"
         )
     };
     tools().into_iter().map(record).collect()
@@ -248,7 +247,8 @@ fn zsh_completes() {
     let store = Store::small();
     let (entered, home) = setting(&store);
     let text = format!(
-        "PS1='READY>'\nfpath=({} $fpath)\nautoload -U compinit\ncompinit -u -D\nunsetopt zle_bracketed_paste\n\
+        "PS1='READY>'\nfpath=({} $fpath)\nautoload -U compinit\ncompinit -u -D\nunsetopt \
+         zle_bracketed_paste\n\
          zstyle ':completion:*' list-prompt ''\n{}",
         repository("completions").display(),
         recorders(&entered)
@@ -258,7 +258,7 @@ fn zsh_completes() {
     check(&mut zsh, &store, &entered);
 }
 
-/// What fish says it would offer; its own engine, without keys.
+/// Asks fish for its candidates, without a terminal.
 #[test]
 fn fish_completes() {
     if !is_installed("fish") {

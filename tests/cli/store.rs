@@ -1,4 +1,4 @@
-//! A store of its own for each command under test, and running the real programs on it.
+//! A store for each command under test, and running the programs on it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ pub fn repository(below: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Run {
     pub stdout: String,
@@ -40,7 +40,7 @@ impl Store {
         )
     }
 
-    /// What qubes-create makes.
+    /// A store that qubes-create created.
     pub fn empty() -> Store {
         let store = Store::with_kernels();
         let created = store.run(env!("CARGO_BIN_EXE_qubes-create"), &[], "", false);
@@ -95,7 +95,7 @@ impl Store {
             .env("LC_ALL", "C.UTF-8")
             .env("TERM", "xterm")
             .env_remove("QUBES_XML_PATH");
-        // Upstream's tools have no colours to compare with.
+        // Upstream's tools have no colours.
         command.env("NO_COLOR", "1");
         command
     }

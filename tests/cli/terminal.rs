@@ -1,5 +1,4 @@
-//! Listings on a terminal: a real one, with its width, and the environment that says what it can
-//! do.
+//! Listings on a terminal of a certain width and environment.
 
 use std::fs;
 use std::io::Read;
@@ -15,7 +14,7 @@ const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 
 const RED: &str = "\x1b[38;5;160m";
 
-/// What a command writes to a terminal of so many columns.
+/// Returns what a command writes to a terminal of this many columns.
 fn on_terminal(
     store: &Store,
     program: &str,
@@ -56,7 +55,7 @@ fn piped(store: &Store, program: &str, line: &str) -> String {
 }
 
 #[test]
-fn names_and_labels_have_the_labels_colour_on_a_terminal() {
+fn names_and_labels_are_coloured_on_a_terminal() {
     let store = Store::small();
     let shown = on_terminal(&store, QVM_LS, "-O name,label,class sys-net", 80, &[]);
     assert_eq!(
@@ -75,7 +74,7 @@ fn names_and_labels_have_the_labels_colour_on_a_terminal() {
 }
 
 #[test]
-fn whoever_wants_no_colours_has_none() {
+fn colours_can_be_disabled() {
     let store = Store::small();
     let table = piped(&store, QVM_LS, "");
     assert!(!table.contains('\x1b'));
@@ -104,7 +103,7 @@ fn whoever_wants_no_colours_has_none() {
 }
 
 #[test]
-fn what_programs_read_has_no_colours() {
+fn output_for_programs_has_no_colours() {
     let store = Store::small();
     for line in ["--raw-data", "--raw-list", "--json"] {
         let plain = piped(&store, QVM_LS, line);
@@ -167,7 +166,7 @@ fn a_loop_of_netvms_hides_no_qube_from_the_tree() {
 }
 
 #[test]
-fn long_cells_go_on_below_themselves_where_the_terminal_is_narrow() {
+fn long_cells_wrap_on_a_narrow_terminal() {
     let store = Store::small();
     let line = "--color=never -O name,kernelopts,tags work sys-net";
     let shown = on_terminal(&store, QVM_LS, line, 56, &[]);
@@ -207,7 +206,7 @@ work     quiet apparmor=1         audiovm-dom0,
 }
 
 #[test]
-fn what_a_qube_says_cannot_look_like_something_else() {
+fn values_cannot_imitate_other_output() {
     let store = Store::small();
     let text = fs::read_to_string(store.file()).unwrap();
     let hostile = "a\u{9b}31m\u{202e}b\u{200b}\nvault  Running";
@@ -240,7 +239,7 @@ fn what_a_qube_says_cannot_look_like_something_else() {
 }
 
 #[test]
-fn the_words_of_a_filter_may_have_commas_between() {
+fn filter_values_can_be_separated_by_commas() {
     let store = Store::small();
     let listed = piped(
         &store,
@@ -259,10 +258,11 @@ fn the_words_of_a_filter_may_have_commas_between() {
 }
 
 #[test]
-fn sizes_can_be_read_by_people_and_are_sorted_as_numbers() {
+fn human_readable_sizes_are_sorted_as_numbers() {
     let store = Store::small();
     let line = "--human-readable -O name,priv-max,root-max --sort root-max work vault win10";
-    let expected = "NAME   PRIV-MAX  ROOT-MAX\nvault  5.0G      10G\nwork   2.0G      10G\nwin10  2.0G      60G\n";
+    let expected = "NAME   PRIV-MAX  ROOT-MAX\nvault  5.0G      10G\nwork   2.0G      10G\nwin10  \
+                    2.0G      60G\n";
     assert_eq!(piped(&store, QVM_LS, line), expected);
 }
 

@@ -317,7 +317,7 @@ fn devices_keep_their_options_until_detached() {
     for (line, words) in [
         (
             "qvm-prefs -s net pcidevs os.system('x')",
-            "is no list such as",
+            "is not a list such as",
         ),
         (
             "qvm-prefs -s net pcidevs ['zz:00.0']",

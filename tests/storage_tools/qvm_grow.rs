@@ -42,7 +42,7 @@ fn volumes_never_shrink_and_snapshots_are_not_resized() {
     );
     assert_eq!(
         system.refuses(2, "qvm-grow-private work 1T"),
-        "qvm-grow-private: error: '1T' is no size: bytes, or a number with K, M or G"
+        "qvm-grow-private: error: '1T' is not a size: bytes, or a number with K, M or G"
     );
     assert_eq!(
         system.refuses(2, "qvm-grow-private work"),

@@ -1,4 +1,4 @@
-//! qubes-db check.
+//! qubes-db check: lists what is wrong with the store or a copy.
 
 use std::collections::HashSet;
 
@@ -44,12 +44,12 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     Ok(u8::from(!damages.is_empty()))
 }
 
-/// Adds what the disk tells, but that two volumes have one image where the text says it already.
+/// Adds damage that was found on the disk, except shared images that the text shows already.
 fn add_disk_damages(damages: &mut Vec<Damage>, found: Vec<Damage>) {
     let shared = damages
         .iter()
         .filter(|damage| damage.kind == FindingKind::VolumeShared);
-    // Of the text's findings the qube stands beside the text: `volume private has …`.
+    // Findings in the text name the qube separately: `volume private has …`.
     let label = |told: &Damage| {
         Some(format!(
             "{}:{}",
@@ -58,7 +58,7 @@ fn add_disk_damages(damages: &mut Vec<Damage>, found: Vec<Damage>) {
         ))
     };
     let told: HashSet<String> = shared.filter_map(label).collect();
-    // Of the disk's both volumes are named in it.
+    // Findings on the disk name both volumes in the text.
     let names_one = |text: &str| {
         text.split(' ')
             .any(|word| told.contains(word.trim_end_matches(':')))

@@ -1,4 +1,4 @@
-//! qubes-db convert.
+//! qubes-db convert: converts a store of R1 to R3.
 
 use serde_json::{Value, json};
 
@@ -38,8 +38,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         Ok(Some(conversion)) if call.has("json") => call
             .print_json(&conversion_json(session, Some(&conversion)))
             .map(|()| 0),
-        // What was done was told by the conversion itself, as it is where another command brings it
-        // about.
+        // The conversion itself has reported what it did.
         Ok(Some(_)) => Ok(0),
         Err(error) => Err(error.into()),
     }
@@ -62,7 +61,7 @@ fn print_nothing_to_do(
     Ok(0)
 }
 
-/// In words: what it becomes, then what is lost.
+/// Prints what the store becomes, then what is lost.
 fn print_conversion(call: &mut Invocation, conversion: &Conversion) -> Result<(), Failure> {
     let mut section = |heading: &str, lines: Vec<String>| {
         if lines.is_empty() {
@@ -109,7 +108,7 @@ fn print_conversion(call: &mut Invocation, conversion: &Conversion) -> Result<()
     )
 }
 
-/// Described in `docs/migration.md`.
+/// Returns the JSON that `docs/migration.md` describes.
 fn conversion_json(session: &Session, conversion: Option<&Conversion>) -> Value {
     let copy = conversion.and_then(|c| c.copy.borrow().clone());
     let list = |of: fn(&Conversion) -> Vec<Value>| conversion.map(of).unwrap_or_default();
@@ -119,14 +118,28 @@ fn conversion_json(session: &Session, conversion: Option<&Conversion>) -> Value 
         "converted": copy.is_some(),
         "release": session.system.release().to_string(),
         "copy": copy,
-        "qubes": list(|c| c.qubes.iter().map(|(n, class)| json!({"name": n.as_str(), "class": class.as_str()})).collect()),
-        "pools": list(|c| c.pools.iter().map(|(n, d)| json!({"name": n, "dir_path": d})).collect()),
+        "qubes": list(|c| {
+            let qubes = c.qubes.iter();
+            qubes
+                .map(|(name, class)| json!({"name": name.as_str(), "class": class.as_str()}))
+                .collect()
+        }),
+        "pools": list(|c| {
+            let pools = c.pools.iter();
+            pools.map(|(name, path)| json!({"name": name, "dir_path": path})).collect()
+        }),
         "directories": list(|c| c.directories().into_iter().map(Value::from).collect()),
         "firewalls": list(|c| {
-            c.firewalls.iter().map(|f| json!({"qube": f.qube.as_str(), "from": f.from, "to": f.to})).collect()
+            let files = c.firewalls.iter();
+            files
+                .map(|f| json!({"qube": f.qube.as_str(), "from": f.from, "to": f.to}))
+                .collect()
         }),
         "losses": list(|c| {
-            c.losses.iter().map(|l| json!({"qube": l.qube.as_ref().map(|n| n.as_str()), "text": l.text})).collect()
+            let losses = c.losses.iter();
+            losses
+                .map(|l| json!({"qube": l.qube.as_ref().map(|n| n.as_str()), "text": l.text}))
+                .collect()
         }),
     })
 }

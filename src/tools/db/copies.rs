@@ -1,4 +1,4 @@
-//! Which copy a word means, and which of them are of use.
+//! Finds the copies of the store, and the best one to go back to.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,13 @@ use crate::tools::failure::{Failure, quoted};
 
 /// A version of the store: a copy, or the store as it is.
 pub struct Version {
-    /// For people: `the store`, or the copy's name.
+    /// Its title in messages: `the store`, or the time of the copy.
     pub title: String,
+    /// Its file.
     pub path: PathBuf,
 }
 
-/// The copies in `backup/`, oldest first.
+/// Returns the copies in `backup/`, oldest first.
 pub fn list(session: &Session) -> Result<Vec<Copy>, Failure> {
     let directory = session.system.backup_dir();
     copies(&directory).map_err(|e| {
@@ -29,7 +30,7 @@ pub fn list(session: &Session) -> Result<Vec<Copy>, Failure> {
     })
 }
 
-/// The times by which copies are named; none where they cannot be listed.
+/// Returns the times of the copies; none if they cannot be listed.
 pub fn copy_times(session: &Session) -> Vec<String> {
     let copies = list(session).unwrap_or_default();
     copies
@@ -38,7 +39,7 @@ pub fn copy_times(session: &Session) -> Vec<String> {
         .collect()
 }
 
-/// The time in a copy's name.
+/// Returns the time in the name of a copy.
 pub fn copy_time(path: &Path) -> &str {
     let name = path
         .file_name()
@@ -48,7 +49,7 @@ pub fn copy_time(path: &Path) -> &str {
     name.strip_suffix(".xml").unwrap_or(name)
 }
 
-/// The copy that `word` means.
+/// Returns the copy that `word` names: a time, a prefix of it, `last`, or a file.
 pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
     if word.contains('/') {
         return Ok(Version {
@@ -99,7 +100,7 @@ fn copy_version(copy: &Copy) -> Version {
     }
 }
 
-/// The store as it is.
+/// Returns the present store.
 pub fn current_store(session: &Session) -> Version {
     Version {
         title: "the store".to_owned(),
@@ -107,7 +108,7 @@ pub fn current_store(session: &Session) -> Version {
     }
 }
 
-/// The bytes of a version that loads.
+/// Reads a version and checks that it loads.
 pub fn read_loadable(path: &Path) -> Result<Bytes, StoreError> {
     let bytes = read_bytes(path)?;
     let wrong = |source| StoreError::Format {
@@ -119,16 +120,18 @@ pub fn read_loadable(path: &Path) -> Result<Bytes, StoreError> {
     Ok(bytes)
 }
 
-/// A copy that can be read, and what qubesd would say to it.
+/// A copy that can be read.
 pub struct ReadableCopy {
-    /// The time by which it is named.
+    /// Its time.
     pub time: String,
+    /// Its content.
     pub bytes: Bytes,
-    /// How many things qubesd would refuse it for.
+    /// The number of errors for which qubesd would refuse it.
     pub errors: usize,
 }
 
-/// The best copy among those that `is_usable` and can be read: the newest that qubesd would load,
+/// Returns the best of the copies that can be read and are usable: the newest that qubesd would
+/// load,
 /// else the newest.
 pub fn find_best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<ReadableCopy> {
     let copies = list(session).unwrap_or_default();
@@ -153,15 +156,15 @@ pub fn find_best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Optio
     newest
 }
 
-/// What to do where the store itself is of no use: go back to the newest copy that qubesd would
-/// load.
+/// Returns what to do if the store cannot be used: go back to the newest copy that loads.
 pub fn recovery_advice(session: &Session) -> String {
     match find_best(session, |_| true) {
         Some(ReadableCopy {
             time, errors: 0, ..
         }) => {
             format!(
-                "the newest copy that loads is {time}: qubes-db diff {time}, qubes-db restore {time}"
+                "the newest copy that loads is {time}: qubes-db diff {time}, qubes-db restore \
+                 {time}"
             )
         }
         Some(ReadableCopy { time, errors, .. }) => {
@@ -171,7 +174,8 @@ pub fn recovery_advice(session: &Session) -> String {
                 format!("{errors} things")
             };
             format!(
-                "qubesd would refuse every copy; the newest that can be read is {time}, with {things} to repair: \
+                "qubesd would refuse every copy; the newest that can be read is {time}, with \
+                 {things} to repair: \
                  qubes-db check {time}"
             )
         }
@@ -182,8 +186,7 @@ pub fn recovery_advice(session: &Session) -> String {
     }
 }
 
-/// As [`recovery_advice`], for a store that cannot even be opened: what is there may have to be moved away
-/// first.
+/// Returns [`recovery_advice`] for a store that cannot be opened, which may have to be moved away.
 pub fn recovery_advice_for(session: &Session, error: &StoreError) -> String {
     match error {
         StoreError::NotAFile { .. }
@@ -196,7 +199,7 @@ pub fn recovery_advice_for(session: &Session, error: &StoreError) -> String {
     }
 }
 
-/// What to do where no store can be written until what is there is moved away.
+/// Returns the advice to move the file away, because no store can be written in its place.
 pub fn move_away_advice(session: &Session) -> String {
     let file = session.system.store_file().display();
     format!(

@@ -1,4 +1,4 @@
-//! How damages are told: two lines each, and of many of one kind only some.
+//! Prints damage: two lines each, and only some of many of one kind.
 
 use std::collections::HashMap;
 
@@ -8,22 +8,22 @@ use crate::model::check::{FindingKind, Harm};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
-/// Of a kind that there are more of, a few stand for all.
+/// Of a kind with more damage than this, only some is printed.
 const GROUP_LIMIT: usize = 12;
 const SHOWN_PER_GROUP: usize = 3;
 
-/// The second line of each damage.
+/// What the second line of each damage says.
 #[derive(Clone, Copy)]
 pub enum RepairStage {
-    /// What a repair would do.
+    /// A repair would do it.
     Proposed,
-    /// What it does.
+    /// A repair does it.
     Done,
-    /// What is left to do.
+    /// A person has to do it.
     Remaining,
 }
 
-/// Tells `damages` in their order. With `--all` or `-v` each of them.
+/// Prints `damages` in their order; with `--all` or `-v` each of them.
 pub fn print_damages(
     call: &mut Invocation,
     file: &str,
@@ -61,7 +61,7 @@ fn group(damage: &Damage) -> (FindingKind, bool) {
     (damage.kind, damage.remedy.is_automatic())
 }
 
-/// The first line as compilers write it, so that editors jump there.
+/// Prints one damage. The first line has the form of compilers, so that editors can jump there.
 fn print_damage(
     call: &mut Invocation,
     file: &str,
@@ -92,7 +92,7 @@ fn prefix(file: &str, damage: &Damage) -> String {
     format!("{file}{line}: {}", severity(damage.harm))
 }
 
-/// `error` for what qubesd refuses the file for, else `warning`.
+/// Returns `error` for damage for which qubesd refuses the file, else `warning`.
 pub fn severity(harm: Harm) -> &'static str {
     match harm {
         Harm::Refused => "error",
@@ -100,7 +100,7 @@ pub fn severity(harm: Harm) -> &'static str {
     }
 }
 
-/// How many things qubesd refuses the store for.
+/// Returns the number of errors, for which qubesd refuses the store.
 pub fn count_errors(damages: &[Damage]) -> usize {
     damages
         .iter()
@@ -108,7 +108,7 @@ pub fn count_errors(damages: &[Damage]) -> usize {
         .count()
 }
 
-/// `3 errors that qubesd refuses it for, 1 warning`.
+/// Returns `3 errors that qubesd refuses it for, 1 warning`.
 pub fn summary(damages: &[Damage]) -> String {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let errors = count_errors(damages);

@@ -1,4 +1,4 @@
-//! qubes-db diff.
+//! qubes-db diff: compares two versions of the store.
 
 use serde_json::{Value as Json, json};
 
@@ -70,7 +70,7 @@ fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
     format::read(bytes.clone()).map_err(wrong)
 }
 
-/// What differs, one line each: `work: memory 400 → 800`.
+/// Returns the differences, one line each: `work: memory 400 → 800`.
 pub fn describe_differences(old: &Qubes, new: &Qubes) -> Vec<String> {
     old.find_differences(new)
         .iter()
@@ -88,7 +88,7 @@ fn difference_json(difference: &Difference) -> Json {
     json!({"of": difference.subject, "what": what, "change": change, "old": old, "new": new})
 }
 
-/// Of texts that are no stores: the lines between the first and the last that differ.
+/// Returns the lines between the first and the last that differ, for texts that cannot be loaded.
 fn changed_lines(old: &[u8], new: &[u8]) -> Vec<String> {
     let lines = |bytes: &[u8]| {
         String::from_utf8_lossy(bytes)

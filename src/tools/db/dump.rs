@@ -1,4 +1,4 @@
-//! qubes-db dump.
+//! qubes-db dump: prints the content of the store as JSON.
 
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
@@ -10,7 +10,7 @@ use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
-/// JSON is all there is, asked for or not.
+/// Prints JSON, with or without `--json`.
 pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let version = match call.values("copy").first() {
         Some(word) => copies::find(session, word)?,

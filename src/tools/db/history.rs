@@ -1,4 +1,4 @@
-//! qubes-db history.
+//! qubes-db history: lists the copies of the store.
 
 use serde_json::json;
 
@@ -39,9 +39,14 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
             ),
         ]);
         let path = copy.path.to_string_lossy();
-        listed.push(
-            json!({"copy": time, "path": path, "bytes": bytes, "qubes": qubes, "error": error, "refused_for": errors}),
-        );
+        listed.push(json!({
+            "copy": time,
+            "path": path,
+            "bytes": bytes,
+            "qubes": qubes,
+            "error": error,
+            "refused_for": errors,
+        }));
     }
     if call.has("json") {
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
@@ -59,7 +64,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What a copy is good for.
+/// Returns whether a copy loads, in words.
 fn state(error: Option<&str>, errors: usize, is_from_future: bool) -> String {
     let state = match (error, errors) {
         (Some(error), _) => error.to_owned(),

@@ -1,6 +1,6 @@
-//! qubes-db: looks into the store, its copies, and goes back to one of them. It is for the system
-//! where nothing else works: it asks no hypervisor, and takes a store that is broken or missing for
-//! what it is.
+//! qubes-db: checks, repairs and restores the store. It works where nothing else does: it contacts
+//! no
+//! hypervisor and reads a store that is damaged or missing.
 
 mod check;
 mod convert;
@@ -30,7 +30,7 @@ pub(super) use copies::{copy_times, move_away_advice};
 struct DbCommand {
     name: &'static str,
     about: &'static str,
-    /// How many copies it takes, at least and at most.
+    /// The least and the greatest number of copies it takes.
     copies: (usize, usize),
     run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
 }
@@ -90,7 +90,7 @@ const COMMANDS: [DbCommand; 7] = [
     },
 ];
 
-/// The words of the subcommands.
+/// Returns the names of the subcommands.
 pub fn command_names() -> Vec<&'static str> {
     COMMANDS.iter().map(|v| v.name).collect()
 }
@@ -133,8 +133,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         )
 }
 
-/// Everything is decided from the file and core.toml: a hypervisor is not asked even where there is
-/// one.
+/// Runs a subcommand in offline mode, even where there is a hypervisor.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let word = required_value(&call.matches, "db-command", "COMMAND")?;
     let Some(command) = COMMANDS.iter().find(|v| v.name == word) else {
@@ -176,7 +175,7 @@ const OPTIONS: [(&str, &[&str]); 6] = [
     ("json", &["check", "convert", "diff", "dump", "history"]),
 ];
 
-/// What `--help` prints for one of the commands.
+/// Returns the help of a subcommand.
 pub fn command_help(word: &str) -> Option<String> {
     let command = COMMANDS.iter().find(|command| command.name == word)?;
     let whole = define(clap::Command::new("qubes-db"));
@@ -201,7 +200,7 @@ pub fn command_help(word: &str) -> Option<String> {
     }))
 }
 
-/// Options that the command has no use for: who gives one expects something.
+/// Refuses options that only other subcommands have: they would be ignored silently.
 fn reject_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
     match OPTIONS
         .into_iter()
@@ -212,7 +211,7 @@ fn reject_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> 
     }
 }
 
-/// A text from the store, or about it, on one line whatever stands in it.
+/// Returns a text with its control characters escaped, so that it is one line.
 pub(super) fn one_line(text: &str) -> String {
     let shown = |c: char| {
         if c.is_control() {

@@ -1,5 +1,6 @@
-//! qubes-db repair: does what check says, after a copy. Nothing that can only be guessed is decided
-//! here: a person is asked, or has said it on the command line.
+//! qubes-db repair: repairs what check reports, after a copy. It never guesses: it asks, or an
+//! option
+//! decides.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,8 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let text = match format::check(&bytes) {
         Ok(()) => RepairInput::whole(bytes.clone()),
         Err(FormatError::OldFormat) => {
-            let text = "written by Qubes R3 or older, which no release of R4 loads: qubes-db convert converts it";
+            let text = "written by Qubes R3 or older, which no release of R4 loads: qubes-db \
+                        convert converts it";
             return Err(Failure::error(format!(
                 "{file}: {text}; nothing was changed"
             )));
@@ -89,13 +91,13 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     Ok(u8::from(!repaired.remaining.is_empty()))
 }
 
-/// A text that can be read, and how it came about.
+/// A readable text of the store, and how it was obtained.
 struct RepairInput {
     bytes: Bytes,
     is_changed: bool,
-    /// What it was taken from, where its lines are that file's but for what is missing.
+    /// The salvage that produced it, if its lines are those of the file except for missing ones.
     salvage: Option<SalvagedStore>,
-    /// Whether lines mean anything.
+    /// Whether its line numbers are those of the file.
     has_lines: bool,
 }
 
@@ -109,7 +111,7 @@ impl RepairInput {
         }
     }
 
-    /// With the line of the file as it lies there.
+    /// Returns a damage with the line number in the file.
     fn located(&self, mut damage: Damage) -> Damage {
         let line = damage.line.filter(|_| self.has_lines);
         damage.line = line.map(|line| {
@@ -121,8 +123,7 @@ impl RepairInput {
     }
 }
 
-/// Makes a file readable that is damaged as a text; `None` when nobody wants it, or that was all
-/// there was to do.
+/// Salvages a file that cannot be parsed; `None` if the user declines or nothing is left to do.
 fn salvage_text(
     call: &mut Invocation,
     session: &Session,
@@ -160,8 +161,9 @@ fn salvage_text(
     choose(call, session, file, bytes, salvage)
 }
 
-/// The copy that may stand in for what is lost: the one that was named, else the newest that qubesd
-/// loads, else the newest that can be read.
+/// Returns the copy to complete the file from: the one of `--from`, else the newest that qubesd
+/// loads,
+/// else the newest that can be read.
 fn replacement_copy(
     call: &Invocation,
     session: &Session,
@@ -175,7 +177,7 @@ fn replacement_copy(
     Ok(copies::find_best(session, is_usable).map(|copy| (copy.time, copy.bytes)))
 }
 
-/// Lets the person choose between what is whole and a copy.
+/// Lets the user choose between the readable part of the file and a copy.
 fn choose(
     call: &mut Invocation,
     session: &Session,
@@ -218,7 +220,8 @@ fn choose(
             return Ok(None);
         }
         if call.has("yes") {
-            let ways = "choose: --salvage takes what can be read, --from COPY completes it, qubes-db restore COPY goes back";
+            let ways = "choose: --salvage takes what can be read, --from COPY completes it, \
+                        qubes-db restore COPY goes back";
             return Err(Failure::error(format!(
                 "{file}: something is lost, and --yes cannot choose; {ways}"
             )));
@@ -277,8 +280,8 @@ fn list_names(names: &[String]) -> String {
     }
 }
 
-/// What would be written must be well-formed, have every qube that could be read, and less that is
-/// wrong.
+/// Checks that the repaired text is well-formed, has every qube that could be read, and less
+/// damage.
 fn check_improvement(
     text: &RepairInput,
     new: &Bytes,
@@ -304,7 +307,7 @@ fn check_improvement(
         None => format!("{} things would be wrong where {was} are", left.len()),
     };
     Err(Failure::error(format!(
-        "the repair would make it no better ({why}); nothing was changed"
+        "the repair would not reduce the damage ({why}); nothing was changed"
     )))
 }
 
@@ -315,7 +318,7 @@ fn confirm(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
     Ok(ask(&mut call.out, question)?.is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")))
 }
 
-/// Puts `new` in place of the store, which still has to be `old`.
+/// Replaces the store with `new` if it still is `old`.
 fn write_repair(
     call: &mut Invocation,
     session: &Session,

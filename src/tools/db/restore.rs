@@ -1,4 +1,4 @@
-//! qubes-db restore.
+//! qubes-db restore: replaces the store with a copy.
 
 use std::io::IsTerminal;
 
@@ -10,7 +10,7 @@ use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::output::{ask, print_message};
 
-/// Whether the person at a terminal wants it, told what changes. Nobody else is asked.
+/// Asks for confirmation on a terminal, after printing what changes.
 fn confirm(
     call: &mut Invocation,
     title: &str,

@@ -20,13 +20,14 @@ pub const FORMATS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Columns that are no properties, with their explanation, as `--help-columns` shows them.
+/// Columns that are not properties, with their explanation as `--help-columns` shows them.
 pub const HEADINGS: [(&str, &str); 14] = [
     ("CLASS", "the qube's class"),
     ("DISK", "MiB that all its volumes take on disk"),
     (
         "FLAGS",
-        "type, state, Updateable, provides Network, installed by Rpm, internal, Debug, Autostart: a letter each",
+        "type, state, Updateable, provides Network, installed by Rpm, internal, Debug, Autostart: \
+         a letter each",
     ),
     ("GATEWAY", "the gateway that its netvm offers"),
     ("MEMORY", "MiB it has now; only while it runs"),
@@ -58,7 +59,7 @@ const NUMERIC: [&str; 13] = [
     "VCPUS",
 ];
 
-/// What a cell shows.
+/// The content of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
     Class,
@@ -76,7 +77,7 @@ enum Content {
     Property(PropertyByClass),
 }
 
-/// What the letters of FLAGS are made of, but for type and state.
+/// The properties for the letters of FLAGS except type and state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FlagProperties {
     virt_mode: PropertyByClass,
@@ -111,12 +112,13 @@ enum VolumeFact {
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
+    /// The heading of the column.
     pub heading: String,
     content: Content,
 }
 
 impl Column {
-    /// The column that a word of `--fields` means. Any property may be one.
+    /// Returns the column that a word of `--fields` names. Any property is a column.
     pub fn parse(word: &str) -> Column {
         let upper = word.trim().to_uppercase();
         let volume = |name, fact| Content::Volume { name, fact };
@@ -147,12 +149,12 @@ impl Column {
         }
     }
 
-    /// The columns of a list of words.
+    /// Returns the columns of a list of words.
     pub fn parse_all(words: &str) -> Vec<Column> {
         words.split(',').map(Column::parse).collect()
     }
 
-    /// Whether there is a column of this name: qubes of some class have the property.
+    /// Whether the column exists: for a property, whether qubes of some class have it.
     pub fn is_known(&self) -> bool {
         match &self.content {
             Content::Property(of) => PROPERTIES
@@ -162,7 +164,7 @@ impl Column {
         }
     }
 
-    /// The names of all columns, in small letters.
+    /// Returns the names of all columns in lower case.
     pub fn names() -> Vec<String> {
         let headings = HEADINGS.iter().map(|(heading, _)| heading.to_lowercase());
         let properties = PROPERTIES
@@ -175,15 +177,17 @@ impl Column {
             .collect()
     }
 
+    /// Whether it is the name of the qube.
     pub fn is_name(&self) -> bool {
         matches!(&self.content, Content::Property(p) if p.name() == "name")
     }
 
+    /// Whether it is the label of the qube.
     pub fn is_label(&self) -> bool {
         matches!(&self.content, Content::Property(p) if p.name() == "label")
     }
 
-    /// Whether the pools of the volumes are asked for its cells.
+    /// Whether its cells need the pools of the volumes.
     pub fn reads_disk(&self) -> bool {
         match self.content {
             Content::Disk => true,
@@ -206,7 +210,7 @@ impl Column {
         NUMERIC.contains(&self.heading.as_str())
     }
 
-    /// Whether it can only be told by asking the hypervisor.
+    /// Whether it needs the hypervisor.
     pub fn is_live(&self) -> bool {
         match &self.content {
             Content::State | Content::Flags(_) | Content::Memory => true,
@@ -218,7 +222,7 @@ impl Column {
         }
     }
 
-    /// Appends the cell of a qube; nothing where there is nothing to say.
+    /// Appends the cell of a qube; nothing if there is no value.
     pub fn push_cell(&self, cell: &mut String, values: &Values, vm: &Vm) {
         match &self.content {
             Content::Class => cell.push_str(vm.class.as_str()),
@@ -244,19 +248,19 @@ impl Column {
         }
     }
 
-    /// [`Column::push_cell`] into an empty cell.
+    /// Returns the cell of a qube.
     pub fn cell(&self, values: &Values, vm: &Vm) -> String {
         let mut cell = String::new();
         self.push_cell(&mut cell, values, vm);
         cell
     }
 
-    /// The name of its value in JSON: the property's, or the heading's in the same spelling.
+    /// Returns the name of its field in JSON: the heading in lower case with `_`.
     pub fn json_name(&self) -> String {
         self.heading.to_lowercase().replace('-', "_")
     }
 
-    /// The value for JSON: real types, bytes for sizes, null where there is nothing.
+    /// Returns the value for JSON: real types, sizes in bytes, null if there is no value.
     pub fn json(&self, values: &Values, vm: &Vm) -> serde_json::Value {
         use serde_json::json;
         match &self.content {
@@ -316,7 +320,7 @@ fn percent(usage: u64, size: u64) -> Option<u64> {
     usage.checked_mul(100)?.checked_div(size)
 }
 
-/// Classes without volumes show zeros for sizes and nothing for a pool.
+/// Appends a fact about a volume. Classes without volumes show 0 for sizes and nothing for a pool.
 fn push_volume(cell: &mut String, values: &Values, vm: &Vm, name: &str, fact: VolumeFact) {
     let volumes = values.volumes(vm);
     match (fact, volumes.iter().find(|v| v.name == name)) {
@@ -334,7 +338,7 @@ fn push_volume(cell: &mut String, values: &Values, vm: &Vm, name: &str, fact: Vo
     }
 }
 
-/// Eight letters: type, state, and six properties.
+/// Appends eight letters: type, state, and six properties.
 fn push_flags(cell: &mut String, values: &Values, vm: &Vm, of: &FlagProperties) {
     let kind = match vm.class {
         Class::AdminVM => '0',
@@ -388,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_known_in_any_spelling_and_others_are_properties() {
+    fn columns_are_found_in_any_spelling() {
         assert_eq!(Column::parse("State").content, Content::State);
         assert_eq!(Column::parse(" priv-max ").heading, "PRIV-MAX");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Which qubes qvm-ls lists: each filter must be satisfied.
+//! The filters of qvm-ls. A qube must pass all of them.
 
 use crate::model::{PowerState, Vm};
 use crate::tools::failure::{Failure, quoted};
@@ -7,7 +7,7 @@ use crate::tools::hint::Hint;
 use crate::tools::invocation::Invocation;
 use crate::tools::values::{Values, is_truthy};
 
-/// What was asked for on the command line.
+/// The filters of a command line.
 pub struct Filters<'a> {
     classes: Option<Vec<&'a str>>,
     labels: Option<Vec<&'a str>>,
@@ -23,7 +23,7 @@ pub struct Filters<'a> {
     properties: Vec<(&'a str, ValueFilter<'a>)>,
 }
 
-/// What a feature or property must be.
+/// The value that a feature or property must have.
 #[derive(Debug, PartialEq, Eq)]
 enum ValueFilter<'a> {
     /// `K=`: not set at all.
@@ -33,9 +33,14 @@ enum ValueFilter<'a> {
 }
 
 impl<'a> Filters<'a> {
+    /// Reads the filters of a command line.
+    ///
+    /// # Errors
+    /// A value has a wrong form: a usage error.
     pub fn from_arguments(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
-        // No such word has a comma. After `--class=AppVM,DispVM` names of qubes may follow, which
-        // two words would swallow.
+        // The values contain no commas, so `--class=AppVM,DispVM` is split. In contrast to two
+        // words,
+        // names of qubes may follow it.
         let words = |id| {
             call.values(id)
                 .into_iter()
@@ -68,7 +73,7 @@ impl<'a> Filters<'a> {
         })
     }
 
-    /// The words that name something.
+    /// Returns the values that name something.
     pub fn words(&self) -> FilterTerms<'_> {
         let tags = [self.tags.as_deref().unwrap_or_default(), &self.without_tags].concat();
         FilterTerms {
@@ -82,17 +87,17 @@ impl<'a> Filters<'a> {
         }
     }
 
-    /// Whether power states must be known.
+    /// Whether a filter needs power states.
     pub fn needs_states(&self) -> bool {
         !self.states.is_empty() || self.properties.iter().any(|(p, _)| *p == "xid")
     }
 
-    /// Whether every qube passes, unseen.
+    /// Whether there are no filters.
     pub fn is_empty(&self) -> bool {
         self.classes.is_none() && self.is_class_only()
     }
 
-    /// Whether a qube's class tells all: then nobody has to read more of it.
+    /// Whether the class is the only filter, so that no more of a qube has to be read.
     pub fn is_class_only(&self) -> bool {
         self.labels.is_none()
             && self.tags.is_none()
@@ -107,12 +112,14 @@ impl<'a> Filters<'a> {
             && self.properties.is_empty()
     }
 
+    /// Whether a class passes.
     pub fn matches_class(&self, class: &str) -> bool {
         self.classes
             .as_ref()
             .is_none_or(|classes| classes.contains(&class))
     }
 
+    /// Whether a qube passes every filter.
     pub fn matches(&self, values: &Values, vm: &Vm) -> bool {
         let feature_is_true = |name| vm.features.get(name).is_some_and(is_truthy);
         self.matches_class(vm.class.as_str())
@@ -151,7 +158,7 @@ impl<'a> Filters<'a> {
                 .iter()
                 .all(|(name, filter)| filter.accepts(vm.features.get(name)))
             && self.properties.iter().all(|(name, filter)| match filter {
-                // Upstream's text of a property is never absent, so nothing is unset.
+                // As in upstream, where a property always has a text.
                 ValueFilter::Unset => false,
                 ValueFilter::Value(value) => values.python_text(vm, name) == *value,
             })
@@ -167,7 +174,7 @@ impl ValueFilter<'_> {
     }
 }
 
-/// Whether a property names one of the qubes; the empty name stands for qubes that lack the
+/// Whether a property refers to one of the qubes; the empty name stands for qubes without the
 /// property.
 fn has_reference_to(values: &Values, vm: &Vm, property: &str, names: &[&str]) -> bool {
     if !values.has(vm, property) {
@@ -194,19 +201,29 @@ fn parse_value_filters<'a>(
     call: &'a Invocation,
     id: &'static str,
 ) -> Result<Vec<(&'a str, ValueFilter<'a>)>, Failure> {
-    let pairs = call.values(id).into_iter().map(|text| match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((
-            name,
-            match value {
-                "" => ValueFilter::Unset,
-                "\"\"" | "''" => ValueFilter::Value(""),
-                value => ValueFilter::Value(value),
-            },
-        )),
-        _ => {
-            let hint = format!("--{id} takes NAME=VALUE, and every word up to the next option; name qubes before it");
-            Err(Failure::usage(format!("Invalid argument: --{id} {text}")).with_hint(Hint::Text(hint)))
-        }
-    });
+    let pairs = call
+        .values(id)
+        .into_iter()
+        .map(|text| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((
+                name,
+                match value {
+                    "" => ValueFilter::Unset,
+                    "\"\"" | "''" => ValueFilter::Value(""),
+                    value => ValueFilter::Value(value),
+                },
+            )),
+            _ => {
+                let hint = format!(
+                    "--{id} takes NAME=VALUE, and every word up to the next option; \
+                                name qubes before it"
+                );
+                Err(Failure::usage(format!(
+                    "Invalid argument: --{id} \
+                                        {text}"
+                ))
+                .with_hint(Hint::Text(hint)))
+            }
+        });
     pairs.collect()
 }

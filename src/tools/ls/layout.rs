@@ -1,4 +1,4 @@
-//! The order of rows: sorted by a column, or as a tree of who gets its network from whom.
+//! The order of rows: sorted by a column, or as a tree of netvms and their clients.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use crate::model::Vm;
 use crate::tools::table::Cells;
 use crate::tools::values::Values;
 
-/// How to sort.
+/// How rows are sorted.
 #[derive(Debug, Clone, Copy)]
 pub struct SortOrder {
     pub is_numeric: bool,
@@ -14,8 +14,7 @@ pub struct SortOrder {
     pub ignores_case: bool,
 }
 
-/// Sorts rows, which come in the order of names, by the column at `at`. Equal ones keep their
-/// order, also reversed.
+/// Sorts rows by the column at `at`. Equal rows keep their order, also when reversed.
 pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: SortOrder) {
     let compare = |a: &R, b: &R| {
         let (a, b) = (a.cell(at), b.cell(at));
@@ -33,15 +32,16 @@ pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: SortOrder) {
     rows.sort_by(compare);
 }
 
-/// A cell as a number: without its `%`; what is none counts as 0.
+/// Returns a cell as a number, without its `%`; 0 if it is not a number.
 fn number(cell: &str) -> f64 {
     cell.trim_end_matches('%').parse().unwrap_or(0.0)
 }
 
-/// The rows of a tree with their depth. First the qubes without a network, sorted; then each that
-/// gets its network from nobody but provides one, with its clients below it; at the end, for each
-/// loop of netvms, the qubes of the loop with theirs. A qube whose netvms lead to one that is not
-/// listed is left out.
+/// Returns the rows of a tree with their depth. First the qubes without a network; then each qube
+/// that
+/// provides a network and has no netvm, with its clients below it; last the qubes in loops of
+/// netvms
+/// with their clients. A qube whose netvm is not listed is left out.
 pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
     let netvm = |vm: &'a Vm| {
         values
@@ -70,7 +70,7 @@ pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
     for root in roots.chain(loops) {
         let mut open = vec![(0, *root)];
         while let Some((level, vm)) = open.pop() {
-            // Only in a loop does a way lead to a qube twice.
+            // A qube is reached twice only in a loop.
             if seen.insert(vm.name.as_str()) {
                 rows.push((level, vm));
                 let below = clients.get(vm.name.as_str()).into_iter().flatten();
@@ -81,7 +81,7 @@ pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
     rows
 }
 
-/// The qubes whose netvms lead back to them.
+/// Returns the qubes that are in a loop of netvms.
 fn in_loops<'n>(netvms: &'n HashMap<&'n str, String>) -> HashSet<&'n str> {
     let mut seen: HashSet<&str> = HashSet::new();
     let mut found = HashSet::new();
@@ -92,8 +92,7 @@ fn in_loops<'n>(netvms: &'n HashMap<&'n str, String>) -> HashSet<&'n str> {
             way.push(qube);
             at = netvms.get(qube).map(String::as_str);
         }
-        // The way ends at a qube that it has passed, at one that an earlier way has, or where there
-        // is no netvm.
+        // The chain ends at a qube of this chain or an earlier one, or without a netvm.
         let back = way.iter().position(|qube| at == Some(*qube));
         found.extend(
             back.into_iter()
@@ -103,17 +102,17 @@ fn in_loops<'n>(netvms: &'n HashMap<&'n str, String>) -> HashSet<&'n str> {
     found
 }
 
-/// How the branches of a tree look.
+/// The style of the branches of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Branches {
-    /// As upstream prints them: every one as if it were the last.
+    /// As upstream: every branch like the last one.
     AsUpstream,
     /// With box-drawing characters.
     Drawn,
     Ascii,
 }
 
-/// What stands before each name of a tree whose rows have these depths.
+/// Returns the prefix of each name in a tree whose rows have these depths.
 pub fn branches(levels: &[usize], look: Branches) -> Vec<String> {
     let [go_on, blank, between, last] = match look {
         Branches::AsUpstream => ["  ", "  ", "└─", "└─"],
@@ -121,7 +120,7 @@ pub fn branches(levels: &[usize], look: Branches) -> Vec<String> {
         Branches::Ascii => ["| ", "  ", "|-", "`-"],
     };
     let mut branches = vec![String::new(); levels.len()];
-    // From the end: whether a further row of the same branch follows at each depth.
+    // Goes from the end, and keeps for each depth whether a row of the same branch follows.
     let mut follows: Vec<bool> = Vec::new();
     for (branch, level) in branches.iter_mut().zip(levels).rev() {
         follows.truncate(*level);
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn branches_of_one_qube_are_connected_where_they_can_be_drawn() {
+    fn branches_are_connected_on_a_terminal() {
         let levels = [0, 0, 1, 2, 2, 1, 2, 0];
         assert_eq!(
             branches(&levels, Branches::AsUpstream),

@@ -30,7 +30,8 @@ pub fn define(line: clap::Command) -> clap::Command {
             "format",
             Some('o'),
             "FORMAT",
-            "Show the columns of this format: simple, network, kernel, full, prefs or disk (default: simple)",
+            "Show the columns of this format: simple, network, kernel, full, prefs or disk \
+             (default: simple)",
         ))
         .arg(value(
             "fields",
@@ -197,7 +198,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     };
     presentation::print(call, &rows, &names)?;
     scan.warn(call, "qvm-ls");
-    // A script that wants names or cells wants nothing else.
+    // Scripts that read names or cells get no warnings about pools.
     if !call.has("raw-list") && !call.has("raw-data") {
         let warnings = values.pool_warnings(columns.iter().any(Column::reads_disk));
         warnings
@@ -207,7 +208,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Names in byte order: those given, else all. What was given and means no qube is warnings.
+/// Returns the selected names in byte order, or all; warns about arguments without effect.
 fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failure> {
     let given = Selection::from_matches(&call.matches);
     given.check_exclude()?;
@@ -215,8 +216,8 @@ fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failur
     let mut names = given.resolve(&all, true)?;
     let unmatched = given.unmatched(&all);
     if names.is_empty() && !given.all {
-        // Upstream's tool lists everything where no pattern fits. A table does so here; a script,
-        // which would do something to each, gets nothing.
+        // Upstream lists all qubes if no pattern matches. A table does so here too; the forms for
+        // scripts list nothing, because a script would act on each.
         let for_scripts = ["raw-list", "raw-data", "json"]
             .into_iter()
             .any(|id| call.has(id));
@@ -233,19 +234,19 @@ fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failur
     } else {
         unmatched.iter().for_each(|text| print_warning(text));
     }
-    // In order already, but for dom0: a sort that keeps what is in order has next to nothing to do.
+    // The names are sorted except for dom0, so this costs next to nothing.
     names.sort();
     Ok(names)
 }
 
-/// Columns that do not exist, among those that are shown and the one to sort by. One line for each.
+/// Returns a warning for each column that does not exist or cannot be sorted by.
 fn unknown_columns(call: &Invocation, columns: &[Column]) -> Vec<String> {
     let close = |given: &str| {
         let names = Column::names();
         let close = did_you_mean(given, names.iter().map(String::as_str));
         close.unwrap_or_else(|| "qvm-ls --help-columns lists the columns".to_string())
     };
-    // The formats have columns of upstream's that are always empty; nobody asked for them by name.
+    // The formats contain columns of upstream that are always empty; they are not warned about.
     let named = columns.iter().filter(|_| call.is_given("fields"));
     let unknown = named.filter(|column| !column.heading.is_empty() && !column.is_known());
     let mut warnings: Vec<String> = unknown
@@ -297,7 +298,7 @@ fn selected_columns(call: &Invocation) -> Result<Vec<Column>, Failure> {
         })
 }
 
-/// One warning for a whole listing whose states are not available.
+/// Warns once if the power states are not available.
 fn warn_if_states_unknown(call: &Invocation, values: &Values, names: &[&str]) {
     if let Some(error) = values.state_error(names) {
         call.warn(
@@ -331,7 +332,8 @@ enables them, also in a pipe (qvm-ls --color=always | less -R). --raw-data, --ra
 never use any.
 
 --tree draws connected branches, in ASCII if the locale is not UTF-8. In a pipe every branch looks \
-like a last one. Qubes whose netvms form a loop are at the end. Long cells continue below themselves \
+like a last one. Qubes whose netvms form a loop are at the end. Long cells continue below \
+themselves \
 if the terminal is narrow. Characters that could deceive a reader (controls, invisible and \
 direction-changing ones) are shown as _.";
 

@@ -1,5 +1,4 @@
-//! How qvm-ls shows what it lists: tables and trees for people, plain forms for scripts, JSON for
-//! programs.
+//! The output forms of qvm-ls: tables and trees, plain forms for scripts, JSON.
 
 use anstyle::Style;
 
@@ -13,8 +12,9 @@ use crate::tools::invocation::Invocation;
 use crate::tools::table::{self, Cells, Grid, GridRow};
 use crate::tools::values::Values;
 
-/// Prints the qubes of these names, in byte order, in the form that was asked for. Those that can
-/// be read in part are shown as far as they can.
+/// Prints the qubes of these names, which are in byte order, in the requested form. Damaged qubes
+/// are
+/// shown as far as they can be read.
 pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result<(), Failure> {
     let RowBuilder {
         columns,
@@ -30,7 +30,7 @@ pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result
     }
     if call.has("raw-data") {
         let line = |vm: &Vm| {
-            // Scripts get names that are names: only people see the mark.
+            // The mark for damage is not part of the names that scripts get.
             scan.inspect(vm);
             rows::line(columns, values, vm)
         };
@@ -70,13 +70,13 @@ pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result
     }
 }
 
-/// Where the column that `--sort` names stands among those shown.
+/// Returns the position of the column that `--sort` names among the shown columns.
 pub fn column_position(sort: &str, columns: &[Column]) -> Option<usize> {
     let by = sort.to_uppercase();
     columns.iter().position(|column| column.heading == by)
 }
 
-/// By which column to sort, and how; nothing where it is not shown.
+/// Returns the column to sort by and how; `None` if it is not shown.
 fn sort_order(call: &Invocation, columns: &[Column]) -> Option<(usize, SortOrder)> {
     let at = column_position(call.value("sort").unwrap_or("NAME"), columns)?;
     let order = SortOrder {
@@ -107,7 +107,7 @@ fn tree(call: &Invocation, rows: &RowBuilder, names: &[&str]) -> Table {
     table
 }
 
-/// The same rows with MiB that are easy to read.
+/// Returns rows with sizes that are easy to read.
 fn human_readable_rows(columns: &[Column], rows: &[GridRow]) -> Grid {
     let mut human_readable_rows = Grid::new(columns.len(), rows.len());
     for row in rows {
@@ -120,7 +120,7 @@ fn human_readable_rows(columns: &[Column], rows: &[GridRow]) -> Grid {
     human_readable_rows
 }
 
-/// A number of MiB with the unit that leaves at most four digits: `750M`, `1.5G`, `20G`, `1.0T`.
+/// Returns a number of MiB with a unit: `750M`, `1.5G`, `20G`, `1.0T`.
 fn human_readable(mib: u64) -> String {
     let (mut amount, mut unit) = (mib as f64, "M");
     for larger in ["G", "T", "P"] {
@@ -137,7 +137,7 @@ fn human_readable(mib: u64) -> String {
     }
 }
 
-/// What stands in a list of JSON, with the cell that it is sorted by.
+/// An object of a JSON list with the cell that it is sorted by.
 struct SortedObject {
     cell: String,
     object: serde_json::Value,
@@ -153,8 +153,8 @@ impl Cells for SortedObject {
     }
 }
 
-/// One object for each qube, sorted as a table would be: its name, and the columns with real types;
-/// `broken` says what is wrong with one that cannot be relied on.
+/// Prints an object for each qube, sorted as the table: its name and the columns with real types;
+/// `broken` lists what is wrong with a damaged qube.
 fn print_json(
     call: &mut Invocation,
     columns: &[Column],

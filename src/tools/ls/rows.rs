@@ -9,10 +9,10 @@ use crate::tools::label_color;
 use crate::tools::table::Grid;
 use crate::tools::values::Values;
 
-/// Behind the name of a qube that cannot be relied on.
+/// The mark after the name of a damaged qube.
 const BROKEN: &str = " !";
 
-/// What rows are made of.
+/// Builds rows.
 pub struct RowBuilder<'a> {
     pub columns: &'a [Column],
     pub values: &'a Values<'a>,
@@ -23,12 +23,12 @@ pub struct RowBuilder<'a> {
 /// The headings and the rows below them.
 pub struct Table {
     pub cells: Grid,
-    /// The colour of the label for each row.
+    /// The style of the label of each row.
     pub labels: Vec<Style>,
 }
 
 impl RowBuilder<'_> {
-    /// Only the headings, with room for so many rows.
+    /// Returns a table with the headings and capacity for this many rows.
     pub fn headings(&self, rows: usize) -> Table {
         let mut cells = Grid::new(self.columns.len(), rows + 1);
         self.columns
@@ -40,8 +40,7 @@ impl RowBuilder<'_> {
         }
     }
 
-    /// Adds the row of one qube; `before` stands before its name, and behind it a mark where
-    /// something is wrong with it.
+    /// Adds the row of a qube, with a prefix before its name and a mark after it if it is damaged.
     pub fn add(&self, table: &mut Table, before: &str, vm: &Vm) {
         let label = self.colored.then(|| self.values.label(vm)).flatten();
         table
@@ -60,7 +59,7 @@ impl RowBuilder<'_> {
         }
     }
 
-    /// Headings, and the rows of the qubes of these names in their order.
+    /// Returns a table of the qubes of these names.
     pub fn build(&self, names: &[&str]) -> Table {
         let mut table = self.headings(names.len());
         for name in names {
@@ -70,7 +69,7 @@ impl RowBuilder<'_> {
     }
 }
 
-/// A qube's cells in a line, for scripts.
+/// Returns the cells of a qube as a line for scripts.
 pub fn line(columns: &[Column], values: &Values, vm: &Vm) -> String {
     let mut line = String::new();
     for (at, column) in columns.iter().enumerate() {
@@ -82,7 +81,7 @@ pub fn line(columns: &[Column], values: &Values, vm: &Vm) -> String {
     line
 }
 
-/// Appends a cell as it is printed: `-` for nothing.
+/// Appends a cell; `-` if it is empty.
 fn push(text: &mut String, column: &Column, values: &Values, vm: &Vm) {
     let start = text.len();
     column.push_cell(text, values, vm);

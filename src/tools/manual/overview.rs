@@ -190,7 +190,7 @@ fn overview() -> String {
         )]),
     )
     .write(&mut roff);
-    roff.paragraphs("The pages of some commands list further ones.");
+    roff.note("The pages of some commands list further ones.");
     Section::definitions("environment", ENVIRONMENT.iter().copied()).write(&mut roff);
     Section::definitions("files", FILES.iter().copied()).write(&mut roff);
     write_see_also(
@@ -236,7 +236,7 @@ fn program() -> String {
         .into_iter(),
     )
     .write(&mut roff);
-    roff.paragraphs("Otherwise the exit status is that of the command.");
+    roff.note("Otherwise the exit status is that of the command.");
     write_examples(
         &mut roff,
         &[
@@ -256,7 +256,8 @@ fn configuration() -> String {
     let mut roff = Roff::new("core.toml", 5, "Settings of the Qubes OS commands");
     roff.heading("description");
     roff.paragraphs(
-        "The file /etc/qubes/core.toml in the format TOML (https://toml.io). Below a root directory \
+        "The file /etc/qubes/core.toml in the format TOML (https://toml.io). Below a root \
+         directory \
          (--root, QUBES_ROOT) it is the file in that directory. Every command reads it when it \
          begins.\n\n\
          The file and every key are optional. An unknown section or key, and a value of a wrong \
@@ -318,7 +319,8 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
         "section [store]",
         &[(
             "release = \"STRING\"",
-            "The oldest release that has to load what is written, \"4.0\" to \"4.4\" (default: that \
+            "The oldest release that has to load what is written, \"4.0\" to \"4.4\" (default: \
+             that \
              of /etc/qubes-release, else 4.3). A change that this release would not load is \
              refused.",
         )],

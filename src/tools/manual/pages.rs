@@ -64,19 +64,27 @@ created, and the hypervisor is not contacted.",
     Page {
         command: "qubes-db",
         description: "\
-Examines the store and its copies, repairs it, and goes back to a copy. It works where nothing else \
+Examines the store and its copies, repairs it, and goes back to a copy. It works where nothing \
+else \
 does: it never contacts the hypervisor, and it reads a store that is damaged or missing.
 
 Before the first save of a day and before each conversion or repair the commands of Qubes copy the \
 store to the directory `backup` beside it.
 
 `check`, `diff`, `dump` and `history` change nothing. `convert`, `repair` and `restore` replace \
-`qubes.xml` in one step, after a copy of it; `convert` also writes the firewall files of its qubes. \
+`qubes.xml` in one step, after a copy of it; `convert` also writes the firewall files of its \
+qubes. \
 No image is ever touched.",
         sections: db::manual,
         examples: &[
-            ("qubes-db check", "List everything that is wrong with the store:"),
-            ("qubes-db repair --dry-run", "Print the repairs without doing them:"),
+            (
+                "qubes-db check",
+                "List everything that is wrong with the store:",
+            ),
+            (
+                "qubes-db repair --dry-run",
+                "Print the repairs without doing them:",
+            ),
             ("qubes-db history", "List the copies:"),
             (
                 "qubes-db diff 2026-11-18\nqubes-db restore 2026-11-18",
@@ -86,7 +94,10 @@ No image is ever touched.",
                 "qubes-db convert --dry-run",
                 "Show what becomes of a store of R1, R2 or R3:",
             ),
-            ("qubes-db dump > store.json", "Save the meaning of the store as JSON:"),
+            (
+                "qubes-db dump > store.json",
+                "Save the meaning of the store as JSON:",
+            ),
         ],
         exit_status: &[
             (
@@ -107,7 +118,10 @@ No image is ever touched.",
                 "/var/lib/qubes/backup/qubes-TIME.xml",
                 "Copies of the store; the oldest are removed in time.",
             ),
-            ("/etc/qubes/core.toml", "The release for which the store is written."),
+            (
+                "/etc/qubes/core.toml",
+                "The release for which the store is written.",
+            ),
         ],
         see_also: &["qubes-recover(1)", "core.toml(5)"],
         ..Page::DEFAULT
@@ -121,7 +135,10 @@ from a template, which can be replaced for all qubes or for one.
 Nothing is changed and nothing is started. In offline mode the hypervisor is not contacted.",
         sections: domain_xml::manual,
         examples: &[
-            ("qubes-domain-xml work", "Print the description of qube work:"),
+            (
+                "qubes-domain-xml work",
+                "Print the description of qube work:",
+            ),
             (
                 "qubes-domain-xml --offline-mode work > work.xml",
                 "Save it without contacting the hypervisor:",
@@ -143,7 +160,8 @@ The list has one property a line: its name, a mark and its value. The mark is D 
 for an explicit value, and U for a value that is missing or cannot be read.
 
 A change is checked against the rules of the property and of the qubes it affects, then saved. \
-Running qubes that depend on it follow at once where they can, else at their next start. Properties \
+Running qubes that depend on it follow at once where they can, else at their next start. \
+Properties \
 of qubes are those of `qvm-prefs`(1).",
         sections: prefs::manual_of_system,
         examples: &[
@@ -179,8 +197,14 @@ It never starts a qube, never changes a property, and deletes no volume that a q
 uses.",
         examples: &[
             ("qubes-recover", "Reconcile all qubes by hand:"),
-            ("qubes-recover --at-boot", "Reconcile them as the unit does at boot:"),
-            ("qubes-recover --list-orphans", "List the volumes that belong to no qube:"),
+            (
+                "qubes-recover --at-boot",
+                "Reconcile them as the unit does at boot:",
+            ),
+            (
+                "qubes-recover --list-orphans",
+                "List the volumes that belong to no qube:",
+            ),
             (
                 "qubes-recover --remove-orphans",
                 "Remove them, after a confirmation for each:",
@@ -275,7 +299,10 @@ is started.",
         ],
         files: &[
             ("/var/lib/qubes/qubes.xml", "The store."),
-            ("/var/lib/qubes/vm-templates/NAME", "The images of a template."),
+            (
+                "/var/lib/qubes/vm-templates/NAME",
+                "The images of a template.",
+            ),
         ],
         see_also: &["qvm-template-postprocess(1)", "qvm-add-appvm(1)"],
         ..Page::DEFAULT
@@ -290,8 +317,14 @@ Names are taken literally, patterns are not expanded. Nothing is changed. Only -
 --paused contact the hypervisor.",
         examples: &[
             ("qvm-check work", "Check whether a qube exists:"),
-            ("qvm-check --quiet --running work", "Check in a script whether it runs:"),
-            ("qvm-check --template fedora-41-xfce", "Check whether it is a template:"),
+            (
+                "qvm-check --quiet --running work",
+                "Check in a script whether it runs:",
+            ),
+            (
+                "qvm-check --template fedora-41-xfce",
+                "Check whether it is a template:",
+            ),
             ("qvm-check --json work vault", "Print the answers as JSON:"),
         ],
         exit_status: &[
@@ -327,13 +360,19 @@ The source is not changed. If the clone cannot be completed, nothing of it is le
                 "Create one volume in another pool:",
             ),
         ],
-        see_also: &["qvm-create(1)", "qvm-remove(1)", "qvm-volume(1)", "qvm-pool(1)"],
+        see_also: &[
+            "qvm-create(1)",
+            "qvm-remove(1)",
+            "qvm-volume(1)",
+            "qvm-pool(1)",
+        ],
         ..Page::DEFAULT
     },
     Page {
         command: "qvm-create",
         description: "\
-Creates a qube with its volumes. A qube of class AppVM or DispVM starts from the root volume of its \
+Creates a qube with its volumes. A qube of class AppVM or DispVM starts from the root volume of \
+its \
 template; a TemplateVM or StandaloneVM has one of its own, which --root-copy-from fills, and a \
 StandaloneVM with --template is a copy of that template.
 
@@ -341,7 +380,8 @@ A DispVM without a name is called disp and a number; the command prints the name
 when it stops.
 
 The volumes are created first, then the qube is saved in the store; if anything fails, nothing is \
-left. Images that already exist in the place of the new ones are refused unless an option says what \
+left. Images that already exist in the place of the new ones are refused unless an option says \
+what \
 to do with them. No other qube is changed, and none is started.",
         examples: &[
             (
@@ -364,7 +404,10 @@ to do with them. No other qube is changed, and none is started.",
                 "qvm-create -C TemplateVM -l black --root-copy-from root.img debian-13",
                 "Create a template from an image:",
             ),
-            ("qvm-create --disp", "Create a disposable and print its name:"),
+            (
+                "qvm-create --disp",
+                "Create a disposable and print its name:",
+            ),
         ],
         exit_status: &[
             ("0", "The qube was created."),
@@ -373,9 +416,17 @@ to do with them. No other qube is changed, and none is started.",
                 "2",
                 "The command line is wrong, or a property cannot be set; there is no qube.",
             ),
-            ("3", "The root volume could not be filled; there is no qube."),
+            (
+                "3",
+                "The root volume could not be filled; there is no qube.",
+            ),
         ],
-        see_also: &["qvm-clone(1)", "qvm-prefs(1)", "qvm-remove(1)", "qvm-start(1)"],
+        see_also: &[
+            "qvm-clone(1)",
+            "qvm-prefs(1)",
+            "qvm-remove(1)",
+            "qvm-start(1)",
+        ],
         ..Page::DEFAULT
     },
     Page {
@@ -384,7 +435,8 @@ to do with them. No other qube is changed, and none is started.",
 Creates the AppVM from which disposables are made, and sets the property default_dispvm of the \
 system to it. It is called TEMPLATE-dvm; one that exists is used. The command line is that of R3.
 
-Nothing is started. Disposables start with the files of this qube: to change those, start it, change \
+Nothing is started. Disposables start with the files of this qube: to change those, start it, \
+change \
 it and shut it down.",
         examples: &[
             (
@@ -415,7 +467,10 @@ message says so. Features in which the system keeps its own state cannot be chan
         examples: &[
             ("qvm-features work", "List the features of a qube:"),
             ("qvm-features work gui", "Show one feature:"),
-            ("qvm-features work net.fake-ip 192.168.1.5", "Set a feature:"),
+            (
+                "qvm-features work net.fake-ip 192.168.1.5",
+                "Set a feature:",
+            ),
             ("qvm-features work gui ''", "Switch a feature off:"),
             ("qvm-features --unset work gui", "Remove a feature:"),
         ],
@@ -429,12 +484,19 @@ message says so. Features in which the system keeps its own state cannot be chan
 Extends the private volume of a qube to a size. It keeps the command line of R3; `qvm-volume`(1) \
 resize does the same and knows more units.
 
-The volume never becomes smaller. The qube may run: its disk has the new size at once, and a message \
+The volume never becomes smaller. The qube may run: its disk has the new size at once, and a \
+message \
 says how its file system follows.",
         examples: &[
             ("qvm-grow-private work 10G", "Extend the volume to 10 GiB:"),
-            ("qvm-grow-private work 2147483648", "Extend it to a number of bytes:"),
-            ("qvm-grow-private --quiet work 4096M", "Extend it without messages:"),
+            (
+                "qvm-grow-private work 2147483648",
+                "Extend it to a number of bytes:",
+            ),
+            (
+                "qvm-grow-private --quiet work 4096M",
+                "Extend it without messages:",
+            ),
         ],
         see_also: &["qvm-volume(1)", "qvm-grow-root(1)"],
         ..Page::DEFAULT
@@ -448,9 +510,18 @@ R3; `qvm-volume`(1) resize does the same and knows more units.
 The volume never becomes smaller, and the qube is not started: it extends its root file system at \
 its next start.",
         examples: &[
-            ("qvm-grow-root fedora-41-xfce 20G", "Extend the volume to 20 GiB:"),
-            ("qvm-grow-root builder 30G", "Extend the volume of a standalone qube:"),
-            ("qvm-grow-root --quiet builder 40960M", "Extend it without messages:"),
+            (
+                "qvm-grow-root fedora-41-xfce 20G",
+                "Extend the volume to 20 GiB:",
+            ),
+            (
+                "qvm-grow-root builder 30G",
+                "Extend the volume of a standalone qube:",
+            ),
+            (
+                "qvm-grow-root --quiet builder 40960M",
+                "Extend it without messages:",
+            ),
         ],
         see_also: &["qvm-volume(1)", "qvm-grow-private(1)"],
         ..Page::DEFAULT
@@ -463,7 +534,10 @@ and ends with 1 and a message if a store exists.
 
 An existing store is never overwritten, and the hypervisor is not contacted.",
         examples: &[
-            ("qvm-init-storage", "Create the store of this machine, as root:"),
+            (
+                "qvm-init-storage",
+                "Create the store of this machine, as root:",
+            ),
             (
                 "qvm-init-storage --root /mnt/target",
                 "Create the store of a system that is mounted elsewhere:",
@@ -487,8 +561,14 @@ Data that a qube had not written yet are lost. The store is not changed, except 
 is removed from it. When the command ends with 0, the qubes are off.",
         examples: &[
             ("qvm-kill work", "Kill a qube:"),
-            ("qvm-kill work 'test-*'", "Kill a qube and all that match a pattern:"),
-            ("qvm-kill --all --exclude sys-usb", "Kill all qubes except one:"),
+            (
+                "qvm-kill work 'test-*'",
+                "Kill a qube and all that match a pattern:",
+            ),
+            (
+                "qvm-kill --all --exclude sys-usb",
+                "Kill all qubes except one:",
+            ),
         ],
         exit_status: COUNTED,
         files: RUNNING,
@@ -502,18 +582,25 @@ Lists qubes as a table, as a tree of netvms, in a form for scripts or as JSON. W
 qubes are listed; a qube must satisfy every filter. A mark ! follows the name of a qube whose \
 settings are damaged, and `qubes-db`(1) check says why.
 
-Nothing is changed. The hypervisor is contacted only if a column or filter needs it; if it cannot be \
+Nothing is changed. The hypervisor is contacted only if a column or filter needs it; if it cannot \
+be \
 reached, power states are NA and one warning says so. Disks are read only for the columns of disk \
 usage.",
         sections: ls::manual,
         examples: &[
             ("qvm-ls", "List all qubes:"),
-            ("qvm-ls --running --raw-list", "Print the names of the running qubes:"),
+            (
+                "qvm-ls --running --raw-list",
+                "Print the names of the running qubes:",
+            ),
             (
                 "qvm-ls --fields name,memory,maxmem --sort memory --reverse",
                 "Choose the columns, and sort by one:",
             ),
-            ("qvm-ls --network --tree", "Show who gets its network from whom:"),
+            (
+                "qvm-ls --network --tree",
+                "Show who gets its network from whom:",
+            ),
             (
                 "qvm-ls --class AppVM --tags personal",
                 "List the qubes of a class that have a tag:",
@@ -541,23 +628,42 @@ Shows, edits, replaces or deletes the notes about a qube, a text of at most 2560
 default is to open it in an editor. If the editor fails, or if the notes changed meanwhile, the \
 notes stay, and a message names the file with the edited text.
 
-Only the file with the notes is changed, never the store or a volume. Characters that could deceive \
+Only the file with the notes is changed, never the store or a volume. Characters that could \
+deceive \
 a reader are replaced by _.",
         examples: &[
             ("qvm-notes work", "Edit the notes about a qube:"),
             ("qvm-notes --print work", "Print them:"),
             ("qvm-notes --append 'Updated today' work", "Append a line:"),
-            ("qvm-notes --import notes.txt work", "Replace them with a file:"),
-            ("qvm-notes --force --delete work", "Delete them without a question:"),
+            (
+                "qvm-notes --import notes.txt work",
+                "Replace them with a file:",
+            ),
+            (
+                "qvm-notes --force --delete work",
+                "Delete them without a question:",
+            ),
         ],
         exit_status: &[
             ("0", "The command did what it was asked to."),
-            ("1", "It could not be done; the reason is on standard error."),
-            ("2", "The command line is wrong, or the answer to the question was no."),
+            (
+                "1",
+                "It could not be done; the reason is on standard error.",
+            ),
+            (
+                "2",
+                "The command line is wrong, or the answer to the question was no.",
+            ),
         ],
         files: &[
-            ("/var/lib/qubes/appvms/NAME/notes.txt", "The notes about an AppVM."),
-            ("/var/lib/qubes/vm-templates/NAME/notes.txt", "The notes about a template."),
+            (
+                "/var/lib/qubes/appvms/NAME/notes.txt",
+                "The notes about an AppVM.",
+            ),
+            (
+                "/var/lib/qubes/vm-templates/NAME/notes.txt",
+                "The notes about a template.",
+            ),
         ],
         environment: &[(
             "VISUAL, EDITOR",
@@ -570,14 +676,21 @@ a reader are replaced by _.",
         command: "qvm-pause",
         description: "\
 Stops the processors of running qubes, so that they keep their memory but do nothing. With \
---suspend the qubes suspend themselves (S3); those that cannot are paused. With --all, qubes that do \
+--suspend the qubes suspend themselves (S3); those that cannot are paused. With --all, qubes that \
+do \
 not run and internal qubes are left out.
 
 Neither the store nor a volume is changed. `qvm-unpause`(1) resumes the qubes.",
         examples: &[
             ("qvm-pause work", "Pause a qube:"),
-            ("qvm-pause --suspend sys-net", "Suspend a qube with network hardware:"),
-            ("qvm-pause --all --exclude sys-usb", "Pause all running qubes except one:"),
+            (
+                "qvm-pause --suspend sys-net",
+                "Suspend a qube with network hardware:",
+            ),
+            (
+                "qvm-pause --all --exclude sys-usb",
+                "Pause all running qubes except one:",
+            ),
         ],
         files: RUNNING,
         see_also: &["qvm-unpause(1)", "qvm-shutdown(1)"],
@@ -586,16 +699,21 @@ Neither the store nor a volume is changed. `qvm-unpause`(1) resumes the qubes.",
     Page {
         command: "qvm-pool",
         description: "\
-Lists the storage pools, shows one, adds, changes or removes one. A pool is a place for volumes with \
+Lists the storage pools, shows one, adds, changes or removes one. A pool is a place for volumes \
+with \
 the driver that keeps them there.
 
 Adding a pool prepares its place, for example a directory. Removing one takes it out of the store \
-and leaves its place and everything in it; a pool that a qube or a property uses cannot be removed. \
+and leaves its place and everything in it; a pool that a qube or a property uses cannot be \
+removed. \
 No command changes a volume. A pool that is nearly full is reported on standard error.",
         sections: pool::manual,
         examples: &[
             ("qvm-pool", "List the pools:"),
-            ("qvm-pool info varlibqubes", "Show options, size and usage of a pool:"),
+            (
+                "qvm-pool info varlibqubes",
+                "Show options, size and usage of a pool:",
+            ),
             ("qvm-pool drivers", "List the drivers with their options:"),
             (
                 "qvm-pool add archive file-reflink -o dir_path=/mnt/archive",
@@ -609,7 +727,10 @@ No command changes a volume. A pool that is nearly full is reported on standard 
         ],
         files: &[
             ("/var/lib/qubes/qubes.xml", "The store."),
-            ("/etc/qubes/core.toml", "From which usage on a pool is nearly full."),
+            (
+                "/etc/qubes/core.toml",
+                "From which usage on a pool is nearly full.",
+            ),
         ],
         environment: &[(
             "QUBES_NEARLY_FULL",
@@ -654,13 +775,21 @@ are never changed. Properties of the system are those of `qubes-prefs`(1).",
 Removes qubes: first from the store, then their volumes with all revisions and their other files. \
 It lists the qubes and asks for a confirmation; to remove all qubes it asks for another answer.
 
-A running qube cannot be removed, nor dom0, nor a qube that another qube or a property of the system \
-uses, as a template or netvm for example. Images that another qube uses are kept. Files that cannot \
+A running qube cannot be removed, nor dom0, nor a qube that another qube or a property of the \
+system \
+uses, as a template or netvm for example. Images that another qube uses are kept. Files that \
+cannot \
 be deleted are named in a warning.",
         examples: &[
             ("qvm-remove work-2", "Remove a qube after a confirmation:"),
-            ("qvm-remove --force work-2", "Remove it without a confirmation:"),
-            ("qvm-remove 'test-*'", "Remove all qubes that match a pattern:"),
+            (
+                "qvm-remove --force work-2",
+                "Remove it without a confirmation:",
+            ),
+            (
+                "qvm-remove 'test-*'",
+                "Remove all qubes that match a pattern:",
+            ),
         ],
         exit_status: &[
             ("0", "The qubes were removed."),
@@ -719,7 +848,8 @@ The change is saved in the store; the qube reads its services when it starts.",
     Page {
         command: "qvm-shutdown",
         description: "\
-Requests running qubes to shut down. With --wait it waits until they have stopped, for each as long \
+Requests running qubes to shut down. With --wait it waits until they have stopped, for each as \
+long \
 as its property shutdown_timeout says, requests once more, and then kills it. Without --wait a \
 process in the background repeats the request, because a guest that still boots does not hear it.
 
@@ -728,8 +858,14 @@ netvms follow after their clients. The store is not changed, except that a dispo
 from it. When `qvm-shutdown --wait` ends with 0, the qubes are off.",
         examples: &[
             ("qvm-shutdown work", "Request a shutdown and return:"),
-            ("qvm-shutdown --wait work vault", "Wait until the qubes are off:"),
-            ("qvm-shutdown --all --wait", "Shut down all qubes in an order that works:"),
+            (
+                "qvm-shutdown --wait work vault",
+                "Wait until the qubes are off:",
+            ),
+            (
+                "qvm-shutdown --all --wait",
+                "Shut down all qubes in an order that works:",
+            ),
             (
                 "qvm-shutdown --force --wait sys-net",
                 "Shut down a netvm that others use:",
@@ -743,15 +879,20 @@ from it. When `qvm-shutdown --wait` ends with 0, the qubes are off.",
     Page {
         command: "qvm-start",
         description: "\
-Starts qubes, up to eight at a time. A qube's netvm and the qubes that its devices need are started \
+Starts qubes, up to eight at a time. A qube's netvm and the qubes that its devices need are \
+started \
 first. The command returns when the domains run; the guests may still boot then.
 
-A start makes snapshots of volumes that come from a template, writes a record and starts a monitor, \
+A start makes snapshots of volumes that come from a template, writes a record and starts a \
+monitor, \
 which finishes the stop when the guest powers off. The store is not changed. If a start fails, \
 everything it made is removed.",
         examples: &[
             ("qvm-start work", "Start a qube:"),
-            ("qvm-start --skip-if-running work vault", "Start two, if they do not run:"),
+            (
+                "qvm-start --skip-if-running work vault",
+                "Start two, if they do not run:",
+            ),
             ("qvm-start 'sys-*'", "Start all qubes that match a pattern:"),
             (
                 "qvm-start --cdrom dom0:/home/user/install.iso win10",
@@ -768,7 +909,8 @@ everything it made is removed.",
 Lists the tags of a qube, checks for one, adds or removes tags. Tags are names by which policies \
 and filters choose qubes.
 
-Tags that the system sets itself (created-by-, guivm-, audiovm-, anon-) follow other settings. Only \
+Tags that the system sets itself (created-by-, guivm-, audiovm-, anon-) follow other settings. \
+Only \
 the store is changed.",
         sections: tags::manual,
         examples: &[
@@ -784,13 +926,17 @@ the store is changed.",
     Page {
         command: "qvm-template-commit",
         description: "\
-Commits what a template wrote to its root volume, if its last stop was not finished. A stop that is \
+Commits what a template wrote to its root volume, if its last stop was not finished. A stop that \
+is \
 finished has committed it already. It keeps the command line of R3.
 
 The template must be halted. Only its root volume is changed, and its former state becomes a \
 revision.",
         examples: &[
-            ("qvm-template-commit fedora-41-xfce", "Commit the changes of a template:"),
+            (
+                "qvm-template-commit fedora-41-xfce",
+                "Commit the changes of a template:",
+            ),
             (
                 "qvm-volume info fedora-41-xfce:root revisions",
                 "List the revisions before and after:",
@@ -807,11 +953,14 @@ revision.",
         command: "qvm-template-postprocess",
         description: "\
 Installs the template of a package after its files were unpacked, or removes it before they go. It \
-is for the scripts of packages and needs --really. Unlike upstream's it works in a chroot, where an \
+is for the scripts of packages and needs --really. Unlike upstream's it works in a chroot, where \
+an \
 installer unpacks packages.
 
-post-install creates the template, or replaces the root volume of an existing one, sets its features \
-and properties as the package says, and removes the unpacked files. pre-remove removes the template \
+post-install creates the template, or replaces the root volume of an existing one, sets its \
+features \
+and properties as the package says, and removes the unpacked files. pre-remove removes the \
+template \
 with its volumes. Other qubes are not changed, and nothing is started.",
         examples: &[
             (
@@ -832,7 +981,10 @@ with its volumes. Other qubes are not changed, and nothing is started.",
         ],
         files: &[
             ("/var/lib/qubes/qubes.xml", "The store."),
-            ("DIR/root.img*, DIR/template.conf", "The content of a package."),
+            (
+                "DIR/root.img*, DIR/template.conf",
+                "The content of a package.",
+            ),
         ],
         see_also: &["qvm-add-template(1)", "qvm-create(1)", "qvm-remove(1)"],
         ..Page::DEFAULT
@@ -846,7 +998,8 @@ much that was. The template must be halted.
 Only the template itself knows which parts of its disk its files no longer need. Templates of R4 \
 discard them at once, or when fstrim runs in them; dom0 does not read the file systems of qubes.
 
-The former state is kept as a revision that shares everything else with the volume, so the space is \
+The former state is kept as a revision that shares everything else with the volume, so the space \
+is \
 free when that revision is gone.",
         examples: &[
             ("qvm-trim-template fedora-41-xfce", "Trim a template:"),
@@ -872,7 +1025,10 @@ Neither the store nor a volume is changed.",
         examples: &[
             ("qvm-unpause work", "Resume a qube:"),
             ("qvm-unpause work vault", "Resume two qubes:"),
-            ("qvm-unpause --all", "Resume all qubes that are paused or suspended:"),
+            (
+                "qvm-unpause --all",
+                "Resume all qubes that are paused or suspended:",
+            ),
         ],
         files: RUNNING,
         see_also: &["qvm-pause(1)", "qvm-start(1)"],
@@ -890,8 +1046,14 @@ is refused, except by info, list and resize. Volumes of other qubes are never ch
         sections: volume::manual,
         examples: &[
             ("qvm-volume list work", "List the volumes of a qube:"),
-            ("qvm-volume info work:private", "Show a volume with its revisions:"),
-            ("qvm-volume resize work:private 10GiB", "Extend a volume, also while the qube runs:"),
+            (
+                "qvm-volume info work:private",
+                "Show a volume with its revisions:",
+            ),
+            (
+                "qvm-volume resize work:private 10GiB",
+                "Extend a volume, also while the qube runs:",
+            ),
             (
                 "qvm-volume revert work:private",
                 "Revert the volume of a halted qube to its newest revision:",

@@ -46,6 +46,12 @@ impl Roff {
         }
     }
 
+    /// Adds a paragraph after a list.
+    pub fn note(&mut self, text: &str) {
+        self.text.push_str(".PP\n");
+        self.fill(text);
+    }
+
     /// Adds a tag with its description.
     pub fn definition(&mut self, tag: &str, text: &str) {
         self.text.push_str(".TP\n");
@@ -65,8 +71,7 @@ impl Roff {
 
     /// Adds an example: what it does, and the commands.
     pub fn example(&mut self, explanation: &str, commands: &str) {
-        self.text.push_str(".PP\n");
-        self.fill(explanation);
+        self.note(explanation);
         self.literal(commands);
     }
 

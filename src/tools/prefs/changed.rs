@@ -1,4 +1,4 @@
-//! `--changed`: what is set to something else than what it would be by itself.
+//! `--changed`: explicit values that differ from their defaults.
 
 use serde_json::{Map, Value as Json};
 
@@ -13,18 +13,18 @@ use crate::tools::invocation::Invocation;
 use crate::tools::table;
 use crate::tools::values::value_json;
 
-/// One property that differs from its default.
+/// A property whose explicit value differs from its default.
 struct NonDefault {
     property: &'static Property,
     value: Result<Value, PropertyError>,
-    /// The text in the store: shown_value where it is no value.
+    /// The text in the store, shown if it is not a valid value.
     text: String,
     default: Result<Value, PropertyError>,
 }
 
 impl NonDefault {
-    /// `None` when the property is not set, is set to the default, or can have none: then nothing
-    /// differs.
+    /// Returns the property of a qube; `None` if it has no explicit value, its value equals the
+    /// default, or it has no default.
     fn for_qube(
         qubes: &Qubes,
         session: &Session,
@@ -64,11 +64,14 @@ impl NonDefault {
 
     fn if_different(self) -> Option<NonDefault> {
         let has_default = !matches!(self.property.default, DefaultValue::Required);
-        let differs = !matches!((&self.value, &self.default), (Ok(value), Ok(default)) if shown_value(value) == shown_value(default));
+        let differs = match (&self.value, &self.default) {
+            (Ok(value), Ok(default)) => shown_value(value) != shown_value(default),
+            _ => true,
+        };
         (has_default && differs).then_some(self)
     }
 
-    /// `400 -> 800`.
+    /// Returns `400 -> 800`.
     fn describe(&self) -> String {
         let default = self
             .default
@@ -91,7 +94,7 @@ impl NonDefault {
     }
 }
 
-/// A value in one word or line that is never empty.
+/// Returns a value as one line that is never empty.
 fn shown_value(value: &Value) -> String {
     match value {
         Value::None | Value::Qube(None) => "None".to_string(),
@@ -102,7 +105,7 @@ fn shown_value(value: &Value) -> String {
     }
 }
 
-/// `QUBE PROPERTY DEFAULT -> VALUE`, a line for each property.
+/// Prints `QUBE PROPERTY DEFAULT -> VALUE`, a line for each property.
 pub fn print_qubes(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure> {
     let changes = view.vms.iter().map(|(vm, properties)| {
         let changes = properties
@@ -130,7 +133,7 @@ pub fn print_qubes(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Fa
     table::print(&mut call.out, &rows).map(|()| 0)
 }
 
-/// `PROPERTY DEFAULT -> VALUE`, for one property or all of the system's.
+/// Prints `PROPERTY DEFAULT -> VALUE` for one property or all of the system.
 pub fn print_system(
     call: &mut Invocation,
     qubes: &Qubes,

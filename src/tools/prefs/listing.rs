@@ -1,4 +1,4 @@
-//! Properties of several qubes: a line for each, and JSON.
+//! Lists the properties of several qubes, as lines or JSON.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -10,7 +10,7 @@ use crate::tools::invocation::Invocation;
 use crate::tools::table;
 use crate::tools::values::value_json;
 
-/// One property in JSON: its value, whether it is the default, and why it cannot be read.
+/// Returns a property as JSON: its value, whether that is the default, and why it cannot be read.
 pub fn value_entry(value: Result<Value, PropertyError>, is_default: bool) -> Map<String, Json> {
     let (value, error) = match value {
         Ok(value) => (value_json(&value), None),
@@ -23,15 +23,16 @@ pub fn value_entry(value: Result<Value, PropertyError>, is_default: bool) -> Map
     entry
 }
 
-/// One qube in JSON, with those of its properties that are listed.
+/// Returns a qube as JSON with its listed properties.
 pub fn qube_object(vm: &Vm, properties: Map<String, Json>) -> Json {
     json!({"name": vm.name.as_str(), "class": vm.class.as_str(), "properties": properties})
 }
 
-/// A property itself in JSON: what it is, and which qubes have it.
+/// Returns the description of a property as JSON: its type, its meaning, and which classes have it.
 pub fn property_json(property: &Property) -> Json {
-    // Properties of one name, of which each is some classes', are one to the reader; the system's
-    // are others.
+    // Several properties of one name belong to different classes; they are listed as one. Those of
+    // the
+    // system are separate.
     let of_qubes = !property.is_in_scope(Scope::Global);
     let has_it =
         |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();
@@ -50,7 +51,8 @@ pub fn property_json(property: &Property) -> Json {
     })
 }
 
-/// `QUBE PROPERTY MARK VALUE`, a line for each property: the marks are those of one qube's list.
+/// Prints `QUBE PROPERTY MARK VALUE`, a line for each property, with the marks of the list of one
+/// qube.
 pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure> {
     let explicit_only = call.has("hide-default");
     let listed =

@@ -30,7 +30,7 @@ use crate::model::{
 use crate::store::Read;
 use rejected_value::RejectedValue;
 
-/// Properties whose value `none` means no qube; for others it is a text like any other.
+/// Properties whose value `none` means no qube; for other properties it is an ordinary text.
 pub(super) const NONE_MEANS_NO_QUBE: [&str; 5] =
     ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
 
@@ -93,7 +93,7 @@ fn positionals() -> [Arg; 2] {
     ]
 }
 
-/// Whose properties: the system's, or those of one qube.
+/// The owner of properties: the system, or one qube.
 enum PropertyOwner {
     System,
     Qube { name: VmName, class: Class },
@@ -121,8 +121,7 @@ impl PropertyOwner {
         session: &Session,
     ) -> Result<Value, PropertyError> {
         match self {
-            // Two have no default (default_kernel, default_template): a store that lacks them is a
-            // new one, not a broken one.
+            // default_kernel and default_template have no default: a new store lacks them.
             PropertyOwner::System => {
                 match (
                     qubes.global_value(property, session),
@@ -142,7 +141,7 @@ impl PropertyOwner {
         }
     }
 
-    /// What is stored for a text; nothing where it means the default.
+    /// Returns the text to store; `None` if it means the default.
     fn stored_text<'a>(&self, property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
         match self {
             PropertyOwner::System => Some(r3_prefs::stored_global_value(property, text, by_set)),
@@ -150,7 +149,7 @@ impl PropertyOwner {
         }
     }
 
-    /// Whether something is stored under a name that no property has.
+    /// Whether the store has a value under a name that no property has.
     fn has_unknown(&self, qubes: &Qubes, name: &str) -> bool {
         let stored = match self {
             PropertyOwner::System => qubes.globals.contains(name),
@@ -171,7 +170,7 @@ impl PropertyOwner {
     }
 }
 
-/// A change prints nothing, so that JSON of it is a mistake.
+/// Refuses `--json` for a change, which prints nothing.
 fn refuse_json_of_change(call: &Invocation) -> Result<(), Failure> {
     let value = if call.has_option("all") {
         "property"
@@ -229,7 +228,7 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         && let Some(vm) = qubes.get(name.as_str())
     {
         match call.value("property") {
-            // Whoever looks at all of them sees which are bad; one line says why.
+            // The list marks damaged values with U; one line says why.
             None => DamageScan::for_qube(&qubes, vm, session).warn(call, "qvm-prefs"),
             Some(_) => call.warn_of_damage(vm),
         }
@@ -248,7 +247,7 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         };
     };
     if call.has("default") && call.value("value").is_none() && owner.has_unknown(&qubes, property) {
-        // What upstream does not know is taken out as any other.
+        // An unknown property can be removed, although it cannot be set.
         let property = property.to_owned();
         drop(ManuallyDrop::into_inner(qubes));
         return match &owner {
@@ -266,13 +265,12 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, session),
     };
-    // The change decides on what it loads itself, under the lock; two stores in memory are one too
-    // many.
+    // The change loads the store again under the lock; free this one first to save memory.
     drop(ManuallyDrop::into_inner(qubes));
     set(call, session, &owner, property, change.as_deref())
 }
 
-/// Does what is asked for in the words of R3, if it is.
+/// Runs the command if it is in the form of R3; else returns `None`.
 fn run_r3_form(
     call: &mut Invocation,
     owner: &PropertyOwner,
@@ -288,7 +286,7 @@ fn run_r3_form(
     }
 }
 
-/// The property that was meant; `-` stands for `_`.
+/// Returns the property with a name, in which `-` stands for `_`.
 pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
     Property::find(scope, &name).ok_or_else(|| {
@@ -297,7 +295,7 @@ pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failu
     })
 }
 
-/// What is stored for a text: the word `none` for no qube, in any case, becomes empty.
+/// Returns the text to store: `none` in any case becomes empty where it means no qube.
 pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
     if text.eq_ignore_ascii_case("none") && NONE_MEANS_NO_QUBE.contains(&property.name) {
         ""
@@ -322,7 +320,7 @@ fn show(
         return call.out.line(&text).map(|()| 0);
     }
     match property.format_single(&value) {
-        // Not an empty line: a script would take it for a number.
+        // Not an empty line, which a script would take for a number.
         _ if value == Value::None && property.value_type.api_name() == "int" => {
             Err(Failure::error(format!(
                 "{} has no value; set one, or read it with --json",
@@ -334,7 +332,7 @@ fn show(
     }
 }
 
-/// Every property with a mark: `D` default, `-` set, `U` not readable.
+/// Prints every property with a mark: `D` default, `-` explicit, `U` unreadable.
 fn list(
     call: &mut Invocation,
     owner: &PropertyOwner,
@@ -353,7 +351,7 @@ fn list(
             None => format!("{:width$}  U", property.name),
             Some(_) if is_default && call.has("hide-default") => continue,
             Some(text) => {
-                // For eyes, what looks like a line of the list is one.
+                // On a terminal a value must not look like a further line.
                 let text = if call.out.is_for_display() {
                     one_line(&text)
                 } else {
@@ -371,7 +369,8 @@ fn list(
     Ok(0)
 }
 
-/// One object: each property with its value, whether it is the default, and why it cannot be read.
+/// Prints an object of all properties, each with its value, whether that is the default, and why it
+/// cannot be read.
 fn list_json(
     call: &mut Invocation,
     owner: &PropertyOwner,
@@ -391,7 +390,7 @@ fn list_json(
     call.out.line(&text).map(|()| 0)
 }
 
-/// Sets a property, or forgets its explicit value.
+/// Sets a property, or resets it to its default.
 fn set(
     call: &mut Invocation,
     session: &Session,
@@ -444,7 +443,7 @@ fn print_property_help(
         .map(|()| 0)
 }
 
-/// The properties that qubes of some class have, each once.
+/// Returns the properties of qubes of any class, each once.
 fn all_qube_properties() -> Vec<&'static Property> {
     let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(class_properties).collect();
     all.sort_by_key(|p| p.name);

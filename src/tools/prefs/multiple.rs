@@ -1,5 +1,6 @@
-//! qvm-prefs for several qubes: all of them, those that a pattern fits, or those named with commas
-//! between; of these only those of some class, tag or label.
+//! qvm-prefs for several qubes: all of them, those that match a pattern, or a list of names,
+//! filtered
+//! by class, tag and label.
 
 use clap::ArgAction;
 
@@ -27,8 +28,10 @@ without VMNAME they choose from all.
 Several qubes are listed one property a line: qube, property, mark, value. A property that a qube \
 does not have has no line.
 
---changed lists explicit values that differ from the default, as: qube, property, default -> value. \
-Properties without a default (the name, the label, the template) are left out; explicit values that \
+--changed lists explicit values that differ from the default, as: qube, property, default -> \
+value. \
+Properties without a default (the name, the label, the template) are left out; explicit values \
+that \
 equal the default are too (--hide-default shows them).
 
 A value, or --default, applies to all of the qubes or to none: it is one change of the store, and \
@@ -36,7 +39,7 @@ if one of the qubes cannot have the value nothing is changed. Qubes that do not 
 are left out, and so is dom0 with --all. The qubes that were changed are named on standard error, \
 unless --quiet is given.";
 
-/// The options that choose among qubes.
+/// The options that filter qubes.
 const FILTERS: [&str; 3] = ["class", "tags", "label"];
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -69,7 +72,7 @@ pub fn define(line: clap::Command) -> clap::Command {
     ))
 }
 
-/// Whether the command line means several qubes, be they one in the end.
+/// Whether the command line selects several qubes, even if only one matches.
 pub fn is_requested(call: &Invocation) -> bool {
     let chosen =
         call.has("all") || call.has("changed") || FILTERS.iter().any(|id| call.is_given(id));
@@ -80,7 +83,7 @@ pub fn is_requested(call: &Invocation) -> bool {
             .is_some_and(|name| is_pattern(name) || name.contains(','))
 }
 
-/// What the words of the command line mean.
+/// The arguments of the command line.
 struct PrefsRequest<'a> {
     /// Names and patterns; `None` for all qubes.
     names: Option<&'a str>,
@@ -160,14 +163,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
-/// The qubes that are listed, each with those of its properties that are.
+/// The selected qubes, each with its selected properties.
 pub struct SelectedQubes<'a> {
     pub qubes: &'a Qubes,
     pub session: &'a Session,
     pub vms: Vec<(&'a Vm, Vec<&'static Property>)>,
 }
 
-/// A property that some class has; other classes may have another of the same name.
+/// Returns a property of this name of any class; other classes may have another one.
 fn find_in_any_class(given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
     let found = all_qube_properties().into_iter().find(|p| p.name == name);
@@ -177,7 +180,7 @@ fn find_in_any_class(given: &str) -> Result<&'static Property, Failure> {
     })
 }
 
-/// The qubes that are meant, in the order of [`Selection::resolve`].
+/// Returns the selected qubes in the order of [`Selection::resolve`].
 fn selected_qubes<'q>(
     call: &Invocation,
     session: &Session,
@@ -252,13 +255,13 @@ fn selected_qubes<'q>(
         .collect())
 }
 
-/// The words of a filter, if it is given.
+/// Returns the values of a filter, if it is given.
 fn filter_words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a str>> {
     let given = call.is_given(id).then(|| call.values(id));
     given.map(|texts| texts.into_iter().flat_map(|text| text.split(',')).collect())
 }
 
-/// Sets a property of all chosen qubes that have it, or resets it: of all or of none.
+/// Sets or resets a property of all selected qubes that have it, for all of them or for none.
 fn change(
     call: &Invocation,
     session: &Session,

@@ -1,5 +1,5 @@
-//! What to do about a value that a property does not take: upstream's words for it often name
-//! neither property, value nor rule.
+//! Hints for values that a property does not accept: upstream's messages often name neither the
+//! property nor the value nor the rule.
 
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::property::{ValueType, parse_bool};
@@ -10,27 +10,27 @@ use crate::tools::hint::{self, Hint};
 use crate::tools::size;
 use crate::tools::suggestion::did_you_mean;
 
-/// So many names are listed; of more than that a person looks for the right one elsewhere.
+/// The most names that a hint lists.
 const MAX_LISTED: usize = 12;
 
-/// A value that somebody wanted a property to have.
+/// A value that a property did not accept.
 pub struct RejectedValue<'a> {
     pub session: &'a Session,
     /// The qube, or `None` for the system.
     pub qube: Option<&'a str>,
     pub property: &'static Property,
-    /// `None`: the default.
+    /// The value; `None` for the default.
     pub text: Option<&'a str>,
 }
 
 impl RejectedValue<'_> {
-    /// The failure for an error, with a hint where the value was the reason.
+    /// Returns the failure for an error, with a hint if the value was the reason.
     pub fn failure(&self, error: LifecycleError) -> Failure {
         let hint = self.hint(&error);
         Failure::from(error).with_hint(hint)
     }
 
-    /// What to do, where the value was the reason.
+    /// Returns the hint for an error, if the value was the reason.
     pub fn hint(&self, error: &LifecycleError) -> Option<Hint> {
         match error {
             LifecycleError::BatchRefused { source, .. } => self.hint(source),
@@ -41,7 +41,7 @@ impl RejectedValue<'_> {
                 format!("{property} follows from other settings and can only be read"),
             )),
             LifecycleError::Property(PropertyError::Refused(_)) => {
-                // A default is refused for what depends on the value, not for how it is written.
+                // A default is well-formed; it was refused because of other settings.
                 let text = self.text?;
                 let qubes = self.session.read().ok()?;
                 self.rule_hint(&qubes, text).map(Hint::Text)
@@ -59,7 +59,8 @@ impl RejectedValue<'_> {
                 self.rejected_text()
             ),
             ("name", Some(qube)) => format!(
-                "a qube keeps its name: make a copy with 'qvm-clone {qube} {}', then remove the old one with 'qvm-remove {qube}'",
+                "a qube keeps its name: make a copy with 'qvm-clone {qube} {}', then remove the \
+                 old one with 'qvm-remove {qube}'",
                 self.text.unwrap_or("NEW")
             ),
             _ => format!(
@@ -69,7 +70,7 @@ impl RejectedValue<'_> {
         }
     }
 
-    /// `memory of 'work' `
+    /// Returns `memory of 'work' `.
     fn subject(&self) -> String {
         let name = self.property.name;
         match self.qube {
@@ -78,14 +79,14 @@ impl RejectedValue<'_> {
         }
     }
 
-    /// `, not 'VALUE'`
+    /// Returns `, not 'VALUE'`.
     fn rejected_text(&self) -> String {
         self.text
             .map(|text| format!(", not {}", quoted(text)))
             .unwrap_or_default()
     }
 
-    /// What the property takes, where the value is nothing like it.
+    /// Returns what the property accepts, if the value is of another type.
     fn rule_hint(&self, qubes: &Qubes, text: &str) -> Option<String> {
         if let Some(value) = text.strip_prefix('=') {
             return Some(format!(
@@ -121,15 +122,16 @@ impl RejectedValue<'_> {
             ValueType::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
             ValueType::Text { .. } => match self.property.name {
                 "kernel" | "default_kernel" => Some(hint::kernels_hint(self.session, qubes)),
-                // The message lists what there is.
+                // The message itself lists the values.
                 "virt_mode" => None,
                 name => Some(format!("{name}: {}", self.property.doc)),
             },
         }
     }
 
-    /// A close name, or all that there are; `None` where the value is one of them, so that
-    /// something else was wrong.
+    /// Returns a close name, or all names that the property accepts; `None` if the value is one of
+    /// them,
+    /// so that something else was wrong.
     fn choices_hint(&self, qubes: &Qubes, text: &str) -> Option<String> {
         let words = value_words(self.property, qubes, self.session);
         let words: Vec<&str> = words
@@ -153,7 +155,7 @@ impl RejectedValue<'_> {
     }
 }
 
-/// ` of MiB` or ` of seconds`, as the explanation of the property says.
+/// Returns ` of MiB` or ` of seconds`, as the description of the property says.
 fn unit(property: &Property) -> &'static str {
     match property.doc {
         doc if doc.contains("MiB") => " of MiB",
@@ -162,7 +164,7 @@ fn unit(property: &Property) -> &'static str {
     }
 }
 
-/// `400M`, `2 GiB`, `1G` as MiB; a unit is a power of 1024 then.
+/// Returns `400M`, `2 GiB` or `1G` as a number of MiB; units are powers of 1024.
 fn in_mib(text: &str) -> Option<u64> {
     let text = text.trim();
     text.ends_with(|c: char| c.is_ascii_alphabetic())

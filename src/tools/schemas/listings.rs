@@ -1,4 +1,4 @@
-//! Schemas of what is listed of qubes and of the system.
+//! Schemas of listings of qubes and of the system.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -27,14 +27,16 @@ pub fn all() -> Vec<Schema> {
         schema(
             "qvm-prefs-several",
             "qvm-prefs --json --all",
-            "One object for each qube that has one of the properties asked for; so also with a pattern, several names, \
+            "One object for each qube that has one of the properties asked for; so also with a \
+             pattern, several names, \
              --class, --tags or --label.",
             qubes_with(of_qube),
         ),
         schema(
             "qvm-prefs-changed",
             "qvm-prefs --json --changed",
-            "One object for each qube that has a property that is set to something else than its default.",
+            "One object for each qube that has a property that is set to something else than its \
+             default.",
             qubes_with(changed_of_qube),
         ),
         schema(
@@ -58,7 +60,8 @@ pub fn all() -> Vec<Schema> {
                 "type": {"enum": ["bool", "int", "label", "str", "vm"]},
                 "settable": typed("boolean", "false: it is computed"),
                 "since": typed("string", "the first release that knows it, as 4.0"),
-                "classes": text_set("the classes of qubes that have it; empty for a property of the system"),
+                "classes": text_set("the classes of qubes that have it; empty for a property of \
+                                     the system"),
                 "doc": typed("string", "what it means"),
             }))),
         ),
@@ -92,7 +95,8 @@ pub fn all() -> Vec<Schema> {
         schema(
             "qvm-check",
             "qvm-check --json VMNAME...",
-            "One object for each qube that was named, sorted by name. The exit code is the same as without --json.",
+            "One object for each qube that was named, sorted by name. The exit code is the same \
+             as without --json.",
             list(object(json!({
                 "name": typed("string", "the name that was given"),
                 "exists": typed("boolean", "whether there is such a qube"),
@@ -102,7 +106,7 @@ pub fn all() -> Vec<Schema> {
     ]
 }
 
-/// A property map: each may be missing, none may be another's.
+/// Returns the type of a map of properties: each may be missing, others are not allowed.
 fn properties(of: &[&Property], further: &[&str]) -> Json {
     let entry = |property: &Property| {
         let kind = type_of(property);
@@ -110,13 +114,15 @@ fn properties(of: &[&Property], further: &[&str]) -> Json {
     };
     let entries = |kind: &str| {
         let mut fields = json!({
-            "value": or_null(kind, "the value in effect; null where there is none, or it cannot be read"),
+            "value": or_null(kind, "the value in effect; null where there is none, or it cannot \
+                                    be read"),
             "default": typed("boolean", "whether it is not set, so that the value is the default"),
         });
         for name in further {
             fields[*name] = or_null(
                 kind,
-                "what the value would be if it were not set; null where that is nothing, or cannot be told",
+                "what the value would be if it were not set; null where that is nothing, or \
+                 cannot be told",
             );
         }
         let mut entry = object(fields);
@@ -182,21 +188,22 @@ fn qvm_ls() -> Json {
             "root_max": bytes("what its root volume may hold"),
             "root_used": or_null("integer", "how much of its root volume is in use; percent"),
             "root_pool": or_null("string", "the pool of its root volume"),
-            "broken": text_set("what is wrong with it, in words; only where something is"),
-            "tags": text_set("its tags, sorted"),
-            "connected_vms": text_set("the qubes that get their network from it, sorted"),
             "broken": {
                 "type": "array",
                 "items": {"type": "string"},
                 "minItems": 1,
-                "description": "what is wrong with a qube that cannot be relied on; absent from all others",
+                "description": "what is wrong with a qube that cannot be relied on; absent from \
+                                all others",
             },
+            "tags": text_set("its tags, sorted"),
+            "connected_vms": text_set("the qubes that get their network from it, sorted"),
         }),
     );
     list(json!({
         "type": "object",
         "properties": fields,
         "required": ["name"],
-        "additionalProperties": {"type": "null", "description": "a column that means nothing for any qube"},
+        "additionalProperties": {"type": "null", "description": "a column that means nothing for \
+                                                                 any qube"},
     }))
 }

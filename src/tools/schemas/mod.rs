@@ -1,6 +1,6 @@
-//! JSON Schemas (2020-12) of everything that the tools print as JSON. The properties in them come
-//! from the one table. `qubes generate` writes them to `docs/schemas/`; `docs/json.md` says what is
-//! promised.
+//! JSON Schemas (2020-12) of everything that the tools print as JSON. `qubes generate` writes them
+//! to
+//! `docs/schemas/`; `docs/json.md` says what stays compatible.
 
 mod listings;
 mod storage;
@@ -11,13 +11,15 @@ use serde_json::{Map, Value as Json, json};
 use crate::model::property::{PROPERTIES, ValueType};
 use crate::model::{Class, Property, Scope};
 
-/// One schema: the name of its file without `.json`, and what it is.
+/// A schema.
 pub struct Schema {
+    /// The name of its file without `.json`.
     pub name: &'static str,
+    /// Its content.
     pub schema: Json,
 }
 
-/// Every schema.
+/// Returns every schema.
 pub fn all() -> Vec<Schema> {
     [listings::all(), storage::all(), store::all()]
         .into_iter()
@@ -25,7 +27,7 @@ pub fn all() -> Vec<Schema> {
         .collect()
 }
 
-/// A schema with its heading; `body` says the type.
+/// Returns a schema with its heading; `body` has the type.
 fn schema(name: &'static str, title: &str, description: &str, body: Json) -> Schema {
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -42,26 +44,36 @@ fn add(schema: &mut Json, more: Json) {
     }
 }
 
-/// A list of `items`.
+/// Returns the type of a list of `items`.
 fn list(items: Json) -> Json {
     json!({"type": "array", "items": items})
 }
 
-/// A list of texts, each once.
+/// Returns the type of a list of unique texts.
 fn text_set(description: &str) -> Json {
-    json!({"type": "array", "items": {"type": "string"}, "uniqueItems": true, "description": description})
+    json!({
+        "type": "array",
+        "items": {"type": "string"},
+        "uniqueItems": true,
+        "description": description,
+    })
 }
 
-/// An object of exactly these fields.
+/// Returns the type of an object with exactly these fields.
 fn object(fields: Json) -> Json {
     let names: Vec<String> = fields
         .as_object()
         .map(|f| f.keys().cloned().collect())
         .unwrap_or_default();
-    json!({"type": "object", "properties": fields, "required": names, "additionalProperties": false})
+    json!({
+        "type": "object",
+        "properties": fields,
+        "required": names,
+        "additionalProperties": false,
+    })
 }
 
-/// A type, or null where there is nothing to say.
+/// Returns a type that may be null.
 fn or_null(kind: &str, description: &str) -> Json {
     let mut schema = json!({"type": [kind, "null"], "description": description});
     if kind == "array" {
@@ -74,7 +86,7 @@ fn typed(kind: &str, description: &str) -> Json {
     json!({"type": kind, "description": description})
 }
 
-/// The JSON type of a property's value.
+/// Returns the JSON type of a property's value.
 fn type_of(property: &Property) -> &'static str {
     match property.value_type {
         // Computed: the one time that is told with fractions of a second, and the one list.
@@ -86,7 +98,7 @@ fn type_of(property: &Property) -> &'static str {
     }
 }
 
-/// The system's properties.
+/// Returns the properties of the system.
 fn system_properties() -> Vec<&'static Property> {
     PROPERTIES
         .iter()
@@ -94,7 +106,7 @@ fn system_properties() -> Vec<&'static Property> {
         .collect()
 }
 
-/// The properties that qubes of some class have, each once.
+/// Returns the properties of qubes of any class, each once.
 fn qube_properties() -> Vec<&'static Property> {
     let is_of_qubes = |p: &&Property| {
         Class::ALL
@@ -106,7 +118,7 @@ fn qube_properties() -> Vec<&'static Property> {
     found
 }
 
-/// Fields by the names of properties.
+/// Returns a field for each property.
 fn by_name(properties: &[&Property], field: impl Fn(&Property) -> Json) -> Map<String, Json> {
     properties
         .iter()

@@ -1,4 +1,4 @@
-//! Schemas of what is listed of pools and volumes.
+//! Schemas of listings of pools and volumes.
 
 use serde_json::{Value as Json, json};
 
@@ -36,7 +36,8 @@ pub fn all() -> Vec<Schema> {
                 "pool": typed("string", "its pool"),
                 "vid": typed("string", "its name in the pool; qubes share kernels"),
                 "qube": typed("string", "the qube"),
-                "volume": typed("string", "root, private, volatile, kernel, or a name of the user's own"),
+                "volume": typed("string", "root, private, volatile, kernel, or a name of the \
+                                           user's own"),
                 "revert_possible": typed("boolean", "whether there is a revision to go back to"),
             }))),
         ),
@@ -85,16 +86,19 @@ fn volume() -> Json {
         "snap_on_start": typed("boolean", "whether it is made from its source at each start"),
         "size": typed("integer", "how large it is; bytes"),
         "usage": or_null("integer", "what it takes on disk; bytes, null where it cannot be told"),
-        "revisions_to_keep": typed("integer", "how many revisions it keeps; -1: no snapshots at all"),
+        "revisions_to_keep": typed("integer", "how many revisions it keeps; -1: no snapshots at \
+                                               all"),
         "ephemeral": typed("boolean", "whether it is encrypted with a key that nobody keeps"),
-        "is_outdated": typed("boolean", "whether its source was committed anew since the qube was started"),
+        "is_outdated": typed("boolean", "whether its source was committed anew since the qube was \
+                                         started"),
         "revisions": {
             "type": "array",
             "items": {
                 "type": "object",
                 "properties": {
                     "id": {"type": "string", "description": "what revert takes"},
-                    "time": {"type": "string", "description": "when it was the current state: YYYY-MM-DDTHH:MM:SS, UTC"},
+                    "time": {"type": "string", "description": "when it was the current state: \
+                                                               YYYY-MM-DDTHH:MM:SS, UTC"},
                 },
                 "required": ["id", "time"],
                 "additionalProperties": false,

@@ -1,4 +1,4 @@
-//! Schemas of what qubes-db and qubes-recover tell.
+//! Schemas of the output of qubes-db and qubes-recover.
 
 use serde_json::{Value as Json, json};
 
@@ -14,13 +14,15 @@ pub fn all() -> Vec<Schema> {
         schema(
             "qubes-db-check",
             "qubes-db check --json",
-            "One object for each thing that is wrong with the store. The exit code is 1 when there is one.",
+            "One object for each thing that is wrong with the store. The exit code is 1 when \
+             there is one.",
             list(object(json!({
                 "line": or_null("integer", "the line of qubes.xml, from 1"),
                 "qube": or_null("string", "the qube concerned; null where it is the whole store"),
                 "severity": {
                     "enum": ["error", "warning"],
-                    "description": "error: qubesd refuses the whole file; warning: it reads it otherwise",
+                    "description": "error: qubesd refuses the whole file; warning: it reads it \
+                                    otherwise",
                 },
                 "kind": typed("string", "what sort of damage"),
                 "text": typed("string", "what is wrong, in words"),
@@ -38,19 +40,24 @@ pub fn all() -> Vec<Schema> {
                 "bytes": or_null("integer", "its size"),
                 "qubes": or_null("integer", "how many qubes it has; null where it does not load"),
                 "error": or_null("string", "why it cannot be read; null where it can"),
-                "refused_for": or_null("integer", "how many things qubesd refuses it for; null where it cannot be read"),
+                "refused_for": or_null("integer", "how many things qubesd refuses it for; null \
+                                                   where it cannot be read"),
             }))),
         ),
         schema(
             "qubes-db-diff",
             "qubes-db diff --json",
-            "One object for each difference between two versions of the store. The exit code is 1 when there is one.",
+            "One object for each difference between two versions of the store. The exit code is 1 \
+             when there is one.",
             list(object(json!({
                 "of": typed("string", "the qube, or 'system', or 'pool NAME'"),
-                "what": or_null("string", "a property, 'feature NAME', 'tag NAME', ...; null: the whole of it"),
+                "what": or_null("string", "a property, 'feature NAME', 'tag NAME', ...; null: the \
+                                           whole of it"),
                 "change": {"enum": ["changed", "added", "removed"]},
-                "old": or_null("string", "the text before; null: not set. The class of a qube that was removed"),
-                "new": or_null("string", "the text after; null: not set. The class of a qube that was added"),
+                "old": or_null("string", "the text before; null: not set. The class of a qube \
+                                          that was removed"),
+                "new": or_null("string", "the text after; null: not set. The class of a qube that \
+                                          was added"),
             }))),
         ),
         schema(
@@ -84,12 +91,17 @@ pub fn all() -> Vec<Schema> {
 fn dump() -> Json {
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
     let keyed = |items: Json| json!({"type": "object", "additionalProperties": items});
-    let of_qube = json!({"type": "object", "properties": by_name(&qube_properties(), dumped), "additionalProperties": false});
-    let system_properties = json!({"type": "object", "properties": by_name(&system_properties(), dumped), "additionalProperties": false});
+    let dumped_properties = |of: &[&Property]| {
+        json!({
+            "type": "object",
+            "properties": by_name(of, dumped),
+            "additionalProperties": false,
+        })
+    };
     let mut domain = object(json!({
         "class": typed("string", "the class"),
         "features": texts,
-        "properties": of_qube,
+        "properties": dumped_properties(&qube_properties()),
         "qid": or_null("integer", "the number of the qube"),
         "tags": text_set("sorted"),
     }));
@@ -97,8 +109,11 @@ fn dump() -> Json {
     domain["properties"]["volumes"] = keyed(volume());
     object(json!({
         "domains": keyed(domain),
-        "globals": system_properties,
-        "labels": keyed(object(json!({"color": typed("string", "0xRRGGBB"), "name": typed("string", "the label")}))),
+        "globals": dumped_properties(&system_properties()),
+        "labels": keyed(object(json!({
+            "color": typed("string", "0xRRGGBB"),
+            "name": typed("string", "the label"),
+        }))),
         "pools": keyed(json!({
             "type": "object",
             "properties": {
@@ -113,7 +128,7 @@ fn dump() -> Json {
     }))
 }
 
-/// A property as the dump has it: a reference says to what.
+/// Returns the type of a property in a dump, where a reference names its kind.
 fn dumped(property: &Property) -> Json {
     let value = match property.value_type {
         ValueType::Qube { .. } => object(json!({"vm": {"type": "string"}})),

@@ -1,27 +1,30 @@
-//! Rows of tables: what is printed takes its cells from there.
+//! Rows of tables.
 
 /// The cells of a row.
 pub trait Cells {
+    /// Returns the number of cells.
     fn count(&self) -> usize;
 
-    /// The cell of a column; empty where the row is shorter.
+    /// Returns the cell of a column; empty if the row is shorter.
     fn cell(&self, column: usize) -> &str;
 
+    /// Returns every cell.
     fn each(&self) -> impl Iterator<Item = &str> {
         (0..self.count()).map(|column| self.cell(column))
     }
 
-    /// How many bytes each cell has.
+    /// Returns the length of each cell in bytes.
     fn lengths(&self) -> impl Iterator<Item = usize> {
         self.each().map(str::len)
     }
 
-    /// Each cell's bytes.
+    /// Returns the bytes of each cell.
     fn each_in_bytes(&self) -> impl Iterator<Item = &[u8]> {
         self.each().map(str::as_bytes)
     }
 
-    /// Whether something holds for the text of all cells, which may be asked for any part of it.
+    /// Whether `holds` is true for the text of all cells. It may be called with any part of the
+    /// text.
     fn all_text(&self, holds: impl Fn(&str) -> bool) -> bool {
         self.each().all(holds)
     }
@@ -47,8 +50,8 @@ impl<C: AsRef<str>> Cells for Vec<C> {
     }
 }
 
-/// Rows of equally many cells in one piece of memory: a listing of a thousand qubes has thirty
-/// thousand of them.
+/// Rows of the same number of cells in one allocation: a listing of a thousand qubes has thirty
+/// thousand cells.
 #[derive(Debug, Default)]
 pub struct Grid {
     columns: usize,
@@ -58,7 +61,7 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Without a row yet; with room for so many.
+    /// Returns an empty grid with capacity for this many rows.
     pub fn new(columns: usize, rows: usize) -> Grid {
         Grid {
             columns,
@@ -67,13 +70,13 @@ impl Grid {
         }
     }
 
-    /// The next cell, which is what `push` appends. Rows begin when the one before is full.
+    /// Adds a cell, whose text `push` appends. A row begins when the one before is full.
     pub fn cell(&mut self, push: impl FnOnce(&mut String)) {
         push(&mut self.text);
         self.ends.push(self.text.len() as u32);
     }
 
-    /// All rows that are full.
+    /// Returns all complete rows.
     pub fn rows(&self) -> impl Iterator<Item = GridRow<'_>> {
         (0..self.ends.len().checked_div(self.columns).unwrap_or(0))
             .map(|at| GridRow { grid: self, at })
@@ -84,7 +87,7 @@ impl Grid {
 #[derive(Debug, Clone, Copy)]
 pub struct GridRow<'g> {
     grid: &'g Grid,
-    /// Which one of the grid's.
+    /// Its index in the grid.
     pub at: usize,
 }
 
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cells_of_a_grid_are_those_that_were_pushed() {
+    fn a_grid_returns_the_cells_that_were_added() {
         let mut grid = Grid::new(3, 1);
         for cell in ["a", "", "\u{17C}\u{17C}", "long", "", "d", "half"] {
             grid.cell(|text| text.push_str(cell));

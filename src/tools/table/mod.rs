@@ -16,13 +16,14 @@ use super::output::Output;
 const GAP: usize = 2;
 
 /// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest
-/// cell. The last column is not padded; a shorter row gets empty cells. No rows, no output. On a
-/// terminal that is too narrow, long cells go on below themselves.
+/// cell.
+/// The last column is not padded; a shorter row gets empty cells. On a terminal that is too narrow,
+/// long cells continue below themselves.
 pub fn print<R: Cells>(out: &mut Output, rows: &[R]) -> Result<(), Failure> {
     print_colored(out, rows, |_, _| Style::new())
 }
 
-/// [`print`], where there are colours with a style for each cell, by its row and column.
+/// Prints rows as [`print`] does, in the style that `style` returns for a row and a column.
 pub fn print_colored<R: Cells>(
     out: &mut Output,
     rows: &[R],
@@ -34,7 +35,7 @@ pub fn print_colored<R: Cells>(
     let is_plain = rows
         .iter()
         .all(|row| row.all_text(|text| is_plain(text.as_bytes())));
-    // Nearly every table: nobody has to ask for the width of a character.
+    // Nearly every table is plain, so that no character needs a width lookup.
     let widths = if is_plain {
         widths(rows, R::lengths)
     } else {
@@ -55,12 +56,12 @@ pub fn print_colored<R: Cells>(
     })
 }
 
-/// The cells of a row, with how many columns of a terminal each takes.
+/// Returns the cells of a row, each with its width in columns.
 fn with_widths(row: &impl Cells) -> impl Iterator<Item = (&[u8], usize)> {
     row.each().map(|cell| (cell.as_bytes(), width_of(cell)))
 }
 
-/// Of the columns, from those of each row's cells.
+/// Returns the width of each column from the widths of each row's cells.
 fn widths<'r, R: Cells, W: Iterator<Item = usize>>(
     rows: &'r [R],
     of: impl Fn(&'r R) -> W,
@@ -89,7 +90,7 @@ fn lay_out<'c>(
     line.push(b'\n');
 }
 
-/// What cells are padded with, so many at once.
+/// Padding, which is copied in pieces of this length.
 const BLANKS: [u8; 32] = [b' '; 32];
 
 fn pad(line: &mut Vec<u8>, mut width: usize) {
@@ -97,14 +98,13 @@ fn pad(line: &mut Vec<u8>, mut width: usize) {
         line.extend_from_slice(&BLANKS);
         width = rest;
     }
-    // All of them at once and back: so many can be copied without a call.
+    // Copies a fixed length and truncates: that needs no call to memcpy.
     let end = line.len() + width;
     line.extend_from_slice(&BLANKS);
     line.truncate(end);
 }
 
-/// How many columns of a terminal a text takes. Controls take none in the eyes of `column`, tabs
-/// among them.
+/// Returns the number of columns of a text. As in `column`, control characters and tabs take none.
 fn width_of(text: &str) -> usize {
     if is_plain(text.as_bytes()) {
         text.len()
@@ -113,9 +113,9 @@ fn width_of(text: &str) -> usize {
     }
 }
 
-/// Whether all of it is printable ASCII. Without a way out in between, many bytes are looked at
-/// together.
+/// Whether a text is printable ASCII only.
 fn is_plain(text: &[u8]) -> bool {
+    // No early exit, so that the compiler can vectorise the loop.
     text.iter().fold(true, |is_plain, byte| {
         is_plain & (b' '..=b'~').contains(byte)
     })
@@ -125,8 +125,9 @@ fn width_of_char(c: char) -> usize {
     c.width().unwrap_or(0)
 }
 
-/// Prints names with their values as two columns. Where nobody looks, a line feed in a value breaks
-/// the row, as `column` breaks it: what follows is a row of its own, and an empty one is left out.
+/// Prints names with their values as two columns. In a pipe, the text after a line feed in a value
+/// is
+/// a row of its own, as `column` has it, and empty rows are left out.
 pub fn print_values<'a>(
     out: &mut Output,
     values: impl Iterator<Item = (&'a str, &'a str)>,
@@ -154,7 +155,8 @@ fn split_line_feeds<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
     rows
 }
 
-/// A list of names with explanations, as `--help-properties` prints it: two spaces, the name padded
+/// Returns a list of names with explanations, as `--help-properties` prints it: two spaces, the
+/// name padded
 /// to the longest, two spaces, the text wrapped at 80 columns and continued under itself two
 /// columns further right.
 pub fn definition_list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_ascii_is_told_from_everything_else_wherever_it_stands() {
+    fn printable_ascii_is_recognised_at_every_position() {
         for byte in 0..=255u8 {
             for at in 0..20 {
                 for (len, filler) in [(20, b'a'), (20, b' '), (20, b'~'), (at + 1, b'0')] {
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_their_longest_cell_and_the_last_one_is_not_padded() {
+    fn columns_are_as_wide_as_their_longest_cell() {
         let lines = formatted(&[
             &["NAME", "VALUE"],
             &["└─é", "x"],
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_feed_in_a_value_begins_a_row_and_empty_rows_are_left_out() {
+    fn a_line_feed_in_a_value_begins_a_row() {
         let rows = split_line_feeds(&[["long-name", ""], ["two", "a\n\nb\tc"], ["ż", "1"]]);
         let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
         assert_eq!(
@@ -259,7 +261,8 @@ mod tests {
 
     #[test]
     fn explanations_wrap_at_80_columns() {
-        let words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen";
+        let words = "one two three four five six seven eight nine ten eleven twelve thirteen \
+                     fourteen fifteen";
         let text = definition_list([("a", words), ("long", "")].into_iter());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines.iter().all(|l| l.len() <= 80), "{text}");

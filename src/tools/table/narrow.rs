@@ -1,5 +1,6 @@
-//! Tables for eyes: nothing in a cell reaches the terminal unseen, and long cells go on below
-//! themselves where the terminal is narrower than the table.
+//! Tables for display: cells are sanitized, and long cells continue below themselves if the
+//! terminal
+//! is narrower than the table.
 
 use anstyle::Style;
 
@@ -7,9 +8,10 @@ use super::{Cells, GAP, width_of, width_of_char, widths};
 use crate::tools::failure::Failure;
 use crate::tools::output::Output;
 
-/// A word of more columns than this may be broken.
+/// A word of more columns may be broken.
 const MAX_UNBROKEN_WORD: usize = 24;
 
+/// Prints rows for display.
 pub fn print<R: Cells>(
     out: &mut Output,
     rows: &[R],
@@ -32,7 +34,7 @@ pub fn print<R: Cells>(
     Ok(())
 }
 
-/// The lines of a cell, as they may be shown.
+/// The lines of a cell, sanitized.
 type CellLines = Vec<String>;
 
 fn cell_lines(out: &Output, cell: &str) -> CellLines {
@@ -51,7 +53,7 @@ fn row_lines(row: &[CellLines]) -> Vec<Vec<&str>> {
     (0..height).map(line).collect()
 }
 
-/// How wide a column has to be so that no word of it is broken; words that are very long may be.
+/// Returns the width that a column needs so that no word is broken, except very long ones.
 fn min_width(lines: &[Vec<&str>], column: usize) -> usize {
     let cells = lines.iter().filter_map(|line| line.get(column));
     let words = cells.flat_map(|cell| cell.split_inclusive([' ', ',']));
@@ -62,8 +64,8 @@ fn min_width(lines: &[Vec<&str>], column: usize) -> usize {
         .min(MAX_UNBROKEN_WORD)
 }
 
-/// Makes the widest columns narrower until all have room together; not the first, which says whose
-/// row it is, and none narrower than it must be. Where that is not enough they stay as they are.
+/// Makes the widest columns narrower until the table fits; not the first, which has the names, and
+/// none below its minimum. If that is not enough, the widths stay as they are.
 fn fit(widths: &mut [usize], least: impl Fn(usize) -> usize, room: usize) {
     let natural = widths.to_vec();
     let least: Vec<usize> = (0..widths.len()).map(least).collect();
@@ -96,7 +98,7 @@ fn print_row(
     };
     let wrapped: Vec<CellLines> = row.iter().zip(widths).map(wrap_cell).collect();
     for line in row_lines(&wrapped) {
-        // What would only be blanks at the end of a line is not printed.
+        // Trailing blanks are not printed.
         let last = line.iter().rposition(|cell| !cell.is_empty()).unwrap_or(0);
         for (at, cell) in line.iter().enumerate().take(last + 1) {
             out.styled(cell, style(at))?;
@@ -109,8 +111,8 @@ fn print_row(
     Ok(())
 }
 
-/// Breaks a line into pieces of at most `width` columns: behind a comma or instead of a blank where
-/// there is one.
+/// Breaks a line into pieces of at most `width` columns: after a comma or at a blank if there is
+/// one.
 fn wrap(line: &str, width: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut rest = line;
@@ -130,7 +132,8 @@ fn wrap(line: &str, width: usize) -> Vec<String> {
     pieces
 }
 
-/// How many bytes at the beginning of a text fit into `width` columns; at least one character.
+/// Returns how many bytes at the beginning of a text fit into `width` columns; at least one
+/// character.
 fn prefix_length(text: &str, width: usize) -> usize {
     let mut taken = 0;
     for (at, c) in text.char_indices() {
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_is_broken_at_blanks_and_commas_and_else_where_it_must() {
+    fn long_lines_break_at_blanks_and_commas() {
         assert_eq!(
             wrap("quiet apparmor=1 security=apparmor", 16),
             ["quiet apparmor=1", "security=apparmo", "r"]
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_has_room_for_its_words() {
+    fn a_column_is_wide_enough_for_its_words() {
         let lines = [
             vec!["a", "x a-longer-word,y"],
             vec!["b", "z", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"],
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_columns_give_way_but_not_the_first() {
+    fn the_widest_columns_shrink_except_the_first() {
         let fitted = |natural: &[usize], room| {
             let mut widths = natural.to_vec();
             fit(&mut widths, |_| 12, room);

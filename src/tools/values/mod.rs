@@ -1,6 +1,7 @@
-//! What qubes are worth, as tools show it: properties, power states, volumes, clients. Over one
-//! reading of the store; the hypervisor is asked when a live fact is first wanted, once for all
-//! qubes.
+//! The values that tools show for qubes: properties, power states, volumes, clients. They come from
+//! one reading of the store; the hypervisor is contacted when a live value is first needed, once
+//! for
+//! all qubes.
 
 mod volumes;
 
@@ -20,12 +21,12 @@ use crate::model::{
 };
 use volumes::{VolumeUsage, Volumes};
 
-/// The words that make a feature true for listings.
+/// Whether listings take a feature for true.
 pub fn is_truthy(feature: &str) -> bool {
     matches!(feature, "1" | "true" | "True")
 }
 
-/// What properties of one qube print as in others' cells, for those that were asked for.
+/// The texts that a template's properties give to qubes that inherit them.
 type InheritedTexts = Vec<(&'static Property, SmolStr)>;
 
 /// Appends a number to a cell.
@@ -43,16 +44,16 @@ fn push_dotted(cell: &mut String, ip: Ipv4Addr) {
     }
 }
 
-/// A view on all qubes of one reading.
+/// The values of all qubes of one reading of the store.
 pub struct Values<'a> {
     qubes: &'a Qubes,
     session: &'a Session,
     clients: OnceCell<HashMap<VmName, Vec<&'a str>>>,
-    /// The gateway that each netvm offers.
+    /// The gateway that each netvm provides.
     gateways: RefCell<Vec<(&'a Vm, SmolStr)>>,
-    /// The template of the qube that was asked for last.
+    /// The template of the qube that was looked up last.
     template: RefCell<Option<(VmName, Option<&'a Vm>)>>,
-    /// What each template gives to qubes that inherit.
+    /// The inherited texts of each template.
     inherited: RefCell<Vec<(&'a Vm, InheritedTexts)>>,
     volumes: Volumes<'a>,
 }
@@ -70,27 +71,27 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// A look at a qube; see [`Qubes::glance`].
+    /// Reads a qube without keeping it; see [`Qubes::glance`].
     pub fn inspect<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
         self.qubes.inspect(name, look)
     }
 
-    /// A qube that stays in memory.
+    /// Returns a qube, which stays in memory.
     pub fn get(&self, name: &str) -> Option<&'a Vm> {
         self.qubes.get(name)
     }
 
-    /// Whether qubes of this class have the property.
+    /// Whether qubes of this class have a property.
     pub fn has(&self, vm: &Vm, name: &str) -> bool {
         Property::find(Scope::Class(&vm.class), name).is_some()
     }
 
-    /// A property as it is in effect.
+    /// Returns the value of a property in effect.
     pub fn value(&self, vm: &Vm, name: &str) -> Result<Value, PropertyError> {
         self.qubes.value_by_name(vm, name, self.session)
     }
 
-    /// A property's text; `None` when there is no such property, it cannot be read, or it has no
+    /// Returns the text of a property; `None` if it does not exist, cannot be read, or has no
     /// value.
     pub fn text<'v>(&self, vm: &'v Vm, name: &str) -> Option<Cow<'v, str>> {
         if name == "name" {
@@ -151,7 +152,7 @@ impl<'a> Values<'a> {
         cell.into()
     }
 
-    /// A qube's template, if it has one that it can have.
+    /// Returns the template of a qube, if it has a valid one.
     fn template(&self, vm: &Vm) -> Option<&'a Vm> {
         if let Some((_, template)) = self
             .template
@@ -166,7 +167,7 @@ impl<'a> Values<'a> {
         template
     }
 
-    /// Appends what a template gives to qubes that inherit a property.
+    /// Appends the text that qubes inherit from a template for a property.
     fn push_inherited(&self, cell: &mut String, template: &'a Vm, property: &'static Property) {
         let inherited = self.inherited.borrow();
         let place = inherited
@@ -186,20 +187,20 @@ impl<'a> Values<'a> {
         let text = self.cell(template, property.name);
         cell.push_str(&text);
         let mut inherited = self.inherited.borrow_mut();
-        // Asking its template may have added others meanwhile, never this one: following templates
-        // ends.
+        // Computing the text may have added texts of other templates, never of this one: chains of
+        // templates have no loops.
         match place.and_then(|at| inherited.get_mut(at)) {
             Some((_, texts)) => texts.push((property, text)),
             None => inherited.push((template, vec![(property, text)])),
         }
     }
 
-    /// A qube's label, if it has one of the system's.
+    /// Returns the label of a qube, if the store has it.
     pub fn label(&self, vm: &Vm) -> Option<&'a Label> {
         self.qubes.label(vm).ok()
     }
 
-    /// Appends the gateway that a qube's netvm offers.
+    /// Appends the gateway that the netvm of a qube provides.
     pub fn push_gateway(&self, cell: &mut String, vm: &Vm) {
         let Some(netvm) = self.qubes.netvm(vm, self.session).ok().flatten() else {
             return;
@@ -243,19 +244,20 @@ impl<'a> Values<'a> {
         self.qubes.is_true(vm, property, self.session)
     }
 
-    /// A property with its own type; null when it has no value or the qube has no such property.
+    /// Returns a property as JSON of its type; null if it has no value or does not exist.
     pub fn json(&self, vm: &Vm, name: &str) -> serde_json::Value {
         self.value(vm, name)
             .map(|value| value_json(&value))
             .unwrap_or_default()
     }
 
-    /// What a qube is doing; all qubes' states come with the first question.
+    /// Returns the power state of a qube. The first call reads the states of all qubes.
     pub fn state(&self, vm: &Vm) -> PowerState {
         self.session.displayed_state(vm)
     }
 
-    /// Why the power states of these qubes are not available, if they are not. Asks the hypervisor.
+    /// Returns why the power states of these qubes are not available, if they are not. Contacts the
+    /// hypervisor.
     pub fn state_error(&self, names: &[&str]) -> Option<HypervisorError> {
         if self.session.system.is_offline() {
             return None;
@@ -274,7 +276,7 @@ impl<'a> Values<'a> {
             .find_map(|name| self.inspect(name, why).flatten())
     }
 
-    /// MiB that a qube has now; `None` when it does not run.
+    /// Returns the present memory of a qube in MiB; `None` if it does not run.
     pub fn memory_mib(&self, vm: &Vm) -> Option<u64> {
         match vm.class {
             Class::AdminVM => self.value(vm, "maxmem").ok()?.as_int()?.try_into().ok(),
@@ -292,7 +294,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The qubes that get their network from this one.
+    /// Returns the qubes whose netvm is this one.
     pub fn clients(&self, vm: &Vm) -> Vec<&'a str> {
         let clients = self.clients.get_or_init(|| {
             let mut clients: HashMap<VmName, Vec<&'a str>> = HashMap::new();
@@ -307,20 +309,21 @@ impl<'a> Values<'a> {
         clients.get(&vm.name).cloned().unwrap_or_default()
     }
 
-    /// The volumes a qube has on this machine, kernels left out. Looks at the disk, without locks.
+    /// Returns the volumes of a qube on this machine without its kernel. Reads the disk, without
+    /// locks.
     pub fn volumes(&self, vm: &Vm) -> Ref<'_, [VolumeUsage<'a>]> {
         self.volumes.for_qube(vm)
     }
 
-    /// What a person should hear before pools are full, each place once. A pool whose room takes
-    /// long to tell (LVM has to be asked) has a line only where it was asked for its volumes
-    /// anyway, and one whose room cannot be told has none.
+    /// Returns a warning for each pool that is nearly full. A pool whose size takes long to read
+    /// (LVM)
+    /// is included only if `asks_pools` says that its volumes are read anyway.
     pub fn pool_warnings(&self, asks_pools: bool) -> Vec<String> {
         self.volumes.pool_warnings(asks_pools)
     }
 }
 
-/// A value with its own type.
+/// Returns a value as JSON of its type.
 pub fn value_json(value: &Value) -> serde_json::Value {
     match value {
         Value::None | Value::Qube(None) => serde_json::Value::Null,

@@ -1,5 +1,5 @@
-//! The volumes of qubes as listings show them. Looks at the disk, without locks, and only where
-//! something can be.
+//! The volumes of qubes as listings show them. Reads the disk without locks, and skips missing
+//! directories.
 
 use std::cell::{OnceCell, Ref, RefCell};
 use std::sync::Arc;
@@ -17,31 +17,31 @@ pub struct VolumeUsage<'a> {
     pub name: SmolStr,
     pub pool: &'a str,
     pub size: u64,
-    /// What it takes on disk; 0 where that cannot be warnings.
+    /// Its usage on disk; 0 if unknown.
     pub usage: u64,
 }
 
-/// The volumes of all qubes, one qube after the other.
+/// Reads the volumes of one qube after the other.
 pub(super) struct Volumes<'a> {
     qubes: &'a Qubes,
     session: &'a Session,
     drivers: RefCell<PoolDrivers<'a>>,
     caches: Vec<PoolCache<'a>>,
-    /// Those of the qube that was asked for last: several columns show them.
+    /// The volumes of the last qube, because several columns show them.
     last: RefCell<(Option<VmName>, Vec<VolumeUsage<'a>>)>,
 }
 
-/// A pool, and what is known of it by now.
+/// A pool with what was read of it.
 struct PoolCache<'a> {
     name: &'a str,
     pool: &'a Pool,
     /// The name of its driver.
     kind: &'a str,
-    /// Where there is one that can look.
+    /// The driver, if it can be used.
     driver: OnceCell<Option<Arc<dyn Driver>>>,
-    /// The beginnings of paths that nothing is at.
+    /// Prefixes of volume ids whose directories are missing.
     missing: RefCell<Vec<String>>,
-    /// The directory that was looked for last, and whether it is there.
+    /// The last directory that was looked up, and whether it exists.
     directory: RefCell<Option<(String, bool)>>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Volumes<'a> {
         }
     }
 
-    /// Those of one qube, kernels left out.
+    /// Returns the volumes of a qube without its kernel.
     pub fn for_qube(&self, vm: &Vm) -> Ref<'_, [VolumeUsage<'a>]> {
         if self.last.borrow().0.as_ref() != Some(&vm.name) {
             let (_, mut volumes) = self.last.take();
@@ -82,7 +82,7 @@ impl<'a> Volumes<'a> {
         let of_class = class_volumes(&vm.class);
         let mut in_order = 0;
         for (at, class) in of_class.iter().enumerate() {
-            // Nearly always they stand in the class's order.
+            // They nearly always are in the order of the class.
             let own = vm.volumes.get(at).filter(|own| own.name() == class.name);
             in_order += usize::from(own.is_some());
             if class.name != "kernel" {
@@ -101,7 +101,7 @@ impl<'a> Volumes<'a> {
         }
     }
 
-    /// Nothing where the description is broken: a listing does not stop there.
+    /// Returns one volume; `None` if its configuration is damaged, so that a listing goes on.
     fn volume_usage(
         &self,
         vm: &Vm,
@@ -120,8 +120,8 @@ impl<'a> Volumes<'a> {
         }
     }
 
-    /// Pool and size of a volume that lies where nobody can look: then what the store says of it is
-    /// all there is.
+    /// Returns pool and size of a volume whose directory is missing: then the store is the only
+    /// source.
     fn unavailable(
         &self,
         class: Option<&ClassVolume>,
@@ -133,9 +133,9 @@ impl<'a> Volumes<'a> {
         is_unavailable.then_some((cache.name, own.size))
     }
 
-    /// Whether nothing can be where a volume lies. The volumes of a qube share a directory, which
-    /// is looked at once; and where the directory around it is missing as well, no other one in
-    /// there is looked for.
+    /// Whether the directory of a volume is missing. The volumes of a qube share a directory,
+    /// which is
+    /// looked up once; if its parent is missing too, no other directory in there is looked up.
     fn is_missing(&self, cache: &PoolCache<'a>, vid: &str) -> bool {
         if cache
             .missing
@@ -157,7 +157,7 @@ impl<'a> Volumes<'a> {
             return !is_there;
         }
         let file = driver.image_file(&Volume::orphan(cache.name, vid));
-        // What is in no file is not for us to say.
+        // A volume that is not a file is never reported as missing.
         let missing = file
             .ok()
             .flatten()
@@ -175,7 +175,7 @@ impl<'a> Volumes<'a> {
         missing.is_some()
     }
 
-    /// As its pool's driver finds it.
+    /// Returns a volume with its usage as the driver reports it.
     fn resolved(&self, volume: ResolvedVolume, vm: &Vm, name: SmolStr) -> Option<VolumeUsage<'a>> {
         let (cache, size) = (self.cache(&volume.pool)?, volume.size);
         let usage = |driver: &Arc<dyn Driver>| {
@@ -183,7 +183,7 @@ impl<'a> Volumes<'a> {
                 .usage(&Volume::from_resolved(&vm.name, volume).ok()?)
                 .ok()
         };
-        // Neither is a pool of a driver we do not have, or a file that is missing.
+        // A pool without a usable driver and a missing file count as 0.
         let usage = self.driver(cache).and_then(usage).unwrap_or(0);
         Some(VolumeUsage {
             name,
@@ -196,7 +196,7 @@ impl<'a> Volumes<'a> {
     /// See [`super::Values::pool_warnings`].
     pub fn pool_warnings(&self, asks_pools: bool) -> Vec<String> {
         let is_asked = |cache: &&PoolCache| match cache.kind {
-            // Kernels lie where packages put them.
+            // Kernels are where packages put them.
             "linux-kernel" => false,
             "lvm_thin" => asks_pools,
             _ => true,
@@ -206,7 +206,7 @@ impl<'a> Volumes<'a> {
             let warnings =
                 fullness::warnings(cache.name, &**driver, self.session.system.nearly_full())
                     .ok()?;
-            // A pool inside another one's cache has that one's room.
+            // A pool inside another pool's directory shares its space.
             let is_first = !warnings.is_empty()
                 && self
                     .session
@@ -229,7 +229,7 @@ impl<'a> Volumes<'a> {
     fn driver<'p>(&self, cache: &'p PoolCache<'a>) -> Option<&'p Arc<dyn Driver>> {
         let driver = cache.driver.get_or_init(|| {
             let driver = self.drivers.borrow_mut().get(cache.name).ok()?;
-            // LVM that cannot be asked is not asked for each volume.
+            // If LVM does not answer once, do not ask it for each volume.
             let can_look =
                 cache.kind != "lvm_thin" || (self.session.has_lvm() && driver.capacity().is_ok());
             can_look.then_some(driver)

@@ -1,4 +1,4 @@
-//! qvm-volume: the list, and everything about one volume.
+//! qvm-volume list and info.
 
 use serde_json::{Value as Json, json};
 
@@ -14,7 +14,7 @@ use crate::tools::output::{print_message, print_warning};
 use crate::tools::selection::Selection;
 use crate::tools::table;
 
-/// What `info` knows, in its order; `revisions` is the list at its end.
+/// The properties of `info` in their order; `revisions` is the list at its end.
 pub const PROPERTIES: [&str; 12] = [
     "pool",
     "vid",
@@ -48,7 +48,7 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
         ..Selection::default()
     };
     let mut chosen = given.resolve(&all, true)?;
-    // Upstream's tool lists everything where no pattern fits. A table does so here; a script gets
+    // Upstream lists all volumes if no pattern matches. A table does so here too; JSON lists
     // nothing.
     let lists_all = chosen.is_empty() && (names.is_empty() || !call.has("json"));
     let more = if lists_all {
@@ -148,7 +148,7 @@ pub fn info(
             };
             call.out
                 .line(&format!("List of available revisions (for revert):{none}"))?;
-            // Scripts know the line with the identifier alone.
+            // Scripts expect a line with the identifier alone.
             let dated = call.out.is_terminal();
             for revision in &details.revisions {
                 let time = if dated && revision.time != revision.id {
@@ -163,7 +163,7 @@ pub fn info(
     Ok(0)
 }
 
-/// A property as the whole list shows it.
+/// Returns a property as the list shows it.
 fn listed_text(details: &VolumeDetails, property: &str) -> String {
     match property_text(details, property) {
         minus if property == "revisions_to_keep" && minus == "-1" => {

@@ -31,7 +31,7 @@ const VOLUME: Positional = Positional::new(
     "Volume of a qube, such as work:private",
 );
 
-/// The commands, in the order of usage lines.
+/// The subcommands, in the order of usage lines.
 pub const COMMANDS: [Subcommand; 8] = [
     Subcommand {
         program: "qvm-volume info",
@@ -179,7 +179,7 @@ fn with_sizes(line: Command) -> Command {
     .arg(flag("no-resize", None, "Keep the size of the volume"))
 }
 
-/// What `--help` prints for one of the commands.
+/// Returns the help of a subcommand.
 pub fn subcommand_help(word: &str) -> Option<String> {
     Subcommand::help(&COMMANDS, word)
 }
@@ -233,7 +233,13 @@ pub fn define(line: Command) -> Command {
              resize VM:VOLUME SIZE, revert VM:VOLUME, import VM:VOLUME PATH, \
              clone VM:VOLUME VM:VOLUME or clear VM:VOLUME (default: list)",
         ))
-        .arg(Arg::new("word").value_name("WORD").num_args(0..).allow_negative_numbers(true).hide(true))
+        .arg(
+            Arg::new("word")
+                .value_name("WORD")
+                .num_args(0..)
+                .allow_negative_numbers(true)
+                .hide(true),
+        )
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
@@ -272,7 +278,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
-/// Upstream's words for what could not be done with a volume.
+/// Prints an error about a volume in upstream's form.
 fn volume_failure(error: LifecycleError) -> Failure {
     reported_error(&error.to_string()).with_hint(Hint::for_error(&error))
 }
@@ -282,7 +288,7 @@ fn reported_error(text: &str) -> Failure {
     Failure::AlreadyReported(1)
 }
 
-/// The two parts of `VM:VOLUME`.
+/// Splits `VM:VOLUME`.
 fn split_name<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Failure> {
     match text.split(':').collect::<Vec<_>>().as_slice() {
         [vm, volume] => Ok((vm, volume)),
@@ -310,7 +316,10 @@ fn split_name<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Fa
     }
 }
 
-/// The qube and the volume that `VM:VOLUME` names, both of which exist.
+/// Returns the qube and the volume that `VM:VOLUME` names.
+///
+/// # Errors
+/// One of them does not exist.
 fn find_volume(session: &Session, text: &str) -> Result<(VmName, String), Failure> {
     let qubes = session.read()?;
     find_volume_in(&qubes, text)
@@ -355,8 +364,9 @@ fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Res
     resize_to(call, session, (&name, &volume), (bytes, wanted), shrinking)
 }
 
-/// Resizes a volume of a qube, and says what is left to do; the size in bytes and in the person's
-/// words.
+/// Resizes a volume of a qube, and prints what is left to do. The size is given in bytes and as on
+/// the
+/// command line.
 pub fn resize_to(
     call: &Invocation,
     session: &Session,
@@ -370,7 +380,8 @@ pub fn resize_to(
             call.warn(
                 name.as_str(),
                 &format!(
-                    "its disk has {bytes} bytes now; its file system is made larger by running in it: \
+                    "its disk has {bytes} bytes now; its file system is made larger by running in \
+                     it: \
                      echo {volume} | sudo /etc/qubes-rpc/qubes.ResizeDisk"
                 ),
             );
@@ -386,8 +397,10 @@ pub fn resize_to(
         Err(refused @ LifecycleError::WouldShrink { .. }) => {
             print_message(&format!("Error: {refused}"));
             print_message(&format!(
-                "If you really know what you are doing: Manually shrink the filesystem on the volume first, and \
-                 repartition the volume if it is partitioned. Do this in a VM, not in dom0. Then use 'qvm-volume resize \
+                "If you really know what you are doing: Manually shrink the filesystem on the \
+                 volume first, and \
+                 repartition the volume if it is partitioned. Do this in a VM, not in dom0. Then \
+                 use 'qvm-volume resize \
                  --force {name}:{volume} {wanted}'"
             ));
             Err(Failure::AlreadyReported(1))
@@ -448,7 +461,7 @@ fn clear(call: &mut Invocation, session: &Session, text: &str) -> Result<u8, Fai
     Ok(0)
 }
 
-/// Whether the person wants it. Where nobody answers it is an error, so that a script notices.
+/// Asks for confirmation. The end of the input is an error, so that a script notices.
 fn confirm(call: &mut Invocation, what: &str, cancelled: &str) -> Result<bool, Failure> {
     if call.has("force") {
         return Ok(true);

@@ -1,5 +1,4 @@
-//! What is only written down about a qube: features, services, tags, notes. What the recordings do
-//! not show.
+//! Features, services, tags and notes: behaviour without recordings.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +28,8 @@ fn ok(store: &Store, program: &str, arguments: &[&str]) -> String {
     run.stdout
 }
 
-/// Checks that a run failed, said why in its last line, and changed neither the store nor the notes
+/// Checks that a run fails with a reason in its last line, and changes neither the store nor the
+/// notes
 /// of `work`.
 fn refuses(store: &Store, program: &str, arguments: &[&str], exit: i32, words: &str) {
     let bytes = || {
@@ -96,7 +96,7 @@ fn lists_are_json_with_real_types() {
 }
 
 #[test]
-fn what_is_set_and_unset_again_leaves_the_same_file() {
+fn setting_and_unsetting_restores_the_file() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     for (program, there, back) in [
@@ -128,7 +128,7 @@ fn what_is_set_and_unset_again_leaves_the_same_file() {
 }
 
 #[test]
-fn of_two_options_that_contradict_the_last_counts_and_a_word_may_agree() {
+fn the_last_of_two_contradicting_options_counts() {
     let store = Store::small();
     for (arguments, state) in [
         (&["-e", "-d", "vault", "cups"][..], "off\n"),
@@ -146,7 +146,7 @@ fn of_two_options_that_contradict_the_last_counts_and_a_word_may_agree() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_refused_and_changes_nothing() {
+fn invalid_values_are_refused_and_change_nothing() {
     let store = Store::small();
     refuses(
         &store,
@@ -247,7 +247,7 @@ fn what_breaks_a_rule_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn notes_are_written_added_to_and_deleted() {
+fn notes_are_set_appended_and_deleted() {
     let store = Store::small();
     ok(&store, QVM_NOTES, &["--set", "one\u{202e}\x1b", "vault"]);
     ok(&store, QVM_NOTES, &["--append", "two", "vault"]);
@@ -273,7 +273,7 @@ fn notes_are_written_added_to_and_deleted() {
     assert_eq!(ok(&store, QVM_NOTES, &["-p", "vault"]), "\n");
 }
 
-/// Opens the notes of vault in an editor that is this shell script; its `$1` is the file.
+/// Edits the notes of vault with this shell script as the editor; its `$1` is the file.
 fn edit(store: &Store, script: &str) -> (Option<i32>, String) {
     let editor = store.root().join("editor");
     fs::write(&editor, script).unwrap();
@@ -290,7 +290,7 @@ fn edit(store: &Store, script: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn an_editor_changes_the_notes_and_nothing_that_was_written_is_lost() {
+fn an_editor_changes_the_notes_and_loses_no_text() {
     let store = Store::small();
     assert_eq!(edit(&store, "true"), (Some(0), String::new()));
     assert!(!notes_of(&store, "vault").exists());
@@ -321,7 +321,7 @@ fn an_editor_changes_the_notes_and_nothing_that_was_written_is_lost() {
 }
 
 #[test]
-fn of_many_who_add_to_the_notes_nobody_is_lost() {
+fn concurrent_appends_to_notes_are_all_kept() {
     let store = Store::small();
     let add = |n: usize| {
         store
@@ -342,7 +342,7 @@ fn of_many_who_add_to_the_notes_nobody_is_lost() {
 }
 
 #[test]
-fn while_qubesd_runs_reading_works_and_writing_does_not() {
+fn while_qubesd_runs_only_reading_works() {
     let store = Store::small();
     fs::create_dir_all(store.root().join("run")).unwrap();
     let _qubesd = UnixListener::bind(store.root().join("run/qubesd.sock")).unwrap();

@@ -1,5 +1,4 @@
-//! Names and values that no qube, volume or pool can have, and what a new store lacks: each ends as
-//! upstream's tools end.
+//! Invalid names and values, and what a new store lacks: each ends as with upstream's tools.
 
 use std::fs;
 
@@ -23,7 +22,7 @@ const QVM_CLONE: &str = env!("CARGO_BIN_EXE_qvm-clone");
 const QUBES_DB: &str = env!("CARGO_BIN_EXE_qubes-db");
 
 #[test]
-fn an_empty_or_impossible_name_or_value_is_an_error_and_changes_nothing() {
+fn an_invalid_name_or_value_changes_nothing() {
     let store = Store::small();
     let before = fs::read(store.file()).unwrap();
     for (program, arguments, words) in [
@@ -82,7 +81,7 @@ fn an_empty_or_impossible_name_or_value_is_an_error_and_changes_nothing() {
         );
         assert_eq!(fs::read(store.file()).unwrap(), before, "{arguments:?}");
     }
-    // What is possible and not there is no error.
+    // A valid name that is not set is not an error.
     for (program, arguments) in [
         (QVM_TAGS, &["work", "del", "nothing-of-the-kind"][..]),
         (QVM_FEATURES, &["-D", "work", "nothing.of-the.kind"]),
@@ -93,7 +92,7 @@ fn an_empty_or_impossible_name_or_value_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn a_new_qube_gets_its_label_by_name() {
+fn a_label_is_given_by_name_at_creation() {
     let store = Store::small();
     for (label, code, words) in [
         ("1", 1, "Label must not be a digit"),
@@ -122,7 +121,7 @@ fn a_new_qube_gets_its_label_by_name() {
 }
 
 #[test]
-fn an_address_that_there_is_not_is_empty_for_a_filter() {
+fn a_missing_address_matches_an_empty_filter() {
     let store = Store::small();
     let listed = |filter: &str| {
         let ran = run(&store, QVM_LS, &["--raw-list", "--prefs", filter]);
@@ -171,7 +170,7 @@ fn an_address_that_there_is_not_is_empty_for_a_filter() {
 }
 
 #[test]
-fn a_new_store_has_no_kernel_and_no_template_and_nothing_is_broken() {
+fn a_new_store_without_kernel_and_template_is_sound() {
     let store = Store::empty();
     let listed = run(&store, QUBES_PREFS, &[]).stdout;
     let row = |name: &str| {
@@ -202,7 +201,7 @@ fn a_new_store_has_no_kernel_and_no_template_and_nothing_is_broken() {
 }
 
 #[test]
-fn a_reset_provides_network_takes_servicevm_along_also_where_it_was_not_set() {
+fn resetting_provides_network_removes_servicevm() {
     let store = Store::small();
     assert_eq!(
         run(&store, QVM_FEATURES, &["personal", "servicevm", "1"]).exit,
@@ -219,7 +218,7 @@ fn a_reset_provides_network_takes_servicevm_along_also_where_it_was_not_set() {
 }
 
 #[test]
-fn a_dump_has_what_is_thrown_away_and_todays_grey() {
+fn a_dump_includes_ephemeral_volumes_and_the_new_gray() {
     let store = Store::small();
     assert_eq!(
         run(
@@ -248,7 +247,7 @@ fn a_dump_has_what_is_thrown_away_and_todays_grey() {
 }
 
 #[test]
-fn an_option_of_another_command_of_the_tool_is_refused() {
+fn an_option_of_another_subcommand_is_refused() {
     let store = Store::small();
     for (tool, line, option) in [
         (QVM_VOLUME, "list --size 3", "--size"),
