@@ -256,7 +256,7 @@ fn sample() -> String {
     .replace("vid=\"qubes_dom0/vm-work-", "vid=\"appvms/work/")
 }
 
-fn damaged(damage: &Damage) -> String {
+fn damage_sample(damage: &Damage) -> String {
     let (old, new) = damage.change;
     let (old, new) = (in_sample(old), in_sample(new));
     let mark = format!("\"name\">{}<", damage.qube);
@@ -396,7 +396,7 @@ fn a_sound_system_has_no_marks_and_no_warnings() {
 #[test]
 fn a_broken_qube_is_marked_in_tables_and_json_but_not_in_raw_output() {
     for damage in DAMAGES.iter().filter(|d| !d.message.is_empty()) {
-        let system = System::new(&damaged(damage));
+        let system = System::new(&damage_sample(damage));
         let what = damage.what;
         let listed = system.run("qvm-ls");
         assert_eq!(listed.code, 0, "{what}: {listed:?}");
@@ -451,7 +451,7 @@ fn a_broken_qube_is_marked_in_tables_and_json_but_not_in_raw_output() {
 #[test]
 fn a_broken_qube_can_be_inspected() {
     for damage in DAMAGES.iter().filter(|d| !d.what.contains("class")) {
-        let system = System::new(&damaged(damage));
+        let system = System::new(&damage_sample(damage));
         let ran = system.run(&format!("qvm-prefs {}", damage.qube));
         assert_eq!(ran.code, 0, "{}: {ran:?}", damage.what);
         assert!(ran.stdout.lines().count() > 40, "{}: {ran:?}", damage.what);
@@ -492,7 +492,7 @@ fn a_broken_qube_can_be_inspected() {
 #[test]
 fn other_qubes_work_and_damage_stays_with_one_warning() {
     for damage in DAMAGES {
-        let text = damaged(damage);
+        let text = damage_sample(damage);
         let system = System::new(&text);
         let what = damage.what;
         let vault = system.run("qvm-prefs vault memory");
@@ -549,7 +549,7 @@ fn other_qubes_work_and_damage_stays_with_one_warning() {
 #[test]
 fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
     for damage in DAMAGES {
-        let text = damaged(damage);
+        let text = damage_sample(damage);
         let system = System::new(&text);
         let what = damage.what;
         for line in damage.repair {
@@ -574,7 +574,7 @@ fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
 #[test]
 fn a_broken_qube_can_be_removed_with_the_images_that_can_be_found() {
     for damage in DAMAGES {
-        let text = damaged(damage);
+        let text = damage_sample(damage);
         let system = System::new(&text);
         let what = damage.what;
         let images = system
@@ -703,7 +703,7 @@ fn cached_check_results_do_not_change_listings() {
     assert_eq!(system.run(listing).stdout, listed.stdout);
     assert!(
         cache.exists(),
-        "after a write of ours nobody has to wait before something is remembered"
+        "after our own write the results are cached at once"
     );
     assert_eq!(system.run(listing).stdout, listed.stdout);
     // The next writer updates the cache.

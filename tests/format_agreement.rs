@@ -43,7 +43,7 @@ fn the_quick_index_is_never_misled() {
         );
         well_formed += 1;
         quick += u32::from(answered);
-        quick_index_agrees_with_strict(&xml_generator::damaged(&mut rng, &store));
+        quick_index_agrees_with_strict(&xml_generator::damage(&mut rng, &store));
     }
     // Otherwise the test would prove nothing.
     assert!(
@@ -73,7 +73,7 @@ fn changes_are_read_back_and_the_rest_is_kept() {
         let store = xml_generator::store(&mut rng);
         unchanged_is_written_back(store.as_bytes());
         changes_are_read_back(store.as_bytes(), seed);
-        unchanged_is_written_back(&xml_generator::damaged(&mut rng, &store));
+        unchanged_is_written_back(&xml_generator::damage(&mut rng, &store));
     }
     for name in SAMPLES {
         changes_are_read_back(sample(name).as_bytes(), 1);
@@ -94,7 +94,7 @@ fn the_strict_check_agrees_with_libxml2() {
             let bytes = if seed % 5 == 0 {
                 store.into_bytes()
             } else {
-                xml_generator::damaged(&mut rng, &store)
+                xml_generator::damage(&mut rng, &store)
             };
             (format!("{seed}.xml"), bytes)
         })

@@ -72,7 +72,7 @@ fn a_new_file_equals_the_one_that_upstream_wrote() {
 }
 
 /// Returns the file after a change to the collection that was read from it.
-fn changed(bytes: &[u8], change: impl FnOnce(&mut Qubes)) -> Vec<u8> {
+fn write_changed(bytes: &[u8], change: impl FnOnce(&mut Qubes)) -> Vec<u8> {
     let mut qubes = format::read(bytes.to_vec()).unwrap();
     change(&mut qubes);
     format::write(bytes, &qubes).unwrap()
@@ -86,18 +86,26 @@ fn assert_reversible(
     change: impl FnOnce(&mut Qubes),
     undo: impl FnOnce(&mut Qubes),
 ) {
-    let after = changed(bytes, change);
+    let after = write_changed(bytes, change);
     let (old, new) = (
         std::str::from_utf8(bytes).unwrap(),
         std::str::from_utf8(&after).unwrap(),
     );
-    assert_eq!(lines_only_in(old, new), sorted(removed), "lines that went");
-    assert_eq!(lines_only_in(new, old), sorted(added), "lines that came");
-    let again = changed(&after, undo);
+    assert_eq!(
+        lines_only_in(old, new),
+        sort_lines(removed),
+        "lines that went"
+    );
+    assert_eq!(
+        lines_only_in(new, old),
+        sort_lines(added),
+        "lines that came"
+    );
+    let again = write_changed(&after, undo);
     assert_eq!(std::str::from_utf8(&again).unwrap(), old);
 }
 
-fn sorted<'t>(lines: &[&'t str]) -> Vec<&'t str> {
+fn sort_lines<'t>(lines: &[&'t str]) -> Vec<&'t str> {
     let mut lines = lines.to_vec();
     lines.sort_unstable();
     lines
@@ -141,7 +149,7 @@ fn properties_are_added_and_removed_in_place() {
             work.properties.remove("include_in_backups");
         },
     );
-    let text = changed(&bytes, |q| {
+    let text = write_changed(&bytes, |q| {
         q.edit("work").unwrap().properties.set("netvm", "sys-net")
     });
     let text = String::from_utf8(text).unwrap();
@@ -350,22 +358,22 @@ fn qubes_are_inserted_in_order_and_removed_with_their_blanks() {
     for name in ["small", "r40-small", "n1000"] {
         let bytes = sample(name);
         for vm in ["aaa", "mmm", "zzz"] {
-            let with = changed(&bytes, |q| q.add(new_vm(vm)).unwrap());
+            let with = write_changed(&bytes, |q| q.add(new_vm(vm)).unwrap());
             let again = format::read(with.clone()).unwrap();
             assert_eq!(
                 again.get(vm).unwrap().properties.get("template"),
                 Some("debian-12-xfce")
             );
-            let without = changed(&with, |q| drop(q.remove(vm).unwrap()));
+            let without = write_changed(&with, |q| drop(q.remove(vm).unwrap()));
             assert!(without == bytes, "{name} {vm}");
         }
-        let both = changed(&bytes, |q| {
+        let both = write_changed(&bytes, |q| {
             q.add(new_vm("zzz")).unwrap();
             q.add(new_vm("aaa")).unwrap();
         });
-        let one = changed(&both, |q| drop(q.remove("aaa").unwrap()));
+        let one = write_changed(&both, |q| drop(q.remove("aaa").unwrap()));
         assert!(
-            changed(&one, |q| drop(q.remove("zzz").unwrap())) == bytes,
+            write_changed(&one, |q| drop(q.remove("zzz").unwrap())) == bytes,
             "{name}"
         );
     }
@@ -374,17 +382,17 @@ fn qubes_are_inserted_in_order_and_removed_with_their_blanks() {
 #[test]
 fn removing_every_qube_leaves_a_readable_file() {
     let bytes = sample("small");
-    let emptied = changed(&bytes, |q| {
+    let emptied = write_changed(&bytes, |q| {
         vm_names(q).iter().for_each(|n| drop(q.remove(n).unwrap()))
     });
     let text = String::from_utf8(emptied.clone()).unwrap();
     assert!(text.ends_with("  <domains/>\n</qubes>\n"), "{text}");
-    let with = changed(&emptied, |q| q.add(new_vm("one")).unwrap());
+    let with = write_changed(&emptied, |q| q.add(new_vm("one")).unwrap());
     assert_eq!(
         vm_names(&format::read(with.clone()).unwrap()),
         ["dom0", "one"]
     );
-    assert_eq!(changed(&with, |q| drop(q.remove("one"))), emptied);
+    assert_eq!(write_changed(&with, |q| drop(q.remove("one"))), emptied);
 }
 
 #[test]
@@ -414,7 +422,7 @@ fn unknown_content_survives_changes() {
     );
     assert_eq!(qubes.labels.find("red").unwrap().index, 1);
 
-    let after = changed(strange.as_bytes(), |q| {
+    let after = write_changed(strange.as_bytes(), |q| {
         let work = q.edit("work").unwrap();
         work.properties.set("memory", "600");
         work.properties.set("label", "blue");

@@ -9,7 +9,7 @@ mod mutations;
 mod xml_generator;
 
 use fastrand::Rng;
-use mutations::mutated;
+use mutations::mutate;
 
 fn sample(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
@@ -22,7 +22,7 @@ fn try_all(samples: &[Vec<u8>], rounds: u64, body: impl Fn(&[u8])) {
         let mut rng = Rng::with_seed(seed);
         let sample = &samples[rng.usize(..samples.len())];
         let other = &samples[rng.usize(..samples.len())];
-        body(&mutated(&mut rng, sample, other));
+        body(&mutate(&mut rng, sample, other));
     }
 }
 
@@ -53,7 +53,7 @@ fn index_and_parser() {
     for seed in 0..2000 {
         let mut rng = Rng::with_seed(seed);
         let store = xml_generator::store(&mut rng);
-        fuzz_bodies::index_and_parser(&xml_generator::damaged(&mut rng, &store));
+        fuzz_bodies::index_and_parser(&xml_generator::damage(&mut rng, &store));
     }
     try_all(&r4_samples(200), 5000, fuzz_bodies::index_and_parser);
 }

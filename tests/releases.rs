@@ -183,7 +183,7 @@ fn properties_too_new_for_the_release_are_reported_and_can_be_removed() {
                 system.ok("qvm-prefs vault memory 444");
                 assert!(
                     system.text().contains(&line),
-                    "{release}: {property} stays while nobody touches it"
+                    "{release}: {property} is kept while untouched"
                 );
                 system.ok(&format!("qvm-prefs -D work {property}"));
                 assert!(!system.text().contains(&line), "{release}: {property}");

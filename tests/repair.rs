@@ -389,7 +389,7 @@ const CASES: &[Case] = &[
     ),
 ];
 
-fn damaged((old, new, ..): &Case) -> String {
+fn damage_store((old, new, ..): &Case) -> String {
     assert!(SOUND.contains(old), "{old}");
     SOUND.replacen(old, new, 1)
 }
@@ -432,7 +432,7 @@ fn domains(text: &str) -> BTreeMap<String, String> {
 fn each_kind_of_damage_is_repaired_or_explained() {
     for case in CASES {
         let (old, new, kind, repaired) = case;
-        let text = damaged(case);
+        let text = damage_store(case);
         let store = Store::of(&text);
         let kinds = kinds_of(&store);
         assert_eq!(
@@ -465,7 +465,7 @@ fn each_kind_of_damage_is_repaired_or_explained() {
             assert_eq!(
                 store.text(),
                 text,
-                "{old} → {new}: what nobody can decide stays"
+                "{old} → {new}: an undecidable value is kept"
             );
         }
         // The other qubes are unchanged.
@@ -940,7 +940,7 @@ fn intact_items_of_damaged_sections_are_kept() {
     );
     assert!(
         domains(&text)["fedora"].contains("\"label\">red<"),
-        "black is no label any more"
+        "black is not a label any more"
     );
 }
 
@@ -1132,7 +1132,7 @@ fn the_documentation_lists_every_kind_and_its_outcome() {
         "a row for each kind, and no other"
     );
     for case in CASES.iter().filter(|case| !case.2.is_empty()) {
-        let store = Store::of(&damaged(case));
+        let store = Store::of(&damage_store(case));
         for (kind, automatic) in kinds_of(&store)
             .into_iter()
             .filter(|(kind, _)| kind == case.2)

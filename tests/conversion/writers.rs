@@ -47,7 +47,11 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
         (0, ""),
         "it is converted once"
     );
-    assert_eq!(system.copies(), kept, "and this is no first save of a day");
+    assert_eq!(
+        system.copies(),
+        kept,
+        "and this is not the first save of the day"
+    );
 }
 
 #[test]

@@ -186,13 +186,13 @@ pub fn meaning(qubes: &Qubes) -> Vec<String> {
         .iter()
         .map(|vm| format!("{} {} {:?}", vm.name, vm.class, describe(vm)))
         .collect();
-    said.push(format!("{:?}", sorted(&qubes.globals)));
+    said.push(format!("{:?}", sort_items(&qubes.globals)));
     said.extend(qubes.labels.iter().map(|l| format!("{l:?}")));
     said.extend(
         qubes
             .pools
             .iter()
-            .map(|p| format!("{:?}", sorted(&p.attributes))),
+            .map(|p| format!("{:?}", sort_items(&p.attributes))),
     );
     said
 }
@@ -202,8 +202,8 @@ fn describe(vm: &Vm) -> Vec<String> {
     tags.sort_unstable();
     tags.dedup();
     let mut said = vec![
-        format!("{:?}", sorted(&vm.properties)),
-        format!("{:?}", sorted(&vm.features)),
+        format!("{:?}", sort_items(&vm.properties)),
+        format!("{:?}", sort_items(&vm.features)),
         format!("{tags:?}"),
     ];
     let mut devices: Vec<String> = Vec::new();
@@ -213,8 +213,8 @@ fn describe(vm: &Vm) -> Vec<String> {
             devices.push(format!(
                 "{} {:?} {:?}",
                 class.class,
-                sorted(&a.attributes),
-                sorted(&a.options)
+                sort_items(&a.attributes),
+                sort_items(&a.options)
             ));
         }
     }
@@ -223,13 +223,13 @@ fn describe(vm: &Vm) -> Vec<String> {
     let mut volumes: Vec<String> = vm
         .volumes
         .iter()
-        .map(|v| format!("{:?}", sorted(&v.attributes)))
+        .map(|v| format!("{:?}", sort_items(&v.attributes)))
         .collect();
     volumes.sort();
     said.extend(volumes);
     said
 }
 
-fn sorted(map: &TextMap) -> BTreeMap<&str, &str> {
+fn sort_items(map: &TextMap) -> BTreeMap<&str, &str> {
     map.iter().collect()
 }

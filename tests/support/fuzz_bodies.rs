@@ -30,7 +30,7 @@ pub fn r4_reader(bytes: &[u8]) {
     assert_eq!(
         found.is_empty(),
         found.iter().all(|d| d.text.is_empty()),
-        "damage without words"
+        "damage without a description"
     );
     unchanged_is_written_back(bytes);
     changes_are_read_back(bytes, seed_of(bytes));
@@ -82,7 +82,7 @@ pub fn firewall_of_r3(bytes: &[u8]) {
     assert_eq!(
         *last,
         firewall::Rule::all(last.action),
-        "the last is about everything: {}",
+        "the last rule applies to everything: {}",
         context()
     );
     if firewall::version(bytes) != Version::R3 {
@@ -90,7 +90,7 @@ pub fn firewall_of_r3(bytes: &[u8]) {
     }
     assert!(
         last.action == Action::Drop || left_out.is_empty(),
-        "open, and not understood: {}",
+        "open although something was invalid: {}",
         context()
     );
     let is_own =
@@ -98,7 +98,7 @@ pub fn firewall_of_r3(bytes: &[u8]) {
     for rule in others.iter().filter(is_own) {
         assert!(
             rule.action != last.action,
-            "a rule that is no exception: {}",
+            "a rule that is not an exception: {}",
             context()
         );
         assert!(rule.expire.is_none_or(|end| end > NOW), "{}", context());

@@ -80,7 +80,7 @@ const VALUES: [&str; 24] = [
 ];
 
 /// Returns `sample` with some mutations, sometimes with a part of `other`.
-pub fn mutated(rng: &mut Rng, sample: &[u8], other: &[u8]) -> Vec<u8> {
+pub fn mutate(rng: &mut Rng, sample: &[u8], other: &[u8]) -> Vec<u8> {
     let mut bytes = sample.to_vec();
     for _ in 0..1 + rng.usize(..4) {
         match rng.u8(..8) {

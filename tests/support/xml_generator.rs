@@ -13,8 +13,8 @@ pub fn store(rng: &mut Rng) -> String {
         "\u{FEFF}",
         "<?pi <domains> ?>",
     ];
-    let mut out = one(rng, &prolog).to_string();
-    out += one(rng, &["<qubes>", "<qubes >", "<qubes version='3.0'\n>"]);
+    let mut out = choose(rng, &prolog).to_string();
+    out += choose(rng, &["<qubes>", "<qubes >", "<qubes version='3.0'\n>"]);
     for _ in 0..rng.usize(..6) {
         out += &aside(rng);
         match rng.u8(..6) {
@@ -28,7 +28,7 @@ pub fn store(rng: &mut Rng) -> String {
         }
     }
     out += &aside(rng);
-    out += one(
+    out += choose(
         rng,
         &["</qubes>", "</qubes >\n", "</qubes>\n<!-- </domains> -->\n"],
     );
@@ -36,7 +36,7 @@ pub fn store(rng: &mut Rng) -> String {
 }
 
 /// Returns the store with some bytes changed, so that it is often not well-formed.
-pub fn damaged(rng: &mut Rng, text: &str) -> Vec<u8> {
+pub fn damage(rng: &mut Rng, text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes().to_vec();
     let shards: [&[u8]; 20] = [
         b"<",
@@ -75,12 +75,12 @@ pub fn damaged(rng: &mut Rng, text: &str) -> Vec<u8> {
     bytes
 }
 
-fn one<'t>(rng: &mut Rng, choices: &[&'t str]) -> &'t str {
+fn choose<'t>(rng: &mut Rng, choices: &[&'t str]) -> &'t str {
     choices[rng.usize(..choices.len())]
 }
 
 fn blank(rng: &mut Rng) -> &'static str {
-    one(rng, &["", "", "\n", "\n    ", " ", "\r\n\t"])
+    choose(rng, &["", "", "\n", "\n    ", " ", "\r\n\t"])
 }
 
 /// Returns blanks, or something that is not an element.
@@ -98,14 +98,14 @@ fn aside(rng: &mut Rng) -> String {
         "<!-- </domain> <domain class=\"AppVM\"> -->",
         "<?x </domain><domain class='AppVM'> ?>",
     ];
-    format!("{plain}{}{}", one(rng, &misleading), blank(rng))
+    format!("{plain}{}{}", choose(rng, &misleading), blank(rng))
 }
 
 fn domains(rng: &mut Rng) -> String {
     if rng.u8(..10) == 0 {
         return "<domains/>".to_string();
     }
-    let mut out = format!("<domains{}>", one(rng, &["", " ", " x='>'"]));
+    let mut out = format!("<domains{}>", choose(rng, &["", " ", " x='>'"]));
     for _ in 0..rng.usize(..5) {
         let quiet = rng.u8(..3) > 0;
         out += if quiet { blank(rng) } else { "\n" };
@@ -119,11 +119,11 @@ fn domains(rng: &mut Rng) -> String {
             _ => domain(rng),
         };
     }
-    out + blank(rng) + one(rng, &["</domains>", "</domains\n>"])
+    out + blank(rng) + choose(rng, &["</domains>", "</domains\n>"])
 }
 
 fn domain(rng: &mut Rng) -> String {
-    let class = one(
+    let class = choose(
         rng,
         &["AppVM", "AppVM", "TemplateVM", "AdminVM", "NewVM", ""],
     );
@@ -137,7 +137,7 @@ fn domain(rng: &mut Rng) -> String {
         1 => out += &properties(rng, true),
         // In upstream's form, so that the quick index need not parse.
         _ => {
-            let name = one(rng, &["work", "vault", "sys-net"]);
+            let name = choose(rng, &["work", "vault", "sys-net"]);
             let line = format!("<property name=\"name\">{name}</property>");
             out += &format!(
                 "\n  <properties>\n    {line}\n    <property name=\"qid\">5</property>\n  </properties>\n"
@@ -161,11 +161,11 @@ fn domain(rng: &mut Rng) -> String {
         };
         out += blank(rng);
     }
-    out + one(rng, &["</domain>", "</domain>", "</domain>", "</domain >"])
+    out + choose(rng, &["</domain>", "</domain>", "</domain>", "</domain >"])
 }
 
 fn properties(rng: &mut Rng, of_domain: bool) -> String {
-    let mut out = one(
+    let mut out = choose(
         rng,
         &[
             "<properties>",
@@ -176,7 +176,7 @@ fn properties(rng: &mut Rng, of_domain: bool) -> String {
     )
     .to_string();
     if of_domain && rng.u8(..6) > 0 {
-        let name = one(
+        let name = choose(
             rng,
             &[
                 "work", "vault", "a&amp;b", "z\u{17C}", "a/b", "", "dom0", "x.y",
@@ -190,7 +190,7 @@ fn properties(rng: &mut Rng, of_domain: bool) -> String {
             "<property name=\"name\"><![CDATA[q]]>@</property>",
         ];
         let odd = rng.u8(..5) == 0;
-        out += &(if odd { one(rng, &form) } else { form[0] }).replace('@', name);
+        out += &(if odd { choose(rng, &form) } else { form[0] }).replace('@', name);
     }
     for _ in 0..rng.usize(..4) {
         out += blank(rng);
@@ -202,16 +202,16 @@ fn properties(rng: &mut Rng, of_domain: bool) -> String {
             4 => format!("<property name=\"netvm\">{}<b/>tail</property>", value(rng)),
             _ => format!(
                 "<property name=\"{}\">{}</property>",
-                one(rng, &["netvm", "memory", "qid"]),
+                choose(rng, &["netvm", "memory", "qid"]),
                 value(rng)
             ),
         };
     }
-    out + blank(rng) + one(rng, &["</properties>", "</properties>", "</properties >"])
+    out + blank(rng) + choose(rng, &["</properties>", "</properties>", "</properties >"])
 }
 
 fn value(rng: &mut Rng) -> String {
-    one(
+    choose(
         rng,
         &[
             "",
@@ -241,7 +241,7 @@ fn unknown(rng: &mut Rng) -> String {
         "text > text",
         "<properties><property name='name'>n</property></properties>",
     ];
-    let name = one(
+    let name = choose(
         rng,
         &[
             "future",
@@ -252,6 +252,6 @@ fn unknown(rng: &mut Rng) -> String {
             "qubes",
         ],
     );
-    format!("<{name} a='<domain>'>{}</{name}>", one(rng, &inner))
+    format!("<{name} a='<domain>'>{}</{name}>", choose(rng, &inner))
         .replace("'<domain>'", "'&lt;domain>'")
 }
