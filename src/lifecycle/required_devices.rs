@@ -1,5 +1,5 @@
 //! Required devices: block and PCI devices that are assigned to a qube as required, and without
-//! which it does not start (`docs/spec/r4-devices.md` §1, `docs/spec/r4-features.md` §6 and §7.5).
+//! which it does not start (`docs/spec/r4-devices.md` §1, `docs/spec/r4-features.md` §6 and §7).
 //! They are part of its domain from the beginning.
 //!
 //! Each must exist and be the device that was assigned. Only devices of dom0 are supported: other
