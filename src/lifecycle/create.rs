@@ -66,25 +66,25 @@ impl InitialSettings<'_> {
         session: &Session,
     ) -> Result<Vec<Effect>, LifecycleError> {
         let (mut effects, mut refused) = (Vec::new(), Vec::new());
+        let mut collect = |setting: String, result: Result<Vec<Effect>, String>| match result {
+            Ok(more) => effects.extend(more),
+            Err(reason) => refused.push(RefusedSetting { setting, reason }),
+        };
         // The store may be locked, so no hypervisor is asked whether the new qube runs.
         let facts = NewQubeFacts::new(name.as_str(), session);
         for (property, text) in self.properties {
-            match qubes.set_property(name.as_str(), property, text, &facts) {
-                Ok(more) => effects.extend(more),
-                Err(reason) => {
-                    let (setting, reason) = (format!("property {property}"), reason.to_string());
-                    refused.push(RefusedSetting { setting, reason });
-                }
-            }
+            let result = qubes.set_property(name.as_str(), property, text, &facts);
+            collect(
+                format!("property {property}"),
+                result.map_err(|reason| reason.to_string()),
+            );
         }
         for (feature, text) in self.features {
-            match qubes.set_feature(name.as_str(), feature, text, &facts) {
-                Ok(more) => effects.extend(more),
-                Err(reason) => {
-                    let (setting, reason) = (format!("feature {feature}"), reason.to_string());
-                    refused.push(RefusedSetting { setting, reason });
-                }
-            }
+            let result = qubes.set_feature(name.as_str(), feature, text, &facts);
+            collect(
+                format!("feature {feature}"),
+                result.map_err(|reason| reason.to_string()),
+            );
         }
         if refused.is_empty() {
             Ok(effects)
@@ -152,6 +152,7 @@ impl Session {
             .map(|name| (qubes, name))
     }
 
+    /// Adds a planned qube to `qubes` after checking its pools and images.
     fn add_for_preview(
         &self,
         qubes: &mut Qubes,
@@ -245,21 +246,7 @@ impl Session {
             make(volumes, directory)
         });
         let added = made.and_then(|()| {
-            let mut write = self.write()?;
-            if class.is_local_guest() {
-                write.choose_default_kernel(self);
-            }
-            // Another qube may have taken the qid while the volumes were created.
-            let vm = plan(&write)?;
-            if vm.volumes != planned.volumes {
-                return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
-            }
-            let effects = self.add_with_settings(&mut write, vm, settings)?;
-            if settings.root.is_some() {
-                save_volume_sizes(&mut write, name, &storage, &[ROOT_VOLUME])?;
-            }
-            write.save()?;
-            drop(write);
+            let effects = self.save_new_qube(&planned, class, plan, settings, &storage)?;
             prepared.remove_note();
             Ok(effects)
         });
@@ -269,22 +256,41 @@ impl Session {
             _ => false,
         };
         if added.as_ref().is_err_and(|error| !was_saved(error)) {
-            // The first error is the one to report. The next creation clears or reports what cannot
-            // be removed here.
+            // The first error is the one to report.
             let _leftovers = remove_files();
             // Images that were to be discarded must not count as made by this creation, so the note
-            // goes even if some of them stay.
-            if storage
-                .without_volumes(adopted)
-                .remove(&prepared.owners)
-                .is_ok()
-                || existing == ExistingImages::Discard
-            {
-                prepared.remove_note();
-            }
-            let _not_empty = directory.map(QubeDirectory::remove_if_empty);
+            // is removed even if some of them stay.
+            prepared.roll_back(storage, adopted, existing == ExistingImages::Discard);
         }
         added
+    }
+
+    /// Plans a qube again, whose volumes exist by now, adds it with its settings and saves the
+    /// store.
+    fn save_new_qube(
+        &self,
+        planned: &Vm,
+        class: &Class,
+        plan: PlanQube<'_>,
+        settings: InitialSettings<'_>,
+        storage: &VmStorage,
+    ) -> Result<Vec<Effect>, LifecycleError> {
+        let name = &planned.name;
+        let mut write = self.write()?;
+        if class.is_local_guest() {
+            write.choose_default_kernel(self);
+        }
+        // Another qube may have taken the qid while the volumes were created.
+        let vm = plan(&write)?;
+        if vm.volumes != planned.volumes {
+            return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
+        }
+        let effects = self.add_with_settings(&mut write, vm, settings)?;
+        if settings.root.is_some() {
+            save_volume_sizes(&mut write, name, storage, &[ROOT_VOLUME])?;
+        }
+        write.save()?;
+        Ok(effects)
     }
 
     /// Returns a warning for each tag that the creator's feature `tag-created-vm-with` asks for and
@@ -292,7 +298,7 @@ impl Session {
     pub(super) fn creation_notes(qubes: &Qubes, creator: &str) -> Vec<String> {
         let refused_tags = qubes.find_creation_tag_problems(creator).into_iter();
         refused_tags
-            .map(|misfit| format!("feature tag-created-vm-with of {creator}: {misfit}; left out"))
+            .map(|problem| format!("feature tag-created-vm-with of {creator}: {problem}; left out"))
             .collect()
     }
 

@@ -115,7 +115,9 @@ impl Session {
 #[derive(Debug, thiserror::Error)]
 #[error("{source}")]
 pub struct PoolOptionError {
+    /// The option's name.
     pub option: String,
+    /// The reason.
     pub source: Box<LifecycleError>,
 }
 

@@ -125,19 +125,7 @@ impl Session {
                 self.system
                     .tell(&format!("{name}: {left}: its images stay, if it has any"))
             });
-            let removed = self.image_owners().and_then(|owners| {
-                if removal != RemovalMode::Automatic {
-                    self.remove_foreign_images(&storage, &owners)?;
-                }
-                self.remove_images(&storage, &owners)
-            });
-            problems.extend(removed.err().map(|error| error.to_string()));
-            let kept = self.remove_directories(&vm, &storage, &mut problems);
-            // Images that could not be deleted keep their directory and are reported above. Files
-            // that a package put beside the images are removed by the package.
-            if !kept.is_empty() && problems.is_empty() && removal != RemovalMode::Package {
-                self.system.tell(&format!("{name}: {}", kept.join("; ")));
-            }
+            self.remove_files(&vm, &storage, removal, &mut problems);
         }
         problems.extend(
             self.apply_effects(&effects)
@@ -162,6 +150,32 @@ impl Session {
         Ok(RemovalOutcome::WithLeftovers)
     }
 
+    /// Removes the images and directories of a qube that has left the store, and collects what
+    /// fails in `problems`.
+    fn remove_files(
+        &self,
+        vm: &Vm,
+        storage: &VmStorage,
+        removal: RemovalMode,
+        problems: &mut Vec<String>,
+    ) {
+        let removed = self.image_owners().and_then(|owners| {
+            if removal != RemovalMode::Automatic {
+                self.remove_foreign_images(storage, &owners)?;
+            }
+            self.remove_images(storage, &owners)
+        });
+        problems.extend(removed.err().map(|error| error.to_string()));
+        let kept = self.remove_directories(vm, storage, problems);
+        // Images that could not be deleted keep their directory and are reported as problems. Files
+        // that a package put beside the images are removed by the package.
+        if !kept.is_empty() && problems.is_empty() && removal != RemovalMode::Package {
+            self.system
+                .tell(&format!("{}: {}", vm.name, kept.join("; ")));
+        }
+    }
+
+    /// Removes a qube from the store, if nothing refers to it, and saves the store.
     fn remove_from_store(
         &self,
         name: &VmName,

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::images::ExistingImages;
 use super::images::existing::PlannedImages;
-use super::qube_directory::QubeDirectory;
 use super::root_data::RootData;
 use super::volume_import::VolumeContent;
 use super::{LifecycleError, Session};
@@ -37,6 +36,7 @@ pub struct TemplateInstallation<'a> {
 
 /// A template that was installed.
 pub struct InstalledTemplate {
+    /// The template's name.
     pub name: VmName,
     /// Whether the package's image has become the root volume itself, because it was in its place.
     pub is_root_adopted: bool,
@@ -48,10 +48,15 @@ pub struct InstalledTemplate {
 pub struct Registration<'a> {
     /// The qube's class.
     pub class: Class,
+    /// The qube's name.
     pub name: &'a str,
+    /// The qube's label.
     pub label: &'a str,
+    /// The qube's template, if its class has one.
     pub template: Option<&'a str>,
+    /// Whether only a package may remove the qube.
     pub installed_by_rpm: bool,
+    /// Features to set.
     pub features: &'a [(&'static str, String)],
     /// What to do with images that are not to be adopted.
     pub existing: ExistingImages,
@@ -122,11 +127,11 @@ impl Session {
                 Ok(matches!(&*volume.name, "root" | "private") && has_image(volume, driver)?)
             },
         };
-        let made = self.make(
-            &new,
-            &settings,
-            &policy,
-            &|volume, driver| match volume.name.as_str() {
+        let made =
+            self.create_adopting(&new, &settings, &policy, &|volume, driver| match volume
+                .name
+                .as_str()
+            {
                 "root" if volume.source.is_none() => {
                     let place = driver
                         .image_file(volume)?
@@ -138,8 +143,7 @@ impl Session {
                     )))
                 }
                 _ => Ok(driver.create(volume)?),
-            },
-        )?;
+            })?;
         Ok(made.name)
     }
 
@@ -166,7 +170,7 @@ impl Session {
                 Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?)
             },
         };
-        self.make(
+        self.create_adopting(
             &new,
             &data.settings(),
             &policy,
@@ -184,7 +188,7 @@ impl Session {
 
     /// Creates a qube: adopts the volumes that `policy` selects and calls `make` for each other
     /// one. After a failure only the adopted volumes are left.
-    fn make(
+    fn create_adopting(
         &self,
         new: &NewQube<'_>,
         settings: &PackageSettings<'_>,
@@ -207,12 +211,11 @@ impl Session {
                 adopted.push(volume.name.clone());
             }
         }
-        let existing = policy.existing;
         let images = PlannedImages {
             qubes: &qubes,
             vm: &planned,
             storage: &storage,
-            existing,
+            existing: policy.existing,
             adopted: &adopted,
             source: None,
         };
@@ -254,19 +257,7 @@ impl Session {
             // Once the store is saved the qube exists, so its volumes stay.
             Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
             Err(error) => {
-                // The first error is the one to report. The next attempt clears what cannot be
-                // removed here.
-                if storage
-                    .without_volumes(&adopted)
-                    .remove(&prepared.owners)
-                    .is_ok()
-                {
-                    prepared.remove_note();
-                }
-                let _not_empty = prepared
-                    .directory
-                    .as_ref()
-                    .map(QubeDirectory::remove_if_empty);
+                prepared.roll_back(storage, &adopted, false);
                 Err(error)
             }
         }

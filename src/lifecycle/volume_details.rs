@@ -140,7 +140,9 @@ pub struct VolumeListEntry {
     pub pool: String,
     /// The volume's id in its pool.
     pub vid: String,
+    /// The qube.
     pub qube: VmName,
+    /// The volume's name.
     pub name: String,
     /// Whether the volume has a revision.
     pub is_revertible: bool,

@@ -287,6 +287,7 @@ impl Session {
     }
 }
 
+/// Makes the error for an import that changed nothing.
 pub(super) fn not_imported(volume: &Volume, reason: &str) -> LifecycleError {
     LifecycleError::NotImported {
         volume: volume.full_name(),

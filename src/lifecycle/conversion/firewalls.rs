@@ -110,15 +110,7 @@ fn plan_for_qube(
         ))
     };
     let (content, from) = match old {
-        Ok(Some(bytes)) if version(&bytes) == Version::R4 => (bytes, Some(from)),
-        Ok(Some(bytes)) => {
-            let new = from_r3(&bytes, now);
-            new.left_out
-                .iter()
-                .for_each(|text| add_loss(format!("{}: {text}", from.display())));
-            (new.rules.to_file(), Some(from))
-        }
-        // Without a file, R3 blocks all traffic of a template and R4 allows it.
+        // R4 allows all traffic of a qube without a file. R3 blocks that of such a template.
         Ok(None) if files.is_closed_by_default && vm.class == Class::TemplateVM => {
             session
                 .system
@@ -128,6 +120,7 @@ fn plan_for_qube(
             (closed().to_file(), None)
         }
         Ok(None) => return None,
+        Ok(Some(bytes)) => (convert_rules(bytes, now, &from, &mut add_loss), Some(from)),
         Err(reason) => {
             add_loss(format!(
                 "{}: {reason}; nothing is let through",
@@ -144,6 +137,23 @@ fn plan_for_qube(
         content,
         replaces: existing.is_some(),
     })
+}
+
+/// Returns R4's file for the content of an old one, which may be R4's already.
+fn convert_rules(
+    old: Vec<u8>,
+    now: u64,
+    from: &Path,
+    add_loss: &mut impl FnMut(String),
+) -> Vec<u8> {
+    if version(&old) == Version::R4 {
+        return old;
+    }
+    let new = from_r3(&old, now);
+    new.left_out
+        .iter()
+        .for_each(|text| add_loss(format!("{}: {text}", from.display())));
+    new.rules.to_file()
 }
 
 /// Reads a file of unknown content; `None` if it does not exist. A larger file than any valid one

@@ -16,15 +16,19 @@ const MAX_HEADER_BYTES: u64 = 64 << 20;
 
 /// A file, directory or link of an archive, whose data are read next.
 pub(super) struct Member {
+    /// The kind of member.
     pub kind: EntryType,
+    /// The member's path, as bytes.
     pub path: Vec<u8>,
     /// Bytes of data in the archive, without the padding of the last block.
     pub stored: u64,
+    /// The description of its holes, if it has one.
     pub sparse: Option<SparseMap>,
 }
 
 /// The members of an archive, in order.
 pub(super) struct Members<R> {
+    /// The archive, positioned at the data of the last member.
     pub archive: R,
     /// Bytes of headers and descriptions read so far.
     headers: u64,

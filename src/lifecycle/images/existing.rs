@@ -64,6 +64,17 @@ impl PreparedImages {
             .iter()
             .try_for_each(|directory| CreationNote::in_directory(directory).remove());
     }
+
+    /// Removes the volumes of a failed creation, except the `adopted` ones, and the directory if it
+    /// is empty then. The note stays while one of these volumes does, unless `drops_note`. Failures
+    /// are ignored: the next creation of the name clears or reports what stays.
+    pub fn roll_back(&self, storage: VmStorage, adopted: &[String], drops_note: bool) {
+        let removed = storage.without_volumes(adopted).remove(&self.owners);
+        if removed.is_ok() || drops_note {
+            self.remove_note();
+        }
+        let _not_empty = self.directory.as_ref().map(QubeDirectory::remove_if_empty);
+    }
 }
 
 impl Session {
