@@ -424,7 +424,7 @@ fn another_store_over_the_same_pool_removes_nothing_of_the_systems() {
     assert!(
         removed
             .stderr
-            .contains("private.img stays: volume work:private of "),
+            .contains("private.img stays: it belongs to volume work:private of "),
         "{removed:?}"
     );
     assert!(has_data(&system, WORK));
