@@ -10,10 +10,8 @@ use super::failure::Failure;
 use super::output::Colors;
 use crate::system;
 
-/// The id of the one qube that a tool works on. It must be given, unless an option that only prints
-/// help makes it needless; so the tool asks for it with [`required_value`], and usage lines show
-/// it as
-/// mandatory.
+/// The id of the qube that a tool works on. Options that only print help make it needless, so the
+/// tool itself requires it with [`required_value`]; usage lines show it as required.
 pub const QUBE_ID: &str = "qube-name";
 
 /// The id of the name of a clone, required in the same way.
@@ -22,7 +20,7 @@ pub const CLONE_NAME_ID: &str = "clone-name";
 /// The id of a size, required in the same way.
 pub const SIZE_ID: &str = "new-size";
 
-/// The positional that says what a tool with several commands shall do. Usage lines show it without
+/// The id of the argument that names the subcommand of a tool. Usage lines show it without
 /// brackets.
 pub const SUBCOMMAND_ID: &str = "subcommand";
 

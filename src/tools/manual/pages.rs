@@ -1041,8 +1041,8 @@ Lists the volumes of qubes, shows one, and resizes, reverts, imports, copies or 
 volume is named by its qube and itself, such as work:private.
 
 revert, import, clone and clear replace the data of a volume; if it keeps revisions, its former \
-state stays as one. clone and clear ask for a confirmation. A volume that the qube uses at present \
-is refused, except by info, list and resize. Volumes of other qubes are never changed.",
+state stays as one. clone and clear ask for a confirmation. What a \
+running qube makes impossible is refused. Volumes of other qubes are never changed.",
         sections: volume::manual,
         examples: &[
             ("qvm-volume list work", "List the volumes of a qube:"),

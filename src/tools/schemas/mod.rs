@@ -89,7 +89,7 @@ fn typed(kind: &str, description: &str) -> Json {
 /// Returns the JSON type of a property's value.
 fn type_of(property: &Property) -> &'static str {
     match property.value_type {
-        // Computed: the one time that is told with fractions of a second, and the one list.
+        // Computed: a time with fractions of a second, and a list.
         _ if property.name == "start_time" => "number",
         _ if property.name == "dns" => "array",
         ValueType::Bool => "boolean",

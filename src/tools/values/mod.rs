@@ -106,9 +106,10 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Appends [`Values::text`] of a property that qubes of this class have to a cell. For
-    /// listings: what stands in the store as it is shown is not read, and what a template gives to
-    /// its qubes is computed once. `last` is where the property stood in the qube before.
+    /// Appends [`Values::text`] of a property that qubes of this class have. For listings: a value
+    /// that
+    /// is stored as it is printed is not parsed, and what qubes inherit from a template is computed
+    /// once. `last` is the position of the property in the previous qube.
     pub fn push(
         &self,
         cell: &mut String,
@@ -143,7 +144,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// [`Values::push`] by name; nothing where there is no such property.
+    /// Returns the text of [`Values::push`] for a property by name; empty if it does not exist.
     fn cell(&self, vm: &Vm, name: &str) -> SmolStr {
         let mut cell = String::new();
         if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
@@ -218,9 +219,8 @@ impl<'a> Values<'a> {
         self.gateways.borrow_mut().push((netvm, gateway));
     }
 
-    /// A property's text as upstream's client compares it. Where there is no property, or it refers
-    /// to no qube or has no number, that is the word `None`; an address, time or other text that
-    /// there is not is empty.
+    /// Returns a property's text as upstream's client compares it: `None` if there is no such
+    /// property, or it refers to no qube or has no number; empty for another missing text.
     pub fn python_text(&self, vm: &Vm, name: &str) -> String {
         const NONE: &str = "None";
         let Some(property) = Property::find(Scope::Class(&vm.class), name) else {

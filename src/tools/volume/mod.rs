@@ -72,7 +72,7 @@ pub const COMMANDS: [Subcommand; 8] = [
                  (powers of 1024)",
             ),
         ],
-        options: with_force,
+        options: with_shrinking,
         has_json: false,
         about: "Resize a volume; a smaller size needs --force",
     },
@@ -163,6 +163,10 @@ fn with_listing(line: Command) -> Command {
         None,
         "List the volumes of all qubes (the default)",
     ))
+}
+
+fn with_shrinking(line: Command) -> Command {
+    line.arg(flag("force", Some('f'), "Allow a smaller size"))
 }
 
 fn with_force(line: Command) -> Command {
