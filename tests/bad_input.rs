@@ -299,7 +299,7 @@ fn a_store_that_is_another_kind_of_file_is_refused() {
         (
             "an unknown entity",
             unknown.as_bytes(),
-            "no reference that is known",
+            "not begin a known reference",
         ),
     ];
     for (what, content, reason) in cases {

@@ -17,7 +17,7 @@ fn files_have_the_names_of_upstream() {
             size: 0,
             ..private.clone()
         }))
-        .contains("0 bytes")
+        .contains("must not be 0")
     );
     driver.create(&private).unwrap();
     assert_eq!(
@@ -163,7 +163,7 @@ fn an_import_is_atomic() {
     let failing = refusal(driver.import_with(&private, &mut |_| {
         Err(std::io::ErrorKind::StorageFull.into())
     }));
-    assert!(failing.starts_with("writing "), "{failing}");
+    assert!(failing.starts_with("cannot write "), "{failing}");
     assert_eq!(
         pool.names("appvms/work"),
         ["private-cow.img", "private-cow.img.old", "private.img"]
@@ -297,7 +297,7 @@ fn a_volume_grows_and_never_shrinks() {
             > 80 * MIB
     );
     assert!(refusal(driver.resize(&private, 79 * MIB)).contains("cannot shrink"));
-    assert!(refusal(driver.resize(&private, 80 * MIB + 1)).contains("sectors"));
+    assert!(refusal(driver.resize(&private, 80 * MIB + 1)).contains("sector size"));
     assert!(
         refusal(driver.resize(
             &Volume {

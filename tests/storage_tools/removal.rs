@@ -117,7 +117,7 @@ fn images_of_other_volumes_in_the_directory_stay() {
     fs::write(inner.join("appvms/inner/private.img"), "data").unwrap();
     let ran = system.run("qvm-remove -f work");
     assert_eq!((ran.code, ran.stderr.lines().count()), (0, 1), "{ran:?}");
-    assert!(ran.stderr.contains("with b.img, pool"), "{ran:?}");
+    assert!(ran.stderr.contains("it contains b.img, pool"), "{ran:?}");
     assert!(system.image("appvms/work/b.img").exists());
     assert!(inner.join("appvms/inner/private.img").exists());
     assert!(!system.image("appvms/work/private.img").exists());
