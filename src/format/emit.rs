@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 use super::error::FormatError;
 use super::text::{ValueKind, escape, is_name};
 use crate::model::device::{DeviceAssignment, DeviceClass};
-use crate::model::{Class, Label, Pool, Qubes, TextMap, Vm};
+use crate::model::{Class, Label, Pool, Property, Qubes, TextMap, Vm};
 
 /// The blanks before an element: a line feed and spaces, or less in a file without lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -273,24 +273,9 @@ pub(crate) fn describe_qube(vm: &Vm) -> String {
     format!("qube '{}'", vm.name)
 }
 
-/// Properties that upstream loads, and therefore writes, after all others (`docs/spec/r4-xml.md`
-/// §1.3, stage 4).
-const LATE_PROPERTIES: [&str; 10] = [
-    "appvm_default_bootmode",
-    "audiovm",
-    "bootmode",
-    "default_dispvm",
-    "guivm",
-    "kernelopts",
-    "management_dispvm",
-    "netvm",
-    "relayvm",
-    "template",
-];
-
 /// Returns the sort key of a domain's property.
 pub(crate) fn property_order(name: &str) -> (bool, &str) {
-    (LATE_PROPERTIES.binary_search(&name).is_ok(), name)
+    (Property::rows(name).any(Property::is_loaded_late), name)
 }
 
 /// Returns the text of a whole new store.

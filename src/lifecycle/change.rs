@@ -1,12 +1,14 @@
 //! Changing properties, features and tags: decide, save, then apply the effects.
 
-use crate::model::{Effect, VmName};
+use crate::model::{Effect, Property, VmName};
 
 use super::{LifecycleError, Session};
 
-/// Properties whose rules depend on the power state: the qube is locked, so that it cannot start or
-/// stop between the check and the save.
-const POWER_DEPENDENT: [&str; 3] = ["maxmem", "netvm", "template"];
+/// Returns whether the rule of a property depends on the power state: the qube is locked, so that it
+/// cannot start or stop between the check and the save.
+fn depends_on_power(property: &str) -> bool {
+    Property::rows(property).any(|row| row.depends_on_power)
+}
 
 impl Session {
     /// Sets a property of a qube and applies the effects. Returns notes for the user.
@@ -55,9 +57,7 @@ impl Session {
         let mut in_order: Vec<&VmName> = names.iter().collect();
         in_order.sort();
         in_order.dedup();
-        let to_lock = in_order
-            .iter()
-            .filter(|_| POWER_DEPENDENT.contains(&property));
+        let to_lock = in_order.iter().filter(|_| depends_on_power(property));
         let locks = to_lock
             .map(|name| self.lock_qube(name))
             .collect::<Result<Vec<_>, _>>()?;
@@ -190,8 +190,7 @@ impl Session {
         property: &str,
         decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
     ) -> Result<Vec<String>, LifecycleError> {
-        let lock = POWER_DEPENDENT
-            .contains(&property)
+        let lock = depends_on_power(property)
             .then(|| self.lock_qube(name))
             .transpose()?;
         if lock.is_some() {

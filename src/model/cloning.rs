@@ -19,8 +19,6 @@ use super::vm::Vm;
 /// (the package manager knows only the source).
 const NOT_COPIED: [&str; 3] = ["installed_by_rpm", "label", "template"];
 
-/// Names of properties in early stores of R4. Their values are copied under the names of today.
-const EARLIER_NAMES: [&str; 3] = ["name", "hvm", "dispvm_allowed"];
 const MEMINFO_WRITER: &str = "service.meminfo-writer";
 
 /// The only feature of its family that the user sets.
@@ -174,7 +172,7 @@ impl Qubes {
         let unknown = source
             .properties
             .names()
-            .filter(|name| !EARLIER_NAMES.contains(name))
+            .filter(|name| *name != "name" && !Property::is_legacy_name(name))
             .filter(is_unknown);
         left_out.extend(unknown.map(|name| UnclonedSetting::UnknownProperty(name.to_owned())));
         left_out

@@ -3,11 +3,10 @@
 use super::arguments::{self, Parsed};
 use super::complete::{Candidate, candidate};
 use super::invocation::read_until_exit;
-use super::prefs::NONE_MEANS_NO_QUBE;
 use super::selection::is_pattern;
 use super::values::Values;
 use crate::lifecycle::{Session, record};
-use crate::model::property::ValueType;
+use crate::model::property::{Completion, ValueType};
 use crate::model::{
     Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,
 };
@@ -355,24 +354,29 @@ pub fn value_words(property: &Property, qubes: &Qubes, session: &Session) -> Vec
 
 fn value_candidates(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
     let words = |words: &[&str]| words.iter().map(|w| candidate(w, "")).collect();
-    let mut values = match (property.value_type, property.name) {
-        (ValueType::Bool, _) => words(&["True", "False"]),
-        (ValueType::Label, _) => from_store(&CandidateKind::Labels, qubes, session),
-        (ValueType::Pool, _) => from_store(&CandidateKind::Pools, qubes, session),
-        (ValueType::Qube { .. }, "netvm" | "default_netvm") => {
-            from_store(&CandidateKind::Netvms, qubes, session)
+    let mut values = match (property.completion, property.value_type) {
+        (Completion::Netvms, _) => from_store(&CandidateKind::Netvms, qubes, session),
+        (Completion::DisposableTemplates, _) => {
+            from_store(&CandidateKind::DisposableTemplates, qubes, session)
         }
+        (Completion::Kernels, _) => kernel_names(qubes, session)
+            .iter()
+            .map(|k| candidate(k, ""))
+            .collect(),
+        (Completion::Words(list), _) => words(list),
+        (Completion::ByType, ValueType::Bool) => words(&["True", "False"]),
+        (Completion::ByType, ValueType::Label) => {
+            from_store(&CandidateKind::Labels, qubes, session)
+        }
+        (Completion::ByType, ValueType::Pool) => from_store(&CandidateKind::Pools, qubes, session),
         (
+            Completion::ByType,
             ValueType::Qube {
                 class: Some(Class::TemplateVM),
                 ..
             },
-            _,
         ) => from_store(&CandidateKind::Templates, qubes, session),
-        (ValueType::Qube { .. }, "template" | "default_dispvm" | "management_dispvm") => {
-            from_store(&CandidateKind::DisposableTemplates, qubes, session)
-        }
-        (ValueType::Qube { .. }, _) => {
+        (Completion::ByType, ValueType::Qube { .. }) => {
             let local = qubes
                 .names_with_classes()
                 .filter(|(_, class)| **class != Class::RemoteVM);
@@ -380,17 +384,12 @@ fn value_candidates(property: &Property, qubes: &Qubes, session: &Session) -> Ve
                 .map(|(name, class)| candidate(name.as_str(), class.as_str()))
                 .collect()
         }
-        (_, "kernel" | "default_kernel") => kernel_names(qubes, session)
-            .iter()
-            .map(|k| candidate(k, ""))
-            .collect(),
-        (_, "virt_mode") => words(&["hvm", "pv", "pvh"]),
-        _ => Vec::new(),
+        (Completion::ByType, _) => Vec::new(),
     };
     if let ValueType::Qube {
         required: false, ..
     } = property.value_type
-        && NONE_MEANS_NO_QUBE.contains(&property.name)
+        && property.accepts_none
     {
         values.push(candidate("none", "no qube"));
     }

@@ -14,9 +14,6 @@ use crate::model::release::Release;
 use crate::model::tags::is_valid_tag;
 use crate::model::vm::{Qid, Vm};
 
-/// Properties of early stores of R4, which every release converts when it loads them.
-const LEGACY: [&str; 2] = ["hvm", "dispvm_allowed"];
-
 /// Properties that must be set if the class has them.
 const REQUIRED: [&str; 4] = ["label", "qid", "uuid", "template"];
 
@@ -50,7 +47,7 @@ impl Qubes {
                 what: format!("property {name}"),
             };
             match Property::find(Scope::Class(&vm.class), name) {
-                None if LEGACY.contains(&name) => {}
+                None if Property::is_legacy_name(name) => {}
                 None => {
                     let text = format!("a qube of class {} has no property {name}", vm.class);
                     add(

@@ -9,9 +9,6 @@ use crate::model::qubesd_rules::{can_have_network, find_reference_problem, is_ke
 use crate::model::text_map::TextMap;
 use crate::model::volume::{class_volume, volume_traits};
 
-/// Properties that qubesd computes and therefore refuses in a store. It ignores unknown names.
-const READ_ONLY_GLOBALS: [&str; 2] = ["maxmem", "no_cpus"];
-
 impl Qubes {
     /// Checks all stored global properties and the default kernel.
     pub(super) fn check_globals(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
@@ -35,11 +32,6 @@ impl Qubes {
                 // A property of R3, which upstream converts into netvms when it loads the store.
                 continue;
             }
-            if READ_ONLY_GLOBALS.contains(&name) {
-                let text = format!("property {name} of the system cannot be set");
-                add(FindingKind::ComputedProperty, Harm::Refused, text, remove());
-                continue;
-            }
             let Some(property) = Property::find(Scope::Global, name) else {
                 let text = format!(
                     "the system has no property {name}: qubesd ignores it and loses it when it \
@@ -48,6 +40,12 @@ impl Qubes {
                 add(FindingKind::UnknownProperty, Harm::Misread, text, remove());
                 continue;
             };
+            if property.computed {
+                // qubesd refuses computed properties; it ignores unknown ones.
+                let text = format!("property {name} of the system cannot be set");
+                add(FindingKind::ComputedProperty, Harm::Refused, text, remove());
+                continue;
+            }
             if property.since > facts.release() {
                 let text = format!(
                     "{name} is of Qubes OS {}, later than {}, which ignores and loses it",
@@ -57,14 +55,6 @@ impl Qubes {
                 add(FindingKind::TooNew, Harm::Misread, text, remove());
             }
             match self.global_value(property, facts) {
-                Err(error) if property.computed => {
-                    add(
-                        FindingKind::ComputedProperty,
-                        Harm::Refused,
-                        describe_error(&error),
-                        reset(),
-                    );
-                }
                 Err(error) => {
                     let is_name = matches!(
                         property.value_type,

@@ -91,7 +91,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Inherited(&DefaultValue::Global("default_qrexec_timeout")),
         "For how many seconds the qube's agent is waited for at start. Without one of its own, a \
          qube takes its template's.",
-    ),
+    )
+    .sorts_as_number(),
     Property::new(
         "shutdown_timeout",
         GUESTS,
@@ -99,7 +100,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Inherited(&DefaultValue::Global("default_shutdown_timeout")),
         "For how many seconds the qube is waited for at shutdown. Without one of its own, a qube \
          takes its template's.",
-    ),
+    )
+    .sorts_as_number(),
     Property::new(
         "auto_cleanup",
         DISPVM,

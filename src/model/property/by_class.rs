@@ -38,6 +38,21 @@ impl PropertyByClass {
         &self.position_hint
     }
 
+    /// Returns whether a row of this name satisfies `has`.
+    fn has_row(&self, has: impl Fn(&Property) -> bool) -> bool {
+        self.by_class.iter().flatten().any(|property| has(property))
+    }
+
+    /// Returns whether the value comes from the running domain.
+    pub fn is_live(&self) -> bool {
+        self.has_row(|property| property.is_live)
+    }
+
+    /// Returns whether a column of the values is sorted as numbers.
+    pub fn sorts_as_number(&self) -> bool {
+        self.has_row(|property| property.sorts_as_number)
+    }
+
     /// Returns the property of this name that qubes of the class have, if any.
     pub fn for_class(&self, class: &Class) -> Option<&'static Property> {
         match class.position() {

@@ -10,7 +10,8 @@ use super::rules::{
 };
 use super::value_type::{INT, Owner, QUBE, ValueType, keep_text};
 use super::{
-    AppliesTo, Consequences, DefaultValue, EmptyText, Property, PropertyError, Rule, Value,
+    AppliesTo, Completion, Consequences, DefaultValue, EmptyText, Property, PropertyError, Rule,
+    Value,
 };
 use crate::model::class::Class;
 use crate::model::facts::Facts;
@@ -72,6 +73,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::NoQube,
         "The template of disposables where a qube does not choose one.",
     )
+    .accepts_none()
+    .completion(Completion::DisposableTemplates)
     .rule(Rule::Global(require_global_dispvm_template)),
     global(
         "default_kernel",
@@ -80,6 +83,7 @@ pub(super) const ROWS: &[Property] = &[
         "The kernel of qubes that do not choose one. Where none was ever chosen, creating a qube \
          chooses the newest one that is installed.",
     )
+    .completion(Completion::Kernels)
     .rule(Rule::Global(require_valid_default_kernel)),
     global(
         "default_netvm",
@@ -87,6 +91,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::NoQube,
         "The netvm of qubes that do not choose one.",
     )
+    .completion(Completion::Netvms)
     .rule(Rule::Global(require_valid_default_netvm))
     .consequences(Consequences::Global(reattach_default_netvm_users)),
     global(
@@ -151,6 +156,7 @@ pub(super) const ROWS: &[Property] = &[
         "The template of the disposables from which qubes are administered that do not choose \
          one.",
     )
+    .completion(Completion::DisposableTemplates)
     .rule(Rule::Global(require_global_dispvm_template)),
     global(
         "stats_interval",

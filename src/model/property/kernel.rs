@@ -3,8 +3,8 @@
 use super::rules::require_installed_kernel;
 use super::value_type::{ValueType, keep_text};
 use super::{
-    AppliesTo, Consequences, DEFAULT_KERNEL, DefaultValue, EmptyText, GUESTS, KERNEL, Property,
-    PropertyContext, PropertyError, Rule, Value,
+    AppliesTo, Completion, Consequences, DEFAULT_KERNEL, DefaultValue, EmptyText, GUESTS, KERNEL,
+    Property, PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
 use crate::model::facts::Facts;
@@ -37,6 +37,7 @@ pub(super) const ROWS: &[Property] = &[
         "Which of dom0's kernels the qube starts with; empty: the one in its own image. Without \
          one of its own, a qube takes its template's.",
     )
+    .completion(Completion::Kernels)
     .rule(Rule::Qube(|context, proposed| {
         require_installed_kernel(context.facts, proposed)
     }))

@@ -7,6 +7,8 @@ use crate::model::vm::Vm;
 /// Another form in which a store can hold a property's value.
 #[derive(Clone, Copy)]
 pub struct LegacyForm {
+    /// The old name of the property, if the other form is a property.
+    pub property: Option<&'static str>,
     /// Returns the value in effect instead of the property's own text, if there is one.
     pub read: fn(&Vm) -> Option<&'static str>,
     /// Removes the other form.
@@ -15,6 +17,7 @@ pub struct LegacyForm {
 
 /// Property `hvm`, a boolean: the form of `virt_mode` before there were three modes.
 pub(super) const HVM: LegacyForm = LegacyForm {
+    property: Some("hvm"),
     read: |vm| {
         let hvm = vm
             .properties
@@ -29,6 +32,7 @@ pub(super) const HVM: LegacyForm = LegacyForm {
 
 /// Property `dispvm_allowed`: the old name of `template_for_dispvms`.
 pub(super) const DISPVM_ALLOWED: LegacyForm = LegacyForm {
+    property: Some("dispvm_allowed"),
     read: |vm| {
         let allowed = vm
             .properties
@@ -44,6 +48,7 @@ pub(super) const DISPVM_ALLOWED: LegacyForm = LegacyForm {
 /// Feature `service.meminfo-writer`: empty, it turned memory balancing off before maxmem could be
 /// 0. It has precedence over maxmem.
 pub(super) const MEMINFO_WRITER: LegacyForm = LegacyForm {
+    property: None,
     read: |vm| (vm.features.get("service.meminfo-writer") == Some("")).then_some("0"),
     remove: |vm| {
         vm.features.remove("service.meminfo-writer");

@@ -4,8 +4,8 @@ use super::legacy::{HVM, MEMINFO_WRITER};
 use super::rules::{require_memory_hotplug, require_no_pci_for_pvh};
 use super::value_type::{INT, Owner, POSITIVE, TEXT, ValueType};
 use super::{
-    ADMIN, Consequences, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyContext,
-    PropertyError, Rule, Value,
+    ADMIN, Completion, Consequences, DefaultValue, Effect, EmptyText, GUESTS, Property,
+    PropertyContext, PropertyError, Rule, Value,
 };
 use super::{AppliesTo, Release, VIRT_MODE};
 use crate::model::class::Class;
@@ -49,6 +49,8 @@ pub(super) const ROWS: &[Property] = &[
          with PCI devices, nor for hvm without an agent that supports it. The hypervisor is \
          taken to be Xen, which alone can balance.",
     )
+    .depends_on_power()
+    .sorts_as_number()
     .legacy(MEMINFO_WRITER)
     .rule(Rule::Qube(require_memory_hotplug))
     .consequences(Consequences::Qube(|_, vm, _| {
@@ -72,7 +74,8 @@ pub(super) const ROWS: &[Property] = &[
         POSITIVE,
         DefaultValue::Inherited(&DefaultValue::Int(2)),
         "Number of virtual processors. Without one of its own, a qube takes its template's.",
-    ),
+    )
+    .sorts_as_number(),
     Property::new(
         "virt_mode",
         GUESTS,
@@ -84,6 +87,7 @@ pub(super) const ROWS: &[Property] = &[
         "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else \
          its template's, else pvh.",
     )
+    .completion(Completion::Words(&["hvm", "pv", "pvh"]))
     .legacy(HVM)
     .rule(Rule::Qube(require_no_pci_for_pvh)),
     Property::new(
@@ -100,6 +104,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Computed(xid),
         "The hypervisor's number of the running domain; -1 without one, and offline.",
     )
+    .live()
+    .sorts_as_number()
     .computed(),
     Property::new(
         "stubdom_xid",
@@ -108,6 +114,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Computed(stubdom_xid),
         "The hypervisor's number of the running stub domain; -1 without one.",
     )
+    .live()
     .computed(),
     Property::new(
         "stubdom_uuid",
@@ -116,6 +123,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Computed(stubdom_uuid),
         "The identity of the running stub domain; empty without one.",
     )
+    .live()
     .computed()
     .since(Release::R4_3),
     Property::new(
@@ -125,6 +133,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Computed(start_time),
         "When the running domain was started, in seconds since 1970; none offline.",
     )
+    .live()
+    .with_json_type("number")
     .computed(),
     Property::new(
         "maxmem",

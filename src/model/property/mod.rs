@@ -163,6 +163,21 @@ pub struct AppliedChange<'a> {
     pub facts: &'a dyn Facts,
 }
 
+/// The words that completion offers for a property's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completion {
+    /// What the type implies: booleans, labels, pools, qubes.
+    ByType,
+    /// Qubes that provide network.
+    Netvms,
+    /// Templates for disposables.
+    DisposableTemplates,
+    /// Installed kernels.
+    Kernels,
+    /// These words.
+    Words(&'static [&'static str]),
+}
+
 /// One row of the table: all that is known of a property.
 #[derive(Clone, Copy)]
 pub struct Property {
@@ -185,6 +200,19 @@ pub struct Property {
     pub cloned: bool,
     /// Whether it is always computed: it cannot be set, is never stored and counts as default.
     pub computed: bool,
+    /// Whether its rule depends on the power state, so that the qube must be locked while it
+    /// changes.
+    pub depends_on_power: bool,
+    /// Whether its value comes from the running domain.
+    pub is_live: bool,
+    /// Whether users can write `none` for "no qube"; for other references `none` is a name.
+    pub accepts_none: bool,
+    /// Whether a column of `qvm-ls` sorts its values as numbers.
+    pub sorts_as_number: bool,
+    /// How its values are represented in JSON, if not as the type says.
+    pub json_type: Option<&'static str>,
+    /// What completion offers, if not what the type says.
+    pub completion: Completion,
     /// The value where it is not set.
     pub default: DefaultValue,
     /// The condition on new values.
@@ -219,6 +247,12 @@ impl Property {
             write_once: false,
             cloned: true,
             computed: false,
+            depends_on_power: false,
+            is_live: false,
+            accepts_none: false,
+            sorts_as_number: false,
+            json_type: None,
+            completion: Completion::ByType,
             default,
             rule: Rule::None,
             consequences: Consequences::None,
@@ -229,7 +263,10 @@ impl Property {
 
     /// Loaded by upstream, and written, after the basic properties.
     const fn late(self) -> Property {
-        Property { stage: 4, ..self }
+        Property {
+            stage: LATE,
+            ..self
+        }
     }
 
     const fn since(self, since: Release) -> Property {
@@ -250,6 +287,45 @@ impl Property {
             computed: true,
             ..self
         }
+    }
+
+    const fn depends_on_power(self) -> Property {
+        Property {
+            depends_on_power: true,
+            ..self
+        }
+    }
+
+    const fn live(self) -> Property {
+        Property {
+            is_live: true,
+            ..self
+        }
+    }
+
+    const fn accepts_none(self) -> Property {
+        Property {
+            accepts_none: true,
+            ..self
+        }
+    }
+
+    const fn sorts_as_number(self) -> Property {
+        Property {
+            sorts_as_number: true,
+            ..self
+        }
+    }
+
+    const fn with_json_type(self, json_type: &'static str) -> Property {
+        Property {
+            json_type: Some(json_type),
+            ..self
+        }
+    }
+
+    const fn completion(self, completion: Completion) -> Property {
+        Property { completion, ..self }
     }
 
     const fn rule(self, rule: Rule) -> Property {
@@ -298,11 +374,39 @@ impl Property {
 
     /// Finds the property of this name among the global ones or those of a class.
     pub fn find(scope: Scope<'_>, name: &str) -> Option<&'static Property> {
-        let letter = usize::from(name.bytes().next()?.checked_sub(b'a')?);
-        let (from, to) = (*LETTERS.get(letter)?, *LETTERS.get(letter + 1)?);
-        PROPERTIES[from..to]
+        rows_with_initial(name)
             .iter()
             .find(|p| p.name == name && p.is_in_scope(scope))
+    }
+
+    /// Returns whether this is the name that early stores of R4 have for a property.
+    pub fn is_legacy_name(name: &str) -> bool {
+        PROPERTIES
+            .iter()
+            .any(|p| p.legacy.is_some_and(|legacy| legacy.property == Some(name)))
+    }
+
+    /// Returns whether upstream loads it, and writes it, after all other properties of a qube
+    /// (`docs/spec/r4-xml.md` §1.3, stage 4).
+    pub fn is_loaded_late(&self) -> bool {
+        self.stage == LATE
+    }
+
+    /// Returns the rows of this name, one for each group of owners.
+    pub fn rows(name: &str) -> impl Iterator<Item = &'static Property> + use<'_> {
+        rows_with_initial(name)
+            .iter()
+            .filter(move |p| p.name == name)
+    }
+
+    /// Returns the type of the value in JSON: `boolean`, `integer`, `number`, `array` or `string`.
+    pub fn json_type(&self) -> &'static str {
+        match (self.json_type, self.value_type) {
+            (Some(json_type), _) => json_type,
+            (None, ValueType::Bool) => "boolean",
+            (None, ValueType::Int { .. }) => "integer",
+            (None, _) => "string",
+        }
     }
 
     /// Returns whether the system, or qubes of the class, have this property.
@@ -335,6 +439,18 @@ impl Property {
     }
 }
 
+/// Returns the rows whose names begin with the same letter as `name`.
+fn rows_with_initial(name: &str) -> &'static [Property] {
+    let range = || {
+        let letter = usize::from(name.bytes().next()?.checked_sub(b'a')?);
+        Some(*LETTERS.get(letter)?..*LETTERS.get(letter + 1)?)
+    };
+    match range() {
+        Some(range) => &PROPERTIES[range],
+        None => &[],
+    }
+}
+
 /// Returns the properties of a class of qubes, sorted by name.
 pub fn class_properties(class: &Class) -> impl Iterator<Item = &'static Property> + use<'_> {
     PROPERTIES
@@ -349,6 +465,9 @@ pub fn global_properties() -> impl Iterator<Item = &'static Property> {
 
 /// All properties, sorted by name; a name can have several rows, for different classes.
 pub static PROPERTIES: &[Property] = &SORTED;
+
+/// The stage in which upstream loads references and what depends on them.
+const LATE: u8 = 4;
 
 /// The rows by subject, one file each.
 const SUBJECTS: [&[Property]; 7] = [
@@ -473,6 +592,45 @@ mod tests {
         }
         assert!(global_properties().count() == 20);
         assert!(Property::find(Scope::Global, "netvm").is_none());
+    }
+
+    #[test]
+    fn side_lists_by_name_agree_for_all_rows_of_a_name() {
+        let names = |has: fn(&Property) -> bool| {
+            let mut names: Vec<_> = PROPERTIES
+                .iter()
+                .filter(|p| has(p))
+                .map(|p| p.name)
+                .collect();
+            names.dedup();
+            names
+        };
+        assert_eq!(
+            names(Property::is_loaded_late),
+            [
+                "appvm_default_bootmode",
+                "audiovm",
+                "bootmode",
+                "default_dispvm",
+                "guivm",
+                "kernelopts",
+                "management_dispvm",
+                "netvm",
+                "relayvm",
+                "template"
+            ]
+        );
+        assert_eq!(
+            names(|p| p.depends_on_power),
+            ["maxmem", "netvm", "template"]
+        );
+        assert_eq!(
+            names(|p| p.accepts_none),
+            ["audiovm", "default_dispvm", "guivm", "netvm", "template"]
+        );
+        for name in names(|p| p.accepts_none) {
+            assert!(Property::rows(name).all(|p| p.accepts_none), "{name}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::rules::{require_no_network_users, require_valid_netvm};
 use super::value_type::{QUBE, TEXT, ValueType};
 use super::{
-    Consequences, DEFAULT_NETVM, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
-    PropertyError, Rule, Value,
+    Completion, Consequences, DEFAULT_NETVM, DefaultValue, EmptyText, GUESTS, Property,
+    PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
 use crate::model::vm::Vm;
@@ -26,6 +26,9 @@ pub(super) const ROWS: &[Property] = &[
         "The qube that connects this one to the network; none: not connected. Unset, it is the \
          system's default_netvm, and none for a TemplateVM.",
     )
+    .depends_on_power()
+    .accepts_none()
+    .completion(Completion::Netvms)
     .late()
     .rule(Rule::Qube(require_valid_netvm))
     .consequences(Consequences::Qube(super::consequences::reattach_network)),
@@ -134,6 +137,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Computed(|context| context.qubes.dns(context.vm, context.facts)),
         "The qube's name servers.",
     )
+    .with_json_type("array")
     .computed(),
 ];
 

@@ -10,8 +10,8 @@ use super::rules::{
 };
 use super::value_type::{QUBE, ValueType, keep_text};
 use super::{
-    ADMIN, AppliesTo, Consequences, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
-    PropertyError, Rule, Value,
+    ADMIN, AppliesTo, Completion, Consequences, DefaultValue, EmptyText, GUESTS, Property,
+    PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
 use crate::model::release::Release;
@@ -34,6 +34,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Required,
         "The TemplateVM whose root volume the qube starts with.",
     )
+    .depends_on_power()
+    .accepts_none()
     .late()
     .rule(Rule::Qube(require_changeable_template))
     .consequences(Consequences::Qube(repoint_template_snapshots)),
@@ -48,6 +50,9 @@ pub(super) const ROWS: &[Property] = &[
         "The qube whose volumes the disposable starts with; it must be a template for \
          disposables.",
     )
+    .depends_on_power()
+    .accepts_none()
+    .completion(Completion::DisposableTemplates)
     .late()
     .rule(Rule::Qube(require_changeable_template))
     .consequences(Consequences::Qube(repoint_template_snapshots)),
@@ -60,6 +65,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Global("default_audiovm"),
         "The qube that plays and records this one's sound.",
     )
+    .accepts_none()
     .late()
     .since(Release::R4_1)
     .rule(Rule::Qube(require_taggable_reference))
@@ -71,6 +77,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Global("default_guivm"),
         "The qube that shows this one's windows.",
     )
+    .accepts_none()
     .late()
     .since(Release::R4_1)
     .rule(Rule::Qube(require_taggable_reference))
@@ -82,6 +89,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Computed(compute_default_dispvm),
         "The template of the disposables that this qube asks for.",
     )
+    .accepts_none()
+    .completion(Completion::DisposableTemplates)
     .late()
     .rule(Rule::Qube(require_dispvm_template)),
     Property::new(
@@ -91,6 +100,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Global("default_dispvm"),
         "The template of the disposables that dom0 asks for.",
     )
+    .accepts_none()
+    .completion(Completion::DisposableTemplates)
     .late()
     .rule(Rule::Qube(require_dispvm_template)),
     Property::new(
@@ -100,6 +111,7 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Inherited(&DefaultValue::Global("management_dispvm")),
         "The template of the disposable from which this qube is administered.",
     )
+    .completion(Completion::DisposableTemplates)
     .late()
     .rule(Rule::Qube(require_dispvm_template)),
     Property::new(

@@ -43,7 +43,7 @@ pub const HEADINGS: [(&str, &str); 14] = [
 ];
 
 /// The columns that are sorted as numbers.
-const NUMERIC: [&str; 13] = [
+const NUMERIC: [&str; 8] = [
     "MEMORY",
     "DISK",
     "PRIV-CURR",
@@ -52,11 +52,6 @@ const NUMERIC: [&str; 13] = [
     "ROOT-CURR",
     "ROOT-MAX",
     "ROOT-USED",
-    "XID",
-    "MAXMEM",
-    "QREXEC-TIMEOUT",
-    "SHUTDOWN-TIMEOUT",
-    "VCPUS",
 ];
 
 /// The content of a column.
@@ -207,17 +202,18 @@ impl Column {
 
     /// Whether it is sorted as a number.
     pub fn is_numeric(&self) -> bool {
-        NUMERIC.contains(&self.heading.as_str())
+        let is_number = match &self.content {
+            Content::Property(property) => property.sorts_as_number(),
+            _ => false,
+        };
+        is_number || NUMERIC.contains(&self.heading.as_str())
     }
 
     /// Whether it needs the hypervisor.
     pub fn is_live(&self) -> bool {
         match &self.content {
             Content::State | Content::Flags(_) | Content::Memory => true,
-            Content::Property(p) => matches!(
-                p.name(),
-                "xid" | "start_time" | "stubdom_xid" | "stubdom_uuid"
-            ),
+            Content::Property(property) => property.is_live(),
             _ => false,
         }
     }

@@ -30,10 +30,6 @@ use crate::model::{
 use crate::store::Read;
 use rejected_value::RejectedValue;
 
-/// Properties whose value `none` means no qube; for other properties it is an ordinary text.
-pub(super) const NONE_MEANS_NO_QUBE: [&str; 5] =
-    ["default_dispvm", "netvm", "template", "guivm", "audiovm"];
-
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
     multiple::define(options(line))
         .arg(qube_argument(
@@ -297,7 +293,7 @@ pub(super) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failu
 
 /// Returns the text to store: `none` in any case becomes empty where it means no qube.
 pub(super) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
-    if text.eq_ignore_ascii_case("none") && NONE_MEANS_NO_QUBE.contains(&property.name) {
+    if text.eq_ignore_ascii_case("none") && property.accepts_none {
         ""
     } else {
         text

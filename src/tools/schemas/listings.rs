@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     Schema, add, by_name, list, object, or_null, qube_properties, schema, system_properties,
-    text_set, type_of, typed,
+    text_set, typed,
 };
 use crate::model::{PowerState, Property};
 
@@ -109,7 +109,7 @@ pub fn all() -> Vec<Schema> {
 /// Returns the type of a map of properties: each may be missing, others are not allowed.
 fn properties(of: &[&Property], further: &[&str]) -> Json {
     let entry = |property: &Property| {
-        let kind = type_of(property);
+        let kind = property.json_type();
         json!({"$ref": format!("#/$defs/{kind}"), "description": property.doc})
     };
     let entries = |kind: &str| {
@@ -136,7 +136,7 @@ fn properties(of: &[&Property], further: &[&str]) -> Json {
         .map(|kind| (kind.to_string(), entries(kind)));
     let used = kinds
         .into_iter()
-        .filter(|(kind, _)| of.iter().any(|p| type_of(p) == kind));
+        .filter(|(kind, _)| of.iter().any(|p| p.json_type() == kind));
     json!({
         "type": "object",
         "properties": by_name(of, entry),
@@ -161,7 +161,9 @@ fn qubes_with(mut properties: Json) -> Json {
 }
 
 fn qvm_ls() -> Json {
-    let mut fields = Json::Object(by_name(&qube_properties(), |p| or_null(type_of(p), p.doc)));
+    let mut fields = Json::Object(by_name(&qube_properties(), |p| {
+        or_null(p.json_type(), p.doc)
+    }));
     let bytes = |what: &str| or_null("integer", &format!("{what}; bytes"));
     add(
         &mut fields,

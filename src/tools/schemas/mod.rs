@@ -8,7 +8,7 @@ mod store;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::model::property::{PROPERTIES, ValueType};
+use crate::model::property::PROPERTIES;
 use crate::model::{Class, Property, Scope};
 
 /// A schema.
@@ -84,18 +84,6 @@ fn or_null(kind: &str, description: &str) -> Json {
 
 fn typed(kind: &str, description: &str) -> Json {
     json!({"type": kind, "description": description})
-}
-
-/// Returns the JSON type of a property's value.
-fn type_of(property: &Property) -> &'static str {
-    match property.value_type {
-        // Computed: a time with fractions of a second, and a list.
-        _ if property.name == "start_time" => "number",
-        _ if property.name == "dns" => "array",
-        ValueType::Bool => "boolean",
-        ValueType::Int { .. } => "integer",
-        _ => "string",
-    }
 }
 
 /// Returns the properties of the system.

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Schema, by_name, list, object, or_null, qube_properties, schema, system_properties, text_set,
-    type_of, typed,
+    typed,
 };
 use crate::model::Property;
 use crate::model::property::ValueType;
@@ -134,7 +134,7 @@ fn dumped(property: &Property) -> Json {
         ValueType::Qube { .. } => object(json!({"vm": {"type": "string"}})),
         ValueType::Label => object(json!({"label": {"type": "string"}})),
         ValueType::Pool => object(json!({"pool": {"type": "string"}})),
-        _ => or_null(type_of(property), property.doc),
+        _ => or_null(property.json_type(), property.doc),
     };
     let error = object(json!({"error": typed("string", "why it cannot be told")}));
     object(json!({
