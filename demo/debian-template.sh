@@ -1,11 +1,11 @@
 #!/bin/bash
-# Builds a template from the distribution's own packages, a real Debian:
-#   OUTDIR/vm-kernels/VERSION/{vmlinuz,initramfs,default-kernelopts-nopci.txt}   a kernel as Qubes keeps it
-#   OUTDIR/root.img                                                              the root volume, ext4
-#   OUTDIR/kernel-version                                                        VERSION
-# Packages come from this machine's own sources. As an ordinary user it needs user namespaces
-# (sysctl kernel.unprivileged_userns_clone, /etc/subuid) and newuidmap (package uidmap). About three
-# minutes, 2 GiB of disk below TMPDIR, and 600 MiB in OUTDIR.
+# debian-template.sh OUTDIR [PACKAGE...]: builds a Debian template from the distribution's packages:
+#   OUTDIR/vm-kernels/VERSION/   vmlinuz, initramfs, default-kernelopts-nopci.txt
+#   OUTDIR/root.img              the root volume, ext4
+#   OUTDIR/kernel-version        VERSION
+# Uses this machine's package sources. For an ordinary user it needs user namespaces (sysctl
+# kernel.unprivileged_userns_clone, /etc/subuid) and newuidmap (package uidmap). Takes about three
+# minutes, 2 GiB of disk below TMPDIR and 600 MiB in OUTDIR.
 set -euo pipefail
 
 usage() { echo "usage: debian-template.sh OUTDIR [PACKAGE...]" >&2; exit 2; }
@@ -16,28 +16,33 @@ programs=(mmdebstrap mke2fs)
 if [ "$(id -u)" != 0 ]; then programs+=(newuidmap); fi
 for program in "${programs[@]}"; do
     command -v "$program" > /dev/null || {
-        echo "debian-template.sh: cannot find $program; install it (packages mmdebstrap, e2fsprogs, uidmap)" >&2
+        echo "debian-template.sh: cannot find $program; install it" \
+            "(packages mmdebstrap, e2fsprogs, uidmap)" >&2
         exit 1
     }
 done
 # shellcheck disable=SC1091 # the machine's file
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-[ -n "$suite" ] || { echo "debian-template.sh: /etc/os-release names no release of Debian" >&2; exit 1; }
+[ -n "$suite" ] || {
+    echo "debian-template.sh: /etc/os-release names no release of Debian" >&2
+    exit 1
+}
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
-# udev and systemd boot it, logind (with dbus) hears the power button; the rest is what a person
-# misses first.
-packages=systemd-sysv,udev,dbus,initramfs-tools,linux-image-cloud-amd64,login,passwd,procps,iproute2,less
+# systemd and udev boot the system, logind (with dbus) handles the power button; the rest are basic
+# tools.
+packages=systemd-sysv,udev,dbus,initramfs-tools,linux-image-cloud-amd64
+packages+=,login,passwd,procps,iproute2,less
 for package in "$@"; do packages+=,$package; done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/debian-template.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-# mmdebstrap's user in the namespace is another one.
+# mmdebstrap reads it as another user of the namespace.
 chmod 755 "$work"
 
-# Runs in the new system: an account without password on the serial console, and the private
-# volume (/dev/vdb) as /rw with the home directories, made when it is empty.
+# Customises the new system: accounts without password on the serial console, and the private volume
+# (/dev/vdb), formatted if empty, as /rw with the home directories.
 cat > "$work/customize" << 'CUSTOMIZE'
 set -eu
 root=$1
@@ -79,7 +84,7 @@ ExecStart=/bin/sh -c '[ -d /rw/home ] || cp -a /home /rw/home'
 WantedBy=home.mount
 UNIT
 chroot "$root" systemctl -q enable private-volume.service private-home.service serial-getty@ttyS0.service
-# All that QEMU's disks need is in the initramfs, whatever machine this is made on.
+# The initramfs includes the drivers for QEMU's disks, whatever machine builds it.
 printf '%s\n' virtio_pci virtio_blk ext4 >> "$root/etc/initramfs-tools/modules"
 chroot "$root" update-initramfs -u > /dev/null 2>&1
 rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
@@ -89,13 +94,13 @@ echo "$version" > "$root/.template/kernel-version"
 cp "$root/boot/vmlinuz-$version" "$root/.template/vmlinuz"
 cp "$root/boot/initrd.img-$version" "$root/.template/initramfs"
 CUSTOMIZE
-# Made while owners are still those of the new system.
+# Creates the image inside the namespace, where files have the owners of the new system.
 cat > "$work/image" << 'IMAGE'
 set -eu
 image=$(mktemp)
 mv "$1/.template" "$image.parts"
 truncate -s 2G "$image"
-# A second view without what is mounted in it: /proc, /sys, /dev.
+# A bind mount shows the root without /proc, /sys and /dev.
 mkdir "$image.tree"
 mount --bind "$1" "$image.tree"
 mke2fs -q -t ext4 -L root -E root_owner=0:0,lazy_itable_init=1 -d "$image.tree" "$image"
@@ -117,8 +122,9 @@ version=$(cat "$work/kernel-version")
 kernel_dir=$out/vm-kernels/$version
 mkdir -p "$kernel_dir"
 mv "$work/vmlinuz" "$work/initramfs" "$kernel_dir/"
-# Nothing beyond what every qube's kernel is told under QEMU.
+# No options beyond those of every qube under QEMU.
 : > "$kernel_dir/default-kernelopts-nopci.txt"
 mv "$work/root.img" "$out/root.img"
 echo "$version" > "$out/kernel-version"
-echo "debian-template.sh: kernel $version and a root volume of $(du -k "$out/root.img" | cut -f1) KiB are in $out"
+size=$(du -k "$out/root.img" | cut -f1)
+echo "debian-template.sh: kernel $version and a root volume of $size KiB are in $out"

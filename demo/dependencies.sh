@@ -1,10 +1,9 @@
 #!/bin/bash
-# dependencies.sh [--yes] demo|test|bench...: installs what these need and this machine lacks, with
-# the system's package manager. Says what is installed and what for. As root it does so without
-# asking, otherwise through sudo.
-#   --yes   also replaces or removes installed packages that stand in the way, after saying which;
-#           without it, it asks on a terminal and refuses elsewhere. CI=true in the environment means
-#           the same.
+# dependencies.sh [--yes] demo|test|bench...: installs the missing packages for these with the
+# system's package manager and lists them with their purpose. Runs the package manager directly as
+# root, otherwise through sudo.
+#   --yes   Also replace or remove conflicting packages, after naming them. Without it, the script
+#           asks on a terminal and refuses elsewhere. CI=true in the environment has the same effect.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -27,17 +26,17 @@ wanted=" ${sets[*]} "
 
 has() { command -v "$1" > /dev/null; }
 has_header() { [ -e "/usr/include/$1" ]; }
-# Outputs are compared as a whole. A reader that ends early (grep -q, head) kills its writer by
-# SIGPIPE now and then, which pipefail takes for a failure.
+# Whole outputs are compared, because a reader that ends early (grep -q, head) can kill its writer
+# with SIGPIPE, which pipefail reports as a failure.
 has_library() { [[ $(ldconfig -p 2> /dev/null) == *"$1 "* ]]; }
-# The guest has no libraries: its busybox must be linked statically and have what the guest's
+# The guest has no libraries, so its busybox must be static and include the applets that the guest's
 # scripts call.
 has_busybox() {
     has busybox && ! ldd "$(command -v busybox)" > /dev/null 2>&1 \
         && [[ $'\n'$(busybox --list)$'\n' == *$'\nmke2fs\n'* ]]
 }
 has_dnf_download() { dnf download --help > /dev/null 2>&1; }
-# libvirt's QEMU driver, in the one big daemon or in a daemon of its own, as a module or built in.
+# libvirt's QEMU driver, in libvirtd or in virtqemud, as a module or built in.
 has_libvirt_qemu() {
     local directory
     has libvirtd || has virtqemud || return 1
@@ -55,7 +54,8 @@ is_at_least() {
     local major minor wanted_major wanted_minor
     IFS=. read -r major minor _ <<< "$1"
     IFS=. read -r wanted_major wanted_minor _ <<< "$2"
-    [ "$major" -gt "$wanted_major" ] || { [ "$major" -eq "$wanted_major" ] && [ "$minor" -ge "$wanted_minor" ]; }
+    [ "$major" -gt "$wanted_major" ] \
+        || { [ "$major" -eq "$wanted_major" ] && [ "$minor" -ge "$wanted_minor" ]; }
 }
 
 check_rust() {
@@ -87,7 +87,7 @@ elif has dnf; then manager=dnf
 else manager=none
 fi
 
-# On older releases virtlogd is part of the daemon's package; asked only where it matters.
+# On older releases virtlogd is part of the daemon's package. Only checked if virtlogd is missing.
 virtlogd_on_debian=libvirt-daemon
 choose_names() {
     if [ $manager = apt ] && ! has virtlogd && apt-cache show libvirt-daemon-log > /dev/null 2>&1; then
@@ -96,7 +96,7 @@ choose_names() {
 }
 
 missing=() list=
-# need SETS CHECK DEBIAN FEDORA REASON: adds the packages when one of SETS is wanted and CHECK
+# need SETS CHECK DEBIAN FEDORA REASON: adds the packages if one of SETS is requested and CHECK
 # fails.
 need() {
     local set check=$2 packages=$3 reason=$5
@@ -137,7 +137,7 @@ needs() {
     need "test" "has losetup"                        "mount"                 "util-linux"             "file systems of the tests"
     need "test" "has setpriv"                        "util-linux"            "util-linux"             "tests as another user"
     need "test" "has qemu-nbd"                       "qemu-utils"            "qemu-img"               "a process that has an image open"
-    # The Xen lab is made of this machine's own packages, where it is a Debian.
+    # The Xen lab is built from this machine's package sources, on Debian only.
     if [ $manager = apt ]; then
         need "test" "has mmdebstrap"                 "mmdebstrap"            "-"                      "makes the Xen dom0 of the tests"
     fi
@@ -157,7 +157,7 @@ trap 'rm -f "$apt_log"' EXIT
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# Ends with the command that whoever is root can type, when this user cannot become root.
+# require_root COMMAND: if this user cannot become root, fails and prints the command for root.
 require_root() {
     if [ "$(id -u)" = 0 ] || { has sudo && sudo true; }; then return 0; fi
     die "cannot install this as $(id -un) without sudo; as root, run: $*"
@@ -168,7 +168,7 @@ apt_install() {
         apt-get install -y --no-install-recommends "$@" > "$apt_log" 2>&1
 }
 
-# The highest version of a package that the distribution itself offers and that is not the installed one.
+# own_version PACKAGE: prints the distribution's highest version that is not the installed one.
 own_version() {
     local codename installed
     # shellcheck disable=SC1091 # the machine's file
@@ -178,13 +178,13 @@ own_version() {
         '$3 ~ suite && $2 != installed { print $2 }' | sort -rV | sed -n 1p
 }
 
-# The packages below a heading of apt's, a line each.
+# listed_by_apt HEADING: prints the packages below a heading of apt's output, one per line.
 listed_by_apt() {
-    sed -n "/^The following packages will be $1/,/^[^ ]/p" "$apt_log" | sed -n '/^ /{s/[*]//g;s/^ *//;s/  */\n/g;p}'
+    sed -n "/^The following packages will be $1/,/^[^ ]/p" "$apt_log" \
+        | sed -n '/^ /{s/[*]//g;s/^ *//;s/  */\n/g;p}'
 }
 
-# Installed packages that apt names as being in its way and whose version the distribution does not
-# have.
+# Prints installed packages that apt reports as conflicting and that are not the distribution's.
 conflicting() {
     local package codename status policy
     # shellcheck disable=SC1091 # the machine's file
@@ -195,7 +195,7 @@ conflicting() {
     } | sort -u | while read -r package; do
         status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null) || continue
         [ "$status" = installed ] || continue
-        # Where the installed version comes from: the two lines after the mark.
+        # The source of the installed version is in the two lines after the mark.
         policy=$(apt-cache policy "$package" | grep -A 2 -F "***" || true)
         [[ $policy =~ ://.*\ ${codename}[-a-z]*/ ]] || echo "$package"
     done
@@ -210,7 +210,8 @@ confirm() {
         case $answer in [yY] | [yY][eE][sS]) return 0 ;; esac
         die "nothing was changed"
     fi
-    die "cannot ask whether to replace or remove packages without a terminal; run: demo/dependencies.sh --yes ${sets[*]}"
+    die "cannot ask whether to replace or remove packages without a terminal;" \
+        "run: demo/dependencies.sh --yes ${sets[*]}"
 }
 
 # Fetches the package lists when they lack one of the packages.
@@ -227,21 +228,22 @@ refresh_lists() {
 install_with_apt() {
     local package version replaced=()
     if apt_install --no-remove "$@"; then return 0; fi
-    # Lists that are too old.
-    if grep -qE 'Unable to locate package|has no installation candidate|Failed to fetch|404 ' "$apt_log"; then
+    # Retry with fresh package lists.
+    if grep -qE 'Unable to locate package|has no installation candidate|Failed to fetch|404 ' \
+        "$apt_log"; then
         echo "The package lists are too old: apt-get update"
         as_root apt-get update -q > "$apt_log" 2>&1 || cat "$apt_log" >&2
         if apt_install --no-remove "$@"; then return 0; fi
     fi
-    # Installed packages from elsewhere that the distribution's do not fit: back to the
-    # distribution's own.
+    # Packages from another source that conflict: replace them by the distribution's versions.
     for package in $(conflicting); do
         version=$(own_version "$package")
         [ -n "$version" ] || continue
-        echo "$package $(dpkg-query -W -f '${Version}' "$package") does not come from this distribution and stands in the way; to be replaced by its $version"
+        echo "$package $(dpkg-query -W -f '${Version}' "$package") does not come from this" \
+            "distribution and stands in the way; to be replaced by its $version"
         replaced+=("$package=$version")
     done
-    # What is left: a package with another that does the same (busybox and busybox-static).
+    # Remaining conflicts are alternatives of one program (busybox and busybox-static).
     if ! apt_install --simulate --allow-downgrades "$@" ${replaced[@]+"${replaced[@]}"}; then
         cat "$apt_log" >&2
         die "cannot install with apt-get: $*"
@@ -259,7 +261,7 @@ install_with_apt() {
     fi
 }
 
-# ==========================================================================================================
+# ==================================================================================================
 check_rust
 choose_names
 needs
@@ -269,7 +271,7 @@ case $manager in
         command="apt-get install --no-install-recommends"
         require_root "apt-get update && $command ${missing[*]}"
         refresh_lists "${missing[@]}"
-        # The lists that were just fetched may have another package for the same thing.
+        # Fresh lists may offer another package for the same purpose.
         choose_names
         needs ;;
     dnf)
@@ -287,5 +289,5 @@ hash -r
 needs
 if [ ${#missing[@]} != 0 ]; then
     printf '%s' "$list" >&2
-    die "cannot go on: the packages above are installed and what they should bring is still missing"
+    die "cannot continue: the packages above are installed, but what they should provide is missing"
 fi

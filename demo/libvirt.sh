@@ -1,8 +1,8 @@
 #!/bin/bash
-# libvirt.sh [FILE]: sees to it that libvirt answers. For an ordinary user it starts by itself
-#   (qemu:///session); as root it is a service, and where no service manager runs (a container, CI) somebody
-#   has to start its two daemons: this does, and says so. What was started or changed is written to FILE.
-# libvirt.sh --stop FILE: stops and restores what FILE says, and nothing else.
+# libvirt.sh [FILE]: makes sure that libvirt runs. For an ordinary user it starts on demand
+#   (qemu:///session). For root it is a service; without a service manager (a container, CI) this
+#   script starts the two daemons. FILE records what was started or changed.
+# libvirt.sh --stop FILE: stops and restores what FILE records, and nothing else.
 set -euo pipefail
 
 export PATH=$PATH:/usr/sbin:/sbin
@@ -17,7 +17,7 @@ stop() {
     while read -r kind name value; do
         case $kind in
             daemon)
-                # The number may belong to another process by now.
+                # The process id may belong to another process by now.
                 if [ "$(cat "/proc/$value/comm" 2> /dev/null)" != "$name" ]; then continue; fi
                 echo "libvirt.sh: stopping $name, which was started for this"
                 kill "$value" 2> /dev/null || continue
@@ -52,18 +52,18 @@ if [ -d /run/systemd/system ]; then
     done
     exit 0
 fi
-# No udev either: then /dev/kvm is root's alone. libvirt looks for KVM as root, finds that its QEMU
-# user has none, throws away what it learnt of QEMU and asks again at each request: five seconds
-# instead of a twentieth. udev's own rule heals that.
+# Without udev only root can open /dev/kvm. libvirt, as root, finds KVM, then finds that its QEMU
+# user cannot use it, discards what it cached about QEMU and probes again at each request, which
+# takes 5 s instead of 0.05 s. Apply udev's rule.
 if [ -c /dev/kvm ] && getent group kvm > /dev/null && [ "$(stat -c %a%G /dev/kvm)" = 600root ]; then
-    echo "libvirt.sh: /dev/kvm is root's alone: giving it to group kvm, as udev would"
+    echo "libvirt.sh: only root can open /dev/kvm: giving it to group kvm, as udev would"
     chgrp kvm /dev/kvm && chmod 660 /dev/kvm
     echo kvm >> "$started"
 fi
 for name in virtlogd "$daemon"; do
     if runs "$name"; then continue; fi
     echo "libvirt.sh: no service manager here: starting $name"
-    # No descriptor of the caller's: a pipe that it reads would never end.
+    # Close the caller's descriptors: a pipe that the caller reads would never end.
     "$name" -d 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     for _ in $(seq 100); do
         if runs "$name"; then break; fi
@@ -71,7 +71,7 @@ for name in virtlogd "$daemon"; do
     done
     echo "daemon $name $(cat "/run/$name.pid")" >> "$started"
 done
-# The socket is there before the daemon has let go of the terminal, but another starter may have been quicker.
+# A daemon creates its socket before it detaches, but another process may have started this one.
 for _ in $(seq 100); do
     if [ -S "/run/libvirt/${daemon/libvirtd/libvirt}-sock" ]; then exit 0; fi
     sleep 0.1

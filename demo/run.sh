@@ -1,22 +1,24 @@
 #!/bin/bash
-# run.sh BINDIR: from an empty directory to running qubes and back, every command shown before it runs and every result
-# checked. Everything lies in a scratch directory that is removed at the end; nothing else on the machine is touched.
-#   QUBES_DEMO_DIR   where to work instead of a new directory below $TMPDIR or /var/tmp (must be empty or absent; is kept)
+# run.sh BINDIR: creates a store, qubes and their volumes, starts and stops the qubes, and removes
+# them, showing every command and checking every result. All files are in a scratch directory that
+# is removed at the end; nothing else on the machine is changed.
+#   QUBES_DEMO_DIR   the scratch directory, which must be empty or absent and is kept; default: a
+#                    new one below $TMPDIR or /var/tmp
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# = 1 ] || { echo "usage: run.sh BINDIR" >&2; exit 2; }
 bin=$(cd "$1" && pwd)
 export PATH=$bin:$PATH
-# Whatever the caller's shell says about other stores does not belong here.
+# The caller's settings for other stores must not apply.
 unset QUBES_XML_PATH QUBES_OFFLINE QUBES_LIBVIRT_URI
 began=$SECONDS
 
-# --- showing and checking ---------------------------------------------------------------------------------------------
+# --- showing and checking -------------------------------------------------------------------------
 bold='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' plain=$'\e[0m'; fi
 say() { printf '\n# %s\n' "$*"; }
-# The words of a command as one would type them.
+# show WORD...: prints a command as one would type it.
 show() {
     local word line=
     for word in "$@"; do
@@ -27,7 +29,7 @@ show() {
 }
 run() { show "$@"; "$@"; }
 fail() { printf '\nDEMO FAILED: %s\n' "$*" >&2; exit 1; }
-# must_print TEXT COMMAND...: shows, runs, and insists on the output.
+# must_print TEXT COMMAND...: shows and runs a command and fails unless it prints TEXT.
 must_print() {
     local expected=$1 printed
     shift
@@ -36,7 +38,7 @@ must_print() {
     printf '%s\n' "$printed"
     [ "$printed" = "$expected" ] || fail "'$*' printed '$printed', not '$expected'"
 }
-# must_end_with CODE COMMAND...: shows, runs, and insists on the exit code.
+# must_end_with CODE COMMAND...: shows and runs a command and fails unless it exits with CODE.
 must_end_with() {
     local expected=$1 code=0
     shift
@@ -45,7 +47,7 @@ must_end_with() {
     [ "$code" = "$expected" ] || fail "'$*' ended with $code, not $expected"
 }
 
-# --- the scratch directory, and leaving nothing behind ----------------------------------------------------------------
+# --- the scratch directory ------------------------------------------------------------------------
 if [ -n "${QUBES_DEMO_DIR:-}" ]; then
     mkdir -p "$QUBES_DEMO_DIR"
     [ -z "$(ls -A "$QUBES_DEMO_DIR")" ] || fail "QUBES_DEMO_DIR=$QUBES_DEMO_DIR is not empty"
@@ -53,7 +55,7 @@ if [ -n "${QUBES_DEMO_DIR:-}" ]; then
 else
     scratch=$(mktemp -d "${TMPDIR:-/var/tmp}/qubes-demo.XXXXXX") keep=
 fi
-# QEMU runs as another user when libvirt is the system's.
+# The system's libvirt runs QEMU as another user.
 chmod 755 "$scratch"
 daemons=$(mktemp)
 
@@ -63,7 +65,8 @@ clean_up() {
     set +e
     if [ $code != 0 ]; then
         for log in "$scratch"/run/qubes/console/*.log "$scratch"/run/qubes/log/*; do
-            [ -s "$log" ] && { echo "--- the end of $log"; tail -n 15 "$log" | tr -cd '[:print:]\n'; } >&2
+            [ -s "$log" ] || continue
+            { echo "--- the end of $log"; tail -n 15 "$log" | tr -cd '[:print:]\n'; } >&2
         done
         [ -e "$scratch/var/lib/qubes/qubes.xml" ] && qvm-kill --all > /dev/null 2>&1
         for name in work sys-net tiny; do qvm-remove --force "$name" > /dev/null 2>&1; done
@@ -75,32 +78,33 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
-# --- what the guest says ----------------------------------------------------------------------------------------------
+# --- the console ----------------------------------------------------------------------------------
 console() { echo "$scratch/run/qubes/console/$1.log"; }
-# wait_for_console QUBE TEXT SECONDS
+# wait_for_console QUBE TEXT SECONDS: waits until TEXT is on the console.
 wait_for_console() {
     local deadline=$((SECONDS + $3))
     until grep -aqs "$2" "$(console "$1")"; do
-        [ $SECONDS -lt $deadline ] || fail "$1 did not say '$2' on its console within $3 s"
+        [ $SECONDS -lt $deadline ] || fail "$1 did not print '$2' on its console within $3 s"
         sleep 0.1
     done
 }
-# must_say QUBE TEXT: the guest said it, word for word.
+# must_say QUBE TEXT: fails unless the guest printed exactly TEXT as a line.
 must_say() {
-    [ "$(tr -d '\r' < "$(console "$1")" | grep -acxF "$2")" != 0 ] || fail "$1 did not say '$2' on its console"
+    [ "$(tr -d '\r' < "$(console "$1")" | grep -acxF "$2")" != 0 ] \
+        || fail "$1 did not print '$2' on its console"
 }
 show_console() {
     show cat "$(console "$1")"
     tr -cd '[:print:]\n' < "$(console "$1")" | grep -a -E '^(GUEST|ROOT|PRIVATE)' || true
 }
 
-# ======================================================================================================================
+# ==================================================================================================
 "$here/guest.sh" "$here/../target/guest"
 guest=$(cd "$here/../target/guest" && pwd)
 kernel=$(cat "$guest/kernel-version")
 "$here/libvirt.sh" "$daemons"
 
-say "An empty directory stands for the whole system: every path of Qubes lies below it."
+say "An empty directory stands for the whole system: every path of Qubes is below it."
 show export "QUBES_ROOT=$scratch"
 export QUBES_ROOT=$scratch
 run qubes-create
@@ -109,8 +113,9 @@ run cp -r "$guest/vm-kernels/$kernel" "$scratch/var/lib/qubes/vm-kernels/"
 run qubes-prefs default_kernel "$kernel"
 
 say "A template whose root volume is a small Linux, and two qubes made from it."
-# One processor: a kernel that changes its own code stops now and then where several are emulated.
-run qvm-create --class TemplateVM --label black --root-copy-from "$guest/root.img" --property vcpus=1 tiny
+# One processor: with several emulated ones a kernel that patches its own code sometimes hangs.
+run qvm-create --class TemplateVM --label black --root-copy-from "$guest/root.img" \
+    --property vcpus=1 tiny
 run qubes-prefs default_template tiny
 run qvm-create --label red --property provides_network=True --property netvm= sys-net
 run qvm-create --label green work
@@ -140,14 +145,15 @@ for qube in sys-net work; do
     must_say "$qube" "ROOT boots=1"
     must_say "$qube" "PRIVATE boots=1"
     uuid=$(qvm-prefs "$qube" uuid)
-    [ "$(tr -d '\r' < "$(console "$qube")" | grep -ac "^GUEST-UP uuid=$uuid memory=[0-9]* template=tiny-linux\$")" != 0 ] \
+    line="^GUEST-UP uuid=$uuid memory=[0-9]* template=tiny-linux\$"
+    [ "$(tr -d '\r' < "$(console "$qube")" | grep -ac "$line")" != 0 ] \
         || fail "the console of $qube does not name its uuid $uuid"
 done
 
-say "A restart of work: what it wrote to its root is gone (boots=1 again), its private volume is still there (boots=2)."
+say "Restarting work: changes of its root are gone (boots=1), its private volume is kept (boots=2)."
 run qvm-shutdown --wait work
 must_end_with 1 qvm-check --running work
-# What RUN has under this name is a link to it.
+# The name in RUN is a link to the log.
 rm -f "$(readlink -f "$(console work)")"
 run qvm-start work
 wait_for_console work GUEST-READY 120
@@ -168,7 +174,8 @@ run qvm-remove --force work sys-net
 run qubes-prefs --default default_template
 run qvm-remove --force tiny
 must_print dom0 qvm-ls --raw-list
-left=$(find "$scratch/var/lib/qubes/appvms" "$scratch/var/lib/qubes/vm-templates" -type f 2> /dev/null || true)
+left=$(find "$scratch/var/lib/qubes/appvms" "$scratch/var/lib/qubes/vm-templates" -type f \
+    2> /dev/null || true)
 [ -z "$left" ] || fail "volumes were left behind: $left"
 
 printf '\nThe demonstration worked and took %d seconds.\n' $((SECONDS - began))
