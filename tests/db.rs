@@ -1,5 +1,5 @@
-//! qubes-db as somebody meets it whose system does not start: each kind of damage is found, with
-//! its line and what to do, and there is a way back.
+//! Tests of qubes-db on stores with which a system does not start: `check` reports each kind of
+//! damage with its line and remedy, `diff` and `restore` go back to a copy.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -12,86 +12,127 @@ mod sound_store;
 
 use sound_store::{SOUND, Store};
 
-/// What check says of `SOUND` with `old` replaced by `new`: the output, in which `$` is the store's
-/// path.
-fn check(old: &str, new: &str) -> String {
+/// Returns the output of `check` for `SOUND` with `old` replaced by `new`. `$` stands for the path
+/// of the store.
+fn check_with(old: &str, new: &str) -> String {
     assert!(SOUND.contains(old), "{old}");
     let store = Store::of(&SOUND.replacen(old, new, 1));
-    checked(&store, 1)
+    check(&store, 1)
 }
 
-fn checked(store: &Store, code: i32) -> String {
+/// Runs `check`, which must exit with `code`, and returns its output.
+fn check(store: &Store, code: i32) -> String {
     let ran = store.db(&["check"]);
     assert_eq!(ran.code, code, "{ran:?}");
     ran.stdout.replace(&store.file().display().to_string(), "$")
 }
 
-/// The line of the sound store on which `text` stands.
+/// Returns the line number of `text` in the sound store.
 fn line_of(text: &str) -> usize {
     1 + SOUND.lines().position(|l| l.contains(text)).unwrap()
 }
 
 #[test]
-fn nothing_is_wrong_with_a_sound_store() {
+fn sound_store_has_no_findings() {
     let store = Store::sound();
-    assert_eq!(checked(&store, 0), "");
+    assert_eq!(check(&store, 0), "");
     assert_eq!(store.db(&["check", "--json"]).stdout, "[]\n");
     assert_eq!(store.text(), SOUND);
 }
 
 #[test]
-fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
+fn each_kind_of_damage_is_reported_with_line_and_remedy() {
     let text = |name: &str, value: &str| format!("<property name=\"{name}\">{value}</property>");
     let line = |name: &str, value: &str| line_of(&text(name, value));
     let netvm = line_of(r#""netvm">sys-net<"#);
     let cases: Vec<(&str, String, String)> = vec![
-        // What stood there, what stands there now, what is said.
+        // The old text, the new text, the expected output.
         (
             "400",
             "much".into(),
-            format!("$:{}: error: work: memory is 'much': it is not a number\n    repair: take memory out, so that the default counts", line("memory", "400")),
+            format!(
+                "$:{}: error: work: memory is 'much': it is not a number\n    repair: take \
+                 memory out, so that the default counts",
+                line("memory", "400")
+            ),
         ),
         (
             r#"<property name="memory">400"#,
             r#"<property name="colour">blue"#.into(),
-            format!("$:{}: error: work: a qube of class AppVM has no property colour\n    repair: take property colour out", line("memory", "400")),
+            format!(
+                "$:{}: error: work: a qube of class AppVM has no property colour\n    \
+                 repair: take property colour out",
+                line("memory", "400")
+            ),
         ),
         (
             r#"<property name="memory">400"#,
             r#"<property name="xid">4"#.into(),
-            format!("$:{}: error: work: xid is computed and cannot be set", line("memory", "400")),
+            format!(
+                "$:{}: error: work: xid is computed and cannot be set",
+                line("memory", "400")
+            ),
         ),
         (
             r#""netvm">sys-net"#,
             r#""netvm">gone"#.into(),
-            format!("$:{netvm}: error: work: netvm is 'gone': there is no such qube\n    repair: set netvm to none"),
+            format!(
+                "$:{netvm}: error: work: netvm is 'gone': there is no such qube\n    \
+                 repair: set netvm to none"
+            ),
         ),
         (
             r#""netvm">sys-net"#,
             r#""netvm">fedora"#.into(),
-            format!("$:{netvm}: error: work: netvm is 'fedora', which does not provide network\n    repair: set netvm to none"),
+            format!(
+                "$:{netvm}: error: work: netvm is 'fedora', which does not provide network\
+                 \n    repair: set netvm to none"
+            ),
         ),
         (
             r#""netvm"></property>"#,
             r#""netvm">sys-net</property>"#.into(),
-            format!("$:{}: warning: sys-net: netvm is 'sys-net', and the qube is its own netvm; qubesd takes it for none", line("netvm", "")),
+            format!(
+                "$:{}: warning: sys-net: netvm is 'sys-net', and the qube is its own netvm; \
+                 qubesd takes it for none",
+                line("netvm", "")
+            ),
         ),
         (
             r#""template">fedora"#,
             r#""template">gone"#.into(),
-            "error: sys-net: template is 'gone': there is no such qube\n    repair: by hand: qvm-prefs sys-net template TEMPLATE, or qvm-remove sys-net".into(),
+            "error: sys-net: template is 'gone': there is no such qube\n    repair: by \
+                 hand: qvm-prefs sys-net template TEMPLATE, or qvm-remove sys-net"
+                .into(),
         ),
         (
             r#""template">fedora"#,
             r#""template">work"#.into(),
             "error: sys-net: template is 'work': a AppVM cannot be the template".into(),
         ),
-        (r#""qid">3"#, r#""qid">2"#.into(), format!("$:{}: error: work: qid 2 is that of 'sys-net', too\n    repair: give it a free qid", line("qid", "3"))),
-        (r#""qid">3"#, r#""qid">10001"#.into(), format!("$:{}: error: work: qid 10001 is not between 0 and 10000", line("qid", "3"))),
+        (
+            r#""qid">3"#,
+            r#""qid">2"#.into(),
+            format!(
+                "$:{}: error: work: qid 2 is that of 'sys-net', too\n    repair: give it a free \
+             qid",
+                line("qid", "3")
+            ),
+        ),
+        (
+            r#""qid">3"#,
+            r#""qid">10001"#.into(),
+            format!(
+                "$:{}: error: work: qid 10001 is not between 0 and 10000",
+                line("qid", "3")
+            ),
+        ),
         (
             "14cf2e5d-7025-41d7-a69c-dc4282cbdcff",
             "b426f560-25dc-4993-875e-6f7ad1398b59".into(),
-            "warning: work: uuid b426f560-25dc-4993-875e-6f7ad1398b59 is that of 'fedora', too\n    repair: give it a new uuid".into(),
+            "warning: work: uuid b426f560-25dc-4993-875e-6f7ad1398b59 is that of \
+                 'fedora', too\n    repair: give it a new uuid"
+                .into(),
         ),
         (
             r#"        <property name="uuid">14cf2e5d-7025-41d7-a69c-dc4282cbdcff</property>
@@ -99,66 +140,143 @@ fn each_kind_of_damage_is_found_on_its_line_with_its_repair() {
             String::new(),
             "error: work: uuid is missing\n    repair: give it a new uuid".into(),
         ),
-        (r#"label">red"#, r#"label">mauve"#.into(), "error: sys-net: label is 'mauve': it is not a label of this system\n    repair: set label to 'red'".into()),
+        (
+            r#"label">red"#,
+            r#"label">mauve"#.into(),
+            "error: sys-net: label is 'mauve': it is not a label of this system\n    \
+             repair: set label to 'red'"
+                .into(),
+        ),
         (
             r#"id="domain-3" class="AppVM""#,
             r#"id="domain-3" class="FancyVM""#.into(),
-            format!("$:{}: error: work: 'FancyVM' is not a class of qubes", line_of("domain-3")),
+            format!(
+                "$:{}: error: work: 'FancyVM' is not a class of qubes",
+                line_of("domain-3")
+            ),
         ),
         (
             r#""name">work"#,
             r#""name">sys-net"#.into(),
-            format!("$:{}: error: sys-net: a second qube has this name; the first is used", line_of("domain-3")),
+            format!(
+                "$:{}: error: sys-net: a second qube has this name; the first is used",
+                line_of("domain-3")
+            ),
         ),
         (
             r#"        <property name="name">work</property>
 "#,
             String::new(),
-            format!("$:{}: error: this domain cannot be used: VM name must not be empty", line_of("domain-3")),
+            format!(
+                "$:{}: error: this domain cannot be used: VM name must not be empty",
+                line_of("domain-3")
+            ),
         ),
-        (r#"tag name="mine""#, r#"tag name="not mine""#.into(), format!("$:{}: error: work: tag 'not mine' has other characters", line_of("\"mine\""))),
+        (
+            r#"tag name="mine""#,
+            r#"tag name="not mine""#.into(),
+            format!(
+                "$:{}: error: work: tag 'not mine' has other characters",
+                line_of("\"mine\"")
+            ),
+        ),
         (
             r#"backend-domain="sys-net""#,
             r#"backend-domain="gone""#.into(),
-            format!("$:{}: warning: work: block device 'sda' is of 'gone', and there is no such qube: qubesd drops the assignment\n    repair: take the assignment out", line_of("<device ")),
+            format!(
+                "$:{}: warning: work: block device 'sda' is of 'gone', and there is no such \
+                 qube: qubesd drops the assignment\n    repair: take the assignment out",
+                line_of("<device ")
+            ),
         ),
-        (r#"mode="required""#, r#"mode="manual""#.into(), "error: work: block device 'sda' has mode 'manual'".into()),
+        (
+            r#"mode="required""#,
+            r#"mode="manual""#.into(),
+            "error: work: block device 'sda' has mode 'manual'".into(),
+        ),
         (
             r#"rw="True" save"#,
             r#"rw="True" snap_on_start="False" save"#.into(),
-            format!("$:{}: warning: work: volume private has snap_on_start=\"False\", which every release up to 4.4.0 takes for true\n    repair: take out snap_on_start", line_of("<volume ")),
+            format!(
+                "$:{}: warning: work: volume private has snap_on_start=\"False\", which \
+                 every release up to 4.4.0 takes for true\n    repair: take out snap_on_start",
+                line_of("<volume ")
+            ),
         ),
-        (r#"rw="True" save"#, r#"rw="False" save"#.into(), "warning: work: volume private has rw=\"False\", which no release up to 4.4.0 can be told".into()),
-        (r#"pool="varlibqubes" vid"#, r#"pool="gone" vid"#.into(), "error: work: volume private is in pool 'gone', which does not exist".into()),
-        (r#"size="2147483648""#, r#"size="2 GiB""#.into(), "error: work: volume private has size=\"2 GiB\", which is not a number\n    repair: take out size".into()),
+        (
+            r#"rw="True" save"#,
+            r#"rw="False" save"#.into(),
+            "warning: work: volume private has rw=\"False\", which no release up to 4.4.0 \
+             can be told"
+                .into(),
+        ),
+        (
+            r#"pool="varlibqubes" vid"#,
+            r#"pool="gone" vid"#.into(),
+            "error: work: volume private is in pool 'gone', which does not exist".into(),
+        ),
+        (
+            r#"size="2147483648""#,
+            r#"size="2 GiB""#.into(),
+            "error: work: volume private has size=\"2 GiB\", which is not a number\n    \
+             repair: take out size"
+                .into(),
+        ),
         (
             r#""default_netvm">sys-net"#,
             r#""default_netvm">gone"#.into(),
-            format!("$:{}: error: default_netvm is 'gone': there is no such qube", line_of("default_netvm")),
+            format!(
+                "$:{}: error: default_netvm is 'gone': there is no such qube",
+                line_of("default_netvm")
+            ),
         ),
-        (r#""default_kernel">1.0"#, r#""kernel_default">1.0"#.into(), "warning: the system has no property kernel_default: qubesd ignores it".into()),
-        (r#"id="label-8""#, r#"id="eight""#.into(), format!("$:{}: error: label 'black' has no number", line_of("label-8"))),
-        (r#"pool name="varlibqubes""#, r#"pool name="""#.into(), format!("$:{}: error: a storage pool has no name", line_of("pool name=\"varlib"))),
+        (
+            r#""default_kernel">1.0"#,
+            r#""kernel_default">1.0"#.into(),
+            "warning: the system has no property kernel_default: qubesd ignores it".into(),
+        ),
+        (
+            r#"id="label-8""#,
+            r#"id="eight""#.into(),
+            format!(
+                "$:{}: error: label 'black' has no number",
+                line_of("label-8")
+            ),
+        ),
+        (
+            r#"pool name="varlibqubes""#,
+            r#"pool name="""#.into(),
+            format!(
+                "$:{}: error: a storage pool has no name",
+                line_of("pool name=\"varlib")
+            ),
+        ),
         (
             r#"keep="1"/>"#,
             r#"keep="1" ephemeral_volatile="False"/>"#.into(),
-            "warning: pool 'varlibqubes' has ephemeral_volatile=\"False\", which every release up to 4.4.0 takes for true".into(),
+            "warning: pool 'varlibqubes' has ephemeral_volatile=\"False\", which every \
+                 release up to 4.4.0 takes for true"
+                .into(),
         ),
-        (r#"driver="file-reflink""#, String::new(), "warning: pool 'varlibqubes' has no driver".into()),
+        (
+            r#"driver="file-reflink""#,
+            String::new(),
+            "warning: pool 'varlibqubes' has no driver".into(),
+        ),
     ];
     for (old, new, expected) in cases {
-        let said = check(old, &new);
+        let output = check_with(old, &new);
         assert!(
-            said.contains(&expected),
-            "{old} → {new}: {expected}\n{said}"
+            output.contains(&expected),
+            "{old} → {new}: {expected}\n{output}"
         );
     }
 }
 
-/// What upstream's own code wrote, it loads: no false alarm. (The latest of it writes `False`,
-/// which releases misread.)
+/// Upstream loads what it wrote itself, so nothing in it may be an error. (Its latest code writes
+/// `False`, which its releases misread: a warning.)
 #[test]
-fn there_is_no_error_in_what_upstream_wrote() {
+fn stores_written_by_upstream_have_no_errors() {
     for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
@@ -173,53 +291,54 @@ fn there_is_no_error_in_what_upstream_wrote() {
 }
 
 #[test]
-fn what_is_newer_than_the_release_is_told() {
+fn properties_newer_than_the_release_are_reported() {
     let store = Store::of(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
-    assert_eq!(checked(&store, 0), "");
+    assert_eq!(check(&store, 0), "");
     fs::write(
         store.dir.path().join("etc/qubes/core.toml"),
         "[store]\nrelease = \"4.2\"\n",
     )
     .unwrap();
-    let said = checked(&store, 1);
+    let output = check(&store, 1);
     assert!(
-        said.contains(
-            "error: work: Qubes OS 4.2 does not know bootmode (since 4.3)\n    repair: take property bootmode out"
+        output.contains(
+            "error: work: Qubes OS 4.2 does not know bootmode (since 4.3)\n    repair: \
+                 take property bootmode out"
         ),
-        "{said}"
+        "{output}"
     );
 }
 
 #[test]
-fn a_loop_of_netvms_is_told_with_its_way() {
+fn netvm_loop_is_reported_with_its_chain() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
     let store =
         Store::of(&provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#));
-    let said = checked(&store, 1);
+    let output = check(&store, 1);
     assert!(
-        said.contains("sys-net: netvm is 'work', and its netvms lead back to it: work → sys-net"),
-        "{said}"
+        output.contains("sys-net: netvm is 'work', and its netvms lead back to it: work → sys-net"),
+        "{output}"
     );
     assert!(
-        said.contains("work: netvm is 'sys-net', and its netvms lead back to it: sys-net → work"),
-        "{said}"
+        output.contains("work: netvm is 'sys-net', and its netvms lead back to it: sys-net → work"),
+        "{output}"
     );
 }
 
 #[test]
-fn a_file_that_is_no_xml_is_explained_and_the_way_back_is_named() {
+fn malformed_xml_is_reported_with_the_newest_good_copy() {
     let store = Store::of(&SOUND.replace("</domains>", "</domain>"));
     store.keep("2026-11-18-08:00:00", SOUND);
     store.keep("2026-11-19-08:00:00", "<qubes>");
-    let said = checked(&store, 1);
+    let output = check(&store, 1);
     let line = line_of("</domains>");
     assert!(
-        said.contains(&format!("$:{line}: error: not well-formed XML at column ")),
-        "{said}"
+        output.contains(&format!("$:{line}: error: not well-formed XML at column ")),
+        "{output}"
     );
     assert!(
-        said.contains("the newest copy that loads is 2026-11-18-08:00:00"),
-        "{said}"
+        output.contains("the newest copy that loads is 2026-11-18-08:00:00"),
+        "{output}"
     );
 
     let ran = store.db(&["diff", "2026-11-18"]);
@@ -235,21 +354,21 @@ fn a_file_that_is_no_xml_is_explained_and_the_way_back_is_named() {
 }
 
 #[test]
-fn lines_are_right_without_indentation() {
+fn line_numbers_are_right_without_indentation() {
     let flat: Vec<&str> = SOUND.lines().map(str::trim_start).collect();
     let store = Store::of(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
-    let said = checked(&store, 1);
+    let output = check(&store, 1);
     assert!(
-        said.starts_with(&format!(
+        output.starts_with(&format!(
             "$:{}: error: work: memory",
             line_of("\"memory\">400")
         )),
-        "{said}"
+        "{output}"
     );
 }
 
 #[test]
-fn a_store_that_is_none_is_explained() {
+fn file_that_is_not_a_store_is_reported() {
     for (text, why) in [
         ("", "the file is empty"),
         ("<QubesVmCollection/>", "written by Qubes R3 or older"),
@@ -258,46 +377,46 @@ fn a_store_that_is_none_is_explained() {
             "not a store of Qubes: the root element is <html>",
         ),
     ] {
-        let said = checked(&Store::of(text), 1);
-        assert!(said.starts_with(&format!("$: error: {why}")), "{said}");
+        let output = check(&Store::of(text), 1);
+        assert!(output.starts_with(&format!("$: error: {why}")), "{output}");
         assert_eq!(
-            said.contains("no copy in "),
+            output.contains("no copy in "),
             why != "written by Qubes R3 or older",
-            "{said}"
+            "{output}"
         );
     }
 }
 
 #[test]
-fn what_stands_in_a_value_cannot_add_lines() {
-    let said = check("400", "4\n$:1: error: forged");
+fn line_break_in_a_value_does_not_add_output_lines() {
+    let output = check_with("400", "4\n$:1: error: forged");
     assert!(
-        said.contains("memory is '4\\n$:1: error: forged'"),
-        "{said}"
+        output.contains("memory is '4\\n$:1: error: forged'"),
+        "{output}"
     );
 }
 
 #[test]
-fn damage_inside_one_qube_leaves_the_others_to_be_looked_at() {
+fn malformed_qube_does_not_hide_findings_of_others() {
     let store = Store::of(
         &SOUND
             .replace("<tag name=\"mine\"/>", "<tag name=mine/>")
             .replace("\"qid\">2<", "\"qid\">x<"),
     );
-    let said = checked(&store, 1);
+    let output = check(&store, 1);
     let tag = line_of("\"mine\"");
     assert!(
-        said.contains(&format!("$:{tag}: error: not well-formed XML at column ")),
-        "{said}"
+        output.contains(&format!("$:{tag}: error: not well-formed XML at column ")),
+        "{output}"
     );
     assert!(
-        said.contains("error: sys-net: qid is 'x': it is not a number"),
-        "{said}"
+        output.contains("error: sys-net: qid is 'x': it is not a number"),
+        "{output}"
     );
 }
 
 #[test]
-fn a_missing_store_is_explained_and_can_be_brought_back() {
+fn missing_store_is_reported_and_can_be_restored() {
     let store = Store::sound();
     store.keep("2026-11-18-08:00:00", SOUND);
     fs::remove_file(store.file()).unwrap();
@@ -326,7 +445,7 @@ fn a_missing_store_is_explained_and_can_be_brought_back() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("there was no store before"), "{ran:?}");
     assert_eq!(store.text(), SOUND);
-    assert_eq!(checked(&store, 0), "");
+    assert_eq!(check(&store, 0), "");
 }
 
 #[test]
@@ -352,7 +471,7 @@ fn history_lists_copies_and_which_of_them_load() {
 }
 
 #[test]
-fn differences_are_told_in_words() {
+fn diff_describes_changes_in_words() {
     let store = Store::sound();
     store.keep("2026-11-18-08:00:00", SOUND);
     let ran = store.db(&["diff"]);
@@ -402,17 +521,17 @@ work: volume private size 2147483648 → 4294967296
 }
 
 #[test]
-fn restoring_keeps_what_was_there_and_says_what_it_did() {
+fn restore_keeps_the_replaced_store_and_reports_changes() {
     let changed = SOUND.replace("\"memory\">400", "\"memory\">800");
-    for there in [changed.as_str(), "", "<qubes><domains></qubes>"] {
-        let store = Store::of(there);
+    for current in [changed.as_str(), "", "<qubes><domains></qubes>"] {
+        let store = Store::of(current);
         store.keep("2026-11-18-08:00:00", SOUND);
         let ran = store.db(&["restore", "2026-11-18"]);
         assert_eq!(ran.code, 0, "{ran:?}");
         assert_eq!(store.text(), SOUND);
         let copies = store.copies();
         assert_eq!(copies.len(), 2);
-        assert_eq!(fs::read_to_string(&copies[1]).unwrap(), there);
+        assert_eq!(fs::read_to_string(&copies[1]).unwrap(), current);
         assert!(ran.stdout.contains("is now "), "{ran:?}");
         assert!(
             ran.stdout.contains(&format!(
@@ -423,7 +542,7 @@ fn restoring_keeps_what_was_there_and_says_what_it_did() {
         );
         assert_eq!(
             ran.stdout.contains("    work: memory 800 → 400\n"),
-            there == changed,
+            current == changed,
             "{ran:?}"
         );
 
@@ -434,7 +553,7 @@ fn restoring_keeps_what_was_there_and_says_what_it_did() {
 }
 
 #[test]
-fn a_file_that_is_longer_than_any_store_is_neither_read_nor_copied() {
+fn oversized_file_is_neither_read_nor_copied() {
     let store = Store::sound();
     store.keep("2026-11-18-08:00:00", SOUND);
     fs::File::create(store.file())
@@ -472,7 +591,7 @@ fn a_file_that_is_longer_than_any_store_is_neither_read_nor_copied() {
 }
 
 #[test]
-fn a_copy_that_does_not_load_is_not_restored() {
+fn copy_that_does_not_load_is_not_restored() {
     let store = Store::sound();
     store.keep("2026-11-18-08:00:00", "<qubes>");
     let ran = store.db(&["restore", "last"]);
@@ -488,7 +607,7 @@ fn a_copy_that_does_not_load_is_not_restored() {
 }
 
 #[test]
-fn restoring_refuses_beside_a_live_qubesd_unless_it_is_forced() {
+fn restore_refuses_while_qubesd_runs_unless_forced() {
     let store = Store::of(&SOUND.replace("\"memory\">400", "\"memory\">800"));
     store.keep("2026-11-18-08:00:00", SOUND);
     fs::create_dir_all(store.dir.path().join("run")).unwrap();
@@ -498,14 +617,14 @@ fn restoring_refuses_beside_a_live_qubesd_unless_it_is_forced() {
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("qubesd is running"), "{ran:?}");
     assert_eq!((store.text(), store.copies().len()), (before, 1));
-    assert_eq!(store.db(&["diff"]).code, 1, "looking is allowed");
+    assert_eq!(store.db(&["diff"]).code, 1, "reading is allowed");
     assert_eq!(store.db(&["restore", "last", "--force-write"]).code, 0);
     assert_eq!(store.text(), SOUND);
     drop(qubesd);
 }
 
 #[test]
-fn dump_prints_what_upstream_makes_of_the_store() {
+fn dump_agrees_with_upstream() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4");
     let store = Store::of(&fs::read_to_string(samples.join("small.xml")).unwrap());
     fs::write(
@@ -530,9 +649,9 @@ fn dump_prints_what_upstream_makes_of_the_store() {
     }
 }
 
-/// Whatever changes, there are words for it; and blanks are no change.
+/// Every kind of change is described; whitespace alone is not a change.
 #[test]
-fn there_are_words_for_every_part_of_a_store() {
+fn diff_describes_every_part_of_a_store() {
     for (old, new, words) in [
         (
             ">red</label>",
@@ -578,12 +697,14 @@ fn there_are_words_for_every_part_of_a_store() {
         (
             "mode=\"required\"",
             "mode=\"auto-attach\"",
-            "work: block device sda of sys-net (required) removed\nwork: block device sda of sys-net (auto-attach) added",
+            "work: block device sda of sys-net (required) removed\nwork: block device \
+                 sda of sys-net (auto-attach) added",
         ),
         (
             "identity=\"*\"/>",
             "identity=\"*\"><option name=\"read-only\">yes</option></device>",
-            "work: block device sda of sys-net (required) removed\nwork: block device sda of sys-net (required, read-only=yes) added",
+            "work: block device sda of sys-net (required) removed\nwork: block device \
+                 sda of sys-net (required, read-only=yes) added",
         ),
         (
             "rw=\"True\" save",
@@ -618,7 +739,7 @@ fn there_are_words_for_every_part_of_a_store() {
 }
 
 #[test]
-fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
+fn advice_to_move_an_unusable_file_away_and_restore_works() {
     type Make = fn(&Path);
     let make: [(&str, Make); 4] = [
         ("FIFO", |path| {
@@ -637,15 +758,15 @@ fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
         store.keep("2026-11-18-08:00:00", SOUND);
         fs::remove_file(store.file()).unwrap();
         make(&store.file());
-        let said = store.db(&["check"]).stderr;
-        // A copy can be put where the link leads.
-        let command = said
+        let output = store.db(&["check"]).stderr;
+        // A dangling link need not be moved: the copy is written to its target.
+        let command = output
             .split("move it away first: ")
             .nth(1)
             .and_then(|rest| rest.split(';').next());
         assert!(
             command.is_some() || what == "link to nothing",
-            "{what}: {said}"
+            "{what}: {output}"
         );
         let moved = command.is_none_or(|command| {
             std::process::Command::new("sh")
@@ -656,7 +777,7 @@ fn where_no_store_can_be_the_way_back_begins_with_moving_away_what_is_there() {
                 .success()
         });
         assert!(moved, "{what}: {command:?}");
-        let restore = said
+        let restore = output
             .split("qubes-db restore ")
             .nth(1)
             .unwrap()

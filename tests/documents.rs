@@ -1,5 +1,4 @@
-//! The shell blocks of README.md and of the pages for beginners, and the demonstration, run as they
-//! stand.
+//! Runs the shell blocks of README.md and docs/first-steps.md, and the demonstration.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -19,7 +18,7 @@ fn text(document: &str) -> String {
     fs::read_to_string(checkout().join(document)).unwrap()
 }
 
-/// The blocks between ```` ```sh ```` and ```` ``` ````, in their order.
+/// Returns the blocks between ```` ```sh ```` and ```` ``` ````, in order.
 fn shell_blocks(document: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
@@ -41,8 +40,9 @@ fn shell_blocks(document: &str) -> Vec<String> {
     blocks
 }
 
-/// A directory that looks like a checkout with everything built.
-fn place() -> Option<tempfile::TempDir> {
+/// Creates a directory that looks like a checkout with everything built. Returns `None`, and
+/// reports a skip, without the guest or libvirt.
+fn create_checkout() -> Option<tempfile::TempDir> {
     let guest = checkout().join("target/guest");
     if !guest.join("kernel-version").exists() {
         skip::skip("there is no target/guest, which `make guest` makes");
@@ -63,12 +63,14 @@ fn place() -> Option<tempfile::TempDir> {
     Some(place)
 }
 
-/// Runs the blocks of a document in one shell that ends at the first command that fails.
+/// Runs the blocks of a document in one shell, up to the first command that fails.
 fn run(document: &str) {
-    let Some(place) = place() else { return };
+    let Some(place) = create_checkout() else {
+        return;
+    };
     let blocks = shell_blocks(document);
     assert!(!blocks.is_empty(), "{document} has no shell block");
-    // Whatever happens, no guest stays; `mktemp` is the document's own way to find a place.
+    // The trap stops all guests and removes the directory that the document creates with mktemp.
     let script = format!(
         "set -euo pipefail\ntrap 'code=$?; trap - EXIT; [ -d \"${{QUBES_ROOT:-/nowhere}}\" ] && \
          {{ qvm-kill --all || :; rm -rf \"$QUBES_ROOT\"; }}; exit $code' EXIT\n{}",
@@ -102,18 +104,18 @@ fn run(document: &str) {
 }
 
 #[test]
-fn the_tour_of_the_readme_runs_as_it_stands() {
+fn readme_tour_works() {
     run("README.md");
 }
 
 #[test]
-fn the_first_steps_run_as_they_stand() {
+fn first_steps_work() {
     run("docs/first-steps.md");
 }
 
 #[test]
-fn the_demonstration_works() {
-    if place().is_none() {
+fn demonstration_works() {
+    if create_checkout().is_none() {
         return;
     }
     let tools = Path::new(env!("CARGO_BIN_EXE_qvm-start")).parent().unwrap();
@@ -135,9 +137,9 @@ fn the_demonstration_works() {
     );
 }
 
-/// Blocks that are indented instead of fenced run by no test: only what installs and builds may be.
+/// Indented blocks are not run by a test, so they may contain only commands that build and install.
 #[test]
-fn the_readme_has_no_command_that_no_test_runs() {
+fn every_readme_command_is_tested() {
     let readme = text("README.md");
     let indented = readme
         .lines()

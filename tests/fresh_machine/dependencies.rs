@@ -1,5 +1,5 @@
-//! `demo/dependencies.sh` says what is wrong before it changes anything. The package manager is a
-//! script that writes down how it is called: the real one would change this machine.
+//! Tests that `demo/dependencies.sh` reports errors before it changes anything. The package manager
+//! is a stub that logs its calls, because the real one would change this machine.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,19 +8,19 @@ use std::process::{Command, Output, Stdio};
 
 use crate::sources::{repository, tests};
 
-/// A machine with these few programs.
+/// A machine with few programs, as a directory for PATH.
 struct Machine {
     dir: tempfile::TempDir,
 }
 
-/// What the script itself runs.
+/// The programs that the script itself runs.
 const BASE: [&str; 17] = [
     "bash", "sed", "grep", "awk", "sort", "cat", "mktemp", "rm", "id", "env", "dirname",
     "ldconfig", "tr", "wc", "ldd", "uname", "python3",
 ];
 
 impl Machine {
-    /// A Debian whose Rust is of this version.
+    /// Creates a Debian with this version of Rust.
     fn with_rust(version: &str) -> Machine {
         let machine = Machine {
             dir: tempfile::tempdir().unwrap(),
@@ -54,8 +54,8 @@ impl Machine {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs the script without a terminal. It looks into the directories of system programs as
-    /// well; those of this machine are there, whatever is missing.
+    /// Runs the script without a terminal. It also searches the system's directories, so the
+    /// programs of this machine are found as well.
     fn run(&self, arguments: &[&str], is_ci: bool) -> Output {
         let mut command = Command::new("bash");
         command
@@ -72,7 +72,7 @@ impl Machine {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    /// How the package manager was called.
+    /// Returns the logged calls of the package manager.
     fn calls(&self) -> String {
         fs::read_to_string(self.dir.path().join("calls")).unwrap_or_default()
     }
@@ -87,7 +87,7 @@ fn words(output: &Output) -> String {
 }
 
 #[test]
-fn rust_is_looked_at_before_anything_is_installed() {
+fn rust_is_checked_before_anything_is_installed() {
     for (version, found) in [
         ("1.85.0", "1.85.0"),
         ("1.88.0-nightly", "1.88.0"),
@@ -120,7 +120,7 @@ fn rust_is_looked_at_before_anything_is_installed() {
 }
 
 #[test]
-fn an_unknown_set_installs_nothing() {
+fn unknown_set_installs_nothing() {
     let machine = Machine::with_rust("1.89.0");
     for arguments in [&["demo", "tset"][..], &[], &["--yes"], &["--no"]] {
         let output = machine.run(arguments, true);
@@ -129,7 +129,7 @@ fn an_unknown_set_installs_nothing() {
     assert_eq!(machine.calls(), "");
 }
 
-/// apt that would install only what takes another package's place.
+/// A stub of apt-get that can only install by removing another package.
 const REPLACES: &str = r#"
 echo "$@" >> "$CALLS"
 case "$*" in
@@ -138,9 +138,9 @@ case "$*" in
 esac"#;
 
 #[test]
-fn nothing_is_removed_without_being_asked_for() {
+fn packages_are_not_removed_without_consent() {
     if !nix::unistd::geteuid().is_root() {
-        // Another user is told what root has to do, and nothing is tried.
+        // Another user gets the command for root, and nothing is tried.
         let machine = Machine::with_rust("1.89.0");
         let output = machine.run(&["demo"], true);
         assert!(
@@ -180,7 +180,7 @@ fn nothing_is_removed_without_being_asked_for() {
 }
 
 #[test]
-fn headers_that_tests_read_are_looked_for() {
+fn dependencies_script_checks_headers_that_tests_read() {
     let script = fs::read_to_string(repository("demo/dependencies.sh")).unwrap();
     let mut read = 0;
     for source in tests() {

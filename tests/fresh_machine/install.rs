@@ -1,4 +1,4 @@
-//! `make install` and `make uninstall`, into a directory that stands for the system.
+//! Tests of `make install` and `make uninstall` with a directory as DESTDIR.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,13 +8,13 @@ use std::process::{Command, Output};
 
 use crate::sources::repository;
 
-/// A system to install into, and programs as `make build` makes them.
+/// A DESTDIR and a directory with the programs of `make build`.
 struct System {
     dir: tempfile::TempDir,
 }
 
 impl System {
-    /// With programs that do nothing: what is copied does not matter.
+    /// Creates a system whose programs are stubs.
     fn with_stubs() -> System {
         let system = System {
             dir: tempfile::tempdir().unwrap(),
@@ -28,7 +28,7 @@ impl System {
         system
     }
 
-    /// With the one program that is every command.
+    /// Creates a system with the one binary that is every command.
     fn with_multicall() -> System {
         let system = System {
             dir: tempfile::tempdir().unwrap(),
@@ -50,7 +50,7 @@ impl System {
         self.root().join(below)
     }
 
-    /// make without cargo in its PATH, as sudo calls it.
+    /// Runs make without cargo in PATH, as with sudo.
     fn make(&self, arguments: &[&str]) -> Output {
         Command::new("make")
             .arg("--directory")
@@ -80,7 +80,7 @@ impl System {
         String::from_utf8(output.stderr).unwrap()
     }
 
-    /// Files, links and directories below the root.
+    /// Returns the files, links and directories below the root.
     fn tree(&self) -> BTreeSet<PathBuf> {
         let mut found = BTreeSet::new();
         add_below(&self.root(), &mut found);
@@ -102,7 +102,7 @@ fn add_below(directory: &Path, found: &mut BTreeSet<PathBuf>) {
 }
 
 #[test]
-fn what_is_not_built_is_not_installed_and_nothing_is_built() {
+fn install_fails_without_a_build_and_does_not_build() {
     let system = System::with_stubs();
     fs::remove_file(system.built().join("qvm-ls")).unwrap();
     let words = system.fails(&["install"]);
@@ -114,7 +114,7 @@ fn what_is_not_built_is_not_installed_and_nothing_is_built() {
 }
 
 #[test]
-fn uninstall_leaves_what_was_there_before() {
+fn uninstall_restores_the_state_before_install() {
     for prefix in ["PREFIX=/usr", "PREFIX=/usr/local", "PREFIX=/opt/a b"] {
         let system = System::with_stubs();
         fs::create_dir_all(system.path("usr/share/qubes")).unwrap();
@@ -160,7 +160,7 @@ fn uninstall_leaves_what_was_there_before() {
 }
 
 #[test]
-fn files_of_others_are_not_replaced_unless_forced() {
+fn foreign_files_are_not_replaced_unless_forced() {
     let system = System::with_stubs();
     fs::create_dir_all(system.path("usr/bin")).unwrap();
     fs::create_dir_all(system.path("usr/lib/systemd/system")).unwrap();
@@ -194,7 +194,7 @@ fn files_of_others_are_not_replaced_unless_forced() {
 }
 
 #[test]
-fn a_unit_of_the_distribution_is_not_overridden_from_another_prefix() {
+fn unit_of_the_distribution_is_not_overridden_from_another_prefix() {
     let system = System::with_stubs();
     fs::create_dir_all(system.path("usr/lib/systemd/system")).unwrap();
     fs::write(
@@ -215,7 +215,7 @@ fn a_unit_of_the_distribution_is_not_overridden_from_another_prefix() {
 }
 
 #[test]
-fn the_package_that_owns_a_file_is_named() {
+fn package_that_owns_a_foreign_file_is_named() {
     if !Path::new("/usr/bin/dpkg-query").exists() {
         return;
     }
@@ -243,7 +243,7 @@ fn the_package_that_owns_a_file_is_named() {
 }
 
 #[test]
-fn what_was_changed_since_stays() {
+fn changed_file_is_kept() {
     let system = System::with_stubs();
     system.ok(&["install"]);
     fs::write(system.path("usr/bin/qvm-ls"), "changed").unwrap();
@@ -261,7 +261,7 @@ fn what_was_changed_since_stays() {
 }
 
 #[test]
-fn one_program_is_every_command() {
+fn multicall_binary_serves_every_command() {
     let system = System::with_multicall();
     let words = system.fails(&["install"]);
     assert!(
@@ -307,10 +307,10 @@ fn one_program_is_every_command() {
                 .len()
         })
         .sum();
-    let of_program = fs::metadata(env!("CARGO_BIN_EXE_qubes")).unwrap().len();
-    assert!(size < of_program + 1000, "links, not copies: {size}");
+    let binary_size = fs::metadata(env!("CARGO_BIN_EXE_qubes")).unwrap().len();
+    assert!(size < binary_size + 1000, "links, not copies: {size}");
 
-    // The other way of installing takes the place of this one.
+    // An install of separate binaries replaces the links.
     let stubs = System::with_stubs();
     for program in fs::read_dir(stubs.built()).unwrap() {
         let program = program.unwrap().path();

@@ -1,5 +1,5 @@
-//! What a machine needs that has never seen this project: the programs that tests and scripts call,
-//! how they are installed, and `make install`.
+//! Tests of a fresh machine: the programs that tests and scripts call, their installation, and
+//! `make install`.
 
 mod dependencies;
 mod install;

@@ -1,10 +1,10 @@
-//! A pipe whose reader ends early fails at random under `pipefail`: the writer is killed by
-//! SIGPIPE.
+//! Checks pipes in scripts with `pipefail`: a reader that ends early makes the pipe fail at random,
+//! because SIGPIPE kills the writer.
 
 use crate::shell::{self, Command};
 use crate::sources::{recipes, scripts};
 
-/// Whether a command may end before it has read all of its input.
+/// Returns whether a command may end before it has read all of its input.
 fn ends_early(command: &Command) -> bool {
     let has_flag = |flags: &[char]| {
         let short = |w: &&String| w.starts_with('-') && !w.starts_with("--");
@@ -18,7 +18,7 @@ fn ends_early(command: &Command) -> bool {
     match command.words[0].as_str() {
         "head" => true,
         "read" => command.keyword.as_deref() != Some("while"),
-        // grep ends at the first match also where its output is /dev/null.
+        // grep also ends at the first match if its output is /dev/null.
         "grep" | "egrep" | "fgrep" | "zgrep" => {
             has_flag(&['q', 'm', 'l', 'L'])
                 || command
@@ -61,7 +61,7 @@ fn no_reader_ends_early_where_pipefail_is_set() {
 }
 
 #[test]
-fn readers_that_end_early_are_told_from_others() {
+fn ends_early_recognises_commands() {
     let early = |line: &str| shell::read(line).commands.iter().any(ends_early);
     for line in [
         "grep -q x",

@@ -1,4 +1,4 @@
-//! `demo/dependencies.sh` knows every program that a test or a script of this machine calls.
+//! Checks that `demo/dependencies.sh` looks for every program that a test or script calls.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,15 +6,15 @@ use std::path::Path;
 use crate::shell;
 use crate::sources::{Source, recipes, repository, scripts, tests};
 
-/// Programs of packages that no Debian and no Fedora is without, however small: coreutils,
-/// util-linux, the C library's, grep, sed, tar, findutils, diffutils, shadow.
+/// Programs of packages that every Debian and Fedora has: coreutils, util-linux, the C library's,
+/// grep, sed, tar, findutils, diffutils, shadow.
 const EVERYWHERE: &str = "basename bash sh cat chgrp chmod chown chroot cksum cmp cp cut date dd df diff dirname du env find findmnt \
     flock getconf getent grep groupadd gunzip gzip hostname id install kill ldconfig ldd ln ls mkdir mknod mktemp \
     mount mv nproc od prlimit readlink realpath rm rmdir sed seq setsid sha256sum sleep sort stat sync tac tail tar \
     tee timeout touch tr truncate umount uname uniq unlink unshare useradd wc xargs head mountpoint stty blockdev";
 
-/// What comes in the package of another program that is looked for.
-const TOGETHER: [(&str, &str); 5] = [
+/// Programs in the package of another one that is looked for.
+const SAME_PACKAGE: [(&str, &str); 5] = [
     ("chattr", "mke2fs"),
     ("mkfs.ext4", "mke2fs"),
     ("depmod", "modprobe"),
@@ -22,23 +22,24 @@ const TOGETHER: [(&str, &str); 5] = [
     ("virtqemud", "virtlogd"),
 ];
 
-/// Checked apart, before everything else.
+/// The Rust toolchain, which has a check of its own.
 const TOOLCHAIN: &str = "cargo rustc rustfmt";
 
-/// Called only in the lab's machine, which is made with them.
+/// Programs that are called only inside the lab's machine.
 const INSIDE_LAB: &str = "dmsetup lvm lvcreate lvremove vgcreate vgremove";
 
-/// Called only where they are: the systems' own package managers and service managers, and git in a
+/// Programs that are called only if they exist: package managers, service managers, and git in a
 /// clone.
-const WHERE_THEY_ARE: &str = "apt-get apt-cache apt-config dpkg dpkg-query dnf rpm rpm2cpio rustup sudo systemctl \
+const OPTIONAL: &str = "apt-get apt-cache apt-config dpkg dpkg-query dnf rpm rpm2cpio rustup sudo systemctl \
     systemd-sysusers systemd-tmpfiles git";
 
+/// Keywords and builtins of bash.
 const BUILTINS: &str = ". : [ [[ alias break builtin case cd command compgen continue declare do done echo esac eval \
     exec exit export fi for function hash in let local mapfile popd printf pushd pwd read return select set shift \
     source test times trap true false type typeset ulimit umask unset wait";
 
-/// Literals of tests that are the name of a program by chance.
-const BY_CHANCE: &str = "convert ed editor file idle id last link man red rev size test true false yes write name who \
+/// Literals of tests that are also the name of a program.
+const COINCIDENCES: &str = "convert ed editor file idle id last link man red rev size test true false yes write name who \
     work users dir info sum factor split host import display w at from time watch sg top less more join paste fold \
     expand tag free script groups uptime ip sync make clear reset col rename comm kill logger mesg service";
 
@@ -46,7 +47,7 @@ fn words(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.split_whitespace()
 }
 
-/// The programs that dependencies.sh looks for.
+/// Returns the programs that dependencies.sh looks for.
 fn looked_for() -> BTreeSet<String> {
     let text = std::fs::read_to_string(repository("demo/dependencies.sh")).unwrap();
     let needs = text
@@ -59,7 +60,7 @@ fn looked_for() -> BTreeSet<String> {
         .filter_map(|c| c.strip_prefix("has "))
         .map(String::from)
         .collect();
-    // Checks that are more than looking for a program.
+    // Checks beyond the existence of a program.
     for (check, program) in [
         ("has_busybox", "busybox"),
         ("has_libvirt_qemu", "virtqemud"),
@@ -87,13 +88,13 @@ impl Known {
     }
 
     fn has(&self, program: &str) -> bool {
-        let together = TOGETHER
+        let is_in_same_package = SAME_PACKAGE
             .iter()
             .any(|(other, of)| *other == program && self.looked_for.contains(*of));
-        together
+        is_in_same_package
             || self.looked_for.contains(program)
             || self.own.contains(program)
-            || [EVERYWHERE, WHERE_THEY_ARE, TOOLCHAIN, INSIDE_LAB]
+            || [EVERYWHERE, OPTIONAL, TOOLCHAIN, INSIDE_LAB]
                 .into_iter()
                 .flat_map(words)
                 .any(|w| w == program)
@@ -113,12 +114,12 @@ fn is_program_name(word: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b))
 }
 
-/// Words that run the command behind them.
+/// Words that run the command after them.
 const RUNNERS: &str =
     "exec env command sudo as_root xargs nohup nice setsid timeout unshare setpriv run show chroot";
 
-/// The program that a command runs, and those that it runs through others.
-fn called(command: &shell::Command) -> Vec<&str> {
+/// Returns the program that a command runs and those that it runs through others.
+fn called_programs(command: &shell::Command) -> Vec<&str> {
     let mut called = Vec::new();
     let mut rest = command.words.as_slice();
     while let [word, arguments @ ..] = rest {
@@ -138,7 +139,10 @@ fn unknown_in_script(source: &Source, known: &Known, unknown: &mut Vec<String>) 
     let script = shell::read(&source.text);
     let mut read = 0;
     for command in &script.commands {
-        for program in called(command).into_iter().filter(|w| is_program_name(w)) {
+        for program in called_programs(command)
+            .into_iter()
+            .filter(|w| is_program_name(w))
+        {
             let is_shells =
                 words(BUILTINS).any(|b| b == program) || script.functions.contains(program);
             read += 1;
@@ -165,7 +169,7 @@ fn every_program_that_a_script_calls_is_looked_for() {
 fn report(unknown: &[String]) {
     assert!(
         unknown.is_empty(),
-        "demo/dependencies.sh does not look for these programs (one that is a word by chance goes into BY_CHANCE):\n{}",
+        "demo/dependencies.sh does not look for these programs (add words that are not programs to COINCIDENCES):\n{}",
         unknown.join("\n")
     );
 }
@@ -179,8 +183,8 @@ const CALLS: [&str; 5] = [
     "exec::find(\"",
 ];
 
-/// Lines with these give a program to another one that runs it.
-const BEHIND_OTHERS: [&str; 5] = [
+/// Parts of lines that pass a program to another one.
+const PASSED_TO_OTHERS: [&str; 5] = [
     ".arg(",
     ".args(",
     "within",
@@ -206,8 +210,8 @@ fn every_program_that_a_test_calls_is_looked_for() {
                     unknown.push(at(program));
                 }
             }
-            // A program may be called by another one: whoever wrote that has it.
-            if !BEHIND_OTHERS.iter().any(|call| line.contains(call)) {
+            // A literal that is installed here may be a program that another one runs.
+            if !PASSED_TO_OTHERS.iter().any(|call| line.contains(call)) {
                 continue;
             }
             for literal in line
@@ -216,8 +220,8 @@ fn every_program_that_a_test_calls_is_looked_for() {
                 .step_by(2)
                 .filter(|w| is_program_name(w))
             {
-                let by_chance = words(BY_CHANCE).any(|word| word == literal);
-                if !by_chance && !known.has(literal) && is_installed_here(literal) {
+                let is_coincidence = words(COINCIDENCES).any(|word| word == literal);
+                if !is_coincidence && !known.has(literal) && is_installed_here(literal) {
                     unknown.push(at(literal));
                 }
             }

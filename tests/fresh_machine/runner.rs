@@ -1,4 +1,4 @@
-//! `tests/all.sh`, with a cargo that only says what tests would say.
+//! Tests of `tests/all.sh` with a stub of cargo that prints the output of tests.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ fn program(path: &Path, script: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Runs it beside scripts that write down how they are called. Returns what was written as well.
+/// Runs the script with stubs that log their calls. Returns its output and the log.
 fn run(cargo: &str) -> (Output, String) {
     let dir = tempfile::tempdir().unwrap();
     let calls = dir.path().join("calls");
@@ -41,7 +41,7 @@ fn run(cargo: &str) -> (Output, String) {
 }
 
 #[test]
-fn everything_runs_to_its_end_and_what_failed_and_was_skipped_is_told() {
+fn all_steps_run_and_failures_and_skips_are_reported() {
     let (output, calls) = run(r#"
 case $1 in
     clippy) exit 1 ;;
@@ -88,7 +88,7 @@ esac"#);
 }
 
 #[test]
-fn it_ends_well_only_when_everything_did() {
+fn script_succeeds_only_if_every_step_did() {
     let passing = "[ $1 != test ] || echo 'test result: ok. 7 passed; 0 failed; 0 ignored; 0 measured; 0 filtered'";
     let (output, _) = run(passing);
     assert!(output.status.success(), "{output:?}");

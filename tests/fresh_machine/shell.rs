@@ -1,4 +1,4 @@
-//! Reads the commands of a shell script: enough of the grammar for the scripts of this repository.
+//! A reader of shell commands that knows enough grammar for the scripts of this repository.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ pub struct Command {
     pub line: usize,
     /// Whether its input is the output of another command.
     pub is_piped_into: bool,
-    /// The keyword before it, as `while`.
+    /// The keyword before it, such as `while`.
     pub keyword: Option<String>,
     pub words: Vec<String>,
-    /// Where its output goes, when it is redirected.
+    /// The target of its output, if redirected.
     pub output: Option<String>,
 }
 
@@ -22,7 +22,7 @@ pub struct Script {
     pub functions: BTreeSet<String>,
 }
 
-/// Words after which another command begins.
+/// Keywords after which another command begins.
 const PREFIXES: [&str; 12] = [
     "if", "then", "else", "elif", "do", "while", "until", "!", "{", "}", "time", "coproc",
 ];
@@ -46,7 +46,7 @@ struct Reader<'a> {
     at: usize,
     line: usize,
     script: &'a mut Script,
-    /// The ends of the here-documents that begin on the next line.
+    /// The delimiters of the here-documents that begin on the next line.
     heredocs: Vec<String>,
 }
 
@@ -86,7 +86,7 @@ impl Reader<'_> {
                         continue;
                     }
                     let piped = byte == b'|' && !self.starts_with("||");
-                    // A pipe may go on in the next line.
+                    // A pipe may continue on the next line.
                     let piped =
                         piped || byte == b'\n' && command.is_piped_into && command.words.is_empty();
                     self.finish(command, &mut cases);
@@ -137,7 +137,7 @@ impl Reader<'_> {
         cases.last().copied().unwrap_or(false)
     }
 
-    /// A pattern of `case`, with its parenthesis, or the end of it all.
+    /// Reads a pattern of `case` with its parenthesis, or `esac`.
     fn pattern(&mut self, cases: &mut Vec<bool>) {
         if self.starts_with("esac") {
             self.at += 4;
@@ -187,7 +187,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The elements of an array: words, not commands.
+    /// Reads the elements of an array, which are words, not commands.
     fn array(&mut self) {
         self.advance();
         while let Some(byte) = self.peek() {
@@ -257,7 +257,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One word without the quotes around it; commands in it are read as commands of the script.
+    /// Reads one word without quotes; commands inside it become commands of the script.
     fn word(&mut self) -> String {
         let mut word = Vec::new();
         while let Some(byte) = self.peek() {
@@ -341,7 +341,7 @@ fn is_assignment(word: &str) -> bool {
 }
 
 #[test]
-fn commands_are_found_where_shells_find_them() {
+fn reader_finds_the_commands_of_a_script() {
     let script = read(concat!(
         "# no command\n",
         "name() { first \"$(second 'not one')\" | third; }\n",

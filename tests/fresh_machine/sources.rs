@@ -1,9 +1,9 @@
-//! The scripts and the test sources of this repository.
+//! Access to the scripts and test sources of this repository.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A path in the repository.
+/// Returns a path in the repository.
 pub fn repository(below: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
 }
@@ -24,12 +24,12 @@ impl Source {
     }
 }
 
-/// Scripts that run inside a guest or the lab's machine, which bring their own programs.
+/// Directories of scripts that run inside a guest or the lab's machine, with programs of their own.
 const INSIDE_GUESTS: [&str; 2] = ["demo/guest/", "tests/xen/lab/"];
-/// Runs here, to make the lab.
+/// A script in one of these directories that runs on this machine, to build the lab.
 const LAB_BUILDER: &str = "tests/xen/lab/build";
 
-/// Every shell script that runs on this machine.
+/// Returns every shell script that runs on this machine.
 pub fn scripts() -> Vec<Source> {
     let mut found = Vec::new();
     for directory in ["demo", "tests", ".ci", "packaging"] {
@@ -50,8 +50,8 @@ pub fn scripts() -> Vec<Source> {
     found
 }
 
-/// The recipes of the makefiles as scripts: other lines are empty, and `$(NAME)` is a word that is
-/// no command.
+/// Returns the recipes of the makefiles as scripts: other lines become empty, and `$(NAME)` becomes
+/// the word `MAKE`.
 pub fn recipes() -> Vec<Source> {
     let recipe = |line: &str| match line.strip_prefix('\t') {
         Some(command) => plain_shell(command.trim_start_matches(['@', '-'])),
@@ -75,9 +75,9 @@ fn plain_shell(recipe: &str) -> String {
     while let Some(at) = rest.find('$') {
         plain.push_str(&rest[..at]);
         rest = &rest[at + 1..];
-        if let Some(of_shell) = rest.strip_prefix('$') {
+        if let Some(shell_variable) = rest.strip_prefix('$') {
             plain.push('$');
-            rest = of_shell;
+            rest = shell_variable;
         } else if let Some(variable) = rest.strip_prefix('(') {
             let mut depth = 1;
             let end = variable.find(|c| {
@@ -95,11 +95,11 @@ fn plain_shell(recipe: &str) -> String {
     plain + rest
 }
 
-/// The Rust sources of tests and benchmarks.
+/// Returns the Rust sources of tests and benchmarks.
 pub fn tests() -> Vec<Source> {
     let directories = ["tests", "benches", "virt-sys/tests"].map(|d| files_below(&repository(d)));
     let is_rust = |path: &PathBuf| path.extension().is_some_and(|e| e == "rs");
-    // This program names programs that nobody calls.
+    // These sources name programs that nothing calls.
     let own = repository("tests/fresh_machine");
     let is_other = |path: &PathBuf| !path.starts_with(&own);
     directories

@@ -1,4 +1,4 @@
-//! The units fit a machine whose QEMU driver has a daemon of its own.
+//! Tests of the units on machines where libvirt's QEMU driver is a separate daemon.
 
 use std::fs;
 

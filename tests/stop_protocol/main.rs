@@ -1,6 +1,6 @@
-//! A model of how one qube is started and stopped: the operation lock, the record, the monitor and
-//! the hypervisor, two commands at once, each process killed anywhere, the machine losing power.
-//! Every interleaving is looked at.
+//! A model of starting and stopping one qube: operation lock, record, monitor and hypervisor. The
+//! model checker explores every interleaving of two or three commands, with processes killed and
+//! power lost at any step.
 
 mod state;
 mod steps;
@@ -12,7 +12,7 @@ use state::{Domain, Rules, STARTS, State, Step, Verb};
 /// What can happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Event {
-    /// A process goes one step on.
+    /// A process takes its next step.
     Advance(usize),
     /// A process is killed.
     Kill(usize),
@@ -71,7 +71,7 @@ impl Model for Protocol {
         if state.crashes_left > 0 && state.is_busy() {
             let alive = |at: &usize| match (state.processes[*at].verb, state.processes[*at].step) {
                 (_, Step::Ended) | (Verb::Recover, _) => false,
-                // A command that has done nothing yet is one that was not given.
+                // Killing a command before its first step is the same as not running it.
                 (verb, step) => step != Step::Begin || matches!(verb, Verb::Monitor(_)),
             };
             events.extend((0..state.processes.len()).filter(alive).map(Event::Kill));
@@ -85,7 +85,7 @@ impl Model for Protocol {
             Event::Advance(at) => next = steps::advance(state, at, &self.rules),
             Event::Kill(at) => {
                 next.crashes_left -= 1;
-                end_process(&mut next, at);
+                kill_process(&mut next, at);
             }
             Event::CreateDomain => {
                 if next.domain.is_some() {
@@ -111,7 +111,7 @@ impl Model for Protocol {
                     .filter(|at| next.processes[*at].verb != Verb::Recover)
                     .collect::<Vec<_>>()
                     .into_iter()
-                    .for_each(|at| end_process(&mut next, at));
+                    .for_each(|at| kill_process(&mut next, at));
                 (next.domain, next.ordered, next.record) = (None, None, None);
             }
         }
@@ -130,7 +130,7 @@ impl Model for Protocol {
                 "a monitor that sleeps watches the recorded start",
                 |protocol: &Protocol, state: &State| {
                     (0..state.processes.len())
-                        .all(|at| steps::sleeps_for_its_start(state, at, &protocol.rules))
+                        .all(|at| steps::watches_recorded_start(state, at, &protocol.rules))
                 },
             ),
             Property::eventually("every process ends", |_, state: &State| {
@@ -140,14 +140,15 @@ impl Model for Protocol {
     }
 }
 
-fn end_process(state: &mut State, at: usize) {
+fn kill_process(state: &mut State, at: usize) {
     if state.lock == Some(at) {
         state.lock = None;
     }
     state.processes[at].step = Step::Ended;
 }
 
-/// Never twice; and when all have ended, once for each guest that wrote, and nothing is left.
+/// Returns whether no stop was finished twice and, once all processes have ended, each guest's
+/// writes were committed once and nothing is left behind.
 fn is_finished(state: &State) -> bool {
     let mut starts = state.commits.iter().zip(state.wrote);
     if !state.has_ended() {
@@ -172,11 +173,11 @@ fn discoveries(verbs: &[Verb], crashes: u8, rules: Rules) -> (usize, Vec<String>
         .spawn_bfs()
         .join();
     let found = checker.discoveries();
-    let told = found
+    let messages = found
         .iter()
         .map(|(property, path)| format!("{property}: {:?}\n{path}", path.last_state()))
         .collect();
-    (checker.unique_state_count(), told)
+    (checker.unique_state_count(), messages)
 }
 
 const PAIRS: [[Verb; 2]; 6] = [
@@ -189,7 +190,7 @@ const PAIRS: [[Verb; 2]; 6] = [
 ];
 
 #[test]
-fn two_commands_at_once_with_a_crash_anywhere_keep_every_rule() {
+fn two_concurrent_commands_with_one_crash_keep_every_rule() {
     for pair in PAIRS {
         let (states, found) = discoveries(&pair, 1, Rules::ALL);
         println!("{pair:?}: {states} states");
@@ -198,24 +199,24 @@ fn two_commands_at_once_with_a_crash_anywhere_keep_every_rule() {
 }
 
 #[test]
-fn a_kill_a_shutdown_and_a_start_at_once_with_two_crashes_keep_every_rule() {
+fn concurrent_start_kill_and_shutdown_with_two_crashes_keep_every_rule() {
     let (states, found) = discoveries(&[Verb::Start, Verb::Kill, Verb::Shutdown], 2, Rules::ALL);
     println!("{states} states");
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// A rule that can be taken out, by name.
+/// The name of a rule and a function that removes it.
 type Removal = (&'static str, fn(&mut Rules));
 
 const REMOVALS: [Removal; 11] = [
-    ("look_again_under_the_lock", |rules| {
-        rules.look_again_under_the_lock = false
+    ("recheck_under_lock", |rules| {
+        rules.recheck_under_lock = false
     }),
-    ("starts_compare_the_mark", |rules| {
-        rules.starts_compare_the_mark = false
+    ("start_compares_stop_mark", |rules| {
+        rules.start_compares_stop_mark = false
     }),
-    ("starts_settle_first", |rules| {
-        rules.starts_settle_first = false
+    ("start_reconciles_first", |rules| {
+        rules.start_reconciles_first = false
     }),
     ("record_before_storage", |rules| {
         rules.record_before_storage = false
@@ -223,28 +224,26 @@ const REMOVALS: [Removal; 11] = [
     ("record_removed_last", |rules| {
         rules.record_removed_last = false
     }),
-    ("monitor_takes_the_lock", |rules| {
-        rules.monitor_takes_the_lock = false
+    ("monitor_takes_lock", |rules| {
+        rules.monitor_takes_lock = false
     }),
-    ("monitor_asks_again", |rules| {
-        rules.monitor_asks_again = false
+    ("monitor_rechecks", |rules| rules.monitor_rechecks = false),
+    ("monitor_compares_start", |rules| {
+        rules.monitor_compares_start = false
     }),
-    ("monitor_compares_the_start", |rules| {
-        rules.monitor_compares_the_start = false
+    ("destroy_abandoned_domains", |rules| {
+        rules.destroy_abandoned_domains = false
     }),
-    ("abandoned_starts_are_ended", |rules| {
-        rules.abandoned_starts_are_ended = false
+    ("replace_missing_monitors", |rules| {
+        rules.replace_missing_monitors = false
     }),
-    ("unwatched_qubes_get_a_monitor", |rules| {
-        rules.unwatched_qubes_get_a_monitor = false
-    }),
-    ("dirty_volumes_are_settled", |rules| {
-        rules.dirty_volumes_are_settled = false
+    ("commit_dirty_without_record", |rules| {
+        rules.commit_dirty_without_record = false
     }),
 ];
 
 #[test]
-fn the_model_fails_when_a_rule_is_taken_out() {
+fn model_fails_without_any_of_the_rules() {
     for (name, remove) in REMOVALS {
         let mut rules = Rules::ALL;
         remove(&mut rules);

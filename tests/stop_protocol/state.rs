@@ -1,54 +1,55 @@
-//! What the model of starting and stopping one qube consists of.
+//! The state of the model: processes, record, domain and volumes of one qube.
 
-/// Number of a start; the model has room for this many of them.
+/// The number of a start.
 pub type Start = u8;
+/// The maximum number of starts in the model.
 pub const STARTS: usize = 3;
 
-/// The rules of `docs/monitor.md` that can be taken out, to see that the model needs them.
+/// The rules of `docs/monitor.md`. A test removes each to check that the model needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// Whoever wants a qube stopped looks at it again once the lock is granted.
-    pub look_again_under_the_lock: bool,
-    /// A start gives up when the stop mark is another one than it remembers.
-    pub starts_compare_the_mark: bool,
-    /// A start looks under its lock whether the qube runs already.
-    pub starts_settle_first: bool,
+    /// A stop checks the qube again under the lock.
+    pub recheck_under_lock: bool,
+    /// A start gives up if the stop mark changed since it began.
+    pub start_compares_stop_mark: bool,
+    /// A start first reconciles the qube under the lock.
+    pub start_reconciles_first: bool,
     /// The record is written before the storage is touched.
     pub record_before_storage: bool,
     /// The record is removed last.
     pub record_removed_last: bool,
     /// The monitor acts under the operation lock.
-    pub monitor_takes_the_lock: bool,
-    /// The monitor looks at the domain again under the lock.
-    pub monitor_asks_again: bool,
+    pub monitor_takes_lock: bool,
+    /// The monitor checks the domain again under the lock.
+    pub monitor_rechecks: bool,
     /// The monitor acts only for the start in its record.
-    pub monitor_compares_the_start: bool,
-    /// The domain of a start that was killed is ended before its volumes are touched, also
-    /// where none is seen: the order to create it may still be carried out.
-    pub abandoned_starts_are_ended: bool,
+    pub monitor_compares_start: bool,
+    /// The domain of a killed start is destroyed before its volumes are touched, even if none is
+    /// visible: the request to create it may still be pending.
+    pub destroy_abandoned_domains: bool,
     /// A qube that runs unwatched gets a monitor.
-    pub unwatched_qubes_get_a_monitor: bool,
-    /// A dirty volume without a record gets the same work.
-    pub dirty_volumes_are_settled: bool,
+    pub replace_missing_monitors: bool,
+    /// A dirty volume without a record is committed as well.
+    pub commit_dirty_without_record: bool,
 }
 
 impl Rules {
     pub const ALL: Rules = Rules {
-        look_again_under_the_lock: true,
-        starts_compare_the_mark: true,
-        starts_settle_first: true,
+        recheck_under_lock: true,
+        start_compares_stop_mark: true,
+        start_reconciles_first: true,
         record_before_storage: true,
         record_removed_last: true,
-        monitor_takes_the_lock: true,
-        monitor_asks_again: true,
-        monitor_compares_the_start: true,
-        abandoned_starts_are_ended: true,
-        unwatched_qubes_get_a_monitor: true,
-        dirty_volumes_are_settled: true,
+        monitor_takes_lock: true,
+        monitor_rechecks: true,
+        monitor_compares_start: true,
+        destroy_abandoned_domains: true,
+        replace_missing_monitors: true,
+        commit_dirty_without_record: true,
     };
 }
 
-/// What a process was run for.
+/// The command that a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// `qvm-start`
@@ -63,19 +64,19 @@ pub enum Verb {
     Monitor(Start),
 }
 
-/// What a process does next.
+/// The next step of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     // Before the lock.
     Begin,
-    EndDomain,
+    DestroyDomain,
     AskGuest,
     AwaitStop,
     Lock,
-    // Under the lock: bringing the qube into order.
-    LookAgain,
-    Settle,
-    EndAbandoned,
+    // Under the lock: reconciling the qube.
+    Recheck,
+    Reconcile,
+    DestroyAbandoned,
     Commit,
     RemoveRecord,
     // Under the lock: the start.
@@ -87,14 +88,14 @@ pub enum Step {
     AwaitDomain,
     Resume,
     ConfirmRunning,
-    // Under the lock: taking a start back.
+    // Under the lock: rolling back a start.
     DestroyOwn,
-    TakeBackStorage,
+    RollBackStorage,
     Unlock,
     Ended,
 }
 
-/// How a process ended, as its exit code tells.
+/// The exit status of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     Open,
@@ -107,7 +108,7 @@ pub struct Process {
     pub verb: Verb,
     pub step: Step,
     pub outcome: Outcome,
-    /// The start that this process makes.
+    /// The start that this process performs.
     pub own: Option<Start>,
     /// The stop mark that a start remembers.
     pub remembered: u8,
@@ -138,14 +139,14 @@ pub struct Record {
     pub phase: Phase,
 }
 
-/// What the hypervisor has under the qube's uuid.
+/// The domain with the qube's UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Domain {
     pub start: Start,
     pub is_paused: bool,
 }
 
-/// The image that a guest writes to, until it is committed.
+/// The uncommitted image that a guest writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dirty {
     pub start: Start,
@@ -156,21 +157,22 @@ pub struct Dirty {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     pub processes: Vec<Process>,
-    /// The holder of the operation lock, by its place among the processes.
+    /// The index of the process that holds the operation lock.
     pub lock: Option<usize>,
     pub record: Option<Record>,
-    /// `RUN/stop/NAME`: another number each time it is renewed.
+    /// `RUN/stop/NAME`: a number that each renewal changes.
     pub mark: u8,
     pub domain: Option<Domain>,
-    /// An order to create a domain that the hypervisor has and has not carried out.
+    /// A pending request to the hypervisor to create a domain.
     pub ordered: Option<Start>,
     pub dirty: Option<Dirty>,
     pub next_start: Start,
-    /// Of each start: how often what its guest wrote was committed, and whether it wrote.
+    /// How often the writes of each start's guest were committed.
     pub commits: [u8; STARTS],
+    /// Whether each start's guest wrote.
     pub wrote: [bool; STARTS],
     pub crashes_left: u8,
-    /// The rule that was broken on the way here.
+    /// The first rule that was broken, if any.
     pub broken: Option<&'static str>,
 }
 
@@ -192,7 +194,7 @@ impl State {
         }
     }
 
-    /// The qube runs, and its monitor watches.
+    /// Changes the state: the qube runs and is watched by its monitor.
     pub fn running(mut self) -> State {
         self = self.running_unwatched();
         self.record = Some(Record {
@@ -203,7 +205,7 @@ impl State {
         self
     }
 
-    /// The qube runs, and record and monitor are gone.
+    /// Changes the state: the qube runs without record and monitor.
     pub fn running_unwatched(mut self) -> State {
         self.domain = Some(Domain {
             start: 0,
@@ -212,7 +214,7 @@ impl State {
         self.after_power_loss()
     }
 
-    /// A guest has written, and nobody has committed it.
+    /// Changes the state: the writes of a guest are not committed.
     pub fn after_power_loss(mut self) -> State {
         self.dirty = Some(Dirty {
             start: 0,
@@ -227,7 +229,7 @@ impl State {
         self.broken.get_or_insert(rule);
     }
 
-    /// Whether a command that a person gave is still under way.
+    /// Returns whether a user's command is still running.
     pub fn is_busy(&self) -> bool {
         let is_command = |p: &&Process| !matches!(p.verb, Verb::Monitor(_) | Verb::Recover);
         self.processes
@@ -240,14 +242,14 @@ impl State {
         self.processes.iter().all(|p| p.step == Step::Ended)
     }
 
-    /// Whether a process watches this start.
+    /// Returns whether a monitor watches this start.
     pub fn is_watched(&self, start: Start) -> bool {
         let watches = |p: &Process| p.verb == Verb::Monitor(start) && p.step != Step::Ended;
         self.processes.iter().any(watches)
     }
 
     pub fn spawn_monitor(&mut self, start: Start) {
-        // One that was there and ended leaves its place: the state stays small.
+        // An ended monitor of the start is replaced, which keeps the state small.
         let place = self
             .processes
             .iter()

@@ -1,67 +1,69 @@
-//! The steps of the processes, one atomic change each, as `docs/monitor.md` has them.
+//! The steps of the processes as in `docs/monitor.md`, each one atomic change.
 
 use super::state::{
     Dirty, Domain, Outcome, Phase, Process, Record, Rules, STARTS, State, Step, Verb,
 };
 
-/// Whether the process at `at` can go on.
+/// Returns whether the process at index `at` can take its next step.
 pub fn is_enabled(state: &State, at: usize, rules: &Rules) -> bool {
     let process = &state.processes[at];
     match (process.verb, process.step) {
         (_, Step::Ended) => false,
         (Verb::Recover, Step::Begin) => !state.is_busy(),
-        (Verb::Monitor(start), Step::Begin) => has_news(state, start, rules),
+        (Verb::Monitor(start), Step::Begin) => has_reason_to_wake(state, start, rules),
         (_, Step::Lock) => state.lock.is_none(),
-        // Carried out by the hypervisor, or ended by somebody else.
+        // The hypervisor created the domain, or another process destroyed it.
         (_, Step::AwaitDomain) => state.ordered.is_none(),
-        // The order to end a domain waits for an order to create it.
-        (_, Step::EndDomain | Step::EndAbandoned | Step::DestroyOwn) => state.ordered.is_none(),
+        // The hypervisor destroys a domain only after a pending request to create it.
+        (_, Step::DestroyDomain | Step::DestroyAbandoned | Step::DestroyOwn) => {
+            state.ordered.is_none()
+        }
         _ => true,
     }
 }
 
-/// What wakes a monitor: its domain is gone, or its record is not its own any more.
-fn has_news(state: &State, start: u8, rules: &Rules) -> bool {
+/// Returns whether a monitor wakes: its domain is gone, or the record is of another start.
+fn has_reason_to_wake(state: &State, start: u8, rules: &Rules) -> bool {
     state.domain.is_none()
-        || (rules.monitor_compares_the_start && state.record.map(|r| r.start) != Some(start))
+        || (rules.monitor_compares_start && state.record.map(|r| r.start) != Some(start))
 }
 
-/// Whether each monitor that sleeps has a reason to: the start that it watches is the recorded one.
-pub fn sleeps_for_its_start(state: &State, at: usize, rules: &Rules) -> bool {
+/// Returns whether a sleeping monitor watches the recorded start.
+pub fn watches_recorded_start(state: &State, at: usize, rules: &Rules) -> bool {
     match state.processes[at] {
         Process {
             verb: Verb::Monitor(start),
             step: Step::Begin,
             ..
         } if !is_enabled(state, at, rules) => {
-            // Where the record is not written first it cannot be asked for.
+            // Without this rule there may be no record yet.
             !rules.record_before_storage || state.record.is_some_and(|record| record.start == start)
         }
         _ => true,
     }
 }
 
-/// The state after the next step of the process at `at`.
+/// Returns the state after the next step of the process at index `at`.
 pub fn advance(state: &State, at: usize, rules: &Rules) -> State {
     let mut next = state.clone();
     let process = next.processes[at];
     match process.step {
         Step::Begin => begin(&mut next, at, rules),
-        Step::EndDomain => {
+        Step::DestroyDomain => {
             next.domain = None;
             next.processes[at].step = Step::Lock;
         }
         Step::AskGuest => next.processes[at].step = ask_guest(&mut next),
-        // Waiting ends: it stopped, or the time is over and it is killed.
-        Step::AwaitStop if state.domain.is_some() => next.processes[at].step = Step::EndDomain,
+        // The wait ends: the qube stopped, or the timeout expired and it is killed.
+        Step::AwaitStop if state.domain.is_some() => next.processes[at].step = Step::DestroyDomain,
         Step::AwaitStop => next.processes[at].step = Step::Lock,
         Step::Lock => {
             next.lock = Some(at);
-            next.processes[at].step = first_under_the_lock(process, rules);
+            next.processes[at].step = first_locked_step(process, rules);
         }
-        Step::LookAgain => look_again(&mut next, at, rules),
-        Step::Settle => settle(&mut next, at, rules),
-        Step::EndAbandoned => {
+        Step::Recheck => recheck(&mut next, at, rules),
+        Step::Reconcile => reconcile(&mut next, at, rules),
+        Step::DestroyAbandoned => {
             next.domain = None;
             next.processes[at].step = Step::Commit;
         }
@@ -69,22 +71,22 @@ pub fn advance(state: &State, at: usize, rules: &Rules) -> State {
             commit(&mut next);
             next.processes[at].step = match rules.record_removed_last {
                 true => Step::RemoveRecord,
-                false => after_halted(process),
+                false => step_after_halted(process),
             };
         }
         Step::RemoveRecord => {
             next.record = None;
             next.processes[at].step = match rules.record_removed_last {
-                true => after_halted(process),
+                true => step_after_halted(process),
                 false => Step::Commit,
             };
         }
         Step::DestroyOwn => {
             next.domain = None;
-            next.processes[at].step = Step::TakeBackStorage;
+            next.processes[at].step = Step::RollBackStorage;
         }
-        Step::TakeBackStorage => {
-            take_back(&mut next);
+        Step::RollBackStorage => {
+            roll_back_storage(&mut next);
             next.processes[at].step = Step::RemoveRecord;
         }
         Step::Unlock | Step::Ended => unlock(&mut next, at),
@@ -101,19 +103,19 @@ fn begin(state: &mut State, at: usize, rules: &Rules) {
             Step::Lock
         }
         Verb::Kill => {
-            // Before the domain is ended: a start that has not compared yet gives up, one that has
-            // made its domain before.
+            // Renewed before the domain is destroyed: a start that has not compared the mark yet
+            // gives up, and one that has compared it already has its domain.
             state.mark += 1;
-            Step::EndDomain
+            Step::DestroyDomain
         }
         Verb::Shutdown => Step::AskGuest,
-        Verb::Monitor(_) if rules.monitor_takes_the_lock => Step::Lock,
-        Verb::Monitor(_) => Step::Settle,
+        Verb::Monitor(_) if rules.monitor_takes_lock => Step::Lock,
+        Verb::Monitor(_) => Step::Reconcile,
     };
     state.processes[at].step = step;
 }
 
-/// A guest that runs hears the power button; a start that has none yet is told to give up.
+/// Presses the power button of a running guest; without one, tells a start to give up.
 fn ask_guest(state: &mut State) -> Step {
     if state.domain.is_some_and(|domain| !domain.is_paused) {
         return Step::AwaitStop;
@@ -122,46 +124,46 @@ fn ask_guest(state: &mut State) -> Step {
     Step::Lock
 }
 
-fn first_under_the_lock(process: Process, rules: &Rules) -> Step {
+fn first_locked_step(process: Process, rules: &Rules) -> Step {
     match process.verb {
-        Verb::Start if !rules.starts_settle_first => Step::CompareMark,
-        Verb::Kill | Verb::Shutdown if rules.look_again_under_the_lock => Step::LookAgain,
-        Verb::Monitor(_) if rules.monitor_asks_again => Step::LookAgain,
-        _ => Step::Settle,
+        Verb::Start if !rules.start_reconciles_first => Step::CompareMark,
+        Verb::Kill | Verb::Shutdown if rules.recheck_under_lock => Step::Recheck,
+        Verb::Monitor(_) if rules.monitor_rechecks => Step::Recheck,
+        _ => Step::Reconcile,
     }
 }
 
-fn look_again(state: &mut State, at: usize, rules: &Rules) {
+fn recheck(state: &mut State, at: usize, rules: &Rules) {
     let process = &mut state.processes[at];
     match process.verb {
         Verb::Monitor(start) => {
             let is_ours = state.record.is_some_and(|record| record.start == start);
-            if rules.monitor_compares_the_start && !is_ours {
+            if rules.monitor_compares_start && !is_ours {
                 process.step = Step::Unlock;
             } else if state.domain.is_some() {
-                // It runs after all: waits on.
+                // The domain runs, so the monitor continues to wait.
                 state.lock = None;
                 process.step = Step::Begin;
             } else {
-                process.step = Step::Settle;
+                process.step = Step::Reconcile;
             }
         }
-        // Ended under the lock, by whoever holds it.
+        // Destroyed under the lock.
         Verb::Kill => {
             state.domain = None;
-            process.step = Step::Settle;
+            process.step = Step::Reconcile;
         }
-        // Asked without the lock, like the first time.
+        // The guest is asked without holding the lock, as the first time.
         _ if state.domain.is_some_and(|domain| !domain.is_paused) => {
             state.lock = None;
             process.step = Step::AskGuest;
         }
-        _ => process.step = Step::Settle,
+        _ => process.step = Step::Reconcile,
     }
 }
 
-/// Reads the record, asks the hypervisor, and decides.
-fn settle(state: &mut State, at: usize, rules: &Rules) {
+/// Reads the record and the domain's state and chooses the next step.
+fn reconcile(state: &mut State, at: usize, rules: &Rules) {
     let work = match rules.record_removed_last {
         true => Step::Commit,
         false => Step::RemoveRecord,
@@ -178,8 +180,8 @@ fn settle(state: &mut State, at: usize, rules: &Rules) {
                 is_paused: true, ..
             }),
         ) => {
-            if rules.abandoned_starts_are_ended {
-                Step::EndAbandoned
+            if rules.destroy_abandoned_domains {
+                Step::DestroyAbandoned
             } else {
                 work
             }
@@ -201,14 +203,14 @@ fn settle(state: &mut State, at: usize, rules: &Rules) {
             ensure_watched(state, domain.start, rules);
             Step::Unlock
         }
-        (None, None) if state.dirty.is_some() && rules.dirty_volumes_are_settled => work,
-        (None, None) => after_halted(process),
+        (None, None) if state.dirty.is_some() && rules.commit_dirty_without_record => work,
+        (None, None) => step_after_halted(process),
     };
     let process = &mut state.processes[at];
     if step == Step::Unlock {
-        let wants_it_off = matches!(process.verb, Verb::Kill | Verb::Shutdown);
+        let is_stop = matches!(process.verb, Verb::Kill | Verb::Shutdown);
         let runs = state.domain.is_some();
-        process.outcome = if wants_it_off && runs && rules.look_again_under_the_lock {
+        process.outcome = if is_stop && runs && rules.recheck_under_lock {
             Outcome::Failure
         } else {
             Outcome::Success
@@ -218,13 +220,13 @@ fn settle(state: &mut State, at: usize, rules: &Rules) {
 }
 
 fn ensure_watched(state: &mut State, start: u8, rules: &Rules) {
-    if rules.unwatched_qubes_get_a_monitor && !state.is_watched(start) {
+    if rules.replace_missing_monitors && !state.is_watched(start) {
         state.spawn_monitor(start);
     }
 }
 
-/// A start that was taken back has failed; one that found the qube halted goes on.
-fn after_halted(process: Process) -> Step {
+/// Returns the step after the qube is found halted: a start continues unless it was rolled back.
+fn step_after_halted(process: Process) -> Step {
     match process.verb {
         Verb::Start if process.own.is_none() => Step::CompareMark,
         _ => Step::Unlock,
@@ -234,7 +236,7 @@ fn after_halted(process: Process) -> Step {
 fn start(state: &mut State, at: usize, rules: &Rules) {
     let process = state.processes[at];
     let own = process.own;
-    let is_stopped = rules.starts_compare_the_mark && state.mark != process.remembered;
+    let is_stopped = rules.start_compares_stop_mark && state.mark != process.remembered;
     let step = match process.step {
         Step::CompareMark if is_stopped => {
             state.processes[at].outcome = Outcome::Failure;
@@ -286,7 +288,7 @@ fn start(state: &mut State, at: usize, rules: &Rules) {
             Some(domain) => {
                 domain.is_paused = false;
                 if state.mark != process.remembered {
-                    state.break_rule("a start lets its guest run after a stop was wanted");
+                    state.break_rule("a start resumes its guest after a stop was requested");
                 }
                 Step::ConfirmRunning
             }
@@ -328,8 +330,8 @@ fn commit(state: &mut State) {
     }
 }
 
-/// What the start made goes; what a guest has written is committed.
-fn take_back(state: &mut State) {
+/// Removes the volumes of a start; if a guest wrote to them, commits them instead.
+fn roll_back_storage(state: &mut State) {
     if state.dirty.is_some_and(|dirty| dirty.is_written) {
         return commit(state);
     }
