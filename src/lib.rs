@@ -24,7 +24,7 @@
 //! // Open the store and read a property: never waits for a writer.
 //! let qubes = session.read()?;
 //! let dom0 = qubes.get("dom0").ok_or("no dom0")?;
-//! assert_eq!(qubes.value_of(dom0, "label", &session)?.to_string(), "black");
+//! assert_eq!(qubes.value_by_name(dom0, "label", &session)?.to_string(), "black");
 //!
 //! // Change it, save, and apply the effects, in one call.
 //! session.set_feature(&VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
