@@ -194,16 +194,7 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
             .iter()
             .map(|p| candidate(p.name(), p.driver()))
             .collect(),
-        CandidateKind::Volumes => {
-            let guests = qubes.iter().filter(|vm| vm.class.is_local_guest());
-            let of = |vm: &Vm| -> Vec<Candidate> {
-                let names = qubes.volume_names(vm).filter(|name| *name != "kernel");
-                names
-                    .map(|name| candidate(&format!("{}:{name}", vm.name), vm.class.as_str()))
-                    .collect()
-            };
-            guests.flat_map(of).collect()
-        }
+        CandidateKind::Volumes => volume_candidates(qubes),
         CandidateKind::Revisions(volume) => {
             let found = volume.split_once(':').and_then(|(vm, volume)| {
                 session.volume_details(qubes, qubes.get(vm)?, volume).ok()
@@ -230,44 +221,8 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
             vm.map(|vm| vm.tags.iter().map(|t| candidate(t, "")).collect())
                 .unwrap_or_default()
         }
-        CandidateKind::Features { of, only_own } => {
-            let vm = of.and_then(|name| qubes.get(name));
-            let own: Vec<&str> = vm.iter().flat_map(|vm| vm.features.names()).collect();
-            let known = KNOWN_FEATURES
-                .into_iter()
-                .filter(|name| !only_own && !own.contains(name));
-            let known = known.map(|name| candidate(name, "not set"));
-            own.iter()
-                .map(|name| candidate(name, ""))
-                .chain(known)
-                .collect()
-        }
-        CandidateKind::Services { of, only_own } => {
-            let vm = of.and_then(|name| qubes.get(name));
-            let below = |vm: &Vm, prefix| {
-                vm.features
-                    .names()
-                    .filter_map(|n| n.strip_prefix(prefix))
-                    .map(String::from)
-                    .collect()
-            };
-            let own: Vec<String> = vm.map(|vm| below(vm, "service.")).unwrap_or_default();
-            let chain = vm
-                .into_iter()
-                .filter(|_| !only_own)
-                .flat_map(|vm| qubes.template_chain(vm));
-            let mut supported: Vec<String> = chain
-                .flat_map(|vm| -> Vec<String> { below(vm, "supported-service.") })
-                .collect();
-            supported.retain(|name| !own.contains(name));
-            let supported = supported
-                .iter()
-                .map(|name| candidate(name, "supported, not set"));
-            own.iter()
-                .map(|name| candidate(name, ""))
-                .chain(supported)
-                .collect()
-        }
+        CandidateKind::Features { of, only_own } => feature_candidates(of, only_own, qubes),
+        CandidateKind::Services { of, only_own } => service_candidates(of, only_own, qubes),
         CandidateKind::PropertiesOfClass(ref class) => {
             let settable = class_properties(class).filter(|p| !p.computed && !p.write_once);
             settable.map(|p| candidate(p.name, p.doc)).collect()
@@ -310,6 +265,60 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
         }
         CandidateKind::Classes | CandidateKind::Copies | CandidateKind::Words(_) => Vec::new(),
     }
+}
+
+/// Returns `VM:VOLUME` of every volume on this machine.
+fn volume_candidates(qubes: &Qubes) -> Vec<Candidate> {
+    let guests = qubes.iter().filter(|vm| vm.class.is_local_guest());
+    let of = |vm: &Vm| -> Vec<Candidate> {
+        let names = qubes.volume_names(vm).filter(|name| *name != "kernel");
+        names
+            .map(|name| candidate(&format!("{}:{name}", vm.name), vm.class.as_str()))
+            .collect()
+    };
+    guests.flat_map(of).collect()
+}
+
+/// Returns the features of a qube, and other known ones unless `only_own`.
+fn feature_candidates(of: Option<&str>, only_own: bool, qubes: &Qubes) -> Vec<Candidate> {
+    let vm = of.and_then(|name| qubes.get(name));
+    let own: Vec<&str> = vm.iter().flat_map(|vm| vm.features.names()).collect();
+    let known = KNOWN_FEATURES
+        .into_iter()
+        .filter(|name| !only_own && !own.contains(name));
+    let known = known.map(|name| candidate(name, "not set"));
+    own.iter()
+        .map(|name| candidate(name, ""))
+        .chain(known)
+        .collect()
+}
+
+/// Returns the services of a qube, and those its template supports unless `only_own`.
+fn service_candidates(of: Option<&str>, only_own: bool, qubes: &Qubes) -> Vec<Candidate> {
+    let vm = of.and_then(|name| qubes.get(name));
+    let below = |vm: &Vm, prefix| {
+        vm.features
+            .names()
+            .filter_map(|n| n.strip_prefix(prefix))
+            .map(String::from)
+            .collect()
+    };
+    let own: Vec<String> = vm.map(|vm| below(vm, "service.")).unwrap_or_default();
+    let chain = vm
+        .into_iter()
+        .filter(|_| !only_own)
+        .flat_map(|vm| qubes.template_chain(vm));
+    let mut supported: Vec<String> = chain
+        .flat_map(|vm| -> Vec<String> { below(vm, "supported-service.") })
+        .collect();
+    supported.retain(|name| !own.contains(name));
+    let supported = supported
+        .iter()
+        .map(|name| candidate(name, "supported, not set"));
+    own.iter()
+        .map(|name| candidate(name, ""))
+        .chain(supported)
+        .collect()
 }
 
 /// Returns names and classes of a subset of the qubes. Records tell which run; the hypervisor is

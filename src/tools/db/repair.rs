@@ -207,33 +207,10 @@ fn choose(
     } else if call.value("from").is_some() {
         2
     } else {
-        call.out.line(&format!("  1  {alone}"))?;
-        with.iter()
-            .try_for_each(|text| call.out.line(&format!("  2  {text}")))?;
-        back.iter()
-            .try_for_each(|text| call.out.line(&format!("  3  {text}")))?;
-        if call.has("dry-run") {
-            call.inform(
-                "qubes-db",
-                &format!("{file}: nothing was written (--dry-run)"),
-            );
-            return Ok(None);
-        }
-        if call.has("yes") {
-            let ways = "choose: --salvage takes what can be read, --from COPY completes it, \
-                        qubes-db restore COPY goes back";
-            return Err(Failure::error(format!(
-                "{file}: something is lost, and --yes cannot choose; {ways}"
-            )));
-        }
-        match ask(&mut call.out, "Which? [1-3, nothing: none of them] ")?
-            .as_deref()
-            .map(str::trim)
-        {
-            Some("1") => 1,
-            Some("2") if with.is_some() => 2,
-            Some("3") if back.is_some() => 3,
-            _ => 0,
+        let choices = [Some(alone.as_str()), with.as_deref(), back.as_deref()];
+        match ask_choice(call, file, choices)? {
+            Some(chosen) => chosen,
+            None => return Ok(None),
         }
     };
     match (chosen, completed, copy) {
@@ -266,6 +243,42 @@ fn choose(
             Ok(None)
         }
     }
+}
+
+/// Lists the choices and asks for one of them, from 1; 0 for none. Returns `None` with `--dry-run`.
+///
+/// # Errors
+/// `--yes` is given: it cannot choose.
+fn ask_choice(
+    call: &mut Invocation,
+    file: &str,
+    choices: [Option<&str>; 3],
+) -> Result<Option<usize>, Failure> {
+    let numbered = (1..).zip(choices);
+    for (number, text) in numbered.filter_map(|(number, text)| Some((number, text?))) {
+        call.out.line(&format!("  {number}  {text}"))?;
+    }
+    if call.has("dry-run") {
+        call.inform(
+            "qubes-db",
+            &format!("{file}: nothing was written (--dry-run)"),
+        );
+        return Ok(None);
+    }
+    if call.has("yes") {
+        let ways = "choose: --salvage takes what can be read, --from COPY completes it, \
+                    qubes-db restore COPY goes back";
+        return Err(Failure::error(format!(
+            "{file}: something is lost, and --yes cannot choose; {ways}"
+        )));
+    }
+    let answer = ask(&mut call.out, "Which? [1-3, nothing: none of them] ")?;
+    Ok(Some(match answer.as_deref().map(str::trim) {
+        Some("1") => 1,
+        Some("2") if choices[1].is_some() => 2,
+        Some("3") if choices[2].is_some() => 3,
+        _ => 0,
+    }))
 }
 
 fn list_names(names: &[String]) -> String {
