@@ -32,12 +32,12 @@ pub struct Program {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     input: Vec<u8>,
-    limit: Option<Duration>,
+    timeout: Option<Duration>,
 }
 
 /// What a program that ended said.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ProgramOutput {
     pub status: ExitStatus,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -50,7 +50,7 @@ impl Program {
             arguments: Vec::new(),
             environment: Vec::new(),
             input: Vec::new(),
-            limit: None,
+            timeout: None,
         }
     }
 
@@ -78,25 +78,25 @@ impl Program {
     }
 
     /// After this time it is killed.
-    pub fn limit(mut self, limit: Duration) -> Program {
-        self.limit = Some(limit);
+    pub fn timeout(mut self, timeout: Duration) -> Program {
+        self.timeout = Some(timeout);
         self
     }
 
     /// Runs it to its end and returns what it said, whatever its status.
-    pub fn answer(&self) -> Result<Answer, ExecError> {
+    pub fn run(&self) -> Result<ProgramOutput, ExecError> {
         let begun = Instant::now();
-        let answer = self.run();
+        let output = self.run_unlogged();
         self.log(
             begun,
-            answer
+            output
                 .as_ref()
-                .map_or_else(ExecError::to_string, |answer| describe(answer.status)),
+                .map_or_else(ExecError::to_string, |output| describe(output.status)),
         );
-        answer
+        output
     }
 
-    fn run(&self) -> Result<Answer, ExecError> {
+    fn run_unlogged(&self) -> Result<ProgramOutput, ExecError> {
         let mut child = self
             .command()
             .stdin(Stdio::piped())
@@ -118,7 +118,7 @@ impl Program {
                 out.join().unwrap_or_default(),
                 err.join().unwrap_or_default(),
             );
-            Ok(Answer {
+            Ok(ProgramOutput {
                 status: status?,
                 stdout,
                 stderr,
@@ -129,7 +129,7 @@ impl Program {
     /// Runs it and returns its standard output; a status other than 0 is an error with the last
     /// line it complained with.
     pub fn output(&self) -> Result<Vec<u8>, ExecError> {
-        let answer = self.answer()?;
+        let answer = self.run()?;
         if answer.status.success() {
             return Ok(answer.stdout);
         }
@@ -149,7 +149,7 @@ impl Program {
     /// closed and words into `log`, without any other descriptor that this process may have been
     /// given, and of its environment only the variables for which `keeps` is true and those of
     /// [`Program::env`].
-    pub fn detach(&self, log: File, keeps: impl Fn(&str) -> bool) -> Result<(), ExecError> {
+    pub fn spawn_detached(&self, log: File, keeps: impl Fn(&str) -> bool) -> Result<(), ExecError> {
         // Ours are close-on-exec. Of what we were given (a lock, a pipe, a terminal) only the
         // caller knows the purpose.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
@@ -169,7 +169,7 @@ impl Program {
 
     /// Runs it for the person at the terminal, whose input and output it has, and waits as long as
     /// it takes.
-    pub fn attended(&self) -> Result<ExitStatus, ExecError> {
+    pub fn run_interactive(&self) -> Result<ExitStatus, ExecError> {
         let begun = Instant::now();
         let status = self
             .command()
@@ -210,10 +210,10 @@ impl Program {
     }
 
     fn wait(&self, child: &mut Child) -> Result<ExitStatus, ExecError> {
-        let Some(limit) = self.limit else {
+        let Some(timeout) = self.timeout else {
             return child.wait().map_err(|source| self.cannot_start(source));
         };
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + timeout;
         loop {
             if let Some(status) = child
                 .try_wait()
@@ -228,7 +228,7 @@ impl Program {
                 let _reaped = child.wait();
                 return Err(ExecError::TimedOut {
                     program: self.name(),
-                    seconds: limit.as_secs(),
+                    seconds: timeout.as_secs(),
                 });
             }
             thread::sleep(Duration::from_millis(5));
@@ -252,7 +252,7 @@ impl Program {
 }
 
 /// Where a program is on this PATH, for choosing between ways before taking one.
-pub fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
+pub fn find_program(program: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path)
         .map(|dir| dir.join(program))
         .find(|candidate| candidate.is_file())
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(error.to_string(), "sh failed (exit code 3): why");
         let error = Program::new("sleep")
             .arg("60")
-            .limit(Duration::from_millis(30))
+            .timeout(Duration::from_millis(30))
             .output()
             .unwrap_err();
         assert!(matches!(error, ExecError::TimedOut { .. }));

@@ -50,7 +50,6 @@
 
 pub mod clock;
 pub mod devices;
-pub mod error;
 pub mod exec;
 pub mod firewall;
 pub mod format;
@@ -58,8 +57,8 @@ pub mod fs;
 pub mod hypervisor;
 pub mod lifecycle;
 pub mod model;
+pub mod progress;
 pub mod storage;
 pub mod store;
 pub mod system;
 pub mod tools;
-pub mod watcher;

@@ -22,7 +22,7 @@ fn qube(virt_mode: VirtMode) -> DomainDescription {
             initrd: Some("/var/lib/qubes/vm-kernels/6.6/initramfs".into()),
             cmdline: "root=/dev/mapper/dmroot ro console=hvc0".to_string(),
         }),
-        disks: disks_of_volumes([
+        disks: disks_for_volumes([
             ("root", file("root.img"), true),
             ("private", file("private.img"), true),
             (
@@ -67,7 +67,7 @@ fn with_everything(virt_mode: VirtMode) -> DomainDescription {
             device(DeviceKind::Cdrom, "xvdi", 'i', Some("sys-usb")),
             device(DeviceKind::Disk, "xvdj", 'j', None),
         ],
-        net: Some(Net {
+        net: Some(NetworkInterface {
             backend: "sys-firewall".to_string(),
             mac: "00:16:3e:5e:6c:04".to_string(),
             ip: "10.137.0.6".to_string(),
@@ -85,7 +85,7 @@ fn with_everything(virt_mode: VirtMode) -> DomainDescription {
             no_strict_reset: false,
         }],
         console_log: Some("/run/qubes/log/work.log".into()),
-        owner: Some(Owner {
+        owner: Some(QemuUser {
             uid: 64055,
             gid: 980,
         }),

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use qubes::hypervisor::{Hypervisor, Outcome};
 use qubes::lifecycle::Session;
 use qubes::model::{Facts, VmName};
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 #[path = "support/own_daemon.rs"]
 mod own_daemon;
@@ -189,9 +189,9 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     let _logs = Daemon::of_logs();
     let daemon = Daemon::of_qemu();
     let scratch = system_running(&["work"]);
-    let options = Options {
+    let options = SystemOptions {
         root: Some(scratch.root().to_path_buf()),
-        ..Options::default()
+        ..SystemOptions::default()
     };
     let session = Session::new(System::new(options).unwrap());
     let uuid = scratch.uuid("work");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use qubes::model::{Pool, Pools, TextMap};
 use qubes::storage::{Attachment, PoolDrivers, StorageError, VmStorage, Volume, VolumeKind};
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 use tempfile::TempDir;
 
 /// A root directory with a pool that copies where blocks cannot be shared, a pool of kernels, and
@@ -32,9 +32,9 @@ impl Place {
         fs::write(kernel.join("modules.img"), "modules").unwrap();
         fs::create_dir(kernel.with_file_name("bare")).unwrap();
         fs::write(kernel.with_file_name("bare").join("vmlinuz"), "kernel").unwrap();
-        let options = Options {
+        let options = SystemOptions {
             root: Some(root.path().into()),
-            ..Options::default()
+            ..SystemOptions::default()
         };
         let pools = Pools(vec![
             pool(&[
@@ -305,7 +305,7 @@ fn a_clone_has_the_committed_data() {
     write(&place.path("vm-templates/copy/root.img"), "another's");
     copy.create_from(
         &source.open_committed_data().unwrap(),
-        &qubes::storage::Unwatched,
+        &qubes::storage::NoProgress,
     )
     .unwrap();
     assert_eq!(

@@ -14,7 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use qubes::store::{Read, Saved, Wait, Write};
+use qubes::store::{LockWait, Read, SaveOutcome, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
 use store_processes::{job, place_in, this_binary};
 
@@ -22,7 +22,7 @@ use store_processes::{job, place_in, this_binary};
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
-    let place = place_in(&dir, Wait::NO);
+    let place = place_in(&dir, LockWait::NONE);
     match job.as_str() {
         "try" => match Write::open(&place) {
             Err(error) => println!("MESSAGE {error}"),
@@ -104,7 +104,7 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
             .join(format!("disk-{backup_on_the_full_disk}"));
         fs::create_dir(&dir).unwrap();
         let _disk = SmallDisk::mount(&dir, 100);
-        let mut place = place_in(&dir, Wait::NO);
+        let mut place = place_in(&dir, LockWait::NONE);
         place.run_dir = elsewhere.path().join("run").into();
         if !backup_on_the_full_disk {
             place.backup_dir = elsewhere.path().join("backup");
@@ -135,7 +135,7 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
         fs::remove_file(&filler).unwrap();
         assert_eq!(
             write.save().unwrap(),
-            Saved::Written,
+            SaveOutcome::Written,
             "the transaction lives on"
         );
         assert_eq!(memory_in(&place.file), "801");
@@ -151,7 +151,7 @@ fn on_a_read_only_file_system_reading_works_and_writing_says_why_not() {
     let dir = scratch.dir.path().join("disk");
     fs::create_dir(&dir).unwrap();
     let disk = SmallDisk::mount(&dir, 200);
-    let place = place_in(&dir, Wait::NO);
+    let place = place_in(&dir, LockWait::NONE);
     fs::copy(&scratch.place.file, &place.file).unwrap();
     let mut early = Write::open(&place).unwrap();
     set_memory(&mut early, "801");

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use qubes::store::{Read, Saved, Wait, Write};
+use qubes::store::{LockWait, Read, SaveOutcome, Write};
 use store_processes::{job, place_in, this_binary};
 
 const WRITERS: usize = 32;
@@ -39,7 +39,7 @@ fn helper_process() {
 /// Adds one to a counter of its own and to the shared one, in one transaction. Returns the longest
 /// wait for the lock.
 fn write(dir: &Path, own: &str) -> Duration {
-    let place = place_in(dir, Wait::at_most(PATIENCE));
+    let place = place_in(dir, LockWait::up_to(PATIENCE));
     let mut longest = Duration::ZERO;
     for _ in 0..TRANSACTIONS {
         let begun = Instant::now();
@@ -53,7 +53,7 @@ fn write(dir: &Path, own: &str) -> Duration {
                 .map_or(0, |text| text.parse::<u64>().unwrap());
             work.features.set(counter, &next.to_string());
         }
-        assert_eq!(write.save().unwrap(), Saved::Written);
+        assert_eq!(write.save().unwrap(), SaveOutcome::Written);
     }
     longest
 }
@@ -61,7 +61,7 @@ fn write(dir: &Path, own: &str) -> Duration {
 /// Whatever it reads is whole: the counters make up the shared one, which never goes back. Returns
 /// the longest read.
 fn read(dir: &Path) -> Duration {
-    let place = place_in(dir, Wait::NO);
+    let place = place_in(dir, LockWait::NONE);
     let (mut longest, mut last) = (Duration::ZERO, 0);
     for _ in 0..TRANSACTIONS {
         let begun = Instant::now();
@@ -111,7 +111,7 @@ fn sixty_four_processes_lose_nothing_and_nobody_starves() {
     let dir = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap();
-    let place = place_in(dir.path(), Wait::NO);
+    let place = place_in(dir.path(), LockWait::NONE);
     fs::copy(
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
         &place.file,

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use qubes::format;
-use qubes::store::{Read, Saved, StorePlace, Wait, Write};
+use qubes::store::{LockWait, Read, SaveOutcome, StoreLocation, Write};
 use strace::{Call, below_strace, calls};
 use tempfile::TempDir;
 
@@ -192,14 +192,14 @@ impl Run<'_> {
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    fn place(&self) -> StorePlace {
-        StorePlace {
+    fn place(&self) -> StoreLocation {
+        StoreLocation {
             file: self.store(),
             run_dir: self.path("run/qubes").into(),
             backup_dir: self.path("var/lib/qubes/backup"),
             qubesd_socket: None,
             group: None,
-            wait: Wait::NO,
+            wait: LockWait::NONE,
             force: false,
         }
     }
@@ -272,8 +272,8 @@ impl Run<'_> {
         assert!(Read::open(&place).unwrap().contains("dom0"), "{at}");
         let mut write = Write::open(&place).unwrap_or_else(|e| panic!("{at}: {e}"));
         write.globals.set("stats_interval", "7");
-        assert_eq!(write.save().unwrap(), Saved::Written, "{at}");
-        write.keep_copy().unwrap();
+        assert_eq!(write.save().unwrap(), SaveOutcome::Written, "{at}");
+        write.back_up().unwrap();
         assert_eq!(
             self.litter(),
             Vec::<PathBuf>::new(),

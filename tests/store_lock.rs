@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use companions::{Companion, python, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
-use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
+use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
 use store_processes::{job, place_in, this_binary};
 
@@ -27,7 +27,7 @@ const ROUNDS: u32 = 25;
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
-    let place = place_in(&dir, Wait::at_most(Duration::from_secs(120)));
+    let place = place_in(&dir, LockWait::up_to(Duration::from_secs(120)));
     match job.as_str() {
         "hold" => {
             let _held = Write::open(&place).unwrap();
@@ -61,11 +61,11 @@ fn say_and_wait(ready: &str) {
 }
 
 /// The store for somebody with patience.
-fn patient(scratch: &Scratch) -> StorePlace {
-    place_in(scratch.dir.path(), Wait::at_most(Duration::from_secs(60)))
+fn patient(scratch: &Scratch) -> StoreLocation {
+    place_in(scratch.dir.path(), LockWait::up_to(Duration::from_secs(60)))
 }
 
-fn is_busy(place: &StorePlace) -> bool {
+fn is_busy(place: &StoreLocation) -> bool {
     matches!(Write::open(place), Err(StoreError::Busy { .. }))
 }
 
@@ -190,7 +190,7 @@ fn who_waits_in_vain_is_told_pid_and_command_of_the_holder() {
         for (place, patience) in [
             (scratch.place.clone(), "not waiting"),
             (
-                place_in(scratch.dir.path(), Wait::at_most(Duration::from_secs(1))),
+                place_in(scratch.dir.path(), LockWait::up_to(Duration::from_secs(1))),
                 "gave up after 1 s",
             ),
         ] {

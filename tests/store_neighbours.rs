@@ -10,7 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use qubes::fs::file_lock::{Exclusivity, lock_within};
+use qubes::fs::file_lock::{LockMode, lock_with_timeout};
 use small_system::{SmallSystem, sample, stored};
 
 /// A file that nobody has written to for two minutes.
@@ -50,7 +50,7 @@ fn the_next_writer_clears_what_a_kill_has_left_and_nothing_else() {
     );
     left_behind(&locked);
     let held = File::options().write(true).open(&locked).unwrap();
-    assert!(lock_within(&held, Exclusivity::Exclusive, Duration::ZERO).unwrap());
+    assert!(lock_with_timeout(&held, LockMode::Exclusive, Duration::ZERO).unwrap());
     fs::write(&young, "").unwrap();
     let (directory, link) = (
         beside("qubes.xml~directry.new"),

@@ -143,7 +143,7 @@ fn what_was_broken_or_taken_away_while_we_waited_is_said() {
 
 #[test]
 fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwritten() {
-    use qubes::store::{StoreError, StorePlace, Wait, Write};
+    use qubes::store::{LockWait, StoreError, StoreLocation, Write};
     let remove = |file: &Path| fs::remove_file(file).unwrap();
     let truncate = |file: &Path| {
         File::options()
@@ -169,13 +169,13 @@ fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwr
         ("a link", &link),
     ] {
         let system = SmallSystem::new();
-        let place = StorePlace {
+        let place = StoreLocation {
             file: system.store(),
             run_dir: system.path("run").into(),
             backup_dir: system.path("backup"),
             qubesd_socket: None,
             group: None,
-            wait: Wait::NO,
+            wait: LockWait::NONE,
             force: false,
         };
         let mut write = Write::open(&place).unwrap();
@@ -188,7 +188,7 @@ fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwr
         };
         let before = looks(&system.store());
         match write.save() {
-            Err(error @ StoreError::ChangedBehind { .. }) => {
+            Err(error @ StoreError::ChangedWithoutLock { .. }) => {
                 assert!(!error.to_string().contains('\n'))
             }
             other => panic!("{what}: {other:?}"),

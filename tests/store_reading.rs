@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use qubes::model::Vm;
-use qubes::store::{Read, StoreError, StorePlace, Wait, Write};
+use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 
 #[path = "support/companions.rs"]
 mod companions;
@@ -22,7 +22,7 @@ use store_place::store_place;
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 
 struct Scratch {
-    place: StorePlace,
+    place: StoreLocation,
     dir: tempfile::TempDir,
 }
 
@@ -94,7 +94,7 @@ fn a_glance_gives_what_a_look_gives_and_keeps_nothing() {
 }
 
 /// Both qubes' memory, as one reader sees it.
-fn pair(place: &StorePlace) -> Result<(String, String), StoreError> {
+fn pair(place: &StoreLocation) -> Result<(String, String), StoreError> {
     let read = Read::open(place)?;
     let memory = |name| property(&read, name, "memory").unwrap().to_owned();
     Ok((memory("work"), memory("personal")))
@@ -109,9 +109,9 @@ fn with_memory(value: &str) -> String {
     String::from_utf8(qubes::format::write(&fs::read(SMALL).unwrap(), &qubes).unwrap()).unwrap()
 }
 
-fn patient(scratch: &Scratch) -> StorePlace {
-    StorePlace {
-        wait: Wait::at_most(Duration::from_secs(60)),
+fn patient(scratch: &Scratch) -> StoreLocation {
+    StoreLocation {
+        wait: LockWait::up_to(Duration::from_secs(60)),
         ..scratch.place.clone()
     }
 }
@@ -229,12 +229,12 @@ fn nothing_in_run_makes_a_reader_or_writer_take_one_qube_for_another() {
         fs::remove_file(run.join(name)).unwrap();
         nix::unistd::mkfifo(&run.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
         let read = Read::open(&scratch.place).unwrap();
-        assert_eq!(read.remark(name), None);
+        assert_eq!(read.read_cache(name), None);
     }
     let mut write = Write::open(&scratch.place).unwrap();
     write.edit("work").unwrap().properties.set("memory", "4321");
     write.save().unwrap();
-    write.leave_remark("sound", "rules");
+    write.write_cache("sound", "rules");
     drop(write);
     let read = Read::open(&scratch.place).unwrap();
     assert_eq!(property(&read, "work", "memory"), Some("4321"));
@@ -248,7 +248,7 @@ fn nothing_in_run_makes_a_reader_or_writer_take_one_qube_for_another() {
             .get("memory")
     );
     assert_eq!(
-        read.remark("sound").as_deref(),
+        read.read_cache("sound").as_deref(),
         Some("rules"),
         "a remark takes the place of what is none"
     );
@@ -264,11 +264,12 @@ fn a_remark_is_about_the_content_however_it_was_changed() {
         let place = store_place(dir.path());
         fs::create_dir(dir.path().join("run")).unwrap();
         fs::copy(SMALL, &place.file).unwrap();
-        Read::open(&place)
-            .unwrap()
-            .leave_remark("unbroken", "rules");
+        Read::open(&place).unwrap().write_cache("unbroken", "rules");
         assert_eq!(
-            Read::open(&place).unwrap().remark("unbroken").as_deref(),
+            Read::open(&place)
+                .unwrap()
+                .read_cache("unbroken")
+                .as_deref(),
             Some("rules")
         );
         let program = "\
@@ -291,7 +292,7 @@ sys.stdin.read()
             read.contains("wark") && !read.contains("work"),
             "{directory}"
         );
-        assert_eq!(read.remark("unbroken"), None, "{directory}");
+        assert_eq!(read.read_cache("unbroken"), None, "{directory}");
         python.finish();
     }
 }

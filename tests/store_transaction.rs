@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use qubes::model::{Labels, Pools, Qubes, TextMap};
-use qubes::store::{Read, Restored, Saved, StoreError, StorePlace, Write};
+use qubes::store::{Read, RestoreOutcome, SaveOutcome, StoreError, StoreLocation, Write};
 
 #[path = "support/store_place.rs"]
 mod store_place;
@@ -18,7 +18,7 @@ const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xm
 /// A scratch system with a copy of the small sample as its store.
 struct Scratch {
     dir: tempfile::TempDir,
-    place: StorePlace,
+    place: StoreLocation,
 }
 
 impl Scratch {
@@ -72,7 +72,7 @@ fn a_change_is_saved_with_mode_0660_and_yesterdays_bytes_are_kept() {
     let before = scratch.bytes();
     let mut write = Write::open(&scratch.place).unwrap();
     set_memory(&mut write, "801");
-    assert_eq!(write.save().unwrap(), Saved::Written);
+    assert_eq!(write.save().unwrap(), SaveOutcome::Written);
     drop(write);
     assert_eq!(memory_in(&scratch.place.file), "801");
     assert_eq!(
@@ -94,7 +94,7 @@ fn a_change_is_saved_with_mode_0660_and_yesterdays_bytes_are_kept() {
     set_memory(&mut write, "802");
     write.save().unwrap();
     assert_eq!(scratch.backups().len(), 1, "one copy a day");
-    write.keep_copy().unwrap();
+    write.back_up().unwrap();
     assert_eq!(
         scratch.backups().len(),
         2,
@@ -109,7 +109,7 @@ fn where_nothing_changed_nothing_is_written() {
     let mut write = Write::open(&scratch.place).unwrap();
     set_memory(&mut write, "801");
     set_memory(&mut write, "800");
-    assert_eq!(write.save().unwrap(), Saved::Unchanged);
+    assert_eq!(write.save().unwrap(), SaveOutcome::Unchanged);
     assert_eq!(fs::metadata(&scratch.place.file).unwrap().ino(), inode);
     assert!(scratch.backups().is_empty());
 }
@@ -120,9 +120,9 @@ fn saving_again_and_going_back_works_within_one_transaction() {
     let before = scratch.bytes();
     let mut write = Write::open(&scratch.place).unwrap();
     for (text, expected) in [
-        ("801", Saved::Written),
-        ("801", Saved::Unchanged),
-        ("800", Saved::Written),
+        ("801", SaveOutcome::Written),
+        ("801", SaveOutcome::Unchanged),
+        ("800", SaveOutcome::Written),
     ] {
         set_memory(&mut write, text);
         assert_eq!(write.save().unwrap(), expected);
@@ -136,7 +136,7 @@ fn a_link_to_the_store_stays_a_link() {
     let scratch = Scratch::new();
     let link = scratch.dir.path().join("link.xml");
     std::os::unix::fs::symlink("qubes.xml", &link).unwrap();
-    let mut write = Write::open(&StorePlace {
+    let mut write = Write::open(&StoreLocation {
         file: link.clone(),
         ..scratch.place.clone()
     })
@@ -155,7 +155,7 @@ fn a_new_store_is_made_once() {
         Err(StoreError::Exists { .. }) => {}
         other => panic!("{other:?}"),
     }
-    let place = StorePlace {
+    let place = StoreLocation {
         file: scratch.dir.path().join("new.xml"),
         ..scratch.place.clone()
     };
@@ -195,7 +195,7 @@ fn nothing_is_written_while_qubesd_listens() {
     );
     Read::open(&scratch.place).unwrap();
 
-    let forced = StorePlace {
+    let forced = StoreLocation {
         force: true,
         ..scratch.place.clone()
     };
@@ -211,7 +211,10 @@ fn nothing_is_written_while_qubesd_listens() {
     // One that came since the lock was taken.
     fs::remove_file(&socket).unwrap();
     let _listener = UnixListener::bind(&socket).unwrap();
-    assert!(matches!(write.save(), Err(StoreError::QubesdLives { .. })));
+    assert!(matches!(
+        write.save(),
+        Err(StoreError::QubesdRunning { .. })
+    ));
     assert_eq!(memory_in(&scratch.place.file), "801");
 }
 
@@ -319,7 +322,7 @@ fn a_restored_store_is_locked_and_can_be_changed_further() {
     assert!(matches!(refused, StoreError::Format { .. }), "{refused}");
     assert_eq!(scratch.bytes(), b"<qubes>");
 
-    let Restored::Written { mut store, kept } =
+    let RestoreOutcome::Written { mut store, kept } =
         Write::restore(&scratch.place, sound.clone()).unwrap()
     else {
         panic!("nothing was written");
@@ -332,7 +335,7 @@ fn a_restored_store_is_locked_and_can_be_changed_further() {
         "the new file is the lock: {busy}"
     );
     store.globals.set("updatevm", "sys-net");
-    assert_eq!(store.save().unwrap(), Saved::Written);
+    assert_eq!(store.save().unwrap(), SaveOutcome::Written);
     drop(store);
     assert_eq!(
         Read::open(&scratch.place).unwrap().globals.get("updatevm"),

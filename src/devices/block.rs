@@ -13,7 +13,7 @@ use crate::fs::errno_text;
 
 /// A block device of dom0 that is there and that nobody in dom0 uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FreeDevice {
+pub struct FreeBlockDevice {
     /// Its node, with no link on the way.
     pub node: PathBuf,
     /// It cannot be written to.
@@ -24,12 +24,12 @@ pub struct FreeDevice {
 ///
 /// # Errors
 /// The text names no port.
-pub fn node_of(port: &str) -> Result<PathBuf, DeviceError> {
+pub fn device_node(port: &str) -> Result<PathBuf, DeviceError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let is_plain = |part: &str| !matches!(part, "" | "." | "..");
     match port.bytes().all(allowed) && port.split('_').all(is_plain) {
         true => Ok(Path::new("/dev").join(port.replace('_', "/"))),
-        false => Err(DeviceError::Port(port.escape_debug().to_string())),
+        false => Err(DeviceError::InvalidPort(port.escape_debug().to_string())),
     }
 }
 
@@ -38,8 +38,8 @@ pub fn node_of(port: &str) -> Result<PathBuf, DeviceError> {
 /// # Errors
 /// There is none, it is something else, or dom0 uses it: two who write to one file system destroy
 /// it.
-pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
-    let node = match fs::canonicalize(node_of(port)?) {
+pub fn find_free_device(port: &str) -> Result<FreeBlockDevice, DeviceError> {
+    let node = match fs::canonicalize(device_node(port)?) {
         Ok(node) => node,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(DeviceError::Missing),
         Err(error) => return Err(DeviceError::Io(errno_text(&error))),
@@ -47,7 +47,7 @@ pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
     let failed = |error: io::Error| DeviceError::Io(errno_text(&error));
     let metadata = fs::metadata(&node).map_err(failed)?;
     if !metadata.file_type().is_block_device() {
-        return Err(DeviceError::NoBlockDevice(node.display().to_string()));
+        return Err(DeviceError::NotABlockDevice(node.display().to_string()));
     }
     // Of a block device that is opened so, the kernel tells whether it is mounted, or held by a
     // mapping of devices.
@@ -78,7 +78,7 @@ pub fn free_device(port: &str) -> Result<FreeDevice, DeviceError> {
     if shown("size").is_ok_and(|text| text.trim() == "0") {
         return Err(DeviceError::Missing);
     }
-    Ok(FreeDevice {
+    Ok(FreeBlockDevice {
         node,
         is_read_only: shown("ro").is_ok_and(|text| text.trim() != "0"),
     })
@@ -90,9 +90,9 @@ mod tests {
 
     #[test]
     fn a_port_is_a_node_below_dev_and_nowhere_else() {
-        assert_eq!(node_of("sda1"), Ok(PathBuf::from("/dev/sda1")));
+        assert_eq!(device_node("sda1"), Ok(PathBuf::from("/dev/sda1")));
         assert_eq!(
-            node_of("mapper_backup-2"),
+            device_node("mapper_backup-2"),
             Ok(PathBuf::from("/dev/mapper/backup-2"))
         );
         for port in [
@@ -105,16 +105,19 @@ mod tests {
             "a b",
             "a:b",
         ] {
-            assert!(matches!(node_of(port), Err(DeviceError::Port(_))), "{port}");
+            assert!(
+                matches!(device_node(port), Err(DeviceError::InvalidPort(_))),
+                "{port}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_block_device_or_not_there_is_told() {
-        assert_eq!(free_device("nosuchdevice"), Err(DeviceError::Missing));
+        assert_eq!(find_free_device("nosuchdevice"), Err(DeviceError::Missing));
         assert_eq!(
-            free_device("null"),
-            Err(DeviceError::NoBlockDevice("/dev/null".to_string()))
+            find_free_device("null"),
+            Err(DeviceError::NotABlockDevice("/dev/null".to_string()))
         );
     }
 }

@@ -11,13 +11,13 @@ pub enum DeviceError {
     #[error("it is not there")]
     Missing,
     #[error("what is there now is another device, {found}")]
-    Another { found: String },
+    DifferentDevice { found: String },
     #[error("more than one is there: {}", .0.join(", "))]
-    Several(Vec<String>),
+    Ambiguous(Vec<String>),
     #[error("'{0}' is no name of a port of dom0's")]
-    Port(String),
+    InvalidPort(String),
     #[error("{0} is no block device")]
-    NoBlockDevice(String),
+    NotABlockDevice(String),
     #[error("dom0 uses it itself: it is mounted, or part of something that is (see lsblk)")]
     InUse,
     #[error("{0}")]

@@ -9,14 +9,14 @@ use super::DeviceError;
 
 /// Where a device is on the bus: `0000:00:1f.6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address {
+pub struct PciAddress {
     pub domain: u16,
     pub bus: u8,
     pub slot: u8,
     pub function: u8,
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -26,9 +26,9 @@ impl fmt::Display for Address {
     }
 }
 
-impl Address {
+impl PciAddress {
     /// Reads `[SSSS_]BB_DD.F`.
-    fn of_element(text: &str) -> Option<Address> {
+    fn parse_port_element(text: &str) -> Option<PciAddress> {
         let (rest, function) = text.split_once('.')?;
         let mut parts = rest.rsplit('_');
         let (slot, bus, domain) = (
@@ -38,7 +38,7 @@ impl Address {
         );
         let whole = parts.next().is_none() && slot < 0x20;
         let function = hex(function).filter(|function| *function < 8 && whole)?;
-        Some(Address {
+        Some(PciAddress {
             domain,
             bus: u8::try_from(bus).ok()?,
             slot: u8::try_from(slot).ok()?,
@@ -47,8 +47,8 @@ impl Address {
     }
 
     /// Reads the kernel's way to write it: `SSSS:BB:DD.F`.
-    fn of_directory(name: &str) -> Option<Address> {
-        Address::of_element(&name.replace(':', "_"))
+    fn parse_directory_name(name: &str) -> Option<PciAddress> {
+        PciAddress::parse_port_element(&name.replace(':', "_"))
     }
 }
 
@@ -65,7 +65,7 @@ pub struct PciBus {
 
 impl PciBus {
     /// This machine's.
-    pub fn of_this_machine() -> PciBus {
+    pub fn host() -> PciBus {
         PciBus::below(Path::new("/sys"))
     }
 
@@ -81,11 +81,11 @@ impl PciBus {
     ///
     /// # Errors
     /// The text names no port, or leads past a bridge that is not there.
-    pub fn address_of(&self, port: &str) -> Result<Address, DeviceError> {
-        let none = || DeviceError::Port(port.escape_debug().to_string());
+    pub fn resolve_port(&self, port: &str) -> Result<PciAddress, DeviceError> {
+        let none = || DeviceError::InvalidPort(port.escape_debug().to_string());
         let mut elements = port
             .split('-')
-            .map(|element| Address::of_element(element).ok_or_else(none));
+            .map(|element| PciAddress::parse_port_element(element).ok_or_else(none));
         let mut address = elements.next().ok_or_else(none)??;
         for element in elements {
             let next = element?;
@@ -95,7 +95,7 @@ impl PciBus {
             let bus = behind
                 .and_then(|behind| behind.checked_add(next.bus))
                 .ok_or(DeviceError::Missing)?;
-            address = Address {
+            address = PciAddress {
                 domain: address.domain,
                 bus,
                 ..next
@@ -108,7 +108,7 @@ impl PciBus {
     ///
     /// # Errors
     /// There is none.
-    pub fn identity_of(&self, address: Address) -> Result<String, DeviceError> {
+    pub fn read_identity(&self, address: PciAddress) -> Result<String, DeviceError> {
         let read = |file| self.read(address, file).ok_or(DeviceError::Missing);
         let (vendor, device, class) = (read("vendor")?, read("device")?, read("class")?);
         Ok(format!(
@@ -122,49 +122,49 @@ impl PciBus {
     ///
     /// # Errors
     /// There is none, another one, or more than one.
-    pub fn find(&self, port: &str, identity: &str) -> Result<Address, DeviceError> {
+    pub fn find(&self, port: &str, identity: &str) -> Result<PciAddress, DeviceError> {
         if port != "*" {
-            let address = self.address_of(port)?;
-            let found = self.identity_of(address)?;
+            let address = self.resolve_port(port)?;
+            let found = self.read_identity(address)?;
             return match identity == "*" || identity == found {
                 true => Ok(address),
-                false => Err(DeviceError::Another { found }),
+                false => Err(DeviceError::DifferentDevice { found }),
             };
         }
-        let is_meant = |address: &Address| {
-            self.identity_of(*address)
+        let is_meant = |address: &PciAddress| {
+            self.read_identity(*address)
                 .is_ok_and(|found| found == identity)
         };
-        let found: Vec<Address> = self.all().into_iter().filter(is_meant).collect();
+        let found: Vec<PciAddress> = self.all().into_iter().filter(is_meant).collect();
         match found[..] {
             [] => Err(DeviceError::Missing),
             [one] => Ok(one),
-            _ => Err(DeviceError::Several(
-                found.iter().map(Address::to_string).collect(),
+            _ => Err(DeviceError::Ambiguous(
+                found.iter().map(PciAddress::to_string).collect(),
             )),
         }
     }
 
     /// Whether the kernel keeps what the device does to memory within bounds (an IOMMU), without
     /// which no guest under QEMU can have it. Xen's dom0 is not shown that.
-    pub fn is_confined(&self, address: Address) -> bool {
+    pub fn has_iommu(&self, address: PciAddress) -> bool {
         self.directory(address).join("iommu_group").exists()
     }
 
-    fn all(&self) -> Vec<Address> {
+    fn all(&self) -> Vec<PciAddress> {
         let entries = fs::read_dir(&self.devices).into_iter().flatten().flatten();
-        let mut all: Vec<Address> = entries
-            .filter_map(|entry| Address::of_directory(entry.file_name().to_str()?))
+        let mut all: Vec<PciAddress> = entries
+            .filter_map(|entry| PciAddress::parse_directory_name(entry.file_name().to_str()?))
             .collect();
         all.sort_unstable();
         all
     }
 
-    fn directory(&self, address: Address) -> PathBuf {
+    fn directory(&self, address: PciAddress) -> PathBuf {
         self.devices.join(address.to_string())
     }
 
-    fn read(&self, address: Address, file: &str) -> Option<String> {
+    fn read(&self, address: PciAddress, file: &str) -> Option<String> {
         Some(
             fs::read_to_string(self.directory(address).join(file))
                 .ok()?
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_port_names_an_address_or_a_way_through_bridges() {
         let (_place, bus) = machine();
-        let address = |port: &str| bus.address_of(port).map(|address| address.to_string());
+        let address = |port: &str| bus.resolve_port(port).map(|address| address.to_string());
         for (port, expected) in [
             ("00_1f.6", "0000:00:1f.6"),
             ("0001_40_01.0", "0001:40:01.0"),
@@ -267,7 +267,7 @@ mod tests {
             "100_00.0",
         ] {
             assert!(
-                matches!(address(port), Err(DeviceError::Port(_))),
+                matches!(address(port), Err(DeviceError::InvalidPort(_))),
                 "{port}: {:?}",
                 address(port)
             );
@@ -283,7 +283,7 @@ mod tests {
             find("00_1f.6", "0x8086:0x15fb::p020000").as_deref(),
             Ok("0000:00:1f.6")
         );
-        let another = DeviceError::Another {
+        let another = DeviceError::DifferentDevice {
             found: "0x8086:0x15fb::p020000".to_string(),
         };
         assert_eq!(
@@ -302,7 +302,7 @@ mod tests {
             Err(DeviceError::Missing)
         );
         let both =
-            DeviceError::Several(vec!["0000:12:00.1".to_string(), "0001:40:01.0".to_string()]);
+            DeviceError::Ambiguous(vec!["0000:12:00.1".to_string(), "0001:40:01.0".to_string()]);
         assert_eq!(find("*", "0x1912:0x0014::p0c0330"), Err(both));
     }
 }

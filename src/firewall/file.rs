@@ -5,7 +5,7 @@ use crate::format::xml;
 
 /// Whose rules a file has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Version {
+pub enum FirewallVersion {
     /// R1 to R3: `<QubesFirewallRules>`.
     R3,
     /// R4: `<firewall version="2">`.
@@ -15,19 +15,19 @@ pub enum Version {
 }
 
 /// Which version a file is.
-pub fn version(bytes: &[u8]) -> Version {
+pub fn detect_version(bytes: &[u8]) -> FirewallVersion {
     if bytes.len() as u64 > MAX_BYTES {
-        return Version::Unknown(format!("it is larger than {MAX_BYTES} bytes"));
+        return FirewallVersion::Unknown(format!("it is larger than {MAX_BYTES} bytes"));
     }
     let tree = match xml::parse_document(bytes) {
         Ok(tree) => tree,
-        Err(error) => return Version::Unknown(error.to_string()),
+        Err(error) => return FirewallVersion::Unknown(error.to_string()),
     };
     let version = tree.attribute(xml::Tree::ROOT, "version");
     match (tree.name(xml::Tree::ROOT), version.as_deref()) {
-        (b"QubesFirewallRules", None | Some("1")) => Version::R3,
-        (b"firewall", Some("2")) => Version::R4,
-        _ => Version::Unknown(
+        (b"QubesFirewallRules", None | Some("1")) => FirewallVersion::R3,
+        (b"firewall", Some("2")) => FirewallVersion::R4,
+        _ => FirewallVersion::Unknown(
             "it is neither R3's <QubesFirewallRules> nor R4's <firewall version=\"2\">".into(),
         ),
     }

@@ -5,8 +5,8 @@ mod file;
 mod r3;
 mod rule;
 
-pub use file::{Version, version};
-pub use r3::{FromR3, closed, from_r3};
+pub use file::{FirewallVersion, detect_version};
+pub use r3::{R3Conversion, convert_r3, deny_all};
 pub use rule::{Action, Host, Ports, Protocol, Rule, RuleError, Rules};
 
 /// The name of the file in a qube's directory.

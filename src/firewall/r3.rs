@@ -2,19 +2,21 @@
 //! §4): what was let through is let through, and nothing else. Where a file cannot be understood,
 //! nothing is.
 
-use super::{Action, Host, MAX_RULES, Ports, Protocol, Rule, Rules, Version, version};
+use super::{
+    Action, FirewallVersion, Host, MAX_RULES, Ports, Protocol, Rule, Rules, detect_version,
+};
 use crate::format::xml::{self, ElementId, Tree};
 
 /// What became of a file of R3.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FromR3 {
+pub struct R3Conversion {
     pub rules: Rules,
     /// What could not be understood, and what was done about it: one line each.
     pub left_out: Vec<String>,
 }
 
 /// Rules that let nothing through.
-pub fn closed() -> Rules {
+pub fn deny_all() -> Rules {
     Rules(vec![Rule::all(Action::Drop)])
 }
 
@@ -23,15 +25,15 @@ pub fn closed() -> Rules {
 ///
 /// Under the policy "deny" a rule that cannot be understood is left out: less is let through than
 /// was. Under "allow" it would have kept something away, so that without it nothing is let through.
-pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
-    let shut = |reason: String| FromR3 {
-        rules: closed(),
+pub fn convert_r3(bytes: &[u8], now: u64) -> R3Conversion {
+    let shut = |reason: String| R3Conversion {
+        rules: deny_all(),
         left_out: vec![format!("{reason}; nothing is let through")],
     };
-    match version(bytes) {
-        Version::R3 => {}
-        Version::R4 => return shut("it is R4's already".into()),
-        Version::Unknown(reason) => return shut(reason),
+    match detect_version(bytes) {
+        FirewallVersion::R3 => {}
+        FirewallVersion::R4 => return shut("it is R4's already".into()),
+        FirewallVersion::Unknown(reason) => return shut(reason),
     }
     let tree = match xml::parse_document(bytes) {
         Ok(tree) => tree,
@@ -69,7 +71,7 @@ pub fn from_r3(bytes: &[u8], now: u64) -> FromR3 {
     let flags = [Rule::dns(of_flag("dns")), Rule::icmp(of_flag("icmp"))];
     let (before, after): (Vec<Rule>, Vec<Rule>) =
         flags.into_iter().partition(|flag| flag.action == exception);
-    FromR3 {
+    R3Conversion {
         rules: Rules([before, rules, after, vec![Rule::all(policy)]].concat()),
         left_out,
     }
@@ -162,8 +164,8 @@ mod tests {
         rules.0.iter().map(one).collect()
     }
 
-    fn read(text: &str) -> FromR3 {
-        from_r3(text.as_bytes(), 1000)
+    fn read(text: &str) -> R3Conversion {
+        convert_r3(text.as_bytes(), 1000)
     }
 
     #[test]
@@ -283,7 +285,10 @@ mod tests {
             .map(|part| second.find(part).unwrap())
             .collect();
         assert!(places.is_sorted(), "{file}");
-        assert_eq!(version(file.as_bytes()), Version::R4);
-        assert_eq!(version(b"<QubesFirewallRules/>"), Version::R3);
+        assert_eq!(detect_version(file.as_bytes()), FirewallVersion::R4);
+        assert_eq!(
+            detect_version(b"<QubesFirewallRules/>"),
+            FirewallVersion::R3
+        );
     }
 }

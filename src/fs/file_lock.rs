@@ -18,11 +18,11 @@ use nix::fcntl::{FcntlArg, fcntl};
 use crate::fs::errno_text;
 
 /// How long a command waits for somebody else's lock without a word.
-pub const SILENCE: Duration = Duration::from_secs(2);
+pub const NOTICE_DELAY: Duration = Duration::from_secs(2);
 
 /// Who else may hold a lock of the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exclusivity {
+pub enum LockMode {
     /// Other holders of the same kind.
     Shared,
     /// Nobody.
@@ -51,19 +51,19 @@ impl FileLock {
     ///
     /// # Errors
     /// [`FileLockError::Held`] names the pid and the command that hold it.
-    pub fn take(
+    pub fn acquire(
         file: File,
-        exclusivity: Exclusivity,
+        exclusivity: LockMode,
         wait: Duration,
     ) -> Result<FileLock, FileLockError> {
-        FileLock::take_telling(file, exclusivity, wait, &|_| ())
+        FileLock::acquire_with_notice(file, exclusivity, wait, &|_| ())
     }
 
-    /// As [`FileLock::take`]; `tell` is called with the holder, once, when the wait takes longer
-    /// than [`SILENCE`].
-    pub fn take_telling(
+    /// As [`FileLock::acquire`]; `tell` is called with the holder, once, when the wait takes longer
+    /// than [`NOTICE_DELAY`].
+    pub fn acquire_with_notice(
         mut file: File,
-        exclusivity: Exclusivity,
+        exclusivity: LockMode,
         wait: Duration,
         tell: &dyn Fn(&str),
     ) -> Result<FileLock, FileLockError> {
@@ -71,17 +71,18 @@ impl FileLock {
             file: PathBuf::new(),
             source,
         };
-        let mut granted = lock_within(&file, exclusivity, wait.min(SILENCE)).map_err(failed)?;
-        if !granted && wait > SILENCE {
-            tell(&holder_written(&mut file));
-            granted = lock_within(&file, exclusivity, wait - SILENCE).map_err(failed)?;
+        let mut granted =
+            lock_with_timeout(&file, exclusivity, wait.min(NOTICE_DELAY)).map_err(failed)?;
+        if !granted && wait > NOTICE_DELAY {
+            tell(&read_holder(&mut file));
+            granted = lock_with_timeout(&file, exclusivity, wait - NOTICE_DELAY).map_err(failed)?;
         }
         if !granted {
             return Err(FileLockError::Held {
-                holder: holder_written(&mut file),
+                holder: read_holder(&mut file),
             });
         }
-        if exclusivity == Exclusivity::Exclusive {
+        if exclusivity == LockMode::Exclusive {
             // Only messages need it: on a full disk a lock is as good without.
             let _unnamed = write_holder(&mut file);
         }
@@ -97,7 +98,7 @@ impl Drop for FileLock {
 }
 
 /// Tries until the lock is granted or the time is over. False when the time is over.
-pub fn lock_within(file: &File, exclusivity: Exclusivity, wait: Duration) -> io::Result<bool> {
+pub fn lock_with_timeout(file: &File, exclusivity: LockMode, wait: Duration) -> io::Result<bool> {
     let begun = Instant::now();
     loop {
         if try_lock(file, exclusivity)? {
@@ -122,9 +123,9 @@ fn pause(waited: Duration) -> Duration {
 /// Waits for the exclusive lock in the order in which processes came to wait for it; `None` when
 /// the time is over. Only the system keeps such an order, and its way to wait knows no end: so a
 /// thread waits, and gives back what it gets too late. `tell` is called, once, when it takes longer
-/// than [`SILENCE`].
-pub fn lock_in_turn(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<Option<File>> {
-    if try_lock(&file, Exclusivity::Exclusive)? {
+/// than [`NOTICE_DELAY`].
+pub fn lock_fairly(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<Option<File>> {
+    if try_lock(&file, LockMode::Exclusive)? {
         return Ok(Some(file));
     }
     let (give, get) = mpsc::channel();
@@ -134,10 +135,13 @@ pub fn lock_in_turn(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<O
             let _closed_next = unlock(&too_late);
         }
     })?;
-    if let Ok(locked) = get.recv_timeout(wait.min(SILENCE)) {
+    if let Ok(locked) = get.recv_timeout(wait.min(NOTICE_DELAY)) {
         return locked.map(Some);
     }
-    let Some(left) = wait.checked_sub(SILENCE).filter(|left| !left.is_zero()) else {
+    let Some(left) = wait
+        .checked_sub(NOTICE_DELAY)
+        .filter(|left| !left.is_zero())
+    else {
         return Ok(None);
     };
     tell();
@@ -164,17 +168,17 @@ pub fn is_locked(file: &File) -> bool {
 }
 
 /// One try. False when somebody else holds it.
-pub fn try_lock(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
+pub fn try_lock(file: &File, exclusivity: LockMode) -> io::Result<bool> {
     let kind = match exclusivity {
-        Exclusivity::Shared => nix::libc::F_RDLCK,
-        Exclusivity::Exclusive => nix::libc::F_WRLCK,
+        LockMode::Shared => nix::libc::F_RDLCK,
+        LockMode::Exclusive => nix::libc::F_WRLCK,
     };
     loop {
         match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(kind))) {
             Ok(_) => return Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => return Ok(false),
             Err(Errno::EINTR) => {}
-            Err(Errno::EINVAL | Errno::ENOSYS) => return try_portably(file, exclusivity),
+            Err(Errno::EINVAL | Errno::ENOSYS) => return try_lock_portable(file, exclusivity),
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -202,7 +206,7 @@ pub fn posix_holder(file: &File) -> Option<i32> {
 }
 
 /// `pid N (command line)` of a living process; the bare number of one that cannot be looked at.
-pub fn process(pid: i32) -> String {
+pub fn describe_process(pid: i32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words: Vec<_> = line
         .split(|b| *b == 0)
@@ -232,10 +236,10 @@ fn whole_file(kind: i32) -> nix::libc::flock {
     }
 }
 
-fn try_portably(file: &File, exclusivity: Exclusivity) -> io::Result<bool> {
+fn try_lock_portable(file: &File, exclusivity: LockMode) -> io::Result<bool> {
     let tried = match exclusivity {
-        Exclusivity::Shared => fs2::FileExt::try_lock_shared(file),
-        Exclusivity::Exclusive => fs2::FileExt::try_lock_exclusive(file),
+        LockMode::Shared => fs2::FileExt::try_lock_shared(file),
+        LockMode::Exclusive => fs2::FileExt::try_lock_exclusive(file),
     };
     match tried {
         Ok(()) => Ok(true),
@@ -250,16 +254,16 @@ fn write_holder(file: &mut File) -> io::Result<()> {
     file.write_all(std::process::id().to_string().as_bytes())
 }
 
-fn holder_written(file: &mut File) -> String {
+fn read_holder(file: &mut File) -> String {
     if let Some(pid) = posix_holder(file) {
-        return process(pid);
+        return describe_process(pid);
     }
     let mut text = String::new();
     let read = file
         .seek(SeekFrom::Start(0))
         .and_then(|_| file.take(32).read_to_string(&mut text));
     match (read, text.trim().parse()) {
-        (Ok(_), Ok(pid)) => process(pid),
+        (Ok(_), Ok(pid)) => describe_process(pid),
         _ => "another process".to_string(),
     }
 }
@@ -281,19 +285,19 @@ mod tests {
                 .open(&path)
                 .unwrap()
         };
-        let take = |exclusivity| FileLock::take(open(), exclusivity, Duration::ZERO);
-        let held = take(Exclusivity::Exclusive).unwrap();
-        let error = take(Exclusivity::Exclusive).unwrap_err().to_string();
+        let take = |exclusivity| FileLock::acquire(open(), exclusivity, Duration::ZERO);
+        let held = take(LockMode::Exclusive).unwrap();
+        let error = take(LockMode::Exclusive).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("locked by pid {} (", std::process::id())),
             "{error}"
         );
-        assert!(take(Exclusivity::Shared).is_err());
+        assert!(take(LockMode::Shared).is_err());
         drop(held);
-        let first = take(Exclusivity::Shared).unwrap();
-        let second = take(Exclusivity::Shared).unwrap();
-        assert!(take(Exclusivity::Exclusive).is_err());
+        let first = take(LockMode::Shared).unwrap();
+        let second = take(LockMode::Shared).unwrap();
+        assert!(take(LockMode::Exclusive).is_err());
         drop((first, second));
-        take(Exclusivity::Exclusive).unwrap();
+        take(LockMode::Exclusive).unwrap();
     }
 }

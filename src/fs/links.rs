@@ -13,11 +13,11 @@ use std::time::Duration;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::unistd::geteuid;
 
-use super::replace::uninterrupted;
+use super::replace::retry_interrupted;
 
 /// Which symbolic links are followed below a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Links {
+pub enum LinkPolicy {
     /// None.
     Never,
     /// Those that root or the effective user owns. Nobody else can make such a link, so it says
@@ -37,24 +37,24 @@ const MOST_LINKS: usize = 40;
 
 /// Opens `path` below `base` with `flags`; absolute link targets begin at `root`, else at `/`.
 ///
-/// The last component is never followed with [`Links::Never`], and judged like any other with
-/// [`Links::Owned`]. `..` is refused in `path`; a followed link may contain it.
+/// The last component is never followed with [`LinkPolicy::Never`], and judged like any other with
+/// [`LinkPolicy::Owned`]. `..` is refused in `path`; a followed link may contain it.
 pub(super) fn open_below(
     base: &File,
     root: Option<&File>,
     path: &Path,
-    links: Links,
+    links: LinkPolicy,
     flags: OFlag,
 ) -> io::Result<File> {
     refuse_dots(path)?;
     let strict = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
     match open(base, path, flags, strict) {
         Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => match links {
-            Links::Never => Err(refused(&format!(
+            LinkPolicy::Never => Err(refused(&format!(
                 "{} leads over a symbolic link",
                 path.display()
             ))),
-            Links::Owned => walk(base, root, path, flags),
+            LinkPolicy::Owned => walk(base, root, path, flags),
         },
         opened => opened,
     }
@@ -75,14 +75,14 @@ pub(super) fn open(
     } else {
         path
     };
-    unleased(|| uninterrupted(|| Ok(File::from(openat2(base, path, how)?))))
+    retry_leased(|| retry_interrupted(|| Ok(File::from(openat2(base, path, how)?))))
 }
 
 /// Repeats an open without waiting (`O_NONBLOCK`) that answers EAGAIN: a rename was in the way of
 /// `..`, or another process has a lease on the file, which the kernel takes away from it only after
 /// `/proc/sys/fs/lease-break-time` (45 s). Waits for that no longer than about an eighth of a
 /// second.
-pub(crate) fn unleased<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn retry_leased<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for tried in 0..SWIFT_TRIES + SLOW_TRIES {
         match open() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -103,7 +103,7 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
     while let Some(part) = parts.pop_front() {
         let last = parts.is_empty();
         let found = step(&place, root, &part)?;
-        let metadata = uninterrupted(|| found.metadata())?;
+        let metadata = retry_interrupted(|| found.metadata())?;
         if !metadata.file_type().is_symlink() {
             if last {
                 // Opened by name once more: what was made of it meanwhile must not be a link.
@@ -168,8 +168,8 @@ fn step(place: &File, root: Option<&File>, part: &OsStr) -> io::Result<File> {
 
 fn is_same(one: &File, other: &File) -> io::Result<bool> {
     let (one, other) = (
-        uninterrupted(|| one.metadata())?,
-        uninterrupted(|| other.metadata())?,
+        retry_interrupted(|| one.metadata())?,
+        retry_interrupted(|| other.metadata())?,
     );
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }

@@ -1,22 +1,22 @@
 //! Files, locks and directories. Knows nothing of Qubes.
 //!
-//! [`beneath`] opens what lies below a directory where others can write, [`run_directory`] one of
-//! locks and notes, [`rooted`] resolves paths of another system, [`replace`] is the durable
+//! [`directory`] opens what lies below a directory where others can write, [`run_directory`] one of
+//! locks and notes, [`chroot`] resolves paths of another system, [`replace`] is the durable
 //! replace, [`file_lock`] the record locks, [`stale_files`] removes temporary files that a kill
 //! left behind.
 
-pub mod beneath;
+pub mod chroot;
+pub mod directory;
 pub mod file_lock;
 mod links;
 pub mod owned_paths;
 pub mod replace;
-pub mod rooted;
 pub mod run_directory;
 pub mod stale_files;
 pub mod text_file;
 
 pub use links::refuse_foreign_link;
-pub(crate) use links::unleased;
+pub(crate) use links::retry_leased;
 
 use std::ffi::OsString;
 use std::io;
@@ -26,8 +26,10 @@ use nix::errno::Errno;
 
 /// Returns the names in a directory, in no order. The standard library's `read_dir` would end the
 /// program where a directory cannot be closed.
-pub fn names_in(directory: &Path) -> io::Result<Vec<OsString>> {
-    replace::uninterrupted(|| beneath::Directory::open(directory, beneath::Links::Never)?.names())
+pub fn list_names(directory: &Path) -> io::Result<Vec<OsString>> {
+    replace::retry_interrupted(|| {
+        directory::Directory::open(directory, directory::LinkPolicy::Never)?.names()
+    })
 }
 
 /// Returns the system's text for an error, without its number and what a library adds to it.

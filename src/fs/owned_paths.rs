@@ -9,30 +9,30 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::beneath::{Directory, Links, Use};
+use super::directory::{Directory, LinkPolicy, OpenMode};
 use super::replace::Access;
 
 /// The directory from which absolute paths are resolved, and such a path below it.
-pub fn locate(path: &Path, links: Links) -> io::Result<(Directory, PathBuf)> {
+pub fn split_root(path: &Path, links: LinkPolicy) -> io::Result<(Directory, PathBuf)> {
     let path = std::path::absolute(path)?;
     let below = path.strip_prefix("/").unwrap_or(&path).to_path_buf();
     Ok((Directory::open(Path::new("/"), links)?, below))
 }
 
 /// Opens a regular file.
-pub fn open(path: &Path, used: Use) -> io::Result<File> {
-    let (slash, below) = locate(path, Links::Owned)?;
+pub fn open(path: &Path, used: OpenMode) -> io::Result<File> {
+    let (slash, below) = split_root(path, LinkPolicy::Owned)?;
     slash.open_file(&below, used)
 }
 
 /// Opens a directory.
 pub fn open_directory(path: &Path) -> io::Result<Directory> {
-    let (slash, below) = locate(path, Links::Owned)?;
+    let (slash, below) = split_root(path, LinkPolicy::Owned)?;
     slash.subdirectory(&below)
 }
 
 /// The open directory in which `path` lies, and the name there.
-pub fn parent_of(path: &Path) -> io::Result<(Directory, OsString)> {
+pub fn open_parent(path: &Path) -> io::Result<(Directory, OsString)> {
     let name = path
         .file_name()
         .ok_or(io::ErrorKind::InvalidInput)?
@@ -50,20 +50,20 @@ pub fn replace(
     access: Access,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<File> {
-    let (directory, name) = parent_of(path)?;
+    let (directory, name) = open_parent(path)?;
     directory.replace(Path::new(&name), access, fill)
 }
 
 /// Unlinks a file, or a symbolic link itself; false where nothing was.
 pub fn remove_file(path: &Path) -> io::Result<bool> {
-    let (directory, name) = parent_of(path)?;
+    let (directory, name) = open_parent(path)?;
     directory.remove_file(Path::new(&name))
 }
 
 /// Makes a directory with this access; those that are missing above it are anybody's, as installers
 /// make them. One that exists stays as it is.
-pub fn make_directory(path: &Path, access: Access) -> io::Result<()> {
-    let (slash, below) = locate(path, Links::Owned)?;
+pub fn create_directory(path: &Path, access: Access) -> io::Result<()> {
+    let (slash, below) = split_root(path, LinkPolicy::Owned)?;
     match slash.subdirectory(&below) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         there => return there.map(drop),

@@ -41,8 +41,8 @@ impl Access {
 /// Makes a directory for members of group qubes, 2770. Those that are missing above it are
 /// anybody's, as installers make them; one that exists stays as it is. Links of other users are
 /// refused.
-pub fn make_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
-    super::owned_paths::make_directory(
+pub fn create_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
+    super::owned_paths::create_directory(
         path,
         Access {
             mode: 0o2770,
@@ -58,7 +58,7 @@ pub(super) const TEMPORARY: &str = ".new";
 pub(super) const RANDOM_LETTERS: usize = 8;
 
 /// Calls again what a signal interrupted.
-pub(crate) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -84,7 +84,7 @@ impl Replacement {
             .prefix(&prefix)
             .rand_bytes(RANDOM_LETTERS)
             .suffix(TEMPORARY);
-        let temporary = builder.tempfile_in(directory_of(target))?;
+        let temporary = builder.tempfile_in(parent_directory(target))?;
         access.apply(temporary.as_file())?;
         Ok(Replacement {
             temporary,
@@ -110,18 +110,18 @@ impl Replacement {
 
     /// Waits until the content is on the disk: before anybody sees it.
     pub fn sync(&self) -> io::Result<()> {
-        uninterrupted(|| self.temporary.as_file().sync_all())
+        retry_interrupted(|| self.temporary.as_file().sync_all())
     }
 
     /// Makes the content, which was synced, visible under the target's name. On an error the target
     /// is as it was, as far as the file system tells the truth.
-    pub fn publish(self) -> io::Result<Published> {
+    pub fn publish(self) -> io::Result<PublishedFile> {
         self.rename(|temporary, target| temporary.persist(target))
     }
 
     /// As [`Replacement::publish`], but fails with [`io::ErrorKind::AlreadyExists`] when the target
     /// is there.
-    pub fn publish_new(self) -> io::Result<Published> {
+    pub fn publish_new(self) -> io::Result<PublishedFile> {
         self.rename(|temporary, target| temporary.persist_noclobber(target))
     }
 
@@ -135,12 +135,12 @@ impl Replacement {
     fn rename(
         self,
         rename: impl Fn(NamedTempFile, &Path) -> Result<File, tempfile::PersistError>,
-    ) -> io::Result<Published> {
+    ) -> io::Result<PublishedFile> {
         let mut temporary = self.temporary;
         loop {
             match rename(temporary, &self.target) {
                 Ok(file) => {
-                    return Ok(Published {
+                    return Ok(PublishedFile {
                         file,
                         target: self.target,
                     });
@@ -155,15 +155,15 @@ impl Replacement {
 }
 
 /// A content that everybody sees under the target's name; a power loss may still take it back.
-pub struct Published {
+pub struct PublishedFile {
     file: File,
     target: PathBuf,
 }
 
-impl Published {
+impl PublishedFile {
     /// Makes the rename survive a power loss; returns the file, still open.
     pub fn make_durable(self) -> io::Result<File> {
-        sync_directory(directory_of(&self.target))?;
+        sync_directory(parent_directory(&self.target))?;
         Ok(self.file)
     }
 }
@@ -185,7 +185,7 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
 }
 
 /// The directory a file lies in; `.` for a bare name.
-pub fn directory_of(file: &Path) -> &Path {
+pub fn parent_directory(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, geteuid};
 
-use super::beneath::{Directory, Links, Use};
-use super::file_lock::{Exclusivity, FileLock, FileLockError};
+use super::directory::{Directory, LinkPolicy, OpenMode};
+use super::file_lock::{FileLock, FileLockError, LockMode};
 use super::links::refused;
-use super::replace::{Access, make_shared_directory};
+use super::replace::{Access, create_shared_directory};
 
 /// The longest file that is read whole: far longer than any record or note.
 const LONGEST: u64 = 256 << 20;
@@ -74,9 +74,9 @@ impl RunDirectory {
     /// [`io::ErrorKind::NotFound`] when it was not made yet. That it should be private and is not.
     pub fn open(&self) -> io::Result<Directory> {
         let Some(own) = &self.own else {
-            return Directory::open(&self.path, Links::Never);
+            return Directory::open(&self.path, LinkPolicy::Never);
         };
-        let directory = Directory::open(own, Links::Never)?;
+        let directory = Directory::open(own, LinkPolicy::Never)?;
         refuse_others(own, &directory.handle().metadata()?)?;
         directory.subdirectory(self.below_own())
     }
@@ -84,7 +84,7 @@ impl RunDirectory {
     /// Opens the directory, which is made when it is missing, with the directories `parts` in it.
     /// A shared one, and its parts, are 2770 and of `group`; a private one is 0700, or 2750 and of
     /// `group` for readers.
-    pub fn make(&self, parts: &[&str], group: Option<Gid>) -> io::Result<Directory> {
+    pub fn create(&self, parts: &[&str], group: Option<Gid>) -> io::Result<Directory> {
         let (mode, group) = self.for_directories(group);
         let directory = match self.open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -100,14 +100,14 @@ impl RunDirectory {
 
     fn make_itself(&self, mode: u32, group: Option<Gid>) -> io::Result<Directory> {
         let Some(own) = &self.own else {
-            make_shared_directory(&self.path, group)?;
+            create_shared_directory(&self.path, group)?;
             return self.open();
         };
         let is_new = match DirBuilder::new().mode(0o700).create(own) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             made => made.map(|()| true)?,
         };
-        let mut directory = Directory::open(own, Links::Never)?;
+        let mut directory = Directory::open(own, LinkPolicy::Never)?;
         refuse_others(own, &directory.handle().metadata()?)?;
         if is_new {
             Access { mode, group }.apply(directory.handle())?;
@@ -142,7 +142,7 @@ impl RunDirectory {
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let file = match self
             .open()
-            .and_then(|directory| directory.open_file(name, Use::Read))
+            .and_then(|directory| directory.open_file(name, OpenMode::Read))
         {
             Err(error) if missing(&error) => return Ok(None),
             opened => opened?,
@@ -164,7 +164,7 @@ impl RunDirectory {
 
     /// Writes a note that others may read and nobody depends on: whatever has the name, and is not
     /// a directory, is replaced and not followed. The directories must exist.
-    pub fn write_note(&self, name: &Path, group: Option<Gid>, text: &str) -> io::Result<File> {
+    pub fn write_unsynced(&self, name: &Path, group: Option<Gid>, text: &str) -> io::Result<File> {
         let write = |file: &mut File| file.write_all(text.as_bytes());
         self.open()?
             .replace_unsynced(name, self.access(group), write)
@@ -178,18 +178,18 @@ impl RunDirectory {
     pub fn lock(
         &self,
         name: &str,
-        exclusivity: Exclusivity,
+        exclusivity: LockMode,
         wait: Duration,
         group: Option<Gid>,
     ) -> Result<FileLock, FileLockError> {
-        self.lock_telling(name, exclusivity, wait, group, &|_| ())
+        self.lock_with_notice(name, exclusivity, wait, group, &|_| ())
     }
 
     /// As [`RunDirectory::lock`]; `tell` is called with the holder, once, when the wait takes long.
-    pub fn lock_telling(
+    pub fn lock_with_notice(
         &self,
         name: &str,
-        exclusivity: Exclusivity,
+        exclusivity: LockMode,
         wait: Duration,
         group: Option<Gid>,
         tell: &dyn Fn(&str),
@@ -199,11 +199,11 @@ impl RunDirectory {
             file: self.path.join(&place),
             source,
         };
-        let directory = self.make(&["lock"], group).map_err(failed)?;
+        let directory = self.create(&["lock"], group).map_err(failed)?;
         let file = directory
             .open_or_create(&place, self.access(group))
             .map_err(failed)?;
-        FileLock::take_telling(file, exclusivity, wait, tell).map_err(|error| match error {
+        FileLock::acquire_with_notice(file, exclusivity, wait, tell).map_err(|error| match error {
             FileLockError::Io { source, .. } => failed(source),
             held => held,
         })
@@ -258,11 +258,11 @@ pub fn is_safe_for_user(directory: &Path) -> bool {
         let is_closed = metadata.mode() & 0o022 == 0 || is_sticky && metadata.uid() == 0;
         metadata.is_dir() && [0, us].contains(&metadata.uid()) && is_closed
     };
-    is_of_user_alone(directory) && directory.is_absolute() && directory.ancestors().all(is_safe)
+    is_private_to_user(directory) && directory.is_absolute() && directory.ancestors().all(is_safe)
 }
 
 /// Whether a directory belongs to the effective user, and nobody else may write in it.
-pub fn is_of_user_alone(directory: &Path) -> bool {
+pub fn is_private_to_user(directory: &Path) -> bool {
     let metadata = std::fs::metadata(directory);
     metadata.is_ok_and(|metadata| metadata.is_dir() && refuse_others(directory, &metadata).is_ok())
 }
@@ -297,7 +297,7 @@ mod tests {
         let own = place.path().join("own");
         let run = RunDirectory::private(own.clone(), Path::new("qubes/0123"));
         assert_eq!(run.open().unwrap_err().kind(), io::ErrorKind::NotFound);
-        run.make(&["lock"], None).unwrap();
+        run.create(&["lock"], None).unwrap();
         for path in [
             own.clone(),
             own.join("qubes"),
@@ -314,7 +314,7 @@ mod tests {
         fs::set_permissions(&own, fs::Permissions::from_mode(0o770)).unwrap();
         for refused in [
             run.open().map(drop),
-            run.make(&[], None).map(drop),
+            run.create(&[], None).map(drop),
             run.read(Path::new("x")).map(drop),
         ] {
             assert!(
@@ -327,7 +327,7 @@ mod tests {
         fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).unwrap();
         fs::remove_dir_all(own.join("qubes")).unwrap();
         symlink("/", own.join("qubes")).unwrap();
-        assert!(run.make(&["lock"], None).is_err());
+        assert!(run.create(&["lock"], None).is_err());
         if geteuid().is_root() {
             std::os::unix::fs::chown(&own, Some(4242), None).unwrap();
             assert!(
@@ -347,18 +347,18 @@ mod tests {
             place.path().join("victim"),
         );
         fs::write(&victim, "victim").unwrap();
-        run.make(&["lock"], None).unwrap();
+        run.create(&["lock"], None).unwrap();
         let note = Path::new("lock/note");
         let at = run.path().join(note);
         symlink(&victim, &at).unwrap();
         assert!(run.read(note).is_err());
-        run.write_note(note, None, "ours").unwrap();
+        run.write_unsynced(note, None, "ours").unwrap();
         assert_eq!(run.read(note).unwrap().as_deref(), Some("ours"));
         fs::remove_file(&at).unwrap();
         fs::hard_link(&victim, &at).unwrap();
         assert!(run.read(note).is_err());
         assert!(
-            run.lock("note", Exclusivity::Exclusive, Duration::ZERO, None)
+            run.lock("note", LockMode::Exclusive, Duration::ZERO, None)
                 .is_err()
         );
         fs::remove_file(&at).unwrap();
@@ -366,7 +366,7 @@ mod tests {
         nix::unistd::mkfifo(&at, nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(run.read(note).is_err());
         let error = run
-            .lock("note", Exclusivity::Exclusive, Duration::ZERO, None)
+            .lock("note", LockMode::Exclusive, Duration::ZERO, None)
             .unwrap_err();
         assert!(
             error.to_string().contains("is not a regular file"),

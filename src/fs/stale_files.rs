@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::beneath::{Directory, Use};
-use super::file_lock::{Exclusivity, try_lock};
-use super::names_in;
+use super::directory::{Directory, OpenMode};
+use super::file_lock::{LockMode, try_lock};
+use super::list_names;
 use super::replace::{RANDOM_LETTERS, TEMPORARY};
 
 /// How long nobody has written to a file before it is stale.
@@ -22,9 +22,9 @@ const AGE: Duration = Duration::from_secs(60);
 /// Removes what was left behind in `directory` of writing those targets that `is_target` names.
 /// What cannot be removed is no reason to fail.
 pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
-    for name in names_in(directory).unwrap_or_default() {
+    for name in list_names(directory).unwrap_or_default() {
         let path = directory.join(&name);
-        if name.to_str().and_then(target_of).is_some_and(&is_target) && is_stale(&path) {
+        if name.to_str().and_then(target_name).is_some_and(&is_target) && is_stale(&path) {
             let _stays = fs::remove_file(path);
         }
     }
@@ -34,8 +34,8 @@ pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
 /// leads to.
 pub fn clear_in(directory: &Directory, is_target: impl Fn(&str) -> bool) {
     for name in directory.names().unwrap_or_default() {
-        let is_temporary = name.to_str().and_then(target_of).is_some_and(&is_target);
-        let opened = || directory.open_file(Path::new(&name), Use::Both);
+        let is_temporary = name.to_str().and_then(target_name).is_some_and(&is_target);
+        let opened = || directory.open_file(Path::new(&name), OpenMode::ReadWrite);
         if is_temporary && opened().is_ok_and(|file| is_abandoned(&file)) {
             let _stays = directory.remove_file(Path::new(&name));
         }
@@ -43,7 +43,7 @@ pub fn clear_in(directory: &Directory, is_target: impl Fn(&str) -> bool) {
 }
 
 /// The name of the file that a temporary one of this name was to become.
-pub fn target_of(name: &str) -> Option<&str> {
+pub fn target_name(name: &str) -> Option<&str> {
     let (target, random) = name.strip_suffix(TEMPORARY)?.rsplit_once('~')?;
     let ours = random.len() == RANDOM_LETTERS && random.bytes().all(|b| b.is_ascii_alphanumeric());
     ours.then_some(target)
@@ -63,7 +63,7 @@ fn is_stale(path: &Path) -> bool {
 }
 
 fn is_abandoned(file: &File) -> bool {
-    is_old(file) && try_lock(file, Exclusivity::Exclusive).unwrap_or(false)
+    is_old(file) && try_lock(file, LockMode::Exclusive).unwrap_or(false)
 }
 
 fn is_old(file: &File) -> bool {
@@ -97,8 +97,9 @@ mod tests {
         make("other~aZ09aZ09.new", true);
         make("work", true);
         let held = make("work~held1234.new", true);
-        assert!(try_lock(&held, Exclusivity::Exclusive).unwrap());
-        let directory = Directory::open(place.path(), crate::fs::beneath::Links::Never).unwrap();
+        assert!(try_lock(&held, LockMode::Exclusive).unwrap());
+        let directory =
+            Directory::open(place.path(), crate::fs::directory::LinkPolicy::Never).unwrap();
         clear_in(&directory, |target| target == "work");
         let mut names = directory.names().unwrap();
         names.sort();
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn only_names_of_our_own_making_are_temporary_files() {
-        assert_eq!(target_of("qubes.xml~aZ09aZ09.new"), Some("qubes.xml"));
+        assert_eq!(target_name("qubes.xml~aZ09aZ09.new"), Some("qubes.xml"));
         for name in [
             "qubes.xml",
             "qubes.xml~",
@@ -123,7 +124,7 @@ mod tests {
             "qubes.xml~20261121",
             "qubes.xml~a.new",
         ] {
-            assert_eq!(target_of(name), None, "{name}");
+            assert_eq!(target_name(name), None, "{name}");
         }
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use nix::libc;
 
-use super::beneath::Use;
-use super::{owned_paths, unleased};
+use super::directory::OpenMode;
+use super::{owned_paths, retry_leased};
 
 /// The longest file that is read, bytes.
 const LONGEST: u64 = 1 << 20;
@@ -22,7 +22,7 @@ pub fn read(path: &Path) -> io::Result<String> {
     options
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    read_opened(unleased(|| options.open(path))?)
+    read_opened(retry_leased(|| options.open(path))?)
 }
 
 /// As [`read`], where others may write: their links are not followed.
@@ -30,7 +30,7 @@ pub fn read(path: &Path) -> io::Result<String> {
 /// # Errors
 /// As [`read`], and a link of somebody else.
 pub fn read_owned(path: &Path) -> io::Result<String> {
-    read_opened(owned_paths::open(path, Use::Read)?)
+    read_opened(owned_paths::open(path, OpenMode::Read)?)
 }
 
 fn read_opened(file: File) -> io::Result<String> {

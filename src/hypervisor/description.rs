@@ -32,7 +32,7 @@ pub struct Kernel {
 
 /// A volume as the guest's disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Disk {
+pub struct VolumeDisk {
     /// The volume's name.
     pub name: String,
     pub kind: SourceKind,
@@ -78,7 +78,7 @@ pub enum DeviceKind {
 
 /// The network interface towards the netvm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Net {
+pub struct NetworkInterface {
     /// libvirt's name of the netvm.
     pub backend: String,
     pub mac: String,
@@ -117,7 +117,7 @@ pub struct HostDescription {
 
 /// The user and group that own the images, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Owner {
+pub struct QemuUser {
     pub uid: u32,
     pub gid: u32,
 }
@@ -143,9 +143,9 @@ pub struct DomainDescription {
     pub virt_mode: VirtMode,
     /// `None`: the guest boots from its disks.
     pub kernel: Option<Kernel>,
-    pub disks: Vec<Disk>,
+    pub disks: Vec<VolumeDisk>,
     pub block_devices: Vec<BlockDevice>,
-    pub net: Option<Net>,
+    pub net: Option<NetworkInterface>,
     pub pci: Vec<PciDevice>,
     /// The file that gets what the guest says on its console (QEMU only; Xen's console daemon has
     /// its own).
@@ -156,7 +156,7 @@ pub struct DomainDescription {
     pub accelerator: Accelerator,
     /// Whom QEMU runs as: given where libvirt's daemon is root's, which would else run QEMU as a
     /// user who cannot open the images, and change the images' owner.
-    pub owner: Option<Owner>,
+    pub owner: Option<QemuUser>,
     /// The number of the running audio qube.
     pub audiovm_xid: Option<u32>,
     /// libvirt's name of the running GUI qube, unless that is dom0.
@@ -175,9 +175,9 @@ fn as_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error>
 ///
 /// # Errors
 /// More volumes than letters.
-pub fn disks_of_volumes<'a>(
+pub fn disks_for_volumes<'a>(
     volumes: impl IntoIterator<Item = (&'a str, Attachment, bool)>,
-) -> Result<Vec<Disk>, HypervisorError> {
+) -> Result<Vec<VolumeDisk>, HypervisorError> {
     let mut free = 'e'..='y';
     let mut disks = Vec::new();
     for (name, attachment, writable) in volumes {
@@ -197,7 +197,7 @@ pub fn disks_of_volumes<'a>(
             action: format!("describe volume {name}"),
             reason: "a qube can have 25 volumes at most".to_string(),
         })?;
-        disks.push(Disk {
+        disks.push(VolumeDisk {
             name: name.to_string(),
             kind,
             path,
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn every_volume_has_its_letter() {
         let file = |name: &str| Attachment::File(PathBuf::from(format!("/images/{name}.img")));
-        let disks = disks_of_volumes([
+        let disks = disks_for_volumes([
             ("kernel", Attachment::None, false),
             ("private", file("private"), true),
             (
@@ -240,7 +240,8 @@ mod tests {
             ]
         );
         let many: Vec<String> = (0..22).map(|n| format!("v{n}")).collect();
-        let error = disks_of_volumes(many.iter().map(|n| (n.as_str(), file(n), true))).unwrap_err();
+        let error =
+            disks_for_volumes(many.iter().map(|n| (n.as_str(), file(n), true))).unwrap_err();
         assert!(error.to_string().contains("25 volumes"), "{error}");
     }
 }

@@ -3,11 +3,11 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::LiveDisk;
+use super::AttachedDisk;
 
 /// A disk with the text that describes it, which is how libvirt is told which one is meant.
 pub(super) struct DescribedDisk<'x> {
-    pub disk: LiveDisk,
+    pub disk: AttachedDisk,
     pub xml: &'x str,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn disks(xml: &str) -> Vec<DescribedDisk<'_>> {
                 {
                     let source = source.take().map(Into::into);
                     found.push(DescribedDisk {
-                        disk: LiveDisk { target, source },
+                        disk: AttachedDisk { target, source },
                         xml,
                     });
                 }
@@ -87,7 +87,7 @@ mod tests {
             bus='xen'/><address><target dev='x'/></address></disk><disk type='file' device='cdrom'><target dev='sda'/>\
             </disk><disk type='file'><source file='/f' index='1'/><target dev='vdb'/></disk><disk/></devices></domain>";
         let found = disks(xml);
-        let disk = |target: &str, source: Option<&str>| LiveDisk {
+        let disk = |target: &str, source: Option<&str>| AttachedDisk {
             target: target.into(),
             source: source.map(Into::into),
         };

@@ -4,7 +4,7 @@ use quick_xml::events::Event;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 
-use super::Live;
+use super::DomainStatus;
 use crate::model::PowerState;
 
 /// What stands in the metadata of the domains that we define: without it, a domain that only has
@@ -103,8 +103,8 @@ fn state_of(id: Option<u32>, state: virt_sys::virDomainState) -> PowerState {
     }
 }
 
-pub(super) fn live(id: Option<u32>, info: &virt::domain::DomainInfo) -> Live {
-    Live {
+pub(super) fn live(id: Option<u32>, info: &virt::domain::DomainInfo) -> DomainStatus {
+    DomainStatus {
         state: state_of(id, info.state),
         id,
         memory_kib: info.memory,

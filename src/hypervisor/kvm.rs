@@ -52,8 +52,8 @@ pub fn choose_accelerator(program_path: &OsStr, cache_dir: &Path) -> Accelerator
 /// QEMU as distributions call it.
 fn find_qemu(program_path: &OsStr) -> Option<PathBuf> {
     let emulator = format!("qemu-system-{}", std::env::consts::ARCH);
-    exec::find(&emulator, program_path)
-        .or_else(|| exec::find("qemu-kvm", program_path))
+    exec::find_program(&emulator, program_path)
+        .or_else(|| exec::find_program("qemu-kvm", program_path))
         .or_else(|| Some(PathBuf::from("/usr/libexec/qemu-kvm")).filter(|path| path.is_file()))
 }
 
@@ -89,8 +89,8 @@ fn kvm_works(qemu: &Path, deadline: Duration) -> bool {
             "-kernel",
         ])
         .arg(payload.path())
-        .limit(deadline)
-        .answer();
+        .timeout(deadline)
+        .run();
     answer.is_ok_and(|answer| answer.status.code() == Some(PAYLOAD_DONE))
 }
 
@@ -203,8 +203,8 @@ mod tests {
             ])
             .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel"])
             .arg(payload.path())
-            .limit(Duration::from_secs(60))
-            .answer()
+            .timeout(Duration::from_secs(60))
+            .run()
             .unwrap();
         assert_eq!(
             answer.status.code(),
@@ -228,7 +228,7 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
             // A process that another test forks meanwhile has the file open for writing until it
             // executes.
-            while Program::new(&file).arg("ready").answer().is_err() {}
+            while Program::new(&file).arg("ready").run().is_err() {}
             file
         };
         let in_time = Duration::from_secs(60);

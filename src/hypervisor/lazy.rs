@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::libvirt::LibvirtHypervisor;
-use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, StoreIdentity};
+use super::{AttachedDisk, DomainStatus, Hypervisor, HypervisorError, Outcome, StoreIdentity};
 
 /// libvirt, opened when first asked; in offline mode every question is an error that says so.
 #[derive(Debug)]
@@ -26,9 +26,9 @@ impl LazyHypervisor {
     }
 
     /// Takes only domains of this store for those of its qubes.
-    pub fn of_store(self, identity: StoreIdentity) -> LazyHypervisor {
+    pub fn for_store(self, identity: StoreIdentity) -> LazyHypervisor {
         LazyHypervisor {
-            libvirt: self.libvirt.of_store(identity),
+            libvirt: self.libvirt.for_store(identity),
             ..self
         }
     }
@@ -56,11 +56,11 @@ impl Hypervisor for LazyHypervisor {
         self.libvirt.uri()
     }
 
-    fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
+    fn states(&self) -> Result<HashMap<Uuid, DomainStatus>, HypervisorError> {
         self.online("the state of the qubes")?.states()
     }
 
-    fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
+    fn state(&self, uuid: Uuid) -> Result<Option<DomainStatus>, HypervisorError> {
         self.online("the state of a qube")?.state(uuid)
     }
 
@@ -110,11 +110,11 @@ impl Hypervisor for LazyHypervisor {
         self.online("the free memory")?.free_memory_mib()
     }
 
-    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError> {
+    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<AttachedDisk>>, HypervisorError> {
         self.online("the disks of a qube")?.disks(uuid)
     }
 
-    fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError> {
+    fn disks_in_use(&self) -> Result<Vec<(Uuid, AttachedDisk)>, HypervisorError> {
         self.online("the disks of the domains")?.disks_in_use()
     }
 

@@ -17,7 +17,7 @@ use super::connection::{Connection, refused, refused_words, says_no_domain, unre
 use super::domain::{domain_name, is_active, is_qubes, live, stated_store, undefine};
 use super::store_identity::StoreIdentity;
 use super::uri::Family;
-use super::{Hypervisor, HypervisorError, Live, LiveDisk, Outcome, device_xml, events};
+use super::{AttachedDisk, DomainStatus, Hypervisor, HypervisorError, Outcome, device_xml, events};
 
 /// How drivers say that a guest cannot sleep: QEMU's asks the guest's agent, and some have no such
 /// call.
@@ -61,7 +61,7 @@ impl LibvirtHypervisor {
 
     /// Takes only domains of this store for those of its qubes. A copy of a store has the same
     /// uuids.
-    pub fn of_store(self, identity: StoreIdentity) -> LibvirtHypervisor {
+    pub fn for_store(self, identity: StoreIdentity) -> LibvirtHypervisor {
         LibvirtHypervisor {
             identity: Some(identity),
             ..self
@@ -100,7 +100,7 @@ impl LibvirtHypervisor {
         // Without a name it has gone meanwhile.
         domain
             .get_name()
-            .is_ok_and(|name| identity.claims(&name, || stated_store(domain)))
+            .is_ok_and(|name| identity.owns_domain(&name, || stated_store(domain)))
     }
 
     /// The domain of this uuid, whosever it is.
@@ -213,7 +213,7 @@ impl LibvirtHypervisor {
                     },
                 });
             }
-            if !is_of_store && Family::of_uri(&self.uri) == Family::Qemu && !is_qubes(&domain) {
+            if !is_of_store && Family::from_uri(&self.uri) == Family::Qemu && !is_qubes(&domain) {
                 return Err(refuse(not_a_qube(&its_name())));
             }
             self.forget(connection, &domain, &action)?;
@@ -227,7 +227,7 @@ impl LibvirtHypervisor {
         if is_active(&namesake) {
             return Err(refuse(format!("another domain called {name} runs")));
         }
-        if Family::of_uri(&self.uri) == Family::Qemu && !is_qubes(&namesake) {
+        if Family::from_uri(&self.uri) == Family::Qemu && !is_qubes(&namesake) {
             return Err(refuse(not_a_qube(name)));
         }
         self.forget(connection, &namesake, &action)
@@ -267,7 +267,7 @@ impl Hypervisor for LibvirtHypervisor {
     /// for its memory and processors, also with VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, which
     /// only spares those that are busy. One that hangs would keep everybody waiting;
     /// virDomainGetInfo answers from what libvirt knows.
-    fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError> {
+    fn states(&self) -> Result<HashMap<Uuid, DomainStatus>, HypervisorError> {
         let mut connection = self.connection()?;
         let list = |connection: &Connection| {
             let listed = connection
@@ -299,7 +299,7 @@ impl Hypervisor for LibvirtHypervisor {
         Ok(states)
     }
 
-    fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError> {
+    fn state(&self, uuid: Uuid) -> Result<Option<DomainStatus>, HypervisorError> {
         let (connection, domain) = self.look_up(uuid)?;
         let Some(domain) = domain else {
             return Ok(None);
@@ -440,7 +440,7 @@ impl Hypervisor for LibvirtHypervisor {
             .map_err(|error| self.sort(&connection, "tell the free memory", &error))
     }
 
-    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError> {
+    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<AttachedDisk>>, HypervisorError> {
         let connection = self.connection()?;
         let Some(domain) = self.find(&connection, uuid)? else {
             return Ok(None);
@@ -462,7 +462,7 @@ impl Hypervisor for LibvirtHypervisor {
         }
     }
 
-    fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError> {
+    fn disks_in_use(&self) -> Result<Vec<(Uuid, AttachedDisk)>, HypervisorError> {
         let connection = self.connection()?;
         let action = "list the disks of the domains";
         let domains = connection
@@ -528,7 +528,7 @@ impl Hypervisor for LibvirtHypervisor {
             };
             self.identity
                 .as_ref()
-                .is_none_or(|identity| identity.claims(name, stated))
+                .is_none_or(|identity| identity.owns_domain(name, stated))
         };
         events::wait_while(&self.uri, uuid, limit, &is_of_store, goes_on)
     }

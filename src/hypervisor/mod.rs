@@ -35,7 +35,7 @@ use crate::model::PowerState;
 
 /// What a hypervisor says of one domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Live {
+pub struct DomainStatus {
     pub state: PowerState,
     /// The hypervisor's number of the running domain.
     pub id: Option<u32>,
@@ -50,7 +50,7 @@ pub struct Live {
 
 /// A disk that a running domain has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveDisk {
+pub struct AttachedDisk {
     /// Its name in the domain's description: `xvdi`, `vdi`.
     pub target: String,
     /// The file or device of the backend that its data lie in; none for an empty drive.
@@ -96,10 +96,10 @@ pub trait Hypervisor {
 
     /// The state of all domains of our store that run. A uuid that is not among them is Halted.
     /// Does not wait for a domain that does not answer.
-    fn states(&self) -> Result<HashMap<Uuid, Live>, HypervisorError>;
+    fn states(&self) -> Result<HashMap<Uuid, DomainStatus>, HypervisorError>;
 
     /// The state of one domain; `None` when it is not defined, or is another store's.
-    fn state(&self, uuid: Uuid) -> Result<Option<Live>, HypervisorError>;
+    fn state(&self, uuid: Uuid) -> Result<Option<DomainStatus>, HypervisorError>;
 
     /// Defines the domain from `xml`, replacing a stale definition of the same uuid or name, and
     /// creates it paused.
@@ -140,11 +140,11 @@ pub trait Hypervisor {
     fn free_memory_mib(&self) -> Result<u64, HypervisorError>;
 
     /// The disks of a running domain; `None` when it does not run.
-    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<LiveDisk>>, HypervisorError>;
+    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<AttachedDisk>>, HypervisorError>;
 
     /// Every disk of every running domain, with its domain: also of domains that are no qubes of
     /// ours.
-    fn disks_in_use(&self) -> Result<Vec<(Uuid, LiveDisk)>, HypervisorError>;
+    fn disks_in_use(&self) -> Result<Vec<(Uuid, AttachedDisk)>, HypervisorError>;
 
     /// Gives a running domain the disk that `xml` describes, until it stops.
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError>;

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use nix::unistd::User;
 
-use super::description::Owner;
+use super::description::QemuUser;
 
 /// The users that distributions run QEMU as: Debian's, Fedora's.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
@@ -25,10 +25,10 @@ const GROUP_READS_AND_WRITES: u32 = 0o060;
 ///
 /// # Errors
 /// The image cannot be looked at.
-pub fn owner_for_image(image: &Path) -> io::Result<Owner> {
+pub fn owner_for_image(image: &Path) -> io::Result<QemuUser> {
     let image = fs::canonicalize(image)?;
     let metadata = fs::metadata(&image)?;
-    let images_own = Owner {
+    let images_own = QemuUser {
         uid: metadata.uid(),
         gid: metadata.gid(),
     };
@@ -38,7 +38,7 @@ pub fn owner_for_image(image: &Path) -> io::Result<Owner> {
         .iter()
         .find_map(|name| User::from_name(name).ok().flatten());
     Ok(
-        match qemu.map(|user| Owner {
+        match qemu.map(|user| QemuUser {
             uid: user.uid.as_raw(),
             gid: metadata.gid(),
         }) {
@@ -50,10 +50,10 @@ pub fn owner_for_image(image: &Path) -> io::Result<Owner> {
 
 /// The owner, if he can open these files and devices of dom0's, given with whether they are written
 /// to; else root, whom the nodes of devices belong to.
-pub fn owner_who_opens<'a>(
-    owner: Owner,
+pub fn owner_able_to_open<'a>(
+    owner: QemuUser,
     drives: impl IntoIterator<Item = (&'a Path, bool)>,
-) -> Owner {
+) -> QemuUser {
     let opens = |(path, writes): (&Path, bool)| {
         // What cannot be looked at is told by the start.
         fs::metadata(path).map_or(true, |metadata| {
@@ -63,14 +63,14 @@ pub fn owner_who_opens<'a>(
     if drives.into_iter().all(opens) {
         owner
     } else {
-        Owner {
+        QemuUser {
             uid: 0,
             gid: owner.gid,
         }
     }
 }
 
-fn may_open(owner: Owner, file: &Metadata, writes: bool) -> bool {
+fn may_open(owner: QemuUser, file: &Metadata, writes: bool) -> bool {
     let bits = if writes { 0o6 } else { 0o4 };
     let wanted = match file {
         f if f.uid() == owner.uid => bits << 6,
@@ -81,14 +81,14 @@ fn may_open(owner: Owner, file: &Metadata, writes: bool) -> bool {
 }
 
 /// Whether every directory on the way lets this user and group through.
-fn reaches(owner: Owner, image: &Path) -> bool {
+fn reaches(owner: QemuUser, image: &Path) -> bool {
     image
         .ancestors()
         .skip(1)
         .all(|directory| fs::metadata(directory).is_ok_and(|m| may_search(owner, &m)))
 }
 
-fn may_search(owner: Owner, directory: &Metadata) -> bool {
+fn may_search(owner: QemuUser, directory: &Metadata) -> bool {
     let bit = match directory {
         d if d.uid() == owner.uid => 0o100,
         d if d.gid() == owner.gid => 0o010,
@@ -111,7 +111,7 @@ mod tests {
         fs::write(&image, "").unwrap();
         fs::set_permissions(&image, fs::Permissions::from_mode(0o600)).unwrap();
         let metadata = fs::metadata(&image).unwrap();
-        let own = Owner {
+        let own = QemuUser {
             uid: metadata.uid(),
             gid: metadata.gid(),
         };
@@ -128,18 +128,18 @@ mod tests {
         let drive = place.path().join("drive.img");
         fs::write(&drive, "").unwrap();
         let metadata = fs::metadata(&drive).unwrap();
-        let owner = Owner {
+        let owner = QemuUser {
             uid: metadata.uid() + 1,
             gid: metadata.gid(),
         };
-        let root = Owner {
+        let root = QemuUser {
             uid: 0,
             gid: owner.gid,
         };
         let who = |place_mode, mode, writes| {
             fs::set_permissions(place.path(), fs::Permissions::from_mode(place_mode)).unwrap();
             fs::set_permissions(&drive, fs::Permissions::from_mode(mode)).unwrap();
-            owner_who_opens(owner, [(drive.as_path(), writes)])
+            owner_able_to_open(owner, [(drive.as_path(), writes)])
         };
         assert_eq!(who(0o750, 0o660, true), owner);
         assert_eq!(who(0o750, 0o640, false), owner);
@@ -149,7 +149,7 @@ mod tests {
             root,
             "its directory lets nobody through"
         );
-        assert_eq!(owner_who_opens(owner, []), owner);
+        assert_eq!(owner_able_to_open(owner, []), owner);
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let lets = |mode, uid, gid| {
             fs::set_permissions(place.path(), fs::Permissions::from_mode(mode)).unwrap();
-            may_search(Owner { uid, gid }, &fs::metadata(place.path()).unwrap())
+            may_search(QemuUser { uid, gid }, &fs::metadata(place.path()).unwrap())
         };
         let (uid, gid) = (
             nix::unistd::geteuid().as_raw(),

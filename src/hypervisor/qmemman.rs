@@ -16,7 +16,7 @@ use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket};
 use nix::unistd::geteuid;
 
-use crate::fs::replace::uninterrupted;
+use crate::fs::replace::retry_interrupted;
 
 /// How long it may take to make room, the starts that are before this one among that.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -27,20 +27,20 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Memory that is kept free until this is dropped.
 #[derive(Debug)]
 #[must_use = "the memory is given to others when this is dropped"]
-pub struct Reservation {
+pub struct MemoryReservation {
     _connection: UnixStream,
 }
 
 /// What came of asking.
 #[derive(Debug)]
-pub enum Room {
-    Reserved(Reservation),
+pub enum MemoryReply {
+    Reserved(MemoryReservation),
     /// There is no such service here.
-    NobodyToAsk,
+    NoService,
     /// What is there is not of root's, nor of the effective user's; says whose it is.
-    NotBelieved(String),
+    UntrustedSocket(String),
     /// There is not so much that qubes could give.
-    NotEnough,
+    Insufficient,
 }
 
 /// A way to the service, or why there is none.
@@ -55,12 +55,12 @@ enum Found {
 ///
 /// # Errors
 /// The socket is there and nobody answers at it in time, or not with one of the two words.
-pub fn request(socket: &Path, bytes: u64) -> io::Result<Room> {
+pub fn request_memory(socket: &Path, bytes: u64) -> io::Result<MemoryReply> {
     request_within(socket, bytes, PATIENCE)
 }
 
 /// As [`request`], which takes no longer than `patience`.
-fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<Room> {
+fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<MemoryReply> {
     let deadline = Instant::now() + patience;
     let late = || {
         io::Error::new(
@@ -70,8 +70,8 @@ fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<R
     };
     let mut connection = match find_service(socket, deadline, &late)? {
         Found::Service(connection) => connection,
-        Found::Nobody => return Ok(Room::NobodyToAsk),
-        Found::Foreign(whose) => return Ok(Room::NotBelieved(whose)),
+        Found::Nobody => return Ok(MemoryReply::NoService),
+        Found::Foreign(whose) => return Ok(MemoryReply::UntrustedSocket(whose)),
     };
     let left = deadline
         .saturating_duration_since(Instant::now())
@@ -89,12 +89,12 @@ fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<R
         .write_all(format!("{bytes}\n").as_bytes())
         .map_err(in_time)?;
     let mut answer = [0; 16];
-    let length = uninterrupted(|| connection.read(&mut answer)).map_err(in_time)?;
+    let length = retry_interrupted(|| connection.read(&mut answer)).map_err(in_time)?;
     match answer[..length].trim_ascii() {
-        b"OK" => Ok(Room::Reserved(Reservation {
+        b"OK" => Ok(MemoryReply::Reserved(MemoryReservation {
             _connection: connection,
         })),
-        b"FAIL" => Ok(Room::NotEnough),
+        b"FAIL" => Ok(MemoryReply::Insufficient),
         b"" => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
             "it hung up without an answer",
@@ -158,7 +158,7 @@ fn connect_at_once(path: &Path) -> io::Result<UnixStream> {
     let address = UnixAddr::new(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    uninterrupted(|| Ok(connect(socket.as_raw_fd(), &address)?))?;
+    retry_interrupted(|| Ok(connect(socket.as_raw_fd(), &address)?))?;
     Ok(UnixStream::from(socket))
 }
 

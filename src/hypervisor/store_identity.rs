@@ -14,7 +14,7 @@ impl StoreIdentity {
     /// Whether the domain `name`, which has the uuid of a qube of this store, is that qube's.
     /// `stated` asks for the store that the domain's metadata name; it is called only where the
     /// name does not decide.
-    pub fn claims(&self, name: &str, stated: impl FnOnce() -> Option<String>) -> bool {
+    pub fn owns_domain(&self, name: &str, stated: impl FnOnce() -> Option<String>) -> bool {
         if !self.suffix.is_empty() {
             return name.ends_with(&self.suffix);
         }
@@ -46,20 +46,20 @@ mod tests {
     fn the_suffix_decides_for_a_store_that_has_one() {
         let ours = identity("-0123abcd");
         let unasked = || panic!("the name decides");
-        assert!(ours.claims("work-0123abcd", unasked));
-        assert!(!ours.claims("work-0123abce", unasked));
-        assert!(!ours.claims("work", unasked));
+        assert!(ours.owns_domain("work-0123abcd", unasked));
+        assert!(!ours.owns_domain("work-0123abce", unasked));
+        assert!(!ours.owns_domain("work", unasked));
     }
 
     #[test]
     fn the_machines_own_store_asks_the_metadata_only_where_a_name_may_be_anothers() {
         let ours = identity("");
-        assert!(ours.claims("work", || panic!("the name decides")));
-        assert!(ours.claims("backup-20261130", || None));
-        assert!(ours.claims("backup-20261130", || Some(
+        assert!(ours.owns_domain("work", || panic!("the name decides")));
+        assert!(ours.owns_domain("backup-20261130", || None));
+        assert!(ours.owns_domain("backup-20261130", || Some(
             "/var/lib/qubes/qubes.xml".into()
         )));
-        assert!(!ours.claims("work-0123abcd", || Some(
+        assert!(!ours.owns_domain("work-0123abcd", || Some(
             "/srv/copy/var/lib/qubes/qubes.xml".into()
         )));
     }

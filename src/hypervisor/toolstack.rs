@@ -37,10 +37,10 @@ pub fn block_script() -> Option<PathBuf> {
 /// Whether Xen says that the machine cannot keep a device's memory accesses to its qube:
 /// `virt_caps` of `xl info` without `directio`. One that says nothing has said nothing against it.
 pub fn lacks_iommu(program_path: &OsStr) -> bool {
-    let Some(program) = exec::find("xl", program_path) else {
+    let Some(program) = exec::find_program("xl", program_path) else {
         return false;
     };
-    let Ok(answer) = Program::new(program).arg("info").limit(PATIENCE).output() else {
+    let Ok(answer) = Program::new(program).arg("info").timeout(PATIENCE).output() else {
         return false;
     };
     let answer = String::from_utf8_lossy(&answer);

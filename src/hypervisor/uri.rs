@@ -43,7 +43,7 @@ pub enum Family {
 impl Family {
     /// The family that the driver behind a URI understands: `xen:///system`, `xen+ssh://host/` are
     /// Xen's, all else QEMU's.
-    pub fn of_uri(uri: &str) -> Family {
+    pub fn from_uri(uri: &str) -> Family {
         let scheme = uri.split(':').next().unwrap_or_default();
         if scheme.split('+').next() == Some("xen") {
             Family::Xen
@@ -110,11 +110,11 @@ mod tests {
 
     #[test]
     fn the_family_follows_the_driver_not_the_transport() {
-        assert_eq!(Family::of_uri("xen:///system"), Family::Xen);
-        assert_eq!(Family::of_uri("xen+ssh://dom0/"), Family::Xen);
-        assert_eq!(Family::of_uri("qemu:///session"), Family::Qemu);
+        assert_eq!(Family::from_uri("xen:///system"), Family::Xen);
+        assert_eq!(Family::from_uri("xen+ssh://dom0/"), Family::Xen);
+        assert_eq!(Family::from_uri("qemu:///session"), Family::Qemu);
         assert_eq!(
-            Family::of_uri("qemu+unix:///system?socket=/xen"),
+            Family::from_uri("qemu+unix:///system?socket=/xen"),
             Family::Qemu
         );
     }

@@ -14,10 +14,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The text at a path of xenstore; `None` where there is none, no xenstore, or no answer.
 fn read(program_path: &OsStr, path: &str) -> Option<String> {
-    let program = exec::find("xenstore-read", program_path)?;
+    let program = exec::find_program("xenstore-read", program_path)?;
     let answer = Program::new(program)
         .arg(path)
-        .limit(PATIENCE)
+        .timeout(PATIENCE)
         .output()
         .ok()?;
     Some(String::from_utf8(answer).ok()?.trim().to_string())
@@ -25,7 +25,7 @@ fn read(program_path: &OsStr, path: &str) -> Option<String> {
 
 /// The domain that emulates devices for the running domain `id` (`docs/spec/r3-start.md` §9); its
 /// uuid stands where it is known.
-pub fn stubdom_of(program_path: &OsStr, id: u32) -> Option<Stubdom> {
+pub fn find_stubdom(program_path: &OsStr, id: u32) -> Option<Stubdom> {
     let stubdom = read(
         program_path,
         &format!("/local/domain/{id}/image/device-model-domid"),
@@ -69,21 +69,21 @@ mod tests {
         let place = answering(&format!(
             "case $1 in */7/image/device-model-domid) echo 8;; */8/vm) echo /vm/{uuid};; *) exit 1;; esac"
         ));
-        let found = stubdom_of(place.path().as_os_str(), 7).unwrap();
+        let found = find_stubdom(place.path().as_os_str(), 7).unwrap();
         assert_eq!((found.id, found.uuid.to_string().as_str()), (8, uuid));
         assert_eq!(
-            stubdom_of(place.path().as_os_str(), 9),
+            find_stubdom(place.path().as_os_str(), 9),
             None,
             "it has no emulator of its own"
         );
         for script in ["exit 1", "echo no number", "echo -1", "echo 0"] {
             assert_eq!(
-                stubdom_of(answering(script).path().as_os_str(), 7),
+                find_stubdom(answering(script).path().as_os_str(), 7),
                 None,
                 "{script}"
             );
         }
-        assert_eq!(stubdom_of(OsStr::new("/nonexistent"), 7), None);
+        assert_eq!(find_stubdom(OsStr::new("/nonexistent"), 7), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use minijinja::{
 use super::HypervisorError;
 use super::description::{BlockDevice, DomainDescription, HostDescription};
 use super::uri::Family;
-use crate::fs::{rooted, text_file};
+use crate::fs::{chroot, text_file};
 
 const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
 const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
@@ -226,7 +226,7 @@ fn load(
 
 fn located(root: Option<&Path>, directory: &Path, name: &str) -> io::Result<PathBuf> {
     let file = directory.join(name);
-    root.map_or_else(|| Ok(file.clone()), |root| rooted::resolve(root, &file))
+    root.map_or_else(|| Ok(file.clone()), |root| chroot::resolve(root, &file))
 }
 
 /// The template of this name that needs no file.

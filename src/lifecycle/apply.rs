@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::fs::replace::{directory_of, sync_directory};
+use crate::fs::replace::{parent_directory, sync_directory};
 use crate::model::{Effect, Facts, VmName};
 
 use super::{LifecycleError, Session};
@@ -48,7 +48,7 @@ impl Session {
     fn reconcile_autostart(&self, name: &VmName) -> Result<(), LifecycleError> {
         let link = self
             .system
-            .link_below_root(Path::new(WANTS).join(format!("qubes-vm@{name}.service")));
+            .link_path_below_root(Path::new(WANTS).join(format!("qubes-vm@{name}.service")));
         let failed = |source: io::Error| {
             let what = format!(
                 "autostart of {name} is saved, but root has to change its link {}",
@@ -61,7 +61,7 @@ impl Session {
             .get(name.as_str())
             .is_some_and(|vm| qubes.is_on(vm, "autostart", self));
         let is_linked = fs::symlink_metadata(&link).is_ok();
-        let directory = directory_of(&link);
+        let directory = parent_directory(&link);
         match (is_autostart, is_linked) {
             (true, false) => {
                 fs::create_dir_all(directory).map_err(failed)?;
@@ -78,7 +78,7 @@ impl Session {
         // Replace whatever has the name: it may be a link.
         let file = self
             .system
-            .link_below_root(Path::new("/run/qubes-service").join(service));
+            .link_path_below_root(Path::new("/run/qubes-service").join(service));
         if Path::new(service).components().count() != 1 || service.contains("..") {
             let source = io::ErrorKind::InvalidFilename.into();
             return Err(LifecycleError::Io {
@@ -90,7 +90,7 @@ impl Session {
             true if fs::symlink_metadata(&file).is_ok_and(|found| found.is_file()) => Ok(()),
             true => {
                 let make = || fs::File::create_new(&file).map(drop);
-                fs::create_dir_all(directory_of(&file)).and_then(|()| match make() {
+                fs::create_dir_all(parent_directory(&file)).and_then(|()| match make() {
                     Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                         fs::remove_file(&file).and_then(|()| make())
                     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
-use crate::hypervisor::{LiveDisk, Outcome};
+use crate::hypervisor::{AttachedDisk, Outcome};
 use crate::model::VmName;
 
 use super::drive::Drive;
@@ -24,7 +24,7 @@ impl Session {
     ///
     /// # Errors
     /// [`LifecycleError::NotRunning`]; the hypervisor cannot be asked.
-    pub fn disks(&self, name: &VmName) -> Result<Vec<LiveDisk>, LifecycleError> {
+    pub fn disks(&self, name: &VmName) -> Result<Vec<AttachedDisk>, LifecycleError> {
         let uuid = self.guest_uuid(name)?;
         self.hypervisor()
             .disks(uuid)?
@@ -47,7 +47,7 @@ impl Session {
         let is_free = |letter: &char| !attached.iter().any(|disk| disk.target.ends_with(*letter));
         let no_name = || drive.error(NO_FREE_DISK_NAME);
         let letter = ('i'..='z').find(is_free).ok_or_else(no_name)?;
-        let family = Family::of_uri(self.hypervisor().uri());
+        let family = Family::from_uri(self.hypervisor().uri());
         let mut device = drive.block_device(family, letter)?;
         let loops = match family {
             Family::Xen => attach_loop_device(&mut device)?,

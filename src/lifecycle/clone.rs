@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use crate::fs::replace::Access;
 use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError};
 use crate::storage::{
-    CommittedData, CopyWatcher, PoolDrivers, StorageError, VmStorage, Volume, VolumeKind,
+    CommittedData, PoolDrivers, Progress, StorageError, VmStorage, Volume, VolumeKind,
 };
 
 use super::create::InitialSettings;
@@ -38,7 +38,7 @@ impl Session {
         &self,
         request: &NewClone<'_>,
         settings: InitialSettings<'_>,
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> Result<ClonedQube, LifecycleError> {
         let plan_clone =
             |qubes: &Qubes| qubes.plan_clone(request, self, &mut |below| fastrand::u16(..below));
@@ -103,7 +103,7 @@ impl Session {
         }
         let lock = self.lock_qube(source)?;
         self.system
-            .step(|| format!("{source}: opening its volumes"));
+            .report_step(|| format!("{source}: opening its volumes"));
         if self.reconcile(&lock)? == QubeState::Gone {
             return Err(LifecycleError::NoSuchQube(source.to_string()));
         }

@@ -241,7 +241,8 @@ impl Session {
                 .map_or(Ok(()), QubeDirectory::remove_files)
         };
         remove_files()?;
-        self.system.step(|| format!("{name}: creating its volumes"));
+        self.system
+            .report_step(|| format!("{name}: creating its volumes"));
         let made = create_volumes(settings.root, name.as_str(), &storage, |volumes| {
             make(volumes, directory)
         });

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::hypervisor::description::{
-    Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, Net, disks_of_volumes,
+    Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, NetworkInterface,
+    disks_for_volumes,
 };
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
@@ -28,7 +29,7 @@ impl Session {
         qubes: &Qubes,
         vm: &Vm,
     ) -> Result<DomainDescription, LifecycleError> {
-        let family = Family::of_uri(self.hypervisor().uri());
+        let family = Family::from_uri(self.hypervisor().uri());
         let virt_mode = qubes.virt_mode(vm, self)?;
         let (memory, maxmem) = (qubes.memory(vm, self)?, qubes.maxmem(vm, self)?);
         Ok(DomainDescription {
@@ -85,7 +86,7 @@ impl Session {
         let mut description = self.describe_domain(&qubes, vm)?;
         self.add_required_devices_unchecked(vm, &mut description);
         let disks = VmStorage::for_qube(&self.system, &qubes, vm, self)?.disks()?;
-        description.disks = disks_of_volumes(
+        description.disks = disks_for_volumes(
             disks
                 .iter()
                 .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
@@ -98,7 +99,7 @@ impl Session {
         &self,
         description: &DomainDescription,
     ) -> Result<String, LifecycleError> {
-        let family = Family::of_uri(self.hypervisor().uri());
+        let family = Family::from_uri(self.hypervisor().uri());
         Ok(self
             .templates()
             .render(family, description, &describe_host(self)?)?)
@@ -108,7 +109,7 @@ impl Session {
     pub(super) fn render_disk_xml(&self, device: &BlockDevice) -> Result<String, LifecycleError> {
         Ok(self
             .templates()
-            .render_disk(Family::of_uri(self.hypervisor().uri()), device)?)
+            .render_disk(Family::from_uri(self.hypervisor().uri()), device)?)
     }
 
     /// Returns the user's and the built-in XML templates.
@@ -120,7 +121,7 @@ impl Session {
     /// Returns the store to name in the domain's metadata. Xen domains of the machine's own store
     /// name none, like upstream's.
     fn store_in_metadata(&self, family: Family) -> Option<String> {
-        let is_named = family == Family::Qemu || self.system.is_foreign();
+        let is_named = family == Family::Qemu || self.system.is_foreign_store();
         is_named.then(|| self.system.store_file().to_string_lossy().into_owned())
     }
 
@@ -149,13 +150,13 @@ impl Session {
                 source,
             }
         };
-        let directory = consoles.make(&[], group).map_err(failed)?;
+        let directory = consoles.create(&[], group).map_err(failed)?;
         directory
             .open_or_create(Path::new(&name), consoles.access(group))
             .map_err(failed)?;
         let link = Path::new("console").join(&name);
         let linked = run
-            .make(&["console"], group)
+            .create(&["console"], group)
             .and_then(|run| run.replace_link(&link, &consoles.path().join(&name)));
         // The link is a convenience (`qubes-domain-xml` names the log, too): a start does not fail
         // without it.
@@ -179,7 +180,10 @@ impl Session {
     ) -> Result<Option<Kernel>, LifecycleError> {
         let kernel = qubes.kernel(vm, self)?;
         let kernels = Path::new("/").join(qubes.kernels_dir(vm, self));
-        let file = |version: &str, file| self.system.below_root(kernels.join(version).join(file));
+        let file = |version: &str, file| {
+            self.system
+                .path_below_root(kernels.join(version).join(file))
+        };
         if !kernel.is_empty() {
             let initrd = Some(file(&kernel, "initramfs")).filter(|f| f.is_file());
             let cmdline = kernel_command_line(qubes, vm, self, family)?;
@@ -202,13 +206,17 @@ impl Session {
     }
 
     /// Returns the network interface of a qube; `None` without a netvm.
-    fn describe_network(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<Net>, PropertyError> {
+    fn describe_network(
+        &self,
+        qubes: &Qubes,
+        vm: &Vm,
+    ) -> Result<Option<NetworkInterface>, PropertyError> {
         let Some(netvm) = qubes.netvm(vm, self)? else {
             return Ok(None);
         };
         let text = |name| qubes.text(vm, name, self);
         let ip6 = text("ip6")?;
-        Ok(Some(Net {
+        Ok(Some(NetworkInterface {
             backend: self.domain_name(netvm),
             mac: text("mac")?,
             ip: text("ip")?,

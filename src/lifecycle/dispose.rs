@@ -186,7 +186,7 @@ impl Session {
         let other = self.other_owner(&directory)?;
         self.remove_own_files(&directory, other.as_ref())?;
         if let Some(left) = self.remove_own_directory(&directory, other.as_ref())? {
-            self.system.tell(&format!("{name}: {left}"));
+            self.system.notify(&format!("{name}: {left}"));
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ pub enum LifecycleError {
     },
     /// A change was made, but a power loss may take it back. It must not be repeated.
     #[error("{volume} {state}, but {source}")]
-    NotProvenDurable {
+    NotDurable {
         volume: String,
         state: &'static str,
         source: Box<StorageError>,
@@ -307,7 +307,7 @@ fn join_refusals(refused: &[super::create::RefusedSetting]) -> String {
 impl LifecycleError {
     /// Returns whether the operation failed because the disk is full, and wrote nothing.
     pub fn is_disk_full(&self) -> bool {
-        !matches!(self, LifecycleError::NotProvenDurable { .. }) && crate::fs::is_disk_full(self)
+        !matches!(self, LifecycleError::NotDurable { .. }) && crate::fs::is_disk_full(self)
     }
 
     /// Returns whether the store cannot be read or saved.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::hypervisor::HypervisorError;
-use crate::hypervisor::qmemman::{self, Reservation, Room};
+use crate::hypervisor::qmemman::{self, MemoryReply, MemoryReservation};
 use crate::hypervisor::uri::Family;
 use crate::model::{Qubes, Vm, VmName};
 
@@ -27,23 +27,23 @@ impl Session {
     pub(super) fn reserve_memory(
         &self,
         name: &VmName,
-    ) -> Result<Option<Reservation>, LifecycleError> {
+    ) -> Result<Option<MemoryReservation>, LifecycleError> {
         let qubes = self.read()?;
         let vm = super::start::find_qube(&qubes, name)?;
         let bytes = qubes.memory_for_start(vm, self)?;
-        let socket = self.system.below_root(SOCKET);
+        let socket = self.system.path_below_root(SOCKET);
         match self.ask_qmemman(&socket, name, bytes)? {
-            Room::Reserved(reservation) => Ok(Some(reservation)),
-            Room::NotEnough => Err(LifecycleError::NotEnoughMemory {
+            MemoryReply::Reserved(reservation) => Ok(Some(reservation)),
+            MemoryReply::Insufficient => Err(LifecycleError::NotEnoughMemory {
                 qube: name.clone(),
                 needed_mib: bytes.div_ceil(MIB),
                 free: "and other qubes cannot give so much".to_string(),
             }),
-            Room::NobodyToAsk => self.check_free_memory(&qubes, vm).map(|()| None),
-            Room::NotBelieved(whose) => {
+            MemoryReply::NoService => self.check_free_memory(&qubes, vm).map(|()| None),
+            MemoryReply::UntrustedSocket(whose) => {
                 let why = "so it is not asked for memory; remove it";
                 self.system
-                    .tell(&format!("{name}: {}: {whose}, {why}", socket.display()));
+                    .notify(&format!("{name}: {}: {whose}, {why}", socket.display()));
                 self.check_free_memory(&qubes, vm).map(|()| None)
             }
         }
@@ -55,8 +55,8 @@ impl Session {
         socket: &Path,
         name: &VmName,
         bytes: u64,
-    ) -> Result<Room, LifecycleError> {
-        qmemman::request(socket, bytes).map_err(|source| LifecycleError::Io {
+    ) -> Result<MemoryReply, LifecycleError> {
+        qmemman::request_memory(socket, bytes).map_err(|source| LifecycleError::Io {
             what: format!(
                 "{name}: cannot ask the memory manager at {} (systemctl restart qubes-qmemman \
                  restarts it)",
@@ -69,7 +69,7 @@ impl Session {
     /// Fails if less memory is available than a guest under QEMU gets: the kernel would kill some
     /// process later.
     fn check_free_memory(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
-        if Family::of_uri(self.hypervisor().uri()) != Family::Qemu {
+        if Family::from_uri(self.hypervisor().uri()) != Family::Qemu {
             return Ok(());
         }
         let needed = qubes.memory(vm, self)?;
@@ -91,7 +91,7 @@ impl Session {
             error,
             LifecycleError::Hypervisor(HypervisorError::Refused { .. })
         );
-        let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
+        let is_xen = Family::from_uri(self.hypervisor().uri()) == Family::Xen;
         match qubes.memory_for_start(vm, self) {
             Ok(bytes) if refused && is_xen => memory_error_or(error, &vm.name, bytes, || {
                 self.hypervisor().free_memory_mib()

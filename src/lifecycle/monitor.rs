@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use uuid::Uuid;
 
 use crate::exec::{self, Program};
-use crate::fs::file_lock::{Exclusivity, FileLock};
+use crate::fs::file_lock::{FileLock, LockMode};
 use crate::hypervisor::Hypervisor;
 use crate::hypervisor::uri::Family;
 use crate::model::VmName;
@@ -57,7 +57,7 @@ pub fn spawn_shutdown_repeater(
     let Some(record) = Record::load(&session.system, name)? else {
         return Ok(());
     };
-    if Family::of_uri(&record.uri) == Family::Xen {
+    if Family::from_uri(&record.uri) == Family::Xen {
         return Ok(());
     }
     run_detached(
@@ -78,8 +78,8 @@ fn run_detached(
     let system = &session.system;
     let log = open_log(session, name)?;
     let monitor = system.own_program(PROGRAM);
-    let scoped =
-        system.has_service_manager() && exec::find("systemd-run", system.program_path()).is_some();
+    let scoped = system.has_service_manager()
+        && exec::find_program("systemd-run", system.program_path()).is_some();
     let mut program = if scoped {
         in_scope(session, &monitor)
     } else {
@@ -99,7 +99,7 @@ fn run_detached(
         .arg("--")
         .arg(name.as_str())
         .arg(record.start_id.to_string())
-        .detach(log, is_env_kept)
+        .spawn_detached(log, is_env_kept)
         .map_err(LifecycleError::from)
 }
 
@@ -134,7 +134,7 @@ fn is_env_kept(variable: &str) -> bool {
 fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
     let log = Path::new("log").join(format!("monitor-{name}.log"));
-    let opened = run.make(&["log"], group).and_then(|directory| {
+    let opened = run.create(&["log"], group).and_then(|directory| {
         let open = || directory.open_or_create(&log, run.access(group));
         let file = match open() {
             Err(_not_a_log) => directory.remove_file(&log).and_then(|_| open()),
@@ -235,7 +235,7 @@ impl Log {
     fn write(&mut self, session: &Session, line: String) {
         self.lines_for(line)
             .iter()
-            .for_each(|line| session.system.tell(line));
+            .for_each(|line| session.system.notify(line));
     }
 
     /// Returns the lines to write for a message.
@@ -302,7 +302,7 @@ fn acquire_monitor_lock(
             Ok(lock) => {
                 // If it cannot be written, a second monitor of this start waits until this one
                 // exits: no harm.
-                let _ignored = run.write_note(&watched, group, &start_id.to_string());
+                let _ignored = run.write_unsynced(&watched, group, &start_id.to_string());
                 return Ok(Some(lock));
             }
             Err(LifecycleError::Locked { .. }) => {}
@@ -380,12 +380,7 @@ fn lock_monitor(
     wait: Duration,
 ) -> Result<FileLock, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
-    let lock = run.lock(
-        &format!("monitor-{name}"),
-        Exclusivity::Exclusive,
-        wait,
-        group,
-    );
+    let lock = run.lock(&format!("monitor-{name}"), LockMode::Exclusive, wait, group);
     lock.map_err(|error| super::qube_lock::lock_error(name, error))
 }
 

@@ -19,10 +19,10 @@ impl Session {
         if std::fs::symlink_metadata(&place.file).is_ok() {
             return Err(StoreError::Exists { path: place.file }.into());
         }
-        let base = self.system.below_root("/var/lib/qubes");
+        let base = self.system.path_below_root("/var/lib/qubes");
         for directory in [
             base.as_path(),
-            crate::fs::replace::directory_of(&place.file),
+            crate::fs::replace::parent_directory(&place.file),
         ] {
             create_shared_directory(directory, &self.system)?;
         }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::qube_directory::join_names;
 use super::template::InstalledTemplate;
 use super::{LifecycleError, Session};
-use crate::fs::beneath::{Directory, Links};
+use crate::fs::directory::{Directory, LinkPolicy};
 use crate::model::VmName;
 use crate::storage::{DirectoryRemoval, Image, ImageOwner, ImageOwners, remove_real_directory};
 
@@ -51,7 +51,7 @@ impl PackageFiles {
     /// The directory or a file in it cannot be examined.
     pub fn find(path: &Path, names: Vec<OsString>) -> Result<PackageFiles, LifecycleError> {
         let look = || -> io::Result<PackageFiles> {
-            let directory = Directory::open(path, Links::Never)?;
+            let directory = Directory::open(path, LinkPolicy::Never)?;
             let mut files = Vec::new();
             for name in names.into_iter().chain(IGNORED_FILES.map(OsString::from)) {
                 if let Some(found) = directory.look(Path::new(&name))?.filter(Metadata::is_file) {
@@ -88,7 +88,7 @@ impl PackageFiles {
             Err(error) => {
                 session
                     .system
-                    .tell(&format!("{path} stays as it is: {error}"));
+                    .notify(&format!("{path} stays as it is: {error}"));
                 return Ok(());
             }
         };
@@ -102,7 +102,7 @@ impl PackageFiles {
                 "{path} stays as it is: {image} in it is an image of volume {}",
                 owner.volume,
             );
-            session.system.tell(&kept);
+            session.system.notify(&kept);
             return Ok(());
         }
         let is_image = |name: &OsString| images.iter().any(|(image, _)| image == name);
@@ -112,7 +112,7 @@ impl PackageFiles {
             |file: &&PackageFile| !is_image(&file.name) && (!stays || is_root_data(&file.name));
         for file in self.files.iter().filter(goes) {
             if let Some(kept) = self.remove_file(file, &owners)? {
-                session.system.tell(&kept);
+                session.system.notify(&kept);
             }
         }
         self.directory.sync().map_err(cannot("sync", &self.path))?;
@@ -123,7 +123,7 @@ impl PackageFiles {
         left.retain(|name| !is_image(name));
         if !left.is_empty() {
             let names = join_names(&left);
-            session.system.tell(&format!(
+            session.system.notify(&format!(
                 "{path} stays: it contains {names}, which the package did not install"
             ));
         }
@@ -198,7 +198,7 @@ impl PackageFiles {
             .pools
             .iter()
             .filter_map(|pool| pool.option("dir_path"));
-        let mut pools = pools.map(|path| session.system.below_root(path));
+        let mut pools = pools.map(|path| session.system.path_below_root(path));
         let this = self
             .directory
             .handle()

@@ -216,7 +216,8 @@ impl Session {
         let driver = open_driver(&self.system, pool)?;
         details.space = driver.capacity()?.map(SpaceUsage::from);
         details.metadata_space = driver.metadata_capacity()?.map(SpaceUsage::from);
-        details.warnings = fullness::warnings(pool.name(), &*driver, self.system.nearly_full())?;
+        details.warnings =
+            fullness::warnings(pool.name(), &*driver, self.system.nearly_full_percent())?;
         Ok(())
     }
 
@@ -256,7 +257,7 @@ impl Session {
     fn pool_directory(&self, pool: &Pool) -> Option<PathBuf> {
         let path = self
             .system
-            .below_root(Path::new("/").join(pool.option("dir_path")?));
+            .path_below_root(Path::new("/").join(pool.option("dir_path")?));
         Some(path.canonicalize().unwrap_or(path))
     }
 }

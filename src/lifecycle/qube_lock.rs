@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{LifecycleError, Session};
-use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
+use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::fs::replace;
 use crate::model::VmName;
 use crate::system::System;
@@ -43,10 +43,11 @@ impl Session {
         } else {
             LOCK_TIMEOUT
         };
-        self.system.step(|| format!("{name}: taking its lock"));
+        self.system
+            .report_step(|| format!("{name}: taking its lock"));
         self.lock_with_notice(name, wait, &|holder| {
             self.system
-                .tell(&format!("waiting for {holder}, which works on {name}"));
+                .notify(&format!("waiting for {holder}, which works on {name}"));
         })
     }
 
@@ -70,9 +71,9 @@ impl Session {
         tell: &dyn Fn(&str),
     ) -> Result<QubeLock, LifecycleError> {
         let (run, group) = (self.system.run_dir(), self.system.qubes_group());
-        let lock = run.lock_telling(
+        let lock = run.lock_with_notice(
             &format!("vm-{name}"),
-            Exclusivity::Exclusive,
+            LockMode::Exclusive,
             wait,
             group,
             tell,
@@ -105,7 +106,7 @@ pub(super) fn lock_error(name: &VmName, error: FileLockError) -> LifecycleError 
 /// A directory cannot be created.
 pub fn create_run_directories(system: &System) -> Result<(), LifecycleError> {
     let run = system.run_dir();
-    run.make(
+    run.create(
         &["lock", "vm", "stop", "console", "log"],
         system.qubes_group(),
     )
@@ -124,7 +125,7 @@ pub(super) fn create_shared_directory(
     directory: &Path,
     system: &System,
 ) -> Result<(), LifecycleError> {
-    replace::make_shared_directory(directory, system.qubes_group()).map_err(|source| {
+    replace::create_shared_directory(directory, system.qubes_group()).map_err(|source| {
         let what = format!("cannot create directory {}", directory.display());
         LifecycleError::Io { what, source }
     })

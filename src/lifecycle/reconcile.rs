@@ -4,7 +4,7 @@
 //! stop, whether the monitor is alive or not; the record is removed last. A dirty volume without a
 //! record is left from an earlier boot and is treated the same way.
 
-use crate::hypervisor::{Hypervisor, HypervisorError, Live};
+use crate::hypervisor::{DomainStatus, Hypervisor, HypervisorError};
 use crate::model::{PowerState, Qubes, Vm, VmName};
 
 use super::images::creation_note::CreationNote;
@@ -20,7 +20,7 @@ pub enum QubeState {
     /// No domain is active, and there is no record and no dirty volume.
     Halted,
     /// The domain is active.
-    Active(Live),
+    Active(DomainStatus),
     /// The qube is not in the store, or was a disposable that was removed when it stopped.
     Gone,
 }
@@ -116,7 +116,7 @@ impl Session {
         &self,
         record: &Record,
         name: &VmName,
-    ) -> Result<Option<Live>, LifecycleError> {
+    ) -> Result<Option<DomainStatus>, LifecycleError> {
         let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
             qube: name.clone(),
             uri: record.uri.clone(),
@@ -145,7 +145,7 @@ impl Session {
         &self,
         name: &VmName,
         vm: &Vm,
-    ) -> Result<Option<Live>, LifecycleError> {
+    ) -> Result<Option<DomainStatus>, LifecycleError> {
         let Some(uuid) = vm.uuid() else {
             return Ok(None);
         };
@@ -180,7 +180,7 @@ impl Session {
             return self.resume_removal(lock);
         }
         self.system
-            .step(|| format!("{}: committing its volumes", vm.name));
+            .report_step(|| format!("{}: committing its volumes", vm.name));
         let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
         self.without_shared_images(storage)?.stop()?;
         let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
@@ -189,7 +189,7 @@ impl Session {
             storage
                 .foreign_images(|| self.image_owners())?
                 .iter()
-                .for_each(|stays| self.system.tell(stays));
+                .for_each(|stays| self.system.notify(stays));
         }
         // A disposable here was started: without that it has neither a record nor anything of a
         // run.

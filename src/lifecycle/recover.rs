@@ -81,7 +81,7 @@ impl Session {
         // others.
         remaining_images
             .iter()
-            .for_each(|image| self.system.tell(image));
+            .for_each(|image| self.system.notify(image));
         let recover = |name| self.recover_qube(name, at_boot);
         Ok(names.into_iter().map(recover).collect())
     }

@@ -112,7 +112,7 @@ impl Session {
             None => self.remove_from_store(name, removal)?,
         };
         self.system
-            .step(|| format!("{name}: removing its domain's definition and its volumes"));
+            .report_step(|| format!("{name}: removing its domain's definition and its volumes"));
         // The removal is not rolled back from here on, so every further step is tried.
         let mut problems = Vec::new();
         problems.extend(
@@ -123,7 +123,7 @@ impl Session {
         if let Some((storage, unknown)) = storage {
             unknown.iter().for_each(|left| {
                 self.system
-                    .tell(&format!("{name}: {left}: its images stay, if it has any"))
+                    .notify(&format!("{name}: {left}: its images stay, if it has any"))
             });
             self.remove_files(&vm, &storage, removal, &mut problems);
         }
@@ -143,7 +143,7 @@ impl Session {
         if problems.is_empty() {
             return Ok(RemovalOutcome::Complete);
         }
-        self.system.tell(&format!(
+        self.system.notify(&format!(
             "{name} is removed, but some of its files could not be deleted: {}",
             problems.join("; ")
         ));
@@ -171,7 +171,7 @@ impl Session {
         // that a package put beside the images are removed by the package.
         if !kept.is_empty() && problems.is_empty() && removal != RemovalMode::Package {
             self.system
-                .tell(&format!("{}: {}", vm.name, kept.join("; ")));
+                .notify(&format!("{}: {}", vm.name, kept.join("; ")));
         }
     }
 
@@ -185,7 +185,7 @@ impl Session {
         removal.lift_restrictions(&mut write, name);
         let removed = write.remove_if_unused(name.as_str(), self)?;
         match write.save() {
-            Err(error) if error.was_saved() => self.system.tell(&error.to_string()),
+            Err(error) if error.was_saved() => self.system.notify(&error.to_string()),
             saved => drop(saved?),
         }
         Ok(removed)
@@ -289,7 +289,7 @@ impl Session {
             // A warning named what is left.
             Ok(RemovalOutcome::WithLeftovers) => Ok(QubeState::Gone),
             Ok(RemovalOutcome::Complete) => {
-                self.system.tell(&format!(
+                self.system.notify(&format!(
                     "{}: finished a removal that was cut off",
                     lock.name()
                 ));
@@ -298,7 +298,7 @@ impl Session {
             Err(LifecycleError::Removal(refused)) => {
                 let name = lock.name();
                 let images = "the qube stays without its deleted images";
-                self.system.tell(&format!(
+                self.system.notify(&format!(
                     "{name}: cannot finish a removal that was cut off: {refused}; {images}"
                 ));
                 record::remove(&self.system, name)?;
@@ -375,7 +375,7 @@ impl Session {
                     "{name}: its domain may still be defined; run 'virsh undefine {uuid}' there: \
                      {error}"
                 );
-                self.system.tell(&hint);
+                self.system.notify(&hint);
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::devices::pci::{Address, PciBus};
+use crate::devices::pci::{PciAddress, PciBus};
 use crate::devices::{DeviceError, block};
 use crate::hypervisor::HypervisorError;
 use crate::hypervisor::description::{
@@ -147,14 +147,14 @@ impl Session {
         {
             return Err("only dom0 has PCI devices".to_string());
         }
-        let bus = PciBus::of_this_machine();
+        let bus = PciBus::host();
         let found = match check {
-            DeviceCheck::NameOnly => bus.address_of(assignment.port()),
+            DeviceCheck::NameOnly => bus.resolve_port(assignment.port()),
             DeviceCheck::Full => bus.find(assignment.port(), assignment.identity()),
         };
-        let address: Address = found.map_err(|error| error.to_string())?;
-        let is_qemu = Family::of_uri(self.hypervisor().uri()) == Family::Qemu;
-        if check == DeviceCheck::Full && is_qemu && !bus.is_confined(address) {
+        let address: PciAddress = found.map_err(|error| error.to_string())?;
+        let is_qemu = Family::from_uri(self.hypervisor().uri()) == Family::Qemu;
+        if check == DeviceCheck::Full && is_qemu && !bus.has_iommu(address) {
             return Err(NO_IOMMU.to_string());
         }
         let is_set = |option: &str| {
@@ -184,9 +184,9 @@ impl Session {
         check_block_assignment(assignment, check)?;
         let text = |error: DeviceError| error.to_string();
         let (path, is_read_only) = match check {
-            DeviceCheck::NameOnly => (block::node_of(assignment.port()).map_err(text)?, false),
+            DeviceCheck::NameOnly => (block::device_node(assignment.port()).map_err(text)?, false),
             DeviceCheck::Full => {
-                let device = block::free_device(assignment.port()).map_err(text)?;
+                let device = block::find_free_device(assignment.port()).map_err(text)?;
                 (device.node, device.is_read_only)
             }
         };
@@ -208,7 +208,7 @@ impl Session {
             letter,
             read_only: is_read_only || requested == Some(true) || kind == DeviceKind::Cdrom,
             backend: None,
-            script: match Family::of_uri(self.hypervisor().uri()) {
+            script: match Family::from_uri(self.hypervisor().uri()) {
                 Family::Xen => toolstack::block_script(),
                 Family::Qemu => None,
             },
@@ -248,7 +248,7 @@ impl Session {
             error,
             LifecycleError::Hypervisor(HypervisorError::Refused { .. })
         );
-        let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
+        let is_xen = Family::from_uri(self.hypervisor().uri()) == Family::Xen;
         if !refused
             || !is_xen
             || description.pci.is_empty()

@@ -11,8 +11,8 @@ use nix::libc;
 
 use super::LifecycleError;
 use super::image_archive::{too_large, unpack};
-use crate::fs::names_in;
-use crate::storage::{CopyWatcher, Driver, Volume, Watched, copy_data_with_progress};
+use crate::fs::list_names;
+use crate::storage::{Driver, Progress, ProgressGuard, Volume, copy_data_with_progress};
 
 const IMAGE: &str = "root.img";
 /// The largest image that is accepted, bytes: 4 TiB. More is a mistake or an attack.
@@ -93,7 +93,7 @@ impl RootData {
         &self,
         volume: &Volume,
         driver: &dyn Driver,
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> Result<(), LifecycleError> {
         let mut image = self.open()?;
         let volume = Volume {
@@ -172,23 +172,23 @@ impl OpenRootData {
         &mut self,
         to: &File,
         volume: &str,
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> io::Result<()> {
         match self {
             OpenRootData::Image { image, size } => {
-                let watched = Watched::begin(watcher, volume, Some(*size));
-                copy_data_with_progress(image, to, &|at| watched.reached(at))
+                let watched = ProgressGuard::start(watcher, volume, Some(*size));
+                copy_data_with_progress(image, to, &|at| watched.update(at))
             }
             OpenRootData::Archive { pieces, bytes } => {
                 let pieces = pieces
                     .take()
                     .ok_or_else(|| io::Error::other("the archive was read already"))?;
-                let watched = Watched::begin(watcher, volume, Some(*bytes));
+                let watched = ProgressGuard::start(watcher, volume, Some(*bytes));
                 unpack(
                     CountingReader {
                         from: pieces,
                         bytes_read: 0,
-                        report: &|at| watched.reached(at),
+                        report: &|at| watched.update(at),
                     },
                     IMAGE,
                     to,
@@ -222,7 +222,7 @@ fn pieces_in(directory: &Path) -> Result<Vec<PathBuf>, LifecycleError> {
         source,
     };
     let mut numbers: Vec<(usize, PathBuf)> = Vec::new();
-    for name in names_in(directory).map_err(failed)? {
+    for name in list_names(directory).map_err(failed)? {
         let digits = name
             .to_str()
             .and_then(|n| n.strip_prefix(IMAGE)?.strip_prefix(".part."));
@@ -262,7 +262,7 @@ pub(super) fn open_regular_file(path: &Path) -> Result<File, LifecycleError> {
     options
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = crate::fs::unleased(|| options.open(path)).map_err(failed)?;
+    let file = crate::fs::retry_leased(|| options.open(path)).map_err(failed)?;
     match file.metadata().map_err(failed)?.is_file() {
         true => Ok(file),
         false => Err(LifecycleError::Package(format!(

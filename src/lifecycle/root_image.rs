@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use super::LifecycleError;
 use super::volume_import::{ImportLength, VolumeContent};
-use crate::storage::{CopyWatcher, Driver, VmStorage, Volume, VolumeKind};
+use crate::storage::{Driver, Progress, VmStorage, Volume, VolumeKind};
 
 /// The name of the volume that is filled.
 pub(super) const ROOT_VOLUME: &str = "root";
@@ -19,7 +19,7 @@ pub struct RootImage<'a> {
     /// The open file.
     pub file: &'a File,
     /// Receives the progress of the copy.
-    pub watcher: &'a dyn CopyWatcher,
+    pub watcher: &'a dyn Progress,
 }
 
 impl fmt::Debug for RootImage<'_> {

@@ -12,10 +12,10 @@ use super::LifecycleError;
 use crate::fs::text_file;
 use crate::hypervisor::uri::{Family, UriFacts, choose_uri};
 use crate::hypervisor::xenstore;
-use crate::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, Live, StoreIdentity};
+use crate::hypervisor::{DomainStatus, Hypervisor, HypervisorError, LazyHypervisor, StoreIdentity};
 use crate::model::kernel_version;
 use crate::model::{Class, Facts, PowerState, Release, Stubdom, Vm};
-use crate::store::{Read, Restored, StorePlace, Wait, Write};
+use crate::store::{LockWait, Read, RestoreOutcome, StoreLocation, Write};
 use crate::system::System;
 
 /// How long a query of domain states is reused.
@@ -27,7 +27,7 @@ pub const MAX_SINGLE_QUERIES: usize = 4;
 /// The states of all domains, as of `at`.
 struct StatesSnapshot {
     at: Instant,
-    states: Result<Rc<HashMap<Uuid, Live>>, HypervisorError>,
+    states: Result<Rc<HashMap<Uuid, DomainStatus>>, HypervisorError>,
 }
 
 /// The system with its hypervisor; the operations of this module are its methods.
@@ -37,13 +37,13 @@ pub struct Session {
     hypervisor: LazyHypervisor,
     states: RefCell<Option<StatesSnapshot>>,
     /// States of single domains, and when each was queried.
-    single_states: RefCell<HashMap<Uuid, (Instant, Option<Live>)>>,
+    single_states: RefCell<HashMap<Uuid, (Instant, Option<DomainStatus>)>>,
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
     /// Contents of kernel files by path: a thousand qubes share a few kernels.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
     /// States that were fetched before the store was locked: nothing waits for the hypervisor while
     /// it holds that lock.
-    prefetched: RefCell<Option<Result<HashMap<Uuid, Live>, HypervisorError>>>,
+    prefetched: RefCell<Option<Result<HashMap<Uuid, DomainStatus>, HypervisorError>>>,
     /// Whether damage of the store was reported already.
     pub(super) damage_reported: Rc<Cell<bool>>,
 }
@@ -80,8 +80,8 @@ impl Session {
     }
 
     /// Returns the location of the store and how to open it for writing.
-    pub(super) fn store_place(&self) -> StorePlace {
-        StorePlace {
+    pub(super) fn store_place(&self) -> StoreLocation {
+        StoreLocation {
             group: self.system.qubes_group(),
             ..self.read_place()
         }
@@ -89,15 +89,15 @@ impl Session {
 
     /// Returns the location of the store and how to open it for reading. It names no group, since
     /// reading never sets one and looking up a group takes longer than reading the store.
-    fn read_place(&self) -> StorePlace {
+    fn read_place(&self) -> StoreLocation {
         let system = &self.system;
-        StorePlace {
+        StoreLocation {
             file: system.store_file().to_path_buf(),
             run_dir: system.run_dir().clone(),
             backup_dir: system.backup_dir(),
             qubesd_socket: system.qubesd_socket(),
             group: None,
-            wait: Wait::at_most(system.lock_wait()).telling(system.teller()),
+            wait: LockWait::up_to(system.lock_wait()).with_notifier(system.notifier()),
             force: system.is_forced(),
         }
     }
@@ -117,7 +117,7 @@ impl Session {
     /// The store is missing, cannot be read, or is locked for too long.
     pub fn write(&self) -> Result<Write, LifecycleError> {
         self.system
-            .step(|| format!("locking {}", self.system.store_file().display()));
+            .report_step(|| format!("locking {}", self.system.store_file().display()));
         let (mut write, _) = self.open_for_writing()?;
         self.guard_against_damage(&mut write);
         Ok(write)
@@ -138,14 +138,14 @@ impl Session {
 
     /// Returns whether the `lvm` program is installed.
     pub fn has_lvm(&self) -> bool {
-        crate::exec::find("lvm", self.system.program_path()).is_some()
+        crate::exec::find_program("lvm", self.system.program_path()).is_some()
     }
 
     /// Replaces the store by `bytes`, even if the store is missing or cannot be read.
     ///
     /// # Errors
     /// The store cannot be locked or written.
-    pub fn restore(&self, bytes: Vec<u8>) -> Result<Restored, LifecycleError> {
+    pub fn restore(&self, bytes: Vec<u8>) -> Result<RestoreOutcome, LifecycleError> {
         Ok(Write::restore(&self.store_place(), bytes)?)
     }
 
@@ -157,8 +157,12 @@ impl Session {
         &self,
         expected: &[u8],
         bytes: Vec<u8>,
-    ) -> Result<Restored, LifecycleError> {
-        Ok(Write::restore_over(&self.store_place(), expected, bytes)?)
+    ) -> Result<RestoreOutcome, LifecycleError> {
+        Ok(Write::restore_if_unchanged(
+            &self.store_place(),
+            expected,
+            bytes,
+        )?)
     }
 
     /// Returns the hypervisor. It is connected at the first call; offline every call is an error.
@@ -176,7 +180,7 @@ impl Session {
     ///
     /// # Errors
     /// The hypervisor cannot be asked.
-    pub fn states(&self) -> Result<Rc<HashMap<Uuid, Live>>, HypervisorError> {
+    pub fn states(&self) -> Result<Rc<HashMap<Uuid, DomainStatus>>, HypervisorError> {
         if let Some(snapshot) = self
             .states
             .borrow()
@@ -198,7 +202,7 @@ impl Session {
     ///
     /// # Errors
     /// The hypervisor cannot be asked.
-    pub fn live(&self, vm: &Vm) -> Result<Option<Live>, HypervisorError> {
+    pub fn live(&self, vm: &Vm) -> Result<Option<DomainStatus>, HypervisorError> {
         let Some(uuid) = vm.uuid() else {
             return Ok(None);
         };
@@ -269,8 +273,12 @@ impl Facts for Session {
     }
 
     fn newest_kernel(&self, kernels_dir: &str) -> Option<String> {
-        let names =
-            crate::fs::names_in(&self.system.below_root(Path::new("/").join(kernels_dir))).ok()?;
+        let names = crate::fs::list_names(
+            &self
+                .system
+                .path_below_root(Path::new("/").join(kernels_dir)),
+        )
+        .ok()?;
         let versions = names.into_iter().filter_map(|name| name.into_string().ok());
         let usable = versions.filter(|version| {
             !version.chars().any(|c| c.is_control() || c == '~')
@@ -312,13 +320,13 @@ impl Facts for Session {
     }
 
     fn can_reflink(&self, dir: &str) -> bool {
-        crate::storage::can_reflink(&nearest_existing(&self.system.below_root(dir)))
+        crate::storage::can_reflink(&nearest_existing(&self.system.path_below_root(dir)))
     }
 
     /// Returns whether device-mapper may be used. It is not, for a store below `--root` or of an
     /// ordinary user: those are for experiments, on any kernel.
     fn can_map_devices(&self) -> bool {
-        let is_machine_store = self.system.is_superuser() && !self.system.is_foreign();
+        let is_machine_store = self.system.is_superuser() && !self.system.is_foreign_store();
         is_machine_store && crate::storage::has_device_mapper()
     }
 
@@ -345,13 +353,13 @@ impl Facts for Session {
 
     /// Returns the stub domain of a qube; `None` without Xen, or if Xen does not report one.
     fn stubdom(&self, vm: &Vm) -> Option<Stubdom> {
-        if self.system.is_offline() || Family::of_uri(self.hypervisor.uri()) != Family::Xen {
+        if self.system.is_offline() || Family::from_uri(self.hypervisor.uri()) != Family::Xen {
             return None;
         }
         let id = u32::try_from(self.domain_id(vm))
             .ok()
             .filter(|id| *id != 0)?;
-        xenstore::stubdom_of(self.system.program_path(), id)
+        xenstore::find_stubdom(self.system.program_path(), id)
     }
 
     fn dom0_maxmem_mib(&self) -> Option<u64> {
@@ -380,7 +388,7 @@ impl Session {
             !version.is_empty() && !version.contains('/') && version != "." && version != "..";
         is_plain.then(|| {
             self.system
-                .below_root(Path::new("/").join(kernels_dir).join(version).join(file))
+                .path_below_root(Path::new("/").join(kernels_dir).join(version).join(file))
         })
     }
 }
@@ -405,5 +413,5 @@ fn lazy_hypervisor(system: &System, uri: String) -> LazyHypervisor {
     } else {
         LazyHypervisor::new(uri)
     };
-    hypervisor.of_store(identity)
+    hypervisor.for_store(identity)
 }

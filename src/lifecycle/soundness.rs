@@ -50,13 +50,13 @@ impl Session {
 
     /// Returns whether an earlier check found no broken qube in this store.
     pub fn is_cached_unbroken(&self, read: &Read) -> bool {
-        read.remark(UNBROKEN)
+        read.read_cache(UNBROKEN)
             .is_some_and(|rules| rules == self.rules_name())
     }
 
     /// Caches that no qube of this store is broken.
     pub fn cache_unbroken(&self, read: &Read) {
-        read.leave_remark(UNBROKEN, &self.rules_name());
+        read.write_cache(UNBROKEN, &self.rules_name());
     }
 
     /// Registers checks with `write`: a change must not add damage; existing damage is reported
@@ -67,7 +67,7 @@ impl Session {
             session.refuse_new_damage(after, &system, before)
         });
         let rules = self.rules_name();
-        let is_cached = |name| write.remark(name).is_some_and(|known| known == rules);
+        let is_cached = |name| write.read_cache(name).is_some_and(|known| known == rules);
         let was_unbroken = is_cached(UNBROKEN);
         match if is_cached(SOUND) {
             None
@@ -76,18 +76,18 @@ impl Session {
         } {
             None => {
                 let session = self.fork();
-                write.once_saved(move |write| {
-                    write.leave_remark(SOUND, &rules);
+                write.after_first_save(move |write| {
+                    write.write_cache(SOUND, &rules);
                     if was_unbroken && session.are_changed_qubes_unbroken(write) {
-                        write.leave_remark(UNBROKEN, &rules);
+                        write.write_cache(UNBROKEN, &rules);
                     }
                 });
             }
             Some(text) => {
                 let (system, reported) = (self.system.clone(), self.damage_reported.clone());
-                write.once_saved(move |_| {
+                write.after_first_save(move |_| {
                     if !reported.replace(true) {
-                        system.tell(&format!("{}: {text}", system.store_file().display()));
+                        system.notify(&format!("{}: {text}", system.store_file().display()));
                     }
                 });
             }

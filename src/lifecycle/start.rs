@@ -5,9 +5,9 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::hypervisor::description::{
-    BlockDevice, DomainDescription, Owner, SourceKind, disks_of_volumes,
+    BlockDevice, DomainDescription, QemuUser, SourceKind, disks_for_volumes,
 };
-use crate::hypervisor::owner::{owner_for_image, owner_who_opens};
+use crate::hypervisor::owner::{owner_able_to_open, owner_for_image};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
 use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName};
@@ -87,7 +87,7 @@ impl Session {
         for _ in 0..MAX_ATTEMPTS {
             if let Some(netvm) = self.netvm_to_start(name)? {
                 self.system
-                    .step(|| format!("{name}: starting its netvm {netvm}"));
+                    .report_step(|| format!("{name}: starting its netvm {netvm}"));
                 self.start_netvm(name, &netvm, depth)?;
             }
             // Dropped, and so released, when the start is over, however it ends.
@@ -196,7 +196,10 @@ impl Session {
         let mut description = self.describe_start(&qubes, vm, drive)?;
         let mut record = Record::new(&self.system, uuid, self.hypervisor().uri());
         record.save(&self.system, lock.name())?;
-        let step = |what: &str| self.system.step(|| format!("{}: {what}", lock.name()));
+        let step = |what: &str| {
+            self.system
+                .report_step(|| format!("{}: {what}", lock.name()))
+        };
         step("starting its monitor");
         let storage_started = monitor::spawn(self, lock.name(), &record).and_then(|()| {
             step("starting its storage");
@@ -240,7 +243,7 @@ impl Session {
         let mut description = self.describe_domain(qubes, vm)?;
         self.add_required_devices(qubes, vm, &mut description)?;
         if let Some(drive) = drive {
-            let family = Family::of_uri(self.hypervisor().uri());
+            let family = Family::from_uri(self.hypervisor().uri());
             let letter = DiskLetters::new(&description)
                 .reserve_next()
                 .ok_or_else(|| drive.error(NO_FREE_DISK_NAME))?;
@@ -303,7 +306,7 @@ impl Session {
             self.create_console_log(&description.qube)?;
         }
         let mut disks = storage.disks()?;
-        let is_xen = Family::of_uri(self.hypervisor().uri()) == Family::Xen;
+        let is_xen = Family::from_uri(self.hypervisor().uri()) == Family::Xen;
         let mut loops = match is_xen && toolstack::is_vanilla_xen() {
             true => attach_loop_devices(&mut disks)?,
             false => Vec::new(),
@@ -311,7 +314,7 @@ impl Session {
         for device in description.block_devices.iter_mut().filter(|_| is_xen) {
             loops.extend(attach_loop_device(device)?);
         }
-        description.disks = disks_of_volumes(
+        description.disks = disks_for_volumes(
             disks
                 .iter()
                 .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
@@ -348,9 +351,9 @@ impl Session {
         &self,
         disks: &[VolumeDisk],
         drives: &[BlockDevice],
-    ) -> Result<Option<Owner>, LifecycleError> {
+    ) -> Result<Option<QemuUser>, LifecycleError> {
         let is_root_qemu =
-            Family::of_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
+            Family::from_uri(self.hypervisor().uri()) == Family::Qemu && self.system.is_superuser();
         let image = disks
             .iter()
             .filter(|d| d.rw)
@@ -374,7 +377,7 @@ impl Session {
             .iter()
             .map(|drive| (drive.path.as_path(), !drive.read_only));
         owner_for_image(image)
-            .map(|owner| Some(owner_who_opens(owner, drives)))
+            .map(|owner| Some(owner_able_to_open(owner, drives)))
             .map_err(failed)
     }
 

@@ -100,7 +100,7 @@ fn shut_down_and_wait(
     domain: Uuid,
     limit: Duration,
 ) -> Result<bool, HypervisorError> {
-    if Family::of_uri(hypervisor.uri()) == Family::Xen {
+    if Family::from_uri(hypervisor.uri()) == Family::Xen {
         return hypervisor.wait_until_inactive(domain, Some(limit));
     }
     let began = Instant::now();
@@ -170,7 +170,7 @@ impl Session {
             self.refuse_if_has_clients(&qubes, vm)?;
         }
         self.system
-            .step(|| format!("{name}: asking its guest to shut down"));
+            .report_step(|| format!("{name}: asking its guest to shut down"));
         match self.request_shutdown(&target, name, state, force)? {
             Outcome::Done => Ok(StopOutcome::Requested),
             Outcome::Absent => {
@@ -226,7 +226,7 @@ impl Session {
                 return self.lock_and_reconcile(name);
             };
             let left = limit.saturating_sub(began.elapsed());
-            self.system.step(|| {
+            self.system.report_step(|| {
                 format!(
                     "{name}: waiting for the end of its domain, at most {} s",
                     left.as_secs()
@@ -270,7 +270,7 @@ impl Session {
         };
         self.cancel_starts(name);
         self.system
-            .step(|| format!("{name}: destroying its domain"));
+            .report_step(|| format!("{name}: destroying its domain"));
         // Before the lock is taken: its holder may be waiting for this very domain.
         let mut stopped = StopOutcome::from_outcome(destroy(&target)?);
         for _ in 0..MAX_KILLS {
@@ -300,7 +300,7 @@ impl Session {
     /// disk), the kill waits for them instead.
     fn cancel_starts(&self, name: &VmName) {
         if let Err(error) = StopMark::renew(&self.system, name) {
-            self.system.tell(&format!(
+            self.system.notify(&format!(
                 "cannot cancel the starts of {name} that are under way: {error}"
             ));
         }

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::LifecycleError;
 use crate::fs::run_directory::RunDirectory;
 use crate::model::VmName;
+use crate::progress::{Progress, SharedProgress};
 use crate::system::System;
-use crate::watcher::{CopyWatcher, SharedWatcher};
 
 /// The stop mark of a qube, as a start read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl StopMark {
         super::qube_lock::create_run_directories(system)?;
         let run = system.run_dir();
         // Not synced: after a power loss no start is under way.
-        let written = run.write_note(
+        let written = run.write_unsynced(
             &mark_path(qube),
             system.qubes_group(),
             &format!("{}\n", Uuid::new_v4()),
@@ -81,33 +81,33 @@ impl StopMark {
     pub fn with_cancellable_copies(&self, system: &System) -> System {
         let watcher = CancellableCopies {
             mark: self.clone(),
-            watcher: system.watcher(),
+            watcher: system.progress(),
         };
-        system.clone().watched_by(Arc::new(watcher))
+        system.clone().with_progress(Arc::new(watcher))
     }
 }
 
 /// Passes progress on, and ends a copy once the mark is renewed.
 struct CancellableCopies {
     mark: StopMark,
-    watcher: SharedWatcher,
+    watcher: SharedProgress,
 }
 
-impl CopyWatcher for CancellableCopies {
-    fn begins(&self, what: &str, bytes: Option<u64>) {
-        self.watcher.begins(what, bytes);
+impl Progress for CancellableCopies {
+    fn start(&self, what: &str, bytes: Option<u64>) {
+        self.watcher.start(what, bytes);
     }
 
-    fn reached(&self, bytes: u64) {
-        self.watcher.reached(bytes);
+    fn update(&self, bytes: u64) {
+        self.watcher.update(bytes);
     }
 
-    fn ends(&self) {
-        self.watcher.ends();
+    fn finish(&self) {
+        self.watcher.finish();
     }
 
-    fn check(&self) -> io::Result<()> {
-        self.watcher.check()?;
+    fn check_cancelled(&self) -> io::Result<()> {
+        self.watcher.check_cancelled()?;
         self.mark.check().map_err(io::Error::other)
     }
 }

@@ -11,7 +11,7 @@ use super::root_data::RootData;
 use super::volume_import::VolumeContent;
 use super::{LifecycleError, Session};
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
-use crate::storage::{CopyWatcher, Driver, VmStorage, Volume};
+use crate::storage::{Driver, Progress, VmStorage, Volume};
 
 /// The volumes whose data a template's package provides.
 const PACKAGE_VOLUMES: [&str; 2] = ["root", "private"];
@@ -31,7 +31,7 @@ pub struct TemplateInstallation<'a> {
     /// Properties that the package sets.
     pub properties: &'a [(&'static str, String)],
     /// Receives the progress of the root volume's copy.
-    pub watcher: &'a dyn CopyWatcher,
+    pub watcher: &'a dyn Progress,
 }
 
 /// A template that was installed.

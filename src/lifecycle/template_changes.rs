@@ -6,7 +6,7 @@ use super::start::find_qube;
 use super::volume_import::VolumeContent;
 use super::{LifecycleError, Session};
 use crate::model::{Class, RemovalError, VmName};
-use crate::storage::{CopyWatcher, VmStorage, VolumeKind, find_zero_runs};
+use crate::storage::{Progress, VmStorage, VolumeKind, find_zero_runs};
 
 impl Session {
     /// Commits what a halted template wrote, if that was not done when it stopped, and checks that
@@ -46,7 +46,7 @@ impl Session {
     pub fn trim_template(
         &self,
         name: &VmName,
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> Result<u64, LifecycleError> {
         self.require_template(name)?;
         let (data, used) = {

@@ -4,8 +4,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::fs::owned_paths::{parent_of, replace};
-use crate::fs::replace::{Access, directory_of};
+use crate::fs::owned_paths::{open_parent, replace};
+use crate::fs::replace::{Access, parent_directory};
 use crate::model::VmName;
 
 use super::qube_lock::create_shared_directory;
@@ -54,7 +54,7 @@ impl Session {
         let dom0_is_off = qubes
             .get(VmName::DOM0)
             .is_some_and(|dom0| dom0.features.get(FEATURE) == Some(""));
-        let dom0 = of(!dom0_is_off && !self.system.below_root(DOM0_FLAG).exists());
+        let dom0 = of(!dom0_is_off && !self.system.path_below_root(DOM0_FLAG).exists());
         let guests: Vec<bool> = qubes
             .iter()
             .filter(|vm| vm.class.is_local_guest())
@@ -104,18 +104,18 @@ impl Session {
 
     /// Creates or removes the file that stops dom0's timer.
     fn set_dom0_flag(&self, on: bool) -> Result<(), LifecycleError> {
-        let flag = self.system.below_root(DOM0_FLAG);
+        let flag = self.system.path_below_root(DOM0_FLAG);
         let failed = |source| LifecycleError::Io {
             what: format!("cannot change {}", flag.display()),
             source,
         };
         if !on {
-            create_shared_directory(directory_of(&flag), &self.system)?;
+            create_shared_directory(parent_directory(&flag), &self.system)?;
             let access = Access::shared(self.system.qubes_group());
             return replace(&flag, access, |_| Ok(())).map(drop).map_err(failed);
         }
         let remove = || {
-            let (directory, name) = parent_of(&flag)?;
+            let (directory, name) = open_parent(&flag)?;
             if directory.remove_file(Path::new(&name))? {
                 directory.sync()
             } else {

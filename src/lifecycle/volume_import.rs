@@ -19,10 +19,10 @@ use super::start::find_qube;
 use super::volume_import_commit::{PreparedImport, cannot_look_at_image};
 use super::volumes::refused;
 use super::{LifecycleError, Session};
-use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
+use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::model::VmName;
 use crate::storage::{
-    CommittedData, CopyWatcher, Driver, Volume, VolumeKind, Watched, copy_data_with_progress,
+    CommittedData, Driver, Progress, ProgressGuard, Volume, VolumeKind, copy_data_with_progress,
     file_length, punch_holes, write_sparse_with_progress,
 };
 
@@ -69,7 +69,7 @@ impl Session {
         volume: &str,
         file: &File,
         length: ImportLength,
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> Result<(), LifecycleError> {
         self.replace_data(name, volume, VolumeContent::File { file, length }, watcher)
             .map(drop)
@@ -83,7 +83,7 @@ impl Session {
         &self,
         source: (&VmName, &str),
         target: (&VmName, &str),
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> Result<(), LifecycleError> {
         if source == target {
             let (volume, reason) = (
@@ -124,7 +124,7 @@ impl Session {
                 name,
                 volume,
                 VolumeContent::Empty,
-                &crate::storage::Unwatched,
+                &crate::storage::NoProgress,
             )
             .map(drop)
         };
@@ -159,7 +159,7 @@ impl Session {
         name: &VmName,
         volume: &str,
         mut data: VolumeContent<'_>,
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> Result<QubeLock, LifecycleError> {
         self.require_volume_halted(name)?;
         let _import_lock = self.lock_for_import(name)?;
@@ -207,8 +207,8 @@ impl Session {
                 // The base may be the only image of a running volume, whose next start waits until
                 // it is closed: it is copied and closed before waiting for the lock.
                 Some(base) => {
-                    let watched = Watched::begin(watcher, &volume.name, Some(base.size));
-                    driver.import_modified(&wanted, base, &mut fill, &|at| watched.reached(at))
+                    let watched = ProgressGuard::start(watcher, &volume.name, Some(base.size));
+                    driver.import_modified(&wanted, base, &mut fill, &|at| watched.update(at))
                 }
                 None => driver.import_with(&wanted, &mut fill),
             };
@@ -270,7 +270,7 @@ impl Session {
         let (run, group) = (self.system.run_dir(), self.system.qubes_group());
         let lock = run.lock(
             &format!("import-{name}"),
-            Exclusivity::Exclusive,
+            LockMode::Exclusive,
             Duration::ZERO,
             group,
         );
@@ -348,7 +348,7 @@ impl VolumeContent<'_> {
         to: &File,
         size: Option<u64>,
         name: &str,
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> io::Result<()> {
         match self {
             VolumeContent::Empty => {}
@@ -402,12 +402,12 @@ fn write_from(
     to: &File,
     expected: ExpectedLength,
     name: &str,
-    watcher: &dyn CopyWatcher,
+    watcher: &dyn Progress,
 ) -> io::Result<()> {
     let size = expected.size;
     let available = remaining_bytes(file)?;
-    let watched = Watched::begin(watcher, name, available.or(size));
-    let report = |at: u64| watched.reached(at);
+    let watched = ProgressGuard::start(watcher, name, available.or(size));
+    let report = |at: u64| watched.update(at);
     if file.metadata()?.is_file() && file.stream_position()? == 0 {
         return copy_data_with_progress(file, to, &report);
     }

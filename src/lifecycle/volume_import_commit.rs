@@ -89,7 +89,7 @@ impl Session {
                     to,
                     Some(size),
                     &volume.name,
-                    &crate::storage::Unwatched,
+                    &crate::storage::NoProgress,
                 )
             },
         );

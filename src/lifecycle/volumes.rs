@@ -174,7 +174,7 @@ impl Session {
         bytes: u64,
     ) -> Result<ResizeOutcome, LifecycleError> {
         use crate::hypervisor::Family;
-        if Family::of_uri(self.hypervisor().uri()) == Family::Xen {
+        if Family::from_uri(self.hypervisor().uri()) == Family::Xen {
             return Ok(ResizeOutcome::Running);
         }
         match self.hypervisor().resize_disk(uuid, image, bytes)? {
@@ -255,7 +255,7 @@ impl Session {
             Ok(write.set_volume_size(vm, volume, bytes, self)?)
         }) {
             Err(LifecycleError::Store(error)) if error.was_saved() => {
-                self.system.tell(&error.to_string());
+                self.system.notify(&error.to_string());
                 Ok(())
             }
             saved => saved,
@@ -317,7 +317,7 @@ pub(super) fn not_durable(
     state: &'static str,
     error: StorageError,
 ) -> LifecycleError {
-    LifecycleError::NotProvenDurable {
+    LifecycleError::NotDurable {
         volume: volume.full_name(),
         state,
         source: Box::new(error),

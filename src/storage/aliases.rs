@@ -198,7 +198,7 @@ fn inode(of: &Metadata) -> Inode {
 }
 
 fn names_if_exists(directory: &Path) -> Result<Vec<String>, StorageError> {
-    let names = match crate::fs::names_in(directory) {
+    let names = match crate::fs::list_names(directory) {
         Err(error)
             if matches!(
                 error.kind(),

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::sparse_copy::next_data;
 use super::volume_files::metadata_if_exists;
 use super::{StorageError, pool_files};
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 
 /// The number of bytes compared at once.
 const BUFFER: u64 = 1 << 20;
@@ -56,8 +56,8 @@ pub(super) fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, Storag
     }
     let compared = || {
         have_same_data(
-            &pool_files::open(one, Use::Read)?,
-            &pool_files::open(other, Use::Read)?,
+            &pool_files::open(one, OpenMode::Read)?,
+            &pool_files::open(other, OpenMode::Read)?,
         )
     };
     compared().map_err(StorageError::io(format!(

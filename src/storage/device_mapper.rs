@@ -129,7 +129,7 @@ fn dmsetup(arguments: &[&str]) -> Result<String, StorageError> {
     let output = Program::new("dmsetup")
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")
-        .limit(LIMIT)
+        .timeout(LIMIT)
         .output();
     let output = output.map_err(|error| failed(error.to_string()))?;
     Ok(String::from_utf8_lossy(&output).into_owned())

@@ -15,10 +15,10 @@ use nix::unistd::Gid;
 use super::clone_range::{CloneOutcome, clone_file};
 use super::run_images::{RUN_MARK, has_run_mark};
 use super::sparse_copy::{sparse_copy_checked, sparse_copy_with_progress};
-use super::{CopyWatcher, ImageWriter, StorageError, Watched, pool_files};
-use crate::fs::beneath::{Links, Use};
-use crate::fs::replace::{Access, directory_of};
-use crate::fs::rooted;
+use super::{ImageWriter, Progress, ProgressGuard, StorageError, pool_files};
+use crate::fs::chroot;
+use crate::fs::directory::{LinkPolicy, OpenMode};
+use crate::fs::replace::{Access, parent_directory};
 
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +34,11 @@ pub enum CopyMode {
 /// Renames a file, replacing any other of the new name.
 pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
     rename_scratch(from, to)?;
-    sync(directory_of(to))?;
-    if directory_of(from) == directory_of(to) {
+    sync(parent_directory(to))?;
+    if parent_directory(from) == parent_directory(to) {
         Ok(())
     } else {
-        sync(directory_of(from))
+        sync(parent_directory(from))
     }
 }
 
@@ -46,8 +46,8 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), StorageError> {
 fn rename_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
     let failed = || format!("cannot rename {} to {}", from.display(), to.display());
     let renamed = || {
-        let (slash, old) = pool_files::locate(from, Links::Owned)?;
-        slash.rename(&old, &pool_files::locate(to, Links::Owned)?.1)
+        let (slash, old) = pool_files::split_root(from, LinkPolicy::Owned)?;
+        slash.rename(&old, &pool_files::split_root(to, LinkPolicy::Owned)?.1)
     };
     renamed().map_err(StorageError::io(failed()))
 }
@@ -55,12 +55,12 @@ fn rename_scratch(from: &Path, to: &Path) -> Result<(), StorageError> {
 /// Renames a complete image over the one that it replaces.
 ///
 /// # Errors
-/// [`StorageError::NotProvenDurable`] if the image is renamed; with all others, it is not.
+/// [`StorageError::NotDurable`] if the image is renamed; with all others, it is not.
 pub fn replace(from: &Path, to: &Path) -> Result<(), StorageError> {
     rename_scratch(from, to)?;
-    let directory = directory_of(to);
+    let directory = parent_directory(to);
     let synced = pool_files::open_directory(directory).and_then(|opened| opened.sync());
-    synced.map_err(|source| StorageError::NotProvenDurable {
+    synced.map_err(|source| StorageError::NotDurable {
         image: to.to_path_buf(),
         source,
     })
@@ -69,7 +69,7 @@ pub fn replace(from: &Path, to: &Path) -> Result<(), StorageError> {
 /// Removes a file if it exists.
 pub fn remove(path: &Path) -> Result<(), StorageError> {
     if remove_scratch(path)? {
-        sync(directory_of(path))
+        sync(parent_directory(path))
     } else {
         Ok(())
     }
@@ -81,7 +81,7 @@ pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
     let (mut removed, mut outcome) = (None, Ok(()));
     for path in paths.iter().map(AsRef::as_ref) {
         match remove_scratch(path) {
-            Ok(true) => removed = Some(directory_of(path)),
+            Ok(true) => removed = Some(parent_directory(path)),
             Ok(false) => {}
             Err(error) if outcome.is_ok() => outcome = Err(error),
             Err(_later_error) => {}
@@ -94,7 +94,7 @@ pub fn remove_all<P: AsRef<Path>>(paths: &[P]) -> Result<(), StorageError> {
 /// same directory that waits. Returns whether the file existed.
 pub fn remove_scratch(path: &Path) -> Result<bool, StorageError> {
     let removed = || {
-        let (directory, name) = pool_files::parent_of(path)?;
+        let (directory, name) = pool_files::open_parent(path)?;
         directory.remove_file(Path::new(&name))
     };
     match removed() {
@@ -124,10 +124,10 @@ pub fn remove_directory(
 ) -> Result<DirectoryRemoval, StorageError> {
     let failed = || StorageError::io(format!("cannot remove {}", path.display()));
     let path = &match root.and_then(|root| Some((root, path.strip_prefix(root).ok()?))) {
-        Some((root, below)) => rooted::resolve_parent(root, below).map_err(failed())?,
+        Some((root, below)) => chroot::resolve_parent(root, below).map_err(failed())?,
         None => path.to_path_buf(),
     };
-    let (parent, name) = match pool_files::parent_of(path) {
+    let (parent, name) = match pool_files::open_parent(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(DirectoryRemoval::Gone),
         opened => opened.map_err(failed())?,
     };
@@ -140,7 +140,7 @@ pub fn remove_directory(
     }
     // A dangling link, or a link to anything but a directory, leads to nothing that belongs to the
     // qube.
-    let target = pool_files::resolve(directory_of(path), root, name)
+    let target = pool_files::resolve(parent_directory(path), root, name)
         .ok()
         .filter(|target| target.is_dir());
     parent
@@ -155,7 +155,7 @@ pub fn remove_directory(
 /// Removes a directory if it is empty. A link to one is not followed.
 pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageError> {
     let removed = || {
-        let (parent, name) = pool_files::parent_of(path)?;
+        let (parent, name) = pool_files::open_parent(path)?;
         if parent.remove_directory(Path::new(&name))? {
             parent.sync()
         } else {
@@ -185,8 +185,8 @@ pub fn remove_real_directory(path: &Path) -> Result<DirectoryRemoval, StorageErr
 pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<bool, StorageError> {
     let failed = || format!("cannot link {} to {}", from.display(), to.display());
     let linked = || {
-        let (slash, old) = pool_files::locate(from, Links::Owned)?;
-        slash.hard_link(&old, &pool_files::locate(to, Links::Owned)?.1)
+        let (slash, old) = pool_files::split_root(from, LinkPolicy::Owned)?;
+        slash.hard_link(&old, &pool_files::split_root(to, LinkPolicy::Owned)?.1)
     };
     match linked() {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Ok(false),
@@ -198,7 +198,7 @@ pub fn hard_link_scratch(from: &Path, to: &Path) -> Result<bool, StorageError> {
 /// it is new.
 pub fn create_directory(path: &Path, group: Option<Gid>) -> Result<bool, StorageError> {
     let created = || {
-        let (parent, name) = pool_files::parent_of(path)?;
+        let (parent, name) = pool_files::open_parent(path)?;
         let is_new = parent.create_directory(Path::new(&name), 0o2770, Access::shared(group))?;
         if is_new {
             parent.sync().map(|()| true)
@@ -230,7 +230,7 @@ pub fn create_sparse_scratch(
 #[derive(Clone, Copy)]
 pub struct CopyProgress<'a> {
     /// The receiver.
-    pub watcher: &'a dyn CopyWatcher,
+    pub watcher: &'a dyn Progress,
     /// The name of what is copied.
     pub what: &'a str,
 }
@@ -303,7 +303,9 @@ pub fn lengthen(path: &Path, size: u64, group: Option<Gid>) -> Result<(), Storag
 /// Sets the modification time of a file to that of another.
 pub fn copy_mtime(path: &Path, of: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     let take = || {
-        let time = pool_files::open(of, Use::Read)?.metadata()?.modified()?;
+        let time = pool_files::open(of, OpenMode::Read)?
+            .metadata()?
+            .modified()?;
         pool_files::open_to_change(path, group)?.set_times(FileTimes::new().set_modified(time))
     };
     take().map_err(StorageError::io(format!(
@@ -325,7 +327,7 @@ pub fn adopt(path: &Path, group: Option<Gid>) -> Result<(), StorageError> {
     // do.
     let _refused = Access::shared(group).apply(&file);
     file.sync_all().map_err(failed())?;
-    sync(directory_of(path))
+    sync(parent_directory(path))
 }
 
 /// Copies `from` to `to` like [`copy`], without waiting for the disk.
@@ -343,7 +345,7 @@ pub fn copy_scratch(
 
 /// Makes the content of a file durable, whoever wrote it, and removes the mark of a run.
 pub fn sync_file(path: &Path) -> Result<(), StorageError> {
-    let synced = pool_files::open(path, Use::Read).and_then(|file| {
+    let synced = pool_files::open(path, OpenMode::Read).and_then(|file| {
         if has_run_mark(&file.metadata()?) {
             // Only the owner may change the mode. The mark is ignored on persistent volumes.
             let _stays = file.set_permissions(Permissions::from_mode(0o660));
@@ -359,14 +361,14 @@ pub fn copy_data(from: &File, to: &File, progress: CopyProgress<'_>) -> io::Resu
     match clone_file(from, to)? {
         CloneOutcome::Shared => Ok(()),
         CloneOutcome::Impossible => {
-            let watched = Watched::begin(
+            let watched = ProgressGuard::start(
                 progress.watcher,
                 progress.what,
                 Some(from.metadata()?.len()),
             );
             sparse_copy_checked(from, to, &|at| {
-                watched.reached(at);
-                progress.watcher.check()
+                watched.update(at);
+                progress.watcher.check_cancelled()
             })
         }
     }
@@ -404,7 +406,7 @@ fn fill_with_copy(
 }
 
 fn open_source(path: &Path) -> Result<File, StorageError> {
-    pool_files::open(path, Use::Read)
+    pool_files::open(path, OpenMode::Read)
         .map_err(StorageError::io(format!("cannot open {}", path.display())))
 }
 
@@ -423,7 +425,7 @@ fn put(
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), StorageError> {
     let written = || {
-        let (directory, name) = pool_files::parent_of(path)?;
+        let (directory, name) = pool_files::open_parent(path)?;
         let (name, access) = (Path::new(&name), Access::shared(group));
         let run_access = Access {
             mode: access.mode | RUN_MARK,
@@ -443,7 +445,7 @@ fn cannot_write(path: &Path) -> impl FnOnce(io::Error) -> StorageError {
 
 /// Makes renames and removals in the directory of a file durable.
 pub fn sync_parent(path: &Path) -> Result<(), StorageError> {
-    sync(directory_of(path))
+    sync(parent_directory(path))
 }
 
 fn sync(directory: &Path) -> Result<(), StorageError> {

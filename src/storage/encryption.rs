@@ -94,7 +94,7 @@ fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
         .arg(device)
         .arg(mapping)
         .env("LC_ALL", "C.UTF-8")
-        .limit(LIMIT)
+        .timeout(LIMIT)
         .output()
         .map(drop)
         .map_err(|error| StorageError::Refused(error.to_string()))

@@ -17,8 +17,8 @@ use nix::unistd::{Whence, lseek};
 use super::dm_file::is_file_of;
 use super::lvm_thin::LogicalNames;
 use super::{StorageError, Volume};
-use crate::fs::replace::directory_of;
-use crate::fs::unleased;
+use crate::fs::replace::parent_directory;
+use crate::fs::retry_leased;
 use crate::model::image_claims::{ImageClaims, ImageRole};
 use crate::model::{Pool, VmName};
 use crate::system::System;
@@ -55,7 +55,7 @@ impl Image {
                     .to_string_lossy()
                     .into_owned();
                 ImageIdentity {
-                    location: ImageLocation::directory(directory_of(path))?,
+                    location: ImageLocation::directory(parent_directory(path))?,
                     name,
                 }
             }
@@ -84,7 +84,7 @@ pub(super) fn has_data(path: &Path, found: &Metadata) -> Result<bool, StorageErr
         if found.len() == 0 {
             return Ok(false);
         }
-        let file = unleased(|| {
+        let file = retry_leased(|| {
             File::options()
                 .read(true)
                 .custom_flags(libc::O_NONBLOCK)
@@ -421,11 +421,11 @@ fn locate_images(
         let Some(stem) = base.file_name() else {
             return Ok(None);
         };
-        let above = directory_of(&base);
+        let above = parent_directory(&base);
         let location = match cache.get(above) {
             Some((location, _)) => location.clone(),
             None => {
-                let directory = system.below_root(above);
+                let directory = system.path_below_root(above);
                 let location = ImageLocation::directory(&directory)?;
                 cache.insert(above.to_path_buf(), (location.clone(), directory));
                 location

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 
 use super::pool_files;
-use crate::fs::beneath::Use;
-use crate::fs::rooted;
+use crate::fs::chroot;
+use crate::fs::directory::OpenMode;
 
 use super::{
     Attachment, CommittedData, Driver, Image, ImageOwners, ImageWriter, Revision, StorageError,
@@ -67,7 +67,7 @@ impl LinuxKernel {
         };
         let below = file.strip_prefix(root).unwrap_or(&file);
         let failed = StorageError::io(format!("cannot open {}", file.display()));
-        rooted::resolve(root, below).map(Some).map_err(failed)
+        chroot::resolve(root, below).map(Some).map_err(failed)
     }
 
     /// Returns the kernel's modules image, if it exists.
@@ -186,7 +186,7 @@ impl Driver for LinuxKernel {
 
     fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         let path = self.export(volume)?;
-        let file = pool_files::open(&path, Use::Read)
+        let file = pool_files::open(&path, OpenMode::Read)
             .map_err(StorageError::io(format!("cannot open {}", path.display())))?;
         Ok(CommittedData {
             name: volume.name.clone(),

@@ -11,7 +11,7 @@ use nix::unistd::Gid;
 use uuid::Uuid;
 
 use super::StorageError;
-use crate::fs::file_lock::{Exclusivity, FileLock, FileLockError};
+use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::fs::run_directory::RunDirectory;
 
 /// The location of the volume locks and the time to wait for one.
@@ -42,22 +42,19 @@ impl VolumeLocks {
 
     /// Keeps the clean image of the volume from being replaced.
     pub fn lock_shared(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
-        self.acquire(pool, vid, Exclusivity::Shared)
+        self.acquire(pool, vid, LockMode::Shared)
     }
 
     /// Keeps all others from using the clean image of the volume.
     pub fn lock_exclusive(&self, pool: &str, vid: &str) -> Result<FileLock, StorageError> {
-        self.acquire(pool, vid, Exclusivity::Exclusive)
+        self.acquire(pool, vid, LockMode::Exclusive)
     }
 
     /// Keeps all others from creating or removing mapped devices of volumes.
     pub fn lock_mapped_devices(&self) -> Result<FileLock, StorageError> {
-        let locked = self.run_dir.lock(
-            "mapped-devices",
-            Exclusivity::Exclusive,
-            self.wait,
-            self.group,
-        );
+        let locked =
+            self.run_dir
+                .lock("mapped-devices", LockMode::Exclusive, self.wait, self.group);
         locked.map_err(|error| match error {
             FileLockError::Io { file, source } => {
                 StorageError::io(format!("cannot lock {}", file.display()))(source)
@@ -87,7 +84,7 @@ impl VolumeLocks {
         &self,
         pool: &str,
         vid: &str,
-        exclusivity: Exclusivity,
+        exclusivity: LockMode,
     ) -> Result<FileLock, StorageError> {
         let locked = self.run_dir.lock(
             &VolumeLocks::name(pool, vid),

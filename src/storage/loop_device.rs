@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{StorageError, pool_files};
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 
 mod ioctl {
     // Plain numbers of <linux/loop.h>.
@@ -69,7 +69,11 @@ impl LoopDevice {
                 image.display()
             ))
         };
-        let used = if writable { Use::Both } else { Use::Read };
+        let used = if writable {
+            OpenMode::ReadWrite
+        } else {
+            OpenMode::Read
+        };
         let file = pool_files::open(image, used).map_err(failed())?;
         let control = File::options()
             .read(true)
@@ -100,7 +104,7 @@ impl LoopDevice {
     /// use the same.
     pub fn attach_shared(image: &Path) -> Result<LoopDevice, StorageError> {
         let failed = || StorageError::io(format!("cannot examine {}", image.display()));
-        let metadata = pool_files::open(image, Use::Read)
+        let metadata = pool_files::open(image, OpenMode::Read)
             .and_then(|file| file.metadata())
             .map_err(failed())?;
         let attached = fs::read_dir("/sys/block").into_iter().flatten().flatten();

@@ -33,7 +33,7 @@ mod thin_pool;
 mod vm_storage;
 mod volume_files;
 
-pub use crate::watcher::{CopyWatcher, SharedWatcher, Unwatched, Watched};
+pub use crate::progress::{NoProgress, Progress, ProgressGuard, SharedProgress};
 pub use clone_range::can_reflink;
 pub use data_comparison::{file_length, has_only_holes};
 pub use device_mapper::is_available as has_device_mapper;
@@ -219,7 +219,7 @@ pub enum StorageError {
         crate::fs::errno_text(source),
         image = image.display()
     )]
-    NotProvenDurable { image: PathBuf, source: io::Error },
+    NotDurable { image: PathBuf, source: io::Error },
 }
 
 impl StorageError {
@@ -230,7 +230,7 @@ impl StorageError {
 
     /// Whether the change was made although an error is returned.
     pub fn has_taken_effect(&self) -> bool {
-        matches!(self, StorageError::NotProvenDurable { .. })
+        matches!(self, StorageError::NotDurable { .. })
     }
 
     /// Returns a function that turns an [`io::Error`] into a [`StorageError::Io`] with this text.

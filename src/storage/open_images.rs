@@ -11,7 +11,7 @@ use nix::libc;
 
 use super::loop_device;
 use super::{StorageError, Volume, pool_files};
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 
 /// How long an image may stay open after the domain has ended: the kernel releases loop devices
 /// lazily.
@@ -35,7 +35,7 @@ pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError>
 }
 
 fn holder(image: &Path) -> Option<String> {
-    let file = pool_files::open(image, Use::Read).ok()?;
+    let file = pool_files::open(image, OpenMode::Read).ok()?;
     if let Some(device) = loop_device::find_loop_devices(image).first() {
         return Some(device.display().to_string());
     }
@@ -45,7 +45,7 @@ fn holder(image: &Path) -> Option<String> {
 /// Returns what writes to an image directly, so that nothing keeps the previous data: QEMU, or a
 /// loop device without a mapped device on it.
 pub fn find_direct_holder(image: &Path) -> Option<String> {
-    let file = pool_files::open(image, Use::Read).ok()?;
+    let file = pool_files::open(image, OpenMode::Read).ok()?;
     let bare = loop_device::find_loop_devices(image)
         .into_iter()
         .find(|device| !loop_device::has_holders(device));

@@ -82,7 +82,7 @@ fn image_directories(
         return vec![own.to_vec()];
     }
     let directory = Path::new("/").join(pool.option("dir_path").unwrap_or_default());
-    let place = |name: &str| mounts.positions(&system.below_root(directory.join(name)));
+    let place = |name: &str| mounts.positions(&system.path_below_root(directory.join(name)));
     ["appvms", "vm-templates"].map(place).to_vec()
 }
 

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, geteuid};
 
-use crate::fs::beneath::{Directory, Links, Use};
-pub use crate::fs::owned_paths::{locate, open, open_directory, parent_of};
+use crate::fs::directory::{Directory, LinkPolicy, OpenMode};
+pub use crate::fs::owned_paths::{open, open_directory, open_parent, split_root};
 
 /// Opens an image to change it in place. An image with a second name is refused unless the name may
 /// be that of a snapshot: then it belongs to the pool's `group`, as every image that Qubes makes.
 pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
-    let file = open(path, Use::Both)?;
+    let file = open(path, OpenMode::ReadWrite)?;
     let metadata = file.metadata()?;
     let is_from_qubes = match group {
         // Users outside of the group cannot assign their files to it.
@@ -38,7 +38,7 @@ pub fn open_to_change(path: &Path, group: Option<Gid>) -> io::Result<File> {
 /// Opens a regular file that another program has put there. Links and files with a second name are
 /// refused.
 pub fn open_foreign(path: &Path) -> io::Result<File> {
-    let (parent, name) = parent_of(path)?;
+    let (parent, name) = open_parent(path)?;
     let real = match real_path(&parent) {
         // Without /proc, as in an installer's chroot, use the path if it leads to the same
         // directory.
@@ -47,8 +47,8 @@ pub fn open_foreign(path: &Path) -> io::Result<File> {
         }
         real => real?,
     };
-    let (slash, below) = locate(&real.join(name), Links::Never)?;
-    slash.open_own_file(&below, Use::Read)
+    let (slash, below) = split_root(&real.join(name), LinkPolicy::Never)?;
+    slash.open_owned_file(&below, OpenMode::Read)
 }
 
 /// Returns the metadata of `path` after following links that may be followed; `None` if it does not
@@ -73,9 +73,9 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
 pub fn resolve(pool: &Path, root: Option<&Path>, inside: &Path) -> io::Result<PathBuf> {
     let opened = match root.and_then(|root| Some((root, pool.strip_prefix(root).ok()?))) {
         Some((root, below)) => {
-            Directory::open_in_root(root, &Path::new("/").join(below), Links::Owned)
+            Directory::open_in_root(root, &Path::new("/").join(below), LinkPolicy::Owned)
         }
-        None => Directory::open(pool, Links::Owned),
+        None => Directory::open(pool, LinkPolicy::Owned),
     };
     let pool_directory = match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(pool.join(inside)),

@@ -31,7 +31,7 @@ fn open_with_group(
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
             let driver = Reflink::new(name, directory, setup_check(pool)?, group, locks);
             let driver = driver.with_root(system.root(), read_only);
-            Ok(Arc::new(driver.with_progress(system.watcher())))
+            Ok(Arc::new(driver.with_progress(system.progress())))
         }
         "file" => {
             let directory = directory(pool, system)?;
@@ -40,7 +40,7 @@ fn open_with_group(
             let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
             let driver =
                 DmFile::new(name, directory, group, locks).with_root(system.root(), read_only);
-            Ok(Arc::new(driver.with_progress(system.watcher())))
+            Ok(Arc::new(driver.with_progress(system.progress())))
         }
         "lvm_thin" => {
             let (volume_group, thin_pool) = (
@@ -147,7 +147,7 @@ fn lvm_name_option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageErr
 /// Returns the directory of the pool, below the root of the system.
 pub(super) fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
     match pool.option("dir_path") {
-        Some(path) if !path.is_empty() => Ok(system.below_root(Path::new("/").join(path))),
+        Some(path) if !path.is_empty() => Ok(system.path_below_root(Path::new("/").join(path))),
         _ => Err(StorageError::Refused(format!(
             "pool {}: option dir_path is missing",
             pool.name()

@@ -25,7 +25,7 @@ use super::identity::has_data;
 use super::reflink::ImageFiles;
 use super::volume_files::{PoolLocation, list_names, metadata_if_exists, resolve, source_vid};
 use super::{Image, StorageError, Volume, VolumeKind};
-use crate::fs::replace::directory_of;
+use crate::fs::replace::parent_directory;
 
 /// The mode bit of files that a run of a non-persistent volume has made: the sticky bit, `T` in `ls
 /// -l`. Linux gives it no other meaning on files, and every file system stores it.
@@ -162,7 +162,7 @@ struct FoundFiles(Vec<FoundFile>);
 impl FoundFiles {
     fn load(location: &PoolLocation, volume: &Volume) -> Result<FoundFiles, StorageError> {
         let (base, stem) = resolve(location, &volume.vid)?;
-        let directory = directory_of(&base);
+        let directory = parent_directory(&base);
         let mut files = Vec::new();
         for name in list_names(directory)? {
             let tail = name.strip_prefix(&stem).unwrap_or_default().to_string();

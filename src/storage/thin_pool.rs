@@ -30,7 +30,7 @@ pub fn find_thin_pool(directory: &Path) -> Option<ThinPool> {
     }
     let table = Program::new("dmsetup")
         .args(["-j", &*major, "-m", &*minor, "table"])
-        .limit(Duration::from_secs(10));
+        .timeout(Duration::from_secs(10));
     let table = String::from_utf8(table.output().ok()?).ok()?;
     let name =
         fs::read_to_string(format!("/sys/dev/block/{}/dm/name", pool_device(&table)?)).ok()?;

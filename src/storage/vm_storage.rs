@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Attachment, CommittedData, CopyWatcher, Driver, ImageOwners, PoolDrivers, StorageError, Volume,
-    VolumeKind, Watched, device_mapper, encryption, pool_files, run_images,
+    Attachment, CommittedData, Driver, ImageOwners, PoolDrivers, Progress, ProgressGuard,
+    StorageError, Volume, VolumeKind, device_mapper, encryption, pool_files, run_images,
 };
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 use crate::model::qubesd_rules::is_file_vid;
 use crate::model::{Facts, Qubes, RemovableVolume, Vm};
 use crate::system::System;
@@ -174,16 +174,16 @@ impl VmStorage {
     pub fn create_from(
         &self,
         data: &[CommittedData],
-        watcher: &dyn CopyWatcher,
+        watcher: &dyn Progress,
     ) -> Result<(), StorageError> {
         self.create_each(
             |volume, driver| match data.iter().find(|d| d.name == volume.name) {
                 Some(data) if volume.kind == VolumeKind::Origin => {
-                    let watched = Watched::begin(watcher, &volume.name, Some(data.size));
+                    let watched = ProgressGuard::start(watcher, &volume.name, Some(data.size));
                     // Remove what a crash has left first. Creating an empty image instead would add
                     // a revision.
                     driver.remove(volume)?;
-                    driver.import_committed_data(volume, data, &|at| watched.reached(at))
+                    driver.import_committed_data(volume, data, &|at| watched.update(at))
                 }
                 _ => driver.create(volume),
             },
@@ -396,7 +396,7 @@ impl VmStorage {
                         image.display()
                     ))
                 };
-                match pool_files::open(image, Use::Read) {
+                match pool_files::open(image, OpenMode::Read) {
                     // The image need not exist yet: a start makes it, and the domain may only be
                     // described.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

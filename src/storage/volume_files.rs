@@ -10,7 +10,7 @@ use nix::unistd::Gid;
 use super::durable::{self, create_directory};
 use super::pool_files::{self, DANGLING_SUFFIX};
 use super::{Image, ImageOwner, ImageOwners, StorageError, Volume};
-use crate::fs::replace::directory_of;
+use crate::fs::replace::parent_directory;
 use crate::model::qubesd_rules::is_file_vid;
 
 /// The directories of a pool, by kind of qube: upstream's `dir_path_prefix`.
@@ -38,7 +38,7 @@ pub fn resolve(location: &PoolLocation, vid: &str) -> Result<(PathBuf, String), 
     if location.read_only {
         return Ok((base, stem));
     }
-    let nominal = directory_of(&base);
+    let nominal = parent_directory(&base);
     let inside = nominal
         .strip_prefix(&location.directory)
         .unwrap_or(Path::new(""));
@@ -224,7 +224,7 @@ pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
     let Some(name) = import.file_name().and_then(|name| name.to_str()) else {
         return Ok(());
     };
-    let directory = directory_of(import);
+    let directory = parent_directory(import);
     let is_left = |found: &&String| {
         found
             .strip_prefix(name)

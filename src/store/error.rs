@@ -33,11 +33,11 @@ pub enum StoreError {
         "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}: stop it, or give \
          --force-write and restart it at once"
     )]
-    QubesdLives { path: PathBuf, socket: PathBuf },
+    QubesdRunning { path: PathBuf, socket: PathBuf },
     #[error(
         "{path} was changed by a program that does not lock it; nothing was written: run the command again"
     )]
-    ChangedBehind { path: PathBuf },
+    ChangedWithoutLock { path: PathBuf },
     /// Who opened the store does not let it be saved so ([`super::Write::check_before_save`]).
     #[error("cannot save {path}: {reason}")]
     Refused { path: PathBuf, reason: String },
@@ -46,9 +46,9 @@ pub enum StoreError {
         "{path} was saved, but a power loss may take the change back: {}",
         errno_text(source)
     )]
-    NotProvenDurable { path: PathBuf, source: io::Error },
+    NotDurable { path: PathBuf, source: io::Error },
     #[error("cannot read {path}: {reason}")]
-    Unread { path: PathBuf, reason: String },
+    Unreadable { path: PathBuf, reason: String },
     #[error("cannot {action} {path}: {}", errno_text(source))]
     Io {
         action: &'static str,
@@ -60,7 +60,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether what was to be saved stands in the file all the same.
     pub fn was_saved(&self) -> bool {
-        matches!(self, StoreError::NotProvenDurable { .. })
+        matches!(self, StoreError::NotDurable { .. })
     }
 
     /// There is nothing at `path`, or nothing where the link leads that is there.

@@ -18,9 +18,9 @@ use std::time::SystemTime;
 use jiff::civil::{Date, DateTime};
 use jiff::{ToSpan, Zoned};
 
-use crate::fs::names_in;
+use crate::fs::list_names;
 use crate::fs::owned_paths;
-use crate::fs::replace::{Access, make_shared_directory, uninterrupted};
+use crate::fs::replace::{Access, create_shared_directory, retry_interrupted};
 use crate::fs::{refuse_foreign_link, stale_files};
 
 const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S";
@@ -37,7 +37,7 @@ const TIME_ZONES: i64 = 26;
 
 /// One copy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Copy {
+pub struct StoreCopy {
     /// When it was made, local time.
     pub made: DateTime,
     /// Which of the copies of that second, from 1.
@@ -45,11 +45,11 @@ pub struct Copy {
     pub path: PathBuf,
 }
 
-impl Copy {
+impl StoreCopy {
     /// The copy that has this path; `None` where its name is not that of a copy.
-    fn at(path: PathBuf) -> Option<Copy> {
+    fn at(path: PathBuf) -> Option<StoreCopy> {
         let (made, number) = parsed(path.file_name()?.to_str()?)?;
-        Some(Copy { made, number, path })
+        Some(StoreCopy { made, number, path })
     }
 
     /// Whether it was made by a clock that was ahead of `now`. That local time has gone back
@@ -82,15 +82,15 @@ fn parsed(name: &str) -> Option<(DateTime, u32)> {
 }
 
 /// The copies in `directory`, oldest first; none when there is no such directory.
-pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
-    let names = match names_in(directory) {
+pub fn list_copies(directory: &Path) -> io::Result<Vec<StoreCopy>> {
+    let names = match list_names(directory) {
         Ok(names) => names,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut copies: Vec<Copy> = names
+    let mut copies: Vec<StoreCopy> = names
         .iter()
-        .filter_map(|name| Copy::at(directory.join(name)))
+        .filter_map(|name| StoreCopy::at(directory.join(name)))
         .collect();
     copies.sort();
     Ok(copies)
@@ -98,8 +98,8 @@ pub fn copies(directory: &Path) -> io::Result<Vec<Copy>> {
 
 /// The copies from the newest to the oldest. Those that a clock made that was ahead of `now` come
 /// last: which of them is how old cannot be told.
-pub fn newest_first<'c>(copies: &'c [Copy], now: &Zoned) -> Vec<&'c Copy> {
-    let (ahead, others): (Vec<&Copy>, Vec<&Copy>) = copies
+pub fn newest_first<'c>(copies: &'c [StoreCopy], now: &Zoned) -> Vec<&'c StoreCopy> {
+    let (ahead, others): (Vec<&StoreCopy>, Vec<&StoreCopy>) = copies
         .iter()
         .rev()
         .partition(|copy| copy.is_from_future(now));
@@ -108,18 +108,18 @@ pub fn newest_first<'c>(copies: &'c [Copy], now: &Zoned) -> Vec<&'c Copy> {
 
 /// Copies what `bytes` gives unless there is a copy of this day already; then thins. Returns the
 /// copy that was made.
-pub fn keep_daily<B: AsRef<[u8]>>(
+pub fn write_daily_copy<B: AsRef<[u8]>>(
     directory: &Path,
     access: Access,
     bytes: impl FnOnce() -> io::Result<B>,
     now: DateTime,
 ) -> io::Result<Option<PathBuf>> {
-    let there = copies(directory)?;
+    let there = list_copies(directory)?;
     if there.iter().any(|c| c.made.date() == now.date()) {
         return Ok(None);
     }
-    let made = keep(directory, access, bytes()?.as_ref(), now)?;
-    for old in dispensable(&there, now.date())
+    let made = write_copy(directory, access, bytes()?.as_ref(), now)?;
+    for old in expired_copies(&there, now.date())
         .into_iter()
         .take(MOST_AT_ONCE)
     {
@@ -130,19 +130,24 @@ pub fn keep_daily<B: AsRef<[u8]>>(
 }
 
 /// Copies `bytes`, whatever copies there are.
-pub fn keep(directory: &Path, access: Access, bytes: &[u8], now: DateTime) -> io::Result<PathBuf> {
-    uninterrupted(|| refuse_foreign_link(directory))?;
-    uninterrupted(|| make_shared_directory(directory, access.group))?;
-    let opened = uninterrupted(|| owned_paths::open_directory(directory))?;
+pub fn write_copy(
+    directory: &Path,
+    access: Access,
+    bytes: &[u8],
+    now: DateTime,
+) -> io::Result<PathBuf> {
+    retry_interrupted(|| refuse_foreign_link(directory))?;
+    retry_interrupted(|| create_shared_directory(directory, access.group))?;
+    let opened = retry_interrupted(|| owned_paths::open_directory(directory))?;
     stale_files::clear_in(&opened, |target| parsed(target).is_some());
-    let path = free_name(directory, &now.strftime(FORM).to_string())?;
+    let path = find_unused_name(directory, &now.strftime(FORM).to_string())?;
     owned_paths::replace(&path, access, |file| file.write_all(bytes))?;
     Ok(path)
 }
 
 /// `STEM.xml` in a directory, or the first of `STEM-2.xml`, … that nothing has: a name that is
 /// taken is never written over.
-pub fn free_name(directory: &Path, stem: &str) -> io::Result<PathBuf> {
+pub fn find_unused_name(directory: &Path, stem: &str) -> io::Result<PathBuf> {
     let mut path = directory.join(format!("{stem}.xml"));
     let mut number = 1_u32;
     while exists(&path)? {
@@ -153,7 +158,7 @@ pub fn free_name(directory: &Path, stem: &str) -> io::Result<PathBuf> {
 }
 
 fn exists(path: &Path) -> io::Result<bool> {
-    match uninterrupted(|| fs::symlink_metadata(path)) {
+    match retry_interrupted(|| fs::symlink_metadata(path)) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -163,7 +168,7 @@ fn exists(path: &Path) -> io::Result<bool> {
 /// What may go, oldest first: all of the last week stay, the last of each day for a month, of each
 /// week for a year, of each month for ever. Ages count from the newest of `copies` up to `today`;
 /// later ones stay.
-pub fn dispensable(copies: &[Copy], today: Date) -> Vec<&Copy> {
+pub fn expired_copies(copies: &[StoreCopy], today: Date) -> Vec<&StoreCopy> {
     let (mut periods, mut gone) = (HashSet::new(), Vec::new());
     let (mut age, mut later) = (0, None);
     for copy in copies.iter().rev().filter(|copy| copy.made.date() <= today) {
@@ -181,7 +186,7 @@ pub fn dispensable(copies: &[Copy], today: Date) -> Vec<&Copy> {
 
 /// The span of time of which one copy stays, as something to compare; a copy of the last week has
 /// its own. `age` in days.
-fn period(copy: &Copy, age: i32) -> (u8, i32, i32, Option<&Path>) {
+fn period(copy: &StoreCopy, age: i32) -> (u8, i32, i32, Option<&Path>) {
     let date = copy.made.date();
     match age {
         ..7 => (0, 0, 0, Some(&copy.path)),
@@ -203,8 +208,8 @@ fn period(copy: &Copy, age: i32) -> (u8, i32, i32, Option<&Path>) {
 mod tests {
     use super::*;
 
-    fn copy(made: DateTime) -> Copy {
-        Copy {
+    fn copy(made: DateTime) -> StoreCopy {
+        StoreCopy {
             made,
             number: 1,
             path: PathBuf::from(made.strftime(FORM).to_string()),
@@ -215,14 +220,14 @@ mod tests {
     fn copies_thin_with_age_and_the_last_of_each_period_stays() {
         let today = jiff::civil::date(2026, 11, 21);
         // Four years, two copies a day.
-        let all: Vec<Copy> = (0..1460)
+        let all: Vec<StoreCopy> = (0..1460)
             .rev()
             .flat_map(|age| [8, 20].map(|hour| copy((today - age.days()).at(hour, 0, 0, 0))))
             .collect();
-        let gone = dispensable(&all, today);
-        let stay: Vec<&Copy> = all.iter().filter(|c| !gone.contains(c)).collect();
+        let gone = expired_copies(&all, today);
+        let stay: Vec<&StoreCopy> = all.iter().filter(|c| !gone.contains(c)).collect();
         let of = |from: i64, to: i64| {
-            let age = |c: &Copy| i64::from((today - c.made.date()).get_days());
+            let age = |c: &StoreCopy| i64::from((today - c.made.date()).get_days());
             stay.iter().filter(|c| (from..to).contains(&age(c))).count()
         };
         assert_eq!(of(0, 7), 14, "all of a week");
@@ -251,31 +256,31 @@ mod tests {
         let backup = dir.path().join("backup");
         let now = jiff::civil::date(2026, 3, 4).at(5, 6, 7, 0);
         let access = Access::shared(None);
-        let first = keep_daily(&backup, access, || Ok(b"one"), now)
+        let first = write_daily_copy(&backup, access, || Ok(b"one"), now)
             .unwrap()
             .unwrap();
         assert!(first.ends_with("qubes-2026-03-04-05:06:07.xml"));
         assert_eq!(
-            keep_daily(&backup, access, || Ok(b"two"), now).unwrap(),
+            write_daily_copy(&backup, access, || Ok(b"two"), now).unwrap(),
             None
         );
-        let second = keep(&backup, access, b"two", now).unwrap();
+        let second = write_copy(&backup, access, b"two", now).unwrap();
         assert!(second.ends_with("qubes-2026-03-04-05:06:07-2.xml"));
         assert_eq!(fs::read(first).unwrap(), b"one");
         let tomorrow = now.saturating_add(1.day());
         assert!(
-            keep_daily(&backup, access, || Ok(b"three"), tomorrow)
+            write_daily_copy(&backup, access, || Ok(b"three"), tomorrow)
                 .unwrap()
                 .is_some()
         );
-        assert_eq!(copies(&backup).unwrap().len(), 3);
+        assert_eq!(list_copies(&backup).unwrap().len(), 3);
     }
 
     /// Makes a copy each day for `days` days from `first` on, at noon.
     fn daily(backup: &Path, first: Date, days: i32) {
         for day in 0..days {
             let now = (first + day.days()).at(12, 0, 0, 0);
-            keep_daily(backup, Access::shared(None), || Ok(b"content"), now).unwrap();
+            write_daily_copy(backup, Access::shared(None), || Ok(b"content"), now).unwrap();
         }
     }
 
@@ -285,13 +290,13 @@ mod tests {
         let backup = dir.path().join("backup");
         let today = jiff::civil::date(2026, 11, 21);
         daily(&backup, today - 400.days(), 400);
-        let before = copies(&backup).unwrap();
+        let before = list_copies(&backup).unwrap();
         assert!(before.len() > 70, "{}", before.len());
         // Once; then for a month; then back at the beginning of time; then right again.
         daily(&backup, today + 2.years(), 1);
         assert!(
             before.len()
-                - copies(&backup)
+                - list_copies(&backup)
                     .unwrap()
                     .iter()
                     .filter(|c| before.contains(c))
@@ -301,11 +306,11 @@ mod tests {
         daily(&backup, today + 3.years(), 30);
         daily(&backup, jiff::civil::date(1970, 1, 1), 30);
         daily(&backup, today, 1);
-        let after = copies(&backup).unwrap();
+        let after = list_copies(&backup).unwrap();
         let left = before.iter().filter(|copy| after.contains(copy)).count();
         // Forty days of true time take as many: of each week one stays of seven.
         assert!(left + 40 >= before.len(), "{left} of {}", before.len());
-        let recent = |copies: &[Copy]| {
+        let recent = |copies: &[StoreCopy]| {
             copies
                 .iter()
                 .filter(|c| (today - c.made.date()).get_days() < 7)
@@ -320,7 +325,7 @@ mod tests {
         let backup = dir.path().join("backup");
         let day = jiff::civil::date(2026, 3, 4);
         for _ in 0..50 {
-            keep(
+            write_copy(
                 &backup,
                 Access::shared(None),
                 b"content",
@@ -329,19 +334,19 @@ mod tests {
             .unwrap();
         }
         assert!(
-            copies(&backup)
+            list_copies(&backup)
                 .unwrap()
                 .iter()
                 .all(|copy| copy.made == day.at(5, 6, 7, 0))
         );
-        assert_eq!(copies(&backup).unwrap().last().unwrap().number, 50);
+        assert_eq!(list_copies(&backup).unwrap().last().unwrap().number, 50);
         daily(&backup, day + 1.days(), 7);
-        assert_eq!(copies(&backup).unwrap().len(), 57, "all of a week");
+        assert_eq!(list_copies(&backup).unwrap().len(), 57, "all of a week");
         daily(&backup, day + 8.days(), 1);
-        assert_eq!(copies(&backup).unwrap().len(), 50);
+        assert_eq!(list_copies(&backup).unwrap().len(), 50);
         daily(&backup, day + 9.days(), 12);
         assert_eq!(
-            copies(&backup)
+            list_copies(&backup)
                 .unwrap()
                 .iter()
                 .filter(|copy| copy.made.date() == day)
@@ -373,7 +378,7 @@ mod tests {
             .set_modified(soon)
             .unwrap();
         let later = crate::clock::now();
-        let there = copies(dir.path()).unwrap();
+        let there = list_copies(dir.path()).unwrap();
         let order: Vec<&PathBuf> = newest_first(&there, &later)
             .iter()
             .map(|copy| &copy.path)
@@ -385,9 +390,9 @@ mod tests {
     fn the_ends_of_the_calendar_are_times_like_others() {
         let dir = tempfile::tempdir().unwrap();
         for now in [DateTime::MAX, DateTime::MIN, DateTime::MAX] {
-            keep_daily(dir.path(), Access::shared(None), || Ok(b"content"), now).unwrap();
-            keep(dir.path(), Access::shared(None), b"content", now).unwrap();
+            write_daily_copy(dir.path(), Access::shared(None), || Ok(b"content"), now).unwrap();
+            write_copy(dir.path(), Access::shared(None), b"content", now).unwrap();
         }
-        assert!(copies(dir.path()).unwrap().len() >= 3);
+        assert!(list_copies(dir.path()).unwrap().len() >= 3);
     }
 }

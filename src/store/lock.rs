@@ -15,33 +15,33 @@ use nix::libc;
 use nix::unistd::Gid;
 
 use super::error::StoreError;
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 use crate::fs::file_lock::{
-    Exclusivity, SILENCE, is_locked, lock_in_turn, lock_within, posix_holder, process, try_lock,
-    unlock,
+    LockMode, NOTICE_DELAY, describe_process, is_locked, lock_fairly, lock_with_timeout,
+    posix_holder, try_lock, unlock,
 };
-use crate::fs::replace::uninterrupted;
+use crate::fs::replace::retry_interrupted;
+use crate::fs::retry_leased;
 use crate::fs::run_directory::RunDirectory;
-use crate::fs::unleased;
 
 /// How long to wait for a lock that somebody else holds, and who hears that it takes long.
 #[derive(Debug, Clone, Copy)]
-pub struct Wait {
+pub struct LockWait {
     limit: Duration,
     tell: Option<fn(&str)>,
 }
 
-impl Wait {
+impl LockWait {
     /// `--no-wait`
-    pub const NO: Wait = Wait::at_most(Duration::ZERO);
+    pub const NONE: LockWait = LockWait::up_to(Duration::ZERO);
 
-    pub const fn at_most(limit: Duration) -> Wait {
-        Wait { limit, tell: None }
+    pub const fn up_to(limit: Duration) -> LockWait {
+        LockWait { limit, tell: None }
     }
 
-    /// The same, with one line for `tell` when it takes longer than [`SILENCE`].
-    pub fn telling(self, tell: Option<fn(&str)>) -> Wait {
-        Wait { tell, ..self }
+    /// The same, with one line for `tell` when it takes longer than [`NOTICE_DELAY`].
+    pub fn with_notifier(self, tell: Option<fn(&str)>) -> LockWait {
+        LockWait { tell, ..self }
     }
 
     pub fn limit(self) -> Duration {
@@ -49,10 +49,10 @@ impl Wait {
     }
 }
 
-impl Default for Wait {
+impl Default for LockWait {
     /// 30 seconds.
-    fn default() -> Wait {
-        Wait::at_most(Duration::from_secs(30))
+    fn default() -> LockWait {
+        LockWait::up_to(Duration::from_secs(30))
     }
 }
 
@@ -87,9 +87,9 @@ impl Drop for Locked {
 /// comes back.
 pub fn lock_path(
     path: &Path,
-    mode: Exclusivity,
-    wait: Wait,
-    note: &HolderNote,
+    mode: LockMode,
+    wait: LockWait,
+    note: &LockFiles,
 ) -> Result<Locked, StoreError> {
     let begun = Instant::now();
     let mut turn: Option<Turn> = None;
@@ -107,12 +107,12 @@ pub fn lock_path(
         let file = open(path, mode)?;
         let left = wait.limit().saturating_sub(begun.elapsed());
         let granted = match turn {
-            Some(_) => lock_within(&file, mode, left.min(SILENCE)).and_then(|granted| {
-                if granted || left <= SILENCE {
+            Some(_) => lock_with_timeout(&file, mode, left.min(NOTICE_DELAY)).and_then(|granted| {
+                if granted || left <= NOTICE_DELAY {
                     return Ok(granted);
                 }
                 tell(&file);
-                lock_within(&file, mode, left - SILENCE)
+                lock_with_timeout(&file, mode, left - NOTICE_DELAY)
             }),
             None if left.is_zero() || note.nobody_queues() => try_lock(&file, mode),
             None => Ok(false),
@@ -147,13 +147,13 @@ struct Turn {
 
 /// Opens an existing regular file without ever waiting for it (a FIFO would make us), but for the
 /// moment in which a program that has a lease on it gives that back.
-pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
+pub(crate) fn open(path: &Path, mode: LockMode) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options
         .read(true)
-        .write(mode == Exclusivity::Exclusive)
+        .write(mode == LockMode::Exclusive)
         .custom_flags(libc::O_NONBLOCK);
-    let file = unleased(|| options.open(path)).map_err(|source| match source.kind() {
+    let file = retry_leased(|| options.open(path)).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => StoreError::missing(path),
         io::ErrorKind::IsADirectory => StoreError::NotAFile { path: path.into() },
         // A socket, or a device that nothing is behind.
@@ -161,7 +161,7 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
             StoreError::NotAFile { path: path.into() }
         }
         _ => StoreError::Io {
-            action: if mode == Exclusivity::Shared {
+            action: if mode == LockMode::Shared {
                 "read"
             } else {
                 "write"
@@ -170,7 +170,7 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
             source,
         },
     })?;
-    match uninterrupted(|| file.metadata()) {
+    match retry_interrupted(|| file.metadata()) {
         Ok(metadata) if metadata.is_file() => Ok(file),
         Ok(_) => Err(StoreError::NotAFile { path: path.into() }),
         Err(source) => Err(StoreError::Io {
@@ -183,8 +183,8 @@ pub(crate) fn open(path: &Path, mode: Exclusivity) -> Result<File, StoreError> {
 
 /// Whether `path` still means the open file.
 pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> {
-    let ours = uninterrupted(|| file.metadata()).map_err(StoreError::io("read", path))?;
-    match uninterrupted(|| fs::metadata(path)) {
+    let ours = retry_interrupted(|| file.metadata()).map_err(StoreError::io("read", path))?;
+    match retry_interrupted(|| fs::metadata(path)) {
         Ok(there) => Ok(there.dev() == ours.dev() && there.ino() == ours.ino()),
         // Gone: opening it again says so.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -196,7 +196,7 @@ pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> 
 /// which only helps messages, and the queue of those who wait, `RUN/lock/database.queue`. Nothing
 /// fails over them.
 #[derive(Debug, Clone)]
-pub struct HolderNote {
+pub struct LockFiles {
     run_dir: RunDirectory,
     group: Option<Gid>,
 }
@@ -204,9 +204,9 @@ pub struct HolderNote {
 const HOLDER: &str = "lock/database.holder";
 const QUEUE: &str = "lock/database.queue";
 
-impl HolderNote {
-    pub fn in_run_dir(run_dir: &RunDirectory, group: Option<Gid>) -> HolderNote {
-        HolderNote {
+impl LockFiles {
+    pub fn in_run_dir(run_dir: &RunDirectory, group: Option<Gid>) -> LockFiles {
+        LockFiles {
             run_dir: run_dir.clone(),
             group,
         }
@@ -222,16 +222,16 @@ impl HolderNote {
         let queue = self
             .run_dir
             .open()
-            .and_then(|run| run.open_file(Path::new(QUEUE), Use::Read));
+            .and_then(|run| run.open_file(Path::new(QUEUE), OpenMode::Read));
         queue.map_or(true, |queue| !is_locked(&queue))
     }
 
     /// Waits until nobody waits longer; `None` when the time is over.
     fn queue(&self, wait: Duration, tell: &dyn Fn()) -> Option<Turn> {
-        let run = self.run_dir.make(&["lock"], self.group);
+        let run = self.run_dir.create(&["lock"], self.group);
         let file = run
             .and_then(|run| run.open_or_create(Path::new(QUEUE), self.run_dir.access(self.group)));
-        match file.and_then(|file| lock_in_turn(file, wait, tell)) {
+        match file.and_then(|file| lock_fairly(file, wait, tell)) {
             Ok(locked) => Some(Turn {
                 _locked: Some(Locked(locked?)),
             }),
@@ -241,7 +241,7 @@ impl HolderNote {
     }
 
     fn try_leave(&self) -> io::Result<()> {
-        let run = self.run_dir.make(&["lock"], self.group)?;
+        let run = self.run_dir.create(&["lock"], self.group)?;
         let mut file = match run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group))
         {
             Ok(file) => file,
@@ -254,13 +254,13 @@ impl HolderNote {
         };
         file.set_len(0)?;
         let pid = std::process::id();
-        file.write_all(format!("{pid} {}\n", process(pid as i32)).as_bytes())
+        file.write_all(format!("{pid} {}\n", describe_process(pid as i32)).as_bytes())
     }
 
     /// Empties the note, before the lock is given back.
     pub fn withdraw(&self) {
         let run = self.run_dir.open();
-        let note = run.and_then(|run| run.open_file(Path::new(HOLDER), Use::Write));
+        let note = run.and_then(|run| run.open_file(Path::new(HOLDER), OpenMode::Write));
         // One with a second name is somebody's file.
         let _no_matter = note.and_then(|note| match note.metadata()?.nlink() {
             1 => note.set_len(0),
@@ -274,7 +274,7 @@ impl HolderNote {
         let read = || self.run_dir.read(Path::new(HOLDER)).ok().flatten();
         let noted = || read()?.split_whitespace().next()?.parse().ok();
         match posix.or_else(noted) {
-            Some(pid) if Path::new("/proc").join(pid.to_string()).exists() => process(pid),
+            Some(pid) if Path::new("/proc").join(pid.to_string()).exists() => describe_process(pid),
             _ => "another process".to_string(),
         }
     }
@@ -289,8 +289,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         fs::write(&path, "").unwrap();
-        let note = HolderNote::in_run_dir(&dir.path().into(), None);
-        let take = || lock_path(&path, Exclusivity::Exclusive, Wait::NO, &note);
+        let note = LockFiles::in_run_dir(&dir.path().into(), None);
+        let take = || lock_path(&path, LockMode::Exclusive, LockWait::NONE, &note);
         let held = take().unwrap();
         // A duplicate shares the lock, as a forked child would.
         let _inherited = held.file().try_clone().unwrap();

@@ -3,14 +3,16 @@
 //! `Read` and `Write` are different types and only `Write` has `save()`: there is no way from the
 //! one to the other, so nothing is decided on what was read before the lock was taken.
 
+mod cache;
 mod error;
 pub mod history;
 mod lock;
 pub mod qubesd;
-mod remark;
 mod transaction;
 mod version;
 
 pub use error::StoreError;
-pub use lock::Wait;
-pub use transaction::{Companions, Read, Restored, Saved, StorePlace, Write, read_bytes};
+pub use lock::LockWait;
+pub use transaction::{
+    Companions, Read, RestoreOutcome, SaveOutcome, StoreLocation, Write, read_bytes,
+};

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-use crate::fs::replace::uninterrupted;
+use crate::fs::replace::retry_interrupted;
 
 /// Whether somebody listens at a socket. Asked without waiting: a queue that is full has an owner
 /// too, and so has a socket that we may not use. One that a qubesd left behind when it ended has
@@ -16,14 +16,15 @@ use crate::fs::replace::uninterrupted;
 ///
 /// # Errors
 /// It cannot be told.
-pub fn answers_at(path: &Path) -> io::Result<bool> {
+pub fn is_listening(path: &Path) -> io::Result<bool> {
     let Ok(address) = UnixAddr::new(path) else {
         // Longer than any socket's path can be.
         return Ok(false);
     };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = uninterrupted(|| Ok(socket(AddressFamily::Unix, SockType::Stream, flags, None)?))?;
-    match uninterrupted(|| Ok(connect(socket.as_raw_fd(), &address)?)) {
+    let socket =
+        retry_interrupted(|| Ok(socket(AddressFamily::Unix, SockType::Stream, flags, None)?))?;
+    match retry_interrupted(|| Ok(connect(socket.as_raw_fd(), &address)?)) {
         Ok(()) => Ok(true),
         Err(error) => match error.raw_os_error().map(Errno::from_raw) {
             Some(Errno::ENOENT | Errno::ECONNREFUSED | Errno::ENOTDIR | Errno::ENOTSOCK) => {

@@ -14,16 +14,16 @@ use std::sync::Arc;
 
 use nix::unistd::Gid;
 
+use super::cache::{self, Digest};
 use super::error::StoreError;
 use super::history;
-use super::lock::{HolderNote, Locked, Wait, is_still_at, lock_path};
+use super::lock::{LockFiles, LockWait, Locked, is_still_at, lock_path};
 use super::qubesd;
-use super::remark::{self, Digest};
-use super::version::{Version, version_of};
+use super::version::{FileVersion, read_version};
 use crate::clock;
 use crate::format::{self, Bytes, FormatError, MAX_BYTES, OriginalStore, StoreChanges};
-use crate::fs::file_lock::Exclusivity;
-use crate::fs::replace::{Access, uninterrupted};
+use crate::fs::file_lock::LockMode;
+use crate::fs::replace::{Access, retry_interrupted};
 use crate::fs::run_directory::RunDirectory;
 use crate::model::Qubes;
 
@@ -31,11 +31,11 @@ pub use convert::Companions;
 use new_file::{begin, clear_stale_files, fill, keep_owner};
 use read::{Content, read_once, read_stable};
 pub use read::{Read, read_bytes};
-pub use restore::Restored;
+pub use restore::RestoreOutcome;
 
 /// Where a store and what belongs to it lie, and how to treat them.
 #[derive(Debug, Clone)]
-pub struct StorePlace {
+pub struct StoreLocation {
     /// qubes.xml.
     pub file: PathBuf,
     /// Where lock notes go: RUN.
@@ -47,14 +47,14 @@ pub struct StorePlace {
     /// The group that shares the files: qubes.
     pub group: Option<Gid>,
     /// How long a writer waits for another.
-    pub wait: Wait,
+    pub wait: LockWait,
     /// Write although a live qubesd owns the file.
     pub force: bool,
 }
 
-impl StorePlace {
-    fn note(&self) -> HolderNote {
-        HolderNote::in_run_dir(&self.run_dir, self.group)
+impl StoreLocation {
+    fn note(&self) -> LockFiles {
+        LockFiles::in_run_dir(&self.run_dir, self.group)
     }
 
     /// Refuses while a qubesd would overwrite what is written.
@@ -62,10 +62,10 @@ impl StorePlace {
         let Some(socket) = self.qubesd_socket.as_ref().filter(|_| !self.force) else {
             return Ok(());
         };
-        match qubesd::answers_at(socket)
+        match qubesd::is_listening(socket)
             .map_err(StoreError::io("ask whether qubesd runs at", socket))?
         {
-            true => Err(StoreError::QubesdLives {
+            true => Err(StoreError::QubesdRunning {
                 path: self.file.clone(),
                 socket: socket.clone(),
             }),
@@ -75,7 +75,7 @@ impl StorePlace {
 }
 
 fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
-    match uninterrupted(|| file.metadata())
+    match retry_interrupted(|| file.metadata())
         .map_err(StoreError::io("read", path))?
         .len()
     {
@@ -97,7 +97,7 @@ fn opened(bytes: &Bytes) -> Result<(Qubes, Option<OriginalStore>), FormatError> 
 
 /// What a save did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Saved {
+pub enum SaveOutcome {
     Written,
     /// Nothing differed, so nothing was written.
     Unchanged,
@@ -107,7 +107,7 @@ pub enum Saved {
 /// is given back when this is dropped; what was not saved is forgotten.
 pub struct Write {
     qubes: Qubes,
-    place: StorePlace,
+    place: StoreLocation,
     /// What the collection was read from. None of a store of R1 to R3.
     original: Option<OriginalStore>,
     /// The bytes that it was read from, and what was said about them.
@@ -116,7 +116,7 @@ pub struct Write {
     saved: StoreChanges,
     /// The store as it lies there, locked.
     lock: Locked,
-    version: Version,
+    version: FileVersion,
     /// Of a store of R1 to R3: what is to be converted beside it.
     companions: Option<Box<dyn Companions>>,
     then: Option<AfterSave>,
@@ -133,24 +133,24 @@ type AfterSave = Box<dyn FnOnce(&Write)>;
 type BeforeSave = Box<dyn Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String>>;
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StorePlace::wait`], and reads the store. One of
+    /// Takes the exclusive lock, waiting at most [`StoreLocation::wait`], and reads the store. One of
     /// R1 to R3 can be saved only after [`Write::convert_with`].
-    pub fn open(place: &StorePlace) -> Result<Write, StoreError> {
+    pub fn open(place: &StoreLocation) -> Result<Write, StoreError> {
         let (place, lock, version) = Write::take(place)?;
         Write::over(place, lock, version)
     }
 
     /// The store in the file that is locked.
-    fn over(place: StorePlace, lock: Locked, version: Version) -> Result<Write, StoreError> {
+    fn over(place: StoreLocation, lock: Locked, version: FileVersion) -> Result<Write, StoreError> {
         let bytes = read_stable(lock.file(), &place.file)?;
         Write::with(place, lock, version, bytes)
     }
 
     /// The locked file with the content that stands in it, or is about to.
     fn with(
-        place: StorePlace,
+        place: StoreLocation,
         lock: Locked,
-        version: Version,
+        version: FileVersion,
         bytes: Bytes,
     ) -> Result<Write, StoreError> {
         let wrong = |source| StoreError::Format {
@@ -177,34 +177,28 @@ impl Write {
     }
 
     /// The store with its links resolved, locked, whatever it holds.
-    fn take(place: &StorePlace) -> Result<(StorePlace, Locked, Version), StoreError> {
+    fn take(place: &StoreLocation) -> Result<(StoreLocation, Locked, FileVersion), StoreError> {
         let mut place = place.clone();
         // A rename must not replace a link.
-        place.file =
-            uninterrupted(|| fs::canonicalize(&place.file)).map_err(|source| {
-                match source.kind() {
-                    io::ErrorKind::NotFound => StoreError::missing(&place.file),
-                    _ => StoreError::Io {
-                        action: "find",
-                        path: place.file.clone(),
-                        source,
-                    },
-                }
-            })?;
+        place.file = retry_interrupted(|| fs::canonicalize(&place.file)).map_err(|source| {
+            match source.kind() {
+                io::ErrorKind::NotFound => StoreError::missing(&place.file),
+                _ => StoreError::Io {
+                    action: "find",
+                    path: place.file.clone(),
+                    source,
+                },
+            }
+        })?;
         place.refuse_beside_qubesd()?;
-        let lock = lock_path(
-            &place.file,
-            Exclusivity::Exclusive,
-            place.wait,
-            &place.note(),
-        )?;
+        let lock = lock_path(&place.file, LockMode::Exclusive, place.wait, &place.note())?;
         place.note().leave();
-        let version = version_of(lock.file(), &place.file)?;
+        let version = read_version(lock.file(), &place.file)?;
         Ok((place, lock, version))
     }
 
     /// Makes a store that does not exist yet and saves it. The directory must exist.
-    pub fn create(place: &StorePlace, qubes: &Qubes) -> Result<Write, StoreError> {
+    pub fn create(place: &StoreLocation, qubes: &Qubes) -> Result<Write, StoreError> {
         place.refuse_beside_qubesd()?;
         if fs::symlink_metadata(&place.file).is_ok() {
             return Err(StoreError::Exists {
@@ -221,11 +215,11 @@ impl Write {
     }
 
     /// Writes a store that does not exist yet.
-    fn put_new(place: &StorePlace, bytes: Vec<u8>) -> Result<Write, StoreError> {
+    fn put_new(place: &StoreLocation, bytes: Vec<u8>) -> Result<Write, StoreError> {
         clear_stale_files(&place.file);
         let mut replacement = begin(place)?;
         let lock = fill(&mut replacement, &bytes, &place.file)?;
-        let version = version_of(lock.file(), &place.file)?;
+        let version = read_version(lock.file(), &place.file)?;
         let store = Write::over(place.clone(), lock, version)?;
         let published = replacement.sync().and_then(|()| replacement.publish_new());
         let published = published.map_err(|source| match source.kind() {
@@ -244,9 +238,9 @@ impl Write {
     }
 
     /// Makes what was changed durable. Nothing is written where nothing differs. On an error the
-    /// file is as it was, but for [`StoreError::NotProvenDurable`]: then the change is in place and
+    /// file is as it was, but for [`StoreError::NotDurable`]: then the change is in place and
     /// a power loss may take it back. A store of R1 to R3 is converted, with or without a change.
-    pub fn save(&mut self) -> Result<Saved, StoreError> {
+    pub fn save(&mut self) -> Result<SaveOutcome, StoreError> {
         let Some(original) = &self.original else {
             return self.save_converted();
         };
@@ -257,7 +251,7 @@ impl Write {
         };
         let changed = original.changes(&self.qubes).map_err(wrong)?;
         if changed == self.saved {
-            return Ok(Saved::Unchanged);
+            return Ok(SaveOutcome::Unchanged);
         }
         if let Some(check) = &self.check {
             let refused = |reason| StoreError::Refused {
@@ -270,7 +264,7 @@ impl Write {
             format::apply_changes(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
-        history::keep_daily(
+        history::write_daily_copy(
             &self.place.backup_dir,
             self.access(),
             || self.before_save(),
@@ -283,19 +277,19 @@ impl Write {
         if let Some(then) = self.then.take() {
             then(self);
         }
-        Ok(Saved::Written)
+        Ok(SaveOutcome::Written)
     }
 
     /// What somebody has left in RUN under `name` about the store as it was opened.
-    pub fn remark(&self, name: &str) -> Option<String> {
-        self.content.remark(name)
+    pub fn read_cache(&self, name: &str) -> Option<String> {
+        self.content.read_cache(name)
     }
 
     /// Leaves in RUN under `name` what is known of the store as it was saved. Where that is not
     /// possible, the next command finds out by itself.
-    pub fn leave_remark(&self, name: &str, text: &str) {
+    pub fn write_cache(&self, name: &str, text: &str) {
         if let Some(digest) = self.digest {
-            remark::leave(&self.place, digest, name, text);
+            cache::write(&self.place, digest, name, text);
         }
     }
 
@@ -319,15 +313,15 @@ impl Write {
     }
 
     /// Has something done after the first save that writes.
-    pub fn once_saved(&mut self, then: impl FnOnce(&Write) + 'static) {
+    pub fn after_first_save(&mut self, then: impl FnOnce(&Write) + 'static) {
         self.then = Some(Box::new(then));
     }
 
     /// Copies the store as it stands to `backup/`, for what is about to convert or repair it.
     /// Returns the copy.
-    pub fn keep_copy(&self) -> Result<PathBuf, StoreError> {
+    pub fn back_up(&self) -> Result<PathBuf, StoreError> {
         let (directory, bytes) = (&self.place.backup_dir, self.current()?);
-        history::keep(directory, self.access(), &bytes, clock::now().datetime())
+        history::write_copy(directory, self.access(), &bytes, clock::now().datetime())
             .map_err(StoreError::io("copy the store to", directory))
     }
 
@@ -360,26 +354,26 @@ impl Write {
         let there = is_still_at(self.lock.file(), path)?;
         // A link to the same file would be replaced, and the file behind it not.
         let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
-        let was_edited = version_of(self.lock.file(), path)?.has_other_content(self.version);
+        let was_edited = read_version(self.lock.file(), path)?.has_other_content(self.version);
         if !there || became_link || was_edited {
-            return Err(StoreError::ChangedBehind { path: path.clone() });
+            return Err(StoreError::ChangedWithoutLock { path: path.clone() });
         }
         Ok(())
     }
 
     /// Puts `new` into place. The new file is locked before it is visible, so that the lock is
-    /// never open. Returns whether it is proven to be durable ([`StoreError::NotProvenDurable`]).
+    /// never open. Returns whether it is proven to be durable ([`StoreError::NotDurable`]).
     fn replace(&mut self, new: &[u8]) -> Result<Result<(), StoreError>, StoreError> {
         let path = self.place.file.clone();
         // What a kill left behind may be what fills the disk, so it goes first.
         clear_stale_files(&path);
-        remark::clear_stale_files(&self.place.run_dir);
+        cache::clear_stale_files(&self.place.run_dir);
         let mut replacement = begin(&self.place)?;
         keep_owner(self.lock.file(), replacement.file(), self.place.group)
             .map_err(StoreError::io("keep the owner of", &path))?;
         let lock = fill(&mut replacement, new, &path)?;
         replacement.sync().map_err(StoreError::io("write", &path))?;
-        let version = version_of(lock.file(), &path)?;
+        let version = read_version(lock.file(), &path)?;
         // Writing and syncing took their time, and who edits in place may have changed what this
         // was made of.
         self.refuse_changed_behind()?;
@@ -389,9 +383,9 @@ impl Write {
             Err(error) if is_still_at(lock.file(), &path).unwrap_or(false) => Err(error),
             Err(error) => return Err(StoreError::io("write", &path)(error)),
         };
-        self.version = version_of(lock.file(), &path).unwrap_or(version);
+        self.version = read_version(lock.file(), &path).unwrap_or(version);
         self.lock = lock;
-        self.digest = Some(Digest::of(new));
+        self.digest = Some(Digest::new(new));
         Ok(durable.map_err(not_proven(&path)))
     }
 }
@@ -417,7 +411,7 @@ impl DerefMut for Write {
 }
 
 fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    move |source| StoreError::NotProvenDurable {
+    move |source| StoreError::NotDurable {
         path: path.to_path_buf(),
         source,
     }

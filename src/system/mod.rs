@@ -2,7 +2,7 @@
 //! environment.
 
 mod configuration;
-mod places;
+mod paths;
 mod terminal;
 
 use std::cell::OnceCell;
@@ -17,14 +17,14 @@ use std::time::Duration;
 use nix::unistd::{Gid, Group, geteuid};
 
 use crate::fs::run_directory::{self, RunDirectory};
-use crate::fs::{refuse_foreign_link, rooted, text_file};
+use crate::fs::{chroot, refuse_foreign_link, text_file};
 use crate::model::Release;
-use crate::watcher::{CopyWatcher, SharedWatcher};
+use crate::progress::{Progress, SharedProgress};
 
 pub use terminal::TerminalSettings;
 
 use configuration::{Configuration, read_configuration};
-use places::{
+use paths::{
     below, cache_directory, fingerprint, given_store, path_from, private_directory, resolved,
     resolved_below,
 };
@@ -32,7 +32,7 @@ use places::{
 /// What the command line said of the place to work on; the environment answers for what it left
 /// open.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct SystemOptions {
     /// `--root DIR`: everything built-in lies below it.
     pub root: Option<PathBuf>,
     /// `--qubesxml FILE`: the store, taken as given.
@@ -45,7 +45,7 @@ pub struct Options {
     pub force: bool,
     /// Who hears, in one line each, what a person should know and what is no error: a tool's
     /// standard error, a monitor's log. Nobody unless said.
-    pub tell: Option<fn(&str)>,
+    pub notify: Option<fn(&str)>,
     /// `-v`, as often as it was given: from 1 on steps are told. (Programs that are run are
     /// messages of crate `log`, at level debug.)
     pub verbosity: u8,
@@ -72,7 +72,7 @@ pub struct System {
     offline: bool,
     no_wait: bool,
     force: bool,
-    tell: Option<fn(&str)>,
+    notify: Option<fn(&str)>,
     verbosity: u8,
     uri: Option<String>,
     lvm_pool: Option<String>,
@@ -84,7 +84,7 @@ pub struct System {
     release: OnceCell<Release>,
     group: OnceCell<Option<Gid>>,
     memory: OnceCell<u64>,
-    watcher: SharedWatcher,
+    watcher: SharedProgress,
 }
 
 /// Where a store of our own making is, below the root.
@@ -94,14 +94,14 @@ const STORE: &str = "/var/lib/qubes/qubes.xml";
 const ROOTS_CONSOLES: &str = "/run/qubes-consoles";
 
 /// Whether a root directory is given, with the options or in the environment (`QUBES_ROOT`).
-pub fn is_rooted(options: &Options) -> bool {
+pub fn has_root(options: &SystemOptions) -> bool {
     options.root.is_some() || path_from("QUBES_ROOT").is_some()
 }
 
 impl System {
     /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`,
     /// `QUBES_LIBVIRT_URI`, `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
-    pub fn new(options: Options) -> Result<System, SystemError> {
+    pub fn new(options: SystemOptions) -> Result<System, SystemError> {
         let root = options.root.or_else(|| path_from("QUBES_ROOT"));
         let root = root.map(|path| {
             fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source })
@@ -144,7 +144,7 @@ impl System {
             offline,
             no_wait: options.no_wait,
             force: options.force,
-            tell: options.tell,
+            notify: options.notify,
             verbosity: options.verbosity,
             uri,
             lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
@@ -161,39 +161,39 @@ impl System {
             release: OnceCell::new(),
             group: OnceCell::new(),
             memory: OnceCell::new(),
-            watcher: SharedWatcher::default(),
+            watcher: SharedProgress::default(),
         })
     }
 
     /// Tells whoever uses this system what is no error.
-    pub fn tell(&self, line: &str) {
-        if let Some(tell) = self.tell {
+    pub fn notify(&self, line: &str) {
+        if let Some(tell) = self.notify {
             tell(line);
         }
     }
 
-    /// Who is told by [`System::tell`].
-    pub fn teller(&self) -> Option<fn(&str)> {
-        self.tell
+    /// Who is told by [`System::notify`].
+    pub fn notifier(&self) -> Option<fn(&str)> {
+        self.notify
     }
 
     /// With `-v`: tells a step of what changes something.
-    pub fn step(&self, line: impl FnOnce() -> String) {
+    pub fn report_step(&self, line: impl FnOnce() -> String) {
         if self.verbosity >= 1 {
-            self.tell(&line());
+            self.notify(&line());
         }
     }
 
     /// Returns where a path of the system lies: without a root the path itself; with one the path
     /// below it, resolved as `chroot` would: no link and no `..` leads out of the root.
-    pub fn below_root(&self, path: impl AsRef<Path>) -> PathBuf {
-        below(self.root.as_deref(), path.as_ref(), rooted::resolve)
+    pub fn path_below_root(&self, path: impl AsRef<Path>) -> PathBuf {
+        below(self.root.as_deref(), path.as_ref(), chroot::resolve)
     }
 
-    /// As [`System::below_root`], but a link that the path itself names is not followed: for who
+    /// As [`System::path_below_root`], but a link that the path itself names is not followed: for who
     /// reads, makes or removes that link.
-    pub fn link_below_root(&self, path: impl AsRef<Path>) -> PathBuf {
-        below(self.root.as_deref(), path.as_ref(), rooted::resolve_parent)
+    pub fn link_path_below_root(&self, path: impl AsRef<Path>) -> PathBuf {
+        below(self.root.as_deref(), path.as_ref(), chroot::resolve_parent)
     }
 
     pub fn root(&self) -> Option<&Path> {
@@ -201,15 +201,15 @@ impl System {
     }
 
     /// The same, and whenever data are copied on it, `watcher` hears of that.
-    pub fn watched_by(self, watcher: Arc<dyn CopyWatcher + Send + Sync>) -> System {
+    pub fn with_progress(self, watcher: Arc<dyn Progress + Send + Sync>) -> System {
         System {
-            watcher: SharedWatcher::new(watcher),
+            watcher: SharedProgress::new(watcher),
             ..self
         }
     }
 
     /// Who hears of copies of data.
-    pub fn watcher(&self) -> SharedWatcher {
+    pub fn progress(&self) -> SharedProgress {
         self.watcher.clone()
     }
 
@@ -251,17 +251,17 @@ impl System {
     /// The socket on which a live qubesd would answer: only the system's own store can have one.
     pub fn qubesd_socket(&self) -> Option<PathBuf> {
         self.is_own_store
-            .then(|| self.below_root("/run/qubesd.sock"))
+            .then(|| self.path_below_root("/run/qubesd.sock"))
     }
 
     /// The system's own store, whichever one this invocation works on.
     pub fn system_store(&self) -> PathBuf {
-        resolved(self.below_root(STORE))
+        resolved(self.path_below_root(STORE))
     }
 
     /// Whether the store is not the machine's own: then domain names carry
     /// [`System::domain_suffix`].
-    pub fn is_foreign(&self) -> bool {
+    pub fn is_foreign_store(&self) -> bool {
         self.foreign
     }
 
@@ -386,7 +386,7 @@ impl System {
 
     /// The share of its room in use, in percent, from which on a pool is told of:
     /// `QUBES_NEARLY_FULL`, else `[storage] nearly_full` of core.toml; above 100 never.
-    pub fn nearly_full(&self) -> Option<u64> {
+    pub fn nearly_full_percent(&self) -> Option<u64> {
         self.nearly_full.or(self.configuration.storage.nearly_full)
     }
 
@@ -406,7 +406,7 @@ impl System {
                 .as_deref()
                 .and_then(Release::parse);
             let installed = || {
-                let text = text_file::read(&self.below_root("/etc/qubes-release")).ok()?;
+                let text = text_file::read(&self.path_below_root("/etc/qubes-release")).ok()?;
                 Release::parse(&text)
             };
             configured.or_else(installed).unwrap_or(Release::DEFAULT)

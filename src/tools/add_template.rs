@@ -85,7 +85,7 @@ pub(super) fn image_directory(
     class: &Class,
     name: &str,
 ) -> Result<PathBuf, Failure> {
-    let directory = session.system.below_root(
+    let directory = session.system.path_below_root(
         Path::new("/var/lib/qubes")
             .join(class_directory(class))
             .join(name),

@@ -213,14 +213,14 @@ fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {
 }
 
 /// Returns the common options that say which system to work on.
-pub fn system_options(matches: &ArgMatches) -> system::Options {
-    system::Options {
+pub fn system_options(matches: &ArgMatches) -> system::SystemOptions {
+    system::SystemOptions {
         root: matches.get_one::<PathBuf>("root").cloned(),
         qubesxml: matches.get_one::<PathBuf>("qubesxml").cloned(),
         offline: matches.get_flag("offline-mode"),
         no_wait: matches.get_flag("no-wait"),
         force: matches.get_flag("force-write"),
-        tell: Some(super::output::print_message),
+        notify: Some(super::output::print_message),
         verbosity: matches.get_count("verbose"),
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{
     Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,
 };
 use crate::storage::PoolDrivers;
-use crate::system::{Options, System};
+use crate::system::{System, SystemOptions};
 
 /// What an argument names.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ fn all_candidates(kind: &CandidateKind, begun: &str, words: &[String]) -> Vec<Ca
             .map(|c| candidate(c.as_str(), ""))
             .collect();
     }
-    let options = Options {
+    let options = SystemOptions {
         offline: true,
         ..system_options(words)
     };
@@ -420,7 +420,7 @@ fn kernel_names(qubes: &Qubes, session: &Session) -> Vec<String> {
 }
 
 /// Returns the options of a command line that name the store.
-fn system_options(words: &[String]) -> Options {
+fn system_options(words: &[String]) -> SystemOptions {
     let mut given = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -437,6 +437,6 @@ fn system_options(words: &[String]) -> Options {
     let given = given.into_iter().map(Into::into).collect();
     match arguments::parse(&mut arguments::base_command("qubes"), given) {
         Ok(Parsed::Matches(matches)) => arguments::system_options(&matches),
-        _ => Options::default(),
+        _ => SystemOptions::default(),
     }
 }

@@ -121,8 +121,8 @@ fn clone_menu_entries(
     clone: &VmName,
 ) -> Option<exec::ExecError> {
     let system = &session.system;
-    let program =
-        exec::find(MENU_PROGRAM, system.program_path()).filter(|_| system.root().is_none())?;
+    let program = exec::find_program(MENU_PROGRAM, system.program_path())
+        .filter(|_| system.root().is_none())?;
     Program::new(program)
         .args([
             "--init",

@@ -17,7 +17,7 @@ use crate::model::{
     Scope, TagError, Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption,
 };
 use crate::store::StoreError;
-use crate::system::{Options, System, SystemError, is_rooted};
+use crate::system::{System, SystemError, SystemOptions, has_root};
 
 /// What to do about a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Hint {
     }
 
     /// Returns the text of the hint for a command with these options, if there is anything to say.
-    pub fn render(&self, command: &str, options: &Options) -> Option<String> {
+    pub fn render(&self, command: &str, options: &SystemOptions) -> Option<String> {
         match self {
             Hint::Text(text) => Some(text.clone()),
             Hint::Unknown(kind, name) => Some(unknown_name_hint(*kind, name, options)),
@@ -261,10 +261,10 @@ fn io_hint(error: &io::Error) -> Option<Hint> {
 }
 
 /// Opens a session that contacts no hypervisor and prints nothing.
-fn offline_session(options: &Options) -> Option<Session> {
-    System::new(Options {
+fn offline_session(options: &SystemOptions) -> Option<Session> {
+    System::new(SystemOptions {
         offline: true,
-        tell: None,
+        notify: None,
         ..options.clone()
     })
     .ok()
@@ -311,7 +311,7 @@ pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
     let directory = pool
         .and_then(|pool| pool.option("dir_path"))
         .unwrap_or("/var/lib/qubes/vm-kernels");
-    let directory = session.system.below_root(directory);
+    let directory = session.system.path_below_root(directory);
     let entries = std::fs::read_dir(&directory)
         .into_iter()
         .flatten()
@@ -335,7 +335,7 @@ pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
 }
 
 /// Returns a close name, or the names that exist, for a name that does not.
-fn unknown_name_hint(kind: NameKind, given: &str, options: &Options) -> String {
+fn unknown_name_hint(kind: NameKind, given: &str, options: &SystemOptions) -> String {
     let qubes = offline_session(options).and_then(|session| session.read().ok());
     let Some(qubes) = qubes else {
         return listing_command(kind).to_string();
@@ -380,7 +380,7 @@ fn listing_command(kind: NameKind) -> &'static str {
 }
 
 /// Returns who has permission and how to get it; nothing for root.
-fn permission_hint(command: &str, options: &Options) -> Option<String> {
+fn permission_hint(command: &str, options: &SystemOptions) -> Option<String> {
     if geteuid().is_root() {
         return None;
     }
@@ -392,7 +392,7 @@ fn permission_hint(command: &str, options: &Options) -> Option<String> {
     let group = match offline_session(options) {
         Some(session) => session.system.qubes_group(),
         // The root directory is not accessible, so its group is unknown.
-        None if is_rooted(options) => None,
+        None if has_root(options) => None,
         None => Group::from_name("qubes")
             .ok()
             .flatten()

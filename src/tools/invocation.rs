@@ -15,8 +15,8 @@ use super::selection::resolve_one;
 use crate::lifecycle::Session;
 use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
-use crate::store::qubesd::answers_at;
-use crate::system::{Options, System};
+use crate::store::qubesd::is_listening;
+use crate::system::{System, SystemOptions};
 
 /// Reads the store and never frees it: freeing a thousand qubes takes a tenth of the time of a
 /// listing, and the process is about to end.
@@ -73,7 +73,7 @@ impl Invocation {
     }
 
     /// Opens the system that these options name.
-    pub fn system_at(&self, options: Options) -> Result<System, Failure> {
+    pub fn system_at(&self, options: SystemOptions) -> Result<System, Failure> {
         if options.verbosity >= 2 {
             log_programs();
         }
@@ -81,7 +81,7 @@ impl Invocation {
         if system.is_forced()
             && system
                 .qubesd_socket()
-                .is_some_and(|s| answers_at(&s).unwrap_or(false))
+                .is_some_and(|s| is_listening(&s).unwrap_or(false))
         {
             let text = "qubesd is running and does not see what is written now; its next save \
                         takes it back unless it is \

@@ -68,7 +68,7 @@ use invocation::Invocation;
 use nix::sys::signal::{SigSet, Signal};
 use output::{Output, print_message, print_usage_error};
 
-use crate::system::Options;
+use crate::system::SystemOptions;
 
 /// One command.
 pub struct Command {
@@ -456,7 +456,7 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     block_file_size_signal();
     let mut line = command.clap_command();
     let mut out = Output::new();
-    let mut options = Some(Options::default());
+    let mut options = Some(SystemOptions::default());
     let given = words.clone();
     let result = match arguments::parse(&mut line, words) {
         Ok(Parsed::Help(text)) => {
@@ -498,7 +498,7 @@ fn report_failure(
     name: &str,
     line: &clap::Command,
     failure: Failure,
-    options: Option<&Options>,
+    options: Option<&SystemOptions>,
 ) -> u8 {
     match failure {
         Failure::Usage(text) => {
@@ -515,7 +515,7 @@ fn report_failure(
         Failure::Hinted(failure, hint) if hint.is_inline() => {
             let failure = match (
                 *failure,
-                hint.render(name, options.unwrap_or(&Options::default())),
+                hint.render(name, options.unwrap_or(&SystemOptions::default())),
             ) {
                 (Failure::Error(text), Some(words)) => Failure::Error(format!("{text}; {words}")),
                 (failure, _) => failure,

@@ -131,7 +131,7 @@ fn edit(session: &Session, name: &VmName) -> Result<(), Failure> {
     let program = Program::new(words.next().unwrap_or("vi"))
         .args(words)
         .arg(copy.path());
-    let status = program.attended()?;
+    let status = program.run_interactive()?;
     if !status.success() {
         return Err(Failure::error(format!(
             "the editor {} failed ({status}); the notes stay",

@@ -9,13 +9,13 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::lifecycle::Session;
+use crate::progress::{Progress, SharedProgress};
 use crate::system::System;
-use crate::watcher::{CopyWatcher, SharedWatcher};
 
 /// Adds progress bars for copies of data to a system, if standard error is a terminal.
 pub fn with_progress_bars(system: System, is_enabled: bool) -> System {
     if is_enabled && io::stderr().is_terminal() {
-        system.watched_by(Arc::new(TerminalProgress::new()))
+        system.with_progress(Arc::new(TerminalProgress::new()))
     } else {
         system
     }
@@ -55,8 +55,8 @@ impl TerminalProgress {
     }
 }
 
-impl CopyWatcher for TerminalProgress {
-    fn begins(&self, what: &str, bytes: Option<u64>) {
+impl Progress for TerminalProgress {
+    fn start(&self, what: &str, bytes: Option<u64>) {
         let bar = match bytes {
             Some(bytes) => ProgressBar::new(bytes).with_style(style(KNOWN_LENGTH)),
             None => ProgressBar::new_spinner().with_style(style(UNKNOWN_LENGTH)),
@@ -66,7 +66,7 @@ impl CopyWatcher for TerminalProgress {
         self.replace(Some(bar));
     }
 
-    fn reached(&self, bytes: u64) {
+    fn update(&self, bytes: u64) {
         // A copy that is shown every few MiB costs nothing; one that is shown every few KiB does.
         const WORTH_SHOWING: u64 = 1 << 20;
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,14 +78,14 @@ impl CopyWatcher for TerminalProgress {
         }
     }
 
-    fn ends(&self) {
+    fn finish(&self) {
         self.replace(None);
     }
 }
 
 /// Reports the progress of volumes with the name of their qube.
 pub struct QubeProgress<'a> {
-    watcher: SharedWatcher,
+    watcher: SharedProgress,
     /// The qube of the volumes.
     qube: &'a str,
     /// Called with each volume before its data are copied.
@@ -105,25 +105,25 @@ impl<'a> QubeProgress<'a> {
         on_volume: &'a dyn Fn(&str),
     ) -> QubeProgress<'a> {
         QubeProgress {
-            watcher: session.system.watcher(),
+            watcher: session.system.progress(),
             qube,
             on_volume,
         }
     }
 }
 
-impl CopyWatcher for QubeProgress<'_> {
-    fn begins(&self, what: &str, bytes: Option<u64>) {
+impl Progress for QubeProgress<'_> {
+    fn start(&self, what: &str, bytes: Option<u64>) {
         (self.on_volume)(what);
-        self.watcher.begins(&format!("{}:{what}", self.qube), bytes);
+        self.watcher.start(&format!("{}:{what}", self.qube), bytes);
     }
 
-    fn reached(&self, bytes: u64) {
-        self.watcher.reached(bytes);
+    fn update(&self, bytes: u64) {
+        self.watcher.update(bytes);
     }
 
-    fn ends(&self) {
-        self.watcher.ends();
+    fn finish(&self) {
+        self.watcher.finish();
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
-use qubes::hypervisor::qmemman::{Room, request};
+use qubes::hypervisor::qmemman::{MemoryReply, request_memory};
 
 use crate::skip::skip;
 
@@ -23,16 +23,21 @@ fn a_socket_of_another_user_is_neither_asked_nor_waited_for() {
     chown(&path, Some(65534), None).unwrap();
     let (send, receive) = mpsc::channel();
     let socket = path.clone();
-    thread::spawn(move || send.send(request(&socket, 1)));
+    thread::spawn(move || send.send(request_memory(&socket, 1)));
     let room = receive
         .recv_timeout(Duration::from_secs(20))
         .expect("it waits")
         .unwrap();
-    assert!(matches!(room, Room::NotBelieved(whose) if whose == "it belongs to user 65534"));
+    assert!(
+        matches!(room, MemoryReply::UntrustedSocket(whose) if whose == "it belongs to user 65534")
+    );
     assert!(UnixStream::connect(&path).is_ok());
 
     // Nor is what is no socket.
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "").unwrap();
-    assert!(matches!(request(&path, 1).unwrap(), Room::NotBelieved(_)));
+    assert!(matches!(
+        request_memory(&path, 1).unwrap(),
+        MemoryReply::UntrustedSocket(_)
+    ));
 }

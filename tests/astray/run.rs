@@ -57,7 +57,7 @@ fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
 /// The queue is used only while somebody waits.
 #[test]
 fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
-    use qubes::fs::file_lock::{Exclusivity, try_lock, unlock};
+    use qubes::fs::file_lock::{LockMode, try_lock, unlock};
     let (system, victim) = system_with_victim();
     for trap in Trap::ALL {
         trap.set(&system.path("run/qubes/lock/database.queue"), &victim);
@@ -66,7 +66,7 @@ fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
             .write(true)
             .open(system.store())
             .unwrap();
-        assert!(try_lock(&store, Exclusivity::Exclusive).unwrap());
+        assert!(try_lock(&store, LockMode::Exclusive).unwrap());
         let command = system.command("qvm-prefs work memory 500");
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| run_in_time(&command));

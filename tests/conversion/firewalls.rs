@@ -126,7 +126,7 @@ fn invalid_rules_block_everything_and_are_reported() {
 
 #[test]
 fn damaged_rules_never_allow_more() {
-    use qubes::firewall::{Action, Version, from_r3, version};
+    use qubes::firewall::{Action, FirewallVersion, convert_r3, detect_version};
     let mut random = fastrand::Rng::with_seed(20261121);
     let odd = b"<>\"'&/=! 0169.-x\n\0\xc3\xa9";
     for _ in 0..3000 {
@@ -139,9 +139,13 @@ fn damaged_rules_never_allow_more() {
                 _ => drop(damaged.remove(at)),
             }
         }
-        let read = from_r3(&damaged, 1000);
+        let read = convert_r3(&damaged, 1000);
         let shown = String::from_utf8_lossy(&damaged).into_owned();
-        assert_eq!(version(&read.rules.to_file()), Version::R4, "{shown}");
+        assert_eq!(
+            detect_version(&read.rules.to_file()),
+            FirewallVersion::R4,
+            "{shown}"
+        );
         assert_eq!(
             read.rules.0.last().map(|rule| rule.action),
             Some(Action::Drop),

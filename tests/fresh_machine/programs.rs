@@ -180,7 +180,7 @@ const CALLS: [&str; 5] = [
     "Program::new(\"",
     "command(\"",
     "is_installed(\"",
-    "exec::find(\"",
+    "exec::find_program(\"",
 ];
 
 /// Parts of lines that pass a program to another one.

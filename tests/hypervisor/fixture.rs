@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use qubes::hypervisor::description::{
-    Disk, DomainDescription, HostDescription, Kernel, SourceKind, VirtMode,
+    DomainDescription, HostDescription, Kernel, SourceKind, VirtMode, VolumeDisk,
 };
 use qubes::hypervisor::{
     Accelerator, Family, Hypervisor, LibvirtHypervisor, Templates, owner_for_image,
@@ -53,7 +53,7 @@ impl Domain {
                 cmdline: String::new(),
             }),
             owner: (uri == "qemu:///system").then(|| owner_for_image(&image).unwrap()),
-            disks: vec![Disk {
+            disks: vec![VolumeDisk {
                 name: "root".to_string(),
                 kind: SourceKind::File,
                 path: image,

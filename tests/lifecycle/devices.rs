@@ -10,7 +10,7 @@ use qubes::hypervisor::description::DeviceKind;
 use qubes::lifecycle::drive::Drive;
 use qubes::lifecycle::{LifecycleError, Session};
 use qubes::model::VmName;
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 use crate::loop_mount::{FileSystem, LoopMount};
 use crate::scratch::Scratch;
@@ -107,9 +107,9 @@ const READ_ONLY: &str = "<option name=\"read-only\">yes</option>";
 
 fn session(scratch: &Scratch) -> Session {
     Session::new(
-        System::new(Options {
+        System::new(SystemOptions {
             root: Some(scratch.root().to_path_buf()),
-            ..Options::default()
+            ..SystemOptions::default()
         })
         .unwrap(),
     )

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use qubes::hypervisor::Hypervisor;
 use qubes::lifecycle::Session;
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 use crate::scratch::{Ran, Scratch, until};
 use crate::systems::{
@@ -404,9 +404,9 @@ fn a_long_wait_for_a_lock_reports_its_holder() {
     assert_eq!(kill.end().code, 0);
 
     // Now the lock of the store, held by this process.
-    let system = System::new(Options {
+    let system = System::new(SystemOptions {
         root: Some(scratch.root().to_path_buf()),
-        ..Options::default()
+        ..SystemOptions::default()
     })
     .unwrap();
     let session = Session::new(system);

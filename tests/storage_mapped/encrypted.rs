@@ -6,7 +6,7 @@ use std::path::Path;
 use qubes::exec::Program;
 use qubes::model::{Pool, Pools, TextMap};
 use qubes::storage::{Attachment, LoopDevice, PoolDrivers, VmStorage, Volume, VolumeKind};
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 use tempfile::TempDir;
 
 use crate::place::{MIB, eventually, is_the_machine, mapped, text_at, write_at};
@@ -49,9 +49,9 @@ impl Machine {
                 ("driver", "lvm_thin"),
             ]),
         ]);
-        let system = System::new(Options {
+        let system = System::new(SystemOptions {
             root: Some(root.path().into()),
-            ..Options::default()
+            ..SystemOptions::default()
         })
         .unwrap();
         let image = root.path().join("disk");

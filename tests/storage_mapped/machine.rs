@@ -96,7 +96,7 @@ fn list_tests() -> Vec<String> {
 
 /// Returns strace and the libraries that the machine lacks.
 fn strace() -> Vec<PathBuf> {
-    let strace = qubes::exec::find("strace", &std::env::var_os("PATH").unwrap_or_default());
+    let strace = qubes::exec::find_program("strace", &std::env::var_os("PATH").unwrap_or_default());
     let strace = strace.expect("strace is not installed; demo/dependencies.sh test installs it");
     let libraries = Command::new("ldd").arg(&strace).output().unwrap();
     let libraries = String::from_utf8(libraries.stdout).unwrap();

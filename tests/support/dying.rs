@@ -95,7 +95,11 @@ pub fn run_dying(test: &str, environment: &[(&str, OsString)], call: &Call) {
     );
 }
 
-fn run(test: &str, environment: &[(&str, OsString)], options: &[OsString]) -> qubes::exec::Answer {
+fn run(
+    test: &str,
+    environment: &[(&str, OsString)],
+    options: &[OsString],
+) -> qubes::exec::ProgramOutput {
     let program = Program::new("strace")
         .args(["-f", "-qq"])
         .args(options)
@@ -104,6 +108,6 @@ fn run(test: &str, environment: &[(&str, OsString)], options: &[OsString]) -> qu
     environment
         .iter()
         .fold(program, |p, (name, value)| p.env(name, value))
-        .answer()
+        .run()
         .unwrap()
 }

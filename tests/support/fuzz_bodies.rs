@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use qubes::firewall::{self, Action, FromR3, Version};
+use qubes::firewall::{self, Action, FirewallVersion, R3Conversion};
 use qubes::format::{self, index};
 use qubes::model::{Class, Qubes, VmName};
 use quick_xml::Reader;
@@ -68,7 +68,7 @@ pub fn old_importer(bytes: &[u8]) {
 /// as it is valid, blocked.
 pub fn firewall_of_r3(bytes: &[u8]) {
     const NOW: u64 = 1_500_000_000;
-    let FromR3 { rules, left_out } = firewall::from_r3(bytes, NOW);
+    let R3Conversion { rules, left_out } = firewall::convert_r3(bytes, NOW);
     let context = || {
         format!(
             "{rules:?}, {left_out:?} from {}",
@@ -85,8 +85,8 @@ pub fn firewall_of_r3(bytes: &[u8]) {
         "the last rule applies to everything: {}",
         context()
     );
-    if firewall::version(bytes) != Version::R3 {
-        assert_eq!(rules, firewall::closed(), "{}", context());
+    if firewall::detect_version(bytes) != FirewallVersion::R3 {
+        assert_eq!(rules, firewall::deny_all(), "{}", context());
     }
     assert!(
         last.action == Action::Drop || left_out.is_empty(),
@@ -111,10 +111,15 @@ pub fn firewall_of_r3(bytes: &[u8]) {
         context()
     );
     let file = rules.to_file();
-    assert_eq!(firewall::version(&file), Version::R4, "{}", context());
+    assert_eq!(
+        firewall::detect_version(&file),
+        FirewallVersion::R4,
+        "{}",
+        context()
+    );
     assert!(is_well_formed(&file), "{}", context());
     // Over time rules expire, and nothing else changes.
-    let later = firewall::from_r3(bytes, u64::MAX).rules;
+    let later = firewall::convert_r3(bytes, u64::MAX).rules;
     let kept = rules.0.iter().filter(|rule| rule.expire.is_none());
     assert!(
         later.0.iter().eq(kept),

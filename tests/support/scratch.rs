@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use qubes::lifecycle::Session;
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 /// Everything below one directory; what still runs is killed when it is dropped.
 pub struct Scratch {
@@ -171,9 +171,9 @@ impl Drop for Scratch {
         }
         let _all_halted = self.command("qvm-kill", &["--all"]).output();
         // Their definitions are all of them that is not below the directory.
-        let Ok(system) = System::new(Options {
+        let Ok(system) = System::new(SystemOptions {
             root: Some(self.root().to_path_buf()),
-            ..Options::default()
+            ..SystemOptions::default()
         }) else {
             return;
         };

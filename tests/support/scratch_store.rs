@@ -4,20 +4,20 @@
 use std::fs;
 use std::path::Path;
 
-use qubes::store::{StorePlace, Wait, Write};
+use qubes::store::{LockWait, StoreLocation, Write};
 
 use crate::store_processes::place_in;
 
 /// A directory with a copy of the small sample as its store.
 pub struct Scratch {
     pub dir: tempfile::TempDir,
-    pub place: StorePlace,
+    pub place: StoreLocation,
 }
 
 impl Scratch {
     pub fn new() -> Scratch {
         let dir = tempfile::tempdir().unwrap();
-        let place = place_in(dir.path(), Wait::NO);
+        let place = place_in(dir.path(), LockWait::NONE);
         fs::copy(
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
             &place.file,

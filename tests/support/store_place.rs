@@ -3,17 +3,17 @@
 
 use std::path::Path;
 
-use qubes::store::{StorePlace, Wait};
+use qubes::store::{LockWait, StoreLocation};
 
 /// `qubes.xml` in `directory`, its RUN and its copies beside it; nobody waits, no qubesd owns it.
-pub fn store_place(directory: &Path) -> StorePlace {
-    StorePlace {
+pub fn store_place(directory: &Path) -> StoreLocation {
+    StoreLocation {
         file: directory.join("qubes.xml"),
         run_dir: directory.join("run").into(),
         backup_dir: directory.join("backup"),
         qubesd_socket: None,
         group: None,
-        wait: Wait::NO,
+        wait: LockWait::NONE,
         force: false,
     }
 }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes::store::{StorePlace, Wait};
+use qubes::store::{LockWait, StoreLocation};
 
 /// A store in a directory, with all that belongs to it.
-pub fn place_in(dir: &Path, wait: Wait) -> StorePlace {
-    StorePlace {
+pub fn place_in(dir: &Path, wait: LockWait) -> StoreLocation {
+    StoreLocation {
         file: dir.join("qubes.xml"),
         run_dir: dir.join("run").into(),
         backup_dir: dir.join("backup"),

@@ -11,7 +11,7 @@ use qubes::hypervisor::description::DeviceKind;
 use qubes::lifecycle::Session;
 use qubes::lifecycle::drive::Drive;
 use qubes::model::VmName;
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 /// The checks with their names.
 pub const CHECKS: [(&str, fn()); 3] = [
@@ -104,7 +104,7 @@ fn refusals() {
 const CONSOLE: &str = "/var/log/xen/console/guest-pvh.log";
 
 fn session() -> Session {
-    Session::new(System::new(Options::default()).unwrap())
+    Session::new(System::new(SystemOptions::default()).unwrap())
 }
 
 fn qube() -> VmName {

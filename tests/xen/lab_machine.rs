@@ -7,7 +7,7 @@ use std::process::Command;
 /// Returns why the lab cannot run here; `None` if it can.
 pub fn missing() -> Option<String> {
     let found = |program: &str| {
-        qubes::exec::find(program, &std::env::var_os("PATH").unwrap_or_default()).is_some()
+        qubes::exec::find_program(program, &std::env::var_os("PATH").unwrap_or_default()).is_some()
     };
     if !found("qemu-system-x86_64") {
         return Some("the lab needs qemu-system-x86_64, which is not installed".to_string());

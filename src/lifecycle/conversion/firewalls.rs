@@ -6,10 +6,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::clock;
-use crate::firewall::{FILE, MAX_BYTES, Version, closed, from_r3, version};
+use crate::firewall::{FILE, FirewallVersion, MAX_BYTES, convert_r3, deny_all, detect_version};
 use crate::format::{ConversionLoss, OldQubeFiles};
 use crate::fs::owned_paths;
-use crate::fs::replace::{Access, make_shared_directory};
+use crate::fs::replace::{Access, create_shared_directory};
 use crate::lifecycle::Session;
 use crate::lifecycle::qube_directory::owners::DirectoryOwners;
 use crate::lifecycle::qube_directory::{QubeDirectory, open_system_file};
@@ -76,7 +76,7 @@ fn plan_for_qube(
     now: u64,
     losses: &mut Vec<ConversionLoss>,
 ) -> Option<ConvertedFirewall> {
-    let from = session.system.below_root(&files.firewall);
+    let from = session.system.path_below_root(&files.firewall);
     let directory = session.qube_directory(vm);
     let to = PathBuf::from(directory.display_path(FILE));
     let mut add_loss = |text: String| {
@@ -97,7 +97,7 @@ fn plan_for_qube(
     };
     if existing
         .as_deref()
-        .is_some_and(|bytes| version(bytes) == Version::R4)
+        .is_some_and(|bytes| detect_version(bytes) == FirewallVersion::R4)
     {
         return None;
     }
@@ -114,10 +114,10 @@ fn plan_for_qube(
         Ok(None) if files.is_closed_by_default && vm.class == Class::TemplateVM => {
             session
                 .system
-                .below_root(&files.directory)
+                .path_below_root(&files.directory)
                 .is_dir()
                 .then_some(())?;
-            (closed().to_file(), None)
+            (deny_all().to_file(), None)
         }
         Ok(None) => return None,
         Ok(Some(bytes)) => (convert_rules(bytes, now, &from, &mut add_loss), Some(from)),
@@ -126,7 +126,7 @@ fn plan_for_qube(
                 "{}: {reason}; nothing is let through",
                 from.display()
             ));
-            (closed().to_file(), Some(from))
+            (deny_all().to_file(), Some(from))
         }
     };
     Some(ConvertedFirewall {
@@ -146,10 +146,10 @@ fn convert_rules(
     from: &Path,
     add_loss: &mut impl FnMut(String),
 ) -> Vec<u8> {
-    if version(&old) == Version::R4 {
+    if detect_version(&old) == FirewallVersion::R4 {
         return old;
     }
-    let new = from_r3(&old, now);
+    let new = convert_r3(&old, now);
     new.left_out
         .iter()
         .for_each(|text| add_loss(format!("{}: {text}", from.display())));
@@ -198,15 +198,15 @@ impl ConvertedFirewall {
     fn back_up(&self, mut old: File, system: &System) -> Result<(), StoreError> {
         let directory = system.backup_dir();
         let group = system.qubes_group();
-        make_shared_directory(&directory, group)
+        create_shared_directory(&directory, group)
             .map_err(StoreError::io("make directory", &directory))?;
         let name = format!(
             "{}-firewall-{}",
             self.qube,
             clock::now().strftime("%Y-%m-%d-%H:%M:%S")
         );
-        let copy =
-            history::free_name(&directory, &name).map_err(StoreError::io("look at", &directory))?;
+        let copy = history::find_unused_name(&directory, &name)
+            .map_err(StoreError::io("look at", &directory))?;
         let fill = |copy: &mut File| io::copy(&mut old, copy).map(drop);
         owned_paths::replace(&copy, Access::shared(group), fill)
             .map(drop)

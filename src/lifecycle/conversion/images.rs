@@ -84,7 +84,7 @@ fn set_size_of_image(
     }
     let image = session
         .system
-        .below_root(format!("{directory}/{}.img", volume.vid));
+        .path_below_root(format!("{directory}/{}.img", volume.vid));
     match fs::metadata(&image) {
         Ok(file) if file.is_file() && file.len() > 0 => volume.size = file.len(),
         // A start creates the image anew.

@@ -144,8 +144,11 @@ impl Session {
 
     /// Reads what the old system keeps outside its store. Files that cannot be read are skipped.
     fn surroundings(&self) -> OldSystem {
-        let pools = text_file::read(&self.system.below_root("/etc/qubes/storage.conf"));
-        let link = fs::read_link(self.system.link_below_root("/var/lib/qubes/dvmdata/vmdir"));
+        let pools = text_file::read(&self.system.path_below_root("/etc/qubes/storage.conf"));
+        let link = fs::read_link(
+            self.system
+                .link_path_below_root("/var/lib/qubes/dvmdata/vmdir"),
+        );
         let name = |target: PathBuf| Some(target.file_name()?.to_str()?.to_owned());
         OldSystem {
             pools: pools.map(|text| OldPools::parse(&text)).unwrap_or_default(),
@@ -207,7 +210,7 @@ impl Session {
                 continue;
             };
             let new = self.qube_directory(vm);
-            let is_missing = self.system.below_root(&old.directory).is_dir()
+            let is_missing = self.system.path_below_root(&old.directory).is_dir()
                 && new.exists().is_ok_and(|there| !there);
             if is_missing && others.owner(&new).is_none() {
                 missing.push((vm.name.clone(), vm.class.clone()));
@@ -288,7 +291,7 @@ impl Companions for Rc<Conversion> {
     fn converted(&self, copy: &Path) {
         let file = self.system.store_file().display();
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        self.system.tell(&format!(
+        self.system.notify(&format!(
             "{file}: was written by Qubes R3 or older and is converted to R4 ({}, {}); it was \
              kept as {}",
             count(self.qubes.len(), "qube"),
@@ -300,7 +303,7 @@ impl Companions for Rc<Conversion> {
                 .qube
                 .as_ref()
                 .map_or_else(|| file.to_string(), VmName::to_string);
-            self.system.tell(&format!("{subject}: {}", loss.text));
+            self.system.notify(&format!("{subject}: {}", loss.text));
         }
         *self.copy.borrow_mut() = Some(copy.to_path_buf());
     }

@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::fs::beneath::{Directory, Links};
-use crate::fs::replace::directory_of;
+use crate::fs::directory::{Directory, LinkPolicy};
+use crate::fs::replace::parent_directory;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::VmName;
 use crate::storage::{Image, ImageOwners, VmStorage};
@@ -108,7 +108,8 @@ impl Session {
                 .ok_or(io::ErrorKind::InvalidInput.into())
                 .map_err(cannot)?,
         );
-        let directory = Directory::open(directory_of(file), Links::Never).map_err(cannot)?;
+        let directory =
+            Directory::open(parent_directory(file), LinkPolicy::Never).map_err(cannot)?;
         directory
             .remove_file(name)
             .and_then(|_| directory.sync())

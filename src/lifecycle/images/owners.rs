@@ -223,7 +223,7 @@ impl Session {
                 &format!("clean up {}", volume.full_name()),
             ) {
                 Err(error @ LifecycleError::ImageOwned { .. }) => {
-                    self.system.tell(&error.to_string());
+                    self.system.notify(&error.to_string());
                     shared.push(volume.name.clone());
                 }
                 checked => checked?,
@@ -242,7 +242,7 @@ impl Session {
         owners: &ImageOwners,
     ) -> Result<(), LifecycleError> {
         for kept in storage.remove(owners)? {
-            self.system.tell(&kept);
+            self.system.notify(&kept);
         }
         Ok(())
     }
@@ -278,7 +278,7 @@ impl Session {
         owners: &ImageOwners,
     ) -> Result<(), StorageError> {
         for kept in driver.remove_unowned(volume, owners)? {
-            self.system.tell(&kept);
+            self.system.notify(&kept);
         }
         Ok(())
     }

@@ -16,9 +16,9 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::fs::beneath::{Directory, Links, Use};
+use crate::fs::directory::{Directory, LinkPolicy, OpenMode};
 use crate::fs::replace::Access;
-use crate::fs::stale_files::target_of;
+use crate::fs::stale_files::target_name;
 use crate::model::volume::class_directory;
 use crate::model::{Class, Vm, VmName};
 use crate::system::System;
@@ -77,7 +77,7 @@ impl QubeDirectory {
             Ok(base) => base.subdirectory(&below),
             Err(error) => Err(copy_error(error)),
         };
-        let path = system.below_root(BASE).join(&below);
+        let path = system.path_below_root(BASE).join(&below);
         QubeDirectory {
             qube: qube.clone(),
             base,
@@ -138,7 +138,7 @@ impl QubeDirectory {
         let Some(opened) = self.opened()? else {
             return Ok(None);
         };
-        match opened.open_file(Path::new(name), Use::Read) {
+        match opened.open_file(Path::new(name), OpenMode::Read) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             file => file.map(Some),
         }
@@ -199,7 +199,7 @@ impl QubeDirectory {
             return Ok(());
         };
         for name in opened.names()? {
-            if name.to_str().and_then(target_of) == Some(file) {
+            if name.to_str().and_then(target_name) == Some(file) {
                 opened.remove_file(Path::new(&name))?;
             }
         }
@@ -235,7 +235,7 @@ impl fmt::Display for QubeDirectory {
 /// exist. Links are resolved below the system's root and followed as in a qube's directory.
 pub(super) fn open_system_file(system: &System, path: &Path) -> io::Result<Option<File>> {
     let below = path.strip_prefix("/").unwrap_or(path);
-    match open_top(system)?.open_file(below, Use::Read) {
+    match open_top(system)?.open_file(below, OpenMode::Read) {
         Err(error) if is_missing(&error) => Ok(None),
         file => file.map(Some),
     }
@@ -244,16 +244,16 @@ pub(super) fn open_system_file(system: &System, path: &Path) -> io::Result<Optio
 /// Opens [`BASE`].
 fn open_base(system: &System) -> io::Result<Directory> {
     match system.root() {
-        Some(root) => Directory::open_in_root(root, Path::new(BASE), Links::Owned),
-        None => Directory::open(Path::new(BASE), Links::Owned),
+        Some(root) => Directory::open_in_root(root, Path::new(BASE), LinkPolicy::Owned),
+        None => Directory::open(Path::new(BASE), LinkPolicy::Owned),
     }
 }
 
 /// Opens the system's `/`.
 fn open_top(system: &System) -> io::Result<Directory> {
     match system.root() {
-        Some(root) => Directory::open_in_root(root, Path::new("/"), Links::Owned),
-        None => Directory::open(Path::new("/"), Links::Owned),
+        Some(root) => Directory::open_in_root(root, Path::new("/"), LinkPolicy::Owned),
+        None => Directory::open(Path::new("/"), LinkPolicy::Owned),
     }
 }
 

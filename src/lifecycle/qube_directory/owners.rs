@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{QubeDirectory, open_base, open_top};
 use crate::format::{self, FormatError};
-use crate::fs::beneath::Directory;
+use crate::fs::directory::Directory;
 use crate::lifecycle::images::owners::is_readable;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::model::image_claims::StoredDomain;
@@ -229,8 +229,8 @@ impl DirectoryClaim {
     /// Returns the directory for messages.
     pub(in crate::lifecycle) fn display_path(&self, system: &System) -> String {
         let path = match &self.place {
-            DirectoryLocation::Standard(below) => system.below_root(super::BASE).join(below),
-            DirectoryLocation::Absolute(path) => system.below_root(path),
+            DirectoryLocation::Standard(below) => system.path_below_root(super::BASE).join(below),
+            DirectoryLocation::Absolute(path) => system.path_below_root(path),
         };
         path.display().to_string()
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::owners::DirectoryOwner;
 use super::{QUBE_FILES, QubeDirectory};
-use crate::fs::stale_files::target_of;
+use crate::fs::stale_files::target_name;
 use crate::lifecycle::images::creation_note::CreationNote;
 use crate::lifecycle::{LifecycleError, Session};
 use crate::storage::{
@@ -33,7 +33,7 @@ impl Session {
                 .map_err(directory.cannot("look at"))?
             {
                 let qube = &directory.qube;
-                self.system.tell(&format!(
+                self.system.notify(&format!(
                     "{qube}: {directory} is the directory of {owner}, too: {files} stay there"
                 ));
             }
@@ -102,7 +102,7 @@ impl QubeDirectory {
     /// # Errors
     /// The first file that cannot be removed, or the directory cannot be read.
     pub(in crate::lifecycle) fn remove_files(&self) -> Result<(), StorageError> {
-        let known = |name: &str| QUBE_FILES.contains(&target_of(name).unwrap_or(name));
+        let known = |name: &str| QUBE_FILES.contains(&target_name(name).unwrap_or(name));
         let cannot = || StorageError::io(format!("cannot remove files in {self}"));
         let Some(opened) = self.opened().map_err(cannot())? else {
             return Ok(());

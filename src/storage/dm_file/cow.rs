@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 use crate::storage::volume_files::metadata_if_exists;
 use crate::storage::{StorageError, pool_files};
 
@@ -50,7 +50,7 @@ pub fn is_cow(path: &Path) -> Result<bool, StorageError> {
         return Ok(true);
     }
     let mut magic = [0; 4];
-    let file = pool_files::open(path, Use::Read).map_err(failed(path))?;
+    let file = pool_files::open(path, OpenMode::Read).map_err(failed(path))?;
     Ok(read(&file, &mut magic, 0).map_err(failed(path))? && u32_at(&magic, 0) == MAGIC)
 }
 
@@ -84,7 +84,7 @@ struct CowFile<'p> {
 impl<'p> CowFile<'p> {
     /// Opens a COW file; `None` if it does not exist or has no header yet.
     fn open(path: &'p Path) -> Result<Option<CowFile<'p>>, StorageError> {
-        let file = match pool_files::open(path, Use::Read) {
+        let file = match pool_files::open(path, OpenMode::Read) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(failed(path)(e)),

@@ -8,7 +8,7 @@ use nix::unistd::Gid;
 
 use super::files::VolumeFiles;
 use super::{DmFile, cow};
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 use crate::storage::durable::{self, CopyMode, CopyProgress};
 use crate::storage::open_images::{find_direct_holder, refuse_if_open};
 use crate::storage::volume_files::{
@@ -93,7 +93,7 @@ impl DmFile {
         let image = self.export_volume(volume)?;
         let failed = || StorageError::io(format!("cannot open {}", image.display()));
         let opened = match image == files.image() {
-            true => pool_files::open(&image, Use::Read),
+            true => pool_files::open(&image, OpenMode::Read),
             // Members of group qubes cannot exchange a device of the kernel.
             false => File::open(&image),
         };

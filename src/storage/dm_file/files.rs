@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use crate::fs::replace::directory_of;
+use crate::fs::replace::parent_directory;
 use crate::storage::volume_files::{PoolLocation, list_names, resolve};
 use crate::storage::{StorageError, reflink};
 
@@ -75,7 +75,7 @@ impl VolumeFiles {
 
     /// The directory of the files.
     pub fn directory(&self) -> &Path {
-        directory_of(&self.base)
+        parent_directory(&self.base)
     }
 
     /// Returns the temporary files that a crash has left.

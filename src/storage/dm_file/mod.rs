@@ -24,11 +24,11 @@ use self::files::{VolumeFiles, volume_name};
 use super::volume_files::{self, PoolLocation, exists, metadata_if_exists, source_vid};
 use super::{
     Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
-    SharedWatcher, StorageError, Volume, VolumeKind, VolumeLocks, device_mapper, durable,
+    SharedProgress, StorageError, Volume, VolumeKind, VolumeLocks, device_mapper, durable,
     run_images,
 };
 use crate::fs::file_lock::FileLock;
-use crate::fs::replace::directory_of;
+use crate::fs::replace::parent_directory;
 
 /// A pool of driver `file`.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct DmFile {
     location: PoolLocation,
     group: Option<Gid>,
     locks: VolumeLocks,
-    watcher: SharedWatcher,
+    watcher: SharedProgress,
 }
 
 impl DmFile {
@@ -53,7 +53,7 @@ impl DmFile {
             location,
             group,
             locks,
-            watcher: SharedWatcher::default(),
+            watcher: SharedProgress::default(),
         }
     }
 
@@ -69,7 +69,7 @@ impl DmFile {
     }
 
     /// Sets the receiver of the progress of copies.
-    pub fn with_progress(self, watcher: SharedWatcher) -> DmFile {
+    pub fn with_progress(self, watcher: SharedProgress) -> DmFile {
         DmFile { watcher, ..self }
     }
 
@@ -257,7 +257,7 @@ impl Driver for DmFile {
 
     fn qube_directory(&self, volume: &Volume) -> Option<PathBuf> {
         let (base, _) = volume_files::base_path(&self.location.directory, &volume.vid).ok()?;
-        let directory = directory_of(&base).to_path_buf();
+        let directory = parent_directory(&base).to_path_buf();
         volume_files::is_qube_directory(&self.location.directory, &directory).then_some(directory)
     }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::DmFile;
 use super::cow::{self, KeptBlock};
 use super::files::VolumeFiles;
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 use crate::storage::durable::{self, CopyProgress, copy_data};
 use crate::storage::volume_files::{exists, metadata_if_exists};
 use crate::storage::{Revision, StorageError, Volume, pool_files};
@@ -126,7 +126,7 @@ fn write_exchanged(
     progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
     let open = |path: &Path| {
-        pool_files::open(path, Use::Read)
+        pool_files::open(path, OpenMode::Read)
             .map_err(StorageError::io(format!("cannot open {}", path.display())))
     };
     let (base, from) = (open(base)?, open(from)?);

@@ -33,7 +33,7 @@ impl Lvm {
         let output = program
             .args(arguments)
             .env("LC_ALL", "C.UTF-8")
-            .limit(LIMIT)
+            .timeout(LIMIT)
             .output();
         output.map_err(|error| {
             let command = arguments.first().copied().unwrap_or_default();

@@ -8,7 +8,7 @@ use nix::unistd::Gid;
 use super::Reflink;
 use super::images::ImageFiles;
 use super::lifecycle::is_precache_current;
-use crate::fs::beneath::Use;
+use crate::fs::directory::OpenMode;
 use crate::storage::durable::{self, CopyMode, CopyProgress};
 use crate::storage::open_images::refuse_if_open;
 use crate::storage::volume_files::{exists, metadata_if_exists, remove_import_leftovers};
@@ -75,7 +75,7 @@ impl Reflink {
         let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
         let clean = self.export_volume(volume)?;
         let failed = || StorageError::io(format!("cannot open {}", clean.display()));
-        let file = pool_files::open(&clean, Use::Read).map_err(failed())?;
+        let file = pool_files::open(&clean, OpenMode::Read).map_err(failed())?;
         let size = file.metadata().map_err(failed())?.len();
         let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
         Ok(CommittedData {

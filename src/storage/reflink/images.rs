@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use crate::fs::replace::directory_of;
+use crate::fs::replace::parent_directory;
 use crate::storage::dm_file::is_cow;
 use crate::storage::volume_files::{PoolLocation, list_names, resolve};
 use crate::storage::{Revision, StorageError};
@@ -90,7 +90,7 @@ impl ImageFiles {
 
     /// The directory of the files.
     pub fn directory(&self) -> &Path {
-        directory_of(&self.base)
+        parent_directory(&self.base)
     }
 
     /// Returns the name for the next revision, of a state last written at `time`.

@@ -25,10 +25,10 @@ use super::open_images::refuse_if_open;
 use super::volume_files::{self, PoolLocation, exists, metadata_if_exists, source_vid};
 use super::{
     Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
-    SharedWatcher, StorageError, Volume, VolumeKind, VolumeLocks, run_images,
+    SharedProgress, StorageError, Volume, VolumeKind, VolumeLocks, run_images,
 };
 use crate::fs::file_lock::FileLock;
-use crate::fs::replace::directory_of;
+use crate::fs::replace::parent_directory;
 
 /// A pool of driver `file-reflink`.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Reflink {
     setup_check: bool,
     group: Option<Gid>,
     locks: VolumeLocks,
-    watcher: SharedWatcher,
+    watcher: SharedProgress,
 }
 
 impl Reflink {
@@ -63,7 +63,7 @@ impl Reflink {
             setup_check,
             group,
             locks,
-            watcher: SharedWatcher::default(),
+            watcher: SharedProgress::default(),
         }
     }
 
@@ -79,7 +79,7 @@ impl Reflink {
     }
 
     /// Sets the receiver of the progress of copies.
-    pub fn with_progress(self, watcher: SharedWatcher) -> Reflink {
+    pub fn with_progress(self, watcher: SharedProgress) -> Reflink {
         Reflink { watcher, ..self }
     }
 
@@ -311,7 +311,7 @@ impl Driver for Reflink {
 
     fn qube_directory(&self, volume: &Volume) -> Option<PathBuf> {
         let (base, _) = volume_files::base_path(&self.location.directory, &volume.vid).ok()?;
-        let directory = directory_of(&base).to_path_buf();
+        let directory = parent_directory(&base).to_path_buf();
         volume_files::is_qube_directory(&self.location.directory, &directory).then_some(directory)
     }
 

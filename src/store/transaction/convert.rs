@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Content, Saved, StoreError, Write, opened};
+use super::{Content, SaveOutcome, StoreError, Write, opened};
 use crate::format::{self, Bytes, FormatError};
 use crate::model::Qubes;
 
@@ -37,7 +37,7 @@ impl Write {
         }
     }
 
-    pub(super) fn save_converted(&mut self) -> Result<Saved, StoreError> {
+    pub(super) fn save_converted(&mut self) -> Result<SaveOutcome, StoreError> {
         let wrong = |path: &Path, source| StoreError::Format {
             path: path.to_path_buf(),
             source,
@@ -54,7 +54,7 @@ impl Write {
         };
         durable?;
         companions.converted(&copy);
-        Ok(Saved::Written)
+        Ok(SaveOutcome::Written)
     }
 
     /// Returns the copy, and whether the new store is proven to be durable.
@@ -72,7 +72,7 @@ impl Write {
         let (qubes, original) = opened(&new).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_changed_behind()?;
-        let copy = self.keep_copy()?;
+        let copy = self.back_up()?;
         companions.convert()?;
         // Other files may have taken their time.
         self.refuse_changed_behind()?;

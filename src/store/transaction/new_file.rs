@@ -7,19 +7,19 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
-use super::{Locked, StoreError, StorePlace};
-use crate::fs::file_lock::{Exclusivity, try_lock};
-use crate::fs::replace::{Access, Replacement, directory_of, uninterrupted};
+use super::{Locked, StoreError, StoreLocation};
+use crate::fs::file_lock::{LockMode, try_lock};
+use crate::fs::replace::{Access, Replacement, parent_directory, retry_interrupted};
 use crate::fs::stale_files;
 
 /// Removes what kills have left of earlier saves.
 pub(super) fn clear_stale_files(path: &Path) {
-    stale_files::clear(directory_of(path), |target| {
+    stale_files::clear(parent_directory(path), |target| {
         path.file_name().is_some_and(|name| name == target)
     });
 }
 
-pub(super) fn begin(place: &StorePlace) -> Result<Replacement, StoreError> {
+pub(super) fn begin(place: &StoreLocation) -> Result<Replacement, StoreError> {
     Replacement::begin(&place.file, Access::shared(place.group))
         .map_err(StoreError::io("make a temporary file beside", &place.file))
 }
@@ -33,8 +33,8 @@ pub(super) fn fill(
 ) -> Result<Locked, StoreError> {
     let write = |replacement: &mut Replacement| {
         replacement.file().write_all(content)?;
-        let lock = uninterrupted(|| replacement.file().try_clone())?;
-        match try_lock(&lock, Exclusivity::Exclusive)? {
+        let lock = retry_interrupted(|| replacement.file().try_clone())?;
+        match try_lock(&lock, LockMode::Exclusive)? {
             true => Ok(Locked::adopt(lock)),
             false => Err(io::Error::other("somebody has locked the temporary file")),
         }
@@ -48,7 +48,7 @@ pub(super) fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Resu
     if !geteuid().is_root() {
         return Ok(());
     }
-    let old = uninterrupted(|| old.metadata())?;
+    let old = retry_interrupted(|| old.metadata())?;
     if old.uid() != 0 {
         fchown(new, Some(Uid::from_raw(old.uid())), None)?;
     }

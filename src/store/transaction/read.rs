@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{StorePlace, refuse_too_large};
+use super::{StoreLocation, refuse_too_large};
 use crate::format::{self, Bytes};
-use crate::fs::file_lock::{Exclusivity, lock_within, posix_holder, try_lock, unlock};
-use crate::fs::replace::uninterrupted;
+use crate::fs::file_lock::{LockMode, lock_with_timeout, posix_holder, try_lock, unlock};
+use crate::fs::replace::retry_interrupted;
 use crate::model::Qubes;
+use crate::store::cache::{self, Digest};
 use crate::store::error::StoreError;
 use crate::store::lock::{Locked, lock_path, open};
-use crate::store::remark::{self, Digest};
-use crate::store::version::{Version, version_of};
+use crate::store::version::{FileVersion, read_version};
 
 /// A file that a foreign program has locked is taken for complete when nobody has written to it for
 /// this long.
@@ -37,8 +37,8 @@ impl Read {
     /// Reads the store. Never waits for a writer of ours: they rename, so what one descriptor gives
     /// is one whole version even where a writer holds the lock. Waits for a foreign program that
     /// has just written to the file under its lock.
-    pub fn open(place: &StorePlace) -> Result<Read, StoreError> {
-        let file = open(&place.file, Exclusivity::Shared)?;
+    pub fn open(place: &StoreLocation) -> Result<Read, StoreError> {
+        let file = open(&place.file, LockMode::Shared)?;
         // Where writers wait, readers that overlap would keep them out for long.
         if place.note().nobody_queues() && is_granted(&file) {
             let read = Read::of(&file, place, None);
@@ -49,25 +49,25 @@ impl Read {
         if posix_holder(&file).is_some() {
             return Read::beside_foreign_holder(&file, place);
         }
-        let before = Version::of(&file);
+        let before = FileVersion::try_read(&file);
         let read = Read::of(&file, place, None);
         let is_same = before
-            .zip(Version::of(&file))
+            .zip(FileVersion::try_read(&file))
             .is_some_and(|(before, after)| !before.has_other_content(after));
         if let (true, Ok(_)) = (is_same, &read) {
             return read;
         }
         // A foreign program may write in place under its lock: then what was read is not a whole
         // version.
-        let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
+        let locked = lock_path(&place.file, LockMode::Shared, place.wait, &place.note())?;
         Read::of(locked.file(), place, None)
     }
 
     /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer
     /// would.
-    pub fn hold(place: &StorePlace) -> Result<Read, StoreError> {
-        let locked = lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
-        let file = uninterrupted(|| locked.file().try_clone())
+    pub fn hold(place: &StoreLocation) -> Result<Read, StoreError> {
+        let locked = lock_path(&place.file, LockMode::Shared, place.wait, &place.note())?;
+        let file = retry_interrupted(|| locked.file().try_clone())
             .map_err(StoreError::io("read", &place.file))?;
         Read::of(&file, place, Some(locked))
     }
@@ -75,19 +75,19 @@ impl Read {
     /// Qubes' own Python holds its lock while it prepares a file that it renames into place:
     /// waiting for that could take long and gain nothing. A program that writes in place shows in
     /// the time of the last change: then the lock is waited for, until the file has been at rest.
-    fn beside_foreign_holder(file: &File, place: &StorePlace) -> Result<Read, StoreError> {
+    fn beside_foreign_holder(file: &File, place: &StoreLocation) -> Result<Read, StoreError> {
         let begun = Instant::now();
         loop {
-            let seen = version_of(file, &place.file)?;
+            let seen = read_version(file, &place.file)?;
             let rest = REST.saturating_sub(age_of(file)).min(place.wait.limit());
-            if !rest.is_zero() && lock_within(file, Exclusivity::Shared, rest).unwrap_or(false) {
+            if !rest.is_zero() && lock_with_timeout(file, LockMode::Shared, rest).unwrap_or(false) {
                 let read = Read::of(file, place, None);
                 let _closed_next = unlock(file);
                 return read;
             }
             let first = read_once(file, &place.file)?;
             let is_whole =
-                age_of(file) >= REST && !seen.has_other_content(version_of(file, &place.file)?);
+                age_of(file) >= REST && !seen.has_other_content(read_version(file, &place.file)?);
             if is_whole
                 && *first == *read_once(file, &place.file)?
                 && let Ok(read) = Read::of_bytes(first, place, None)
@@ -97,24 +97,23 @@ impl Read {
             let left = place.wait.limit().saturating_sub(begun.elapsed());
             if left.is_zero() || rest.is_zero() {
                 // It keeps changing, or is not a store as it stands: only the lock helps.
-                let place = StorePlace {
-                    wait: crate::store::Wait::at_most(left),
+                let place = StoreLocation {
+                    wait: crate::store::LockWait::up_to(left),
                     ..place.clone()
                 };
-                let locked =
-                    lock_path(&place.file, Exclusivity::Shared, place.wait, &place.note())?;
+                let locked = lock_path(&place.file, LockMode::Shared, place.wait, &place.note())?;
                 return Read::of(locked.file(), &place, None);
             }
         }
     }
 
-    fn of(file: &File, place: &StorePlace, held: Option<Locked>) -> Result<Read, StoreError> {
+    fn of(file: &File, place: &StoreLocation, held: Option<Locked>) -> Result<Read, StoreError> {
         Read::of_bytes(read_stable(file, &place.file)?, place, held)
     }
 
     fn of_bytes(
         bytes: Bytes,
-        place: &StorePlace,
+        place: &StoreLocation,
         held: Option<Locked>,
     ) -> Result<Read, StoreError> {
         let wrong = |source| StoreError::Format {
@@ -130,14 +129,14 @@ impl Read {
     }
 
     /// What an earlier reader has left in RUN under `name` about a store of this very content.
-    pub fn remark(&self, name: &str) -> Option<String> {
-        self.content.remark(name)
+    pub fn read_cache(&self, name: &str) -> Option<String> {
+        self.content.read_cache(name)
     }
 
     /// Leaves in RUN under `name` what was found out about this content, for the next reader. Where
     /// that is not possible, the next reader finds out by itself.
-    pub fn leave_remark(&self, name: &str, text: &str) {
-        remark::leave(&self.content.place, self.content.digest(), name, text);
+    pub fn write_cache(&self, name: &str, text: &str) {
+        cache::write(&self.content.place, self.content.digest(), name, text);
     }
 
     /// The whole text that the collection was read from.
@@ -162,12 +161,12 @@ impl Deref for Read {
 /// The bytes of a store, and what others have said about them.
 pub(super) struct Content {
     pub bytes: Bytes,
-    place: StorePlace,
+    place: StoreLocation,
     digest: OnceCell<Digest>,
 }
 
 impl Content {
-    pub fn new(bytes: Bytes, place: &StorePlace) -> Content {
+    pub fn new(bytes: Bytes, place: &StoreLocation) -> Content {
         Content {
             bytes,
             place: place.clone(),
@@ -176,18 +175,18 @@ impl Content {
     }
 
     fn digest(&self) -> Digest {
-        *self.digest.get_or_init(|| Digest::of(&self.bytes))
+        *self.digest.get_or_init(|| Digest::new(&self.bytes))
     }
 
-    pub fn remark(&self, name: &str) -> Option<String> {
-        remark::about(&self.place, || self.digest(), name)
+    pub fn read_cache(&self, name: &str) -> Option<String> {
+        cache::read(&self.place, || self.digest(), name)
     }
 }
 
 /// Reads a store or a copy of one, whatever the bytes mean, with the same care as [`Read::open`]
 /// but without waiting.
 pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
-    let file = open(path, Exclusivity::Shared)?;
+    let file = open(path, LockMode::Shared)?;
     let is_locked = is_granted(&file);
     let bytes = read_stable(&file, path);
     if is_locked {
@@ -199,15 +198,15 @@ pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
 /// Whether the shared lock was granted. Where files cannot be locked (NFS without lockd) nobody
 /// else has a lock either.
 fn is_granted(file: &File) -> bool {
-    try_lock(file, Exclusivity::Shared).unwrap_or(false)
+    try_lock(file, LockMode::Shared).unwrap_or(false)
 }
 
 /// Reads the whole file, and again while somebody who does not lock it writes to it.
 pub(super) fn read_stable(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     for attempt in 1_u64.. {
-        let before = version_of(file, path)?;
+        let before = read_version(file, path)?;
         let bytes = read_once(file, path)?;
-        if !before.has_other_content(version_of(file, path)?) || attempt >= ATTEMPTS as u64 {
+        if !before.has_other_content(read_version(file, path)?) || attempt >= ATTEMPTS as u64 {
             return Ok(bytes);
         }
         thread::sleep(Duration::from_millis(attempt));
@@ -228,7 +227,7 @@ pub(super) fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
 /// Reads `file`, which is said to have `size` bytes, from its beginning to its end, or to where it
 /// is longer than a store.
 fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
-    uninterrupted(|| file.rewind())?;
+    retry_interrupted(|| file.rewind())?;
     let mut bytes = Vec::with_capacity(size + 1);
     file.take(format::MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;

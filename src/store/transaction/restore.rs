@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{StoreError, StorePlace, Write};
+use super::{StoreError, StoreLocation, Write};
 use crate::format::Bytes;
 
 /// What became of restoring.
-pub enum Restored {
+pub enum RestoreOutcome {
     /// The bytes stood there already; nothing was written.
     Unchanged,
     /// The store, still locked, and the copy of what was there before; none when nothing was.
@@ -24,7 +24,7 @@ impl Write {
     /// # Errors
     /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or
     /// written, or is longer than any store; it is as it was.
-    pub fn restore(place: &StorePlace, bytes: Vec<u8>) -> Result<Restored, StoreError> {
+    pub fn restore(place: &StoreLocation, bytes: Vec<u8>) -> Result<RestoreOutcome, StoreError> {
         Write::put_over(place, None, bytes)
     }
 
@@ -32,19 +32,19 @@ impl Write {
     ///
     /// # Errors
     /// As [`Write::restore`]; also when the store changed meanwhile, or is gone.
-    pub fn restore_over(
-        place: &StorePlace,
+    pub fn restore_if_unchanged(
+        place: &StoreLocation,
         expected: &[u8],
         bytes: Vec<u8>,
-    ) -> Result<Restored, StoreError> {
+    ) -> Result<RestoreOutcome, StoreError> {
         Write::put_over(place, Some(expected), bytes)
     }
 
     fn put_over(
-        place: &StorePlace,
+        place: &StoreLocation,
         expected: Option<&[u8]>,
         bytes: Vec<u8>,
-    ) -> Result<Restored, StoreError> {
+    ) -> Result<RestoreOutcome, StoreError> {
         crate::format::check_any_release(&bytes).map_err(|source| StoreError::Format {
             path: place.file.clone(),
             source,
@@ -54,7 +54,7 @@ impl Write {
             Err(StoreError::Missing { .. }) if expected.is_none() => {
                 place.refuse_beside_qubesd()?;
                 let store = Box::new(Write::put_new(place, bytes)?);
-                return Ok(Restored::Written { store, kept: None });
+                return Ok(RestoreOutcome::Written { store, kept: None });
             }
             Err(error) => return Err(error),
         };
@@ -62,19 +62,19 @@ impl Write {
         let mut store = Write::with(place, lock, version, new.clone())?;
         let old = store.current()?;
         if expected.is_some_and(|expected| expected != &*old) {
-            return Err(StoreError::ChangedBehind {
+            return Err(StoreError::ChangedWithoutLock {
                 path: store.place.file.clone(),
             });
         }
         if *old == *new {
-            return Ok(Restored::Unchanged);
+            return Ok(RestoreOutcome::Unchanged);
         }
-        let kept = store.keep_copy()?;
+        let kept = store.back_up()?;
         // The lock may have been waited for.
         store.place.refuse_beside_qubesd()?;
         store.refuse_changed_behind()?;
         store.replace(&new)??;
-        Ok(Restored::Written {
+        Ok(RestoreOutcome::Written {
             store: Box::new(store),
             kept: Some(kept),
         })

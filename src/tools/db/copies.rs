@@ -6,7 +6,7 @@ use super::damage_report::count_errors;
 use crate::clock;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
-use crate::store::history::{Copy, copies, newest_first};
+use crate::store::history::{StoreCopy, list_copies, newest_first};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::{Failure, quoted};
 
@@ -19,9 +19,9 @@ pub struct Version {
 }
 
 /// Returns the copies in `backup/`, oldest first.
-pub fn list(session: &Session) -> Result<Vec<Copy>, Failure> {
+pub fn list(session: &Session) -> Result<Vec<StoreCopy>, Failure> {
     let directory = session.system.backup_dir();
-    copies(&directory).map_err(|e| {
+    list_copies(&directory).map_err(|e| {
         let reason = crate::fs::errno_text(&e);
         Failure::error(format!(
             "cannot list the copies in {}: {reason}",
@@ -60,7 +60,7 @@ pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
     let copies = list(session)?;
     let time = copy_time(Path::new(word));
     let exact = copies.iter().find(|c| copy_time(&c.path) == time);
-    let matching: Vec<&Copy> = match (word, exact) {
+    let matching: Vec<&StoreCopy> = match (word, exact) {
         ("last", _) => newest_first(&copies, &clock::now())
             .first()
             .copied()
@@ -93,7 +93,7 @@ pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
     }
 }
 
-fn copy_version(copy: &Copy) -> Version {
+fn copy_version(copy: &StoreCopy) -> Version {
     Version {
         title: copy_time(&copy.path).to_owned(),
         path: copy.path.clone(),

@@ -22,7 +22,7 @@ use super::invocation::Invocation;
 use super::manual::Section;
 use super::suggestion::did_you_mean;
 use crate::lifecycle::Session;
-use crate::system::Options;
+use crate::system::SystemOptions;
 
 pub(super) use copies::{copy_times, move_away_advice};
 
@@ -156,7 +156,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             Err(Failure::usage(format!("unrecognized arguments: {last}")))
         }
         _ => {
-            let options = Options {
+            let options = SystemOptions {
                 offline: true,
                 ..super::arguments::system_options(&call.matches)
             };

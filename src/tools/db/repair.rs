@@ -8,7 +8,7 @@ use super::damage_report::{RepairStage, print_damages, summary};
 use super::{copies, one_line};
 use crate::format::{self, Bytes, Damage, FormatError, SalvagedStore, salvage};
 use crate::lifecycle::Session;
-use crate::store::{Restored, read_bytes};
+use crate::store::{RestoreOutcome, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::output::ask;
@@ -340,8 +340,8 @@ fn write_repair(
 ) -> Result<(), Failure> {
     let file = session.system.store_file().display();
     match session.replace_store(old, new.to_vec())? {
-        Restored::Unchanged => call.out.line("nothing was written"),
-        Restored::Written { store, kept } => {
+        RestoreOutcome::Unchanged => call.out.line("nothing was written"),
+        RestoreOutcome::Written { store, kept } => {
             call.out
                 .line(&format!("{file} is repaired ({} qubes)", store.len()))?;
             let Some(kept) = kept else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use super::{copies, diff};
 use crate::format::{self, Bytes};
 use crate::lifecycle::Session;
-use crate::store::{Restored, read_bytes};
+use crate::store::{RestoreOutcome, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::output::{ask, print_message};
@@ -53,14 +53,14 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     }
     let restored = session.restore(bytes.to_vec())?;
     let (store, kept) = match restored {
-        Restored::Unchanged => {
+        RestoreOutcome::Unchanged => {
             call.out.line(&format!(
                 "the store is {} already; nothing was written",
                 version.title
             ))?;
             return Ok(0);
         }
-        Restored::Written { store, kept } => (store, kept),
+        RestoreOutcome::Written { store, kept } => (store, kept),
     };
     let file = session.system.store_file().display();
     call.out.line(&format!(

@@ -203,9 +203,12 @@ impl<'a> Volumes<'a> {
         };
         let warnings = |cache: &PoolCache<'a>| {
             let driver = self.driver(cache)?;
-            let warnings =
-                fullness::warnings(cache.name, &**driver, self.session.system.nearly_full())
-                    .ok()?;
+            let warnings = fullness::warnings(
+                cache.name,
+                &**driver,
+                self.session.system.nearly_full_percent(),
+            )
+            .ok()?;
             // A pool inside another pool's directory shares its space.
             let is_first = !warnings.is_empty()
                 && self

@@ -2,7 +2,7 @@
 //!
 //! Where others can write (RUN, pools, a root below `--root`), a path is not opened by its text:
 //! a name below a [`Directory`] is resolved with `openat2`, follows no link but those that
-//! [`Links`] allows, and what is opened is looked at through its descriptor before it is used.
+//! [`LinkPolicy`] allows, and what is opened is looked at through its descriptor before it is used.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -15,9 +15,9 @@ use nix::fcntl::{AtFlags, OFlag, ResolveFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, linkat, symlinkat, unlinkat};
 
-pub use super::links::Links;
+pub use super::links::LinkPolicy;
 use super::links::{open, open_below, refused};
-use super::replace::{Access, RANDOM_LETTERS, TEMPORARY, uninterrupted};
+use super::replace::{Access, RANDOM_LETTERS, TEMPORARY, retry_interrupted};
 
 /// A directory that is held open. Paths given to its methods are relative, without `..`.
 #[derive(Debug)]
@@ -25,29 +25,29 @@ pub struct Directory {
     handle: File,
     /// Where absolute targets of links begin, if not at `/`.
     root: Option<File>,
-    links: Links,
+    links: LinkPolicy,
     /// For messages.
     path: PathBuf,
 }
 
 /// What an opened file is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub enum OpenMode {
     Read,
     Write,
     /// Reading and writing.
-    Both,
+    ReadWrite,
 }
 
 impl Directory {
     /// Opens a directory by a path that nobody but its owner can change; links are followed.
-    pub fn open(path: &Path, links: Links) -> io::Result<Directory> {
+    pub fn open(path: &Path, links: LinkPolicy) -> io::Result<Directory> {
         let handle = File::open(path)?;
         Directory::held(handle, None, links, path)
     }
 
     /// Opens `path` as a process in a chroot at `root` would: neither a link nor `..` leads out.
-    pub fn open_in_root(root: &Path, path: &Path, links: Links) -> io::Result<Directory> {
+    pub fn open_in_root(root: &Path, path: &Path, links: LinkPolicy) -> io::Result<Directory> {
         let root_handle = File::open(root)?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let handle = open(&root_handle, path, flags, ResolveFlag::RESOLVE_IN_ROOT)?;
@@ -55,8 +55,13 @@ impl Directory {
         Directory::held(handle, Some(root_handle), links, &shown)
     }
 
-    fn held(handle: File, root: Option<File>, links: Links, path: &Path) -> io::Result<Directory> {
-        match uninterrupted(|| handle.metadata())?.is_dir() {
+    fn held(
+        handle: File,
+        root: Option<File>,
+        links: LinkPolicy,
+        path: &Path,
+    ) -> io::Result<Directory> {
+        match retry_interrupted(|| handle.metadata())?.is_dir() {
             true => Ok(Directory {
                 handle,
                 root,
@@ -86,11 +91,11 @@ impl Directory {
 
     /// Opens the regular file at `path`. A FIFO, device or socket is refused without waiting for
     /// it or touching it.
-    pub fn open_file(&self, path: &Path, used: Use) -> io::Result<File> {
+    pub fn open_file(&self, path: &Path, used: OpenMode) -> io::Result<File> {
         let flags = match used {
-            Use::Read => OFlag::O_RDONLY,
-            Use::Write => OFlag::O_WRONLY,
-            Use::Both => OFlag::O_RDWR,
+            OpenMode::Read => OFlag::O_RDONLY,
+            OpenMode::Write => OFlag::O_WRONLY,
+            OpenMode::ReadWrite => OFlag::O_RDWR,
         };
         // Opening a socket, or a FIFO without reader, for writing answers ENXIO.
         let file = self
@@ -101,7 +106,7 @@ impl Directory {
                     false => error,
                 },
             )?;
-        match uninterrupted(|| file.metadata())?.is_file() {
+        match retry_interrupted(|| file.metadata())?.is_file() {
             true => Ok(file),
             false => Err(refused(&format!(
                 "{} is not a regular file",
@@ -112,9 +117,9 @@ impl Directory {
 
     /// As [`Directory::open_file`], for a file that only we have: no second name, and owned by the
     /// effective user or root.
-    pub fn open_own_file(&self, path: &Path, used: Use) -> io::Result<File> {
+    pub fn open_owned_file(&self, path: &Path, used: OpenMode) -> io::Result<File> {
         let file = self.open_file(path, used)?;
-        let metadata = uninterrupted(|| file.metadata())?;
+        let metadata = retry_interrupted(|| file.metadata())?;
         refuse_foreign(path, &metadata)?;
         Ok(file)
     }
@@ -134,10 +139,10 @@ impl Directory {
     /// keeps its mode and group and must be regular with one name; whose it is, is not asked.
     pub fn open_or_create(&self, path: &Path, access: Access) -> io::Result<File> {
         loop {
-            match self.open_file(path, Use::Both) {
+            match self.open_file(path, OpenMode::ReadWrite) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Ok(file) => {
-                    let metadata = uninterrupted(|| file.metadata())?;
+                    let metadata = retry_interrupted(|| file.metadata())?;
                     // Without a name it was removed since it was opened.
                     if metadata.nlink() == 0 {
                         continue;
@@ -169,7 +174,7 @@ impl Directory {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let made = open(&parent, Path::new(name), flags, resolve)?;
         // Somebody who may write here can have exchanged it for a directory of his own.
-        if uninterrupted(|| made.metadata())?.uid() != geteuid().as_raw() {
+        if retry_interrupted(|| made.metadata())?.uid() != geteuid().as_raw() {
             return Err(refused(&format!(
                 "{} belongs to another user",
                 path.display()
@@ -187,7 +192,7 @@ impl Directory {
         };
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
         match open(&parent, Path::new(name), flags, ResolveFlag::empty()) {
-            Ok(found) => uninterrupted(|| found.metadata()).map(Some),
+            Ok(found) => retry_interrupted(|| found.metadata()).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -271,7 +276,7 @@ impl Directory {
     ) -> io::Result<File> {
         let file = self.replace_unsynced(path, access, |file| {
             fill(file)?;
-            uninterrupted(|| file.sync_all())
+            retry_interrupted(|| file.sync_all())
         })?;
         self.subdirectory(path.parent().unwrap_or(Path::new("")))?
             .sync()?;
@@ -305,13 +310,13 @@ impl Directory {
 
     /// Makes renames, links and unlinks in this directory survive a power loss.
     pub fn sync(&self) -> io::Result<()> {
-        uninterrupted(|| self.handle.sync_all())
+        retry_interrupted(|| self.handle.sync_all())
     }
 
     /// Whether `path` still means the open `file`.
     pub fn is_still_at(&self, file: &File, path: &Path) -> io::Result<bool> {
         let (parent, name) = self.parent(path)?;
-        let ours = uninterrupted(|| file.metadata())?;
+        let ours = retry_interrupted(|| file.metadata())?;
         match fstatat(&parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(there) => {
                 let is_regular =
@@ -360,7 +365,7 @@ fn refuse_foreign(path: &Path, metadata: &Metadata) -> io::Result<()> {
 }
 
 fn retried<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
-    uninterrupted(|| call().map_err(io::Error::from))
+    retry_interrupted(|| call().map_err(io::Error::from))
 }
 
 #[cfg(test)]

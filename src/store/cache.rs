@@ -10,7 +10,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::transaction::StorePlace;
+use super::transaction::StoreLocation;
 use crate::fs::run_directory::RunDirectory;
 use crate::fs::stale_files;
 
@@ -22,7 +22,7 @@ pub(super) struct Digest {
 }
 
 impl Digest {
-    pub fn of(bytes: &[u8]) -> Digest {
+    pub fn new(bytes: &[u8]) -> Digest {
         Digest {
             length: bytes.len(),
             sum: xxh3_128(bytes),
@@ -42,8 +42,8 @@ impl Digest {
 
 /// Returns what somebody has left under `name` about the content with this digest, which is
 /// computed only if there is a remark at all.
-pub(super) fn about(
-    place: &StorePlace,
+pub(super) fn read(
+    place: &StoreLocation,
     digest: impl FnOnce() -> Digest,
     name: &str,
 ) -> Option<String> {
@@ -53,9 +53,9 @@ pub(super) fn about(
 }
 
 /// Leaves a remark for others, where there is a RUN.
-pub(super) fn leave(place: &StorePlace, digest: Digest, name: &str, text: &str) {
+pub(super) fn write(place: &StoreLocation, digest: Digest, name: &str, text: &str) {
     // Where it cannot be left, the next command looks for itself.
-    let _looks_again = place.run_dir.write_note(
+    let _looks_again = place.run_dir.write_unsynced(
         Path::new(name),
         place.group,
         &format!("{}\n{text}", digest.stamp()),

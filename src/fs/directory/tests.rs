@@ -26,7 +26,7 @@ impl Place {
         self.dir.path().join(path)
     }
 
-    fn pool(&self, links: Links) -> Directory {
+    fn pool(&self, links: LinkPolicy) -> Directory {
         Directory::open(&self.at("pool"), links).unwrap()
     }
 }
@@ -34,7 +34,7 @@ impl Place {
 #[test]
 fn strict_directory_follows_no_link_anywhere_in_a_path() {
     let place = Place::new();
-    let pool = place.pool(Links::Never);
+    let pool = place.pool(LinkPolicy::Never);
     symlink(place.at("elsewhere"), place.at("pool/appvms/x")).unwrap();
     symlink(
         place.at("elsewhere/secret"),
@@ -43,7 +43,7 @@ fn strict_directory_follows_no_link_anywhere_in_a_path() {
     .unwrap();
     for path in ["appvms/x/secret", "appvms/work/linked.img"] {
         let path = Path::new(path);
-        let error = pool.open_file(path, Use::Read).unwrap_err();
+        let error = pool.open_file(path, OpenMode::Read).unwrap_err();
         assert!(error.to_string().contains("symbolic link"), "{error}");
         assert!(pool.open_or_create(path, Access::shared(None)).is_err());
     }
@@ -53,7 +53,7 @@ fn strict_directory_follows_no_link_anywhere_in_a_path() {
     );
     assert!(!place.at("elsewhere/new").exists());
     assert!(
-        pool.open_file(Path::new("appvms/work/private.img"), Use::Both)
+        pool.open_file(Path::new("appvms/work/private.img"), OpenMode::ReadWrite)
             .is_ok()
     );
     for out in [
@@ -61,18 +61,21 @@ fn strict_directory_follows_no_link_anywhere_in_a_path() {
         "/etc/passwd",
         "appvms/../../elsewhere/secret",
     ] {
-        assert!(pool.open_file(Path::new(out), Use::Read).is_err(), "{out}");
+        assert!(
+            pool.open_file(Path::new(out), OpenMode::Read).is_err(),
+            "{out}"
+        );
     }
 }
 
 #[test]
 fn owned_links_are_followed_and_those_of_others_are_not() {
     let place = Place::new();
-    let pool = place.pool(Links::Owned);
+    let pool = place.pool(LinkPolicy::Owned);
     symlink(place.at("elsewhere"), place.at("pool/appvms/x")).unwrap();
     symlink("../../elsewhere/inner", place.at("pool/appvms/y")).unwrap();
     assert!(
-        pool.open_file(Path::new("appvms/x/secret"), Use::Read)
+        pool.open_file(Path::new("appvms/x/secret"), OpenMode::Read)
             .is_ok()
     );
     assert!(
@@ -81,11 +84,11 @@ fn owned_links_are_followed_and_those_of_others_are_not() {
     );
     assert!(place.at("elsewhere/inner/new").exists());
     symlink("loop", place.at("pool/loop")).unwrap();
-    assert!(pool.open_file(Path::new("loop"), Use::Read).is_err());
+    assert!(pool.open_file(Path::new("loop"), OpenMode::Read).is_err());
     if geteuid().is_root() {
         std::os::unix::fs::lchown(place.at("pool/appvms/x"), Some(4242), None).unwrap();
         let error = pool
-            .open_file(Path::new("appvms/x/secret"), Use::Read)
+            .open_file(Path::new("appvms/x/secret"), OpenMode::Read)
             .unwrap_err();
         assert!(
             error.to_string().contains("symbolic link of user 4242"),
@@ -100,27 +103,30 @@ fn a_root_is_resolved_as_a_chroot_would() {
     symlink("/elsewhere", place.at("pool/absolute")).unwrap();
     symlink("../../../../elsewhere", place.at("pool/dots")).unwrap();
     for path in ["/pool/absolute", "/pool/dots", "/pool/../../../elsewhere"] {
-        let found = Directory::open_in_root(place.dir.path(), Path::new(path), Links::Owned);
+        let found = Directory::open_in_root(place.dir.path(), Path::new(path), LinkPolicy::Owned);
         assert!(
             found.unwrap().look(Path::new("secret")).unwrap().is_some(),
             "{path}"
         );
     }
-    let pool = Directory::open_in_root(place.dir.path(), Path::new("/pool"), Links::Owned);
+    let pool = Directory::open_in_root(place.dir.path(), Path::new("/pool"), LinkPolicy::Owned);
     let pool = pool.unwrap();
     for path in ["absolute/secret", "dots/secret"] {
-        assert!(pool.open_file(Path::new(path), Use::Read).is_ok(), "{path}");
+        assert!(
+            pool.open_file(Path::new(path), OpenMode::Read).is_ok(),
+            "{path}"
+        );
     }
 }
 
 #[test]
 fn only_regular_files_with_one_name_are_opened_and_none_is_waited_for() {
     let place = Place::new();
-    let pool = place.pool(Links::Owned);
+    let pool = place.pool(LinkPolicy::Owned);
     nix::unistd::mkfifo(&place.at("pool/fifo"), Mode::S_IRWXU).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(place.at("pool/socket")).unwrap();
     for name in ["fifo", "socket", "appvms"] {
-        for used in [Use::Read, Use::Write, Use::Both] {
+        for used in [OpenMode::Read, OpenMode::Write, OpenMode::ReadWrite] {
             assert!(pool.open_file(Path::new(name), used).is_err(), "{name}");
         }
         assert!(
@@ -131,8 +137,11 @@ fn only_regular_files_with_one_name_are_opened_and_none_is_waited_for() {
     fs::hard_link(place.at("elsewhere/secret"), place.at("pool/second")).unwrap();
     let mode = || fs::metadata(place.at("elsewhere/secret")).unwrap().mode();
     let before = mode();
-    assert!(pool.open_file(Path::new("second"), Use::Read).is_ok());
-    assert!(pool.open_own_file(Path::new("second"), Use::Read).is_err());
+    assert!(pool.open_file(Path::new("second"), OpenMode::Read).is_ok());
+    assert!(
+        pool.open_owned_file(Path::new("second"), OpenMode::Read)
+            .is_err()
+    );
     assert!(
         pool.open_or_create(Path::new("second"), Access::shared(None))
             .is_err()
@@ -143,7 +152,7 @@ fn only_regular_files_with_one_name_are_opened_and_none_is_waited_for() {
 #[test]
 fn replacing_unlinks_a_link_and_leaves_what_it_led_to() {
     let place = Place::new();
-    let pool = place.pool(Links::Never);
+    let pool = place.pool(LinkPolicy::Never);
     symlink(place.at("elsewhere/secret"), place.at("pool/note")).unwrap();
     let written = pool.replace(Path::new("note"), Access::shared(None), |f| {
         f.write_all(b"ours")
@@ -165,7 +174,7 @@ fn replacing_unlinks_a_link_and_leaves_what_it_led_to() {
 #[test]
 fn directories_are_made_once_and_removed_when_empty() {
     let place = Place::new();
-    let pool = place.pool(Links::Never);
+    let pool = place.pool(LinkPolicy::Never);
     let make = |name: &str| pool.create_directory(Path::new(name), 0o2770, Access::shared(None));
     assert!(make("new").unwrap());
     assert!(!make("new").unwrap());

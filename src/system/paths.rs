@@ -9,8 +9,8 @@ use nix::unistd::geteuid;
 use uuid::Uuid;
 
 use super::SystemError;
-use crate::fs::replace::directory_of;
-use crate::fs::rooted;
+use crate::fs::chroot;
+use crate::fs::replace::parent_directory;
 use crate::fs::run_directory::{self, RunDirectory};
 
 /// Where root keeps locks and records of other people's stores. Not below /run/qubes, where members
@@ -48,7 +48,7 @@ pub(super) fn resolved_below(root: Option<&Path>, path: &str) -> Result<PathBuf,
         path: root.join(path.trim_start_matches('/')),
         source,
     };
-    rooted::resolve(root, path.as_ref()).map_err(failed)
+    chroot::resolve(root, path.as_ref()).map_err(failed)
 }
 
 /// The store that the command line or the environment names. One below the root is a file of that
@@ -65,14 +65,14 @@ pub(super) fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf
         in_root.and_then(|above| absolute.strip_prefix(above).ok().map(Path::to_path_buf))
     else {
         // Its directory may be a link into the root.
-        let directory = fs::canonicalize(directory_of(&given)).ok();
+        let directory = fs::canonicalize(parent_directory(&given)).ok();
         return match directory.zip(given.file_name()) {
             Some((directory, name)) if directory.starts_with(root) => {
                 let below = directory
                     .strip_prefix(root)
                     .unwrap_or(&directory)
                     .join(name);
-                rooted::resolve(root, &below).map_err(|source| SystemError::Root {
+                chroot::resolve(root, &below).map_err(|source| SystemError::Root {
                     path: given.clone(),
                     source,
                 })
@@ -80,7 +80,7 @@ pub(super) fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf
             _ => Ok(resolved(given)),
         };
     };
-    rooted::resolve(root, &below).map_err(|source| SystemError::Root {
+    chroot::resolve(root, &below).map_err(|source| SystemError::Root {
         path: given.clone(),
         source,
     })
@@ -92,7 +92,7 @@ pub(super) fn resolved(path: PathBuf) -> PathBuf {
     if let Ok(real) = fs::canonicalize(&path) {
         return real;
     }
-    match (fs::canonicalize(directory_of(&path)), path.file_name()) {
+    match (fs::canonicalize(parent_directory(&path)), path.file_name()) {
         (Ok(real), Some(name)) => real.join(name),
         _ => path,
     }
@@ -104,8 +104,9 @@ pub(super) fn resolved(path: PathBuf) -> PathBuf {
 pub(super) fn private_directory(name: &str) -> RunDirectory {
     let uid = geteuid();
     let usual = || Some(PathBuf::from(format!("/run/user/{uid}")));
-    let is_ours =
-        |directory: &PathBuf| directory.is_absolute() && run_directory::is_of_user_alone(directory);
+    let is_ours = |directory: &PathBuf| {
+        directory.is_absolute() && run_directory::is_private_to_user(directory)
+    };
     let runtime = path_from("XDG_RUNTIME_DIR")
         .filter(is_ours)
         .or_else(|| usual().filter(is_ours));
