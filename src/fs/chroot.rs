@@ -1,4 +1,4 @@
-//! Paths of another system, resolved as `chroot` would resolve them.
+//! Paths of another system, resolved as they would be in a chroot.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -6,25 +6,25 @@ use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
 
-/// How many links one path may have, as the kernel has it.
-const MOST_LINKS: usize = 40;
+/// The number of links that the kernel follows in one path.
+const MAX_LINKS: usize = 40;
 
-/// Returns where `path` leads in the system whose `/` is the directory `root`: absolute links count
-/// from `root`, and `..` does not leave it. What does not exist yet is appended as it is. `root` is
-/// taken as it stands: resolve it first.
+/// Resolves `path` in the system whose `/` is the directory `root`: absolute links are resolved
+/// from `root`, and `..` does not leave it. Components that do not exist yet are appended as they
+/// are. Links in `root` itself are not resolved.
 ///
-/// The answer has no links in it. It is as old as the call: where others may write below `root`,
-/// open the answer without following links.
+/// The result contains no links, but it is only as recent as the call: if others may write below
+/// `root`, open it without following links.
 ///
 /// # Errors
-/// [`Errno::ELOOP`]: more links than the kernel would follow.
+/// [`Errno::ELOOP`] if the path has more links than the kernel would follow.
 pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
     let mut resolved = root.to_path_buf();
-    // How many names of `resolved` lie below `root`.
+    // The number of components of `resolved` below `root`.
     let mut depth = 0_usize;
-    let mut left: Vec<OsString> = names_reversed(path);
+    let mut remaining: Vec<OsString> = reversed_components(path);
     let mut links = 0;
-    while let Some(name) = left.pop() {
+    while let Some(name) = remaining.pop() {
         if name == ".." {
             if depth > 0 {
                 resolved.pop();
@@ -34,12 +34,12 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
         }
         resolved.push(&name);
         depth += 1;
-        // What is not a link, is missing or cannot be looked at stays: who opens it says why.
+        // A component that is missing or unreadable is kept; opening the path reports why.
         let Ok(target) = std::fs::read_link(&resolved) else {
             continue;
         };
         links += 1;
-        if links > MOST_LINKS {
+        if links > MAX_LINKS {
             return Err(Errno::ELOOP.into());
         }
         resolved.pop();
@@ -48,16 +48,16 @@ pub fn resolve(root: &Path, path: &Path) -> io::Result<PathBuf> {
             resolved = root.to_path_buf();
             depth = 0;
         }
-        left.extend(names_reversed(&target));
+        remaining.extend(reversed_components(&target));
     }
     Ok(resolved)
 }
 
-/// As [`resolve`], but the last name of `path` is not followed when it is a link: for who reads,
-/// makes or removes the link itself.
+/// Resolves `path` as [`resolve`] does, except for its last component: for callers that read,
+/// create or remove that link itself.
 ///
 /// # Errors
-/// As [`resolve`].
+/// [`Errno::ELOOP`] if the path has more links than the kernel would follow.
 pub fn resolve_parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
     match (path.parent(), path.file_name()) {
         (Some(parent), Some(name)) => Ok(resolve(root, parent)?.join(name)),
@@ -65,8 +65,8 @@ pub fn resolve_parent(root: &Path, path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// The names of a path, the last first, without `/` and `.`.
-fn names_reversed(path: &Path) -> Vec<OsString> {
+/// Returns the components of a path, last first, without `/` and `.`.
+fn reversed_components(path: &Path) -> Vec<OsString> {
     let name = |component: Component<'_>| match component {
         Component::Normal(name) => Some(name.to_os_string()),
         Component::ParentDir => Some(OsStr::new("..").to_os_string()),

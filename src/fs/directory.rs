@@ -1,8 +1,9 @@
-//! A directory that is held open, and the files below it.
+//! An open directory, and access to the files below it.
 //!
-//! Where others can write (RUN, pools, a root below `--root`), a path is not opened by its text:
-//! a name below a [`Directory`] is resolved with `openat2`, follows no link but those that
-//! [`LinkPolicy`] allows, and what is opened is looked at through its descriptor before it is used.
+//! In directories where other users can write (RUN, pools, a root given with `--root`), a path is
+//! not opened by its text. Names below a [`Directory`] are resolved with `openat2`, which follows
+//! only the symbolic links that [`LinkPolicy`] allows, and an opened file is checked through its
+//! descriptor before it is used.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
@@ -16,21 +17,21 @@ use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, linkat, symlinkat, unlinkat};
 
 pub use super::links::LinkPolicy;
-use super::links::{open, open_below, refused};
-use super::replace::{Access, RANDOM_LETTERS, TEMPORARY, retry_interrupted};
+use super::links::{open, open_below, permission_denied};
+use super::replace::{Access, RANDOM_LENGTH, TEMPORARY_SUFFIX, retry_interrupted};
 
-/// A directory that is held open. Paths given to its methods are relative, without `..`.
+/// An open directory. The paths that its methods take are relative and contain no `..`.
 #[derive(Debug)]
 pub struct Directory {
     handle: File,
-    /// Where absolute targets of links begin, if not at `/`.
+    /// The directory from which absolute link targets are resolved; `/` if `None`.
     root: Option<File>,
     links: LinkPolicy,
-    /// For messages.
+    /// The path it was opened by, used in messages only.
     path: PathBuf,
 }
 
-/// What an opened file is used for.
+/// The access for which a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
     Read,
@@ -40,22 +41,23 @@ pub enum OpenMode {
 }
 
 impl Directory {
-    /// Opens a directory by a path that nobody but its owner can change; links are followed.
+    /// Opens a directory, following symbolic links. Only its owner may be able to change `path`.
     pub fn open(path: &Path, links: LinkPolicy) -> io::Result<Directory> {
         let handle = File::open(path)?;
-        Directory::held(handle, None, links, path)
+        Directory::from_handle(handle, None, links, path)
     }
 
-    /// Opens `path` as a process in a chroot at `root` would: neither a link nor `..` leads out.
+    /// Opens `path` as a process in a chroot at `root` would: neither a link nor `..` leaves
+    /// `root`.
     pub fn open_in_root(root: &Path, path: &Path, links: LinkPolicy) -> io::Result<Directory> {
         let root_handle = File::open(root)?;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let handle = open(&root_handle, path, flags, ResolveFlag::RESOLVE_IN_ROOT)?;
         let shown = root.join(path.strip_prefix("/").unwrap_or(path));
-        Directory::held(handle, Some(root_handle), links, &shown)
+        Directory::from_handle(handle, Some(root_handle), links, &shown)
     }
 
-    fn held(
+    fn from_handle(
         handle: File,
         root: Option<File>,
         links: LinkPolicy,
@@ -72,50 +74,52 @@ impl Directory {
         }
     }
 
-    /// Opens the directory at `path`; the empty path and `.` are this one.
+    /// Opens the directory at `path`. The empty path and `.` mean this directory.
     pub fn subdirectory(&self, path: &Path) -> io::Result<Directory> {
         let handle = self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let root = self.root.as_ref().map(File::try_clone).transpose()?;
-        Directory::held(handle, root, self.links, &self.path.join(path))
+        Directory::from_handle(handle, root, self.links, &self.path.join(path))
     }
 
-    /// The path it was opened by, for messages only.
+    /// Returns the path by which it was opened, for messages only.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The open directory.
+    /// Returns the open file of the directory.
     pub fn handle(&self) -> &File {
         &self.handle
     }
 
-    /// Opens the regular file at `path`. A FIFO, device or socket is refused without waiting for
-    /// it or touching it.
+    /// Opens the regular file at `path`.
+    ///
+    /// # Errors
+    /// Anything else (a FIFO, a device, a socket) is refused without blocking on it.
     pub fn open_file(&self, path: &Path, used: OpenMode) -> io::Result<File> {
         let flags = match used {
             OpenMode::Read => OFlag::O_RDONLY,
             OpenMode::Write => OFlag::O_WRONLY,
             OpenMode::ReadWrite => OFlag::O_RDWR,
         };
-        // Opening a socket, or a FIFO without reader, for writing answers ENXIO.
+        // Opening a socket, or a FIFO without a reader, for writing fails with ENXIO.
         let file = self
             .resolve(path, flags | OFlag::O_NONBLOCK)
             .map_err(
                 |error| match error.raw_os_error() == Some(nix::libc::ENXIO) {
-                    true => refused(&format!("{} is not a regular file", path.display())),
+                    true => permission_denied(&format!("{} is not a regular file", path.display())),
                     false => error,
                 },
             )?;
         match retry_interrupted(|| file.metadata())?.is_file() {
             true => Ok(file),
-            false => Err(refused(&format!(
+            false => Err(permission_denied(&format!(
                 "{} is not a regular file",
                 path.display()
             ))),
         }
     }
 
-    /// As [`Directory::open_file`], for a file that only we have: no second name, and owned by the
+    /// Opens the regular file at `path` if it has no second name (hard link) and belongs to the
     /// effective user or root.
     pub fn open_owned_file(&self, path: &Path, used: OpenMode) -> io::Result<File> {
         let file = self.open_file(path, used)?;
@@ -124,26 +128,27 @@ impl Directory {
         Ok(file)
     }
 
-    /// Creates the file at `path`, which must not exist, with this access; opened for both uses.
+    /// Creates the file at `path`, which must not exist, and opens it for reading and writing.
     pub fn create_file(&self, path: &Path, access: Access) -> io::Result<File> {
         let (parent, name) = self.parent(path)?;
         let flags =
             OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let made = retried(|| openat(&parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR))?;
+        let made = retry_errno(|| openat(&parent, name, flags, Mode::S_IRUSR | Mode::S_IWUSR))?;
         let file = File::from(made);
         access.apply(&file)?;
         Ok(file)
     }
 
-    /// Opens the file at `path` for both uses, or creates it with `access`. One that is there
-    /// keeps its mode and group and must be regular with one name; whose it is, is not asked.
+    /// Opens the file at `path` for reading and writing, or creates it with `access`. An existing
+    /// file keeps its mode and group and may belong to anybody, but it must be a regular file
+    /// without a second name.
     pub fn open_or_create(&self, path: &Path, access: Access) -> io::Result<File> {
         loop {
             match self.open_file(path, OpenMode::ReadWrite) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Ok(file) => {
                     let metadata = retry_interrupted(|| file.metadata())?;
-                    // Without a name it was removed since it was opened.
+                    // The file was removed after it was opened.
                     if metadata.nlink() == 0 {
                         continue;
                     }
@@ -159,11 +164,11 @@ impl Directory {
         }
     }
 
-    /// Creates the directory at `path`, whose parent exists; returns whether it is new. One that is
-    /// there stays as it is; anything else there is an error.
+    /// Creates the directory at `path`, whose parent must exist, and returns whether it is new. An
+    /// existing directory is left unchanged; anything else at `path` is an error.
     pub fn create_directory(&self, path: &Path, mode: u32, access: Access) -> io::Result<bool> {
         let (parent, name) = self.parent(path)?;
-        match retried(|| mkdirat(&parent, name, Mode::S_IRWXU)) {
+        match retry_errno(|| mkdirat(&parent, name, Mode::S_IRWXU)) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return self.subdirectory(path).map(|_| false);
@@ -173,9 +178,9 @@ impl Directory {
         let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS;
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let made = open(&parent, Path::new(name), flags, resolve)?;
-        // Somebody who may write here can have exchanged it for a directory of his own.
+        // Another user who may write here can have replaced it with a directory of their own.
         if retry_interrupted(|| made.metadata())?.uid() != geteuid().as_raw() {
-            return Err(refused(&format!(
+            return Err(permission_denied(&format!(
                 "{} belongs to another user",
                 path.display()
             )));
@@ -184,8 +189,9 @@ impl Directory {
         Ok(true)
     }
 
-    /// Looks at what is at `path` without following it; `None` where nothing is.
-    pub fn look(&self, path: &Path) -> io::Result<Option<Metadata>> {
+    /// Returns the metadata of what is at `path`, without following a link; `None` if nothing
+    /// exists there.
+    pub fn symlink_metadata(&self, path: &Path) -> io::Result<Option<Metadata>> {
         let (parent, name) = match self.parent(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             found => found?,
@@ -198,9 +204,9 @@ impl Directory {
         }
     }
 
-    /// The names in this directory, in no order.
+    /// Returns the names in this directory, in no particular order.
     pub fn names(&self) -> io::Result<Vec<OsString>> {
-        // A descriptor of its own: reading moves a directory's position.
+        // Reading moves the position of a descriptor, so a separate one is used.
         let own = open(
             &self.handle,
             Path::new("."),
@@ -219,12 +225,12 @@ impl Directory {
         Ok(names)
     }
 
-    /// Unlinks a file, or a symbolic link itself; false where nothing was.
+    /// Unlinks a file or a symbolic link. Returns false if nothing existed.
     pub fn remove_file(&self, path: &Path) -> io::Result<bool> {
         self.unlink(path, UnlinkatFlags::NoRemoveDir)
     }
 
-    /// Removes an empty directory; false where nothing was. A link is not a directory.
+    /// Removes an empty directory; a link to one is an error. Returns false if nothing existed.
     pub fn remove_directory(&self, path: &Path) -> io::Result<bool> {
         self.unlink(path, UnlinkatFlags::RemoveDir)
     }
@@ -232,14 +238,14 @@ impl Directory {
     fn unlink(&self, path: &Path, flags: UnlinkatFlags) -> io::Result<bool> {
         let gone = self
             .parent(path)
-            .and_then(|(parent, name)| retried(|| unlinkat(&parent, name, flags)));
+            .and_then(|(parent, name)| retry_errno(|| unlinkat(&parent, name, flags)));
         match gone {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            // Where nothing can be written the kernel says so before it looks whether it is there.
+            // On a read-only file system the kernel reports that before it looks the name up.
             Err(error)
                 if error.kind() == io::ErrorKind::ReadOnlyFilesystem
-                    && self.look(path)?.is_none() =>
+                    && self.symlink_metadata(path)?.is_none() =>
             {
                 Ok(false)
             }
@@ -247,27 +253,28 @@ impl Directory {
         }
     }
 
-    /// Renames within this directory; a file that has the new name is replaced.
+    /// Renames a file below this directory, replacing a file that has the new name.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let ((old, from), (new, to)) = (self.parent(from)?, self.parent(to)?);
-        retried(|| renameat(&old, from, &new, to))
+        retry_errno(|| renameat(&old, from, &new, to))
     }
 
-    /// Gives the file at `from` a second name; a link as `from` is not followed.
+    /// Creates a hard link at `to` to the file at `from`. If `from` is a symbolic link, it is not
+    /// followed.
     pub fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let ((old, from), (new, to)) = (self.parent(from)?, self.parent(to)?);
-        retried(|| linkat(&old, from, &new, to, AtFlags::empty()))
+        retry_errno(|| linkat(&old, from, &new, to, AtFlags::empty()))
     }
 
-    /// Makes a symbolic link at `path` to `target`, in the place of whatever file had the name.
+    /// Creates a symbolic link at `path` to `target`, replacing a file of that name.
     pub fn replace_link(&self, path: &Path, target: &Path) -> io::Result<()> {
         self.remove_file(path)?;
         let (parent, name) = self.parent(path)?;
-        retried(|| symlinkat(target, &parent, name))
+        retry_errno(|| symlinkat(target, &parent, name))
     }
 
-    /// Replaces the file at `path` by what `fill` writes: complete and durable, or as it was.
-    /// Whatever had the name is unlinked by the rename, not followed.
+    /// Replaces the file at `path` with what `fill` writes, atomically and durably. A link at `path`
+    /// is replaced, not followed.
     pub fn replace(
         &self,
         path: &Path,
@@ -283,7 +290,8 @@ impl Directory {
         Ok(file)
     }
 
-    /// As [`Directory::replace`] without waiting for the disk, for what a reboot forgets anyway.
+    /// Replaces the file at `path` as [`Directory::replace`] does, but without syncing, for files
+    /// that do not have to survive a reboot.
     pub fn replace_unsynced(
         &self,
         path: &Path,
@@ -294,26 +302,26 @@ impl Directory {
             .file_name()
             .ok_or(io::ErrorKind::InvalidInput)?
             .to_os_string();
-        let random = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM_LETTERS);
-        name.push(format!("~{}{TEMPORARY}", random.collect::<String>()));
+        let random = std::iter::repeat_with(fastrand::alphanumeric).take(RANDOM_LENGTH);
+        name.push(format!("~{}{TEMPORARY_SUFFIX}", random.collect::<String>()));
         let temporary = path.with_file_name(name);
         let mut file = self.create_file(&temporary, access)?;
         match fill(&mut file).and_then(|()| self.rename(&temporary, path)) {
             Ok(()) => Ok(file),
             Err(error) => {
-                // The first error is the one to tell; a stale file is cleared by the next writer.
+                // The first error is reported; the next writer removes a stale temporary file.
                 let _stays = self.remove_file(&temporary);
                 Err(error)
             }
         }
     }
 
-    /// Makes renames, links and unlinks in this directory survive a power loss.
+    /// Makes earlier renames, links and unlinks in this directory durable.
     pub fn sync(&self) -> io::Result<()> {
         retry_interrupted(|| self.handle.sync_all())
     }
 
-    /// Whether `path` still means the open `file`.
+    /// Returns whether `path` still refers to the open `file`.
     pub fn is_still_at(&self, file: &File, path: &Path) -> io::Result<bool> {
         let (parent, name) = self.parent(path)?;
         let ours = retry_interrupted(|| file.metadata())?;
@@ -332,7 +340,7 @@ impl Directory {
         open_below(&self.handle, self.root.as_ref(), path, self.links, flags)
     }
 
-    /// The open directory in which the last component of `path` lies, and that component.
+    /// Opens the parent directory of `path` and returns it with the last component.
     fn parent<'a>(&self, path: &'a Path) -> io::Result<(File, &'a OsStr)> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let directory = path.parent().unwrap_or(Path::new(""));
@@ -341,11 +349,11 @@ impl Directory {
     }
 }
 
-/// Refuses a file that has another name, by which somebody else may mean it.
+/// Refuses a file that has a second name, under which somebody else may use it.
 fn refuse_second_name(path: &Path, metadata: &Metadata) -> io::Result<()> {
     match metadata.nlink() {
         1 => Ok(()),
-        _ => Err(refused(&format!(
+        _ => Err(permission_denied(&format!(
             "{} has a second name (hard link)",
             path.display()
         ))),
@@ -357,14 +365,14 @@ fn refuse_foreign(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let owner = metadata.uid();
     match owner == 0 || owner == geteuid().as_raw() {
         true => Ok(()),
-        false => Err(refused(&format!(
+        false => Err(permission_denied(&format!(
             "{} belongs to user {owner}",
             path.display()
         ))),
     }
 }
 
-fn retried<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
+fn retry_errno<T>(mut call: impl FnMut() -> nix::Result<T>) -> io::Result<T> {
     retry_interrupted(|| call().map_err(io::Error::from))
 }
 

@@ -1,9 +1,9 @@
-//! OFD record locks over whole files: the primitive under the store's lock and under the locks of
-//! qubes and volumes.
+//! OFD record locks on whole files, on which the locks of the store, of qubes and of volumes are
+//! built.
 //!
-//! They belong to the open file description, so a second descriptor of the same process that closes
-//! does not drop them (POSIX record locks would go), and they exclude POSIX record locks of others
-//! (`flock` would not). Where the system has no OFD locks at all, crate fs2 locks portably.
+//! An OFD lock belongs to the open file description: unlike a POSIX record lock, it is not released
+//! when the process closes another descriptor of the file, and unlike `flock` it excludes POSIX
+//! record locks of other programs. On a system without OFD locks, crate fs2 is used.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,19 +17,19 @@ use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::fs::errno_text;
 
-/// How long a command waits for somebody else's lock without a word.
+/// The time for which a command waits for a lock before it says so.
 pub const NOTICE_DELAY: Duration = Duration::from_secs(2);
 
-/// Who else may hold a lock of the same file.
+/// Whether others may hold a lock on the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LockMode {
-    /// Other holders of the same kind.
+    /// Others may hold the lock in shared mode.
     Shared,
-    /// Nobody.
+    /// Nobody else may hold the lock.
     Exclusive,
 }
 
-/// Why a lock was not granted.
+/// The reason why a lock was not granted.
 #[derive(Debug, thiserror::Error)]
 pub enum FileLockError {
     #[error("cannot lock {file}: {}", errno_text(source))]
@@ -38,8 +38,8 @@ pub enum FileLockError {
     Held { holder: String },
 }
 
-/// A lock file of our own making, never unlinked: `RUN/lock/…`. Released, explicitly, when dropped;
-/// a forked child that inherits the descriptor (all are close-on-exec) would keep it otherwise.
+/// A held lock on a lock file of ours (`RUN/lock/…`), which is never unlinked. Dropping it releases
+/// the lock explicitly, because a forked child that inherited the descriptor would keep it.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
@@ -47,10 +47,10 @@ pub struct FileLock {
 
 impl FileLock {
     /// Takes the lock of an open file, waiting at most `wait`. An exclusive holder writes its pid
-    /// into the file, so the file must be one that is only a lock.
+    /// into the file, so the file must serve only as a lock.
     ///
     /// # Errors
-    /// [`FileLockError::Held`] names the pid and the command that hold it.
+    /// [`FileLockError::Held`] names the pid and the command of the holder.
     pub fn acquire(
         file: File,
         exclusivity: LockMode,
@@ -59,13 +59,13 @@ impl FileLock {
         FileLock::acquire_with_notice(file, exclusivity, wait, &|_| ())
     }
 
-    /// As [`FileLock::acquire`]; `tell` is called with the holder, once, when the wait takes longer
-    /// than [`NOTICE_DELAY`].
+    /// Takes the lock as [`FileLock::acquire`] does, and calls `notify` once with the holder if the
+    /// wait takes longer than [`NOTICE_DELAY`].
     pub fn acquire_with_notice(
         mut file: File,
         exclusivity: LockMode,
         wait: Duration,
-        tell: &dyn Fn(&str),
+        notify: &dyn Fn(&str),
     ) -> Result<FileLock, FileLockError> {
         let failed = |source: io::Error| FileLockError::Io {
             file: PathBuf::new(),
@@ -74,7 +74,7 @@ impl FileLock {
         let mut granted =
             lock_with_timeout(&file, exclusivity, wait.min(NOTICE_DELAY)).map_err(failed)?;
         if !granted && wait > NOTICE_DELAY {
-            tell(&read_holder(&mut file));
+            notify(&read_holder(&mut file));
             granted = lock_with_timeout(&file, exclusivity, wait - NOTICE_DELAY).map_err(failed)?;
         }
         if !granted {
@@ -83,7 +83,7 @@ impl FileLock {
             });
         }
         if exclusivity == LockMode::Exclusive {
-            // Only messages need it: on a full disk a lock is as good without.
+            // The holder is needed only in messages, so a full disk is not an error here.
             let _unnamed = write_holder(&mut file);
         }
         Ok(FileLock { file })
@@ -92,12 +92,12 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // Closing the descriptor would do; a child that inherited it makes the difference.
+        // Closing the descriptor is not enough if a child inherited it.
         let _closed_next = unlock(&self.file);
     }
 }
 
-/// Tries until the lock is granted or the time is over. False when the time is over.
+/// Tries to take the lock for at most `wait`. Returns whether it was granted.
 pub fn lock_with_timeout(file: &File, exclusivity: LockMode, wait: Duration) -> io::Result<bool> {
     let begun = Instant::now();
     loop {
@@ -113,26 +113,27 @@ pub fn lock_with_timeout(file: &File, exclusivity: LockMode, wait: Duration) -> 
     }
 }
 
-/// How long to wait for the next try: short at first, for most locks are held shortly, and random
-/// so that waiters do not march in step.
+/// Returns the pause before the next try: short at first, because most locks are held briefly, and
+/// random, so that waiters do not try in step.
 fn pause(waited: Duration) -> Duration {
     let longest = (waited.as_micros() / 8).clamp(200, 5_000);
     Duration::from_micros(fastrand::u64(50..=u64::try_from(longest).unwrap_or(5_000)))
 }
 
-/// Waits for the exclusive lock in the order in which processes came to wait for it; `None` when
-/// the time is over. Only the system keeps such an order, and its way to wait knows no end: so a
-/// thread waits, and gives back what it gets too late. `tell` is called, once, when it takes longer
-/// than [`NOTICE_DELAY`].
-pub fn lock_fairly(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<Option<File>> {
+/// Waits for the exclusive lock in the order in which processes result for it; returns `None` on a
+/// timeout. Calls `notify` once if the wait takes longer than [`NOTICE_DELAY`].
+///
+/// Only the kernel keeps that order, and its blocking call has no timeout. So a thread waits, and
+/// releases a lock that is granted too late.
+pub fn lock_fairly(file: File, wait: Duration, notify: &dyn Fn()) -> io::Result<Option<File>> {
     if try_lock(&file, LockMode::Exclusive)? {
         return Ok(Some(file));
     }
     let (give, get) = mpsc::channel();
     thread::Builder::new().spawn(move || {
         let locked = wait_for_lock(&file).map(|()| file);
-        if let Err(SendError(Ok(too_late))) = give.send(locked) {
-            let _closed_next = unlock(&too_late);
+        if let Err(SendError(Ok(late_lock))) = give.send(locked) {
+            let _closed_next = unlock(&late_lock);
         }
     })?;
     if let Ok(locked) = get.recv_timeout(wait.min(NOTICE_DELAY)) {
@@ -144,7 +145,7 @@ pub fn lock_fairly(file: File, wait: Duration, tell: &dyn Fn()) -> io::Result<Op
     else {
         return Ok(None);
     };
-    tell();
+    notify();
     get.recv_timeout(left).ok().transpose()
 }
 
@@ -160,14 +161,14 @@ fn wait_for_lock(file: &File) -> io::Result<()> {
     }
 }
 
-/// Whether somebody holds a lock.
+/// Returns whether somebody holds a lock on the file.
 pub fn is_locked(file: &File) -> bool {
-    let mut wanted = whole_file(nix::libc::F_WRLCK);
-    let asked = fcntl(file, FcntlArg::F_OFD_GETLK(&mut wanted));
-    asked.is_ok() && i32::from(wanted.l_type) != nix::libc::F_UNLCK
+    let mut lock = whole_file(nix::libc::F_WRLCK);
+    let result = fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock));
+    result.is_ok() && i32::from(lock.l_type) != nix::libc::F_UNLCK
 }
 
-/// One try. False when somebody else holds it.
+/// Tries once to take the lock. Returns false if somebody else holds it.
 pub fn try_lock(file: &File, exclusivity: LockMode) -> io::Result<bool> {
     let kind = match exclusivity {
         LockMode::Shared => nix::libc::F_RDLCK,
@@ -184,12 +185,12 @@ pub fn try_lock(file: &File, exclusivity: LockMode) -> io::Result<bool> {
     }
 }
 
-/// Gives the lock back.
+/// Releases the lock.
 pub fn unlock(file: &File) -> io::Result<()> {
     loop {
         match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file(nix::libc::F_UNLCK))) {
             Ok(_) => return Ok(()),
-            // Network file systems ask a server, and a signal may come meanwhile.
+            // A network file system asks its server, so a signal can interrupt the call.
             Err(Errno::EINTR) => {}
             Err(Errno::EINVAL | Errno::ENOSYS) => return fs2::FileExt::unlock(file),
             Err(errno) => return Err(errno.into()),
@@ -197,15 +198,15 @@ pub fn unlock(file: &File) -> io::Result<()> {
     }
 }
 
-/// The process whose POSIX record lock stands in the way; `None` when nobody's does or the holder's
-/// is an OFD lock (the kernel says −1 for those).
+/// Returns the pid of the process whose POSIX record lock conflicts with ours. `None` if there is
+/// no conflict, or if it is with an OFD lock, for which the kernel reports −1.
 pub fn posix_holder(file: &File) -> Option<i32> {
-    let mut wanted = whole_file(nix::libc::F_WRLCK);
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut wanted)).ok()?;
-    (i32::from(wanted.l_type) != nix::libc::F_UNLCK && wanted.l_pid > 0).then_some(wanted.l_pid)
+    let mut lock = whole_file(nix::libc::F_WRLCK);
+    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)).ok()?;
+    (i32::from(lock.l_type) != nix::libc::F_UNLCK && lock.l_pid > 0).then_some(lock.l_pid)
 }
 
-/// `pid N (command line)` of a living process; the bare number of one that cannot be looked at.
+/// Describes a process as `pid N (COMMAND LINE)`, or as `pid N` if its command line cannot be read.
 pub fn describe_process(pid: i32) -> String {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words: Vec<_> = line
@@ -273,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_excludes_names_its_holder_and_is_given_back() {
+    fn a_held_lock_excludes_others_and_names_its_holder_until_dropped() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("vm-work");
         let open = || {

@@ -1,5 +1,5 @@
-//! Path resolution below a directory, one component at a time, so that each symbolic link can be
-//! judged by its owner before it is followed.
+//! Path resolution below a directory, one component at a time, so that the owner of each symbolic
+//! link is checked before the link is followed.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -15,30 +15,31 @@ use nix::unistd::geteuid;
 
 use super::replace::retry_interrupted;
 
-/// Which symbolic links are followed below a directory.
+/// The symbolic links that are followed below a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkPolicy {
     /// None.
     Never,
-    /// Those that root or the effective user owns. Nobody else can make such a link, so it says
-    /// where they want it to lead: a qube's directory on another disk, say.
+    /// Those that root or the effective user owns. Nobody else can create such a link, so its
+    /// target is intended, for example a qube's directory on another disk.
     Owned,
 }
 
-/// How often what answers EAGAIN is repeated at once: a rename on the way is over by then.
-const SWIFT_TRIES: u32 = 64;
+/// The number of immediate retries after EAGAIN, enough for a concurrent rename to finish.
+const IMMEDIATE_RETRIES: u32 = 64;
 
-/// How often it is repeated after that, each time after twice as long a pause as before: 1 ms to
-/// 64 ms. A program that gives a lease back when it is asked has done so by then.
-const SLOW_TRIES: u32 = 7;
+/// The number of later retries, with pauses that double from 1 ms to 64 ms: enough for a program
+/// that releases a lease when the kernel asks for it.
+const DELAYED_RETRIES: u32 = 7;
 
-/// As many links as the kernel follows in one path.
-const MOST_LINKS: usize = 40;
+/// The number of links that the kernel follows in one path.
+const MAX_LINKS: usize = 40;
 
-/// Opens `path` below `base` with `flags`; absolute link targets begin at `root`, else at `/`.
+/// Opens `path` below `base` with `flags`. Absolute link targets are resolved from `root`, or from
+/// `/` without one.
 ///
-/// The last component is never followed with [`LinkPolicy::Never`], and judged like any other with
-/// [`LinkPolicy::Owned`]. `..` is refused in `path`; a followed link may contain it.
+/// The policy also applies to the last component. `..` is permission_denied in `path`, but a followed link
+/// may contain it.
 pub(super) fn open_below(
     base: &File,
     root: Option<&File>,
@@ -46,21 +47,21 @@ pub(super) fn open_below(
     links: LinkPolicy,
     flags: OFlag,
 ) -> io::Result<File> {
-    refuse_dots(path)?;
+    refuse_parent_components(path)?;
     let strict = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
     match open(base, path, flags, strict) {
         Err(error) if error.raw_os_error() == Some(nix::libc::ELOOP) => match links {
-            LinkPolicy::Never => Err(refused(&format!(
-                "{} leads over a symbolic link",
+            LinkPolicy::Never => Err(permission_denied(&format!(
+                "{} goes through a symbolic link",
                 path.display()
             ))),
-            LinkPolicy::Owned => walk(base, root, path, flags),
+            LinkPolicy::Owned => open_following_owned(base, root, path, flags),
         },
         opened => opened,
     }
 }
 
-/// Opens one path with `resolve`; repeats what a signal, or a rename under way, interrupted.
+/// Opens one path with `resolve`, retrying after a signal or a concurrent rename.
 pub(super) fn open(
     base: &File,
     path: &Path,
@@ -78,17 +79,17 @@ pub(super) fn open(
     retry_leased(|| retry_interrupted(|| Ok(File::from(openat2(base, path, how)?))))
 }
 
-/// Repeats an open without waiting (`O_NONBLOCK`) that answers EAGAIN: a rename was in the way of
-/// `..`, or another process has a lease on the file, which the kernel takes away from it only after
-/// `/proc/sys/fs/lease-break-time` (45 s). Waits for that no longer than about an eighth of a
-/// second.
+/// Retries a non-blocking open (`O_NONBLOCK`) that fails with EAGAIN, for at most about an eighth
+/// of a second. The reason is a rename during the resolution of `..`, or a lease that another
+/// process holds on the file and that the kernel breaks only after
+/// `/proc/sys/fs/lease-break-time` (45 s).
 pub(crate) fn retry_leased<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    for tried in 0..SWIFT_TRIES + SLOW_TRIES {
+    for attempt in 0..IMMEDIATE_RETRIES + DELAYED_RETRIES {
         match open() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             opened => return opened,
         }
-        if let Some(doublings) = tried.checked_sub(SWIFT_TRIES) {
+        if let Some(doublings) = attempt.checked_sub(IMMEDIATE_RETRIES) {
             thread::sleep(Duration::from_millis(1 << doublings));
         }
     }
@@ -96,17 +97,22 @@ pub(crate) fn retry_leased<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Re
     Err(io::Error::new(io::ErrorKind::WouldBlock, reason))
 }
 
-fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Result<File> {
-    let mut parts: VecDeque<OsString> = parts_of(path).collect();
+fn open_following_owned(
+    base: &File,
+    root: Option<&File>,
+    path: &Path,
+    flags: OFlag,
+) -> io::Result<File> {
+    let mut parts: VecDeque<OsString> = path_components(path).collect();
     let mut place = base.try_clone()?;
     let mut followed = 0;
     while let Some(part) = parts.pop_front() {
         let last = parts.is_empty();
-        let found = step(&place, root, &part)?;
+        let found = open_component(&place, root, &part)?;
         let metadata = retry_interrupted(|| found.metadata())?;
         if !metadata.file_type().is_symlink() {
             if last {
-                // Opened by name once more: what was made of it meanwhile must not be a link.
+                // It is opened by name again, so it must not have become a link meanwhile.
                 return open(
                     &place,
                     Path::new(&part),
@@ -121,14 +127,14 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
         followed += 1;
         if owner != 0 && owner != geteuid().as_raw() {
             let link = part.to_string_lossy();
-            return Err(refused(&format!(
+            return Err(permission_denied(&format!(
                 "{link} is a symbolic link of user {owner}, not followed"
             )));
         }
-        if followed > MOST_LINKS {
+        if followed > MAX_LINKS {
             return Err(io::Error::from_raw_os_error(nix::libc::ELOOP));
         }
-        // Of the descriptor, not of the name: the link that was judged is the one that is read.
+        // Read through the descriptor, so that it is the link whose owner was checked.
         let target = readlinkat(&found, OsStr::new(""))?;
         let target = Path::new(&target);
         if target.is_absolute() {
@@ -137,7 +143,11 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
                 None => File::open("/")?,
             };
         }
-        for part in parts_of(target).collect::<Vec<_>>().into_iter().rev() {
+        for part in path_components(target)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
             parts.push_front(part);
         }
     }
@@ -149,8 +159,8 @@ fn walk(base: &File, root: Option<&File>, path: &Path, flags: OFlag) -> io::Resu
     )
 }
 
-/// Looks at one name without following or opening it. `..` of the root is the root.
-fn step(place: &File, root: Option<&File>, part: &OsStr) -> io::Result<File> {
+/// Opens one path component with `O_PATH`, without following a link. `..` of the root is the root.
+fn open_component(place: &File, root: Option<&File>, part: &OsStr) -> io::Result<File> {
     if part == ".."
         && let Some(root) = root
         && is_same(place, root)?
@@ -174,26 +184,26 @@ fn is_same(one: &File, other: &File) -> io::Result<bool> {
     Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
-fn parts_of(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+fn path_components(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     path.components().filter_map(|part| match part {
         Component::Normal(_) | Component::ParentDir => Some(part.as_os_str().to_os_string()),
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     })
 }
 
-fn refuse_dots(path: &Path) -> io::Result<()> {
+fn refuse_parent_components(path: &Path) -> io::Result<()> {
     let plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
     match path.components().all(plain) {
         true => Ok(()),
-        false => Err(refused(&format!(
+        false => Err(permission_denied(&format!(
             "{} is not a path below a directory",
             path.display()
         ))),
     }
 }
 
-/// Refuses a symbolic link that is neither root's nor the effective user's: nobody else decides
-/// where we write. What is no link, or missing, is right.
+/// Refuses a symbolic link that belongs neither to root nor to the effective user, because nobody
+/// else may decide where we write. A path that is missing or is not a link is accepted.
 pub fn refuse_foreign_link(path: &Path) -> io::Result<()> {
     let metadata = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -201,7 +211,7 @@ pub fn refuse_foreign_link(path: &Path) -> io::Result<()> {
     };
     let owner = metadata.uid();
     match metadata.is_symlink() && owner != 0 && owner != geteuid().as_raw() {
-        true => Err(refused(&format!(
+        true => Err(permission_denied(&format!(
             "{} is a symbolic link of user {owner}, not followed",
             path.display()
         ))),
@@ -209,6 +219,6 @@ pub fn refuse_foreign_link(path: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn refused(reason: &str) -> io::Error {
+pub(super) fn permission_denied(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, reason.to_string())
 }

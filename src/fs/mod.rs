@@ -1,9 +1,9 @@
-//! Files, locks and directories. Knows nothing of Qubes.
+//! Files, locks and directories. Nothing here depends on Qubes.
 //!
-//! [`directory`] opens what lies below a directory where others can write, [`run_directory`] one of
-//! locks and notes, [`chroot`] resolves paths of another system, [`replace`] is the durable
-//! replace, [`file_lock`] the record locks, [`stale_files`] removes temporary files that a kill
-//! left behind.
+//! [`directory`] opens files below a directory where others can write, [`run_directory`] does so
+//! for a directory of locks and records, [`chroot`] resolves paths of another system, [`replace`]
+//! replaces files durably, [`file_lock`] has record locks, and [`stale_files`] removes temporary
+//! files that a killed process left.
 
 pub mod chroot;
 pub mod directory;
@@ -24,15 +24,15 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-/// Returns the names in a directory, in no order. The standard library's `read_dir` would end the
-/// program where a directory cannot be closed.
+/// Returns the names in a directory, in no particular order. The standard library's `read_dir`
+/// aborts the program if the directory cannot be closed.
 pub fn list_names(directory: &Path) -> io::Result<Vec<OsString>> {
     replace::retry_interrupted(|| {
         directory::Directory::open(directory, directory::LinkPolicy::Never)?.names()
     })
 }
 
-/// Returns the system's text for an error, without its number and what a library adds to it.
+/// Returns the system's text for an error, without its number and what a library adds.
 pub fn errno_text(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(code) => Errno::from_raw(code).desc().to_string(),
@@ -45,7 +45,7 @@ pub fn errno_text(error: &io::Error) -> String {
     }
 }
 
-/// Whether an error comes of a file system, or a quota, without any room left.
+/// Returns whether an error was caused by a full file system or an exhausted quota.
 pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,8 +1,8 @@
-//! Files by paths on which others may have put links.
+//! Access to files by paths in which other users may have placed links.
 //!
-//! A path is resolved anew by each function, component by component: a symbolic link is followed
-//! only if root or the effective user owns it, so nobody else can lead a command elsewhere,
-//! whenever he exchanges what.
+//! Each function resolves the path component by component and follows a symbolic link only if root
+//! or the effective user owns it. So no other user can redirect a command, whenever they exchange a
+//! component.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::directory::{Directory, LinkPolicy, OpenMode};
 use super::replace::Access;
 
-/// The directory from which absolute paths are resolved, and such a path below it.
+/// Opens `/` and returns it with `path` relative to it.
 pub fn split_root(path: &Path, links: LinkPolicy) -> io::Result<(Directory, PathBuf)> {
     let path = std::path::absolute(path)?;
     let below = path.strip_prefix("/").unwrap_or(&path).to_path_buf();
@@ -31,7 +31,7 @@ pub fn open_directory(path: &Path) -> io::Result<Directory> {
     slash.subdirectory(&below)
 }
 
-/// The open directory in which `path` lies, and the name there.
+/// Opens the parent directory of `path` and returns it with the last component.
 pub fn open_parent(path: &Path) -> io::Result<(Directory, OsString)> {
     let name = path
         .file_name()
@@ -44,7 +44,7 @@ pub fn open_parent(path: &Path) -> io::Result<(Directory, OsString)> {
     Ok((open_directory(parent)?, name))
 }
 
-/// Replaces a file, as [`Directory::replace`] does.
+/// Replaces a file as [`Directory::replace`] does.
 pub fn replace(
     path: &Path,
     access: Access,
@@ -54,14 +54,14 @@ pub fn replace(
     directory.replace(Path::new(&name), access, fill)
 }
 
-/// Unlinks a file, or a symbolic link itself; false where nothing was.
+/// Unlinks a file or a symbolic link. Returns false if nothing existed.
 pub fn remove_file(path: &Path) -> io::Result<bool> {
     let (directory, name) = open_parent(path)?;
     directory.remove_file(Path::new(&name))
 }
 
-/// Makes a directory with this access; those that are missing above it are anybody's, as installers
-/// make them. One that exists stays as it is.
+/// Creates a directory with this access. Missing parents are created with mode 0755, as installers
+/// create them. An existing directory is left unchanged.
 pub fn create_directory(path: &Path, access: Access) -> io::Result<()> {
     let (slash, below) = split_root(path, LinkPolicy::Owned)?;
     match slash.subdirectory(&below) {

@@ -1,8 +1,8 @@
-//! The durable atomic replace: the one way in which this project changes a file that matters.
+//! The durable atomic replacement of a file, by which every file that matters is changed.
 //!
-//! A temporary file beside the target is filled, given its mode and group, synced, renamed over the
-//! target, and the directory is synced. A crash at any instruction leaves the old file or the new
-//! one; a temporary file that is not committed is unlinked.
+//! A temporary file beside the target is filled, given its mode and group, synced and renamed over
+//! the target; then the directory is synced. A crash at any instruction leaves either the old file
+//! or the new one. A temporary file that is not committed is unlinked.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -12,35 +12,35 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, fchown};
 use tempfile::NamedTempFile;
 
-/// Who may use a file that we make.
+/// The mode and group of a file that we create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     /// Permission bits.
     pub mode: u32,
-    /// The group, where it exists and may be given; nobody fails over it (`docs/spec/r4-xml.md`
+    /// The group, if it exists. Failing to set it is not an error (`docs/spec/r4-xml.md`
     /// §0).
     pub group: Option<Gid>,
 }
 
 impl Access {
-    /// For members of group qubes: 0660.
+    /// Returns the access for members of group qubes: mode 0660.
     pub fn shared(group: Option<Gid>) -> Access {
         Access { mode: 0o660, group }
     }
 
-    /// Gives an open file this access.
+    /// Sets the mode and group of an open file.
     pub(crate) fn apply(self, file: &File) -> io::Result<()> {
         if let Some(group) = self.group {
-            // Only root and members may give a file to a group; who is neither keeps it in his own.
+            // Only root and members of the group may do that; for others the group stays theirs.
             let _refused = fchown(file, None, Some(group));
         }
         file.set_permissions(Permissions::from_mode(self.mode))
     }
 }
 
-/// Makes a directory for members of group qubes, 2770. Those that are missing above it are
-/// anybody's, as installers make them; one that exists stays as it is. Links of other users are
-/// refused.
+/// Creates a directory for members of group qubes, with mode 2770. Missing parents are created with
+/// mode 0755, as installers create them; an existing directory is left unchanged. Symbolic links of
+/// other users are refused.
 pub fn create_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
     super::owned_paths::create_directory(
         path,
@@ -51,13 +51,13 @@ pub fn create_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()
     )
 }
 
-/// What the name of a temporary file ends in: nobody else makes files called `TARGET~RANDOM.new`.
-pub(super) const TEMPORARY: &str = ".new";
+/// The suffix of temporary files, `TARGET~RANDOM.new`. No other program uses such names.
+pub(super) const TEMPORARY_SUFFIX: &str = ".new";
 
-/// How many random characters stand before [`TEMPORARY`].
-pub(super) const RANDOM_LETTERS: usize = 8;
+/// The number of random characters before [`TEMPORARY_SUFFIX`].
+pub(super) const RANDOM_LENGTH: usize = 8;
 
-/// Calls again what a signal interrupted.
+/// Repeats a call that a signal interrupted.
 pub(crate) fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -67,23 +67,23 @@ pub(crate) fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> i
     }
 }
 
-/// A new content for a file, not visible before [`Replacement::commit`].
+/// The new content of a file, which is not visible before [`Replacement::commit`].
 pub struct Replacement {
     temporary: NamedTempFile,
     target: PathBuf,
 }
 
 impl Replacement {
-    /// Makes the temporary file `TARGET~RANDOM.new`. The directory must exist.
-    pub fn begin(target: &Path, access: Access) -> io::Result<Replacement> {
+    /// Creates the temporary file `TARGET~RANDOM.new`. The directory must exist.
+    pub fn new(target: &Path, access: Access) -> io::Result<Replacement> {
         let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let mut prefix = name.to_os_string();
         prefix.push("~");
         let mut builder = tempfile::Builder::new();
         builder
             .prefix(&prefix)
-            .rand_bytes(RANDOM_LETTERS)
-            .suffix(TEMPORARY);
+            .rand_bytes(RANDOM_LENGTH)
+            .suffix(TEMPORARY_SUFFIX);
         let temporary = builder.tempfile_in(parent_directory(target))?;
         access.apply(temporary.as_file())?;
         Ok(Replacement {
@@ -92,41 +92,41 @@ impl Replacement {
         })
     }
 
-    /// The file to fill.
+    /// Returns the temporary file, to be filled.
     pub fn file(&mut self) -> &mut File {
         self.temporary.as_file_mut()
     }
 
-    /// Where it lies until it is committed.
+    /// Returns the path of the temporary file.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
 
-    /// Makes the content durable and visible under the target's name; returns the file, still open.
+    /// Makes the content durable and visible under the target's name. Returns the open file.
     pub fn commit(self) -> io::Result<File> {
         self.sync()?;
         self.publish()?.make_durable()
     }
 
-    /// Waits until the content is on the disk: before anybody sees it.
+    /// Waits until the content is on disk. Call this before [`Replacement::publish`].
     pub fn sync(&self) -> io::Result<()> {
         retry_interrupted(|| self.temporary.as_file().sync_all())
     }
 
-    /// Makes the content, which was synced, visible under the target's name. On an error the target
-    /// is as it was, as far as the file system tells the truth.
+    /// Makes the synced content visible under the target's name. On an error the target is
+    /// unchanged, unless the file system reports an error after renaming.
     pub fn publish(self) -> io::Result<PublishedFile> {
         self.rename(|temporary, target| temporary.persist(target))
     }
 
-    /// As [`Replacement::publish`], but fails with [`io::ErrorKind::AlreadyExists`] when the target
-    /// is there.
+    /// Makes the synced content visible under the target's name, or fails with
+    /// [`io::ErrorKind::AlreadyExists`] if the target exists.
     pub fn publish_new(self) -> io::Result<PublishedFile> {
         self.rename(|temporary, target| temporary.persist_noclobber(target))
     }
 
-    /// Makes the content visible under the target's name without waiting for the disk: for what
-    /// nobody looks at after a power loss.
+    /// Makes the content visible under the target's name without syncing, for files that do not
+    /// have to survive a power loss.
     pub fn commit_unsynced(self) -> io::Result<File> {
         self.rename(|temporary, target| temporary.persist(target))
             .map(|published| published.file)
@@ -154,37 +154,37 @@ impl Replacement {
     }
 }
 
-/// A content that everybody sees under the target's name; a power loss may still take it back.
+/// A file that is visible under the target's name but not yet durable.
 pub struct PublishedFile {
     file: File,
     target: PathBuf,
 }
 
 impl PublishedFile {
-    /// Makes the rename survive a power loss; returns the file, still open.
+    /// Makes the rename durable. Returns the open file.
     pub fn make_durable(self) -> io::Result<File> {
         sync_directory(parent_directory(&self.target))?;
         Ok(self.file)
     }
 }
 
-/// Replaces `target` by what `fill` writes.
+/// Replaces `target` with what `fill` writes.
 pub fn replace(
     target: &Path,
     access: Access,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<File> {
-    let mut replacement = Replacement::begin(target, access)?;
+    let mut replacement = Replacement::new(target, access)?;
     fill(replacement.file())?;
     replacement.commit()
 }
 
-/// Makes renames, links and unlinks in a directory survive a power loss.
+/// Makes earlier renames, links and unlinks in a directory durable.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// The directory a file lies in; `.` for a bare name.
+/// Returns the directory that contains a file; `.` for a bare name.
 pub fn parent_directory(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replacement_that_fails_leaves_the_old_file_and_no_temporary_file() {
+    fn a_failed_replacement_leaves_the_old_file_and_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("data");
         std::fs::write(&target, "old").unwrap();

@@ -1,7 +1,7 @@
-//! A directory of locks, records and notes in which others may write, too.
+//! A directory of locks, records and caches in which others may also write.
 //!
-//! Nothing in it is opened by its path: no link is followed, and only regular files with one name
-//! are used. Nothing in it is changed that was not just made.
+//! Nothing in it is opened by its path: no link is followed, and only regular files without a second
+//! name are used. Permissions are changed only on what was just created.
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read as _, Write as _};
@@ -13,25 +13,26 @@ use nix::unistd::{Gid, geteuid};
 
 use super::directory::{Directory, LinkPolicy, OpenMode};
 use super::file_lock::{FileLock, FileLockError, LockMode};
-use super::links::refused;
+use super::links::permission_denied;
 use super::replace::{Access, create_shared_directory};
 
-/// The longest file that is read whole: far longer than any record or note.
-const LONGEST: u64 = 256 << 20;
+/// The largest file that is read, in bytes: far longer than any record or cache.
+const MAX_BYTES: u64 = 256 << 20;
 
-/// Where the directory is, and who may write in it.
+/// A run directory: its path, and who may write in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDirectory {
     path: PathBuf,
-    /// The directory above it that must belong to the effective user alone; none where members of a
-    /// group share it.
+    /// The directory at or above `path` that must be private to the effective user. `None` if
+    /// members of a group share the directory.
     own: Option<PathBuf>,
-    /// Members of the group may read what is in a private one.
+    /// Whether members of the group may read a private directory.
     is_readable: bool,
 }
 
 impl RunDirectory {
-    /// One that members of a group share. Its parent belongs to root, or to whom the store belongs.
+    /// Describes a directory that members of a group share. Its parent must belong to root or to the
+    /// owner of the store.
     pub fn shared(path: PathBuf) -> RunDirectory {
         RunDirectory {
             path,
@@ -40,8 +41,8 @@ impl RunDirectory {
         }
     }
 
-    /// `own/name`, for the effective user alone: `own` is made when it is missing, and otherwise
-    /// must belong to that user and be writable by nobody else.
+    /// Describes the directory `own/name`, private to the effective user. `own` is created if it is
+    /// missing; otherwise it must belong to that user and be writable by nobody else.
     pub fn private(own: PathBuf, name: &Path) -> RunDirectory {
         let path = if name.as_os_str().is_empty() {
             own.clone()
@@ -55,7 +56,7 @@ impl RunDirectory {
         }
     }
 
-    /// Lets the group read what is in a private one.
+    /// Lets members of the group read a private directory.
     pub fn readable_by_group(self) -> RunDirectory {
         RunDirectory {
             is_readable: true,
@@ -63,7 +64,7 @@ impl RunDirectory {
         }
     }
 
-    /// Where it is: for messages and for other programs, not for opening what is below.
+    /// Returns the path, for messages and other programs. Files in it must not be opened by it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -71,24 +72,25 @@ impl RunDirectory {
     /// Opens the directory.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] when it was not made yet. That it should be private and is not.
+    /// [`io::ErrorKind::NotFound`] if it does not exist yet. An error if it should be private but
+    /// others own it or may write in it.
     pub fn open(&self) -> io::Result<Directory> {
         let Some(own) = &self.own else {
             return Directory::open(&self.path, LinkPolicy::Never);
         };
         let directory = Directory::open(own, LinkPolicy::Never)?;
-        refuse_others(own, &directory.handle().metadata()?)?;
-        directory.subdirectory(self.below_own())
+        refuse_foreign_writers(own, &directory.handle().metadata()?)?;
+        directory.subdirectory(self.path_below_own())
     }
 
-    /// Opens the directory, which is made when it is missing, with the directories `parts` in it.
-    /// A shared one, and its parts, are 2770 and of `group`; a private one is 0700, or 2750 and of
-    /// `group` for readers.
+    /// Opens the directory and creates it, and the directories `parts` in it, if missing. A shared
+    /// one and its parts get mode 2770 and `group`; a private one gets 0700, or 2750 and `group` if
+    /// the group may read it.
     pub fn create(&self, parts: &[&str], group: Option<Gid>) -> io::Result<Directory> {
-        let (mode, group) = self.for_directories(group);
+        let (mode, group) = self.directory_access(group);
         let directory = match self.open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make_itself(mode, group)?
+                self.create_base(mode, group)?
             }
             opened => opened?,
         };
@@ -98,7 +100,7 @@ impl RunDirectory {
         Ok(directory)
     }
 
-    fn make_itself(&self, mode: u32, group: Option<Gid>) -> io::Result<Directory> {
+    fn create_base(&self, mode: u32, group: Option<Gid>) -> io::Result<Directory> {
         let Some(own) = &self.own else {
             create_shared_directory(&self.path, group)?;
             return self.open();
@@ -108,11 +110,11 @@ impl RunDirectory {
             made => made.map(|()| true)?,
         };
         let mut directory = Directory::open(own, LinkPolicy::Never)?;
-        refuse_others(own, &directory.handle().metadata()?)?;
+        refuse_foreign_writers(own, &directory.handle().metadata()?)?;
         if is_new {
             Access { mode, group }.apply(directory.handle())?;
         }
-        for part in self.below_own() {
+        for part in self.path_below_own() {
             let part = Path::new(part);
             directory.create_directory(part, mode, Access { mode, group })?;
             directory = directory.subdirectory(part)?;
@@ -120,8 +122,8 @@ impl RunDirectory {
         Ok(directory)
     }
 
-    /// Mode and group of directories.
-    fn for_directories(&self, group: Option<Gid>) -> (u32, Option<Gid>) {
+    /// Returns the mode and group of directories.
+    fn directory_access(&self, group: Option<Gid>) -> (u32, Option<Gid>) {
         match self.own {
             Some(_) if self.is_readable => (0o2750, group),
             Some(_) => (0o700, None),
@@ -129,15 +131,15 @@ impl RunDirectory {
         }
     }
 
-    fn below_own(&self) -> &Path {
+    fn path_below_own(&self) -> &Path {
         let own = self.own.as_deref().unwrap_or(Path::new(""));
         self.path.strip_prefix(own).unwrap_or(&self.path)
     }
 
-    /// Reads a whole file; `None` where there is none.
+    /// Reads a whole file. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// What is there is not a regular file with one name, or cannot be read.
+    /// It is not a regular file with exactly one name, is too large, or cannot be read.
     pub fn read(&self, name: &Path) -> io::Result<Option<String>> {
         let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let file = match self
@@ -149,32 +151,32 @@ impl RunDirectory {
         };
         let metadata = file.metadata()?;
         if metadata.nlink() > 1 {
-            return Err(refused(&format!(
+            return Err(permission_denied(&format!(
                 "{} has a second name (hard link)",
                 name.display()
             )));
         }
-        if metadata.len() > LONGEST {
+        if metadata.len() > MAX_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let mut text = String::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-        file.take(LONGEST).read_to_string(&mut text)?;
+        file.take(MAX_BYTES).read_to_string(&mut text)?;
         Ok(Some(text))
     }
 
-    /// Writes a note that others may read and nobody depends on: whatever has the name, and is not
-    /// a directory, is replaced and not followed. The directories must exist.
+    /// Writes a file atomically but without syncing, for hints that may be lost. A file or link of
+    /// that name is replaced, not followed. The directories must exist.
     pub fn write_unsynced(&self, name: &Path, group: Option<Gid>, text: &str) -> io::Result<File> {
         let write = |file: &mut File| file.write_all(text.as_bytes());
         self.open()?
             .replace_unsynced(name, self.access(group), write)
     }
 
-    /// Takes the lock of the file `lock/NAME`, waiting at most `wait`. Made when it is missing,
-    /// with its directory.
+    /// Takes the lock of the file `lock/NAME`, waiting at most `wait`. Creates the file and its
+    /// directory if missing.
     ///
     /// # Errors
-    /// [`FileLockError::Held`] names who holds it.
+    /// [`FileLockError::Held`] names the holder.
     pub fn lock(
         &self,
         name: &str,
@@ -185,14 +187,15 @@ impl RunDirectory {
         self.lock_with_notice(name, exclusivity, wait, group, &|_| ())
     }
 
-    /// As [`RunDirectory::lock`]; `tell` is called with the holder, once, when the wait takes long.
+    /// Takes the lock as [`RunDirectory::lock`] does, and calls `notify` once with the holder if the
+    /// wait takes long.
     pub fn lock_with_notice(
         &self,
         name: &str,
         exclusivity: LockMode,
         wait: Duration,
         group: Option<Gid>,
-        tell: &dyn Fn(&str),
+        notify: &dyn Fn(&str),
     ) -> Result<FileLock, FileLockError> {
         let place = Path::new("lock").join(name);
         let failed = |source: io::Error| FileLockError::Io {
@@ -203,13 +206,15 @@ impl RunDirectory {
         let file = directory
             .open_or_create(&place, self.access(group))
             .map_err(failed)?;
-        FileLock::acquire_with_notice(file, exclusivity, wait, tell).map_err(|error| match error {
-            FileLockError::Io { source, .. } => failed(source),
-            held => held,
-        })
+        FileLock::acquire_with_notice(file, exclusivity, wait, notify).map_err(
+            |error| match error {
+                FileLockError::Io { source, .. } => failed(source),
+                held => held,
+            },
+        )
     }
 
-    /// The access of files in it.
+    /// Returns the access of files in the directory.
     pub fn access(&self, group: Option<Gid>) -> Access {
         match self.own {
             Some(_) if self.is_readable => Access { mode: 0o640, group },
@@ -246,8 +251,8 @@ impl From<&RunDirectory> for RunDirectory {
     }
 }
 
-/// Whether nobody but root and the effective user can exchange anything on the way to `directory`,
-/// which is the effective user's.
+/// Returns whether `directory` is private to the effective user and no component of its path can be
+/// replaced by anybody but root and that user.
 pub fn is_safe_for_user(directory: &Path) -> bool {
     let us = geteuid().as_raw();
     let is_safe = |above: &Path| {
@@ -261,25 +266,27 @@ pub fn is_safe_for_user(directory: &Path) -> bool {
     is_private_to_user(directory) && directory.is_absolute() && directory.ancestors().all(is_safe)
 }
 
-/// Whether a directory belongs to the effective user, and nobody else may write in it.
+/// Returns whether a directory belongs to the effective user and nobody else may write in it.
 pub fn is_private_to_user(directory: &Path) -> bool {
     let metadata = std::fs::metadata(directory);
-    metadata.is_ok_and(|metadata| metadata.is_dir() && refuse_others(directory, &metadata).is_ok())
+    metadata.is_ok_and(|metadata| {
+        metadata.is_dir() && refuse_foreign_writers(directory, &metadata).is_ok()
+    })
 }
 
-fn refuse_others(directory: &Path, metadata: &Metadata) -> io::Result<()> {
+fn refuse_foreign_writers(directory: &Path, metadata: &Metadata) -> io::Result<()> {
     let (owner, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let shown = directory.display();
     if owner != geteuid().as_raw() {
         let reason =
             format!("{shown} belongs to user {owner}: set XDG_RUNTIME_DIR to a directory of yours");
-        return Err(refused(&reason));
+        return Err(permission_denied(&reason));
     }
     if mode & 0o022 != 0 {
         let reason = format!(
             "others may write in {shown} (mode {mode:o}): remove it, or set XDG_RUNTIME_DIR"
         );
-        return Err(refused(&reason));
+        return Err(permission_denied(&reason));
     }
     Ok(())
 }
@@ -292,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_private_directory_is_for_its_user_alone() {
+    fn a_private_directory_is_usable_by_its_user_only() {
         let place = tempfile::tempdir().unwrap();
         let own = place.path().join("own");
         let run = RunDirectory::private(own.clone(), Path::new("qubes/0123"));
@@ -340,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_replaces_a_link_and_what_is_not_a_plain_file_is_not_read() {
+    fn a_written_file_replaces_a_link_and_only_regular_files_are_read() {
         let place = tempfile::tempdir().unwrap();
         let (run, victim) = (
             RunDirectory::from(place.path().join("run")),

@@ -1,8 +1,9 @@
-//! Temporary files that a kill or a power loss left beside their targets.
+//! Stale temporary files, which a killed process or a power loss left beside their targets.
 //!
-//! Nothing that somebody may still be writing is touched: the caller holds the store's lock, under
-//! which such files are made; each is locked itself before it is filled, save for its first moment,
-//! so a young one is left alone; and only names that nobody but us gives are looked at.
+//! A file that may still be in use is never removed: the caller holds the lock under which such
+//! files are created, each file is locked before it is filled, and a young file is left alone
+//! because it is not locked in its first moment. Only names that no other program uses are
+//! considered.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,38 +15,38 @@ use nix::libc;
 use super::directory::{Directory, OpenMode};
 use super::file_lock::{LockMode, try_lock};
 use super::list_names;
-use super::replace::{RANDOM_LETTERS, TEMPORARY};
+use super::replace::{RANDOM_LENGTH, TEMPORARY_SUFFIX};
 
-/// How long nobody has written to a file before it is stale.
-const AGE: Duration = Duration::from_secs(60);
+/// The age from which an unlocked temporary file is stale.
+const MIN_AGE: Duration = Duration::from_secs(60);
 
-/// Removes what was left behind in `directory` of writing those targets that `is_target` names.
-/// What cannot be removed is no reason to fail.
+/// Removes the stale temporary files in `directory` of the targets that `is_target` accepts. A file
+/// that cannot be removed is ignored.
 pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
     for name in list_names(directory).unwrap_or_default() {
         let path = directory.join(&name);
         if name.to_str().and_then(target_name).is_some_and(&is_target) && is_stale(&path) {
-            let _stays = fs::remove_file(path);
+            let _kept = fs::remove_file(path);
         }
     }
 }
 
-/// As [`clear`], in a directory where others can write: what is removed is the name, whatever it
-/// leads to.
+/// Removes stale temporary files as [`clear`] does, in a directory where others can write. Links are
+/// not followed.
 pub fn clear_in(directory: &Directory, is_target: impl Fn(&str) -> bool) {
     for name in directory.names().unwrap_or_default() {
         let is_temporary = name.to_str().and_then(target_name).is_some_and(&is_target);
         let opened = || directory.open_file(Path::new(&name), OpenMode::ReadWrite);
         if is_temporary && opened().is_ok_and(|file| is_abandoned(&file)) {
-            let _stays = directory.remove_file(Path::new(&name));
+            let _kept = directory.remove_file(Path::new(&name));
         }
     }
 }
 
-/// The name of the file that a temporary one of this name was to become.
+/// Returns the name of the target of a temporary file; `None` if `name` is not a temporary name.
 pub fn target_name(name: &str) -> Option<&str> {
-    let (target, random) = name.strip_suffix(TEMPORARY)?.rsplit_once('~')?;
-    let ours = random.len() == RANDOM_LETTERS && random.bytes().all(|b| b.is_ascii_alphanumeric());
+    let (target, random) = name.strip_suffix(TEMPORARY_SUFFIX)?.rsplit_once('~')?;
+    let ours = random.len() == RANDOM_LENGTH && random.bytes().all(|b| b.is_ascii_alphanumeric());
     ours.then_some(target)
 }
 
@@ -70,11 +71,11 @@ fn is_old(file: &File) -> bool {
     let Ok(metadata) = file.metadata() else {
         return false;
     };
-    // A time in the future is not old.
+    // A file whose time lies in the future counts as young.
     metadata.is_file()
         && metadata
             .modified()
-            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > AGE))
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age > MIN_AGE))
 }
 
 #[cfg(test)]
@@ -82,9 +83,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn old_temporary_files_of_the_targets_go_and_nothing_else() {
+    fn only_old_unlocked_temporary_files_of_the_targets_are_removed() {
         let place = tempfile::tempdir().unwrap();
-        let old = std::time::SystemTime::now() - 2 * AGE;
+        let old = std::time::SystemTime::now() - 2 * MIN_AGE;
         let make = |name: &str, is_old: bool| {
             let file = File::create(place.path().join(name)).unwrap();
             if is_old {
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_our_own_making_are_temporary_files() {
+    fn only_our_own_name_pattern_is_a_temporary_file() {
         assert_eq!(target_name("qubes.xml~aZ09aZ09.new"), Some("qubes.xml"));
         for name in [
             "qubes.xml",

@@ -1,4 +1,4 @@
-//! Small text files that a person writes, below a root directory that may be somebody else's.
+//! Small text files written by hand, possibly below a root directory of somebody else.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,13 +10,13 @@ use nix::libc;
 use super::directory::OpenMode;
 use super::{owned_paths, retry_leased};
 
-/// The longest file that is read, bytes.
-const LONGEST: u64 = 1 << 20;
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Reads a regular file. A FIFO or a device in its place is refused without waiting for it.
+/// Reads a regular file. A FIFO or a device is refused without blocking on it.
 ///
 /// # Errors
-/// It cannot be opened or read, is no regular file, is longer than 1 MiB, or is not UTF-8.
+/// It cannot be opened or read, is not a regular file, is longer than 1 MiB, or is not UTF-8.
 pub fn read(path: &Path) -> io::Result<String> {
     let mut options = File::options();
     options
@@ -25,10 +25,10 @@ pub fn read(path: &Path) -> io::Result<String> {
     read_opened(retry_leased(|| options.open(path))?)
 }
 
-/// As [`read`], where others may write: their links are not followed.
+/// Reads a regular file as [`read`] does, without following symbolic links of other users.
 ///
 /// # Errors
-/// As [`read`], and a link of somebody else.
+/// The errors of [`read`], and a symbolic link of another user in the path.
 pub fn read_owned(path: &Path) -> io::Result<String> {
     read_opened(owned_paths::open(path, OpenMode::Read)?)
 }
@@ -39,11 +39,11 @@ fn read_opened(file: File) -> io::Result<String> {
     if !found.is_file() {
         return Err(refused("it is not a regular file"));
     }
-    if found.len() > LONGEST {
+    if found.len() > MAX_BYTES {
         return Err(refused("it is longer than 1 MiB"));
     }
     let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text)?;
+    file.take(MAX_BYTES).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_are_read_and_none_is_waited_for() {
+    fn only_regular_files_are_read_without_blocking() {
         let scratch = tempfile::tempdir().unwrap();
         let at = |name: &str| scratch.path().join(name);
         std::fs::write(at("text"), "a\n").unwrap();
@@ -62,7 +62,7 @@ mod tests {
         nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
         File::create(at("long"))
             .unwrap()
-            .set_len(LONGEST + 1)
+            .set_len(MAX_BYTES + 1)
             .unwrap();
         for (path, words) in [
             (at("fifo"), "it is not a regular file"),

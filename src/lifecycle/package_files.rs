@@ -54,7 +54,10 @@ impl PackageFiles {
             let directory = Directory::open(path, LinkPolicy::Never)?;
             let mut files = Vec::new();
             for name in names.into_iter().chain(IGNORED_FILES.map(OsString::from)) {
-                if let Some(found) = directory.look(Path::new(&name))?.filter(Metadata::is_file) {
+                if let Some(found) = directory
+                    .symlink_metadata(Path::new(&name))?
+                    .filter(Metadata::is_file)
+                {
                     files.push(PackageFile {
                         name,
                         device: found.dev(),
@@ -162,7 +165,7 @@ impl PackageFiles {
         let path = self.path.join(name);
         let Some(found) = self
             .directory
-            .look(name)
+            .symlink_metadata(name)
             .map_err(cannot("look at", &path))?
         else {
             return Ok(None);

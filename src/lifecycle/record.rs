@@ -190,7 +190,7 @@ pub fn exists(system: &System, name: &VmName) -> bool {
     let found = system
         .run_dir()
         .open()
-        .and_then(|directory| directory.look(&record_path(name)));
+        .and_then(|directory| directory.symlink_metadata(&record_path(name)));
     // If the file cannot be checked, assume that it exists.
     found.map_or_else(
         |error| error.kind() != io::ErrorKind::NotFound,

@@ -132,7 +132,7 @@ pub fn remove_directory(
         opened => opened.map_err(failed())?,
     };
     let name = Path::new(&name);
-    let Some(found) = parent.look(name).map_err(failed())? else {
+    let Some(found) = parent.symlink_metadata(name).map_err(failed())? else {
         return Ok(DirectoryRemoval::Gone);
     };
     if !found.is_symlink() {

@@ -97,7 +97,9 @@ impl QubeDirectory {
             group: None,
         };
         base.create_directory(Path::new(class_directory(class)), above.mode, above)?;
-        let is_link = base.look(&below)?.is_some_and(|found| found.is_symlink());
+        let is_link = base
+            .symlink_metadata(&below)?
+            .is_some_and(|found| found.is_symlink());
         base.create_directory(&below, 0o2770, Access::shared(system.qubes_group()))
             .map_err(
                 |error| match is_link && error.kind() == io::ErrorKind::NotFound {
@@ -168,7 +170,7 @@ impl QubeDirectory {
             return Ok(false);
         };
         Ok(opened
-            .look(Path::new(name))?
+            .symlink_metadata(Path::new(name))?
             .is_some_and(|found| found.is_file()))
     }
 

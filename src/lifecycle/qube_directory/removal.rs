@@ -170,7 +170,7 @@ impl QubeDirectory {
             return Ok(false);
         };
         Ok(base
-            .look(&self.below)?
+            .symlink_metadata(&self.below)?
             .is_some_and(|found| found.is_symlink()))
     }
 

@@ -20,7 +20,7 @@ pub(super) fn clear_stale_files(path: &Path) {
 }
 
 pub(super) fn begin(place: &StoreLocation) -> Result<Replacement, StoreError> {
-    Replacement::begin(&place.file, Access::shared(place.group))
+    Replacement::new(&place.file, Access::shared(place.group))
         .map_err(StoreError::io("make a temporary file beside", &place.file))
 }
 
