@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use qubes::lifecycle::Session;
 use qubes::model::VmName;
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 fn main() -> ExitCode {
     match change() {
@@ -27,7 +27,7 @@ fn change() -> Result<(), Box<dyn Error>> {
     let [qube, property, value] = arguments.as_slice() else {
         return Err("usage: change QUBE PROPERTY VALUE".into());
     };
-    let session = Session::new(System::new(Options::default())?);
+    let session = Session::new(System::new(SystemOptions::default())?);
     let name = VmName::from_store(qube)?;
     for notice in session.set_property(&name, property, value)? {
         eprintln!("{notice}");

@@ -6,10 +6,10 @@
 use std::error::Error;
 
 use qubes::lifecycle::Session;
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let session = Session::new(System::new(Options::default())?);
+    let session = Session::new(System::new(SystemOptions::default())?);
     // Never waits for a writer; the lock is released at once.
     let qubes = session.read()?;
     for vm in qubes.iter() {

@@ -4,11 +4,11 @@ use std::env;
 use std::error::Error;
 
 use qubes::lifecycle::Session;
-use qubes::system::{Options, System};
+use qubes::system::{System, SystemOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let name = env::args().nth(1).ok_or("usage: watch QUBE")?;
-    let session = Session::new(System::new(Options::default())?);
+    let session = Session::new(System::new(SystemOptions::default())?);
     let qubes = session.read()?;
     let vm = qubes.get(&name).ok_or(format!("no such qube: {name}"))?;
     let uuid = vm.uuid().ok_or(format!("{name} has no uuid"))?;

@@ -14,9 +14,9 @@ pub enum DeviceError {
     DifferentDevice { found: String },
     #[error("more than one is there: {}", .0.join(", "))]
     Ambiguous(Vec<String>),
-    #[error("'{0}' is no name of a port of dom0's")]
+    #[error("'{0}' is not the name of a dom0 port")]
     InvalidPort(String),
-    #[error("{0} is no block device")]
+    #[error("{0} is not a block device")]
     NotABlockDevice(String),
     #[error("dom0 uses it itself: it is mounted, or part of something that is (see lsblk)")]
     InUse,

@@ -84,7 +84,7 @@ fn rule(tree: &Tree, id: ElementId, action: Action, now: u64) -> Result<Option<R
         text.map(|t| {
             t.trim()
                 .parse::<u32>()
-                .map_err(|_| format!("{name} is no number"))
+                .map_err(|_| format!("{name} is not a number"))
         })
         .transpose()
     };
@@ -93,7 +93,7 @@ fn rule(tree: &Tree, id: ElementId, action: Action, now: u64) -> Result<Option<R
         .map(|t| {
             t.trim()
                 .parse::<u64>()
-                .map_err(|_| "expire is no time".to_string())
+                .map_err(|_| "expire is not a time".to_string())
         })
         .transpose()?;
     if expire.is_some_and(|at| at <= now) {
@@ -106,7 +106,7 @@ fn rule(tree: &Tree, id: ElementId, action: Action, now: u64) -> Result<Option<R
             Some(
                 length
                     .parse()
-                    .map_err(|_| "its network has no length".to_string())?,
+                    .map_err(|_| "its network length is not a number".to_string())?,
             ),
         ),
         (_, length) => (address.to_string(), length),

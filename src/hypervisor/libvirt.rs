@@ -550,7 +550,7 @@ fn becomes_inactive(domain: &Domain) -> bool {
 
 fn not_a_qube(name: &str) -> String {
     format!(
-        "libvirt has a domain called {name} that is no qube; rename it there (virsh domrename) or rename the qube"
+        "libvirt has a domain called {name} that is not a qube; rename it there (virsh domrename) or rename the qube"
     )
 }
 

@@ -11,7 +11,7 @@ use crate::fs::errno_text;
 pub enum StoreError {
     #[error("there is no store at {path}; qubes-create makes one")]
     Missing { path: PathBuf },
-    #[error("{path} is a symbolic link to {target}, which is not there")]
+    #[error("{path} is a symbolic link to {target}, which does not exist")]
     DanglingLink { path: PathBuf, target: PathBuf },
     #[error("{path} exists already; nothing was changed")]
     Exists { path: PathBuf },

@@ -144,7 +144,7 @@ fn a_namesake_that_is_no_qube_is_left_alone() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("that is no qube") && error.contains(&theirs.description.name),
+        error.contains("that is not a qube") && error.contains(&theirs.description.name),
         "{error}"
     );
     assert!(theirs.is_defined());

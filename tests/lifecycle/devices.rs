@@ -278,12 +278,17 @@ fn a_qube_does_not_start_without_a_usable_required_disk() {
     let incomplete = "its assignment does not name a qube and a port";
     for (port, identity, options, reason) in [
         ("nosuchdisk", "*", String::new(), "it is not there"),
-        ("null", "*", String::new(), "/dev/null is no block device"),
+        (
+            "null",
+            "*",
+            String::new(),
+            "/dev/null is not a block device",
+        ),
         (
             "_etc_passwd",
             "*",
             String::new(),
-            "'_etc_passwd' is no name of a port of dom0's",
+            "'_etc_passwd' is not the name of a dom0 port",
         ),
         (in_use, "*", String::new(), "dom0 uses it itself"),
         (
@@ -377,7 +382,7 @@ fn a_qube_does_not_start_without_a_usable_required_pci_device() {
         ("ff_1f.7", "*", "it is not there"),
         ("ff_1f.7-00_00.0", "*", "it is not there"),
         ("*", "0xffff:0xffff::p020000", "it is not there"),
-        ("none", "*", "'none' is no name of a port of dom0's"),
+        ("none", "*", "'none' is not the name of a dom0 port"),
     ] {
         assign(&scratch, "work", "pci", &required(port, identity, ""));
         assert_refused(&scratch, &format!("pci device dom0:{port}"), reason);
