@@ -8,16 +8,16 @@
 //! ```
 //! use qubes::lifecycle::Session;
 //! use qubes::model::VmName;
-//! use qubes::system::{Options, System};
+//! use qubes::system::{System, SystemOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
 //! # let root = directory.path().canonicalize()?;
 //! // Leave `root` and `offline` out to work on this machine's own qubes.
-//! let session = Session::new(System::new(Options {
+//! let session = Session::new(System::new(SystemOptions {
 //!     root: Some(root),
 //!     offline: true,
-//!     ..Options::default()
+//!     ..SystemOptions::default()
 //! })?);
 //! session.create_system()?;
 //!
@@ -47,6 +47,17 @@
 //! everything is, [`hypervisor`] libvirt, [`storage`] pools and volumes on disk, [`devices`] what
 //! of this machine qubes can be given, [`firewall`] rules of the network, [`lifecycle`] what
 //! commands do, [`tools`] the commands.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stderr,
+        clippy::print_stdout,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod clock;
 pub mod devices;
