@@ -5,12 +5,19 @@ use std::fmt;
 /// The class of a qube. An unknown class is kept under its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Class {
+    /// dom0, the administrative domain. It has no volumes.
     AdminVM,
+    /// A template: AppVMs based on it start with a snapshot of its root volume.
     TemplateVM,
+    /// A qube based on a TemplateVM: its root volume is a snapshot, its private volume its own.
     AppVM,
+    /// A qube without a template: its root and private volumes are its own.
     StandaloneVM,
+    /// A disposable: its root and private volumes are snapshots, lost when it stops.
     DispVM,
+    /// A qube on another machine, without a domain or volumes here (since 4.3).
     RemoteVM,
+    /// A class that R4 does not have, under its name in the store.
     Unknown(Box<str>),
 }
 

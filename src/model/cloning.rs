@@ -50,13 +50,18 @@ pub struct NewClone<'a> {
 /// A setting of the source that the clone cannot have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnclonedSetting {
+    /// The value of an explicit property is not valid for the clone.
     #[error("Failed to set {property} property: {reason}")]
     Property {
+        /// The name of the property.
         property: &'static str,
+        /// The error of setting the value on the clone.
         reason: PropertyError,
     },
+    /// The class of the source has no property of this name. It is left out without an error.
     #[error("Failed to set {0} property: Qubes OS does not know it")]
     UnknownProperty(String),
+    /// The tag has invalid characters, and upstream does not load it.
     #[error("Failed to set tag '{0}': a tag is made of letters, digits, _ and -")]
     Tag(String),
 }

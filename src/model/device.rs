@@ -24,8 +24,11 @@ pub struct DeviceAssignment {
 /// When a device is attached to its frontend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignmentMode {
+    /// Attached at the start of the frontend, which fails without the device.
     Required,
+    /// Attached without a question, after the start or when it is plugged in.
     AutoAttach,
+    /// Attached after the user agrees, after the start or when it is plugged in.
     AskToAttach,
 }
 

@@ -26,8 +26,11 @@ pub struct Difference {
 pub enum DifferenceKind {
     /// The text changed. `None` means missing, displayed as `absent`.
     Changed {
+        /// The text in the old state.
         old: Option<String>,
+        /// The text in the new state.
         new: Option<String>,
+        /// The word for a missing text: `default`, `unset` or `absent`.
         absent: &'static str,
     },
     /// Only the new state has it. For a qube with its class.

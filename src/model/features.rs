@@ -15,17 +15,29 @@ use super::vm::Vm;
 /// Why a feature cannot be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FeatureError {
+    /// The store has no qube of this name.
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
+    /// The name or the value of the feature breaks a rule.
     #[error("feature '{feature}' of qube '{vm}' cannot be set to '{value}': {rule}")]
     Refused {
+        /// The name of the qube.
         vm: String,
+        /// The name of the feature.
         feature: String,
+        /// The proposed value; empty when the feature is removed.
         value: String,
+        /// The rule that is broken, for the end of the message.
         rule: String,
     },
+    /// Only the system writes the feature.
     #[error("feature '{feature}' of qube '{vm}' is managed by the system and cannot be changed")]
-    Reserved { vm: String, feature: String },
+    Reserved {
+        /// The name of the qube.
+        vm: String,
+        /// The name of the feature.
+        feature: String,
+    },
 }
 
 /// Features that only the system writes (`docs/spec/r4-features.md` §1).

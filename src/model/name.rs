@@ -16,20 +16,28 @@ pub struct VmName(SmolStr);
 /// Why a text is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
+    /// The text is empty.
     #[error("VM name must not be empty")]
     Empty,
+    /// The name of a new qube has more than 31 bytes.
     #[error("VM name must be shorter than 32 characters")]
     TooLong,
+    /// The name of a new qube begins with a digit, `-`, `_` or `.`.
     #[error("VM name cannot start with hyphen, underscore, dot or numbers")]
     InvalidStart,
+    /// The name of a new qube has a character other than ASCII letters, digits, `-`, `_` and `.`.
     #[error("VM name contains illegal characters")]
     InvalidCharacter,
+    /// The name of a new qube is one of the words `none` and `default`.
     #[error("VM name cannot be 'none' nor 'default'")]
     Reserved,
+    /// The name of a new qube is `Domain-0`, the hypervisor's name of dom0.
     #[error("VM name cannot be 'Domain-0'")]
     Domain0,
+    /// The name of a new qube ends with `-dm`, as the names of stub domains do.
     #[error("VM name cannot end with '-dm'")]
     StubdomainSuffix,
+    /// A stored name has a slash or a control character, is `.` or `..`, or exceeds 255 bytes.
     #[error("a name with a slash, a control character, or made of dots cannot name files")]
     Unsafe,
 }

@@ -9,13 +9,23 @@ pub const MAX_BYTES: usize = 256_000;
 /// Why the notes of a qube cannot be saved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotesError {
+    /// The new notes are longer than [`MAX_BYTES`].
     #[error(
         "cannot save the notes of {qube}: they would have {bytes} bytes, and the limit is \
          {MAX_BYTES}; shorten them"
     )]
-    TooLong { qube: String, bytes: usize },
+    TooLong {
+        /// The name of the qube.
+        qube: String,
+        /// The length of the new notes in bytes of UTF-8.
+        bytes: usize,
+    },
+    /// The qube is not a local guest, so it has no directory for its notes.
     #[error("{qube} has no notes: it has no directory on this machine to keep them in")]
-    NoDirectory { qube: String },
+    NoDirectory {
+        /// The name of the qube.
+        qube: String,
+    },
 }
 
 /// Replaces every character that could deceive a reader by `_`: controls other than tab and line

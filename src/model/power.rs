@@ -5,14 +5,21 @@ use std::fmt;
 /// The power state of a qube.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PowerState {
+    /// No domain runs. Offline, every local guest is halted.
     Halted,
     /// Active, but not fully usable yet.
     Transient,
+    /// The domain runs or is idle. dom0 and remote qubes are always running.
     Running,
+    /// The domain exists, but its processors are stopped until it is resumed.
     Paused,
+    /// The guest sleeps by its own power management until it is woken up.
     Suspended,
+    /// The guest is shutting down.
     Halting,
+    /// The guest has shut down, but the hypervisor still has the domain.
     Dying,
+    /// The guest has crashed, and the hypervisor still has the domain.
     Crashed,
     /// The hypervisor could not be reached.
     Unknown,

@@ -23,7 +23,9 @@ pub trait DomainSource {
 /// A domain as the index knows it, without parsing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexedDomain {
+    /// The name of the qube; `dom0` for an AdminVM.
     pub name: VmName,
+    /// The class of the qube, which may be unknown.
     pub class: Class,
     /// Position in the [`DomainSource`].
     pub position: usize,
@@ -43,7 +45,9 @@ const CACHED_LOOKUPS: usize = 256;
 
 /// All qubes of a system with its labels, pools and global properties.
 pub struct Qubes {
+    /// The labels that qubes can have.
     pub labels: Labels,
+    /// The storage pools.
     pub pools: Pools,
     /// Explicitly set global properties.
     pub globals: TextMap,
@@ -71,11 +75,22 @@ pub struct Qubes {
 /// How one domain of the collection is saved.
 pub enum SavedDomain<'a> {
     /// Copy the source's domain at this position verbatim.
-    Unchanged { position: usize },
+    Unchanged {
+        /// The position in the [`DomainSource`].
+        position: usize,
+    },
     /// Patch the source's domain at this position to match `vm`.
-    Changed { position: usize, vm: &'a Vm },
+    Changed {
+        /// The position in the [`DomainSource`].
+        position: usize,
+        /// The qube as it is to be stored.
+        vm: &'a Vm,
+    },
     /// Write a domain for a qube that the source does not have.
-    New { vm: &'a Vm },
+    New {
+        /// The qube that was added.
+        vm: &'a Vm,
+    },
 }
 
 impl Qubes {

@@ -7,10 +7,15 @@ use super::vm::Qid;
 /// A release of Qubes OS whose core must be able to load the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Release {
+    /// Qubes OS 4.0: qids up to 254, no ephemeral volumes.
     R4_0,
+    /// Qubes OS 4.1, the first with ephemeral volumes.
     R4_1,
+    /// Qubes OS 4.2, the first with qids above 254.
     R4_2,
+    /// Qubes OS 4.3, the first with modes of device assignments and with remote qubes.
     R4_3,
+    /// Qubes OS 4.4, the first that reads a volume flag `False` as false.
     R4_4,
 }
 

@@ -15,13 +15,24 @@ use super::volume::{ResolvedVolume, VolumeError, volume_names};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum QubeUse {
     /// The value of a global property.
-    Global { property: &'static str },
+    Global {
+        /// The name of the global property.
+        property: &'static str,
+    },
     /// An explicit property of another qube.
-    Qube { vm: String, property: &'static str },
+    Qube {
+        /// The name of the other qube.
+        vm: String,
+        /// The name of the property.
+        property: &'static str,
+    },
     /// A device that the qube provides to another.
     Device {
+        /// The name of the qube that the device is assigned to.
         frontend: String,
+        /// The device class: `pci`, `block`, `usb`, ….
         class: String,
+        /// The port of the device, `*` for any.
         port: String,
     },
 }
@@ -43,30 +54,45 @@ impl fmt::Display for QubeUse {
 /// Why a qube cannot be removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemovalError {
+    /// The store has no qube of this name.
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
+    /// The qube is dom0.
     #[error("Domain 'dom0' cannot be removed.")]
     Dom0,
+    /// The property `installed_by_rpm` of the qube is on.
     #[error("Domain '{0}' was installed by the package manager; remove its package instead")]
     InstalledByRpm(String),
+    /// The qube is not halted, or its power state is unknown.
     #[error("Domain is not powered off: '{0}'")]
     NotHalted(String),
+    /// A second domain of the store has the name of the qube.
     #[error(
         "cannot remove '{0}': two domains of the store have this name and share their images; \
          run qubes-db repair first"
     )]
     DuplicateName(String),
+    /// Another qube has a volume with the same pool and vid.
     #[error(
         "cannot remove '{vm}': its volume '{volume}' is also a volume of '{other}'; \
          run qubes-db repair first"
     )]
     SharedVolume {
+        /// The name of the qube to remove.
         vm: String,
+        /// The volume of that qube.
         volume: String,
+        /// The name of the other qube.
         other: String,
     },
+    /// Properties or devices of other qubes, or global properties, refer to the qube.
     #[error("Domain is in use: '{vm}'")]
-    InUse { vm: String, uses: Vec<QubeUse> },
+    InUse {
+        /// The name of the qube to remove.
+        vm: String,
+        /// The uses of the qube, at least one.
+        uses: Vec<QubeUse>,
+    },
 }
 
 /// A volume that is removed with its qube.
@@ -75,7 +101,12 @@ pub enum RemovableVolume {
     /// Everything about the volume is known.
     Resolved(Box<ResolvedVolume>),
     /// Only its pool and vid are known.
-    Location { pool: String, vid: String },
+    Location {
+        /// The name of the pool, which exists.
+        pool: String,
+        /// The id of the volume, unique in the pool.
+        vid: String,
+    },
     /// A kernel, which belongs to dom0 and stays.
     Kernel,
 }

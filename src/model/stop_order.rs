@@ -10,8 +10,11 @@ use super::vm::Vm;
 /// A service that one qube provides to another, so that it should stop after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderRole {
+    /// Gives the other qube its network.
     Netvm,
+    /// Shows the windows of the other qube.
     Guivm,
+    /// Plays the sound of the other qube.
     Audiovm,
 }
 

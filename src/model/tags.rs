@@ -9,17 +9,28 @@ use super::vm::Vm;
 /// Why a tag cannot be added or removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
+    /// The store has no qube of this name.
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
+    /// The tag is empty or has other characters than ASCII letters, digits, `_` and `-`.
     #[error("tag '{tag}' for qube '{vm}' is not valid: a tag is made of letters, digits, _ and -")]
-    Invalid { vm: String, tag: String },
+    Invalid {
+        /// The name of the qube.
+        vm: String,
+        /// The refused tag.
+        tag: String,
+    },
+    /// The tag is `created-by-X`, and qube X does not exist.
     #[error(
         "tag '{tag}' for qube '{vm}' is not valid: it names its creator, and qube \
          '{creator}' does not exist"
     )]
     NoSuchCreator {
+        /// The name of the qube that would get the tag.
         vm: String,
+        /// The refused tag.
         tag: String,
+        /// The name X of the missing qube.
         creator: String,
     },
 }

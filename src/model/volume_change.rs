@@ -15,58 +15,87 @@ use super::volume::{ResolvedVolume, VolumeError};
 /// An option of a volume that the user may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VolumeOption {
+    /// Whether the guest can write to the volume.
     Rw,
+    /// How many revisions are kept; −1 means no snapshots at all.
     RevisionsToKeep,
+    /// Whether the volume is encrypted with a key that is never stored.
     Ephemeral,
 }
 
 /// Why a volume option cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VolumeChangeError {
+    /// No volume has an option of this name.
     #[error("Invalid property: {0}")]
     NoSuchOption(String),
     /// Upstream's text for a value that is not a number or is less than -1.
     #[error("Invalid value for revisions_to_keep")]
     InvalidRevisions,
+    /// The value is invalid for this volume and its pool.
     #[error("{vm}:{volume}: {source}")]
     InvalidValue {
+        /// The name of the qube.
         vm: String,
+        /// The name of the volume.
         volume: String,
+        /// The rule that the value breaks.
         source: PoolError,
     },
+    /// Volumes of this kind do not have the option.
     #[error("{vm}:{volume}: {option} cannot be set: {reason}")]
     OptionNotSettable {
+        /// The name of the qube.
         vm: String,
+        /// The name of the volume.
         volume: String,
+        /// The name of the option.
         option: &'static str,
+        /// Why the volume cannot have the option.
         reason: &'static str,
     },
+    /// The change is possible only while the qube is halted.
     #[error("{vm}:{volume}: {option} can be changed only while {vm} is halted, and it is {state}")]
     NotHalted {
+        /// The name of the qube.
         vm: String,
+        /// The name of the volume.
         volume: String,
+        /// The option, with a restriction to some values if there is one.
         option: &'static str,
+        /// The power state of the qube.
         state: PowerState,
     },
+    /// A disposable that is based on the qube is not halted, and its snapshots depend on the
+    /// change.
     #[error(
         "{vm}:{volume}: revisions_to_keep can be set to or from -1 (no snapshots) only while no \
          disposable of {vm} runs, and {disposable} does"
     )]
     DisposableRuns {
+        /// The name of the qube.
         vm: String,
+        /// The name of the volume.
         volume: String,
+        /// The name of the first such disposable.
         disposable: String,
     },
+    /// The release of the store does not support ephemeral volumes.
     #[error(
         "{vm}:{volume}: {option} is not supported by Qubes OS {release}, \
          for which the store is written"
     )]
     TooNew {
+        /// The name of the qube.
         vm: String,
+        /// The name of the volume.
         volume: String,
+        /// The name of the option: `ephemeral`.
         option: &'static str,
+        /// The release that the store is written for.
         release: Release,
     },
+    /// The volume cannot be resolved.
     #[error(transparent)]
     Volume(#[from] VolumeError),
 }

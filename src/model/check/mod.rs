@@ -77,15 +77,31 @@ pub enum Harm {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Remedy {
     /// Remove the explicit value, so that the default is in effect.
-    Reset { property: String },
+    Reset {
+        /// The name of the property.
+        property: String,
+    },
     /// Write this value.
-    Set { property: String, value: String },
+    Set {
+        /// The name of the property.
+        property: String,
+        /// The text to store; empty for no qube.
+        value: String,
+    },
     /// Remove the element of the finding; `what` names it.
-    Remove { what: String },
+    Remove {
+        /// The element in words for messages: `property NAME`, `the tag`.
+        what: String,
+    },
     /// Remove these attributes from the element of the finding.
     RemoveAttributes(Vec<String>),
     /// Set this attribute of the element of the finding.
-    SetAttribute { name: &'static str, value: String },
+    SetAttribute {
+        /// The name of the attribute: `id` of a label, `class` of a domain, `pool` of a volume.
+        name: &'static str,
+        /// The new text of the attribute.
+        value: String,
+    },
     /// Give the qube a new UUID.
     NewUuid,
     /// Give the qube an unused qid.

@@ -8,16 +8,40 @@ use crate::model::name::VmName;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Attach the network interface of a running qube to its new netvm.
-    ReattachNetwork { vm: VmName },
+    ReattachNetwork {
+        /// The qube whose netvm changed.
+        vm: VmName,
+    },
     /// Let the service manager start the qube at boot, or not.
-    Autostart { vm: VmName, on: bool },
+    Autostart {
+        /// The qube whose `autostart` changed, or which was cloned or removed.
+        vm: VmName,
+        /// Whether the qube starts at boot from now on.
+        on: bool,
+    },
     /// Tell the hypervisor the new limit of a running qube's memory.
-    MaxmemHotplug { vm: VmName },
+    MaxmemHotplug {
+        /// The qube whose maxmem changed.
+        vm: VmName,
+    },
     /// Warn the user if the qube's maxmem is below its memory.
-    CompareMemory { vm: VmName },
+    CompareMemory {
+        /// The qube whose memory or maxmem changed.
+        vm: VmName,
+    },
     /// Copy a feature (`service.*`, `vm-config.*`, `custom-persist.*`) to the running qube's
     /// QubesDB.
-    QubesDbFeature { vm: VmName, feature: Box<str> },
+    QubesDbFeature {
+        /// The qube whose feature changed; never dom0 for a service.
+        vm: VmName,
+        /// The full name of the feature, with its prefix.
+        feature: Box<str>,
+    },
     /// Create or remove the file of a dom0 service (`qubes-service/NAME`) as dom0's feature says.
-    Dom0Service { service: Box<str>, on: bool },
+    Dom0Service {
+        /// The name of the service, without `service.`.
+        service: Box<str>,
+        /// Whether the file exists afterwards.
+        on: bool,
+    },
 }

@@ -10,26 +10,34 @@ pub enum PropertyError {
     /// The class, or the system, has no property of this name.
     #[error("no such property: '{0}'")]
     NoSuchProperty(String),
-    /// The property is unset and has no default. `owner` is `qube 'work'` or `the system`;
-    /// `command` sets the property.
+    /// The property is unset and has no default.
     #[error("{owner} has no {property}, and there is no default; set it with {command}")]
     Unset {
+        /// The owner of the property: `qube 'work'` or `the system`.
         owner: String,
+        /// The name of the property.
         property: &'static str,
+        /// The command that sets the property, with a placeholder for the value.
         command: String,
     },
     /// The store holds an invalid text for this property.
     #[error("{owner} has {property} '{text}' in the store: {reason}; set or reset it")]
     InvalidStoredValue {
+        /// The owner of the property: `qube 'work'` or `the system`.
         owner: String,
+        /// The name of the property.
         property: &'static str,
+        /// The text in the store.
         text: String,
+        /// Why the text is invalid: `it is not a number`.
         reason: String,
     },
     /// The property is always computed.
     #[error("property '{property}' on {class} instance cannot be set")]
     Computed {
+        /// The name of the property.
         property: &'static str,
+        /// The class of the qube; `Qubes` for a global property.
         class: String,
     },
     /// The property is write-once, or upstream refuses the value without a reason.
@@ -40,9 +48,13 @@ pub enum PropertyError {
         "{property} cannot be set for {owner}: Qubes OS {release} does not know it (since {since})"
     )]
     TooNew {
+        /// The owner of the property: `qube 'work'` or `the system`.
         owner: String,
+        /// The name of the property.
         property: &'static str,
+        /// The release that the store is written for.
         release: super::Release,
+        /// The first release that knows the property.
         since: super::Release,
     },
     /// The value is invalid, or a rule forbids it.

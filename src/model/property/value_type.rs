@@ -31,7 +31,12 @@ pub enum ValueType {
     /// A boolean.
     Bool,
     /// An integer, at least `min`, at most `max`.
-    Int { min: i64, max: i64 },
+    Int {
+        /// The smallest value that can be set.
+        min: i64,
+        /// The largest value that can be set.
+        max: i64,
+    },
     /// A text.
     Text {
         /// Checks and converts new values.
@@ -42,7 +47,9 @@ pub enum ValueType {
     /// A reference to a local qube, of any class or of `class`; "no qube" is a value unless
     /// `required`.
     Qube {
+        /// The class that the qube must have; `None` for any.
         class: Option<&'static Class>,
+        /// Whether "no qube" is refused.
         required: bool,
     },
     /// The name of a label.
