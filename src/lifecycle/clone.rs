@@ -29,7 +29,7 @@ pub struct ClonedQube {
 
 impl Session {
     /// Clones a qube with its settings, its firewall, its notes and its saved volumes, and reports
-    /// each copy to `watcher`.
+    /// each copy to `progress`.
     ///
     /// # Errors
     /// The source does not exist, the request breaks a rule, or something cannot be copied. There
@@ -38,7 +38,7 @@ impl Session {
         &self,
         request: &NewClone<'_>,
         settings: InitialSettings<'_>,
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> Result<ClonedQube, LifecycleError> {
         let plan_clone =
             |qubes: &Qubes| qubes.plan_clone(request, self, &mut |below| fastrand::u16(..below));
@@ -68,7 +68,7 @@ impl Session {
             Ok(planned.vm)
         };
         let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
-            storage.create_from(&data, watcher)?;
+            storage.create_from(&data, progress)?;
             files_left_out.replace(self.copy_directory_files(
                 &source,
                 &QUBE_FILES,

@@ -93,7 +93,7 @@ impl RootData {
         &self,
         volume: &Volume,
         driver: &dyn Driver,
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> Result<(), LifecycleError> {
         let mut image = self.open()?;
         let volume = Volume {
@@ -101,7 +101,7 @@ impl RootData {
             ..volume.clone()
         };
         Ok(driver.import_with(&volume, &mut |to| {
-            image.write_into(to, &volume.name, watcher)
+            image.write_into(to, &volume.name, progress)
         })?)
     }
 
@@ -172,23 +172,23 @@ impl OpenRootData {
         &mut self,
         to: &File,
         volume: &str,
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> io::Result<()> {
         match self {
             OpenRootData::Image { image, size } => {
-                let watched = ProgressGuard::start(watcher, volume, Some(*size));
-                copy_data_with_progress(image, to, &|at| watched.update(at))
+                let guard = ProgressGuard::start(progress, volume, Some(*size));
+                copy_data_with_progress(image, to, &|at| guard.update(at))
             }
             OpenRootData::Archive { pieces, bytes } => {
                 let pieces = pieces
                     .take()
                     .ok_or_else(|| io::Error::other("the archive was read already"))?;
-                let watched = ProgressGuard::start(watcher, volume, Some(*bytes));
+                let guard = ProgressGuard::start(progress, volume, Some(*bytes));
                 unpack(
                     CountingReader {
                         from: pieces,
                         bytes_read: 0,
-                        report: &|at| watched.update(at),
+                        report: &|at| guard.update(at),
                     },
                     IMAGE,
                     to,

@@ -19,7 +19,7 @@ pub struct RootImage<'a> {
     /// The open file.
     pub file: &'a File,
     /// Receives the progress of the copy.
-    pub watcher: &'a dyn Progress,
+    pub progress: &'a dyn Progress,
 }
 
 impl fmt::Debug for RootImage<'_> {
@@ -56,7 +56,8 @@ impl RootImage<'_> {
         // become a revision.
         let made = driver.remove(volume).and_then(|()| {
             driver.import_with(&resized, &mut |to| {
-                self.data().write_into(to, size, &volume.name, self.watcher)
+                self.data()
+                    .write_into(to, size, &volume.name, self.progress)
             })
         });
         made.map_err(|error| LifecycleError::NotImported {

@@ -79,35 +79,35 @@ impl StopMark {
 
     /// Returns the system with data copies that fail once the mark is renewed.
     pub fn with_cancellable_copies(&self, system: &System) -> System {
-        let watcher = CancellableCopies {
+        let cancellable = CancellableCopies {
             mark: self.clone(),
-            watcher: system.progress(),
+            progress: system.progress(),
         };
-        system.clone().with_progress(Arc::new(watcher))
+        system.clone().with_progress(Arc::new(cancellable))
     }
 }
 
 /// Passes progress on, and ends a copy once the mark is renewed.
 struct CancellableCopies {
     mark: StopMark,
-    watcher: SharedProgress,
+    progress: SharedProgress,
 }
 
 impl Progress for CancellableCopies {
     fn start(&self, what: &str, bytes: Option<u64>) {
-        self.watcher.start(what, bytes);
+        self.progress.start(what, bytes);
     }
 
     fn update(&self, bytes: u64) {
-        self.watcher.update(bytes);
+        self.progress.update(bytes);
     }
 
     fn finish(&self) {
-        self.watcher.finish();
+        self.progress.finish();
     }
 
     fn check_cancelled(&self) -> io::Result<()> {
-        self.watcher.check_cancelled()?;
+        self.progress.check_cancelled()?;
         self.mark.check().map_err(io::Error::other)
     }
 }

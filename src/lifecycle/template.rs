@@ -31,7 +31,7 @@ pub struct TemplateInstallation<'a> {
     /// Properties that the package sets.
     pub properties: &'a [(&'static str, String)],
     /// Receives the progress of the root volume's copy.
-    pub watcher: &'a dyn Progress,
+    pub progress: &'a dyn Progress,
 }
 
 /// A template that was installed.
@@ -179,7 +179,7 @@ impl Session {
                     // Removes what a crash left under the name, so that it does not become a
                     // revision.
                     driver.remove(volume)?;
-                    data.root.import(volume, driver, data.watcher)
+                    data.root.import(volume, driver, data.progress)
                 }
                 _ => Ok(driver.create(volume)?),
             },
@@ -293,7 +293,7 @@ impl Session {
                 &name,
                 "root",
                 VolumeContent::Package(&mut data.root.open()?),
-                data.watcher,
+                data.progress,
             )?,
         };
         self.require_halted(&lock)?;

@@ -38,7 +38,7 @@ impl Session {
     }
 
     /// Frees the blocks of a halted template's root volume that contain only zeros. Returns how
-    /// many bytes that are and reports the copy to `watcher`. The previous data become a revision,
+    /// many bytes that are and reports the copy to `progress`. The previous data become a revision,
     /// which shares all other blocks.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Session {
     pub fn trim_template(
         &self,
         name: &VmName,
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> Result<u64, LifecycleError> {
         self.require_template(name)?;
         let (data, used) = {
@@ -86,7 +86,7 @@ impl Session {
                     data: Some(data),
                     zeros,
                 },
-                watcher,
+                progress,
             )?;
         }
         Ok(bytes)

@@ -69,9 +69,9 @@ impl Session {
         volume: &str,
         file: &File,
         length: ImportLength,
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> Result<(), LifecycleError> {
-        self.replace_data(name, volume, VolumeContent::File { file, length }, watcher)
+        self.replace_data(name, volume, VolumeContent::File { file, length }, progress)
             .map(drop)
     }
 
@@ -83,7 +83,7 @@ impl Session {
         &self,
         source: (&VmName, &str),
         target: (&VmName, &str),
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> Result<(), LifecycleError> {
         if source == target {
             let (volume, reason) = (
@@ -109,7 +109,7 @@ impl Session {
             target.0,
             target.1,
             VolumeContent::Clone(Some(data)),
-            watcher,
+            progress,
         )
         .map(drop)
     }
@@ -159,7 +159,7 @@ impl Session {
         name: &VmName,
         volume: &str,
         mut data: VolumeContent<'_>,
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> Result<QubeLock, LifecycleError> {
         self.require_volume_halted(name)?;
         let _import_lock = self.lock_for_import(name)?;
@@ -181,7 +181,7 @@ impl Session {
             let prepared = RefCell::new(None);
             let base = data.take_base();
             let mut fill = |to: &File| {
-                if let Err(error) = data.write_into(to, size, &volume.name, watcher) {
+                if let Err(error) = data.write_into(to, size, &volume.name, progress) {
                     // Report an error in the data themselves without the name of the file they are
                     // written to.
                     if error.raw_os_error().is_none() {
@@ -207,8 +207,8 @@ impl Session {
                 // The base may be the only image of a running volume, whose next start waits until
                 // it is closed: it is copied and closed before waiting for the lock.
                 Some(base) => {
-                    let watched = ProgressGuard::start(watcher, &volume.name, Some(base.size));
-                    driver.import_modified(&wanted, base, &mut fill, &|at| watched.update(at))
+                    let guard = ProgressGuard::start(progress, &volume.name, Some(base.size));
+                    driver.import_modified(&wanted, base, &mut fill, &|at| guard.update(at))
                 }
                 None => driver.import_with(&wanted, &mut fill),
             };
@@ -348,17 +348,17 @@ impl VolumeContent<'_> {
         to: &File,
         size: Option<u64>,
         name: &str,
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> io::Result<()> {
         match self {
             VolumeContent::Empty => {}
             // The image already has the data of the other volume.
             VolumeContent::Clone(_) => {}
             VolumeContent::Trimmed { zeros, .. } => punch_holes(to, zeros)?,
-            VolumeContent::Package(image) => image.write_into(to, name, watcher)?,
+            VolumeContent::Package(image) => image.write_into(to, name, progress)?,
             VolumeContent::File { file, length } => {
                 let is_exact = matches!(length, ImportLength::Exact(_));
-                write_from(file, to, ExpectedLength { size, is_exact }, name, watcher)?;
+                write_from(file, to, ExpectedLength { size, is_exact }, name, progress)?;
             }
         }
         match size {
@@ -402,12 +402,12 @@ fn write_from(
     to: &File,
     expected: ExpectedLength,
     name: &str,
-    watcher: &dyn Progress,
+    progress: &dyn Progress,
 ) -> io::Result<()> {
     let size = expected.size;
     let available = remaining_bytes(file)?;
-    let watched = ProgressGuard::start(watcher, name, available.or(size));
-    let report = |at: u64| watched.update(at);
+    let guard = ProgressGuard::start(progress, name, available.or(size));
+    let report = |at: u64| guard.update(at);
     if file.metadata()?.is_file() && file.stream_position()? == 0 {
         return copy_data_with_progress(file, to, &report);
     }

@@ -230,7 +230,7 @@ pub fn create_sparse_scratch(
 #[derive(Clone, Copy)]
 pub struct CopyProgress<'a> {
     /// The receiver.
-    pub watcher: &'a dyn Progress,
+    pub receiver: &'a dyn Progress,
     /// The name of what is copied.
     pub what: &'a str,
 }
@@ -361,14 +361,14 @@ pub fn copy_data(from: &File, to: &File, progress: CopyProgress<'_>) -> io::Resu
     match clone_file(from, to)? {
         CloneOutcome::Shared => Ok(()),
         CloneOutcome::Impossible => {
-            let watched = ProgressGuard::start(
-                progress.watcher,
+            let guard = ProgressGuard::start(
+                progress.receiver,
                 progress.what,
                 Some(from.metadata()?.len()),
             );
             sparse_copy_checked(from, to, &|at| {
-                watched.update(at);
-                progress.watcher.check_cancelled()
+                guard.update(at);
+                progress.receiver.check_cancelled()
             })
         }
     }

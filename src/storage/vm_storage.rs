@@ -170,20 +170,20 @@ impl VmStorage {
     }
 
     /// Creates all volumes, and fills those for which `data` has an entry of the same name. If one
-    /// fails, all are removed again. `watcher` receives the progress.
+    /// fails, all are removed again. Each copy is reported to `progress`.
     pub fn create_from(
         &self,
         data: &[CommittedData],
-        watcher: &dyn Progress,
+        progress: &dyn Progress,
     ) -> Result<(), StorageError> {
         self.create_each(
             |volume, driver| match data.iter().find(|d| d.name == volume.name) {
                 Some(data) if volume.kind == VolumeKind::Origin => {
-                    let watched = ProgressGuard::start(watcher, &volume.name, Some(data.size));
+                    let guard = ProgressGuard::start(progress, &volume.name, Some(data.size));
                     // Remove what a crash has left first. Creating an empty image instead would add
                     // a revision.
                     driver.remove(volume)?;
-                    driver.import_committed_data(volume, data, &|at| watched.update(at))
+                    driver.import_committed_data(volume, data, &|at| guard.update(at))
                 }
                 _ => driver.create(volume),
             },

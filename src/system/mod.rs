@@ -84,7 +84,7 @@ pub struct System {
     release: OnceCell<Release>,
     group: OnceCell<Option<Gid>>,
     memory: OnceCell<u64>,
-    watcher: SharedProgress,
+    progress: SharedProgress,
 }
 
 /// Where a store of our own making is, below the root.
@@ -161,7 +161,7 @@ impl System {
             release: OnceCell::new(),
             group: OnceCell::new(),
             memory: OnceCell::new(),
-            watcher: SharedProgress::default(),
+            progress: SharedProgress::default(),
         })
     }
 
@@ -200,17 +200,17 @@ impl System {
         self.root.as_deref()
     }
 
-    /// The same, and whenever data are copied on it, `watcher` hears of that.
-    pub fn with_progress(self, watcher: Arc<dyn Progress + Send + Sync>) -> System {
+    /// Returns the system with data copies that report to `progress`.
+    pub fn with_progress(self, progress: Arc<dyn Progress + Send + Sync>) -> System {
         System {
-            watcher: SharedProgress::new(watcher),
+            progress: SharedProgress::new(progress),
             ..self
         }
     }
 
-    /// Who hears of copies of data.
+    /// Returns the receiver of the progress of data copies.
     pub fn progress(&self) -> SharedProgress {
-        self.watcher.clone()
+        self.progress.clone()
     }
 
     /// qubes.xml, symbolic links resolved.

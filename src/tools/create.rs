@@ -165,16 +165,16 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         }
         opened => opened.transpose().unwrap_or_default(),
     };
-    let watcher = QubeProgress::new(&session, request.name.unwrap_or("disposable"));
+    let progress = QubeProgress::new(&session, request.name.unwrap_or("disposable"));
     let root = file.as_ref().map(|file| root_image::RootImage {
         file,
-        watcher: &watcher,
+        progress: &progress,
     });
     if call.has("dry-run") {
         let refused = request.try_to_create(&session, root).err();
         return Ok((refused.map_or(0, |error| report_refusal(call, error)), None));
     }
-    let created = match request.create(&session, root, &watcher) {
+    let created = match request.create(&session, root, &progress) {
         Ok(created) => created,
         Err(error) => return Ok((report_refusal(call, error), None)),
     };
@@ -369,7 +369,7 @@ impl<'a> CreateRequest<'a> {
         &self,
         session: &Session,
         root: Option<root_image::RootImage<'_>>,
-        watcher: &QubeProgress<'_>,
+        progress: &QubeProgress<'_>,
     ) -> Result<CreatedQube, LifecycleError> {
         let pools = PoolChoice {
             all: self.all_pools,
@@ -384,7 +384,7 @@ impl<'a> CreateRequest<'a> {
         };
         match self.creation(name) {
             Creation::Clone(new) => {
-                let clone = session.clone_qube(&new, settings, watcher)?;
+                let clone = session.clone_qube(&new, settings, progress)?;
                 Ok(CreatedQube {
                     name: clone.name,
                     notes: clone.notes,

@@ -85,7 +85,7 @@ impl Progress for TerminalProgress {
 
 /// Reports the progress of volumes with the name of their qube.
 pub struct QubeProgress<'a> {
-    watcher: SharedProgress,
+    progress: SharedProgress,
     /// The qube of the volumes.
     qube: &'a str,
     /// Called with each volume before its data are copied.
@@ -105,7 +105,7 @@ impl<'a> QubeProgress<'a> {
         on_volume: &'a dyn Fn(&str),
     ) -> QubeProgress<'a> {
         QubeProgress {
-            watcher: session.system.progress(),
+            progress: session.system.progress(),
             qube,
             on_volume,
         }
@@ -115,15 +115,15 @@ impl<'a> QubeProgress<'a> {
 impl Progress for QubeProgress<'_> {
     fn start(&self, what: &str, bytes: Option<u64>) {
         (self.on_volume)(what);
-        self.watcher.start(&format!("{}:{what}", self.qube), bytes);
+        self.progress.start(&format!("{}:{what}", self.qube), bytes);
     }
 
     fn update(&self, bytes: u64) {
-        self.watcher.update(bytes);
+        self.progress.update(bytes);
     }
 
     fn finish(&self) {
-        self.watcher.finish();
+        self.progress.finish();
     }
 }
 

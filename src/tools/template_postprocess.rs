@@ -105,7 +105,7 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         installed_by_rpm: !call.has("no-installed-by-rpm"),
         features: &package.features,
         properties: &package.properties,
-        watcher: &QubeProgress::new(session, name),
+        progress: &QubeProgress::new(session, name),
     })?;
     installed
         .notes

@@ -114,7 +114,7 @@ impl DmFile {
     pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let what = volume.full_name();
         let progress = CopyProgress {
-            watcher: &self.watcher,
+            receiver: &self.progress,
             what: &what,
         };
         // The caller chooses the file, so it may be anywhere.

@@ -37,7 +37,7 @@ pub struct DmFile {
     location: PoolLocation,
     group: Option<Gid>,
     locks: VolumeLocks,
-    watcher: SharedProgress,
+    progress: SharedProgress,
 }
 
 impl DmFile {
@@ -53,7 +53,7 @@ impl DmFile {
             location,
             group,
             locks,
-            watcher: SharedProgress::default(),
+            progress: SharedProgress::default(),
         }
     }
 
@@ -69,8 +69,8 @@ impl DmFile {
     }
 
     /// Sets the receiver of the progress of copies.
-    pub fn with_progress(self, watcher: SharedProgress) -> DmFile {
-        DmFile { watcher, ..self }
+    pub fn with_progress(self, progress: SharedProgress) -> DmFile {
+        DmFile { progress, ..self }
     }
 
     /// Locks the image of an origin while it is exchanged or a run of it begins. Other volumes

@@ -50,7 +50,7 @@ impl DmFile {
         let blocks = cow::kept_blocks(&old)?;
         let what = volume.full_name();
         let progress = CopyProgress {
-            watcher: &self.watcher,
+            receiver: &self.progress,
             what: &what,
         };
         write_exchanged(

@@ -93,7 +93,7 @@ impl Reflink {
         let from = File::open(from).map_err(failed)?;
         let what = volume.full_name();
         let progress = CopyProgress {
-            watcher: &self.watcher,
+            receiver: &self.progress,
             what: &what,
         };
         self.replace_data(volume, |import| {

@@ -200,7 +200,7 @@ impl Reflink {
         durable::remove_scratch(&images.clean())?;
         let what = volume.full_name();
         let progress = CopyProgress {
-            watcher: &self.watcher,
+            receiver: &self.progress,
             what: &what,
         };
         // The copy has the mark of a run. It exists before the second name and is removed after it,

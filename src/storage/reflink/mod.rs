@@ -38,7 +38,7 @@ pub struct Reflink {
     setup_check: bool,
     group: Option<Gid>,
     locks: VolumeLocks,
-    watcher: SharedProgress,
+    progress: SharedProgress,
 }
 
 impl Reflink {
@@ -63,7 +63,7 @@ impl Reflink {
             setup_check,
             group,
             locks,
-            watcher: SharedProgress::default(),
+            progress: SharedProgress::default(),
         }
     }
 
@@ -79,8 +79,8 @@ impl Reflink {
     }
 
     /// Sets the receiver of the progress of copies.
-    pub fn with_progress(self, watcher: SharedProgress) -> Reflink {
-        Reflink { watcher, ..self }
+    pub fn with_progress(self, progress: SharedProgress) -> Reflink {
+        Reflink { progress, ..self }
     }
 
     /// Locks the clean image of an origin while it is exchanged. Other volumes cannot be the source
@@ -106,7 +106,7 @@ impl Reflink {
             self.group,
             mode,
             CopyProgress {
-                watcher: &self.watcher,
+                receiver: &self.progress,
                 what: &what,
             },
         )
