@@ -13,14 +13,30 @@ use std::time::{Duration, Instant};
 /// Why another program did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
+    /// The program cannot be started, or not waited for.
     #[error("cannot run {program}: {}", crate::fs::errno_text(source))]
-    Start { program: String, source: io::Error },
+    Start {
+        /// File name of the program, without its directory.
+        program: String,
+        /// The error of the system call.
+        source: io::Error,
+    },
+    /// The program ran longer than its limit, and was killed.
     #[error("{program} did not finish within {seconds} s and was ended")]
-    TimedOut { program: String, seconds: u64 },
+    TimedOut {
+        /// File name of the program, without its directory.
+        program: String,
+        /// The limit, in whole seconds.
+        seconds: u64,
+    },
+    /// The program ended with another status than 0.
     #[error("{program} failed ({status}){words}")]
     Failed {
+        /// File name of the program, without its directory.
         program: String,
+        /// Its exit code, or the signal that ended it.
         status: String,
+        /// ": " and the last line of its standard error; empty if it wrote none.
         words: String,
     },
 }
@@ -38,12 +54,16 @@ pub struct Program {
 /// What a program that ended said.
 #[derive(Debug)]
 pub struct ProgramOutput {
+    /// Exit status of the program.
     pub status: ExitStatus,
+    /// All bytes that it wrote to its standard output.
     pub stdout: Vec<u8>,
+    /// All bytes that it wrote to its standard error.
     pub stderr: Vec<u8>,
 }
 
 impl Program {
+    /// Makes a call of `program`, a path or a name that is looked up in PATH, without arguments.
     pub fn new(program: impl AsRef<OsStr>) -> Program {
         Program {
             program: program.as_ref().into(),
@@ -54,17 +74,20 @@ impl Program {
         }
     }
 
+    /// Appends an argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Program {
         self.arguments.push(argument.as_ref().into());
         self
     }
 
+    /// Appends arguments, in order.
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Program {
         self.arguments
             .extend(arguments.into_iter().map(|a| a.as_ref().into()));
         self
     }
 
+    /// Sets a variable of its environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Program {
         self.environment
             .push((name.as_ref().into(), value.as_ref().into()));

@@ -43,7 +43,7 @@
 //!
 //! The rooms, from the bottom up; each uses those before it only (`ARCHITECTURE.md`): [`fs`] files,
 //! locks and directories, [`clock`] the machine's time, [`exec`] other programs, [`model`] what a
-//! Qubes system is, [`format`] qubes.xml, [`store`] the file with its lock, [`system`] where
+//! Qubes system is, [`mod@format`] qubes.xml, [`store`] the file with its lock, [`system`] where
 //! everything is, [`hypervisor`] libvirt, [`storage`] pools and volumes on disk, [`devices`] what
 //! of this machine qubes can be given, [`firewall`] rules of the network, [`lifecycle`] what
 //! commands do, [`tools`] the commands.

@@ -1,3 +1,5 @@
+//! `qvm-init-storage`: creates a new store with dom0 (`qubes::tools`).
+
 fn main() -> std::process::ExitCode {
     qubes::tools::main(&qubes::tools::QVM_INIT_STORAGE)
 }

@@ -10,9 +10,13 @@ use super::DeviceError;
 /// Where a device is on the bus: `0000:00:1f.6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PciAddress {
+    /// PCI segment, `0000` on most machines.
     pub domain: u16,
+    /// Bus number.
     pub bus: u8,
+    /// Slot (device) number on the bus, below 32.
     pub slot: u8,
+    /// Function number, below 8.
     pub function: u8,
 }
 

@@ -10,6 +10,7 @@ use crate::format::xml::{self, ElementId, Tree};
 /// What became of a file of R3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct R3Conversion {
+    /// The rules as R4 has them, in order.
     pub rules: Rules,
     /// What could not be understood, and what was done about it: one line each.
     pub left_out: Vec<String>,

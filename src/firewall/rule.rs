@@ -10,10 +10,13 @@ pub struct Rules(pub Vec<Rule>);
 /// One rule: what it is about, and what becomes of it. What is unsaid fits everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
+    /// What happens to a packet that the rule matches.
     pub action: Action,
+    /// Destination of the packet; `None` matches every host.
     pub host: Option<Host>,
     /// It is about the qube's name servers.
     pub is_dns: bool,
+    /// Protocol of the packet; `None` matches every protocol.
     pub protocol: Option<Protocol>,
     /// Only with TCP or UDP.
     pub ports: Option<Ports>,
@@ -21,16 +24,23 @@ pub struct Rule {
     pub expire: Option<u64>,
 }
 
+/// What a rule does with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// Lets the packet through.
     Accept,
+    /// Drops the packet.
     Drop,
 }
 
+/// A protocol that a rule can match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
+    /// TCP.
     Tcp,
+    /// UDP.
     Udp,
+    /// ICMP.
     Icmp,
 }
 
@@ -48,12 +58,25 @@ pub struct Host(String);
 /// Why a text cannot be a part of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
+    /// The text is neither an IP address nor a DNS name; holds its first 60 characters.
     #[error("'{0}' is neither an address nor a name")]
     Host(String),
+    /// The prefix length is too large for the address.
     #[error("{length} is no length of a network of '{address}'")]
-    Network { address: String, length: u32 },
+    Network {
+        /// The IP address, as it was given.
+        address: String,
+        /// The prefix length in bits.
+        length: u32,
+    },
+    /// The range is empty, or a port is above 65535.
     #[error("the ports {first} to {last} are none")]
-    Ports { first: u32, last: u32 },
+    Ports {
+        /// First port of the range.
+        first: u32,
+        /// Last port of the range, inclusive.
+        last: u32,
+    },
 }
 
 /// Longest name that DNS has.
@@ -139,6 +162,7 @@ impl Host {
         length == Some(0) && text.parse::<Ipv4Addr>().is_ok()
     }
 
+    /// Returns the host as rules write it: `ADDRESS/LENGTH`, or the name in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }

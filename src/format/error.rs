@@ -15,8 +15,11 @@ pub enum FormatError {
     /// The text is not well-formed XML. Lines and columns count from 1, columns in characters.
     #[error("not well-formed XML: line {line}, column {column}: {reason}")]
     NotWellFormed {
+        /// Line of the violation, from 1.
         line: usize,
+        /// Column of the violation in characters, from 1.
         column: usize,
+        /// The rule of XML that is violated.
         reason: &'static str,
     },
     /// The file has no content.
@@ -24,25 +27,47 @@ pub enum FormatError {
     Empty,
     /// The file exceeds [`super::MAX_BYTES`].
     #[error("{bytes} bytes are more than a store can have ({limit})", limit = super::MAX_BYTES)]
-    TooLarge { bytes: u64 },
+    TooLarge {
+        /// Size of the file in bytes.
+        bytes: u64,
+    },
     /// The file cannot be read.
     #[error("cannot read it: {reason}")]
-    Unreadable { reason: String },
+    Unreadable {
+        /// Text of the error of reading it.
+        reason: String,
+    },
     /// The store was written by R1 to R3. Such a store can be read; a change converts it first.
     #[error("written by Qubes R3 or older; convert it first with qubes-db convert")]
     OldFormat,
     /// The root element is not that of a store.
     #[error("not a store of Qubes: the root element is <{root}>, not <qubes>")]
-    NotQubes { root: String },
+    NotQubes {
+        /// Name of the root element.
+        root: String,
+    },
     /// A value contains a character that XML cannot represent (most control characters).
     #[error("{place}: the value contains the character U+{character:04X}, which XML cannot hold")]
-    Unwritable { place: String, character: u32 },
+    Unwritable {
+        /// Where the value is: the qube or "the store", then the element or attribute.
+        place: String,
+        /// Code point of the character.
+        character: u32,
+    },
     /// An attribute or element would have a name that XML does not allow.
     #[error("{place}: '{name}' cannot be the name of an XML attribute")]
-    InvalidAttribute { place: String, name: String },
+    InvalidAttribute {
+        /// The qube or part of the store with the name.
+        place: String,
+        /// The invalid name.
+        name: String,
+    },
     /// The new content is well-formed, but would not be read as what was meant.
     #[error("the new content could not be read back: {what}; nothing was written")]
-    ReadBackMismatch { what: String },
+    ReadBackMismatch {
+        /// What differs.
+        what: String,
+    },
     /// The collection was not read from these bytes.
     #[error("the qubes were not read from the file that they are written to")]
     SourceMismatch,

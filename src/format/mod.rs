@@ -2,7 +2,7 @@
 //! and a writer that copies untouched spans.
 //!
 //! [`read`] takes the bytes of a file and returns a [`Qubes`] that parses a domain when it is first
-//! accessed. [`write`] takes the same bytes and the collection and returns the new bytes: an
+//! accessed. [`write()`] takes the same bytes and the collection and returns the new bytes: an
 //! untouched domain is copied byte for byte, and in a touched domain only the differences are
 //! changed. The grammar is `docs/spec/r4-xml.md`.
 //!

@@ -34,7 +34,9 @@ pub struct Directory {
 /// The access for which a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
+    /// Reading only.
     Read,
+    /// Writing only.
     Write,
     /// Reading and writing.
     ReadWrite,

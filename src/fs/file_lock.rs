@@ -32,10 +32,20 @@ pub enum LockMode {
 /// The reason why a lock was not granted.
 #[derive(Debug, thiserror::Error)]
 pub enum FileLockError {
+    /// A system call failed.
     #[error("cannot lock {file}: {}", errno_text(source))]
-    Io { file: PathBuf, source: io::Error },
+    Io {
+        /// Path of the lock file; empty where only the open file is known.
+        file: PathBuf,
+        /// The error of the system call.
+        source: io::Error,
+    },
+    /// Another process held the lock for the whole wait.
     #[error("locked by {holder}")]
-    Held { holder: String },
+    Held {
+        /// The process that holds the lock, as far as it is known.
+        holder: String,
+    },
 }
 
 /// A held lock on a lock file of ours (`RUN/lock/…`), which is never unlinked. Dropping it releases

@@ -24,7 +24,9 @@ pub enum Accelerator {
 /// The kernel that is handed to a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kernel {
+    /// Path of the kernel image.
     pub image: PathBuf,
+    /// Path of the initial ramdisk, if there is one.
     pub initrd: Option<PathBuf>,
     /// The command line; empty means none.
     pub cmdline: String,
@@ -35,10 +37,13 @@ pub struct Kernel {
 pub struct VolumeDisk {
     /// The volume's name.
     pub name: String,
+    /// Whether `path` names a file or a device.
     pub kind: SourceKind,
+    /// Path of the image file or device with the data.
     pub path: PathBuf,
     /// The last letter of its name in the guest: `a` of `xvda` and `vda`.
     pub letter: char,
+    /// The guest cannot write to the disk.
     pub read_only: bool,
 }
 
@@ -46,7 +51,9 @@ pub struct VolumeDisk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
+    /// An image file.
     File,
+    /// A block device.
     Block,
 }
 
@@ -54,13 +61,17 @@ pub enum SourceKind {
 /// `docs/spec/r4-features.md` §6.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BlockDevice {
+    /// Whether `path` names a file or a device.
     pub source: SourceKind,
+    /// Path of the file or device in the backend.
     pub path: PathBuf,
+    /// What the guest sees: a disk or a CD drive.
     pub kind: DeviceKind,
     /// `xvdi`, …
     pub target: String,
     /// The last letter of `target`.
     pub letter: char,
+    /// The guest cannot write to the device.
     pub read_only: bool,
     /// libvirt's name of the qube that provides it; `None` for dom0.
     pub backend: Option<String>,
@@ -72,7 +83,9 @@ pub struct BlockDevice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
+    /// A hard disk.
     Disk,
+    /// A CD drive.
     Cdrom,
 }
 
@@ -81,21 +94,30 @@ pub enum DeviceKind {
 pub struct NetworkInterface {
     /// libvirt's name of the netvm.
     pub backend: String,
+    /// MAC address of the guest's interface.
     pub mac: String,
+    /// IPv4 address of the guest, dotted.
     pub ip: String,
+    /// IPv6 address of the guest, if it has one.
     pub ip6: Option<String>,
+    /// IPv4 address of the gateway, as the guest sees it (`visible_gateway`).
     pub gateway: String,
+    /// IPv4 netmask, as the guest sees it (`visible_netmask`).
     pub netmask: String,
+    /// IPv4 addresses of the two name servers.
     pub dns: [String; 2],
 }
 
 /// A PCI device that is assigned to the qube as required.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PciDevice {
-    /// Hexadecimal digits, as are `bus`, `slot` and `function`.
+    /// Domain (segment) number, hexadecimal.
     pub domain: String,
+    /// Bus number, hexadecimal.
     pub bus: String,
+    /// Slot (device) number, hexadecimal.
     pub slot: String,
+    /// Function number, hexadecimal.
     pub function: String,
     /// Option `permissive`: any text but an empty one.
     pub permissive: bool,
@@ -106,8 +128,9 @@ pub struct PciDevice {
 /// What of the host decides over a description.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct HostDescription {
-    /// `cpu family` and `model` of /proc/cpuinfo; 0 where unknown.
+    /// `cpu family` of /proc/cpuinfo; 0 where unknown.
     pub cpu_family: u32,
+    /// `model` of /proc/cpuinfo; 0 where unknown.
     pub cpu_model: u32,
     /// Feature `suspend-s0ix` of dom0.
     pub suspend_s0ix: bool,
@@ -118,7 +141,9 @@ pub struct HostDescription {
 /// The user and group that own the images, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct QemuUser {
+    /// Numeric user id.
     pub uid: u32,
+    /// Numeric group id.
     pub gid: u32,
 }
 
@@ -131,6 +156,7 @@ pub struct DomainDescription {
     pub qube: String,
     /// The path of the store, for the domain's metadata; none where they say nothing of it.
     pub store: Option<String>,
+    /// UUID of the domain, that of the qube in the store.
     #[serde(serialize_with = "as_text")]
     pub uuid: Uuid,
     /// MiB at the start.
@@ -139,20 +165,28 @@ pub struct DomainDescription {
     pub maxmem: u64,
     /// Feature `memory-hotplug`: memory above `memory` is plugged in when wanted.
     pub memory_hotplug: bool,
+    /// Number of virtual processors.
     pub vcpus: u32,
+    /// Virtualisation mode of the domain.
     pub virt_mode: VirtMode,
     /// `None`: the guest boots from its disks.
     pub kernel: Option<Kernel>,
+    /// Disks of the qube's volumes, sorted by letter.
     pub disks: Vec<VolumeDisk>,
+    /// Block devices that are assigned as required.
     pub block_devices: Vec<BlockDevice>,
+    /// Interface towards the netvm; `None` without a netvm.
     pub net: Option<NetworkInterface>,
+    /// PCI devices that are assigned as required.
     pub pci: Vec<PciDevice>,
     /// The file that gets what the guest says on its console (QEMU only; Xen's console daemon has
     /// its own).
     pub console_log: Option<PathBuf>,
     /// The qube's features, its templates' where it has none of the name.
     pub features: BTreeMap<String, String>,
+    /// Property `debug` of the qube.
     pub debug: bool,
+    /// What executes the guest's instructions; only for QEMU.
     pub accelerator: Accelerator,
     /// Whom QEMU runs as: given where libvirt's daemon is root's, which would else run QEMU as a
     /// user who cannot open the images, and change the images' owner.

@@ -36,6 +36,7 @@ use crate::model::PowerState;
 /// What a hypervisor says of one domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DomainStatus {
+    /// Power state of the domain.
     pub state: PowerState,
     /// The hypervisor's number of the running domain.
     pub id: Option<u32>,
@@ -43,6 +44,7 @@ pub struct DomainStatus {
     pub memory_kib: u64,
     /// Memory it may have, KiB.
     pub max_memory_kib: u64,
+    /// Number of virtual processors.
     pub vcpus: u32,
     /// Processor time used, nanoseconds.
     pub cpu_time_ns: u64,
@@ -60,6 +62,7 @@ pub struct AttachedDisk {
 /// What came of an order to a domain that may have gone meanwhile: gone is a normal case, no error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
+    /// The domain was there and did as ordered.
     Done,
     /// There is no such domain, or it does not run.
     Absent,
@@ -68,25 +71,57 @@ pub enum Outcome {
 /// Why the hypervisor could not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HypervisorError {
+    /// Offline mode forbids asking the hypervisor; holds what would have needed it.
     #[error(
         "offline mode: {0} needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE"
     )]
     Offline(&'static str),
+    /// `libvirt.so.0` cannot be opened; holds the loader's reason.
     #[error("libvirt is not installed ({0}); install the package that brings libvirt.so.0")]
     NoLibrary(String),
+    /// No connection can be opened, or an open one was lost.
     #[error("cannot reach the hypervisor at {uri}: {reason}")]
-    Unreachable { uri: String, reason: String },
+    Unreachable {
+        /// URI of the connection.
+        uri: String,
+        /// What libvirt says, with a hint where there is one.
+        reason: String,
+    },
+    /// A template of domain XML is missing, cannot be read, or cannot be rendered.
     #[error("template {template}: {reason}")]
-    Template { template: String, reason: String },
+    Template {
+        /// Name of the template, for example `libvirt/xen.xml`.
+        template: String,
+        /// What is wrong with the template, on one line.
+        reason: String,
+    },
+    /// A domain of another store, of which this store is a copy, runs under the UUID.
     #[error(
         "cannot start domain {uuid}: {name} runs under the same uuid and belongs to another store, of which this one is a \
          copy; shut it down there first"
     )]
-    SameUuid { uuid: Uuid, name: String },
+    SameUuid {
+        /// UUID of the domain that was to be started.
+        uuid: Uuid,
+        /// Name of the domain that runs.
+        name: String,
+    },
+    /// The operation failed, in libvirt or in its preparation.
     #[error("libvirt refused to {action}: {reason}")]
-    Refused { action: String, reason: String },
+    Refused {
+        /// The operation with its object, as in "start domain UUID".
+        action: String,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The domain's QEMU did not answer in time.
     #[error("cannot {action}: no answer within {seconds} s; if its QEMU hangs, qvm-kill ends it")]
-    NoAnswer { action: String, seconds: u64 },
+    NoAnswer {
+        /// The operation with its object, as in "start domain UUID".
+        action: String,
+        /// How long the answer was waited for, in seconds.
+        seconds: u64,
+    },
 }
 
 /// The conversation with one hypervisor. Every domain is named by the uuid that qubes.xml holds.

@@ -34,6 +34,7 @@ pub struct MemoryReservation {
 /// What came of asking.
 #[derive(Debug)]
 pub enum MemoryReply {
+    /// The memory is free, and reserved until the reservation is dropped.
     Reserved(MemoryReservation),
     /// There is no such service here.
     NoService,

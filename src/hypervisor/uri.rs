@@ -36,7 +36,9 @@ pub fn is_plain_uri(uri: &str) -> bool {
 /// A family of domain descriptions: the name of the templates' directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
+    /// Domains of Xen, through libvirt's libxl driver.
     Xen,
+    /// Domains of QEMU, with or without KVM.
     Qemu,
 }
 

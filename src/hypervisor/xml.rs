@@ -37,6 +37,7 @@ pub struct Templates {
 }
 
 impl Templates {
+    /// Uses the templates of these two directories: the user's come before the distribution's.
     pub fn new(users: impl Into<PathBuf>, distributions: impl Into<PathBuf>) -> Templates {
         Templates {
             directories: [users.into(), distributions.into()],

@@ -45,18 +45,28 @@ pub enum LifecycleError {
     VolumeOption(#[from] crate::model::VolumeChangeError),
     /// An operation on `QUBE:VOLUME` was refused.
     #[error("{volume}: {reason}")]
-    VolumeRefused { volume: String, reason: String },
+    VolumeRefused {
+        /// The volume, as `QUBE:VOLUME`.
+        volume: String,
+        /// Why the operation is refused.
+        reason: String,
+    },
     /// Upstream's message; the tool adds what to do about it.
     #[error("Refusing to shrink volume {volume} from {now} to {bytes} bytes.")]
     WouldShrink {
+        /// The volume, as `QUBE:VOLUME`.
         volume: String,
+        /// Current size in bytes.
         now: u64,
+        /// Requested size in bytes, less than `now`.
         bytes: u64,
     },
     /// The operation is for templates.
     #[error("{qube} is not a template, but of class {class}")]
     NotATemplate {
+        /// The qube on which the operation was requested.
         qube: VmName,
+        /// Class of the qube.
         class: crate::model::Class,
     },
     /// Upstream's message.
@@ -65,16 +75,22 @@ pub enum LifecycleError {
     /// An import into `QUBE:VOLUME` failed; the volume keeps its data.
     #[error("{volume}: nothing was imported: {reason}")]
     NotImported {
+        /// The volume, as `QUBE:VOLUME`.
         volume: String,
+        /// Why the import failed.
         reason: String,
+        /// The storage error behind `reason`, if it was one.
         #[source]
         source: Option<Box<crate::storage::StorageError>>,
     },
     /// A change was made, but a power loss may take it back. It must not be repeated.
     #[error("{volume} {state}, but {source}")]
     NotDurable {
+        /// The volume, as `QUBE:VOLUME`.
         volume: String,
+        /// What was changed, as a predicate of the volume.
         state: &'static str,
+        /// Why the change is not proven durable.
         source: Box<StorageError>,
     },
     /// Revisions were deleted to make room for the store, and there still is none.
@@ -83,8 +99,11 @@ pub enum LifecycleError {
          {source}; make room on the disk and run the command again"
     )]
     RevisionsDeleted {
+        /// The volume, as `QUBE:VOLUME`.
         volume: String,
+        /// Number of revisions that were deleted.
         revisions: usize,
+        /// Why the store could not be saved.
         source: Box<LifecycleError>,
     },
     /// The images of a removed qube were deleted to make room for the store, and there still is
@@ -94,8 +113,11 @@ pub enum LifecycleError {
          then {next_step}"
     )]
     ImagesDeleted {
+        /// The qube, which is still in the store.
         qube: VmName,
+        /// Why the store could not be saved.
         source: Box<LifecycleError>,
+        /// What completes the removal once there is space.
         next_step: String,
     },
     /// Two volumes have the same image, so an operation on one would affect the other.
@@ -104,8 +126,11 @@ pub enum LifecycleError {
          is wrong with the store"
     )]
     ImageOwned {
+        /// The refused operation with its object, as it follows "cannot".
         verb: String,
+        /// The volume of the operation, as `QUBE:VOLUME`.
         volume: String,
+        /// The other volume with this image, as `QUBE:VOLUME`.
         owner: String,
     },
     /// An image cannot be moved into a new qube.
@@ -113,7 +138,12 @@ pub enum LifecycleError {
         "cannot move {file}: {reason}; qvm-create --root-copy-from copies it",
         file = file.display()
     )]
-    NotMovable { file: PathBuf, reason: String },
+    NotMovable {
+        /// The file that was to be moved; it is kept.
+        file: PathBuf,
+        /// Why the file cannot be moved.
+        reason: String,
+    },
     /// The source of a new volume is where the volume's own image would be.
     #[error(
         "cannot create {qube} with the data of {file}: {reason}; move that file elsewhere first, \
@@ -121,8 +151,11 @@ pub enum LifecycleError {
         file = file.display()
     )]
     SourceInPlace {
+        /// The qube that was to be created.
         qube: VmName,
+        /// The file with the data.
         file: PathBuf,
+        /// Which volume will have its image there.
         reason: String,
     },
     /// Two qubes have the same directory, so their files beside the images would be the same.
@@ -131,8 +164,11 @@ pub enum LifecycleError {
          name, a directory of its own or, with --root, a system of its own"
     )]
     DirectoryOwned {
+        /// The refused operation with its object, as it follows "cannot".
         verb: String,
+        /// Path of the shared directory.
         directory: String,
+        /// The other qube with this directory.
         owner: String,
     },
     /// The images of some volume cannot be located, so it is unknown which are orphans.
@@ -140,19 +176,30 @@ pub enum LifecycleError {
         "cannot remove orphans: {reason}, so what looks like an orphan may be its image; \
          qubes-db check shows how to repair the store"
     )]
-    OrphansUnknown { reason: String },
+    OrphansUnknown {
+        /// Which images cannot be located, and why.
+        reason: String,
+    },
     /// An image that a new qube would overwrite holds data.
     #[error(
         "cannot create {qube}: {image} holds data, and no qube of the store owns it: qvm-create \
          --adopt-existing takes the images over, --discard-existing deletes them"
     )]
-    ImageHoldsData { qube: VmName, image: String },
+    ImageHoldsData {
+        /// The qube that was to be created.
+        qube: VmName,
+        /// Path of the image, or `GROUP/NAME` of a logical volume.
+        image: String,
+    },
     /// Notes about a qube.
     #[error(transparent)]
     Notes(#[from] crate::model::NotesError),
     /// The notes changed while they were edited.
     #[error("the notes of {qube} were changed by somebody else meanwhile")]
-    NotesChanged { qube: VmName },
+    NotesChanged {
+        /// The qube whose notes were edited.
+        qube: VmName,
+    },
     /// The rules of a creation.
     #[error(transparent)]
     Creation(#[from] crate::model::CreationError),
@@ -164,7 +211,10 @@ pub enum LifecycleError {
     Removal(#[from] crate::model::RemovalError),
     /// The pools of a new qube changed between the decision and the creation.
     #[error("cannot create {qube}: its pools were changed meanwhile; run the command again")]
-    ChangedMeanwhile { qube: VmName },
+    ChangedMeanwhile {
+        /// The qube that was to be created.
+        qube: VmName,
+    },
     /// The qube does not exist. Upstream's message.
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
@@ -173,7 +223,10 @@ pub enum LifecycleError {
         "cannot use {store}: it was written by Qubes R3 or older; convert it with qubes-db convert",
         store = store.display()
     )]
-    NotConverted { store: PathBuf },
+    NotConverted {
+        /// Path of the store.
+        store: PathBuf,
+    },
     /// Upstream's message.
     #[error("Domain is already running")]
     AlreadyRunning(VmName),
@@ -188,15 +241,23 @@ pub enum LifecycleError {
     NotPaused(VmName),
     /// The qube's operation lock is held for too long.
     #[error("{qube} is being worked on by another command: {reason}")]
-    Locked { qube: VmName, reason: String },
+    Locked {
+        /// The qube whose lock is held.
+        qube: VmName,
+        /// Which process holds the lock.
+        reason: String,
+    },
     /// A record has invalid content, or is not a file.
     #[error(
         "cannot use {file}, the record of the start of {qube}: {reason}; \
          if {qube} is known to be off, remove that file"
     )]
     InvalidRecord {
+        /// The qube of the record.
         qube: VmName,
+        /// Path of the record.
         file: PathBuf,
+        /// Why the record is invalid.
         reason: String,
     },
     /// A record may be valid, but cannot be read now.
@@ -206,8 +267,11 @@ pub enum LifecycleError {
         crate::fs::errno_text(source)
     )]
     RecordUnreadable {
+        /// The qube of the record.
         qube: VmName,
+        /// Path of the record.
         file: PathBuf,
+        /// The error of reading it.
         source: std::io::Error,
     },
     /// The hypervisor that a record names cannot be asked.
@@ -216,14 +280,19 @@ pub enum LifecycleError {
          {reason}; its images are left alone"
     )]
     StateUnknown {
+        /// The qube of the record.
         qube: VmName,
+        /// URI of the hypervisor that the record names.
         uri: String,
+        /// Why the hypervisor cannot be asked.
         reason: String,
     },
     /// One of several qubes that are changed together cannot be changed.
     #[error("{qube}: {source}; nothing was changed")]
     BatchRefused {
+        /// The first qube that cannot be changed.
         qube: VmName,
+        /// Why it cannot be changed.
         source: Box<LifecycleError>,
     },
     /// The default template for disposables has a name that another qube has.
@@ -231,25 +300,50 @@ pub enum LifecycleError {
         "{qube} exists and is not an AppVM of {template}; rename or remove it, or choose another \
          template"
     )]
-    WrongTemplate { qube: String, template: String },
+    WrongTemplate {
+        /// Name that the default template for disposables would have.
+        qube: String,
+        /// The template on which it should be based.
+        template: String,
+    },
     /// A rule forbids the start.
     #[error("{qube} must not be started: {reason}")]
-    StartProhibited { qube: VmName, reason: String },
+    StartProhibited {
+        /// The qube that was to be started.
+        qube: VmName,
+        /// The rule, or the reason that the qube states for it.
+        reason: String,
+    },
     /// The start was cancelled by a kill or shutdown.
     #[error("cannot start {qube}: it was killed or shut down while it started")]
-    StartCancelled { qube: VmName },
+    StartCancelled {
+        /// The qube that was to be started.
+        qube: VmName,
+    },
     /// The domain still runs after it was destroyed again and again.
     #[error(
         "cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again"
     )]
-    StillRuns { qube: VmName, tries: usize },
+    StillRuns {
+        /// The qube that was to be killed.
+        qube: VmName,
+        /// How many times the domain was destroyed.
+        tries: usize,
+    },
     /// A start failed.
     #[error("cannot start {qube}: {reason}")]
-    CannotStart { qube: VmName, reason: String },
+    CannotStart {
+        /// The qube that was to be started.
+        qube: VmName,
+        /// Why it cannot be started.
+        reason: String,
+    },
     /// A qube of this class has no domain.
     #[error("{qube} is of class {class}, which has no domain of its own here")]
     NoDomain {
+        /// The qube of the operation.
         qube: VmName,
+        /// Class of the qube.
         class: crate::model::Class,
     },
     /// Too little memory is free for a start.
@@ -258,29 +352,50 @@ pub enum LifecycleError {
          down, or give it less"
     )]
     NotEnoughMemory {
+        /// The qube that was to be started.
         qube: VmName,
+        /// Memory that the start needs, in MiB.
         needed_mib: u64,
+        /// Clause that states how much memory is available.
         free: String,
     },
     /// A drive cannot be attached or detached.
     #[error("drive {drive}: {reason}")]
-    Drive { drive: String, reason: String },
+    Drive {
+        /// The drive: as it was written, its path, or `QUBE:DISK` of an attached one.
+        drive: String,
+        /// Why it cannot be attached or detached.
+        reason: String,
+    },
     /// The netvm of a qube cannot be started.
     #[error("its netvm {netvm} does not start: {reason}")]
-    NetvmNotStarted { netvm: VmName, reason: String },
+    NetvmNotStarted {
+        /// The netvm that was to be started first.
+        netvm: VmName,
+        /// Why it cannot be started.
+        reason: String,
+    },
     /// Running qubes depend on the qube.
     #[error(
         "{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force",
         role = role.as_str()
     )]
     HasClients {
+        /// The qube that was to be stopped.
         qube: VmName,
+        /// What the qube provides to the clients.
         role: crate::model::ProviderRole,
+        /// Names of the running clients, separated by commas.
         clients: String,
     },
     /// The guest did not shut down in time.
     #[error("{qube} did not shut down within {seconds} s")]
-    ShutdownTimeout { qube: VmName, seconds: u64 },
+    ShutdownTimeout {
+        /// The qube, whose domain still runs.
+        qube: VmName,
+        /// How long the shutdown was waited for, in seconds.
+        seconds: u64,
+    },
     /// A package of a template.
     #[error("{0}")]
     Package(String),
@@ -290,7 +405,9 @@ pub enum LifecycleError {
     /// An I/O error; `what` is the failed action.
     #[error("{what}: {}", crate::fs::errno_text(source))]
     Io {
+        /// The failed action, as in "cannot read PATH".
         what: String,
+        /// The error of the system call.
         source: std::io::Error,
     },
 }

@@ -147,12 +147,18 @@ impl RootData {
 
 /// The source of a template's root volume, opened for being read once.
 pub enum OpenRootData {
+    /// A plain image.
     Image {
+        /// The image file, open for reading.
         image: File,
+        /// Size of the image in bytes.
         size: u64,
     },
+    /// A tar archive, whole or in pieces.
     Archive {
+        /// The reader of the pieces; `None` once the archive was read.
         pieces: Option<PieceReader>,
+        /// Total size of the pieces in bytes, for the progress.
         bytes: u64,
     },
 }

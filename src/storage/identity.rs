@@ -29,7 +29,12 @@ pub enum Image {
     /// A file.
     File(PathBuf),
     /// A logical volume.
-    Logical { group: String, name: String },
+    Logical {
+        /// Name of the volume group.
+        group: String,
+        /// Name of the logical volume in the group.
+        name: String,
+    },
 }
 
 impl fmt::Display for Image {

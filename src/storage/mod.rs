@@ -212,14 +212,24 @@ pub enum StorageError {
     Volumes(#[from] VolumeError),
     /// A system call failed.
     #[error("{what}: {}", crate::fs::errno_text(source))]
-    Io { what: String, source: io::Error },
+    Io {
+        /// The failed action, as in "cannot read PATH".
+        what: String,
+        /// The error of the system call.
+        source: io::Error,
+    },
     /// The new image is in place, but may not survive a power loss.
     #[error(
         "a power loss may take the change of {image} back: {}",
         crate::fs::errno_text(source),
         image = image.display()
     )]
-    NotDurable { image: PathBuf, source: io::Error },
+    NotDurable {
+        /// Path of the new image.
+        image: PathBuf,
+        /// The error of syncing the image or its directory.
+        source: io::Error,
+    },
 }
 
 impl StorageError {

@@ -7,52 +7,107 @@ use std::time::Duration;
 use crate::format::FormatError;
 use crate::fs::errno_text;
 
+/// The error of opening, locking or saving the store: one line, which names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// There is no file at the path of the store.
     #[error("there is no store at {path}; qubes-create makes one")]
-    Missing { path: PathBuf },
+    Missing {
+        /// Path of the store.
+        path: PathBuf,
+    },
+    /// The store is a symbolic link whose target does not exist.
     #[error("{path} is a symbolic link to {target}, which does not exist")]
-    DanglingLink { path: PathBuf, target: PathBuf },
+    DanglingLink {
+        /// Path of the link.
+        path: PathBuf,
+        /// Target of the link, as it is written in it.
+        target: PathBuf,
+    },
+    /// A new store was to be created where one exists.
     #[error("{path} exists already; nothing was changed")]
-    Exists { path: PathBuf },
+    Exists {
+        /// Path of the existing store.
+        path: PathBuf,
+    },
+    /// The store is a directory, a device, a pipe or a socket.
     #[error("{path} is not a regular file")]
-    NotAFile { path: PathBuf },
+    NotAFile {
+        /// Path of the store.
+        path: PathBuf,
+    },
     /// What lies there is longer than any store; nobody has read it.
     #[error("{path}: {}", FormatError::TooLarge { bytes: *bytes })]
-    TooLarge { path: PathBuf, bytes: u64 },
+    TooLarge {
+        /// Path of the file.
+        path: PathBuf,
+        /// Size of the file in bytes.
+        bytes: u64,
+    },
+    /// The content is not a valid store, or the new content cannot be written as XML.
     #[error("{path}: {source}")]
-    Format { path: PathBuf, source: FormatError },
+    Format {
+        /// Path of the store.
+        path: PathBuf,
+        /// What is wrong with the content.
+        source: FormatError,
+    },
     /// Somebody else holds the lock and did not let go in time.
     #[error("{path} is locked by {holder}; {}", patience(*waited))]
     Busy {
+        /// Path of the store.
         path: PathBuf,
+        /// The process that holds the lock, as far as it is known.
         holder: String,
+        /// How long the lock was waited for; zero with `--no-wait`.
         waited: Duration,
     },
+    /// qubesd runs on this store, and would overwrite a change with its own state.
     #[error(
         "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}: stop it, or give \
          --force-write and restart it at once"
     )]
-    QubesdRunning { path: PathBuf, socket: PathBuf },
+    QubesdRunning {
+        /// Path of the store.
+        path: PathBuf,
+        /// Path of the socket at which qubesd answers.
+        socket: PathBuf,
+    },
+    /// The file was changed, while it was locked, by a program that ignores the lock.
     #[error(
         "{path} was changed by a program that does not lock it; nothing was written: run the command again"
     )]
-    ChangedWithoutLock { path: PathBuf },
+    ChangedWithoutLock {
+        /// Path of the store.
+        path: PathBuf,
+    },
     /// Who opened the store does not let it be saved so ([`super::Write::check_before_save`]).
     #[error("cannot save {path}: {reason}")]
-    Refused { path: PathBuf, reason: String },
+    Refused {
+        /// Path of the store.
+        path: PathBuf,
+        /// Why the check refused the new content.
+        reason: String,
+    },
     /// The new content is in place: whoever reads finds it.
     #[error(
         "{path} was saved, but a power loss may take the change back: {}",
         errno_text(source)
     )]
-    NotDurable { path: PathBuf, source: io::Error },
-    #[error("cannot read {path}: {reason}")]
-    Unreadable { path: PathBuf, reason: String },
+    NotDurable {
+        /// Path of the store.
+        path: PathBuf,
+        /// The error of syncing the file or its directory.
+        source: io::Error,
+    },
+    /// A system call failed.
     #[error("cannot {action} {path}: {}", errno_text(source))]
     Io {
+        /// The failed action, as it stands between "cannot" and the path.
         action: &'static str,
+        /// The file or directory of the action.
         path: PathBuf,
+        /// The error of the system call.
         source: io::Error,
     },
 }

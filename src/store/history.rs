@@ -42,6 +42,7 @@ pub struct StoreCopy {
     pub made: DateTime,
     /// Which of the copies of that second, from 1.
     pub number: u32,
+    /// Path of the copy.
     pub path: PathBuf,
 }
 

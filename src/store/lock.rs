@@ -35,6 +35,7 @@ impl LockWait {
     /// `--no-wait`
     pub const NONE: LockWait = LockWait::up_to(Duration::ZERO);
 
+    /// Waits at most `limit`; zero tries once.
     pub const fn up_to(limit: Duration) -> LockWait {
         LockWait { limit, tell: None }
     }
@@ -44,6 +45,7 @@ impl LockWait {
         LockWait { tell, ..self }
     }
 
+    /// Returns the longest time to wait; zero means not at all.
     pub fn limit(self) -> Duration {
         self.limit
     }

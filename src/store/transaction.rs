@@ -98,6 +98,7 @@ fn opened(bytes: &Bytes) -> Result<(Qubes, Option<OriginalStore>), FormatError> 
 /// What a save did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaveOutcome {
+    /// The new content is in the file.
     Written,
     /// Nothing differed, so nothing was written.
     Unchanged,

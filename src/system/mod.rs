@@ -54,10 +54,22 @@ pub struct SystemOptions {
 /// Why the place to work on cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
+    /// The root directory, or a path below it, cannot be resolved.
     #[error("cannot use {path}: {}", crate::fs::errno_text(source))]
-    Root { path: PathBuf, source: io::Error },
+    Root {
+        /// The path that cannot be resolved.
+        path: PathBuf,
+        /// The error of the system call.
+        source: io::Error,
+    },
+    /// The configuration file cannot be read, or has an invalid setting.
     #[error("{path}: {reason}")]
-    Configuration { path: PathBuf, reason: String },
+    Configuration {
+        /// Path of the configuration file, `/etc/qubes/core.toml` below the root.
+        path: PathBuf,
+        /// What is wrong with the file.
+        reason: String,
+    },
 }
 
 /// The place one invocation works on.
@@ -196,6 +208,7 @@ impl System {
         below(self.root.as_deref(), path.as_ref(), chroot::resolve_parent)
     }
 
+    /// Returns the root directory (`--root`), with links resolved; `None` without one.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
@@ -284,6 +297,7 @@ impl System {
         chosen.unwrap_or_else(|| "vi".into())
     }
 
+    /// Whether the hypervisor is never asked (`--offline-mode`, `QUBES_OFFLINE`).
     pub fn is_offline(&self) -> bool {
         self.offline
     }
@@ -327,6 +341,7 @@ impl System {
         Path::new("/run/systemd/system").is_dir() && (self.is_superuser() || own())
     }
 
+    /// Whether the effective user is root.
     pub fn is_superuser(&self) -> bool {
         geteuid().is_root()
     }

@@ -15,6 +15,7 @@ pub struct TerminalSettings {
 }
 
 impl TerminalSettings {
+    /// Reads `NO_COLOR`, `TERM`, `COLUMNS` and the locale's variables.
     pub fn from_environment() -> TerminalSettings {
         let set = |name| env::var(name).ok().filter(|v| !v.is_empty());
         let locale = set("LC_ALL")

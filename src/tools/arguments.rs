@@ -1,5 +1,5 @@
 //! Options and arguments of command lines: constructors, and the options that every tool has.
-//! [`super::command_line`] parses them.
+//! `super::command_line` parses them.
 
 use std::path::PathBuf;
 

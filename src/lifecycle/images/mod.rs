@@ -3,7 +3,7 @@
 //! [`owners`] reads them from every domain of the store, also from those that cannot be loaded.
 //! [`existing`] decides what a creation does with images in its way, [`data_source`] with a file
 //! that it reads data from. [`creation_note`] is how a creation recognises what a killed one left.
-//! [`findings`] reports conflicts to `qubes-db check`. [`crate::lifecycle::qube_directory`] does
+//! [`findings`] reports conflicts to `qubes-db check`. `crate::lifecycle::qube_directory` does
 //! the same for the files beside the images.
 
 pub mod creation_note;

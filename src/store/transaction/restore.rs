@@ -11,7 +11,9 @@ pub enum RestoreOutcome {
     Unchanged,
     /// The store, still locked, and the copy of what was there before; none when nothing was.
     Written {
+        /// The restored store, open for changes under the lock.
         store: Box<Write>,
+        /// Path of the copy of the previous content; `None` if there was no file.
         kept: Option<PathBuf>,
     },
 }

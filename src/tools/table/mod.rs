@@ -23,7 +23,7 @@ pub fn print<R: Cells>(out: &mut Output, rows: &[R]) -> Result<(), Failure> {
     print_colored(out, rows, |_, _| Style::new())
 }
 
-/// Prints rows as [`print`] does, in the style that `style` returns for a row and a column.
+/// Prints rows as [`print()`] does, in the style that `style` returns for a row and a column.
 pub fn print_colored<R: Cells>(
     out: &mut Output,
     rows: &[R],

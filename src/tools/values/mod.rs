@@ -59,6 +59,7 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// Makes the values of `qubes`; none is computed before it is requested.
     pub fn new(qubes: &'a Qubes, session: &'a Session) -> Values<'a> {
         Values {
             qubes,
@@ -71,7 +72,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Reads a qube without keeping it; see [`Qubes::glance`].
+    /// Reads a qube without keeping it; see [`Qubes::inspect`].
     pub fn inspect<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
         self.qubes.inspect(name, look)
     }
