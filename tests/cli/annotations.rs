@@ -174,7 +174,7 @@ fn invalid_values_are_refused_and_change_nothing() {
         QVM_FEATURES,
         &["work", "preload-dispvm", "x"],
         1,
-        "kept by the system",
+        "managed by the system",
     );
     refuses(
         &store,
