@@ -13,8 +13,8 @@ BUILT = $(addprefix $(TARGET)/release/,$(if $(MULTICALL),qubes,$(COMMANDS) qubes
 STAGE = $(DESTDIR)
 OUT = $(STAGE)$(PREFIX)
 
-.PHONY: install install-files install-programs install-documents install-completions \
-	install-data generated
+.PHONY: install install-files install-programs install-documents install-completions
+.PHONY: install-data generated
 
 # Does not build: make install runs as root, and a build should not.
 install:

@@ -613,10 +613,7 @@ fn qubes_with_one_name_never_lose_each_others_images() {
     // second qube.
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(
-        ran.stderr.contains("run qubes-db repair first"),
-        "{ran:?}"
-    );
+    assert!(ran.stderr.contains("run qubes-db repair first"), "{ran:?}");
     assert_eq!(system.text(), twice);
     system.ok("qvm-prefs work memory 500");
     assert!(system.text().contains(&second));

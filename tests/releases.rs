@@ -288,7 +288,7 @@ fn qube_numbers_are_limited_by_the_release() {
         if release < "4.2" {
             assert!(
                 ran.stderr
-                    .contains(&format!("Qubes OS {release} has room for 254")),
+                    .contains(&format!("all 254 numbers of Qubes OS {release} are in use")),
                 "{ran:?}"
             );
             // A number beyond the limit is reported.

@@ -424,7 +424,7 @@ fn tags_that_new_qubes_cannot_have_are_refused_and_reported() {
     ] {
         let done = system.run(&words(line));
         assert_eq!(done.code, 0, "{line}: {done:?}");
-        for word in ["'a=b' is not a tag", "there is no 'foo'"] {
+        for word in ["'a=b' is not a tag", "qube 'foo' does not exist"] {
             assert!(done.stderr.contains(word), "{line}: {done:?}");
         }
     }
