@@ -1,22 +1,23 @@
-//! The machine's clock, which may say anything: a dead battery, a year that no calendar has.
+//! The system's clock. It may show any time, even one outside the calendar, for example after its
+//! battery has failed.
 
 use jiff::Timestamp;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Returns the time. A clock outside the years that a calendar has (-9999 to 9999) counts as the
-/// nearest of them.
+/// Returns the current time. A clock outside the calendar's years (-9999 to 9999) counts as the
+/// nearest time within them.
 pub fn now_utc() -> Timestamp {
-    nearest(SystemTime::now())
+    clamp_to_calendar(SystemTime::now())
 }
 
-/// Returns the local time, as [`now_utc`].
+/// Returns the current time in the local time zone, limited as in [`now_utc`].
 pub fn now() -> Zoned {
     now_utc().to_zoned(TimeZone::system())
 }
 
-fn nearest(time: SystemTime) -> Timestamp {
+fn clamp_to_calendar(time: SystemTime) -> Timestamp {
     let limit = if time < UNIX_EPOCH {
         Timestamp::MIN
     } else {
@@ -34,11 +35,11 @@ mod tests {
     #[test]
     fn a_clock_beyond_the_calendar_counts_as_its_end() {
         let far = Duration::from_secs(400_000_000_000);
-        assert_eq!(nearest(UNIX_EPOCH + far), Timestamp::MAX);
-        assert_eq!(nearest(UNIX_EPOCH - far), Timestamp::MIN);
+        assert_eq!(clamp_to_calendar(UNIX_EPOCH + far), Timestamp::MAX);
+        assert_eq!(clamp_to_calendar(UNIX_EPOCH - far), Timestamp::MIN);
         let day = Duration::from_secs(86_400);
         assert_eq!(
-            nearest(UNIX_EPOCH + day),
+            clamp_to_calendar(UNIX_EPOCH + day),
             Timestamp::from_second(86_400).unwrap()
         );
     }

@@ -1,5 +1,5 @@
-//! The only place that runs another program. No shell anywhere: a program and its arguments, never
-//! a line of text.
+//! Runs other programs; no other module does. Never uses a shell: a program gets a list of
+//! arguments, not a command line.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Why another program did not do its work.
+/// Why a program could not be run, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// The program cannot be started, or not waited for.
@@ -29,19 +29,19 @@ pub enum ExecError {
         /// The limit, in whole seconds.
         seconds: u64,
     },
-    /// The program ended with another status than 0.
-    #[error("{program} failed ({status}){words}")]
+    /// The program ended with a status other than 0.
+    #[error("{program} failed ({status}){complaint}")]
     Failed {
         /// File name of the program, without its directory.
         program: String,
         /// Its exit code, or the signal that ended it.
         status: String,
         /// ": " and the last line of its standard error; empty if it wrote none.
-        words: String,
+        complaint: String,
     },
 }
 
-/// A program to run: name or path, arguments, input, and how long it may take.
+/// A program to run: its name or path, arguments, environment, input and time limit.
 #[derive(Debug, Clone)]
 pub struct Program {
     program: OsString,
@@ -51,7 +51,7 @@ pub struct Program {
     timeout: Option<Duration>,
 }
 
-/// What a program that ended said.
+/// The exit status and output of a program.
 #[derive(Debug)]
 pub struct ProgramOutput {
     /// Exit status of the program.
@@ -63,7 +63,8 @@ pub struct ProgramOutput {
 }
 
 impl Program {
-    /// Makes a call of `program`, a path or a name that is looked up in PATH, without arguments.
+    /// Describes a call of `program`, a path or a name that is looked up in PATH, without
+    /// arguments.
     pub fn new(program: impl AsRef<OsStr>) -> Program {
         Program {
             program: program.as_ref().into(),
@@ -87,34 +88,37 @@ impl Program {
         self
     }
 
-    /// Sets a variable of its environment.
+    /// Sets a variable in the program's environment.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Program {
         self.environment
             .push((name.as_ref().into(), value.as_ref().into()));
         self
     }
 
-    /// What it reads on its standard input; nothing otherwise.
+    /// Sets the bytes that the program reads from standard input; by default there are none.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Program {
         self.input = bytes.into();
         self
     }
 
-    /// After this time it is killed.
+    /// Sets the time after which the program is killed; by default there is no limit.
     pub fn timeout(mut self, timeout: Duration) -> Program {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Runs it to its end and returns what it said, whatever its status.
+    /// Runs the program to its end and returns its output, whatever its exit status.
+    ///
+    /// # Errors
+    /// The program cannot be started, or did not end in time.
     pub fn run(&self) -> Result<ProgramOutput, ExecError> {
         let begun = Instant::now();
         let output = self.run_unlogged();
         self.log(
             begun,
-            output
-                .as_ref()
-                .map_or_else(ExecError::to_string, |output| describe(output.status)),
+            output.as_ref().map_or_else(ExecError::to_string, |output| {
+                describe_status(output.status)
+            }),
         );
         output
     }
@@ -133,7 +137,7 @@ impl Program {
             let out = scope.spawn(move || read_all(stdout));
             let err = scope.spawn(move || read_all(stderr));
             scope.spawn(move || {
-                // A program that does not read its input to the end is its own business.
+                // A program need not read its input to the end.
                 let _closed_early = stdin.take().map(|mut pipe| pipe.write_all(&self.input));
             });
             let status = self.wait(&mut child);
@@ -149,32 +153,35 @@ impl Program {
         })
     }
 
-    /// Runs it and returns its standard output; a status other than 0 is an error with the last
-    /// line it complained with.
+    /// Runs the program and returns its standard output.
+    ///
+    /// # Errors
+    /// The errors of [`Program::run`]; also an exit status other than 0, with the last line of
+    /// standard error.
     pub fn output(&self) -> Result<Vec<u8>, ExecError> {
-        let answer = self.run()?;
-        if answer.status.success() {
-            return Ok(answer.stdout);
+        let output = self.run()?;
+        if output.status.success() {
+            return Ok(output.stdout);
         }
-        let complaint = String::from_utf8_lossy(&answer.stderr);
-        let words = complaint
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let complaint = stderr
             .lines()
             .rfind(|l| !l.trim().is_empty())
             .map(|l| format!(": {}", l.trim()));
         Err(ExecError::Failed {
             program: self.name(),
-            status: describe(answer.status),
-            words: words.unwrap_or_default(),
+            status: describe_status(output.status),
+            complaint: complaint.unwrap_or_default(),
         })
     }
 
-    /// Starts it without waiting, for a life of its own: in `/`, with standard input and output
-    /// closed and words into `log`, without any other descriptor that this process may have been
-    /// given, and of its environment only the variables for which `keeps` is true and those of
-    /// [`Program::env`].
+    /// Starts the program as a daemon and does not wait for it. It runs in `/`, with standard input
+    /// and output on /dev/null and standard error in `log`. It inherits no other descriptors, and
+    /// of the environment only the variables for which `keeps` is true. [`Program::env`] adds to
+    /// them.
     pub fn spawn_detached(&self, log: File, keeps: impl Fn(&str) -> bool) -> Result<(), ExecError> {
-        // Ours are close-on-exec. Of what we were given (a lock, a pipe, a terminal) only the
-        // caller knows the purpose.
+        // Descriptors opened by this process are close-on-exec already. Inherited ones (a lock, a
+        // pipe, a terminal) must not stay open in a daemon.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let kept = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(&keeps));
         self.command()
@@ -186,12 +193,12 @@ impl Program {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .map(|child| log::debug!("started {} as process {}", self.line(), child.id()))
+            .map(|child| log::debug!("started {} as process {}", self.command_line(), child.id()))
             .map_err(|source| self.cannot_start(source))
     }
 
-    /// Runs it for the person at the terminal, whose input and output it has, and waits as long as
-    /// it takes.
+    /// Runs the program on the user's terminal, with this process's standard input and output, and
+    /// waits for its end without a time limit.
     pub fn run_interactive(&self) -> Result<ExitStatus, ExecError> {
         let begun = Instant::now();
         let status = self
@@ -202,7 +209,7 @@ impl Program {
             begun,
             status
                 .as_ref()
-                .map_or_else(ExecError::to_string, |status| describe(*status)),
+                .map_or_else(ExecError::to_string, |status| describe_status(*status)),
         );
         status
     }
@@ -210,13 +217,13 @@ impl Program {
     fn log(&self, begun: Instant, outcome: String) {
         log::debug!(
             "ran {}: {outcome}, {} ms",
-            self.line(),
+            self.command_line(),
             begun.elapsed().as_millis()
         );
     }
 
-    /// Program and arguments as a person would type them, were there nothing to quote.
-    fn line(&self) -> String {
+    /// Returns the program and its arguments separated by spaces, without quoting, for the log.
+    fn command_line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
         words
             .map(|word| word.to_string_lossy())
@@ -245,9 +252,8 @@ impl Program {
                 return Ok(status);
             }
             if Instant::now() >= deadline {
-                // It may have ended between the look and the kill; either way it is gone after the
-                // wait.
-                let _gone = child.kill();
+                // The program may have ended by itself meanwhile; `wait` reaps it in both cases.
+                let _killed = child.kill();
                 let _reaped = child.wait();
                 return Err(ExecError::TimedOut {
                     program: self.name(),
@@ -274,7 +280,8 @@ impl Program {
     }
 }
 
-/// Where a program is on this PATH, for choosing between ways before taking one.
+/// Returns the first file called `program` in the directories of `path`, for callers that choose
+/// between programs.
 pub fn find_program(program: &str, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path)
         .map(|dir| dir.join(program))
@@ -284,13 +291,13 @@ pub fn find_program(program: &str, path: &OsStr) -> Option<PathBuf> {
 fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(mut pipe) = pipe {
-        // What came before a broken pipe is still what the program said.
+        // Keep what was read before an error.
         let _broken = pipe.read_to_end(&mut bytes);
     }
     bytes
 }
 
-fn describe(status: ExitStatus) -> String {
+fn describe_status(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
@@ -303,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_fed_heard_and_ended_in_time() {
+    fn input_output_failure_and_time_limit_of_a_program_are_handled() {
         assert_eq!(
             Program::new("cat").input("hello").output().unwrap(),
             b"hello"

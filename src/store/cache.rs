@@ -1,10 +1,10 @@
-//! Remarks that are left in RUN about one content of the store, for the next command: that upstream
-//! would not refuse it (`RUN/sound`), that no qube is broken (`RUN/unbroken`). They spare a look at
-//! every qube, and decide nothing else: no name and no value comes from them.
+//! Cache files in RUN about one content of the store: that upstream would load it (`RUN/sound`),
+//! that no qube is broken (`RUN/unbroken`). They only spare the next command a check of every
+//! qube; no name and no value is read from them.
 //!
-//! A remark names the content that it is about by a checksum of all its bytes. Times would not do:
-//! a program that writes through a mapping of the file leaves none on tmpfs, and not always one
-//! elsewhere.
+//! A cache file identifies the content by a checksum of all its bytes. Modification times are not
+//! enough: a program that writes through a mapping of the file does not change them on tmpfs, and
+//! not always elsewhere.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::transaction::StoreLocation;
 use crate::fs::run_directory::RunDirectory;
 use crate::fs::stale_files;
 
-/// The length and checksum of a content.
+/// The length and checksum of a store's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digest {
     length: usize,
@@ -22,6 +22,7 @@ pub(super) struct Digest {
 }
 
 impl Digest {
+    /// Computes the digest of these bytes.
     pub fn new(bytes: &[u8]) -> Digest {
         Digest {
             length: bytes.len(),
@@ -29,7 +30,7 @@ impl Digest {
         }
     }
 
-    /// The first line of a remark: which version of ours looked at which content.
+    /// Returns the first line of a cache file: the version of this program and the digest.
     fn stamp(self) -> String {
         format!(
             "{} {} {:032x}",
@@ -40,8 +41,8 @@ impl Digest {
     }
 }
 
-/// Returns what somebody has left under `name` about the content with this digest, which is
-/// computed only if there is a remark at all.
+/// Returns the cached text `name` if it is about the content with this digest. The digest is
+/// computed only if the cache file exists.
 pub(super) fn read(
     place: &StoreLocation,
     digest: impl FnOnce() -> Digest,
@@ -52,18 +53,18 @@ pub(super) fn read(
     (first == digest().stamp()).then(|| rest.to_string())
 }
 
-/// Leaves a remark for others, where there is a RUN.
+/// Writes the cache file `name` about the content with this digest, if RUN exists.
 pub(super) fn write(place: &StoreLocation, digest: Digest, name: &str, text: &str) {
-    // Where it cannot be left, the next command looks for itself.
-    let _looks_again = place.run_dir.write_unsynced(
+    // Without the cache file, the next command checks the qubes itself.
+    let _not_cached = place.run_dir.write_unsynced(
         Path::new(name),
         place.group,
         &format!("{}\n{text}", digest.stamp()),
     );
 }
 
-/// Removes what writers of remarks left when they were killed. Remarks are the only files that lie
-/// in RUN itself.
+/// Removes the temporary files of killed writers of cache files. Cache files are the only files in
+/// RUN itself; all others are in its subdirectories.
 pub(super) fn clear_stale_files(run_dir: &RunDirectory) {
     if let Ok(directory) = run_dir.open() {
         stale_files::clear_in(&directory, |_| true);

@@ -1,4 +1,4 @@
-//! Why the store cannot be read or written: one line each, with the way on.
+//! The errors of reading and writing the store. Each message is one line and says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ pub enum StoreError {
         /// Path of the store.
         path: PathBuf,
     },
-    /// What lies there is longer than any store; nobody has read it.
+    /// The file is longer than a store can be. It was not read.
     #[error("{path}: {}", FormatError::TooLarge { bytes: *bytes })]
     TooLarge {
         /// Path of the file.
@@ -52,8 +52,8 @@ pub enum StoreError {
         /// What is wrong with the content.
         source: FormatError,
     },
-    /// Somebody else holds the lock and did not let go in time.
-    #[error("{path} is locked by {holder}; {}", patience(*waited))]
+    /// Another process held the lock for the whole time that was waited.
+    #[error("{path} is locked by {holder}; {}", describe_wait(*waited))]
     Busy {
         /// Path of the store.
         path: PathBuf,
@@ -64,8 +64,8 @@ pub enum StoreError {
     },
     /// qubesd runs on this store, and would overwrite a change with its own state.
     #[error(
-        "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}: stop it, or give \
-         --force-write and restart it at once"
+        "qubesd is running (it answers at {socket}) and would overwrite what is written to {path}: \
+         stop it, or give --force-write and restart it at once"
     )]
     QubesdRunning {
         /// Path of the store.
@@ -75,13 +75,14 @@ pub enum StoreError {
     },
     /// The file was changed, while it was locked, by a program that ignores the lock.
     #[error(
-        "{path} was changed by a program that does not lock it; nothing was written: run the command again"
+        "{path} was changed by a program that does not lock it; nothing was written: \
+         run the command again"
     )]
     ChangedWithoutLock {
         /// Path of the store.
         path: PathBuf,
     },
-    /// Who opened the store does not let it be saved so ([`super::Write::check_before_save`]).
+    /// The check set by [`super::Write::check_before_save`] refused the save.
     #[error("cannot save {path}: {reason}")]
     Refused {
         /// Path of the store.
@@ -89,7 +90,7 @@ pub enum StoreError {
         /// Why the check refused the new content.
         reason: String,
     },
-    /// The new content is in place: whoever reads finds it.
+    /// The new content is in place and readers see it, but syncing it failed.
     #[error(
         "{path} was saved, but a power loss may take the change back: {}",
         errno_text(source)
@@ -103,7 +104,7 @@ pub enum StoreError {
     /// A system call failed.
     #[error("cannot {action} {path}: {}", errno_text(source))]
     Io {
-        /// The failed action, as it stands between "cannot" and the path.
+        /// The failed action, as written between "cannot" and the path.
         action: &'static str,
         /// The file or directory of the action.
         path: PathBuf,
@@ -113,12 +114,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether what was to be saved stands in the file all the same.
+    /// Returns whether the file has the new content although saving failed.
     pub fn was_saved(&self) -> bool {
         matches!(self, StoreError::NotDurable { .. })
     }
 
-    /// There is nothing at `path`, or nothing where the link leads that is there.
+    /// Returns the error for a missing file, or for a link at `path` whose target is missing.
     pub(crate) fn missing(path: &Path) -> StoreError {
         match std::fs::read_link(path) {
             Ok(target) => StoreError::DanglingLink {
@@ -129,6 +130,7 @@ impl StoreError {
         }
     }
 
+    /// Returns a function that wraps an I/O error: cannot `action` `path`.
     pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
@@ -142,7 +144,7 @@ impl StoreError {
     }
 }
 
-fn patience(waited: Duration) -> String {
+fn describe_wait(waited: Duration) -> String {
     if waited.is_zero() {
         "not waiting".into()
     } else {

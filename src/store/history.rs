@@ -1,13 +1,12 @@
 //! Copies of the store: one before the first save of a day, one before every conversion or repair,
 //! thinned with age.
 //!
-//! They lie in `backup/` beside the store under the names that upstream gives its copies,
-//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`docs/spec/r4-xml.md` §3); of several within a
-//! second the later ones have a number, `qubes-YYYY-MM-DD-HH:MM:SS-2.xml`.
+//! They are in `backup/` beside the store under the names that upstream gives its copies,
+//! `qubes-YYYY-MM-DD-HH:MM:SS.xml`, local time (`docs/spec/r4-xml.md` §3). If several are made in
+//! one second, the later ones have a number: `qubes-YYYY-MM-DD-HH:MM:SS-2.xml`.
 //!
-//! The clock may be wrong by years and right again. So how old a copy is counts from the newest
-//! other one, not from the clock, and a long time without copies makes those before it hardly
-//! older.
+//! The clock may be wrong by years for a while. So the age of a copy counts from the newest copy,
+//! not from the clock, and a long time without copies adds little to the age of older ones.
 
 use std::collections::HashSet;
 use std::fs;
@@ -23,38 +22,39 @@ use crate::fs::owned_paths;
 use crate::fs::replace::{Access, create_shared_directory, retry_interrupted};
 use crate::fs::{refuse_foreign_link, stale_files};
 
-const FORM: &str = "qubes-%Y-%m-%d-%H:%M:%S";
+/// The `strftime` format of a copy's name, without a number and `.xml`.
+const NAME_FORMAT: &str = "qubes-%Y-%m-%d-%H:%M:%S";
 
-/// Days between two copies count as at most so many: whoever comes back after a year, or has a
-/// clock that went ahead by one, keeps the copies of the last weeks before.
+/// The most days between two copies that count towards age. So the copies of the last weeks stay
+/// after a year without use, or after the clock jumped ahead by a year.
 const LONGEST_PAUSE: i32 = 7;
 
-/// A save removes at most so many copies.
-const MOST_AT_ONCE: usize = 8;
+/// The most copies that one save removes.
+const MAX_REMOVED_AT_ONCE: usize = 8;
 
-/// Hours by which local time can go back: the largest difference between two time zones.
-const TIME_ZONES: i64 = 26;
+/// The largest difference between two time zones in hours: local time can go back this far.
+const MAX_ZONE_HOURS: i64 = 26;
 
-/// One copy.
+/// One copy of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreCopy {
-    /// When it was made, local time.
+    /// When the copy was made, local time.
     pub made: DateTime,
-    /// Which of the copies of that second, from 1.
+    /// The number among the copies of that second, from 1.
     pub number: u32,
-    /// Path of the copy.
+    /// The file that holds the copy.
     pub path: PathBuf,
 }
 
 impl StoreCopy {
-    /// The copy that has this path; `None` where its name is not that of a copy.
-    fn at(path: PathBuf) -> Option<StoreCopy> {
-        let (made, number) = parsed(path.file_name()?.to_str()?)?;
+    /// Returns the copy at this path, or `None` if the name is not that of a copy.
+    fn from_path(path: PathBuf) -> Option<StoreCopy> {
+        let (made, number) = parse_name(path.file_name()?.to_str()?)?;
         Some(StoreCopy { made, number, path })
     }
 
-    /// Whether it was made by a clock that was ahead of `now`. That local time has gone back
-    /// (another time zone, the end of summer time) is not meant.
+    /// Returns whether the copy was made by a clock that was ahead of `now`. A name that is ahead
+    /// only because local time went back (a time zone, the end of summer time) does not count.
     pub fn is_from_future(&self, now: &Zoned) -> bool {
         let local = now.datetime();
         if self.made <= local {
@@ -62,14 +62,14 @@ impl StoreCopy {
         }
         let written = fs::metadata(&self.path).and_then(|metadata| metadata.modified());
         let is_ahead = written.is_ok_and(|written| written > SystemTime::from(now.timestamp()));
-        is_ahead || self.made > local.saturating_add(TIME_ZONES.hours())
+        is_ahead || self.made > local.saturating_add(MAX_ZONE_HOURS.hours())
     }
 }
 
-/// Time and number in the name of a copy.
-fn parsed(name: &str) -> Option<(DateTime, u32)> {
+/// Parses the time and the number in the name of a copy.
+fn parse_name(name: &str) -> Option<(DateTime, u32)> {
     let stem = name.strip_suffix(".xml")?;
-    let plain = |stem| DateTime::strptime(FORM, stem).ok();
+    let plain = |stem| DateTime::strptime(NAME_FORMAT, stem).ok();
     match plain(stem) {
         Some(made) => Some((made, 1)),
         None => {
@@ -82,7 +82,7 @@ fn parsed(name: &str) -> Option<(DateTime, u32)> {
     }
 }
 
-/// The copies in `directory`, oldest first; none when there is no such directory.
+/// Returns the copies in `directory`, oldest first; none if the directory does not exist.
 pub fn list_copies(directory: &Path) -> io::Result<Vec<StoreCopy>> {
     let names = match list_names(directory) {
         Ok(names) => names,
@@ -91,14 +91,14 @@ pub fn list_copies(directory: &Path) -> io::Result<Vec<StoreCopy>> {
     };
     let mut copies: Vec<StoreCopy> = names
         .iter()
-        .filter_map(|name| StoreCopy::at(directory.join(name)))
+        .filter_map(|name| StoreCopy::from_path(directory.join(name)))
         .collect();
     copies.sort();
     Ok(copies)
 }
 
-/// The copies from the newest to the oldest. Those that a clock made that was ahead of `now` come
-/// last: which of them is how old cannot be told.
+/// Returns the copies from the newest to the oldest. Those from a clock ahead of `now` come last,
+/// because their age is unknown.
 pub fn newest_first<'c>(copies: &'c [StoreCopy], now: &Zoned) -> Vec<&'c StoreCopy> {
     let (ahead, others): (Vec<&StoreCopy>, Vec<&StoreCopy>) = copies
         .iter()
@@ -107,30 +107,30 @@ pub fn newest_first<'c>(copies: &'c [StoreCopy], now: &Zoned) -> Vec<&'c StoreCo
     others.into_iter().chain(ahead).collect()
 }
 
-/// Copies what `bytes` gives unless there is a copy of this day already; then thins. Returns the
-/// copy that was made.
+/// Copies what `bytes` returns unless a copy of this day exists, then removes expired copies.
+/// Returns the path of the new copy.
 pub fn write_daily_copy<B: AsRef<[u8]>>(
     directory: &Path,
     access: Access,
     bytes: impl FnOnce() -> io::Result<B>,
     now: DateTime,
 ) -> io::Result<Option<PathBuf>> {
-    let there = list_copies(directory)?;
-    if there.iter().any(|c| c.made.date() == now.date()) {
+    let existing = list_copies(directory)?;
+    if existing.iter().any(|c| c.made.date() == now.date()) {
         return Ok(None);
     }
     let made = write_copy(directory, access, bytes()?.as_ref(), now)?;
-    for old in expired_copies(&there, now.date())
+    for old in expired_copies(&existing, now.date())
         .into_iter()
-        .take(MOST_AT_ONCE)
+        .take(MAX_REMOVED_AT_ONCE)
     {
-        // A copy that cannot be removed is no reason not to save.
+        // A copy that cannot be removed must not prevent the save.
         let _stays = owned_paths::remove_file(&old.path);
     }
     Ok(Some(made))
 }
 
-/// Copies `bytes`, whatever copies there are.
+/// Writes `bytes` as a copy, even if there is one of this day.
 pub fn write_copy(
     directory: &Path,
     access: Access,
@@ -140,14 +140,14 @@ pub fn write_copy(
     retry_interrupted(|| refuse_foreign_link(directory))?;
     retry_interrupted(|| create_shared_directory(directory, access.group))?;
     let opened = retry_interrupted(|| owned_paths::open_directory(directory))?;
-    stale_files::clear_in(&opened, |target| parsed(target).is_some());
-    let path = find_unused_name(directory, &now.strftime(FORM).to_string())?;
+    stale_files::clear_in(&opened, |target| parse_name(target).is_some());
+    let path = find_unused_name(directory, &now.strftime(NAME_FORMAT).to_string())?;
     owned_paths::replace(&path, access, |file| file.write_all(bytes))?;
     Ok(path)
 }
 
-/// `STEM.xml` in a directory, or the first of `STEM-2.xml`, … that nothing has: a name that is
-/// taken is never written over.
+/// Returns the first unused path of `STEM.xml`, `STEM-2.xml`, … in a directory, so that no copy is
+/// overwritten.
 pub fn find_unused_name(directory: &Path, stem: &str) -> io::Result<PathBuf> {
     let mut path = directory.join(format!("{stem}.xml"));
     let mut number = 1_u32;
@@ -166,27 +166,27 @@ fn exists(path: &Path) -> io::Result<bool> {
     }
 }
 
-/// What may go, oldest first: all of the last week stay, the last of each day for a month, of each
-/// week for a year, of each month for ever. Ages count from the newest of `copies` up to `today`;
-/// later ones stay.
+/// Returns the copies to remove, oldest first. All of the last week are kept, the last of each day
+/// for a month, of each week for a year, and of each month for ever. Ages count from the newest of
+/// `copies` up to `today`; copies from later days are kept.
 pub fn expired_copies(copies: &[StoreCopy], today: Date) -> Vec<&StoreCopy> {
-    let (mut periods, mut gone) = (HashSet::new(), Vec::new());
-    let (mut age, mut later) = (0, None);
+    let (mut periods, mut expired) = (HashSet::new(), Vec::new());
+    let (mut age, mut later_date) = (0, None);
     for copy in copies.iter().rev().filter(|copy| copy.made.date() <= today) {
         let date = copy.made.date();
-        let pause = later.map_or(0, |later: Date| (later - date).get_days());
+        let pause = later_date.map_or(0, |later: Date| (later - date).get_days());
         age += pause.min(LONGEST_PAUSE);
-        later = Some(date);
+        later_date = Some(date);
         if !periods.insert(period(copy, age)) {
-            gone.push(copy);
+            expired.push(copy);
         }
     }
-    gone.reverse();
-    gone
+    expired.reverse();
+    expired
 }
 
-/// The span of time of which one copy stays, as something to compare; a copy of the last week has
-/// its own. `age` in days.
+/// Returns a key for the period of which one copy is kept; a copy of the last week has its own
+/// period. `age` is in days.
 fn period(copy: &StoreCopy, age: i32) -> (u8, i32, i32, Option<&Path>) {
     let date = copy.made.date();
     match age {
@@ -213,14 +213,14 @@ mod tests {
         StoreCopy {
             made,
             number: 1,
-            path: PathBuf::from(made.strftime(FORM).to_string()),
+            path: PathBuf::from(made.strftime(NAME_FORMAT).to_string()),
         }
     }
 
     #[test]
     fn copies_thin_with_age_and_the_last_of_each_period_stays() {
         let today = jiff::civil::date(2026, 11, 21);
-        // Four years, two copies a day.
+        // Two copies a day for four years.
         let all: Vec<StoreCopy> = (0..1460)
             .rev()
             .flat_map(|age| [8, 20].map(|hour| copy((today - age.days()).at(hour, 0, 0, 0))))
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn one_copy_a_day_is_made_and_none_is_written_over() {
+    fn one_copy_a_day_is_made_and_none_is_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let backup = dir.path().join("backup");
         let now = jiff::civil::date(2026, 3, 4).at(5, 6, 7, 0);
@@ -277,8 +277,8 @@ mod tests {
         assert_eq!(list_copies(&backup).unwrap().len(), 3);
     }
 
-    /// Makes a copy each day for `days` days from `first` on, at noon.
-    fn daily(backup: &Path, first: Date, days: i32) {
+    /// Makes a copy each day at noon for `days` days from `first` on.
+    fn write_daily_copies(backup: &Path, first: Date, days: i32) {
         for day in 0..days {
             let now = (first + day.days()).at(12, 0, 0, 0);
             write_daily_copy(backup, Access::shared(None), || Ok(b"content"), now).unwrap();
@@ -286,15 +286,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_wrong_by_years_takes_next_to_no_copies() {
+    fn a_clock_that_is_wrong_by_years_costs_few_copies() {
         let dir = tempfile::tempdir().unwrap();
         let backup = dir.path().join("backup");
         let today = jiff::civil::date(2026, 11, 21);
-        daily(&backup, today - 400.days(), 400);
+        write_daily_copies(&backup, today - 400.days(), 400);
         let before = list_copies(&backup).unwrap();
         assert!(before.len() > 70, "{}", before.len());
-        // Once; then for a month; then back at the beginning of time; then right again.
-        daily(&backup, today + 2.years(), 1);
+        // Wrong for a day, wrong for a month, reset to 1970 for a month, then right again.
+        write_daily_copies(&backup, today + 2.years(), 1);
         assert!(
             before.len()
                 - list_copies(&backup)
@@ -304,12 +304,12 @@ mod tests {
                     .count()
                 <= 1
         );
-        daily(&backup, today + 3.years(), 30);
-        daily(&backup, jiff::civil::date(1970, 1, 1), 30);
-        daily(&backup, today, 1);
+        write_daily_copies(&backup, today + 3.years(), 30);
+        write_daily_copies(&backup, jiff::civil::date(1970, 1, 1), 30);
+        write_daily_copies(&backup, today, 1);
         let after = list_copies(&backup).unwrap();
         let left = before.iter().filter(|copy| after.contains(copy)).count();
-        // Forty days of true time take as many: of each week one stays of seven.
+        // Forty days of right time remove as many: one of the seven of each week is kept.
         assert!(left + 40 >= before.len(), "{left} of {}", before.len());
         let recent = |copies: &[StoreCopy]| {
             copies
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_that_many_restores_made_go_few_at_once() {
+    fn many_copies_of_one_day_are_removed_a_few_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let backup = dir.path().join("backup");
         let day = jiff::civil::date(2026, 3, 4);
@@ -341,11 +341,11 @@ mod tests {
                 .all(|copy| copy.made == day.at(5, 6, 7, 0))
         );
         assert_eq!(list_copies(&backup).unwrap().last().unwrap().number, 50);
-        daily(&backup, day + 1.days(), 7);
+        write_daily_copies(&backup, day + 1.days(), 7);
         assert_eq!(list_copies(&backup).unwrap().len(), 57, "all of a week");
-        daily(&backup, day + 8.days(), 1);
+        write_daily_copies(&backup, day + 8.days(), 1);
         assert_eq!(list_copies(&backup).unwrap().len(), 50);
-        daily(&backup, day + 9.days(), 12);
+        write_daily_copies(&backup, day + 9.days(), 12);
         assert_eq!(
             list_copies(&backup)
                 .unwrap()
@@ -357,17 +357,19 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_copy_is_not_one_from_the_future() {
+    fn copies_from_the_future_come_last() {
         let dir = tempfile::tempdir().unwrap();
         let now = crate::clock::now();
         let name = |span: jiff::Span| {
             let made = now.datetime().saturating_add(span);
-            let path = dir.path().join(format!("{}.xml", made.strftime(FORM)));
+            let path = dir
+                .path()
+                .join(format!("{}.xml", made.strftime(NAME_FORMAT)));
             fs::write(&path, "").unwrap();
             path
         };
         let (ahead, yesterday, old) = (name(2.years()), name(-1.days()), name(-9.days()));
-        // Made in a time zone further east, a moment ago.
+        // Made a moment ago in a time zone further east.
         let east = name(9.hours());
         // Made by a clock that was an hour ahead.
         let hasty = name(1.hours());
@@ -388,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_the_calendar_are_times_like_others() {
+    fn copies_can_be_made_at_the_ends_of_the_calendar() {
         let dir = tempfile::tempdir().unwrap();
         for now in [DateTime::MAX, DateTime::MIN, DateTime::MAX] {
             write_daily_copy(dir.path(), Access::shared(None), || Ok(b"content"), now).unwrap();

@@ -1,8 +1,8 @@
 //! The lock on the store: an OFD record lock on qubes.xml itself ([`crate::fs::file_lock`];
-//! `docs/locks.md` tells why).
+//! `docs/locks.md` explains why).
 //!
-//! Writers replace the file by renaming, so what a lock was granted on may not be the store any
-//! more: then all begins again.
+//! Writers replace the file by renaming, so the file on which a lock was granted may no longer be
+//! the store. Then the file at the path is opened and locked again.
 
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
@@ -24,50 +24,54 @@ use crate::fs::replace::retry_interrupted;
 use crate::fs::retry_leased;
 use crate::fs::run_directory::RunDirectory;
 
-/// How long to wait for a lock that somebody else holds, and who hears that it takes long.
+/// How long to wait for a lock that another process holds, and who is notified of a long wait.
 #[derive(Debug, Clone, Copy)]
 pub struct LockWait {
     limit: Duration,
-    tell: Option<fn(&str)>,
+    notify: Option<fn(&str)>,
 }
 
 impl LockWait {
-    /// `--no-wait`
+    /// No wait at all: `--no-wait`.
     pub const NONE: LockWait = LockWait::up_to(Duration::ZERO);
 
-    /// Waits at most `limit`; zero tries once.
+    /// Waits at most `limit`, without a notice.
     pub const fn up_to(limit: Duration) -> LockWait {
-        LockWait { limit, tell: None }
+        LockWait {
+            limit,
+            notify: None,
+        }
     }
 
-    /// The same, with one line for `tell` when it takes longer than [`NOTICE_DELAY`].
-    pub fn with_notifier(self, tell: Option<fn(&str)>) -> LockWait {
-        LockWait { tell, ..self }
+    /// Makes a wait longer than [`NOTICE_DELAY`] call `notify` once, with one line.
+    pub fn with_notifier(self, notify: Option<fn(&str)>) -> LockWait {
+        LockWait { notify, ..self }
     }
 
-    /// Returns the longest time to wait; zero means not at all.
+    /// Returns the longest time to wait.
     pub fn limit(self) -> Duration {
         self.limit
     }
 }
 
 impl Default for LockWait {
-    /// 30 seconds.
+    /// Waits up to 30 seconds.
     fn default() -> LockWait {
         LockWait::up_to(Duration::from_secs(30))
     }
 }
 
-/// A file with a lock on it, which is given back when this is dropped.
+/// A file with a lock on it, which is released when this is dropped.
 #[derive(Debug)]
 pub struct Locked(File);
 
 impl Locked {
-    /// Takes over a file whose lock was taken.
+    /// Takes ownership of a file that is locked already.
     pub(crate) fn adopt(file: File) -> Locked {
         Locked(file)
     }
 
+    /// Returns the locked file.
     pub fn file(&self) -> &File {
         &self.0
     }
@@ -75,32 +79,35 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // It is closed next; only a child that inherited the descriptor makes a difference.
+        // Closing the descriptor would be enough, unless a child process inherited it.
         let _closed_next = unlock(&self.0);
     }
 }
 
-/// Locks the file at `path` as it is *now*: after the lock is granted, what the path means is
-/// compared with what was locked, and when a writer has renamed another file into place meanwhile,
-/// all begins again.
+/// Locks the file that is at `path` when the lock is granted: if a writer has renamed another file
+/// into place meanwhile, that one is opened and locked instead.
 ///
-/// Who finds it locked, or others waiting, queues: the first of the queue is the only one who
-/// tries. So the lock goes round in the order in which it was asked for, however often somebody
-/// comes back.
+/// If the file is locked, or others wait for it, the caller queues, and only the first in the queue
+/// tries to lock the file. So the lock is granted in the order of the requests, even if a process
+/// takes it again and again.
+///
+/// # Errors
+/// [`StoreError::Busy`] if the lock was not granted in time; the file is missing, not a regular
+/// file, or cannot be opened or locked.
 pub fn lock_path(
     path: &Path,
     mode: LockMode,
     wait: LockWait,
-    note: &LockFiles,
+    files: &LockFiles,
 ) -> Result<Locked, StoreError> {
     let begun = Instant::now();
     let mut turn: Option<Turn> = None;
-    let told = Cell::new(false);
-    let tell = |file: &File| {
-        if let Some(tell) = wait.tell.filter(|_| !told.replace(true)) {
-            tell(&format!(
+    let notified = Cell::new(false);
+    let notify_once = |file: &File| {
+        if let Some(notify) = wait.notify.filter(|_| !notified.replace(true)) {
+            notify(&format!(
                 "waiting for {}, which writes {}",
-                note.holder(posix_holder(file)),
+                files.describe_holder(posix_holder(file)),
                 path.display()
             ));
         }
@@ -113,10 +120,10 @@ pub fn lock_path(
                 if granted || left <= NOTICE_DELAY {
                     return Ok(granted);
                 }
-                tell(&file);
+                notify_once(&file);
                 lock_with_timeout(&file, mode, left - NOTICE_DELAY)
             }),
-            None if left.is_zero() || note.nobody_queues() => try_lock(&file, mode),
+            None if left.is_zero() || files.is_queue_empty() => try_lock(&file, mode),
             None => Ok(false),
         };
         if granted.map_err(StoreError::io("lock", path))? {
@@ -127,12 +134,12 @@ pub fn lock_path(
             continue;
         }
         if turn.is_none() && !left.is_zero() {
-            turn = note.queue(left, &|| tell(&file));
+            turn = files.wait_in_queue(left, &|| notify_once(&file));
             if turn.is_some() {
                 continue;
             }
         }
-        let holder = note.holder(posix_holder(&file));
+        let holder = files.describe_holder(posix_holder(&file));
         return Err(StoreError::Busy {
             path: path.into(),
             holder,
@@ -141,14 +148,14 @@ pub fn lock_path(
     }
 }
 
-/// Being the first of those who wait; the next one's turn comes when this is dropped.
+/// The first place in the queue; the next process gets it when this is dropped.
 struct Turn {
-    /// None where there can be no queue: then everybody tries.
+    /// `None` if the queue's file cannot be locked: then every process tries.
     _locked: Option<Locked>,
 }
 
-/// Opens an existing regular file without ever waiting for it (a FIFO would make us), but for the
-/// moment in which a program that has a lease on it gives that back.
+/// Opens an existing regular file without waiting, as opening a FIFO would. Only if another program
+/// has a lease on the file, waits until it is released.
 pub(crate) fn open(path: &Path, mode: LockMode) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options
@@ -158,7 +165,7 @@ pub(crate) fn open(path: &Path, mode: LockMode) -> Result<File, StoreError> {
     let file = retry_leased(|| options.open(path)).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => StoreError::missing(path),
         io::ErrorKind::IsADirectory => StoreError::NotAFile { path: path.into() },
-        // A socket, or a device that nothing is behind.
+        // A socket, or a device without a driver.
         _ if source.raw_os_error() == Some(libc::ENXIO) => {
             StoreError::NotAFile { path: path.into() }
         }
@@ -183,20 +190,20 @@ pub(crate) fn open(path: &Path, mode: LockMode) -> Result<File, StoreError> {
     }
 }
 
-/// Whether `path` still means the open file.
+/// Returns whether the open file is still the one at `path`.
 pub(crate) fn is_still_at(file: &File, path: &Path) -> Result<bool, StoreError> {
     let ours = retry_interrupted(|| file.metadata()).map_err(StoreError::io("read", path))?;
     match retry_interrupted(|| fs::metadata(path)) {
         Ok(there) => Ok(there.dev() == ours.dev() && there.ino() == ours.ino()),
-        // Gone: opening it again says so.
+        // The file was removed; opening it again reports that.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(StoreError::io("read", path)(error)),
     }
 }
 
-/// What is beside the lock: the file in which a writer says who it is, `RUN/lock/database.holder`,
-/// which only helps messages, and the queue of those who wait, `RUN/lock/database.queue`. Nothing
-/// fails over them.
+/// The files beside the lock: `RUN/lock/database.holder`, in which a writer leaves its process
+/// number and command for messages, and `RUN/lock/database.queue`, on which waiting processes
+/// queue. An error with these files is never an error of the store.
 #[derive(Debug, Clone)]
 pub struct LockFiles {
     run_dir: RunDirectory,
@@ -207,6 +214,7 @@ const HOLDER: &str = "lock/database.holder";
 const QUEUE: &str = "lock/database.queue";
 
 impl LockFiles {
+    /// Returns the lock files below this RUN; they are created for `group`.
     pub fn in_run_dir(run_dir: &RunDirectory, group: Option<Gid>) -> LockFiles {
         LockFiles {
             run_dir: run_dir.clone(),
@@ -214,13 +222,14 @@ impl LockFiles {
         }
     }
 
-    /// Leaves this process's number and command.
-    pub fn leave(&self) {
-        let _no_matter = self.try_leave();
+    /// Writes this process's number and command to the holder file.
+    pub fn write_holder(&self) {
+        // The file only helps messages.
+        let _without_holder = self.try_write_holder();
     }
 
-    /// Whether nobody waits for the lock.
-    pub fn nobody_queues(&self) -> bool {
+    /// Returns whether no process waits for the lock.
+    pub fn is_queue_empty(&self) -> bool {
         let queue = self
             .run_dir
             .open()
@@ -228,28 +237,28 @@ impl LockFiles {
         queue.map_or(true, |queue| !is_locked(&queue))
     }
 
-    /// Waits until nobody waits longer; `None` when the time is over.
-    fn queue(&self, wait: Duration, tell: &dyn Fn()) -> Option<Turn> {
+    /// Waits until this process is the first in the queue; returns `None` when the time is over.
+    /// `notify` is called when the wait takes long.
+    fn wait_in_queue(&self, wait: Duration, notify: &dyn Fn()) -> Option<Turn> {
         let run = self.run_dir.create(&["lock"], self.group);
         let file = run
             .and_then(|run| run.open_or_create(Path::new(QUEUE), self.run_dir.access(self.group)));
-        match file.and_then(|file| lock_fairly(file, wait, tell)) {
+        match file.and_then(|file| lock_fairly(file, wait, notify)) {
             Ok(locked) => Some(Turn {
                 _locked: Some(Locked(locked?)),
             }),
-            // It is about who comes first, not about who is alone.
+            // The queue only decides the order; the lock on the store itself excludes others.
             Err(_) => Some(Turn { _locked: None }),
         }
     }
 
-    fn try_leave(&self) -> io::Result<()> {
+    fn try_write_holder(&self) -> io::Result<()> {
         let run = self.run_dir.create(&["lock"], self.group)?;
         let mut file = match run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group))
         {
             Ok(file) => file,
-            // A link or the like in its place says nothing to anybody: it goes, and is not
-            // followed.
-            Err(_not_a_note) => {
+            // Not a regular file, for example a link: it is removed, not followed.
+            Err(_not_a_file) => {
                 run.remove_file(Path::new(HOLDER))?;
                 run.open_or_create(Path::new(HOLDER), self.run_dir.access(self.group))?
             }
@@ -259,23 +268,23 @@ impl LockFiles {
         file.write_all(format!("{pid} {}\n", describe_process(pid as i32)).as_bytes())
     }
 
-    /// Empties the note, before the lock is given back.
-    pub fn withdraw(&self) {
+    /// Empties the holder file; called before the lock is released.
+    pub fn clear_holder(&self) {
         let run = self.run_dir.open();
-        let note = run.and_then(|run| run.open_file(Path::new(HOLDER), OpenMode::Write));
-        // One with a second name is somebody's file.
-        let _no_matter = note.and_then(|note| match note.metadata()?.nlink() {
-            1 => note.set_len(0),
+        let file = run.and_then(|run| run.open_file(Path::new(HOLDER), OpenMode::Write));
+        // A file with a second hard link may be one that somebody else needs.
+        let _not_cleared = file.and_then(|file| match file.metadata()?.nlink() {
+            1 => file.set_len(0),
             _ => Ok(()),
         });
     }
 
-    /// Who holds the lock, in words: the process that the kernel named, else the living one that
-    /// left the note.
-    fn holder(&self, posix: Option<i32>) -> String {
+    /// Describes the holder of the lock: the process that the kernel named, else the one in the
+    /// holder file, if it still runs.
+    fn describe_holder(&self, posix: Option<i32>) -> String {
         let read = || self.run_dir.read(Path::new(HOLDER)).ok().flatten();
-        let noted = || read()?.split_whitespace().next()?.parse().ok();
-        match posix.or_else(noted) {
+        let recorded = || read()?.split_whitespace().next()?.parse().ok();
+        match posix.or_else(recorded) {
             Some(pid) if Path::new("/proc").join(pid.to_string()).exists() => describe_process(pid),
             _ => "another process".to_string(),
         }
@@ -287,12 +296,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_given_back_even_where_its_descriptor_lives_on() {
+    fn a_dropped_lock_is_released_although_a_duplicate_descriptor_is_open() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         fs::write(&path, "").unwrap();
-        let note = LockFiles::in_run_dir(&dir.path().into(), None);
-        let take = || lock_path(&path, LockMode::Exclusive, LockWait::NONE, &note);
+        let files = LockFiles::in_run_dir(&dir.path().into(), None);
+        let take = || lock_path(&path, LockMode::Exclusive, LockWait::NONE, &files);
         let held = take().unwrap();
         // A duplicate shares the lock, as a forked child would.
         let _inherited = held.file().try_clone().unwrap();

@@ -1,7 +1,7 @@
-//! The file: its lock, its durable replace, its history, and the transactions `Read` and `Write`.
+//! The store: qubes.xml with its lock, its copies, and the transactions `Read` and `Write`.
 //!
-//! `Read` and `Write` are different types and only `Write` has `save()`: there is no way from the
-//! one to the other, so nothing is decided on what was read before the lock was taken.
+//! `Read` and `Write` are different types and only `Write` has `save()`. A `Read` cannot become a
+//! `Write`, so no change is based on what was read before the lock was taken.
 
 mod cache;
 mod error;

@@ -1,5 +1,5 @@
-//! Whether a qubesd runs that owns the store: it keeps everything in memory and overwrites what
-//! others have written (`docs/spec/r4-xml.md` §4).
+//! Detects a running qubesd. It keeps the whole store in memory and overwrites what others have
+//! written (`docs/spec/r4-xml.md` §4).
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -10,15 +10,15 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 
 use crate::fs::replace::retry_interrupted;
 
-/// Whether somebody listens at a socket. Asked without waiting: a queue that is full has an owner
-/// too, and so has a socket that we may not use. One that a qubesd left behind when it ended has
-/// none.
+/// Returns whether a process listens at a socket, without waiting. A socket with a full queue, or
+/// one that this user may not connect to, counts as listening; a socket that an ended qubesd left
+/// behind does not.
 ///
 /// # Errors
-/// It cannot be told.
+/// Making or connecting a socket failed for another reason.
 pub fn is_listening(path: &Path) -> io::Result<bool> {
     let Ok(address) = UnixAddr::new(path) else {
-        // Longer than any socket's path can be.
+        // The path is longer than a socket's path can be.
         return Ok(false);
     };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

@@ -1,5 +1,5 @@
-//! Reading and changing the store: [`Read`] never waits, [`Write`] holds the lock from load to the
-//! last save.
+//! The transactions of the store: [`Read`] does not wait for writers, [`Write`] holds the lock from
+//! loading to the last save.
 
 mod convert;
 mod new_file;
@@ -33,31 +33,32 @@ use read::{Content, read_once, read_stable};
 pub use read::{Read, read_bytes};
 pub use restore::RestoreOutcome;
 
-/// Where a store and what belongs to it lie, and how to treat them.
+/// The paths of a store and of the files beside it, and how to open them.
 #[derive(Debug, Clone)]
 pub struct StoreLocation {
-    /// qubes.xml.
+    /// The path of qubes.xml.
     pub file: PathBuf,
-    /// Where lock notes go: RUN.
+    /// RUN: the directory of lock and cache files.
     pub run_dir: RunDirectory,
-    /// Copies of the store.
+    /// The directory of the copies of the store.
     pub backup_dir: PathBuf,
-    /// Where a live qubesd answers; only the system's own store has one.
+    /// The socket of a running qubesd; only the system's own store has one.
     pub qubesd_socket: Option<PathBuf>,
     /// The group that shares the files: qubes.
     pub group: Option<Gid>,
-    /// How long a writer waits for another.
+    /// How long to wait for the lock.
     pub wait: LockWait,
-    /// Write although a live qubesd owns the file.
+    /// Whether to write although a running qubesd owns the file.
     pub force: bool,
 }
 
 impl StoreLocation {
-    fn note(&self) -> LockFiles {
+    /// Returns the files beside the lock.
+    fn lock_files(&self) -> LockFiles {
         LockFiles::in_run_dir(&self.run_dir, self.group)
     }
 
-    /// Refuses while a qubesd would overwrite what is written.
+    /// Returns an error if a running qubesd would overwrite what is written.
     fn refuse_beside_qubesd(&self) -> Result<(), StoreError> {
         let Some(socket) = self.qubesd_socket.as_ref().filter(|_| !self.force) else {
             return Ok(());
@@ -74,6 +75,7 @@ impl StoreLocation {
     }
 }
 
+/// Returns the size of a file in bytes, or an error if it is longer than a store can be.
 fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
     match retry_interrupted(|| file.metadata())
         .map_err(StoreError::io("read", path))?
@@ -87,68 +89,73 @@ fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
     }
 }
 
-/// A store that is to be changed; of one of R1 to R3, which is only read, there is no original.
-fn opened(bytes: &Bytes) -> Result<(Qubes, Option<OriginalStore>), FormatError> {
+/// Loads a store that is to be changed. There is no original for a store of R1 to R3, which is only
+/// read.
+fn open_original(bytes: &Bytes) -> Result<(Qubes, Option<OriginalStore>), FormatError> {
     match OriginalStore::open(Arc::new(bytes.clone())) {
         Err(FormatError::OldFormat) => Ok((format::open(Arc::new(bytes.clone()))?, None)),
         opened => opened.map(|(qubes, original)| (qubes, Some(original))),
     }
 }
 
-/// What a save did.
+/// Whether a save wrote the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SaveOutcome {
-    /// The new content is in the file.
+    /// The changes were written.
     Written,
-    /// Nothing differed, so nothing was written.
+    /// Nothing had changed, so nothing was written.
     Unchanged,
 }
 
-/// The store under the exclusive lock, to be changed and saved, more than once if need be. The lock
-/// is given back when this is dropped; what was not saved is forgotten.
+/// The store under the exclusive lock, to be changed and saved any number of times. Dropping this
+/// releases the lock and discards unsaved changes.
 pub struct Write {
     qubes: Qubes,
     place: StoreLocation,
-    /// What the collection was read from. None of a store of R1 to R3.
+    /// The document that the collection was read from; `None` for a store of R1 to R3.
     original: Option<OriginalStore>,
-    /// The bytes that it was read from, and what was said about them.
+    /// The bytes that the collection was read from.
     content: Content,
-    /// How what stands in the file differs from that.
+    /// The changes that were saved since then.
     saved: StoreChanges,
-    /// The store as it lies there, locked.
+    /// The file that is the store now, locked.
     lock: Locked,
     version: FileVersion,
-    /// Of a store of R1 to R3: what is to be converted beside it.
+    /// The files to be converted together with a store of R1 to R3.
     companions: Option<Box<dyn Companions>>,
-    then: Option<AfterSave>,
-    check: Option<BeforeSave>,
-    /// Of the content that was saved last.
+    after_save: Option<AfterSave>,
+    check: Option<SaveCheck>,
+    /// The digest of the content that was saved last.
     digest: Option<Digest>,
 }
 
-/// What is to be done once, after the first save that wrote something.
+/// An action to run once, after the first save that wrote something.
 type AfterSave = Box<dyn FnOnce(&Write)>;
 
-/// Decides whether what was changed may be saved: the collection as it is, and how it was read,
-/// fetched when it is asked for. An error is why not.
-type BeforeSave = Box<dyn Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String>>;
+/// Decides whether the changes may be saved. Its arguments are the changed collection and a
+/// function that loads the original one. An error is the reason for the refusal.
+type SaveCheck = Box<dyn Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String>>;
 
 impl Write {
-    /// Takes the exclusive lock, waiting at most [`StoreLocation::wait`], and reads the store. One of
-    /// R1 to R3 can be saved only after [`Write::convert_with`].
+    /// Takes the exclusive lock, waiting at most [`StoreLocation::wait`], and reads the store. A
+    /// store of R1 to R3 can be saved only after [`Write::convert_with`].
     pub fn open(place: &StoreLocation) -> Result<Write, StoreError> {
-        let (place, lock, version) = Write::take(place)?;
-        Write::over(place, lock, version)
+        let (place, lock, version) = Write::lock(place)?;
+        Write::read_locked(place, lock, version)
     }
 
-    /// The store in the file that is locked.
-    fn over(place: StoreLocation, lock: Locked, version: FileVersion) -> Result<Write, StoreError> {
+    /// Reads the store from the file that is locked.
+    fn read_locked(
+        place: StoreLocation,
+        lock: Locked,
+        version: FileVersion,
+    ) -> Result<Write, StoreError> {
         let bytes = read_stable(lock.file(), &place.file)?;
-        Write::with(place, lock, version, bytes)
+        Write::from_bytes(place, lock, version, bytes)
     }
 
-    /// The locked file with the content that stands in it, or is about to.
-    fn with(
+    /// Loads the store from bytes that are in the locked file, or will replace it.
+    fn from_bytes(
         place: StoreLocation,
         lock: Locked,
         version: FileVersion,
@@ -158,10 +165,10 @@ impl Write {
             path: place.file.clone(),
             source,
         };
-        let (qubes, original) = opened(&bytes).map_err(wrong)?;
+        let (qubes, original) = open_original(&bytes).map_err(wrong)?;
         let content = Content::new(bytes, &place);
         let (saved, companions, digest) = (StoreChanges::default(), None, None);
-        let (then, check) = (None, None);
+        let (after_save, check) = (None, None);
         Ok(Write {
             qubes,
             place,
@@ -171,16 +178,16 @@ impl Write {
             lock,
             version,
             companions,
-            then,
+            after_save,
             check,
             digest,
         })
     }
 
-    /// The store with its links resolved, locked, whatever it holds.
-    fn take(place: &StoreLocation) -> Result<(StoreLocation, Locked, FileVersion), StoreError> {
+    /// Resolves links and locks the file, without reading it.
+    fn lock(place: &StoreLocation) -> Result<(StoreLocation, Locked, FileVersion), StoreError> {
         let mut place = place.clone();
-        // A rename must not replace a link.
+        // The save must replace the file, not a link to it.
         place.file = retry_interrupted(|| fs::canonicalize(&place.file)).map_err(|source| {
             match source.kind() {
                 io::ErrorKind::NotFound => StoreError::missing(&place.file),
@@ -192,13 +199,22 @@ impl Write {
             }
         })?;
         place.refuse_beside_qubesd()?;
-        let lock = lock_path(&place.file, LockMode::Exclusive, place.wait, &place.note())?;
-        place.note().leave();
+        let lock = lock_path(
+            &place.file,
+            LockMode::Exclusive,
+            place.wait,
+            &place.lock_files(),
+        )?;
+        place.lock_files().write_holder();
         let version = read_version(lock.file(), &place.file)?;
         Ok((place, lock, version))
     }
 
-    /// Makes a store that does not exist yet and saves it. The directory must exist.
+    /// Creates a new store and saves it. The directory must exist.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if there is a file already; a running qubesd owns the file, or it
+    /// cannot be written.
     pub fn create(place: &StoreLocation, qubes: &Qubes) -> Result<Write, StoreError> {
         place.refuse_beside_qubesd()?;
         if fs::symlink_metadata(&place.file).is_ok() {
@@ -212,16 +228,16 @@ impl Write {
         };
         let bytes = format::write_new(qubes).map_err(format)?;
         format::check(&bytes).map_err(format)?;
-        Write::put_new(place, bytes)
+        Write::write_new(place, bytes)
     }
 
-    /// Writes a store that does not exist yet.
-    fn put_new(place: &StoreLocation, bytes: Vec<u8>) -> Result<Write, StoreError> {
+    /// Writes a new store.
+    fn write_new(place: &StoreLocation, bytes: Vec<u8>) -> Result<Write, StoreError> {
         clear_stale_files(&place.file);
         let mut replacement = begin(place)?;
         let lock = fill(&mut replacement, &bytes, &place.file)?;
         let version = read_version(lock.file(), &place.file)?;
-        let store = Write::over(place.clone(), lock, version)?;
+        let store = Write::read_locked(place.clone(), lock, version)?;
         let published = replacement.sync().and_then(|()| replacement.publish_new());
         let published = published.map_err(|source| match source.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists {
@@ -233,14 +249,17 @@ impl Write {
                 source,
             },
         })?;
-        place.note().leave();
-        published.make_durable().map_err(not_proven(&place.file))?;
+        place.lock_files().write_holder();
+        published.make_durable().map_err(not_durable(&place.file))?;
         Ok(store)
     }
 
-    /// Makes what was changed durable. Nothing is written where nothing differs. On an error the
-    /// file is as it was, but for [`StoreError::NotDurable`]: then the change is in place and
-    /// a power loss may take it back. A store of R1 to R3 is converted, with or without a change.
+    /// Saves the changes durably. Writes nothing if nothing has changed. A store of R1 to R3 is
+    /// converted, changed or not.
+    ///
+    /// # Errors
+    /// The file is unchanged after an error, except [`StoreError::NotDurable`]: then the change is
+    /// in place, but a power loss may undo it.
     pub fn save(&mut self) -> Result<SaveOutcome, StoreError> {
         let Some(original) = &self.original else {
             return self.save_converted();
@@ -259,88 +278,88 @@ impl Write {
                 path: path.clone(),
                 reason,
             };
-            check(&self.qubes, &|| self.as_read()).map_err(refused)?;
+            check(&self.qubes, &|| self.load_original()).map_err(refused)?;
         }
         let new =
             format::apply_changes(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
-        self.refuse_changed_behind()?;
+        self.refuse_unlocked_change()?;
         history::write_daily_copy(
             &self.place.backup_dir,
             self.access(),
-            || self.before_save(),
+            || self.bytes_before_save(),
             clock::now().datetime(),
         )
         .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
         let durable = self.replace(&new)?;
         self.saved = changed;
         durable?;
-        if let Some(then) = self.then.take() {
-            then(self);
+        if let Some(after_save) = self.after_save.take() {
+            after_save(self);
         }
         Ok(SaveOutcome::Written)
     }
 
-    /// What somebody has left in RUN under `name` about the store as it was opened.
+    /// Returns what is cached in RUN under `name` about the store as it was opened.
     pub fn read_cache(&self, name: &str) -> Option<String> {
         self.content.read_cache(name)
     }
 
-    /// Leaves in RUN under `name` what is known of the store as it was saved. Where that is not
-    /// possible, the next command finds out by itself.
+    /// Caches in RUN under `name` what is known about the store as it was saved. An error is
+    /// ignored: the next command then finds out by itself.
     pub fn write_cache(&self, name: &str, text: &str) {
         if let Some(digest) = self.digest {
             cache::write(&self.place, digest, name, text);
         }
     }
 
-    /// Has each save asked for first, when it would write something.
-    pub fn check_before_save(
-        &mut self,
-        check: impl Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String> + 'static,
-    ) {
+    /// Sets the check that runs before each save that would write something. It gets the changed
+    /// collection and a function that loads the original one; its error refuses the save.
+    pub fn check_before_save<C>(&mut self, check: C)
+    where
+        C: Fn(&Qubes, &dyn Fn() -> Result<Qubes, StoreError>) -> Result<(), String> + 'static,
+    {
         self.check = Some(Box::new(check));
     }
 
-    /// The collection as it was read.
-    fn as_read(&self) -> Result<Qubes, StoreError> {
+    /// Loads the collection again as it was when the store was opened.
+    fn load_original(&self) -> Result<Qubes, StoreError> {
         let wrong = |source| StoreError::Format {
             path: self.place.file.clone(),
             source,
         };
-        opened(&self.content.bytes)
+        open_original(&self.content.bytes)
             .map(|(qubes, _)| qubes)
             .map_err(wrong)
     }
 
-    /// Has something done after the first save that writes.
-    pub fn after_first_save(&mut self, then: impl FnOnce(&Write) + 'static) {
-        self.then = Some(Box::new(then));
+    /// Sets an action to run once, after the first save that writes something.
+    pub fn after_first_save(&mut self, action: impl FnOnce(&Write) + 'static) {
+        self.after_save = Some(Box::new(action));
     }
 
-    /// Copies the store as it stands to `backup/`, for what is about to convert or repair it.
-    /// Returns the copy.
+    /// Copies the store as it is in the file to `backup/`, for callers that convert or repair it.
+    /// Returns the path of the copy.
     pub fn back_up(&self) -> Result<PathBuf, StoreError> {
-        let (directory, bytes) = (&self.place.backup_dir, self.current()?);
+        let (directory, bytes) = (&self.place.backup_dir, self.read_file()?);
         history::write_copy(directory, self.access(), &bytes, clock::now().datetime())
             .map_err(StoreError::io("copy the store to", directory))
     }
 
-    /// What stands in the file when nothing has changed it behind our back.
-    fn before_save(&self) -> io::Result<Bytes> {
+    /// Returns the content of the file, without reading it again if nothing was saved yet.
+    fn bytes_before_save(&self) -> io::Result<Bytes> {
         match self.saved == StoreChanges::default() {
             true => Ok(self.content.bytes.clone()),
-            false => self.current().map_err(io::Error::other),
+            false => self.read_file().map_err(io::Error::other),
         }
     }
 
-    /// The bytes in the file, whatever they mean: what is no store may still hold what somebody
-    /// needs.
+    /// Reads the bytes in the file. They need not be a valid store: a damaged one is worth a copy.
     ///
     /// # Errors
-    /// It is longer than any store. A file without content may have any length, so it is neither
+    /// The file is longer than a store can be. A sparse file may have any length, so it is neither
     /// read nor copied.
-    fn current(&self) -> Result<Bytes, StoreError> {
+    fn read_file(&self) -> Result<Bytes, StoreError> {
         read_once(self.lock.file(), &self.place.file)
     }
 
@@ -348,25 +367,26 @@ impl Write {
         Access::shared(self.place.group)
     }
 
-    /// Refuses when the file is not the one that was locked and read: an editor, or whatever does
-    /// not lock.
-    fn refuse_changed_behind(&self) -> Result<(), StoreError> {
+    /// Returns an error if the file is not the one that was locked and read: an editor, or another
+    /// program that does not lock it, has changed it.
+    fn refuse_unlocked_change(&self) -> Result<(), StoreError> {
         let path = &self.place.file;
-        let there = is_still_at(self.lock.file(), path)?;
-        // A link to the same file would be replaced, and the file behind it not.
+        let is_in_place = is_still_at(self.lock.file(), path)?;
+        // If the path is now a link to the file, the rename would replace the link.
         let became_link = fs::symlink_metadata(path).is_ok_and(|m| m.is_symlink());
         let was_edited = read_version(self.lock.file(), path)?.has_other_content(self.version);
-        if !there || became_link || was_edited {
+        if !is_in_place || became_link || was_edited {
             return Err(StoreError::ChangedWithoutLock { path: path.clone() });
         }
         Ok(())
     }
 
-    /// Puts `new` into place. The new file is locked before it is visible, so that the lock is
-    /// never open. Returns whether it is proven to be durable ([`StoreError::NotDurable`]).
+    /// Replaces the file by one with content `new`. The new file is locked before it is visible, so
+    /// no other process can take the lock in between. The inner result is
+    /// [`StoreError::NotDurable`] if the file is in place but could not be synced.
     fn replace(&mut self, new: &[u8]) -> Result<Result<(), StoreError>, StoreError> {
         let path = self.place.file.clone();
-        // What a kill left behind may be what fills the disk, so it goes first.
+        // Stale temporary files may be what fills the disk, so they are removed first.
         clear_stale_files(&path);
         cache::clear_stale_files(&self.place.run_dir);
         let mut replacement = begin(&self.place)?;
@@ -375,25 +395,24 @@ impl Write {
         let lock = fill(&mut replacement, new, &path)?;
         replacement.sync().map_err(StoreError::io("write", &path))?;
         let version = read_version(lock.file(), &path)?;
-        // Writing and syncing took their time, and who edits in place may have changed what this
-        // was made of.
-        self.refuse_changed_behind()?;
+        // Writing and syncing may take long, and an editor may have changed the old file meanwhile.
+        self.refuse_unlocked_change()?;
         let durable = match replacement.publish() {
             Ok(published) => published.make_durable().map(drop),
-            // There are file systems that fail after they have renamed.
+            // Some file systems report an error after they have renamed.
             Err(error) if is_still_at(lock.file(), &path).unwrap_or(false) => Err(error),
             Err(error) => return Err(StoreError::io("write", &path)(error)),
         };
         self.version = read_version(lock.file(), &path).unwrap_or(version);
         self.lock = lock;
         self.digest = Some(Digest::new(new));
-        Ok(durable.map_err(not_proven(&path)))
+        Ok(durable.map_err(not_durable(&path)))
     }
 }
 
 impl Drop for Write {
     fn drop(&mut self) {
-        self.place.note().withdraw();
+        self.place.lock_files().clear_holder();
     }
 }
 
@@ -411,7 +430,8 @@ impl DerefMut for Write {
     }
 }
 
-fn not_proven(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+/// Returns a function that wraps an error of syncing into [`StoreError::NotDurable`].
+fn not_durable(path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::NotDurable {
         path: path.to_path_buf(),
         source,

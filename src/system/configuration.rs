@@ -1,4 +1,4 @@
-//! `/etc/qubes/core.toml`.
+//! Reads the configuration file `/etc/qubes/core.toml`.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::fs::text_file;
 use crate::hypervisor::uri::is_plain_uri;
 use crate::model::Release;
 
-/// `/etc/qubes/core.toml`.
+/// The content of `/etc/qubes/core.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Configuration {
@@ -20,12 +20,14 @@ pub(super) struct Configuration {
     pub storage: StorageSection,
 }
 
+/// `[store]`: the release to write for.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StoreSection {
     pub release: Option<String>,
 }
 
+/// `[host]`: the size of the host, instead of this machine's.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HostSection {
@@ -33,12 +35,14 @@ pub(super) struct HostSection {
     pub cpus: Option<u32>,
 }
 
+/// `[hypervisor]`: the libvirt URI.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct HypervisorSection {
     pub uri: Option<String>,
 }
 
+/// `[storage]`: the percentage from which a pool is reported as nearly full.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct StorageSection {
@@ -46,8 +50,8 @@ pub(super) struct StorageSection {
 }
 
 impl Configuration {
-    /// Refuses a URI with which libvirt would run a program, or connect to another place: a system
-    /// below `--root` may be somebody else's disk, which is only looked at.
+    /// Refuses a URI with which libvirt would run a program or connect to another host: a system
+    /// below `--root` may be on a disk from an untrusted source.
     pub(super) fn refuse_uri_of_root(&self, file: &Path) -> Result<(), SystemError> {
         let Some(uri) = self
             .hypervisor
@@ -58,8 +62,8 @@ impl Configuration {
             return Ok(());
         };
         let reason = format!(
-            "[hypervisor] uri = '{}': below --root only xen:///system, qemu:///system and qemu:///session are \
-             taken from this file; for another one set QUBES_LIBVIRT_URI",
+            "[hypervisor] uri = '{}': below --root only xen:///system, qemu:///system and \
+             qemu:///session are taken from this file; for another one set QUBES_LIBVIRT_URI",
             uri.escape_debug()
         );
         Err(SystemError::Configuration {
@@ -69,6 +73,7 @@ impl Configuration {
     }
 }
 
+/// Reads and checks core.toml; a missing file is an empty configuration.
 pub(super) fn read_configuration(file: &Path) -> Result<Configuration, SystemError> {
     let text = match text_file::read(file) {
         Ok(text) => text,
@@ -80,14 +85,14 @@ pub(super) fn read_configuration(file: &Path) -> Result<Configuration, SystemErr
             });
         }
     };
-    let wrong = |reason: String| SystemError::Configuration {
+    let invalid = |reason: String| SystemError::Configuration {
         path: file.into(),
         reason,
     };
     let configuration: Configuration = toml::from_str(&text)
-        .map_err(|e| wrong(e.message().lines().next().unwrap_or_default().to_string()))?;
+        .map_err(|e| invalid(e.message().lines().next().unwrap_or_default().to_string()))?;
     match &configuration.store.release {
-        Some(release) if Release::parse(release).is_none() => Err(wrong(format!(
+        Some(release) if Release::parse(release).is_none() => Err(invalid(format!(
             "[store] release = \"{release}\" is not one of 4.0 to 4.4"
         ))),
         _ => Ok(configuration),

@@ -1,5 +1,5 @@
-//! Where everything is: built once in `main`, passed down. The only place that reads the
-//! environment.
+//! The system that one invocation works on: paths, configuration and environment. Built once in
+//! `main` and passed down; no other module reads the environment.
 
 mod configuration;
 mod paths;
@@ -25,33 +25,33 @@ pub use terminal::TerminalSettings;
 
 use configuration::{Configuration, read_configuration};
 use paths::{
-    below, cache_directory, fingerprint, given_store, path_from, private_directory, resolved,
-    resolved_below,
+    cache_directory, fingerprint, path_from_variable, private_directory, resolve, resolve_below,
+    resolve_path, resolve_store,
 };
 
-/// What the command line said of the place to work on; the environment answers for what it left
-/// open.
+/// The command line's options that select the system. The environment supplies what they leave
+/// unset.
 #[derive(Debug, Clone, Default)]
 pub struct SystemOptions {
-    /// `--root DIR`: everything built-in lies below it.
+    /// `--root DIR`: all built-in paths are below it.
     pub root: Option<PathBuf>,
-    /// `--qubesxml FILE`: the store, taken as given.
+    /// `--qubesxml FILE`: the path of the store.
     pub qubesxml: Option<PathBuf>,
-    /// `--offline-mode`: the hypervisor is never asked.
+    /// `--offline-mode`: never connect to the hypervisor.
     pub offline: bool,
-    /// `--no-wait`: do not wait for a writer.
+    /// `--no-wait`: do not wait for another writer.
     pub no_wait: bool,
-    /// Write although a live qubesd owns the file.
+    /// `--force-write`: write although a running qubesd owns the store.
     pub force: bool,
-    /// Who hears, in one line each, what a person should know and what is no error: a tool's
-    /// standard error, a monitor's log. Nobody unless said.
+    /// Receives notices that are not errors, one line each: a tool prints them to standard error, a
+    /// monitor writes them to its log. By default they are dropped.
     pub notify: Option<fn(&str)>,
-    /// `-v`, as often as it was given: from 1 on steps are told. (Programs that are run are
-    /// messages of crate `log`, at level debug.)
+    /// How often `-v` was given. From 1 on, steps are reported. (Programs that are run are logged
+    /// by crate `log` at level debug.)
     pub verbosity: u8,
 }
 
-/// Why the place to work on cannot be told.
+/// Why the system cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemError {
     /// The root directory, or a path below it, cannot be resolved.
@@ -72,12 +72,12 @@ pub enum SystemError {
     },
 }
 
-/// The place one invocation works on.
+/// The system that one invocation works on.
 #[derive(Debug, Clone)]
 pub struct System {
     root: Option<PathBuf>,
     store: PathBuf,
-    /// The store lies where a system of its own has it, below the root if there is one.
+    /// Whether the store is at the built-in path, below the root if there is one.
     is_own_store: bool,
     run: RunDirectory,
     foreign: bool,
@@ -99,27 +99,32 @@ pub struct System {
     progress: SharedProgress,
 }
 
-/// Where a store of our own making is, below the root.
+/// The built-in path of the store, below the root.
 const STORE: &str = "/var/lib/qubes/qubes.xml";
 
-/// Where root has consoles logged whose RUN lies below a directory of somebody else.
-const ROOTS_CONSOLES: &str = "/run/qubes-consoles";
+/// The directory of root's console logs if RUN is below a directory that others can write to.
+const ROOT_CONSOLES: &str = "/run/qubes-consoles";
 
-/// Whether a root directory is given, with the options or in the environment (`QUBES_ROOT`).
+/// Returns whether a root directory is set, by the options or by `QUBES_ROOT`.
 pub fn has_root(options: &SystemOptions) -> bool {
-    options.root.is_some() || path_from("QUBES_ROOT").is_some()
+    options.root.is_some() || path_from_variable("QUBES_ROOT").is_some()
 }
 
 impl System {
-    /// Looks at the environment (`QUBES_ROOT`, `QUBES_XML_PATH`, `QUBES_OFFLINE`,
-    /// `QUBES_LIBVIRT_URI`, `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and core.toml.
+    /// Sets up the system from the options, the environment (`QUBES_ROOT`, `QUBES_XML_PATH`,
+    /// `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`, `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and
+    /// core.toml.
+    ///
+    /// # Errors
+    /// The root cannot be resolved, the built-in store is a link of another user, or core.toml is
+    /// invalid.
     pub fn new(options: SystemOptions) -> Result<System, SystemError> {
-        let root = options.root.or_else(|| path_from("QUBES_ROOT"));
+        let root = options.root.or_else(|| path_from_variable("QUBES_ROOT"));
         let root = root.map(|path| {
             fs::canonicalize(&path).map_err(|source| SystemError::Root { path, source })
         });
         let root = root.transpose()?;
-        let built_in = |path| resolved_below(root.as_deref(), path);
+        let built_in = |path| resolve_below(root.as_deref(), path);
         let configuration_file = built_in("/etc/qubes/core.toml")?;
         let configuration = read_configuration(&configuration_file)?;
         let uri = env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty());
@@ -129,9 +134,11 @@ impl System {
             configuration.refuse_uri_of_root(&configuration_file)?;
         }
         let own_store = built_in(STORE)?;
-        let given = options.qubesxml.or_else(|| path_from("QUBES_XML_PATH"));
-        let store = match given {
-            Some(given) => given_store(root.as_deref(), given)?,
+        let explicit = options
+            .qubesxml
+            .or_else(|| path_from_variable("QUBES_XML_PATH"));
+        let store = match explicit {
+            Some(file) => resolve_store(root.as_deref(), file)?,
             None if root.is_some() => own_store.clone(),
             None => {
                 let failed = |source| SystemError::Root {
@@ -139,7 +146,7 @@ impl System {
                     source,
                 };
                 refuse_foreign_link(&own_store).map_err(failed)?;
-                resolved(own_store.clone())
+                resolve(own_store.clone())
             }
         };
         let foreign = root.is_some() || store != Path::new(STORE);
@@ -177,43 +184,43 @@ impl System {
         })
     }
 
-    /// Tells whoever uses this system what is no error.
+    /// Passes a notice, which is not an error, to [`SystemOptions::notify`].
     pub fn notify(&self, line: &str) {
-        if let Some(tell) = self.notify {
-            tell(line);
+        if let Some(notify) = self.notify {
+            notify(line);
         }
     }
 
-    /// Who is told by [`System::notify`].
+    /// Returns the receiver of [`System::notify`].
     pub fn notifier(&self) -> Option<fn(&str)> {
         self.notify
     }
 
-    /// With `-v`: tells a step of what changes something.
+    /// Reports a step of a change, if `-v` was given.
     pub fn report_step(&self, line: impl FnOnce() -> String) {
         if self.verbosity >= 1 {
             self.notify(&line());
         }
     }
 
-    /// Returns where a path of the system lies: without a root the path itself; with one the path
-    /// below it, resolved as `chroot` would: no link and no `..` leads out of the root.
+    /// Returns where a path of the system is: without a root the path itself, else the path below
+    /// the root, resolved as `chroot` would. No link and no `..` leads out of the root.
     pub fn path_below_root(&self, path: impl AsRef<Path>) -> PathBuf {
-        below(self.root.as_deref(), path.as_ref(), chroot::resolve)
+        resolve_path(self.root.as_deref(), path.as_ref(), chroot::resolve)
     }
 
-    /// As [`System::path_below_root`], but a link that the path itself names is not followed: for who
-    /// reads, makes or removes that link.
+    /// Returns what [`System::path_below_root`] returns, but does not follow a link that is the
+    /// last component of the path: for callers that read, create or remove that link.
     pub fn link_path_below_root(&self, path: impl AsRef<Path>) -> PathBuf {
-        below(self.root.as_deref(), path.as_ref(), chroot::resolve_parent)
+        resolve_path(self.root.as_deref(), path.as_ref(), chroot::resolve_parent)
     }
 
-    /// Returns the root directory (`--root`), with links resolved; `None` without one.
+    /// Returns the root directory, if one is set.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
 
-    /// Returns the system with data copies that report to `progress`.
+    /// Returns this system with `progress` as the receiver of the progress of data copies.
     pub fn with_progress(self, progress: Arc<dyn Progress + Send + Sync>) -> System {
         System {
             progress: SharedProgress::new(progress),
@@ -226,60 +233,62 @@ impl System {
         self.progress.clone()
     }
 
-    /// qubes.xml, symbolic links resolved.
+    /// Returns the path of qubes.xml, symbolic links resolved.
     pub fn store_file(&self) -> &Path {
         &self.store
     }
 
-    /// Copies of the store: `backup/` beside it.
+    /// Returns the directory of the store's copies: `backup/` beside the store.
     pub fn backup_dir(&self) -> PathBuf {
         self.store.with_file_name("backup")
     }
 
-    /// Locks, records and logs of running qubes.
+    /// Returns RUN, the directory of locks, records and logs of running qubes.
     pub fn run_dir(&self) -> &RunDirectory {
         &self.run
     }
 
-    /// Where the consoles of guests are logged. Whatever we check, libvirt's log daemon opens a log
-    /// by its path, as root where we are root: so it lies where nobody else can put a link.
+    /// Returns the directory of the guests' console logs. Libvirt's log daemon opens a log by its
+    /// path, as root if this process is root, so the directory is one where no other user can
+    /// create a link.
     pub fn console_dir(&self) -> RunDirectory {
         let run = self.run.path();
         let beside = run.with_file_name("qubes-consoles");
         match run.parent().is_some_and(run_directory::is_safe_for_user) {
             true => RunDirectory::private(beside, Path::new("")).readable_by_group(),
             false if self.is_superuser() => RunDirectory::private(
-                ROOTS_CONSOLES.into(),
+                ROOT_CONSOLES.into(),
                 Path::new(&fingerprint(&self.store)[..16]),
             ),
             false => private_directory(&format!("{}/console", &fingerprint(&self.store)[..16])),
         }
     }
 
-    /// What is remembered between runs and may be lost.
+    /// Returns the directory of cached files, which may be lost.
     pub fn cache_dir(&self) -> &Path {
         &self.cache
     }
 
-    /// The socket on which a live qubesd would answer: only the system's own store can have one.
+    /// Returns the path of qubesd's socket, if this is the system's own store.
     pub fn qubesd_socket(&self) -> Option<PathBuf> {
         self.is_own_store
             .then(|| self.path_below_root("/run/qubesd.sock"))
     }
 
-    /// The system's own store, whichever one this invocation works on.
+    /// Returns the path of the system's own store, even if this invocation uses another one.
     pub fn system_store(&self) -> PathBuf {
-        resolved(self.path_below_root(STORE))
+        resolve(self.path_below_root(STORE))
     }
 
-    /// Whether the store is not the machine's own: then domain names carry
+    /// Returns whether the store is not this machine's own. Then domain names end in
     /// [`System::domain_suffix`].
     pub fn is_foreign_store(&self) -> bool {
         self.foreign
     }
 
-    /// What libvirt's domain names end in so that they never meet the machine's own guests: empty,
-    /// or `-` and eight hexadecimal digits made of the store's path.
+    /// Returns the suffix of libvirt's domain names: empty for this machine's own store, else `-`
+    /// and eight hexadecimal digits made from the store's path, so that its domains do not collide
+    /// with this machine's own.
     pub fn domain_suffix(&self) -> String {
         if self.foreign {
             format!("-{}", &fingerprint(&self.store)[..8])
@@ -288,7 +297,7 @@ impl System {
         }
     }
 
-    /// The person's editor with its options: `$VISUAL`, else `$EDITOR`, else vi.
+    /// Returns the user's editor with its options: `$VISUAL`, else `$EDITOR`, else vi.
     pub fn editor() -> OsString {
         let chosen = ["VISUAL", "EDITOR"]
             .into_iter()
@@ -297,12 +306,12 @@ impl System {
         chosen.unwrap_or_else(|| "vi".into())
     }
 
-    /// Whether the hypervisor is never asked (`--offline-mode`, `QUBES_OFFLINE`).
+    /// Returns whether the hypervisor must not be connected to.
     pub fn is_offline(&self) -> bool {
         self.offline
     }
 
-    /// How long a writer waits for another: 30 s, or not at all with `--no-wait`.
+    /// Returns how long to wait for the store's lock: 30 s, or zero with `--no-wait`.
     pub fn lock_wait(&self) -> Duration {
         if self.no_wait {
             Duration::ZERO
@@ -311,53 +320,55 @@ impl System {
         }
     }
 
-    /// Whether to write although a live qubesd owns the file.
+    /// Returns whether to write although a running qubesd owns the store.
     pub fn is_forced(&self) -> bool {
         self.force
     }
 
-    /// The LVM thin pool that installers name in `DEFAULT_LVM_POOL` for the first volumes.
+    /// Returns the LVM thin pool that installers name in `DEFAULT_LVM_POOL` for the first volumes.
     pub fn default_lvm_pool(&self) -> Option<&str> {
         self.lvm_pool.as_deref()
     }
 
-    /// The hypervisor that the environment or core.toml names.
+    /// Returns the hypervisor's URI from the environment or core.toml.
     pub fn configured_uri(&self) -> Option<&str> {
         self.uri
             .as_deref()
             .or(self.configuration.hypervisor.uri.as_deref())
     }
 
-    /// Whether this machine is a dom0 of Xen.
+    /// Returns whether this machine is dom0 of Xen.
     pub fn is_xen(&self) -> bool {
         fs::read_to_string("/proc/xen/capabilities").is_ok_and(|c| c.contains("control_d"))
     }
 
-    /// Whether systemd can be asked to start something: the system's for root, an ordinary user's
-    /// own.
+    /// Returns whether systemd can start units: the system's instance for root, the user's own
+    /// instance for others.
     pub fn has_service_manager(&self) -> bool {
-        let own =
-            || path_from("XDG_RUNTIME_DIR").is_some_and(|dir| dir.join("systemd/private").exists());
+        let own = || {
+            path_from_variable("XDG_RUNTIME_DIR")
+                .is_some_and(|dir| dir.join("systemd/private").exists())
+        };
         Path::new("/run/systemd/system").is_dir() && (self.is_superuser() || own())
     }
 
-    /// Whether the effective user is root.
+    /// Returns whether this process is root.
     pub fn is_superuser(&self) -> bool {
         geteuid().is_root()
     }
 
-    /// The number of the user we act as.
+    /// Returns the effective user ID.
     pub fn user(&self) -> u32 {
         geteuid().as_raw()
     }
 
-    /// The directories in which programs are looked for.
+    /// Returns the search path for programs.
     pub fn program_path(&self) -> &std::ffi::OsStr {
         &self.path
     }
 
-    /// A program of our own: beside the running one, in `lib/qubes` of the same prefix, else in the
-    /// built-in directory.
+    /// Returns the path of a program of this package: beside the running one, in `lib/qubes` of the
+    /// same prefix, else in the built-in directory.
     pub fn own_program(&self, name: &str) -> PathBuf {
         let beside = self
             .libexec
@@ -369,10 +380,10 @@ impl System {
             .unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
     }
 
-    /// Memory of the host in MiB: core.toml's word (an installer prepares for another machine),
-    /// else the machine's.
+    /// Returns the memory of the host in MiB: from core.toml (an installer prepares another
+    /// machine), else this machine's.
     pub fn host_memory_mib(&self) -> u64 {
-        let of_machine = || {
+        let machine_memory = || {
             let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
             let total = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"));
             let kib =
@@ -382,10 +393,10 @@ impl System {
         self.configuration
             .host
             .memory_mib
-            .unwrap_or_else(|| *self.memory.get_or_init(of_machine))
+            .unwrap_or_else(|| *self.memory.get_or_init(machine_memory))
     }
 
-    /// Memory that programs could have now, MiB; `None` where the kernel does not tell.
+    /// Returns the memory that is available to programs now in MiB, or `None` if it is unknown.
     pub fn available_memory_mib(&self) -> Option<u64> {
         let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
         let line = meminfo
@@ -399,19 +410,19 @@ impl System {
             .map(|kib| kib / 1024)
     }
 
-    /// The share of its room in use, in percent, from which on a pool is told of:
-    /// `QUBES_NEARLY_FULL`, else `[storage] nearly_full` of core.toml; above 100 never.
+    /// Returns the usage in percent from which a pool is reported as nearly full:
+    /// `QUBES_NEARLY_FULL`, else `[storage] nearly_full` of core.toml. Above 100, none is reported.
     pub fn nearly_full_percent(&self) -> Option<u64> {
         self.nearly_full.or(self.configuration.storage.nearly_full)
     }
 
-    /// Processors of the host.
+    /// Returns the number of processors of the host: from core.toml, else this machine's.
     pub fn host_cpus(&self) -> u32 {
         let machine = || std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         self.configuration.host.cpus.unwrap_or_else(machine)
     }
 
-    /// The release to write for: core.toml, else /etc/qubes-release, else 4.3.
+    /// Returns the release to write for: from core.toml, else /etc/qubes-release, else 4.3.
     pub fn release(&self) -> Release {
         *self.release.get_or_init(|| {
             let configured = self
@@ -428,9 +439,9 @@ impl System {
         })
     }
 
-    /// Group qubes, where it exists and the store is the system's own.
+    /// Returns the group qubes, if it exists and the store is the system's own.
     pub fn qubes_group(&self) -> Option<Gid> {
-        // Where there is no such group, looking it up takes longer than reading the store.
+        // Looking up a group that does not exist takes longer than reading the store.
         let look_up = || Group::from_name("qubes").ok().flatten().map(|g| g.gid);
         *self
             .group

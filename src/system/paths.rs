@@ -1,4 +1,4 @@
-//! Where the files of a system are: below its root, or in directories of the user's own.
+//! Resolves the paths of a system: below its root, or in the user's own directories.
 
 use std::env;
 use std::fs;
@@ -13,17 +13,20 @@ use crate::fs::chroot;
 use crate::fs::replace::parent_directory;
 use crate::fs::run_directory::{self, RunDirectory};
 
-/// Where root keeps locks and records of other people's stores. Not below /run/qubes, where members
-/// of group qubes may make directories.
-const ROOTS_STORES: &str = "/run/qubes-stores";
+/// The RUN of root for stores other than the system's. It is not below /run/qubes, where members of
+/// group qubes may create directories.
+const ROOT_RUN_BASE: &str = "/run/qubes-stores";
 
-pub(super) fn path_from(variable: &str) -> Option<PathBuf> {
+/// Returns the path in an environment variable, unless it is unset or empty.
+pub(super) fn path_from_variable(variable: &str) -> Option<PathBuf> {
     env::var_os(variable)
         .filter(|v| !v.is_empty())
         .map(PathBuf::from)
 }
 
-pub(super) fn below(
+/// Returns where `path` of the system is below `root`, resolved by `resolve`; `path` itself without
+/// a root.
+pub(super) fn resolve_path(
     root: Option<&Path>,
     path: &Path,
     resolve: impl Fn(&Path, &Path) -> io::Result<PathBuf>,
@@ -31,16 +34,17 @@ pub(super) fn below(
     let Some(root) = root else {
         return path.to_path_buf();
     };
-    // A loop of links leads nowhere in the root. On the machine the same links may lead somewhere,
-    // so they are not handed on.
-    let nowhere = |_loop| {
+    // A loop of links has no target. The path is not returned unresolved, because the same links
+    // may have a target outside the root.
+    let missing_path = |_loop| {
         root.join("too many symbolic links")
             .join(path.strip_prefix("/").unwrap_or(path))
     };
-    resolve(root, path).unwrap_or_else(nowhere)
+    resolve(root, path).unwrap_or_else(missing_path)
 }
 
-pub(super) fn resolved_below(root: Option<&Path>, path: &str) -> Result<PathBuf, SystemError> {
+/// Returns where a built-in path is below `root`, with all links resolved within the root.
+pub(super) fn resolve_below(root: Option<&Path>, path: &str) -> Result<PathBuf, SystemError> {
     let Some(root) = root else {
         return Ok(PathBuf::from(path));
     };
@@ -51,11 +55,11 @@ pub(super) fn resolved_below(root: Option<&Path>, path: &str) -> Result<PathBuf,
     chroot::resolve(root, path.as_ref()).map_err(failed)
 }
 
-/// The store that the command line or the environment names. One below the root is a file of that
-/// system: its links are resolved there.
-pub(super) fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf, SystemError> {
+/// Resolves the store that the command line or the environment names. If it is below the root, its
+/// links are resolved within the root.
+pub(super) fn resolve_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf, SystemError> {
     let Some(root) = root else {
-        return Ok(resolved(given));
+        return Ok(resolve(given));
     };
     let absolute = std::path::absolute(&given).unwrap_or_else(|_| given.clone());
     let in_root = absolute
@@ -64,7 +68,7 @@ pub(super) fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf
     let Some(below) =
         in_root.and_then(|above| absolute.strip_prefix(above).ok().map(Path::to_path_buf))
     else {
-        // Its directory may be a link into the root.
+        // The directory of the store may be a link into the root.
         let directory = fs::canonicalize(parent_directory(&given)).ok();
         return match directory.zip(given.file_name()) {
             Some((directory, name)) if directory.starts_with(root) => {
@@ -77,7 +81,7 @@ pub(super) fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf
                     source,
                 })
             }
-            _ => Ok(resolved(given)),
+            _ => Ok(resolve(given)),
         };
     };
     chroot::resolve(root, &below).map_err(|source| SystemError::Root {
@@ -86,9 +90,9 @@ pub(super) fn given_store(root: Option<&Path>, given: PathBuf) -> Result<PathBuf
     })
 }
 
-/// The file a path means: links followed as far as they lead somewhere, the last part may be
-/// missing yet.
-pub(super) fn resolved(path: PathBuf) -> PathBuf {
+/// Resolves the links of a path. The last component need not exist; a path that cannot be resolved
+/// is returned as it is.
+pub(super) fn resolve(path: PathBuf) -> PathBuf {
     if let Ok(real) = fs::canonicalize(&path) {
         return real;
     }
@@ -98,21 +102,21 @@ pub(super) fn resolved(path: PathBuf) -> PathBuf {
     }
 }
 
-/// A directory called `name` that belongs to the effective user alone: in that user's runtime
-/// directory, else in one that is made. `$XDG_RUNTIME_DIR` may be another user's (`su`, `sudo -E`)
-/// or no directory at all: then it is not used.
+/// Returns a directory `name` that only the effective user can use: in that user's runtime
+/// directory, else in one that is created. `$XDG_RUNTIME_DIR` is ignored if it belongs to another
+/// user (`su`, `sudo -E`) or is not a directory.
 pub(super) fn private_directory(name: &str) -> RunDirectory {
     let uid = geteuid();
-    let usual = || Some(PathBuf::from(format!("/run/user/{uid}")));
-    let is_ours = |directory: &PathBuf| {
+    let default = || Some(PathBuf::from(format!("/run/user/{uid}")));
+    let is_private = |directory: &PathBuf| {
         directory.is_absolute() && run_directory::is_private_to_user(directory)
     };
-    let runtime = path_from("XDG_RUNTIME_DIR")
-        .filter(is_ours)
-        .or_else(|| usual().filter(is_ours));
+    let runtime = path_from_variable("XDG_RUNTIME_DIR")
+        .filter(is_private)
+        .or_else(|| default().filter(is_private));
     match runtime {
         Some(runtime) => RunDirectory::private(runtime, &Path::new("qubes").join(name)),
-        None if uid.is_root() => RunDirectory::private(ROOTS_STORES.into(), name.as_ref()),
+        None if uid.is_root() => RunDirectory::private(ROOT_RUN_BASE.into(), name.as_ref()),
         None => {
             let temporary = Some(env::temp_dir()).filter(|directory| directory.is_absolute());
             let temporary = temporary.unwrap_or_else(|| PathBuf::from("/tmp"));
@@ -121,19 +125,20 @@ pub(super) fn private_directory(name: &str) -> RunDirectory {
     }
 }
 
-/// The machine's, root directory or not: what is remembered is how this machine behaves.
+/// Returns the directory of the cache. It does not depend on `--root`, because it caches how this
+/// machine behaves.
 pub(super) fn cache_directory() -> PathBuf {
     if geteuid().is_root() {
         return PathBuf::from("/var/cache/qubes");
     }
-    let home = || path_from("HOME").map(|h| h.join(".cache"));
-    path_from("XDG_CACHE_HOME")
+    let home = || path_from_variable("HOME").map(|h| h.join(".cache"));
+    path_from_variable("XDG_CACHE_HOME")
         .or_else(home)
         .unwrap_or_else(env::temp_dir)
         .join("qubes")
 }
 
-/// 32 hexadecimal digits that stand for a path.
+/// Returns 32 hexadecimal digits that identify a path.
 pub(super) fn fingerprint(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     Uuid::new_v5(&Uuid::NAMESPACE_URL, path.as_os_str().as_bytes())

@@ -1,34 +1,34 @@
-//! From the form of R1 to R3 to that of R4: a copy, what lies beside the store, then the store
-//! itself, last. Whatever stops it, the store is the old one, and the next save does it again, or
-//! the new one, and everything is done.
+//! Converts a store of R1 to R3 to the format of R4: first a copy of the store, then the files
+//! beside it, and last the store itself. If this is interrupted, either the store is still the old
+//! one and the next save converts again, or it is the new one and the conversion is complete.
 
 use std::path::{Path, PathBuf};
 
-use super::{Content, SaveOutcome, StoreError, Write, opened};
+use super::{Content, SaveOutcome, StoreError, Write, open_original};
 use crate::format::{self, Bytes, FormatError};
 use crate::model::Qubes;
 
-/// What is converted with a store.
+/// The files that are converted together with a store.
 pub trait Companions {
-    /// Converts it, durably. What is converted already is left alone: this is done again after a
-    /// crash.
+    /// Converts the files, durably. After a crash this is called again, so files that are converted
+    /// already must be left alone.
     ///
     /// # Errors
-    /// It cannot be done; the store is left as it is.
+    /// The files cannot be converted; then the store is not converted either.
     fn convert(&self) -> Result<(), StoreError>;
 
-    /// The store is converted and was kept as `copy`: for telling the person.
+    /// Called after the store was converted, to tell the user; the old store is kept at `copy`.
     fn converted(&self, copy: &Path);
 }
 
 impl Write {
-    /// The bytes in the file.
+    /// Reads the bytes in the file.
     pub fn bytes(&self) -> Result<Bytes, StoreError> {
-        self.current()
+        self.read_file()
     }
 
-    /// Makes `qubes` what a store of R1 to R3 becomes when it is saved, and `companions` what is
-    /// converted with it. Nothing is written yet. Of no effect on a store of R4.
+    /// Sets the collection that a store of R1 to R3 becomes when it is saved, and the files to be
+    /// converted with it. Nothing is written yet. Has no effect on a store of R4.
     pub fn convert_with(&mut self, mut qubes: Qubes, companions: Box<dyn Companions>) {
         if self.original.is_none() {
             qubes.needs_conversion = true;
@@ -37,6 +37,7 @@ impl Write {
         }
     }
 
+    /// Saves a store of R1 to R3 in the format of R4, if [`Write::convert_with`] was called.
     pub(super) fn save_converted(&mut self) -> Result<SaveOutcome, StoreError> {
         let wrong = |path: &Path, source| StoreError::Format {
             path: path.to_path_buf(),
@@ -57,7 +58,8 @@ impl Write {
         Ok(SaveOutcome::Written)
     }
 
-    /// Returns the copy, and whether the new store is proven to be durable.
+    /// Converts the store and its companions. Returns the path of the copy, and
+    /// [`StoreError::NotDurable`] if the new store could not be synced.
     fn convert(
         &mut self,
         companions: &dyn Companions,
@@ -69,13 +71,13 @@ impl Write {
         };
         let new = Bytes::from(format::write_new(&self.qubes).map_err(wrong)?);
         format::check(&new).map_err(wrong)?;
-        let (qubes, original) = opened(&new).map_err(wrong)?;
+        let (qubes, original) = open_original(&new).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
-        self.refuse_changed_behind()?;
+        self.refuse_unlocked_change()?;
         let copy = self.back_up()?;
         companions.convert()?;
-        // Other files may have taken their time.
-        self.refuse_changed_behind()?;
+        // Converting the other files may have taken long.
+        self.refuse_unlocked_change()?;
         let durable = self.replace(&new)?;
         (self.qubes, self.original) = (qubes, original);
         self.content = Content::new(new, &self.place);

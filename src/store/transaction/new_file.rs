@@ -1,4 +1,5 @@
-//! The file that takes the store's place: beside it, filled, locked, and owned as the old one was.
+//! The new file that replaces the store: created beside it, filled, locked, and given the old
+//! file's owner.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -12,20 +13,21 @@ use crate::fs::file_lock::{LockMode, try_lock};
 use crate::fs::replace::{Access, Replacement, parent_directory, retry_interrupted};
 use crate::fs::stale_files;
 
-/// Removes what kills have left of earlier saves.
+/// Removes the temporary files of saves that were killed.
 pub(super) fn clear_stale_files(path: &Path) {
     stale_files::clear(parent_directory(path), |target| {
         path.file_name().is_some_and(|name| name == target)
     });
 }
 
+/// Creates the temporary file beside the store.
 pub(super) fn begin(place: &StoreLocation) -> Result<Replacement, StoreError> {
     Replacement::new(&place.file, Access::shared(place.group))
         .map_err(StoreError::io("make a temporary file beside", &place.file))
 }
 
-/// Writes the content of a replacement and locks it. The lock lives in a duplicate of the
-/// descriptor: it outlasts what committing does with the original.
+/// Writes the content of a replacement and locks it. The returned lock has a duplicate of the
+/// descriptor, so it remains when publishing closes the original.
 pub(super) fn fill(
     replacement: &mut Replacement,
     content: &[u8],
@@ -42,8 +44,8 @@ pub(super) fn fill(
     write(replacement).map_err(StoreError::io("write", path))
 }
 
-/// Root leaves a store that belongs to somebody else to its owner. Where there is no group qubes,
-/// as on a system that repairs another one's, it also stays with the group it had.
+/// Gives the new file the old one's owner, if this process is root. Without a group qubes, as on a
+/// system that repairs another one's store, the new file gets the old group as well.
 pub(super) fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
@@ -53,7 +55,7 @@ pub(super) fn keep_owner(old: &File, new: &File, group: Option<Gid>) -> io::Resu
         fchown(new, Some(Uid::from_raw(old.uid())), None)?;
     }
     if group.is_none() {
-        // It is nothing to fail over, as with the group qubes itself.
+        // A failure is ignored, as it is when the file is given to the group qubes.
         let _refused = fchown(new, None, Some(Gid::from_raw(old.gid())));
     }
     Ok(())

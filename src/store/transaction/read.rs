@@ -1,4 +1,4 @@
-//! Reading the store without waiting for writers of ours.
+//! Reads the store without waiting for this program's writers.
 
 use std::cell::OnceCell;
 use std::fs::File;
@@ -19,12 +19,12 @@ use crate::store::error::StoreError;
 use crate::store::lock::{Locked, lock_path, open};
 use crate::store::version::{FileVersion, read_version};
 
-/// A file that a foreign program has locked is taken for complete when nobody has written to it for
-/// this long.
-const REST: Duration = Duration::from_secs(5);
+/// A file that a foreign program has locked counts as complete if it was not modified for this
+/// long.
+const QUIET_TIME: Duration = Duration::from_secs(5);
 
-/// How often a file is read again because somebody without a lock writes to it.
-const ATTEMPTS: usize = 8;
+/// How often a file is read that a program without a lock keeps modifying.
+const MAX_ATTEMPTS: usize = 8;
 
 /// The store as it was when it was read.
 pub struct Read {
@@ -34,14 +34,14 @@ pub struct Read {
 }
 
 impl Read {
-    /// Reads the store. Never waits for a writer of ours: they rename, so what one descriptor gives
-    /// is one whole version even where a writer holds the lock. Waits for a foreign program that
-    /// has just written to the file under its lock.
+    /// Reads the store. Does not wait for this program's writers: they rename, so one descriptor
+    /// reads one whole version even while a writer holds the lock. Waits for a foreign program that
+    /// holds the lock and has just modified the file.
     pub fn open(place: &StoreLocation) -> Result<Read, StoreError> {
         let file = open(&place.file, LockMode::Shared)?;
-        // Where writers wait, readers that overlap would keep them out for long.
-        if place.note().nobody_queues() && is_granted(&file) {
-            let read = Read::of(&file, place, None);
+        // Overlapping shared locks would keep waiting writers out for long.
+        if place.lock_files().is_queue_empty() && try_lock_shared(&file) {
+            let read = Read::from_file(&file, place, None);
             // The descriptor is closed next, which releases the lock as well.
             let _closed_next = unlock(&file);
             return read;
@@ -50,68 +50,95 @@ impl Read {
             return Read::beside_foreign_holder(&file, place);
         }
         let before = FileVersion::try_read(&file);
-        let read = Read::of(&file, place, None);
+        let read = Read::from_file(&file, place, None);
         let is_same = before
             .zip(FileVersion::try_read(&file))
             .is_some_and(|(before, after)| !before.has_other_content(after));
         if let (true, Ok(_)) = (is_same, &read) {
             return read;
         }
-        // A foreign program may write in place under its lock: then what was read is not a whole
+        // A foreign program may write in place under its lock: then the bytes are not one whole
         // version.
-        let locked = lock_path(&place.file, LockMode::Shared, place.wait, &place.note())?;
-        Read::of(locked.file(), place, None)
+        let locked = lock_path(
+            &place.file,
+            LockMode::Shared,
+            place.wait,
+            &place.lock_files(),
+        )?;
+        Read::from_file(locked.file(), place, None)
     }
 
-    /// Reads the store and keeps writers out until this is dropped. Waits for a writer as a writer
-    /// would.
+    /// Reads the store and keeps writers out until this is dropped. Waits for a writer up to
+    /// [`StoreLocation::wait`].
     pub fn hold(place: &StoreLocation) -> Result<Read, StoreError> {
-        let locked = lock_path(&place.file, LockMode::Shared, place.wait, &place.note())?;
+        let locked = lock_path(
+            &place.file,
+            LockMode::Shared,
+            place.wait,
+            &place.lock_files(),
+        )?;
         let file = retry_interrupted(|| locked.file().try_clone())
             .map_err(StoreError::io("read", &place.file))?;
-        Read::of(&file, place, Some(locked))
+        Read::from_file(&file, place, Some(locked))
     }
 
+    /// Reads the store while a foreign program holds the lock.
+    ///
     /// Qubes' own Python holds its lock while it prepares a file that it renames into place:
-    /// waiting for that could take long and gain nothing. A program that writes in place shows in
-    /// the time of the last change: then the lock is waited for, until the file has been at rest.
+    /// waiting for that is slow and useless. A program that writes in place is detected by the
+    /// modification time: then this waits for the lock until the file was not modified for
+    /// [`QUIET_TIME`].
     fn beside_foreign_holder(file: &File, place: &StoreLocation) -> Result<Read, StoreError> {
         let begun = Instant::now();
         loop {
-            let seen = read_version(file, &place.file)?;
-            let rest = REST.saturating_sub(age_of(file)).min(place.wait.limit());
-            if !rest.is_zero() && lock_with_timeout(file, LockMode::Shared, rest).unwrap_or(false) {
-                let read = Read::of(file, place, None);
+            let version = read_version(file, &place.file)?;
+            let pause = QUIET_TIME
+                .saturating_sub(age_of(file))
+                .min(place.wait.limit());
+            if !pause.is_zero() && lock_with_timeout(file, LockMode::Shared, pause).unwrap_or(false)
+            {
+                let read = Read::from_file(file, place, None);
                 let _closed_next = unlock(file);
                 return read;
             }
             let first = read_once(file, &place.file)?;
-            let is_whole =
-                age_of(file) >= REST && !seen.has_other_content(read_version(file, &place.file)?);
+            let is_whole = age_of(file) >= QUIET_TIME
+                && !version.has_other_content(read_version(file, &place.file)?);
             if is_whole
                 && *first == *read_once(file, &place.file)?
-                && let Ok(read) = Read::of_bytes(first, place, None)
+                && let Ok(read) = Read::from_bytes(first, place, None)
             {
                 return Ok(read);
             }
             let left = place.wait.limit().saturating_sub(begun.elapsed());
-            if left.is_zero() || rest.is_zero() {
-                // It keeps changing, or is not a store as it stands: only the lock helps.
+            if left.is_zero() || pause.is_zero() {
+                // The file keeps changing, or is not a valid store: read it under the lock.
                 let place = StoreLocation {
                     wait: crate::store::LockWait::up_to(left),
                     ..place.clone()
                 };
-                let locked = lock_path(&place.file, LockMode::Shared, place.wait, &place.note())?;
-                return Read::of(locked.file(), &place, None);
+                let locked = lock_path(
+                    &place.file,
+                    LockMode::Shared,
+                    place.wait,
+                    &place.lock_files(),
+                )?;
+                return Read::from_file(locked.file(), &place, None);
             }
         }
     }
 
-    fn of(file: &File, place: &StoreLocation, held: Option<Locked>) -> Result<Read, StoreError> {
-        Read::of_bytes(read_stable(file, &place.file)?, place, held)
+    /// Reads the store from a file, which `held` keeps locked.
+    fn from_file(
+        file: &File,
+        place: &StoreLocation,
+        held: Option<Locked>,
+    ) -> Result<Read, StoreError> {
+        Read::from_bytes(read_stable(file, &place.file)?, place, held)
     }
 
-    fn of_bytes(
+    /// Loads the store from its bytes.
+    fn from_bytes(
         bytes: Bytes,
         place: &StoreLocation,
         held: Option<Locked>,
@@ -128,23 +155,23 @@ impl Read {
         })
     }
 
-    /// What an earlier reader has left in RUN under `name` about a store of this very content.
+    /// Returns what an earlier command cached in RUN under `name` about exactly this content.
     pub fn read_cache(&self, name: &str) -> Option<String> {
         self.content.read_cache(name)
     }
 
-    /// Leaves in RUN under `name` what was found out about this content, for the next reader. Where
-    /// that is not possible, the next reader finds out by itself.
+    /// Caches in RUN under `name` what was found out about this content, for the next command. An
+    /// error is ignored: the next command then finds out by itself.
     pub fn write_cache(&self, name: &str, text: &str) {
         cache::write(&self.content.place, self.content.digest(), name, text);
     }
 
-    /// The whole text that the collection was read from.
+    /// Returns the bytes that the collection was read from.
     pub fn bytes(&self) -> &Bytes {
         &self.content.bytes
     }
 
-    /// The collection without the transaction.
+    /// Returns the collection without the transaction.
     pub fn into_qubes(self) -> Qubes {
         self.qubes
     }
@@ -158,7 +185,7 @@ impl Deref for Read {
     }
 }
 
-/// The bytes of a store, and what others have said about them.
+/// The bytes of a store, with their digest once it is computed.
 pub(super) struct Content {
     pub bytes: Bytes,
     place: StoreLocation,
@@ -166,6 +193,7 @@ pub(super) struct Content {
 }
 
 impl Content {
+    /// Wraps the bytes of the store at `place`.
     pub fn new(bytes: Bytes, place: &StoreLocation) -> Content {
         Content {
             bytes,
@@ -178,16 +206,17 @@ impl Content {
         *self.digest.get_or_init(|| Digest::new(&self.bytes))
     }
 
+    /// Returns what is cached in RUN under `name` about these bytes.
     pub fn read_cache(&self, name: &str) -> Option<String> {
         cache::read(&self.place, || self.digest(), name)
     }
 }
 
-/// Reads a store or a copy of one, whatever the bytes mean, with the same care as [`Read::open`]
-/// but without waiting.
+/// Reads the bytes of a store or of a copy, valid or not. Reads under the shared lock if it is
+/// free, and never waits for it.
 pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
     let file = open(path, LockMode::Shared)?;
-    let is_locked = is_granted(&file);
+    let is_locked = try_lock_shared(&file);
     let bytes = read_stable(&file, path);
     if is_locked {
         let _closed_next = unlock(&file);
@@ -195,18 +224,18 @@ pub fn read_bytes(path: &Path) -> Result<Bytes, StoreError> {
     bytes
 }
 
-/// Whether the shared lock was granted. Where files cannot be locked (NFS without lockd) nobody
-/// else has a lock either.
-fn is_granted(file: &File) -> bool {
+/// Takes the shared lock if it is free. Returns false as well where files cannot be locked (NFS
+/// without lockd): no other process has a lock there either.
+fn try_lock_shared(file: &File) -> bool {
     try_lock(file, LockMode::Shared).unwrap_or(false)
 }
 
-/// Reads the whole file, and again while somebody who does not lock it writes to it.
+/// Reads the whole file, and reads it again while a program without a lock modifies it.
 pub(super) fn read_stable(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     for attempt in 1_u64.. {
         let before = read_version(file, path)?;
         let bytes = read_once(file, path)?;
-        if !before.has_other_content(read_version(file, path)?) || attempt >= ATTEMPTS as u64 {
+        if !before.has_other_content(read_version(file, path)?) || attempt >= MAX_ATTEMPTS as u64 {
             return Ok(bytes);
         }
         thread::sleep(Duration::from_millis(attempt));
@@ -214,18 +243,19 @@ pub(super) fn read_stable(file: &File, path: &Path) -> Result<Bytes, StoreError>
     read_once(file, path)
 }
 
+/// Reads the whole file once.
 pub(super) fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     let size = refuse_too_large(file, path)?;
     let bytes = read_whole(file, size as usize).map_err(StoreError::io("read", path))?;
-    // It may have grown meanwhile.
+    // The file may have grown since its size was checked.
     match bytes.len() > format::MAX_BYTES {
         true => refuse_too_large(file, path).map(|_shorter_again| bytes),
         false => Ok(bytes),
     }
 }
 
-/// Reads `file`, which is said to have `size` bytes, from its beginning to its end, or to where it
-/// is longer than a store.
+/// Reads `file` from its beginning to its end, or to one byte more than a store can have. `size` is
+/// the expected length in bytes.
 fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
     retry_interrupted(|| file.rewind())?;
     let mut bytes = Vec::with_capacity(size + 1);
@@ -234,7 +264,7 @@ fn read_whole(mut file: &File, size: usize) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// How long ago the content changed; zero for a time in the future.
+/// Returns how long ago the file was modified; zero for a time in the future.
 fn age_of(file: &File) -> Duration {
     let changed = file.metadata().and_then(|metadata| metadata.modified());
     changed

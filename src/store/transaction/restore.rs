@@ -1,48 +1,49 @@
-//! Going back to an earlier state of the store.
+//! Restores an earlier state of the store.
 
 use std::path::PathBuf;
 
 use super::{StoreError, StoreLocation, Write};
 use crate::format::Bytes;
 
-/// What became of restoring.
+/// What restoring the store did.
 pub enum RestoreOutcome {
-    /// The bytes stood there already; nothing was written.
+    /// The store had these bytes already; nothing was written.
     Unchanged,
-    /// The store, still locked, and the copy of what was there before; none when nothing was.
+    /// The store was written.
     Written {
-        /// The restored store, open for changes under the lock.
+        /// The restored store, still locked.
         store: Box<Write>,
-        /// Path of the copy of the previous content; `None` if there was no file.
+        /// The copy of the previous file, if there was one.
         kept: Option<PathBuf>,
     },
 }
 
 impl Write {
-    /// Puts `bytes` in place of the store, whatever stands there: it need not be readable, nor
-    /// exist. What is there is copied to `backup/` first. The new file is locked before it is
-    /// visible and is the lock from then on.
+    /// Replaces the store by `bytes`. The old store need not be readable, nor exist; it is copied
+    /// to `backup/` first. The new file is locked before it is visible and stays locked.
     ///
     /// # Errors
-    /// `bytes` are no store, a live qubesd owns the file, or it cannot be locked, copied or
-    /// written, or is longer than any store; it is as it was.
+    /// `bytes` are not a store, a running qubesd owns the file, or the file cannot be locked,
+    /// copied or written, or is longer than a store can be. The file is then unchanged.
     pub fn restore(place: &StoreLocation, bytes: Vec<u8>) -> Result<RestoreOutcome, StoreError> {
-        Write::put_over(place, None, bytes)
+        Write::replace_store(place, None, bytes)
     }
 
-    /// The same, if what stands there is still `expected`, from which `bytes` were made.
+    /// Replaces the store by `bytes` if its content is still `expected`, from which `bytes` were
+    /// made.
     ///
     /// # Errors
-    /// As [`Write::restore`]; also when the store changed meanwhile, or is gone.
+    /// The errors of [`Write::restore`]; also if the store has changed or was removed.
     pub fn restore_if_unchanged(
         place: &StoreLocation,
         expected: &[u8],
         bytes: Vec<u8>,
     ) -> Result<RestoreOutcome, StoreError> {
-        Write::put_over(place, Some(expected), bytes)
+        Write::replace_store(place, Some(expected), bytes)
     }
 
-    fn put_over(
+    /// Replaces the store by `bytes`, only if its content is `expected` where that is given.
+    fn replace_store(
         place: &StoreLocation,
         expected: Option<&[u8]>,
         bytes: Vec<u8>,
@@ -51,18 +52,18 @@ impl Write {
             path: place.file.clone(),
             source,
         })?;
-        let (place, lock, version) = match Write::take(place) {
-            Ok(taken) => taken,
+        let (place, lock, version) = match Write::lock(place) {
+            Ok(locked) => locked,
             Err(StoreError::Missing { .. }) if expected.is_none() => {
                 place.refuse_beside_qubesd()?;
-                let store = Box::new(Write::put_new(place, bytes)?);
+                let store = Box::new(Write::write_new(place, bytes)?);
                 return Ok(RestoreOutcome::Written { store, kept: None });
             }
             Err(error) => return Err(error),
         };
         let new = Bytes::from(bytes);
-        let mut store = Write::with(place, lock, version, new.clone())?;
-        let old = store.current()?;
+        let mut store = Write::from_bytes(place, lock, version, new.clone())?;
+        let old = store.read_file()?;
         if expected.is_some_and(|expected| expected != &*old) {
             return Err(StoreError::ChangedWithoutLock {
                 path: store.place.file.clone(),
@@ -72,9 +73,9 @@ impl Write {
             return Ok(RestoreOutcome::Unchanged);
         }
         let kept = store.back_up()?;
-        // The lock may have been waited for.
+        // Waiting for the lock may have taken long.
         store.place.refuse_beside_qubesd()?;
-        store.refuse_changed_behind()?;
+        store.refuse_unlocked_change()?;
         store.replace(&new)??;
         Ok(RestoreOutcome::Written {
             store: Box::new(store),
