@@ -48,6 +48,7 @@
 //! of this machine qubes can be given, [`firewall`] rules of the network, [`lifecycle`] what
 //! commands do, [`tools`] the commands.
 
+#![deny(missing_docs)]
 #![cfg_attr(
     not(test),
     deny(

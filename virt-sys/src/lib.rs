@@ -20,6 +20,10 @@
     clippy::missing_safety_doc,
     clippy::too_many_arguments
 )]
+#[allow(
+    missing_docs,
+    reason = "the functions and constants are libvirt's own, documented there"
+)]
 mod bindings;
 pub mod events;
 mod library;

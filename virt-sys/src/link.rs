@@ -12,6 +12,7 @@ use crate::library::{LoadError, load};
 pub struct LinkError {
     /// libvirt's number, `VIR_ERR_*`.
     pub code: virErrorNumber,
+    /// libvirt's text for the user, or why the library cannot be opened.
     pub message: String,
 }
 
