@@ -275,8 +275,8 @@ impl Directory {
         retry_errno(|| symlinkat(target, &parent, name))
     }
 
-    /// Replaces the file at `path` with what `fill` writes, atomically and durably. A link at `path`
-    /// is replaced, not followed.
+    /// Replaces the file at `path` with what `fill` writes, atomically and durably. A link at
+    /// `path` is replaced, not followed.
     pub fn replace(
         &self,
         path: &Path,

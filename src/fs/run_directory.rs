@@ -1,7 +1,7 @@
 //! A directory of locks, records and caches in which others may also write.
 //!
-//! Nothing in it is opened by its path: no link is followed, and only regular files without a second
-//! name are used. Permissions are changed only on what was just created.
+//! Nothing in it is opened by its path: no link is followed, and only regular files without a
+//! second name are used. Permissions are changed only on what was just created.
 
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read as _, Write as _};
@@ -31,8 +31,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Describes a directory that members of a group share. Its parent must belong to root or to the
-    /// owner of the store.
+    /// Describes a directory that members of a group share. Its parent must belong to root or to
+    /// the owner of the store.
     pub fn shared(path: PathBuf) -> RunDirectory {
         RunDirectory {
             path,
@@ -187,8 +187,8 @@ impl RunDirectory {
         self.lock_with_notice(name, exclusivity, wait, group, &|_| ())
     }
 
-    /// Takes the lock as [`RunDirectory::lock`] does, and calls `notify` once with the holder if the
-    /// wait takes long.
+    /// Takes the lock as [`RunDirectory::lock`] does, and calls `notify` once with the holder if
+    /// the wait takes long.
     pub fn lock_with_notice(
         &self,
         name: &str,

@@ -31,8 +31,8 @@ pub fn clear(directory: &Path, is_target: impl Fn(&str) -> bool) {
     }
 }
 
-/// Removes stale temporary files as [`clear`] does, in a directory where others can write. Links are
-/// not followed.
+/// Removes stale temporary files as [`clear`] does, in a directory where others can write. Links
+/// are not followed.
 pub fn clear_in(directory: &Directory, is_target: impl Fn(&str) -> bool) {
     for name in directory.names().unwrap_or_default() {
         let is_temporary = name.to_str().and_then(target_name).is_some_and(&is_target);
