@@ -9,14 +9,14 @@ use std::process::{Command, Stdio};
 
 #[path = "support/libvirt_daemon.rs"]
 mod libvirt_daemon;
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 #[path = "support/tree.rs"]
 mod tree;
 
-use ran::{Ran, binary};
+use tool_output::{ToolOutput, binary};
 
 /// The address of a hypervisor that does not exist.
 const NOWHERE: &str = "qemu:///system?socket=/nonexistent/libvirt-sock";
@@ -114,8 +114,8 @@ impl System {
         command
     }
 
-    fn run(&self, words: &[&str]) -> Ran {
-        ran::run(&mut self.command(words))
+    fn run(&self, words: &[&str]) -> ToolOutput {
+        tool_output::run(&mut self.command(words))
     }
 
     fn ok(&self, line: &str) -> String {

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-#[path = "support/ran.rs"]
-mod ran;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
-use ran::{Ran, binary};
+use tool_output::{ToolOutput, binary};
 
 /// One kind of damage to `small.xml`.
 struct Damage {
@@ -303,14 +303,14 @@ impl System {
     }
 
     /// Runs a command line; `<j_o_b>` is one word with blanks.
-    fn run(&self, line: &str) -> Ran {
+    fn run(&self, line: &str) -> ToolOutput {
         let unquoted = |w: &str| match w.strip_prefix('<').and_then(|w| w.strip_suffix('>')) {
             Some(word) => word.replace('_', " "),
             None => w.to_owned(),
         };
         let words: Vec<String> = line.split_whitespace().map(unquoted).collect();
         let mut command = Command::new(binary(&words[0]));
-        ran::run(
+        tool_output::run(
             command
                 .args(&words[1..])
                 .arg("--offline-mode")

@@ -12,13 +12,13 @@ use nix::sys::statvfs::statvfs;
 mod libvirt_daemon;
 #[path = "support/loop_mount.rs"]
 mod loop_mount;
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
 use loop_mount::{FileSystem, LoopMount};
-use ran::{Ran, binary};
+use tool_output::{ToolOutput, binary};
 
 const MIB: u64 = 1 << 20;
 
@@ -91,8 +91,8 @@ impl Place {
         command
     }
 
-    fn run(&self, tool: &str, arguments: &[&str]) -> Ran {
-        ran::run(&mut self.command(tool, arguments))
+    fn run(&self, tool: &str, arguments: &[&str]) -> ToolOutput {
+        tool_output::run(&mut self.command(tool, arguments))
     }
 
     fn ok(&self, tool: &str, arguments: &[&str]) -> String {
@@ -167,7 +167,7 @@ impl Drop for Place {
         // A failed test may have left a guest.
         if !list_names(&self.root.join("run/qubes/vm")).is_empty() {
             let mut kill = Command::new(binary("qvm-kill"));
-            ran::run(kill.args(["--all", "--root", self.root.to_str().unwrap()]));
+            tool_output::run(kill.args(["--all", "--root", self.root.to_str().unwrap()]));
         }
     }
 }
@@ -585,7 +585,7 @@ fn a_running_source_is_cloned_in_its_last_committed_state() {
     place.fill_private("work", b"committed");
     let live = |tool: &str, arguments: &[&str]| {
         let mut command = Command::new(binary(tool));
-        let ran = ran::run(
+        let ran = tool_output::run(
             command
                 .args(["--root", place.root.to_str().unwrap()])
                 .args(arguments),

@@ -5,10 +5,10 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/sound_store.rs"]
 mod sound_store;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
 use sound_store::{SOUND, Store};
 
@@ -16,7 +16,7 @@ use sound_store::{SOUND, Store};
 /// of the store.
 fn check_with(old: &str, new: &str) -> String {
     assert!(SOUND.contains(old), "{old}");
-    let store = Store::of(&SOUND.replacen(old, new, 1));
+    let store = Store::with_text(&SOUND.replacen(old, new, 1));
     check(&store, 1)
 }
 
@@ -280,7 +280,7 @@ fn stores_written_by_upstream_have_no_errors() {
     for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
-        let store = Store::of(&fs::read_to_string(path).unwrap());
+        let store = Store::with_text(&fs::read_to_string(path).unwrap());
         let listed: serde_json::Value =
             serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
         for damage in listed.as_array().unwrap() {
@@ -292,7 +292,7 @@ fn stores_written_by_upstream_have_no_errors() {
 
 #[test]
 fn properties_newer_than_the_release_are_reported() {
-    let store = Store::of(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
+    let store = Store::with_text(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
     assert_eq!(check(&store, 0), "");
     fs::write(
         store.dir.path().join("etc/qubes/core.toml"),
@@ -313,7 +313,7 @@ fn properties_newer_than_the_release_are_reported() {
 fn netvm_loop_is_reported_with_its_chain() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
     let store =
-        Store::of(&provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#));
+        Store::with_text(&provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#));
     let output = check(&store, 1);
     assert!(
         output.contains("sys-net: netvm is 'work', and its netvms lead back to it: work → sys-net"),
@@ -327,7 +327,7 @@ fn netvm_loop_is_reported_with_its_chain() {
 
 #[test]
 fn malformed_xml_is_reported_with_the_newest_good_copy() {
-    let store = Store::of(&SOUND.replace("</domains>", "</domain>"));
+    let store = Store::with_text(&SOUND.replace("</domains>", "</domain>"));
     store.keep("2026-11-18-08:00:00", SOUND);
     store.keep("2026-11-19-08:00:00", "<qubes>");
     let output = check(&store, 1);
@@ -356,7 +356,7 @@ fn malformed_xml_is_reported_with_the_newest_good_copy() {
 #[test]
 fn line_numbers_are_right_without_indentation() {
     let flat: Vec<&str> = SOUND.lines().map(str::trim_start).collect();
-    let store = Store::of(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
+    let store = Store::with_text(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
     let output = check(&store, 1);
     assert!(
         output.starts_with(&format!(
@@ -377,7 +377,7 @@ fn file_that_is_not_a_store_is_reported() {
             "not a store of Qubes: the root element is <html>",
         ),
     ] {
-        let output = check(&Store::of(text), 1);
+        let output = check(&Store::with_text(text), 1);
         assert!(output.starts_with(&format!("$: error: {why}")), "{output}");
         assert_eq!(
             output.contains("no copy in "),
@@ -398,7 +398,7 @@ fn line_break_in_a_value_does_not_add_output_lines() {
 
 #[test]
 fn malformed_qube_does_not_hide_findings_of_others() {
-    let store = Store::of(
+    let store = Store::with_text(
         &SOUND
             .replace("<tag name=\"mine\"/>", "<tag name=mine/>")
             .replace("\"qid\">2<", "\"qid\">x<"),
@@ -524,7 +524,7 @@ work: volume private size 2147483648 → 4294967296
 fn restore_keeps_the_replaced_store_and_reports_changes() {
     let changed = SOUND.replace("\"memory\">400", "\"memory\">800");
     for current in [changed.as_str(), "", "<qubes><domains></qubes>"] {
-        let store = Store::of(current);
+        let store = Store::with_text(current);
         store.keep("2026-11-18-08:00:00", SOUND);
         let ran = store.db(&["restore", "2026-11-18"]);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -608,7 +608,7 @@ fn copy_that_does_not_load_is_not_restored() {
 
 #[test]
 fn restore_refuses_while_qubesd_runs_unless_forced() {
-    let store = Store::of(&SOUND.replace("\"memory\">400", "\"memory\">800"));
+    let store = Store::with_text(&SOUND.replace("\"memory\">400", "\"memory\">800"));
     store.keep("2026-11-18-08:00:00", SOUND);
     fs::create_dir_all(store.dir.path().join("run")).unwrap();
     let qubesd = UnixListener::bind(store.dir.path().join("run/qubesd.sock")).unwrap();
@@ -626,7 +626,7 @@ fn restore_refuses_while_qubesd_runs_unless_forced() {
 #[test]
 fn dump_agrees_with_upstream() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4");
-    let store = Store::of(&fs::read_to_string(samples.join("small.xml")).unwrap());
+    let store = Store::with_text(&fs::read_to_string(samples.join("small.xml")).unwrap());
     fs::write(
         store.dir.path().join("etc/qubes/core.toml"),
         "[host]\nmemory_mib = 32404\ncpus = 16\n",
@@ -718,7 +718,7 @@ fn diff_describes_every_part_of_a_store() {
         ),
     ] {
         assert!(SOUND.contains(old), "{old}");
-        let store = Store::of(&SOUND.replacen(old, new, 1));
+        let store = Store::with_text(&SOUND.replacen(old, new, 1));
         store.keep("2026-11-18-08:00:00", SOUND);
         assert_eq!(
             store.db(&["diff"]).stdout.trim_end(),
@@ -726,7 +726,7 @@ fn diff_describes_every_part_of_a_store() {
             "{old} → {new}"
         );
     }
-    let store = Store::of(&SOUND.replacen("      <tags>", "\n      <tags>", 1));
+    let store = Store::with_text(&SOUND.replacen("      <tags>", "\n      <tags>", 1));
     store.keep("2026-11-18-08:00:00", SOUND);
     let ran = store.db(&["diff"]);
     assert!(

@@ -15,8 +15,8 @@ mod scratch;
 #[path = "support/skip.rs"]
 mod skip;
 
-use own_daemon::{Daemon, hypervisor, processes, separate};
-use scratch::{Ran, Scratch, until};
+use own_daemon::{Daemon, hypervisor, processes, run_in_namespaces};
+use scratch::{Scratch, ToolOutput, wait_until};
 
 /// A system with running qubes.
 fn system_running(qubes: &[&str]) -> Scratch {
@@ -44,13 +44,13 @@ fn has_dirty_images(scratch: &Scratch, qube: &str) -> bool {
 
 #[test]
 fn a_qube_and_its_monitor_outlive_the_daemon() {
-    if !separate("a_qube_and_its_monitor_outlive_the_daemon") {
+    if !run_in_namespaces("a_qube_and_its_monitor_outlive_the_daemon") {
         return;
     }
-    let _logs = Daemon::of_logs();
-    let daemon = Daemon::of_qemu();
+    let _logs = Daemon::start_virtlogd();
+    let daemon = Daemon::start_libvirt();
     let scratch = system_running(&["work", "other"]);
-    until("each has a monitor", || {
+    wait_until("each has a monitor", || {
         monitors("work").len() == 1 && monitors("other").len() == 1
     });
     let (monitor, record) = (
@@ -59,7 +59,7 @@ fn a_qube_and_its_monitor_outlive_the_daemon() {
     );
 
     daemon.crash();
-    let daemon = Daemon::of_qemu();
+    let daemon = Daemon::start_libvirt();
     assert_eq!(scratch.state("work"), "Running");
     assert_eq!(monitors("work"), monitor, "a lost connection is no stop");
     assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
@@ -70,45 +70,45 @@ fn a_qube_and_its_monitor_outlive_the_daemon() {
         hypervisor().destroy(scratch.uuid("work")),
         Ok(Outcome::Done)
     );
-    until("the monitor did the after-work", || {
+    wait_until("the monitor did the after-work", || {
         !scratch.record("work").exists()
     });
     assert!(!has_dirty_images(&scratch, "work"));
-    until("and left", || monitors("work").is_empty());
+    wait_until("and left", || monitors("work").is_empty());
 
     // The machine dies while there is no daemon that could tell.
     daemon.crash();
     let machine = processes(&["qemu-system", &scratch.uuid("other").to_string()]);
     assert_eq!(machine.len(), 1);
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
-    until("the machine is gone", || {
+    wait_until("the machine is gone", || {
         processes(&["qemu-system"]).is_empty()
     });
     assert!(
         has_dirty_images(&scratch, "other") && scratch.record("other").exists(),
         "nobody could be asked"
     );
-    let _daemon = Daemon::of_qemu();
-    until("the monitor did the after-work", || {
+    let _daemon = Daemon::start_libvirt();
+    wait_until("the monitor did the after-work", || {
         !scratch.record("other").exists()
     });
     assert!(!has_dirty_images(&scratch, "other"));
-    until("and left", || monitors("other").is_empty());
+    wait_until("and left", || monitors("other").is_empty());
 }
 
 #[test]
 fn while_the_daemon_stays_away_images_are_left_alone() {
-    if !separate("while_the_daemon_stays_away_images_are_left_alone") {
+    if !run_in_namespaces("while_the_daemon_stays_away_images_are_left_alone") {
         return;
     }
-    let _logs = Daemon::of_logs();
-    let daemon = Daemon::of_qemu();
+    let _logs = Daemon::start_virtlogd();
+    let daemon = Daemon::start_libvirt();
     let scratch = system_running(&["work"]);
     scratch.ok(
         "qvm-create",
         &["--label", "red", "--property", "netvm=", "halted"],
     );
-    until("it has a monitor", || monitors("work").len() == 1);
+    wait_until("it has a monitor", || monitors("work").len() == 1);
     daemon.crash();
 
     let images = scratch.images("appvms/work");
@@ -116,7 +116,7 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
         scratch.store(),
         std::fs::read(scratch.record("work")).unwrap(),
     );
-    let Ran {
+    let ToolOutput {
         code,
         stdout,
         stderr,
@@ -168,7 +168,7 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
     scratch.ok("qvm-prefs", &["work", "memory", "128"]);
     scratch.ok("qvm-create", &["--label", "red", "new"]);
 
-    let _daemon = Daemon::of_qemu();
+    let _daemon = Daemon::start_libvirt();
     assert_eq!(scratch.state("work"), "Running");
     scratch.ok("qubes-recover", &[]);
     assert!(
@@ -183,11 +183,13 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
 
 #[test]
 fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself() {
-    if !separate("a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself") {
+    if !run_in_namespaces(
+        "a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself",
+    ) {
         return;
     }
-    let _logs = Daemon::of_logs();
-    let daemon = Daemon::of_qemu();
+    let _logs = Daemon::start_virtlogd();
+    let daemon = Daemon::start_libvirt();
     let scratch = system_running(&["work"]);
     let options = SystemOptions {
         root: Some(scratch.root().to_path_buf()),
@@ -220,13 +222,13 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     let (second, _) = look();
     assert!(second.is_some() && second != first, "{first:?} {second:?}");
     // What a listing saw counts for one look, not for good.
-    until("a listing has the new number", || {
+    wait_until("a listing has the new number", || {
         look().1 == i64::from(second.unwrap())
     });
 
     // The daemon was restarted: the first question is answered, also those of a listing.
     daemon.crash();
-    let daemon = Daemon::of_qemu();
+    let daemon = Daemon::start_libvirt();
     let (third, _) = look();
     assert_eq!(third, second);
 
@@ -234,7 +236,7 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     scratch.ok("qvm-kill", &["work"]);
     hypervisor().undefine(uuid).unwrap();
     daemon.crash();
-    let _daemon = Daemon::of_qemu();
+    let _daemon = Daemon::start_libvirt();
     assert_eq!(look().0, None);
     scratch.ok("qvm-start", &["work"]);
     let name = VmName::from_store("work").unwrap();
@@ -242,36 +244,36 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     assert_eq!(scratch.state("work"), "Paused");
     let (fourth, _) = look();
     assert!(fourth.is_some());
-    until("a listing has the newest number", || {
+    wait_until("a listing has the newest number", || {
         look().1 == i64::from(fourth.unwrap())
     });
 }
 
 #[test]
 fn ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it() {
-    if !separate("ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it") {
+    if !run_in_namespaces("ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it") {
         return;
     }
-    let _logs = Daemon::of_logs();
-    let daemon = Daemon::of_qemu();
+    let _logs = Daemon::start_virtlogd();
+    let daemon = Daemon::start_libvirt();
     let scratch = system_running(&["work"]);
     let uuid = scratch.uuid("work");
-    until("it has a monitor", || monitors("work").len() == 1);
+    wait_until("it has a monitor", || monitors("work").len() == 1);
     daemon.crash();
     // A machine that does not answer yet: the daemon finds it again and waits for its word.
     let machine = processes(&["qemu-system", &uuid.to_string()]);
     kill(Pid::from_raw(machine[0]), Signal::SIGSTOP).unwrap();
-    let _daemon = Daemon::of_qemu();
+    let _daemon = Daemon::start_libvirt();
     assert_eq!(scratch.state("work"), "Running");
     assert_eq!(
         hypervisor().destroy(uuid),
         Ok(Outcome::Done),
         "it ran, and does not any more"
     );
-    until("the machine is gone", || {
+    wait_until("the machine is gone", || {
         processes(&["qemu-system"]).is_empty()
     });
-    until("the monitor did the after-work", || {
+    wait_until("the monitor did the after-work", || {
         !scratch.record("work").exists()
     });
     assert!(!has_dirty_images(&scratch, "work"));

@@ -11,12 +11,12 @@ use nix::unistd::Pid;
 
 #[path = "support/libvirt_daemon.rs"]
 mod libvirt_daemon;
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
-use ran::{Ran, binary};
+use tool_output::{ToolOutput, binary};
 
 /// The user, and a group id for qubes that no machine uses.
 const NOBODY: u32 = 65534;
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// Runs a command line as root or as the member.
-    fn run(&self, as_member: bool, line: &str) -> Ran {
+    fn run(&self, as_member: bool, line: &str) -> ToolOutput {
         let mut words = line.split_whitespace();
         let mut command = Command::new("unshare");
         let script = r#"umask 022; mount --bind "$1" /etc/group && shift && exec "$@""#;
@@ -105,7 +105,7 @@ impl Machine {
         command
             .arg(self.path("tools").join(words.next().unwrap()))
             .args(words);
-        ran::run(
+        tool_output::run(
             command
                 .env("QUBES_ROOT", self.path("root"))
                 .env_remove("QUBES_LIBVIRT_URI"),
@@ -174,7 +174,7 @@ fn a_user_outside_the_group_gets_a_message_that_names_the_group() {
             .arg(machine.path("tools"))
             .arg(machine.path("tools").join(words.next().unwrap()))
             .args(words);
-        let ran = ran::run(
+        let ran = tool_output::run(
             command
                 .env("QUBES_OFFLINE", "1")
                 .env_remove("QUBES_ROOT")

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/skip.rs"]
 mod skip;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
 use qubes::format;
 use qubes::model::{Qubes, Vm};
-use ran::{Ran, binary, run};
+use tool_output::{ToolOutput, binary, run};
 
 /// An old store in a system of its own.
 struct OldSystem {
@@ -58,7 +58,7 @@ impl OldSystem {
         self.dir.path().join("var/lib/qubes/qubes.xml")
     }
 
-    fn run(&self, line: &str) -> Ran {
+    fn run(&self, line: &str) -> ToolOutput {
         let mut words = line.split_whitespace();
         let mut command = Command::new(binary(words.next().unwrap()));
         run(command

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[path = "support/ran.rs"]
-mod ran;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
-use ran::{Ran, binary};
+use tool_output::{ToolOutput, binary};
 
 const RELEASES: [&str; 5] = ["4.0", "4.1", "4.2", "4.3", "4.4"];
 
@@ -71,10 +71,10 @@ impl System {
         fs::read_to_string(self.file()).unwrap()
     }
 
-    fn run(&self, line: &str) -> Ran {
+    fn run(&self, line: &str) -> ToolOutput {
         let words: Vec<&str> = line.split_whitespace().collect();
         let mut command = Command::new(binary(words[0]));
-        ran::run(
+        tool_output::run(
             command
                 .args(&words[1..])
                 .arg("--offline-mode")

@@ -9,13 +9,13 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/sound_store.rs"]
 mod sound_store;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
-use ran::{Ran, binary};
 use sound_store::{SOUND, Store};
+use tool_output::{ToolOutput, binary};
 
 /// The original text, the damaged text, the kind that check reports, and the text after the repair;
 /// `None` where only a person can decide.
@@ -433,7 +433,7 @@ fn each_kind_of_damage_is_repaired_or_explained() {
     for case in CASES {
         let (old, new, kind, repaired) = case;
         let text = damage_store(case);
-        let store = Store::of(&text);
+        let store = Store::with_text(&text);
         let kinds = kinds_of(&store);
         assert_eq!(
             kinds.iter().any(|(k, _)| k == kind),
@@ -498,7 +498,7 @@ fn repair_lists_each_change_with_its_line_and_writes_only_after_consent() {
     let text = SOUND
         .replace("\"memory\">400", "\"memory\">much")
         .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
-    let store = Store::of(&text);
+    let store = Store::with_text(&text);
     let line = |what: &str| 1 + text.lines().position(|l| l.contains(what)).unwrap();
     let file = store.file().display().to_string();
     let expected = format!(
@@ -541,7 +541,7 @@ fn repair_lists_each_change_with_its_line_and_writes_only_after_consent() {
 }
 
 /// Runs qubes-db with `input` on its standard input.
-fn run_with_input(store: &Store, words: &[&str], input: &str) -> Ran {
+fn run_with_input(store: &Store, words: &[&str], input: &str) -> ToolOutput {
     let mut child = spawn(store, words);
     child
         .stdin
@@ -567,7 +567,7 @@ fn spawn(store: &Store, words: &[&str]) -> std::process::Child {
         .unwrap()
 }
 
-fn wait_for(mut child: std::process::Child, before: String) -> Ran {
+fn wait_for(mut child: std::process::Child, before: String) -> ToolOutput {
     let (mut stdout, mut stderr) = (before, String::new());
     if let Some(mut out) = child.stdout.take() {
         out.read_to_string(&mut stdout).unwrap();
@@ -578,7 +578,7 @@ fn wait_for(mut child: std::process::Child, before: String) -> Ran {
         .unwrap()
         .read_to_string(&mut stderr)
         .unwrap();
-    Ran {
+    ToolOutput {
         code: child.wait().unwrap().code().unwrap_or(-1),
         stdout,
         stderr,
@@ -591,7 +591,8 @@ fn two_qubes_with_one_name_are_separated() {
     let at = SOUND.find("    <domain id=\"domain-3\"").unwrap();
     let end = SOUND.find("  </domains>").unwrap();
     let work = &SOUND[at..end];
-    let store = Store::of(&SOUND.replacen("  </domains>", &format!("{work}  </domains>"), 1));
+    let store =
+        Store::with_text(&SOUND.replacen("  </domains>", &format!("{work}  </domains>"), 1));
     assert_eq!(kinds_of(&store), [("qube-name-twice".to_owned(), true)]);
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -599,7 +600,8 @@ fn two_qubes_with_one_name_are_separated() {
 
     // Two different domains: the second gets a new name, number, UUID and images.
     let other = work.replace("\"memory\">400", "\"memory\">800");
-    let store = Store::of(&SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
+    let store =
+        Store::with_text(&SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     for message in [
@@ -639,7 +641,7 @@ fn a_missing_template_is_replaced_by_the_default_template() {
             "<property name=\"default_template\">fedora</property>",
         )
         .replacen("\"template\">fedora", "\"template\">gone", 1);
-    let store = Store::of(&text);
+    let store = Store::with_text(&text);
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains(
@@ -655,7 +657,7 @@ fn a_missing_template_is_replaced_by_the_default_template() {
 fn a_netvm_loop_is_broken_at_one_qube() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
     let text = provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#);
-    let store = Store::of(&text);
+    let store = Store::with_text(&text);
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(
@@ -785,7 +787,7 @@ fn unknown_elements_survive_a_repair_of_the_root_or_are_reported_as_lost() {
         .replacen("  <domains>", &format!("  {before}\n  <domains>"), 1)
         .replacen("  </domains>", &format!("  </domains>\n  {behind}"), 1);
     for root in ["<qubes version=3>", "<qubes><qubes>", "\0\0\0\0\0\0\0"] {
-        let store = Store::of(&text.replacen("<qubes>", root, 1));
+        let store = Store::with_text(&text.replacen("<qubes>", root, 1));
         let ran = store.db(&["repair", "--yes"]);
         assert_eq!(
             (ran.code, store.text().as_str()),
@@ -794,7 +796,7 @@ fn unknown_elements_survive_a_repair_of_the_root_or_are_reported_as_lost() {
         );
     }
 
-    let store = Store::of(
+    let store = Store::with_text(
         &text
             .replacen("<qubes>", "<qubes version=3>", 1)
             .replacen("</of>", "", 1),
@@ -820,7 +822,7 @@ fn lost_domains_are_restored_from_a_copy_only_on_request() {
     let unreadable = SOUND.replace("<tag name=\"mine\"/>", "<tag name=mine/>");
     for text in [cut, unreadable.as_str()] {
         let fresh = || {
-            let store = Store::of(text);
+            let store = Store::with_text(text);
             store.keep(
                 "2026-11-18-08:00:00",
                 &SOUND.replace("\"memory\">400", "\"memory\">300"),
@@ -925,7 +927,7 @@ fn a_file_without_a_store_is_left_alone_and_copies_are_named() {
 
 #[test]
 fn intact_items_of_damaged_sections_are_kept() {
-    let store = Store::of(&SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
+    let store = Store::with_text(&SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
     let ran = store.db(&["repair", "--salvage", "--yes"]);
     assert!(
         ran.stdout
@@ -947,7 +949,7 @@ fn intact_items_of_damaged_sections_are_kept() {
 #[test]
 fn a_store_changed_during_the_prompt_is_not_overwritten() {
     let text = SOUND.replace("\"memory\">400", "\"memory\">much");
-    let store = Store::of(&text);
+    let store = Store::with_text(&text);
     let mut child = spawn(&store, &["repair"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut seen = Vec::new();
@@ -971,7 +973,7 @@ fn a_store_changed_during_the_prompt_is_not_overwritten() {
 fn repair_works_in_any_state_and_refuses_beside_qubesd() {
     let text = SOUND.replace("\"memory\">400", "\"memory\">much");
     // The note of a writer that was killed.
-    let store = Store::of(&text);
+    let store = Store::with_text(&text);
     let note = store.dir.path().join("run/qubes/lock");
     fs::create_dir_all(&note).unwrap();
     fs::write(note.join("database.holder"), "999999 qvm-create\n").unwrap();
@@ -994,7 +996,7 @@ fn repair_works_in_any_state_and_refuses_beside_qubesd() {
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     // A running qubesd would overwrite the file.
-    let store = Store::of(&text);
+    let store = Store::with_text(&text);
     fs::create_dir_all(store.dir.path().join("run")).unwrap();
     let qubesd = UnixListener::bind(store.dir.path().join("run/qubesd.sock")).unwrap();
     let ran = store.db(&["repair", "--yes"]);
@@ -1040,7 +1042,7 @@ fn repair_works_in_any_state_and_refuses_beside_qubesd() {
 #[test]
 fn an_old_store_is_left_to_conversion() {
     let text = "<QubesVmCollection updatevm=\"None\"></QubesVmCollection>\n";
-    let store = Store::of(text);
+    let store = Store::with_text(text);
     let ran = store.db(&["repair", "--yes"]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
@@ -1073,7 +1075,7 @@ fn options_belong_to_their_command() {
 fn findings_of_one_kind_are_abbreviated() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/n1000.xml");
     let sample = fs::read_to_string(path).unwrap();
-    let store = Store::of(&sample);
+    let store = Store::with_text(&sample);
     let few = store.db(&["check"]).stdout;
     assert!(few.lines().count() < 60, "{few}");
     assert!(
@@ -1132,7 +1134,7 @@ fn the_documentation_lists_every_kind_and_its_outcome() {
         "a row for each kind, and no other"
     );
     for case in CASES.iter().filter(|case| !case.2.is_empty()) {
-        let store = Store::of(&damage_store(case));
+        let store = Store::with_text(&damage_store(case));
         for (kind, automatic) in kinds_of(&store)
             .into_iter()
             .filter(|(kind, _)| kind == case.2)
@@ -1164,7 +1166,7 @@ fn the_documented_example_works() {
     let text = SOUND
         .replace("\"memory\">400", "\"memory\">much")
         .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
-    let store = Store::of(&text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
+    let store = Store::with_text(&text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
     let (mut expected, mut output) = (String::new(), String::new());
     for line in lines {
         expected += &format!("{line}\n");

@@ -16,13 +16,13 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use qubes::store::{LockWait, Read, SaveOutcome, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
-use store_processes::{job, place_in, this_binary};
+use store_processes::{helper_command, job, store_location};
 
 /// Not a test of its own: what the other processes of these tests do.
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
-    let place = place_in(&dir, LockWait::NONE);
+    let place = store_location(&dir, LockWait::NONE);
     match job.as_str() {
         "try" => match Write::open(&place) {
             Err(error) => println!("MESSAGE {error}"),
@@ -104,7 +104,7 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
             .join(format!("disk-{backup_on_the_full_disk}"));
         fs::create_dir(&dir).unwrap();
         let _disk = SmallDisk::mount(&dir, 100);
-        let mut place = place_in(&dir, LockWait::NONE);
+        let mut place = store_location(&dir, LockWait::NONE);
         place.run_dir = elsewhere.path().join("run").into();
         if !backup_on_the_full_disk {
             place.backup_dir = elsewhere.path().join("backup");
@@ -151,7 +151,7 @@ fn on_a_read_only_file_system_reading_works_and_writing_says_why_not() {
     let dir = scratch.dir.path().join("disk");
     fs::create_dir(&dir).unwrap();
     let disk = SmallDisk::mount(&dir, 200);
-    let place = place_in(&dir, LockWait::NONE);
+    let place = store_location(&dir, LockWait::NONE);
     fs::copy(&scratch.place.file, &place.file).unwrap();
     let mut early = Write::open(&place).unwrap();
     set_memory(&mut early, "801");
@@ -170,7 +170,7 @@ fn on_a_read_only_file_system_reading_works_and_writing_says_why_not() {
 
 /// What the helper says when it tries to save as somebody without rights.
 fn message_of_nobody(dir: &Path) -> Option<String> {
-    let mut command = this_binary("try", dir);
+    let mut command = helper_command("try", dir);
     command.uid(65534).gid(65534);
     let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

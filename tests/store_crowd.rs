@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use qubes::store::{LockWait, Read, SaveOutcome, Write};
-use store_processes::{job, place_in, this_binary};
+use store_processes::{helper_command, job, store_location};
 
 const WRITERS: usize = 32;
 const READERS: usize = 32;
@@ -39,7 +39,7 @@ fn helper_process() {
 /// Adds one to a counter of its own and to the shared one, in one transaction. Returns the longest
 /// wait for the lock.
 fn write(dir: &Path, own: &str) -> Duration {
-    let place = place_in(dir, LockWait::up_to(PATIENCE));
+    let place = store_location(dir, LockWait::up_to(PATIENCE));
     let mut longest = Duration::ZERO;
     for _ in 0..TRANSACTIONS {
         let begun = Instant::now();
@@ -61,7 +61,7 @@ fn write(dir: &Path, own: &str) -> Duration {
 /// Whatever it reads is whole: the counters make up the shared one, which never goes back. Returns
 /// the longest read.
 fn read(dir: &Path) -> Duration {
-    let place = place_in(dir, LockWait::NONE);
+    let place = store_location(dir, LockWait::NONE);
     let (mut longest, mut last) = (Duration::ZERO, 0);
     for _ in 0..TRANSACTIONS {
         let begun = Instant::now();
@@ -111,7 +111,7 @@ fn sixty_four_processes_lose_nothing_and_nobody_starves() {
     let dir = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap();
-    let place = place_in(dir.path(), LockWait::NONE);
+    let place = store_location(dir.path(), LockWait::NONE);
     fs::copy(
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
         &place.file,
@@ -122,7 +122,7 @@ fn sixty_four_processes_lose_nothing_and_nobody_starves() {
         .chain((0..READERS).map(|_| "read".to_string()));
     let mut crowd: Vec<Child> = jobs
         .map(|job| {
-            let mut command = this_binary(&job, dir.path());
+            let mut command = helper_command(&job, dir.path());
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use qubes::format;
 use qubes::store::{LockWait, Read, SaveOutcome, StoreLocation, Write};
-use strace::{Call, below_strace, calls};
+use strace::{Call, calls, strace_command};
 use tempfile::TempDir;
 
 /// A store of the sample's size, where fsync costs nothing: thousands of saves are made here.
@@ -111,7 +111,7 @@ impl Case {
         self.store.as_deref().unwrap_or_default()
     }
 
-    fn shown(&self) -> String {
+    fn describe(&self) -> String {
         let tool = Path::new(self.program)
             .file_name()
             .unwrap()
@@ -144,17 +144,17 @@ impl Case {
     fn calls(&self) -> Option<Vec<Call>> {
         let run = self.run();
         let log = run.path("log");
-        let output = below_strace(&run.command(), &["-y", "-o", log.to_str().unwrap()])
+        let output = strace_command(&run.command(), &["-y", "-o", log.to_str().unwrap()])
             .output()
             .ok()?;
         if !output.status.success() && !log.exists() {
             return None;
         }
-        assert!(output.status.success(), "{}: {output:?}", self.shown());
+        assert!(output.status.success(), "{}: {output:?}", self.describe());
         assert!(
             (self.is_new)(self, &fs::read(run.store()).unwrap()),
             "{} makes something else",
-            self.shown()
+            self.describe()
         );
         Some(calls(&log))
     }
@@ -188,7 +188,7 @@ impl Run<'_> {
         let mut options = vec!["-o", "/dev/null", "-e", &trace, "-e", &inject];
         // Only the calls of the name stop, which is faster; signals are not delivered so.
         options.extend(fault.starts_with("error").then_some("--seccomp-bpf"));
-        let mut command = below_strace(&self.command(), &options);
+        let mut command = strace_command(&self.command(), &options);
         command.stdin(Stdio::null()).output().unwrap()
     }
 
@@ -357,7 +357,7 @@ fn killed_before_any_system_call_a_tool_leaves_the_old_store_or_the_new_one() {
         let (old, new) = (AtomicUsize::new(0), AtomicUsize::new(0));
         at_each(&calls, |call| {
             let run = case.run();
-            let at = format!("{}, killed before {}", case.shown(), call.shown());
+            let at = format!("{}, killed before {}", case.describe(), call.describe());
             let ended = run.with_fault(call, "signal=KILL").status;
             assert!(
                 ended.signal() == Some(9) || ended.code() == Some(128 + 9),
@@ -369,13 +369,13 @@ fn killed_before_any_system_call_a_tool_leaves_the_old_store_or_the_new_one() {
         let (old, new) = (old.into_inner(), new.into_inner());
         println!(
             "{}: killed at {} calls, {old} left the old store, {new} the new one",
-            case.shown(),
+            case.describe(),
             calls.len()
         );
         assert!(
             old > 20 && new > 5,
             "{}: killed before ({old}) and after ({new}) the rename",
-            case.shown()
+            case.describe()
         );
     }
 }
@@ -477,7 +477,7 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
         let outcomes = Mutex::new(Vec::new());
         at_each(&points, |(call, error)| {
             let run = case.run();
-            let at = format!("{}, {error} from {}", case.shown(), call.shown());
+            let at = format!("{}, {error} from {}", case.describe(), call.describe());
             let output = run.with_fault(call, &format!("error={error}"));
             let is_new = run.is_new(&at);
             let outcome = outcome(&output, is_new);
@@ -508,7 +508,7 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
         };
         println!(
             "{}: {} errors in {} calls: {} did no harm, {} were told and changed nothing, {} were told after the save, {} ended it",
-            case.shown(),
+            case.describe(),
             points.len(),
             tried.len(),
             count(Outcome::NoHarm),
@@ -519,7 +519,7 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
         assert!(
             count(Outcome::Refused) > 20 && count(Outcome::ToldAfterTheSave) >= 2,
             "{}",
-            case.shown()
+            case.describe()
         );
     }
 }
@@ -527,13 +527,13 @@ fn an_error_of_any_system_call_is_told_or_does_no_harm() {
 /// Where in the calls something first happens at or after another place.
 fn first(calls: &[Call], after: usize, what: &str, happens: impl Fn(&str) -> bool) -> usize {
     let found = calls[after..].iter().position(|call| happens(&call.line));
-    after + found.unwrap_or_else(|| panic!("not after {}: {what}", calls[after].shown()))
+    after + found.unwrap_or_else(|| panic!("not after {}: {what}", calls[after].describe()))
 }
 
 /// The order in which a power loss cannot find a file half written: filled, synced, renamed,
 /// directory synced. A kill cannot show it, for the system's memory outlives the process.
 fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) -> (usize, usize) {
-    let shown = case.shown();
+    let shown = case.describe();
     let is_rename = |line: &str| line.starts_with("rename") || line.starts_with("link");
     // By its path, or by its name in the open directory.
     let name = target.rsplit('/').next().unwrap();
@@ -572,7 +572,7 @@ fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_mome
     let cases = Case::all();
     let Some(traced) = traced(&cases) else { return };
     for (case, calls) in traced {
-        let shown = case.shown();
+        let shown = case.describe();
         let (renamed, durable) = assert_durable(&calls, case, "/var/lib/qubes", "/qubes.xml~");
         let is_lock = |line: &str, kind: &str, file: &str| {
             line.starts_with("fcntl(")
@@ -629,7 +629,7 @@ fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
         "-e",
         "inject=fsync:delay_enter=2000000:when=3",
     ];
-    let mut command = below_strace(&run.command(), &slow);
+    let mut command = strace_command(&run.command(), &slow);
     let Ok(saving) = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn() else {
         return skip::skip("strace is not installed");
     };

@@ -18,7 +18,7 @@ use companions::{Companion, python, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
-use store_processes::{job, place_in, this_binary};
+use store_processes::{helper_command, job, store_location};
 
 /// How often each process of the crowd adds one.
 const ROUNDS: u32 = 25;
@@ -27,7 +27,7 @@ const ROUNDS: u32 = 25;
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
-    let place = place_in(&dir, LockWait::up_to(Duration::from_secs(120)));
+    let place = store_location(&dir, LockWait::up_to(Duration::from_secs(120)));
     match job.as_str() {
         "hold" => {
             let _held = Write::open(&place).unwrap();
@@ -62,7 +62,7 @@ fn say_and_wait(ready: &str) {
 
 /// The store for somebody with patience.
 fn patient(scratch: &Scratch) -> StoreLocation {
-    place_in(scratch.dir.path(), LockWait::up_to(Duration::from_secs(60)))
+    store_location(scratch.dir.path(), LockWait::up_to(Duration::from_secs(60)))
 }
 
 fn is_busy(place: &StoreLocation) -> bool {
@@ -171,7 +171,7 @@ for n in range({ROUNDS}):
     f.close()
 "
     );
-    let ours = (0..3).map(|_| this_binary("count", scratch.dir.path()));
+    let ours = (0..3).map(|_| helper_command("count", scratch.dir.path()));
     let theirs = (0..3).map(|_| python(&program, scratch.dir.path()));
     let crowd: Vec<_> = ours.chain(theirs).map(|mut c| c.spawn().unwrap()).collect();
     for mut process in crowd {
@@ -190,7 +190,7 @@ fn who_waits_in_vain_is_told_pid_and_command_of_the_holder() {
         for (place, patience) in [
             (scratch.place.clone(), "not waiting"),
             (
-                place_in(scratch.dir.path(), LockWait::up_to(Duration::from_secs(1))),
+                store_location(scratch.dir.path(), LockWait::up_to(Duration::from_secs(1))),
                 "gave up after 1 s",
             ),
         ] {
@@ -209,7 +209,7 @@ fn who_waits_in_vain_is_told_pid_and_command_of_the_holder() {
         companion.finish();
     };
     let exe = std::env::current_exe().unwrap();
-    let ours = Companion::start(this_binary("hold", scratch.dir.path()), "READY");
+    let ours = Companion::start(helper_command("hold", scratch.dir.path()), "READY");
     check(ours, &format!("{} --exact helper_process", exe.display()));
     let theirs = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
     check(theirs, "python3 -c");

@@ -1,9 +1,9 @@
 //! What lies or lives beside the store: what a kill has left, and a qubesd that runs.
 
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/small_system.rs"]
 mod small_system;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixListener;
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use qubes::fs::file_lock::{LockMode, lock_with_timeout};
-use small_system::{SmallSystem, sample, stored};
+use small_system::{SmallSystem, sample, stored_property};
 
 /// A file that nobody has written to for two minutes.
 fn left_behind(path: &Path) {
@@ -176,7 +176,7 @@ fn while_qubesd_runs_everything_reads_and_nothing_writes() {
         "qvm-prefs --qubesxml {} work memory 801",
         elsewhere.display()
     ));
-    assert_eq!(stored(&elsewhere, "work", "memory"), "801");
+    assert_eq!(stored_property(&elsewhere, "work", "memory"), "801");
 
     // A socket that nobody listens at any more, or no socket at all, is what a qubesd that ended
     // leaves.
@@ -186,7 +186,7 @@ fn while_qubesd_runs_everything_reads_and_nothing_writes() {
     fs::remove_file(&socket).unwrap();
     fs::write(&socket, "").unwrap();
     system.ok("qvm-prefs work memory 802");
-    assert_eq!(stored(&system.store(), "work", "memory"), "802");
+    assert_eq!(stored_property(&system.store(), "work", "memory"), "802");
 }
 
 fn nonblocking_connection(path: &Path) -> nix::Result<std::os::fd::OwnedFd> {
@@ -224,12 +224,12 @@ fn who_forces_it_is_told_what_will_happen() {
         );
     };
     warned("qvm-prefs --force work memory 801");
-    assert_eq!(stored(&system.store(), "work", "memory"), "801");
+    assert_eq!(stored_property(&system.store(), "work", "memory"), "801");
     warned("qvm-prefs --force-write work memory 802");
     warned("qubes-prefs --force stats_interval 7");
     warned("qvm-tags work add new-tag --force");
     warned("qubes-db restore 2025-01-02 --force");
-    assert_eq!(stored(&system.store(), "work", "memory"), "800");
+    assert_eq!(stored_property(&system.store(), "work", "memory"), "800");
     // Where --force has had another meaning for long, it has it still.
     assert!(
         system

@@ -6,12 +6,12 @@
 mod companions;
 #[path = "support/loop_mount.rs"]
 mod loop_mount;
-#[path = "support/ran.rs"]
-mod ran;
 #[path = "support/skip.rs"]
 mod skip;
 #[path = "support/small_system.rs"]
 mod small_system;
+#[path = "support/tool_output.rs"]
+mod tool_output;
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -23,7 +23,7 @@ use std::process::Command;
 use companions::{Companion, python, wait_until};
 use loop_mount::{FileSystem, LoopMount};
 use nix::mount::{MsFlags, mount};
-use small_system::{SmallSystem, sample, stored};
+use small_system::{SmallSystem, sample, stored_property};
 
 const CHANGE: &str = "qvm-prefs work memory 801";
 
@@ -34,7 +34,7 @@ fn edited(from: &str, to: &str) -> Vec<u8> {
 }
 
 /// What another program does to the store while a command of ours waits for its lock.
-fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, ran::Ran) {
+fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::ToolOutput) {
     let system = SmallSystem::new();
     let directory = system.store().parent().unwrap().to_path_buf();
     let holder = Companion::start(python("f = lock()\nready()", &directory), "READY");
@@ -67,7 +67,7 @@ fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, ran::Ran) {
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     (
         system,
-        ran::Ran {
+        tool_output::ToolOutput {
             code: output.status.code().unwrap(),
             stdout,
             stderr,
@@ -95,7 +95,11 @@ fn what_an_editor_made_of_the_store_while_we_waited_is_what_we_change() {
     ] {
         let (system, ran) = while_we_wait(meddle);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{what}");
-        assert_eq!(stored(&system.store(), "work", "memory"), "801", "{what}");
+        assert_eq!(
+            stored_property(&system.store(), "work", "memory"),
+            "801",
+            "{what}"
+        );
         let text = fs::read_to_string(system.store()).unwrap();
         assert!(text.contains("<!-- edited -->"), "{what}: the edit is lost");
     }
@@ -226,7 +230,10 @@ fn a_link_stays_a_link_and_copies_lie_beside_what_it_leads_to() {
                 .unwrap()
                 .is_symlink()
         );
-        assert_eq!(stored(&data.join("real.xml"), "work", "memory"), "802");
+        assert_eq!(
+            stored_property(&data.join("real.xml"), "work", "memory"),
+            "802"
+        );
         let copies: Vec<_> = fs::read_dir(data.join("backup"))
             .unwrap()
             .map(|e| e.unwrap().path())
@@ -298,7 +305,7 @@ fn another_name_of_the_file_keeps_what_was_there() {
     let other = system.path("other-name.xml");
     fs::hard_link(system.store(), &other).unwrap();
     system.ok(CHANGE);
-    assert_eq!(stored(&system.store(), "work", "memory"), "801");
+    assert_eq!(stored_property(&system.store(), "work", "memory"), "801");
     assert!(fs::read(&other).unwrap() == sample());
 }
 

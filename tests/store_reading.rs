@@ -13,11 +13,11 @@ use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 mod companions;
 #[path = "support/skip.rs"]
 mod skip;
-#[path = "support/store_place.rs"]
-mod store_place;
+#[path = "support/store_location.rs"]
+mod store_location;
 
 use companions::{Companion, python};
-use store_place::store_place;
+use store_location::store_location;
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 
@@ -29,7 +29,7 @@ struct Scratch {
 impl Scratch {
     fn new() -> Scratch {
         let dir = tempfile::tempdir().unwrap();
-        let place = store_place(dir.path());
+        let place = store_location(dir.path());
         fs::copy(SMALL, &place.file).unwrap();
         Scratch { place, dir }
     }
@@ -261,7 +261,7 @@ fn a_remark_is_about_the_content_however_it_was_changed() {
         let Ok(dir) = tempfile::tempdir_in(directory) else {
             continue;
         };
-        let place = store_place(dir.path());
+        let place = store_location(dir.path());
         fs::create_dir(dir.path().join("run")).unwrap();
         fs::copy(SMALL, &place.file).unwrap();
         Read::open(&place).unwrap().write_cache("unbroken", "rules");

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use qubes::model::{Labels, Pools, Qubes, TextMap};
 use qubes::store::{Read, RestoreOutcome, SaveOutcome, StoreError, StoreLocation, Write};
 
-#[path = "support/store_place.rs"]
-mod store_place;
+#[path = "support/store_location.rs"]
+mod store_location;
 
-use store_place::store_place;
+use store_location::store_location;
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 
@@ -24,7 +24,7 @@ struct Scratch {
 impl Scratch {
     fn new() -> Scratch {
         let dir = tempfile::tempdir().unwrap();
-        let place = store_place(dir.path());
+        let place = store_location(dir.path());
         fs::copy(SMALL, &place.file).unwrap();
         Scratch { dir, place }
     }

@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::ran::{self, Ran, binary};
 use crate::scratch::Scratch;
+use crate::tool_output::{self, ToolOutput, binary};
 use crate::victim::{CONTENT, Trap, Victim};
 use crate::{libvirt_daemon, skip};
 
@@ -23,10 +23,10 @@ fn system_with(qube: &str) -> Option<Scratch> {
     Some(scratch)
 }
 
-fn in_root(root: &Path, line: &str) -> Ran {
+fn in_root(root: &Path, line: &str) -> ToolOutput {
     let mut words = line.split_whitespace();
     let mut command = Command::new(binary(words.next().unwrap()));
-    ran::run(command.args(words).env("QUBES_ROOT", root))
+    tool_output::run(command.args(words).env("QUBES_ROOT", root))
 }
 
 fn copy(scratch: &Scratch, with_run: bool) -> tempfile::TempDir {
@@ -137,7 +137,7 @@ fn a_start_writes_to_no_file_of_somebody_elses() {
     }
     system.ok("qvm-start", &["f0"]);
     system.ok("qvm-kill", &["f0"]);
-    victim.is_untouched("links");
+    victim.assert_untouched("links");
     assert!(fs::symlink_metadata(&log).unwrap().is_file());
     // For people, who look where it was always.
     assert!(fs::metadata(&console).is_ok_and(|log| log.is_file()));
@@ -173,6 +173,6 @@ fn a_lock_of_a_monitor_that_is_something_else_is_told() {
     // The start itself has no need of it; the monitor says why it does not watch.
     system.run("qvm-start", &["f0"]);
     system.run("qvm-kill", &["f0"]);
-    victim.is_untouched("a link");
+    victim.assert_untouched("a link");
     assert_eq!(system.state("f0"), "Halted");
 }

@@ -48,7 +48,11 @@ impl Drop for Lease {
 
 /// Runs a command while somebody has a lease on a file, which must not hold it up. None where
 /// there are no leases.
-fn run_beside(system: &SmallSystem, file: &str, line: &str) -> Option<crate::ran::Ran> {
+fn run_beside(
+    system: &SmallSystem,
+    file: &str,
+    line: &str,
+) -> Option<crate::tool_output::ToolOutput> {
     assert!(system.path(file).is_file(), "{file}");
     let lease = Lease::on(&system.path(file));
     if lease.is_none() {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
 use crate::small_system::SmallSystem;
-use crate::victim::{CONTENT, Victim, run_in_time};
+use crate::victim::{CONTENT, Victim, run_with_deadline};
 
 const MEMBER: u32 = 54_322;
 
@@ -63,15 +63,15 @@ fn files_of_a_qube_are_not_read_or_written_over_a_members_link() {
     );
     members_link(&elsewhere, &system.path("var/lib/qubes/appvms/vault"));
     for qube in ["work", "vault"] {
-        let ran = run_in_time(&system.command(&format!("qvm-notes --print {qube}")));
+        let ran = run_with_deadline(&system.command(&format!("qvm-notes --print {qube}")));
         assert!(
             ran.code == 1 && !ran.stdout.contains("secret"),
             "{qube}: {ran:?}"
         );
-        let ran = run_in_time(&system.command(&format!("qvm-notes --set new {qube}")));
+        let ran = run_with_deadline(&system.command(&format!("qvm-notes --set new {qube}")));
         assert_eq!(ran.code, 1, "{qube}: {ran:?}");
     }
-    victim.is_untouched("notes");
+    victim.assert_untouched("notes");
     assert_eq!(
         fs::read_to_string(elsewhere.join("notes.txt")).unwrap(),
         CONTENT

@@ -9,8 +9,6 @@ mod libvirt_daemon;
 mod links;
 mod memory_manager;
 mod private;
-#[path = "../support/ran.rs"]
-mod ran;
 mod records;
 mod roots;
 mod run;
@@ -21,4 +19,6 @@ mod scratch;
 mod skip;
 #[path = "../support/small_system.rs"]
 mod small_system;
+#[path = "../support/tool_output.rs"]
+mod tool_output;
 mod victim;

@@ -5,9 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::ran::{Ran, binary};
-use crate::small_system::{sample, stored};
-use crate::victim::{Victim, run_in_time};
+use crate::small_system::{sample, stored_property};
+use crate::tool_output::{ToolOutput, binary};
+use crate::victim::{Victim, run_with_deadline};
 
 /// A user who is not root, and another.
 const USER: u32 = 54_321;
@@ -48,7 +48,7 @@ impl Home {
     }
 
     /// Runs a tool on the store as this user, with or without a runtime directory.
-    fn run(&self, user: u32, runtime: Option<&Path>, line: &str) -> Ran {
+    fn run(&self, user: u32, runtime: Option<&Path>, line: &str) -> ToolOutput {
         let mut words = line.split_whitespace();
         let tool = binary(words.next().unwrap());
         let mut command = match user {
@@ -71,7 +71,7 @@ impl Home {
         if let Some(runtime) = runtime {
             command.env("XDG_RUNTIME_DIR", runtime);
         }
-        run_in_time(&command)
+        run_with_deadline(&command)
     }
 
     /// The one directory of a store below this one.
@@ -135,7 +135,7 @@ fn a_directory_that_another_user_made_first_is_not_used() {
     let ran = home.run(USER, None, "qvm-prefs work memory 411");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert_eq!(
-        stored(&home.path("store/qubes.xml"), "work", "memory"),
+        stored_property(&home.path("store/qubes.xml"), "work", "memory"),
         "411"
     );
     let ran = home.run(USER, None, "qvm-remove --force work");
@@ -203,9 +203,12 @@ fn a_relative_runtime_directory_makes_nothing_in_the_current_one() {
         .env("XDG_RUNTIME_DIR", "relative")
         .env_remove("QUBES_ROOT")
         .env("TMPDIR", place.path());
-    let ran = run_in_time(&command);
+    let ran = run_with_deadline(&command);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    assert_eq!(stored(&place.path().join("q.xml"), "work", "memory"), "430");
+    assert_eq!(
+        stored_property(&place.path().join("q.xml"), "work", "memory"),
+        "430"
+    );
     assert_eq!(
         fs::read_dir(place.path().join("relative")).unwrap().count(),
         0

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::small_system::SmallSystem;
-use crate::victim::{Trap, Victim, clear, run_in_time};
+use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
 fn record(uri: &str, phase: &str, volumes: &str) -> String {
     format!(
@@ -35,7 +35,7 @@ fn online(system: &SmallSystem, line: &str) -> std::process::Command {
 }
 
 /// The sample has qubes on LVM, of which a machine without it says something, too.
-fn about_records(ran: &crate::ran::Ran) -> Vec<&str> {
+fn about_records(ran: &crate::tool_output::ToolOutput) -> Vec<&str> {
     ran.stderr
         .lines()
         .filter(|line| line.contains("the record of the start"))
@@ -62,7 +62,7 @@ fn a_record_cannot_have_libvirt_run_or_reach_anything() {
         for phase in ["starting", "running", "removing"] {
             fs::write(system.path("run/qubes/vm/work"), record(&uri, phase, "")).unwrap();
             for line in ["qubes-recover", "qvm-remove --force work", "qvm-kill work"] {
-                let ran = run_in_time(&online(&system, line));
+                let ran = run_with_deadline(&online(&system, line));
                 assert_eq!(ran.code, 1, "{line}: {uri}: {ran:?}");
                 let told = ran.stderr.contains(
                     "run/qubes/vm/work, the record of the start of work: it names the hypervisor",
@@ -80,7 +80,7 @@ fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
     let system = with_record("no json");
     let victim = Victim::new(system.path("victim"));
     let file = system.path("run/qubes/vm/work");
-    let told = |line: &str, ran: &crate::ran::Ran| {
+    let told = |line: &str, ran: &crate::tool_output::ToolOutput| {
         assert_eq!(
             (ran.code, about_records(ran).len()),
             (1, 1),
@@ -98,7 +98,7 @@ fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
     };
     let lines = ["qubes-recover", "qvm-remove --force work"];
     for line in lines {
-        told(line, &run_in_time(&system.command(line)));
+        told(line, &run_with_deadline(&system.command(line)));
     }
     for trap in [
         Trap::Link,
@@ -110,13 +110,13 @@ fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
     ] {
         trap.set(&file, &victim);
         for line in lines {
-            told(line, &run_in_time(&system.command(line)));
+            told(line, &run_with_deadline(&system.command(line)));
         }
-        victim.is_untouched(&format!("{trap:?}"));
+        victim.assert_untouched(&format!("{trap:?}"));
         clear(&file);
     }
     // The advice is true.
-    let ran = run_in_time(&system.command("qubes-recover"));
+    let ran = run_with_deadline(&system.command("qubes-recover"));
     assert!(about_records(&ran).is_empty(), "{ran:?}");
 }
 
@@ -132,7 +132,7 @@ fn a_record_that_cannot_be_read_for_other_reasons_is_not_to_be_removed() {
             .args(["-c", &script, "sh"])
             .arg(tool.get_program())
             .args(tool.get_args());
-        let ran = run_in_time(command.env("QUBES_ROOT", system.path("")));
+        let ran = run_with_deadline(command.env("QUBES_ROOT", system.path("")));
         assert!(
             !ran.stderr.contains("remove that file"),
             "{descriptors}: {ran:?}"
@@ -149,7 +149,7 @@ fn a_record_that_cannot_be_read_for_other_reasons_is_not_to_be_removed() {
 fn a_record_cannot_say_lines_of_its_own() {
     let forged = "x`\\nwork: everything is in order\\n\\u001b[2J";
     let system = with_record(&record("qemu:///session", forged, ""));
-    let ran = run_in_time(&system.command("qubes-recover"));
+    let ran = run_with_deadline(&system.command("qubes-recover"));
     assert_eq!((ran.code, about_records(&ran).len()), (1, 1), "{ran:?}");
     assert!(
         ran.stderr
@@ -182,7 +182,7 @@ fn a_record_cannot_name_volumes_of_another_qube() {
         );
         // `gone` is not in the store: its removal would be finished.
         fs::write(system.path("run/qubes/vm/gone"), text).unwrap();
-        let ran = run_in_time(&online(&system, "qubes-recover"));
+        let ran = run_with_deadline(&online(&system, "qubes-recover"));
         assert_eq!(
             (ran.code, about_records(&ran).len()),
             (1, 1),

@@ -5,10 +5,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::ran::{self, binary};
 use crate::scratch::Scratch;
-use crate::small_system::{SmallSystem, sample, stored};
-use crate::victim::run_in_time;
+use crate::small_system::{SmallSystem, sample, stored_property};
+use crate::tool_output::{self, binary};
+use crate::victim::run_with_deadline;
 
 /// Two places of the same shape: what a link means on the machine, and what it means below the
 /// root.
@@ -83,7 +83,7 @@ fn a_link_in_the_root_means_what_it_means_there() {
         .unwrap();
         places.system.ok("qvm-prefs work memory 999");
         assert_eq!(
-            stored(&places.inside("qubes/qubes.xml"), "work", "memory"),
+            stored_property(&places.inside("qubes/qubes.xml"), "work", "memory"),
             "999",
             "{how}"
         );
@@ -107,12 +107,12 @@ fn a_link_in_the_root_means_what_it_means_there() {
         );
         places.system.ok(&named);
         assert_eq!(
-            stored(&places.inside("qubes/qubes.xml"), "work", "memory"),
+            stored_property(&places.inside("qubes/qubes.xml"), "work", "memory"),
             "998",
             "{how}"
         );
         assert_eq!(
-            stored(&places.inside("qubes/qubes.xml"), "vault", "memory"),
+            stored_property(&places.inside("qubes/qubes.xml"), "vault", "memory"),
             "997",
             "{how}"
         );
@@ -163,7 +163,7 @@ fn a_root_names_no_hypervisor_that_runs_a_program() {
             .args(&words[1..])
             .env("QUBES_ROOT", system.path(""))
             .env("QUBES_LIBVIRT_URI", uri);
-        ran::run(&mut command)
+        tool_output::run(&mut command)
     };
     for words in [
         &["qvm-ls"][..],
@@ -234,7 +234,7 @@ fn a_pool_below_the_root_stays_below_it() {
         "qvm-remove --force x",
         "qvm-pool info p7",
     ] {
-        let _either_way = run_in_time(&places.system.command(line));
+        let _either_way = run_with_deadline(&places.system.command(line));
         assert_eq!(
             fs::read(victim.join("private.img")).unwrap(),
             b"the machine's",
@@ -276,7 +276,7 @@ fn kernels_and_templates_of_the_root_are_not_the_machines() {
     .unwrap();
     let described = || {
         let mut command = system.command("qubes-domain-xml", &["tpl"]);
-        let ran = run_in_time(command.env("QUBES_LIBVIRT_URI", "qemu:///session"));
+        let ran = run_with_deadline(command.env("QUBES_LIBVIRT_URI", "qemu:///session"));
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
         ran.stdout
     };
@@ -322,11 +322,11 @@ fn the_root_itself_may_be_a_link_and_roots_may_be_nested() {
             "321",
         ])
         .env_remove("QUBES_ROOT");
-    let ran = run_in_time(&command);
+    let ran = run_with_deadline(&command);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert_eq!(
-        stored(&inner.join("var/lib/qubes/qubes.xml"), "work", "memory"),
+        stored_property(&inner.join("var/lib/qubes/qubes.xml"), "work", "memory"),
         "321"
     );
-    assert_ne!(stored(&outer.store(), "work", "memory"), "321");
+    assert_ne!(stored_property(&outer.store(), "work", "memory"), "321");
 }

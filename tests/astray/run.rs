@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use crate::small_system::{SmallSystem, stored};
-use crate::victim::{Trap, Victim, clear, run_in_time};
+use crate::small_system::{SmallSystem, stored_property};
+use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
 /// Files that only help messages or save time: no command fails over what is in their place.
 const NOTES: [&str; 5] = [
@@ -27,7 +27,7 @@ fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
     let mut memory = 400;
     let lines = ["qvm-ls", "qvm-prefs work memory", "qubes-db check"];
     let said = |line: &str| {
-        let ran = run_in_time(&system.command(line));
+        let ran = run_with_deadline(&system.command(line));
         (ran.code, ran.stderr)
     };
     let before = lines.map(said);
@@ -39,14 +39,15 @@ fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
                 assert_eq!(said(line), *before, "{line}: {when}");
             }
             memory += 1;
-            let ran = run_in_time(&system.command(&format!("qvm-prefs work memory {memory}")));
+            let ran =
+                run_with_deadline(&system.command(&format!("qvm-prefs work memory {memory}")));
             assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{when}: {ran:?}");
             assert_eq!(
-                stored(&system.store(), "work", "memory"),
+                stored_property(&system.store(), "work", "memory"),
                 memory.to_string(),
                 "{when}"
             );
-            victim.is_untouched(&when);
+            victim.assert_untouched(&when);
             assert!(!victim.path.with_extension("made").exists(), "{when}");
             clear(&system.path("run/qubes").join(note));
             assert_eq!(fs::metadata(&victim.path).unwrap().nlink(), 1, "{when}");
@@ -69,7 +70,7 @@ fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
         assert!(try_lock(&store, LockMode::Exclusive).unwrap());
         let command = system.command("qvm-prefs work memory 500");
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| run_in_time(&command));
+            let waiting = scope.spawn(|| run_with_deadline(&command));
             // It is not said when it waits; either way it ends well.
             unlock(&store).unwrap();
             let ran = waiting.join().unwrap();
@@ -79,7 +80,7 @@ fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
                 "{trap:?}: {ran:?}"
             );
         });
-        victim.is_untouched(&format!("{trap:?}"));
+        victim.assert_untouched(&format!("{trap:?}"));
     }
 }
 
@@ -88,7 +89,7 @@ fn a_lock_that_is_something_else_is_refused_in_one_line() {
     let (system, victim) = system_with_victim();
     for trap in Trap::ALL {
         trap.set(&system.path("run/qubes/lock/vm-work"), &victim);
-        let ran = run_in_time(&system.command("qvm-remove --force work"));
+        let ran = run_with_deadline(&system.command("qvm-remove --force work"));
         assert_eq!(
             (ran.code, ran.stderr.lines().count()),
             (1, 1),
@@ -98,7 +99,7 @@ fn a_lock_that_is_something_else_is_refused_in_one_line() {
             ran.stderr.contains("run/qubes/lock/vm-work"),
             "{trap:?}: {ran:?}"
         );
-        victim.is_untouched(&format!("{trap:?}"));
+        victim.assert_untouched(&format!("{trap:?}"));
         assert!(!victim.path.with_extension("made").exists(), "{trap:?}");
     }
 }
@@ -124,11 +125,11 @@ fn no_directory_of_run_is_a_link() {
         symlink(&elsewhere, run.join(part)).unwrap();
     }
     for line in ["qvm-ls", "qvm-prefs work memory 444"] {
-        let ran = run_in_time(&system.command(line));
+        let ran = run_with_deadline(&system.command(line));
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}: {ran:?}");
     }
     for line in ["qvm-remove --force work", "qubes-recover"] {
-        let ran = run_in_time(&system.command(line));
+        let ran = run_with_deadline(&system.command(line));
         assert_eq!(
             (ran.code, ran.stderr.lines().count()),
             (1, 1),

@@ -9,7 +9,7 @@ use std::process::Command;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::ran::{self, Ran};
+use crate::tool_output::{self, ToolOutput};
 
 pub const CONTENT: &str = "root:secret\n";
 
@@ -26,7 +26,7 @@ impl Victim {
     }
 
     /// Fails when its content, mode, owner or group changed.
-    pub fn is_untouched(&self, when: &str) {
+    pub fn assert_untouched(&self, when: &str) {
         let metadata = fs::metadata(&self.path).unwrap();
         assert_eq!(fs::read_to_string(&self.path).unwrap(), CONTENT, "{when}");
         assert_eq!(metadata.mode() & 0o7777, 0o600, "{when}");
@@ -85,7 +85,7 @@ pub fn clear(path: &Path) {
 }
 
 /// Runs a command that must not wait for anything that was put in its way.
-pub fn run_in_time(command: &Command) -> Ran {
+pub fn run_with_deadline(command: &Command) -> ToolOutput {
     let mut timed = Command::new("timeout");
     timed
         .args(["--kill-after=1", "60"])
@@ -97,7 +97,7 @@ pub fn run_in_time(command: &Command) -> Ran {
             None => timed.env_remove(name),
         };
     }
-    let ran = ran::run(&mut timed);
+    let ran = tool_output::run(&mut timed);
     assert!(
         ran.code != 124 && ran.code != 137,
         "it waits: {command:?}: {ran:?}"

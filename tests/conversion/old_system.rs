@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::ran::{Ran, binary, run};
+use crate::tool_output::{ToolOutput, binary, run};
 
 pub struct OldSystem {
     pub dir: tempfile::TempDir,
@@ -136,7 +136,7 @@ impl OldSystem {
         command
     }
 
-    pub fn run(&self, line: &str) -> Ran {
+    pub fn run(&self, line: &str) -> ToolOutput {
         run(&mut self.command(line))
     }
 

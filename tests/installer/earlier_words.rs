@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use qubes::tools::arguments::{self, Parsed};
 use qubes::tools::{COMMANDS, failure::Failure};
 
-use crate::ran::{self, Ran, binary};
+use crate::tool_output::{self, ToolOutput, binary};
 
 /// A system that needs no privileges.
 struct Store {
@@ -59,10 +59,10 @@ impl Store {
         fs::read(self.path("/var/lib/qubes/qubes.xml")).unwrap()
     }
 
-    fn run(&self, line: &str) -> Ran {
+    fn run(&self, line: &str) -> ToolOutput {
         let mut words = line.split_whitespace().map(|word| word.replace('·', " "));
         let mut command = Command::new(binary(&words.next().unwrap()));
-        ran::run(
+        tool_output::run(
             command
                 .args(words)
                 .env("QUBES_ROOT", self.root.path())

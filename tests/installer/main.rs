@@ -8,11 +8,11 @@ mod earlier_words;
 mod package_files;
 mod packages;
 mod place;
-#[path = "../support/ran.rs"]
-mod ran;
 mod sequences;
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../support/tool_output.rs"]
+mod tool_output;
 #[path = "../support/tree.rs"]
 mod tree;
 

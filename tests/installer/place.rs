@@ -8,7 +8,7 @@ use std::process::Command;
 
 use qubes::tools::COMMANDS;
 
-use crate::ran::{self, Ran, binary};
+use crate::tool_output::{self, ToolOutput, binary};
 use crate::{skip, tree};
 
 /// The user id of the first member of group qubes, which is also the id of the group.
@@ -121,12 +121,12 @@ impl Installer {
     }
 
     /// Runs one command line as root.
-    pub fn run(&self, line: &str) -> Ran {
+    pub fn run(&self, line: &str) -> ToolOutput {
         self.run_through(&[], line)
     }
 
     /// Runs one command line as the first member of group qubes.
-    pub fn run_as_member(&self, line: &str) -> Ran {
+    pub fn run_as_member(&self, line: &str) -> ToolOutput {
         assert!(
             self.is_inside(),
             "only inside there are a group and its member"
@@ -146,7 +146,7 @@ impl Installer {
     }
 
     /// Runs one command line under another program, which is outside the system.
-    pub fn run_through(&self, wrapper: &[&str], line: &str) -> Ran {
+    pub fn run_through(&self, wrapper: &[&str], line: &str) -> ToolOutput {
         let mut command = match wrapper {
             [] => Command::new("env"),
             [program, arguments @ ..] => {
@@ -193,7 +193,7 @@ impl Installer {
         self.finish(&mut command, line)
     }
 
-    fn finish(&self, command: &mut Command, line: &str) -> Ran {
+    fn finish(&self, command: &mut Command, line: &str) -> ToolOutput {
         let mut words = words(line).into_iter();
         let tool = words.next().unwrap();
         let program = if self.is_inside() {
@@ -202,7 +202,7 @@ impl Installer {
             binary(&tool)
         };
         command.arg(program).args(words);
-        ran::run(
+        tool_output::run(
             command
                 .env_remove("QUBES_LIBVIRT_URI")
                 .env_remove("XDG_RUNTIME_DIR"),

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use qubes::hypervisor::Hypervisor;
 
-use crate::scratch::{Scratch, until};
+use crate::scratch::{Scratch, wait_until};
 use crate::skip;
 use crate::systems::{create, hypervisor, kill_monitor, system, wait_for_greetings};
 
@@ -167,5 +167,5 @@ fn recovery_runs_before_qubes_start_at_boot_and_all_stop_at_shutdown() {
     wait_for_greetings(&scratch, "work", 1);
     run_unit(&scratch, "qubes-shutdown.service", "ExecStop", "");
     assert_eq!(scratch.state("work"), "Halted");
-    until("the stop is finished", || !scratch.record("work").exists());
+    wait_until("the stop is finished", || !scratch.record("work").exists());
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::scratch::{Ran, until};
+use crate::scratch::{ToolOutput, wait_until};
 use crate::systems::{create, create_netvm, monitors, system_with_empty_guests};
 
 #[test]
@@ -59,9 +59,9 @@ fn twenty_qubes_start_at_once_and_concurrent_reads_are_correct_and_fast() {
                 .unwrap()
         };
         let starters: Vec<_> = names.iter().map(start).collect();
-        let ran: Vec<Ran> = starters
+        let ran: Vec<ToolOutput> = starters
             .into_iter()
-            .map(|child| Ran::of(child.wait_with_output().unwrap()))
+            .map(|child| ToolOutput::new(child.wait_with_output().unwrap()))
             .collect();
         done.store(true, Ordering::SeqCst);
         for ran in ran {
@@ -84,7 +84,7 @@ fn twenty_qubes_start_at_once_and_concurrent_reads_are_correct_and_fast() {
         "{states}"
     );
     for name in names.iter().map(String::as_str).chain(["sys-net"]) {
-        until("it has one monitor", || monitors(&scratch, name).len() == 1);
+        wait_until("it has one monitor", || monitors(&scratch, name).len() == 1);
     }
     // A start takes seconds, so a read that waited for one would, too. `make bench` measures the
     // limit more exactly.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::scratch::{Scratch, until};
+use crate::scratch::{Scratch, wait_until};
 use crate::systems::{system_with_linux, wait_for_words};
 
 const MIB: u64 = 1 << 20;
@@ -35,7 +35,7 @@ fn discarded_blocks_are_freed_while_the_guest_runs() {
     assert!(full > 24 * MIB, "{full}");
 
     start_until(&scratch, "trim", "TRIMMED");
-    until("the running image shrinks", || {
+    wait_until("the running image shrinks", || {
         disk_usage(&scratch, "private-dirty.img") < 6 * MIB
     });
     assert!(

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use qubes::hypervisor::Hypervisor;
 
-use crate::scratch::{Ran, Scratch, until};
+use crate::scratch::{Scratch, ToolOutput, wait_until};
 use crate::systems::{
     beginning, create, hypervisor, in_shares, kill_monitor, monitors, system, wait_for_greetings,
 };
@@ -128,7 +128,7 @@ fn a_disposable_has_the_files_of_its_template_and_is_removed_when_it_stops() {
         SIGN,
         "the template's own is as it was"
     );
-    until("its monitor has left", || {
+    wait_until("its monitor has left", || {
         monitors(&scratch, &name).is_empty()
     });
 
@@ -160,7 +160,7 @@ fn a_stopped_disposable_is_removed_once_by_whichever_process_comes_first() {
     let uuid = scratch.uuid(&name);
     scratch.ok("qvm-start", &[&name]);
     hypervisor().destroy(uuid).unwrap();
-    until("the monitor removed it", || !scratch.record(&name).exists());
+    wait_until("the monitor removed it", || !scratch.record(&name).exists());
     assert_gone(&scratch, &name, uuid);
 
     // The monitor was killed: the next command removes it.
@@ -190,14 +190,14 @@ fn a_stopped_disposable_is_removed_once_by_whichever_process_comes_first() {
         spawn("qvm-kill", &[&name]),
         spawn("qubes-recover", &[]),
     ];
-    for ran in both.map(|child| Ran::of(child.wait_with_output().unwrap())) {
+    for ran in both.map(|child| ToolOutput::new(child.wait_with_output().unwrap())) {
         // A command that comes too late reports that; none fails otherwise.
         assert!(
             ran.code == 0 || ran.stderr.contains(&format!("no such domain: '{name}'")),
             "{ran:?}"
         );
     }
-    until("the monitor has left", || {
+    wait_until("the monitor has left", || {
         monitors(&scratch, &name).is_empty()
     });
     assert_gone(&scratch, &name, uuid);

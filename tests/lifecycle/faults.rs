@@ -11,7 +11,7 @@ use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
 
 use crate::own_daemon::{self, Daemon};
-use crate::scratch::{Scratch, until};
+use crate::scratch::{Scratch, wait_until};
 use crate::systems::{
     create, has_libvirt, hypervisor, in_shares, kill_monitor, monitors, system_with_empty_guests,
 };
@@ -74,15 +74,15 @@ pub fn is_running_consistently(scratch: &Scratch, when: &str) -> bool {
                 dirty() && record.contains("\"phase\":\"running\""),
                 "{when}: {record}"
             );
-            until("it has a monitor", || monitors(scratch, "work").len() == 1);
+            wait_until("it has a monitor", || monitors(scratch, "work").len() == 1);
             true
         }
         PowerState::Halted => {
             // By an earlier command, or by its monitor, which may just have been notified.
-            until(&format!("the stop is finished: {when}"), || {
+            wait_until(&format!("the stop is finished: {when}"), || {
                 !dirty() && !scratch.record("work").exists()
             });
-            until("no monitor is left", || {
+            wait_until("no monitor is left", || {
                 monitors(scratch, "work").is_empty()
             });
             false
@@ -250,7 +250,7 @@ fn a_start_whose_qemu_was_killed_in_any_phase_is_reconciled() {
                 .unwrap()
                 .is_some_and(|live| live.state.is_active())
         };
-        until("libvirt noticed the end", || {
+        wait_until("libvirt noticed the end", || {
             !runs() || !processes_with(&uuid.to_string()).is_empty()
         });
         scratch.ok("qubes-recover", &[]);
@@ -267,11 +267,11 @@ fn processes_with(text: &str) -> Vec<i32> {
 
 #[test]
 fn a_start_survives_a_crash_of_libvirtd_in_any_phase() {
-    if !own_daemon::separate("faults::a_start_survives_a_crash_of_libvirtd_in_any_phase") {
+    if !own_daemon::run_in_namespaces("faults::a_start_survives_a_crash_of_libvirtd_in_any_phase") {
         return;
     }
-    let _logs = Daemon::of_logs();
-    let mut daemon = Daemon::of_qemu();
+    let _logs = Daemon::start_virtlogd();
+    let mut daemon = Daemon::start_libvirt();
     let Some(scratch) = system_with_work() else {
         return;
     };
@@ -291,7 +291,7 @@ fn a_start_survives_a_crash_of_libvirtd_in_any_phase() {
             ran.code == 0 || ran.stderr.lines().count() == 1,
             "{said}: {ran:?}"
         );
-        daemon = Daemon::of_qemu();
+        daemon = Daemon::start_libvirt();
         scratch.ok("qubes-recover", &[]);
         is_running_consistently(&scratch, &said);
         assert_works(&scratch, &sign(when), &said);
@@ -302,8 +302,8 @@ fn a_start_survives_a_crash_of_libvirtd_in_any_phase() {
     let machine = processes_with(&scratch.uuid("work").to_string());
     daemon.crash();
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
-    let _daemon = Daemon::of_qemu();
-    until("the monitor finished the stop", || {
+    let _daemon = Daemon::start_libvirt();
+    wait_until("the monitor finished the stop", || {
         !scratch.record("work").exists()
     });
     assert!(!is_running_consistently(

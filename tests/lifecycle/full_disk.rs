@@ -8,7 +8,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::faults::{assert_works, committed, is_running_consistently, sign, stop_without_monitor};
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::scratch::{Ran, Scratch};
+use crate::scratch::{Scratch, ToolOutput};
 use crate::systems::{create, in_shares};
 use crate::traced_tools::{
     CHANGES, StoppedTool, calls_of, calls_of_start, distinct_kill_points, start_stopped_at,
@@ -70,7 +70,7 @@ fn a_full_disk_in_any_phase_loses_no_synced_data() {
 }
 
 fn fill_disk_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
-    let scratch = Scratch::empty_in(&mount.path()).filled();
+    let scratch = Scratch::empty_in(&mount.path()).add_template();
     create(&scratch, "work", "");
     let calls = calls_of_start(&scratch);
     assert_works(&scratch, &sign(0), "the start that was watched");
@@ -128,7 +128,7 @@ fn fill_disk_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
 }
 
 /// Resumes a stopped tool on a full disk, and frees the disk afterwards.
-fn continue_with_full_disk(mount: &LoopMount, tool: StoppedTool) -> Ran {
+fn continue_with_full_disk(mount: &LoopMount, tool: StoppedTool) -> ToolOutput {
     let _full = Filler::new(&mount.path());
     tool.resume()
 }

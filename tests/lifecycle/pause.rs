@@ -1,6 +1,6 @@
 //! qvm-pause and qvm-unpause.
 
-use crate::scratch::until;
+use crate::scratch::wait_until;
 use crate::systems::{
     create, system, system_booting, system_with_empty_guests, wait_for_greetings,
 };
@@ -127,7 +127,7 @@ fn a_sleeping_guest_is_suspended_until_it_is_woken() {
     scratch.ok("qvm-start", &["work"]);
     wait_for_greetings(&scratch, "work", 1);
     scratch.ok("qvm-shutdown", &["work"]);
-    until("it sleeps", || scratch.state("work") == "Suspended");
+    wait_until("it sleeps", || scratch.state("work") == "Suspended");
     assert!(scratch.record("work").exists(), "it is not halted");
     let line = scratch.fails("qvm-pause", &["work"], 1);
     assert_eq!(
@@ -139,8 +139,8 @@ fn a_sleeping_guest_is_suspended_until_it_is_woken() {
     scratch.ok("qvm-unpause", &["work"]);
     // This guest has no resume address, so the firmware resets it, which ends the domain: soon
     // after it wakes up, or at once.
-    until("it is awake", || scratch.state("work") != "Suspended");
+    wait_until("it is awake", || scratch.state("work") != "Suspended");
     // The kill or the reset comes first.
     scratch.run("qvm-kill", &["work"]);
-    until("it ended", || scratch.state("work") == "Halted");
+    wait_until("it ended", || scratch.state("work") == "Halted");
 }

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use qubes::hypervisor::Hypervisor;
 
-use crate::scratch::{Ran, Scratch, until};
+use crate::scratch::{Scratch, ToolOutput, wait_until};
 use crate::systems::{
     beginning, create, create_netvm, hypervisor, monitors, signal, system_with_empty_guests,
     wait_for_monitor,
@@ -74,7 +74,7 @@ fn of_two_concurrent_starts_one_succeeds_and_the_other_finds_the_qube_running() 
             .unwrap()
     };
     let (one, two) = (spawn(), spawn());
-    let ends = [one, two].map(|child| Ran::of(child.wait_with_output().unwrap()));
+    let ends = [one, two].map(|child| ToolOutput::new(child.wait_with_output().unwrap()));
     let mut codes = ends.iter().map(|ran| ran.code).collect::<Vec<_>>();
     codes.sort();
     assert_eq!(codes, [0, 1], "{ends:?}");
@@ -95,14 +95,14 @@ fn the_monitor_finishes_the_stop_if_no_command_does() {
     scratch.ok("qvm-start", &["work"]);
     let monitor = nix::unistd::Pid::from_raw(wait_for_monitor(&scratch, "work"));
     // Closing the terminal of the start must not affect it.
-    until("it leads a session of its own", || {
+    wait_until("it leads a session of its own", || {
         nix::unistd::getsid(Some(monitor)) == Ok(monitor)
     });
     hypervisor().destroy(scratch.uuid("work")).unwrap();
-    until("the record is gone", || !scratch.record("work").exists());
+    wait_until("the record is gone", || !scratch.record("work").exists());
     let after = scratch.images("appvms/work");
     assert!(after.iter().all(|i| !i.contains("dirty")), "{after:?}");
-    until("the monitor has ended", || {
+    wait_until("the monitor has ended", || {
         monitors(&scratch, "work").is_empty()
     });
 }
@@ -115,7 +115,7 @@ fn the_next_command_replaces_a_killed_monitor_or_does_its_work() {
     scratch.ok("qvm-start", &["work"]);
     let first = wait_for_monitor(&scratch, "work");
     signal(first, Signal::SIGKILL);
-    until("it is dead", || monitors(&scratch, "work").is_empty());
+    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
 
     // Without a monitor: the next command that locks the qube starts a new one.
     scratch.ok("qvm-start", &["--skip-if-running", "work"]);
@@ -124,7 +124,7 @@ fn the_next_command_replaces_a_killed_monitor_or_does_its_work() {
 
     // If it stops without a monitor, the next command finishes the stop.
     signal(second, Signal::SIGKILL);
-    until("it is dead", || monitors(&scratch, "work").is_empty());
+    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     assert!(
         scratch
@@ -153,7 +153,7 @@ fn the_monitor_of_an_earlier_start_does_not_disturb_a_later_one() {
     scratch.ok("qvm-start", &["work"]);
     let record = std::fs::read(scratch.record("work")).unwrap();
     signal(old, Signal::SIGCONT);
-    until("the old monitor has ended", || {
+    wait_until("the old monitor has ended", || {
         !monitors(&scratch, "work").contains(&old)
     });
     assert_eq!(
@@ -177,7 +177,7 @@ fn a_domain_without_a_record_gets_a_record_and_a_monitor() {
     };
     scratch.ok("qvm-start", &["work"]);
     signal(wait_for_monitor(&scratch, "work"), Signal::SIGKILL);
-    until("it is dead", || monitors(&scratch, "work").is_empty());
+    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
     std::fs::remove_file(scratch.record("work")).unwrap();
 
     scratch.ok("qvm-start", &["--skip-if-running", "work"]);
@@ -199,7 +199,7 @@ fn the_next_command_commits_a_dirty_image_without_a_record() {
     scratch.ok("qvm-start", &["work"]);
     // Power loss: no monitor, no domain, and RUN is lost.
     signal(wait_for_monitor(&scratch, "work"), Signal::SIGKILL);
-    until("it is dead", || monitors(&scratch, "work").is_empty());
+    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
     hypervisor().destroy(scratch.uuid("work")).unwrap();
     std::fs::remove_file(scratch.record("work")).unwrap();
     let dirty = scratch.path("/var/lib/qubes/appvms/work/private-dirty.img");
@@ -241,7 +241,7 @@ fn concurrent_start_and_kill_end_in_a_consistent_state() {
         }
         match scratch.state("work").as_str() {
             "Running" => assert!(scratch.record("work").is_file()),
-            "Halted" => until("the stop is finished", || !scratch.record("work").exists()),
+            "Halted" => wait_until("the stop is finished", || !scratch.record("work").exists()),
             other => panic!("{other}"),
         }
     }
@@ -320,7 +320,7 @@ fn a_failed_start_leaves_nothing_behind() {
             .all(|i| after.contains(i) || i.contains("precache")),
         "{images:?} {after:?}"
     );
-    until("no monitor stays", || monitors(&scratch, "work").is_empty());
+    wait_until("no monitor stays", || monitors(&scratch, "work").is_empty());
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
             .unwrap()
     };
     for child in CLIENTS.map(start) {
-        let ran = Ran::of(child.wait_with_output().unwrap());
+        let ran = ToolOutput::new(child.wait_with_output().unwrap());
         assert_eq!((ran.code, ran.complaints().count()), (0, 0), "{ran:?}");
     }
     assert_all_run_and_netvm_started_once(&scratch);

@@ -9,7 +9,7 @@ use qubes::hypervisor::Hypervisor;
 use qubes::lifecycle::Session;
 use qubes::system::{System, SystemOptions};
 
-use crate::scratch::{Ran, Scratch, until};
+use crate::scratch::{Scratch, ToolOutput, wait_until};
 use crate::systems::{
     create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting,
     system_with_empty_guests, wait_for_greetings, wait_for_monitor,
@@ -46,8 +46,8 @@ impl Running {
         )
     }
 
-    fn end(self) -> Ran {
-        Ran::of(self.0.wait_with_output().unwrap())
+    fn end(self) -> ToolOutput {
+        ToolOutput::new(self.0.wait_with_output().unwrap())
     }
 
     fn is_over(&mut self) -> bool {
@@ -68,13 +68,17 @@ fn is_active(scratch: &Scratch) -> bool {
 
 /// Stops a start at `call`, begins the stop command, resumes the start; returns the results of
 /// both, the start first.
-fn stop_in_start(scratch: &Scratch, call: &Call, (tool, arguments): (&str, &[&str])) -> [Ran; 2] {
+fn stop_in_start(
+    scratch: &Scratch,
+    call: &Call,
+    (tool, arguments): (&str, &[&str]),
+) -> [ToolOutput; 2] {
     let before = stop_mark(scratch);
     let start = start_stopped_at(scratch, "qvm-start", &["work"], call);
     let mut verb = Running::begin(scratch, tool, arguments);
     // The stop mark is the first trace of the command; a shutdown leaves none if the guest can be
     // asked.
-    until("the verb has begun", || {
+    wait_until("the verb has begun", || {
         stop_mark(scratch) != before || verb.is_over()
     });
     [start.resume(), verb.end()]
@@ -108,7 +112,7 @@ fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
             let said = format!("{when}: {} {verb:?} {start:?} {stop:?}", call.line);
             assert_eq!(stop.code, 0, "{said}");
             assert!(!is_active(&scratch), "{said}");
-            until("the stop is finished", || !scratch.record("work").exists());
+            wait_until("the stop is finished", || !scratch.record("work").exists());
             if start.code != 0 {
                 assert!(start.stderr.contains(CANCELLED), "{said}");
                 ended += 1;
@@ -141,7 +145,7 @@ fn every_stop_command_cancels_a_start_that_has_no_domain_yet() {
                 .any(|image| image.contains("dirty")),
             "{verb:?}"
         );
-        until("no monitor is left", || {
+        wait_until("no monitor is left", || {
             monitors(&scratch, "work").is_empty()
         });
     }
@@ -202,7 +206,7 @@ fn killing_a_netvm_during_its_start_fails_the_start_of_its_client() {
     let before = mark();
     let start = start_stopped_at(&scratch, "qvm-start", &["client"], netvms_record);
     let kill = Running::begin(&scratch, "qvm-kill", &["net"]);
-    until("the kill has begun", || mark() != before);
+    wait_until("the kill has begun", || mark() != before);
     let (start, kill) = (start.resume(), kill.end());
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(
@@ -240,7 +244,7 @@ fn a_kill_cancels_the_volume_copy_of_a_start() {
     let before = stop_mark(&scratch);
     let start = start_stopped_at(&scratch, "qvm-start", &["work"], &copies[0]);
     let kill = Running::begin(&scratch, "qvm-kill", &["work"]);
-    until("the kill has begun", || stop_mark(&scratch) != before);
+    wait_until("the kill has begun", || stop_mark(&scratch) != before);
     let ((start, trace), kill) = (start.resume_traced(), kill.end());
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(start.stderr.contains(CANCELLED), "{start:?}");
@@ -313,8 +317,8 @@ fn shutdown_without_wait_repeats_the_request_to_a_guest_that_missed_the_first() 
     };
     let ran = scratch.run("qvm-shutdown", &["work"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    until("the guest is gone", || !is_active(&scratch));
-    until("neither monitor nor repeater is left", || {
+    wait_until("the guest is gone", || !is_active(&scratch));
+    wait_until("neither monitor nor repeater is left", || {
         monitors(&scratch, "work").is_empty()
     });
 }
@@ -328,7 +332,7 @@ fn shutdown_requests_are_not_repeated_to_a_later_run() {
     scratch.ok("qvm-kill", &["work"]);
     scratch.ok("qvm-start", &["work"]);
     // Only the monitor of the new run remains.
-    until("the repeater has exited", || {
+    wait_until("the repeater has exited", || {
         monitors(&scratch, "work").len() == 1
     });
     assert!(is_active(&scratch));
@@ -366,7 +370,7 @@ fn a_kill_that_is_killed_at_any_point_is_finished_by_the_next_kill() {
         killed += usize::from(run_killed_at(&scratch, "qvm-kill", &["work"], call).code != 0);
         scratch.ok("qvm-kill", &["work"]);
         assert!(!is_active(&scratch), "{}", call.line);
-        until("the stop is finished", || !scratch.record("work").exists());
+        wait_until("the stop is finished", || !scratch.record("work").exists());
     }
     assert!(killed > 2, "{killed} of {} were killed", calls.len());
 }
@@ -442,7 +446,7 @@ fn a_monitor_inherits_no_files_directory_or_secrets() {
             .filter_map(|(name, value)| Some((name, value?))),
     );
     let directory = scratch.path("/var/lib");
-    let ran = Ran::of(
+    let ran = ToolOutput::new(
         shell
             .env("SECRET", "token")
             .current_dir(&directory)
@@ -497,7 +501,7 @@ fn a_hanging_qemu_blocks_only_requests_to_its_own_domain() {
     for (tool, arguments) in questions {
         let begun = Instant::now();
         let mut question = Running::begin(&scratch, tool, arguments);
-        until(&format!("{tool} {arguments:?} ends"), || question.is_over());
+        wait_until(&format!("{tool} {arguments:?} ends"), || question.is_over());
         assert_eq!(question.end().code, 0, "{tool} {arguments:?}");
         assert!(
             begun.elapsed() < Duration::from_secs(10),

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::LazyHypervisor;
 
-use crate::scratch::{Scratch, until};
+use crate::scratch::{Scratch, wait_until};
 use crate::{libvirt_daemon, skip, tiny_guest};
 
 /// Creates a system whose template `tpl` boots the tiny guest; `None` without libvirt.
@@ -95,7 +95,7 @@ pub fn wait_for_greetings(scratch: &Scratch, qube: &str, times: usize) {
     let console = scratch
         .path("/run/qubes/console")
         .join(format!("{qube}.log"));
-    until(&format!("{qube} says its greeting"), || {
+    wait_until(&format!("{qube} says its greeting"), || {
         fs::read_to_string(&console)
             .is_ok_and(|text| text.matches(tiny_guest::GREETING).count() >= times)
     });
@@ -131,7 +131,7 @@ pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
 
 /// Waits until a qube has exactly one monitor, and returns its pid.
 pub fn wait_for_monitor(scratch: &Scratch, qube: &str) -> i32 {
-    until("there is one monitor", || {
+    wait_until("there is one monitor", || {
         monitors(scratch, qube).len() == 1
     });
     monitors(scratch, qube)[0]
@@ -144,7 +144,7 @@ pub fn signal(pid: i32, signal: Signal) {
 /// Kills the monitor of a qube, once there is exactly one.
 pub fn kill_monitor(scratch: &Scratch, qube: &str) {
     signal(wait_for_monitor(scratch, qube), Signal::SIGKILL);
-    until("it is dead", || monitors(scratch, qube).is_empty());
+    wait_until("it is dead", || monitors(scratch, qube).is_empty());
 }
 
 /// Creates a system whose template boots the small Linux of the demonstration, with the qube

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::scratch::{Ran, Scratch, until};
+use crate::scratch::{Scratch, ToolOutput, wait_until};
 
 /// The system calls that rename or remove files and directories.
 pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";
@@ -43,9 +43,9 @@ impl Call {
 
 /// Runs a tool that is killed right before this call; a run without such a call goes through.
 /// Programs that it starts are not affected.
-pub fn run_killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> Ran {
+pub fn run_killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> ToolOutput {
     let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
-    Ran::of(
+    ToolOutput::new(
         traced(
             scratch,
             tool,
@@ -87,7 +87,7 @@ pub fn start_stopped_at(
         .spawn()
         .unwrap();
     let mut through = false;
-    until("the tool stopped", || {
+    wait_until("the tool stopped", || {
         through = tracer.try_wait().unwrap().is_some();
         through
             || std::fs::read_to_string(log.path())
@@ -109,17 +109,17 @@ pub fn start_stopped_at(
 
 impl StoppedTool {
     /// Resumes the tool and waits for its end.
-    pub fn resume(self) -> Ran {
+    pub fn resume(self) -> ToolOutput {
         self.resume_traced().0
     }
 
     /// Resumes the tool and waits for its end. Also returns the output of strace: all calls of the
     /// name at which it was stopped.
-    pub fn resume_traced(self) -> (Ran, String) {
+    pub fn resume_traced(self) -> (ToolOutput, String) {
         self.tool
             .iter()
             .for_each(|tool| kill(*tool, Signal::SIGCONT).unwrap());
-        let ran = Ran::of(self.tracer.wait_with_output().unwrap());
+        let ran = ToolOutput::new(self.tracer.wait_with_output().unwrap());
         (ran, std::fs::read_to_string(self.log.path()).unwrap())
     }
 }
@@ -128,7 +128,7 @@ impl StoppedTool {
 pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let only = format!("trace={names}");
-    let ran = Ran::of(
+    let ran = ToolOutput::new(
         traced(
             scratch,
             tool,

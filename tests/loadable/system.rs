@@ -9,8 +9,8 @@ use qubes::format::{Damage, find_damage};
 use qubes::model::check::Harm;
 use qubes::model::{Qubes, Release};
 
-use crate::ran::{self, Ran, binary};
 use crate::sample_host::SampleHost;
+use crate::tool_output::{self, ToolOutput, binary};
 
 pub const KERNELS: [&str; 3] = ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"];
 
@@ -98,13 +98,13 @@ impl System {
         qubes::format::read(self.bytes()).unwrap()
     }
 
-    pub fn run(&self, words: &[String]) -> Ran {
+    pub fn run(&self, words: &[String]) -> ToolOutput {
         let mut command = Command::new(binary(&words[0]));
         command
             .arg("--offline-mode")
             .args(&words[1..])
             .env("QUBES_ROOT", self.dir.path());
-        ran::run(&mut command)
+        tool_output::run(&mut command)
     }
 
     /// Returns the reasons for which qubesd refuses the store that are not initial ones.

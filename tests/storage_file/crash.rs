@@ -8,7 +8,7 @@ use std::path::Path;
 
 use qubes::storage::{Driver, StorageError, Volume};
 
-use crate::dying::{calls_of, run_dying, trace_of};
+use crate::killed_steps::{list_calls, run_killed_at, trace_calls};
 use crate::pool::{MIB, Pool, driver_in, origin};
 
 #[test]
@@ -93,7 +93,7 @@ fn the_image_is_synced_before_the_revision_is_replaced() {
         (Step::Revert, "private-revert.img", "private.img"),
     ] {
         let pool = prepared(step, &origin("work", "private"));
-        let calls = trace_of(TEST, &environment(&pool, step));
+        let calls = trace_calls(TEST, &environment(&pool, step));
         let names = |call: &String| {
             ['/', '"']
                 .iter()
@@ -160,11 +160,11 @@ impl Step {
 fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
     let private = origin("work", "private");
     let pool = prepared(step, &private);
-    let calls = calls_of(TEST, &environment(&pool, step));
+    let calls = list_calls(TEST, &environment(&pool, step));
     check(&pool, &private, &format!("{step:?} that nobody kills"));
     for call in calls {
         let pool = prepared(step, &private);
-        run_dying(TEST, &environment(&pool, step), &call);
+        run_killed_at(TEST, &environment(&pool, step), &call);
         check(&pool, &private, &format!("{step:?} killed at {call:?}"));
     }
 }

@@ -3,8 +3,8 @@
 //! tests/storage_mapped tests the driver with the real one.
 
 mod crash;
-#[path = "../support/dying.rs"]
-mod dying;
+#[path = "../support/killed_steps.rs"]
+mod killed_steps;
 mod life;
 mod neighbours;
 mod pool;

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::dying::{calls_of, run_dying, trace_of};
+use crate::killed_steps::{list_calls, run_killed_at, trace_calls};
 use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
@@ -263,7 +263,7 @@ fn a_new_image_is_synced_before_its_rename_and_the_directory_after() {
         };
         let volume = origin("work", "private");
         prepare(&pool, step, &volume);
-        let calls = trace_of(TEST, &environment(&pool, step, &volume));
+        let calls = trace_calls(TEST, &environment(&pool, step, &volume));
         let renames = |call: &&String| {
             let names: Vec<&str> = call
                 .split('"')
@@ -384,11 +384,11 @@ fn at_every_call(
     let environment = environment(&pool, step, volume);
     let what = format!("{kind:?}, {step:?} of {}", volume.name);
     prepare(&pool, step, volume);
-    let calls = calls_of(TEST, &environment);
+    let calls = list_calls(TEST, &environment);
     check(&pool, volume, &format!("{what} that nobody kills"));
     for call in calls {
         prepare(&pool, step, volume);
-        run_dying(TEST, &environment, &call);
+        run_killed_at(TEST, &environment, &call);
         check(&pool, volume, &format!("{what} killed at {call:?}"));
     }
 }

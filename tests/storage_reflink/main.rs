@@ -2,9 +2,9 @@
 //! whose files do not.
 
 mod crash;
-#[path = "../support/dying.rs"]
-mod dying;
 mod full;
+#[path = "../support/killed_steps.rs"]
+mod killed_steps;
 mod life;
 #[path = "../support/loop_mount.rs"]
 mod loop_mount;

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use qubes::exec::Program;
 
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::ran::{self, Ran};
 use crate::skip::skip;
 use crate::strace;
 use crate::system::{MIB, System};
+use crate::tool_output::{self, ToolOutput};
 
 const IMAGE: &str = "appvms/work/private.img";
 
@@ -80,10 +80,10 @@ fn image(system: &System) -> String {
 }
 
 /// Makes one system call of a command fail, or kill it.
-fn injected(system: &System, line: &str, inject: &str) -> Ran {
+fn injected(system: &System, line: &str, inject: &str) -> ToolOutput {
     let call = inject.split(':').next().unwrap();
     let (trace, inject) = (format!("trace={call}"), format!("inject={inject}"));
-    ran::run(&mut strace::below_strace(
+    tool_output::run(&mut strace::strace_command(
         &system.command(line),
         &["-o", "/dev/null", "-e", &trace, "-e", &inject],
     ))
@@ -99,7 +99,7 @@ fn sync_after_exchange(system: &System, line: &str) -> usize {
         "trace=fsync,renameat,renameat2",
     ];
     assert_eq!(
-        ran::run(&mut strace::below_strace(&system.command(line), &options)).code,
+        tool_output::run(&mut strace::strace_command(&system.command(line), &options)).code,
         0,
         "{line}"
     );
@@ -364,7 +364,7 @@ fn a_killed_reinstallation_keeps_a_revision_of_the_private_volume() {
             mine.display()
         ));
         pack("TWO");
-        let mut killed = strace::below_strace(
+        let mut killed = strace::strace_command(
             &system.command(&line),
             &[
                 "-o",

@@ -167,7 +167,7 @@ fn leftovers_of_a_killed_creation_are_cleared_without_a_prompt() {
     for number in 1.. {
         let inject = format!("inject=fsync:signal=SIGKILL:when={number}");
         let options = ["-o", "/dev/null", "-e", "trace=fsync", "-e", &inject];
-        let mut clone = strace::below_strace(&system.command("qvm-clone work new"), &options);
+        let mut clone = strace::strace_command(&system.command("qvm-clone work new"), &options);
         if clone.stderr(Stdio::null()).status().unwrap().success() {
             assert!(
                 number > 5 && with_data > 1,

@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::ran;
 use crate::small_pool::{OLD, SmallPool};
 use crate::system::random_bytes;
+use crate::tool_output;
 
 #[test]
 fn start_clone_and_import_fail_without_changes_and_a_commit_needs_no_space() {
@@ -23,7 +23,7 @@ fn start_clone_and_import_fail_without_changes_and_a_commit_needs_no_space() {
     disk.write_all_at(b"synced by the guest", 0).unwrap();
     disk.sync_all().unwrap();
 
-    let told = |line: &str| ran::run(live.command(line).env_remove("QUBES_NEARLY_FULL"));
+    let told = |line: &str| tool_output::run(live.command(line).env_remove("QUBES_NEARLY_FULL"));
     let before = told("qvm-pool");
     assert_eq!((before.code, &*before.stderr), (0, ""), "there is room");
     pool.fill();

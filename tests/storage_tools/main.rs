@@ -16,8 +16,6 @@ mod qvm_grow;
 mod qvm_pool;
 mod qvm_volume;
 mod qvm_volume_import;
-#[path = "../support/ran.rs"]
-mod ran;
 mod removal;
 mod restored;
 mod root_images;
@@ -31,3 +29,5 @@ mod sources;
 mod strace;
 mod system;
 mod template_changes;
+#[path = "../support/tool_output.rs"]
+mod tool_output;

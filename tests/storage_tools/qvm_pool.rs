@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::Value as Json;
 
 use crate::loop_mount::FileSystem;
-use crate::ran;
 use crate::system::{MIB, System};
+use crate::tool_output;
 
 #[test]
 fn a_pool_is_prepared_added_used_and_removed() {
@@ -255,7 +255,8 @@ fn a_pool_shows_its_space_and_warns_before_it_is_full() {
         return;
     };
     // The disk is the test's own.
-    let warned = |line: &str| ran::run(system.command(line).env_remove("QUBES_NEARLY_FULL"));
+    let warned =
+        |line: &str| tool_output::run(system.command(line).env_remove("QUBES_NEARLY_FULL"));
     let pools =
         |system: &System| -> Json { serde_json::from_str(&system.ok("qvm-pool --json")).unwrap() };
     let before = pools(&system);
@@ -315,7 +316,7 @@ fn a_pool_shows_its_space_and_warns_before_it_is_full() {
         assert_eq!(warned(line).stderr, "", "{line}");
     }
     // The threshold can be set for one command or for all.
-    let asked = ran::run(system.command("qvm-ls").env("QUBES_NEARLY_FULL", "101"));
+    let asked = tool_output::run(system.command("qvm-ls").env("QUBES_NEARLY_FULL", "101"));
     assert_eq!((asked.code, &*asked.stderr), (0, ""));
     fs::create_dir_all(system.path("/etc/qubes")).unwrap();
     fs::write(

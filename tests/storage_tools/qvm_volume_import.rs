@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::loop_mount::FileSystem;
-use crate::strace::{Call, below_strace, calls};
+use crate::strace::{Call, calls, strace_command};
 use crate::system::{MIB, System, random_bytes, wait_for};
 
 /// Returns the files into which an import is writing.
@@ -353,7 +353,7 @@ fn an_import_killed_at_any_step_leaves_old_or_new_data_and_can_be_repeated() {
         // The second import finds the directories of locks and the day's copy of the store.
         [0, 1, 0].into_iter().for_each(import_whole);
         let log = system.path("/trace");
-        let traced = below_strace(
+        let traced = strace_command(
             &imported(&system, &files[1]),
             &["-o", &log.display().to_string()],
         )
@@ -373,9 +373,9 @@ fn an_import_killed_at_any_step_leaves_old_or_new_data_and_can_be_repeated() {
             let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
             let trace = format!("trace={}", call.name);
             let options = ["-o", "/dev/null", "-e", &trace, "-e", &inject];
-            let mut killed = below_strace(&imported(&system, &files[1]), &options);
+            let mut killed = strace_command(&imported(&system, &files[1]), &options);
             let killed = killed.stderr(std::process::Stdio::null()).status().unwrap();
-            let when = format!("{kind:?}: killed before {}", call.shown());
+            let when = format!("{kind:?}: killed before {}", call.describe());
             assert_eq!(
                 std::os::unix::process::ExitStatusExt::signal(&killed),
                 Some(9),

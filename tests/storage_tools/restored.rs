@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::skip::skip;
-use crate::strace::below_strace;
+use crate::strace::strace_command;
 use crate::system::System;
 
 const DATA: &[u8] = b"what nobody wants to lose";
@@ -108,7 +108,7 @@ fn a_removal_that_is_cut_off_keeps_them_too() {
         system.ok("qvm-prefs work auto_cleanup True");
         let inject = format!("inject=unlinkat:signal=SIGKILL:when={number}");
         let options = ["-o", "/dev/null", "-e", "trace=unlinkat", "-e", &inject];
-        let mut recovery = below_strace(&system.command("qubes-recover --at-boot"), &options);
+        let mut recovery = strace_command(&system.command("qubes-recover --at-boot"), &options);
         let is_through = recovery.stderr(Stdio::null()).status().unwrap().success();
         let ran = system.run("qubes-recover --at-boot");
         assert!(

@@ -4,10 +4,10 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::ran;
 use crate::skip::skip;
 use crate::strace;
 use crate::system::{MIB, System, random_bytes};
+use crate::tool_output;
 
 const ROOT: &str = "vm-templates/new/root.img";
 
@@ -35,7 +35,7 @@ fn a_creation_that_is_killed_anywhere_leaves_no_qube_with_an_empty_root() {
     for number in 1.. {
         let inject = format!("inject=fsync:signal=SIGKILL:when={number}");
         let options = ["-o", "/dev/null", "-e", "trace=fsync", "-e", &inject];
-        let mut create = strace::below_strace(&system.command(&line), &options);
+        let mut create = strace::strace_command(&system.command(&line), &options);
         let is_whole = create.stderr(Stdio::null()).status().unwrap().success();
         if system.run("qvm-check -q new").code == 0 {
             assert!(system.bytes(ROOT) == data, "killed before fsync {number}");
@@ -126,7 +126,7 @@ fn a_dry_run_is_refused_with_the_same_message_as_the_creation() {
         );
         assert!(dry.contains("VM"), "{dry}");
     }
-    let dry = ran::run(&mut system.command(&format!(
+    let dry = tool_output::run(&mut system.command(&format!(
         "qvm-create --dry-run -C TemplateVM -l red -R {data} new"
     )));
     assert_eq!((dry.code, &*dry.stdout, &*dry.stderr), (0, "", ""));

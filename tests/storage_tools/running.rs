@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::libvirt_daemon;
-use crate::ran::{self, Ran, binary};
 use crate::skip::skip;
 use crate::system::{MIB, System, random_bytes};
+use crate::tool_output::{self, ToolOutput, binary};
 
 /// A qube whose machine halts in its firmware, which is all that these tests need of a guest.
 pub struct Live {
@@ -51,8 +51,8 @@ impl Live {
         command
     }
 
-    pub fn run(&self, line: &str) -> Ran {
-        ran::run(&mut self.command(line))
+    pub fn run(&self, line: &str) -> ToolOutput {
+        tool_output::run(&mut self.command(line))
     }
 
     pub fn ok(&self, line: &str) {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::loop_mount::{FileSystem, LoopMount};
-use crate::ran::{self, Ran, binary};
 use crate::skip::skip;
+use crate::tool_output::{self, ToolOutput, binary};
 
 pub const MIB: u64 = 1 << 20;
 
@@ -150,8 +150,8 @@ impl System {
         command
     }
 
-    pub fn run(&self, line: &str) -> Ran {
-        ran::run(&mut self.command(line))
+    pub fn run(&self, line: &str) -> ToolOutput {
+        tool_output::run(&mut self.command(line))
     }
 
     /// Runs a command that must succeed without messages on standard error.
@@ -183,7 +183,7 @@ impl System {
         ran.complaints().next_back().unwrap_or_default().to_string()
     }
 
-    pub fn run_with_input(&self, line: &str, input: &[u8]) -> Ran {
+    pub fn run_with_input(&self, line: &str, input: &[u8]) -> ToolOutput {
         let mut child = self.spawn(line);
         // A reader that has read enough closes the pipe.
         let _closed = child.stdin.take().unwrap().write_all(input);
@@ -230,9 +230,9 @@ fn described(file: &Path) -> String {
 }
 
 /// Waits for a command.
-pub fn wait_for(child: Child) -> Ran {
+pub fn wait_for(child: Child) -> ToolOutput {
     let output = child.wait_with_output().unwrap();
-    Ran {
+    ToolOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

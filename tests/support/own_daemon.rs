@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use qubes::hypervisor::{Hypervisor, LazyHypervisor};
 
-use crate::scratch::until;
+use crate::scratch::wait_until;
 use crate::skip;
 
 const URI: &str = "qemu:///system";
@@ -33,7 +33,7 @@ exit $?
 
 /// Runs the named test of this program in namespaces of its own and returns true there. False
 /// elsewhere: it was run, or could not be.
-pub fn separate(test: &str) -> bool {
+pub fn run_in_namespaces(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
@@ -107,17 +107,17 @@ impl Daemon {
     }
 
     /// The daemon that writes consoles.
-    pub fn of_logs() -> Daemon {
+    pub fn start_virtlogd() -> Daemon {
         let logs = Daemon::spawn(&daemon().unwrap().with_file_name("virtlogd"));
-        until("virtlogd listens", || {
+        wait_until("virtlogd listens", || {
             Path::new("/run/libvirt/virtlogd-sock").exists()
         });
         logs
     }
 
-    pub fn of_qemu() -> Daemon {
+    pub fn start_libvirt() -> Daemon {
         let started = Daemon::spawn(&daemon().unwrap());
-        until("libvirt answers", || hypervisor().states().is_ok());
+        wait_until("libvirt answers", || hypervisor().states().is_ok());
         started
     }
 

@@ -14,7 +14,7 @@ pub struct Scratch {
 
 /// What a tool did.
 #[derive(Debug)]
-pub struct Ran {
+pub struct ToolOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -39,11 +39,11 @@ impl Scratch {
     /// disks halts in its firmware, which costs no processor time and is all that the life of a
     /// domain needs.
     pub fn with_template() -> Scratch {
-        Scratch::empty().filled()
+        Scratch::empty().add_template()
     }
 
     /// The same in this directory, still empty.
-    pub fn filled(self) -> Scratch {
+    pub fn add_template(self) -> Scratch {
         let scratch = self;
         scratch.ok("qubes-create", &[]);
         let kernel = scratch.path("/var/lib/qubes/vm-kernels/1.0");
@@ -93,8 +93,8 @@ impl Scratch {
         command
     }
 
-    pub fn run(&self, tool: &str, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(tool, arguments).output().unwrap())
+    pub fn run(&self, tool: &str, arguments: &[&str]) -> ToolOutput {
+        ToolOutput::new(self.command(tool, arguments).output().unwrap())
     }
 
     /// Runs a tool that has to succeed; returns what it printed.
@@ -185,7 +185,7 @@ impl Drop for Scratch {
     }
 }
 
-impl Ran {
+impl ToolOutput {
     /// The lines of standard error that complain: without hints on what to do next, and without
     /// the notices of waiting for another process, which a busy machine prints anywhere.
     #[allow(
@@ -198,8 +198,8 @@ impl Ran {
             .filter(|line| !line.starts_with("hint: ") && !line.starts_with("waiting for "))
     }
 
-    pub fn of(output: Output) -> Ran {
-        Ran {
+    pub fn new(output: Output) -> ToolOutput {
+        ToolOutput {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -215,7 +215,7 @@ pub fn binary(tool: &str) -> PathBuf {
 }
 
 /// Looks until `condition` holds; panics with `what` when it does not within a generous time.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(Instant::now() < deadline, "not within 60 s: {what}");

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use qubes::store::{LockWait, StoreLocation, Write};
 
-use crate::store_processes::place_in;
+use crate::store_processes::store_location;
 
 /// A directory with a copy of the small sample as its store.
 pub struct Scratch {
@@ -17,7 +17,7 @@ pub struct Scratch {
 impl Scratch {
     pub fn new() -> Scratch {
         let dir = tempfile::tempdir().unwrap();
-        let place = place_in(dir.path(), LockWait::NONE);
+        let place = store_location(dir.path(), LockWait::NONE);
         fs::copy(
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
             &place.file,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::ran::{self, Ran, binary};
+use crate::tool_output::{self, ToolOutput, binary};
 
 pub struct SmallSystem {
     dir: tempfile::TempDir,
@@ -41,8 +41,8 @@ impl SmallSystem {
         command
     }
 
-    pub fn run(&self, line: &str) -> Ran {
-        ran::run(&mut self.command(line))
+    pub fn run(&self, line: &str) -> ToolOutput {
+        tool_output::run(&mut self.command(line))
     }
 
     /// Runs a command that has to succeed without a word on standard error.
@@ -70,7 +70,7 @@ pub fn sample() -> Vec<u8> {
 }
 
 /// A property that stands explicitly in a store.
-pub fn stored(file: &Path, qube: &str, property: &str) -> String {
+pub fn stored_property(file: &Path, qube: &str, property: &str) -> String {
     let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
     qubes
         .get(qube)

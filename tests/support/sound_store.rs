@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::ran::{self, Ran, binary};
+use crate::tool_output::{self, ToolOutput, binary};
 
 /// A store in which nothing is wrong: a template, a qube that provides network, two others, a
 /// disposable.
@@ -81,7 +81,7 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn of(text: &str) -> Store {
+    pub fn with_text(text: &str) -> Store {
         let dir = tempfile::tempdir().unwrap();
         let store = Store { dir };
         fs::create_dir_all(store.file().parent().unwrap()).unwrap();
@@ -91,7 +91,7 @@ impl Store {
     }
 
     pub fn sound() -> Store {
-        Store::of(SOUND)
+        Store::with_text(SOUND)
     }
 
     pub fn file(&self) -> PathBuf {
@@ -122,13 +122,13 @@ impl Store {
         paths
     }
 
-    pub fn db(&self, words: &[&str]) -> Ran {
+    pub fn db(&self, words: &[&str]) -> ToolOutput {
         self.tool("qubes-db", words)
     }
 
-    pub fn tool(&self, tool: &str, words: &[&str]) -> Ran {
+    pub fn tool(&self, tool: &str, words: &[&str]) -> ToolOutput {
         let mut command = Command::new(binary(tool));
-        ran::run(
+        tool_output::run(
             command
                 .args(words)
                 .arg("--offline-mode")

@@ -6,7 +6,7 @@ use std::process::Command;
 use qubes::store::{LockWait, StoreLocation};
 
 /// A store in a directory, with all that belongs to it.
-pub fn place_in(dir: &Path, wait: LockWait) -> StoreLocation {
+pub fn store_location(dir: &Path, wait: LockWait) -> StoreLocation {
     StoreLocation {
         file: dir.join("qubes.xml"),
         run_dir: dir.join("run").into(),
@@ -23,7 +23,7 @@ const DIR: &str = "STORE_TEST_DIR";
 
 /// The test binary again, as another process with one job. The job is done by the test called
 /// `helper_process`.
-pub fn this_binary(job: &str, dir: &Path) -> Command {
+pub fn helper_command(job: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([

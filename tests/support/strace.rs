@@ -17,13 +17,13 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn shown(&self) -> String {
+    pub fn describe(&self) -> String {
         format!("number {} of {}: {}", self.number, self.name, self.line)
     }
 }
 
 /// The same program below strace with these options.
-pub fn below_strace(program: &Command, options: &[&str]) -> Command {
+pub fn strace_command(program: &Command, options: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command
         .args(["-f", "-qq"])

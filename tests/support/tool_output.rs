@@ -1,18 +1,18 @@
 //! Running the real tools and what came of it.
-//! For each test file to include by itself: `#[path = "support/ran.rs"] mod ran;`.
+//! For each test file to include by itself: `#[path = "support/tool_output.rs"] mod tool_output;`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What a tool did.
 #[derive(Debug)]
-pub struct Ran {
+pub struct ToolOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Ran {
+impl ToolOutput {
     /// The lines of standard error that complain: without hints on what to do next, and without
     /// the notices of waiting for another process, which a busy machine prints anywhere.
     #[allow(
@@ -27,7 +27,7 @@ impl Ran {
 }
 
 /// Runs it to its end, without our place to work in its environment.
-pub fn run(command: &mut Command) -> Ran {
+pub fn run(command: &mut Command) -> ToolOutput {
     for variable in ["QUBES_XML_PATH", "QUBES_OFFLINE"] {
         command.env_remove(variable);
     }
@@ -36,7 +36,7 @@ pub fn run(command: &mut Command) -> Ran {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    Ran {
+    ToolOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

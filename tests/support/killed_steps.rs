@@ -1,5 +1,5 @@
 //! Steps that die at one of their system calls: a test of this binary, run again under strace.
-//! For each test file to include by itself: `#[path = "support/dying.rs"] mod dying;`.
+//! For each test file to include by itself: `#[path = "support/killed_steps.rs"] mod killed_steps;`.
 
 use std::collections::HashMap;
 use std::env;
@@ -21,7 +21,7 @@ pub struct Call {
 
 /// The changing calls of `test` in a process of its own with this environment, as strace writes
 /// them: thread, name, arguments with the paths of descriptors, result.
-pub fn trace_of(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
+pub fn trace_calls(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let log_option = log.path().as_os_str().to_owned();
     let trace = format!("trace={CHANGING}");
@@ -50,10 +50,10 @@ pub fn trace_of(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
 
 /// Runs `test` in a process of its own with this environment to its end; returns every changing
 /// call that it made.
-pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
+pub fn list_calls(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut calls = Vec::new();
-    for line in trace_of(test, environment) {
+    for line in trace_calls(test, environment) {
         let Some((thread, call)) = line.split_once(' ') else {
             continue;
         };
@@ -75,7 +75,7 @@ pub fn calls_of(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
 }
 
 /// Runs `test` again and kills it when it is about to make that call.
-pub fn run_dying(test: &str, environment: &[(&str, OsString)], call: &Call) {
+pub fn run_killed_at(test: &str, environment: &[(&str, OsString)], call: &Call) {
     let Call { name, number } = call;
     let inject = format!("inject={name}:signal=KILL:when={number}");
     let options = [
