@@ -1,4 +1,4 @@
-//! Both built-in templates against libvirt's own schema.
+//! Checks the built-in templates against libvirt's schema.
 
 use std::path::Path;
 
@@ -113,8 +113,8 @@ fn assert_valid(xml: &str) {
     }
 }
 
-/// What only libvirt as Qubes patches it understands, taken out: the scripts of disks, the emulator
-/// in a domain of its own, its graphics, a firmware by its bare name, two options of PCI devices.
+/// Removes what only the libvirt patched by Qubes supports: scripts of disks, stub domains and
+/// their graphics, firmware without a path, and two options of PCI devices.
 fn without_qubes_additions(xml: &str) -> String {
     let additions = [
         "<emulator type=\"stubdom",
@@ -172,7 +172,7 @@ fn every_description_for_xen_is_valid() {
     }
 }
 
-/// The XML of a changed qube under Xen.
+/// Returns the XML of a changed qube under Xen.
 fn xen(virt_mode: VirtMode, change: impl FnOnce(&mut DomainDescription)) -> String {
     let mut vm = with_everything(virt_mode);
     change(&mut vm);
@@ -204,7 +204,7 @@ fn memory_under_xen_follows_balancing_hotplug_and_pci() {
     assert_eq!(
         memory(VirtMode::Hvm, |_| {}),
         (mib(400), None),
-        "a hardware qube with PCI devices has no balloon"
+        "an HVM qube with PCI devices has no memory balloon"
     );
     assert_eq!(
         memory(VirtMode::Hvm, |vm| vm.pci.clear()),
@@ -218,7 +218,7 @@ fn memory_under_xen_follows_balancing_hotplug_and_pci() {
 }
 
 #[test]
-fn the_clock_of_a_hardware_qube_follows_its_timezone() {
+fn the_clock_of_an_hvm_qube_follows_its_timezone() {
     for (timezone, clock) in [
         (
             "",
@@ -250,7 +250,7 @@ fn the_clock_of_a_hardware_qube_follows_its_timezone() {
 }
 
 #[test]
-fn what_xen_boots_follows_the_mode() {
+fn the_boot_configuration_under_xen_follows_virt_mode() {
     let xml = xen(VirtMode::Pvh, |_| {});
     assert!(
         xml.contains("machine=\"xenpvh\">xenpvh</type>") && xml.contains("6.6/initramfs</initrd>"),
@@ -263,7 +263,7 @@ fn what_xen_boots_follows_the_mode() {
         "{xml}"
     );
     assert!(xen(VirtMode::Hvm, |vm| set(vm, "uefi", "1")).contains("OVMF.fd</loader>"));
-    // An empty feature is off.
+    // An empty feature is disabled.
     assert!(xen(VirtMode::Hvm, |vm| set(vm, "uefi", "")).contains("hvmloader</loader>"));
     let host = |family, model| HostDescription {
         cpu_family: family,
@@ -278,9 +278,9 @@ fn what_xen_boots_follows_the_mode() {
 }
 
 #[test]
-fn a_xen_without_the_additions_of_qubes_is_not_given_their_scripts() {
+fn a_vanilla_xen_gets_no_scripts_of_qubes() {
     let mut vm = with_everything(VirtMode::Pvh);
-    // Whoever describes a device decides about its script.
+    // The script of a block device is part of its description.
     vm.block_devices.clear();
     let xml = |vanilla_xen| {
         render(
@@ -301,7 +301,7 @@ fn a_xen_without_the_additions_of_qubes_is_not_given_their_scripts() {
 }
 
 #[test]
-fn disks_devices_and_network_under_xen() {
+fn xml_for_xen_contains_the_disks_the_devices_and_the_network() {
     let xml = xen(VirtMode::Pvh, |_| {});
     let squeezed: String = xml.lines().map(str::trim).collect();
     for part in [
@@ -336,7 +336,7 @@ fn disks_devices_and_network_under_xen() {
 }
 
 #[test]
-fn the_emulator_of_a_hardware_qube() {
+fn an_hvm_qube_gets_its_stub_domain_and_graphics() {
     let emulator = |change: fn(&mut DomainDescription)| {
         let xml = xen(VirtMode::Hvm, change);
         xml.lines()
@@ -380,7 +380,7 @@ fn the_emulator_of_a_hardware_qube() {
 }
 
 #[test]
-fn qemu_gets_no_network_no_ballooning_and_the_console_in_a_file() {
+fn xml_for_qemu_has_no_network_no_ballooning_and_a_console_log() {
     let xml = render(
         Family::Qemu,
         &with_everything(VirtMode::Pvh),

@@ -1,4 +1,4 @@
-//! A hypervisor that is there and does not answer keeps nobody waiting but who asks it something.
+//! A hypervisor that does not answer blocks only the command that queries it.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
 
+/// A system in a scratch directory with a socket in place of libvirt.
 struct System {
     dir: tempfile::TempDir,
 }
@@ -55,7 +56,7 @@ impl System {
     }
 }
 
-/// Whether the database's lock is free, in the eyes of whoever else takes it.
+/// Returns whether another process can take the lock of the store.
 fn is_unlocked(store: &Path) -> bool {
     use nix::fcntl::{FcntlArg, fcntl};
     let file = fs::OpenOptions::new()
@@ -74,28 +75,31 @@ fn is_unlocked(store: &Path) -> bool {
 }
 
 #[test]
-fn who_asks_a_hypervisor_that_hangs_does_not_hold_the_database() {
+fn a_command_that_waits_for_the_hypervisor_does_not_lock_the_store() {
     let system = System::new();
     let libvirt = UnixListener::bind(system.socket()).unwrap();
-    // Whether a netvm may change depends on what the qube is doing.
-    let mut asking = system.qvm_prefs(&["work", "netvm", "sys-net"]);
-    let (question, _) = libvirt.accept().unwrap();
+    // The rule for netvm depends on the power state of the qube.
+    let mut waiting = system.qvm_prefs(&["work", "netvm", "sys-net"]);
+    let (connection, _) = libvirt.accept().unwrap();
     assert!(
         is_unlocked(&system.dir.path().join("var/lib/qubes/qubes.xml")),
-        "asked under the database's lock"
+        "the hypervisor is queried under the lock of the store"
     );
-    // Readers and writers of anything else go their way.
+    // Other readers and writers are not blocked.
     let written = system
         .qvm_prefs(&["vault", "memory", "555"])
         .wait_with_output()
         .unwrap();
     assert!(written.status.success(), "{written:?}");
     assert_eq!(system.property("vault", "memory"), "555");
-    assert!(asking.try_wait().unwrap().is_none(), "it was not waiting");
+    assert!(
+        waiting.try_wait().unwrap().is_none(),
+        "the command did not wait for the hypervisor"
+    );
 
-    drop((question, libvirt));
-    // A hypervisor that cannot be asked is none where nothing was started; either way what others
-    // wrote is there.
-    asking.wait().unwrap();
+    drop((connection, libvirt));
+    // Without a record of a start, an unreachable hypervisor means that the qube is halted. Whether
+    // the command succeeds or not, the change of the other writer is kept.
+    waiting.wait().unwrap();
     assert_eq!(system.property("vault", "memory"), "555");
 }

@@ -1,4 +1,4 @@
-//! Block devices of dom0 (`docs/spec/r4-devices.md` §5).
+//! The block devices of dom0 (`docs/spec/r4-devices.md` §5).
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -11,19 +11,19 @@ use nix::sys::stat::{major, minor};
 use super::DeviceError;
 use crate::fs::errno_text;
 
-/// A block device of dom0 that is there and that nobody in dom0 uses.
+/// A block device of dom0 that dom0 itself does not use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreeBlockDevice {
-    /// Its node, with no link on the way.
+    /// The path of the device node, with all links resolved.
     pub node: PathBuf,
-    /// It cannot be written to.
+    /// The device is read-only.
     pub is_read_only: bool,
 }
 
-/// The node of a port: `sda1` is /dev/sda1, `mapper_backup` is /dev/mapper/backup.
+/// Returns the device node of a port: /dev/sda1 for `sda1`, /dev/mapper/backup for `mapper_backup`.
 ///
 /// # Errors
-/// The text names no port.
+/// The text is not the name of a port.
 pub fn device_node(port: &str) -> Result<PathBuf, DeviceError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let is_plain = |part: &str| !matches!(part, "" | "." | "..");
@@ -33,11 +33,10 @@ pub fn device_node(port: &str) -> Result<PathBuf, DeviceError> {
     }
 }
 
-/// The block device at a port, if a qube may have it.
+/// Returns the block device at a port, if it can be attached to a qube.
 ///
 /// # Errors
-/// There is none, it is something else, or dom0 uses it: two who write to one file system destroy
-/// it.
+/// There is no block device, or dom0 uses it: two writers would destroy a file system.
 pub fn find_free_device(port: &str) -> Result<FreeBlockDevice, DeviceError> {
     let node = match fs::canonicalize(device_node(port)?) {
         Ok(node) => node,
@@ -49,8 +48,8 @@ pub fn find_free_device(port: &str) -> Result<FreeBlockDevice, DeviceError> {
     if !metadata.file_type().is_block_device() {
         return Err(DeviceError::NotABlockDevice(node.display().to_string()));
     }
-    // Of a block device that is opened so, the kernel tells whether it is mounted, or held by a
-    // mapping of devices.
+    // With O_EXCL the kernel refuses to open a block device that is mounted or used by the device
+    // mapper.
     match OpenOptions::new()
         .read(true)
         .custom_flags(O_EXCL)
@@ -60,27 +59,27 @@ pub fn find_free_device(port: &str) -> Result<FreeBlockDevice, DeviceError> {
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
             return Err(DeviceError::InUse);
         }
-        // A drive without a disk.
+        // A drive without a medium.
         Err(error) if matches!(error.raw_os_error(), Some(ENXIO | ENOMEDIUM)) => {
             return Err(DeviceError::Missing);
         }
         Err(error) => return Err(failed(error)),
     }
     let number = metadata.rdev();
-    let shown = |file| {
+    let read_sysfs = |file| {
         fs::read_to_string(format!(
             "/sys/dev/block/{}:{}/{file}",
             major(number),
             minor(number)
         ))
     };
-    // A loop device without a file can be opened, too.
-    if shown("size").is_ok_and(|text| text.trim() == "0") {
+    // A loop device without a file can be opened, but has no size.
+    if read_sysfs("size").is_ok_and(|text| text.trim() == "0") {
         return Err(DeviceError::Missing);
     }
     Ok(FreeBlockDevice {
         node,
-        is_read_only: shown("ro").is_ok_and(|text| text.trim() != "0"),
+        is_read_only: read_sysfs("ro").is_ok_and(|text| text.trim() != "0"),
     })
 }
 
@@ -89,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_a_node_below_dev_and_nowhere_else() {
+    fn a_port_is_a_node_below_dev() {
         assert_eq!(device_node("sda1"), Ok(PathBuf::from("/dev/sda1")));
         assert_eq!(
             device_node("mapper_backup-2"),
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_block_device_or_not_there_is_told() {
+    fn a_missing_node_and_another_file_are_errors() {
         assert_eq!(find_free_device("nosuchdevice"), Err(DeviceError::Missing));
         assert_eq!(
             find_free_device("null"),

@@ -1,24 +1,24 @@
-//! Devices of this machine that qubes can be given: dom0's block devices and PCI devices.
+//! The devices of dom0 that can be attached to qubes: block devices and PCI devices.
 //!
-//! What other qubes expose they tell in QubesDB, and is no business of this room.
+//! The devices that other qubes expose are listed in QubesDB and not handled here.
 
 pub mod block;
 pub mod pci;
 
-/// Why a device of this machine cannot be given to a qube.
+/// Why a device of dom0 cannot be attached to a qube.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// There is no such device, or the drive has no medium.
-    #[error("it is not there")]
+    #[error("it is not present")]
     Missing,
     /// The device at the port is not the assigned one.
-    #[error("what is there now is another device, {found}")]
+    #[error("another device is present now, {found}")]
     DifferentDevice {
         /// Identity of the device at the port.
         found: String,
     },
     /// Several devices have the assigned identity; holds their addresses.
-    #[error("more than one is there: {}", .0.join(", "))]
+    #[error("more than one is present: {}", .0.join(", "))]
     Ambiguous(Vec<String>),
     /// The text cannot be the name of a port of dom0; holds it, escaped.
     #[error("'{0}' is not the name of a dom0 port")]
@@ -27,7 +27,7 @@ pub enum DeviceError {
     #[error("{0} is not a block device")]
     NotABlockDevice(String),
     /// dom0 has mounted the block device, or a mapped device is on top of it.
-    #[error("dom0 uses it itself: it is mounted, or part of something that is (see lsblk)")]
+    #[error("dom0 uses it: it is mounted, or part of a mounted device (see lsblk)")]
     InUse,
     /// The device cannot be examined; holds the text of the error.
     #[error("{0}")]

@@ -1,5 +1,5 @@
-//! PCI devices of this machine, as the kernel shows them: addresses, the names that Qubes gives
-//! their places (`docs/spec/r4-devices.md` §6), and what they are (§2).
+//! The PCI devices of dom0 in sysfs: their addresses, their ports (`docs/spec/r4-devices.md` §6)
+//! and their identities (§2).
 
 use std::fmt;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::DeviceError;
 
-/// Where a device is on the bus: `0000:00:1f.6`.
+/// The address of a device: `0000:00:1f.6`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PciAddress {
     /// PCI segment, `0000` on most machines.
@@ -31,17 +31,17 @@ impl fmt::Display for PciAddress {
 }
 
 impl PciAddress {
-    /// Reads `[SSSS_]BB_DD.F`.
+    /// Parses `[SSSS_]BB_DD.F`.
     fn parse_port_element(text: &str) -> Option<PciAddress> {
         let (rest, function) = text.split_once('.')?;
         let mut parts = rest.rsplit('_');
         let (slot, bus, domain) = (
-            hex(parts.next()?)?,
-            hex(parts.next()?)?,
-            parts.next().map_or(Some(0), hex)?,
+            parse_hex(parts.next()?)?,
+            parse_hex(parts.next()?)?,
+            parts.next().map_or(Some(0), parse_hex)?,
         );
-        let whole = parts.next().is_none() && slot < 0x20;
-        let function = hex(function).filter(|function| *function < 8 && whole)?;
+        let is_valid = parts.next().is_none() && slot < 0x20;
+        let function = parse_hex(function).filter(|function| *function < 8 && is_valid)?;
         Some(PciAddress {
             domain,
             bus: u8::try_from(bus).ok()?,
@@ -50,25 +50,26 @@ impl PciAddress {
         })
     }
 
-    /// Reads the kernel's way to write it: `SSSS:BB:DD.F`.
+    /// Parses the kernel's form, `SSSS:BB:DD.F`.
     fn parse_directory_name(name: &str) -> Option<PciAddress> {
         PciAddress::parse_port_element(&name.replace(':', "_"))
     }
 }
 
-fn hex(text: &str) -> Option<u16> {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    u16::from_str_radix(text, 16).ok().filter(|_| plain)
+/// Parses hexadecimal digits without a sign or a prefix.
+fn parse_hex(text: &str) -> Option<u16> {
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    u16::from_str_radix(text, 16).ok().filter(|_| is_digits)
 }
 
-/// The PCI devices that the kernel knows.
+/// The PCI devices in sysfs.
 #[derive(Debug, Clone)]
 pub struct PciBus {
     devices: PathBuf,
 }
 
 impl PciBus {
-    /// This machine's.
+    /// Returns the devices of this host.
     pub fn host() -> PciBus {
         PciBus::below(Path::new("/sys"))
     }
@@ -79,25 +80,25 @@ impl PciBus {
         }
     }
 
-    /// The address that a port names. One that begins at a bridge says of each further device how
-    /// far its bus is from the bridge's own; R4.2 and older named every device by its address
-    /// alone.
+    /// Returns the address of a port. A port is an address (R4.2 and older), or a path of bridges
+    /// to the device, in which each bus number is relative to the secondary bus of the bridge
+    /// before.
     ///
     /// # Errors
-    /// The text names no port, or leads past a bridge that is not there.
+    /// The text is not the name of a port, or a bridge on the path is missing.
     pub fn resolve_port(&self, port: &str) -> Result<PciAddress, DeviceError> {
-        let none = || DeviceError::InvalidPort(port.escape_debug().to_string());
+        let invalid = || DeviceError::InvalidPort(port.escape_debug().to_string());
         let mut elements = port
             .split('-')
-            .map(|element| PciAddress::parse_port_element(element).ok_or_else(none));
-        let mut address = elements.next().ok_or_else(none)??;
+            .map(|element| PciAddress::parse_port_element(element).ok_or_else(invalid));
+        let mut address = elements.next().ok_or_else(invalid)??;
         for element in elements {
             let next = element?;
-            let behind = self
+            let secondary_bus = self
                 .read(address, "secondary_bus_number")
                 .and_then(|text| text.parse::<u8>().ok());
-            let bus = behind
-                .and_then(|behind| behind.checked_add(next.bus))
+            let bus = secondary_bus
+                .and_then(|secondary_bus| secondary_bus.checked_add(next.bus))
                 .ok_or(DeviceError::Missing)?;
             address = PciAddress {
                 domain: address.domain,
@@ -108,10 +109,10 @@ impl PciBus {
         Ok(address)
     }
 
-    /// What the device at this address is: `0x8086:0x15fb::p020000`.
+    /// Returns the identity of the device at this address: `0x8086:0x15fb::p020000`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no device.
     pub fn read_identity(&self, address: PciAddress) -> Result<String, DeviceError> {
         let read = |file| self.read(address, file).ok_or(DeviceError::Missing);
         let (vendor, device, class) = (read("vendor")?, read("device")?, read("class")?);
@@ -121,11 +122,11 @@ impl PciBus {
         ))
     }
 
-    /// The device that an assignment means: at this port, or at any when that is `*`; of this
-    /// identity, or any when that is `*`.
+    /// Returns the device of an assignment with this port and this identity. `*` stands for any
+    /// port or any identity.
     ///
     /// # Errors
-    /// There is none, another one, or more than one.
+    /// No device matches, the port has a device of another identity, or several devices match.
     pub fn find(&self, port: &str, identity: &str) -> Result<PciAddress, DeviceError> {
         if port != "*" {
             let address = self.resolve_port(port)?;
@@ -135,11 +136,11 @@ impl PciBus {
                 false => Err(DeviceError::DifferentDevice { found }),
             };
         }
-        let is_meant = |address: &PciAddress| {
+        let matches = |address: &PciAddress| {
             self.read_identity(*address)
                 .is_ok_and(|found| found == identity)
         };
-        let found: Vec<PciAddress> = self.all().into_iter().filter(is_meant).collect();
+        let found: Vec<PciAddress> = self.list_addresses().into_iter().filter(matches).collect();
         match found[..] {
             [] => Err(DeviceError::Missing),
             [one] => Ok(one),
@@ -149,19 +150,19 @@ impl PciBus {
         }
     }
 
-    /// Whether the kernel keeps what the device does to memory within bounds (an IOMMU), without
-    /// which no guest under QEMU can have it. Xen's dom0 is not shown that.
+    /// Returns whether the device is behind an IOMMU, which QEMU needs to attach it. Xen hides this
+    /// from dom0.
     pub fn has_iommu(&self, address: PciAddress) -> bool {
         self.directory(address).join("iommu_group").exists()
     }
 
-    fn all(&self) -> Vec<PciAddress> {
+    fn list_addresses(&self) -> Vec<PciAddress> {
         let entries = fs::read_dir(&self.devices).into_iter().flatten().flatten();
-        let mut all: Vec<PciAddress> = entries
+        let mut addresses: Vec<PciAddress> = entries
             .filter_map(|entry| PciAddress::parse_directory_name(entry.file_name().to_str()?))
             .collect();
-        all.sort_unstable();
-        all
+        addresses.sort_unstable();
+        addresses
     }
 
     fn directory(&self, address: PciAddress) -> PathBuf {
@@ -182,9 +183,9 @@ impl PciBus {
 mod tests {
     use super::*;
 
-    /// A machine with a network card, and two USB controllers behind two bridges: the
-    /// specification's example.
-    fn machine() -> (tempfile::TempDir, PciBus) {
+    /// Returns a host with a network card, and two USB controllers of which one is behind two
+    /// bridges (the example of the specification).
+    fn host() -> (tempfile::TempDir, PciBus) {
         let place = tempfile::tempdir().unwrap();
         let bus = PciBus::below(place.path());
         for (address, files) in [
@@ -241,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_port_names_an_address_or_a_way_through_bridges() {
-        let (_place, bus) = machine();
+    fn a_port_is_an_address_or_a_path_of_bridges() {
+        let (_place, bus) = host();
         let address = |port: &str| bus.resolve_port(port).map(|address| address.to_string());
         for (port, expected) in [
             ("00_1f.6", "0000:00:1f.6"),
             ("0001_40_01.0", "0001:40:01.0"),
             ("00_1c.0-00_00.0-01_00.1", "0000:12:00.1"),
-            // An address alone, as before 4.3, whether the device is there or not.
+            // An address alone, as before R4.3, also of a missing device.
             ("02_00.0", "0000:02:00.0"),
         ] {
             assert_eq!(address(port).as_deref(), Ok(expected), "{port}");
@@ -256,7 +257,7 @@ mod tests {
         assert_eq!(
             address("00_1f.6-00_00.0"),
             Err(DeviceError::Missing),
-            "a card is no bridge"
+            "a network card is not a bridge"
         );
         for port in [
             "",
@@ -279,8 +280,8 @@ mod tests {
     }
 
     #[test]
-    fn the_device_is_the_one_that_was_assigned() {
-        let (_place, bus) = machine();
+    fn only_the_assigned_device_is_found() {
+        let (_place, bus) = host();
         let find = |port, identity| bus.find(port, identity).map(|address| address.to_string());
         assert_eq!(find("00_1f.6", "*").as_deref(), Ok("0000:00:1f.6"));
         assert_eq!(
@@ -293,13 +294,13 @@ mod tests {
         assert_eq!(
             find("00_1f.6", "0x8086:0x15fc::p020000"),
             Err(another),
-            "another card is in its place"
+            "another card is at the port"
         );
         assert_eq!(find("00_14.0", "*"), Err(DeviceError::Missing));
         assert_eq!(
             find("*", "0x8086:0x15fb::p020000").as_deref(),
             Ok("0000:00:1f.6"),
-            "wherever it is"
+            "at any port"
         );
         assert_eq!(
             find("*", "0x8086:0x9999::p020000"),

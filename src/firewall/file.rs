@@ -1,20 +1,20 @@
-//! The file: which version one is, and how R4's is written (`docs/spec/r4-firewall.md` §1).
+//! The firewall file: detects its version and writes R4's (`docs/spec/r4-firewall.md` §1).
 
 use super::{MAX_BYTES, Rule, Rules};
 use crate::format::xml;
 
-/// Whose rules a file has.
+/// The version of a firewall file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirewallVersion {
     /// R1 to R3: `<QubesFirewallRules>`.
     R3,
     /// R4: `<firewall version="2">`.
     R4,
-    /// Nobody's, or a later one's: why.
+    /// Not a firewall file, or a later version; holds the reason.
     Unknown(String),
 }
 
-/// Which version a file is.
+/// Detects the version of a file.
 pub fn detect_version(bytes: &[u8]) -> FirewallVersion {
     if bytes.len() as u64 > MAX_BYTES {
         return FirewallVersion::Unknown(format!("it is larger than {MAX_BYTES} bytes"));
@@ -34,7 +34,7 @@ pub fn detect_version(bytes: &[u8]) -> FirewallVersion {
 }
 
 impl Rules {
-    /// The bytes of the file, as upstream writes them.
+    /// Returns the content of the file in upstream's form.
     pub fn to_file(&self) -> Vec<u8> {
         let mut text = String::from("<firewall version=\"2\">\n");
         if self.0.is_empty() {
@@ -50,7 +50,7 @@ impl Rules {
 }
 
 impl Rule {
-    /// No part of a rule has a character that XML would need written otherwise.
+    /// Appends the rule as XML. No part of a rule contains a character that needs escaping.
     fn write(&self, text: &mut String) {
         text.push_str("    <rule>\n      <properties>\n");
         let parts = [

@@ -1,5 +1,5 @@
-//! A qube's firewall: the file of rules beside its images (`docs/spec/r4-firewall.md`), and R3's,
-//! which becomes one.
+//! The firewall of a qube: the file with its rules beside its images (`docs/spec/r4-firewall.md`),
+//! and the conversion of R3's file.
 
 mod file;
 mod r3;
@@ -12,9 +12,9 @@ pub use rule::{Action, Host, Ports, Protocol, Rule, RuleError, Rules};
 /// The name of the file in a qube's directory.
 pub const FILE: &str = "firewall.xml";
 
-/// The largest file that is read: ten times what the most rules need.
+/// The maximum size of a file, bytes: ten times the size of [`MAX_RULES`] rules.
 pub const MAX_BYTES: u64 = 4 << 20;
 
-/// The most rules a file can have: QubesDB numbers them with four digits
+/// The maximum number of rules: QubesDB numbers them with four digits
 /// (`docs/spec/r4-firewall.md` §3).
 pub const MAX_RULES: usize = 9_999;

@@ -1,48 +1,47 @@
-//! The rules of R1 to R3 (`docs/spec/r3-model.md` §9) as R4 has them (`docs/spec/r3-migration.md`
-//! §4): what was let through is let through, and nothing else. Where a file cannot be understood,
-//! nothing is.
+//! Converts the rules of R1 to R3 (`docs/spec/r3-model.md` §9) to R4's (`docs/spec/r3-migration.md`
+//! §4). Only traffic that was accepted before is accepted afterwards; an invalid file accepts none.
 
 use super::{
     Action, FirewallVersion, Host, MAX_RULES, Ports, Protocol, Rule, Rules, detect_version,
 };
 use crate::format::xml::{self, ElementId, Tree};
 
-/// What became of a file of R3.
+/// The result of converting a file of R3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct R3Conversion {
     /// The rules as R4 has them, in order.
     pub rules: Rules,
-    /// What could not be understood, and what was done about it: one line each.
+    /// The invalid parts, and what was done about them: one line each.
     pub left_out: Vec<String>,
 }
 
-/// Rules that let nothing through.
+/// Returns rules that drop all traffic.
 pub fn deny_all() -> Rules {
     Rules(vec![Rule::all(Action::Drop)])
 }
 
-/// The rules of a file of R3. `now`: seconds since 1970; what has ended is left out, as R3 does
-/// when it reads.
+/// Converts the rules of a file of R3. Rules that have expired at `now`, in seconds since 1970, are
+/// left out, as in R3.
 ///
-/// Under the policy "deny" a rule that cannot be understood is left out: less is let through than
-/// was. Under "allow" it would have kept something away, so that without it nothing is let through.
+/// Under the policy "deny", an invalid rule is left out, which accepts less traffic than before.
+/// Under "allow" it would have dropped traffic, so that without it all traffic is dropped.
 pub fn convert_r3(bytes: &[u8], now: u64) -> R3Conversion {
-    let shut = |reason: String| R3Conversion {
+    let deny = |reason: String| R3Conversion {
         rules: deny_all(),
         left_out: vec![format!("{reason}; nothing is let through")],
     };
     match detect_version(bytes) {
         FirewallVersion::R3 => {}
-        FirewallVersion::R4 => return shut("it is R4's already".into()),
-        FirewallVersion::Unknown(reason) => return shut(reason),
+        FirewallVersion::R4 => return deny("it is already in R4's format".into()),
+        FirewallVersion::Unknown(reason) => return deny(reason),
     }
     let tree = match xml::parse_document(bytes) {
         Ok(tree) => tree,
-        Err(error) => return shut(error.to_string()),
+        Err(error) => return deny(error.to_string()),
     };
-    let says = |name: &str| tree.attribute(Tree::ROOT, name).map(|text| text == "allow");
-    let is_open = says("policy") == Some(true);
-    let (policy, exception) = if is_open {
+    let allows = |name: &str| tree.attribute(Tree::ROOT, name).map(|text| text == "allow");
+    let allows_by_default = allows("policy") == Some(true);
+    let (policy, exception) = if allows_by_default {
         (Action::Accept, Action::Drop)
     } else {
         (Action::Drop, Action::Accept)
@@ -51,25 +50,28 @@ pub fn convert_r3(bytes: &[u8], now: u64) -> R3Conversion {
     let mut left_out = Vec::new();
     for (n, id) in tree.children_named(Tree::ROOT, b"rule").enumerate() {
         if n >= MAX_RULES {
-            return shut(format!("it has more than {MAX_RULES} rules"));
+            return deny(format!("it has more than {MAX_RULES} rules"));
         }
-        match rule(&tree, id, exception, now) {
+        match convert_rule(&tree, id, exception, now) {
             Ok(rule) => rules.extend(rule),
-            Err(reason) if is_open => return shut(format!("rule {}: {reason}", n + 1)),
+            Err(reason) if allows_by_default => return deny(format!("rule {}: {reason}", n + 1)),
             Err(reason) => left_out.push(format!("rule {}: {reason}; it is left out", n + 1)),
         }
     }
-    // What is let through or kept away like the rules' own stands before them, as the importer of
-    // R4 has it; what is as the policy is comes behind them, as in R3, where a rule about a name
-    // server counts.
-    let of_flag = |name: &str| {
-        if says(name).unwrap_or(is_open) {
+    // The rules for DNS and ICMP precede the others if they are exceptions to the policy, as in
+    // R4's importer. If they agree with the policy they follow, as in R3, where a rule about a name
+    // server takes precedence.
+    let flag_action = |name: &str| {
+        if allows(name).unwrap_or(allows_by_default) {
             Action::Accept
         } else {
             Action::Drop
         }
     };
-    let flags = [Rule::dns(of_flag("dns")), Rule::icmp(of_flag("icmp"))];
+    let flags = [
+        Rule::dns(flag_action("dns")),
+        Rule::icmp(flag_action("icmp")),
+    ];
     let (before, after): (Vec<Rule>, Vec<Rule>) =
         flags.into_iter().partition(|flag| flag.action == exception);
     R3Conversion {
@@ -78,8 +80,13 @@ pub fn convert_r3(bytes: &[u8], now: u64) -> R3Conversion {
     }
 }
 
-/// One rule; none where it has ended.
-fn rule(tree: &Tree, id: ElementId, action: Action, now: u64) -> Result<Option<Rule>, String> {
+/// Converts one rule; returns `None` if it has expired.
+fn convert_rule(
+    tree: &Tree,
+    id: ElementId,
+    action: Action,
+    now: u64,
+) -> Result<Option<Rule>, String> {
     let number = |name: &str| {
         let text = tree.attribute(id, name).filter(|t| !t.is_empty());
         text.map(|t| {
@@ -124,10 +131,10 @@ fn rule(tree: &Tree, id: ElementId, action: Action, now: u64) -> Result<Option<R
         Some("icmp") => Some(Protocol::Icmp),
         Some("any") => None,
         None | Some("") => port.map(|_| Protocol::Tcp),
-        Some(_) => return Err("its protocol is none of tcp, udp, icmp, any".into()),
+        Some(_) => return Err("its protocol is not tcp, udp, icmp or any".into()),
     };
-    // R3 looks at ports only where the protocol has some, and takes a span that ends before it
-    // begins for its first.
+    // R3 ignores ports unless the protocol has ports, and uses only the first port if the last one
+    // is lower.
     let has_ports = matches!(protocol, Some(Protocol::Tcp | Protocol::Udp));
     let ports = match port.filter(|_| has_ports) {
         Some(first) => {
@@ -149,7 +156,7 @@ fn rule(tree: &Tree, id: ElementId, action: Action, now: u64) -> Result<Option<R
 mod tests {
     use super::*;
 
-    /// The rules in short: `accept 10.0.0.0/8 tcp 22`.
+    /// Returns the rules in a short form: `accept 10.0.0.0/8 tcp 22`.
     fn short(rules: &Rules) -> Vec<String> {
         let one = |r: &Rule| {
             let parts = [
@@ -170,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_firewall_lets_its_exceptions_through() {
+    fn a_deny_policy_accepts_its_exceptions() {
         let read = read(
             r#"<QubesFirewallRules dns="allow" icmp="allow" policy="deny" yumProxy="deny">
   <rule address="10.0.0.0" proto="tcp" netmask="8" port="22"/>
@@ -200,9 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn an_open_firewall_keeps_its_exceptions_away_whatever_dns_says() {
+    fn an_allow_policy_drops_its_exceptions_before_dns_is_accepted() {
         let open = read(
-            r#"<QubesFirewallRules policy="allow" dns="allow" icmp="deny"><rule address="10.139.1.1" proto="any"/></QubesFirewallRules>"#,
+            r#"<QubesFirewallRules policy="allow" dns="allow" icmp="deny">
+  <rule address="10.139.1.1" proto="any"/></QubesFirewallRules>"#,
         );
         assert_eq!(
             short(&open.rules),
@@ -220,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_lets_nothing_more_through_than_before() {
+    fn an_invalid_rule_or_file_accepts_no_more_traffic_than_before() {
         for bad in [
             r#"proto="tcp" port="1""#,
             r#"address="" proto="tcp""#,
@@ -233,7 +241,8 @@ mod tests {
             r#"address="a;b" proto="tcp""#,
         ] {
             let deny = format!(
-                r#"<QubesFirewallRules policy="deny"><rule {bad}/><rule address="8.8.8.8"/></QubesFirewallRules>"#
+                r#"<QubesFirewallRules policy="deny">
+  <rule {bad}/><rule address="8.8.8.8"/></QubesFirewallRules>"#
             );
             let read_deny = read(&deny);
             assert_eq!(
@@ -270,8 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_form_that_upstream_writes() {
-        let text = r#"<QubesFirewallRules policy="deny" dns="allow"><rule address="192.0.2.7" proto="tcp" port="1" toport="9" expire="2000"/></QubesFirewallRules>"#;
+    fn a_file_has_upstreams_form() {
+        let text = r#"<QubesFirewallRules policy="deny" dns="allow">
+  <rule address="192.0.2.7" proto="tcp" port="1" toport="9" expire="2000"/>
+</QubesFirewallRules>"#;
         let file = String::from_utf8(read(text).rules.to_file()).unwrap();
         let second = file.split("<rule>").nth(2).unwrap();
         let order = [

@@ -1,26 +1,26 @@
-//! Rules, with what each part of one may be (`docs/spec/r4-firewall.md` §2).
+//! Firewall rules and their parts (`docs/spec/r4-firewall.md` §2).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The rules of a qube in their order. What none of them is about is dropped.
+/// The rules of a qube, in order. Traffic that no rule matches is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules(pub Vec<Rule>);
 
-/// One rule: what it is about, and what becomes of it. What is unsaid fits everything.
+/// A firewall rule. A field that is `None` matches everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// What happens to a packet that the rule matches.
     pub action: Action,
     /// Destination of the packet; `None` matches every host.
     pub host: Option<Host>,
-    /// It is about the qube's name servers.
+    /// The rule matches the qube's name servers only.
     pub is_dns: bool,
     /// Protocol of the packet; `None` matches every protocol.
     pub protocol: Option<Protocol>,
-    /// Only with TCP or UDP.
+    /// The ports; only with TCP or UDP.
     pub ports: Option<Ports>,
-    /// When it ends, seconds since 1970.
+    /// The expiry, in seconds since 1970.
     pub expire: Option<u64>,
 }
 
@@ -44,25 +44,25 @@ pub enum Protocol {
     Icmp,
 }
 
-/// Ports from the first to the last, both among them.
+/// A range of ports, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     first: u16,
     last: u16,
 }
 
-/// An address with the length of its network, or a name, as it is written.
+/// An address with a prefix length, or a host name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host(String);
 
-/// Why a text cannot be a part of a rule.
+/// Why a value cannot be part of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The text is neither an IP address nor a DNS name; holds its first 60 characters.
     #[error("'{0}' is neither an address nor a name")]
     Host(String),
     /// The prefix length is too large for the address.
-    #[error("{length} is no length of a network of '{address}'")]
+    #[error("{length} is not a valid prefix length for '{address}'")]
     Network {
         /// The IP address, as it was given.
         address: String,
@@ -70,7 +70,7 @@ pub enum RuleError {
         length: u32,
     },
     /// The range is empty, or a port is above 65535.
-    #[error("the ports {first} to {last} are none")]
+    #[error("{first}-{last} is not a valid range of ports")]
     Ports {
         /// First port of the range.
         first: u32,
@@ -79,11 +79,11 @@ pub enum RuleError {
     },
 }
 
-/// Longest name that DNS has.
-const LONGEST_NAME: usize = 253;
+/// The maximum length of a DNS name, bytes.
+const MAX_NAME_LENGTH: usize = 253;
 
 impl Rule {
-    /// A rule about everything.
+    /// Returns a rule that matches all traffic.
     pub fn all(action: Action) -> Rule {
         Rule {
             action,
@@ -95,7 +95,7 @@ impl Rule {
         }
     }
 
-    /// A rule about the qube's name servers.
+    /// Returns a rule for the qube's name servers.
     pub fn dns(action: Action) -> Rule {
         Rule {
             is_dns: true,
@@ -103,7 +103,7 @@ impl Rule {
         }
     }
 
-    /// A rule about ICMP.
+    /// Returns a rule for ICMP.
     pub fn icmp(action: Action) -> Rule {
         Rule {
             protocol: Some(Protocol::Icmp),
@@ -113,8 +113,10 @@ impl Rule {
 }
 
 impl Ports {
+    /// Creates a range of ports.
+    ///
     /// # Errors
-    /// The last comes before the first, or one of them is above 65535.
+    /// `last` is lower than `first`, or a port is above 65535.
     pub fn new(first: u32, last: u32) -> Result<Ports, RuleError> {
         match (u16::try_from(first), u16::try_from(last)) {
             (Ok(first), Ok(last)) if first <= last => Ok(Ports { first, last }),
@@ -124,10 +126,11 @@ impl Ports {
 }
 
 impl Host {
-    /// An address or a name. `length`: of the address's network; a name has none.
+    /// Parses an address or a name. `length` is the prefix length of an address; it is ignored for
+    /// a name.
     ///
     /// # Errors
-    /// The text is neither, or the address has no network of this length.
+    /// The text is neither, or the prefix length is too large for the address.
     pub fn new(text: &str, length: Option<u32>) -> Result<Host, RuleError> {
         if let Ok(address) = text.parse::<IpAddr>() {
             let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -141,13 +144,13 @@ impl Host {
             };
         }
         let name = text.to_ascii_lowercase();
-        let is_sign =
+        let is_allowed =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
-        // Numbers that are no address would be looked up as a name, which nobody can have meant.
+        // Digits and dots that are not an address are a mistake, not a name to resolve.
         let is_number = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
         match !name.is_empty()
-            && name.len() <= LONGEST_NAME
-            && name.bytes().all(is_sign)
+            && name.len() <= MAX_NAME_LENGTH
+            && name.bytes().all(is_allowed)
             && !is_number
         {
             true => Ok(Host(name)),
@@ -157,7 +160,7 @@ impl Host {
         }
     }
 
-    /// Whether an address and the length of its network mean every IPv4 host.
+    /// Returns whether an address with this prefix length matches every IPv4 host.
     pub fn is_everything(text: &str, length: Option<u32>) -> bool {
         length == Some(0) && text.parse::<Ipv4Addr>().is_ok()
     }
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_one_or_a_span() {
+    fn ports_are_one_port_or_a_range() {
         let ports = |first, last| Ports::new(first, last).map(|p| p.to_string()).ok();
         assert_eq!(ports(80, 80).as_deref(), Some("80"));
         assert_eq!(ports(1, 65535).as_deref(), Some("1-65535"));

@@ -1,18 +1,18 @@
-//! The connection that orders go through (crate `virt`), and what libvirt's errors mean to us.
+//! The connection of crate `virt`, and the conversion of libvirt's errors.
 
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber};
 
 use super::HypervisorError;
 
-/// An open connection, closed when dropped (crate `virt` leaves that to its caller).
+/// An open connection. It is closed when dropped, which crate `virt` leaves to its caller.
 #[derive(Debug)]
 pub(super) struct Connection {
     connect: Connect,
 }
 
 impl Connection {
-    /// Opens the library, then the connection.
+    /// Loads the library and opens the connection.
     pub(super) fn open(uri: &str) -> Result<Connection, HypervisorError> {
         virt_sys::load().map_err(|error| HypervisorError::NoLibrary(error.to_string()))?;
         if uri.contains('\0') {
@@ -23,11 +23,12 @@ impl Connection {
         Ok(Connection { connect })
     }
 
+    /// Returns the connection of crate `virt`.
     pub(super) fn get(&self) -> &Connect {
         &self.connect
     }
 
-    /// Whether the daemon behind it still answers.
+    /// Returns whether the daemon still answers.
     pub(super) fn is_alive(&self) -> bool {
         self.connect.is_alive().unwrap_or(false)
     }
@@ -35,12 +36,12 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // A connection that cannot be closed is gone already.
+        // A connection that cannot be closed is lost already.
         let _closed = self.connect.close();
     }
 }
 
-/// The error for a hypervisor that cannot be asked, with what to do about the common reasons.
+/// Returns the error for an unreachable hypervisor, with a hint for the common reasons.
 pub(super) fn unreachable(uri: &str, reason: &str) -> HypervisorError {
     let no_daemon =
         reason.contains("No such file or directory") || reason.contains("Connection refused");
@@ -55,15 +56,15 @@ pub(super) fn unreachable(uri: &str, reason: &str) -> HypervisorError {
     }
 }
 
-/// The error for an order that libvirt declined.
+/// Returns the error for an operation that libvirt refused.
 pub(super) fn refused(action: &str, error: &Error) -> HypervisorError {
-    refused_words(action, error.message())
+    refused_with_reason(action, error.message())
 }
 
-/// The same by libvirt's words alone.
-pub(super) fn refused_words(action: &str, words: &str) -> HypervisorError {
-    let reason = one_line(words);
-    // Where no service manager starts it: the daemon that writes guests' consoles.
+/// Returns the error for an operation that libvirt refused for this reason.
+pub(super) fn refused_with_reason(action: &str, reason: &str) -> HypervisorError {
+    let reason = one_line(reason);
+    // virtlogd writes the guests' consoles. Without a service manager nothing starts it.
     let hint = if reason.contains("virtlogd-sock") {
         "; is virtlogd running?"
     } else {
@@ -75,7 +76,7 @@ pub(super) fn refused_words(action: &str, words: &str) -> HypervisorError {
     }
 }
 
-/// libvirt quotes QEMU's last words, which can be several lines.
+/// Joins the lines of a message: libvirt quotes QEMU's last output, which can be several lines.
 fn one_line(text: &str) -> String {
     text.lines()
         .map(str::trim)
@@ -84,8 +85,8 @@ fn one_line(text: &str) -> String {
         .join("; ")
 }
 
-/// Whether the error says that there is no such domain.
-pub(super) fn says_no_domain(error: &Error) -> bool {
+/// Returns whether the error means that the domain does not exist.
+pub(super) fn is_no_domain(error: &Error) -> bool {
     error.code() == ErrorNumber::NoDomain
 }
 
@@ -94,10 +95,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_one_line_with_a_hint() {
+    fn an_error_is_one_line_with_a_hint() {
         let error = unreachable(
             "qemu:///system",
-            "Failed to connect socket to '/var/run/libvirt/libvirt-sock': No such file or directory",
+            "Failed to connect socket to '/var/run/libvirt/libvirt-sock': \
+             No such file or directory",
         );
         assert_eq!(
             error.to_string(),

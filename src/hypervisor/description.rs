@@ -1,4 +1,4 @@
-//! What a domain's XML is made of: plain values, decided before.
+//! The values that the templates of domain XML use. They are decided before rendering.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,29 +10,29 @@ use super::HypervisorError;
 pub use crate::model::VirtMode;
 use crate::storage::Attachment;
 
-/// What executes a guest's instructions under QEMU. Xen's domains do not ask.
+/// What executes a guest's instructions under QEMU. Xen does not use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Accelerator {
-    /// The processor, through KVM.
+    /// The CPU, through KVM.
     #[serde(rename = "kvm")]
     Kvm,
-    /// QEMU's translator: works everywhere, slowly.
+    /// QEMU's translator, which works on every host but is slow.
     #[serde(rename = "qemu")]
     Tcg,
 }
 
-/// The kernel that is handed to a guest.
+/// A kernel from dom0 that a guest boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kernel {
     /// Path of the kernel image.
     pub image: PathBuf,
     /// Path of the initial ramdisk, if there is one.
     pub initrd: Option<PathBuf>,
-    /// The command line; empty means none.
+    /// The command line; may be empty.
     pub cmdline: String,
 }
 
-/// A volume as the guest's disk.
+/// A disk of the guest with the data of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VolumeDisk {
     /// The volume's name.
@@ -41,13 +41,13 @@ pub struct VolumeDisk {
     pub kind: SourceKind,
     /// Path of the image file or device with the data.
     pub path: PathBuf,
-    /// The last letter of its name in the guest: `a` of `xvda` and `vda`.
+    /// The last letter of the disk's name in the guest: `a` in `xvda` and `vda`.
     pub letter: char,
     /// The guest cannot write to the disk.
     pub read_only: bool,
 }
 
-/// What a disk's data lie in.
+/// The kind of a disk's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
@@ -57,8 +57,8 @@ pub enum SourceKind {
     Block,
 }
 
-/// A block device that is assigned to the qube as required: `docs/spec/r4-devices.md` §5,
-/// `docs/spec/r4-features.md` §6.
+/// A block device that is assigned to the qube as required (`docs/spec/r4-devices.md` §5,
+/// `docs/spec/r4-features.md` §6).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BlockDevice {
     /// Whether `path` names a file or a device.
@@ -67,19 +67,19 @@ pub struct BlockDevice {
     pub path: PathBuf,
     /// What the guest sees: a disk or a CD drive.
     pub kind: DeviceKind,
-    /// `xvdi`, …
+    /// The target in the domain XML, such as `xvdi`.
     pub target: String,
     /// The last letter of `target`.
     pub letter: char,
     /// The guest cannot write to the device.
     pub read_only: bool,
-    /// libvirt's name of the qube that provides it; `None` for dom0.
+    /// The domain name of the backend qube; `None` for dom0.
     pub backend: Option<String>,
-    /// The program that prepares it in the backend.
+    /// The script that sets up the device in the backend.
     pub script: Option<PathBuf>,
 }
 
-/// What a block device looks like to the guest.
+/// The kind of a block device as the guest sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
@@ -89,10 +89,10 @@ pub enum DeviceKind {
     Cdrom,
 }
 
-/// The network interface towards the netvm.
+/// The network interface of a qube, connected to its netvm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NetworkInterface {
-    /// libvirt's name of the netvm.
+    /// The domain name of the netvm.
     pub backend: String,
     /// MAC address of the guest's interface.
     pub mac: String,
@@ -119,26 +119,26 @@ pub struct PciDevice {
     pub slot: String,
     /// Function number, hexadecimal.
     pub function: String,
-    /// Option `permissive`: any text but an empty one.
+    /// The option `permissive` is set and not empty.
     pub permissive: bool,
-    /// Option `no-strict-reset`, likewise.
+    /// The option `no-strict-reset` is set and not empty.
     pub no_strict_reset: bool,
 }
 
-/// What of the host decides over a description.
+/// The properties of the host that the templates use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct HostDescription {
-    /// `cpu family` of /proc/cpuinfo; 0 where unknown.
+    /// `cpu family` of /proc/cpuinfo; 0 if unknown.
     pub cpu_family: u32,
-    /// `model` of /proc/cpuinfo; 0 where unknown.
+    /// `model` of /proc/cpuinfo; 0 if unknown.
     pub cpu_model: u32,
-    /// Feature `suspend-s0ix` of dom0.
+    /// The feature `suspend-s0ix` of dom0 is set.
     pub suspend_s0ix: bool,
-    /// A Xen without what Qubes adds to it: see [`crate::hypervisor::toolstack`].
+    /// The Xen lacks the additions of Qubes (see [`crate::hypervisor::toolstack`]).
     pub vanilla_xen: bool,
 }
 
-/// The user and group that own the images, by number.
+/// The user and group ID that QEMU runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct QemuUser {
     /// Numeric user id.
@@ -147,29 +147,29 @@ pub struct QemuUser {
     pub gid: u32,
 }
 
-/// A domain with everything decided: the templates' `vm`.
+/// The complete description of a domain: `vm` in the templates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DomainDescription {
-    /// libvirt's name: the qube's, with the suffix of a foreign store.
+    /// The domain name: the qube's name, with a suffix unless the store is the host's main store.
     pub name: String,
-    /// The qube's name; templates of one qube are found by it.
+    /// The qube's name, which selects the templates of one qube.
     pub qube: String,
-    /// The path of the store, for the domain's metadata; none where they say nothing of it.
+    /// The path of the store for the domain's metadata; `None` leaves it out.
     pub store: Option<String>,
     /// UUID of the domain, that of the qube in the store.
     #[serde(serialize_with = "as_text")]
     pub uuid: Uuid,
-    /// MiB at the start.
+    /// Memory at the start, MiB.
     pub memory: u64,
-    /// MiB at most; 0 where the qube takes no part in memory balancing.
+    /// Maximum memory, MiB; 0 if the qube takes no part in memory balancing.
     pub maxmem: u64,
-    /// Feature `memory-hotplug`: memory above `memory` is plugged in when wanted.
+    /// Feature `memory-hotplug`: memory above `memory` is plugged in on demand.
     pub memory_hotplug: bool,
     /// Number of virtual processors.
     pub vcpus: u32,
     /// Virtualisation mode of the domain.
     pub virt_mode: VirtMode,
-    /// `None`: the guest boots from its disks.
+    /// The kernel; `None` if the guest boots from its disks.
     pub kernel: Option<Kernel>,
     /// Disks of the qube's volumes, sorted by letter.
     pub disks: Vec<VolumeDisk>,
@@ -179,23 +179,22 @@ pub struct DomainDescription {
     pub net: Option<NetworkInterface>,
     /// PCI devices that are assigned as required.
     pub pci: Vec<PciDevice>,
-    /// The file that gets what the guest says on its console (QEMU only; Xen's console daemon has
-    /// its own).
+    /// The log file of the guest's console (QEMU only; Xen's console daemon has its own).
     pub console_log: Option<PathBuf>,
-    /// The qube's features, its templates' where it has none of the name.
+    /// The explicit and inherited features of the qube.
     pub features: BTreeMap<String, String>,
     /// Property `debug` of the qube.
     pub debug: bool,
     /// What executes the guest's instructions; only for QEMU.
     pub accelerator: Accelerator,
-    /// Whom QEMU runs as: given where libvirt's daemon is root's, which would else run QEMU as a
-    /// user who cannot open the images, and change the images' owner.
+    /// The user that QEMU runs as. Set if libvirt's daemon runs as root: by default it runs QEMU as
+    /// a user that cannot open the images, and changes their owner.
     pub owner: Option<QemuUser>,
-    /// The number of the running audio qube.
+    /// The domain ID of the running audio qube.
     pub audiovm_xid: Option<u32>,
-    /// libvirt's name of the running GUI qube, unless that is dom0.
+    /// The domain name of the running GUI qube, unless that is dom0.
     pub guivm: Option<String>,
-    /// MiB for the emulator's domain.
+    /// Memory of the stub domain, MiB.
     pub stubdom_mem: Option<u64>,
 }
 
@@ -203,12 +202,12 @@ fn as_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error>
     serializer.collect_str(uuid)
 }
 
-/// The disks of a qube's volumes, given as name, attachment and writability: root, private,
-/// volatile and kernel have their letters, others follow from e to y. Volumes with nothing to
-/// attach are left out.
+/// Returns the disks of a qube's volumes, which are given as name, attachment and writability. The
+/// volumes root, private, volatile and kernel have the letters a to d, others follow from e to y.
+/// Volumes with nothing to attach are left out.
 ///
 /// # Errors
-/// More volumes than letters.
+/// There are more volumes than letters.
 pub fn disks_for_volumes<'a>(
     volumes: impl IntoIterator<Item = (&'a str, Attachment, bool)>,
 ) -> Result<Vec<VolumeDisk>, HypervisorError> {
@@ -248,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_volume_has_its_letter() {
+    fn every_volume_gets_its_disk_letter() {
         let file = |name: &str| Attachment::File(PathBuf::from(format!("/images/{name}.img")));
         let disks = disks_for_volumes([
             ("kernel", Attachment::None, false),

@@ -1,38 +1,38 @@
-//! The disks in a domain's XML.
+//! Reads the disks in a domain's XML.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 use super::AttachedDisk;
 
-/// A disk with the text that describes it, which is how libvirt is told which one is meant.
+/// A disk with the XML of its element, which identifies it when it is detached.
 pub(super) struct DescribedDisk<'x> {
     pub disk: AttachedDisk,
     pub xml: &'x str,
 }
 
-/// The disks in the XML that libvirt gives of a domain. What has no target is none.
-pub(super) fn disks(xml: &str) -> Vec<DescribedDisk<'_>> {
+/// Returns the disks in libvirt's XML of a domain. Elements without a target are skipped.
+pub(super) fn parse_disks(xml: &str) -> Vec<DescribedDisk<'_>> {
     let mut reader = Reader::from_str(xml);
     let mut found = Vec::new();
     let mut path = Vec::new();
-    let mut begun = None;
+    let mut start_position = None;
     let (mut target, mut source) = (None, None);
     loop {
-        let at = reader.buffer_position();
+        let position = reader.buffer_position();
         match reader.read_event() {
             Ok(Event::Start(start)) => {
                 if path == ["domain", "devices"] && start.name().as_ref() == "disk" {
-                    (begun, target, source) = (Some(at), None, None);
+                    (start_position, target, source) = (Some(position), None, None);
                 }
-                note(&path, &start, &mut target, &mut source);
+                read_child(&path, &start, &mut target, &mut source);
                 path.push(start.name().as_ref().to_string());
             }
-            Ok(Event::Empty(empty)) => note(&path, &empty, &mut target, &mut source),
+            Ok(Event::Empty(empty)) => read_child(&path, &empty, &mut target, &mut source),
             Ok(Event::End(_)) => {
                 path.pop();
                 if path == ["domain", "devices"]
-                    && let (Some(from), Some(target)) = (begun.take(), target.take())
+                    && let (Some(from), Some(target)) = (start_position.take(), target.take())
                     && let Some(xml) = text(xml, from, reader.buffer_position())
                 {
                     let source = source.take().map(Into::into);
@@ -48,7 +48,8 @@ pub(super) fn disks(xml: &str) -> Vec<DescribedDisk<'_>> {
     }
 }
 
-fn note(
+/// Stores the target or source of the disk whose child element this is.
+fn read_child(
     path: &[String],
     element: &BytesStart<'_>,
     target: &mut Option<String>,
@@ -81,12 +82,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_found_with_its_text() {
-        let xml = "<domain type='xen' id='3'><name>a</name><metadata><devices><disk><target dev='no'/></disk></devices>\
-            </metadata><devices><disk type='block' device='disk'><source dev='/dev/a&amp;b'/><target dev='xvdi' \
-            bus='xen'/><address><target dev='x'/></address></disk><disk type='file' device='cdrom'><target dev='sda'/>\
-            </disk><disk type='file'><source file='/f' index='1'/><target dev='vdb'/></disk><disk/></devices></domain>";
-        let found = disks(xml);
+    fn a_disk_is_found_with_its_xml() {
+        let xml = "<domain type='xen' id='3'><name>a</name>\
+            <metadata><devices><disk><target dev='no'/></disk></devices></metadata><devices>\
+            <disk type='block' device='disk'><source dev='/dev/a&amp;b'/>\
+            <target dev='xvdi' bus='xen'/><address><target dev='x'/></address></disk>\
+            <disk type='file' device='cdrom'><target dev='sda'/></disk>\
+            <disk type='file'><source file='/f' index='1'/><target dev='vdb'/></disk>\
+            <disk/></devices></domain>";
+        let found = parse_disks(xml);
         let disk = |target: &str, source: Option<&str>| AttachedDisk {
             target: target.into(),
             source: source.map(Into::into),
@@ -104,6 +108,6 @@ mod tests {
             found[1].xml,
             "<disk type='file' device='cdrom'><target dev='sda'/></disk>"
         );
-        assert!(disks("no xml <").is_empty());
+        assert!(parse_disks("no xml <").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What libvirt says of a domain, in our words.
+//! Queries about libvirt's domains: their state, their name and their store.
 
 use quick_xml::events::Event;
 use virt::domain::Domain;
@@ -7,29 +7,33 @@ use virt::error::{Error, ErrorNumber};
 use super::DomainStatus;
 use crate::model::PowerState;
 
-/// What stands in the metadata of the domains that we define: without it, a domain that only has
-/// the same name is somebody else's and left alone. (A Xen dom0 of Qubes has no domains but qubes.)
-const OUR_METADATA: &str = "urn:qubes:domain";
+/// The XML namespace of the metadata in the domains that we define. Under QEMU, a domain without it
+/// is not a qube and is never replaced. (A Xen dom0 of Qubes has no domains but qubes.)
+const METADATA_NAMESPACE: &str = "urn:qubes:domain";
 
-/// Whether the domain runs; one that vanished does not.
+/// Returns whether the domain runs; false if it no longer exists.
 pub(super) fn is_active(domain: &Domain) -> bool {
     domain.is_active().unwrap_or(false)
 }
 
-/// Whether the definition says that it is a qube's, of whatever store.
-pub(super) fn is_qubes(domain: &Domain) -> bool {
+/// Returns whether the domain's metadata mark it as a qube, of any store.
+pub(super) fn has_qubes_metadata(domain: &Domain) -> bool {
     domain
         .get_xml_desc(0)
-        .is_ok_and(|xml| xml.contains(OUR_METADATA))
+        .is_ok_and(|xml| xml.contains(METADATA_NAMESPACE))
 }
 
-/// The store that a domain's metadata names; `None` where they name none.
-pub(super) fn stated_store(domain: &Domain) -> Option<String> {
+/// Returns the path of the store in the domain's metadata, if they contain one.
+pub(super) fn read_metadata_store(domain: &Domain) -> Option<String> {
     let element = virt_sys::VIR_DOMAIN_METADATA_ELEMENT as i32;
-    store_attribute(&domain.get_metadata(element, Some(OUR_METADATA), 0).ok()?)
+    store_attribute(
+        &domain
+            .get_metadata(element, Some(METADATA_NAMESPACE), 0)
+            .ok()?,
+    )
 }
 
-/// The attribute `store` of our element.
+/// Returns the attribute `store` of our metadata element.
 fn store_attribute(xml: &str) -> Option<String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     loop {
@@ -44,8 +48,11 @@ fn store_attribute(xml: &str) -> Option<String> {
     }
 }
 
+/// Removes a definition with everything that libvirt keeps beside it: saved memory, snapshots,
+/// checkpoints, NVRAM.
 pub(super) fn undefine(domain: &Domain) -> Result<(), Error> {
-    // Not every driver knows the flags; the plain call does where nothing of the kind can exist.
+    // Not every driver supports the flags. One that does not has none of these either, so the plain
+    // call is enough.
     let everything = virt_sys::VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
         | virt_sys::VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
         | virt_sys::VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
@@ -63,7 +70,7 @@ pub(super) fn undefine(domain: &Domain) -> Result<(), Error> {
     }
 }
 
-/// The text of `<domain><name>`.
+/// Returns the text of `<domain><name>`.
 pub(super) fn domain_name(xml: &str) -> Option<String> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let mut depth = 0_usize;
@@ -81,7 +88,7 @@ pub(super) fn domain_name(xml: &str) -> Option<String> {
     }
 }
 
-/// The power state that libvirt's state means for an active domain (`docs/spec/r4-features.md` §7).
+/// Returns the power state of an active domain for libvirt's state (`docs/spec/r4-features.md` §7).
 fn power_state(state: virt_sys::virDomainState) -> PowerState {
     match state {
         virt_sys::VIR_DOMAIN_RUNNING | virt_sys::VIR_DOMAIN_BLOCKED => PowerState::Running,
@@ -94,8 +101,8 @@ fn power_state(state: virt_sys::virDomainState) -> PowerState {
     }
 }
 
-/// As [`power_state`]; without a number the domain is defined and does not run.
-fn state_of(id: Option<u32>, state: virt_sys::virDomainState) -> PowerState {
+/// Returns the power state of a domain. One without an ID is defined and does not run.
+fn domain_power_state(id: Option<u32>, state: virt_sys::virDomainState) -> PowerState {
     if id.is_some() {
         power_state(state)
     } else {
@@ -103,9 +110,10 @@ fn state_of(id: Option<u32>, state: virt_sys::virDomainState) -> PowerState {
     }
 }
 
-pub(super) fn live(id: Option<u32>, info: &virt::domain::DomainInfo) -> DomainStatus {
+/// Converts libvirt's information about a domain to its status.
+pub(super) fn domain_status(id: Option<u32>, info: &virt::domain::DomainInfo) -> DomainStatus {
     DomainStatus {
-        state: state_of(id, info.state),
+        state: domain_power_state(id, info.state),
         id,
         memory_kib: info.memory,
         max_memory_kib: info.max_mem,
@@ -119,34 +127,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_the_domains_own() {
-        let xml = "<?xml version='1.0'?><domain><!-- <name>x</name> --><metadata><a><name>no</name></a></metadata>\
-                   <name>a &amp; b</name></domain>";
+    fn the_name_is_read_from_the_domain_element_only() {
+        let xml = "<?xml version='1.0'?><domain><!-- <name>x</name> -->\
+                   <metadata><a><name>no</name></a></metadata><name>a &amp; b</name></domain>";
         assert_eq!(domain_name(xml).as_deref(), Some("a & b"));
         assert_eq!(domain_name("<domain/>"), None);
         assert_eq!(domain_name("no xml <"), None);
     }
 
     #[test]
-    fn the_store_is_read_from_our_element() {
-        let xml = r#"<qubes:domain xmlns:qubes="urn:qubes:domain" qube="f0" store="/a&amp;b/qubes.xml"/>"#;
+    fn the_store_is_read_from_the_metadata_element() {
+        let xml = r#"<qubes:domain xmlns:qubes="urn:qubes:domain" qube="f0"
+                    store="/a&amp;b/qubes.xml"/>"#;
         assert_eq!(store_attribute(xml).as_deref(), Some("/a&b/qubes.xml"));
         assert_eq!(store_attribute(r#"<domain qube="f0"/>"#), None);
         assert_eq!(store_attribute("no xml <"), None);
     }
 
     #[test]
-    fn a_domain_without_a_number_is_halted_whatever_its_last_state() {
+    fn a_domain_without_an_id_is_halted() {
         assert_eq!(
-            state_of(None, virt_sys::VIR_DOMAIN_CRASHED),
+            domain_power_state(None, virt_sys::VIR_DOMAIN_CRASHED),
             PowerState::Halted
         );
         assert_eq!(
-            state_of(Some(3), virt_sys::VIR_DOMAIN_SHUTOFF),
+            domain_power_state(Some(3), virt_sys::VIR_DOMAIN_SHUTOFF),
             PowerState::Dying
         );
         assert_eq!(
-            state_of(Some(3), virt_sys::VIR_DOMAIN_PAUSED),
+            domain_power_state(Some(3), virt_sys::VIR_DOMAIN_PAUSED),
             PowerState::Paused
         );
     }

@@ -1,6 +1,6 @@
-//! Whether KVM works here. That /dev/kvm exists proves nothing: inside some virtual machines it is
-//! there, and what runs under it crawls or dies. So a tiny guest is run once, with a deadline, and
-//! the answer is remembered.
+//! Detects whether KVM works on this host. The existence of /dev/kvm does not prove it: in some
+//! virtual machines /dev/kvm exists, but its guests are extremely slow or die. So a tiny guest is
+//! run once with a time limit, and the result is cached.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,21 +12,21 @@ use std::time::Duration;
 use super::description::Accelerator;
 use crate::exec::{self, Program};
 
-/// A working KVM needs a quarter of a second for firmware and payload. Where it crawled, the
-/// firmware alone took 12 s.
-const DEADLINE: Duration = Duration::from_secs(4);
+/// The time limit for firmware and payload. A working KVM needs a quarter of a second; a slow one
+/// was measured to take 12 s for the firmware alone.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The status with which QEMU ends when the payload reached its end: its device makes 2n + 1 of the
-/// payload's 16.
-const PAYLOAD_DONE: i32 = 33;
+/// QEMU's exit status once the payload is complete: the isa-debug-exit device turns the payload's
+/// n, which is 16, into 2n + 1.
+const PAYLOAD_COMPLETE: i32 = 33;
 
 const KVM_DEVICE: &str = "/dev/kvm";
 
-/// Chooses what runs guests under QEMU: KVM where it has been seen to work, else QEMU's translator.
+/// Chooses the accelerator of QEMU: KVM if a test guest runs under it, else QEMU's translator.
 ///
-/// The answer is kept in the file `accelerator` of `cache_dir`, for this boot of this kernel and
-/// this QEMU; to have it tried again, remove the file. What cannot be remembered is tried each
-/// time.
+/// The result is cached in the file `accelerator` of `cache_dir`, for this boot of this kernel and
+/// this QEMU; remove the file to repeat the test. If the file cannot be written, every call repeats
+/// the test.
 pub fn choose_accelerator(program_path: &OsStr, cache_dir: &Path) -> Accelerator {
     let Some(qemu) = find_qemu(program_path) else {
         return Accelerator::Tcg;
@@ -36,20 +36,20 @@ pub fn choose_accelerator(program_path: &OsStr, cache_dir: &Path) -> Accelerator
     }
     let file = cache_dir.join("accelerator");
     let key = machine_key(&qemu);
-    if let Some(known) = remembered(&file, &key) {
+    if let Some(known) = read_cache(&file, &key) {
         return known;
     }
-    let answer = if kvm_works(&qemu, DEADLINE) {
+    let answer = if kvm_works(&qemu, TIMEOUT) {
         Accelerator::Kvm
     } else {
         Accelerator::Tcg
     };
-    // Without a place to remember it in, the answer is still right.
-    let _forgotten = remember(&file, &key, answer);
+    // An answer that cannot be cached is still right.
+    let _not_cached = write_cache(&file, &key, answer);
     answer
 }
 
-/// QEMU as distributions call it.
+/// Finds QEMU under the names that distributions use.
 fn find_qemu(program_path: &OsStr) -> Option<PathBuf> {
     let emulator = format!("qemu-system-{}", std::env::consts::ARCH);
     exec::find_program(&emulator, program_path)
@@ -57,8 +57,8 @@ fn find_qemu(program_path: &OsStr) -> Option<PathBuf> {
         .or_else(|| Some(PathBuf::from("/usr/libexec/qemu-kvm")).filter(|path| path.is_file()))
 }
 
-/// Runs the payload under KVM and tells whether it came to its end in time.
-fn kvm_works(qemu: &Path, deadline: Duration) -> bool {
+/// Runs the payload under KVM and returns whether it completes in time.
+fn kvm_works(qemu: &Path, timeout: Duration) -> bool {
     let Ok(mut payload) = tempfile::NamedTempFile::new() else {
         return false;
     };
@@ -89,13 +89,13 @@ fn kvm_works(qemu: &Path, deadline: Duration) -> bool {
             "-kernel",
         ])
         .arg(payload.path())
-        .timeout(deadline)
+        .timeout(timeout)
         .run();
-    answer.is_ok_and(|answer| answer.status.code() == Some(PAYLOAD_DONE))
+    answer.is_ok_and(|answer| answer.status.code() == Some(PAYLOAD_COMPLETE))
 }
 
-/// What the answer depends on: this boot (a virtual machine may wake up on another host), the
-/// kernel, this QEMU.
+/// Returns the cache key: this boot (a virtual machine may resume on another host), the kernel, and
+/// this QEMU.
 fn machine_key(qemu: &Path) -> String {
     let read = |path| {
         fs::read_to_string(path)
@@ -114,8 +114,8 @@ fn machine_key(qemu: &Path) -> String {
     )
 }
 
-/// The file holds two lines: the key, and `kvm` or `tcg`.
-fn remembered(file: &Path, key: &str) -> Option<Accelerator> {
+/// Reads the cached answer for this key. The file has two lines: the key, and `kvm` or `tcg`.
+fn read_cache(file: &Path, key: &str) -> Option<Accelerator> {
     let text = fs::read_to_string(file).ok()?;
     match text.strip_prefix(key)? {
         "\nkvm\n" => Some(Accelerator::Kvm),
@@ -124,7 +124,8 @@ fn remembered(file: &Path, key: &str) -> Option<Accelerator> {
     }
 }
 
-fn remember(file: &Path, key: &str, answer: Accelerator) -> std::io::Result<()> {
+/// Writes the answer for this key to the cache file.
+fn write_cache(file: &Path, key: &str, answer: Accelerator) -> std::io::Result<()> {
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory)?;
     }
@@ -132,13 +133,13 @@ fn remember(file: &Path, key: &str, answer: Accelerator) -> std::io::Result<()> 
         Accelerator::Kvm => "kvm",
         Accelerator::Tcg => "tcg",
     };
-    // A torn write is not recognised and tried again: durability is not worth a sync here.
+    // No sync: an incomplete file is ignored, and the test is repeated.
     fs::write(file, format!("{key}\n{word}\n"))
 }
 
-/// A multiboot kernel, loaded at 1 MiB: does what an ordinary kernel does all the time and a bad
-/// KVM is bad at (paging, page table changes, address space switches, CPUID), 2000 times, then ends
-/// QEMU through its debug exit device.
+/// A multiboot kernel, loaded at 1 MiB. It repeats 2000 times what ordinary kernels do often and a
+/// bad KVM is slow at (paging, page table changes, address space switches, CPUID), then ends QEMU
+/// through the isa-debug-exit device.
 #[rustfmt::skip]
 const PAYLOAD: [u8; 138] = [
     0x02, 0xb0, 0xad, 0x1b, // magic
@@ -183,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_payload_comes_to_its_end_under_the_translator() {
+    fn the_payload_completes_under_the_translator() {
         let path = OsStr::new("/usr/local/bin:/usr/bin:/bin");
         let qemu = find_qemu(path).expect("QEMU is installed where the tests run");
         let payload = tempfile::NamedTempFile::new().unwrap();
@@ -208,7 +209,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             answer.status.code(),
-            Some(PAYLOAD_DONE),
+            Some(PAYLOAD_COMPLETE),
             "{}",
             String::from_utf8_lossy(&answer.stderr)
         );
@@ -218,7 +219,7 @@ mod tests {
     fn an_emulator_that_hangs_or_fails_means_no_kvm() {
         use std::os::unix::fs::PermissionsExt;
         let place = tempfile::tempdir().unwrap();
-        let stand_in = |script: &str| {
+        let fake_qemu = |script: &str| {
             let file = place.path().join("qemu");
             fs::write(
                 &file,
@@ -226,39 +227,39 @@ mod tests {
             )
             .unwrap();
             fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-            // A process that another test forks meanwhile has the file open for writing until it
-            // executes.
+            // A process that another test forks meanwhile keeps the file open for writing until its
+            // exec; until then the file cannot be run.
             while Program::new(&file).arg("ready").run().is_err() {}
             file
         };
-        let in_time = Duration::from_secs(60);
-        assert!(kvm_works(&stand_in("exit 33"), in_time));
-        assert!(!kvm_works(&stand_in("exit 1"), in_time));
+        let long = Duration::from_secs(60);
+        assert!(kvm_works(&fake_qemu("exit 33"), long));
+        assert!(!kvm_works(&fake_qemu("exit 1"), long));
         assert!(
-            !kvm_works(&stand_in("exit 0"), in_time),
-            "a guest that died and was not restarted"
+            !kvm_works(&fake_qemu("exit 0"), long),
+            "the guest died and QEMU did not restart it"
         );
         assert!(!kvm_works(
-            &stand_in("exec sleep 60"),
+            &fake_qemu("exec sleep 60"),
             Duration::from_millis(50)
         ));
     }
 
     #[test]
-    fn the_answer_is_remembered_for_this_machine_only() {
+    fn the_answer_is_cached_for_one_key_only() {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("deep/accelerator");
-        assert_eq!(remembered(&file, "boot-1"), None);
-        remember(&file, "boot-1", Accelerator::Kvm).unwrap();
-        assert_eq!(remembered(&file, "boot-1"), Some(Accelerator::Kvm));
-        assert_eq!(remembered(&file, "boot-2"), None);
-        remember(&file, "boot-2", Accelerator::Tcg).unwrap();
-        assert_eq!(remembered(&file, "boot-2"), Some(Accelerator::Tcg));
+        assert_eq!(read_cache(&file, "boot-1"), None);
+        write_cache(&file, "boot-1", Accelerator::Kvm).unwrap();
+        assert_eq!(read_cache(&file, "boot-1"), Some(Accelerator::Kvm));
+        assert_eq!(read_cache(&file, "boot-2"), None);
+        write_cache(&file, "boot-2", Accelerator::Tcg).unwrap();
+        assert_eq!(read_cache(&file, "boot-2"), Some(Accelerator::Tcg));
         fs::write(&file, "boot-2\nkv").unwrap();
         assert_eq!(
-            remembered(&file, "boot-2"),
+            read_cache(&file, "boot-2"),
             None,
-            "a torn file is no answer"
+            "an incomplete file is ignored"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The hypervisor that nobody has talked to yet.
+//! A hypervisor whose connection is opened at the first call, or never in offline mode.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::libvirt::LibvirtHypervisor;
 use super::{AttachedDisk, DomainStatus, Hypervisor, HypervisorError, Outcome, StoreIdentity};
 
-/// libvirt, opened when first asked; in offline mode every question is an error that says so.
+/// A hypervisor that connects to libvirt at the first call. In offline mode every call returns
+/// [`HypervisorError::Offline`].
 #[derive(Debug)]
 pub struct LazyHypervisor {
     libvirt: LibvirtHypervisor,
@@ -17,7 +18,7 @@ pub struct LazyHypervisor {
 }
 
 impl LazyHypervisor {
-    /// The hypervisor at `uri`. Nothing is opened.
+    /// Creates the hypervisor at `uri` without opening a connection.
     pub fn new(uri: impl Into<String>) -> LazyHypervisor {
         LazyHypervisor {
             libvirt: LibvirtHypervisor::new(uri),
@@ -25,7 +26,7 @@ impl LazyHypervisor {
         }
     }
 
-    /// Takes only domains of this store for those of its qubes.
+    /// Limits the domains to those of one store.
     pub fn for_store(self, identity: StoreIdentity) -> LazyHypervisor {
         LazyHypervisor {
             libvirt: self.libvirt.for_store(identity),
@@ -33,7 +34,7 @@ impl LazyHypervisor {
         }
     }
 
-    /// The hypervisor that would be at `uri`, were we not offline.
+    /// Creates the hypervisor of offline mode, which never connects to `uri`.
     pub fn offline(uri: impl Into<String>) -> LazyHypervisor {
         LazyHypervisor {
             libvirt: LibvirtHypervisor::new(uri),
@@ -41,8 +42,8 @@ impl LazyHypervisor {
         }
     }
 
-    /// The hypervisor, unless we are offline; `purpose` says what for, as in "starting a qube".
-    fn online(&self, purpose: &'static str) -> Result<&LibvirtHypervisor, HypervisorError> {
+    /// Returns the hypervisor, or an error with `purpose` ("starting a qube") in offline mode.
+    fn require_online(&self, purpose: &'static str) -> Result<&LibvirtHypervisor, HypervisorError> {
         if self.offline {
             Err(HypervisorError::Offline(purpose))
         } else {
@@ -57,43 +58,44 @@ impl Hypervisor for LazyHypervisor {
     }
 
     fn states(&self) -> Result<HashMap<Uuid, DomainStatus>, HypervisorError> {
-        self.online("the state of the qubes")?.states()
+        self.require_online("the state of the qubes")?.states()
     }
 
     fn state(&self, uuid: Uuid) -> Result<Option<DomainStatus>, HypervisorError> {
-        self.online("the state of a qube")?.state(uuid)
+        self.require_online("the state of a qube")?.state(uuid)
     }
 
     fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError> {
-        self.online("starting a qube")?.create_paused(uuid, xml)
+        self.require_online("starting a qube")?
+            .create_paused(uuid, xml)
     }
 
     fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.online("unpausing a qube")?.resume(uuid)
+        self.require_online("unpausing a qube")?.resume(uuid)
     }
 
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.online("pausing a qube")?.pause(uuid)
+        self.require_online("pausing a qube")?.pause(uuid)
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.online("suspending a qube")?.suspend(uuid)
+        self.require_online("suspending a qube")?.suspend(uuid)
     }
 
     fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.online("waking a qube")?.wake_up(uuid)
+        self.require_online("waking a qube")?.wake_up(uuid)
     }
 
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.online("shutting down a qube")?.shutdown(uuid)
+        self.require_online("shutting down a qube")?.shutdown(uuid)
     }
 
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.online("killing a qube")?.destroy(uuid)
+        self.require_online("killing a qube")?.destroy(uuid)
     }
 
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.online("removing a domain")?.undefine(uuid)
+        self.require_online("removing a domain")?.undefine(uuid)
     }
 
     fn resize_disk(
@@ -102,38 +104,41 @@ impl Hypervisor for LazyHypervisor {
         source: &Path,
         bytes: u64,
     ) -> Result<Outcome, HypervisorError> {
-        self.online("resizing a disk")?
+        self.require_online("resizing a disk")?
             .resize_disk(uuid, source, bytes)
     }
 
     fn free_memory_mib(&self) -> Result<u64, HypervisorError> {
-        self.online("the free memory")?.free_memory_mib()
+        self.require_online("the free memory")?.free_memory_mib()
     }
 
     fn disks(&self, uuid: Uuid) -> Result<Option<Vec<AttachedDisk>>, HypervisorError> {
-        self.online("the disks of a qube")?.disks(uuid)
+        self.require_online("the disks of a qube")?.disks(uuid)
     }
 
     fn disks_in_use(&self) -> Result<Vec<(Uuid, AttachedDisk)>, HypervisorError> {
-        self.online("the disks of the domains")?.disks_in_use()
+        self.require_online("the disks of the domains")?
+            .disks_in_use()
     }
 
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError> {
-        self.online("attaching a disk")?.attach_disk(uuid, xml)
+        self.require_online("attaching a disk")?
+            .attach_disk(uuid, xml)
     }
 
     fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError> {
-        self.online("detaching a disk")?.detach_disk(uuid, target)
+        self.require_online("detaching a disk")?
+            .detach_disk(uuid, target)
     }
 
     fn wait_while(
         &self,
         uuid: Uuid,
         limit: Option<Duration>,
-        goes_on: &mut dyn FnMut() -> bool,
+        keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<bool, HypervisorError> {
-        self.online("waiting for a qube")?
-            .wait_while(uuid, limit, goes_on)
+        self.require_online("waiting for a qube")?
+            .wait_while(uuid, limit, keep_waiting)
     }
 }
 
@@ -142,12 +147,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offline_every_question_says_so() {
+    fn every_call_in_offline_mode_is_an_error_with_its_purpose() {
         let hypervisor = LazyHypervisor::offline("qemu:///system");
         let error = hypervisor.states().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "offline mode: the state of the qubes needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE"
+            "offline mode: the state of the qubes needs the hypervisor; \
+             run it without --offline-mode and QUBES_OFFLINE"
         );
         assert!(matches!(
             hypervisor.create_paused(Uuid::nil(), "<domain/>"),

@@ -13,15 +13,17 @@ use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 use virt_sys::link::Link;
 
-use super::connection::{Connection, refused, refused_words, says_no_domain, unreachable};
-use super::domain::{domain_name, is_active, is_qubes, live, stated_store, undefine};
+use super::connection::{Connection, is_no_domain, refused, refused_with_reason, unreachable};
+use super::domain::{
+    domain_name, domain_status, has_qubes_metadata, is_active, read_metadata_store, undefine,
+};
 use super::store_identity::StoreIdentity;
 use super::uri::Family;
 use super::{AttachedDisk, DomainStatus, Hypervisor, HypervisorError, Outcome, device_xml, events};
 
-/// How drivers say that a guest cannot sleep: QEMU's asks the guest's agent, and some have no such
-/// call.
-const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
+/// The error codes of drivers if a guest cannot suspend: QEMU's driver needs the guest's agent, and
+/// some drivers do not support the call.
+const CANNOT_SUSPEND: [virt_sys::virErrorNumber; 6] = [
     virt_sys::VIR_ERR_NO_SUPPORT,
     virt_sys::VIR_ERR_OPERATION_UNSUPPORTED,
     virt_sys::VIR_ERR_ARGUMENT_UNSUPPORTED,
@@ -30,26 +32,27 @@ const CANNOT_SLEEP: [virt_sys::virErrorNumber; 6] = [
     virt_sys::VIR_ERR_AGENT_UNSYNCED,
 ];
 
-/// How long QEMU may take to answer an order, on a machine that has much else to do.
-const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// The time limit for QEMU to answer an operation, on a busy host.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a domain whose QEMU has just ended may take until libvirt counts it as inactive.
-const ENDING: Duration = Duration::from_secs(2);
+/// The time limit for libvirt to report a domain as inactive after its QEMU has ended.
+const INACTIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// libvirt at one URI. Connections are opened when first needed, and again after one was lost.
+/// The hypervisor behind libvirt at one URI. Connections are opened when first needed, and again
+/// after a loss.
 #[derive(Debug)]
 pub struct LibvirtHypervisor {
     uri: String,
-    /// Whose domains these are; without one every domain counts.
+    /// The store that the domains belong to; `None` accepts every domain.
     identity: Option<StoreIdentity>,
-    /// For orders, through crate `virt`.
+    /// The connection of crate `virt`.
     connection: RefCell<Option<Rc<Connection>>>,
-    /// For what crate `virt` cannot order.
+    /// The connection for what crate `virt` has no wrapper for.
     link: RefCell<Option<Rc<Link>>>,
 }
 
 impl LibvirtHypervisor {
-    /// Nothing is opened yet.
+    /// Creates the hypervisor at `uri` without opening a connection.
     pub fn new(uri: impl Into<String>) -> LibvirtHypervisor {
         LibvirtHypervisor {
             uri: uri.into(),
@@ -59,8 +62,7 @@ impl LibvirtHypervisor {
         }
     }
 
-    /// Takes only domains of this store for those of its qubes. A copy of a store has the same
-    /// uuids.
+    /// Limits the domains to those of one store. A copy of a store has the same uuids.
     pub fn for_store(self, identity: StoreIdentity) -> LibvirtHypervisor {
         LibvirtHypervisor {
             identity: Some(identity),
@@ -68,6 +70,7 @@ impl LibvirtHypervisor {
         }
     }
 
+    /// Returns the open connection, or opens it.
     fn connection(&self) -> Result<Rc<Connection>, HypervisorError> {
         if let Some(open) = &*self.connection.borrow() {
             return Ok(Rc::clone(open));
@@ -77,9 +80,14 @@ impl LibvirtHypervisor {
         Ok(opened)
     }
 
-    /// What a failed call means: libvirt declined, or it is not there any more. In that case the
-    /// next call connects anew.
-    fn sort(&self, connection: &Connection, action: &str, error: &Error) -> HypervisorError {
+    /// Converts the error of a call: libvirt refused it, or the connection is lost. If it is lost,
+    /// the next call reconnects.
+    fn convert_error(
+        &self,
+        connection: &Connection,
+        action: &str,
+        error: &Error,
+    ) -> HypervisorError {
         if connection.is_alive() {
             return refused(action, error);
         }
@@ -87,110 +95,114 @@ impl LibvirtHypervisor {
         unreachable(&self.uri, error.message())
     }
 
-    /// The domain of this uuid, if it is defined and belongs to our store.
+    /// Returns the domain of this uuid, if it is defined and belongs to our store.
     fn find(&self, connection: &Connection, uuid: Uuid) -> Result<Option<Domain>, HypervisorError> {
-        let found = self.find_anybodys(connection, uuid)?;
-        Ok(found.filter(|domain| self.is_of_store(domain)))
+        let found = self.find_in_any_store(connection, uuid)?;
+        Ok(found.filter(|domain| self.belongs_to_store(domain)))
     }
 
-    fn is_of_store(&self, domain: &Domain) -> bool {
+    fn belongs_to_store(&self, domain: &Domain) -> bool {
         let Some(identity) = &self.identity else {
             return true;
         };
-        // Without a name it has gone meanwhile.
+        // A domain without a name has been removed meanwhile.
         domain
             .get_name()
-            .is_ok_and(|name| identity.owns_domain(&name, || stated_store(domain)))
+            .is_ok_and(|name| identity.owns_domain(&name, || read_metadata_store(domain)))
     }
 
-    /// The domain of this uuid, whosever it is.
-    fn find_anybodys(
+    /// Returns the domain of this uuid, of any store.
+    fn find_in_any_store(
         &self,
         connection: &Connection,
         uuid: Uuid,
     ) -> Result<Option<Domain>, HypervisorError> {
         match Domain::lookup_by_uuid(connection.get(), uuid) {
             Ok(domain) => Ok(Some(domain)),
-            Err(error) if says_no_domain(&error) => Ok(None),
-            Err(error) => Err(self.sort(connection, &format!("look up domain {uuid}"), &error)),
+            Err(error) if is_no_domain(&error) => Ok(None),
+            Err(error) => {
+                Err(self.convert_error(connection, &format!("look up domain {uuid}"), &error))
+            }
         }
     }
 
-    /// The domain of this uuid, if it is defined, with the connection on which it was found: a new
-    /// one where the old was lost, for a daemon that was restarted is there again and knows
-    /// everything.
+    /// Returns the domain of this uuid, if it is defined, and the connection that found it.
+    /// Reconnects if the connection was lost: a restarted daemon still knows its domains.
     fn look_up(&self, uuid: Uuid) -> Result<(Rc<Connection>, Option<Domain>), HypervisorError> {
         let connection = self.connection()?;
         match self.find(&connection, uuid) {
             Err(HypervisorError::Unreachable { .. }) => {
-                let anew = self.connection()?;
-                let found = self.find(&anew, uuid)?;
-                Ok((anew, found))
+                let reconnected = self.connection()?;
+                let found = self.find(&reconnected, uuid)?;
+                Ok((reconnected, found))
             }
             found => Ok((connection, found?)),
         }
     }
 
-    /// Gives one order to a domain that may be gone before, or while, it is given. Whatever the
-    /// words in which it failed then (a monitor that hung up, say), the domain is absent.
-    fn order<T>(
+    /// Runs an operation on a domain that may stop before or during it. If the domain stops, the
+    /// outcome is [`Outcome::Absent`], whatever the error of the operation (such as a closed QEMU
+    /// monitor).
+    fn run<T>(
         &self,
         uuid: Uuid,
         verb: &str,
-        order: impl Fn(&Domain) -> Result<T, Error>,
+        operation: impl Fn(&Domain) -> Result<T, Error>,
     ) -> Result<Outcome, HypervisorError> {
         let (connection, domain) = self.look_up(uuid)?;
         let Some(domain) = domain else {
             return Ok(Outcome::Absent);
         };
-        let is_missed = |error: &Error| error.code() == ErrorNumber::OperationInvalid;
-        let mut answer = order(&domain);
-        if answer.as_ref().is_err_and(is_missed) && is_active(&domain) {
-            // It may not have run when the order came, and somebody has just started it.
-            answer = order(&domain);
+        let is_not_running = |error: &Error| error.code() == ErrorNumber::OperationInvalid;
+        let mut answer = operation(&domain);
+        if answer.as_ref().is_err_and(is_not_running) && is_active(&domain) {
+            // The domain was started between the operation and the check: try once more.
+            answer = operation(&domain);
         }
         match answer {
             Ok(_) => Ok(Outcome::Done),
-            Err(error) if says_no_domain(&error) => Ok(Outcome::Absent),
+            Err(error) if is_no_domain(&error) => Ok(Outcome::Absent),
             Err(_) if becomes_inactive(&domain) => Ok(Outcome::Absent),
-            Err(error) => Err(self.sort(&connection, &format!("{verb} domain {uuid}"), &error)),
+            Err(error) => {
+                Err(self.convert_error(&connection, &format!("{verb} domain {uuid}"), &error))
+            }
         }
     }
 
-    /// Gives an order that waits for an answer of the domain's QEMU, which may hang. On a
-    /// connection of its own: the thread that waits outlives the order, and goes when QEMU answers,
-    /// ends, or this process ends.
-    fn order_in_time<T>(
+    /// Runs an operation that waits for the domain's QEMU, which may hang. It runs in a thread with
+    /// its own connection; after a timeout the thread lives on until QEMU answers or ends, or this
+    /// process ends.
+    fn run_with_timeout<T>(
         &self,
         uuid: Uuid,
         verb: &'static str,
-        order: impl Fn(&Domain) -> Result<T, Error> + Send + 'static,
+        operation: impl Fn(&Domain) -> Result<T, Error> + Send + 'static,
     ) -> Result<Outcome, HypervisorError> {
         let action = || format!("{verb} domain {uuid}");
         let (uri, identity) = (self.uri.clone(), self.identity.clone());
         let (send, receive) = mpsc::channel();
-        let asking = thread::Builder::new().spawn(move || {
+        let spawned = thread::Builder::new().spawn(move || {
             let own = LibvirtHypervisor {
                 identity,
                 ..LibvirtHypervisor::new(uri)
             };
             // Whoever asked may have given up.
-            let _too_late = send.send(own.order(uuid, verb, order));
+            let _too_late = send.send(own.run(uuid, verb, operation));
         });
-        asking.map_err(|error| HypervisorError::Refused {
+        spawned.map_err(|error| HypervisorError::Refused {
             action: action(),
             reason: error.to_string(),
         })?;
         let no_answer = |_| HypervisorError::NoAnswer {
             action: action(),
-            seconds: ANSWER_LIMIT.as_secs(),
+            seconds: ANSWER_TIMEOUT.as_secs(),
         };
-        receive.recv_timeout(ANSWER_LIMIT).map_err(no_answer)?
+        receive.recv_timeout(ANSWER_TIMEOUT).map_err(no_answer)?
     }
 
-    /// Takes away the definitions that stand in the way of a new one: of the same uuid, and of the
-    /// same name if it is ours.
-    fn clear_the_way(
+    /// Removes the stale definitions of the same uuid or name that would prevent a new one. Under
+    /// QEMU, refuses to remove domains that are not qubes.
+    fn remove_stale_definitions(
         &self,
         connection: &Connection,
         uuid: Uuid,
@@ -201,51 +213,57 @@ impl LibvirtHypervisor {
             action: action.clone(),
             reason,
         };
-        if let Some(domain) = self.find_anybodys(connection, uuid)? {
-            let is_of_store = self.is_of_store(&domain);
-            let its_name = || domain.get_name().unwrap_or_default();
+        if let Some(domain) = self.find_in_any_store(connection, uuid)? {
+            let belongs_to_store = self.belongs_to_store(&domain);
+            let domain_name = || domain.get_name().unwrap_or_default();
             if is_active(&domain) {
-                return Err(match is_of_store {
-                    true => refuse("it runs already".to_string()),
+                return Err(match belongs_to_store {
+                    true => refuse("it is already running".to_string()),
                     false => HypervisorError::SameUuid {
                         uuid,
-                        name: its_name(),
+                        name: domain_name(),
                     },
                 });
             }
-            if !is_of_store && Family::from_uri(&self.uri) == Family::Qemu && !is_qubes(&domain) {
-                return Err(refuse(not_a_qube(&its_name())));
+            if !belongs_to_store
+                && Family::from_uri(&self.uri) == Family::Qemu
+                && !has_qubes_metadata(&domain)
+            {
+                return Err(refuse(not_a_qube(&domain_name())));
             }
-            self.forget(connection, &domain, &action)?;
+            self.remove_definition(connection, &domain, &action)?;
         }
         let Some(name) = name else { return Ok(()) };
         let namesake = match Domain::lookup_by_name(connection.get(), name) {
             Ok(domain) => domain,
-            Err(error) if says_no_domain(&error) => return Ok(()),
-            Err(error) => return Err(self.sort(connection, &action, &error)),
+            Err(error) if is_no_domain(&error) => return Ok(()),
+            Err(error) => return Err(self.convert_error(connection, &action, &error)),
         };
         if is_active(&namesake) {
-            return Err(refuse(format!("another domain called {name} runs")));
+            return Err(refuse(format!("another domain named {name} is running")));
         }
-        if Family::from_uri(&self.uri) == Family::Qemu && !is_qubes(&namesake) {
+        if Family::from_uri(&self.uri) == Family::Qemu && !has_qubes_metadata(&namesake) {
             return Err(refuse(not_a_qube(name)));
         }
-        self.forget(connection, &namesake, &action)
+        self.remove_definition(connection, &namesake, &action)
     }
 
-    /// Undefines a domain with everything that libvirt keeps beside its definition.
-    fn forget(
+    /// Removes the definition of a domain, with everything that libvirt keeps beside it.
+    fn remove_definition(
         &self,
         connection: &Connection,
         domain: &Domain,
         action: &str,
     ) -> Result<(), HypervisorError> {
         match undefine(domain) {
-            Err(error) if !says_no_domain(&error) => Err(self.sort(connection, action, &error)),
+            Err(error) if !is_no_domain(&error) => {
+                Err(self.convert_error(connection, action, &error))
+            }
             _ => Ok(()),
         }
     }
 
+    /// Returns the open link, or opens it.
     fn link(&self) -> Result<Rc<Link>, HypervisorError> {
         if let Some(open) = &*self.link.borrow() {
             return Ok(Rc::clone(open));
@@ -263,20 +281,19 @@ impl Hypervisor for LibvirtHypervisor {
         &self.uri
     }
 
-    /// One call for the list and one for each domain: virConnectGetAllDomainStats asks each QEMU
-    /// for its memory and processors, also with VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, which
-    /// only spares those that are busy. One that hangs would keep everybody waiting;
-    /// virDomainGetInfo answers from what libvirt knows.
+    // This lists the domains, then calls virDomainGetInfo for each, which answers from libvirt's
+    // own data. virConnectGetAllDomainStats would query each QEMU and block on one that hangs, even
+    // with VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT, which skips only busy ones.
     fn states(&self) -> Result<HashMap<Uuid, DomainStatus>, HypervisorError> {
         let mut connection = self.connection()?;
         let list = |connection: &Connection| {
             let listed = connection
                 .get()
                 .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE);
-            listed.map_err(|error| self.sort(connection, "list the domains", &error))
+            listed.map_err(|error| self.convert_error(connection, "list the domains", &error))
         };
         let domains = match list(&connection) {
-            // Its daemon may have been restarted since.
+            // The daemon may have been restarted since the last call.
             Err(HypervisorError::Unreachable { .. }) => {
                 connection = self.connection()?;
                 list(&connection)?
@@ -284,15 +301,19 @@ impl Hypervisor for LibvirtHypervisor {
             listed => listed?,
         };
         let mut states = HashMap::with_capacity(domains.len());
-        for domain in domains.iter().filter(|domain| self.is_of_store(domain)) {
-            let failed =
-                |error: &Error| self.sort(&connection, "tell the state of a domain", error);
+        for domain in domains
+            .iter()
+            .filter(|domain| self.belongs_to_store(domain))
+        {
+            let failed = |error: &Error| {
+                self.convert_error(&connection, "read the state of a domain", error)
+            };
             let uuid = domain.get_uuid().map_err(|error| failed(&error))?;
             match domain.get_info() {
                 Ok(info) => {
-                    states.insert(uuid, live(domain.get_id(), &info));
+                    states.insert(uuid, domain_status(domain.get_id(), &info));
                 }
-                Err(error) if says_no_domain(&error) => {}
+                Err(error) if is_no_domain(&error) => {}
                 Err(error) => return Err(failed(&error)),
             }
         }
@@ -306,15 +327,15 @@ impl Hypervisor for LibvirtHypervisor {
         };
         match domain.get_info() {
             Ok(info) => {
-                // The handle's number may be older than its end.
+                // The ID in the handle may be older than the domain's end.
                 let dying = info.state == virt_sys::VIR_DOMAIN_SHUTOFF;
                 let id = domain.get_id().filter(|_| !dying || is_active(&domain));
-                Ok(Some(live(id, &info)))
+                Ok(Some(domain_status(id, &info)))
             }
-            Err(error) if says_no_domain(&error) => Ok(None),
-            Err(error) => Err(self.sort(
+            Err(error) if is_no_domain(&error) => Ok(None),
+            Err(error) => Err(self.convert_error(
                 &connection,
-                &format!("tell the state of domain {uuid}"),
+                &format!("read the state of domain {uuid}"),
                 &error,
             )),
         }
@@ -327,12 +348,13 @@ impl Hypervisor for LibvirtHypervisor {
             let reason = "its description contains a NUL character".to_string();
             return Err(HypervisorError::Refused { action, reason });
         }
-        self.clear_the_way(&connection, uuid, domain_name(xml).as_deref())?;
+        self.remove_stale_definitions(&connection, uuid, domain_name(xml).as_deref())?;
         let domain = Domain::define_xml(connection.get(), xml)
-            .map_err(|error| self.sort(&connection, &action, &error))?;
+            .map_err(|error| self.convert_error(&connection, &action, &error))?;
         if let Err(error) = domain.create_with_flags(virt_sys::VIR_DOMAIN_START_PAUSED) {
-            let error = self.sort(&connection, &action, &error);
-            // Nothing of a failed start stays; if libvirt is gone too, the next start clears it.
+            let error = self.convert_error(&connection, &action, &error);
+            // Remove the definition of a failed start. If that fails too, the next start removes
+            // it.
             let _left = undefine(&domain);
             return Err(error);
         }
@@ -340,30 +362,34 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order_in_time(uuid, "unpause", Domain::resume)
+        self.run_with_timeout(uuid, "unpause", Domain::resume)
     }
 
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order_in_time(uuid, "pause", Domain::suspend)
+        self.run_with_timeout(uuid, "pause", Domain::suspend)
     }
 
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         let Some(domain) = self.look_up(uuid)?.1 else {
             return Ok(Outcome::Absent);
         };
-        // This is seldom done: not on a link whose daemon may have been restarted since.
+        // Suspending is rare, so the daemon may have been restarted since the link was opened: use
+        // a new link.
         *self.link.borrow_mut() = None;
         match self.link()?.suspend_to_ram(uuid.as_bytes()) {
             Ok(()) => Ok(Outcome::Done),
             Err(error) if error.code == virt_sys::VIR_ERR_NO_DOMAIN => Ok(Outcome::Absent),
-            Err(error) if CANNOT_SLEEP.contains(&error.code) => self.pause(uuid),
+            Err(error) if CANNOT_SUSPEND.contains(&error.code) => self.pause(uuid),
             Err(_) if becomes_inactive(&domain) => Ok(Outcome::Absent),
             Err(error) => {
-                // The next question connects anew, and tells whether there is still somebody to
-                // ask.
+                // Query the state over a new connection, which also shows whether libvirt is still
+                // reachable.
                 *self.link.borrow_mut() = None;
-                match self.state(uuid)?.is_some_and(|live| live.state.is_active()) {
-                    true => Err(refused_words(
+                match self
+                    .state(uuid)?
+                    .is_some_and(|status| status.state.is_active())
+                {
+                    true => Err(refused_with_reason(
                         &format!("suspend domain {uuid}"),
                         &error.message,
                     )),
@@ -374,11 +400,11 @@ impl Hypervisor for LibvirtHypervisor {
     }
 
     fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order_in_time(uuid, "wake", |domain| domain.pm_wakeup(0))
+        self.run_with_timeout(uuid, "wake", |domain| domain.pm_wakeup(0))
     }
 
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
-        self.order_in_time(uuid, "shut down", Domain::shutdown)
+        self.run_with_timeout(uuid, "shut down", Domain::shutdown)
     }
 
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
@@ -386,10 +412,10 @@ impl Hypervisor for LibvirtHypervisor {
             (_, Some(domain)) => is_active(&domain),
             (_, None) => false,
         };
-        match self.order(uuid, "kill", Domain::destroy)? {
-            // libvirt ends the machine first and then waits for whoever works on the domain: when
-            // that was somebody who noticed the end (a daemon that had just been restarted and was
-            // finding its domains again), it says that the domain does not run.
+        match self.run(uuid, "kill", Domain::destroy)? {
+            // libvirt kills QEMU first and then waits for other jobs of the domain. If such a job
+            // has noticed the end (as in a daemon that was just restarted and reconnects to its
+            // domains), libvirt reports that the domain does not run.
             Outcome::Absent if was_active => Ok(Outcome::Done),
             outcome => Ok(outcome),
         }
@@ -404,10 +430,10 @@ impl Hypervisor for LibvirtHypervisor {
         if is_active(&domain) {
             return Err(HypervisorError::Refused {
                 action,
-                reason: "it runs".to_string(),
+                reason: "it is running".to_string(),
             });
         }
-        self.forget(&connection, &domain, &action)
+        self.remove_definition(&connection, &domain, &action)
             .map(|()| Outcome::Done)
     }
 
@@ -417,17 +443,20 @@ impl Hypervisor for LibvirtHypervisor {
         source: &Path,
         bytes: u64,
     ) -> Result<Outcome, HypervisorError> {
-        let unnamed = || HypervisorError::Refused {
+        let invalid_path = || HypervisorError::Refused {
             action: "resize a disk".to_string(),
-            reason: format!("{} is no text that libvirt takes", source.display()),
+            reason: format!(
+                "{} is not valid UTF-8 or contains a NUL character",
+                source.display()
+            ),
         };
         let source = source
             .to_str()
             .filter(|text| !text.contains('\0'))
-            .ok_or_else(unnamed)?;
+            .ok_or_else(invalid_path)?;
         let in_bytes = virt_sys::VIR_DOMAIN_BLOCK_RESIZE_BYTES;
         let source = source.to_string();
-        self.order_in_time(uuid, "resize a disk of", move |domain| {
+        self.run_with_timeout(uuid, "resize a disk of", move |domain| {
             domain.block_resize(&source, bytes, in_bytes)
         })
     }
@@ -437,7 +466,7 @@ impl Hypervisor for LibvirtHypervisor {
         let bytes = connection.get().get_free_memory();
         bytes
             .map(|bytes| bytes >> 20)
-            .map_err(|error| self.sort(&connection, "tell the free memory", &error))
+            .map_err(|error| self.convert_error(&connection, "read the free memory", &error))
     }
 
     fn disks(&self, uuid: Uuid) -> Result<Option<Vec<AttachedDisk>>, HypervisorError> {
@@ -447,14 +476,14 @@ impl Hypervisor for LibvirtHypervisor {
         };
         match domain.get_xml_desc(0) {
             Ok(xml) if is_active(&domain) => Ok(Some(
-                device_xml::disks(&xml)
+                device_xml::parse_disks(&xml)
                     .into_iter()
                     .map(|d| d.disk)
                     .collect(),
             )),
             Ok(_) => Ok(None),
-            Err(error) if says_no_domain(&error) => Ok(None),
-            Err(error) => Err(self.sort(
+            Err(error) if is_no_domain(&error) => Ok(None),
+            Err(error) => Err(self.convert_error(
                 &connection,
                 &format!("list the disks of domain {uuid}"),
                 &error,
@@ -468,18 +497,20 @@ impl Hypervisor for LibvirtHypervisor {
         let domains = connection
             .get()
             .list_all_domains(virt_sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-            .map_err(|error| self.sort(&connection, action, &error))?;
+            .map_err(|error| self.convert_error(&connection, action, &error))?;
         let mut in_use = Vec::new();
         for domain in &domains {
             match domain
                 .get_uuid()
                 .and_then(|uuid| Ok((uuid, domain.get_xml_desc(0)?)))
             {
-                Ok((uuid, xml)) => {
-                    in_use.extend(device_xml::disks(&xml).into_iter().map(|d| (uuid, d.disk)))
-                }
-                Err(error) if says_no_domain(&error) => {}
-                Err(error) => return Err(self.sort(&connection, action, &error)),
+                Ok((uuid, xml)) => in_use.extend(
+                    device_xml::parse_disks(&xml)
+                        .into_iter()
+                        .map(|d| (uuid, d.disk)),
+                ),
+                Err(error) if is_no_domain(&error) => {}
+                Err(error) => return Err(self.convert_error(&connection, action, &error)),
             }
         }
         Ok(in_use)
@@ -493,22 +524,22 @@ impl Hypervisor for LibvirtHypervisor {
             );
             return Err(HypervisorError::Refused { action, reason });
         }
-        self.order(uuid, "attach a disk to", |domain| {
+        self.run(uuid, "attach a disk to", |domain| {
             domain.attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
         })
     }
 
     fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError> {
-        self.order(uuid, &format!("detach disk {target} from"), |domain| {
+        self.run(uuid, &format!("detach disk {target} from"), |domain| {
             let xml = domain.get_xml_desc(0)?;
-            match device_xml::disks(&xml)
+            match device_xml::parse_disks(&xml)
                 .into_iter()
                 .find(|d| d.disk.target == target)
             {
                 Some(found) => domain
                     .detach_device_flags(found.xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
                     .map(drop),
-                // Somebody else was faster; gone is what was wanted.
+                // Another process has detached it already.
                 None => Ok(()),
             }
         })
@@ -518,39 +549,41 @@ impl Hypervisor for LibvirtHypervisor {
         &self,
         uuid: Uuid,
         limit: Option<Duration>,
-        goes_on: &mut dyn FnMut() -> bool,
+        keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<bool, HypervisorError> {
-        let is_of_store = |name: &str| {
-            let stated = || {
+        let belongs_to_store = |name: &str| {
+            let read_store = || {
                 // Not kept open: a monitor waits here as long as its qube runs.
                 let connection = Connection::open(&self.uri).ok()?;
-                stated_store(&self.find_anybodys(&connection, uuid).ok()??)
+                read_metadata_store(&self.find_in_any_store(&connection, uuid).ok()??)
             };
             self.identity
                 .as_ref()
-                .is_none_or(|identity| identity.owns_domain(name, stated))
+                .is_none_or(|identity| identity.owns_domain(name, read_store))
         };
-        events::wait_while(&self.uri, uuid, limit, &is_of_store, goes_on)
+        events::wait_while(&self.uri, uuid, limit, &belongs_to_store, keep_waiting)
     }
 }
 
-/// Whether a domain to which an order failed is inactive, or is so within [`ENDING`]: an order that
-/// meets the end of its QEMU fails before libvirt has seen that end. False where libvirt cannot
-/// tell.
+/// Returns whether a domain is inactive, or becomes inactive within [`INACTIVE_TIMEOUT`]. An
+/// operation during the end of QEMU fails before libvirt has noticed that end. Returns false if
+/// libvirt does not know.
 fn becomes_inactive(domain: &Domain) -> bool {
-    let deadline = Instant::now() + ENDING;
+    let deadline = Instant::now() + INACTIVE_TIMEOUT;
     loop {
         match domain.is_active() {
             Ok(true) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
             Ok(is_active) => return !is_active,
-            Err(error) => return says_no_domain(&error),
+            Err(error) => return is_no_domain(&error),
         }
     }
 }
 
+/// Returns the reason why a start must not replace the definition of this name.
 fn not_a_qube(name: &str) -> String {
     format!(
-        "libvirt has a domain called {name} that is not a qube; rename it there (virsh domrename) or rename the qube"
+        "libvirt has a domain named {name} that is not a qube; rename it (virsh domrename) or \
+         rename the qube"
     )
 }
 

@@ -1,4 +1,5 @@
-//! The lazy connection, libvirt behind it, domain XML from templates.
+//! The hypervisor: the trait, its implementation on libvirt behind a lazy connection, and domain
+//! XML from templates.
 
 mod connection;
 pub mod description;
@@ -33,58 +34,59 @@ pub use xml::Templates;
 
 use crate::model::PowerState;
 
-/// What a hypervisor says of one domain.
+/// The status of one domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DomainStatus {
     /// Power state of the domain.
     pub state: PowerState,
-    /// The hypervisor's number of the running domain.
+    /// The ID of the running domain (Xen's domid).
     pub id: Option<u32>,
-    /// Memory the domain has now, KiB.
+    /// Current memory, KiB.
     pub memory_kib: u64,
-    /// Memory it may have, KiB.
+    /// Maximum memory, KiB.
     pub max_memory_kib: u64,
     /// Number of virtual processors.
     pub vcpus: u32,
-    /// Processor time used, nanoseconds.
+    /// Used CPU time, nanoseconds.
     pub cpu_time_ns: u64,
 }
 
-/// A disk that a running domain has.
+/// A disk of a running domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachedDisk {
-    /// Its name in the domain's description: `xvdi`, `vdi`.
+    /// The target in the domain XML: `xvdi`, `vdi`.
     pub target: String,
-    /// The file or device of the backend that its data lie in; none for an empty drive.
+    /// The file or device in the backend; `None` for an empty drive.
     pub source: Option<PathBuf>,
 }
 
-/// What came of an order to a domain that may have gone meanwhile: gone is a normal case, no error.
+/// The outcome of an operation on a domain. A domain that has stopped meanwhile is a normal case,
+/// not an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The domain was there and did as ordered.
+    /// The operation was done.
     Done,
-    /// There is no such domain, or it does not run.
+    /// The domain is not defined or does not run.
     Absent,
 }
 
-/// Why the hypervisor could not do it.
+/// An error of the hypervisor or of the connection to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HypervisorError {
-    /// Offline mode forbids asking the hypervisor; holds what would have needed it.
+    /// Offline mode has no hypervisor; holds the operation that needs it.
     #[error(
         "offline mode: {0} needs the hypervisor; run it without --offline-mode and QUBES_OFFLINE"
     )]
     Offline(&'static str),
     /// `libvirt.so.0` cannot be opened; holds the loader's reason.
-    #[error("libvirt is not installed ({0}); install the package that brings libvirt.so.0")]
+    #[error("libvirt is not installed ({0}); install the package that provides libvirt.so.0")]
     NoLibrary(String),
     /// No connection can be opened, or an open one was lost.
     #[error("cannot reach the hypervisor at {uri}: {reason}")]
     Unreachable {
         /// URI of the connection.
         uri: String,
-        /// What libvirt says, with a hint where there is one.
+        /// libvirt's message, with a hint if there is one.
         reason: String,
     },
     /// A template of domain XML is missing, cannot be read, or cannot be rendered.
@@ -97,8 +99,8 @@ pub enum HypervisorError {
     },
     /// A domain of another store, of which this store is a copy, runs under the UUID.
     #[error(
-        "cannot start domain {uuid}: {name} runs under the same uuid and belongs to another store, of which this one is a \
-         copy; shut it down there first"
+        "cannot start domain {uuid}: {name} runs under the same uuid and belongs to another store, \
+         of which this one is a copy; shut it down there first"
     )]
     SameUuid {
         /// UUID of the domain that was to be started.
@@ -115,55 +117,54 @@ pub enum HypervisorError {
         reason: String,
     },
     /// The domain's QEMU did not answer in time.
-    #[error("cannot {action}: no answer within {seconds} s; if its QEMU hangs, qvm-kill ends it")]
+    #[error("cannot {action}: no answer within {seconds} s; if its QEMU hangs, run qvm-kill")]
     NoAnswer {
         /// The operation with its object, as in "start domain UUID".
         action: String,
-        /// How long the answer was waited for, in seconds.
+        /// The time limit, in seconds.
         seconds: u64,
     },
 }
 
-/// The conversation with one hypervisor. Every domain is named by the uuid that qubes.xml holds.
+/// Operations on the domains of one hypervisor. A domain is identified by its uuid in qubes.xml.
 pub trait Hypervisor {
-    /// The connection's URI, as the record of a start keeps it.
+    /// Returns the URI of the connection, as the record of a started qube stores it.
     fn uri(&self) -> &str;
 
-    /// The state of all domains of our store that run. A uuid that is not among them is Halted.
-    /// Does not wait for a domain that does not answer.
+    /// Returns the status of all running domains of our store. A domain that is not listed is
+    /// halted. Does not wait for a domain that does not answer.
     fn states(&self) -> Result<HashMap<Uuid, DomainStatus>, HypervisorError>;
 
-    /// The state of one domain; `None` when it is not defined, or is another store's.
+    /// Returns the status of one domain; `None` if it is not defined or belongs to another store.
     fn state(&self, uuid: Uuid) -> Result<Option<DomainStatus>, HypervisorError>;
 
     /// Defines the domain from `xml`, replacing a stale definition of the same uuid or name, and
-    /// creates it paused.
+    /// starts it paused.
     fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError>;
 
-    /// Lets a paused domain run.
+    /// Resumes a paused domain.
     fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Stops the processors of a running domain.
+    /// Pauses a running domain.
     fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Sends the guest to sleep (S3); one that cannot sleep is paused.
+    /// Suspends the guest to RAM (S3); pauses it if it cannot suspend.
     fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Wakes a guest that sleeps.
+    /// Wakes a suspended guest.
     fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns when it was asked, not
-    /// when it is gone.
+    /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns once it is asked, not
+    /// once it is off.
     fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Ends the domain at once. Done: it ran and does not any more, whoever ended it.
+    /// Kills the domain at once. [`Outcome::Done`] if it ran and has stopped, whoever stopped it.
     fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Forgets the definition of a domain that does not run.
+    /// Removes the definition of a domain that does not run.
     fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
 
-    /// Tells a running domain that the file or device `source`, which is one of its disks, has
-    /// `bytes` bytes now.
+    /// Tells a running domain the new size, in bytes, of its disk with the file or device `source`.
     fn resize_disk(
         &self,
         uuid: Uuid,
@@ -171,35 +172,37 @@ pub trait Hypervisor {
         bytes: u64,
     ) -> Result<Outcome, HypervisorError>;
 
-    /// Memory that no domain has, MiB.
+    /// Returns the free memory of the host, MiB.
     fn free_memory_mib(&self) -> Result<u64, HypervisorError>;
 
-    /// The disks of a running domain; `None` when it does not run.
+    /// Returns the disks of a running domain; `None` if it does not run.
     fn disks(&self, uuid: Uuid) -> Result<Option<Vec<AttachedDisk>>, HypervisorError>;
 
-    /// Every disk of every running domain, with its domain: also of domains that are no qubes of
-    /// ours.
+    /// Returns every disk of every running domain, including domains that are not qubes of this
+    /// store.
     fn disks_in_use(&self) -> Result<Vec<(Uuid, AttachedDisk)>, HypervisorError>;
 
-    /// Gives a running domain the disk that `xml` describes, until it stops.
+    /// Attaches the disk that `xml` describes to a running domain until it stops.
     fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError>;
 
-    /// Asks a running domain to let go of the disk `target`, which may take the guest a moment:
-    /// gone it is when [`Hypervisor::disks`] no longer has it.
+    /// Asks a running domain to detach the disk `target`. The guest may take a moment: the disk is
+    /// detached once [`Hypervisor::disks`] no longer lists it.
     fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError>;
 
-    /// Waits until the domain does not run, by the hypervisor's events (registered before the first
-    /// look at the state), at most for `limit`, and as long as `goes_on`, asked at every event of
-    /// the domain and now and then while it runs, says so. False when it still runs. A lost
-    /// connection is an error, not a stop.
+    /// Waits for the hypervisor's events until the domain does not run. Returns false if it still
+    /// runs after `limit`, or once `keep_waiting` returns false; that is called at every event of
+    /// the domain, and periodically while it runs.
+    ///
+    /// # Errors
+    /// The connection is lost: that does not mean that the domain has stopped.
     fn wait_while(
         &self,
         uuid: Uuid,
         limit: Option<Duration>,
-        goes_on: &mut dyn FnMut() -> bool,
+        keep_waiting: &mut dyn FnMut() -> bool,
     ) -> Result<bool, HypervisorError>;
 
-    /// Waits until the domain does not run, at most for `limit`. False when the time ran out.
+    /// Waits until the domain does not run. Returns false if it still runs after `limit`.
     fn wait_until_inactive(
         &self,
         uuid: Uuid,

@@ -1,9 +1,9 @@
-//! Whom root's libvirt runs QEMU as.
+//! The user and group that root's libvirt runs QEMU as.
 //!
-//! Left to itself, root's libvirt gives every image to its own user while a domain runs and back to
-//! root afterwards: then group qubes is locked out of the images meanwhile, and a crash leaves them
-//! that way. So we say whom QEMU is to be, and that the images are to be left alone (a static DAC
-//! label, libvirt's formatdomain documentation, "Security label").
+//! By default, root's libvirt changes the owner of every image to its own user while a domain runs,
+//! and back to root afterwards. That locks group qubes out of the images meanwhile, and for good
+//! after a crash. So the domain XML states the user of QEMU and disables relabelling: a static DAC
+//! label (libvirt's formatdomain documentation, "Security label").
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -14,25 +14,25 @@ use nix::unistd::User;
 
 use super::description::QemuUser;
 
-/// The users that distributions run QEMU as: Debian's, Fedora's.
+/// The QEMU users of distributions: Debian's, Fedora's.
 const QEMU_USERS: [&str; 2] = ["libvirt-qemu", "qemu"];
 
 const GROUP_READS_AND_WRITES: u32 = 0o060;
 
-/// Whom QEMU must be to use this image file: libvirt's own user in the image's group where that can
-/// reach and write it, else the image's owner. Not for block devices: their group may write every
-/// disk.
+/// Returns the user and group that QEMU needs to use this image file: libvirt's own user in the
+/// image's group if these can reach and write the image, else the image's owner. Not for block
+/// devices, whose group may write to every disk.
 ///
 /// # Errors
-/// The image cannot be looked at.
+/// The metadata of the image cannot be read.
 pub fn owner_for_image(image: &Path) -> io::Result<QemuUser> {
     let image = fs::canonicalize(image)?;
     let metadata = fs::metadata(&image)?;
-    let images_own = QemuUser {
+    let image_owner = QemuUser {
         uid: metadata.uid(),
         gid: metadata.gid(),
     };
-    let group_may =
+    let group_can_write =
         metadata.gid() != 0 && metadata.mode() & GROUP_READS_AND_WRITES == GROUP_READS_AND_WRITES;
     let qemu = QEMU_USERS
         .iter()
@@ -42,25 +42,27 @@ pub fn owner_for_image(image: &Path) -> io::Result<QemuUser> {
             uid: user.uid.as_raw(),
             gid: metadata.gid(),
         }) {
-            Some(in_group) if group_may && reaches(in_group, &image) => in_group,
-            _ => images_own,
+            Some(qemu_in_group) if group_can_write && can_reach(qemu_in_group, &image) => {
+                qemu_in_group
+            }
+            _ => image_owner,
         },
     )
 }
 
-/// The owner, if he can open these files and devices of dom0's, given with whether they are written
-/// to; else root, whom the nodes of devices belong to.
+/// Returns `owner` if it can open all `drives`, else root, which owns device nodes. A drive is the
+/// path of a file or device of dom0, and whether it is writable.
 pub fn owner_able_to_open<'a>(
     owner: QemuUser,
     drives: impl IntoIterator<Item = (&'a Path, bool)>,
 ) -> QemuUser {
-    let opens = |(path, writes): (&Path, bool)| {
-        // What cannot be looked at is told by the start.
+    let can_use = |(path, writes): (&Path, bool)| {
+        // If the metadata cannot be read, the start reports the error.
         fs::metadata(path).map_or(true, |metadata| {
-            may_open(owner, &metadata, writes) && reaches(owner, path)
+            can_open(owner, &metadata, writes) && can_reach(owner, path)
         })
     };
-    if drives.into_iter().all(opens) {
+    if drives.into_iter().all(can_use) {
         owner
     } else {
         QemuUser {
@@ -70,25 +72,25 @@ pub fn owner_able_to_open<'a>(
     }
 }
 
-fn may_open(owner: QemuUser, file: &Metadata, writes: bool) -> bool {
+fn can_open(owner: QemuUser, file: &Metadata, writes: bool) -> bool {
     let bits = if writes { 0o6 } else { 0o4 };
-    let wanted = match file {
+    let needed = match file {
         f if f.uid() == owner.uid => bits << 6,
         f if f.gid() == owner.gid => bits << 3,
         _ => bits,
     };
-    file.mode() & wanted == wanted
+    file.mode() & needed == needed
 }
 
-/// Whether every directory on the way lets this user and group through.
-fn reaches(owner: QemuUser, image: &Path) -> bool {
+/// Returns whether this user and group can search every directory above the image.
+fn can_reach(owner: QemuUser, image: &Path) -> bool {
     image
         .ancestors()
         .skip(1)
-        .all(|directory| fs::metadata(directory).is_ok_and(|m| may_search(owner, &m)))
+        .all(|directory| fs::metadata(directory).is_ok_and(|m| can_search(owner, &m)))
 }
 
-fn may_search(owner: QemuUser, directory: &Metadata) -> bool {
+fn can_search(owner: QemuUser, directory: &Metadata) -> bool {
     let bit = match directory {
         d if d.uid() == owner.uid => 0o100,
         d if d.gid() == owner.gid => 0o010,
@@ -103,9 +105,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_private_image_belongs_to_its_owner() {
+    fn the_owner_of_a_private_image_is_used() {
         let place = tempfile::tempdir().unwrap();
-        // Its mode would be up to the umask.
+        // Else the mode depends on the umask.
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let image = place.path().join("private.img");
         fs::write(&image, "").unwrap();
@@ -116,14 +118,14 @@ mod tests {
             gid: metadata.gid(),
         };
         assert_eq!(owner_for_image(&image).unwrap(), own);
-        // The group may write it, but the directory (0700) lets nobody else through.
+        // The group can write to the image, but only the owner can search the directory (0700).
         fs::set_permissions(&image, fs::Permissions::from_mode(0o660)).unwrap();
         assert_eq!(owner_for_image(&image).unwrap(), own);
         assert!(owner_for_image(&place.path().join("missing.img")).is_err());
     }
 
     #[test]
-    fn a_drive_that_the_images_owner_cannot_open_makes_it_root() {
+    fn qemu_runs_as_root_if_the_owner_cannot_open_a_drive() {
         let place = tempfile::tempdir().unwrap();
         let drive = place.path().join("drive.img");
         fs::write(&drive, "").unwrap();
@@ -143,33 +145,33 @@ mod tests {
         };
         assert_eq!(who(0o750, 0o660, true), owner);
         assert_eq!(who(0o750, 0o640, false), owner);
-        assert_eq!(who(0o750, 0o640, true), root, "it is written to");
+        assert_eq!(who(0o750, 0o640, true), root, "it is writable");
         assert_eq!(
             who(0o700, 0o660, true),
             root,
-            "its directory lets nobody through"
+            "only the owner can search its directory"
         );
         assert_eq!(owner_able_to_open(owner, []), owner);
     }
 
     #[test]
-    fn a_directory_lets_through_by_owner_group_or_all() {
+    fn a_directory_can_be_searched_by_owner_group_or_others() {
         let place = tempfile::tempdir().unwrap();
-        let lets = |mode, uid, gid| {
+        let can = |mode, uid, gid| {
             fs::set_permissions(place.path(), fs::Permissions::from_mode(mode)).unwrap();
-            may_search(QemuUser { uid, gid }, &fs::metadata(place.path()).unwrap())
+            can_search(QemuUser { uid, gid }, &fs::metadata(place.path()).unwrap())
         };
         let (uid, gid) = (
             nix::unistd::geteuid().as_raw(),
             fs::metadata(place.path()).unwrap().gid(),
         );
-        assert!(lets(0o700, uid, gid + 1));
-        assert!(!lets(0o700, uid + 1, gid));
-        assert!(lets(0o710, uid + 1, gid));
-        assert!(!lets(0o710, uid + 1, gid + 1));
-        assert!(lets(0o711, uid + 1, gid + 1));
+        assert!(can(0o700, uid, gid + 1));
+        assert!(!can(0o700, uid + 1, gid));
+        assert!(can(0o710, uid + 1, gid));
+        assert!(!can(0o710, uid + 1, gid + 1));
+        assert!(can(0o711, uid + 1, gid + 1));
         assert!(
-            !lets(0o701, uid + 1, gid),
+            !can(0o701, uid + 1, gid),
             "the group's bit counts for the group"
         );
     }

@@ -1,7 +1,9 @@
-//! Asking Qubes' memory manager for room before a domain is made (`docs/spec/r4-properties.md`
-//! §5.7, `docs/spec/r3-start.md` §10): the number of bytes and a line feed over a socket, `OK` or
-//! `FAIL` back. It takes the room from running qubes and keeps it while the connection is open, for
-//! one start after the other.
+//! Memory requests to qmemman, the memory manager of Qubes, before a domain is created
+//! (`docs/spec/r4-properties.md` §5.7, `docs/spec/r3-start.md` §10).
+//!
+//! The request is the number of bytes and a line feed over a socket, the reply `OK` or `FAIL`.
+//! qmemman takes the memory from running qubes and reserves it while the connection is open. It
+//! serves one request at a time.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -18,79 +20,82 @@ use nix::unistd::geteuid;
 
 use crate::fs::replace::retry_interrupted;
 
-/// How long it may take to make room, the starts that are before this one among that.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// The time limit for a reply. It includes the wait for earlier requests.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Between two tries at a socket with as many in its queue as it takes.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The pause between two attempts to connect to a socket with a full queue.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Memory that is kept free until this is dropped.
+/// Memory that qmemman keeps free until this is dropped.
 #[derive(Debug)]
-#[must_use = "the memory is given to others when this is dropped"]
+#[must_use = "the reservation ends when this is dropped"]
 pub struct MemoryReservation {
     _connection: UnixStream,
 }
 
-/// What came of asking.
+/// The result of a memory request.
 #[derive(Debug)]
 pub enum MemoryReply {
     /// The memory is free, and reserved until the reservation is dropped.
     Reserved(MemoryReservation),
-    /// There is no such service here.
+    /// qmemman does not run.
     NoService,
-    /// What is there is not of root's, nor of the effective user's; says whose it is.
+    /// The socket belongs to neither root nor the effective user, or is not a socket; holds the
+    /// reason.
     UntrustedSocket(String),
-    /// There is not so much that qubes could give.
+    /// The running qubes cannot give up enough memory.
     Insufficient,
 }
 
-/// A way to the service, or why there is none.
-enum Found {
-    Service(UnixStream),
-    Nobody,
-    Foreign(String),
+/// The result of connecting to the service.
+enum Connection {
+    Open(UnixStream),
+    NotFound,
+    Untrusted(String),
 }
 
-/// Asks for `bytes` at the service's socket. Members of group qubes can put a socket of theirs
-/// there: only one of root or of the effective user is asked.
+/// Requests `bytes` of memory from the service at `socket`.
+///
+/// Members of group qubes can create a socket of their own at this path, so only a service of root
+/// or of the effective user is trusted.
 ///
 /// # Errors
-/// The socket is there and nobody answers at it in time, or not with one of the two words.
+/// The socket exists, but no valid reply arrives in time.
 pub fn request_memory(socket: &Path, bytes: u64) -> io::Result<MemoryReply> {
-    request_within(socket, bytes, PATIENCE)
+    request_within(socket, bytes, TIMEOUT)
 }
 
-/// As [`request`], which takes no longer than `patience`.
-fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<MemoryReply> {
-    let deadline = Instant::now() + patience;
-    let late = || {
+/// Requests memory as [`request_memory`] does, within `timeout`.
+fn request_within(socket: &Path, bytes: u64, timeout: Duration) -> io::Result<MemoryReply> {
+    let deadline = Instant::now() + timeout;
+    let timeout_error = || {
         io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("no answer within {} s", patience.as_secs()),
+            format!("no answer within {} s", timeout.as_secs()),
         )
     };
-    let mut connection = match find_service(socket, deadline, &late)? {
-        Found::Service(connection) => connection,
-        Found::Nobody => return Ok(MemoryReply::NoService),
-        Found::Foreign(whose) => return Ok(MemoryReply::UntrustedSocket(whose)),
+    let mut connection = match connect_to_service(socket, deadline, &timeout_error)? {
+        Connection::Open(connection) => connection,
+        Connection::NotFound => return Ok(MemoryReply::NoService),
+        Connection::Untrusted(reason) => return Ok(MemoryReply::UntrustedSocket(reason)),
     };
-    let left = deadline
+    let remaining = deadline
         .saturating_duration_since(Instant::now())
         .max(Duration::from_millis(1));
-    connection.set_write_timeout(Some(left))?;
-    connection.set_read_timeout(Some(left))?;
-    let in_time = |error: io::Error| {
+    connection.set_write_timeout(Some(remaining))?;
+    connection.set_read_timeout(Some(remaining))?;
+    let map_timeout = |error: io::Error| {
         if error.kind() == io::ErrorKind::WouldBlock {
-            late()
+            timeout_error()
         } else {
             error
         }
     };
     connection
         .write_all(format!("{bytes}\n").as_bytes())
-        .map_err(in_time)?;
+        .map_err(map_timeout)?;
     let mut answer = [0; 16];
-    let length = retry_interrupted(|| connection.read(&mut answer)).map_err(in_time)?;
+    let length = retry_interrupted(|| connection.read(&mut answer)).map_err(map_timeout)?;
     match answer[..length].trim_ascii() {
         b"OK" => Ok(MemoryReply::Reserved(MemoryReservation {
             _connection: connection,
@@ -98,64 +103,70 @@ fn request_within(socket: &Path, bytes: u64, patience: Duration) -> io::Result<M
         b"FAIL" => Ok(MemoryReply::Insufficient),
         b"" => Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            "it hung up without an answer",
+            "it closed the connection without a reply",
         )),
         other => Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("it answered '{}'", other.escape_ascii()),
+            format!("it sent an invalid reply, '{}'", other.escape_ascii()),
         )),
     }
 }
 
-/// Connects to the service. While its queue is full, connect(2) would wait without a limit; so it
-/// is tried again until the deadline.
-fn find_service(
+/// Connects to the service. While its queue is full, connect(2) would block without a limit, so
+/// this retries without blocking until the deadline.
+fn connect_to_service(
     socket: &Path,
     deadline: Instant,
-    late: &dyn Fn() -> io::Error,
-) -> io::Result<Found> {
+    timeout_error: &dyn Fn() -> io::Error,
+) -> io::Result<Connection> {
     loop {
-        let found = match std::fs::symlink_metadata(socket) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nobody),
-            found => found?,
+        let metadata = match std::fs::symlink_metadata(socket) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Connection::NotFound);
+            }
+            metadata => metadata?,
         };
-        if !found.file_type().is_socket() {
-            return Ok(Found::Foreign("it is not a socket".to_string()));
+        if !metadata.file_type().is_socket() {
+            return Ok(Connection::Untrusted("it is not a socket".to_string()));
         }
-        if !is_believed(found.uid()) {
-            return Ok(Found::Foreign(format!(
+        if !is_trusted(metadata.uid()) {
+            return Ok(Connection::Untrusted(format!(
                 "it belongs to user {}",
-                found.uid()
+                metadata.uid()
             )));
         }
-        match connect_at_once(socket) {
+        match connect_nonblocking(socket) {
             Ok(connection) => {
-                // The socket may have been exchanged since, or given away.
+                // The socket may have been replaced since the check of its owner, or passed to
+                // another process.
                 let peer = getsockopt(&connection, PeerCredentials)?.uid();
-                if !is_believed(peer) {
-                    return Ok(Found::Foreign(format!("user {peer} listens there")));
+                if !is_trusted(peer) {
+                    return Ok(Connection::Untrusted(format!("user {peer} listens on it")));
                 }
                 connection.set_nonblocking(false)?;
-                return Ok(Found::Service(connection));
+                return Ok(Connection::Open(connection));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nobody),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Connection::NotFound);
+            }
             Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) => {
                 if Instant::now() >= deadline {
-                    return Err(late());
+                    return Err(timeout_error());
                 }
-                thread::sleep(PAUSE);
+                thread::sleep(RETRY_INTERVAL);
             }
             Err(error) => return Err(error),
         }
     }
 }
 
-fn is_believed(user: u32) -> bool {
+/// Returns whether a service of this user is trusted: root or the effective user.
+fn is_trusted(user: u32) -> bool {
     user == 0 || user == geteuid().as_raw()
 }
 
-/// Connects without waiting for a place in the queue.
-fn connect_at_once(path: &Path) -> io::Result<UnixStream> {
+/// Connects without blocking; fails with `EAGAIN` if the queue is full.
+fn connect_nonblocking(path: &Path) -> io::Result<UnixStream> {
     let address = UnixAddr::new(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -172,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_queue_and_a_silent_service_are_waited_for_only_so_long() {
+    fn a_full_queue_and_a_silent_service_time_out() {
         let place = tempfile::tempdir().unwrap();
         let full = place.path().join("full");
         let listener = socket(
@@ -184,7 +195,9 @@ mod tests {
         .unwrap();
         bind(listener.as_raw_fd(), &UnixAddr::new(&full).unwrap()).unwrap();
         listen(&listener, Backlog::new(1).unwrap()).unwrap();
-        let queued: Vec<UnixStream> = (0..8).map_while(|_| connect_at_once(&full).ok()).collect();
+        let queued: Vec<UnixStream> = (0..8)
+            .map_while(|_| connect_nonblocking(&full).ok())
+            .collect();
         assert!((1..8).contains(&queued.len()));
         let silent = place.path().join("silent");
         let _listener = UnixListener::bind(&silent).unwrap();

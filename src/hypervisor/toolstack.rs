@@ -1,9 +1,9 @@
-//! The one place that knows what a Qubes dom0 has and a vanilla Xen has not. Decided from what is
-//! installed.
+//! The differences between the Xen of a Qubes dom0 and a vanilla Xen, detected from the installed
+//! files.
 //!
-//! Qubes adds to Xen a block script that takes image files, a script for network interfaces,
-//! emulators in domains of their own, and elements of libvirt's XML for these. Without the scripts,
-//! images reach guests through loop devices of ours.
+//! Qubes adds to Xen a block script that accepts image files, a script for network interfaces,
+//! device emulators in stub domains, and libvirt XML elements for these. Without the scripts,
+//! images are attached to guests through loop devices.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,30 +17,31 @@ use nix::sys::stat::{major, minor};
 use super::HypervisorError;
 use crate::exec::{self, Program};
 
-/// Qubes' script for disks (`docs/spec/r4-features.md` §6).
+/// The block script of Qubes (`docs/spec/r4-features.md` §6).
 const BLOCK_SCRIPT: &str = "/etc/xen/scripts/qubes-block";
-/// Where the kernel shows what dom0 provides to guests.
-const BACKENDS: &str = "/sys/bus/xen-backend/devices";
-/// How long the kernel may take to open a guest's disks once they are announced.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The directory of the backend devices that dom0's kernel provides to guests.
+const BACKEND_DEVICES: &str = "/sys/bus/xen-backend/devices";
+/// The time limit for the kernel to open a guest's disks, and for `xl info`.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether this dom0's Xen lacks what Qubes adds.
+/// Returns whether this dom0's Xen lacks the additions of Qubes.
 pub fn is_vanilla_xen() -> bool {
     !Path::new(BLOCK_SCRIPT).exists()
 }
 
-/// The script that a disk of dom0's is given where there is Qubes' own; else Xen's is used, unsaid.
+/// Returns the script for disks of dom0: the one of Qubes, or `None` if Xen's default script
+/// applies.
 pub fn block_script() -> Option<PathBuf> {
     (!is_vanilla_xen()).then(|| PathBuf::from(BLOCK_SCRIPT))
 }
 
-/// Whether Xen says that the machine cannot keep a device's memory accesses to its qube:
-/// `virt_caps` of `xl info` without `directio`. One that says nothing has said nothing against it.
+/// Returns whether Xen reports that the host has no IOMMU: `virt_caps` of `xl info` without
+/// `directio`. Returns false if `xl` cannot be run or prints no `virt_caps`.
 pub fn lacks_iommu(program_path: &OsStr) -> bool {
     let Some(program) = exec::find_program("xl", program_path) else {
         return false;
     };
-    let Ok(answer) = Program::new(program).arg("info").timeout(PATIENCE).output() else {
+    let Ok(answer) = Program::new(program).arg("info").timeout(TIMEOUT).output() else {
         return false;
     };
     let answer = String::from_utf8_lossy(&answer);
@@ -56,27 +57,27 @@ pub fn lacks_iommu(program_path: &OsStr) -> bool {
     })
 }
 
-/// Waits until the kernel has opened these block devices for the domain number `domain`.
+/// Waits until the kernel has opened these block devices for the domain with the ID `domain`.
 ///
 /// # Errors
-/// It has not after half a minute.
+/// A device is not open after half a minute, or does not exist.
 pub fn wait_until_open(domain: u32, devices: &[&Path]) -> Result<(), HypervisorError> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     for device in devices {
         let refused = |reason: String| HypervisorError::Refused {
-            action: format!("give {} to domain {domain}", device.display()),
+            action: format!("attach {} to domain {domain}", device.display()),
             reason,
         };
         let number = fs::metadata(device)
             .map_err(|e| refused(e.to_string()))?
             .rdev();
-        // As xen-blkback writes it.
+        // The format of xen-blkback.
         let number = format!("{:x}:{:x}", major(number), minor(number));
         while !is_open(domain, &number) {
             if Instant::now() >= deadline {
                 return Err(refused(format!(
                     "the kernel did not open it within {} s",
-                    PATIENCE.as_secs()
+                    TIMEOUT.as_secs()
                 )));
             }
             thread::sleep(Duration::from_millis(10));
@@ -85,13 +86,17 @@ pub fn wait_until_open(domain: u32, devices: &[&Path]) -> Result<(), HypervisorE
     Ok(())
 }
 
-/// A disk's entry has the device's number only while the device is open (xen-blkback).
+/// Returns whether a disk of the domain has opened the device: xen-blkback shows the device number
+/// only while the device is open.
 fn is_open(domain: u32, number: &str) -> bool {
-    let mine = format!("vbd-{domain}-");
-    let entries = fs::read_dir(BACKENDS).into_iter().flatten().flatten();
-    let mut of_mine =
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&mine));
-    of_mine.any(|entry| {
+    let prefix = format!("vbd-{domain}-");
+    let entries = fs::read_dir(BACKEND_DEVICES)
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut disks =
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+    disks.any(|entry| {
         fs::read_to_string(entry.path().join("physical_device"))
             .is_ok_and(|open| open.trim() == number)
     })
@@ -103,14 +108,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn xl_tells_of_an_iommu_that_is_not_there() {
+    fn a_missing_iommu_is_detected_from_xl_info() {
         let place = tempfile::tempdir().unwrap();
         let program = place.path().join("xl");
         let lacks = |capabilities: &str| {
-            let said = format!("host : dom0\n{capabilities}\ntotal_memory : 8192");
+            let info = format!("host : dom0\n{capabilities}\ntotal_memory : 8192");
             fs::write(
                 &program,
-                format!("#!/bin/sh\n[ \"$1\" = info ] && cat <<'END'\n{said}\nEND\n"),
+                format!("#!/bin/sh\n[ \"$1\" = info ] && cat <<'END'\n{info}\nEND\n"),
             )
             .unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -120,7 +125,10 @@ mod tests {
         assert!(!lacks(
             "virt_caps              : pv hvm hvm_directio pv_directio hap"
         ));
-        assert!(!lacks("xen_caps : xen-3.0-x86_64"), "it does not say");
+        assert!(
+            !lacks("xen_caps : xen-3.0-x86_64"),
+            "xl info prints no virt_caps"
+        );
         assert!(!lacks_iommu(OsStr::new("/nonexistent")));
     }
 }

@@ -1,18 +1,18 @@
-//! Which hypervisor is talked to, and in which language its domains are described.
+//! The choice of the libvirt URI, and the family of domain templates that belongs to it.
 
-/// What the decision depends on.
+/// The facts that decide the URI.
 #[derive(Debug, Clone, Copy)]
 pub struct UriFacts<'a> {
-    /// What the environment or core.toml says.
+    /// The URI from the environment or core.toml.
     pub configured: Option<&'a str>,
-    /// Whether this machine is a dom0 of Xen.
+    /// This host is a dom0 of Xen.
     pub is_xen: bool,
-    /// Whether we are root.
+    /// The effective user is root.
     pub is_superuser: bool,
 }
 
-/// The libvirt URI: the configured one; Xen's in a dom0; QEMU's system daemon for root, its session
-/// daemon (which starts by itself) for everybody else.
+/// Returns the libvirt URI: the configured one, else Xen's in a dom0, else QEMU's system daemon for
+/// root and its session daemon, which libvirt starts on demand, for other users.
 pub fn choose_uri<'a>(facts: &UriFacts<'a>) -> &'a str {
     match facts {
         UriFacts {
@@ -27,13 +27,13 @@ pub fn choose_uri<'a>(facts: &UriFacts<'a>) -> &'a str {
     }
 }
 
-/// Whether a URI only names a hypervisor of this machine by one of libvirt's usual addresses: no
-/// transport, no parameter, so nothing that libvirt would run, or connect to, on its account.
+/// Returns whether a URI is one of libvirt's usual local URIs. Such a URI has no transport and no
+/// parameters, which could make libvirt run a command or connect elsewhere.
 pub fn is_plain_uri(uri: &str) -> bool {
     ["xen:///system", "qemu:///system", "qemu:///session"].contains(&uri)
 }
 
-/// A family of domain descriptions: the name of the templates' directory.
+/// A family of domain templates, by the hypervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Domains of Xen, through libvirt's libxl driver.
@@ -43,8 +43,8 @@ pub enum Family {
 }
 
 impl Family {
-    /// The family that the driver behind a URI understands: `xen:///system`, `xen+ssh://host/` are
-    /// Xen's, all else QEMU's.
+    /// Returns the family of the driver in a URI: Xen for `xen:///system` and `xen+ssh://host/`,
+    /// QEMU for all others.
     pub fn from_uri(uri: &str) -> Family {
         let scheme = uri.split(':').next().unwrap_or_default();
         if scheme.split('+').next() == Some("xen") {
@@ -54,7 +54,8 @@ impl Family {
         }
     }
 
-    /// The part of template names: `libvirt/xen.xml`, `libvirt/qemu/by-name/work.xml`.
+    /// Returns the family's part of template names: `libvirt/xen.xml`,
+    /// `libvirt/qemu/by-name/work.xml`.
     pub fn as_str(self) -> &'static str {
         match self {
             Family::Xen => "xen",
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_decision_table() {
+    fn the_configured_uri_wins_then_xen_then_the_daemon_of_the_user() {
         let choose = |configured, is_xen, is_superuser| {
             choose_uri(&UriFacts {
                 configured,
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn only_usual_addresses_are_plain() {
+    fn only_usual_local_uris_are_plain() {
         assert!(
             ["xen:///system", "qemu:///system", "qemu:///session"]
                 .into_iter()

@@ -1,5 +1,5 @@
-//! What only xenstore knows, asked through Xen's own program. Whoever asks can do without an
-//! answer.
+//! Reads values from xenstore with Xen's program `xenstore-read`. All of them are optional for the
+//! callers.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use uuid::Uuid;
 use crate::exec::{self, Program};
 use crate::model::facts::Stubdom;
 
-/// A xenstore that does not answer is not waited for: the question is asked for a listing, too.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time limit for an answer. It is short because listings read xenstore, too.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The text at a path of xenstore; `None` where there is none, no xenstore, or no answer.
+/// Returns the value at a path of xenstore; `None` if there is no value, no xenstore, or no answer.
 fn read(program_path: &OsStr, path: &str) -> Option<String> {
     let program = exec::find_program("xenstore-read", program_path)?;
     let answer = Program::new(program)
         .arg(path)
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .output()
         .ok()?;
     Some(String::from_utf8(answer).ok()?.trim().to_string())
 }
 
-/// The domain that emulates devices for the running domain `id` (`docs/spec/r3-start.md` §9); its
-/// uuid stands where it is known.
+/// Returns the stub domain that emulates devices for the running domain `id`
+/// (`docs/spec/r3-start.md` §9). Its uuid is nil if unknown.
 pub fn find_stubdom(program_path: &OsStr, id: u32) -> Option<Stubdom> {
     let stubdom = read(
         program_path,
@@ -40,7 +40,7 @@ pub fn find_stubdom(program_path: &OsStr, id: u32) -> Option<Stubdom> {
     })
 }
 
-/// MiB that dom0 may have: `memory/static-max`, KiB.
+/// Returns the maximum memory of dom0, MiB (`memory/static-max` is in KiB).
 pub fn dom0_maxmem_mib(program_path: &OsStr) -> Option<u64> {
     read(program_path, "/local/domain/0/memory/static-max")?
         .parse::<u64>()
@@ -54,8 +54,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    /// A program in xenstore-read's place: Xen does not run where these tests do.
-    fn answering(script: &str) -> tempfile::TempDir {
+    /// Returns the directory of a substitute for xenstore-read: the tests run without Xen.
+    fn fake_xenstore_read(script: &str) -> tempfile::TempDir {
         let place = tempfile::tempdir().unwrap();
         let program = place.path().join("xenstore-read");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -64,21 +64,22 @@ mod tests {
     }
 
     #[test]
-    fn a_stub_domain_is_told_with_its_uuid_and_none_where_xenstore_does_not_answer() {
+    fn a_stub_domain_is_found_with_its_uuid_if_xenstore_answers() {
         let uuid = "6d8e21b4-3f5c-4a8b-9c53-0fe9f2a4c2b1";
-        let place = answering(&format!(
-            "case $1 in */7/image/device-model-domid) echo 8;; */8/vm) echo /vm/{uuid};; *) exit 1;; esac"
+        let place = fake_xenstore_read(&format!(
+            "case $1 in */7/image/device-model-domid) echo 8;; */8/vm) echo /vm/{uuid};; \
+             *) exit 1;; esac"
         ));
         let found = find_stubdom(place.path().as_os_str(), 7).unwrap();
         assert_eq!((found.id, found.uuid.to_string().as_str()), (8, uuid));
         assert_eq!(
             find_stubdom(place.path().as_os_str(), 9),
             None,
-            "it has no emulator of its own"
+            "the domain has no stub domain"
         );
         for script in ["exit 1", "echo no number", "echo -1", "echo 0"] {
             assert_eq!(
-                find_stubdom(answering(script).path().as_os_str(), 7),
+                find_stubdom(fake_xenstore_read(script).path().as_os_str(), 7),
                 None,
                 "{script}"
             );
@@ -87,11 +88,11 @@ mod tests {
     }
 
     #[test]
-    fn a_xenstore_that_hangs_is_not_waited_for() {
-        let place = answering("exec sleep 600");
+    fn a_xenstore_that_hangs_times_out() {
+        let place = fake_xenstore_read("exec sleep 600");
         assert_eq!(dom0_maxmem_mib(place.path().as_os_str()), None);
         assert_eq!(
-            dom0_maxmem_mib(answering("echo 4194304").path().as_os_str()),
+            dom0_maxmem_mib(fake_xenstore_read("echo 4194304").path().as_os_str()),
             Some(4096)
         );
     }

@@ -1,4 +1,4 @@
-//! Domain XML from templates: the built-in ones, and what users put over them.
+//! Renders domain XML from the built-in templates and the users' own.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,18 +21,18 @@ const QEMU: &str = include_str!("../../templates/libvirt/qemu.xml");
 const DISK: &str = include_str!("../../templates/libvirt/disk.xml");
 const DISK_NAME: &str = "libvirt/disk.xml";
 
-/// As many instructions as a template may take; the built-in ones take about a thousand.
-const MOST_STEPS: u64 = 200_000;
+/// The maximum number of template instructions; the built-in templates need about a thousand.
+const MAX_STEPS: u64 = 200_000;
 
-/// The longest text that libvirt takes, bytes.
-const LONGEST: usize = 4 << 20;
+/// The maximum length of the XML, bytes: libvirt accepts no more.
+const MAX_XML_BYTES: usize = 4 << 20;
 
-/// Where users' and distributions' templates lie, the user's first: `/etc/qubes/templates`,
-/// `/usr/share/qubes/templates`.
+/// The directories of the users' and the distribution's templates, in this order:
+/// `/etc/qubes/templates`, `/usr/share/qubes/templates`.
 #[derive(Debug, Clone)]
 pub struct Templates {
     directories: [PathBuf; 2],
-    /// The `/` of the system whose templates these are, where that is not the machine's.
+    /// The root directory of the templates' system; `None` if it is the host's own.
     root: Option<PathBuf>,
 }
 
@@ -45,8 +45,7 @@ impl Templates {
         }
     }
 
-    /// Takes the directories for paths of the system at `root`: links in them do not lead out of
-    /// it.
+    /// Resolves the directories below `root`: no symbolic link leads out of it.
     pub fn below(self, root: Option<&Path>) -> Templates {
         Templates {
             root: root.map(Path::to_path_buf),
@@ -54,13 +53,15 @@ impl Templates {
         }
     }
 
-    /// The XML of a domain by the first template there is (`docs/spec/r4-features.md` §6):
-    /// `libvirt/FAMILY/by-name/QUBE.xml`, `libvirt/FAMILY-user.xml`, `libvirt/FAMILY-dist.xml`,
-    /// `libvirt/FAMILY.xml`. The last one is built in; a file of the user's replaces it, one of the
-    /// distribution's does not: there upstream's own template lies, which calls Python.
+    /// Renders the XML of a domain from the first template that exists (`docs/spec/r4-features.md`
+    /// §6): `libvirt/FAMILY/by-name/QUBE.xml`, `libvirt/FAMILY-user.xml`,
+    /// `libvirt/FAMILY-dist.xml`, `libvirt/FAMILY.xml`.
+    ///
+    /// The last one is built in. A file of the user replaces it, but a file of the distribution
+    /// does not: that is upstream's own template, which calls Python.
     ///
     /// # Errors
-    /// A template that cannot be read, is not one, or asks for what there is not: with its name and
+    /// A template cannot be read, is invalid, or uses an unknown value. The error has its name and
     /// line.
     pub fn render(
         &self,
@@ -83,55 +84,55 @@ impl Templates {
             let template = match environment.get_template(name) {
                 Ok(template) => template,
                 Err(error) if error.kind() == ErrorKind::TemplateNotFound => continue,
-                Err(error) => return Err(self.error(name, &error)),
+                Err(error) => return Err(self.convert_error(name, &error)),
             };
             let vm = Value::from_object(Vm {
                 fields: Value::from(Serde(description.clone())),
                 features: Value::from_object(Features(description.features.clone())),
             });
-            let rendered = write_out(
+            let rendered = render_bounded(
                 &template,
                 context! { vm, host => Value::from(Serde(*host)) },
             );
-            return rendered.map_err(|error| self.error(name, &error));
+            return rendered.map_err(|error| self.convert_error(name, &error));
         }
         Err(HypervisorError::Template {
             template: names[3].clone(),
-            reason: "there is no such template".to_string(),
+            reason: "no template has this name".to_string(),
         })
     }
 
-    /// The XML of a disk for a domain that runs already: `libvirt/disk.xml`, the user's or the
+    /// Renders the XML of a disk for a running domain from `libvirt/disk.xml`, the user's or the
     /// built-in one.
     ///
     /// # Errors
-    /// As of [`Templates::render`].
+    /// The same as [`Templates::render`].
     pub fn render_disk(
         &self,
         family: Family,
         device: &BlockDevice,
     ) -> Result<String, HypervisorError> {
-        let failed = |error: Error| self.error(DISK_NAME, &error);
+        let failed = |error: Error| self.convert_error(DISK_NAME, &error);
         let environment = self.environment();
         let template = environment.get_template(DISK_NAME).map_err(failed)?;
         let device = Value::from(Serde(device.clone()));
-        write_out(&template, context! { device, family => family.as_str() }).map_err(failed)
+        render_bounded(&template, context! { device, family => family.as_str() }).map_err(failed)
     }
 
-    /// The error a user sees: the file of the template that failed (an override or what it
-    /// extends), the line, the words.
-    fn error(&self, asked_for: &str, error: &Error) -> HypervisorError {
-        // An error inside an extended template is wrapped; the innermost one knows the place.
+    /// Converts a template error to the one that users see, with the file and line of the template
+    /// that failed: the first one or one that it extends.
+    fn convert_error(&self, requested: &str, error: &Error) -> HypervisorError {
+        // An error inside an extended template is wrapped; the innermost error has the position.
         let mut inner = error;
         while let Some(next) =
             std::error::Error::source(inner).and_then(|e| e.downcast_ref::<Error>())
         {
             inner = next;
         }
-        let name = inner.name().unwrap_or(asked_for);
-        let places = searched(&self.directories, name).iter();
+        let name = inner.name().unwrap_or(requested);
+        let places = search_directories(&self.directories, name).iter();
         let files =
-            places.filter_map(|directory| located(self.root.as_deref(), directory, name).ok());
+            places.filter_map(|directory| resolve_path(self.root.as_deref(), directory, name).ok());
         let file = files
             .into_iter()
             .find(|file| file.exists())
@@ -143,9 +144,9 @@ impl Templates {
         let kind = inner.kind().to_string();
         let reason = match inner.kind() {
             ErrorKind::OutOfFuel => {
-                format!("it takes more than {MOST_STEPS} steps: does a loop not end?")
+                format!("it takes more than {MAX_STEPS} steps; check for an endless loop")
             }
-            ErrorKind::WriteFailure => format!("it writes more than {} MiB", LONGEST >> 20),
+            ErrorKind::WriteFailure => format!("it writes more than {} MiB", MAX_XML_BYTES >> 20),
             _ => inner
                 .detail()
                 .map_or_else(|| kind.clone(), |detail| format!("{kind}: {detail}")),
@@ -161,10 +162,10 @@ impl Templates {
         let (directories, root) = (self.directories.clone(), self.root.clone());
         let mut environment = Environment::new();
         environment.set_loader(move |name| load(&directories, root.as_deref(), name));
-        environment.set_fuel(Some(MOST_STEPS));
+        environment.set_fuel(Some(MAX_STEPS));
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(|_| AutoEscape::Custom("xml".into()));
-        environment.set_formatter(write_for_xml);
+        environment.set_formatter(write_escaped);
         environment.add_test("whole_number", |text: &str| text.parse::<i64>().is_ok());
         environment.add_function("bug", |text: Option<String>| -> Result<Value, Error> {
             Err(Error::new(
@@ -176,20 +177,20 @@ impl Templates {
     }
 }
 
-/// What a template writes, at most [`LONGEST`] bytes.
-fn write_out(template: &Template<'_, '_>, context: Value) -> Result<String, Error> {
-    let mut out = Bounded(Vec::new());
+/// Renders a template to at most [`MAX_XML_BYTES`] bytes.
+fn render_bounded(template: &Template<'_, '_>, context: Value) -> Result<String, Error> {
+    let mut out = BoundedBuffer(Vec::new());
     template.render_captured_to(context, &mut out)?;
     String::from_utf8(out.0)
         .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
 
-/// Takes [`LONGEST`] bytes and no more.
-struct Bounded(Vec<u8>);
+/// A buffer that refuses more than [`MAX_XML_BYTES`] bytes.
+struct BoundedBuffer(Vec<u8>);
 
-impl io::Write for Bounded {
+impl io::Write for BoundedBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > LONGEST {
+        if self.0.len() + bytes.len() > MAX_XML_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.0.extend_from_slice(bytes);
@@ -201,36 +202,37 @@ impl io::Write for Bounded {
     }
 }
 
-/// The text of a template: the user's file, the distribution's, the built-in one.
+/// Loads the text of a template: the user's file, else the distribution's, else the built-in one.
 fn load(
     directories: &[PathBuf; 2],
     root: Option<&Path>,
     name: &str,
 ) -> Result<Option<String>, Error> {
-    // A name comes from a template or from a qube's name: it stays below the directory.
+    // The name may come from a template or a qube: it must not lead out of the directory.
     if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Ok(None);
     }
-    for directory in searched(directories, name) {
-        match located(root, directory, name).and_then(|file| text_file::read(&file)) {
+    for directory in search_directories(directories, name) {
+        match resolve_path(root, directory, name).and_then(|file| text_file::read(&file)) {
             Ok(text) => return Ok(Some(text)),
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) => {}
-            Err(error) => return Err(unreadable(directory, name, &error)),
+            Err(error) => return Err(read_error(directory, name, &error)),
         }
     }
     Ok(built_in(name).map(str::to_string))
 }
 
-fn located(root: Option<&Path>, directory: &Path, name: &str) -> io::Result<PathBuf> {
+/// Returns the path of a template's file, with links resolved below `root`.
+fn resolve_path(root: Option<&Path>, directory: &Path, name: &str) -> io::Result<PathBuf> {
     let file = directory.join(name);
     root.map_or_else(|| Ok(file.clone()), |root| chroot::resolve(root, &file))
 }
 
-/// The template of this name that needs no file.
+/// Returns the built-in template of this name.
 fn built_in(name: &str) -> Option<&'static str> {
     match name {
         "libvirt/xen.xml" => Some(XEN),
@@ -240,8 +242,8 @@ fn built_in(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Where a template of this name is looked for.
-fn searched<'a>(directories: &'a [PathBuf; 2], name: &str) -> &'a [PathBuf] {
+/// Returns the directories in which a template of this name is search_directories.
+fn search_directories<'a>(directories: &'a [PathBuf; 2], name: &str) -> &'a [PathBuf] {
     if built_in(name).is_some() {
         &directories[..1]
     } else {
@@ -249,20 +251,17 @@ fn searched<'a>(directories: &'a [PathBuf; 2], name: &str) -> &'a [PathBuf] {
     }
 }
 
-fn unreadable(directory: &Path, name: &str, error: &io::Error) -> Error {
+fn read_error(directory: &Path, name: &str, error: &io::Error) -> Error {
     Error::new(
         ErrorKind::InvalidOperation,
         format!("{}: {error}", directory.join(name).display()),
     )
 }
 
-/// Writes a value into XML, in text or in an attribute.
-fn write_for_xml(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+/// Writes a value, escaped for XML text and attributes.
+fn write_escaped(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
     if value.is_none() {
-        return Err(Error::new(
-            ErrorKind::UndefinedError,
-            "there is no value here",
-        ));
+        return Err(Error::new(ErrorKind::UndefinedError, "the value is none"));
     }
     let text = value.to_string();
     if value.is_safe() || *state.auto_escape() == AutoEscape::None {
@@ -275,7 +274,7 @@ fn write_for_xml(out: &mut Output, state: &mut State, value: &Value) -> Result<(
             '>' => out.write_str("&gt;"),
             '"' => out.write_str("&quot;"),
             '\'' => out.write_str("&#39;"),
-            // An attribute's line breaks would be read back as blanks.
+            // XML parsers turn plain line breaks and tabs in attributes into spaces.
             '\n' | '\r' | '\t' => write!(out, "&#{};", u32::from(character)),
             _ => out.write_char(character),
         }
@@ -284,8 +283,8 @@ fn write_for_xml(out: &mut Output, state: &mut State, value: &Value) -> Result<(
     Ok(())
 }
 
-/// The description, with features that answer as upstream's do, so that users' templates keep
-/// working.
+/// The description as the templates' `vm`. Its features have the methods of upstream's, so that
+/// users' templates keep working.
 #[derive(Debug)]
 struct Vm {
     fields: Value,
@@ -305,8 +304,8 @@ impl Object for Vm {
     }
 }
 
-/// `features.get(name, default)` and `features.check_with_…(name, default)`: the caller has looked
-/// up the chain already.
+/// The features with the methods `get(name, default)` and `check_with_…(name, default)`. They
+/// include inherited values already.
 #[derive(Debug)]
 struct Features(BTreeMap<String, String>);
 

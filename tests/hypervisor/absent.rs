@@ -1,5 +1,5 @@
-//! Machines without libvirt, and with a libvirt that does not answer. Each test runs itself again
-//! in a child process.
+//! Hosts without libvirt, and with a libvirt that does not answer. Each test runs itself again in a
+//! child process.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use std::process::Command;
 use qubes::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, LibvirtHypervisor};
 use uuid::Uuid;
 
-/// Set in the child.
+/// The environment variable that marks the child.
 const CHILD: &str = "QUBES_TEST_CHILD";
 
 fn is_child() -> bool {
@@ -33,13 +33,13 @@ fn in_child(test: &str, variable: &str, value: &std::path::Path) -> String {
 }
 
 #[test]
-fn without_the_library_every_question_is_one_clear_error() {
+fn without_the_library_every_call_is_a_one_line_error() {
     if !is_child() {
-        // The loader looks here first, and what it finds is no library.
+        // The loader searches this directory first and finds a file that is not a library.
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("libvirt.so.0"), "").unwrap();
         in_child(
-            "absent::without_the_library_every_question_is_one_clear_error",
+            "absent::without_the_library_every_call_is_a_one_line_error",
             "LD_LIBRARY_PATH",
             place.path(),
         );
@@ -65,19 +65,18 @@ fn without_the_library_every_question_is_one_clear_error() {
         );
         assert!(!text.contains('\n'), "{text}");
     }
-    // Even code that did not ask first gets a failure, not a crash.
+    // A call without loading the library first is an error, not a crash.
     assert!(virt::connect::Connect::open(Some("qemu:///system")).is_err());
-    // Offline does not even look for the library.
+    // Offline mode does not search for the library.
     let offline = LazyHypervisor::offline("qemu:///system");
     assert!(matches!(offline.states(), Err(HypervisorError::Offline(_))));
 }
 
 #[test]
-fn a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing() {
+fn a_missing_daemon_is_a_one_line_error_and_libvirt_prints_nothing() {
     if !is_child() {
         let place = tempfile::tempdir().unwrap();
-        let test =
-            "absent::a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing";
+        let test = "absent::a_missing_daemon_is_a_one_line_error_and_libvirt_prints_nothing";
         let stderr = in_child(test, "QUBES_TEST_PLACE", place.path());
         assert_eq!(stderr, "");
         return;
@@ -104,7 +103,7 @@ fn a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing()
             "{text}"
         );
     }
-    // A URI that no driver knows, and one that is no text.
+    // A URI that no driver supports, and one with a NUL character.
     let text = LibvirtHypervisor::new("nosuch:///system")
         .states()
         .unwrap_err()
@@ -121,11 +120,11 @@ fn a_daemon_that_does_not_answer_is_one_clear_error_and_libvirt_prints_nothing()
 }
 
 #[test]
-fn the_library_is_opened_by_the_first_question_and_not_before() {
+fn the_library_is_opened_by_the_first_call_and_not_before() {
     if !is_child() {
         let place = tempfile::tempdir().unwrap();
         in_child(
-            "absent::the_library_is_opened_by_the_first_question_and_not_before",
+            "absent::the_library_is_opened_by_the_first_call_and_not_before",
             "HOME",
             place.path(),
         );

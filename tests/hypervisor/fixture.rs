@@ -1,4 +1,4 @@
-//! One qube's domain for one test: its description, its files, and its end.
+//! The domain of one test: its description, its files, and its removal.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::{libvirt_daemon, tiny_guest};
 
 pub const LONG: Duration = Duration::from_secs(120);
 
-/// A domain of this test alone. Killed and undefined at the end, also by a panic.
+/// A domain of one test. It is killed and undefined when dropped, also after a panic.
 pub struct Domain {
     pub hypervisor: LibvirtHypervisor,
     pub description: DomainDescription,
@@ -27,7 +27,7 @@ pub struct Domain {
 
 impl Domain {
     pub fn new() -> Domain {
-        Domain::at(libvirt_daemon::uri().expect("libvirt answers"))
+        Domain::at(libvirt_daemon::uri().expect("libvirt is running"))
     }
 
     pub fn at(uri: &str) -> Domain {
@@ -98,7 +98,7 @@ impl Domain {
             .unwrap();
     }
 
-    /// Created, running, and seen to have said its greeting.
+    /// Starts the domain and waits for its greeting.
     pub fn start(&self) {
         self.create_paused();
         self.hypervisor.resume(self.uuid()).unwrap();
@@ -109,7 +109,7 @@ impl Domain {
         self.hypervisor
             .state(self.uuid())
             .unwrap()
-            .map(|live| live.state)
+            .map(|status| status.state)
     }
 
     pub fn console(&self) -> PathBuf {
@@ -121,12 +121,12 @@ impl Domain {
         while !fs::read_to_string(self.console())
             .is_ok_and(|text| text.contains(tiny_guest::GREETING))
         {
-            assert!(Instant::now() < deadline, "the guest said nothing");
+            assert!(Instant::now() < deadline, "the guest printed no greeting");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Whether libvirt knows a definition of this domain.
+    /// Returns whether the domain is defined.
     pub fn is_defined(&self) -> bool {
         self.state().is_some()
     }
@@ -134,7 +134,7 @@ impl Domain {
 
 impl Drop for Domain {
     fn drop(&mut self) {
-        let _gone = self.hypervisor.destroy(self.uuid());
-        let _forgotten = self.hypervisor.undefine(self.uuid());
+        let _stopped = self.hypervisor.destroy(self.uuid());
+        let _undefined = self.hypervisor.undefine(self.uuid());
     }
 }

@@ -1,4 +1,4 @@
-//! The hypervisor as the library sees it: real libvirt, real QEMU, a guest of 100 bytes.
+//! Tests the library's hypervisor with real libvirt, real QEMU and a guest of 100 bytes.
 
 #[path = "../support/libvirt_daemon.rs"]
 mod libvirt_daemon;
@@ -9,6 +9,6 @@ mod tiny_guest;
 
 mod absent;
 mod fixture;
-mod life;
-mod orders;
+mod lifecycle;
+mod operations;
 mod session;

@@ -1,5 +1,5 @@
-//! An ordinary user, whose libvirt starts by itself and may go away at any time. As root, the test
-//! runs itself again as user nobody, with a home of its own: so its daemon is its own too.
+//! The libvirt of an ordinary user, which starts on demand and may end at any time. As root, the
+//! test runs itself again as user nobody with its own home, and so with its own daemon.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -17,14 +17,14 @@ use crate::fixture::{Domain, LONG};
 
 const URI: &str = "qemu:///session";
 const NOBODY: u32 = 65534;
-/// The child's home.
+/// The environment variable with the child's home.
 const HOME: &str = "QUBES_TEST_HOME";
 
 #[test]
-fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
+fn a_guest_outlives_the_users_daemon_and_a_lost_connection_is_not_a_stop() {
     let Some(home) = std::env::var_os(HOME).map(PathBuf::from) else {
         return run_as_ordinary_user(
-            "session::a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop",
+            "session::a_guest_outlives_the_users_daemon_and_a_lost_connection_is_not_a_stop",
         );
     };
     let domain = Domain::at(URI);
@@ -39,11 +39,11 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
     );
 
     let uuid = domain.uuid();
-    // The daemon may go while the wait still connects, which is an error as well: not the one we
-    // want to see here.
+    // The daemon may end while the wait still connects. That is another error than the lost
+    // connection, so try several times.
     let lost = (0..10).any(|_| {
         wait_until_running(&domain);
-        let error = lose_the_daemon_while_waiting(&home, uuid).unwrap_err();
+        let error = end_daemon_during_wait(&home, uuid).unwrap_err();
         assert!(
             matches!(error, HypervisorError::Unreachable { .. }),
             "{error}"
@@ -52,8 +52,8 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
     });
     assert!(lost);
 
-    // Our own connection is gone too: that is an error once, then a new daemon answers, and the
-    // guest still runs.
+    // The test's own connection is lost too. That is an error once; then a new daemon answers, and
+    // the guest still runs.
     wait_until_running(&domain);
     let deadline = Instant::now() + LONG;
     while !domain
@@ -77,11 +77,11 @@ fn a_users_guest_outlives_the_users_daemon_and_a_lost_connection_is_no_stop() {
     end_daemon(&home, "virtlogd");
 }
 
-/// The state of the guest by whatever connection there is; the first question after a loss is an
+/// Waits until libvirt reports the guest as running. The first call after a lost connection is an
 /// error.
 fn wait_until_running(domain: &Domain) {
     let deadline = Instant::now() + LONG;
-    while !matches!(domain.hypervisor.state(domain.uuid()), Ok(Some(live)) if live.state == PowerState::Running)
+    while !matches!(domain.hypervisor.state(domain.uuid()), Ok(Some(status)) if status.state == PowerState::Running)
     {
         assert!(
             Instant::now() < deadline,
@@ -92,24 +92,23 @@ fn wait_until_running(domain: &Domain) {
     }
 }
 
-/// Ends the daemon as soon as it has another client, the wait; returns what the wait made of it.
-fn lose_the_daemon_while_waiting(home: &Path, uuid: Uuid) -> Result<bool, HypervisorError> {
-    let before = clients_of_daemon(home);
+/// Starts a wait, ends the daemon once the wait has connected, and returns the result of the wait.
+fn end_daemon_during_wait(home: &Path, uuid: Uuid) -> Result<bool, HypervisorError> {
+    let before = count_daemon_clients(home);
     let waiting = std::thread::spawn(move || {
         LibvirtHypervisor::new(URI).wait_until_inactive(uuid, Some(LONG))
     });
-    while clients_of_daemon(home) <= before && !waiting.is_finished() {
+    while count_daemon_clients(home) <= before && !waiting.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Long enough for the wait to register; if it is not, the caller tries again.
+    // Usually long enough for the wait to register its callbacks; otherwise the caller tries again.
     std::thread::sleep(Duration::from_millis(100));
     end_daemon(home, "libvirtd");
     waiting.join().unwrap()
 }
 
-/// How many connections the user's daemon has accepted: lines of its socket in the state
-/// "connected" (3).
-fn clients_of_daemon(home: &Path) -> usize {
+/// Counts the connections of the user's daemon: lines of its socket in the state "connected" (3).
+fn count_daemon_clients(home: &Path) -> usize {
     let socket = home.join("run/libvirt/libvirt-sock").display().to_string();
     let sockets = fs::read_to_string("/proc/net/unix").unwrap();
     sockets
@@ -118,20 +117,20 @@ fn clients_of_daemon(home: &Path) -> usize {
         .count()
 }
 
-/// Asks the user's daemon to end, if it runs.
+/// Terminates the user's daemon, if it runs.
 fn end_daemon(home: &Path, name: &str) {
     let file = home.join("run/libvirt").join(name).with_extension("pid");
     if let Some(pid) = fs::read_to_string(file)
         .ok()
         .and_then(|text| text.trim().parse().ok())
     {
-        // It may have ended meanwhile.
+        // The daemon may have ended meanwhile.
         let _gone = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
 }
 
-/// Runs the named test of this program as user nobody (as ourselves, when we are not root) in a new
-/// home.
+/// Runs the named test of this program with a new home: as user nobody if this is root, else as the
+/// same user.
 fn run_as_ordinary_user(test: &str) {
     let home = tempfile::tempdir().unwrap();
     let is_root = nix::unistd::geteuid().is_root();

@@ -306,7 +306,7 @@ impl Installer {
             "{line}"
         );
         assert!(
-            line.ends_with("install the package that brings libvirt.so.0\n"),
+            line.ends_with("install the package that provides libvirt.so.0\n"),
             "{line}"
         );
         let line = self.fails("qvm-start --offline-mode work");

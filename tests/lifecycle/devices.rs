@@ -277,7 +277,7 @@ fn a_qube_does_not_start_without_a_usable_required_disk() {
     let option = |name: &str, value: &str| format!("<option name=\"{name}\">{value}</option>");
     let incomplete = "its assignment does not name a qube and a port";
     for (port, identity, options, reason) in [
-        ("nosuchdisk", "*", String::new(), "it is not there"),
+        ("nosuchdisk", "*", String::new(), "it is not present"),
         (
             "null",
             "*",
@@ -290,7 +290,7 @@ fn a_qube_does_not_start_without_a_usable_required_disk() {
             String::new(),
             "'_etc_passwd' is not the name of a dom0 port",
         ),
-        (in_use, "*", String::new(), "dom0 uses it itself"),
+        (in_use, "*", String::new(), "dom0 uses it: it is mounted"),
         (
             &port,
             "dm-crypt:1234::b******",
@@ -379,9 +379,9 @@ fn a_qube_does_not_start_without_a_usable_required_pci_device() {
     };
     create(&scratch, "work", "");
     for (port, identity, reason) in [
-        ("ff_1f.7", "*", "it is not there"),
-        ("ff_1f.7-00_00.0", "*", "it is not there"),
-        ("*", "0xffff:0xffff::p020000", "it is not there"),
+        ("ff_1f.7", "*", "it is not present"),
+        ("ff_1f.7-00_00.0", "*", "it is not present"),
+        ("*", "0xffff:0xffff::p020000", "it is not present"),
         ("none", "*", "'none' is not the name of a dom0 port"),
     ] {
         assign(&scratch, "work", "pci", &required(port, identity, ""));
@@ -414,7 +414,7 @@ fn a_qube_does_not_start_without_a_usable_required_pci_device() {
         "pci",
         &required(&address, "0xffff:0xffff::p020000", ""),
     );
-    assert_refused(&scratch, &device, "what is there now is another device, 0x");
+    assert_refused(&scratch, &device, "another device is present now, 0x");
     assign(&scratch, "work", "pci", &required(&address, "*", ""));
     assert_refused(&scratch, &device, "this machine has no IOMMU");
     let shown = scratch.ok("qubes-domain-xml", &["work"]);

@@ -1,4 +1,4 @@
-//! Domain events: libvirt's own event loop in a thread, its callbacks as messages.
+//! Domain events: runs libvirt's event loop in a thread and turns its callbacks into messages.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -8,29 +8,28 @@ use std::time::Duration;
 use crate::bindings::*;
 use crate::link::{Link, LinkError};
 
-/// What a watch hears.
+/// A message of a [`Watch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// The domain of this uuid was defined, started, stopped, or else changed its state.
+    /// The domain of this uuid was defined, started or stopped, or changed its state otherwise.
     Domain([u8; 16]),
-    /// The connection is gone. That says nothing of any domain.
+    /// The connection is lost. The domains may still run.
     Lost,
 }
 
-/// Starts libvirt's event loop in a thread of its own, once per process; it runs as long as the
-/// process.
+/// Starts libvirt's event loop in its own thread, once per process. It runs until the process ends.
 ///
-/// Only connections opened afterwards take part in it. They also answer the daemon's keepalive
-/// messages, which a connection that promised to and never runs the loop would be cut off for.
+/// Only connections that are opened afterwards take part in it. The loop also answers the daemon's
+/// keepalive messages; without it the daemon would close such a connection.
 pub(crate) fn start_loop() -> Result<(), LinkError> {
     static STARTED: OnceLock<Result<(), LinkError>> = OnceLock::new();
     let started = STARTED.get_or_init(|| {
-        // SAFETY: called once, before any connection that is to use it.
+        // SAFETY: called once, before any connection that uses it is opened.
         if unsafe { virEventRegisterDefaultImpl() } < 0 {
             return Err(LinkError::last());
         }
         let run = || {
-            // SAFETY: the implementation is registered, and only this thread runs it.
+            // SAFETY: the event loop is registered, and only this thread runs it.
             while unsafe { virEventRunDefaultImpl() } == 0 {}
         };
         match std::thread::Builder::new()
@@ -47,7 +46,8 @@ pub(crate) fn start_loop() -> Result<(), LinkError> {
     started.clone()
 }
 
-/// A registration for the lifecycle events of all domains of one connection, ended when dropped.
+/// A registration for the lifecycle events of all domains of one connection. Dropping it
+/// unregisters.
 #[derive(Debug)]
 pub struct Watch<'l> {
     link: &'l Link,
@@ -56,29 +56,34 @@ pub struct Watch<'l> {
 }
 
 impl Link {
-    /// Registers for the lifecycle events of all domains and for the loss of the connection. What
-    /// happens after this call is not missed; look at the state only after it. One watch at a time
-    /// per link.
+    /// Registers for the lifecycle events of all domains and for the loss of the connection. No
+    /// later event is missed, so read the state after this call. A link has at most one watch at a
+    /// time.
     ///
     /// # Errors
-    /// What libvirt says, for instance when the link was not opened with
+    /// libvirt refuses, for instance because the link was not opened with
     /// [`Link::open_with_events`].
     pub fn watch(&self) -> Result<Watch<'_>, LinkError> {
         let (sender, news) = channel();
-        let closing = keep(sender.clone());
-        // SAFETY: the callback gets the sender, which lives until libvirt calls `forget` for it.
+        let closing = leak_sender(sender.clone());
+        // SAFETY: the callback gets the sender, which lives until libvirt calls `free_sender`.
         let registered = unsafe {
-            virConnectRegisterCloseCallback(self.connection, Some(on_close), closing, Some(forget))
+            virConnectRegisterCloseCallback(
+                self.connection,
+                Some(on_close),
+                closing,
+                Some(free_sender),
+            )
         };
         if registered < 0 {
             let error = LinkError::last();
-            // SAFETY: libvirt did not take it.
-            unsafe { forget(closing) };
+            // SAFETY: libvirt did not take the sender.
+            unsafe { free_sender(closing) };
             return Err(error);
         }
-        let changing = keep(sender);
+        let changing = leak_sender(sender);
         // SAFETY: libvirt calls a lifecycle callback with exactly these parameters
-        // (libvirt-domain.h, virConnectDomainEventCallback), whatever the generic type says.
+        // (libvirt-domain.h, virConnectDomainEventCallback), although the generic type differs.
         let callback = unsafe {
             let generic = std::mem::transmute::<
                 unsafe extern "C" fn(
@@ -96,14 +101,14 @@ impl Link {
                 VIR_DOMAIN_EVENT_ID_LIFECYCLE as c_int,
                 Some(generic),
                 changing,
-                Some(forget),
+                Some(free_sender),
             )
         };
         if callback < 0 {
             let error = LinkError::last();
-            // SAFETY: libvirt did not take the sender; the close callback is ours.
+            // SAFETY: libvirt did not take the sender; the close callback was registered above.
             unsafe {
-                forget(changing);
+                free_sender(changing);
                 virConnectUnregisterCloseCallback(self.connection, Some(on_close));
             }
             return Err(error);
@@ -117,7 +122,7 @@ impl Link {
 }
 
 impl Watch<'_> {
-    /// The next message, or `None` when none came within `limit`.
+    /// Waits for the next message; returns `None` if none arrives within `limit`.
     pub fn next(&self, limit: Duration) -> Option<News> {
         match self.news.recv_timeout(limit) {
             Ok(news) => Some(news),
@@ -129,8 +134,8 @@ impl Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        // SAFETY: both registrations are ours and end here; libvirt frees the senders when it is
-        // done with them.
+        // SAFETY: this watch made both registrations; libvirt frees the senders once it has
+        // finished with them.
         unsafe {
             virConnectDomainEventDeregisterAny(self.link.connection, self.callback);
             virConnectUnregisterCloseCallback(self.link.connection, Some(on_close));
@@ -138,21 +143,21 @@ impl Drop for Watch<'_> {
     }
 }
 
-/// Hands a sender to libvirt.
-fn keep(sender: Sender<News>) -> *mut c_void {
+/// Returns a pointer to a sender, for libvirt. [`free_sender`] frees it.
+fn leak_sender(sender: Sender<News>) -> *mut c_void {
     Box::into_raw(Box::new(sender)).cast()
 }
 
-/// Takes back what [`keep`] handed out.
-unsafe extern "C" fn forget(opaque: *mut c_void) {
-    // SAFETY: libvirt calls this once, with the pointer that `keep` made.
+/// Frees a sender of [`leak_sender`].
+unsafe extern "C" fn free_sender(opaque: *mut c_void) {
+    // SAFETY: libvirt calls this once, with the pointer comes from `leak_sender`.
     drop(unsafe { Box::from_raw(opaque.cast::<Sender<News>>()) });
 }
 
 unsafe extern "C" fn on_close(_: virConnectPtr, _: c_int, opaque: *mut c_void) {
-    // SAFETY: the pointer that `keep` made, alive until `forget`.
+    // SAFETY: the pointer comes from `leak_sender`, alive until `free_sender`.
     let sender = unsafe { &*opaque.cast::<Sender<News>>() };
-    // Nobody listens any more: nothing is lost.
+    // If the receiver is gone, nobody needs the message.
     let _ = sender.send(News::Lost);
 }
 
@@ -164,9 +169,9 @@ unsafe extern "C" fn on_change(
     opaque: *mut c_void,
 ) -> c_int {
     let mut uuid = [0; 16];
-    // SAFETY: libvirt's handle is valid during the call; the buffer has VIR_UUID_BUFLEN bytes.
+    // SAFETY: the handle is valid during the call; the buffer has VIR_UUID_BUFLEN bytes.
     if unsafe { virDomainGetUUID(domain, uuid.as_mut_ptr()) } == 0 {
-        // SAFETY: the pointer that `keep` made, alive until `forget`.
+        // SAFETY: the pointer comes from `leak_sender`, alive until `free_sender`.
         let sender = unsafe { &*opaque.cast::<Sender<News>>() };
         let _ = sender.send(News::Domain(uuid));
     }

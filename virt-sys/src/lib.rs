@@ -1,18 +1,18 @@
 //! libvirt's C functions, forwarded to `libvirt.so.0`, which is opened at the first call.
 //!
-//! Linking libvirt costs a program 8 ms and 12 MB before its `main` and makes building need
-//! libvirt's headers. This crate stands in for the one of the same name below crate `virt`: the
-//! same items, but nothing of libvirt is needed to build, and a program that never calls a function
-//! never opens the library.
+//! Linking libvirt costs a program 8 ms and 12 MB before its `main`, and its headers are needed to
+//! build it. This crate replaces the crate of the same name that crate `virt` depends on. It has
+//! the same items, but builds without libvirt, and a program that calls no function never opens the
+//! library.
 //!
-//! * [`load`] opens the library and says why it cannot: call it before the first use.
-//! * Every function returns its failure value (null, −1) when the library or the function is
-//!   missing there; none panics.
-//! * [`link`] and [`events`] are a small safe layer over what crate `virt` has no wrapper for:
-//!   domain events and sleep.
+//! * [`load`] opens the library or returns the reason why it cannot. Call it before the first use.
+//! * Every function returns its failure value (null, −1) if the library or the function is missing.
+//!   None panics.
+//! * [`link`] and [`events`] are safe wrappers for what crate `virt` does not wrap: domain events
+//!   and suspending to RAM.
 //!
-//! `bindings.rs` is written by the program `generate` beside this crate's manifest from the
-//! prototypes in libvirt's headers.
+//! The program `generate`, beside this crate's manifest, writes `bindings.rs` from libvirt's
+//! headers.
 
 #[allow(
     non_camel_case_types,

@@ -1,11 +1,11 @@
-//! The libraries behind the functions, opened when first needed and kept open.
+//! The shared libraries, which are opened at the first call and kept open.
 
 use std::ffi::{CStr, c_void};
 use std::fmt;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Once, OnceLock};
 
-/// Why libvirt cannot be used here.
+/// An error of loading libvirt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadError {
     library: &'static str,
@@ -14,7 +14,7 @@ pub struct LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The dynamic loader mostly names the file itself.
+        // The dynamic loader's message usually has the file name already.
         if self.reason.contains(self.library) {
             write!(f, "{}", self.reason)
         } else {
@@ -25,15 +25,15 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Opens `libvirt.so.0`, once per process, and keeps it from printing its errors to standard error
-/// (every call returns them as well); later calls return what the first one found.
+/// Opens `libvirt.so.0`, once per process, and stops it from printing errors to standard error:
+/// every call returns them as well. Later calls return the result of the first one.
 ///
 /// # Errors
-/// The dynamic loader's words when the library is not installed or not usable.
+/// The library is not installed or cannot be used; has the dynamic loader's message.
 pub fn load() -> Result<(), LoadError> {
     LIBVIRT.open().map_err(Clone::clone)?;
     static SILENCED: Once = Once::new();
-    // SAFETY: the handler takes what libvirt hands it and does nothing.
+    // SAFETY: the handler has the type that libvirt expects and ignores its arguments.
     SILENCED.call_once(|| unsafe {
         crate::bindings::virSetErrorFunc(std::ptr::null_mut(), Some(print_nothing))
     });
@@ -42,11 +42,11 @@ pub fn load() -> Result<(), LoadError> {
 
 unsafe extern "C" fn print_nothing(_: *mut c_void, _: crate::bindings::virErrorPtr) {}
 
-/// A shared library that is opened at most once and never closed: functions of it may run in other
-/// threads.
+/// A shared library. It is opened at most once and never closed, because its functions may run in
+/// other threads.
 pub(crate) struct Library {
     name: &'static str,
-    /// `name` for C.
+    /// `name` as a C string.
     file: &'static CStr,
     handle: OnceLock<Result<usize, LoadError>>,
 }
@@ -65,7 +65,7 @@ pub(crate) static LIBVIRT_QEMU: Library = Library {
 impl Library {
     fn open(&'static self) -> Result<usize, &'static LoadError> {
         let opened = self.handle.get_or_init(|| {
-            // SAFETY: the name is a C string; the library's own initialisers are libvirt's.
+            // SAFETY: the name is a C string; libvirt's initialisers have no preconditions.
             let handle =
                 unsafe { libc::dlopen(self.file.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL) };
             if handle.is_null() {
@@ -79,7 +79,7 @@ impl Library {
         opened.as_ref().copied()
     }
 
-    /// The address of one function, null when the library or the function is missing.
+    /// Returns the address of a function; null if the library or the function is missing.
     fn symbol(&'static self, name: &CStr) -> *mut c_void {
         match self.open() {
             // SAFETY: the handle comes from dlopen and is never closed; the name is a C string.
@@ -89,27 +89,28 @@ impl Library {
     }
 }
 
+/// Returns the dynamic loader's last error in this thread.
 fn last_loader_error() -> String {
     // SAFETY: dlerror returns null or a C string that stays valid until the next loader call of
     // this thread.
     let text = unsafe { libc::dlerror() };
     if text.is_null() {
-        return "the dynamic loader gives no reason".to_string();
+        return "the dynamic loader gave no reason".to_string();
     }
-    // SAFETY: see above; it is copied at once.
+    // SAFETY: not null, so it is a C string (see above); it is copied at once.
     unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned()
 }
 
-/// One function: where it is, looked up at its first call.
+/// A function of a library. Its address is looked up at the first call.
 pub(crate) struct Symbol {
     library: &'static Library,
     name: &'static CStr,
     address: AtomicPtr<c_void>,
 }
 
-/// Stands for "looked up, and missing". No function has this address.
+/// The address that marks a function as missing. No function has this address.
 const MISSING: *mut c_void = std::ptr::dangling_mut();
 
 impl Symbol {
@@ -121,7 +122,7 @@ impl Symbol {
         }
     }
 
-    /// The function's address, or `None` when the library or the function is missing.
+    /// Returns the function's address; `None` if the library or the function is missing.
     pub(crate) fn address(&self) -> Option<*mut c_void> {
         let mut address = self.address.load(Ordering::Acquire);
         if address.is_null() {
@@ -135,8 +136,8 @@ impl Symbol {
     }
 }
 
-/// `name(arguments) -> result = failure;` defines a function that calls libvirt's of the same name,
-/// or returns `failure`.
+/// Defines functions: `name(arguments) -> result = failure;` calls libvirt's function of the same
+/// name, or returns `failure` if that is missing.
 macro_rules! forward {
     (from $library:ident; $($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $failure:expr;)*) => {$(
         pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
@@ -149,8 +150,8 @@ macro_rules! forward {
                 $crate::library::Symbol::new(&$crate::library::$library, NAME);
             match SYMBOL.address() {
                 // SAFETY: the address is that of libvirt's function of this name, whose prototype
-                // `generate` read from libvirt's header; what the arguments must be is the caller's
-                // promise to libvirt.
+                // `generate` read from libvirt's header; the caller guarantees what libvirt demands
+                // of the arguments.
                 Some(address) => unsafe {
                     std::mem::transmute::<*mut std::ffi::c_void, unsafe extern "C" fn($($type),*) -> $result>(address)(
                         $($argument),*
@@ -178,11 +179,11 @@ mod tests {
         let error = NOWHERE.open().unwrap_err().to_string();
         assert!(error.contains("libnowhere.so.0"), "{error}");
         assert_eq!(SYMBOL.address(), None);
-        assert_eq!(SYMBOL.address(), None, "also the second time");
+        assert_eq!(SYMBOL.address(), None, "the second call finds none either");
     }
 
     #[test]
-    fn a_missing_function_is_an_error_too() {
+    fn a_missing_function_has_no_address() {
         static LIBC: Library = Library {
             name: "libc.so.6",
             file: c"libc.so.6",

@@ -1,4 +1,4 @@
-//! A safe connection for what crate `virt` has no wrapper for: events of domains, and their sleep.
+//! A safe connection for what crate `virt` does not wrap: domain events and suspending to RAM.
 
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -7,10 +7,10 @@ use crate::bindings::*;
 use crate::events;
 use crate::library::{LoadError, load};
 
-/// What libvirt said when it refused.
+/// An error of libvirt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkError {
-    /// libvirt's number, `VIR_ERR_*`.
+    /// The error code, `VIR_ERR_*`.
     pub code: virErrorNumber,
     /// libvirt's text for the user, or why the library cannot be opened.
     pub message: String,
@@ -34,7 +34,7 @@ impl From<LoadError> for LinkError {
 }
 
 impl LinkError {
-    /// The last error of this thread.
+    /// Returns the last error of this thread.
     pub(crate) fn last() -> LinkError {
         // SAFETY: the function takes nothing; it returns null or this thread's error, valid until
         // the next call.
@@ -51,7 +51,7 @@ impl LinkError {
         let message = if message.is_null() {
             "libvirt gave no reason".to_string()
         } else {
-            // SAFETY: see above.
+            // SAFETY: not null, so it is a C string (see above).
             unsafe { CStr::from_ptr(message) }
                 .to_string_lossy()
                 .into_owned()
@@ -73,7 +73,7 @@ impl Link {
     /// Opens a connection.
     ///
     /// # Errors
-    /// The library is missing, or libvirt cannot reach what `uri` names.
+    /// The library is missing, or libvirt cannot connect to `uri`.
     pub fn open(uri: &str) -> Result<Link, LinkError> {
         load()?;
         let Ok(uri) = CString::new(uri) else {
@@ -91,21 +91,21 @@ impl Link {
         }
     }
 
-    /// Opens a connection that can deliver events: libvirt decides at the opening whether one can.
+    /// Opens a connection that delivers events. libvirt requires the event loop to run before.
     ///
     /// # Errors
-    /// As [`Link::open`]; also when the event loop cannot be started.
+    /// The same as [`Link::open`], or the event loop cannot be started.
     pub fn open_with_events(uri: &str) -> Result<Link, LinkError> {
         load()?;
         events::start_loop()?;
         Link::open(uri)
     }
 
-    /// The name of the domain of this uuid if it runs (paused ones run too); `None` for one that is
-    /// not defined or does not run.
+    /// Returns the name of the domain of this uuid; `None` if it is not defined or does not run. A
+    /// paused domain counts as running.
     ///
     /// # Errors
-    /// What libvirt says, a lost connection among it.
+    /// libvirt refuses, or the connection is lost.
     pub fn running_name(&self, uuid: &[u8; 16]) -> Result<Option<String>, LinkError> {
         // SAFETY: the connection is open, the uuid is 16 bytes long.
         let domain = unsafe { virDomainLookupByUUID(self.connection, uuid.as_ptr()) };
@@ -117,9 +117,9 @@ impl Link {
             let name = if active < 0 {
                 Err(LinkError::last())
             } else {
-                Ok((active == 1).then(|| name_of(domain)))
+                Ok((active == 1).then(|| read_name(domain)))
             };
-            // SAFETY: our only reference, given back once.
+            // SAFETY: the only reference, freed once.
             unsafe { virDomainFree(domain) };
             name
         };
@@ -129,11 +129,10 @@ impl Link {
         }
     }
 
-    /// Sends a running domain to sleep (S3); it lives on in its memory and is woken by
-    /// `virDomainPMWakeup`.
+    /// Suspends a running domain to RAM (S3). `virDomainPMWakeup` wakes it.
     ///
     /// # Errors
-    /// What libvirt says; the guest, or the driver, may not be able to.
+    /// libvirt refuses; the guest or the driver may not support it.
     pub fn suspend_to_ram(&self, uuid: &[u8; 16]) -> Result<(), LinkError> {
         // SAFETY: the connection is open, the uuid is 16 bytes long.
         let domain = unsafe { virDomainLookupByUUID(self.connection, uuid.as_ptr()) };
@@ -148,7 +147,7 @@ impl Link {
         } else {
             Ok(())
         };
-        // SAFETY: our only reference, given back once.
+        // SAFETY: the only reference, freed once.
         unsafe { virDomainFree(domain) };
         result
     }
@@ -156,20 +155,19 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // SAFETY: our reference, given back once. A connection that was lost is closed like any
-        // other.
+        // SAFETY: the only reference, freed once. A lost connection is closed like any other.
         unsafe { virConnectClose(self.connection) };
     }
 }
 
-/// The name that a domain handle carries; empty if it has none.
-fn name_of(domain: virDomainPtr) -> String {
+/// Returns the name of a domain handle; empty if it has none.
+fn read_name(domain: virDomainPtr) -> String {
     // SAFETY: a domain handle from libvirt; the name lives as long as the handle.
     let name = unsafe { virDomainGetName(domain) };
     if name.is_null() {
         return String::new();
     }
-    // SAFETY: not null, so it is libvirt's C string, copied before the handle is given back.
+    // SAFETY: not null, so it is libvirt's C string, copied before the handle is freed.
     unsafe { CStr::from_ptr(name) }
         .to_string_lossy()
         .into_owned()

@@ -1,4 +1,4 @@
-//! The committed bindings are what the generator makes of libvirt's headers.
+//! Checks the committed bindings against the generator's output for libvirt's headers.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use std::process::Command;
 mod skip;
 
 #[test]
-fn the_bindings_are_what_the_generator_writes() {
+fn the_committed_bindings_match_the_headers() {
     let generator = concat!(env!("CARGO_MANIFEST_DIR"), "/generate");
     if !std::path::Path::new("/usr/include/libvirt/libvirt.h").exists() {
         return skip::skip("libvirt's headers are not installed (libvirt-dev, libvirt-devel)");
@@ -16,11 +16,11 @@ fn the_bindings_are_what_the_generator_writes() {
         .arg("--check")
         .output()
         .unwrap();
-    let words = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     match output.status.code() {
         Some(0) => {}
-        // Older than the bindings: some functions are not there yet.
-        Some(2) => skip::skip(words.trim_end()),
-        _ => panic!("{words}{}", String::from_utf8_lossy(&output.stderr)),
+        // The headers are older than the bindings and lack some functions.
+        Some(2) => skip::skip(stdout.trim_end()),
+        _ => panic!("{stdout}{}", String::from_utf8_lossy(&output.stderr)),
     }
 }

@@ -1,23 +1,23 @@
 use super::*;
 
-/// The domain that libvirt's own test driver comes with.
+/// The predefined domain of libvirt's test driver.
 const EXAMPLE: Uuid = Uuid::from_u128(0x6695eb01_f6a4_8304_79aa_97f2502e193f);
 
 #[test]
-fn an_order_that_misses_the_start_of_its_domain_is_given_again() {
+fn an_operation_that_fails_before_its_domain_is_started_is_retried() {
     let hypervisor = LibvirtHypervisor::new("test:///default");
-    let starts_after_the_first = std::cell::Cell::new(1);
-    let order = |domain: &Domain| {
-        if starts_after_the_first.get() == 0 {
+    let remaining_starts = std::cell::Cell::new(1);
+    let operation = |domain: &Domain| {
+        if remaining_starts.get() == 0 {
             return domain.destroy();
         }
         domain.destroy()?;
         let refusal = domain.destroy();
-        starts_after_the_first.set(0);
+        remaining_starts.set(0);
         domain.create().and(refusal)
     };
     assert_eq!(
-        hypervisor.order(EXAMPLE, "kill", order).unwrap(),
+        hypervisor.run(EXAMPLE, "kill", operation).unwrap(),
         Outcome::Done
     );
     assert!(
@@ -28,15 +28,15 @@ fn an_order_that_misses_the_start_of_its_domain_is_given_again() {
             .state
             .is_active()
     );
-    // One that does not run, and is not started either.
+    // A domain that does not run and is not started.
     assert_eq!(
-        hypervisor.order(EXAMPLE, "kill", Domain::destroy).unwrap(),
+        hypervisor.run(EXAMPLE, "kill", Domain::destroy).unwrap(),
         Outcome::Absent
     );
 }
 
 #[test]
-fn an_order_that_meets_the_end_of_its_domain_finds_it_absent_whatever_it_failed_with() {
+fn an_operation_that_fails_while_its_domain_ends_reports_it_absent() {
     let hypervisor = LibvirtHypervisor::new("test:///default");
     let uuid = Uuid::new_v4();
     let xml = format!(
@@ -45,7 +45,7 @@ fn an_order_that_meets_the_end_of_its_domain_finds_it_absent_whatever_it_failed_
     );
     let connection = hypervisor.connection().unwrap();
     let domain = Domain::define_xml(connection.get(), &xml).unwrap();
-    // Not the words of a domain that does not run: as when its QEMU's monitor hangs up.
+    // Not the error of an inactive domain, as if its QEMU's monitor closed the connection.
     let failing = |domain: &Domain| domain.detach_device_flags("no xml", 0).map(drop);
     domain.create().unwrap();
     assert_ne!(
@@ -64,18 +64,18 @@ fn an_order_that_meets_the_end_of_its_domain_finds_it_absent_whatever_it_failed_
         failed
     };
     assert_eq!(
-        hypervisor.order(uuid, "shut down", ending).unwrap(),
+        hypervisor.run(uuid, "shut down", ending).unwrap(),
         Outcome::Absent
     );
     assert!(!is_active(&domain));
     assert_eq!(
-        hypervisor.order(uuid, "shut down", failing).unwrap(),
+        hypervisor.run(uuid, "shut down", failing).unwrap(),
         Outcome::Absent
     );
 
-    // One that goes on has refused the order.
+    // If the domain keeps running, the error is a refusal.
     domain.create().unwrap();
-    let error = hypervisor.order(uuid, "shut down", failing).unwrap_err();
+    let error = hypervisor.run(uuid, "shut down", failing).unwrap_err();
     assert!(matches!(error, HypervisorError::Refused { .. }), "{error}");
     domain.destroy().unwrap();
 }

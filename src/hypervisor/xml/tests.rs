@@ -1,5 +1,5 @@
-//! What the built-in templates write, and what users' templates may do. The schema is libvirt's
-//! own: tests/domain_xml.rs.
+//! Tests the output of the built-in templates and the abilities of users' templates. The check
+//! against libvirt's schema is in tests/domain_xml.rs.
 
 use std::fs;
 
@@ -55,7 +55,7 @@ fn write(file: &Path, text: &str) {
 }
 
 #[test]
-fn values_are_escaped_and_paths_are_readable() {
+fn values_are_escaped_and_paths_are_not() {
     let empty = tempfile::tempdir().unwrap();
     let xml = render(empty.path(), Family::Qemu, &work()).unwrap();
     assert!(
@@ -83,8 +83,9 @@ fn a_users_template_extends_the_built_in_one() {
     let place = tempfile::tempdir().unwrap();
     write(
         &place.path().join("etc/libvirt/xen/by-name/work.xml"),
-        "{% extends 'libvirt/xen.xml' %}\n{% block cpu %}<cpu>{{ vm.features.check_with_template('x', 'none') }}</cpu>\
-         {% endblock %}{% block devices %}{{ super() }}<watchdog/>{% endblock %}",
+        "{% extends 'libvirt/xen.xml' %}\n{% block cpu %}<cpu>\
+         {{ vm.features.check_with_template('x', 'none') }}</cpu>{% endblock %}\
+         {% block devices %}{{ super() }}<watchdog/>{% endblock %}",
     );
     let xml = render(place.path(), Family::Xen, &work()).unwrap();
     assert!(
@@ -95,7 +96,7 @@ fn a_users_template_extends_the_built_in_one() {
         xml.contains("<target type=\"xen\" port=\"0\"/>") && xml.contains("<watchdog/>"),
         "{xml}"
     );
-    // Another qube, and another family, do not see it.
+    // It does not apply to another qube or another family.
     let other = DomainDescription {
         qube: "vault".to_string(),
         ..work()
@@ -113,11 +114,11 @@ fn a_users_template_extends_the_built_in_one() {
 }
 
 #[test]
-fn the_order_is_one_qube_user_distribution_built_in() {
+fn templates_of_the_qube_the_user_and_the_distribution_precede_the_built_in_one() {
     let place = tempfile::tempdir().unwrap();
     let path = |rest: &str| place.path().join(rest);
     let first = || render(place.path(), Family::Xen, &work()).unwrap();
-    // The distribution's plain template is upstream's and calls Python: not ours to run.
+    // The distribution's plain template is upstream's, which calls Python: it is ignored.
     write(&path("share/libvirt/xen.xml"), "upstream's");
     assert!(first().starts_with("<domain"));
     for (file, text) in [
@@ -134,10 +135,10 @@ fn the_order_is_one_qube_user_distribution_built_in() {
 }
 
 #[test]
-fn what_a_template_does_wrong_is_told_with_its_place() {
+fn a_template_error_names_the_file_and_the_line() {
     let place = tempfile::tempdir().unwrap();
     let user = place.path().join("etc/libvirt/qemu-user.xml");
-    for (text, place_told, words) in [
+    for (text, location, reason) in [
         (
             "<a>\n{{ vm.nothing }}</a>",
             "libvirt/qemu-user.xml line 2: ",
@@ -168,29 +169,29 @@ fn what_a_template_does_wrong_is_told_with_its_place() {
         let error = render(place.path(), Family::Qemu, &work())
             .unwrap_err()
             .to_string();
-        let file = place.path().join("etc").join(place_told);
+        let file = place.path().join("etc").join(location);
         assert!(
             error.starts_with(&format!("template {}", file.display())),
             "{text}: {error}"
         );
         assert!(
-            error.contains(words) && !error.contains('\n'),
+            error.contains(reason) && !error.contains('\n'),
             "{text}: {error}"
         );
     }
 }
 
 #[test]
-fn a_template_without_an_end_is_told_and_not_waited_for() {
+fn an_endless_or_huge_template_is_an_error() {
     let place = tempfile::tempdir().unwrap();
     let template = place.path().join("etc/libvirt/qemu-user.xml");
     let long = "{% for a in range(100000) %}{{ 'x' * 1000 }}{% endfor %}";
     let endless =
         "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}";
-    for (text, words) in [
+    for (text, reason) in [
         (
             endless,
-            "it takes more than 200000 steps: does a loop not end?",
+            "it takes more than 200000 steps; check for an endless loop",
         ),
         (long, "it writes more than 4 MiB"),
         ("{{ 'x' * 90000000 }}", "it writes more than 4 MiB"),
@@ -200,7 +201,7 @@ fn a_template_without_an_end_is_told_and_not_waited_for() {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("qemu-user.xml") && error.ends_with(words),
+            error.contains("qemu-user.xml") && error.ends_with(reason),
             "{error}"
         );
     }

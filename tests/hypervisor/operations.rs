@@ -1,4 +1,4 @@
-//! Orders to domains that are gone, definitions that are stale, guests that cannot start.
+//! Operations on domains that do not run, stale definitions, and guests that cannot start.
 
 use qubes::hypervisor::{Hypervisor, HypervisorError, Outcome};
 use qubes::model::PowerState;
@@ -6,7 +6,7 @@ use qubes::model::PowerState;
 use crate::fixture::{Domain, LONG};
 
 #[test]
-fn a_domain_that_is_gone_is_absent_and_no_error() {
+fn an_operation_on_a_domain_that_does_not_run_reports_it_absent() {
     let domain = Domain::new();
     for _ in ["never defined", "defined, does not run"] {
         assert_eq!(domain.hypervisor.resume(domain.uuid()), Ok(Outcome::Absent));
@@ -38,7 +38,7 @@ fn a_domain_that_is_gone_is_absent_and_no_error() {
 }
 
 #[test]
-fn a_domain_that_vanishes_while_orders_are_given_is_no_error_either() {
+fn an_operation_on_a_domain_that_vanishes_is_not_an_error() {
     let domain = Domain::new();
     domain.create_paused();
     let (uri, uuid) = (domain.hypervisor.uri().to_string(), domain.uuid());
@@ -47,7 +47,7 @@ fn a_domain_that_vanishes_while_orders_are_given_is_no_error_either() {
         other.destroy(uuid).unwrap();
         other.undefine(uuid).unwrap();
     });
-    // Whatever they meet, before, during or after its end: done or absent, never an error.
+    // Before, during and after the end of the domain the outcome is done or absent, never an error.
     let mut last = Outcome::Done;
     while last != Outcome::Absent {
         last = domain.hypervisor.pause(uuid).unwrap();
@@ -71,7 +71,7 @@ fn a_stale_definition_of_the_uuid_or_of_the_name_is_replaced() {
     assert_eq!(renamed.state(), Some(PowerState::Paused));
     renamed.hypervisor.destroy(renamed.uuid()).unwrap();
 
-    // The same name with another uuid: the qube was removed and made anew.
+    // The same name with another uuid: the qube was removed and created again.
     let mut again = Domain::new();
     again.description.name = renamed.description.name.clone();
     again.create_paused();
@@ -91,7 +91,7 @@ fn a_running_domain_is_not_replaced() {
     assert_eq!(
         error,
         format!(
-            "libvirt refused to start domain {}: it runs already",
+            "libvirt refused to start domain {}: it is already running",
             domain.uuid()
         )
     );
@@ -104,7 +104,7 @@ fn a_running_domain_is_not_replaced() {
         .to_string();
     assert!(
         error.ends_with(&format!(
-            "another domain called {} runs",
+            "another domain named {} is running",
             domain.description.name
         )),
         "{error}"
@@ -117,7 +117,7 @@ fn a_running_domain_is_not_replaced() {
     assert_eq!(
         error,
         format!(
-            "libvirt refused to remove domain {}: it runs",
+            "libvirt refused to remove domain {}: it is running",
             domain.uuid()
         )
     );
@@ -125,7 +125,7 @@ fn a_running_domain_is_not_replaced() {
 }
 
 #[test]
-fn a_namesake_that_is_no_qube_is_left_alone() {
+fn a_domain_of_the_same_name_that_is_not_a_qube_is_kept() {
     let theirs = Domain::new();
     let xml = theirs
         .xml()
@@ -151,7 +151,7 @@ fn a_namesake_that_is_no_qube_is_left_alone() {
 }
 
 #[test]
-fn a_guest_that_cannot_start_is_an_error_of_one_line_and_leaves_nothing() {
+fn a_guest_that_cannot_start_is_a_one_line_error_and_is_not_defined() {
     let mut domain = Domain::new();
     domain.description.disks[0].path = domain.place.path().join("missing.img");
     let error = domain
@@ -166,7 +166,7 @@ fn a_guest_that_cannot_start_is_an_error_of_one_line_and_leaves_nothing() {
     );
     assert!(!domain.is_defined());
 
-    // QEMU itself gives up: the kernel is none.
+    // QEMU itself fails: the kernel is invalid.
     let broken = Domain::new();
     std::fs::write(
         &broken.description.kernel.as_ref().unwrap().image,

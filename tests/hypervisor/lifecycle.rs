@@ -1,4 +1,4 @@
-//! From the definition to the end.
+//! The lifecycle of a domain, from its definition to its end.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,14 +12,14 @@ use crate::fixture::{Domain, LONG};
 #[test]
 fn a_domain_is_created_paused_runs_is_paused_and_killed() {
     let domain = Domain::new();
-    assert_eq!(domain.state(), None, "defined only at the start");
+    assert_eq!(domain.state(), None, "it is defined only at the start");
 
     domain.create_paused();
     assert_eq!(domain.state(), Some(PowerState::Paused));
     assert_eq!(
         fs::read_to_string(domain.console()).unwrap_or_default(),
         "",
-        "nothing ran yet"
+        "it has not run yet"
     );
 
     assert_eq!(domain.hypervisor.resume(domain.uuid()), Ok(Outcome::Done));
@@ -37,7 +37,7 @@ fn a_domain_is_created_paused_runs_is_paused_and_killed() {
 }
 
 #[test]
-fn a_guest_that_answers_acpi_shuts_down_and_the_wait_sees_it() {
+fn a_guest_shuts_down_by_acpi_and_the_wait_returns() {
     let domain = Domain::new();
     domain.start();
     let short = Duration::from_millis(50);
@@ -49,29 +49,29 @@ fn a_guest_that_answers_acpi_shuts_down_and_the_wait_sees_it() {
         "it still runs"
     );
 
-    // The wait begins before the order, on a connection and in a thread of its own.
+    // The wait starts before the shutdown, in a thread with its own connection.
     let (uri, uuid) = (domain.hypervisor.uri().to_string(), domain.uuid());
     let waiting = std::thread::spawn(move || {
         LibvirtHypervisor::new(uri).wait_until_inactive(uuid, Some(LONG))
     });
-    let asked = Instant::now();
+    let requested = Instant::now();
     assert_eq!(domain.hypervisor.shutdown(domain.uuid()), Ok(Outcome::Done));
     assert_eq!(waiting.join().unwrap(), Ok(true));
     assert!(
-        asked.elapsed() < Duration::from_secs(20),
-        "by an event, not by looking every 30 s: {:?}",
-        asked.elapsed()
+        requested.elapsed() < Duration::from_secs(20),
+        "noticed by polling every 30 s, not by an event: {:?}",
+        requested.elapsed()
     );
     assert_eq!(domain.state(), Some(PowerState::Halted));
     assert_eq!(
         domain.hypervisor.wait_until_inactive(domain.uuid(), None),
         Ok(true),
-        "it is over already"
+        "it has stopped already"
     );
 }
 
 #[test]
-fn states_come_all_at_once_with_memory_and_processors() {
+fn states_lists_running_domains_with_memory_and_vcpus() {
     let (running, paused, halted) = (Domain::new(), Domain::new(), Domain::new());
     running.start();
     paused.create_paused();
@@ -88,7 +88,7 @@ fn states_come_all_at_once_with_memory_and_processors() {
     assert_eq!(states[&paused.uuid()].state, PowerState::Paused);
     assert!(
         !states.contains_key(&halted.uuid()),
-        "a domain that does not run is not among them"
+        "a halted domain is not listed"
     );
 
     let one = running.hypervisor.state(running.uuid()).unwrap().unwrap();
@@ -105,8 +105,8 @@ fn states_come_all_at_once_with_memory_and_processors() {
 }
 
 #[test]
-fn a_driver_without_statistics_is_asked_domain_by_domain() {
-    // libvirt's test driver lives in this process and begins with one running domain.
+fn states_works_with_libvirts_test_driver() {
+    // libvirt's test driver runs in this process and starts with one running domain.
     let hypervisor = LibvirtHypervisor::new("test:///default");
     let states = hypervisor.states().unwrap();
     let (uuid, live) = states.iter().next().unwrap();
@@ -129,22 +129,22 @@ fn a_driver_without_statistics_is_asked_domain_by_domain() {
 fn images_keep_their_owner_and_mode_while_the_guest_runs_and_after() {
     let domain = Domain::new();
     let image = domain.description.disks[0].path.clone();
-    let look = || {
+    let read_owner_and_mode = || {
         fs::metadata(&image)
             .map(|m| (m.uid(), m.gid(), m.mode()))
             .unwrap()
     };
-    let before = look();
+    let before = read_owner_and_mode();
     domain.start();
-    assert_eq!(look(), before);
+    assert_eq!(read_owner_and_mode(), before);
     domain.hypervisor.destroy(domain.uuid()).unwrap();
-    assert_eq!(look(), before);
+    assert_eq!(read_owner_and_mode(), before);
 }
 
 #[test]
-fn qemu_runs_as_libvirts_own_user_in_the_images_group_where_that_suffices() {
+fn qemu_runs_as_libvirts_user_in_the_images_group_if_that_can_open_them() {
     if !nix::unistd::geteuid().is_root() {
-        crate::skip::skip("only root's libvirt runs QEMU as somebody else");
+        crate::skip::skip("only root's libvirt runs QEMU as another user");
         return;
     }
     let mut domain = Domain::new();
@@ -156,7 +156,7 @@ fn qemu_runs_as_libvirts_own_user_in_the_images_group_where_that_suffices() {
         "root's private image needs root"
     );
 
-    // As the images of group qubes are: the group may write them and reach them.
+    // Like the images of group qubes: the group can reach and write them.
     let group = 4242;
     std::os::unix::fs::chown(&image, None, Some(group)).unwrap();
     fs::set_permissions(&image, fs::Permissions::from_mode(0o660)).unwrap();
@@ -185,6 +185,6 @@ fn qemu_runs_as_libvirts_own_user_in_the_images_group_where_that_suffices() {
     assert_eq!(
         fs::metadata(&image).map(|m| (m.uid(), m.gid())).unwrap(),
         (0, group),
-        "the image is still root's"
+        "the image still belongs to root"
     );
 }
