@@ -286,7 +286,7 @@ sys.stdin.read()
 ";
         let mut python = Companion::start(python(program, dir.path()), "READY");
         assert!(Read::open(&place).unwrap().contains("work"));
-        python.say("go", "CHANGED");
+        python.send("go", "CHANGED");
         let read = Read::open(&place).unwrap();
         assert!(
             read.contains("wark") && !read.contains("work"),

@@ -1,4 +1,4 @@
-//! Other processes that lock a store and wait to be told to go on; and Python, which locks as
+//! Helper processes that lock a store and continue on request, and Python programs that lock it as
 //! Qubes' own code does.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Waits for what another process or thread is about to do.
+/// Waits until another process or thread makes `condition` true; panics after 60 s.
 #[allow(dead_code, reason = "not every test file that includes this needs it")]
 pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -16,15 +16,15 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// A process that says a line when it is ready and ends when its standard input does.
+/// A process that prints a line when it is ready and ends at the end of its standard input.
 pub struct Companion {
     pub child: Child,
-    // Kept open: who writes to a pipe that nobody reads is killed.
+    // Kept open: a process that writes to a closed pipe is killed.
     output: BufReader<ChildStdout>,
 }
 
 impl Companion {
-    /// Starts it and waits until it has said `ready`.
+    /// Starts the process and waits until it has printed `ready`.
     pub fn start(mut command: Command, ready: &str) -> Companion {
         let mut child = command
             .stdin(Stdio::piped())
@@ -32,21 +32,21 @@ impl Companion {
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        let said = output
+        let ready_line = output
             .by_ref()
             .lines()
             .map(Result::unwrap)
             .find(|line| line.contains(ready));
         assert!(
-            said.is_some(),
+            ready_line.is_some(),
             "the other process ended before it was ready"
         );
         Companion { child, output }
     }
 
-    /// Says a line to it and waits until it has said `answer`.
+    /// Sends a line to the process and waits until it has printed `answer`.
     #[allow(dead_code, reason = "not every test file that includes this needs it")]
-    pub fn say(&mut self, line: &str, answer: &str) {
+    pub fn send(&mut self, line: &str, answer: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
         let mut lines = self.output.by_ref().lines().map(Result::unwrap);
         assert!(
@@ -55,14 +55,14 @@ impl Companion {
         );
     }
 
-    /// Lets it go on, and waits until it has ended.
+    /// Closes the standard input of the process and waits until it has ended.
     pub fn finish(mut self) {
         drop(self.child.stdin.take());
         assert!(self.child.wait().unwrap().success());
     }
 }
 
-/// A Python program working on the store in `dir`, with Qubes' own way to lock it.
+/// Returns a Python program that works on the store in `dir` and locks it as Qubes' own code does.
 pub fn python(program: &str, dir: &Path) -> Command {
     let preamble = "\
 import fcntl, os, re, sys

@@ -1,5 +1,5 @@
-//! Steps that die at one of their system calls: a test of this binary, run again under strace.
-//! For each test file to include by itself: `#[path = "support/killed_steps.rs"] mod killed_steps;`.
+//! Kills a step at one of its system calls: runs a test of this binary again under strace.
+//! Included with `#[path = "support/killed_steps.rs"] mod killed_steps;`.
 
 use std::collections::HashMap;
 use std::env;
@@ -8,24 +8,25 @@ use std::os::unix::process::ExitStatusExt;
 
 use qubes::exec::Program;
 
-/// Every call of ours that changes a file or a directory.
-const CHANGING: &str = "rename,renameat,renameat2,unlink,unlinkat,link,linkat,mkdir,mkdirat,rmdir,fsync,fdatasync,\
-                        ftruncate,fallocate,fchmod,chmod,fchmodat,utimensat,copy_file_range,pwrite64,ioctl";
+/// The system calls that change a file or a directory.
+const CHANGING_CALLS: &str = "rename,renameat,renameat2,unlink,unlinkat,link,linkat,mkdir,mkdirat,\
+    rmdir,fsync,fdatasync,ftruncate,fallocate,fchmod,chmod,fchmodat,utimensat,copy_file_range,\
+    pwrite64,ioctl";
 
-/// One system call of a step: which of its name it is in its thread, which is what strace counts.
+/// A system call of a step. `number` counts the calls of that name in one thread, as strace does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     name: String,
     number: usize,
 }
 
-/// The changing calls of `test` in a process of its own with this environment, as strace writes
-/// them: thread, name, arguments with the paths of descriptors, result.
+/// Runs `test` in its own process with this environment and returns its changing calls as strace
+/// writes them: thread, name, arguments with the paths of descriptors, result.
 pub fn trace_calls(test: &str, environment: &[(&str, OsString)]) -> Vec<String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let log_option = log.path().as_os_str().to_owned();
-    let trace = format!("trace={CHANGING}");
-    let answer = run(
+    let trace = format!("trace={CHANGING_CALLS}");
+    let output = run(
         test,
         environment,
         &[
@@ -37,9 +38,9 @@ pub fn trace_calls(test: &str, environment: &[(&str, OsString)]) -> Vec<String> 
         ],
     );
     assert!(
-        answer.status.success(),
+        output.status.success(),
         "{test}: {}",
-        String::from_utf8_lossy(&answer.stderr)
+        String::from_utf8_lossy(&output.stderr)
     );
     std::fs::read_to_string(log.path())
         .unwrap()
@@ -48,8 +49,7 @@ pub fn trace_calls(test: &str, environment: &[(&str, OsString)]) -> Vec<String> 
         .collect()
 }
 
-/// Runs `test` in a process of its own with this environment to its end; returns every changing
-/// call that it made.
+/// Runs `test` in its own process with this environment to its end and returns its changing calls.
 pub fn list_calls(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut calls = Vec::new();
@@ -74,7 +74,7 @@ pub fn list_calls(test: &str, environment: &[(&str, OsString)]) -> Vec<Call> {
     calls
 }
 
-/// Runs `test` again and kills it when it is about to make that call.
+/// Runs `test` again and kills it just before that call.
 pub fn run_killed_at(test: &str, environment: &[(&str, OsString)], call: &Call) {
     let Call { name, number } = call;
     let inject = format!("inject={name}:signal=KILL:when={number}");
@@ -86,12 +86,12 @@ pub fn run_killed_at(test: &str, environment: &[(&str, OsString)], call: &Call) 
         "-e".into(),
         inject.into(),
     ];
-    let answer = run(test, environment, &options);
-    let words = String::from_utf8_lossy(&answer.stderr);
+    let output = run(test, environment, &options);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(
-        answer.status.signal(),
+        output.status.signal(),
         Some(9),
-        "{test} was not killed at {call:?}: {words}"
+        "{test} was not killed at {call:?}: {stderr}"
     );
 }
 

@@ -1,10 +1,10 @@
-//! libvirt's daemon for tests that run as root on a machine without a service manager. For each
-//! test file to include by itself: `#[path = "support/libvirt_daemon.rs"] mod libvirt_daemon;`.
+//! Starts libvirt's daemon for tests that run as root on a machine without a service manager.
+//! Included with `#[path = "support/libvirt_daemon.rs"] mod libvirt_daemon;`.
 
 use qubes::exec::Program;
 
-/// Sees to it that libvirt answers at the URI the tests use, and returns that URI. A daemon that
-/// runs already is shared; one that has to be started stays, as a service would.
+/// Makes libvirt answer at the URI that the tests use, and returns that URI. A running daemon is
+/// shared; a daemon that this starts keeps running, as a service would.
 pub fn uri() -> Result<&'static str, String> {
     let is_root = nix::unistd::geteuid().is_root();
     if is_root {

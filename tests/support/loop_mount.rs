@@ -1,22 +1,22 @@
-//! A small file system of a wanted kind, mounted over a loop device for the time of one test.
-//! For each test file to include by itself: `#[path = "support/loop_mount.rs"] mod loop_mount;`.
+//! Mounts a small file system of a given kind from a loop device for one test.
+//! Included with `#[path = "support/loop_mount.rs"] mod loop_mount;`.
 
 use std::path::PathBuf;
 
 use qubes::exec::Program;
 use tempfile::TempDir;
 
-/// The kinds of file systems that images are kept on.
+/// A kind of file system that images are kept on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileSystem {
     Btrfs,
     Xfs,
-    /// Cannot share blocks between files.
+    /// A file system that cannot share blocks between files.
     Ext4,
 }
 
 impl FileSystem {
-    fn make(self) -> Program {
+    fn mkfs_command(self) -> Program {
         match self {
             FileSystem::Btrfs => Program::new("mkfs.btrfs").arg("-q"),
             FileSystem::Xfs => Program::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]),
@@ -25,13 +25,13 @@ impl FileSystem {
     }
 }
 
-/// A mounted file system; unmounted when dropped, also by a panic.
+/// A mounted file system. It is unmounted when this is dropped, also by a panic.
 pub struct LoopMount {
     place: TempDir,
 }
 
 impl LoopMount {
-    /// A new file system of 400 MiB, or the reason why there cannot be one here.
+    /// Makes and mounts a file system of 400 MiB, or returns why that is not possible here.
     pub fn new(kind: FileSystem) -> Result<LoopMount, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("mounting a loop device needs root".to_string());
@@ -41,11 +41,11 @@ impl LoopMount {
         let file = std::fs::File::create(&image).map_err(|e| e.to_string())?;
         file.set_len(400 << 20).map_err(|e| e.to_string())?;
         std::fs::create_dir(&mounted).map_err(|e| e.to_string())?;
-        kind.make()
+        kind.mkfs_command()
             .arg(&image)
             .output()
             .map_err(|e| e.to_string())?;
-        // The loop device goes away with the mount.
+        // The loop device is freed by unmounting.
         Program::new("mount")
             .args(["-o", "loop"])
             .arg(&image)
@@ -55,7 +55,7 @@ impl LoopMount {
         Ok(LoopMount { place })
     }
 
-    /// The mounted directory.
+    /// Returns the mount point.
     pub fn path(&self) -> PathBuf {
         self.place.path().join("mounted")
     }
@@ -63,8 +63,7 @@ impl LoopMount {
 
 impl Drop for LoopMount {
     fn drop(&mut self) {
-        // Lazily, so that a file that a failing test still has open does not leave the mount
-        // behind.
+        // Lazily, because a failing test may still have a file open.
         if let Err(error) = Program::new("umount")
             .arg("--lazy")
             .arg(self.path())

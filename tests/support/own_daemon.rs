@@ -1,5 +1,5 @@
-//! A daemon of libvirt's for one test alone, in namespaces of its own: the machine's is not
-//! touched, and this one may be killed. For each test program to include by itself.
+//! Runs a libvirt daemon for one test in its own namespaces. The machine's daemon is not affected,
+//! so the test may kill its own.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,12 +10,13 @@ use crate::scratch::wait_until;
 use crate::skip;
 
 const URI: &str = "qemu:///system";
-/// Set where the namespaces are ours.
+/// The variable that is set inside the namespaces.
 const INSIDE: &str = "QUBES_TEST_INSIDE";
 
-/// Everything that libvirt's daemons write lies on tmpfs; what they learnt of QEMU is copied, it
-/// takes seconds to learn. The shell stays, as the process that every orphan falls to.
-const SEPARATE: &str = r#"
+/// The script that sets up the namespaces. Everything that libvirt's daemons write is on tmpfs.
+/// Their cache of QEMU's capabilities is copied, because filling it takes seconds. The shell keeps
+/// running to adopt orphaned processes.
+const SETUP_SCRIPT: &str = r#"
 set -e
 mount -t tmpfs none /run
 cache=$(mktemp -d)
@@ -31,17 +32,17 @@ set +e
 exit $?
 "#;
 
-/// Runs the named test of this program in namespaces of its own and returns true there. False
-/// elsewhere: it was run, or could not be.
+/// Runs the named test of this program in its own namespaces. Returns true inside them, and false
+/// outside, when the test was run there or was skipped.
 pub fn run_in_namespaces(test: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;
     }
     if !nix::unistd::geteuid().is_root() {
-        skip::skip("a daemon of our own needs namespaces, and those need root");
+        skip::skip("a separate daemon needs namespaces, and those need root");
         return false;
     }
-    if daemon().is_none() {
+    if find_daemon().is_none() {
         skip::skip("neither libvirtd nor virtqemud is installed");
         return false;
     }
@@ -57,41 +58,42 @@ pub fn run_in_namespaces(test: &str) -> bool {
             "--propagation",
             "private",
         ])
-        .args(["sh", "-c", SEPARATE, "sh"])
+        .args(["sh", "-c", SETUP_SCRIPT, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads", "1"])
         .env(INSIDE, "1")
         .output()
         .unwrap();
-    let said = format!(
+    let printed = format!(
         "{}{}",
         String::from_utf8_lossy(&output.stderr),
         String::from_utf8_lossy(&output.stdout)
     );
     assert!(
-        output.status.success() && said.contains("1 passed"),
-        "{said}"
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
     );
     false
 }
 
-/// The daemon that drives QEMU: the one big one, or that of a machine with a daemon for each
-/// driver.
-fn daemon() -> Option<PathBuf> {
-    let found = |name: &str| {
+/// Returns the path of the daemon that drives QEMU: libvirtd, or virtqemud on a machine with one
+/// daemon for each driver.
+fn find_daemon() -> Option<PathBuf> {
+    let find = |name: &str| {
         let places = ["/usr/sbin", "/usr/bin", "/sbin"].iter();
         places
             .map(|d| Path::new(d).join(name))
             .find(|p| p.is_file())
     };
-    found("libvirtd").or_else(|| found("virtqemud"))
+    find("libvirtd").or_else(|| find("virtqemud"))
 }
 
+/// Returns a connection to the daemon, opened at the first use.
 pub fn hypervisor() -> LazyHypervisor {
     LazyHypervisor::new(URI)
 }
 
-/// A daemon of our own, killed when dropped.
+/// A daemon of this test, killed when it is dropped.
 pub struct Daemon(Child);
 
 impl Daemon {
@@ -106,22 +108,23 @@ impl Daemon {
         Daemon(child)
     }
 
-    /// The daemon that writes consoles.
+    /// Starts virtlogd, which writes the console logs, and waits until it listens.
     pub fn start_virtlogd() -> Daemon {
-        let logs = Daemon::spawn(&daemon().unwrap().with_file_name("virtlogd"));
+        let logs = Daemon::spawn(&find_daemon().unwrap().with_file_name("virtlogd"));
         wait_until("virtlogd listens", || {
             Path::new("/run/libvirt/virtlogd-sock").exists()
         });
         logs
     }
 
+    /// Starts the daemon that drives QEMU and waits until it answers.
     pub fn start_libvirt() -> Daemon {
-        let started = Daemon::spawn(&daemon().unwrap());
+        let started = Daemon::spawn(&find_daemon().unwrap());
         wait_until("libvirt answers", || hypervisor().states().is_ok());
         started
     }
 
-    /// As if it crashed.
+    /// Kills the daemon, as a crash would.
     pub fn crash(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -135,7 +138,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The processes of this namespace whose command line contains all `words`.
+/// Returns the processes of this namespace whose command line contains all `words`.
 pub fn processes(words: &[&str]) -> Vec<i32> {
     let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

@@ -1,10 +1,11 @@
-//! The machine on which the samples below `tests/data/r4` were recorded: 32404 MiB, 16 processors,
-//! three kernels, every qube halted. Tests change what they need.
+//! The facts of the host on which the samples in `tests/data/r4` were recorded: 32404 MiB of
+//! memory, 16 processors, three kernels, all qubes halted. Tests change them as needed.
 
 use std::collections::HashMap;
 
 use qubes::model::{Class, Facts, PowerState, Release, Vm};
 
+/// The facts of the sample host.
 pub struct SampleHost {
     pub release: Release,
     pub can_reflink: bool,

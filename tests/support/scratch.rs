@@ -1,4 +1,4 @@
-//! A whole system in a directory of its own, worked on with the real tools.
+//! A whole system in a temporary directory, changed with the real tools.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use qubes::lifecycle::Session;
 use qubes::system::{System, SystemOptions};
 
-/// Everything below one directory; what still runs is killed when it is dropped.
+/// A system below one temporary directory. Dropping it kills the qubes that still run.
 pub struct Scratch {
     dir: tempfile::TempDir,
 }
 
-/// What a tool did.
+/// The exit code and output of a tool.
 #[derive(Debug)]
 pub struct ToolOutput {
     pub code: i32,
@@ -21,12 +21,12 @@ pub struct ToolOutput {
 }
 
 impl Scratch {
-    /// A directory without a store.
+    /// Creates a system without a store.
     pub fn empty() -> Scratch {
         Scratch::empty_in(&std::env::temp_dir())
     }
 
-    /// The same in this directory, for another file system.
+    /// Creates a system without a store in this directory, for another file system.
     pub fn empty_in(directory: &Path) -> Scratch {
         let dir = tempfile::Builder::new()
             .prefix("qubes-test-")
@@ -35,14 +35,14 @@ impl Scratch {
         Scratch { dir }
     }
 
-    /// A store with a template `tpl` and qubes that boot nothing: a machine without a system on its
-    /// disks halts in its firmware, which costs no processor time and is all that the life of a
-    /// domain needs.
+    /// Creates a system with a template `tpl` whose qubes boot nothing: without a bootable disk
+    /// they halt in the firmware, which takes no processor time and is enough to test a domain's
+    /// life.
     pub fn with_template() -> Scratch {
         Scratch::empty().add_template()
     }
 
-    /// The same in this directory, still empty.
+    /// Creates a store with the template `tpl` in this empty system.
     pub fn add_template(self) -> Scratch {
         let scratch = self;
         scratch.ok("qubes-create", &[]);
@@ -67,20 +67,22 @@ impl Scratch {
         scratch
     }
 
+    /// Returns the root directory of the system.
     pub fn root(&self) -> &Path {
         self.dir.path()
     }
 
+    /// Returns the path of a file below the root.
     pub fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join(below.trim_start_matches('/'))
     }
 
-    /// The bytes of the store.
+    /// Reads the bytes of the store.
     pub fn store(&self) -> Vec<u8> {
         std::fs::read(self.path("/var/lib/qubes/qubes.xml")).unwrap()
     }
 
-    /// A tool with its arguments, ready to run here.
+    /// Returns the command that runs a tool on this system.
     pub fn command(&self, tool: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary(tool));
         command
@@ -93,11 +95,12 @@ impl Scratch {
         command
     }
 
+    /// Runs a tool and returns its output.
     pub fn run(&self, tool: &str, arguments: &[&str]) -> ToolOutput {
         ToolOutput::new(self.command(tool, arguments).output().unwrap())
     }
 
-    /// Runs a tool that has to succeed; returns what it printed.
+    /// Runs a tool that must succeed; returns its standard output.
     pub fn ok(&self, tool: &str, arguments: &[&str]) -> String {
         let ran = self.run(tool, arguments);
         assert_eq!(
@@ -108,8 +111,8 @@ impl Scratch {
         ran.stdout
     }
 
-    /// Runs a tool that has to fail with this code, says why in one line, and prints nothing;
-    /// returns the line.
+    /// Runs a tool that must fail with this code, print one line to standard error and nothing to
+    /// standard output; returns the line.
     pub fn fails(&self, tool: &str, arguments: &[&str], code: i32) -> String {
         let ran = self.run(tool, arguments);
         assert_eq!(
@@ -121,25 +124,26 @@ impl Scratch {
             ran.stdout, "",
             "{tool} {arguments:?} printed data although it failed"
         );
-        let words: Vec<_> = ran
+        let complaints: Vec<_> = ran
             .complaints()
             .filter(|l| !l.starts_with("usage:") && !l.starts_with(' '))
             .collect();
         assert_eq!(
-            words.len(),
+            complaints.len(),
             1,
-            "{tool} {arguments:?} is to fail with one line: {}",
+            "{tool} {arguments:?} must fail with one line: {}",
             ran.stderr
         );
-        words[0].to_string()
+        complaints[0].to_string()
     }
 
-    /// The state that qvm-ls shows.
+    /// Returns the state that qvm-ls prints.
     pub fn state(&self, qube: &str) -> String {
         let line = self.ok("qvm-ls", &["--raw-data", "--fields", "STATE", qube]);
         line.trim().to_string()
     }
 
+    /// Returns the UUID of a qube.
     pub fn uuid(&self, qube: &str) -> uuid::Uuid {
         self.ok("qvm-prefs", &[qube, "uuid"])
             .trim()
@@ -147,11 +151,12 @@ impl Scratch {
             .unwrap()
     }
 
+    /// Returns the path of a qube's record.
     pub fn record(&self, qube: &str) -> PathBuf {
         self.path("/run/qubes/vm").join(qube)
     }
 
-    /// The images of one volume directory, sorted by name.
+    /// Returns the names of the images in one volume directory, sorted.
     pub fn images(&self, below: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path("/var/lib/qubes").join(below)) else {
             return Vec::new();
@@ -170,7 +175,7 @@ impl Drop for Scratch {
             return;
         }
         let _all_halted = self.command("qvm-kill", &["--all"]).output();
-        // Their definitions are all of them that is not below the directory.
+        // Only the domains' definitions are outside the directory; they are removed as well.
         let Ok(system) = System::new(SystemOptions {
             root: Some(self.root().to_path_buf()),
             ..SystemOptions::default()
@@ -186,8 +191,8 @@ impl Drop for Scratch {
 }
 
 impl ToolOutput {
-    /// The lines of standard error that complain: without hints on what to do next, and without
-    /// the notices of waiting for another process, which a busy machine prints anywhere.
+    /// Returns the errors and warnings on standard error: all lines except hints and notices of
+    /// waiting for another process, which can appear anywhere on a busy machine.
     #[allow(
         dead_code,
         reason = "each test program includes this file, and not every one asks"
@@ -207,14 +212,14 @@ impl ToolOutput {
     }
 }
 
-/// A binary of this build.
+/// Returns the path of a program of this build.
 pub fn binary(tool: &str) -> PathBuf {
-    // Tests run from target/PROFILE/deps; the tools lie one above.
+    // Tests run from target/PROFILE/deps; the tools are in its parent directory.
     let test = std::env::current_exe().unwrap();
     test.parent().unwrap().parent().unwrap().join(tool)
 }
 
-/// Looks until `condition` holds; panics with `what` when it does not within a generous time.
+/// Waits until `condition` is true; panics with `what` after 60 s.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {

@@ -1,4 +1,4 @@
-//! A scratch store, and the one property that these tests change. To be included beside
+//! A scratch store, and access to the property that these tests change. Included together with
 //! `store_processes.rs`.
 
 use std::fs;

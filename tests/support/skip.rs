@@ -1,18 +1,19 @@
-//! For each test file to include by itself: `#[path = "support/skip.rs"] mod skip;`.
+//! Reports tests that cannot run on this machine.
+//! Included with `#[path = "support/skip.rs"] mod skip;`.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// The file to which every skip appends a line, test and reason with a tab between: `make test`
-/// sets it, because cargo hides what a test that passes printed.
+/// The variable with the path of a file to which every skip appends a line: test, tab, reason.
+/// `make test` sets it, because cargo hides the output of tests that pass.
 const LIST: &str = "QUBES_SKIPPED";
 
-/// Says why a test does not run on this machine. Where CI says that it is one, everything is there,
-/// and nothing may be left out in silence.
+/// Reports why a test does not run on this machine. Panics in CI, which must have everything that
+/// the tests need.
 pub fn skip(reason: impl Display) {
     assert!(
         std::env::var_os("CI").is_none(),
-        "CI skips nothing, but: {reason}"
+        "CI must not skip tests: {reason}"
     );
     eprintln!("skipped: {reason}");
     let Some(list) = std::env::var_os(LIST) else {
@@ -20,7 +21,7 @@ pub fn skip(reason: impl Display) {
     };
     let thread = std::thread::current();
     let line = format!("{}\t{reason}\n", thread.name().unwrap_or("?"));
-    // One write: lines of tests that run at once do not mix.
+    // A single write, so that lines of concurrent tests do not mix.
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .create(true)

@@ -1,5 +1,5 @@
-//! A system with the small sample as its store in a directory of its own, worked on with the real
-//! tools. To be included beside `ran.rs`.
+//! A system with the small sample as its store in a temporary directory, changed with the real
+//! tools. Included together with `tool_output.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::tool_output::{self, ToolOutput, binary};
 
+/// A system with the small sample as its store.
 pub struct SmallSystem {
     dir: tempfile::TempDir,
 }
@@ -45,14 +46,16 @@ impl SmallSystem {
         tool_output::run(&mut self.command(line))
     }
 
-    /// Runs a command that has to succeed without a word on standard error.
+    /// Runs a command that must succeed with nothing on standard error; returns its standard
+    /// output.
     pub fn ok(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}: {ran:?}");
         ran.stdout
     }
 
-    /// Runs a command that has to fail with exit code 1, and returns the line that it says.
+    /// Runs a command that must fail with exit code 1 and one line on standard error, and returns
+    /// that line.
     pub fn refused(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
@@ -69,7 +72,7 @@ pub fn sample() -> Vec<u8> {
     .unwrap()
 }
 
-/// A property that stands explicitly in a store.
+/// Returns the explicit value of a property in a store, or an empty string.
 pub fn stored_property(file: &Path, qube: &str, property: &str) -> String {
     let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
     qubes

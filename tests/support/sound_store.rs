@@ -1,5 +1,5 @@
-//! A store in which nothing is wrong, to be damaged, and a system around it. For each test file to
-//! include by itself: `#[path = "support/sound_store.rs"] mod sound_store;`, beside `ran`.
+//! A valid store, for tests that damage it, in a temporary system. Included with
+//! `#[path = "support/sound_store.rs"] mod sound_store;`, together with `tool_output`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,8 +7,7 @@ use std::process::Command;
 
 use crate::tool_output::{self, ToolOutput, binary};
 
-/// A store in which nothing is wrong: a template, a qube that provides network, two others, a
-/// disposable.
+/// A valid store: a template, a qube that provides network, and another qube.
 pub const SOUND: &str = r#"<qubes>
   <labels>
     <label id="label-1" color="0xcc0000">red</label>

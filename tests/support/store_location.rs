@@ -1,11 +1,12 @@
-//! A store in a directory of its own, for tests that call the library.
-//! For each test file to include by itself: `#[path = "support/store_location.rs"] mod store_location;`.
+//! The location of a store in a temporary directory, for tests that call the library.
+//! Included with `#[path = "support/store_location.rs"] mod store_location;`.
 
 use std::path::Path;
 
 use qubes::store::{LockWait, StoreLocation};
 
-/// `qubes.xml` in `directory`, its RUN and its copies beside it; nobody waits, no qubesd owns it.
+/// Returns the location of `qubes.xml` in `directory`, with RUN and copies beside it. Locks are not
+/// waited for, and no qubesd owns the store.
 pub fn store_location(directory: &Path) -> StoreLocation {
     StoreLocation {
         file: directory.join("qubes.xml"),

@@ -1,11 +1,11 @@
-//! Copies of the test binary that work on one store.
+//! Helper processes that work on one store: the test binary, run again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use qubes::store::{LockWait, StoreLocation};
 
-/// A store in a directory, with all that belongs to it.
+/// Returns the location of `qubes.xml` in `dir`, with RUN and copies beside it.
 pub fn store_location(dir: &Path, wait: LockWait) -> StoreLocation {
     StoreLocation {
         file: dir.join("qubes.xml"),
@@ -21,8 +21,8 @@ pub fn store_location(dir: &Path, wait: LockWait) -> StoreLocation {
 const JOB: &str = "STORE_TEST_JOB";
 const DIR: &str = "STORE_TEST_DIR";
 
-/// The test binary again, as another process with one job. The job is done by the test called
-/// `helper_process`.
+/// Returns the command that runs this test binary in another process for one job. The test
+/// `helper_process` does the job.
 pub fn helper_command(job: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -37,7 +37,7 @@ pub fn helper_command(job: &str, dir: &Path) -> Command {
     command
 }
 
-/// The job this process was started for.
+/// Returns the job that this process was started for, and its directory.
 pub fn job() -> Option<(String, PathBuf)> {
     Some((std::env::var(JOB).ok()?, std::env::var_os(DIR)?.into()))
 }

@@ -1,5 +1,5 @@
-//! Programs whose system calls are listed, or one of them made to fail, or to be the last.
-//! For each test file to include by itself: `#[path = "support/strace.rs"] mod strace;`.
+//! Runs programs under strace: lists their system calls, or injects a fault into one of them.
+//! Included with `#[path = "support/strace.rs"] mod strace;`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,9 +9,9 @@ use std::process::Command;
 #[derive(Debug, Clone)]
 pub struct Call {
     pub name: String,
-    /// Which of its name it is in its thread: what `when=` counts.
+    /// The number among the calls of that name in one thread, as `when=` counts.
     pub number: usize,
-    /// The line of the trace behind the thread: name, arguments with the paths of descriptors,
+    /// The line of the trace without the thread: name, arguments with the paths of descriptors,
     /// result.
     pub line: String,
 }
@@ -22,7 +22,7 @@ impl Call {
     }
 }
 
-/// The same program below strace with these options.
+/// Returns the command that runs `program` under strace with these options.
 pub fn strace_command(program: &Command, options: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command
@@ -39,7 +39,7 @@ pub fn strace_command(program: &Command, options: &[&str]) -> Command {
     command
 }
 
-/// Every call of a run from the first line of Rust's own on: before that is the dynamic loader.
+/// Reads the calls from a trace, without those of the dynamic loader before Rust's runtime starts.
 pub fn calls(log: &Path) -> Vec<Call> {
     let mut seen: HashMap<(String, String), usize> = HashMap::new();
     let mut calls = Vec::new();

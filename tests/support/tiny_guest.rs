@@ -1,8 +1,7 @@
-//! The smallest machine that can be started, says something, and answers its power button: 133
-//! bytes, no operating system. For each test file to include by itself: `#[path =
-//! "support/tiny_guest.rs"] mod tiny_guest;`.
+//! A minimal guest kernel of 133 bytes, which prints a greeting and reacts to the power button.
+//! Included with `#[path = "support/tiny_guest.rs"] mod tiny_guest;`.
 
-/// What it says on its serial console.
+/// The text that the guest prints on its serial console.
 pub const GREETING: &str = "the guest runs\r\n";
 
 /// A multiboot kernel, for QEMU's direct boot: lets the power button interrupt (PM1 enable, 0x602),

@@ -1,10 +1,10 @@
-//! Running the real tools and what came of it.
-//! For each test file to include by itself: `#[path = "support/tool_output.rs"] mod tool_output;`.
+//! Runs the real tools and returns their output.
+//! Included with `#[path = "support/tool_output.rs"] mod tool_output;`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a tool did.
+/// The exit code and output of a tool.
 #[derive(Debug)]
 pub struct ToolOutput {
     pub code: i32,
@@ -13,8 +13,8 @@ pub struct ToolOutput {
 }
 
 impl ToolOutput {
-    /// The lines of standard error that complain: without hints on what to do next, and without
-    /// the notices of waiting for another process, which a busy machine prints anywhere.
+    /// Returns the errors and warnings on standard error: all lines except hints and notices of
+    /// waiting for another process, which can appear anywhere on a busy machine.
     #[allow(
         dead_code,
         reason = "each test program includes this file, and not every one asks"
@@ -26,7 +26,7 @@ impl ToolOutput {
     }
 }
 
-/// Runs it to its end, without our place to work in its environment.
+/// Runs the command to its end, without the store and offline mode of this process's environment.
 pub fn run(command: &mut Command) -> ToolOutput {
     for variable in ["QUBES_XML_PATH", "QUBES_OFFLINE"] {
         command.env_remove(variable);
@@ -43,7 +43,7 @@ pub fn run(command: &mut Command) -> ToolOutput {
     }
 }
 
-/// A program of this build.
+/// Returns the path of a program of this build.
 pub fn binary(tool: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_qubes")).with_file_name(tool)
 }

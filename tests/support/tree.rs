@@ -1,24 +1,24 @@
-//! What lies in a directory, to be compared with what lies there later.
-//! For each test file to include by itself: `#[path = "support/tree.rs"] mod tree;`.
+//! Records the content of a directory and compares it with a later one.
+//! Included with `#[path = "support/tree.rs"] mod tree;`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The largest file whose bytes are kept; of larger ones (images) the size and the time of the last
-/// change.
-const SMALL: u64 = 1 << 20;
+/// The largest file whose bytes are recorded. For larger files (images), the size and modification
+/// time are recorded.
+const MAX_RECORDED_BYTES: u64 = 1 << 20;
 
-/// Everything below `root` but what lies below one of `but`, with owners, modes and contents.
-pub fn tree(root: &Path, but: &[&str]) -> BTreeMap<PathBuf, String> {
+/// Records everything below `root`, except the paths `excluded`, with owners, modes and contents.
+pub fn tree(root: &Path, excluded: &[&str]) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_path_buf()];
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             let below = path.strip_prefix(root).unwrap().to_path_buf();
-            if but.iter().any(|b| below.starts_with(b)) {
+            if excluded.iter().any(|b| below.starts_with(b)) {
                 continue;
             }
             let metadata = fs::symlink_metadata(&path).unwrap();
@@ -27,7 +27,7 @@ pub fn tree(root: &Path, but: &[&str]) -> BTreeMap<PathBuf, String> {
                 String::new()
             } else if metadata.is_symlink() {
                 fs::read_link(&path).unwrap().display().to_string()
-            } else if metadata.is_file() && metadata.len() <= SMALL {
+            } else if metadata.is_file() && metadata.len() <= MAX_RECORDED_BYTES {
                 String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned()
             } else {
                 format!(
@@ -51,7 +51,7 @@ pub fn tree(root: &Path, but: &[&str]) -> BTreeMap<PathBuf, String> {
     found
 }
 
-/// Fails with the differences, shortly.
+/// Panics with the changed paths unless both records are equal.
 pub fn assert_same(
     before: &BTreeMap<PathBuf, String>,
     after: &BTreeMap<PathBuf, String>,
