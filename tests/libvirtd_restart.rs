@@ -1,5 +1,5 @@
-//! libvirt's daemon is killed, restarted, or stays away while qubes run. The tests have daemons of
-//! their own, in namespaces of their own, so the machine's are not touched.
+//! Kills and restarts libvirt's daemon while qubes run. The tests start their own daemons in their
+//! own namespaces, so the machine's daemon is not affected.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,7 +18,7 @@ mod skip;
 use own_daemon::{Daemon, hypervisor, processes, run_in_namespaces};
 use scratch::{Scratch, ToolOutput, wait_until};
 
-/// A system with running qubes.
+/// Creates a system and starts these qubes.
 fn system_running(qubes: &[&str]) -> Scratch {
     let scratch = Scratch::with_template();
     for qube in qubes {
@@ -43,14 +43,14 @@ fn has_dirty_images(scratch: &Scratch, qube: &str) -> bool {
 }
 
 #[test]
-fn a_qube_and_its_monitor_outlive_the_daemon() {
-    if !run_in_namespaces("a_qube_and_its_monitor_outlive_the_daemon") {
+fn a_qube_and_its_monitor_survive_a_crash_of_the_daemon() {
+    if !run_in_namespaces("a_qube_and_its_monitor_survive_a_crash_of_the_daemon") {
         return;
     }
     let _logs = Daemon::start_virtlogd();
     let daemon = Daemon::start_libvirt();
     let scratch = system_running(&["work", "other"]);
-    wait_until("each has a monitor", || {
+    wait_until("each qube has a monitor", || {
         monitors("work").len() == 1 && monitors("other").len() == 1
     });
     let (monitor, record) = (
@@ -61,44 +61,42 @@ fn a_qube_and_its_monitor_outlive_the_daemon() {
     daemon.crash();
     let daemon = Daemon::start_libvirt();
     assert_eq!(scratch.state("work"), "Running");
-    assert_eq!(monitors("work"), monitor, "a lost connection is no stop");
+    assert_eq!(monitors("work"), monitor, "a lost connection is not a stop");
     assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
     assert!(has_dirty_images(&scratch, "work"));
 
-    // It is still watched.
+    // The monitor still watches the qube.
     assert_eq!(
         hypervisor().destroy(scratch.uuid("work")),
         Ok(Outcome::Done)
     );
-    wait_until("the monitor did the after-work", || {
+    wait_until("the monitor finishes the stop", || {
         !scratch.record("work").exists()
     });
     assert!(!has_dirty_images(&scratch, "work"));
-    wait_until("and left", || monitors("work").is_empty());
+    wait_until("the monitor ends", || monitors("work").is_empty());
 
-    // The machine dies while there is no daemon that could tell.
+    // The domain dies while no daemon runs that could report it.
     daemon.crash();
     let machine = processes(&["qemu-system", &scratch.uuid("other").to_string()]);
     assert_eq!(machine.len(), 1);
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
-    wait_until("the machine is gone", || {
-        processes(&["qemu-system"]).is_empty()
-    });
+    wait_until("QEMU ends", || processes(&["qemu-system"]).is_empty());
     assert!(
         has_dirty_images(&scratch, "other") && scratch.record("other").exists(),
-        "nobody could be asked"
+        "no daemon could be asked"
     );
     let _daemon = Daemon::start_libvirt();
-    wait_until("the monitor did the after-work", || {
+    wait_until("the monitor finishes the stop", || {
         !scratch.record("other").exists()
     });
     assert!(!has_dirty_images(&scratch, "other"));
-    wait_until("and left", || monitors("other").is_empty());
+    wait_until("the monitor ends", || monitors("other").is_empty());
 }
 
 #[test]
-fn while_the_daemon_stays_away_images_are_left_alone() {
-    if !run_in_namespaces("while_the_daemon_stays_away_images_are_left_alone") {
+fn images_are_left_alone_while_the_daemon_is_down() {
+    if !run_in_namespaces("images_are_left_alone_while_the_daemon_is_down") {
         return;
     }
     let _logs = Daemon::start_virtlogd();
@@ -108,7 +106,7 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
         "qvm-create",
         &["--label", "red", "--property", "netvm=", "halted"],
     );
-    wait_until("it has a monitor", || monitors("work").len() == 1);
+    wait_until("the qube has a monitor", || monitors("work").len() == 1);
     daemon.crash();
 
     let images = scratch.images("appvms/work");
@@ -162,9 +160,9 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
     assert_eq!(scratch.images("appvms/work"), images);
     assert_eq!(scratch.store(), store);
     assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
-    assert_eq!(monitors("work").len(), 1, "its monitor waits");
+    assert_eq!(monitors("work").len(), 1, "the monitor waits");
 
-    // What needs no hypervisor goes on.
+    // Commands that need no hypervisor work.
     scratch.ok("qvm-prefs", &["work", "memory", "128"]);
     scratch.ok("qvm-create", &["--label", "red", "new"]);
 
@@ -173,7 +171,7 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
     scratch.ok("qubes-recover", &[]);
     assert!(
         scratch.record("work").exists(),
-        "it runs: there was nothing to settle"
+        "the qube runs, so there was nothing to reconcile"
     );
     scratch.ok("qvm-kill", &["work"]);
     assert_eq!(scratch.state("work"), "Halted");
@@ -182,10 +180,8 @@ fn while_the_daemon_stays_away_images_are_left_alone() {
 }
 
 #[test]
-fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself() {
-    if !run_in_namespaces(
-        "a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself",
-    ) {
+fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
+    if !run_in_namespaces("a_session_finds_restarted_domains_and_a_restarted_daemon") {
         return;
     }
     let _logs = Daemon::start_virtlogd();
@@ -197,7 +193,7 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
     };
     let session = Session::new(System::new(options).unwrap());
     let uuid = scratch.uuid("work");
-    let look = || {
+    let query_ids = || {
         let qubes = session.read().unwrap();
         let known = session
             .hypervisor()
@@ -213,54 +209,54 @@ fn a_program_that_lives_long_finds_the_new_domain_and_the_new_daemon_by_itself()
         assert_eq!(known, listed);
         (known, session.domain_id(qubes.get("work").unwrap()))
     };
-    let (first, _) = look();
+    let (first, _) = query_ids();
     assert!(first.is_some());
 
-    // It was restarted: another number.
+    // A restarted qube has another ID.
     scratch.ok("qvm-kill", &["work"]);
     scratch.ok("qvm-start", &["work"]);
-    let (second, _) = look();
+    let (second, _) = query_ids();
     assert!(second.is_some() && second != first, "{first:?} {second:?}");
-    // What a listing saw counts for one look, not for good.
-    wait_until("a listing has the new number", || {
-        look().1 == i64::from(second.unwrap())
+    // IDs from a listing are cached only for a short time.
+    wait_until("a listing has the new ID", || {
+        query_ids().1 == i64::from(second.unwrap())
     });
 
-    // The daemon was restarted: the first question is answered, also those of a listing.
+    // After a restart of the daemon, the first query succeeds.
     daemon.crash();
     let daemon = Daemon::start_libvirt();
-    let (third, _) = look();
+    let (third, _) = query_ids();
     assert_eq!(third, second);
 
-    // Both, and it was defined anew meanwhile.
+    // Qube and daemon are restarted, and the domain is defined anew.
     scratch.ok("qvm-kill", &["work"]);
     hypervisor().undefine(uuid).unwrap();
     daemon.crash();
     let _daemon = Daemon::start_libvirt();
-    assert_eq!(look().0, None);
+    assert_eq!(query_ids().0, None);
     scratch.ok("qvm-start", &["work"]);
     let name = VmName::from_store("work").unwrap();
     session.pause(&name).unwrap();
     assert_eq!(scratch.state("work"), "Paused");
-    let (fourth, _) = look();
+    let (fourth, _) = query_ids();
     assert!(fourth.is_some());
-    wait_until("a listing has the newest number", || {
-        look().1 == i64::from(fourth.unwrap())
+    wait_until("a listing has the newest ID", || {
+        query_ids().1 == i64::from(fourth.unwrap())
     });
 }
 
 #[test]
-fn ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it() {
-    if !run_in_namespaces("ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it") {
+fn a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed() {
+    if !run_in_namespaces("a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed") {
         return;
     }
     let _logs = Daemon::start_virtlogd();
     let daemon = Daemon::start_libvirt();
     let scratch = system_running(&["work"]);
     let uuid = scratch.uuid("work");
-    wait_until("it has a monitor", || monitors("work").len() == 1);
+    wait_until("the qube has a monitor", || monitors("work").len() == 1);
     daemon.crash();
-    // A machine that does not answer yet: the daemon finds it again and waits for its word.
+    // The stopped QEMU does not answer, so the new daemon waits while reconnecting to it.
     let machine = processes(&["qemu-system", &uuid.to_string()]);
     kill(Pid::from_raw(machine[0]), Signal::SIGSTOP).unwrap();
     let _daemon = Daemon::start_libvirt();
@@ -268,12 +264,10 @@ fn ending_a_qube_that_a_new_daemon_is_still_finding_again_ends_it() {
     assert_eq!(
         hypervisor().destroy(uuid),
         Ok(Outcome::Done),
-        "it ran, and does not any more"
+        "the qube ran and is off now"
     );
-    wait_until("the machine is gone", || {
-        processes(&["qemu-system"]).is_empty()
-    });
-    wait_until("the monitor did the after-work", || {
+    wait_until("QEMU ends", || processes(&["qemu-system"]).is_empty());
+    wait_until("the monitor finishes the stop", || {
         !scratch.record("work").exists()
     });
     assert!(!has_dirty_images(&scratch, "work"));

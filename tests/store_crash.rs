@@ -91,7 +91,7 @@ fn names(dir: &Path) -> Vec<String> {
 }
 
 #[test]
-fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
+fn a_full_disk_leaves_the_old_file_and_a_later_save_succeeds() {
     if !is_root("mounting a small tmpfs") {
         return;
     }
@@ -143,7 +143,7 @@ fn on_a_full_disk_the_old_file_stays_and_a_later_save_succeeds() {
 }
 
 #[test]
-fn on_a_read_only_file_system_reading_works_and_writing_says_why_not() {
+fn a_read_only_file_system_allows_reading_and_writing_is_an_error() {
     if !is_root("mounting a small tmpfs") {
         return;
     }
@@ -179,7 +179,7 @@ fn message_of_nobody(dir: &Path) -> Option<String> {
 }
 
 #[test]
-fn who_may_not_write_is_told_so_and_changes_nothing() {
+fn missing_write_permission_is_an_error_and_changes_nothing() {
     if !is_root("becoming somebody else") {
         return;
     }

@@ -106,7 +106,7 @@ fn waited(child: Child) -> Duration {
 }
 
 #[test]
-fn sixty_four_processes_lose_nothing_and_nobody_starves() {
+fn sixty_four_processes_lose_no_change_and_none_starves() {
     // Thousands of syncs of a disk would say nothing more: in memory they cost nothing.
     let dir = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())

@@ -350,7 +350,7 @@ fn traced(cases: &[Case]) -> Option<Vec<(&Case, Vec<Call>)>> {
 }
 
 #[test]
-fn killed_before_any_system_call_a_tool_leaves_the_old_store_or_the_new_one() {
+fn a_tool_killed_before_any_system_call_leaves_the_old_or_the_new_store() {
     let cases = Case::all();
     let Some(traced) = traced(&cases) else { return };
     for (case, calls) in traced {
@@ -457,7 +457,7 @@ fn outcome(output: &Output, is_new: bool) -> Outcome {
 }
 
 #[test]
-fn an_error_of_any_system_call_is_told_or_does_no_harm() {
+fn an_error_of_any_system_call_is_reported_or_harmless() {
     let cases = Case::all();
     let Some(traced) = traced(&cases) else { return };
     for (case, calls) in traced {
@@ -568,7 +568,7 @@ fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) ->
 }
 
 #[test]
-fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_moment() {
+fn a_new_store_is_durable_and_locked_before_it_is_visible() {
     let cases = Case::all();
     let Some(traced) = traced(&cases) else { return };
     for (case, calls) in traced {
@@ -616,7 +616,7 @@ fn what_is_saved_is_on_the_disk_before_it_is_seen_and_locked_from_the_first_mome
 /// Between the look at the store that comes before the copy and the rename lie syncs, which may
 /// take long.
 #[test]
-fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
+fn an_edit_during_the_sync_of_a_save_is_not_overwritten() {
     let cases = Case::all();
     let case = &cases[0];
     let run = case.run();
@@ -657,7 +657,7 @@ fn what_an_editor_writes_while_a_save_waits_for_the_disk_is_not_overwritten() {
 }
 
 #[test]
-fn a_property_that_cannot_be_read_is_an_error_and_no_default() {
+fn a_read_error_is_not_reported_as_a_default_value() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("qubes.xml");
     fs::copy(

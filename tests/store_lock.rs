@@ -78,7 +78,7 @@ fn descriptors_on(inode: u64) -> usize {
 }
 
 #[test]
-fn a_writer_that_waited_for_a_file_that_was_renamed_over_starts_over() {
+fn a_writer_that_waited_on_a_replaced_file_locks_the_new_one() {
     let scratch = Scratch::new();
     let old_inode = fs::metadata(&scratch.place.file).unwrap().ino();
     let mut first = Write::open(&scratch.place).unwrap();
@@ -127,7 +127,7 @@ fn a_writer_that_waited_for_a_file_that_was_renamed_over_starts_over() {
 }
 
 #[test]
-fn a_holder_that_saves_three_times_stays_alone_in_between() {
+fn the_lock_is_held_across_several_saves() {
     let scratch = Scratch::new();
     let mut write = Write::open(&scratch.place).unwrap();
     for memory in ["801", "802", "803"] {
@@ -150,7 +150,7 @@ fn a_holder_that_saves_three_times_stays_alone_in_between() {
 }
 
 #[test]
-fn no_update_is_lost_between_three_of_us_and_three_of_python() {
+fn no_update_is_lost_between_three_rust_and_three_python_writers() {
     let scratch = Scratch::new();
     // Every other time in place, as some foreign program may do.
     let program = format!(
@@ -184,7 +184,7 @@ for n in range({ROUNDS}):
 }
 
 #[test]
-fn who_waits_in_vain_is_told_pid_and_command_of_the_holder() {
+fn a_lock_timeout_names_pid_and_command_of_the_holder() {
     let scratch = Scratch::new();
     let check = |companion: Companion, command: &str| {
         for (place, patience) in [
@@ -243,7 +243,7 @@ fn a_reader_does_not_wait_for_a_writer() {
 /// A file that loses its name while it is read changes its change time and nothing else. The writer
 /// here does nothing but lock and rename, so that it overtakes many of the readers.
 #[test]
-fn a_reader_that_a_rename_overtakes_does_not_wait_either() {
+fn a_reader_does_not_wait_when_the_file_is_renamed_over() {
     let scratch = Scratch::new();
     let text = fs::read(&scratch.place.file).unwrap();
     let read = AtomicBool::new(false);
@@ -292,7 +292,7 @@ fn a_reader_leaves_no_lock_behind() {
 }
 
 #[test]
-fn half_a_file_that_somebody_writes_in_place_is_not_taken_for_the_store() {
+fn a_half_written_file_is_not_read_as_the_store() {
     let scratch = Scratch::new();
     let program = "f = lock()\ntext = f.read()\nf.truncate(len(text) // 2)\nready()\nf.seek(0)\nf.write(text)\nf.close()";
     let python = Companion::start(python(program, scratch.dir.path()), "READY");
@@ -310,7 +310,7 @@ fn half_a_file_that_somebody_writes_in_place_is_not_taken_for_the_store() {
 }
 
 #[test]
-fn a_reader_that_holds_keeps_writers_out_but_no_other_reader() {
+fn a_held_read_keeps_out_writers_but_not_readers() {
     let scratch = Scratch::new();
     let held = Read::hold(&scratch.place).unwrap();
     assert!(is_busy(&scratch.place));
@@ -329,7 +329,7 @@ fn a_reader_that_holds_keeps_writers_out_but_no_other_reader() {
 }
 
 #[test]
-fn a_note_of_a_dead_holder_misleads_nobody() {
+fn a_dead_process_is_not_named_as_the_holder() {
     let scratch = Scratch::new();
     let note = scratch.place.run_dir.path().join("lock/database.holder");
     let _held = Read::hold(&scratch.place).unwrap();

@@ -26,7 +26,7 @@ fn left_behind(path: &Path) {
 }
 
 #[test]
-fn the_next_writer_clears_what_a_kill_has_left_and_nothing_else() {
+fn the_next_writer_removes_stale_temporary_files_and_nothing_else() {
     let system = SmallSystem::new();
     let beside = |name: &str| system.store().with_file_name(name);
     let litter = ["qubes.xml~aB3dE6gH.new", "qubes.xml~00000000.new"];
@@ -86,7 +86,7 @@ fn the_next_writer_clears_what_a_kill_has_left_and_nothing_else() {
 }
 
 #[test]
-fn litter_among_the_copies_goes_when_a_copy_is_made() {
+fn stale_temporary_files_among_the_copies_are_removed_by_the_next_copy() {
     let system = SmallSystem::new();
     let backup = system.path("var/lib/qubes/backup");
     fs::create_dir(&backup).unwrap();
@@ -138,7 +138,7 @@ fn with_a_copy() -> SmallSystem {
 }
 
 #[test]
-fn while_qubesd_runs_everything_reads_and_nothing_writes() {
+fn commands_read_but_do_not_write_while_qubesd_runs() {
     let system = with_a_copy();
     let before = fs::read(system.store()).unwrap();
     let socket = system.path("run/qubesd.sock");
@@ -205,7 +205,7 @@ fn nonblocking_connection(path: &Path) -> nix::Result<std::os::fd::OwnedFd> {
 }
 
 #[test]
-fn who_forces_it_is_told_what_will_happen() {
+fn a_forced_write_beside_qubesd_is_warned_about() {
     let system = with_a_copy();
     let _qubesd = UnixListener::bind(system.path("run/qubesd.sock")).unwrap();
     let warned = |line: &str| {

@@ -76,7 +76,7 @@ fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::ToolO
 }
 
 #[test]
-fn what_an_editor_made_of_the_store_while_we_waited_is_what_we_change() {
+fn an_edit_during_the_wait_for_the_lock_is_kept() {
     let vault = (
         "<property name=\"memory\">",
         "<!-- edited --><property name=\"memory\">",
@@ -106,7 +106,7 @@ fn what_an_editor_made_of_the_store_while_we_waited_is_what_we_change() {
 }
 
 #[test]
-fn what_was_broken_or_taken_away_while_we_waited_is_said() {
+fn damage_during_the_wait_for_the_lock_is_reported() {
     let truncate = |file: &Path| {
         File::options()
             .write(true)
@@ -146,7 +146,7 @@ fn what_was_broken_or_taken_away_while_we_waited_is_said() {
 }
 
 #[test]
-fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwritten() {
+fn a_change_between_reading_and_saving_is_not_overwritten() {
     use qubes::store::{LockWait, StoreError, StoreLocation, Write};
     let remove = |file: &Path| fs::remove_file(file).unwrap();
     let truncate = |file: &Path| {
@@ -202,7 +202,7 @@ fn whatever_happens_to_the_file_between_our_reading_and_our_saving_is_not_overwr
 }
 
 #[test]
-fn a_link_stays_a_link_and_copies_lie_beside_what_it_leads_to() {
+fn a_link_stays_a_link_and_copies_are_beside_its_target() {
     for absolute in [false, true] {
         let system = SmallSystem::new();
         let data = system.path("srv/data");
@@ -245,7 +245,7 @@ fn a_link_stays_a_link_and_copies_lie_beside_what_it_leads_to() {
 }
 
 #[test]
-fn links_that_lead_nowhere_are_named_with_where_they_lead() {
+fn dangling_and_looping_links_are_reported() {
     let system = SmallSystem::new();
     fs::remove_file(system.store()).unwrap();
     symlink("../nowhere/real.xml", system.store()).unwrap();
@@ -276,7 +276,7 @@ fn links_that_lead_nowhere_are_named_with_where_they_lead() {
 }
 
 #[test]
-fn what_is_no_file_is_said_to_be_none() {
+fn a_store_that_is_not_a_regular_file_is_reported() {
     let system = SmallSystem::new();
     fs::remove_file(system.store()).unwrap();
     let said_by_all = || {
@@ -300,7 +300,7 @@ fn what_is_no_file_is_said_to_be_none() {
 }
 
 #[test]
-fn another_name_of_the_file_keeps_what_was_there() {
+fn another_hard_link_keeps_the_old_content() {
     let system = SmallSystem::new();
     let other = system.path("other-name.xml");
     fs::hard_link(system.store(), &other).unwrap();
@@ -310,7 +310,7 @@ fn another_name_of_the_file_keeps_what_was_there() {
 }
 
 #[test]
-fn where_copies_cannot_be_made_nothing_is_saved() {
+fn nothing_is_saved_if_the_copy_cannot_be_made() {
     let system = SmallSystem::new();
     let backup = system.store().with_file_name("backup");
     fs::write(&backup, "a file").unwrap();
@@ -363,7 +363,7 @@ impl Drop for Attribute {
 }
 
 #[test]
-fn what_even_root_may_not_change_is_read_and_not_changed() {
+fn an_immutable_store_can_be_read_and_is_not_changed() {
     if !is_root("setting file attributes") {
         return;
     }
@@ -402,7 +402,7 @@ fn what_even_root_may_not_change_is_read_and_not_changed() {
 }
 
 #[test]
-fn on_a_disk_that_is_full_or_read_only_the_store_is_read_and_stays_as_it_is() {
+fn a_full_or_read_only_disk_allows_reading_and_leaves_the_store_unchanged() {
     for kind in [FileSystem::Ext4, FileSystem::Btrfs, FileSystem::Xfs] {
         match LoopMount::new(kind) {
             Ok(disk) => full_and_read_only(&disk),
@@ -457,7 +457,7 @@ fn full_and_read_only(disk: &LoopMount) {
 }
 
 #[test]
-fn owner_and_group_of_the_store_stay() {
+fn a_save_keeps_owner_and_group_of_the_store() {
     if !is_root("giving files away") {
         return;
     }

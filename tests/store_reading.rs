@@ -44,7 +44,7 @@ fn property<'a>(read: &'a Read, qube: &str, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn what_a_writer_of_ours_puts_in_place_meanwhile_is_not_seen() {
+fn an_open_read_does_not_see_a_later_save() {
     let scratch = Scratch::new();
     let read = Read::open(&scratch.place).unwrap();
     let mut write = Write::open(&scratch.place).unwrap();
@@ -56,7 +56,7 @@ fn what_a_writer_of_ours_puts_in_place_meanwhile_is_not_seen() {
 }
 
 #[test]
-fn what_a_foreign_program_writes_in_place_after_the_reading_is_not_mixed_in() {
+fn an_open_read_does_not_see_a_later_write_in_place() {
     let scratch = Scratch::new();
     let before = fs::read_to_string(scratch.file()).unwrap();
     let read = Read::open(&scratch.place).unwrap();
@@ -73,7 +73,7 @@ fn what_a_foreign_program_writes_in_place_after_the_reading_is_not_mixed_in() {
 }
 
 #[test]
-fn a_glance_gives_what_a_look_gives_and_keeps_nothing() {
+fn inspect_returns_the_same_qubes_as_get() {
     let scratch = Scratch::new();
     let read = Read::open(&scratch.place).unwrap();
     let looked_at = Read::open(&scratch.place).unwrap();
@@ -117,7 +117,7 @@ fn patient(scratch: &Scratch) -> StoreLocation {
 }
 
 #[test]
-fn half_of_a_new_version_that_a_foreign_program_has_written_under_its_lock_is_not_read() {
+fn a_version_half_written_under_a_foreign_lock_is_not_read() {
     let scratch = Scratch::new();
     let (old, new) = (with_memory("111"), with_memory("222"));
     let (work, personal) = (new.find(">work<").unwrap(), new.find(">personal<").unwrap());
@@ -145,7 +145,7 @@ fn half_of_a_new_version_that_a_foreign_program_has_written_under_its_lock_is_no
 }
 
 #[test]
-fn beside_foreign_programs_that_write_in_place_each_reader_sees_one_version() {
+fn each_reader_sees_one_version_beside_a_foreign_writer_in_place() {
     let scratch = Scratch::new();
     for value in ["111", "222"] {
         fs::write(scratch.dir.path().join(value), with_memory(value)).unwrap();
@@ -180,7 +180,7 @@ while not select.select([sys.stdin], [], [], 0)[0]:
 /// A lock that is held for long over a file at rest, as Qubes' own Python holds it, keeps nobody
 /// waiting.
 #[test]
-fn a_foreign_lock_over_a_file_at_rest_keeps_no_reader_waiting() {
+fn a_reader_does_not_wait_for_a_foreign_lock_on_an_unchanging_file() {
     let scratch = Scratch::new();
     let past = std::time::SystemTime::now() - Duration::from_secs(3600);
     fs::File::options()
@@ -199,7 +199,7 @@ fn a_foreign_lock_over_a_file_at_rest_keeps_no_reader_waiting() {
 
 /// What `name` in RUN says decides no name and no value, and is not waited for.
 #[test]
-fn nothing_in_run_makes_a_reader_or_writer_take_one_qube_for_another() {
+fn files_in_run_do_not_change_what_is_read_or_written() {
     let scratch = Scratch::new();
     let run = scratch.dir.path().join("run");
     fs::create_dir(&run).unwrap();
@@ -256,7 +256,7 @@ fn nothing_in_run_makes_a_reader_or_writer_take_one_qube_for_another() {
 
 /// A mapping leaves no time on tmpfs, and not always one elsewhere.
 #[test]
-fn a_remark_is_about_the_content_however_it_was_changed() {
+fn a_cache_file_is_not_used_after_a_change_through_a_mapping() {
     for directory in ["/dev/shm", "/var/tmp"] {
         let Ok(dir) = tempfile::tempdir_in(directory) else {
             continue;

@@ -67,7 +67,7 @@ fn memory_in(file: &Path) -> String {
 }
 
 #[test]
-fn a_change_is_saved_with_mode_0660_and_yesterdays_bytes_are_kept() {
+fn a_change_is_saved_with_mode_0660_and_the_old_bytes_are_copied() {
     let scratch = Scratch::new();
     let before = scratch.bytes();
     let mut write = Write::open(&scratch.place).unwrap();
@@ -103,7 +103,7 @@ fn a_change_is_saved_with_mode_0660_and_yesterdays_bytes_are_kept() {
 }
 
 #[test]
-fn where_nothing_changed_nothing_is_written() {
+fn nothing_is_written_without_a_change() {
     let scratch = Scratch::new();
     let inode = fs::metadata(&scratch.place.file).unwrap().ino();
     let mut write = Write::open(&scratch.place).unwrap();
@@ -115,7 +115,7 @@ fn where_nothing_changed_nothing_is_written() {
 }
 
 #[test]
-fn saving_again_and_going_back_works_within_one_transaction() {
+fn a_transaction_can_save_again_and_undo_a_saved_change() {
     let scratch = Scratch::new();
     let before = scratch.bytes();
     let mut write = Write::open(&scratch.place).unwrap();
@@ -148,7 +148,7 @@ fn a_link_to_the_store_stays_a_link() {
 }
 
 #[test]
-fn a_new_store_is_made_once() {
+fn a_store_is_created_only_where_none_exists() {
     let scratch = Scratch::new();
     let empty = Qubes::new(Labels::built_in(), Pools::default(), TextMap::new());
     match Write::create(&scratch.place, &empty).map(drop) {
@@ -251,7 +251,7 @@ fn an_edit_by_a_program_that_does_not_lock_is_not_overwritten() {
 }
 
 #[test]
-fn what_is_no_store_is_said_in_one_line_and_left_alone() {
+fn an_invalid_store_is_reported_in_one_line_and_left_unchanged() {
     let scratch = Scratch::new();
     let file = &scratch.place.file;
     for (bytes, expected) in [
@@ -298,7 +298,7 @@ fn what_is_no_store_is_said_in_one_line_and_left_alone() {
 }
 
 #[test]
-fn a_store_of_a_hundred_megabytes_is_refused_unread() {
+fn a_store_of_a_hundred_megabytes_is_refused() {
     let scratch = Scratch::new();
     fs::File::create(&scratch.place.file)
         .unwrap()
@@ -312,7 +312,7 @@ fn a_store_of_a_hundred_megabytes_is_refused_unread() {
 }
 
 #[test]
-fn a_restored_store_is_locked_and_can_be_changed_further() {
+fn a_restored_store_is_locked_and_can_be_changed() {
     let scratch = Scratch::new();
     let sound = scratch.bytes();
     fs::write(&scratch.place.file, "<qubes>").unwrap();
@@ -354,7 +354,7 @@ fn padded_to_the_limit(text: &str) -> String {
 }
 
 #[test]
-fn a_change_that_would_make_the_store_too_large_to_be_read_is_refused() {
+fn a_change_that_makes_the_store_too_large_is_refused() {
     let scratch = Scratch::new();
     let text = padded_to_the_limit(&fs::read_to_string(&scratch.place.file).unwrap());
     fs::write(&scratch.place.file, &text).unwrap();
@@ -380,7 +380,7 @@ fn a_change_that_would_make_the_store_too_large_to_be_read_is_refused() {
 }
 
 #[test]
-fn an_item_that_a_reader_would_not_see_is_refused() {
+fn a_change_beyond_the_limit_of_items_is_refused() {
     let scratch = Scratch::new();
     let mut write = Write::open(&scratch.place).unwrap();
     for number in 0..4096 {

@@ -1,4 +1,4 @@
-//! Members of group qubes can work after a boot: RUN is made before anybody starts anything.
+//! Members of group qubes can work after a boot: RUN is created before any qube is started.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use crate::scratch::Scratch;
 
 #[test]
-fn recovery_at_boot_makes_run_for_members() {
-    // Without a qube, so that nothing else makes it.
+fn recovery_at_boot_creates_run_for_members() {
+    // Without a qube, so that nothing else creates RUN.
     let system = Scratch::empty();
     system.ok("qubes-create", &["--offline-mode"]);
     let run = system.path("run/qubes");
@@ -19,7 +19,7 @@ fn recovery_at_boot_makes_run_for_members() {
     }
 }
 
-/// What is installed for it says the same as the code does.
+/// The installed files for the boot agree with the code.
 #[test]
 fn the_files_for_the_boot_name_directory_and_group() {
     let read = |path: &str| {

@@ -1,4 +1,4 @@
-//! A copy of a whole system has the same uuids, and its qubes are others.
+//! A copy of a whole system has the same UUIDs, but its qubes are different ones.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -47,9 +47,9 @@ fn copy(scratch: &Scratch, with_run: bool) -> tempfile::TempDir {
     copy
 }
 
-/// With its records copied and without.
+/// The copy is made with and without the records of the original.
 #[test]
-fn the_qubes_of_a_copied_root_are_not_those_of_the_first() {
+fn a_copied_root_does_not_control_the_qubes_of_the_original() {
     let Some(first) = system_with("f0") else {
         return;
     };
@@ -98,7 +98,8 @@ fn the_qubes_of_a_copied_root_are_not_those_of_the_first() {
         );
         assert_eq!(first.state("f0"), "Running", "{with_run}");
     }
-    // When it is off there, the copy's may start; then it is off in the first, and stays.
+    // If the qube is halted in the original, the copy's qube may start; the original shows it as
+    // halted.
     first.ok("qvm-kill", &["f0"]);
     let copy = copy(&first, false);
     let started = in_root(copy.path(), "qvm-start f0");
@@ -118,9 +119,9 @@ fn the_qubes_of_a_copied_root_are_not_those_of_the_first() {
     assert_eq!((gone.code, gone.stderr.as_str()), (0, ""), "{gone:?}");
 }
 
-/// What somebody has put where a start writes: logs and locks of monitor and console.
+/// The links are in place of the logs and locks of monitor and console.
 #[test]
-fn a_start_writes_to_no_file_of_somebody_elses() {
+fn a_start_does_not_write_through_links() {
     let Some(system) = system_with("f0") else {
         return;
     };
@@ -139,7 +140,7 @@ fn a_start_writes_to_no_file_of_somebody_elses() {
     system.ok("qvm-kill", &["f0"]);
     victim.assert_untouched("links");
     assert!(fs::symlink_metadata(&log).unwrap().is_file());
-    // For people, who look where it was always.
+    // The console log is still found at its usual path.
     assert!(fs::metadata(&console).is_ok_and(|log| log.is_file()));
     for trap in [&log, &console] {
         fs::remove_file(trap).unwrap();
@@ -149,7 +150,8 @@ fn a_start_writes_to_no_file_of_somebody_elses() {
     system.ok("qvm-kill", &["f0"]);
     assert_eq!(fs::read_to_string(&victim.path).unwrap(), CONTENT);
     assert_eq!(fs::metadata(&victim.path).unwrap().mode() & 0o7777, 0o600);
-    // What may not be exchanged under libvirt's log daemon lies where only we may write.
+    // The directory of the real log, which libvirt's log daemon opens by path, is writable only for
+    // this user.
     let real = fs::canonicalize(&console).unwrap();
     let directory = fs::metadata(real.parent().unwrap()).unwrap();
     assert_eq!(directory.uid(), nix::unistd::geteuid().as_raw());
@@ -162,7 +164,7 @@ fn a_start_writes_to_no_file_of_somebody_elses() {
 }
 
 #[test]
-fn a_lock_of_a_monitor_that_is_something_else_is_told() {
+fn a_link_as_the_monitor_lock_is_not_followed() {
     let Some(system) = system_with("f0") else {
         return;
     };
@@ -170,7 +172,7 @@ fn a_lock_of_a_monitor_that_is_something_else_is_told() {
     let lock = system.path("run/qubes/lock/monitor-f0");
     fs::create_dir_all(lock.parent().unwrap()).unwrap();
     symlink(&victim.path, &lock).unwrap();
-    // The start itself has no need of it; the monitor says why it does not watch.
+    // The start does not need this lock; the monitor reports why it does not watch.
     system.run("qvm-start", &["f0"]);
     system.run("qvm-kill", &["f0"]);
     victim.assert_untouched("a link");

@@ -1,4 +1,4 @@
-//! A lease on a file keeps nobody waiting until the kernel takes it away (45 s).
+//! Commands do not wait until the kernel breaks a lease on a file (45 s).
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -17,11 +17,11 @@ print('held', flush=True)
 sys.stdin.read()
 ";
 
-/// A process that has a lease on a file and does not give it back.
+/// A process that has a lease on a file and does not release it.
 struct Lease(Child);
 
 impl Lease {
-    fn on(file: &Path) -> Option<Lease> {
+    fn take(file: &Path) -> Option<Lease> {
         let mut command = Command::new("python3");
         command
             .args(["-c", HOLD])
@@ -46,15 +46,15 @@ impl Drop for Lease {
     }
 }
 
-/// Runs a command while somebody has a lease on a file, which must not hold it up. None where
-/// there are no leases.
-fn run_beside(
+/// Runs a command while another process has a lease on a file; the command must not wait for it.
+/// Returns `None` where leases are not supported.
+fn run_with_lease(
     system: &SmallSystem,
     file: &str,
     line: &str,
 ) -> Option<crate::tool_output::ToolOutput> {
     assert!(system.path(file).is_file(), "{file}");
-    let lease = Lease::on(&system.path(file));
+    let lease = Lease::take(&system.path(file));
     if lease.is_none() {
         skip("leases need Python and a file system that has them");
     }
@@ -63,14 +63,14 @@ fn run_beside(
     let ran = system.run(line);
     assert!(
         begun.elapsed() < Duration::from_secs(20),
-        "{line} beside {file}: {:?}",
+        "{line} with a lease on {file}: {:?}",
         begun.elapsed()
     );
     Some(ran)
 }
 
 #[test]
-fn a_lease_on_what_only_helps_is_ignored() {
+fn a_lease_on_a_cache_or_holder_file_is_ignored() {
     let system = SmallSystem::new();
     system.ok("qvm-prefs work memory 401");
     system.ok("qvm-ls");
@@ -90,20 +90,20 @@ fn a_lease_on_what_only_helps_is_ignored() {
             if !system.path(file).exists() {
                 continue;
             }
-            let Some(ran) = run_beside(&system, file, line) else {
+            let Some(ran) = run_with_lease(&system, file, line) else {
                 return;
             };
             assert_eq!(
                 (ran.code, ran.stderr.as_str()),
                 (0, ""),
-                "{line} beside {file}"
+                "{line} with a lease on {file}"
             );
         }
     }
 }
 
 #[test]
-fn a_lease_on_what_is_needed_is_told_in_one_line() {
+fn a_lease_on_a_record_or_the_store_is_reported_in_one_line() {
     let system = SmallSystem::new();
     let record = "run/qubes/vm/work";
     std::fs::create_dir_all(system.path("run/qubes/vm")).unwrap();
@@ -113,21 +113,21 @@ fn a_lease_on_what_is_needed_is_told_in_one_line() {
         ("var/lib/qubes/qubes.xml", "qvm-ls"),
         ("var/lib/qubes/qubes.xml", "qvm-prefs work memory 402"),
     ] {
-        let Some(ran) = run_beside(&system, file, line) else {
+        let Some(ran) = run_with_lease(&system, file, line) else {
             return;
         };
         assert_eq!(
             (ran.code, ran.complaints().count()),
             (1, 1),
-            "{line} beside {file}: {ran:?}"
+            "{line} with a lease on {file}: {ran:?}"
         );
         assert!(
             ran.stderr.contains(file) && ran.stderr.contains("lease"),
-            "{line} beside {file}: {ran:?}"
+            "{line} with a lease on {file}: {ran:?}"
         );
         assert!(
             !ran.stderr.contains("remove that file"),
-            "{line} beside {file}: {ran:?}"
+            "{line} with a lease on {file}: {ran:?}"
         );
     }
 }

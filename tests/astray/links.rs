@@ -1,4 +1,5 @@
-//! Links that a member of group qubes puts into the directories of the store and of qubes.
+//! Links that a member of group qubes creates in the directories of the store and of qubes are not
+//! followed.
 
 use std::fs;
 use std::os::unix::fs::{lchown, symlink};
@@ -9,7 +10,7 @@ use crate::victim::{CONTENT, Victim, run_with_deadline};
 
 const MEMBER: u32 = 54_322;
 
-fn members_link(target: &Path, link: &Path) {
+fn create_members_link(target: &Path, link: &Path) {
     fs::create_dir_all(link.parent().unwrap()).unwrap();
     symlink(target, link).unwrap();
     lchown(link, Some(MEMBER), Some(MEMBER)).unwrap();
@@ -24,7 +25,7 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn copies_of_the_store_go_nowhere_else() {
+fn store_copies_do_not_follow_a_members_link() {
     if !is_root() {
         return;
     }
@@ -32,7 +33,7 @@ fn copies_of_the_store_go_nowhere_else() {
     let elsewhere = system.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let backup = system.path("var/lib/qubes/backup");
-    members_link(&elsewhere, &backup);
+    create_members_link(&elsewhere, &backup);
     let line = system.refused("qvm-prefs work memory 405");
     assert!(
         line.contains(&format!(
@@ -41,7 +42,7 @@ fn copies_of_the_store_go_nowhere_else() {
         "{line}"
     );
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
-    // One of root's own leads where root wants it.
+    // A link of root is followed.
     lchown(&backup, Some(0), Some(0)).unwrap();
     system.ok("qvm-prefs work memory 405");
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 1);
@@ -57,11 +58,11 @@ fn files_of_a_qube_are_not_read_or_written_over_a_members_link() {
     let elsewhere = system.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     fs::write(elsewhere.join("notes.txt"), CONTENT).unwrap();
-    members_link(
+    create_members_link(
         &victim.path,
         &system.path("var/lib/qubes/appvms/work/notes.txt"),
     );
-    members_link(&elsewhere, &system.path("var/lib/qubes/appvms/vault"));
+    create_members_link(&elsewhere, &system.path("var/lib/qubes/appvms/vault"));
     for qube in ["work", "vault"] {
         let ran = run_with_deadline(&system.command(&format!("qvm-notes --print {qube}")));
         assert!(

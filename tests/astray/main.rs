@@ -1,5 +1,5 @@
-//! Nothing leads astray: what others put into RUN, into a root below `--root`, or into a copied
-//! store.
+//! Files that others put into RUN, into a root below `--root`, or into a copied store cannot lead
+//! a command astray.
 
 mod boot;
 mod copies;

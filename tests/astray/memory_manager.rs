@@ -1,4 +1,4 @@
-//! A socket that somebody else puts in the place of the memory manager's is not asked.
+//! A socket that another user puts in place of the memory manager's is not used.
 
 use std::os::unix::fs::chown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,13 +12,13 @@ use qubes::hypervisor::qmemman::{MemoryReply, request_memory};
 use crate::skip::skip;
 
 #[test]
-fn a_socket_of_another_user_is_neither_asked_nor_waited_for() {
+fn the_memory_managers_socket_is_not_used_if_another_user_owns_it() {
     if !geteuid().is_root() {
         return skip("giving a socket to another user needs root");
     }
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("qmemman.sock");
-    // It never answers.
+    // The socket never answers.
     let _listener = UnixListener::bind(&path).unwrap();
     chown(&path, Some(65534), None).unwrap();
     let (send, receive) = mpsc::channel();
@@ -33,7 +33,7 @@ fn a_socket_of_another_user_is_neither_asked_nor_waited_for() {
     );
     assert!(UnixStream::connect(&path).is_ok());
 
-    // Nor is what is no socket.
+    // A file that is not a socket is not used either.
     std::fs::remove_file(&path).unwrap();
     std::fs::write(&path, "").unwrap();
     assert!(matches!(

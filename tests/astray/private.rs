@@ -1,4 +1,4 @@
-//! RUN of a store that is not the machine's own belongs to its user alone.
+//! RUN of a store that is not this machine's own is used only if it belongs to the user.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -9,17 +9,19 @@ use crate::small_system::{sample, stored_property};
 use crate::tool_output::{ToolOutput, binary};
 use crate::victim::{Victim, run_with_deadline};
 
-/// A user who is not root, and another.
+/// The user who owns the store.
 const USER: u32 = 54_321;
+/// Another user.
 const ATTACKER: u32 = 54_322;
 
+/// A store in a directory of its user, with a runtime and a temporary directory.
 struct Home {
     dir: tempfile::TempDir,
 }
 
 impl Home {
-    /// A store in a directory of this user.
-    fn of(user: u32) -> Home {
+    /// Creates a store that belongs to this user.
+    fn new(user: u32) -> Home {
         let home = Home {
             dir: tempfile::Builder::new()
                 .prefix("qubes-private-")
@@ -74,16 +76,16 @@ impl Home {
         run_with_deadline(&command)
     }
 
-    /// The one directory of a store below this one.
-    fn hashed(&self, base: &str) -> PathBuf {
+    /// Returns the only directory of a store below `base`.
+    fn only_store_dir(&self, base: &str) -> PathBuf {
         let found: Vec<_> = fs::read_dir(self.path(base)).unwrap().flatten().collect();
         assert_eq!(found.len(), 1, "{base}");
         found[0].path()
     }
 }
 
-/// Whether another user can run our programs at all: the directory of the build may be root's
-/// alone.
+/// Returns whether another user can run the programs; only root may have access to the directory of
+/// the build.
 fn can_be_another_user() -> bool {
     if !nix::unistd::geteuid().is_root() {
         crate::skip::skip("acting as another user needs root");
@@ -102,19 +104,19 @@ fn can_be_another_user() -> bool {
 }
 
 #[test]
-fn a_directory_that_another_user_made_first_is_not_used() {
+fn a_run_directory_that_another_user_created_is_not_used() {
     if !can_be_another_user() {
         return;
     }
-    let home = Home::of(USER);
-    // Where it would be is told by a first run.
+    let home = Home::new(USER);
+    // The first run shows where the directory is.
     let ran = home.run(USER, None, "qvm-prefs work memory 410");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     let base = format!("tmp/qubes-{USER}");
     let made = fs::metadata(home.path(&base)).unwrap();
     assert_eq!((made.uid(), made.mode() & 0o7777), (USER, 0o700));
-    let hashed = home.hashed(&base);
-    let run = Path::new(&base).join(hashed.file_name().unwrap());
+    let store_dir = home.only_store_dir(&base);
+    let run = Path::new(&base).join(store_dir.file_name().unwrap());
     fs::remove_dir_all(home.path(&base)).unwrap();
 
     let victim = Victim::new(home.path("authorized_keys"));
@@ -131,7 +133,7 @@ fn a_directory_that_another_user_made_first_is_not_used() {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
     }
     symlink(&victim.path, lock.join("database.holder")).unwrap();
-    // The change of the store needs no note; what needs a lock says what to set.
+    // A change of the store does not need RUN; a command that needs a lock reports what to set.
     let ran = home.run(USER, None, "qvm-prefs work memory 411");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert_eq!(
@@ -158,17 +160,17 @@ fn a_runtime_directory_of_another_user_is_not_used() {
     if !can_be_another_user() {
         return;
     }
-    let home = Home::of(USER);
+    let home = Home::new(USER);
     let runtime = home.path("runtime");
-    // Root with the user's environment (`su`, `sudo -E`), and another user with it.
+    // Root with the user's environment (`su`, `sudo -E`) does not use it.
     let ran = home.run(0, Some(&runtime), "qvm-prefs work memory 420");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert_eq!(fs::read_dir(&runtime).unwrap().count(), 0);
-    // His own is.
+    // The user's own directory is used.
     let ran = home.run(USER, Some(&runtime), "qvm-prefs work memory 421");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     assert_eq!(fs::read_dir(runtime.join("qubes")).unwrap().count(), 1);
-    // Not one in which others may write.
+    // A directory that others may write to is not used.
     fs::remove_dir_all(runtime.join("qubes")).unwrap();
     fs::set_permissions(&runtime, fs::Permissions::from_mode(0o777)).unwrap();
     let ran = home.run(USER, Some(&runtime), "qvm-prefs work memory 422");
@@ -177,7 +179,7 @@ fn a_runtime_directory_of_another_user_is_not_used() {
 }
 
 #[test]
-fn a_relative_runtime_directory_makes_nothing_in_the_current_one() {
+fn a_relative_runtime_directory_is_not_used() {
     let place = tempfile::tempdir().unwrap();
     fs::write(place.path().join("q.xml"), sample()).unwrap();
     fs::create_dir(place.path().join("relative")).unwrap();

@@ -1,4 +1,4 @@
-//! A record says what to ask whom; whoever writes one cannot have anything else done.
+//! A forged record cannot make a command do anything that a real record does not.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,8 +19,9 @@ fn with_record(text: &str) -> SmallSystem {
     system
 }
 
-/// As a user would run it, libvirt installed or not: the record is judged before anybody is asked.
-fn online(system: &SmallSystem, line: &str) -> std::process::Command {
+/// Returns the command without `--offline-mode`. Libvirt need not be installed, because the record
+/// is checked before the hypervisor is contacted.
+fn online_command(system: &SmallSystem, line: &str) -> std::process::Command {
     let offline = system.command(line);
     let mut command = std::process::Command::new(offline.get_program());
     command.args(
@@ -34,8 +35,9 @@ fn online(system: &SmallSystem, line: &str) -> std::process::Command {
     command
 }
 
-/// The sample has qubes on LVM, of which a machine without it says something, too.
-fn about_records(ran: &crate::tool_output::ToolOutput) -> Vec<&str> {
+/// Returns the lines about records. There may be others: the sample has qubes on LVM, and a machine
+/// without LVM reports that.
+fn lines_about_records(ran: &crate::tool_output::ToolOutput) -> Vec<&str> {
     ran.stderr
         .lines()
         .filter(|line| line.contains("the record of the start"))
@@ -43,7 +45,7 @@ fn about_records(ran: &crate::tool_output::ToolOutput) -> Vec<&str> {
 }
 
 #[test]
-fn a_record_cannot_have_libvirt_run_or_reach_anything() {
+fn a_record_cannot_make_libvirt_run_a_program_or_connect_elsewhere() {
     let system = with_record("");
     let (program, ran_it) = (system.path("evil"), system.path("evil-ran"));
     fs::write(&program, format!("#!/bin/sh\ntouch {}\n", ran_it.display())).unwrap();
@@ -62,12 +64,12 @@ fn a_record_cannot_have_libvirt_run_or_reach_anything() {
         for phase in ["starting", "running", "removing"] {
             fs::write(system.path("run/qubes/vm/work"), record(&uri, phase, "")).unwrap();
             for line in ["qubes-recover", "qvm-remove --force work", "qvm-kill work"] {
-                let ran = run_with_deadline(&online(&system, line));
+                let ran = run_with_deadline(&online_command(&system, line));
                 assert_eq!(ran.code, 1, "{line}: {uri}: {ran:?}");
                 let told = ran.stderr.contains(
                     "run/qubes/vm/work, the record of the start of work: it names the hypervisor",
                 );
-                // Where there is no libvirt, that may be told first.
+                // Without libvirt, its absence may be reported first.
                 assert!(told || line == "qvm-kill work", "{line}: {uri}: {ran:?}");
                 assert!(!ran_it.exists(), "{line}: {uri}");
             }
@@ -76,13 +78,13 @@ fn a_record_cannot_have_libvirt_run_or_reach_anything() {
 }
 
 #[test]
-fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
+fn an_unusable_record_is_reported_with_its_path_and_advice() {
     let system = with_record("no json");
     let victim = Victim::new(system.path("victim"));
     let file = system.path("run/qubes/vm/work");
     let told = |line: &str, ran: &crate::tool_output::ToolOutput| {
         assert_eq!(
-            (ran.code, about_records(ran).len()),
+            (ran.code, lines_about_records(ran).len()),
             (1, 1),
             "{line}: {ran:?}"
         );
@@ -115,13 +117,13 @@ fn a_record_that_cannot_be_used_says_which_file_why_and_what_helps() {
         victim.assert_untouched(&format!("{trap:?}"));
         clear(&file);
     }
-    // The advice is true.
+    // The advice helps.
     let ran = run_with_deadline(&system.command("qubes-recover"));
-    assert!(about_records(&ran).is_empty(), "{ran:?}");
+    assert!(lines_about_records(&ran).is_empty(), "{ran:?}");
 }
 
 #[test]
-fn a_record_that_cannot_be_read_for_other_reasons_is_not_to_be_removed() {
+fn removing_a_record_is_not_advised_after_a_system_error() {
     let system = with_record(&record("qemu:///session", "running", ""));
     let mut told = 0;
     for descriptors in 3..12 {
@@ -146,11 +148,15 @@ fn a_record_that_cannot_be_read_for_other_reasons_is_not_to_be_removed() {
 }
 
 #[test]
-fn a_record_cannot_say_lines_of_its_own() {
+fn a_record_cannot_forge_lines_of_output() {
     let forged = "x`\\nwork: everything is in order\\n\\u001b[2J";
     let system = with_record(&record("qemu:///session", forged, ""));
     let ran = run_with_deadline(&system.command("qubes-recover"));
-    assert_eq!((ran.code, about_records(&ran).len()), (1, 1), "{ran:?}");
+    assert_eq!(
+        (ran.code, lines_about_records(&ran).len()),
+        (1, 1),
+        "{ran:?}"
+    );
     assert!(
         ran.stderr
             .contains("unknown variant `x`_work: everything is in order_"),
@@ -180,11 +186,11 @@ fn a_record_cannot_name_volumes_of_another_qube() {
             "removing",
             &of_another.replace("VID", vid),
         );
-        // `gone` is not in the store: its removal would be finished.
+        // `gone` is not in the store, so recovery finishes its removal.
         fs::write(system.path("run/qubes/vm/gone"), text).unwrap();
-        let ran = run_with_deadline(&online(&system, "qubes-recover"));
+        let ran = run_with_deadline(&online_command(&system, "qubes-recover"));
         assert_eq!(
-            (ran.code, about_records(&ran).len()),
+            (ran.code, lines_about_records(&ran).len()),
             (1, 1),
             "{vid}: {ran:?}"
         );

@@ -1,4 +1,4 @@
-//! A path below `--root` stays below it.
+//! Paths of a system below `--root` do not lead out of the root.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,16 +10,15 @@ use crate::small_system::{SmallSystem, sample, stored_property};
 use crate::tool_output::{self, binary};
 use crate::victim::run_with_deadline;
 
-/// Two places of the same shape: what a link means on the machine, and what it means below the
-/// root.
+/// Two directories with the same absolute path: one on the machine, one below the root.
 struct Places {
     system: SmallSystem,
     host: tempfile::TempDir,
 }
 
 impl Places {
-    /// `moved` is a path below the root that becomes an absolute link to a place outside `/var`,
-    /// `/etc` and `/run`, which exists on the machine and in the root.
+    /// Creates the system and the directory on the machine. The directory is outside `/var`, `/etc`
+    /// and `/run`.
     fn new() -> Places {
         let host = tempfile::Builder::new()
             .prefix("qubes-host-")
@@ -31,25 +30,26 @@ impl Places {
         }
     }
 
-    /// The same absolute path on the machine and below the root.
+    /// Returns a path in the directory on the machine.
     fn host(&self, name: &str) -> std::path::PathBuf {
         self.host.path().join(name)
     }
 
+    /// Returns the same absolute path below the root.
     fn inside(&self, name: &str) -> std::path::PathBuf {
         self.system
             .path(self.host(name).to_str().unwrap().trim_start_matches('/'))
     }
 
-    /// A store on the machine where a link would lead that is not resolved below the root, and the
-    /// root's own there.
-    fn stores(&self) {
+    /// Creates a store on the machine, at the target of a link that is not resolved within the
+    /// root, and the directory of the same path in the root.
+    fn create_stores(&self) {
         fs::create_dir_all(self.host("qubes")).unwrap();
         fs::write(self.host("qubes/qubes.xml"), sample()).unwrap();
         fs::create_dir_all(self.inside("")).unwrap();
     }
 
-    fn host_is_untouched(&self, when: &str) {
+    fn assert_host_untouched(&self, when: &str) {
         assert_eq!(
             fs::read(self.host("qubes/qubes.xml")).unwrap(),
             sample(),
@@ -64,7 +64,7 @@ impl Places {
 }
 
 #[test]
-fn a_link_in_the_root_means_what_it_means_there() {
+fn links_to_the_store_are_resolved_within_the_root() {
     let relative =
         |host: &Path| Path::new("../../../../../../../../..").join(host.strip_prefix("/").unwrap());
     let whole = |host: &Path| host.to_path_buf();
@@ -72,9 +72,9 @@ fn a_link_in_the_root_means_what_it_means_there() {
         ("absolute", &whole as &dyn Fn(&Path) -> _),
         ("dots", &relative),
     ] {
-        // The directory of the store is the link.
+        // The directory of the store is a link.
         let places = Places::new();
-        places.stores();
+        places.create_stores();
         fs::rename(places.system.path("var/lib/qubes"), places.inside("qubes")).unwrap();
         symlink(
             target(&places.host("qubes")),
@@ -88,11 +88,11 @@ fn a_link_in_the_root_means_what_it_means_there() {
             "{how}"
         );
         assert!(places.inside("qubes/backup").is_dir(), "{how}");
-        places.host_is_untouched(how);
+        places.assert_host_untouched(how);
 
-        // The store itself is; by its name on the command line, too.
+        // The store itself is a link; also when the command line names it.
         let places = Places::new();
-        places.stores();
+        places.create_stores();
         fs::create_dir_all(places.inside("qubes")).unwrap();
         fs::rename(places.system.store(), places.inside("qubes/qubes.xml")).unwrap();
         symlink(
@@ -116,21 +116,21 @@ fn a_link_in_the_root_means_what_it_means_there() {
             "997",
             "{how}"
         );
-        places.host_is_untouched(how);
+        places.assert_host_untouched(how);
     }
 }
 
 #[test]
-fn run_and_the_configuration_are_the_roots_own() {
+fn run_and_configuration_are_resolved_within_the_root() {
     let places = Places::new();
-    places.stores();
+    places.create_stores();
     let run = places.host("run");
     for directory in [run.clone(), places.inside("run")] {
         fs::create_dir_all(directory.join("lock")).unwrap();
     }
     fs::create_dir_all(places.system.path("run")).unwrap();
     symlink(&run, places.system.path("run/qubes")).unwrap();
-    // The machine's configuration would forbid every write to the store.
+    // With the machine's configuration, every command would fail.
     fs::write(places.host("core.toml"), "nonsense").unwrap();
     fs::create_dir_all(places.system.path("etc/qubes")).unwrap();
     fs::write(places.inside("core.toml"), "[store]\nrelease = \"4.3\"\n").unwrap();
@@ -145,7 +145,7 @@ fn run_and_the_configuration_are_the_roots_own() {
 }
 
 #[test]
-fn a_root_names_no_hypervisor_that_runs_a_program() {
+fn a_root_cannot_name_a_hypervisor_that_runs_a_program() {
     let system = SmallSystem::new();
     let (program, ran) = (system.path("evil"), system.path("ran"));
     fs::write(&program, format!("#!/bin/sh\necho > {}\n", ran.display())).unwrap();
@@ -179,13 +179,13 @@ fn a_root_names_no_hypervisor_that_runs_a_program() {
         );
         assert_eq!(refused.complaints().count(), 1, "{words:?}: {refused:?}");
     }
-    // Without a hypervisor, or with one of the user's, its word is not asked for.
+    // Offline, or with a URI from the user, the configured URI is not used.
     assert_eq!(run(&["qvm-ls", "--offline-mode"], "").code, 0);
     assert_eq!(run(&["qvm-ls"], "test:///default").code, 0);
 }
 
 #[test]
-fn a_loop_of_links_is_told_and_nothing_is_made() {
+fn a_loop_of_links_is_reported() {
     let system = SmallSystem::new();
     fs::remove_dir_all(system.path("var/lib/qubes")).unwrap();
     symlink("/var/lib/other", system.path("var/lib/qubes")).unwrap();
@@ -211,7 +211,7 @@ fn a_pool_below_the_root_stays_below_it() {
         refused.code != 0 && refused.stderr.contains("is a path with '..'"),
         "{refused:?}"
     );
-    // By hand: vault's volume in such a pool.
+    // A pool like that, edited into the store by hand.
     let text = String::from_utf8(sample()).unwrap();
     let pool = text
         .lines()
@@ -234,7 +234,7 @@ fn a_pool_below_the_root_stays_below_it() {
         "qvm-remove --force x",
         "qvm-pool info p7",
     ] {
-        let _either_way = run_with_deadline(&places.system.command(line));
+        let _success_or_failure = run_with_deadline(&places.system.command(line));
         assert_eq!(
             fs::read(victim.join("private.img")).unwrap(),
             b"the machine's",
@@ -249,7 +249,7 @@ fn a_pool_below_the_root_stays_below_it() {
 }
 
 #[test]
-fn kernels_and_templates_of_the_root_are_not_the_machines() {
+fn kernels_and_templates_are_resolved_within_the_root() {
     let system = Scratch::with_template();
     let host = tempfile::Builder::new()
         .prefix("qubes-host-")
@@ -293,7 +293,7 @@ fn kernels_and_templates_of_the_root_are_not_the_machines() {
             "{file}: {xml}"
         );
     }
-    // Where the root lacks it, it is not installed, whatever the machine has.
+    // A kernel that the root lacks is not installed, even if the machine has it.
     fs::remove_file(inside.join("vmlinuz")).unwrap();
     assert_ne!(
         system

@@ -1,4 +1,4 @@
-//! What lies in RUN in the place of our files is not followed, waited for or changed.
+//! Links and special files in place of files in RUN are not followed, waited for or changed.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use crate::small_system::{SmallSystem, stored_property};
 use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
-/// Files that only help messages or save time: no command fails over what is in their place.
-const NOTES: [&str; 5] = [
+/// The files of RUN that only help messages or save time. No command fails because of them.
+const OPTIONAL_FILES: [&str; 5] = [
     "lock/database.holder",
     "lock/database.queue",
     "contents",
@@ -22,7 +22,7 @@ fn system_with_victim() -> (SmallSystem, Victim) {
 }
 
 #[test]
-fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
+fn a_trap_in_place_of_a_cache_or_holder_file_is_ignored() {
     let (system, victim) = system_with_victim();
     let mut memory = 400;
     let lines = ["qvm-ls", "qvm-prefs work memory", "qubes-db check"];
@@ -31,10 +31,10 @@ fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
         (ran.code, ran.stderr)
     };
     let before = lines.map(said);
-    for note in NOTES {
+    for file in OPTIONAL_FILES {
         for trap in Trap::ALL {
-            let when = format!("{trap:?} as {note}");
-            trap.set(&system.path("run/qubes").join(note), &victim);
+            let when = format!("{trap:?} as {file}");
+            trap.set(&system.path("run/qubes").join(file), &victim);
             for (line, before) in lines.into_iter().zip(&before) {
                 assert_eq!(said(line), *before, "{line}: {when}");
             }
@@ -49,15 +49,15 @@ fn a_note_that_is_something_else_stops_nobody_and_leads_nowhere() {
             );
             victim.assert_untouched(&when);
             assert!(!victim.path.with_extension("made").exists(), "{when}");
-            clear(&system.path("run/qubes").join(note));
+            clear(&system.path("run/qubes").join(file));
             assert_eq!(fs::metadata(&victim.path).unwrap().nlink(), 1, "{when}");
         }
     }
 }
 
-/// The queue is used only while somebody waits.
+/// The queue is used only while a process waits for the store.
 #[test]
-fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
+fn a_trap_in_place_of_the_queue_does_not_prevent_waiting_for_the_store() {
     use qubes::fs::file_lock::{LockMode, try_lock, unlock};
     let (system, victim) = system_with_victim();
     for trap in Trap::ALL {
@@ -71,7 +71,7 @@ fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
         let command = system.command("qvm-prefs work memory 500");
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| run_with_deadline(&command));
-            // It is not said when it waits; either way it ends well.
+            // The command may or may not have to wait; it succeeds in both cases.
             unlock(&store).unwrap();
             let ran = waiting.join().unwrap();
             assert_eq!(
@@ -85,7 +85,7 @@ fn a_queue_that_is_something_else_keeps_nobody_from_waiting_for_the_store() {
 }
 
 #[test]
-fn a_lock_that_is_something_else_is_refused_in_one_line() {
+fn a_trap_in_place_of_a_qubes_lock_is_refused_in_one_line() {
     let (system, victim) = system_with_victim();
     for trap in Trap::ALL {
         trap.set(&system.path("run/qubes/lock/vm-work"), &victim);
@@ -105,7 +105,7 @@ fn a_lock_that_is_something_else_is_refused_in_one_line() {
 }
 
 #[test]
-fn no_directory_of_run_is_a_link() {
+fn links_in_place_of_directories_of_run_are_not_followed() {
     let (system, victim) = system_with_victim();
     let elsewhere = system.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
@@ -144,7 +144,7 @@ fn no_directory_of_run_is_a_link() {
 }
 
 #[test]
-fn what_killed_writers_left_in_run_goes() {
+fn stale_temporary_files_in_run_are_removed() {
     let (system, _victim) = system_with_victim();
     system.ok("qvm-prefs work memory 401");
     let run = system.path("run/qubes");

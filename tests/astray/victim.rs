@@ -1,4 +1,5 @@
-//! A file that belongs to somebody, and everything that can be put in the place of one of ours.
+//! A private file that must not be touched, and traps: links to it and special files that an
+//! attacker can put in place of a file.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -13,7 +14,7 @@ use crate::tool_output::{self, ToolOutput};
 
 pub const CONTENT: &str = "root:secret\n";
 
-/// A file of mode 0600 that nothing of ours may read into a place of its own or change.
+/// A file of mode 0600 that no command may copy or change.
 pub struct Victim {
     pub path: PathBuf,
 }
@@ -25,7 +26,7 @@ impl Victim {
         Victim { path }
     }
 
-    /// Fails when its content, mode, owner or group changed.
+    /// Panics if the content, mode, owner or group changed.
     pub fn assert_untouched(&self, when: &str) {
         let metadata = fs::metadata(&self.path).unwrap();
         assert_eq!(fs::read_to_string(&self.path).unwrap(), CONTENT, "{when}");
@@ -38,11 +39,11 @@ impl Victim {
     }
 }
 
-/// What somebody puts in the place of a file.
+/// An object in place of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trap {
     Link,
-    /// To a file that does not exist and must not be made.
+    /// A link to a file that does not exist and must not be created.
     DanglingLink,
     HardLink,
     Fifo,
@@ -60,7 +61,7 @@ impl Trap {
         Trap::Socket,
     ];
 
-    /// Puts it at `path`, in the place of whatever is there.
+    /// Creates the trap at `path`, in place of what is there.
     pub fn set(self, path: &Path, victim: &Victim) {
         clear(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -70,7 +71,7 @@ impl Trap {
             Trap::HardLink => fs::hard_link(&victim.path, path).unwrap(),
             Trap::Fifo => mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap(),
             Trap::Directory => fs::create_dir(path).unwrap(),
-            // It stays when the listener is gone.
+            // The socket's file remains when the listener is closed.
             Trap::Socket => drop(UnixListener::bind(path).unwrap()),
         }
     }
@@ -84,7 +85,7 @@ pub fn clear(path: &Path) {
     }
 }
 
-/// Runs a command that must not wait for anything that was put in its way.
+/// Runs a command and panics if it does not end within 60 s, which means that it waits for a trap.
 pub fn run_with_deadline(command: &Command) -> ToolOutput {
     let mut timed = Command::new("timeout");
     timed
@@ -100,7 +101,7 @@ pub fn run_with_deadline(command: &Command) -> ToolOutput {
     let ran = tool_output::run(&mut timed);
     assert!(
         ran.code != 124 && ran.code != 137,
-        "it waits: {command:?}: {ran:?}"
+        "the command waits: {command:?}: {ran:?}"
     );
     ran
 }
