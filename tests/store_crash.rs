@@ -1,5 +1,5 @@
-//! A save that runs out of space or may not write: the old file, whole, and no litter that somebody
-//! could take for it. `store_faults.rs` has the saves that are killed.
+//! A save without space or permission leaves the old file whole, and no temporary files. Saves that
+//! are killed are tested in `store_faults.rs`.
 
 #[path = "support/scratch_store.rs"]
 mod scratch_store;
@@ -18,7 +18,7 @@ use qubes::store::{LockWait, Read, SaveOutcome, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
 use store_processes::{helper_command, job, store_location};
 
-/// Not a test of its own: what the other processes of these tests do.
+/// Not a test: does the job of a helper process.
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
@@ -38,7 +38,8 @@ fn helper_process() {
     }
 }
 
-fn is_root(what: &str) -> bool {
+/// Returns whether this process is root; reports a skipped test otherwise.
+fn is_root_or_skip(what: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
         skip::skip(format_args!("{what} needs root"));
@@ -46,7 +47,7 @@ fn is_root(what: &str) -> bool {
     root
 }
 
-/// A small file system of its own below a scratch directory, gone with this.
+/// A small file system mounted at a scratch directory, unmounted when this is dropped.
 struct SmallDisk<'d>(&'d Path);
 
 impl SmallDisk<'_> {
@@ -81,6 +82,7 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
+/// Returns the sorted names in a directory.
 fn names(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)
         .unwrap()
@@ -92,7 +94,7 @@ fn names(dir: &Path) -> Vec<String> {
 
 #[test]
 fn a_full_disk_leaves_the_old_file_and_a_later_save_succeeds() {
-    if !is_root("mounting a small tmpfs") {
+    if !is_root_or_skip("mounting a small tmpfs") {
         return;
     }
     let scratch = Scratch::new();
@@ -129,14 +131,14 @@ fn a_full_disk_leaves_the_old_file_and_a_later_save_succeeds() {
             names(&dir)
         );
         if backup_on_the_full_disk {
-            assert!(names(&place.backup_dir).is_empty(), "no half a copy");
+            assert!(names(&place.backup_dir).is_empty(), "a partial copy");
         }
 
         fs::remove_file(&filler).unwrap();
         assert_eq!(
             write.save().unwrap(),
             SaveOutcome::Written,
-            "the transaction lives on"
+            "the transaction can still be saved"
         );
         assert_eq!(memory_in(&place.file), "801");
     }
@@ -144,7 +146,7 @@ fn a_full_disk_leaves_the_old_file_and_a_later_save_succeeds() {
 
 #[test]
 fn a_read_only_file_system_allows_reading_and_writing_is_an_error() {
-    if !is_root("mounting a small tmpfs") {
+    if !is_root_or_skip("mounting a small tmpfs") {
         return;
     }
     let scratch = Scratch::new();
@@ -168,8 +170,8 @@ fn a_read_only_file_system_allows_reading_and_writing_is_an_error() {
     );
 }
 
-/// What the helper says when it tries to save as somebody without rights.
-fn message_of_nobody(dir: &Path) -> Option<String> {
+/// Returns the message of a helper process that tries to save as user nobody.
+fn try_save_as_nobody(dir: &Path) -> Option<String> {
     let mut command = helper_command("try", dir);
     command.uid(65534).gid(65534);
     let output = command.output().ok()?;
@@ -180,7 +182,7 @@ fn message_of_nobody(dir: &Path) -> Option<String> {
 
 #[test]
 fn missing_write_permission_is_an_error_and_changes_nothing() {
-    if !is_root("becoming somebody else") {
+    if !is_root_or_skip("becoming another user") {
         return;
     }
     let scratch = Scratch::new();
@@ -192,7 +194,7 @@ fn missing_write_permission_is_an_error_and_changes_nothing() {
     };
     mode(dir, 0o755);
     mode(file, 0o644);
-    let Some(message) = message_of_nobody(dir) else {
+    let Some(message) = try_save_as_nobody(dir) else {
         return skip::skip("another user cannot run this test's binary");
     };
     assert_eq!(
@@ -200,9 +202,9 @@ fn missing_write_permission_is_an_error_and_changes_nothing() {
         format!("cannot write {}: Permission denied", file.display())
     );
 
-    // The file would be writable, its directory is not: neither a copy nor a new file can be made.
+    // The file is writable but its directory is not: neither a copy nor a new file can be created.
     mode(file, 0o666);
-    let message = message_of_nobody(dir).unwrap();
+    let message = try_save_as_nobody(dir).unwrap();
     let backup = scratch.place.backup_dir.display();
     assert_eq!(
         message,
@@ -210,7 +212,7 @@ fn missing_write_permission_is_an_error_and_changes_nothing() {
     );
     fs::create_dir(&scratch.place.backup_dir).unwrap();
     mode(&scratch.place.backup_dir, 0o777);
-    let message = message_of_nobody(dir).unwrap();
+    let message = try_save_as_nobody(dir).unwrap();
     assert_eq!(
         message,
         format!(
@@ -223,8 +225,8 @@ fn missing_write_permission_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn root_leaves_a_store_to_its_owner() {
-    if !is_root("giving files away") {
+fn a_save_by_root_keeps_the_owner_of_the_store() {
+    if !is_root_or_skip("giving files away") {
         return;
     }
     let scratch = Scratch::new();

@@ -1,5 +1,5 @@
-//! Sixty-four processes on one store, half of them readers: no change is lost, nothing half is
-//! read, nobody starves.
+//! Sixty-four processes use one store, half of them readers: no change is lost, every read is
+//! whole, and no process starves.
 
 #[path = "support/store_processes.rs"]
 mod store_processes;
@@ -17,17 +17,17 @@ const WRITERS: usize = 32;
 const READERS: usize = 32;
 const TRANSACTIONS: u64 = 200;
 
-/// How long anybody may wait for the store here, where everybody wants it all the time.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for the store, which all processes want all the time.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// The counter that every writer adds to.
 const SHARED: &str = "counter-shared";
 
-/// Not a test of its own: what the other processes do.
+/// Not a test: does the job of a helper process.
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
-    // All begin together: when the last of them was started.
+    // Standard input is closed when all processes are started, so that they begin together.
     stdin().read_to_end(&mut Vec::new()).unwrap();
     let longest = match job.as_str() {
         "read" => read(&dir),
@@ -36,10 +36,10 @@ fn helper_process() {
     println!("WAITED {}", longest.as_micros());
 }
 
-/// Adds one to a counter of its own and to the shared one, in one transaction. Returns the longest
-/// wait for the lock.
+/// Adds one to its own counter and to the shared one in each transaction. Returns the longest wait
+/// for the lock.
 fn write(dir: &Path, own: &str) -> Duration {
-    let place = store_location(dir, LockWait::up_to(PATIENCE));
+    let place = store_location(dir, LockWait::up_to(MAX_WAIT));
     let mut longest = Duration::ZERO;
     for _ in 0..TRANSACTIONS {
         let begun = Instant::now();
@@ -58,8 +58,8 @@ fn write(dir: &Path, own: &str) -> Duration {
     longest
 }
 
-/// Whatever it reads is whole: the counters make up the shared one, which never goes back. Returns
-/// the longest read.
+/// Checks that every read is whole: the counters add up to the shared one, which never decreases.
+/// Returns the longest time for a read.
 fn read(dir: &Path) -> Duration {
     let place = store_location(dir, LockWait::NONE);
     let (mut longest, mut last) = (Duration::ZERO, 0);
@@ -77,7 +77,7 @@ fn read(dir: &Path) -> Duration {
     longest
 }
 
-/// The sum of the writers' own counters, and the shared one.
+/// Returns the sum of the writers' own counters, and the shared one.
 fn counters(read: &Read) -> (u64, u64) {
     let features = &read.get("work").unwrap().features;
     let own = features
@@ -90,16 +90,16 @@ fn counters(read: &Read) -> (u64, u64) {
     )
 }
 
-/// Ends a process and returns how long it has waited at most.
-fn waited(child: Child) -> Duration {
+/// Waits for the end of a process and returns its longest wait.
+fn finish(child: Child) -> Duration {
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{said}{}",
+        "{printed}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let micros = said
+    let micros = printed
         .lines()
         .find_map(|line| Some(line.split_once("WAITED ")?.1.parse().unwrap()));
     Duration::from_micros(micros.unwrap())
@@ -107,7 +107,7 @@ fn waited(child: Child) -> Duration {
 
 #[test]
 fn sixty_four_processes_lose_no_change_and_none_starves() {
-    // Thousands of syncs of a disk would say nothing more: in memory they cost nothing.
+    // In memory, because thousands of syncs of a disk would be slow.
     let dir = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap();
@@ -135,8 +135,8 @@ fn sixty_four_processes_lose_no_change_and_none_starves() {
     let start: Vec<_> = crowd.iter_mut().map(|child| child.stdin.take()).collect();
     drop(start);
     let readers = crowd.split_off(WRITERS);
-    let writers: Vec<Duration> = crowd.into_iter().map(waited).collect();
-    let readers: Vec<Duration> = readers.into_iter().map(waited).collect();
+    let writers: Vec<Duration> = crowd.into_iter().map(finish).collect();
+    let readers: Vec<Duration> = readers.into_iter().map(finish).collect();
     println!(
         "{} transactions in {:.1} s; the longest wait of a writer {:.2} s, of a reader {:.3} s",
         (WRITERS + READERS) as u64 * TRANSACTIONS,

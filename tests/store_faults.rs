@@ -1,6 +1,6 @@
-//! The real tools with any system call of a save gone wrong: killed before it, or told EIO, ENOSPC
-//! or EINTR by it. The store is then the old one or the new one, whole, the tool said which, and
-//! the next command works.
+//! Runs the real tools with a fault in any system call of a save: killed before the call, or with
+//! EIO, ENOSPC or EINTR from it. The store must then be the whole old or the whole new one, the
+//! tool must report which, and the next command must work.
 
 #[path = "support/skip.rs"]
 mod skip;
@@ -23,8 +23,8 @@ use qubes::store::{LockWait, Read, SaveOutcome, StoreLocation, Write};
 use strace::{Call, calls, strace_command};
 use tempfile::TempDir;
 
-/// A store of the sample's size, where fsync costs nothing: thousands of saves are made here.
-fn scratch() -> TempDir {
+/// Creates a directory in memory, where fsync is fast: these tests make thousands of saves.
+fn scratch_dir() -> TempDir {
     let memory = Path::new("/dev/shm");
     let mut builder = tempfile::Builder::new();
     builder.prefix("qubes-faults-");
@@ -36,21 +36,21 @@ fn scratch() -> TempDir {
     .unwrap()
 }
 
-/// A command that saves, and the system it works on.
+/// A command that saves, and the initial state of its system.
 struct Case {
     program: &'static str,
     words: &'static [&'static str],
-    /// What is there before; none for who makes it.
+    /// The store before the command; `None` if the command creates it.
     store: Option<Vec<u8>>,
-    /// What lies in `backup/`.
+    /// The name and content of a copy in `backup/`.
     copy: Option<(&'static str, Vec<u8>)>,
-    /// Whether these bytes are what the command makes of the store.
+    /// Returns whether these bytes are the store that the command must write.
     is_new: fn(&Case, &[u8]) -> bool,
 }
 
 const COPY: &str = "qubes-2025-01-02-03:04:05.xml";
 
-/// One run of a case in a system of its own.
+/// One run of a case in its own system.
 struct Run<'c> {
     case: &'c Case,
     dir: TempDir,
@@ -58,7 +58,7 @@ struct Run<'c> {
 
 impl Case {
     fn all() -> Vec<Case> {
-        let store = made_store();
+        let store = create_sample_store();
         let other = edited(&store, |write| {
             write.edit("work").unwrap().properties.set("memory", "777")
         });
@@ -122,7 +122,7 @@ impl Case {
     fn run(&self) -> Run<'_> {
         let run = Run {
             case: self,
-            dir: scratch(),
+            dir: scratch_dir(),
         };
         fs::create_dir_all(run.path("var/lib/qubes/vm-kernels/1")).unwrap();
         fs::write(
@@ -140,8 +140,8 @@ impl Case {
         run
     }
 
-    /// Every system call of one run without a fault, which has to succeed.
-    fn calls(&self) -> Option<Vec<Call>> {
+    /// Runs the command without a fault, which must succeed, and returns its system calls.
+    fn trace(&self) -> Option<Vec<Call>> {
         let run = self.run();
         let log = run.path("log");
         let output = strace_command(&run.command(), &["-y", "-o", log.to_str().unwrap()])
@@ -153,7 +153,7 @@ impl Case {
         assert!(output.status.success(), "{}: {output:?}", self.describe());
         assert!(
             (self.is_new)(self, &fs::read(run.store()).unwrap()),
-            "{} makes something else",
+            "{} writes an unexpected store",
             self.describe()
         );
         Some(calls(&log))
@@ -181,12 +181,12 @@ impl Run<'_> {
         command
     }
 
-    /// The command with a fault put into one call.
-    fn with_fault(&self, call: &Call, fault: &str) -> Output {
+    /// Runs the command with a fault in one call.
+    fn run_with_fault(&self, call: &Call, fault: &str) -> Output {
         let inject = format!("inject={}:{fault}:when={}", call.name, call.number);
         let trace = format!("trace={}", call.name);
         let mut options = vec!["-o", "/dev/null", "-e", &trace, "-e", &inject];
-        // Only the calls of the name stop, which is faster; signals are not delivered so.
+        // With seccomp only the named calls stop, which is faster, but signals are not injected.
         options.extend(fault.starts_with("error").then_some("--seccomp-bpf"));
         let mut command = strace_command(&self.command(), &options);
         command.stdin(Stdio::null()).output().unwrap()
@@ -204,8 +204,8 @@ impl Run<'_> {
         }
     }
 
-    /// The temporary files in the store's directory and in that of the copies.
-    fn litter(&self) -> Vec<PathBuf> {
+    /// Returns the temporary files in the directories of the store and of the copies.
+    fn temp_files(&self) -> Vec<PathBuf> {
         let both = ["var/lib/qubes", "var/lib/qubes/backup"].map(|below| self.path(below));
         let entries = both
             .iter()
@@ -217,7 +217,7 @@ impl Run<'_> {
             .collect()
     }
 
-    /// Which of the two stores is there: false for the old one. Panics when it is neither.
+    /// Returns whether the store is the new one; panics if it is neither the old nor the new one.
     fn is_new(&self, at: &str) -> bool {
         let bytes = match fs::read(self.store()) {
             Err(error) if error.kind() == ErrorKind::NotFound && self.case.store.is_none() => {
@@ -228,7 +228,7 @@ impl Run<'_> {
         let is_new = self.case.store.as_ref() != Some(&bytes);
         assert!(
             !is_new || (self.case.is_new)(self.case, &bytes),
-            "{at}: {} bytes of neither store",
+            "{at}: neither the old nor the new store: {} bytes",
             bytes.len()
         );
         if is_new && self.case.words.contains(&"new") {
@@ -240,8 +240,8 @@ impl Run<'_> {
         is_new
     }
 
-    /// Whatever happened, copies are whole, and the next command reads, locks, copies and saves.
-    fn goes_on(&self, at: &str) {
+    /// Checks that copies are whole and that the next command can read, lock, copy and save.
+    fn assert_next_command_works(&self, at: &str) {
         for entry in fs::read_dir(self.path("var/lib/qubes/backup"))
             .into_iter()
             .flatten()
@@ -251,12 +251,12 @@ impl Run<'_> {
             if !name.contains('~') && name != COPY {
                 assert!(
                     fs::read(&path).unwrap() == self.case.before(),
-                    "{at}: half a copy: {name}"
+                    "{at}: a partial copy: {name}"
                 );
             }
         }
         let long_ago = SystemTime::now() - Duration::from_secs(100);
-        for left in self.litter() {
+        for left in self.temp_files() {
             File::options()
                 .write(true)
                 .open(left)
@@ -275,16 +275,16 @@ impl Run<'_> {
         assert_eq!(write.save().unwrap(), SaveOutcome::Written, "{at}");
         write.back_up().unwrap();
         assert_eq!(
-            self.litter(),
+            self.temp_files(),
             Vec::<PathBuf>::new(),
-            "{at}: the next writer clears what was left behind"
+            "{at}: the next writer must remove stale temporary files"
         );
     }
 }
 
-/// A store with a template and a qube, made by the tools; only the file is kept.
-fn made_store() -> Vec<u8> {
-    let dir = scratch();
+/// Returns a store with a template and a qube, made by the tools.
+fn create_sample_store() -> Vec<u8> {
+    let dir = scratch_dir();
     let kernel = dir.path().join("var/lib/qubes/vm-kernels/1");
     fs::create_dir_all(&kernel).unwrap();
     fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
@@ -308,6 +308,7 @@ fn made_store() -> Vec<u8> {
     fs::read(dir.path().join("var/lib/qubes/qubes.xml")).unwrap()
 }
 
+/// Returns the store after an edit.
 fn edited(store: &[u8], edit: impl FnOnce(&mut qubes::model::Qubes)) -> Vec<u8> {
     let mut qubes = format::read(store.to_vec()).unwrap();
     edit(&mut qubes);
@@ -322,8 +323,8 @@ fn names(store: &[u8]) -> HashSet<String> {
         .collect()
 }
 
-/// Does `work` for each point, on as many threads as the machine has processors.
-fn at_each<T: Sync>(points: &[T], work: impl Fn(&T) + Sync) {
+/// Calls `work` for each point, on as many threads as the machine has processors.
+fn for_each_in_parallel<T: Sync>(points: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let threads = thread::available_parallelism().map_or(2, |n| n.get());
     thread::scope(|scope| {
@@ -337,11 +338,11 @@ fn at_each<T: Sync>(points: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// The calls of each case, or nothing where strace does not work.
-fn traced(cases: &[Case]) -> Option<Vec<(&Case, Vec<Call>)>> {
+/// Returns the system calls of each case, or `None` if strace does not work.
+fn trace_all(cases: &[Case]) -> Option<Vec<(&Case, Vec<Call>)>> {
     let traced: Option<Vec<_>> = cases
         .iter()
-        .map(|case| Some((case, case.calls()?)))
+        .map(|case| Some((case, case.trace()?)))
         .collect();
     if traced.is_none() {
         skip::skip("strace is not installed or may not trace here");
@@ -352,19 +353,21 @@ fn traced(cases: &[Case]) -> Option<Vec<(&Case, Vec<Call>)>> {
 #[test]
 fn a_tool_killed_before_any_system_call_leaves_the_old_or_the_new_store() {
     let cases = Case::all();
-    let Some(traced) = traced(&cases) else { return };
+    let Some(traced) = trace_all(&cases) else {
+        return;
+    };
     for (case, calls) in traced {
         let (old, new) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        at_each(&calls, |call| {
+        for_each_in_parallel(&calls, |call| {
             let run = case.run();
             let at = format!("{}, killed before {}", case.describe(), call.describe());
-            let ended = run.with_fault(call, "signal=KILL").status;
+            let ended = run.run_with_fault(call, "signal=KILL").status;
             assert!(
                 ended.signal() == Some(9) || ended.code() == Some(128 + 9),
-                "{at}: it was not reached: {ended}"
+                "{at}: the call was not reached: {ended}"
             );
             if run.is_new(&at) { &new } else { &old }.fetch_add(1, Ordering::Relaxed);
-            run.goes_on(&at);
+            run.assert_next_command_works(&at);
         });
         let (old, new) = (old.into_inner(), new.into_inner());
         println!(
@@ -380,8 +383,8 @@ fn a_tool_killed_before_any_system_call_leaves_the_old_or_the_new_store() {
     }
 }
 
-/// Calls that cannot fail so, or that only the language's runtime makes.
-const NO_FAULTS: [&str; 17] = [
+/// Calls without faults: they do not fail this way, or only Rust's runtime makes them.
+const EXCLUDED_CALLS: [&str; 17] = [
     "brk",
     "mmap",
     "munmap",
@@ -401,8 +404,9 @@ const NO_FAULTS: [&str; 17] = [
     "sched_getaffinity",
 ];
 
-/// A broken disk, a full one, a signal, and, where something is written, a quota that is used up.
-fn errors(call: &Call) -> &'static [&'static str] {
+/// Returns the errors to inject: a broken disk, a full disk, a signal, and for writing calls an
+/// exceeded quota.
+fn errors_for(call: &Call) -> &'static [&'static str] {
     match &*call.name {
         "write" | "fsync" | "copy_file_range" | "ftruncate" => {
             &["EIO", "ENOSPC", "EINTR", "EDQUOT"]
@@ -411,8 +415,8 @@ fn errors(call: &Call) -> &'static [&'static str] {
     }
 }
 
-/// The calls in which an error is worth a run: one of those that are alike.
-fn worth_an_error(calls: &[Call]) -> Vec<&Call> {
+/// Returns the calls to inject errors into: one of each group of equal calls.
+fn distinct_calls(calls: &[Call]) -> Vec<&Call> {
     let mut seen = HashSet::new();
     let without_result = |line: &str| {
         line.rsplit_once(" = ")
@@ -421,37 +425,37 @@ fn worth_an_error(calls: &[Call]) -> Vec<&Call> {
     };
     let can_fail = calls
         .iter()
-        .filter(|call| !NO_FAULTS.contains(&&*call.name));
+        .filter(|call| !EXCLUDED_CALLS.contains(&&*call.name));
     can_fail
         .filter(|call| seen.insert(without_result(&call.line)))
         .collect()
 }
 
-/// What came of a run with an error in it.
+/// The outcome of a run with an injected error.
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    /// Saved, and silent.
-    NoHarm,
-    /// The old store, and one line that says why.
+    /// The store was saved and nothing was reported.
+    Harmless,
+    /// The old store is in place, and one line reports why.
     Refused,
-    /// The new store, and one line that says that it is there.
-    ToldAfterTheSave,
-    /// Rust's library ended the program. It does where the system has no random numbers.
-    Ended,
+    /// The new store is in place, and one line reports that.
+    ReportedAfterSave,
+    /// Rust's standard library aborted, because the system returned no random numbers.
+    Aborted,
     Wrong,
 }
 
-fn outcome(output: &Output, is_new: bool) -> Outcome {
-    let said = String::from_utf8_lossy(&output.stderr);
+fn classify(output: &Output, is_new: bool) -> Outcome {
+    let stderr = String::from_utf8_lossy(&output.stderr);
     let clean = !["panicked", "os error", "Os {"]
         .iter()
-        .any(|word| said.contains(word));
-    let saved = said.contains("was saved, but") || said.contains("standard output");
-    match (output.status.code(), is_new, said.lines().count()) {
-        (Some(0), true, 0) => Outcome::NoHarm,
+        .any(|word| stderr.contains(word));
+    let saved = stderr.contains("was saved, but") || stderr.contains("standard output");
+    match (output.status.code(), is_new, stderr.lines().count()) {
+        (Some(0), true, 0) => Outcome::Harmless,
         (Some(1), false, 1) if clean && !saved => Outcome::Refused,
-        (Some(1), true, 1) if clean && saved => Outcome::ToldAfterTheSave,
-        _ if said.contains("random") => Outcome::Ended,
+        (Some(1), true, 1) if clean && saved => Outcome::ReportedAfterSave,
+        _ if stderr.contains("random") => Outcome::Aborted,
         _ => Outcome::Wrong,
     }
 }
@@ -459,9 +463,11 @@ fn outcome(output: &Output, is_new: bool) -> Outcome {
 #[test]
 fn an_error_of_any_system_call_is_reported_or_harmless() {
     let cases = Case::all();
-    let Some(traced) = traced(&cases) else { return };
+    let Some(traced) = trace_all(&cases) else {
+        return;
+    };
     for (case, calls) in traced {
-        // Who makes a store opens none; then it is what is to become one.
+        // A command that creates a store opens its temporary file instead.
         let opened = calls
             .iter()
             .position(|c| c.line.contains("qubes.xml\", O_RDWR"));
@@ -469,34 +475,34 @@ fn an_error_of_any_system_call_is_reported_or_harmless() {
             .or_else(|| calls.iter().position(|c| c.line.contains("qubes.xml~")))
             .unwrap();
         let saving = &calls[begun..];
-        let tried = worth_an_error(&calls);
+        let tried = distinct_calls(&calls);
         let points: Vec<(&Call, &str)> = tried
             .iter()
-            .flat_map(|c| errors(c).iter().map(|e| (*c, *e)))
+            .flat_map(|c| errors_for(c).iter().map(|e| (*c, *e)))
             .collect();
         let outcomes = Mutex::new(Vec::new());
-        at_each(&points, |(call, error)| {
+        for_each_in_parallel(&points, |(call, error)| {
             let run = case.run();
             let at = format!("{}, {error} from {}", case.describe(), call.describe());
-            let output = run.with_fault(call, &format!("error={error}"));
+            let output = run.run_with_fault(call, &format!("error={error}"));
             let is_new = run.is_new(&at);
-            let outcome = outcome(&output, is_new);
-            let said = String::from_utf8_lossy(&output.stderr);
+            let outcome = classify(&output, is_new);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             assert_ne!(
                 outcome,
                 Outcome::Wrong,
-                "{at}: the new store: {is_new}, {}: {said}",
+                "{at}: the new store: {is_new}, {}: {stderr}",
                 output.status
             );
-            let in_the_save = saving
+            let is_during_save = saving
                 .iter()
                 .any(|c| (&c.name, c.number) == (&call.name, call.number));
-            // A signal may come at any time: it does not end a save.
+            // A signal may arrive at any time and must not end a save.
             assert!(
-                !in_the_save || *error != "EINTR" || outcome == Outcome::NoHarm,
-                "{at}: {outcome:?}: {said}"
+                !is_during_save || *error != "EINTR" || outcome == Outcome::Harmless,
+                "{at}: {outcome:?}: {stderr}"
             );
-            run.goes_on(&at);
+            run.assert_next_command_works(&at);
             outcomes.lock().unwrap().push(outcome);
         });
         let outcomes = outcomes.into_inner().unwrap();
@@ -507,35 +513,36 @@ fn an_error_of_any_system_call_is_reported_or_harmless() {
                 .count()
         };
         println!(
-            "{}: {} errors in {} calls: {} did no harm, {} were told and changed nothing, {} were told after the save, {} ended it",
+            "{}: {} errors in {} calls: {} harmless, {} refused without a change, \
+             {} reported after the save, {} aborted",
             case.describe(),
             points.len(),
             tried.len(),
-            count(Outcome::NoHarm),
+            count(Outcome::Harmless),
             count(Outcome::Refused),
-            count(Outcome::ToldAfterTheSave),
-            count(Outcome::Ended),
+            count(Outcome::ReportedAfterSave),
+            count(Outcome::Aborted),
         );
         assert!(
-            count(Outcome::Refused) > 20 && count(Outcome::ToldAfterTheSave) >= 2,
+            count(Outcome::Refused) > 20 && count(Outcome::ReportedAfterSave) >= 2,
             "{}",
             case.describe()
         );
     }
 }
 
-/// Where in the calls something first happens at or after another place.
+/// Returns the index of the first call at or after `after` for which `happens` is true.
 fn first(calls: &[Call], after: usize, what: &str, happens: impl Fn(&str) -> bool) -> usize {
     let found = calls[after..].iter().position(|call| happens(&call.line));
-    after + found.unwrap_or_else(|| panic!("not after {}: {what}", calls[after].describe()))
+    after + found.unwrap_or_else(|| panic!("{what} not found after {}", calls[after].describe()))
 }
 
-/// The order in which a power loss cannot find a file half written: filled, synced, renamed,
-/// directory synced. A kill cannot show it, for the system's memory outlives the process.
+/// Asserts the order that survives a power loss: file written, synced, renamed, directory synced. A
+/// kill cannot test this, because the page cache outlives the process.
 fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) -> (usize, usize) {
-    let shown = case.describe();
+    let title = case.describe();
     let is_rename = |line: &str| line.starts_with("rename") || line.starts_with("link");
-    // By its path, or by its name in the open directory.
+    // The target is named by its path, or by its name in an open directory.
     let name = target.rsplit('/').next().unwrap();
     let is_there =
         |line: &str| line.contains(&format!("{directory}>")) && line.contains(&format!("\"{name}"));
@@ -559,7 +566,7 @@ fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) ->
         .unwrap();
     assert!(
         made < written && written < synced && synced < renamed,
-        "{shown}: {made} {written} {synced} {renamed}"
+        "{title}: {made} {written} {synced} {renamed}"
     );
     let durable = first(calls, renamed, "fsync of the directory", |line| {
         line.starts_with("fsync(") && line.contains(&format!("{directory}>)"))
@@ -570,9 +577,11 @@ fn assert_durable(calls: &[Call], case: &Case, directory: &str, target: &str) ->
 #[test]
 fn a_new_store_is_durable_and_locked_before_it_is_visible() {
     let cases = Case::all();
-    let Some(traced) = traced(&cases) else { return };
+    let Some(traced) = trace_all(&cases) else {
+        return;
+    };
     for (case, calls) in traced {
-        let shown = case.describe();
+        let title = case.describe();
         let (renamed, durable) = assert_durable(&calls, case, "/var/lib/qubes", "/qubes.xml~");
         let is_lock = |line: &str, kind: &str, file: &str| {
             line.starts_with("fcntl(")
@@ -584,14 +593,14 @@ fn a_new_store_is_durable_and_locked_before_it_is_visible() {
         });
         assert!(
             own < renamed,
-            "{shown}: the new file is seen before it is locked"
+            "{title}: the new file is visible before it is locked"
         );
-        let given_back = first(&calls, renamed, "the unlock", |l| {
+        let unlocked = first(&calls, renamed, "the unlock", |l| {
             is_lock(l, "F_UNLCK", "/qubes.xml")
         });
         assert!(
-            durable < given_back,
-            "{shown}: the lock is given back before the save is durable"
+            durable < unlocked,
+            "{title}: the lock is released before the save is durable"
         );
         if case.store.is_some() {
             let locked = first(&calls, 0, "the lock of the store", |l| {
@@ -602,25 +611,25 @@ fn a_new_store_is_durable_and_locked_before_it_is_visible() {
             });
             assert!(
                 read < renamed,
-                "{shown}: decided on what was read before the lock"
+                "{title}: the store is not read after the lock"
             );
             let (_, copied) = assert_durable(&calls, case, "/backup", "/backup/qubes-");
             assert!(
                 read < copied && copied < renamed,
-                "{shown}: the copy is durable before the store is replaced"
+                "{title}: the copy is not durable before the store is replaced"
             );
         }
     }
 }
 
-/// Between the look at the store that comes before the copy and the rename lie syncs, which may
-/// take long.
+/// Between the check for changes before the copy and the rename there are syncs, which may take
+/// long.
 #[test]
 fn an_edit_during_the_sync_of_a_save_is_not_overwritten() {
     let cases = Case::all();
     let case = &cases[0];
     let run = case.run();
-    // The copy, its directory, then the new store.
+    // The third sync is that of the new store, after those of the copy and its directory.
     let slow = [
         "-o",
         "/dev/null",
@@ -636,7 +645,7 @@ fn an_edit_during_the_sync_of_a_save_is_not_overwritten() {
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_filled = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.len() > 3000);
     while !run
-        .litter()
+        .temp_files()
         .iter()
         .any(|path| path.parent() == run.store().parent() && is_filled(path))
     {
@@ -646,14 +655,14 @@ fn an_edit_during_the_sync_of_a_save_is_not_overwritten() {
     let edited = [case.before(), b"<!-- by hand -->\n"].concat();
     fs::write(run.store(), &edited).unwrap();
     let ended = saving.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr);
+    let stderr = String::from_utf8_lossy(&ended.stderr);
     assert!(
         ended.status.code() == Some(1)
-            && said.contains("was changed by a program that does not lock it"),
-        "{said}"
+            && stderr.contains("was changed by a program that does not lock it"),
+        "{stderr}"
     );
     assert!(fs::read(run.store()).unwrap() == edited);
-    assert_eq!(run.litter(), Vec::<PathBuf>::new());
+    assert_eq!(run.temp_files(), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One writer at a time, whoever it is; readers wait for nobody.
+//! Only one process writes at a time, and readers do not wait.
 
 #[path = "support/companions.rs"]
 mod companions;
@@ -20,10 +20,10 @@ use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
 use store_processes::{helper_command, job, store_location};
 
-/// How often each process of the crowd adds one.
+/// How often each counting process adds one.
 const ROUNDS: u32 = 25;
 
-/// Not a test of its own: what the other processes of these tests do.
+/// Not a test: does the job of a helper process.
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
@@ -31,7 +31,7 @@ fn helper_process() {
     match job.as_str() {
         "hold" => {
             let _held = Write::open(&place).unwrap();
-            say_and_wait("READY");
+            print_and_wait("READY");
         }
         "count" => {
             for _ in 0..ROUNDS {
@@ -52,16 +52,16 @@ fn helper_process() {
     }
 }
 
-/// What a companion does once it is ready: wait for its standard input to end.
-fn say_and_wait(ready: &str) {
+/// Prints that this helper process is ready, and waits until its standard input ends.
+fn print_and_wait(ready: &str) {
     println!("{ready}");
     std::io::stdout().flush().unwrap();
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
 }
 
-/// The store for somebody with patience.
-fn patient(scratch: &Scratch) -> StoreLocation {
+/// Returns the location of the store with a wait of 60 s.
+fn location_with_wait(scratch: &Scratch) -> StoreLocation {
     store_location(scratch.dir.path(), LockWait::up_to(Duration::from_secs(60)))
 }
 
@@ -69,8 +69,8 @@ fn is_busy(place: &StoreLocation) -> bool {
     matches!(Write::open(place), Err(StoreError::Busy { .. }))
 }
 
-/// How many descriptors this process has on the inode.
-fn descriptors_on(inode: u64) -> usize {
+/// Returns how many descriptors this process has of the inode.
+fn count_descriptors(inode: u64) -> usize {
     let descriptors = fs::read_dir("/proc/self/fd").unwrap();
     descriptors
         .filter(|d| fs::metadata(d.as_ref().unwrap().path()).is_ok_and(|m| m.ino() == inode))
@@ -82,7 +82,7 @@ fn a_writer_that_waited_on_a_replaced_file_locks_the_new_one() {
     let scratch = Scratch::new();
     let old_inode = fs::metadata(&scratch.place.file).unwrap().ino();
     let mut first = Write::open(&scratch.place).unwrap();
-    let place = patient(&scratch);
+    let place = location_with_wait(&scratch);
     let second = thread::spawn(move || {
         let mut second = Write::open(&place).unwrap();
         let seen = second
@@ -101,7 +101,7 @@ fn a_writer_that_waited_on_a_replaced_file_locks_the_new_one() {
         seen
     });
     wait_until("the second writer waits on the old file", || {
-        descriptors_on(old_inode) >= 2
+        count_descriptors(old_inode) >= 2
     });
     set_memory(&mut first, "801");
     first.save().unwrap();
@@ -134,7 +134,7 @@ fn the_lock_is_held_across_several_saves() {
         set_memory(&mut write, memory);
         write.save().unwrap();
         assert_eq!(memory_in(&scratch.place.file), memory);
-        assert!(is_busy(&scratch.place), "open after a save");
+        assert!(is_busy(&scratch.place), "the lock is free after a save");
         let attempt = "lock(fcntl.LOCK_EX | fcntl.LOCK_NB)";
         let python = python(attempt, scratch.dir.path())
             .stderr(std::process::Stdio::piped())
@@ -142,7 +142,7 @@ fn the_lock_is_held_across_several_saves() {
             .unwrap();
         assert!(
             String::from_utf8_lossy(&python.stderr).contains("BlockingIOError"),
-            "Python got in after a save"
+            "Python took the lock after a save"
         );
     }
     drop(write);
@@ -152,7 +152,7 @@ fn the_lock_is_held_across_several_saves() {
 #[test]
 fn no_update_is_lost_between_three_rust_and_three_python_writers() {
     let scratch = Scratch::new();
-    // Every other time in place, as some foreign program may do.
+    // Every other time in place, as a foreign program may do.
     let program = format!(
         "
 for n in range({ROUNDS}):
@@ -187,7 +187,7 @@ for n in range({ROUNDS}):
 fn a_lock_timeout_names_pid_and_command_of_the_holder() {
     let scratch = Scratch::new();
     let check = |companion: Companion, command: &str| {
-        for (place, patience) in [
+        for (place, ending) in [
             (scratch.place.clone(), "not waiting"),
             (
                 store_location(scratch.dir.path(), LockWait::up_to(Duration::from_secs(1))),
@@ -202,7 +202,7 @@ fn a_lock_timeout_names_pid_and_command_of_the_holder() {
                 "{message}"
             );
             assert!(
-                message.ends_with(patience) && !message.contains('\n'),
+                message.ends_with(ending) && !message.contains('\n'),
                 "{message}"
             );
         }
@@ -230,18 +230,27 @@ fn a_reader_does_not_wait_for_a_writer() {
             .unwrap()
             .to_string()
     };
-    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "800");
+    assert_eq!(
+        memory(&Read::open(&location_with_wait(&scratch)).unwrap()),
+        "800"
+    );
     write.save().unwrap();
-    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
+    assert_eq!(
+        memory(&Read::open(&location_with_wait(&scratch)).unwrap()),
+        "801"
+    );
     drop(write);
     let python = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
-    assert_eq!(memory(&Read::open(&patient(&scratch)).unwrap()), "801");
+    assert_eq!(
+        memory(&Read::open(&location_with_wait(&scratch)).unwrap()),
+        "801"
+    );
     python.finish();
     assert!(begun.elapsed() < Duration::from_secs(30), "a reader waited");
 }
 
-/// A file that loses its name while it is read changes its change time and nothing else. The writer
-/// here does nothing but lock and rename, so that it overtakes many of the readers.
+/// A file that is renamed over while it is read gets a new change time and nothing else. The writer
+/// only locks and renames, so that it overtakes many readers.
 #[test]
 fn a_reader_does_not_wait_when_the_file_is_renamed_over() {
     let scratch = Scratch::new();
@@ -263,14 +272,14 @@ fn a_reader_does_not_wait_when_the_file_is_renamed_over() {
                 };
                 fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
                 fs::rename(&next, &scratch.place.file).unwrap();
-                // The one before stays locked as well: a reader may just have opened it.
+                // The previous files stay locked: a reader may just have opened one.
                 locked.push(file);
                 if locked.len() > 8 {
                     locked.remove(0);
                 }
             }
         });
-        // This place forbids to wait: whoever would, ends as Busy.
+        // This location does not allow waiting: a reader that would wait fails with `Busy`.
         let reads: Vec<_> = (0..400)
             .map(|_| Read::open(&scratch.place).map(drop))
             .collect();
@@ -296,14 +305,14 @@ fn a_half_written_file_is_not_read_as_the_store() {
     let scratch = Scratch::new();
     let program = "f = lock()\ntext = f.read()\nf.truncate(len(text) // 2)\nready()\nf.seek(0)\nf.write(text)\nf.close()";
     let python = Companion::start(python(program, scratch.dir.path()), "READY");
-    let impatient = Read::open(&scratch.place).err().unwrap();
+    let without_wait = Read::open(&scratch.place).err().unwrap();
     assert!(
-        impatient
+        without_wait
             .to_string()
             .contains(&format!("locked by pid {}", python.child.id())),
-        "{impatient}"
+        "{without_wait}"
     );
-    let place = patient(&scratch);
+    let place = location_with_wait(&scratch);
     let reader = thread::spawn(move || Read::open(&place).unwrap().len());
     python.finish();
     assert_eq!(reader.join().unwrap(), 14);

@@ -1,4 +1,4 @@
-//! What lies or lives beside the store: what a kill has left, and a qubesd that runs.
+//! Stale temporary files beside the store, and a running qubesd.
 
 #[path = "support/small_system.rs"]
 mod small_system;
@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 use qubes::fs::file_lock::{LockMode, lock_with_timeout};
 use small_system::{SmallSystem, sample, stored_property};
 
-/// A file that nobody has written to for two minutes.
-fn left_behind(path: &Path) {
+/// Creates a file that was last modified two minutes ago.
+fn create_stale_file(path: &Path) {
     fs::write(path, "<qubes>\n  half a sto").unwrap();
     let long_ago = SystemTime::now() - Duration::from_secs(120);
     File::options()
@@ -29,9 +29,11 @@ fn left_behind(path: &Path) {
 fn the_next_writer_removes_stale_temporary_files_and_nothing_else() {
     let system = SmallSystem::new();
     let beside = |name: &str| system.store().with_file_name(name);
-    let litter = ["qubes.xml~aB3dE6gH.new", "qubes.xml~00000000.new"];
-    litter.iter().for_each(|name| left_behind(&beside(name)));
-    // Names that others give, upstream and people among them; and another file's.
+    let stale = ["qubes.xml~aB3dE6gH.new", "qubes.xml~00000000.new"];
+    stale
+        .iter()
+        .for_each(|name| create_stale_file(&beside(name)));
+    // Names that upstream and users give, and a temporary file of another file.
     let foreign = [
         "qubes.xml~",
         "qubes.xml~k3_9xw2a",
@@ -41,14 +43,16 @@ fn the_next_writer_removes_stale_temporary_files_and_nothing_else() {
         "qubes.xml~a.new",
         "notes~aB3dE6gH.new",
     ];
-    foreign.iter().for_each(|name| left_behind(&beside(name)));
-    // What somebody is writing now, however long he has taken, or has only just begun; what is no
-    // file of ours at all.
+    foreign
+        .iter()
+        .for_each(|name| create_stale_file(&beside(name)));
+    // Files that are still being written: an old one that is locked, and a new one. Then objects
+    // that are not regular files.
     let (locked, young) = (
         beside("qubes.xml~lockedXX.new"),
         beside("qubes.xml~youngXXX.new"),
     );
-    left_behind(&locked);
+    create_stale_file(&locked);
     let held = File::options().write(true).open(&locked).unwrap();
     assert!(lock_with_timeout(&held, LockMode::Exclusive, Duration::ZERO).unwrap());
     fs::write(&young, "").unwrap();
@@ -57,15 +61,15 @@ fn the_next_writer_removes_stale_temporary_files_and_nothing_else() {
         beside("qubes.xml~linkXXXX.new"),
     );
     fs::create_dir(&directory).unwrap();
-    left_behind(&system.path("precious"));
+    create_stale_file(&system.path("precious"));
     std::os::unix::fs::symlink(system.path("precious"), &link).unwrap();
 
     system.ok("qvm-ls --raw-list");
     system.ok("qvm-prefs work memory");
-    assert!(beside(litter[0]).exists(), "who only reads changes nothing");
+    assert!(beside(stale[0]).exists(), "a reader changes nothing");
     system.ok("qvm-prefs work memory 801");
-    for name in litter {
-        assert!(!beside(name).exists(), "{name} stays");
+    for name in stale {
+        assert!(!beside(name).exists(), "{name} was not removed");
     }
     for kept in foreign.map(beside).iter().chain([
         &locked,
@@ -82,7 +86,7 @@ fn the_next_writer_removes_stale_temporary_files_and_nothing_else() {
     }
     drop(held);
     system.ok("qvm-prefs work memory 802");
-    assert!(!locked.exists(), "who held it has died");
+    assert!(!locked.exists(), "the lock's holder is gone");
 }
 
 #[test]
@@ -90,18 +94,18 @@ fn stale_temporary_files_among_the_copies_are_removed_by_the_next_copy() {
     let system = SmallSystem::new();
     let backup = system.path("var/lib/qubes/backup");
     fs::create_dir(&backup).unwrap();
-    let (litter, foreign) = (
+    let (stale, foreign) = (
         "qubes-2026-01-02-03:04:05.xml~aB3dE6gH.new",
         "qubes-mine.xml~aB3dE6gH.new",
     );
-    [litter, foreign]
+    [stale, foreign]
         .iter()
-        .for_each(|name| left_behind(&backup.join(name)));
+        .for_each(|name| create_stale_file(&backup.join(name)));
     system.ok("qvm-prefs work memory 801");
-    assert!(!backup.join(litter).exists() && backup.join(foreign).exists());
+    assert!(!backup.join(stale).exists() && backup.join(foreign).exists());
 }
 
-/// Commands that change the store, each in its way, and those that only read.
+/// Commands that change the store in different ways.
 const WRITING: [&str; 9] = [
     "qvm-prefs work memory 801",
     "qvm-prefs -D work memory",
@@ -113,6 +117,7 @@ const WRITING: [&str; 9] = [
     "qvm-remove --force vault",
     "qubes-db restore 2025-01-02",
 ];
+/// Commands that only read the store.
 const READING: [&str; 6] = [
     "qvm-ls",
     "qvm-prefs work memory",
@@ -122,9 +127,10 @@ const READING: [&str; 6] = [
     "qubes-db diff 2025-01-02",
 ];
 
-fn with_a_copy() -> SmallSystem {
+/// Creates a system with a copy of the store.
+fn system_with_copy() -> SmallSystem {
     let system = SmallSystem::new();
-    // A pool that keeps images everywhere.
+    // A pool driver that works on every file system.
     let text = String::from_utf8(sample())
         .unwrap()
         .replace("driver=\"file\"", "driver=\"file-reflink\"");
@@ -139,20 +145,20 @@ fn with_a_copy() -> SmallSystem {
 
 #[test]
 fn commands_read_but_do_not_write_while_qubesd_runs() {
-    let system = with_a_copy();
+    let system = system_with_copy();
     let before = fs::read(system.store()).unwrap();
     let socket = system.path("run/qubesd.sock");
     let qubesd = UnixListener::bind(&socket).unwrap();
     for line in WRITING {
-        let said = system.refused(line);
+        let message = system.refused(line);
         assert!(
-            said.contains(&format!(
+            message.contains(&format!(
                 "qubesd is running (it answers at {})",
                 socket.display()
             )),
-            "{line}: {said}"
+            "{line}: {message}"
         );
-        assert!(said.contains("--force-write"), "{line}: {said}");
+        assert!(message.contains("--force-write"), "{line}: {message}");
         assert!(fs::read(system.store()).unwrap() == before, "{line} wrote");
     }
     for line in READING {
@@ -162,14 +168,14 @@ fn commands_read_but_do_not_write_while_qubesd_runs() {
             "{line}: {ran:?}"
         );
     }
-    // Its queue is full, it answers nobody: it lives all the same.
+    // A qubesd with a full queue, which accepts no connection, is still running.
     let mut waiting = Vec::new();
     while let Ok(connection) = nonblocking_connection(&socket) {
         waiting.push(connection);
         assert!(waiting.len() < 10_000);
     }
     assert!(system.refused(WRITING[0]).contains("qubesd is running"));
-    // A store that is not the system's own is none of its business.
+    // A store other than the system's own is not qubesd's.
     let elsewhere = system.path("elsewhere.xml");
     fs::write(&elsewhere, sample()).unwrap();
     system.ok(&format!(
@@ -178,8 +184,7 @@ fn commands_read_but_do_not_write_while_qubesd_runs() {
     ));
     assert_eq!(stored_property(&elsewhere, "work", "memory"), "801");
 
-    // A socket that nobody listens at any more, or no socket at all, is what a qubesd that ended
-    // leaves.
+    // A socket without a listener, or a file that is not a socket, does not mean a running qubesd.
     drop(qubesd);
     assert!(socket.exists());
     system.ok("qvm-prefs work memory 801");
@@ -206,7 +211,7 @@ fn nonblocking_connection(path: &Path) -> nix::Result<std::os::fd::OwnedFd> {
 
 #[test]
 fn a_forced_write_beside_qubesd_is_warned_about() {
-    let system = with_a_copy();
+    let system = system_with_copy();
     let _qubesd = UnixListener::bind(system.path("run/qubesd.sock")).unwrap();
     let warned = |line: &str| {
         let ran = system.run(line);
@@ -230,7 +235,7 @@ fn a_forced_write_beside_qubesd_is_warned_about() {
     warned("qvm-tags work add new-tag --force");
     warned("qubes-db restore 2025-01-02 --force");
     assert_eq!(stored_property(&system.store(), "work", "memory"), "800");
-    // Where --force has had another meaning for long, it has it still.
+    // qvm-remove's --force keeps its older meaning.
     assert!(
         system
             .refused("qvm-remove --force vault")
@@ -242,7 +247,7 @@ fn a_forced_write_beside_qubesd_is_warned_about() {
             .unwrap()
             .contains(">vault<")
     );
-    // Without a qubesd there is nothing to say.
+    // Without a qubesd there is no warning.
     fs::remove_file(system.path("run/qubesd.sock")).unwrap();
     system.ok("qvm-prefs --force work memory 445");
 }

@@ -1,6 +1,5 @@
-//! A store in odd places, and in the hands of programs that know nothing of us: each command does
-//! the right thing, or says in one line why it cannot, with exit code 1, and then nothing has
-//! changed.
+//! A store in unusual places, or changed by programs that do not lock it. Each command works, or
+//! fails with exit code 1 and one line, and then has changed nothing.
 
 #[path = "support/companions.rs"]
 mod companions;
@@ -33,8 +32,9 @@ fn edited(from: &str, to: &str) -> Vec<u8> {
     text.replacen(from, to, 1).into_bytes()
 }
 
-/// What another program does to the store while a command of ours waits for its lock.
-fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::ToolOutput) {
+/// Starts a command, lets `meddle` change the store while the command waits for its lock, and
+/// returns the command's output.
+fn change_during_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::ToolOutput) {
     let system = SmallSystem::new();
     let directory = system.store().parent().unwrap().to_path_buf();
     let holder = Companion::start(python("f = lock()\nready()", &directory), "READY");
@@ -46,7 +46,7 @@ fn while_we_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::ToolO
     let waiting = command.spawn().unwrap();
     let inode = fs::metadata(system.store()).unwrap().ino();
     let descriptors = PathBuf::from(format!("/proc/{}/fd", waiting.id()));
-    // It has read the store by then, and sits in the queue; or tries again and again.
+    // The command waits when it has both the store and the queue open.
     let queue = system.path("run/qubes/lock/database.queue");
     wait_until("the command waits for the lock", || {
         let open: Vec<_> = fs::read_dir(&descriptors)
@@ -93,7 +93,7 @@ fn an_edit_during_the_wait_for_the_lock_is_kept() {
         ("renamed", &rename as &dyn Fn(&Path)),
         ("written in place", &in_place),
     ] {
-        let (system, ran) = while_we_wait(meddle);
+        let (system, ran) = change_during_wait(meddle);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{what}");
         assert_eq!(
             stored_property(&system.store(), "work", "memory"),
@@ -134,7 +134,7 @@ fn damage_during_the_wait_for_the_lock_is_reported() {
         (&remove, "there is no store at"),
         (&directory, "is not a regular file"),
     ] {
-        let (system, ran) = while_we_wait(meddle);
+        let (system, ran) = change_during_wait(meddle);
         assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
         assert!(ran.stderr.contains(expected), "{ran:?}");
         let left: Vec<_> = fs::read_dir(system.store().parent().unwrap())
@@ -161,7 +161,7 @@ fn a_change_between_reading_and_saving_is_not_overwritten() {
         fs::remove_file(file).unwrap();
         fs::create_dir(file).unwrap();
     };
-    // The same file, but what a rename would replace is the link to it.
+    // The file is the same, but a rename would replace the link.
     let link = |file: &Path| {
         fs::rename(file, file.with_file_name("real.xml")).unwrap();
         symlink("real.xml", file).unwrap();
@@ -185,19 +185,19 @@ fn a_change_between_reading_and_saving_is_not_overwritten() {
         let mut write = Write::open(&place).unwrap();
         write.globals.set("stats_interval", "7");
         meddle(&system.store());
-        let looks = |path: &Path| {
+        let metadata = |path: &Path| {
             fs::symlink_metadata(path)
                 .map(|m| (m.ino(), m.len(), m.is_symlink()))
                 .ok()
         };
-        let before = looks(&system.store());
+        let before = metadata(&system.store());
         match write.save() {
             Err(error @ StoreError::ChangedWithoutLock { .. }) => {
                 assert!(!error.to_string().contains('\n'))
             }
             other => panic!("{what}: {other:?}"),
         }
-        assert_eq!(looks(&system.store()), before, "{what}");
+        assert_eq!(metadata(&system.store()), before, "{what}");
     }
 }
 
@@ -208,14 +208,14 @@ fn a_link_stays_a_link_and_copies_are_beside_its_target() {
         let data = system.path("srv/data");
         fs::create_dir_all(&data).unwrap();
         fs::rename(system.store(), data.join("real.xml")).unwrap();
-        // Over one more link, and through a directory that is a link.
+        // Through a directory that is a link, and over a second link.
         symlink(
             if absolute { "/srv/data" } else { "data" },
             system.path("srv/link"),
         )
         .unwrap();
         symlink("real.xml", data.join("second.xml")).unwrap();
-        // As in a chroot: an absolute link begins at the root.
+        // As in a chroot, an absolute link begins at the root.
         let target = if absolute {
             "/srv/link/second.xml"
         } else {
@@ -255,10 +255,10 @@ fn dangling_and_looping_links_are_reported() {
         target.display()
     );
     for line in ["qvm-ls", CHANGE, "qvm-check work"] {
-        let said = system.refused(line);
-        assert!(said.ends_with(&expected), "{line}: {said}");
+        let message = system.refused(line);
+        assert!(message.ends_with(&expected), "{line}: {message}");
     }
-    // That is what the line says, and it does: the link stays one.
+    // The advice works, and the link stays a link.
     system.ok("qubes-create");
     assert!(target.is_file() && system.store().is_symlink());
     fs::remove_file(system.store()).unwrap();
@@ -279,24 +279,24 @@ fn dangling_and_looping_links_are_reported() {
 fn a_store_that_is_not_a_regular_file_is_reported() {
     let system = SmallSystem::new();
     fs::remove_file(system.store()).unwrap();
-    let said_by_all = || {
+    let assert_all_report = || {
         for line in ["qvm-ls", CHANGE, "qvm-check work"] {
-            let said = system.refused(line);
+            let message = system.refused(line);
             assert!(
-                // There is no /dev below this root.
-                said.ends_with("qubes.xml is not a regular file")
-                    || said.contains("no store at") && said.contains("null;"),
-                "{said}"
+                // Below this root there is no /dev.
+                message.ends_with("qubes.xml is not a regular file")
+                    || message.contains("no store at") && message.contains("null;"),
+                "{message}"
             );
         }
         fs::remove_file(system.store()).unwrap();
     };
-    let _listens = UnixListener::bind(system.store()).unwrap();
-    said_by_all();
+    let _listener = UnixListener::bind(system.store()).unwrap();
+    assert_all_report();
     symlink("/dev/null", system.store()).unwrap();
-    said_by_all();
+    assert_all_report();
     nix::unistd::mkfifo(&system.store(), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    said_by_all();
+    assert_all_report();
 }
 
 #[test]
@@ -314,16 +314,16 @@ fn nothing_is_saved_if_the_copy_cannot_be_made() {
     let system = SmallSystem::new();
     let backup = system.store().with_file_name("backup");
     fs::write(&backup, "a file").unwrap();
-    let said = system.refused(CHANGE);
+    let message = system.refused(CHANGE);
     assert!(
-        said.ends_with(&format!(
+        message.ends_with(&format!(
             "cannot copy the store to {}: Not a directory",
             backup.display()
         )),
-        "{said}"
+        "{message}"
     );
     assert!(fs::read(system.store()).unwrap() == sample());
-    // A link to a directory is one.
+    // A link to a directory works.
     fs::remove_file(&backup).unwrap();
     fs::create_dir(system.path("copies")).unwrap();
     symlink(system.path("copies"), &backup).unwrap();
@@ -331,7 +331,8 @@ fn nothing_is_saved_if_the_copy_cannot_be_made() {
     assert_eq!(fs::read_dir(system.path("copies")).unwrap().count(), 1);
 }
 
-fn is_root(what: &str) -> bool {
+/// Returns whether this process is root; reports a skipped test otherwise.
+fn is_root_or_skip(what: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
         skip::skip(format_args!("{what} needs root"));
@@ -339,7 +340,7 @@ fn is_root(what: &str) -> bool {
     root
 }
 
-/// A file attribute, for as long as this lives.
+/// A file attribute, removed when this is dropped.
 struct Attribute(PathBuf, char);
 
 impl Attribute {
@@ -364,7 +365,7 @@ impl Drop for Attribute {
 
 #[test]
 fn an_immutable_store_can_be_read_and_is_not_changed() {
-    if !is_root("setting file attributes") {
+    if !is_root_or_skip("setting file attributes") {
         return;
     }
     let system = SmallSystem::new();
@@ -390,10 +391,10 @@ fn an_immutable_store_can_be_read_and_is_not_changed() {
         let Some(_set) = Attribute::set(&path, letter) else {
             return skip::skip("this file system has no attributes");
         };
-        let said = system.refused(CHANGE);
+        let message = system.refused(CHANGE);
         assert!(
-            said.ends_with(&expected),
-            "{letter} of {}: {said}",
+            message.ends_with(&expected),
+            "{letter} of {}: {message}",
             path.display()
         );
         assert_eq!(system.ok("qvm-prefs work memory"), "800\n");
@@ -405,19 +406,20 @@ fn an_immutable_store_can_be_read_and_is_not_changed() {
 fn a_full_or_read_only_disk_allows_reading_and_leaves_the_store_unchanged() {
     for kind in [FileSystem::Ext4, FileSystem::Btrfs, FileSystem::Xfs] {
         match LoopMount::new(kind) {
-            Ok(disk) => full_and_read_only(&disk),
+            Ok(disk) => check_full_and_read_only(&disk),
             Err(reason) => skip::skip(reason),
         }
     }
 }
 
-fn full_and_read_only(disk: &LoopMount) {
+/// Tests changes on a full disk, then on a read-only one.
+fn check_full_and_read_only(disk: &LoopMount) {
     let store = disk.path().join("qubes.xml");
     fs::write(&store, sample()).unwrap();
     let system = SmallSystem::new();
     let on_disk = |line: &str| line.replacen(' ', &format!(" --qubesxml {} ", store.display()), 1);
     let mut filler = File::create(disk.path().join("filler")).unwrap();
-    // By pieces that get smaller, to the last block.
+    // With ever smaller writes, to fill the disk to the last block.
     for size in [1 << 22, 1 << 16, 1 << 12, 1] {
         while filler
             .write_all(&vec![1; size])
@@ -425,14 +427,14 @@ fn full_and_read_only(disk: &LoopMount) {
             .is_ok()
         {}
     }
-    let said = system.refused(&on_disk(CHANGE));
-    assert!(said.ends_with("No space left on device"), "{said}");
+    let message = system.refused(&on_disk(CHANGE));
+    assert!(message.ends_with("No space left on device"), "{message}");
     assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "800\n");
     assert!(fs::read(&store).unwrap() == sample());
-    let litter = fs::read_dir(disk.path())
+    let temp_files = fs::read_dir(disk.path())
         .unwrap()
         .filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains('~'));
-    assert_eq!(litter.count(), 0);
+    assert_eq!(temp_files.count(), 0);
     filler.set_len(0).unwrap();
     system.ok(&on_disk(CHANGE));
     drop(filler);
@@ -445,20 +447,20 @@ fn full_and_read_only(disk: &LoopMount) {
         None::<&str>,
     )
     .unwrap();
-    let said = system.refused(&on_disk("qvm-prefs work memory 802"));
+    let message = system.refused(&on_disk("qvm-prefs work memory 802"));
     assert!(
-        said.ends_with(&format!(
+        message.ends_with(&format!(
             "cannot write {}: Read-only file system",
             store.display()
         )),
-        "{said}"
+        "{message}"
     );
     assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "801\n");
 }
 
 #[test]
 fn a_save_keeps_owner_and_group_of_the_store() {
-    if !is_root("giving files away") {
+    if !is_root_or_skip("giving files away") {
         return;
     }
     let system = SmallSystem::new();

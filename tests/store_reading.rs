@@ -1,5 +1,5 @@
-//! A reader sees one version of the store, whoever writes meanwhile and however, and whatever lies
-//! in RUN.
+//! A reader sees one version of the store, however it is written meanwhile, and independently of
+//! the files in RUN.
 
 use std::fs;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ fn an_open_read_does_not_see_a_later_write_in_place() {
     let before = fs::read_to_string(scratch.file()).unwrap();
     let read = Read::open(&scratch.place).unwrap();
     let first = property(&read, "work", "memory").map(str::to_owned);
-    // Everything moves, so that what was found where is wrong in the file now.
+    // All positions shift, so that positions found earlier are wrong in the new file.
     let moved = before.replacen("<domains>", &format!("<domains>{}", " ".repeat(777)), 1);
     let changed = moved
         .replace("name=\"memory\">", "name=\"memory\">7")
@@ -76,9 +76,9 @@ fn an_open_read_does_not_see_a_later_write_in_place() {
 fn inspect_returns_the_same_qubes_as_get() {
     let scratch = Scratch::new();
     let read = Read::open(&scratch.place).unwrap();
-    let looked_at = Read::open(&scratch.place).unwrap();
+    let other = Read::open(&scratch.place).unwrap();
     let mut names: Vec<&str> = read.names().map(|name| name.as_str()).collect();
-    // In turn, backwards, and one after the other with a look aside.
+    // In order, backwards, and each name followed by dom0.
     let backwards: Vec<&str> = names.iter().rev().copied().collect();
     let aside: Vec<&str> = names.iter().flat_map(|name| [*name, "dom0"]).collect();
     names.extend(backwards);
@@ -86,22 +86,22 @@ fn inspect_returns_the_same_qubes_as_get() {
     for name in names {
         assert_eq!(
             read.inspect(name, Vm::clone).as_ref(),
-            looked_at.get(name),
+            other.get(name),
             "{name}"
         );
     }
     assert!(read.inspect("nobody", |_| ()).is_none());
 }
 
-/// Both qubes' memory, as one reader sees it.
-fn pair(place: &StoreLocation) -> Result<(String, String), StoreError> {
+/// Returns the memory of both qubes from one read.
+fn read_pair(place: &StoreLocation) -> Result<(String, String), StoreError> {
     let read = Read::open(place)?;
     let memory = |name| property(&read, name, "memory").unwrap().to_owned();
     Ok((memory("work"), memory("personal")))
 }
 
-/// A store in which both qubes have this memory, whatever the other parts.
-fn with_memory(value: &str) -> String {
+/// Returns the sample store with this memory of both qubes.
+fn store_with_memory(value: &str) -> String {
     let mut qubes = qubes::format::read(fs::read(SMALL).unwrap()).unwrap();
     for name in ["work", "personal"] {
         qubes.edit(name).unwrap().properties.set("memory", value);
@@ -109,7 +109,8 @@ fn with_memory(value: &str) -> String {
     String::from_utf8(qubes::format::write(&fs::read(SMALL).unwrap(), &qubes).unwrap()).unwrap()
 }
 
-fn patient(scratch: &Scratch) -> StoreLocation {
+/// Returns the location of the store with a wait of 60 s.
+fn location_with_wait(scratch: &Scratch) -> StoreLocation {
     StoreLocation {
         wait: LockWait::up_to(Duration::from_secs(60)),
         ..scratch.place.clone()
@@ -119,12 +120,12 @@ fn patient(scratch: &Scratch) -> StoreLocation {
 #[test]
 fn a_version_half_written_under_a_foreign_lock_is_not_read() {
     let scratch = Scratch::new();
-    let (old, new) = (with_memory("111"), with_memory("222"));
+    let (old, new) = (store_with_memory("111"), store_with_memory("222"));
     let (work, personal) = (new.find(">work<").unwrap(), new.find(">personal<").unwrap());
     let half = work.min(personal) + 400;
     assert!(
         old.len() == new.len() && half < work.max(personal),
-        "the store has them far apart"
+        "the qubes are far apart in the store"
     );
     fs::write(scratch.file(), &old).unwrap();
     fs::write(scratch.dir.path().join("new"), &new).unwrap();
@@ -133,13 +134,13 @@ fn a_version_half_written_under_a_foreign_lock_is_not_read() {
          f.write(new[{half}:])\nf.close()"
     );
     let python = Companion::start(python(&program, scratch.dir.path()), "READY");
-    let impatient = pair(&scratch.place).unwrap_err().to_string();
+    let without_wait = read_pair(&scratch.place).unwrap_err().to_string();
     assert!(
-        impatient.contains(&format!("locked by pid {}", python.child.id())),
-        "{impatient}"
+        without_wait.contains(&format!("locked by pid {}", python.child.id())),
+        "{without_wait}"
     );
-    let place = patient(&scratch);
-    let reader = thread::spawn(move || pair(&place).unwrap());
+    let place = location_with_wait(&scratch);
+    let reader = thread::spawn(move || read_pair(&place).unwrap());
     python.finish();
     assert_eq!(reader.join().unwrap(), ("222".to_owned(), "222".to_owned()));
 }
@@ -148,9 +149,9 @@ fn a_version_half_written_under_a_foreign_lock_is_not_read() {
 fn each_reader_sees_one_version_beside_a_foreign_writer_in_place() {
     let scratch = Scratch::new();
     for value in ["111", "222"] {
-        fs::write(scratch.dir.path().join(value), with_memory(value)).unwrap();
+        fs::write(scratch.dir.path().join(value), store_with_memory(value)).unwrap();
     }
-    fs::write(scratch.file(), with_memory("111")).unwrap();
+    fs::write(scratch.file(), store_with_memory("111")).unwrap();
     let program = "\
 versions = [open(os.path.dirname(PATH) + name, 'rb').read() for name in ('/111', '/222')]
 print('READY', flush=True)
@@ -168,17 +169,16 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     time.sleep(0.0005)
 ";
     let python = Companion::start(python(program, scratch.dir.path()), "READY");
-    let place = patient(&scratch);
+    let place = location_with_wait(&scratch);
     let torn: Vec<_> = (0..1500)
-        .map(|_| pair(&place).unwrap())
+        .map(|_| read_pair(&place).unwrap())
         .filter(|(work, personal)| work != personal)
         .collect();
     python.finish();
     assert!(torn.is_empty(), "{} torn: {:?}", torn.len(), torn[0]);
 }
 
-/// A lock that is held for long over a file at rest, as Qubes' own Python holds it, keeps nobody
-/// waiting.
+/// Qubes' own Python holds its lock for long while the file does not change.
 #[test]
 fn a_reader_does_not_wait_for_a_foreign_lock_on_an_unchanging_file() {
     let scratch = Scratch::new();
@@ -190,14 +190,15 @@ fn a_reader_does_not_wait_for_a_foreign_lock_on_an_unchanging_file() {
         .set_modified(past)
         .unwrap();
     let python = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
-    // This place forbids to wait: whoever would, ends as Busy.
+    // This location does not allow waiting: a reader that would wait fails with `Busy`.
     for _ in 0..50 {
         Read::open(&scratch.place).unwrap();
     }
     python.finish();
 }
 
-/// What `name` in RUN says decides no name and no value, and is not waited for.
+/// Cache files in RUN do not determine names or values, and a FIFO in their place is not waited
+/// for.
 #[test]
 fn files_in_run_do_not_change_what_is_read_or_written() {
     let scratch = Scratch::new();
@@ -250,11 +251,12 @@ fn files_in_run_do_not_change_what_is_read_or_written() {
     assert_eq!(
         read.read_cache("sound").as_deref(),
         Some("rules"),
-        "a remark takes the place of what is none"
+        "a cache file replaces a FIFO in its place"
     );
 }
 
-/// A mapping leaves no time on tmpfs, and not always one elsewhere.
+/// A change through a mapping does not change the modification time on tmpfs, and not always
+/// elsewhere.
 #[test]
 fn a_cache_file_is_not_used_after_a_change_through_a_mapping() {
     for directory in ["/dev/shm", "/var/tmp"] {
@@ -299,7 +301,7 @@ sys.stdin.read()
 
 /// Where files cannot be locked at all (NFS without lockd), reading needs no lock.
 #[test]
-fn a_reader_does_not_need_a_lock() {
+fn a_reader_works_without_locks() {
     let scratch = Scratch::new();
     for error in ["ENOLCK", "EOPNOTSUPP", "EIO"] {
         for (command, arguments) in [
@@ -328,10 +330,10 @@ fn a_reader_does_not_need_a_lock() {
             let Ok(output) = traced.output() else {
                 return skip::skip("strace is not installed");
             };
-            let said = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(
-                output.status.success() && said.is_empty() && !output.stdout.is_empty(),
-                "{error}: {said}"
+                output.status.success() && stderr.is_empty() && !output.stdout.is_empty(),
+                "{error}: {stderr}"
             );
         }
     }

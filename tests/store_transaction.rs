@@ -1,4 +1,4 @@
-//! What a change to the store does to the files beside it, and what it refuses.
+//! What a transaction writes, and what it refuses.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -87,7 +87,7 @@ fn a_change_is_saved_with_mode_0660_and_the_old_bytes_are_copied() {
     assert_eq!(
         scratch.files(),
         ["backup", "qubes.xml", "run"],
-        "no temporary file stays"
+        "a temporary file is left"
     );
 
     let mut write = Write::open(&scratch.place).unwrap();
@@ -98,7 +98,7 @@ fn a_change_is_saved_with_mode_0660_and_the_old_bytes_are_copied() {
     assert_eq!(
         scratch.backups().len(),
         2,
-        "and one whenever it is asked for"
+        "and one for each explicit backup"
     );
 }
 
@@ -169,7 +169,7 @@ fn a_store_is_created_only_where_none_exists() {
     let write = Write::create(&place, &empty).unwrap();
     assert!(
         matches!(Write::open(&place), Err(StoreError::Busy { .. })),
-        "the new store is locked from its first moment"
+        "the new store is locked from the start"
     );
     drop(write);
     assert_eq!(
@@ -204,11 +204,11 @@ fn nothing_is_written_while_qubesd_listens() {
     write.save().unwrap();
     drop(write);
 
-    // A qubesd that ended leaves its socket, on which nobody listens.
+    // An ended qubesd leaves its socket without a listener.
     drop(listener);
     let mut write = Write::open(&scratch.place).unwrap();
     set_memory(&mut write, "802");
-    // One that came since the lock was taken.
+    // A qubesd that was started after the lock was taken.
     fs::remove_file(&socket).unwrap();
     let _listener = UnixListener::bind(&socket).unwrap();
     assert!(matches!(
@@ -220,7 +220,7 @@ fn nothing_is_written_while_qubesd_listens() {
 
 #[test]
 fn an_edit_by_a_program_that_does_not_lock_is_not_overwritten() {
-    // In place, as an append does; and by renaming, as `sed -i` does.
+    // In place, as an append does, and by renaming, as `sed -i` does.
     let in_place = |file: &Path| {
         let mut text = fs::read_to_string(file).unwrap();
         text.push_str("<!-- edited -->\n");
@@ -293,7 +293,7 @@ fn an_invalid_store_is_reported_in_one_line_and_left_unchanged() {
     nix::unistd::mkfifo(file, nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert!(
         matches!(Read::open(&scratch.place), Err(StoreError::NotAFile { .. })),
-        "a FIFO does not make us wait"
+        "opening a FIFO does not wait"
     );
 }
 
@@ -343,12 +343,12 @@ fn a_restored_store_is_locked_and_can_be_changed() {
     );
 }
 
-/// The largest store that is read, with a domain at its end that can be changed.
-fn padded_to_the_limit(text: &str) -> String {
-    let room = qubes::format::MAX_BYTES - text.len() - "<!---->".len();
+/// Pads a store with a comment to the largest size that can be read.
+fn pad_to_limit(text: &str) -> String {
+    let padding = qubes::format::MAX_BYTES - text.len() - "<!---->".len();
     text.replacen(
         "<labels>",
-        &format!("<!--{}--><labels>", " ".repeat(room)),
+        &format!("<!--{}--><labels>", " ".repeat(padding)),
         1,
     )
 }
@@ -356,7 +356,7 @@ fn padded_to_the_limit(text: &str) -> String {
 #[test]
 fn a_change_that_makes_the_store_too_large_is_refused() {
     let scratch = Scratch::new();
-    let text = padded_to_the_limit(&fs::read_to_string(&scratch.place.file).unwrap());
+    let text = pad_to_limit(&fs::read_to_string(&scratch.place.file).unwrap());
     fs::write(&scratch.place.file, &text).unwrap();
     let mut write = Write::open(&scratch.place).unwrap();
     write
@@ -372,7 +372,7 @@ fn a_change_that_makes_the_store_too_large_is_refused() {
     drop(write);
     assert!(fs::read_to_string(&scratch.place.file).unwrap() == text);
     assert!(Read::open(&scratch.place).unwrap().contains("work"));
-    // What does not grow can be saved.
+    // A change that does not make the store larger can be saved.
     let mut write = Write::open(&scratch.place).unwrap();
     write.edit("work").unwrap().features.remove("x");
     write.edit("work").unwrap().properties.set("memory", "801");
@@ -390,7 +390,7 @@ fn a_change_beyond_the_limit_of_items_is_refused() {
             .features
             .set(&format!("f{number:04}"), "1");
     }
-    // It may have had some of its own.
+    // The sample's qube may have had features already.
     while write.get("vault").unwrap().features.len() > 4096 {
         let last = write
             .get("vault")
