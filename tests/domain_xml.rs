@@ -305,13 +305,16 @@ fn xml_for_xen_contains_the_disks_the_devices_and_the_network() {
     let xml = xen(VirtMode::Pvh, |_| {});
     let squeezed: String = xml.lines().map(str::trim).collect();
     for part in [
-        "<source dev=\"/var/lib/qubes/appvms/work/root.img\"/><target dev=\"xvda\"/><script path=\"/etc/xen/scripts/qubes-block\"/></disk>",
+        "<source dev=\"/var/lib/qubes/appvms/work/root.img\"/><target dev=\"xvda\"/>\
+         <script path=\"/etc/xen/scripts/qubes-block\"/></disk>",
         "<target dev=\"xvdd\"/><readonly/><script",
-        "<disk type=\"block\" device=\"cdrom\"><driver name=\"phy\"/><source dev=\"/dev/sr0\"/><target dev=\"xvdi\"/><readonly/>\
+        "<disk type=\"block\" device=\"cdrom\"><driver name=\"phy\"/><source dev=\"/dev/sr0\"/>\
+         <target dev=\"xvdi\"/><readonly/>\
          <backenddomain name=\"sys-usb\"/><script path=\"/etc/xen/scripts/qubes-block\"/></disk>",
         "<target dev=\"xvdj\"/></disk>",
-        "<interface type=\"ethernet\"><mac address=\"00:16:3e:5e:6c:04\"/><ip address=\"10.137.0.6\"/>\
-         <ip address=\"fd09:24ef:4179::a89:6\" family=\"ipv6\"/><script path=\"vif-route-qubes\"/><backenddomain name=\"sys-firewall\"/></interface>",
+        "<interface type=\"ethernet\"><mac address=\"00:16:3e:5e:6c:04\"/>\
+         <ip address=\"10.137.0.6\"/><ip address=\"fd09:24ef:4179::a89:6\" family=\"ipv6\"/>\
+         <script path=\"vif-route-qubes\"/><backenddomain name=\"sys-firewall\"/></interface>",
         "<address domain=\"0x0000\" bus=\"0x03\" slot=\"0x1f\" function=\"0x7\"/>",
         "<e820_host state=\"on\"/>",
         "<console type=\"pty\"><target type=\"xen\" port=\"0\"/></console>",
@@ -347,8 +350,9 @@ fn an_hvm_qube_gets_its_stub_domain_and_graphics() {
     };
     assert_eq!(
         emulator(|vm| vm.debug = false),
-        "<emulator type=\"stubdom-linux\" cmdline=\"-qubes-net:client_ip=10.137.0.6,dns_0=10.139.1.1,dns_1=10.139.1.2,\
-         gw=10.137.0.5,netmask=255.255.255.255 -qubes-audio:audiovm_xid=-1 \"/>"
+        "<emulator type=\"stubdom-linux\" cmdline=\"-qubes-net:client_ip=10.137.0.6,\
+         dns_0=10.139.1.1,dns_1=10.139.1.2,gw=10.137.0.5,netmask=255.255.255.255 \
+         -qubes-audio:audiovm_xid=-1 \"/>"
     );
     assert_eq!(
         emulator(|vm| {
@@ -358,13 +362,17 @@ fn an_hvm_qube_gets_its_stub_domain_and_graphics() {
             set(vm, "qemu-extra-args", "-vga <x>");
             set(vm, "stubdom-qrexec", "1");
         }),
-        "<emulator type=\"stubdom-linux\" cmdline=\"-qubes-audio:audiovm_xid=7 -vga &lt;x&gt; -trace xen_platform_log\" \
+        "<emulator type=\"stubdom-linux\" \
+         cmdline=\"-qubes-audio:audiovm_xid=7 -vga &lt;x&gt; -trace xen_platform_log\" \
          memory=\"131072\" kernel=\"/usr/libexec/xen/boot/qemu-stubdom-linux-full-kernel\" \
          ramdisk=\"/usr/libexec/xen/boot/qemu-stubdom-linux-full-rootfs\"/>"
     );
     let old = emulator(|vm| set(vm, "linux-stubdom", ""));
     assert!(
-        old.starts_with("<emulator type=\"stubdom\" cmdline=\"-net lwip,client_ip=10.137.0.6,server_ip=10.139.1.2,"),
+        old.starts_with(
+            "<emulator type=\"stubdom\" \
+             cmdline=\"-net lwip,client_ip=10.137.0.6,server_ip=10.139.1.2,"
+        ),
         "{old}"
     );
     let xml = xen(VirtMode::Hvm, |vm| vm.guivm = Some("sys-gui".to_string()));
@@ -390,11 +398,15 @@ fn xml_for_qemu_has_no_network_no_ballooning_and_a_console_log() {
     assert!(!xml.contains("<interface"), "{xml}");
     for part in [
         "<memory unit=\"MiB\">400</memory><currentMemory unit=\"MiB\">400</currentMemory>",
-        "<source file=\"/var/lib/qubes/appvms/work/root.img\"/><target dev=\"vda\" bus=\"virtio\"/></disk>",
-        "<source dev=\"/dev/qubes_dom0/vm-work-volatile\"/><target dev=\"vdc\" bus=\"virtio\"/></disk>",
-        "<source file=\"/var/lib/qubes/appvms/work/modules.img\"/><target dev=\"vdd\" bus=\"virtio\"/><readonly/></disk>",
+        "<source file=\"/var/lib/qubes/appvms/work/root.img\"/>\
+         <target dev=\"vda\" bus=\"virtio\"/></disk>",
+        "<source dev=\"/dev/qubes_dom0/vm-work-volatile\"/>\
+         <target dev=\"vdc\" bus=\"virtio\"/></disk>",
+        "<source file=\"/var/lib/qubes/appvms/work/modules.img\"/>\
+         <target dev=\"vdd\" bus=\"virtio\"/><readonly/></disk>",
         "<log file=\"/run/qubes/log/work.log\" append=\"on\"/>",
-        "<seclabel type=\"static\" model=\"dac\" relabel=\"no\"><label>+64055:+980</label></seclabel>",
+        "<seclabel type=\"static\" model=\"dac\" relabel=\"no\">\
+         <label>+64055:+980</label></seclabel>",
         "<qubes:domain xmlns:qubes=\"urn:qubes:domain\" qube=\"work\"/>",
     ] {
         assert!(squeezed.contains(part), "{part}\n{xml}");

@@ -80,9 +80,9 @@ impl PciBus {
         }
     }
 
-    /// Returns the address of a port. A port is an address (R4.2 and older), or a path of bridges
-    /// to the device, in which each bus number is relative to the secondary bus of the bridge
-    /// before.
+    /// Returns the address of a port. A port is an address, or a path of bridges to the device, in
+    /// which each bus number is relative to the secondary bus of the bridge before. R4.2 and older
+    /// use only addresses.
     ///
     /// # Errors
     /// The text is not the name of a port, or a bridge on the path is missing.

@@ -35,7 +35,7 @@ pub fn choose_accelerator(program_path: &OsStr, cache_dir: &Path) -> Accelerator
         return Accelerator::Tcg;
     }
     let file = cache_dir.join("accelerator");
-    let key = machine_key(&qemu);
+    let key = cache_key(&qemu);
     if let Some(known) = read_cache(&file, &key) {
         return known;
     }
@@ -96,7 +96,7 @@ fn kvm_works(qemu: &Path, timeout: Duration) -> bool {
 
 /// Returns the cache key: this boot (a virtual machine may resume on another host), the kernel, and
 /// this QEMU.
-fn machine_key(qemu: &Path) -> String {
+fn cache_key(qemu: &Path) -> String {
     let read = |path| {
         fs::read_to_string(path)
             .unwrap_or_default()

@@ -186,7 +186,7 @@ impl LibvirtHypervisor {
                 identity,
                 ..LibvirtHypervisor::new(uri)
             };
-            // Whoever asked may have given up.
+            // After a timeout the receiver is gone.
             let _too_late = send.send(own.run(uuid, verb, operation));
         });
         spawned.map_err(|error| HypervisorError::Refused {

@@ -242,7 +242,7 @@ fn built_in(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the directories in which a template of this name is search_directories.
+/// Returns the directories that may contain a template of this name.
 fn search_directories<'a>(directories: &'a [PathBuf; 2], name: &str) -> &'a [PathBuf] {
     if built_in(name).is_some() {
         &directories[..1]

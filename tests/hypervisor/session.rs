@@ -81,8 +81,11 @@ fn a_guest_outlives_the_users_daemon_and_a_lost_connection_is_not_a_stop() {
 /// error.
 fn wait_until_running(domain: &Domain) {
     let deadline = Instant::now() + LONG;
-    while !matches!(domain.hypervisor.state(domain.uuid()), Ok(Some(status)) if status.state == PowerState::Running)
-    {
+    let is_running = || {
+        let status = domain.hypervisor.state(domain.uuid()).ok().flatten();
+        status.is_some_and(|status| status.state == PowerState::Running)
+    };
+    while !is_running() {
         assert!(
             Instant::now() < deadline,
             "{:?}",

@@ -139,10 +139,15 @@ impl Symbol {
 /// Defines functions: `name(arguments) -> result = failure;` calls libvirt's function of the same
 /// name, or returns `failure` if that is missing.
 macro_rules! forward {
-    (from $library:ident; $($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $failure:expr;)*) => {$(
+    (
+        from $library:ident;
+        $($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $failure:expr;)*
+    ) => {$(
         pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
             const NAME: &std::ffi::CStr =
-                match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                match std::ffi::CStr::from_bytes_with_nul(
+                    concat!(stringify!($name), "\0").as_bytes()
+                ) {
                     Ok(name) => name,
                     Err(_) => c"",
                 };
@@ -153,9 +158,10 @@ macro_rules! forward {
                 // `generate` read from libvirt's header; the caller guarantees what libvirt demands
                 // of the arguments.
                 Some(address) => unsafe {
-                    std::mem::transmute::<*mut std::ffi::c_void, unsafe extern "C" fn($($type),*) -> $result>(address)(
-                        $($argument),*
-                    )
+                    std::mem::transmute::<
+                        *mut std::ffi::c_void,
+                        unsafe extern "C" fn($($type),*) -> $result,
+                    >(address)($($argument),*)
                 },
                 None => $failure,
             }
