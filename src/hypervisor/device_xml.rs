@@ -33,7 +33,7 @@ pub(super) fn parse_disks(xml: &str) -> Vec<DescribedDisk<'_>> {
                 path.pop();
                 if path == ["domain", "devices"]
                     && let (Some(from), Some(target)) = (start_position.take(), target.take())
-                    && let Some(xml) = text(xml, from, reader.buffer_position())
+                    && let Some(xml) = slice(xml, from, reader.buffer_position())
                 {
                     let source = source.take().map(Into::into);
                     found.push(DescribedDisk {
@@ -48,7 +48,7 @@ pub(super) fn parse_disks(xml: &str) -> Vec<DescribedDisk<'_>> {
     }
 }
 
-/// Stores the target or source of the disk whose child element this is.
+/// Reads `target` or `source` from an element, if its parent is a disk.
 fn read_child(
     path: &[String],
     element: &BytesStart<'_>,
@@ -59,13 +59,15 @@ fn read_child(
         return;
     }
     match element.name().as_ref() {
-        "target" => *target = attribute(element, "dev"),
-        "source" => *source = attribute(element, "dev").or_else(|| attribute(element, "file")),
+        "target" => *target = read_attribute(element, "dev"),
+        "source" => {
+            *source = read_attribute(element, "dev").or_else(|| read_attribute(element, "file"))
+        }
         _ => {}
     }
 }
 
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
+fn read_attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = element
         .attributes()
         .flatten()
@@ -73,7 +75,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     Some(quick_xml::escape::unescape(&found.value).ok()?.into_owned())
 }
 
-fn text(xml: &str, from: u64, to: u64) -> Option<&str> {
+fn slice(xml: &str, from: u64, to: u64) -> Option<&str> {
     xml.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
 }
 

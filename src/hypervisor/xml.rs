@@ -79,7 +79,7 @@ impl Templates {
             format!("libvirt/{}-dist.xml", family.as_str()),
             format!("libvirt/{}.xml", family.as_str()),
         ];
-        let environment = self.environment();
+        let environment = self.build_environment();
         for name in &names {
             let template = match environment.get_template(name) {
                 Ok(template) => template,
@@ -113,7 +113,7 @@ impl Templates {
         device: &BlockDevice,
     ) -> Result<String, HypervisorError> {
         let failed = |error: Error| self.convert_error(DISK_NAME, &error);
-        let environment = self.environment();
+        let environment = self.build_environment();
         let template = environment.get_template(DISK_NAME).map_err(failed)?;
         let device = Value::from(Serde(device.clone()));
         render_bounded(&template, context! { device, family => family.as_str() }).map_err(failed)
@@ -158,7 +158,8 @@ impl Templates {
         }
     }
 
-    fn environment(&self) -> Environment<'static> {
+    /// Builds the template engine with the limits, the XML escaping and the functions of templates.
+    fn build_environment(&self) -> Environment<'static> {
         let (directories, root) = (self.directories.clone(), self.root.clone());
         let mut environment = Environment::new();
         environment.set_loader(move |name| load(&directories, root.as_deref(), name));
@@ -223,7 +224,7 @@ fn load(
             Err(error) => return Err(read_error(directory, name, &error)),
         }
     }
-    Ok(built_in(name).map(str::to_string))
+    Ok(built_in_template(name).map(str::to_string))
 }
 
 /// Returns the path of a template's file, with links resolved below `root`.
@@ -233,7 +234,7 @@ fn resolve_path(root: Option<&Path>, directory: &Path, name: &str) -> io::Result
 }
 
 /// Returns the built-in template of this name.
-fn built_in(name: &str) -> Option<&'static str> {
+fn built_in_template(name: &str) -> Option<&'static str> {
     match name {
         "libvirt/xen.xml" => Some(XEN),
         "libvirt/qemu.xml" => Some(QEMU),
@@ -242,9 +243,10 @@ fn built_in(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the directories that may contain a template of this name.
+/// Returns the directories to search for a template of this name: only the users' for a built-in
+/// one.
 fn search_directories<'a>(directories: &'a [PathBuf; 2], name: &str) -> &'a [PathBuf] {
-    if built_in(name).is_some() {
+    if built_in_template(name).is_some() {
         &directories[..1]
     } else {
         &directories[..]
