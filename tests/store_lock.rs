@@ -160,7 +160,8 @@ for n in range({ROUNDS}):
     text = f.read()
     at = text.index(b'name=\"name\">work<')
     start = text.rindex(b'<domain ', 0, at)
-    text = text[:start] + re.sub(rb'(name=\"memory\">)(\\d+)', lambda m: m[1] + str(int(m[2]) + 1).encode(), text[start:], count=1)
+    add = lambda m: m[1] + str(int(m[2]) + 1).encode()
+    text = text[:start] + re.sub(rb'(name=\"memory\">)(\\d+)', add, text[start:], count=1)
     if n % 2:
         f.seek(0); f.truncate(); f.write(text); f.flush()
     else:
@@ -303,7 +304,14 @@ fn a_reader_leaves_no_lock_behind() {
 #[test]
 fn a_half_written_file_is_not_read_as_the_store() {
     let scratch = Scratch::new();
-    let program = "f = lock()\ntext = f.read()\nf.truncate(len(text) // 2)\nready()\nf.seek(0)\nf.write(text)\nf.close()";
+    let program = "\
+f = lock()
+text = f.read()
+f.truncate(len(text) // 2)
+ready()
+f.seek(0)
+f.write(text)
+f.close()";
     let python = Companion::start(python(program, scratch.dir.path()), "READY");
     let without_wait = Read::open(&scratch.place).err().unwrap();
     assert!(

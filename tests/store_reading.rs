@@ -130,8 +130,14 @@ fn a_version_half_written_under_a_foreign_lock_is_not_read() {
     fs::write(scratch.file(), &old).unwrap();
     fs::write(scratch.dir.path().join("new"), &new).unwrap();
     let program = format!(
-        "new = open(os.path.dirname(PATH) + '/new', 'rb').read()\nf = lock()\nf.write(new[:{half}])\nf.flush()\nready()\n\
-         f.write(new[{half}:])\nf.close()"
+        "\
+new = open(os.path.dirname(PATH) + '/new', 'rb').read()
+f = lock()
+f.write(new[:{half}])
+f.flush()
+ready()
+f.write(new[{half}:])
+f.close()"
     );
     let python = Companion::start(python(&program, scratch.dir.path()), "READY");
     let without_wait = read_pair(&scratch.place).unwrap_err().to_string();

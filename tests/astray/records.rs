@@ -8,7 +8,9 @@ use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
 fn record(uri: &str, phase: &str, volumes: &str) -> String {
     format!(
-        r#"{{"start_id":"6e2ab9a4-0a6c-4b39-8b52-0b1c0a2f0d11","domain":"14cf2e5d-7025-41d7-a69c-dc4282cbdcff","uri":"{uri}","user":0,"phase":"{phase}"{volumes}}}"#
+        "{{\"start_id\":\"6e2ab9a4-0a6c-4b39-8b52-0b1c0a2f0d11\",\
+         \"domain\":\"14cf2e5d-7025-41d7-a69c-dc4282cbdcff\",\
+         \"uri\":\"{uri}\",\"user\":0,\"phase\":\"{phase}\"{volumes}}}"
     )
 }
 

@@ -219,7 +219,8 @@ fn a_pool_below_the_root_stays_below_it() {
         .unwrap();
     let (indent, _) = pool.split_once('<').unwrap();
     let astray = format!(
-        "{indent}<pool name=\"p7\" driver=\"file-reflink\" dir_path=\"{up}\" setup_check=\"no\"/>\n{pool}"
+        "{indent}<pool name=\"p7\" driver=\"file-reflink\" dir_path=\"{up}\" \
+         setup_check=\"no\"/>\n{pool}"
     );
     fs::write(places.system.store(), text.replacen(pool, &astray, 1)).unwrap();
     let checked = places.system.run("qubes-db check");

@@ -42,8 +42,11 @@ pub const KERNEL: [u8; 133] = [
     0x66, 0xef, // out %ax,(%dx)
     0xf4, // hlt
     0xeb, 0xfd, // jmp 63
-    0x59, 0x00, 0x08, 0x00, 0x00, 0x8e, 0x10, 0x00, // gate: the interrupt gate for IRQ 9, vector 0x71 as the firmware leaves it
-    0x8f, 0x03, 0xde, 0xfc, 0x0f, 0x00, // table: so large that the gate is its last, and so far before it
+    // gate: the interrupt gate for IRQ 9, which the firmware has mapped to vector 0x71.
+    0x59, 0x00, 0x08, 0x00, 0x00, 0x8e, 0x10, 0x00,
+    // table: limit and base of an interrupt table whose last entry is the gate.
+    0x8f, 0x03, 0xde, 0xfc, 0x0f, 0x00,
     // The greeting.
-    b't', b'h', b'e', b' ', b'g', b'u', b'e', b's', b't', b' ', b'r', b'u', b'n', b's', b'\r', b'\n', 0,
+    b't', b'h', b'e', b' ', b'g', b'u', b'e', b's', b't', b' ',
+    b'r', b'u', b'n', b's', b'\r', b'\n', 0,
 ];

@@ -19,7 +19,8 @@ pub fn store(rng: &mut Rng) -> String {
         out += &aside(rng);
         match rng.u8(..6) {
             0 => {
-                out += "<labels><label id=\"label-1\" color='0xcc0000'>red</label><label id='x'>?</label></labels>"
+                out += "<labels><label id=\"label-1\" color='0xcc0000'>red</label>\
+                        <label id='x'>?</label></labels>"
             }
             1 => out += "<pools><pool name=\"a\" driver=\"file\"/><pool driver='x'/></pools>",
             2 => out += &properties(rng, false),
@@ -140,7 +141,8 @@ fn domain(rng: &mut Rng) -> String {
             let name = choose(rng, &["work", "vault", "sys-net"]);
             let line = format!("<property name=\"name\">{name}</property>");
             out += &format!(
-                "\n  <properties>\n    {line}\n    <property name=\"qid\">5</property>\n  </properties>\n"
+                "\n  <properties>\n    {line}\n    <property name=\"qid\">5</property>\n  \
+                 </properties>\n"
             );
         }
     }
@@ -150,14 +152,28 @@ fn domain(rng: &mut Rng) -> String {
             1 => unknown(rng),
             2 => properties(rng, true),
             3 => "<features><feature name='&lt;![CDATA['>a]]&gt;</feature></features>".to_string(),
-            4 => format!("<features>{}<feature name=\"f\">{}</feature></features>", blank(rng), value(rng)),
+            4 => format!(
+                "<features>{}<feature name=\"f\">{}</feature></features>",
+                blank(rng),
+                value(rng)
+            ),
             5 => "<features></features>".to_string(),
             6 => format!("<tags>{}<tag name=\"t\"/><tag/></tags>", blank(rng)),
             7 => "<tags/>".to_string(),
-            8 => format!("<devices class=\"pci\">{}<device backend-domain='dom0' id=\"00_1.0\"/></devices>", aside(rng)),
-            9 => "<devices class=\"block\"><device id=\"a\"><option name='x'>y</option></device><device id=\"a\"/></devices>".to_string(),
+            8 => format!(
+                "<devices class=\"pci\">{}\
+                 <device backend-domain='dom0' id=\"00_1.0\"/></devices>",
+                aside(rng)
+            ),
+            9 => "<devices class=\"block\"><device id=\"a\"><option name='x'>y</option></device>\
+                  <device id=\"a\"/></devices>"
+                .to_string(),
             10 => "<devices/><devices class='usb' />".to_string(),
-            _ => format!("<volume-config>{}<volume name=\"root\" rw='True' size=\"1\"/><volume/></volume-config>", blank(rng)),
+            _ => format!(
+                "<volume-config>{}\
+                 <volume name=\"root\" rw='True' size=\"1\"/><volume/></volume-config>",
+                blank(rng)
+            ),
         };
         out += blank(rng);
     }
@@ -233,7 +249,8 @@ fn value(rng: &mut Rng) -> String {
 /// Returns unknown elements that contain known ones.
 fn unknown(rng: &mut Rng) -> String {
     let inner = [
-        "<domain class=\"AppVM\"><properties><property name=\"name\">inner</property></properties></domain>",
+        "<domain class=\"AppVM\"><properties>\
+         <property name=\"name\">inner</property></properties></domain>",
         "<domains><domain/></domains>",
         "<domains><domain></domain></domains>",
         "<domain></domain><domain></domain>",
