@@ -110,6 +110,25 @@ pub fn has_root(options: &SystemOptions) -> bool {
     options.root.is_some() || path_from_variable("QUBES_ROOT").is_some()
 }
 
+/// Returns the path of the store: `explicit` if it is set, else the built-in `own_store`.
+fn select_store(
+    root: Option<&Path>,
+    explicit: Option<PathBuf>,
+    own_store: &Path,
+) -> Result<PathBuf, SystemError> {
+    if let Some(file) = explicit {
+        return resolve_store(root, file);
+    }
+    if root.is_some() {
+        return Ok(own_store.to_path_buf());
+    }
+    refuse_foreign_link(own_store).map_err(|source| SystemError::Root {
+        path: own_store.to_path_buf(),
+        source,
+    })?;
+    Ok(resolve(own_store.to_path_buf()))
+}
+
 impl System {
     /// Sets up the system from the options, the environment (`QUBES_ROOT`, `QUBES_XML_PATH`,
     /// `QUBES_OFFLINE`, `QUBES_LIBVIRT_URI`, `DEFAULT_LVM_POOL`, `QUBES_NEARLY_FULL`) and
@@ -127,7 +146,8 @@ impl System {
         let built_in = |path| resolve_below(root.as_deref(), path);
         let configuration_file = built_in("/etc/qubes/core.toml")?;
         let configuration = read_configuration(&configuration_file)?;
-        let uri = env::var("QUBES_LIBVIRT_URI").ok().filter(|u| !u.is_empty());
+        let text_from = |variable| env::var(variable).ok().filter(|text| !text.is_empty());
+        let uri = text_from("QUBES_LIBVIRT_URI");
         let offline = options.offline
             || env::var_os("QUBES_OFFLINE").is_some_and(|v| !v.is_empty() && v != "0");
         if uri.is_none() && !offline && root.as_deref().is_some_and(|root| root != Path::new("/")) {
@@ -137,18 +157,7 @@ impl System {
         let explicit = options
             .qubesxml
             .or_else(|| path_from_variable("QUBES_XML_PATH"));
-        let store = match explicit {
-            Some(file) => resolve_store(root.as_deref(), file)?,
-            None if root.is_some() => own_store.clone(),
-            None => {
-                let failed = |source| SystemError::Root {
-                    path: own_store.clone(),
-                    source,
-                };
-                refuse_foreign_link(&own_store).map_err(failed)?;
-                resolve(own_store.clone())
-            }
-        };
+        let store = select_store(root.as_deref(), explicit, &own_store)?;
         let foreign = root.is_some() || store != Path::new(STORE);
         let run = match &root {
             Some(root) if store.starts_with(root) => RunDirectory::shared(built_in("/run/qubes")?),
@@ -166,10 +175,8 @@ impl System {
             notify: options.notify,
             verbosity: options.verbosity,
             uri,
-            lvm_pool: env::var("DEFAULT_LVM_POOL").ok().filter(|p| !p.is_empty()),
-            nearly_full: env::var("QUBES_NEARLY_FULL")
-                .ok()
-                .and_then(|percent| percent.parse().ok()),
+            lvm_pool: text_from("DEFAULT_LVM_POOL"),
+            nearly_full: text_from("QUBES_NEARLY_FULL").and_then(|percent| percent.parse().ok()),
             cache: cache_directory(),
             path: env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into()),
             libexec: env::current_exe()
