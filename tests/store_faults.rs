@@ -506,10 +506,10 @@ fn an_error_of_any_system_call_is_reported_or_harmless() {
             outcomes.lock().unwrap().push(outcome);
         });
         let outcomes = outcomes.into_inner().unwrap();
-        let count = |wanted: Outcome| {
+        let count = |expected: Outcome| {
             outcomes
                 .iter()
-                .filter(|outcome| **outcome == wanted)
+                .filter(|outcome| **outcome == expected)
                 .count()
         };
         println!(
@@ -705,18 +705,18 @@ fn a_read_error_is_not_reported_as_a_default_value() {
         .count();
     assert!(reads > 0, "{sound:?}");
     let failed = strace(&["-e", "inject=read:error=EIO:when=1"]).unwrap();
-    let words = String::from_utf8_lossy(&failed.stderr).into_owned();
-    let told: Vec<&str> = words
+    let stderr = String::from_utf8_lossy(&failed.stderr).into_owned();
+    let lines: Vec<&str> = stderr
         .lines()
         .filter(|line| line.starts_with("qvm-prefs: "))
         .collect();
     assert_eq!(
         (failed.status.code(), failed.stdout.as_slice()),
         (Some(1), &b""[..]),
-        "{words}"
+        "{stderr}"
     );
     assert!(
-        told.len() == 1 && told[0].contains("cannot read") && told[0].contains("I/O error"),
-        "{words}"
+        lines.len() == 1 && lines[0].contains("cannot read") && lines[0].contains("I/O error"),
+        "{stderr}"
     );
 }

@@ -54,9 +54,9 @@ fn change_during_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::
             .flatten()
             .flatten()
             .collect();
-        let has = |wanted: u64| {
+        let has = |inode_number: u64| {
             open.iter()
-                .any(|d| fs::metadata(d.path()).is_ok_and(|m| m.ino() == wanted))
+                .any(|d| fs::metadata(d.path()).is_ok_and(|m| m.ino() == inode_number))
         };
         queue.exists() && has(inode) && has(fs::metadata(&queue).unwrap().ino())
     });

@@ -68,11 +68,14 @@ fn a_record_cannot_make_libvirt_run_a_program_or_connect_elsewhere() {
             for line in ["qubes-recover", "qvm-remove --force work", "qvm-kill work"] {
                 let ran = run_with_deadline(&online_command(&system, line));
                 assert_eq!(ran.code, 1, "{line}: {uri}: {ran:?}");
-                let told = ran.stderr.contains(
+                let is_reported = ran.stderr.contains(
                     "run/qubes/vm/work, the record of the start of work: it names the hypervisor",
                 );
                 // Without libvirt, its absence may be reported first.
-                assert!(told || line == "qvm-kill work", "{line}: {uri}: {ran:?}");
+                assert!(
+                    is_reported || line == "qvm-kill work",
+                    "{line}: {uri}: {ran:?}"
+                );
                 assert!(!ran_it.exists(), "{line}: {uri}");
             }
         }
@@ -84,7 +87,7 @@ fn an_unusable_record_is_reported_with_its_path_and_advice() {
     let system = with_record("no json");
     let victim = Victim::new(system.path("victim"));
     let file = system.path("run/qubes/vm/work");
-    let told = |line: &str, ran: &crate::tool_output::ToolOutput| {
+    let assert_reported = |line: &str, ran: &crate::tool_output::ToolOutput| {
         assert_eq!(
             (ran.code, lines_about_records(ran).len()),
             (1, 1),
@@ -102,7 +105,7 @@ fn an_unusable_record_is_reported_with_its_path_and_advice() {
     };
     let lines = ["qubes-recover", "qvm-remove --force work"];
     for line in lines {
-        told(line, &run_with_deadline(&system.command(line)));
+        assert_reported(line, &run_with_deadline(&system.command(line)));
     }
     for trap in [
         Trap::Link,
@@ -114,7 +117,7 @@ fn an_unusable_record_is_reported_with_its_path_and_advice() {
     ] {
         trap.set(&file, &victim);
         for line in lines {
-            told(line, &run_with_deadline(&system.command(line)));
+            assert_reported(line, &run_with_deadline(&system.command(line)));
         }
         victim.assert_untouched(&format!("{trap:?}"));
         clear(&file);
@@ -127,7 +130,7 @@ fn an_unusable_record_is_reported_with_its_path_and_advice() {
 #[test]
 fn removing_a_record_is_not_advised_after_a_system_error() {
     let system = with_record(&record("qemu:///session", "running", ""));
-    let mut told = 0;
+    let mut reports = 0;
     for descriptors in 3..12 {
         let mut command = std::process::Command::new("sh");
         let script = format!("ulimit -n {descriptors}; exec \"$@\"");
@@ -141,12 +144,12 @@ fn removing_a_record_is_not_advised_after_a_system_error() {
             !ran.stderr.contains("remove that file"),
             "{descriptors}: {ran:?}"
         );
-        told += usize::from(
+        reports += usize::from(
             ran.stderr
                 .contains("the record of the start of work: Too many open files"),
         );
     }
-    assert!(told > 0);
+    assert!(reports > 0);
 }
 
 #[test]

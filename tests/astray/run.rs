@@ -26,17 +26,17 @@ fn a_trap_in_place_of_a_cache_or_holder_file_is_ignored() {
     let (system, victim) = system_with_victim();
     let mut memory = 400;
     let lines = ["qvm-ls", "qvm-prefs work memory", "qubes-db check"];
-    let said = |line: &str| {
+    let code_and_stderr = |line: &str| {
         let ran = run_with_deadline(&system.command(line));
         (ran.code, ran.stderr)
     };
-    let before = lines.map(said);
+    let before = lines.map(code_and_stderr);
     for file in OPTIONAL_FILES {
         for trap in Trap::ALL {
             let when = format!("{trap:?} as {file}");
             trap.set(&system.path("run/qubes").join(file), &victim);
             for (line, before) in lines.into_iter().zip(&before) {
-                assert_eq!(said(line), *before, "{line}: {when}");
+                assert_eq!(code_and_stderr(line), *before, "{line}: {when}");
             }
             memory += 1;
             let ran =

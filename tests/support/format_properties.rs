@@ -182,26 +182,26 @@ fn text(bytes: &[u8]) -> String {
 
 /// Describes a collection; the order is dropped where it has no meaning.
 pub fn meaning(qubes: &Qubes) -> Vec<String> {
-    let mut said: Vec<String> = qubes
+    let mut parts: Vec<String> = qubes
         .iter()
         .map(|vm| format!("{} {} {:?}", vm.name, vm.class, describe(vm)))
         .collect();
-    said.push(format!("{:?}", sort_items(&qubes.globals)));
-    said.extend(qubes.labels.iter().map(|l| format!("{l:?}")));
-    said.extend(
+    parts.push(format!("{:?}", sort_items(&qubes.globals)));
+    parts.extend(qubes.labels.iter().map(|l| format!("{l:?}")));
+    parts.extend(
         qubes
             .pools
             .iter()
             .map(|p| format!("{:?}", sort_items(&p.attributes))),
     );
-    said
+    parts
 }
 
 fn describe(vm: &Vm) -> Vec<String> {
     let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
     tags.sort_unstable();
     tags.dedup();
-    let mut said = vec![
+    let mut parts = vec![
         format!("{:?}", sort_items(&vm.properties)),
         format!("{:?}", sort_items(&vm.features)),
         format!("{tags:?}"),
@@ -219,15 +219,15 @@ fn describe(vm: &Vm) -> Vec<String> {
         }
     }
     devices.sort();
-    said.extend(devices);
+    parts.extend(devices);
     let mut volumes: Vec<String> = vm
         .volumes
         .iter()
         .map(|v| format!("{:?}", sort_items(&v.attributes)))
         .collect();
     volumes.sort();
-    said.extend(volumes);
-    said
+    parts.extend(volumes);
+    parts
 }
 
 fn sort_items(map: &TextMap) -> BTreeMap<&str, &str> {

@@ -343,8 +343,8 @@ fn steps(path: &[String]) -> Vec<&str> {
 }
 
 /// Returns the value of an attribute as XML normalises it.
-fn attribute(tag: &BytesStart, wanted: &str) -> Option<String> {
-    let attribute = tag.try_get_attribute(wanted).unwrap()?;
+fn attribute(tag: &BytesStart, name: &str) -> Option<String> {
+    let attribute = tag.try_get_attribute(name).unwrap()?;
     let raw = attribute
         .value
         .replace("\r\n", " ")

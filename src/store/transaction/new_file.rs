@@ -38,7 +38,9 @@ pub(super) fn fill(
         let lock = retry_interrupted(|| replacement.file().try_clone())?;
         match try_lock(&lock, LockMode::Exclusive)? {
             true => Ok(Locked::adopt(lock)),
-            false => Err(io::Error::other("somebody has locked the temporary file")),
+            false => Err(io::Error::other(
+                "another process has locked the temporary file",
+            )),
         }
     };
     write(replacement).map_err(StoreError::io("write", path))
