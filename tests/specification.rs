@@ -140,9 +140,8 @@ fn a_reference_to_a_missing_chapter_or_section_is_found() {
     assert_eq!(broken("`docs/spec/r4-toml.md` §1"), ["r4-toml.md"]);
 }
 
-/// The paths below a directory of the repository that a text names in backticks or as the target
-/// of a link. Placeholders
-/// (`src/tools/NAME.rs`) and patterns (`tools-*`) are left out.
+/// The paths below a directory of the repository that a text names in backticks or as the target of
+/// a link. Placeholders (`src/tools/NAME.rs`) and patterns (`tools-*`) are left out.
 fn named_paths(text: &str) -> Vec<&str> {
     let is_of_path = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     let roots = [

@@ -322,8 +322,7 @@ fn service_candidates(of: Option<&str>, only_own: bool, qubes: &Qubes) -> Vec<Ca
 }
 
 /// Returns names and classes of a subset of the qubes. Records tell which run; the hypervisor is
-/// not
-/// contacted.
+/// not contacted.
 fn qube_candidates(
     which: QubeSubset,
     begun: &str,

@@ -1,9 +1,7 @@
 //! `qubes-complete SHELL INDEX WORD...`: the candidates at a position of a command line, for the
-//! completion files. It is a program of its own, with the definitions of the commands only,
-//! because it
-//! runs at every press of the tab key. It reads qubes.xml, never contacts the hypervisor, and
-//! prints
-//! no errors.
+//! completion files. It is a program of its own, with the definitions of the commands only, because
+//! it runs at every press of the tab key. It reads qubes.xml, never contacts the hypervisor, and
+//! prints no errors.
 
 use std::process::ExitCode;
 
@@ -99,8 +97,7 @@ fn format_candidate(candidate: &Candidate, shell: &str) -> String {
 }
 
 /// Returns the completions of the word at `index`. bash breaks words at `=` and `:`
-/// (`breaks_words`),
-/// so it expects only the part behind.
+/// (`breaks_words`), so it expects only the part behind.
 pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completions {
     let mut words: Vec<String> = words.iter().take(index + 1).cloned().collect();
     if words.len() <= index {
@@ -146,8 +143,7 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completio
 }
 
 /// Joins the words that bash broke at `=` and `:`. Returns how many bytes of the last word precede
-/// the
-/// part that bash completes.
+/// the part that bash completes.
 fn rejoin_bash_words(words: &mut Vec<String>) -> usize {
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
     let mut before_break = 0;

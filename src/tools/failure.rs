@@ -69,8 +69,7 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
 }
 
 /// Returns a text in quotes with control characters escaped: single quotes, unless the text
-/// contains
-/// some and no double ones.
+/// contains some and no double ones.
 pub fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') {
         '"'

@@ -74,9 +74,8 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Prints a hint for a feature that the qube does not have, if one is close. Features that any
-/// qube has
-/// or that the core knows get none: scripts read unset features all the time.
+/// Prints a hint for a feature that the qube does not have, if one is close. Features that any qube
+/// has or that the core knows get none: scripts read unset features all the time.
 fn print_feature_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
     if let Some((name, value)) = feature.split_once('=') {
         return call.hint(&Hint::Text(format!(

@@ -1,6 +1,5 @@
 //! Warnings about filter values that no qube can have, such as an unknown class or a tag that is
-//! not
-//! in use. Without them such a filter would leave out every qube silently.
+//! not in use. Without them such a filter would leave out every qube silently.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,5 @@
 //! The command-line tools: one file per command with its arguments and its output. [`COMMANDS`]
-//! lists them all;
-//! completions, manual pages and the multicall program are made from that list.
+//! lists them all; completions, manual pages and the multicall program are made from that list.
 
 mod add_appvm;
 mod add_template;

@@ -1,6 +1,5 @@
 //! Standard output for data, standard error for messages. Neither passes control characters of
-//! names
-//! or values to a terminal.
+//! names or values to a terminal.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};

@@ -33,8 +33,7 @@ pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// Runs an action for each qube in parallel. With `--all`, internal qubes and qubes in another
-/// power
-/// state are left out.
+/// power state are left out.
 fn run_for_each(
     call: &mut Invocation,
     verb: &str,

@@ -132,8 +132,7 @@ const KNOWN_LENGTH: &str =
 const UNKNOWN_LENGTH: &str = "{msg} {spinner} {binary_bytes} {binary_bytes_per_sec}";
 
 /// Returns the style of a template; the default one if the template is not well-formed, which a
-/// test
-/// excludes.
+/// test excludes.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -49,8 +49,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 }
 
 /// Whether no confirmation is needed: with `--force`, and for the scripts of R3's packages, which
-/// pass
-/// `--just-db` or `--force-root -q` and have no one to answer.
+/// pass `--just-db` or `--force-root -q` and have no one to answer.
 fn needs_no_confirmation(call: &Invocation) -> bool {
     let by_script = call.has("force-root") && !call.is_talkative();
     call.has("force") || call.has("just-db") || by_script

@@ -83,8 +83,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Returns a warning for each argument without effect: patterns that match no qube, and values
-    /// of
-    /// `--exclude` that are not the name of a qube.
+    /// of `--exclude` that are not the name of a qube.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
         let fits_none = |given: &&&str| {
             is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name))
@@ -118,8 +117,7 @@ impl<'a> Selection<'a> {
 
     /// Returns the selected names among all `names` of the system, dom0 included. `with_dom0` says
     /// whether `--all` includes dom0. Names keep their order and appear once; those of `--all` and
-    /// of
-    /// a pattern are in byte order. A pattern without a match is not an error, see
+    /// of a pattern are in byte order. A pattern without a match is not an error, see
     /// [`Selection::unmatched`].
     ///
     /// # Errors
@@ -193,8 +191,7 @@ pub fn matches_pattern(pattern: &str, name: &str) -> bool {
     let name: Vec<char> = name.chars().collect();
     let (mut p, mut n) = (0, 0);
     // Where to backtrack if the rest does not match: the position after the last star, and the
-    // first
-    // character that the star did not take.
+    // first character that the star did not take.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if p < pattern.len() && pattern[p] == '*' {

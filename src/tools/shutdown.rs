@@ -84,8 +84,7 @@ struct ShutdownRun<'a> {
 
 impl ShutdownRun<'_> {
     /// Sends requests in groups: first to qubes that no other uses, then to those that only they
-    /// used,
-    /// and so on. A netvm follows its clients, even if one of those does not stop.
+    /// used, and so on. A netvm follows its clients, even if one of those does not stop.
     fn request_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
         let groups = self
             .session
@@ -108,8 +107,7 @@ impl ShutdownRun<'_> {
     }
 
     /// Sends a request to each qube. Those in use get another one when the others have stopped, at
-    /// most
-    /// as often as there are such qubes.
+    /// most as often as there are such qubes.
     fn request_all(&mut self, names: Vec<VmName>) {
         let mut in_use = self.request(names);
         let (mut tries, mut tried) = (in_use.len(), 0);

@@ -1,9 +1,8 @@
 //! Sizes as people write them.
 
 /// Parses a size: bytes, or an integer with K, KB, M, MB, G, GB (powers of 1000) or Ki, KiB, Mi,
-/// MiB, Gi, GiB
-/// (1024), in any case (`docs/spec/r4-tools.md` §1.5). `None` for anything else, fractions
-/// included.
+/// MiB, Gi, GiB (1024), in any case (`docs/spec/r4-tools.md` §1.5). `None` for anything else,
+/// fractions included.
 pub fn parse(text: &str) -> Option<u64> {
     let units = [
         ("KIB", 1 << 10),

@@ -62,8 +62,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let drive = drive(call)?;
     let skip = call.has("skip-if-running");
     // Read all marks before the first start, so that a qube that is killed while it waits for its
-    // turn
-    // is not started.
+    // turn is not started.
     let marks = names
         .iter()
         .map(|name| Ok((name.clone(), StopMark::read(&session.system, name)?)));
@@ -108,8 +107,7 @@ fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
 }
 
 /// Runs `work` for each qube in up to [`MAX_PARALLEL`] threads, each with a session of its own.
-/// Returns
-/// the failures that `work` returned, in the order of the names.
+/// Returns the failures that `work` returned, in the order of the names.
 pub fn run_in_parallel<T: Send>(
     session: &Session,
     names: &[VmName],

@@ -1,6 +1,5 @@
 //! Subcommands of a tool (`qvm-pool info POOL_NAME`): finding the one that a command line names,
-//! and
-//! checking its arguments.
+//! and checking its arguments.
 
 use clap::{Arg, Command};
 

@@ -3,8 +3,7 @@
 use super::failure::quoted;
 
 /// Returns the name that `given` most likely stands for, if one is close: one that differs in case
-/// or
-/// in `-` and `_` only; else the nearest by insertions, deletions, substitutions and swaps of
+/// or in `-` and `_` only; else the nearest by insertions, deletions, substitutions and swaps of
 /// neighbours, at most one in three characters; else the only one that begins with it or has it as
 /// one of its parts (`reflink` in `file-reflink`).
 pub fn closest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {

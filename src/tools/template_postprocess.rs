@@ -1,7 +1,6 @@
 //! qvm-template-postprocess: runs after the files of a template's package were unpacked, and before
 //! they are removed (`docs/spec/installer.md`). In contrast to upstream's it works in a chroot,
-//! where
-//! an installer unpacks packages.
+//! where an installer unpacks packages.
 
 use std::path::PathBuf;
 

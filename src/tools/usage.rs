@@ -9,9 +9,8 @@ use super::arguments::{self, CLONE_NAME_ID, QUBE_ID, SIZE_ID, SUBCOMMAND_ID};
 const WIDTH: usize = 78;
 
 /// Returns `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end.
-/// Options
-/// are in the order of their definition; those with a heading of their own are not upstream's and
-/// appear only in `--help`.
+/// Options are in the order of their definition; those with a heading of their own are not
+/// upstream's and appear only in `--help`.
 pub fn usage(command: &Command) -> String {
     let options = options(command);
     let positionals: Vec<String> = command

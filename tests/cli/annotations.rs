@@ -29,8 +29,7 @@ fn ok(store: &Store, program: &str, arguments: &[&str]) -> String {
 }
 
 /// Checks that a run fails with a reason in its last line, and changes neither the store nor the
-/// notes
-/// of `work`.
+/// notes of `work`.
 fn refuses(store: &Store, program: &str, arguments: &[&str], exit: i32, words: &str) {
     let bytes = || {
         (

@@ -222,10 +222,8 @@ const OF_THE_SYSTEM: &[Row] = &[
 ];
 
 /// Properties whose first change is not restored completely: a new template removes the text
-/// `False`
-/// from snapshots, which older releases take for true; the service that moves with clockvm returns
-/// as
-/// the last feature. Further changes are restored.
+/// `False` from snapshots, which older releases take for true; the service that moves with clockvm
+/// returns as the last feature. Further changes are restored.
 const LEAVES_A_MARK: [&str; 2] = ["clockvm", "template"];
 
 fn find(class: &Class, property: &Property) -> &'static Row {

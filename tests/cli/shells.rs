@@ -45,8 +45,7 @@ const LINES: [(&str, &[&str]); 12] = [
 ];
 
 /// Lines where the name of a file fits, and where it does not. The shell is in the store's root,
-/// and
-/// the store cannot be read.
+/// and the store cannot be read.
 const FILES: [(&str, &[&str]); 3] = [
     (
         "qvm-ls --qubesxml etc/qubes/core.t\t",

@@ -131,8 +131,7 @@ pub struct ReadableCopy {
 }
 
 /// Returns the best of the copies that can be read and are usable: the newest that qubesd would
-/// load,
-/// else the newest.
+/// load, else the newest.
 pub fn find_best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<ReadableCopy> {
     let copies = list(session).unwrap_or_default();
     let readable = newest_first(&copies, &clock::now())

@@ -1,6 +1,5 @@
 //! qubes-db: checks, repairs and restores the store. It works where nothing else does: it contacts
-//! no
-//! hypervisor and reads a store that is damaged or missing.
+//! no hypervisor and reads a store that is damaged or missing.
 
 mod check;
 mod convert;

@@ -1,6 +1,5 @@
 //! qubes-db repair: repairs what check reports, after a copy. It never guesses: it asks, or an
-//! option
-//! decides.
+//! option decides.
 
 use std::collections::BTreeSet;
 
@@ -162,8 +161,7 @@ fn salvage_text(
 }
 
 /// Returns the copy to complete the file from: the one of `--from`, else the newest that qubesd
-/// loads,
-/// else the newest that can be read.
+/// loads, else the newest that can be read.
 fn replacement_copy(
     call: &Invocation,
     session: &Session,

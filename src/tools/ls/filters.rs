@@ -39,8 +39,7 @@ impl<'a> Filters<'a> {
     /// A value has a wrong form: a usage error.
     pub fn from_arguments(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
         // The values contain no commas, so `--class=AppVM,DispVM` is split. In contrast to two
-        // words,
-        // names of qubes may follow it.
+        // words, names of qubes may follow it.
         let words = |id| {
             call.values(id)
                 .into_iter()

@@ -38,10 +38,8 @@ fn number(cell: &str) -> f64 {
 }
 
 /// Returns the rows of a tree with their depth. First the qubes without a network; then each qube
-/// that
-/// provides a network and has no netvm, with its clients below it; last the qubes in loops of
-/// netvms
-/// with their clients. A qube whose netvm is not listed is left out.
+/// that provides a network and has no netvm, with its clients below it; last the qubes in loops of
+/// netvms with their clients. A qube whose netvm is not listed is left out.
 pub fn tree<'a>(values: &Values, vms: &[&'a Vm]) -> Vec<(usize, &'a Vm)> {
     let netvm = |vm: &'a Vm| {
         values

@@ -13,8 +13,7 @@ use crate::tools::table::{self, Cells, Grid, GridRow};
 use crate::tools::values::Values;
 
 /// Prints the qubes of these names, which are in byte order, in the requested form. Damaged qubes
-/// are
-/// shown as far as they can be read.
+/// are shown as far as they can be read.
 pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result<(), Failure> {
     let RowBuilder {
         columns,

@@ -31,8 +31,7 @@ pub fn qube_object(vm: &Vm, properties: Map<String, Json>) -> Json {
 /// Returns the description of a property as JSON: its type, its meaning, and which classes have it.
 pub fn property_json(property: &Property) -> Json {
     // Several properties of one name belong to different classes; they are listed as one. Those of
-    // the
-    // system are separate.
+    // the system are separate.
     let of_qubes = !property.is_in_scope(Scope::Global);
     let has_it =
         |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();

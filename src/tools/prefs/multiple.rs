@@ -1,6 +1,5 @@
 //! qvm-prefs for several qubes: all of them, those that match a pattern, or a list of names,
-//! filtered
-//! by class, tag and label.
+//! filtered by class, tag and label.
 
 use clap::ArgAction;
 

@@ -130,8 +130,7 @@ impl RejectedValue<'_> {
     }
 
     /// Returns a close name, or all names that the property accepts; `None` if the value is one of
-    /// them,
-    /// so that something else was wrong.
+    /// them, so that something else was wrong.
     fn choices_hint(&self, qubes: &Qubes, text: &str) -> Option<String> {
         let words = value_words(self.property, qubes, self.session);
         let words: Vec<&str> = words

@@ -1,6 +1,5 @@
 //! JSON Schemas (2020-12) of everything that the tools print as JSON. `qubes generate` writes them
-//! to
-//! `docs/schemas/`; `docs/json.md` says what stays compatible.
+//! to `docs/schemas/`; `docs/json.md` says what stays compatible.
 
 mod listings;
 mod storage;

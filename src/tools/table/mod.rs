@@ -126,8 +126,7 @@ fn width_of_char(c: char) -> usize {
 }
 
 /// Prints names with their values as two columns. In a pipe, the text after a line feed in a value
-/// is
-/// a row of its own, as `column` has it, and empty rows are left out.
+/// is a row of its own, as `column` has it, and empty rows are left out.
 pub fn print_values<'a>(
     out: &mut Output,
     values: impl Iterator<Item = (&'a str, &'a str)>,
@@ -156,9 +155,8 @@ fn split_line_feeds<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
 }
 
 /// Returns a list of names with explanations, as `--help-properties` prints it: two spaces, the
-/// name padded
-/// to the longest, two spaces, the text wrapped at 80 columns and continued under itself two
-/// columns further right.
+/// name padded to the longest, two spaces, the text wrapped at 80 columns and continued under
+/// itself two columns further right.
 pub fn definition_list<'a>(entries: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
     let longest = entries
         .clone()

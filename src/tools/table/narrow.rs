@@ -1,6 +1,5 @@
 //! Tables for display: cells are sanitized, and long cells continue below themselves if the
-//! terminal
-//! is narrower than the table.
+//! terminal is narrower than the table.
 
 use anstyle::Style;
 

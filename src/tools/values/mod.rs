@@ -1,7 +1,6 @@
 //! The values that tools show for qubes: properties, power states, volumes, clients. They come from
 //! one reading of the store; the hypervisor is contacted when a live value is first needed, once
-//! for
-//! all qubes.
+//! for all qubes.
 
 mod volumes;
 
@@ -108,9 +107,8 @@ impl<'a> Values<'a> {
     }
 
     /// Appends [`Values::text`] of a property that qubes of this class have. For listings: a value
-    /// that
-    /// is stored as it is printed is not parsed, and what qubes inherit from a template is computed
-    /// once. `last` is the position of the property in the previous qube.
+    /// that is stored as it is printed is not parsed, and what qubes inherit from a template is
+    /// computed once. `last` is the position of the property in the previous qube.
     pub fn push(
         &self,
         cell: &mut String,
@@ -317,8 +315,7 @@ impl<'a> Values<'a> {
     }
 
     /// Returns a warning for each pool that is nearly full. A pool whose size takes long to read
-    /// (LVM)
-    /// is included only if `asks_pools` says that its volumes are read anyway.
+    /// (LVM) is included only if `asks_pools` says that its volumes are read anyway.
     pub fn pool_warnings(&self, asks_pools: bool) -> Vec<String> {
         self.volumes.pool_warnings(asks_pools)
     }

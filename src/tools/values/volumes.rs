@@ -133,9 +133,8 @@ impl<'a> Volumes<'a> {
         is_unavailable.then_some((cache.name, own.size))
     }
 
-    /// Whether the directory of a volume is missing. The volumes of a qube share a directory,
-    /// which is
-    /// looked up once; if its parent is missing too, no other directory in there is looked up.
+    /// Whether the directory of a volume is missing. The volumes of a qube share a directory, which
+    /// is looked up once; if its parent is missing too, no other directory in there is looked up.
     fn is_missing(&self, cache: &PoolCache<'a>, vid: &str) -> bool {
         if cache
             .missing

@@ -369,8 +369,7 @@ fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Res
 }
 
 /// Resizes a volume of a qube, and prints what is left to do. The size is given in bytes and as on
-/// the
-/// command line.
+/// the command line.
 pub fn resize_to(
     call: &Invocation,
     session: &Session,
