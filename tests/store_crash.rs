@@ -16,7 +16,7 @@ use std::path::Path;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use qubes::store::{LockWait, Read, SaveOutcome, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
-use store_processes::{helper_command, job, store_location};
+use store_processes::{job, prepare_helper, store_location};
 
 /// Not a test: does the job of a helper process.
 #[test]
@@ -172,7 +172,7 @@ fn a_read_only_file_system_allows_reading_and_writing_is_an_error() {
 
 /// Returns the message of a helper process that tries to save as user nobody.
 fn try_save_as_nobody(dir: &Path) -> Option<String> {
-    let mut command = helper_command("try", dir);
+    let mut command = prepare_helper("try", dir);
     command.uid(65534).gid(65534);
     let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

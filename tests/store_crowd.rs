@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use qubes::store::{LockWait, Read, SaveOutcome, Write};
-use store_processes::{helper_command, job, store_location};
+use store_processes::{job, prepare_helper, store_location};
 
 const WRITERS: usize = 32;
 const READERS: usize = 32;
@@ -122,7 +122,7 @@ fn sixty_four_processes_lose_no_change_and_none_starves() {
         .chain((0..READERS).map(|_| "read".to_string()));
     let mut crowd: Vec<Child> = jobs
         .map(|job| {
-            let mut command = helper_command(&job, dir.path());
+            let mut command = prepare_helper(&job, dir.path());
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

@@ -18,7 +18,7 @@ use companions::{Companion, python, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use scratch_store::{Scratch, memory_in, set_memory};
-use store_processes::{helper_command, job, store_location};
+use store_processes::{job, prepare_helper, store_location};
 
 /// How often each counting process adds one.
 const ROUNDS: u32 = 25;
@@ -172,7 +172,7 @@ for n in range({ROUNDS}):
     f.close()
 "
     );
-    let ours = (0..3).map(|_| helper_command("count", scratch.dir.path()));
+    let ours = (0..3).map(|_| prepare_helper("count", scratch.dir.path()));
     let theirs = (0..3).map(|_| python(&program, scratch.dir.path()));
     let crowd: Vec<_> = ours.chain(theirs).map(|mut c| c.spawn().unwrap()).collect();
     for mut process in crowd {
@@ -210,7 +210,7 @@ fn a_lock_timeout_names_pid_and_command_of_the_holder() {
         companion.finish();
     };
     let exe = std::env::current_exe().unwrap();
-    let ours = Companion::start(helper_command("hold", scratch.dir.path()), "READY");
+    let ours = Companion::start(prepare_helper("hold", scratch.dir.path()), "READY");
     check(ours, &format!("{} --exact helper_process", exe.display()));
     let theirs = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
     check(theirs, "python3 -c");

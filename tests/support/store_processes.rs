@@ -23,7 +23,7 @@ const DIR: &str = "STORE_TEST_DIR";
 
 /// Returns the command that runs this test binary in another process for one job. The test
 /// `helper_process` does the job.
-pub fn helper_command(job: &str, dir: &Path) -> Command {
+pub fn prepare_helper(job: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args([
