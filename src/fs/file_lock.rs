@@ -130,7 +130,7 @@ fn pause(waited: Duration) -> Duration {
     Duration::from_micros(fastrand::u64(50..=u64::try_from(longest).unwrap_or(5_000)))
 }
 
-/// Waits for the exclusive lock in the order in which processes result for it; returns `None` on a
+/// Waits for the exclusive lock in the order in which processes asked for it; returns `None` on a
 /// timeout. Calls `notify` once if the wait takes longer than [`NOTICE_DELAY`].
 ///
 /// Only the kernel keeps that order, and its blocking call has no timeout. So a thread waits, and

@@ -181,7 +181,7 @@ pub enum Attachment {
 pub struct Revision {
     /// The id that [`Driver::revert`] takes.
     pub id: String,
-    /// The time at which the state was replaced: `YYYY-MM-DDTHH:MM:SS`, UTC.
+    /// A time at which the state was current: `YYYY-MM-DDTHH:MM:SS`, UTC.
     pub time: String,
 }
 

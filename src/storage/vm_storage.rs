@@ -337,7 +337,7 @@ impl VmStorage {
     }
 
     /// Removes images that only speed up the next start, or that no start would use, from every
-    /// volume of a halted qube. Volumes that share an image with another qube are left alone.
+    /// volume of a halted qube. Volumes that share an image with another volume are left alone.
     pub fn remove_spare_images(&self, owners: &ImageOwners) -> Result<(), StorageError> {
         for_each(self.volumes().map(|(volume, driver)| {
             if owners.has_other_owner(&driver.images(volume)?, volume)? {

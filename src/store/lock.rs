@@ -154,8 +154,8 @@ struct Turn {
     _locked: Option<Locked>,
 }
 
-/// Opens an existing regular file without waiting, as opening a FIFO would. Only if another program
-/// has a lease on the file, waits until it is released.
+/// Opens an existing regular file without blocking, even if a FIFO is in its place. Only if another
+/// program has a lease on the file, waits a moment for its release.
 pub(crate) fn open(path: &Path, mode: LockMode) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options

@@ -150,12 +150,12 @@ fn leak_sender(sender: Sender<News>) -> *mut c_void {
 
 /// Frees a sender of [`leak_sender`].
 unsafe extern "C" fn free_sender(opaque: *mut c_void) {
-    // SAFETY: libvirt calls this once, with the pointer comes from `leak_sender`.
+    // SAFETY: libvirt calls this once, with the pointer from `leak_sender`.
     drop(unsafe { Box::from_raw(opaque.cast::<Sender<News>>()) });
 }
 
 unsafe extern "C" fn on_close(_: virConnectPtr, _: c_int, opaque: *mut c_void) {
-    // SAFETY: the pointer comes from `leak_sender`, alive until `free_sender`.
+    // SAFETY: the pointer comes from `leak_sender` and is valid until `free_sender`.
     let sender = unsafe { &*opaque.cast::<Sender<News>>() };
     // If the receiver is gone, nobody needs the message.
     let _ = sender.send(News::Lost);
@@ -171,7 +171,7 @@ unsafe extern "C" fn on_change(
     let mut uuid = [0; 16];
     // SAFETY: the handle is valid during the call; the buffer has VIR_UUID_BUFLEN bytes.
     if unsafe { virDomainGetUUID(domain, uuid.as_mut_ptr()) } == 0 {
-        // SAFETY: the pointer comes from `leak_sender`, alive until `free_sender`.
+        // SAFETY: the pointer comes from `leak_sender` and is valid until `free_sender`.
         let sender = unsafe { &*opaque.cast::<Sender<News>>() };
         let _ = sender.send(News::Domain(uuid));
     }
