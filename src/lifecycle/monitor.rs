@@ -129,8 +129,8 @@ fn is_env_kept(variable: &str) -> bool {
         || variable.starts_with("LIBVIRT_")
 }
 
-/// Opens the monitor's log for appending. Anything else of that name (a link, a directory) is
-/// replaced.
+/// Opens the monitor's log for appending. Anything else of that name (a link, a pipe) is replaced,
+/// but not a directory.
 fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
     let (run, group) = (session.system.run_dir(), session.system.qubes_group());
     let log = Path::new("log").join(format!("monitor-{name}.log"));
@@ -191,8 +191,8 @@ pub fn ensure_monitor(
 /// # Errors
 /// The record or the locks cannot be read or taken, or the stop cannot be finished.
 pub fn run(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
-    // Leave the terminal of the starting command. It fails only for a session leader, which has
-    // none.
+    // Leave the terminal of the starting command. It fails only for the leader of a process group,
+    // which a spawned monitor is not.
     let _is_leader = nix::unistd::setsid();
     // The monitor of the previous start may still be about to exit.
     let Some(_lock) = acquire_monitor_lock(session, name, start_id)? else {

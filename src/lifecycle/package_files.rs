@@ -145,8 +145,7 @@ impl PackageFiles {
             let is_package_image =
                 self.files.iter().any(|file| file.name == name) && has_image_extension(&path);
             let owner = match is_package_image {
-                // Any other file may be a symbolic link that is an image by its own name and leads
-                // here.
+                // A symbolic link elsewhere may be an image by its own name and lead here.
                 true => owners.find_file_owner(&path)?,
                 false => owners.find_owner(&Image::File(path))?,
             };

@@ -2,7 +2,7 @@
 //! its stop is finished.
 //!
 //! It is one JSON object with the fields `start_id`, `domain`, `uri`, `user` and `phase`, and
-//! `volumes` for a disposable that is being removed. Members of group qubes can write it, so its
+//! `volumes` for a qube that is being removed. Members of group qubes can write it, so its
 //! fields only ever identify things: which start this was, and which domain of which hypervisor to
 //! ask about.
 

@@ -144,7 +144,7 @@ impl Session {
             return Ok(RemovalOutcome::Complete);
         }
         self.system.notify(&format!(
-            "{name} is removed, but some of its files could not be deleted: {}",
+            "{name} is removed, but not all of it could be deleted: {}",
             problems.join("; ")
         ));
         Ok(RemovalOutcome::WithLeftovers)

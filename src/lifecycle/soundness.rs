@@ -2,9 +2,9 @@
 //!
 //! Existing damage stays as it is. Looking for it means checking every qube, which takes longer
 //! than the write itself. So the result is cached in RUN: `sound` for a store that qubesd would
-//! accept, and `unbroken` for one without a broken qube. Both stay valid after a change of ours,
-//! which adds no damage. The caches are only an optimisation: without them the store is checked
-//! again.
+//! accept, and `unbroken` for one without a broken qube. `sound` stays valid after a change of
+//! ours, which adds no damage; `unbroken` only if no qube came or went and none that changed is
+//! broken. The caches are only an optimisation: without them the store is checked again.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Starting a qube: its netvm first, then its storage, its monitor and its domain.
+//! Starting a qube: its netvm first, then its monitor, its storage and its domain.
 
 use std::path::Path;
 
@@ -48,8 +48,8 @@ impl Session {
     /// begun when the mark was read: a kill or shutdown since then cancels it.
     ///
     /// # Errors
-    /// The qube, its netvm or its storage cannot be started, or the start was cancelled. Whatever
-    /// the start did is rolled back.
+    /// The qube, its netvm or its storage cannot be started, or the start was cancelled. The start
+    /// is rolled back, now or by the next command; a netvm that it started keeps running.
     pub fn start_unless_stopped(
         &self,
         mark: &StopMark,

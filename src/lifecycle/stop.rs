@@ -297,7 +297,7 @@ impl Session {
     }
 
     /// Cancels the starts of a qube that have no domain yet. If the mark cannot be written (a full
-    /// disk), the kill waits for them instead.
+    /// disk), the caller waits for them instead.
     fn cancel_starts(&self, name: &VmName) {
         if let Err(error) = StopMark::renew(&self.system, name) {
             self.system.notify(&format!(

@@ -13,7 +13,7 @@ use super::{LifecycleError, Session};
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
 use crate::storage::{Driver, Progress, VmStorage, Volume};
 
-/// The volumes whose data a template's package provides.
+/// The volumes that the installation of a package fills or empties.
 const PACKAGE_VOLUMES: [&str; 2] = ["root", "private"];
 
 /// A template to install, or to install again, from the contents of a package.

@@ -204,8 +204,8 @@ impl Session {
                 }
             };
             let done = match base {
-                // The base may be the only image of a running volume, whose next start waits until
-                // it is closed: it is copied and closed before waiting for the lock.
+                // The base may be the only image of another volume, whose start waits until it is
+                // closed: it is copied and closed before waiting for the lock.
                 Some(base) => {
                     let guard = ProgressGuard::start(progress, &volume.name, Some(base.size));
                     driver.import_modified(&wanted, base, &mut fill, &|at| guard.update(at))

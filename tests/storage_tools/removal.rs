@@ -135,7 +135,7 @@ fn a_file_that_cannot_be_deleted_is_named_and_the_others_are_deleted() {
     assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
     assert!(
         ran.stderr
-            .contains("work is removed, but some of its files could not be deleted"),
+            .contains("work is removed, but not all of it could be deleted"),
         "{ran:?}"
     );
     assert!(
@@ -293,7 +293,7 @@ fn recovery_fails_while_a_removal_leaves_files() {
         );
         assert!(
             ran.stderr
-                .contains("work is removed, but some of its files could not be deleted"),
+                .contains("work is removed, but not all of it could be deleted"),
             "{next}: {ran:?}"
         );
         // The next recovery finishes the removal.

@@ -122,7 +122,7 @@ impl Session {
     /// exists.
     ///
     /// # Errors
-    /// The bytes are not a valid store.
+    /// The bytes are not a valid store of R4.
     pub(in crate::lifecycle) fn directories_in(
         &self,
         bytes: &[u8],
