@@ -33,7 +33,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let directory = image_directory(call, &session, &Class::AppVM, &name)?;
     if !directory.is_dir() {
         return Err(Failure::error(format!(
-            "cannot register {name}: {} does not exist",
+            "cannot register {name}: there is no directory {}",
             directory.display()
         )));
     }

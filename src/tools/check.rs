@@ -52,7 +52,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag(
             "running",
             None,
-            "Check whether the qubes run, are paused or are about to",
+            "Check whether the qubes run, are paused or are about to run",
         ))
         .arg(flag("paused", None, "Check whether the qubes are paused"))
         .arg(flag(

@@ -511,7 +511,7 @@ fn initial_properties<'a>(
         let known =
             find(Scope::Class(class), name).map(|known| (known.name, stored_text(known, text)));
         let (name, text) = known.unwrap_or((name, text));
-        properties.retain(|(legacy_flag, _)| *legacy_flag != name);
+        properties.retain(|(earlier, _)| *earlier != name);
         properties.push((name, text));
     }
     properties

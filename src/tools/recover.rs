@@ -14,7 +14,7 @@ pub fn define(line: clap::Command) -> clap::Command {
     line.arg(flag(
         "at-boot",
         None,
-        "Assume that no qube was started since boot, and remove disposables",
+        "Assume that no qube was started since boot, and remove disposables with auto_cleanup",
     ))
     .arg(flag(
         "list-orphans",

@@ -96,8 +96,7 @@ fn options(command: &Command) -> Vec<String> {
 }
 
 /// Returns how many of `args`, from the first on, are the members of one group of exclusive
-/// options.
-/// A group whose members are not adjacent is not shown as one.
+/// options. A group whose members are not adjacent is not shown as one.
 fn exclusive_run_length(command: &Command, args: &[&Arg]) -> usize {
     for group in command.get_groups().filter(|g| arguments::is_exclusive(g)) {
         let members = group.get_args().count();

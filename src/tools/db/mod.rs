@@ -1,5 +1,5 @@
 //! qubes-db: checks, repairs and restores the store. It works where nothing else does: it contacts
-//! no hypervisor and reads a store that is damaged or missing.
+//! no hypervisor and copes with a store that is damaged or missing.
 
 mod check;
 mod convert;
@@ -40,7 +40,7 @@ const COMMANDS: [DbCommand; 7] = [
         about: "List everything that is wrong with the store or a copy, with its line and what \
                 a repair would do. An error is what qubesd refuses the file for, a warning \
                 what it reads differently or loses. Of many problems of one kind a few are \
-                listed; --all lists each. Exit with 0 if nothing is wrong, else 1",
+                listed; --all or -v lists each. Exit with 0 if nothing is wrong, else 1",
         copies: (0, 1),
         run: check::run,
     },

@@ -66,7 +66,7 @@ created, and the hypervisor is not contacted.",
         description: "\
 Examines the store and its copies, repairs it, and goes back to a copy. It works where nothing \
 else \
-does: it never contacts the hypervisor, and it reads a store that is damaged or missing.
+does: it never contacts the hypervisor, and it copes with a store that is damaged or missing.
 
 Before the first save of a day and before each conversion or repair the commands of Qubes copy the \
 store to the directory `backup` beside it.
@@ -172,7 +172,7 @@ of qubes are those of `qvm-prefs`(1).",
                 "Set the template of new qubes:",
             ),
             (
-                "qubes-prefs --default default_kernel",
+                "qubes-prefs --default default_qrexec_timeout",
                 "Reset a property to its default:",
             ),
             (
@@ -188,8 +188,8 @@ of qubes are those of `qvm-prefs`(1).",
         description: "\
 Reconciles qubes with the hypervisor after a crash or an unclean shutdown of the machine. For each \
 qube that was running it finishes the stop: it commits or discards volumes, removes snapshots, \
-detaches devices and removes the record. Disposables are removed. Qubes that still run get a \
-monitor again. `qubes-recover.service` runs it at boot.
+detaches devices and removes the record. Disposables with auto_cleanup are removed. Qubes that \
+still run get a monitor again. `qubes-recover.service` runs it at boot.
 
 On request it lists or removes the volumes in the pools that belong to no qube.
 
@@ -554,11 +554,11 @@ An existing store is never overwritten, and the hypervisor is not contacted.",
         command: "qvm-kill",
         description: "\
 Destroys the domains of running qubes at once, as pulling the plug would, and finishes their stop: \
-volumes are committed or discarded as after a shutdown, devices are detached, disposables are \
-removed. With --all netvms follow after their clients.
+volumes are committed or discarded as after a shutdown, devices are detached, disposables \
+with auto_cleanup are removed. With --all netvms follow after their clients.
 
-Data that a qube had not written yet are lost. The store is not changed, except that a disposable \
-is removed from it. When the command ends with 0, the qubes are off.",
+Data that a qube had not written yet are lost. The store is not changed, except that such a \
+disposable is removed from it. When the command ends with 0, the qubes are off.",
         examples: &[
             ("qvm-kill work", "Kill a qube:"),
             (
@@ -854,8 +854,8 @@ as its property shutdown_timeout says, requests once more, and then kills it. Wi
 process in the background repeats the request, because a guest that still boots does not hear it.
 
 A qube that others use, for example as their netvm, is not shut down without --force; with --all, \
-netvms follow after their clients. The store is not changed, except that a disposable is removed \
-from it. When `qvm-shutdown --wait` ends with 0, the qubes are off.",
+netvms follow after their clients. The store is not changed, except that a disposable with \
+auto_cleanup is removed from it. When `qvm-shutdown --wait` ends with 0, the qubes are off.",
         examples: &[
             ("qvm-shutdown work", "Request a shutdown and return:"),
             (
@@ -1041,8 +1041,9 @@ Lists the volumes of qubes, shows one, and resizes, reverts, imports, copies or 
 volume is named by its qube and itself, such as work:private.
 
 revert, import, clone and clear replace the data of a volume; if it keeps revisions, its former \
-state stays as one. clone and clear ask for a confirmation. What a \
-running qube makes impossible is refused. Volumes of other qubes are never changed.",
+state stays as one. clone and clear ask for a confirmation. An import that is cut off leaves the \
+former data. What a running qube makes impossible is refused. Volumes of other qubes are never \
+changed.",
         sections: volume::manual,
         examples: &[
             ("qvm-volume list work", "List the volumes of a qube:"),

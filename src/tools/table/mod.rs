@@ -16,9 +16,8 @@ use super::output::Output;
 const GAP: usize = 2;
 
 /// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest
-/// cell.
-/// The last column is not padded; a shorter row gets empty cells. On a terminal that is too narrow,
-/// long cells continue below themselves.
+/// cell. The last column is not padded; a shorter row gets empty cells. Prints nothing without
+/// rows. On a terminal that is too narrow, long cells continue below themselves.
 pub fn print<R: Cells>(out: &mut Output, rows: &[R]) -> Result<(), Failure> {
     print_colored(out, rows, |_, _| Style::new())
 }
