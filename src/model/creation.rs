@@ -22,7 +22,7 @@ use super::volume::{
 };
 
 /// Why a qube cannot be created. Texts are upstream's where they are recorded
-/// (`data/r4/cli/qvm-create.txt`).
+/// (`tests/data/r4/cli/qvm-create.txt`).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreationError {
     /// The name breaks a rule for names of new qubes.
@@ -73,7 +73,7 @@ pub enum CreationError {
     /// Qubes of this class cannot be created: it is AdminVM or unknown.
     #[error("qubes of class '{0}' cannot be created")]
     UnsupportedClass(Class),
-    /// The class is RemoteVM, and this release of the store is older than 4.3.
+    /// The class is RemoteVM, and the release of the store is older than 4.3.
     #[error("Qubes OS {0} does not know remote qubes (since 4.3)")]
     RemoteNotSupported(Release),
     /// The source of a clone is an AdminVM.

@@ -318,7 +318,7 @@ fn check(name: &str, value: &str) -> Result<(), String> {
 
 fn check_service(service: &str) -> Result<(), String> {
     if matches!(service, "" | "." | "..") || service.contains('/') {
-        return Err("a service's name must not be empty, '.' or '..', and has no slash".into());
+        return Err("a service's name must not be empty, '.' or '..', nor have a slash".into());
     }
     match service.len() <= SERVICE_MAX || service.starts_with("app-dispvm.") {
         true => Ok(()),

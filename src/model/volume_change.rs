@@ -314,8 +314,8 @@ impl OptionChange<'_> {
             .is_some_and(super::Pool::ephemeral_volatile);
         Ok(match ephemeral {
             true => Some("True".to_owned()),
-            // Releases up to 4.3 read a stored `False` as true, so it is stored only where it
-            // overrides the pool.
+            // Releases up to 4.3 read a stored `False` as true, so for them it is stored only where
+            // the pool says true anyway.
             false => (is_volatile && (pools || release.can_read_false_flags()))
                 .then(|| "False".to_owned()),
         })

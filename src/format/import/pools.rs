@@ -197,7 +197,8 @@ fn r4_pool_name(old: &str) -> String {
     }
 }
 
-/// Returns an absolute directory without `.` or `..`.
+/// Returns a directory without slashes at its end; `None` if it is not absolute or has a component
+/// such as `..`.
 fn normalize_directory(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let is_plain = text

@@ -94,7 +94,7 @@ pub enum FindingKind {
     VolumeShared,
     /// Two qubes have one directory for files beside the images.
     DirectoryShared,
-    /// A path contains `..`.
+    /// A path contains `..`, or a vid is not a path inside its pool.
     UnsafePath,
 }
 

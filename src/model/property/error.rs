@@ -1,7 +1,7 @@
 //! Why a property cannot be read or changed.
 
 /// An error of reading or changing a property. Every message is one line; where upstream's text is
-/// recorded (`data/r4/cli/qvm-prefs.txt`), it is the same.
+/// recorded (`tests/data/r4/cli/qvm-prefs.txt`), it is the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PropertyError {
     /// The store has no qube of this name.

@@ -1,5 +1,5 @@
 //! Rules of properties beyond their type: conditions between qubes and on the machine. Messages are
-//! upstream's where they are recorded (`data/r4/cli/qvm-prefs.txt`, `qubes-prefs.txt`).
+//! upstream's where they are recorded (`tests/data/r4/cli/qvm-prefs.txt`, `qubes-prefs.txt`).
 
 use super::kernel::default_kernels_dir;
 use super::{PropertyContext, PropertyError, ProposedChange, Value, VirtMode};
@@ -91,8 +91,9 @@ fn require_running_netvm(vm: &Vm, netvm: &Vm, facts: &dyn Facts) -> RuleResult {
     }
 }
 
-/// Requires that the default netvm does not itself follow the default and is of a class that can
-/// have a network. As upstream, it need not provide network yet.
+/// Requires that the default netvm does not get its own network through the default, is of a class
+/// that can have a network, and runs if a qube that follows the default runs. As upstream, it need
+/// not provide network yet.
 pub(super) fn require_valid_default_netvm(
     qubes: &Qubes,
     facts: &dyn Facts,
