@@ -26,7 +26,8 @@ stop() {
                     sleep 0.1
                 done ;;
             unit) systemctl stop "$name.socket" "$name.service" || true ;;
-            kvm) chown root:root /dev/kvm && chmod 600 /dev/kvm ;;
+            # name is OWNER:GROUP, value is the mode.
+            kvm) chown "$name" /dev/kvm && chmod "$value" /dev/kvm ;;
         esac
     done < <(tac "$1")
     rm -f "$1"
@@ -52,13 +53,18 @@ if [ -d /run/systemd/system ]; then
     done
     exit 0
 fi
-# Without udev only root can open /dev/kvm. libvirt, as root, finds KVM, then finds that its QEMU
-# user cannot use it, discards what it cached about QEMU and probes again at each request, which
-# takes 5 s instead of 0.05 s. Apply udev's rule.
-if [ -c /dev/kvm ] && getent group kvm > /dev/null && [ "$(stat -c %a%G /dev/kvm)" = 600root ]; then
-    echo "libvirt.sh: only root can open /dev/kvm: giving it to group kvm, as udev would"
-    chgrp kvm /dev/kvm && chmod 660 /dev/kvm
-    echo kvm >> "$started"
+# Without udev only root, or a group of another system that shares /dev, can open /dev/kvm. libvirt,
+# as root, finds KVM, then finds that its QEMU user cannot use it, discards what it cached about QEMU
+# and probes again at each request, which takes 5 s instead of 0.05 s and may never end. Apply udev's
+# rule.
+if [ -c /dev/kvm ] && getent group kvm > /dev/null; then
+    case $(stat -c '%G %a' /dev/kvm) in
+        "kvm "?6? | "kvm "?7? | *" 666") ;;
+        *)
+            echo "libvirt.sh: libvirt's QEMU cannot open /dev/kvm: giving it to group kvm, as udev would"
+            echo "kvm $(stat -c '%u:%g %a' /dev/kvm)" >> "$started"
+            chgrp kvm /dev/kvm && chmod 660 /dev/kvm ;;
+    esac
 fi
 for name in virtlogd "$daemon"; do
     if runs "$name"; then continue; fi
