@@ -38,6 +38,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// The time limit for libvirt to report a domain as inactive after its QEMU has ended.
 const INACTIVE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The time between two looks at a domain that is to become inactive.
+const INACTIVE_POLL: Duration = Duration::from_millis(20);
+
 /// The hypervisor behind libvirt at one URI. Connections are opened when first needed, and again
 /// after a loss.
 #[derive(Debug)]
@@ -154,9 +157,15 @@ impl LibvirtHypervisor {
             return Ok(Outcome::Absent);
         };
         let is_not_running = |error: &Error| error.code() == ErrorNumber::OperationInvalid;
+        let deadline = Instant::now() + INACTIVE_TIMEOUT;
         let mut answer = operation(&domain);
-        if answer.as_ref().is_err_and(is_not_running) && is_active(&domain) {
-            // The domain was started between the operation and the check: try once more.
+        // Another process is starting the domain: it is active in one moment and not in the next,
+        // and the operation may meet each of them.
+        while answer.as_ref().is_err_and(is_not_running)
+            && is_active(&domain)
+            && Instant::now() < deadline
+        {
+            thread::sleep(INACTIVE_POLL);
             answer = operation(&domain);
         }
         match answer {
@@ -572,7 +581,7 @@ fn becomes_inactive(domain: &Domain) -> bool {
     let deadline = Instant::now() + INACTIVE_TIMEOUT;
     loop {
         match domain.is_active() {
-            Ok(true) if Instant::now() < deadline => thread::sleep(Duration::from_millis(20)),
+            Ok(true) if Instant::now() < deadline => thread::sleep(INACTIVE_POLL),
             Ok(is_active) => return !is_active,
             Err(error) => return is_no_domain(&error),
         }
