@@ -34,20 +34,24 @@ fn renamed(domain: &str, copy: u32) -> String {
     let Some(name) = between(domain, "<property name=\"name\">", "<") else {
         return domain.to_string();
     };
-    let number = |text: &str| {
-        text.parse::<u32>()
-            .map_or_else(|_| text.to_string(), |n| (n + copy * 1000).to_string())
+    // A disposable's number has at most four digits; a store with more is damaged, and each write
+    // would look for the damage again.
+    let number = |text: &str, limit: u32| {
+        text.parse::<u32>().map_or_else(
+            |_| text.to_string(),
+            |n| ((n + copy * 1000) % limit).to_string(),
+        )
     };
     let mut text = domain.to_string();
-    for (before, after) in [
-        ("id=\"domain-", "\""),
-        ("name=\"qid\">", "<"),
-        ("name=\"dispid\">", "<"),
+    for (before, after, limit) in [
+        ("id=\"domain-", "\"", u32::MAX),
+        ("name=\"qid\">", "<", u32::MAX),
+        ("name=\"dispid\">", "<", 10_000),
     ] {
         if let Some(old) = between(domain, before, after) {
             text = text.replacen(
                 &format!("{before}{old}{after}"),
-                &format!("{before}{}{after}", number(old)),
+                &format!("{before}{}{after}", number(old, limit)),
                 1,
             );
         }
