@@ -145,6 +145,7 @@ needs() {
     need "test" "has strace"                         "strace"                "strace"                 "tests that stop a writer at every system call"
     need "test" "has python3"                        "python3-minimal"       "python3"                "tests of the lock against Qubes' own kind"
     need "test" "has virt-xml-validate"              "libvirt-clients"       "libvirt-client"         "checks the domain XML against libvirt's schema"
+    need "test" "has mandoc"                         "mandoc"                "mandoc"                 "checks the manual pages"
     need "test" "has_header libvirt/libvirt.h"       "libvirt-dev"           "libvirt-devel"          "compares the bindings with libvirt's headers"
     need "test" "has zsh"                            "zsh"                   "zsh"                    "tests of its completion"
     need "test" "has fish"                           "fish"                  "fish"                   "tests of its completion"

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use qubes::tools::generate;
 
+use crate::skip;
 use crate::store::repository;
 
 #[test]
@@ -32,5 +34,30 @@ fn generated_directories_contain_no_other_files() {
                 path.display()
             );
         }
+    }
+}
+
+/// What mandoc warns about in a page.
+fn warnings(page: &Path) -> Option<String> {
+    let mut mandoc = Command::new("mandoc");
+    mandoc
+        .args(["-T", "lint", "-W", "warning"])
+        .arg(page)
+        .stdin(Stdio::null());
+    let output = mandoc.output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn manual_pages_have_no_warning() {
+    let bad = tempfile::NamedTempFile::new().unwrap();
+    fs::write(bad.path(), ".SH NAME\n.nosuchmacro\n").unwrap();
+    match warnings(bad.path()) {
+        Some(words) => assert!(words.contains("nosuchmacro"), "{words}"),
+        None => return skip::skip("mandoc is not installed"),
+    }
+    for entry in fs::read_dir(repository("man")).unwrap() {
+        let page = entry.unwrap().path();
+        assert_eq!(warnings(&page).unwrap(), "", "{}", page.display());
     }
 }
