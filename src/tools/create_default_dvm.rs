@@ -41,8 +41,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.is_given("script") {
         let text = "no script is run: disposables begin with the files of the qube they are made \
-                    from; start that, change it, \
-                    shut it down";
+                    from; start that, change it, shut it down";
         return Err(Failure::usage(text));
     }
     let session = Session::new(call.system_with_progress()?);

@@ -410,8 +410,7 @@ fn permission_hint(command: &str, options: &SystemOptions) -> Option<String> {
         true => "run it as root".to_string(),
         false => format!(
             "root and members of group qubes may: as root, run usermod -aG qubes {user}, then log \
-             in again; or work on a \
-             store of your own with --root DIR"
+             in again; or work on a store of your own with --root DIR"
         ),
     })
 }

@@ -84,8 +84,7 @@ impl Invocation {
                 .is_some_and(|s| is_listening(&s).unwrap_or(false))
         {
             let text = "qubesd is running and does not see what is written now; its next save \
-                        takes it back unless it is \
-                        restarted before (systemctl restart qubesd)";
+                        takes it back unless it is restarted before (systemctl restart qubesd)";
             self.warn(self.command.name, text);
         }
         Ok(system)

@@ -72,8 +72,7 @@ pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
     call.inform(
         call.command.name,
         "what its file system no longer uses, but has not overwritten, it gives back itself: sudo \
-         fstrim -av in the \
-         running template",
+         fstrim -av in the running template",
     );
     Ok(0)
 }

@@ -333,9 +333,8 @@ never use any.
 
 --tree draws connected branches, in ASCII if the locale is not UTF-8. In a pipe every branch looks \
 like a last one. Qubes whose netvms form a loop are at the end. Long cells continue below \
-themselves \
-if the terminal is narrow. Characters that could deceive a reader (controls, invisible and \
-direction-changing ones) are shown as _.";
+themselves if the terminal is narrow. Characters that could deceive a reader (controls, invisible \
+and direction-changing ones) are shown as _.";
 
 /// Returns the sections of the manual page about columns, formats and terminals.
 pub fn manual() -> Vec<Section> {

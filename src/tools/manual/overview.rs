@@ -320,8 +320,7 @@ const SECTIONS: [(&str, &[(&str, &str)]); 4] = [
         &[(
             "release = \"STRING\"",
             "The oldest release that has to load what is written, \"4.0\" to \"4.4\" (default: \
-             that \
-             of /etc/qubes-release, else 4.3). A change that this release would not load is \
+             that of /etc/qubes-release, else 4.3). A change that this release would not load is \
              refused.",
         )],
     ),

@@ -28,10 +28,8 @@ Several qubes are listed one property a line: qube, property, mark, value. A pro
 does not have has no line.
 
 --changed lists explicit values that differ from the default, as: qube, property, default -> \
-value. \
-Properties without a default (the name, the label, the template) are left out; explicit values \
-that \
-equal the default are too (--hide-default shows them).
+value. Properties without a default (the name, the label, the template) are left out; explicit \
+values that equal the default are too (--hide-default shows them).
 
 A value, or --default, applies to all of the qubes or to none: it is one change of the store, and \
 if one of the qubes cannot have the value nothing is changed. Qubes that do not have the property \

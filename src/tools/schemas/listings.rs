@@ -28,8 +28,7 @@ pub fn all() -> Vec<Schema> {
             "qvm-prefs-several",
             "qvm-prefs --json --all",
             "One object for each qube that has one of the properties asked for; so also with a \
-             pattern, several names, \
-             --class, --tags or --label.",
+             pattern, several names, --class, --tags or --label.",
             qubes_with(of_qube),
         ),
         schema(

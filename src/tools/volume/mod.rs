@@ -401,10 +401,8 @@ pub fn resize_to(
             print_message(&format!("Error: {refused}"));
             print_message(&format!(
                 "If you really know what you are doing: Manually shrink the filesystem on the \
-                 volume first, and \
-                 repartition the volume if it is partitioned. Do this in a VM, not in dom0. Then \
-                 use 'qvm-volume resize \
-                 --force {name}:{volume} {wanted}'"
+                 volume first, and repartition the volume if it is partitioned. Do this in a VM, \
+                 not in dom0. Then use 'qvm-volume resize --force {name}:{volume} {wanted}'"
             ));
             Err(Failure::AlreadyReported(1))
         }
