@@ -2,15 +2,17 @@
 //! ordinary tools, or removed, and everything else keeps working. Upstream refuses the whole file
 //! for nearly all of these cases.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+#[path = "support/domain_texts.rs"]
+mod domain_texts;
 #[path = "support/tool_output.rs"]
 mod tool_output;
 
+use domain_texts::domains;
 use tool_output::{ToolOutput, binary};
 
 /// One kind of damage to `small.xml`.
@@ -323,28 +325,6 @@ impl System {
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
         ran.stdout
     }
-}
-
-/// Returns the text of each domain by name.
-fn domains(text: &str) -> BTreeMap<String, String> {
-    let pieces = text.split("    <domain ").skip(1);
-    let named = pieces.map(|piece| {
-        let name = piece
-            .split("\"name\">")
-            .nth(1)
-            .and_then(|rest| rest.split('<').next())
-            .unwrap_or("dom0");
-        (
-            name.to_owned(),
-            piece
-                .split("\n  </domains>")
-                .next()
-                .unwrap()
-                .trim_end()
-                .to_owned(),
-        )
-    });
-    named.collect()
 }
 
 /// Asserts that two stores have the same domains, byte for byte, except some.

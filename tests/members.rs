@@ -75,22 +75,21 @@ impl Machine {
         self.place.path().join(below)
     }
 
+    /// A shell script in a mount namespace of its own; `$1` is the file of groups.
+    fn shell(&self, script: &str) -> Command {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private"])
+            .args(["sh", "-c", script, "sh"])
+            .arg(self.path("group"));
+        command
+    }
+
     /// Runs a command line as root or as the member.
     fn run(&self, as_member: bool, line: &str) -> ToolOutput {
         let mut words = line.split_whitespace();
-        let mut command = Command::new("unshare");
         let script = r#"umask 022; mount --bind "$1" /etc/group && shift && exec "$@""#;
-        command
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "sh",
-                "-c",
-                script,
-                "sh",
-            ])
-            .arg(self.path("group"));
+        let mut command = self.shell(script);
         if as_member {
             command.args([
                 "setpriv", "--reuid", "65534", "--regid", "65534", "--groups", "98765",
@@ -158,18 +157,7 @@ fn a_user_outside_the_group_gets_a_message_that_names_the_group() {
         exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@""#;
     for line in ["qvm-ls", "qvm-prefs work", "qvm-create --label red x"] {
         let mut words = line.split(' ');
-        let mut command = Command::new("unshare");
-        command
-            .args([
-                "--mount",
-                "--propagation",
-                "private",
-                "sh",
-                "-c",
-                script,
-                "sh",
-            ])
-            .arg(machine.path("group"));
+        let mut command = machine.shell(script);
         command
             .arg(machine.path("tools"))
             .arg(machine.path("tools").join(words.next().unwrap()))

@@ -9,11 +9,14 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+#[path = "support/domain_texts.rs"]
+mod domain_texts;
 #[path = "support/sound_store.rs"]
 mod sound_store;
 #[path = "support/tool_output.rs"]
 mod tool_output;
 
+use domain_texts::domains;
 use sound_store::{SOUND, Store};
 use tool_output::{ToolOutput, binary};
 
@@ -404,28 +407,6 @@ fn kinds_of(store: &Store) -> Vec<(String, bool)> {
         )
     };
     listed.as_array().unwrap().iter().map(kind).collect()
-}
-
-/// Returns the text of each domain by name.
-fn domains(text: &str) -> BTreeMap<String, String> {
-    let pieces = text.split("    <domain ").skip(1);
-    let named = pieces.map(|piece| {
-        let name = piece
-            .split("\"name\">")
-            .nth(1)
-            .and_then(|rest| rest.split('<').next())
-            .unwrap_or("dom0");
-        (
-            name.to_owned(),
-            piece
-                .split("\n  </domains>")
-                .next()
-                .unwrap()
-                .trim_end()
-                .to_owned(),
-        )
-    });
-    named.collect()
 }
 
 #[test]

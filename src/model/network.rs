@@ -165,8 +165,8 @@ impl Qubes {
     }
 }
 
-/// Returns the address of a number in 10.SECOND.0.0/16. The last octet is never 0 or 255, so there
-/// are 254 addresses for each third octet.
+/// Returns the address of a number in 10.SECOND.0.0/16. Of numbers from 1 the last octet is never 0
+/// or 255, so there are 254 addresses for each third octet.
 fn ip4(second: u8, id: u16) -> Ipv4Addr {
     let (third, fourth) = match id {
         0..255 => (0, id),

@@ -9,45 +9,16 @@ use crate::model::qubes::Qubes;
 use crate::model::qubesd_rules::reference_tag;
 use crate::model::vm::Vm;
 
-/// Replaces the tag `guivm-NAME`.
-pub(super) fn update_guivm_tag(
+/// Replaces the tag of the qube that names what a property refers to: `PREFIX-NAME` with the prefix
+/// `guivm-`, `audiovm-` or `relayvm-`.
+pub(super) fn replace_reference_tag(
     qubes: &mut Qubes,
     vm: &VmName,
+    prefix: &str,
     change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
-    qubes.set_reference_tag(
-        vm.as_str(),
-        "guivm-",
-        change.after.as_ref().and_then(Value::as_qube),
-    );
-    Vec::new()
-}
-
-/// Replaces the tag `audiovm-NAME`.
-pub(super) fn update_audiovm_tag(
-    qubes: &mut Qubes,
-    vm: &VmName,
-    change: &AppliedChange<'_>,
-) -> Vec<Effect> {
-    qubes.set_reference_tag(
-        vm.as_str(),
-        "audiovm-",
-        change.after.as_ref().and_then(Value::as_qube),
-    );
-    Vec::new()
-}
-
-/// Replaces the tag `relayvm-NAME`.
-pub(super) fn update_relayvm_tag(
-    qubes: &mut Qubes,
-    vm: &VmName,
-    change: &AppliedChange<'_>,
-) -> Vec<Effect> {
-    qubes.set_reference_tag(
-        vm.as_str(),
-        "relayvm-",
-        change.after.as_ref().and_then(Value::as_qube),
-    );
+    let referenced = change.after.as_ref().and_then(Value::as_qube);
+    qubes.set_reference_tag(vm.as_str(), prefix, referenced);
     Vec::new()
 }
 

@@ -7,7 +7,8 @@ use crate::model::name::VmName;
 /// the older value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Attach the network interface of a running qube to its new netvm.
+    /// Attach the network interface of a running qube to its new netvm. Without room `network/` the
+    /// user is told that the change takes effect at the next start.
     ReattachNetwork {
         /// The qube whose netvm changed.
         vm: VmName,
@@ -19,7 +20,8 @@ pub enum Effect {
         /// Whether the qube starts at boot from now on.
         on: bool,
     },
-    /// Tell the hypervisor the new limit of a running qube's memory.
+    /// Tell the hypervisor the new limit of a running qube's memory. Today the user is told that the
+    /// change takes effect at the next start.
     MaxmemHotplug {
         /// The qube whose maxmem changed.
         vm: VmName,
@@ -30,7 +32,8 @@ pub enum Effect {
         vm: VmName,
     },
     /// Copy a feature (`service.*`, `vm-config.*`, `custom-persist.*`) to the running qube's
-    /// QubesDB.
+    /// QubesDB. Without room `qubesdb/` the user is told that the change takes effect at the next
+    /// start.
     QubesDbFeature {
         /// The qube whose feature changed; never dom0 for a service.
         vm: VmName,

@@ -1,8 +1,6 @@
 //! Properties that refer to other qubes: template, disposables, GUI, audio, relay.
 
-use super::consequences::{
-    repoint_template_snapshots, update_audiovm_tag, update_guivm_tag, update_relayvm_tag,
-};
+use super::consequences::{replace_reference_tag, repoint_template_snapshots};
 use super::legacy::DISPVM_ALLOWED;
 use super::rules::{
     require_changeable_template, require_dispvm_template, require_no_dispvm_users,
@@ -69,7 +67,9 @@ pub(super) const ROWS: &[Property] = &[
     .late()
     .since(Release::R4_1)
     .rule(Rule::Qube(require_taggable_reference))
-    .consequences(Consequences::Qube(update_audiovm_tag)),
+    .consequences(Consequences::Qube(|qubes, vm, change| {
+        replace_reference_tag(qubes, vm, "audiovm-", change)
+    })),
     Property::new(
         "guivm",
         GUESTS,
@@ -81,7 +81,9 @@ pub(super) const ROWS: &[Property] = &[
     .late()
     .since(Release::R4_1)
     .rule(Rule::Qube(require_taggable_reference))
-    .consequences(Consequences::Qube(update_guivm_tag)),
+    .consequences(Consequences::Qube(|qubes, vm, change| {
+        replace_reference_tag(qubes, vm, "guivm-", change)
+    })),
     Property::new(
         "default_dispvm",
         GUESTS,
@@ -124,7 +126,9 @@ pub(super) const ROWS: &[Property] = &[
     .late()
     .since(Release::R4_3)
     .rule(Rule::Qube(require_taggable_reference))
-    .consequences(Consequences::Qube(update_relayvm_tag)),
+    .consequences(Consequences::Qube(|qubes, vm, change| {
+        replace_reference_tag(qubes, vm, "relayvm-", change)
+    })),
     Property::new(
         "transport_rpc",
         REMOTE,

@@ -125,17 +125,7 @@ pub(super) fn require_taggable_reference(
     _: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
 ) -> RuleResult {
-    match proposed
-        .value
-        .as_qube()
-        .and_then(|name| find_reference_problem(proposed.property.name, name))
-    {
-        Some(misfit) => refuse(format!(
-            "{} cannot be '{}': {misfit}",
-            proposed.property.name, proposed.value
-        )),
-        None => Ok(()),
-    }
+    require_taggable_name(proposed)
 }
 
 /// Requires that the name of the default guivm or audiovm fits into a tag.
@@ -144,15 +134,16 @@ pub(super) fn require_taggable_default(
     _: &dyn Facts,
     proposed: &ProposedChange<'_>,
 ) -> RuleResult {
-    match proposed
-        .value
-        .as_qube()
-        .and_then(|name| find_reference_problem(proposed.property.name, name))
-    {
-        Some(misfit) => refuse(format!(
-            "{} cannot be '{}': {misfit}",
-            proposed.property.name, proposed.value
-        )),
+    require_taggable_name(proposed)
+}
+
+fn require_taggable_name(proposed: &ProposedChange<'_>) -> RuleResult {
+    let ProposedChange {
+        property, value, ..
+    } = proposed;
+    let name = value.as_qube();
+    match name.and_then(|name| find_reference_problem(property.name, name)) {
+        Some(problem) => refuse(format!("{} cannot be '{value}': {problem}", property.name)),
         None => Ok(()),
     }
 }
