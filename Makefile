@@ -1,5 +1,5 @@
 # make demo       Create and start qubes in a scratch directory; install missing packages first
-# make test       Install what the tests need; run rustfmt, clippy and all tests
+# make test       Install what the tests need; run rustfmt, clippy, rustdoc and all tests
 # make check      Same as make test
 # make bench      Measure the budget table on this machine
 # make build      Build the release binaries; MULTICALL=1: only the one that is every command

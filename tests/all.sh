@@ -1,5 +1,5 @@
 #!/bin/bash
-# all.sh: runs rustfmt, clippy and all tests, continuing after failures, and reports at the end what
+# all.sh: runs rustfmt, clippy, rustdoc and all tests, continuing after failures, and reports at the end what
 # failed, what was skipped and why. The output of the tests is also in target/test.log.
 #   CARGO   the cargo to use
 set -euo pipefail
@@ -33,6 +33,8 @@ step() {
 }
 step rustfmt "$cargo" fmt --all --check
 step clippy "$cargo" clippy --locked --workspace --all-targets -- -D warnings
+documents() { RUSTDOCFLAGS="-D warnings" "$cargo" doc --locked --no-deps --workspace --lib; }
+step documents documents
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}; fi
 tests() { "$cargo" test --locked --workspace --no-fail-fast 2>&1 | tee "$log"; }
 step tests tests

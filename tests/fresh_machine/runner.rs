@@ -98,7 +98,7 @@ fn script_succeeds_only_if_every_step_did() {
             .ends_with(b"\n7 passed, 0 failed, 0 skipped\n"),
         "{output:?}"
     );
-    for step in ["fmt", "clippy", "test"] {
+    for step in ["fmt", "clippy", "doc", "test"] {
         let (output, _) = run(&format!("{passing}\n[ $1 != {step} ]"));
         assert!(!output.status.success(), "{step}: {output:?}");
     }
