@@ -1,6 +1,6 @@
 #!/bin/bash
-# all.sh: runs rustfmt, clippy, rustdoc and all tests, continuing after failures, and reports at the end what
-# failed, what was skipped and why. The output of the tests is also in target/test.log.
+# all.sh: runs rustfmt, clippy, rustdoc and all tests, continuing after failures, and reports at the
+# end what failed, what was skipped and why. The output of the tests is also in target/test.log.
 #   CARGO   the cargo to use
 set -euo pipefail
 
