@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use qubes::lifecycle::Session;
+use qubes::lifecycle::Context;
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
 
@@ -27,13 +27,13 @@ fn change() -> Result<(), Box<dyn Error>> {
     let [qube, property, value] = arguments.as_slice() else {
         return Err("usage: change QUBE PROPERTY VALUE".into());
     };
-    let session = Session::new(System::new(SystemOptions::default())?);
+    let context = Context::new(System::new(SystemOptions::default())?);
     let name = VmName::from_store(qube)?;
-    for notice in session.set_property(&name, property, value)? {
+    for notice in context.set_property(&name, property, value)? {
         eprintln!("{notice}");
     }
-    let qubes = session.read()?;
+    let qubes = context.read()?;
     let vm = qubes.get(qube).ok_or("the qube was removed meanwhile")?;
-    println!("{}", qubes.value_by_name(vm, property, &session)?);
+    println!("{}", qubes.value_by_name(vm, property, &context)?);
     Ok(())
 }

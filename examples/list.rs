@@ -5,18 +5,18 @@
 
 use std::error::Error;
 
-use qubes::lifecycle::Session;
+use qubes::lifecycle::Context;
 use qubes::system::{System, SystemOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let session = Session::new(System::new(SystemOptions::default())?);
+    let context = Context::new(System::new(SystemOptions::default())?);
     // Never waits for a writer; the lock is released at once.
-    let qubes = session.read()?;
+    let qubes = context.read()?;
     for vm in qubes.iter() {
         // A value that cannot be read concerns this qube only.
         let label = qubes.label(vm).map_or("?", |label| &label.name);
         // Connects to libvirt at the first qube that needs it; offline, qubes are Halted.
-        let state = session.displayed_state(vm);
+        let state = context.displayed_state(vm);
         println!("{}\t{}\t{label}\t{state}", vm.name, vm.class);
     }
     Ok(())

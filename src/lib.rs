@@ -1,12 +1,12 @@
 //! The dom0 management core of Qubes OS: qubes, the store that describes them (`qubes.xml`), their
 //! storage, and their domains.
 //!
-//! A program opens a [`Session`](lifecycle::Session) on a [`System`](system::System), reads the
+//! A program opens a [`Context`](lifecycle::Context) on a [`System`](system::System), reads the
 //! store or changes it, and applies the effects of what it changed. Each call locks the store for
 //! as long as it needs it and no longer.
 //!
 //! ```
-//! use qubes::lifecycle::Session;
+//! use qubes::lifecycle::Context;
 //! use qubes::model::VmName;
 //! use qubes::system::{System, SystemOptions};
 //!
@@ -14,27 +14,27 @@
 //! # let directory = tempfile::tempdir()?;
 //! # let root = directory.path().canonicalize()?;
 //! // Leave `root` and `offline` out to work on this machine's own qubes.
-//! let session = Session::new(System::new(SystemOptions {
+//! let context = Context::new(System::new(SystemOptions {
 //!     root: Some(root),
 //!     offline: true,
 //!     ..SystemOptions::default()
 //! })?);
-//! session.create_system()?;
+//! context.create_system()?;
 //!
 //! // Open the store and read a property: never waits for a writer.
-//! let qubes = session.read()?;
+//! let qubes = context.read()?;
 //! let dom0 = qubes.get("dom0").ok_or("no dom0")?;
-//! assert_eq!(qubes.value_by_name(dom0, "label", &session)?.to_string(), "black");
+//! assert_eq!(qubes.value_by_name(dom0, "label", &context)?.to_string(), "black");
 //!
 //! // Change it, save, and apply the effects, in one call.
-//! session.set_feature(&VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
+//! context.set_feature(&VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
 //!
 //! // The same in steps. The store is locked from here until `write` is dropped.
-//! let mut write = session.write()?;
-//! let effects = write.set_global("default_netvm", "", &session)?;
+//! let mut write = context.write()?;
+//! let effects = write.set_global("default_netvm", "", &context)?;
 //! write.save()?;
 //! drop(write);
-//! for notice in session.apply_effects(&effects)? {
+//! for notice in context.apply_effects(&effects)? {
 //!     eprintln!("{notice}");
 //! }
 //! # Ok(())

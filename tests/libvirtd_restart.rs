@@ -4,7 +4,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::{Hypervisor, Outcome};
-use qubes::lifecycle::Session;
+use qubes::lifecycle::Context;
 use qubes::model::{Facts, VmName};
 use qubes::system::{System, SystemOptions};
 
@@ -191,23 +191,23 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
         root: Some(scratch.root().to_path_buf()),
         ..SystemOptions::default()
     };
-    let session = Session::new(System::new(options).unwrap());
+    let context = Context::new(System::new(options).unwrap());
     let uuid = scratch.uuid("work");
     let query_ids = || {
-        let qubes = session.read().unwrap();
-        let known = session
+        let qubes = context.read().unwrap();
+        let known = context
             .hypervisor()
             .state(uuid)
             .unwrap()
             .and_then(|live| live.id);
-        let listed = session
+        let listed = context
             .hypervisor()
             .states()
             .unwrap()
             .get(&uuid)
             .and_then(|live| live.id);
         assert_eq!(known, listed);
-        (known, session.domain_id(qubes.get("work").unwrap()))
+        (known, context.domain_id(qubes.get("work").unwrap()))
     };
     let (first, _) = query_ids();
     assert!(first.is_some());
@@ -236,7 +236,7 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
     assert_eq!(query_ids().0, None);
     scratch.ok("qvm-start", &["work"]);
     let name = VmName::from_store("work").unwrap();
-    session.pause(&name).unwrap();
+    context.pause(&name).unwrap();
     assert_eq!(scratch.state("work"), "Paused");
     let (fourth, _) = query_ids();
     assert!(fourth.is_some());

@@ -11,14 +11,14 @@ use std::path::Path;
 use crate::fs::replace::{parent_directory, sync_directory};
 use crate::model::{Effect, Facts, VmName};
 
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// The systemd unit of every qube.
 const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
 /// The directory where systemd looks for units to start at boot.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
-impl Session {
+impl Context {
     /// Applies effects in order. Returns notes for the user (about a change that waits for the next
     /// start).
     ///

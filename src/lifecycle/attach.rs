@@ -14,12 +14,12 @@ use super::drive::Drive;
 use super::reconcile::QubeState;
 use super::required_devices::NO_FREE_DISK_NAME;
 use super::start::{attach_loop_device, find_qube};
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// How long a guest may take to release a disk.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl Session {
+impl Context {
     /// Returns the disks of a running qube, including its volumes.
     ///
     /// # Errors

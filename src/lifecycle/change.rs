@@ -2,7 +2,7 @@
 
 use crate::model::{Effect, Property, VmName};
 
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// Returns whether the rule of a property depends on the power state: the qube is locked, so that it
 /// cannot start or stop between the check and the save.
@@ -10,7 +10,7 @@ fn depends_on_power(property: &str) -> bool {
     Property::rows(property).any(|row| row.depends_on_power)
 }
 
-impl Session {
+impl Context {
     /// Sets a property of a qube and applies the effects. Returns notes for the user.
     ///
     /// # Errors

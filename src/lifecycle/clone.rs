@@ -14,7 +14,7 @@ use crate::storage::{
 use super::create::InitialSettings;
 use super::qube_directory::{QUBE_FILES, QubeDirectory};
 use super::reconcile::QubeState;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// A clone that was created.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct ClonedQube {
     pub notes: Vec<String>,
 }
 
-impl Session {
+impl Context {
     /// Clones a qube with its settings, its firewall, its notes and its saved volumes, and reports
     /// each copy to `progress`.
     ///
@@ -55,7 +55,7 @@ impl Session {
         // Planned before any lock is taken, so that a request that breaks a rule changes nothing.
         let clone = plan_clone(&qubes)?.vm;
         let source = qubes.get(request.source).ok_or_else(missing)?.clone();
-        let mut notes = Session::creation_notes(&qubes, request.created_by);
+        let mut notes = Context::creation_notes(&qubes, request.created_by);
         self.convert_if_needed(&qubes)?;
         drop(qubes);
         let data = self.open_source_volumes(&source.name, &clone, request.empty)?;

@@ -10,7 +10,7 @@ use super::images::{DataSource, ExistingImages};
 use super::qube_directory::QubeDirectory;
 use super::root_image::{ROOT_VOLUME, RootImage, create_volumes};
 use super::template::save_volume_sizes;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::storage::VmStorage;
 
 /// Plans a new qube. Called again whenever the store may have changed.
@@ -63,7 +63,7 @@ impl InitialSettings<'_> {
         &self,
         qubes: &mut Qubes,
         name: &VmName,
-        session: &Session,
+        context: &Context,
     ) -> Result<Vec<Effect>, LifecycleError> {
         let (mut effects, mut refused) = (Vec::new(), Vec::new());
         let mut collect = |setting: String, result: Result<Vec<Effect>, String>| match result {
@@ -71,7 +71,7 @@ impl InitialSettings<'_> {
             Err(reason) => refused.push(RefusedSetting { setting, reason }),
         };
         // The store may be locked, so no hypervisor is asked whether the new qube runs.
-        let facts = NewQubeFacts::new(name.as_str(), session);
+        let facts = NewQubeFacts::new(name.as_str(), context);
         for (property, text) in self.properties {
             let result = qubes.set_property(name.as_str(), property, text, &facts);
             collect(
@@ -94,7 +94,7 @@ impl InitialSettings<'_> {
     }
 }
 
-impl Session {
+impl Context {
     /// Creates a qube with its volumes, its directory and its settings.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Session {
     /// and saves nothing.
     ///
     /// # Errors
-    /// As [`Session::create_qube`], as far as the store and the pools show it.
+    /// As [`Context::create_qube`], as far as the store and the pools show it.
     pub fn preview_creation(
         &self,
         new: &NewQube<'_>,
@@ -128,7 +128,7 @@ impl Session {
     /// saves nothing.
     ///
     /// # Errors
-    /// As [`Session::clone_qube`], as far as the store and the pools show it.
+    /// As [`Context::clone_qube`], as far as the store and the pools show it.
     pub fn preview_clone(
         &self,
         request: &NewClone<'_>,

@@ -16,9 +16,9 @@ use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName};
 use crate::storage::VmStorage;
 
 use super::kernel_command_line::kernel_command_line;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
-impl Session {
+impl Context {
     /// Describes the domain of a qube, without its disks, which are known once its storage is
     /// started, and without its required devices.
     ///
@@ -94,7 +94,7 @@ impl Session {
         self.render_domain_xml(&description)
     }
 
-    /// Renders the XML of a domain for the session's hypervisor.
+    /// Renders the XML of a domain for the context's hypervisor.
     pub(super) fn render_domain_xml(
         &self,
         description: &DomainDescription,
@@ -274,7 +274,7 @@ fn name_servers(words: &str) -> [String; 2] {
 }
 
 /// Returns what the XML depends on of the host.
-fn describe_host(session: &Session) -> Result<HostDescription, LifecycleError> {
+fn describe_host(context: &Context) -> Result<HostDescription, LifecycleError> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = cpuinfo
@@ -282,7 +282,7 @@ fn describe_host(session: &Session) -> Result<HostDescription, LifecycleError> {
             .find(|l| l.split(':').next().is_some_and(|n| n.trim() == name))?;
         line.split(':').nth(1)?.trim().parse().ok()
     };
-    let qubes = session.read()?;
+    let qubes = context.read()?;
     let suspend = qubes
         .get("dom0")
         .and_then(|dom0| dom0.features.get("suspend-s0ix"))

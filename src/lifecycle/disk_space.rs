@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::start::find_qube;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::storage::{Image, VmStorage, VolumeKind};
 
-impl Session {
+impl Context {
     /// Runs `save`. If the disk is full, calls `release` with the error, then deletes the spare
     /// images of every other qube, and tries again after each.
     ///

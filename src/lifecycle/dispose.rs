@@ -17,17 +17,17 @@ use super::qube_lock::QubeLock;
 use super::reconcile::QubeState;
 use super::record::Record;
 use super::remove::{RemovalMode, RemovalOutcome};
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// How many numbers are tried when other processes take them.
 const MAX_ATTEMPTS: usize = 10;
 
-impl Session {
+impl Context {
     /// Creates a disposable named after its number, `disp1234`, which is removed when it stops.
     /// Without a `template` the system's `default_dispvm` is used.
     ///
     /// # Errors
-    /// As [`Session::create_qube`]; or no number is free.
+    /// As [`Context::create_qube`]; or no number is free.
     pub fn create_disposable(
         &self,
         template: Option<&str>,
@@ -65,7 +65,7 @@ impl Session {
         Err(last)
     }
 
-    /// Creates a qube as [`Session::create_qube`] does, with the number `dispid` if it is a
+    /// Creates a qube as [`Context::create_qube`] does, with the number `dispid` if it is a
     /// disposable.
     pub(super) fn create_with_dispid(
         &self,
@@ -105,7 +105,7 @@ impl Session {
             .template(&planned)?
             .filter(|_| new.class == Class::DispVM)
             .cloned();
-        let mut notes = Session::creation_notes(&qubes, new.created_by);
+        let mut notes = Context::creation_notes(&qubes, new.created_by);
         self.convert_if_needed(&qubes)?;
         if settings.existing == ExistingImages::Adopt {
             let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;

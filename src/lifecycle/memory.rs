@@ -8,13 +8,13 @@ use crate::hypervisor::qmemman::{self, MemoryReply, MemoryReservation};
 use crate::hypervisor::uri::Family;
 use crate::model::{Qubes, Vm, VmName};
 
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// The socket of the memory manager.
 const SOCKET: &str = "/run/qubes/qmemman.sock";
 const MIB: u64 = 1 << 20;
 
-impl Session {
+impl Context {
     /// Reserves memory for the start of a qube. The reservation must be held until the domain is
     /// running.
     ///

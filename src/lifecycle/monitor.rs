@@ -20,7 +20,7 @@ use crate::model::VmName;
 
 use super::record::Record;
 use super::stop::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// The name of the program; it is installed beside the tools or in the built-in directory.
 pub const PROGRAM: &str = "qubes-monitor";
@@ -39,8 +39,8 @@ const MAX_RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Its log cannot be opened, or the program cannot be started.
-pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
-    run_detached(session, name, record, &[])
+pub fn spawn(context: &Context, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+    run_detached(context, name, record, &[])
 }
 
 /// Starts a detached process that repeats the shutdown request to a running qube until its domain
@@ -50,18 +50,18 @@ pub fn spawn(session: &Session, name: &VmName, record: &Record) -> Result<(), Li
 /// # Errors
 /// As [`spawn`]; the record cannot be read.
 pub fn spawn_shutdown_repeater(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     limit: Duration,
 ) -> Result<(), LifecycleError> {
-    let Some(record) = Record::load(&session.system, name)? else {
+    let Some(record) = Record::load(&context.system, name)? else {
         return Ok(());
     };
     if Family::from_uri(&record.uri) == Family::Xen {
         return Ok(());
     }
     run_detached(
-        session,
+        context,
         name,
         &record,
         &["--shutdown", &limit.as_secs().to_string()],
@@ -70,18 +70,18 @@ pub fn spawn_shutdown_repeater(
 
 /// Starts the monitor program with `options` for the start of `record`.
 fn run_detached(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     record: &Record,
     options: &[&str],
 ) -> Result<(), LifecycleError> {
-    let system = &session.system;
-    let log = open_log(session, name)?;
+    let system = &context.system;
+    let log = open_log(context, name)?;
     let monitor = system.own_program(PROGRAM);
     let scoped = system.has_service_manager()
         && exec::find_program("systemd-run", system.program_path()).is_some();
     let mut program = if scoped {
-        in_scope(session, &monitor)
+        in_scope(context, &monitor)
     } else {
         Program::new(&monitor)
     };
@@ -131,8 +131,8 @@ fn is_env_kept(variable: &str) -> bool {
 
 /// Opens the monitor's log for appending. Anything else of that name (a link, a pipe) is replaced,
 /// but not a directory.
-fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
-    let (run, group) = (session.system.run_dir(), session.system.qubes_group());
+fn open_log(context: &Context, name: &VmName) -> Result<File, LifecycleError> {
+    let (run, group) = (context.system.run_dir(), context.system.qubes_group());
     let log = Path::new("log").join(format!("monitor-{name}.log"));
     let opened = run.create(&["log"], group).and_then(|directory| {
         let open = || directory.open_or_create(&log, run.access(group));
@@ -155,9 +155,9 @@ fn open_log(session: &Session, name: &VmName) -> Result<File, LifecycleError> {
 }
 
 /// Returns the command that runs the monitor in a systemd scope of its own.
-fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
+fn in_scope(context: &Context, monitor: &std::path::Path) -> Program {
     let program = Program::new("systemd-run");
-    let program = if session.system.is_superuser() {
+    let program = if context.system.is_superuser() {
         program
     } else {
         program.arg("--user")
@@ -172,14 +172,14 @@ fn in_scope(session: &Session, monitor: &std::path::Path) -> Program {
 /// # Errors
 /// As [`spawn`]; the monitor's lock cannot be tried.
 pub fn ensure_monitor(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     record: &Record,
 ) -> Result<(), LifecycleError> {
-    match lock_monitor(session, name, Duration::ZERO) {
+    match lock_monitor(context, name, Duration::ZERO) {
         Ok(free) => {
             drop(free);
-            spawn(session, name, record)
+            spawn(context, name, record)
         }
         Err(LifecycleError::Locked { .. }) => Ok(()),
         Err(error) => Err(error),
@@ -190,27 +190,27 @@ pub fn ensure_monitor(
 ///
 /// # Errors
 /// The record or the locks cannot be read or taken, or the stop cannot be finished.
-pub fn run(session: &Session, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
+pub fn run(context: &Context, name: &VmName, start_id: Uuid) -> Result<(), LifecycleError> {
     // Leave the terminal of the starting command. It fails only for the leader of a process group,
     // which a spawned monitor is not.
     let _is_leader = nix::unistd::setsid();
     // The monitor of the previous start may still be about to exit.
-    let Some(_lock) = acquire_monitor_lock(session, name, start_id)? else {
+    let Some(_lock) = acquire_monitor_lock(context, name, start_id)? else {
         return Ok(());
     };
     let mut pause = Duration::from_millis(100);
     let mut log = Log::new();
-    while let Some(record) = own_record(session, name, start_id)? {
-        match wait_for_stop(session, name, &record) {
+    while let Some(record) = own_record(context, name, start_id)? {
+        match wait_for_stop(context, name, &record) {
             Ok(()) => pause = Duration::from_millis(100),
             Err(error) => {
-                log.write(session, format!("{name}: {error}"));
+                log.write(context, format!("{name}: {error}"));
                 thread::sleep(pause);
                 pause = (pause * 2).min(MAX_RECONNECT_PAUSE);
                 continue;
             }
         }
-        if finish_if_stopped(session, name, start_id, &mut log)? {
+        if finish_if_stopped(context, name, start_id, &mut log)? {
             return Ok(());
         }
     }
@@ -232,10 +232,10 @@ impl Log {
     }
 
     /// Writes a message, unless it repeats the last one or the limit is reached.
-    fn write(&mut self, session: &Session, line: String) {
+    fn write(&mut self, context: &Context, line: String) {
         self.lines_for(line)
             .iter()
-            .for_each(|line| session.system.notify(line));
+            .for_each(|line| context.system.notify(line));
     }
 
     /// Returns the lines to write for a message.
@@ -259,16 +259,16 @@ impl Log {
 /// # Errors
 /// The record or the lock cannot be read or taken, or the hypervisor fails.
 pub fn repeat_shutdown_until_stopped(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     start_id: Uuid,
     limit: Duration,
 ) -> Result<(), LifecycleError> {
     let _is_leader = nix::unistd::setsid();
     let begun = Instant::now();
-    while let Some(record) = own_record(session, name, start_id)? {
+    while let Some(record) = own_record(context, name, start_id)? {
         let left = limit.saturating_sub(begun.elapsed());
-        let hypervisor = session.hypervisor_at(&record.uri);
+        let hypervisor = context.hypervisor_at(&record.uri);
         if left.is_zero()
             || hypervisor.wait_until_inactive(record.domain, Some(left.min(SHUTDOWN_INTERVAL)))?
         {
@@ -276,8 +276,8 @@ pub fn repeat_shutdown_until_stopped(
         }
         // Under the lock no new run can begin between reading the record and the request. If
         // another command works on the qube, skip this request: there is a next one.
-        match session.lock_qube_within(name, Duration::ZERO) {
-            Ok(_lock) if own_record(session, name, start_id)?.is_some() => {
+        match context.lock_qube_within(name, Duration::ZERO) {
+            Ok(_lock) if own_record(context, name, start_id)?.is_some() => {
                 repeat_shutdown_request(&hypervisor, record.domain)?
             }
             Ok(_) | Err(LifecycleError::Locked { .. }) => {}
@@ -290,15 +290,15 @@ pub fn repeat_shutdown_until_stopped(
 /// Takes the monitor's lock, and waits until the monitor of an earlier start has exited. Returns
 /// `None` if the record belongs to another start, or another monitor of the same start is there.
 fn acquire_monitor_lock(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     start_id: Uuid,
 ) -> Result<Option<FileLock>, LifecycleError> {
-    let (run, group) = (session.system.run_dir(), session.system.qubes_group());
+    let (run, group) = (context.system.run_dir(), context.system.qubes_group());
     // Not `monitor-NAME.start`: that would be the lock of a qube called `NAME.start`.
     let watched = Path::new("lock").join(format!("watches-{name}"));
-    while own_record(session, name, start_id)?.is_some() {
-        match lock_monitor(session, name, Duration::from_secs(1)) {
+    while own_record(context, name, start_id)?.is_some() {
+        match lock_monitor(context, name, Duration::from_secs(1)) {
             Ok(lock) => {
                 // If it cannot be written, a second monitor of this start waits until this one
                 // exits: no harm.
@@ -318,11 +318,11 @@ fn acquire_monitor_lock(
 
 /// Waits until the domain is inactive or the record belongs to another start: after another command
 /// finished the stop, a new run may use the same uuid.
-fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
+fn wait_for_stop(context: &Context, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
     // Connect anew in each round: the old connection may be to a daemon that was restarted.
-    let hypervisor = session.hypervisor_at(&record.uri);
+    let hypervisor = context.hypervisor_at(&record.uri);
     // An unreadable record ends the wait; reading it again under the lock reports the reason.
-    let mut is_own = || matches!(own_record(session, name, record.start_id), Ok(Some(_)));
+    let mut is_own = || matches!(own_record(context, name, record.start_id), Ok(Some(_)));
     hypervisor.wait_while(record.domain, None, &mut is_own)?;
     Ok(())
 }
@@ -330,34 +330,34 @@ fn wait_for_stop(session: &Session, name: &VmName, record: &Record) -> Result<()
 /// Finishes the stop under the qube's lock, if the record is still that of this start. Returns
 /// whether the monitor's work is done.
 fn finish_if_stopped(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     start_id: Uuid,
     log: &mut Log,
 ) -> Result<bool, LifecycleError> {
     // Check without the lock first: if everything was removed, locking would create RUN/lock anew.
-    if own_record(session, name, start_id)?.is_none() {
+    if own_record(context, name, start_id)?.is_none() {
         return Ok(true);
     }
     let lock = loop {
-        match session.lock_qube_within(name, Duration::from_secs(60)) {
+        match context.lock_qube_within(name, Duration::from_secs(60)) {
             Ok(lock) => break lock,
             Err(LifecycleError::Locked { .. })
-                if own_record(session, name, start_id)?.is_some() => {}
+                if own_record(context, name, start_id)?.is_some() => {}
             Err(LifecycleError::Locked { .. }) => return Ok(true),
             Err(other) => return Err(other),
         }
     };
-    let Some(record) = own_record(session, name, start_id)? else {
+    let Some(record) = own_record(context, name, start_id)? else {
         return Ok(true);
     };
-    let fresh = session.fork();
+    let fresh = context.fork();
     match fresh.query_domain(&record, name) {
         Ok(None) => {}
         // The domain is active after all: the start had not created it yet when the state was read.
         Ok(Some(_)) => return Ok(false),
         Err(error) => {
-            log.write(session, format!("{name}: {error}"));
+            log.write(context, format!("{name}: {error}"));
             return Ok(false);
         }
     }
@@ -366,20 +366,20 @@ fn finish_if_stopped(
 
 /// Returns the record, if it is still that of this start.
 fn own_record(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     start_id: Uuid,
 ) -> Result<Option<Record>, LifecycleError> {
-    Ok(Record::load(&session.system, name)?.filter(|r| r.start_id == start_id))
+    Ok(Record::load(&context.system, name)?.filter(|r| r.start_id == start_id))
 }
 
 /// Takes the lock that a monitor holds while it lives.
 fn lock_monitor(
-    session: &Session,
+    context: &Context,
     name: &VmName,
     wait: Duration,
 ) -> Result<FileLock, LifecycleError> {
-    let (run, group) = (session.system.run_dir(), session.system.qubes_group());
+    let (run, group) = (context.system.run_dir(), context.system.qubes_group());
     let lock = run.lock(&format!("monitor-{name}"), LockMode::Exclusive, wait, group);
     lock.map_err(|error| super::qube_lock::lock_error(name, error))
 }

@@ -5,9 +5,9 @@ use crate::storage::PoolDrivers;
 use crate::store::{StoreError, Write};
 
 use super::qube_lock::create_shared_directory;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
-impl Session {
+impl Context {
     /// Creates a store with labels, the first pools and dom0, and sets up the pools.
     ///
     /// # Errors

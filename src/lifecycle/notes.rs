@@ -8,12 +8,12 @@ use crate::model::notes::{MAX_BYTES, sanitize_text};
 use crate::model::{NotesError, Qubes, Vm, VmName};
 
 use super::qube_directory::QubeDirectory;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// The name of the file.
 const NAME: &str = "notes.txt";
 
-impl Session {
+impl Context {
     /// Returns the notes about a qube; empty if there are none.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Session {
     /// store refuses this one, too.
     ///
     /// # Errors
-    /// As [`Session::notes`]; those of `change`; the new notes are too long; the file cannot be
+    /// As [`Context::notes`]; those of `change`; the new notes are too long; the file cannot be
     /// written. The old notes stay.
     pub fn change_notes(
         &self,

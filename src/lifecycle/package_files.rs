@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::qube_directory::join_names;
 use super::template::InstalledTemplate;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::fs::directory::{Directory, LinkPolicy};
 use crate::model::VmName;
 use crate::storage::{DirectoryRemoval, Image, ImageOwner, ImageOwners, remove_real_directory};
@@ -81,15 +81,15 @@ impl PackageFiles {
     /// The store cannot be read, or a file that has to go cannot be removed.
     pub fn remove(
         &self,
-        session: &Session,
+        context: &Context,
         installed: &InstalledTemplate,
     ) -> Result<(), LifecycleError> {
-        let owners = session.image_owners()?;
+        let owners = context.image_owners()?;
         let path = self.path.display();
         let images = match self.images(&owners) {
             Ok(images) => images,
             Err(error) => {
-                session
+                context
                     .system
                     .notify(&format!("{path} stays as it is: {error}"));
                 return Ok(());
@@ -105,17 +105,17 @@ impl PackageFiles {
                 "{path} stays as it is: {image} in it is an image of volume {}",
                 owner.volume,
             );
-            session.system.notify(&kept);
+            context.system.notify(&kept);
             return Ok(());
         }
         let is_image = |name: &OsString| images.iter().any(|(image, _)| image == name);
         // If the directory stays anyway, the package's lists stay in it, as they do with upstream.
-        let stays = self.contains_kept_directory(session, template)?;
+        let stays = self.contains_kept_directory(context, template)?;
         let goes =
             |file: &&PackageFile| !is_image(&file.name) && (!stays || is_root_data(&file.name));
         for file in self.files.iter().filter(goes) {
             if let Some(kept) = self.remove_file(file, &owners)? {
-                session.system.notify(&kept);
+                context.system.notify(&kept);
             }
         }
         self.directory.sync().map_err(cannot("sync", &self.path))?;
@@ -126,7 +126,7 @@ impl PackageFiles {
         left.retain(|name| !is_image(name));
         if !left.is_empty() {
             let names = join_names(&left);
-            session.system.notify(&format!(
+            context.system.notify(&format!(
                 "{path} stays: it contains {names}, which the package did not install"
             ));
         }
@@ -192,15 +192,15 @@ impl PackageFiles {
     /// Whether the directory is, or contains, the template's own directory or a pool's.
     fn contains_kept_directory(
         &self,
-        session: &Session,
+        context: &Context,
         template: &VmName,
     ) -> Result<bool, LifecycleError> {
-        let qubes = session.read()?;
+        let qubes = context.read()?;
         let pools = qubes
             .pools
             .iter()
             .filter_map(|pool| pool.option("dir_path"));
-        let mut pools = pools.map(|path| session.system.path_below_root(path));
+        let mut pools = pools.map(|path| context.system.path_below_root(path));
         let this = self
             .directory
             .handle()
@@ -217,7 +217,7 @@ impl PackageFiles {
         };
         let is_own = qubes
             .get(template.as_str())
-            .is_some_and(|vm| session.qube_directory(vm).is_same_directory(&this));
+            .is_some_and(|vm| context.qube_directory(vm).is_same_directory(&this));
         Ok(is_own || pools.any(is_inside))
     }
 

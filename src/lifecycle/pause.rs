@@ -10,9 +10,9 @@ use crate::model::{PowerState, VmName};
 
 use super::reconcile::QubeState;
 use super::start::find_qube;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
-impl Session {
+impl Context {
     /// Pauses a running qube.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::format::list_all_domains;
 use crate::model::{NewPool, Pool, PoolDriver, PoolError, PoolUse, Qubes};
 use crate::storage::fullness::{self, SpaceUsage};
@@ -11,7 +11,7 @@ use crate::storage::overlap::find_overlap;
 use crate::storage::{StorageError, find_thin_pool, open_driver};
 use crate::store::{StoreError, read_bytes};
 
-impl Session {
+impl Context {
     /// Prepares the place of a new pool and adds the pool to the store.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl PoolDetails {
     }
 }
 
-impl Session {
+impl Context {
     /// Returns the details of a pool; `None` if the store has no such pool.
     pub fn pool_details(&self, qubes: &Qubes, name: &str) -> Option<PoolDetails> {
         let pool = qubes.pools.get(name)?;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::fs::replace;
 use crate::model::VmName;
@@ -31,7 +31,7 @@ impl QubeLock {
     }
 }
 
-impl Session {
+impl Context {
     /// Takes the operation lock of `name`, whether or not the qube exists (yet). A long wait is
     /// reported.
     ///

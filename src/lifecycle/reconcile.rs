@@ -11,7 +11,7 @@ use super::images::creation_note::CreationNote;
 use super::qube_lock::QubeLock;
 use super::record::{self, Phase, Record};
 use super::remove::RemovalOutcome;
-use super::{LifecycleError, Session, monitor};
+use super::{Context, LifecycleError, monitor};
 use crate::storage::{StorageError, VmStorage};
 
 /// The state of a qube under its lock, after it was reconciled.
@@ -25,7 +25,7 @@ pub enum QubeState {
     Gone,
 }
 
-impl Session {
+impl Context {
     /// Reconciles a qube that may have stopped, crashed or lost its monitor.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::storage::{Driver, ImageOwners, StorageError, Volume};
 
 use super::reconcile::QubeState;
 use super::remove::RemovalOutcome;
-use super::{LifecycleError, Session, record};
+use super::{Context, LifecycleError, record};
 use crate::storage::VmStorage;
 
 /// A volume in a pool that belongs to no qube of the store.
@@ -54,7 +54,7 @@ pub struct RecoveredQube {
     pub has_leftovers: bool,
 }
 
-impl Session {
+impl Context {
     /// Reconciles every qube that has a record, a dirty volume or images of a finished run. At
     /// boot, when nothing was started yet, also removes every disposable that is removed when it
     /// stops. A qube that cannot be reconciled does not stop the others.

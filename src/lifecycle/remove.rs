@@ -9,7 +9,7 @@ use super::qube_lock::QubeLock;
 use super::reconcile::QubeState;
 use super::record::{self, Phase, Record};
 use super::recover::{Orphan, is_volume_of_qube};
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what is removed with it.
@@ -57,7 +57,7 @@ impl RemovalMode {
     }
 }
 
-impl Session {
+impl Context {
     /// Removes a halted qube that nothing refers to: from the store, from the hypervisor and,
     /// depending on `removal`, from the disk.
     ///

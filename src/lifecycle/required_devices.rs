@@ -19,7 +19,7 @@ use crate::hypervisor::uri::Family;
 use crate::model::device::{AssignmentMode, DeviceAssignment};
 use crate::model::{Qubes, VirtMode, Vm, VmName};
 
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// The reason why another disk cannot be attached: disk names end at `z`.
 pub(super) const NO_FREE_DISK_NAME: &str = "the qube has no free name for another disk (i to z)";
@@ -68,7 +68,7 @@ impl DiskLetters {
     }
 }
 
-impl Session {
+impl Context {
     /// Adds the required devices to a description by their names, whether they exist or not.
     pub(super) fn add_required_devices_unchecked(
         &self,

@@ -13,7 +13,7 @@ use crate::model::text_map::TextMap;
 use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, SavedDomain, VmName};
 use crate::store::{Read, StoreError, Write};
 
-use super::Session;
+use super::Context;
 
 /// The cache entry for a store that qubesd would not refuse; its text names the release whose rules
 /// were applied.
@@ -41,7 +41,7 @@ impl SharedSettings {
 /// the release whose rules were applied.
 const UNBROKEN: &str = "unbroken";
 
-impl Session {
+impl Context {
     /// Returns the release whose rules apply: a store that is sound for one release may not be for
     /// another.
     fn rules_name(&self) -> String {
@@ -62,9 +62,9 @@ impl Session {
     /// Registers checks with `write`: a change must not add damage; existing damage is reported
     /// when the store is saved; and if there is none, that is cached.
     pub(super) fn guard_against_damage(&self, write: &mut Write) {
-        let (session, system) = (self.fork(), SharedSettings::from_qubes(write));
+        let (context, system) = (self.fork(), SharedSettings::from_qubes(write));
         write.check_before_save(move |after, before| {
-            session.refuse_new_damage(after, &system, before)
+            context.refuse_new_damage(after, &system, before)
         });
         let rules = self.rules_name();
         let is_cached = |name| write.read_cache(name).is_some_and(|known| known == rules);
@@ -75,10 +75,10 @@ impl Session {
             self.describe_damage(write)
         } {
             None => {
-                let session = self.fork();
+                let context = self.fork();
                 write.after_first_save(move |write| {
                     write.write_cache(SOUND, &rules);
-                    if was_unbroken && session.are_changed_qubes_unbroken(write) {
+                    if was_unbroken && context.are_changed_qubes_unbroken(write) {
                         write.write_cache(UNBROKEN, &rules);
                     }
                 });

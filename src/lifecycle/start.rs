@@ -19,7 +19,7 @@ use super::reconcile::QubeState;
 use super::record::{Phase, Record};
 use super::required_devices::{DiskLetters, NO_FREE_DISK_NAME};
 use super::stop_mark::StopMark;
-use super::{LifecycleError, Session, monitor};
+use super::{Context, LifecycleError, monitor};
 
 /// How long a chain of netvms may be, and how often a netvm may stop again while the lock of its
 /// client is waited for.
@@ -34,12 +34,12 @@ pub enum StartOutcome {
     AlreadyRunning,
 }
 
-impl Session {
+impl Context {
     /// Starts a qube, and its netvm before it. If two commands start it at once, one does and the
     /// other finds it running.
     ///
     /// # Errors
-    /// Those of [`Session::start_unless_stopped`].
+    /// Those of [`Context::start_unless_stopped`].
     pub fn start(&self, name: &VmName) -> Result<StartOutcome, LifecycleError> {
         self.start_unless_stopped(&StopMark::read(&self.system, name)?, None)
     }

@@ -13,7 +13,7 @@ use super::reconcile::QubeState;
 use super::record::{Phase, Record};
 use super::start::find_qube;
 use super::stop_mark::StopMark;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// How often a kill destroys a qube that is started again and again.
 const MAX_KILLS: usize = 16;
@@ -74,18 +74,18 @@ impl StopTarget {
     /// Calls the hypervisor that runs the domain.
     fn request<T>(
         &self,
-        session: &Session,
+        context: &Context,
         action: impl FnOnce(&dyn Hypervisor, Uuid) -> Result<T, HypervisorError>,
     ) -> Result<T, LifecycleError> {
-        Ok(match session.hypervisor().uri() == self.uri {
-            true => action(session.hypervisor(), self.domain)?,
-            false => action(&session.hypervisor_at(&self.uri), self.domain)?,
+        Ok(match context.hypervisor().uri() == self.uri {
+            true => action(context.hypervisor(), self.domain)?,
+            false => action(&context.hypervisor_at(&self.uri), self.domain)?,
         })
     }
 
     /// Returns the state of the domain; `None` if it is not running.
-    fn state(&self, session: &Session) -> Result<Option<PowerState>, LifecycleError> {
-        let live = self.request(session, |hypervisor, domain| hypervisor.state(domain))?;
+    fn state(&self, context: &Context) -> Result<Option<PowerState>, LifecycleError> {
+        let live = self.request(context, |hypervisor, domain| hypervisor.state(domain))?;
         Ok(live
             .map(|live| live.state)
             .filter(|state| state.is_active()))
@@ -136,7 +136,7 @@ fn is_paused(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<bool, Hypervis
         .is_some_and(|live| live.state == PowerState::Paused))
 }
 
-impl Session {
+impl Context {
     /// Asks a qube to shut down, and returns at once. A start of it that has no domain yet is
     /// cancelled.
     ///
@@ -333,7 +333,7 @@ impl Session {
     /// Takes the lock of a qube and reconciles it.
     ///
     /// # Errors
-    /// Those of [`Session::lock_qube`] and [`Session::reconcile`].
+    /// Those of [`Context::lock_qube`] and [`Context::reconcile`].
     pub fn lock_and_reconcile(&self, name: &VmName) -> Result<(), LifecycleError> {
         if !super::record::exists(&self.system, name) && self.system.is_offline() {
             // Without a record nothing was started since the machine booted. What an earlier boot

@@ -9,7 +9,7 @@ use super::images::ExistingImages;
 use super::images::existing::PlannedImages;
 use super::root_data::RootData;
 use super::volume_import::VolumeContent;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
 use crate::storage::{Driver, Progress, VmStorage, Volume};
 
@@ -69,7 +69,7 @@ struct PackageSettings<'a> {
     properties: &'a [(&'static str, String)],
 }
 
-impl Session {
+impl Context {
     /// Installs a template from a package's data. If it exists, its root volume is replaced and its
     /// private volume is emptied.
     ///
@@ -198,7 +198,7 @@ impl Session {
         let mut random = |below: u16| fastrand::u16(..below);
         let qubes = self.read_for_creation(&new.class)?;
         let name = qubes.plan_creation(new, self, &mut random)?.name;
-        let creation_notes = Session::creation_notes(&qubes, new.created_by);
+        let creation_notes = Context::creation_notes(&qubes, new.created_by);
         self.convert_if_needed(&qubes)?;
         drop(qubes);
         let _lock = self.lock_qube(&name)?;
@@ -328,7 +328,7 @@ impl Session {
     }
 }
 
-impl Session {
+impl Context {
     /// Refuses to install a template again if a volume of another qube has one of the images that
     /// would be replaced.
     fn refuse_foreign_images(&self, name: &VmName) -> Result<(), LifecycleError> {
@@ -372,7 +372,7 @@ impl PackageSettings<'_> {
         &self,
         write: &mut crate::store::Write,
         name: &VmName,
-        session: &Session,
+        context: &Context,
     ) -> Result<(Vec<Effect>, Vec<String>), LifecycleError> {
         let mut effects = Vec::new();
         let mut notes = Vec::new();
@@ -381,17 +381,17 @@ impl PackageSettings<'_> {
                 name.as_str(),
                 "installed_by_rpm",
                 "True",
-                session,
+                context,
             )?);
         }
         for (property, text) in self.properties {
-            match write.set_property(name.as_str(), property, text, session) {
+            match write.set_property(name.as_str(), property, text, context) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(format!("{property} is not set: {error}")),
             }
         }
         for (feature, text) in self.features {
-            match write.set_feature(name.as_str(), feature, text, session) {
+            match write.set_feature(name.as_str(), feature, text, context) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(error.to_string()),
             }

@@ -4,11 +4,11 @@
 use super::reconcile::QubeState;
 use super::start::find_qube;
 use super::volume_import::VolumeContent;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::model::{Class, RemovalError, VmName};
 use crate::storage::{Progress, VmStorage, VolumeKind, find_zero_runs};
 
-impl Session {
+impl Context {
     /// Commits what a halted template wrote, if that was not done when it stopped, and checks that
     /// all its images exist.
     ///

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::package_files::PackageFiles;
 use super::root_data::{self, RootData};
 use super::template::InstalledTemplate;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// The largest list or configuration that is read, bytes.
 const MAX_TEXT_BYTES: u64 = 64 << 10;
@@ -121,10 +121,10 @@ impl TemplatePackage {
     /// The store cannot be read, or a file of the package cannot be removed.
     pub fn remove(
         &self,
-        session: &Session,
+        context: &Context,
         installed: &InstalledTemplate,
     ) -> Result<(), LifecycleError> {
-        self.files.remove(session, installed)
+        self.files.remove(context, installed)
     }
 }
 

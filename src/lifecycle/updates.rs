@@ -9,7 +9,7 @@ use crate::fs::replace::{Access, parent_directory};
 use crate::model::VmName;
 
 use super::qube_lock::create_shared_directory;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 const FEATURE: &str = "check-updates";
 /// While this file exists, dom0's own timer does nothing (`docs/spec/r3-tools.md` §4).
@@ -37,7 +37,7 @@ impl UpdateChecks {
     }
 }
 
-impl Session {
+impl Context {
     /// Returns whether dom0 checks for updates, and whether the qubes do.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Describes volumes, without locks and also if a pool cannot be used.
 
-use super::Session;
+use super::Context;
 use crate::model::{Qubes, ResolvedVolume, Vm, VmName, VolumeError};
 use crate::storage::{PoolDrivers, Revision, StorageError, Volume};
 
@@ -23,7 +23,7 @@ pub struct VolumeDetails {
     pub unknown_reason: Option<String>,
 }
 
-impl Session {
+impl Context {
     /// Returns everything about one volume.
     ///
     /// # Errors

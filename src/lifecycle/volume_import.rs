@@ -18,7 +18,7 @@ use super::root_data::OpenRootData;
 use super::start::find_qube;
 use super::volume_import_commit::{PreparedImport, cannot_look_at_image};
 use super::volumes::refused;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::model::VmName;
 use crate::storage::{
@@ -57,7 +57,7 @@ pub(super) enum VolumeContent<'a> {
     Empty,
 }
 
-impl Session {
+impl Context {
     /// Replaces the data of a halted qube's volume with those of `file`, atomically.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Session {
     /// Replaces the data of a volume with the last committed data of another one.
     ///
     /// # Errors
-    /// As [`Session::import_volume`]; or the source is not a saved volume.
+    /// As [`Context::import_volume`]; or the source is not a saved volume.
     pub fn clone_volume(
         &self,
         source: (&VmName, &str),
@@ -117,7 +117,7 @@ impl Session {
     /// Empties a volume without changing its size.
     ///
     /// # Errors
-    /// As [`Session::import_volume`].
+    /// As [`Context::import_volume`].
     pub fn clear_volume(&self, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
         let clear = || {
             self.replace_data(

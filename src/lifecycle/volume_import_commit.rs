@@ -6,7 +6,7 @@ use std::io;
 use super::qube_lock::QubeLock;
 use super::volume_import::{VolumeContent, not_imported};
 use super::volumes::not_durable;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::storage::{Driver, StorageError, Volume, has_only_holes};
 
@@ -26,7 +26,7 @@ pub(super) fn cannot_look_at_image(source: io::Error) -> LifecycleError {
     }
 }
 
-impl Session {
+impl Context {
     /// Completes an import after the driver returned `done`. `prepared` is set once the data were
     /// complete. Returns the qube's lock.
     ///

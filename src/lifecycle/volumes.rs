@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use super::reconcile::QubeState;
 use super::start::find_qube;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::hypervisor::Outcome;
 use crate::model::{Vm, VmName, VolumeOption};
 use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
@@ -30,7 +30,7 @@ pub enum ResizeOutcome {
     NextStart,
 }
 
-impl Session {
+impl Context {
     /// Sets an option of a volume; [`crate::model::VolumeOption`] has the names.
     ///
     /// # Errors

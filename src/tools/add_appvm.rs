@@ -7,7 +7,7 @@ use super::arguments::required_value;
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::template::Registration;
 use crate::model::Class;
 
@@ -29,15 +29,15 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = required_value(&call.matches, "new-name", "VMNAME")?.to_string();
-    let session = Session::new(call.system_with_progress()?);
-    let directory = image_directory(call, &session, &Class::AppVM, &name)?;
+    let context = Context::new(call.system_with_progress()?);
+    let directory = image_directory(call, &context, &Class::AppVM, &name)?;
     if !directory.is_dir() {
         return Err(Failure::error(format!(
             "cannot register {name}: there is no directory {}",
             directory.display()
         )));
     }
-    session.register_qube(&Registration {
+    context.register_qube(&Registration {
         class: Class::AppVM,
         name: &name,
         label: "red",

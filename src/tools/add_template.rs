@@ -9,7 +9,7 @@ use super::arguments::{flag, legacy_flag, required_value, value};
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::template::Registration;
 use crate::lifecycle::template_package;
 use crate::model::Class;
@@ -57,13 +57,13 @@ pub(super) fn add_common_options(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = required_value(&call.matches, "new-name", "VMNAME")?.to_string();
-    let session = Session::new(call.system_with_progress()?);
-    let directory = image_directory(call, &session, &Class::TemplateVM, &name)?;
+    let context = Context::new(call.system_with_progress()?);
+    let directory = image_directory(call, &context, &Class::TemplateVM, &name)?;
     let (features, warnings) = template_package::read_menu_items(&directory)?;
     warnings
         .iter()
         .for_each(|warning| call.inform(&name, warning));
-    session.register_qube(&Registration {
+    context.register_qube(&Registration {
         class: Class::TemplateVM,
         name: &name,
         label: "black",
@@ -81,11 +81,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 /// `--path` names another directory: the images must be in this one.
 pub(super) fn image_directory(
     call: &Invocation,
-    session: &Session,
+    context: &Context,
     class: &Class,
     name: &str,
 ) -> Result<PathBuf, Failure> {
-    let directory = session.system.path_below_root(
+    let directory = context.system.path_below_root(
         Path::new("/var/lib/qubes")
             .join(class_directory(class))
             .join(name),

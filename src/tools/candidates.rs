@@ -5,7 +5,7 @@ use super::complete::{Candidate, candidate};
 use super::invocation::read_until_exit;
 use super::selection::is_pattern;
 use super::values::Values;
-use crate::lifecycle::{Session, record};
+use crate::lifecycle::{Context, record};
 use crate::model::property::{Completion, ValueType};
 use crate::model::{
     Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,
@@ -130,20 +130,20 @@ fn all_candidates(kind: &CandidateKind, begun: &str, words: &[String]) -> Vec<Ca
     let Ok(system) = System::new(options) else {
         return Vec::new();
     };
-    let session = Session::new(system);
+    let context = Context::new(system);
     if let CandidateKind::Copies = kind {
-        return super::db::copy_times(&session)
+        return super::db::copy_times(&context)
             .iter()
             .map(|name| candidate(name, ""))
             .collect();
     }
-    let Ok(qubes) = read_until_exit(&session) else {
+    let Ok(qubes) = read_until_exit(&context) else {
         return Vec::new();
     };
     match kind {
         // Filter by prefix early: there may be a thousand names.
-        CandidateKind::Qubes(which) => qube_candidates(*which, begun, &qubes, &session),
-        _ => from_store(kind, &qubes, &session),
+        CandidateKind::Qubes(which) => qube_candidates(*which, begun, &qubes, &context),
+        _ => from_store(kind, &qubes, &context),
     }
 }
 
@@ -155,7 +155,7 @@ fn matching_classes(qubes: &Qubes, word: &str) -> Vec<Class> {
     }
 }
 
-fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
+fn from_store(kind: &CandidateKind, qubes: &Qubes, context: &Context) -> Vec<Candidate> {
     let with_classes = |wanted: &dyn Fn(&Class) -> bool| {
         let fitting = qubes
             .names_with_classes()
@@ -165,18 +165,18 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
             .collect()
     };
     match *kind {
-        CandidateKind::Qubes(which) => qube_candidates(which, "", qubes, session),
+        CandidateKind::Qubes(which) => qube_candidates(which, "", qubes, context),
         CandidateKind::DisposableTemplates => {
             let templates = qubes
                 .iter()
-                .filter(|vm| qubes.is_template_for_dispvms(vm, session));
+                .filter(|vm| qubes.is_template_for_dispvms(vm, context));
             templates
                 .map(|vm| candidate(vm.name.as_str(), vm.class.as_str()))
                 .collect()
         }
         CandidateKind::Templates => with_classes(&|class| *class == Class::TemplateVM),
         CandidateKind::Netvms => {
-            let values = Values::new(qubes, session);
+            let values = Values::new(qubes, context);
             let providing = qubes
                 .iter()
                 .filter(|vm| values.is_true(vm, "provides_network"));
@@ -197,7 +197,7 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
         CandidateKind::Volumes => volume_candidates(qubes),
         CandidateKind::Revisions(volume) => {
             let found = volume.split_once(':').and_then(|(vm, volume)| {
-                session.volume_details(qubes, qubes.get(vm)?, volume).ok()
+                context.volume_details(qubes, qubes.get(vm)?, volume).ok()
             });
             found.map_or_else(Vec::new, |details| {
                 details
@@ -233,7 +233,7 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
         } => {
             let found = Property::find(Scope::Class(class), &property.replace('-', "_"));
             found
-                .map(|property| value_candidates(property, qubes, session))
+                .map(|property| value_candidates(property, qubes, context))
                 .unwrap_or_default()
         }
         CandidateKind::Properties { of: None } => global_properties()
@@ -260,7 +260,7 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, session: &Session) -> Vec<Can
                     .find_map(|class| Property::find(Scope::Class(class), &name)),
             };
             found
-                .map(|property| value_candidates(property, qubes, session))
+                .map(|property| value_candidates(property, qubes, context))
                 .unwrap_or_default()
         }
         CandidateKind::Classes | CandidateKind::Copies | CandidateKind::Words(_) => Vec::new(),
@@ -327,11 +327,11 @@ fn qube_candidates(
     which: QubeSubset,
     begun: &str,
     qubes: &Qubes,
-    session: &Session,
+    context: &Context,
 ) -> Vec<Candidate> {
     let started = match which {
         QubeSubset::Halted | QubeSubset::Running => {
-            record::names(&session.system).unwrap_or_default()
+            record::names(&context.system).unwrap_or_default()
         }
         _ => Vec::new(),
     };
@@ -353,37 +353,37 @@ fn qube_candidates(
 }
 
 /// Returns the names that a property can be set to, if it takes one of a set.
-pub fn value_words(property: &Property, qubes: &Qubes, session: &Session) -> Vec<String> {
-    value_candidates(property, qubes, session)
+pub fn value_words(property: &Property, qubes: &Qubes, context: &Context) -> Vec<String> {
+    value_candidates(property, qubes, context)
         .into_iter()
         .map(|candidate| candidate.word)
         .collect()
 }
 
-fn value_candidates(property: &Property, qubes: &Qubes, session: &Session) -> Vec<Candidate> {
+fn value_candidates(property: &Property, qubes: &Qubes, context: &Context) -> Vec<Candidate> {
     let words = |words: &[&str]| words.iter().map(|w| candidate(w, "")).collect();
     let mut values = match (property.completion, property.value_type) {
-        (Completion::Netvms, _) => from_store(&CandidateKind::Netvms, qubes, session),
+        (Completion::Netvms, _) => from_store(&CandidateKind::Netvms, qubes, context),
         (Completion::DisposableTemplates, _) => {
-            from_store(&CandidateKind::DisposableTemplates, qubes, session)
+            from_store(&CandidateKind::DisposableTemplates, qubes, context)
         }
-        (Completion::Kernels, _) => kernel_names(qubes, session)
+        (Completion::Kernels, _) => kernel_names(qubes, context)
             .iter()
             .map(|k| candidate(k, ""))
             .collect(),
         (Completion::Words(list), _) => words(list),
         (Completion::ByType, ValueType::Bool) => words(&["True", "False"]),
         (Completion::ByType, ValueType::Label) => {
-            from_store(&CandidateKind::Labels, qubes, session)
+            from_store(&CandidateKind::Labels, qubes, context)
         }
-        (Completion::ByType, ValueType::Pool) => from_store(&CandidateKind::Pools, qubes, session),
+        (Completion::ByType, ValueType::Pool) => from_store(&CandidateKind::Pools, qubes, context),
         (
             Completion::ByType,
             ValueType::Qube {
                 class: Some(Class::TemplateVM),
                 ..
             },
-        ) => from_store(&CandidateKind::Templates, qubes, session),
+        ) => from_store(&CandidateKind::Templates, qubes, context),
         (Completion::ByType, ValueType::Qube { .. }) => {
             let local = qubes
                 .names_with_classes()
@@ -405,12 +405,12 @@ fn value_candidates(property: &Property, qubes: &Qubes, session: &Session) -> Ve
 }
 
 /// Returns the installed kernels.
-fn kernel_names(qubes: &Qubes, session: &Session) -> Vec<String> {
+fn kernel_names(qubes: &Qubes, context: &Context) -> Vec<String> {
     let pool = qubes
-        .global_value_by_name("default_pool_kernel", session)
+        .global_value_by_name("default_pool_kernel", context)
         .ok();
     let driver = pool.as_ref().and_then(Value::as_str).and_then(|pool| {
-        let mut drivers = PoolDrivers::read_only(&qubes.pools, &session.system);
+        let mut drivers = PoolDrivers::read_only(&qubes.pools, &context.system);
         drivers.get(pool).ok()
     });
     driver

@@ -9,7 +9,7 @@ use super::invocation::{Invocation, read_until_exit};
 use super::output::Output;
 use super::selection::{self, Selection, is_pattern};
 use super::values::Values;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::{Class, PowerState, Vm, VmName};
 
 /// All qubes meet the conditions.
@@ -71,8 +71,8 @@ pub fn define(line: clap::Command) -> clap::Command {
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let given = Selection::from_matches(&call.matches);
     given.check()?;
-    let session = Session::new(call.system()?);
-    let qubes = read_until_exit(&session)?;
+    let context = Context::new(call.system()?);
+    let qubes = read_until_exit(&context)?;
     let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
         (
             given.resolve(
@@ -90,7 +90,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let filters: Vec<&Filter> = FILTERS.iter().filter(|f| call.has(f.id)).collect();
     let filter_names = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
-    let values = Values::new(&qubes, &session);
+    let values = Values::new(&qubes, &context);
     if (call.has("running") || call.has("paused"))
         && let Some(error) = values.state_error(&present)
     {

@@ -11,7 +11,7 @@ use super::invocation::Invocation;
 use super::manual::Section;
 use super::progress::QubeProgress;
 use crate::exec::{self, Program};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::create::InitialSettings;
 use crate::model::{Class, NewClone, PoolChoice, VmName};
 
@@ -63,9 +63,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
     let pools = parse_pairs(call.values("pool"), form)?;
     let class = call.value("class").map(Class::from_store);
-    let session = call.session_with_progress()?;
+    let context = call.context_with_progress()?;
     let source = {
-        let qubes = session.read()?;
+        let qubes = context.read()?;
         call.named_qube(&qubes)?.name.clone()
     };
     let request = NewClone {
@@ -87,14 +87,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         existing: images::existing_images(call),
         ..InitialSettings::default()
     };
-    let clone = session.clone_qube(
+    let clone = context.clone_qube(
         &request,
         settings,
-        &QubeProgress::with_callback(&session, name, &on_volume),
+        &QubeProgress::with_callback(&context, name, &on_volume),
     )?;
     clone.left_out.iter().for_each(|what| call.warn(name, what));
     clone.notes.iter().for_each(|note| call.inform(name, note));
-    if let Some(failed) = clone_menu_entries(&session, &source, &clone.name) {
+    if let Some(failed) = clone_menu_entries(&context, &source, &clone.name) {
         call.warn(name, &format!("Failed to clone appmenus: {failed}"));
     }
     Ok(0)
@@ -116,11 +116,11 @@ fn new_name(call: &Invocation) -> Result<&str, Failure> {
 /// Creates the menu entries of the clone from those of the source, if the system has menus. Returns
 /// the error; the clone stays.
 fn clone_menu_entries(
-    session: &Session,
+    context: &Context,
     source: &VmName,
     clone: &VmName,
 ) -> Option<exec::ExecError> {
-    let system = &session.system;
+    let system = &context.system;
     let program = exec::find_program(MENU_PROGRAM, system.program_path())
         .filter(|_| system.root().is_none())?;
     Program::new(program)

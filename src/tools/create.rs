@@ -19,7 +19,7 @@ use crate::fs::errno_text;
 use crate::lifecycle::create::{CreatedQube, InitialSettings};
 use crate::lifecycle::images::{DataSource, ExistingImages};
 use crate::lifecycle::root_image;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
 
 /// The exit code if a property cannot be set; there is no qube.
@@ -146,8 +146,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 /// Creates the qube. Returns the exit code, and the name if it was generated.
 fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let request = CreateRequest::from_arguments(call)?;
-    let session = Session::new(call.system_with_progress()?);
-    let qubes = session.read()?;
+    let context = Context::new(call.system_with_progress()?);
+    let qubes = context.read()?;
     check_label(&request, &qubes)?;
     drop(qubes);
     let file = match request
@@ -165,16 +165,16 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         }
         opened => opened.transpose().unwrap_or_default(),
     };
-    let progress = QubeProgress::new(&session, request.name.unwrap_or("disposable"));
+    let progress = QubeProgress::new(&context, request.name.unwrap_or("disposable"));
     let root = file.as_ref().map(|file| root_image::RootImage {
         file,
         progress: &progress,
     });
     if call.has("dry-run") {
-        let refused = request.try_to_create(&session, root).err();
+        let refused = request.try_to_create(&context, root).err();
         return Ok((refused.map_or(0, |error| report_refusal(call, error)), None));
     }
-    let created = match request.create(&session, root, &progress) {
+    let created = match request.create(&context, root, &progress) {
         Ok(created) => created,
         Err(error) => return Ok((report_refusal(call, error), None)),
     };
@@ -185,7 +185,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         .as_ref()
         .filter(|root| root.remove)
         .zip(file.as_ref())
-        && let Err(error) = session.remove_source(root.file, file)
+        && let Err(error) = context.remove_source(root.file, file)
     {
         let file = root.file.display();
         call.warn(
@@ -367,7 +367,7 @@ impl<'a> CreateRequest<'a> {
 
     fn create(
         &self,
-        session: &Session,
+        context: &Context,
         root: Option<root_image::RootImage<'_>>,
         progress: &QubeProgress<'_>,
     ) -> Result<CreatedQube, LifecycleError> {
@@ -380,24 +380,24 @@ impl<'a> CreateRequest<'a> {
             ..self.settings()
         };
         let Some(name) = self.name else {
-            return session.create_disposable(self.template, self.label, pools, settings);
+            return context.create_disposable(self.template, self.label, pools, settings);
         };
         match self.creation(name) {
             Creation::Clone(new) => {
-                let clone = session.clone_qube(&new, settings, progress)?;
+                let clone = context.clone_qube(&new, settings, progress)?;
                 Ok(CreatedQube {
                     name: clone.name,
                     notes: clone.notes,
                 })
             }
-            Creation::New(new) => session.create_qube(&new, settings),
+            Creation::New(new) => context.create_qube(&new, settings),
         }
     }
 
     /// Checks whether the qube can be created with these properties, without creating it.
     fn try_to_create(
         &self,
-        session: &Session,
+        context: &Context,
         root: Option<root_image::RootImage<'_>>,
     ) -> Result<(), LifecycleError> {
         let settings = InitialSettings {
@@ -406,8 +406,8 @@ impl<'a> CreateRequest<'a> {
         };
         // A disposable without a name gets a free one.
         match self.creation(self.name.unwrap_or("disposable")) {
-            Creation::Clone(new) => session.preview_clone(&new, settings).map(drop),
-            Creation::New(new) => session.preview_creation(&new, settings).map(drop),
+            Creation::Clone(new) => context.preview_clone(&new, settings).map(drop),
+            Creation::New(new) => context.preview_creation(&new, settings).map(drop),
         }
     }
 

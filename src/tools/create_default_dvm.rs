@@ -7,7 +7,7 @@ use super::arguments::{flag, legacy_flag};
 use super::failure::Failure;
 use super::images;
 use super::invocation::Invocation;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::{Qubes, Value};
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -44,17 +44,17 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
                     from; start that, change it, shut it down";
         return Err(Failure::usage(text));
     }
-    let session = Session::new(call.system_with_progress()?);
-    let qubes = session.read()?;
+    let context = Context::new(call.system_with_progress()?);
+    let qubes = context.read()?;
     let template = match (
         call.value("template"),
         call.has("default-template"),
         call.has("used-template"),
     ) {
         (Some(template), false, false) => template.to_string(),
-        (None, true, false) => global_qube(&qubes, &session, "default_template")?,
+        (None, true, false) => global_qube(&qubes, &context, "default_template")?,
         (None, false, true) => {
-            let name = global_qube(&qubes, &session, "default_dispvm")?;
+            let name = global_qube(&qubes, &context, "default_dispvm")?;
             let vm = qubes
                 .get(&name)
                 .ok_or_else(|| Failure::no_such_domain(&name))?;
@@ -73,13 +73,13 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Err(Failure::no_such_domain(&template));
     }
     drop(qubes);
-    session.create_default_dispvm(&template, images::existing_images(call))?;
+    context.create_default_dispvm(&template, images::existing_images(call))?;
     Ok(0)
 }
 
 /// Returns the qube that a property of the system refers to.
-fn global_qube(qubes: &Qubes, session: &Session, property: &str) -> Result<String, Failure> {
-    match qubes.global_value_by_name(property, session) {
+fn global_qube(qubes: &Qubes, context: &Context, property: &str) -> Result<String, Failure> {
+    match qubes.global_value_by_name(property, context) {
         Ok(Value::Qube(Some(name))) => Ok(name.to_string()),
         _ => Err(Failure::error(format!(
             "the system has no {property}; name a TEMPLATE, or set it with qubes-prefs"

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::invocation::Invocation;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::check::{NetvmLoops, UniqueNumbers};
 use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
@@ -11,7 +11,7 @@ use crate::store::Read;
 /// Collects the damage of the qubes that a tool lists.
 pub struct DamageScan<'q> {
     qubes: &'q Qubes,
-    session: &'q Session,
+    context: &'q Context,
     /// Whether damage outside qubes is reported too.
     includes_store: bool,
     /// The numbers of all qubes, if all of them are listed.
@@ -26,29 +26,29 @@ pub struct DamageScan<'q> {
 
 impl<'q> DamageScan<'q> {
     /// Starts a scan for a listing of all qubes or some.
-    pub fn for_listing(read: &'q Read, session: &'q Session, all: bool) -> DamageScan<'q> {
-        let is_known = session.is_cached_unbroken(read);
+    pub fn for_listing(read: &'q Read, context: &'q Context, all: bool) -> DamageScan<'q> {
+        let is_known = context.is_cached_unbroken(read);
         let numbers = all.then(RefCell::default);
         DamageScan {
             includes_store: true,
             numbers,
             known: Some((read, is_known)),
-            ..DamageScan::new(read, session)
+            ..DamageScan::new(read, context)
         }
     }
 
     /// Scans one qube and ignores other damage.
-    pub fn for_qube(qubes: &'q Qubes, vm: &Vm, session: &'q Session) -> DamageScan<'q> {
-        let scan = DamageScan::new(qubes, session);
+    pub fn for_qube(qubes: &'q Qubes, vm: &Vm, context: &'q Context) -> DamageScan<'q> {
+        let scan = DamageScan::new(qubes, context);
         scan.inspect(vm);
         scan
     }
 
-    fn new(qubes: &'q Qubes, session: &'q Session) -> DamageScan<'q> {
+    fn new(qubes: &'q Qubes, context: &'q Context) -> DamageScan<'q> {
         let (ways, broken, inspected) = (RefCell::default(), RefCell::default(), Cell::default());
         DamageScan {
             qubes,
-            session,
+            context,
             includes_store: false,
             numbers: None,
             ways,
@@ -71,7 +71,7 @@ impl<'q> DamageScan<'q> {
         }
         let mut texts = self
             .qubes
-            .qube_problems(vm, self.session, &mut self.ways.borrow_mut());
+            .qube_problems(vm, self.context, &mut self.ways.borrow_mut());
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {
@@ -118,7 +118,7 @@ impl<'q> DamageScan<'q> {
             && self.broken.borrow().is_empty()
             && !self.qubes.needs_conversion
         {
-            self.session.cache_unbroken(read);
+            self.context.cache_unbroken(read);
         }
     }
 }

@@ -11,11 +11,11 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = call.session_for_qube()?;
-    let qubes = session.read()?;
+    let context = call.context_for_qube()?;
+    let qubes = context.read()?;
     let name = call.named_qube(&qubes)?.name.clone();
     drop(qubes);
-    let xml = session.preview_domain_xml(&name)?;
+    let xml = context.preview_domain_xml(&name)?;
     call.out.text(&xml)?;
     call.out.text("\n")?;
     Ok(0)

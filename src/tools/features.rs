@@ -9,7 +9,7 @@ use super::hint::Hint;
 use super::invocation::{Invocation, read_until_exit};
 use super::suggestion::did_you_mean;
 use super::table;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::{Qubes, Vm};
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -33,8 +33,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.value("feature-value").is_some() || call.has("unset") {
         call.refuse_json("a change of a feature")?;
     }
-    let session = call.session_for_qube()?;
-    let qubes = read_until_exit(&session)?;
+    let context = call.context_for_qube()?;
+    let qubes = read_until_exit(&context)?;
     let vm = call.named_qube(&qubes)?;
     match (
         call.value("feature"),
@@ -55,7 +55,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             if value.is_none() && vm.features.get(feature).is_none() {
                 print_feature_hint(call, &qubes, vm, feature);
             }
-            change(call, &session, vm, feature, value)
+            change(call, &context, vm, feature, value)
         }
     }
 }
@@ -111,14 +111,14 @@ fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
 /// Sets a feature, or removes it without a value; prints effects that come later.
 pub(super) fn change(
     call: &Invocation,
-    session: &Session,
+    context: &Context,
     vm: &Vm,
     feature: &str,
     value: Option<&str>,
 ) -> Result<u8, Failure> {
     let notes = match value {
-        Some(value) => session.set_feature(&vm.name, feature, value),
-        None => session.remove_feature(&vm.name, feature),
+        Some(value) => context.set_feature(&vm.name, feature, value),
+        None => context.remove_feature(&vm.name, feature),
     };
     notes?
         .iter()

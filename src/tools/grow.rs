@@ -52,14 +52,14 @@ fn grow(call: &mut Invocation, volume: &str) -> Result<u8, Failure> {
             quoted(&wanted)
         ))
     })?;
-    let session = call.session_with_progress()?;
+    let context = call.context_with_progress()?;
     let name = {
-        let qubes = session.read()?;
+        let qubes = context.read()?;
         call.named_qube(&qubes)?.name.clone()
     };
     resize_to(
         call,
-        &session,
+        &context,
         (&name, volume),
         (bytes, &bytes.to_string()),
         Shrinking::Refused,

@@ -10,7 +10,7 @@ use nix::unistd::{Group, Uid, User, geteuid};
 use super::failure::quoted;
 use super::suggestion::did_you_mean;
 use crate::format::FormatError;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::property::PROPERTIES;
 use crate::model::{
     Class, CreationError, FeatureError, POOL_DRIVERS, PoolError, Property, PropertyError, Qubes,
@@ -122,14 +122,14 @@ impl Hint {
                  copies to go back to"
                     .to_string(),
             ),
-            Hint::TooLarge => Some(super::db::move_away_advice(&offline_session(options)?)),
+            Hint::TooLarge => Some(super::db::move_away_advice(&offline_context(options)?)),
             Hint::NotForDisposables(name) => {
-                let session = offline_session(options)?;
-                Some(disposables_hint(&session, &*session.read().ok()?, name))
+                let context = offline_context(options)?;
+                Some(disposables_hint(&context, &*context.read().ok()?, name))
             }
             Hint::Kernels => {
-                let session = offline_session(options)?;
-                Some(kernels_hint(&session, &*session.read().ok()?))
+                let context = offline_context(options)?;
+                Some(kernels_hint(&context, &*context.read().ok()?))
             }
         }
     }
@@ -260,19 +260,19 @@ fn io_hint(error: &io::Error) -> Option<Hint> {
     (error.kind() == io::ErrorKind::PermissionDenied).then_some(Hint::Permission)
 }
 
-/// Opens a session that contacts no hypervisor and prints nothing.
-fn offline_session(options: &SystemOptions) -> Option<Session> {
+/// Opens a context that contacts no hypervisor and prints nothing.
+fn offline_context(options: &SystemOptions) -> Option<Context> {
     System::new(SystemOptions {
         offline: true,
         notify: None,
         ..options.clone()
     })
     .ok()
-    .map(Session::new)
+    .map(Context::new)
 }
 
 /// Returns from which qubes disposables can be created instead of this one.
-fn disposables_hint(session: &Session, qubes: &Qubes, name: &str) -> String {
+fn disposables_hint(context: &Context, qubes: &Qubes, name: &str) -> String {
     const PROPERTY: &str = "template_for_dispvms";
     let has_it = qubes
         .class(name)
@@ -280,7 +280,7 @@ fn disposables_hint(session: &Session, qubes: &Qubes, name: &str) -> String {
     if has_it {
         return format!("qvm-prefs {name} {PROPERTY} True allows it");
     }
-    let serves = |vm: &&Vm| qubes.is_template_for_dispvms(vm, session);
+    let serves = |vm: &&Vm| qubes.is_template_for_dispvms(vm, context);
     let names: Vec<&str> = qubes
         .iter()
         .filter(serves)
@@ -300,9 +300,9 @@ fn disposables_hint(session: &Session, qubes: &Qubes, name: &str) -> String {
 }
 
 /// Returns the installed kernels and their directory.
-pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
+pub fn kernels_hint(context: &Context, qubes: &Qubes) -> String {
     let pool = qubes
-        .global_value_by_name("default_pool_kernel", session)
+        .global_value_by_name("default_pool_kernel", context)
         .ok();
     let pool = pool
         .as_ref()
@@ -311,7 +311,7 @@ pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
     let directory = pool
         .and_then(|pool| pool.option("dir_path"))
         .unwrap_or("/var/lib/qubes/vm-kernels");
-    let directory = session.system.path_below_root(directory);
+    let directory = context.system.path_below_root(directory);
     let entries = std::fs::read_dir(&directory)
         .into_iter()
         .flatten()
@@ -336,7 +336,7 @@ pub fn kernels_hint(session: &Session, qubes: &Qubes) -> String {
 
 /// Returns a close name, or the names that exist, for a name that does not.
 fn unknown_name_hint(kind: NameKind, given: &str, options: &SystemOptions) -> String {
-    let qubes = offline_session(options).and_then(|session| session.read().ok());
+    let qubes = offline_context(options).and_then(|context| context.read().ok());
     let Some(qubes) = qubes else {
         return listing_command(kind).to_string();
     };
@@ -389,8 +389,8 @@ fn permission_hint(command: &str, options: &SystemOptions) -> Option<String> {
             "run it as root, or make a store of your own: qubes-create --root DIR".to_string(),
         );
     }
-    let group = match offline_session(options) {
-        Some(session) => session.system.qubes_group(),
+    let group = match offline_context(options) {
+        Some(context) => context.system.qubes_group(),
         // The root directory is not accessible, so its group is unknown.
         None if has_root(options) => None,
         None => Group::from_name("qubes")

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::print_message;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::store::StoreError;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -11,7 +11,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    match Session::new(call.system()?).create_system() {
+    match Context::new(call.system()?).create_system() {
         Ok(()) => Ok(0),
         Err(LifecycleError::Store(StoreError::Exists { .. })) => {
             print_message("Storage exists, not overwriting.");

@@ -12,7 +12,7 @@ use super::hint::Hint;
 use super::output::{self, Output, print_message};
 use super::progress;
 use super::selection::resolve_one;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
 use crate::store::qubesd::is_listening;
@@ -20,8 +20,8 @@ use crate::system::{System, SystemOptions};
 
 /// Reads the store and never frees it: freeing a thousand qubes takes a tenth of the time of a
 /// listing, and the process is about to end.
-pub fn read_until_exit(session: &Session) -> Result<ManuallyDrop<Read>, Failure> {
-    Ok(ManuallyDrop::new(session.read()?))
+pub fn read_until_exit(context: &Context) -> Result<ManuallyDrop<Read>, Failure> {
+    Ok(ManuallyDrop::new(context.read()?))
 }
 
 /// Writes the messages of crate `log` to standard error: with `-vv`, each program that is run.
@@ -90,17 +90,17 @@ impl Invocation {
         Ok(system)
     }
 
-    /// Opens a session for a tool that works on one qube. A missing name is a usage error, whatever
+    /// Opens a context for a tool that works on one qube. A missing name is a usage error, whatever
     /// is wrong with the store.
-    pub fn session_for_qube(&self) -> Result<Session, Failure> {
+    pub fn context_for_qube(&self) -> Result<Context, Failure> {
         required_value(&self.matches, QUBE_ID, "VMNAME")?;
-        Ok(Session::new(self.system()?))
+        Ok(Context::new(self.system()?))
     }
 
-    /// Opens a session as [`Invocation::session_for_qube`] does, with progress bars.
-    pub fn session_with_progress(&self) -> Result<Session, Failure> {
+    /// Opens a context as [`Invocation::context_for_qube`] does, with progress bars.
+    pub fn context_with_progress(&self) -> Result<Context, Failure> {
         required_value(&self.matches, QUBE_ID, "VMNAME")?;
-        Ok(Session::new(self.system_with_progress()?))
+        Ok(Context::new(self.system_with_progress()?))
     }
 
     /// Returns the qube that the command line names, and warns if it is damaged.

@@ -5,7 +5,7 @@ use super::invocation::Invocation;
 use super::output::{print_message, print_warning};
 use super::selection::{self, Selection};
 use super::start::run_in_parallel;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -14,11 +14,11 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 /// Runs qvm-kill. The exit code is the number of qubes that could not be killed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_progress()?);
-    let names = select_qubes(call, &session)?;
+    let context = Context::new(call.system_with_progress()?);
+    let names = select_qubes(call, &context)?;
     let mut failed = 0;
-    for group in group_in_stop_order(call, &session, names)? {
-        let failures = run_in_parallel(&session, &group, |session, name| session.kill(name).err());
+    for group in group_in_stop_order(call, &context, names)? {
+        let failures = run_in_parallel(&context, &group, |context, name| context.kill(name).err());
         for (name, error) in &failures {
             print_message(&format!(
                 "Error: Failed to kill: {name}: {}",
@@ -34,21 +34,21 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 /// Groups the qubes: with `--all` netvms follow their clients, else there is one group.
 fn group_in_stop_order(
     call: &Invocation,
-    session: &Session,
+    context: &Context,
     names: Vec<VmName>,
 ) -> Result<Vec<Vec<VmName>>, Failure> {
     if call.has("all") {
-        Ok(session.read()?.group_by_stop_order(&names, session))
+        Ok(context.read()?.group_by_stop_order(&names, context))
     } else {
         Ok(vec![names])
     }
 }
 
 /// Returns the qubes that a command line selects; warns about arguments without effect.
-pub fn select_qubes(call: &Invocation, session: &Session) -> Result<Vec<VmName>, Failure> {
+pub fn select_qubes(call: &Invocation, context: &Context) -> Result<Vec<VmName>, Failure> {
     let given = Selection::from_matches(&call.matches);
     given.check()?;
-    let qubes = session.read()?;
+    let qubes = context.read()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let names = given.resolve(&all, false)?;
     given

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::arguments::value;
 use super::failure::Failure;
 use super::invocation::Invocation;
-use crate::lifecycle::{Session, monitor};
+use crate::lifecycle::{Context, monitor};
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -36,17 +36,17 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system()?);
+    let context = Context::new(call.system()?);
     let name = VmName::from_store(call.value("vmname").unwrap_or_default())?;
     let start = Uuid::try_parse(call.value("start").unwrap_or_default())?;
     match call.matches.get_one::<u32>("shutdown") {
         Some(seconds) => monitor::repeat_shutdown_until_stopped(
-            &session,
+            &context,
             &name,
             start,
             Duration::from_secs(u64::from(*seconds)),
         )?,
-        None => monitor::run(&session, &name, start)?,
+        None => monitor::run(&context, &name, start)?,
     }
     Ok(0)
 }

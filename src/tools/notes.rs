@@ -11,7 +11,7 @@ use super::failure::{Failure, quoted};
 use super::invocation::{Invocation, read_until_exit};
 use super::output::ask;
 use crate::exec::Program;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::model::notes::{MAX_BYTES, append_note};
 use crate::system::System;
@@ -55,33 +55,33 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = call.session_for_qube()?;
-    let qubes = read_until_exit(&session)?;
+    let context = call.context_for_qube()?;
+    let qubes = read_until_exit(&context)?;
     let name = call.named_qube(&qubes)?.name.clone();
     if call.has("json") {
-        return print_json(call, &session, &name);
+        return print_json(call, &context, &name);
     }
     if call.has("print") {
-        return call.out.line(&session.notes(&name)?).map(|()| 0);
+        return call.out.line(&context.notes(&name)?).map(|()| 0);
     }
     if call.has("delete") {
-        return delete(call, &session, &name);
+        return delete(call, &context, &name);
     }
     if let Some(text) = call.value("set") {
-        session.change_notes(&name, |_| Ok(text.to_string()))?;
+        context.change_notes(&name, |_| Ok(text.to_string()))?;
     } else if let Some(more) = call.value("append") {
-        session.change_notes(&name, |old| Ok(append_note(old, more)))?;
+        context.change_notes(&name, |old| Ok(append_note(old, more)))?;
     } else if let Some(file) = call.value("import") {
         let text = read_notes_file(Path::new(file))?;
-        session.change_notes(&name, |_| Ok(text))?;
+        context.change_notes(&name, |_| Ok(text))?;
     } else {
-        edit(&session, &name)?;
+        edit(&context, &name)?;
     }
     Ok(0)
 }
 
 /// Prints the notes as JSON, without `--print` too. Other actions are refused.
-fn print_json(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {
+fn print_json(call: &mut Invocation, context: &Context, name: &VmName) -> Result<u8, Failure> {
     if let Some(action) = ACTIONS
         .iter()
         .find(|id| **id != "print" && call.is_given(id))
@@ -90,14 +90,14 @@ fn print_json(call: &mut Invocation, session: &Session, name: &VmName) -> Result
             "argument --json: not allowed with argument --{action}"
         )));
     }
-    let notes = session.notes(name)?;
+    let notes = context.notes(name)?;
     call.print_json(&serde_json::json!({"name": name.as_str(), "notes": notes}))
         .map(|()| 0)
 }
 
-fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8, Failure> {
+fn delete(call: &mut Invocation, context: &Context, name: &VmName) -> Result<u8, Failure> {
     // A qube that cannot have notes is an error before the question.
-    session.notes(name)?;
+    context.notes(name)?;
     if !call.has("force") {
         call.out
             .line("You are about to delete existing qube notes")?;
@@ -111,14 +111,14 @@ fn delete(call: &mut Invocation, session: &Session, name: &VmName) -> Result<u8,
             Some(_) => {}
         }
     }
-    session.change_notes(name, |_| Ok(String::new()))?;
+    context.change_notes(name, |_| Ok(String::new()))?;
     Ok(0)
 }
 
 /// Opens a copy of the notes in an editor and saves it. If it cannot be saved, the copy is kept and
 /// named.
-fn edit(session: &Session, name: &VmName) -> Result<(), Failure> {
-    let old = session.notes(name)?;
+fn edit(context: &Context, name: &VmName) -> Result<(), Failure> {
+    let old = context.notes(name)?;
     let prefix = format!("{name}_qube_");
     let mut copy = tempfile::Builder::new()
         .prefix(&prefix)
@@ -148,7 +148,7 @@ fn edit(session: &Session, name: &VmName) -> Result<(), Failure> {
                     Err(notes_changed(name))
                 }
             };
-            session
+            context
                 .change_notes(name, save)
                 .map_err(|error| keep_edited_copy(copy, &error))
         }

@@ -6,7 +6,7 @@ use super::invocation::Invocation;
 use super::output::print_message;
 use super::selection;
 use super::start::run_in_parallel;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -23,13 +23,13 @@ pub fn define_unpause(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     match call.has("suspend") {
-        true => run_for_each(call, "suspend", Session::suspend),
-        false => run_for_each(call, "pause", Session::pause),
+        true => run_for_each(call, "suspend", Context::suspend),
+        false => run_for_each(call, "pause", Context::pause),
     }
 }
 
 pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
-    run_for_each(call, "unpause/resume", Session::unpause)
+    run_for_each(call, "unpause/resume", Context::unpause)
 }
 
 /// Runs an action for each qube in parallel. With `--all`, internal qubes and qubes in another
@@ -37,13 +37,13 @@ pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
 fn run_for_each(
     call: &mut Invocation,
     verb: &str,
-    action: impl Fn(&Session, &VmName) -> Result<(), LifecycleError> + Sync,
+    action: impl Fn(&Context, &VmName) -> Result<(), LifecycleError> + Sync,
 ) -> Result<u8, Failure> {
-    let session = Session::new(call.system()?);
-    let mut names = super::kill::select_qubes(call, &session)?;
+    let context = Context::new(call.system()?);
+    let mut names = super::kill::select_qubes(call, &context)?;
     let all = call.has("all");
     if all {
-        let qubes = session.read()?;
+        let qubes = context.read()?;
         let is_internal = |name: &VmName| {
             let feature = qubes
                 .get(name.as_str())
@@ -52,8 +52,8 @@ fn run_for_each(
         };
         names.retain(|name| !is_internal(name));
     }
-    let failures = run_in_parallel(&session, &names, |session, name| {
-        match action(session, name) {
+    let failures = run_in_parallel(&context, &names, |context, name| {
+        match action(context, name) {
             Ok(()) => None,
             Err(LifecycleError::NotRunning(_) | LifecycleError::NotPaused(_)) if all => None,
             Err(error) => Some(error),

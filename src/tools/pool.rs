@@ -12,7 +12,7 @@ use super::output::{print_message, print_usage_error};
 use super::subcommand::{Count, Positional, Subcommand};
 use super::table;
 use crate::lifecycle::pools::PoolDetails;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{NewPool, POOL_DRIVERS, PoolError, Qubes};
 
 const POOL: Positional = Positional::new("POOL_NAME", Count::One, "Name of the pool");
@@ -185,25 +185,25 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if !matches!(command, PoolCommand::List | PoolCommand::Info(_)) {
         call.refuse_json("a change of a pool")?;
     }
-    let session = Session::new(call.system()?);
+    let context = Context::new(call.system()?);
     match command {
         PoolCommand::Drivers => drivers(call),
-        PoolCommand::List => list(call, &session),
-        PoolCommand::Info(names) => info(call, &session, &names, is_legacy),
+        PoolCommand::List => list(call, &context),
+        PoolCommand::Info(names) => info(call, &context, &names, is_legacy),
         PoolCommand::Add { name, driver } => {
             let new = NewPool {
                 name: &name,
                 driver: &driver,
                 options: &pairs,
             };
-            session
+            context
                 .add_pool(&new)
                 .map_err(|error| change_failure(&format!("add pool {name}"), &error))
                 .map(|()| 0)
         }
         PoolCommand::Remove(names) => {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            match session.remove_pools(&names) {
+            match context.remove_pools(&names) {
                 Ok(()) => Ok(0),
                 Err(LifecycleError::Pool(error @ PoolError::NoSuchPool(_))) => {
                     Err(no_such_pool(&error, is_legacy))
@@ -214,7 +214,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
                 )),
             }
         }
-        PoolCommand::Set(name) => set(&session, &name, &pairs, is_legacy),
+        PoolCommand::Set(name) => set(&context, &name, &pairs, is_legacy),
     }
 }
 
@@ -295,18 +295,18 @@ fn no_such_pool(error: &PoolError, is_legacy: bool) -> Failure {
 }
 
 fn set(
-    session: &Session,
+    context: &Context,
     name: &str,
     options: &[(&str, &str)],
     is_legacy: bool,
 ) -> Result<u8, Failure> {
-    if session.read()?.pools.get(name).is_none() {
+    if context.read()?.pools.get(name).is_none() {
         return Err(no_such_pool(
             &PoolError::NoSuchPool(name.to_string()),
             is_legacy,
         ));
     }
-    session
+    context
         .set_pool_options(name, options)
         .map(|()| 0)
         .map_err(|error| match error.is_not_settable() {
@@ -340,12 +340,12 @@ fn drivers(call: &mut Invocation) -> Result<u8, Failure> {
     table::print(&mut call.out, &rows).map(|()| 0)
 }
 
-fn list(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
-    let qubes = read_until_exit(session)?;
+fn list(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+    let qubes = read_until_exit(context)?;
     let names: Vec<&str> = qubes.pools.iter().map(|pool| pool.name()).collect();
     if call.has("json") {
         call.print_json(
-            &describe_pools(session, &qubes, &names)
+            &describe_pools(context, &qubes, &names)
                 .iter()
                 .map(pool_json)
                 .collect(),
@@ -355,17 +355,17 @@ fn list(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         rows.extend(qubes.pools.iter().map(|pool| [pool.name(), pool.driver()]));
         table::print(&mut call.out, &rows)?;
     }
-    warn_about_full_pools(call, &describe_pools(session, &qubes, &names));
+    warn_about_full_pools(call, &describe_pools(context, &qubes, &names));
     Ok(0)
 }
 
 fn info(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     names: &[String],
     is_legacy: bool,
 ) -> Result<u8, Failure> {
-    let qubes = read_until_exit(session)?;
+    let qubes = read_until_exit(context)?;
     if let Some(unknown) = names.iter().find(|name| qubes.pools.get(name).is_none()) {
         return Err(no_such_pool(
             &PoolError::NoSuchPool(unknown.clone()),
@@ -373,7 +373,7 @@ fn info(
         ));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let pools = describe_pools(session, &qubes, &names);
+    let pools = describe_pools(context, &qubes, &names);
     if call.has("json") {
         match pools.as_slice() {
             [only] => call.print_json(&pool_json(only))?,
@@ -395,10 +395,10 @@ fn info(
     Ok(0)
 }
 
-fn describe_pools(session: &Session, qubes: &Qubes, names: &[&str]) -> Vec<PoolDetails> {
+fn describe_pools(context: &Context, qubes: &Qubes, names: &[&str]) -> Vec<PoolDetails> {
     names
         .iter()
-        .filter_map(|name| session.pool_details(qubes, name))
+        .filter_map(|name| context.pool_details(qubes, name))
         .collect()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::progress::{Progress, SharedProgress};
 use crate::system::System;
 
@@ -93,19 +93,19 @@ pub struct QubeProgress<'a> {
 }
 
 impl<'a> QubeProgress<'a> {
-    /// Reports the volumes of `qube` to the progress of the session.
-    pub fn new(session: &Session, qube: &'a str) -> QubeProgress<'a> {
-        QubeProgress::with_callback(session, qube, &|_| ())
+    /// Reports the volumes of `qube` to the progress of the context.
+    pub fn new(context: &Context, qube: &'a str) -> QubeProgress<'a> {
+        QubeProgress::with_callback(context, qube, &|_| ())
     }
 
     /// Reports the volumes of `qube`, and calls `on_volume` with each.
     pub fn with_callback(
-        session: &Session,
+        context: &Context,
         qube: &'a str,
         on_volume: &'a dyn Fn(&str),
     ) -> QubeProgress<'a> {
         QubeProgress {
-            progress: session.system.progress(),
+            progress: context.system.progress(),
             qube,
             on_volume,
         }

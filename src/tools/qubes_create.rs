@@ -2,13 +2,13 @@
 
 use super::failure::Failure;
 use super::invocation::Invocation;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 
 pub fn define(line: clap::Command) -> clap::Command {
     line
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    Session::new(call.system()?).create_system()?;
+    Context::new(call.system()?).create_system()?;
     Ok(0)
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::failure::Failure;
 use super::output::Output;
 use super::r3_prefs::{is_on, python_bool, python_list};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::volume::class_directory;
 use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm};
 
@@ -50,9 +50,9 @@ const HEADINGS: [&str; 30] = [
 ];
 
 /// Prints R3's list of a qube.
-pub fn print(out: &mut Output, qubes: &Qubes, vm: &Vm, session: &Session) -> Result<u8, Failure> {
+pub fn print(out: &mut Output, qubes: &Qubes, vm: &Vm, context: &Context) -> Result<u8, Failure> {
     for heading in HEADINGS {
-        if let Some(text) = value(heading, qubes, vm, session) {
+        if let Some(text) = value(heading, qubes, vm, context) {
             out.line(&format!("{heading:<19}: {text}"))?;
         }
     }
@@ -60,7 +60,7 @@ pub fn print(out: &mut Output, qubes: &Qubes, vm: &Vm, session: &Session) -> Res
 }
 
 /// Prints R3's properties of the system.
-pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Result<u8, Failure> {
+pub fn print_system(out: &mut Output, qubes: &Qubes, context: &Context) -> Result<u8, Failure> {
     for name in [
         "clockvm",
         "default-kernel",
@@ -69,7 +69,7 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Resul
         "updatevm",
     ] {
         let value = qubes
-            .global_value_by_name(&name.replace('-', "_"), session)
+            .global_value_by_name(&name.replace('-', "_"), context)
             .ok();
         let text = value
             .filter(|v| *v != Value::Qube(None))
@@ -81,7 +81,7 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, session: &Session) -> Resul
 }
 
 /// Returns the value of a line; `None` if the qube has no such line.
-pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Session) -> Option<String> {
+pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Context) -> Option<String> {
     let kind = R3Type::for_qube(qubes, vm, facts);
     match heading {
         "type" => Some(kind.as_str().to_owned()),
@@ -219,7 +219,7 @@ fn last_backup(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
 }
 
 /// Returns the directory of the images, else that of the other files.
-fn directory(qubes: &Qubes, vm: &Vm, facts: &Session) -> String {
+fn directory(qubes: &Qubes, vm: &Vm, facts: &Context) -> String {
     let of_images =
         image(qubes, vm, "private", facts).and_then(|i| Some(i.rsplit_once('/')?.0.to_owned()));
     of_images.unwrap_or_else(|| {

@@ -7,7 +7,7 @@ use super::invocation::Invocation;
 use super::prefs::stored_text;
 use super::r3_list;
 use crate::format::parse_device_list;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::property::parse_bool;
 use crate::model::{Property, Qubes, Scope, Vm};
 
@@ -107,13 +107,13 @@ const R3_PROPERTIES: [(&str, R3Property); 23] = [
 
 pub fn run_for_qube(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     qubes: &Qubes,
     vm: &Vm,
 ) -> Result<Option<u8>, Failure> {
     let Some(given) = call.value("property") else {
         return match call.has("list") && !call.has("json") {
-            true => r3_list::print(&mut call.out, qubes, vm, session).map(Some),
+            true => r3_list::print(&mut call.out, qubes, vm, context).map(Some),
             false => Ok(None),
         };
     };
@@ -130,9 +130,9 @@ pub fn run_for_qube(
     let value = match (call.value("value"), call.has("default")) {
         (Some(text), _) => text.to_string(),
         (None, true) => "default".to_string(),
-        (None, false) => return show(call, session, qubes, vm, &name, property).map(Some),
+        (None, false) => return show(call, context, qubes, vm, &name, property).map(Some),
     };
-    let notes = set(session, vm, &name, property, &value)?;
+    let notes = set(context, vm, &name, property, &value)?;
     notes
         .iter()
         .for_each(|note| call.inform(vm.name.as_str(), note));
@@ -141,7 +141,7 @@ pub fn run_for_qube(
 
 fn show(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     qubes: &Qubes,
     vm: &Vm,
     name: &str,
@@ -155,7 +155,7 @@ fn show(
         R3Property::PciDevices => Some(python_list(&vm.pci_addresses())),
         R3Property::PciStrictReset => Some(python_bool(vm.pci_strict_reset()).to_string()),
         R3Property::Computed(heading) => {
-            r3_list::value(heading, qubes, vm, session).filter(|text| text != "None")
+            r3_list::value(heading, qubes, vm, context).filter(|text| text != "None")
         }
         R3Property::Gone(instead) => return Err(removed_property(name, instead)),
     };
@@ -167,7 +167,7 @@ fn show(
 }
 
 fn set(
-    session: &Session,
+    context: &Context,
     vm: &Vm,
     name: &str,
     property: &R3Property,
@@ -184,14 +184,14 @@ fn set(
     };
     Ok(match property {
         R3Property::Switch { feature, .. } | R3Property::Feature(feature) if is_default => {
-            session.remove_feature(&vm.name, feature)?
+            context.remove_feature(&vm.name, feature)?
         }
         R3Property::Switch { feature, default } => match (boolean()?, default) {
-            (true, true) | (false, false) => session.remove_feature(&vm.name, feature)?,
-            (true, false) => session.set_feature(&vm.name, feature, "1")?,
-            (false, true) => session.set_feature(&vm.name, feature, "")?,
+            (true, true) | (false, false) => context.remove_feature(&vm.name, feature)?,
+            (true, false) => context.set_feature(&vm.name, feature, "1")?,
+            (false, true) => context.set_feature(&vm.name, feature, "")?,
         },
-        R3Property::Feature(feature) => session.set_feature(&vm.name, feature, text)?,
+        R3Property::Feature(feature) => context.set_feature(&vm.name, feature, text)?,
         R3Property::PciDevices => {
             let list = if is_default { "[]" } else { text };
             let wrong = || {
@@ -200,11 +200,11 @@ fn set(
                     quoted(text)
                 ))
             };
-            session.set_pci_addresses(&vm.name, &parse_device_list(list).ok_or_else(wrong)?)?;
+            context.set_pci_addresses(&vm.name, &parse_device_list(list).ok_or_else(wrong)?)?;
             Vec::new()
         }
         R3Property::PciStrictReset => {
-            session.set_pci_strict_reset(&vm.name, is_default || boolean()?)?;
+            context.set_pci_strict_reset(&vm.name, is_default || boolean()?)?;
             Vec::new()
         }
         R3Property::Computed(_) => {
@@ -267,12 +267,12 @@ const FIREWALL_NETVM: &str = "default_fw_netvm";
 
 pub fn run_for_system(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     qubes: &Qubes,
 ) -> Result<Option<u8>, Failure> {
     match call.value("property").map(|name| name.replace('-', "_")) {
         None if call.has("list") && !call.has("json") => {
-            r3_list::print_system(&mut call.out, qubes, session).map(Some)
+            r3_list::print_system(&mut call.out, qubes, context).map(Some)
         }
         Some(name) if name == FIREWALL_NETVM => Err(removed_property(
             "default-fw-netvm",

@@ -6,7 +6,7 @@ use super::arguments::{self, flag};
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::{ask, print_message};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::recover::{Orphan, OrphanImages};
 
@@ -37,9 +37,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             "--remove-orphans asks about each orphan: with --json, add --yes",
         ));
     }
-    let session = Session::new(call.system_with_progress()?);
-    if session.read()?.needs_conversion {
-        let store = session.system.store_file().display();
+    let context = Context::new(call.system_with_progress()?);
+    if context.read()?.needs_conversion {
+        let store = context.system.store_file().display();
         call.inform(
             "qubes-recover",
             &format!(
@@ -50,7 +50,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let mut failed = 0;
     let mut qubes = Vec::new();
-    for qube in session.recover(call.has("at-boot"))? {
+    for qube in context.recover(call.has("at-boot"))? {
         let (outcome, words) = match &qube.outcome {
             Ok(QubeState::Active(_)) => ("active", "runs, and is watched"),
             Ok(QubeState::Halted) => ("halted", "halted, its volumes are in order"),
@@ -75,14 +75,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let mut orphans = Vec::new();
     if call.has("list-orphans") || call.has("remove-orphans") {
-        let found = session.orphans()?;
+        let found = context.orphans()?;
         found
             .unlisted_pools
             .iter()
             .for_each(|why| print_message(&format!("Error: {why}")));
         failed += found.unlisted_pools.len();
         for orphan in found.orphans {
-            orphans.push(process_orphan(call, &session, &orphan)?);
+            orphans.push(process_orphan(call, &context, &orphan)?);
         }
         failed += orphans
             .iter()
@@ -107,7 +107,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 /// Lists or removes an orphan as requested; returns the outcome as JSON.
 fn process_orphan(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     found: &OrphanImages,
 ) -> Result<Json, Failure> {
     let OrphanImages { orphan, images } = found;
@@ -117,7 +117,7 @@ fn process_orphan(
     }
     let removes = call.has("remove-orphans") && confirm_removal(call, found)?;
     let error = removes
-        .then(|| session.remove_orphan(orphan).err())
+        .then(|| context.remove_orphan(orphan).err())
         .flatten()
         .map(|e| e.to_string());
     if let Some(error) = &error {

@@ -6,7 +6,7 @@ use super::invocation::Invocation;
 use super::output::{ask, print_message};
 use super::selection;
 use crate::lifecycle::remove::{RemovalMode, RemovalOutcome};
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{QubeUse, RemovalError, VmName};
 
 /// The answer that confirms the removal of all qubes.
@@ -22,8 +22,8 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_progress()?);
-    let names = super::kill::select_qubes(call, &session)?;
+    let context = Context::new(call.system_with_progress()?);
+    let names = super::kill::select_qubes(call, &context)?;
     if names.is_empty() {
         // There is nothing to confirm.
         return Ok(0);
@@ -42,7 +42,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         RemovalMode::Manual
     };
     // A warning has named the leftovers.
-    Ok(match remove_all(&session, names, removal)? {
+    Ok(match remove_all(&context, names, removal)? {
         RemovalOutcome::Complete => 0,
         RemovalOutcome::WithLeftovers => 1,
     })
@@ -58,7 +58,7 @@ fn needs_no_confirmation(call: &Invocation) -> bool {
 /// Removes qubes in order, but a qube that only others of them use after those. Stops at the first
 /// qube that may not be removed; files that cannot be deleted do not stop it.
 fn remove_all(
-    session: &Session,
+    context: &Context,
     mut names: Vec<VmName>,
     removal: RemovalMode,
 ) -> Result<RemovalOutcome, Failure> {
@@ -71,7 +71,7 @@ fn remove_all(
     while !names.is_empty() {
         let mut later = Vec::new();
         for name in &names {
-            match session.remove_qube(name, removal) {
+            match context.remove_qube(name, removal) {
                 Ok(removed) => record(removed),
                 Err(LifecycleError::Removal(RemovalError::InUse { uses, .. }))
                     if is_used_only_by(&uses, &names) =>
@@ -85,7 +85,7 @@ fn remove_all(
         }
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
             // They use each other, or none of them freed space.
-            return session
+            return context
                 .remove_qube(name, removal)
                 .map_err(|error| removal_failure(name, error));
         }

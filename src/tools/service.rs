@@ -48,8 +48,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     {
         call.refuse_json("a change of a service")?;
     }
-    let session = call.session_for_qube()?;
-    let qubes = read_until_exit(&session)?;
+    let context = call.context_for_qube()?;
+    let qubes = read_until_exit(&context)?;
     let vm = call.named_qube(&qubes)?;
     let Some(service) = call.value("service") else {
         return match call.has("unset") {
@@ -63,11 +63,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         (Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
         (None, true) => {
             print_service_hint(call, &qubes, vm, service);
-            features::change(call, &session, vm, &feature, None)
+            features::change(call, &context, vm, &feature, None)
         }
         (Some(on), false) => features::change(
             call,
-            &session,
+            &context,
             vm,
             &feature,
             Some(if on { "1" } else { "" }),

@@ -5,7 +5,7 @@ use clap::Arg;
 use super::arguments::{invalid_choice, required_value};
 use super::failure::Failure;
 use super::invocation::Invocation;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 
 pub(super) const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
 
@@ -26,14 +26,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         "status" => None,
         _ => return Err(invalid_choice("enable|disable|status", &action, &ACTIONS)),
     };
-    let session = Session::new(call.system()?);
+    let context = Context::new(call.system()?);
     match wanted {
-        Some(on) => session
+        Some(on) => context
             .set_update_checks(on)?
             .iter()
             .for_each(|note| call.inform("dom0", note)),
         None => {
-            let (dom0, qubes) = session.update_checks()?;
+            let (dom0, qubes) = context.update_checks()?;
             call.out
                 .line(&format!("dom0: {}\nvms: {}", dom0.as_str(), qubes.as_str()))?;
         }

@@ -12,7 +12,7 @@ use super::values::Values;
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::monitor::spawn_shutdown_repeater;
 use crate::lifecycle::stop::StopOutcome;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -38,8 +38,8 @@ pub fn define(line: clap::Command) -> clap::Command {
 
 /// The exit code is the number of qubes that failed.
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_progress()?);
-    let names = super::kill::select_qubes(call, &session)?;
+    let context = Context::new(call.system_with_progress()?);
+    let names = super::kill::select_qubes(call, &context)?;
     if call.has("dry-run") {
         return Ok(0);
     }
@@ -53,7 +53,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let waits = call.has("wait") || call.is_given("timeout");
     let force = call.has("force") || everything;
     let mut run = ShutdownRun {
-        session: &session,
+        context: &context,
         force,
         waits,
         pending: Vec::new(),
@@ -73,7 +73,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// The qubes that are being shut down.
 struct ShutdownRun<'a> {
-    session: &'a Session,
+    context: &'a Context,
     force: bool,
     /// Whether to wait, and to kill qubes that do not stop in time.
     waits: bool,
@@ -87,9 +87,9 @@ impl ShutdownRun<'_> {
     /// used, and so on. A netvm follows its clients, even if one of those does not stop.
     fn request_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
         let groups = self
-            .session
+            .context
             .read()?
-            .group_by_stop_order(names, self.session);
+            .group_by_stop_order(names, self.context);
         let last = groups.len().saturating_sub(1);
         for (at, group) in groups.into_iter().enumerate() {
             let first = self.pending.len();
@@ -99,7 +99,7 @@ impl ShutdownRun<'_> {
             for (name, since) in self.pending[first..].iter().filter(|_| at < last) {
                 // A qube that does not stop is reported at the end, if --wait is given.
                 let _reported_later = self
-                    .session
+                    .context
                     .wait_for_shutdown(name, remaining(self.limit(name), *since));
             }
         }
@@ -131,7 +131,7 @@ impl ShutdownRun<'_> {
             for (name, since) in &self.pending {
                 // A qube that does not stop keeps its netvm in use; the next request reports that.
                 let _reported_later = self
-                    .session
+                    .context
                     .wait_for_shutdown(name, remaining(self.limit(name), *since));
             }
             in_use = self.request(names);
@@ -142,7 +142,7 @@ impl ShutdownRun<'_> {
     fn request(&mut self, names: Vec<VmName>) -> Vec<(VmName, LifecycleError)> {
         let mut in_use = Vec::new();
         for name in names {
-            match self.session.shutdown(&name, self.force) {
+            match self.context.shutdown(&name, self.force) {
                 Ok(StopOutcome::Requested) => self.pending.push((name, Instant::now())),
                 Ok(StopOutcome::NotRunning) => {}
                 Err(LifecycleError::Hypervisor(HypervisorError::NoAnswer { .. })) if self.waits => {
@@ -159,7 +159,7 @@ impl ShutdownRun<'_> {
     fn start_monitors(&mut self) {
         for (name, since) in std::mem::take(&mut self.pending) {
             if let Err(error) =
-                spawn_shutdown_repeater(self.session, &name, remaining(self.limit(&name), since))
+                spawn_shutdown_repeater(self.context, &name, remaining(self.limit(&name), since))
             {
                 self.fail(&name, &error);
             }
@@ -188,7 +188,7 @@ impl ShutdownRun<'_> {
             joined(&slow)
         ));
         for name in slow {
-            if let Err(error) = self.session.kill(&name) {
+            if let Err(error) = self.context.kill(&name) {
                 self.fail(&name, &error);
             }
         }
@@ -199,7 +199,7 @@ impl ShutdownRun<'_> {
         let mut slow = Vec::new();
         for (name, since) in std::mem::take(&mut self.pending) {
             match self
-                .session
+                .context
                 .wait_for_shutdown(&name, remaining(self.limit(&name), since))
             {
                 Ok(()) => {}
@@ -212,9 +212,9 @@ impl ShutdownRun<'_> {
 
     /// Returns the shutdown_timeout of a qube.
     fn limit(&self, name: &VmName) -> Duration {
-        let seconds = self.session.read().ok().and_then(|qubes| {
+        let seconds = self.context.read().ok().and_then(|qubes| {
             let vm = qubes.get(name.as_str())?;
-            Values::new(&qubes, self.session)
+            Values::new(&qubes, self.context)
                 .text(vm, "shutdown_timeout")?
                 .parse()
                 .ok()

@@ -14,7 +14,7 @@ use crate::hypervisor::description::DeviceKind;
 use crate::lifecycle::drive::Drive;
 use crate::lifecycle::start::StartOutcome;
 use crate::lifecycle::stop_mark::StopMark;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 
 /// The most qubes that are started at the same time.
@@ -57,22 +57,22 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let session = Session::new(call.system_with_progress()?);
-    let names = super::kill::select_qubes(call, &session)?;
+    let context = Context::new(call.system_with_progress()?);
+    let names = super::kill::select_qubes(call, &context)?;
     let drive = drive(call)?;
     let skip = call.has("skip-if-running");
     // Read all marks before the first start, so that a qube that is killed while it waits for its
     // turn is not started.
     let marks = names
         .iter()
-        .map(|name| Ok((name.clone(), StopMark::read(&session.system, name)?)));
+        .map(|name| Ok((name.clone(), StopMark::read(&context.system, name)?)));
     let marks = marks.collect::<Result<HashMap<VmName, StopMark>, LifecycleError>>()?;
-    let start = |session: &Session, name: &VmName| match marks.get(name) {
-        Some(mark) => session.start_unless_stopped(mark, drive.as_ref()),
-        None => session.start(name),
+    let start = |context: &Context, name: &VmName| match marks.get(name) {
+        Some(mark) => context.start_unless_stopped(mark, drive.as_ref()),
+        None => context.start(name),
     };
-    let failures = run_in_parallel(&session, &names, |session, name| {
-        match start(session, name) {
+    let failures = run_in_parallel(&context, &names, |context, name| {
+        match start(context, name) {
             Ok(StartOutcome::Started) => None,
             Ok(StartOutcome::AlreadyRunning) if skip => None,
             Ok(StartOutcome::AlreadyRunning) => {
@@ -106,15 +106,15 @@ fn drive(call: &Invocation) -> Result<Option<Drive>, Failure> {
         .transpose()?)
 }
 
-/// Runs `work` for each qube in up to [`MAX_PARALLEL`] threads, each with a session of its own.
+/// Runs `work` for each qube in up to [`MAX_PARALLEL`] threads, each with a context of its own.
 /// Returns the failures that `work` returned, in the order of the names.
 pub fn run_in_parallel<T: Send>(
-    session: &Session,
+    context: &Context,
     names: &[VmName],
-    work: impl Fn(&Session, &VmName) -> Option<T> + Sync,
+    work: impl Fn(&Context, &VmName) -> Option<T> + Sync,
 ) -> Vec<(VmName, T)> {
     if let [name] = names {
-        return work(session, name)
+        return work(context, name)
             .map(|failure| (name.clone(), failure))
             .into_iter()
             .collect();
@@ -123,10 +123,10 @@ pub fn run_in_parallel<T: Send>(
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..MAX_PARALLEL.min(names.len()) {
-            let system = session.system.clone();
+            let system = context.system.clone();
             let (next, failures, work) = (&next, &failures, &work);
             scope.spawn(move || {
-                let own = Session::new(system);
+                let own = Context::new(system);
                 while let Some((at, name)) = next.lock().ok().and_then(|mut n| n.next()) {
                     if let (Some(failure), Ok(mut all)) = (work(&own, name), failures.lock()) {
                         all.push((at, failure));

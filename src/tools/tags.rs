@@ -84,8 +84,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if let TagCommand::Add(_) | TagCommand::Remove(_) = command {
         call.refuse_json("a change of tags")?;
     }
-    let session = call.session_for_qube()?;
-    let qubes = read_until_exit(&session)?;
+    let context = call.context_for_qube()?;
+    let qubes = read_until_exit(&context)?;
     let vm = call.named_qube(&qubes)?;
     match command {
         TagCommand::List(None) => list(&mut call.out, call.matches.get_flag("json"), vm)?,
@@ -95,10 +95,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         }
         TagCommand::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
         TagCommand::List(Some(tag)) => call.out.line(tag)?,
-        TagCommand::Add(tags) => session.add_tags(&vm.name, &tags)?,
+        TagCommand::Add(tags) => context.add_tags(&vm.name, &tags)?,
         TagCommand::Remove(tag) => {
             print_tag_hint(call, vm, tag);
-            session.remove_tag(&vm.name, tag)?;
+            context.remove_tag(&vm.name, tag)?;
         }
     }
     Ok(0)

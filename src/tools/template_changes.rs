@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::invocation::Invocation;
 use super::output::ask;
 use super::progress::QubeProgress;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::VmName;
 use crate::storage::fullness::format_bytes;
 
@@ -20,23 +20,23 @@ pub fn define_revert(line: Command) -> Command {
     define(line).arg(flag("force", Some('f'), "Do not ask for confirmation"))
 }
 
-fn open_template(call: &Invocation) -> Result<(Session, VmName), Failure> {
-    let session = call.session_with_progress()?;
+fn open_template(call: &Invocation) -> Result<(Context, VmName), Failure> {
+    let context = call.context_with_progress()?;
     let name = {
-        let qubes = session.read()?;
+        let qubes = context.read()?;
         call.named_qube(&qubes)?.name.clone()
     };
-    Ok((session, name))
+    Ok((context, name))
 }
 
 pub fn commit(call: &mut Invocation) -> Result<u8, Failure> {
-    let (session, name) = open_template(call)?;
-    session.commit_template(&name)?;
+    let (context, name) = open_template(call)?;
+    context.commit_template(&name)?;
     Ok(0)
 }
 
 pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
-    let (session, name) = open_template(call)?;
+    let (context, name) = open_template(call)?;
     if !call.has("force") {
         call.out.line(&format!(
             "This will bring the root volume of {name} back to what it was before its last change."
@@ -54,14 +54,14 @@ pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
             }
         }
     }
-    session.revert_template(&name)?;
+    context.revert_template(&name)?;
     Ok(0)
 }
 
 pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
-    let (session, name) = open_template(call)?;
-    call.out.line(&match session
-        .trim_template(&name, &QubeProgress::new(&session, name.as_str()))?
+    let (context, name) = open_template(call)?;
+    call.out.line(&match context
+        .trim_template(&name, &QubeProgress::new(&context, name.as_str()))?
     {
         0 => format!("{name}: no part of its root volume is nothing but zeros"),
         freed => format!(

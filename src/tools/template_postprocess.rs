@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::invocation::Invocation;
 use super::progress::QubeProgress;
 use super::remove::removal_failure;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::remove::RemovalMode;
 use crate::lifecycle::template::TemplateInstallation;
 use crate::lifecycle::template_package::TemplatePackage;
@@ -74,10 +74,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         ));
     }
     let name = required_value(&call.matches, "name", "NAME")?.to_string();
-    let session = Session::new(call.system_with_progress()?);
+    let context = Context::new(call.system_with_progress()?);
     match call.value("package-action") {
-        Some("post-install") => post_install(call, &session, &name),
-        Some("pre-remove") => pre_remove(&session, &name),
+        Some("post-install") => post_install(call, &context, &name),
+        Some("pre-remove") => pre_remove(&context, &name),
         other => Err(invalid_choice(
             "{post-install,pre-remove}",
             other.unwrap_or_default(),
@@ -86,7 +86,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
 }
 
-fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<u8, Failure> {
+fn post_install(call: &mut Invocation, context: &Context, name: &str) -> Result<u8, Failure> {
     let directory = call
         .matches
         .get_one::<PathBuf>("dir")
@@ -97,14 +97,14 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         .warnings
         .iter()
         .for_each(|warning| call.warn(name, warning));
-    let installed = session.install_template(&TemplateInstallation {
+    let installed = context.install_template(&TemplateInstallation {
         name,
         pool: call.value("pool"),
         root: &package.root,
         installed_by_rpm: !call.has("no-installed-by-rpm"),
         features: &package.features,
         properties: &package.properties,
-        progress: &QubeProgress::new(session, name),
+        progress: &QubeProgress::new(context, name),
     })?;
     installed
         .notes
@@ -118,19 +118,19 @@ fn post_install(call: &mut Invocation, session: &Session, name: &str) -> Result<
         );
     }
     if !call.has("keep-source") {
-        package.remove(session, &installed)?;
+        package.remove(context, &installed)?;
     }
     Ok(0)
 }
 
-fn pre_remove(session: &Session, name: &str) -> Result<u8, Failure> {
-    let known = session
+fn pre_remove(context: &Context, name: &str) -> Result<u8, Failure> {
+    let known = context
         .read()?
         .name(name)
         .cloned()
         .ok_or_else(|| Failure::no_such_domain(name))?;
     // Leftover files were reported; they do not stop the removal of the package.
-    let _told = session
+    let _told = context
         .remove_qube(&known, RemovalMode::Package)
         .map_err(|error| removal_failure(&known, error))?;
     Ok(0)

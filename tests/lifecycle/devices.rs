@@ -8,7 +8,7 @@ use qubes::exec::Program;
 use qubes::hypervisor::Hypervisor;
 use qubes::hypervisor::description::DeviceKind;
 use qubes::lifecycle::drive::Drive;
-use qubes::lifecycle::{LifecycleError, Session};
+use qubes::lifecycle::{Context, LifecycleError};
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
 
@@ -105,8 +105,8 @@ fn required(port: &str, identity: &str, options: &str) -> String {
 
 const READ_ONLY: &str = "<option name=\"read-only\">yes</option>";
 
-fn session(scratch: &Scratch) -> Session {
-    Session::new(
+fn context(scratch: &Scratch) -> Context {
+    Context::new(
         System::new(SystemOptions {
             root: Some(scratch.root().to_path_buf()),
             ..SystemOptions::default()
@@ -116,8 +116,8 @@ fn session(scratch: &Scratch) -> Session {
 }
 
 /// Returns the disks of `work` beside its volumes as the hypervisor reports them: name and source.
-fn disks(session: &Session) -> Vec<(String, PathBuf)> {
-    let disks = session.disks(&work()).unwrap();
+fn disks(context: &Context) -> Vec<(String, PathBuf)> {
+    let disks = context.disks(&work()).unwrap();
     disks
         .into_iter()
         .filter(|disk| &disk.target[2..] >= "e")
@@ -165,13 +165,13 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
             "work",
         ],
     );
-    let session = session(&scratch);
+    let context = context(&scratch);
     let from_the_start = [
         ("vdi".to_string(), write_protected.node.clone()),
         ("vdj".to_string(), of_start.path().to_path_buf()),
         ("vdk".to_string(), required_disk.node.clone()),
     ];
-    assert_eq!(disks(&session), from_the_start);
+    assert_eq!(disks(&context), from_the_start);
     for words in [
         "DISK REQUIRED-DISK ro=0",
         "DISK WRITE-PROTECTED ro=1",
@@ -186,23 +186,23 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
     ];
     for (path, sign, name) in come {
         assert_eq!(
-            session.attach_drive(&work(), &disk(path)).unwrap(),
+            context.attach_drive(&work(), &disk(path)).unwrap(),
             name,
             "the first name that is free"
         );
         wait_for_words(&scratch, &format!("DISK {sign} ro=0"));
     }
     let come = come.map(|(path, sign, name)| (sign, (name.to_string(), path.to_path_buf())));
-    assert_eq!(disks(&session)[3..], come.clone().map(|(_, disk)| disk));
+    assert_eq!(disks(&context)[3..], come.clone().map(|(_, disk)| disk));
     for (sign, (name, _)) in come {
-        session.detach_drive(&work(), &name).unwrap();
+        context.detach_drive(&work(), &name).unwrap();
         wait_for_words(&scratch, &format!("LOST {sign}"));
     }
-    assert_eq!(disks(&session), from_the_start);
+    assert_eq!(disks(&context), from_the_start);
 
     let refusal = |error: LifecycleError| error.to_string();
     let missing = refusal(
-        session
+        context
             .attach_drive(&work(), &disk(Path::new("/nonexistent.img")))
             .unwrap_err(),
     );
@@ -213,7 +213,7 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
     for target in ["vda", "vdl"] {
         let expected = format!("drive work:{target}: no such disk was attached to the qube");
         assert_eq!(
-            refusal(session.detach_drive(&work(), target).unwrap_err()),
+            refusal(context.detach_drive(&work(), target).unwrap_err()),
             expected
         );
     }
@@ -221,15 +221,15 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
     let gone = "Domain not running (either powered off or paused): 'work'";
     assert_eq!(
         refusal(
-            session
+            context
                 .attach_drive(&work(), &disk(file.path()))
                 .unwrap_err()
         ),
         gone
     );
-    assert_eq!(refusal(session.disks(&work()).unwrap_err()), gone);
+    assert_eq!(refusal(context.disks(&work()).unwrap_err()), gone);
     assert_eq!(
-        refusal(session.detach_drive(&work(), "vdi").unwrap_err()),
+        refusal(context.detach_drive(&work(), "vdi").unwrap_err()),
         gone
     );
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use qubes::hypervisor::Hypervisor;
-use qubes::lifecycle::Session;
+use qubes::lifecycle::Context;
 use qubes::system::{System, SystemOptions};
 
 use crate::scratch::{Scratch, ToolOutput, wait_until};
@@ -413,8 +413,8 @@ fn a_long_wait_for_a_lock_reports_its_holder() {
         ..SystemOptions::default()
     })
     .unwrap();
-    let session = Session::new(system);
-    let write = session.write().unwrap();
+    let context = Context::new(system);
+    let write = context.write().unwrap();
     let mut change = Running::begin(&scratch, "qvm-prefs", &["work", "memory", "500"]);
     let line = wait_for_line(&mut change, "waiting for ");
     assert!(

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use qubes::lifecycle::Session;
+use qubes::lifecycle::Context;
 use qubes::system::{System, SystemOptions};
 
 /// A system below one temporary directory. Dropping it kills the qubes that still run.
@@ -182,10 +182,10 @@ impl Drop for Scratch {
         }) else {
             return;
         };
-        let session = Session::new(system);
-        let Ok(qubes) = session.read() else { return };
+        let context = Context::new(system);
+        let Ok(qubes) = context.read() else { return };
         for uuid in qubes.iter().filter_map(|vm| vm.uuid()) {
-            let _forgotten = session.hypervisor().undefine(uuid);
+            let _forgotten = context.hypervisor().undefine(uuid);
         }
     }
 }

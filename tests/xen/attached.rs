@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use qubes::exec::Program;
 use qubes::hypervisor::description::DeviceKind;
-use qubes::lifecycle::Session;
+use qubes::lifecycle::Context;
 use qubes::lifecycle::drive::Drive;
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
@@ -62,25 +62,25 @@ fn a_device_is_attached_and_detached() {
 }
 
 fn attach_and_detach(drive: &str, words: &str) {
-    let (session, qube) = (session(), qube());
-    let before = session.disks(&qube).unwrap();
-    let target = session
+    let (context, qube) = (context(), qube());
+    let before = context.disks(&qube).unwrap();
+    let target = context
         .attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap())
         .unwrap();
     assert_eq!(target, "xvdi");
     guest_says(&format!("GUEST-READS xvdi {words}"));
-    assert_eq!(session.disks(&qube).unwrap().len(), before.len() + 1);
-    session.detach_drive(&qube, &target).unwrap();
+    assert_eq!(context.disks(&qube).unwrap().len(), before.len() + 1);
+    context.detach_drive(&qube, &target).unwrap();
     guest_says("GUEST-LOST xvdi");
-    assert_eq!(session.disks(&qube).unwrap(), before);
+    assert_eq!(context.disks(&qube).unwrap(), before);
     fs::write(CONSOLE, "").unwrap();
 }
 
 fn refusals() {
-    let (session, qube) = (session(), qube());
+    let (context, qube) = (context(), qube());
     let refusal = |error: qubes::lifecycle::LifecycleError| error.to_string();
     let attach =
-        |drive: &str| session.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap());
+        |drive: &str| context.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap());
     assert_eq!(
         refusal(attach("dom0:/lab/missing.img").unwrap_err()),
         "drive /lab/missing.img: No such file or directory (os error 2)"
@@ -88,23 +88,23 @@ fn refusals() {
     for target in ["xvda", "xvdi"] {
         let expected = format!("drive pvh:{target}: no such disk was attached to the qube");
         assert_eq!(
-            refusal(session.detach_drive(&qube, target).unwrap_err()),
+            refusal(context.detach_drive(&qube, target).unwrap_err()),
             expected
         );
     }
     let halted = VmName::from_store("debian").unwrap();
     let drive = Drive::parse("dom0:/lab/stick.img", DeviceKind::Disk).unwrap();
     assert!(
-        refusal(session.attach_drive(&halted, &drive).unwrap_err())
+        refusal(context.attach_drive(&halted, &drive).unwrap_err())
             .starts_with("Domain not running")
     );
-    assert!(refusal(session.disks(&halted).unwrap_err()).starts_with("Domain not running"));
+    assert!(refusal(context.disks(&halted).unwrap_err()).starts_with("Domain not running"));
 }
 
 const CONSOLE: &str = "/var/log/xen/console/guest-pvh.log";
 
-fn session() -> Session {
-    Session::new(System::new(SystemOptions::default()).unwrap())
+fn context() -> Context {
+    Context::new(System::new(SystemOptions::default()).unwrap())
 }
 
 fn qube() -> VmName {

@@ -10,7 +10,7 @@ use crate::firewall::{FILE, FirewallVersion, MAX_BYTES, convert_r3, deny_all, de
 use crate::format::{ConversionLoss, OldQubeFiles};
 use crate::fs::owned_paths;
 use crate::fs::replace::{Access, create_shared_directory};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::qube_directory::owners::DirectoryOwners;
 use crate::lifecycle::qube_directory::{QubeDirectory, open_system_file};
 use crate::model::{Class, Qubes, Vm, VmName};
@@ -35,7 +35,7 @@ pub struct ConvertedFirewall {
 
 /// Returns the firewall file to write for each qube. A qube whose file is R4's already has none.
 pub(super) fn plan(
-    session: &Session,
+    context: &Context,
     qubes: &Qubes,
     files: &[OldQubeFiles],
     others: &DirectoryOwners,
@@ -47,13 +47,13 @@ pub(super) fn plan(
         let Some(vm) = qubes.get(old.name.as_str()) else {
             continue;
         };
-        let Some(firewall) = plan_for_qube(session, vm, old, now, losses) else {
+        let Some(firewall) = plan_for_qube(context, vm, old, now, losses) else {
             continue;
         };
-        match others.owner(&session.qube_directory(vm)) {
+        match others.owner(&context.qube_directory(vm)) {
             None => planned.push(firewall),
             Some(owner) => {
-                let directory = session.qube_directory(vm);
+                let directory = context.qube_directory(vm);
                 let text = format!(
                     "{directory} is the directory of {owner}, too: no firewall rules are written \
                      there"
@@ -70,14 +70,14 @@ pub(super) fn plan(
 
 /// Plans the firewall file of one qube. Adds to `losses` what cannot be taken over.
 fn plan_for_qube(
-    session: &Session,
+    context: &Context,
     vm: &Vm,
     files: &OldQubeFiles,
     now: u64,
     losses: &mut Vec<ConversionLoss>,
 ) -> Option<ConvertedFirewall> {
-    let from = session.system.path_below_root(&files.firewall);
-    let directory = session.qube_directory(vm);
+    let from = context.system.path_below_root(&files.firewall);
+    let directory = context.qube_directory(vm);
     let to = PathBuf::from(directory.display_path(FILE));
     let mut add_loss = |text: String| {
         losses.push(ConversionLoss {
@@ -105,14 +105,14 @@ fn plan_for_qube(
         Ok(existing.clone())
     } else {
         read_content(open_system_file(
-            &session.system,
+            &context.system,
             Path::new(&files.firewall),
         ))
     };
     let (content, from) = match old {
         // R4 allows all traffic of a qube without a file. R3 blocks that of such a template.
         Ok(None) if files.is_closed_by_default && vm.class == Class::TemplateVM => {
-            session
+            context
                 .system
                 .path_below_root(&files.directory)
                 .is_dir()

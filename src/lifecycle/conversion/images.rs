@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::format::ConversionLoss;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::volume::class_volumes;
 use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig};
 
@@ -11,7 +11,7 @@ use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig};
 const MAX_NAMED: usize = 3;
 
 /// Adds every volume that R4 expects to every qube. Returns a loss that names missing images.
-pub(super) fn complete_volumes(qubes: &mut Qubes, session: &Session) -> Option<ConversionLoss> {
+pub(super) fn complete_volumes(qubes: &mut Qubes, context: &Context) -> Option<ConversionLoss> {
     let mut missing = Vec::new();
     // Templates first: a snapshot has the size of its source.
     for is_template in [true, false] {
@@ -21,7 +21,7 @@ pub(super) fn complete_volumes(qubes: &mut Qubes, session: &Session) -> Option<C
             .map(|(name, _)| name.to_string())
             .collect();
         for name in names {
-            let volumes = volumes(qubes, &name, session, &mut missing);
+            let volumes = volumes(qubes, &name, context, &mut missing);
             if let Some(vm) = qubes.edit(&name) {
                 vm.volumes = volumes;
             }
@@ -48,16 +48,16 @@ pub(super) fn complete_volumes(qubes: &mut Qubes, session: &Session) -> Option<C
 fn volumes(
     qubes: &Qubes,
     name: &str,
-    session: &Session,
+    context: &Context,
     missing: &mut Vec<String>,
 ) -> Vec<VolumeConfig> {
     let Some(vm) = qubes.get(name) else {
         return Vec::new();
     };
     let class_names = class_volumes(&vm.class).iter().map(|class| class.name);
-    let volume = |volume: &'static str| match qubes.volume(vm, volume, session) {
+    let volume = |volume: &'static str| match qubes.volume(vm, volume, context) {
         Ok(mut resolved) => {
-            set_size_of_image(qubes, &mut resolved, session, missing);
+            set_size_of_image(qubes, &mut resolved, context, missing);
             Some(resolved.config())
         }
         Err(_) => vm.volume(volume).cloned(),
@@ -69,7 +69,7 @@ fn volumes(
 fn set_size_of_image(
     qubes: &Qubes,
     volume: &mut ResolvedVolume,
-    session: &Session,
+    context: &Context,
     missing: &mut Vec<String>,
 ) {
     let Some(directory) = qubes
@@ -82,7 +82,7 @@ fn set_size_of_image(
     if volume.snap_on_start || volume.driver == "linux-kernel" {
         return;
     }
-    let image = session
+    let image = context
         .system
         .path_below_root(format!("{directory}/{}.img", volume.vid));
     match fs::metadata(&image) {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::qube_directory::QubeDirectory;
 use super::qube_directory::owners::DirectoryOwners;
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 use crate::format::{
     ConversionLoss, FormatError, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store,
 };
@@ -42,7 +42,7 @@ pub struct Conversion {
     pub copy: RefCell<Option<PathBuf>>,
 }
 
-impl Session {
+impl Context {
     /// Plans the conversion of `bytes`, a store of R1 to R3. Returns the new store and the plan.
     /// Changes nothing.
     ///
@@ -103,7 +103,7 @@ impl Session {
     /// Converts the store if it is R3's. Called before images are changed.
     ///
     /// # Errors
-    /// As [`Session::convert`].
+    /// As [`Context::convert`].
     pub(super) fn convert_if_needed(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
         if qubes.needs_conversion {
             self.convert().map(drop)

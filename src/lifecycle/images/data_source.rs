@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fs::directory::{Directory, LinkPolicy};
 use crate::fs::replace::parent_directory;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::storage::{Image, ImageOwners, VmStorage};
 
@@ -83,7 +83,7 @@ impl DataSource<'_> {
     }
 }
 
-impl Session {
+impl Context {
     /// Removes a file whose data a volume has now. `read` is the file that was read.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::data_source::DataSource;
 use crate::fs::replace::Access;
 use crate::lifecycle::qube_directory::QubeDirectory;
 use crate::lifecycle::recover::{Orphan, is_volume_of_qube};
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Qubes, Vm};
 use crate::storage::aliases::find_image_with_data;
 use crate::storage::pools::open_driver;
@@ -77,7 +77,7 @@ impl PreparedImages {
     }
 }
 
-impl Session {
+impl Context {
     /// Refuses a new qube whose volumes would have another volume's image or one that holds data,
     /// or whose directory is another qube's. Changes nothing.
     ///
@@ -132,7 +132,7 @@ impl Session {
     /// left, and writes the note of this creation.
     ///
     /// # Errors
-    /// As [`Session::check_images`]; or the directory cannot be written to.
+    /// As [`Context::check_images`]; or the directory cannot be written to.
     pub(in crate::lifecycle) fn prepare_images(
         &self,
         planned: PlannedImages<'_>,

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use crate::format::{self, Bytes, Damage, SourceLines};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::Location;
 use crate::model::check::FindingKind;
 use crate::storage::overlap::find_overlap;
 
-impl Session {
+impl Context {
     /// Returns the pools and volumes of the store `bytes` that have images in common, and the qubes
     /// that share a directory. What cannot be examined is skipped.
     pub fn find_damage_on_disk(&self, bytes: &Bytes) -> Vec<Damage> {

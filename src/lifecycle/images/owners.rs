@@ -4,14 +4,14 @@ use std::io;
 use std::path::Path;
 
 use crate::format::{self, Bytes, FormatError};
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::image_claims::{ImageRole, collect_image_claims};
 use crate::model::{Qubes, Vm, VmName};
 use crate::storage::pools::open_driver;
 use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume, VolumeKind};
 use crate::store::{Read, StoreError, read_bytes};
 
-impl Session {
+impl Context {
     /// Returns the owners of all images on disk, by the store as it is now. If this is not the
     /// system's store, the system's is added: two stores may use the same pool.
     ///
@@ -33,7 +33,7 @@ impl Session {
         Ok(self.image_owners()?.without_qube(qube))
     }
 
-    /// Returns the owners as [`Session::image_owners`] does, by a store that was read before.
+    /// Returns the owners as [`Context::image_owners`] does, by a store that was read before.
     ///
     /// # Errors
     /// The store cannot be read as a whole.

@@ -23,7 +23,7 @@ use crate::model::volume::class_directory;
 use crate::model::{Class, Vm, VmName};
 use crate::system::System;
 
-use super::{LifecycleError, Session};
+use super::{Context, LifecycleError};
 
 /// The files in a qube's directory that describe it.
 pub(super) const QUBE_FILES: [&str; 2] = ["firewall.xml", "notes.txt"];
@@ -46,7 +46,7 @@ pub(in crate::lifecycle) struct QubeDirectory {
     path: PathBuf,
 }
 
-impl Session {
+impl Context {
     /// Opens the directory of a qube's own files.
     pub(super) fn qube_directory(&self, vm: &Vm) -> QubeDirectory {
         QubeDirectory::open(&self.system, &vm.class, &vm.name)

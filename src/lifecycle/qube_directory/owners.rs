@@ -11,7 +11,7 @@ use super::{QubeDirectory, open_base, open_top};
 use crate::format::{self, FormatError};
 use crate::fs::directory::Directory;
 use crate::lifecycle::images::owners::is_readable;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::image_claims::StoredDomain;
 use crate::model::volume::class_directory;
 use crate::model::{Class, VmName};
@@ -65,7 +65,7 @@ enum DirectoryLocation {
 /// Device and inode of a directory.
 pub(in crate::lifecycle) type DirectoryIdentity = (u64, u64);
 
-impl Session {
+impl Context {
     /// Returns another qube that uses this directory: one of this store or, if that is another one,
     /// of the system's store.
     ///

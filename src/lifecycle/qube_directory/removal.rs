@@ -8,7 +8,7 @@ use super::owners::DirectoryOwner;
 use super::{QUBE_FILES, QubeDirectory};
 use crate::fs::stale_files::target_name;
 use crate::lifecycle::images::creation_note::CreationNote;
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::storage::{
     DirectoryRemoval, StorageError, list_names, pool_files, remove_directory, remove_real_directory,
 };
@@ -16,7 +16,7 @@ use crate::storage::{
 /// The most file names that a warning lists.
 const MAX_NAMED: usize = 5;
 
-impl Session {
+impl Context {
     /// Removes the files that describe a removed qube. If another qube uses the directory they
     /// stay, with a warning.
     ///

@@ -7,28 +7,28 @@ use serde_json::json;
 use super::copies;
 use super::damage_report::{RepairStage, print_damages, severity, summary};
 use crate::format::{self, Damage, FormatError};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::check::FindingKind;
 use crate::store::read_bytes;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
-pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let version = match call.values("copy").first() {
-        Some(word) => copies::find(session, word)?,
-        None => copies::current_store(session),
+        Some(word) => copies::find(context, word)?,
+        None => copies::current_store(context),
     };
     let is_store = call.values("copy").is_empty();
     let bytes = match read_bytes(&version.path) {
         Ok(bytes) => bytes,
         Err(error) if is_store => {
-            let way = copies::recovery_advice_for(session, &error);
+            let way = copies::recovery_advice_for(context, &error);
             return Err(Failure::error(format!("{error}; {way}")));
         }
         Err(error) => return Err(error.into()),
     };
-    let mut damages = format::find_damage(&bytes, session);
-    add_disk_damages(&mut damages, session.find_damage_on_disk(&bytes));
+    let mut damages = format::find_damage(&bytes, context);
+    add_disk_damages(&mut damages, context.find_damage_on_disk(&bytes));
     if call.has("json") {
         let listed: Vec<_> = damages.iter().map(damage_json).collect();
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
@@ -38,7 +38,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     print_damages(call, &file, &damages, RepairStage::Proposed)?;
     let is_unreadable = |error: &FormatError| !matches!(error, FormatError::OldFormat);
     if is_store && format::check(&bytes).is_err_and(|error| is_unreadable(&error)) {
-        call.out.line(&copies::recovery_advice(session))?;
+        call.out.line(&copies::recovery_advice(context))?;
     }
     call.inform("qubes-db", &format!("{file}: {}", summary(&damages)));
     Ok(u8::from(!damages.is_empty()))

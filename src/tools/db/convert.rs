@@ -4,39 +4,39 @@ use serde_json::{Value, json};
 
 use super::one_line;
 use crate::format;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::conversion::Conversion;
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
-pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
-    let file = session.system.store_file().display().to_string();
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+    let file = context.system.store_file().display().to_string();
     if call.has("dry-run") {
-        let bytes = read_bytes(session.system.store_file())?;
+        let bytes = read_bytes(context.system.store_file())?;
         let wrong = |source| StoreError::Format {
-            path: session.system.store_file().into(),
+            path: context.system.store_file().into(),
             source,
         };
         if !format::read(bytes.clone()).map_err(wrong)?.needs_conversion {
-            return print_nothing_to_do(call, &file, session);
+            return print_nothing_to_do(call, &file, context);
         }
-        let (_, conversion) = session.plan_conversion(&bytes)?;
+        let (_, conversion) = context.plan_conversion(&bytes)?;
         if call.has("json") {
             return call
-                .print_json(&conversion_json(session, Some(&conversion)))
+                .print_json(&conversion_json(context, Some(&conversion)))
                 .map(|()| 0);
         }
         call.out.line(&format!(
             "{file} would be converted to R4 ({}), after it was kept in backup/",
-            release(session)
+            release(context)
         ))?;
         return print_conversion(call, &conversion).map(|()| 0);
     }
-    match session.convert() {
-        Ok(None) => print_nothing_to_do(call, &file, session),
+    match context.convert() {
+        Ok(None) => print_nothing_to_do(call, &file, context),
         Ok(Some(conversion)) if call.has("json") => call
-            .print_json(&conversion_json(session, Some(&conversion)))
+            .print_json(&conversion_json(context, Some(&conversion)))
             .map(|()| 0),
         // The conversion itself has reported what it did.
         Ok(Some(_)) => Ok(0),
@@ -44,17 +44,17 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     }
 }
 
-fn release(session: &Session) -> String {
-    format!("release {}", session.system.release())
+fn release(context: &Context) -> String {
+    format!("release {}", context.system.release())
 }
 
 fn print_nothing_to_do(
     call: &mut Invocation,
     file: &str,
-    session: &Session,
+    context: &Context,
 ) -> Result<u8, Failure> {
     if call.has("json") {
-        return call.print_json(&conversion_json(session, None)).map(|()| 0);
+        return call.print_json(&conversion_json(context, None)).map(|()| 0);
     }
     call.out
         .line(&format!("{file} is R4's already; there is nothing to do"))?;
@@ -109,14 +109,14 @@ fn print_conversion(call: &mut Invocation, conversion: &Conversion) -> Result<()
 }
 
 /// Returns the JSON that `docs/migration.md` describes.
-fn conversion_json(session: &Session, conversion: Option<&Conversion>) -> Value {
+fn conversion_json(context: &Context, conversion: Option<&Conversion>) -> Value {
     let copy = conversion.and_then(|c| c.copy.borrow().clone());
     let list = |of: fn(&Conversion) -> Vec<Value>| conversion.map(of).unwrap_or_default();
     json!({
-        "store": session.system.store_file(),
+        "store": context.system.store_file(),
         "needs_conversion": conversion.is_some(),
         "converted": copy.is_some(),
-        "release": session.system.release().to_string(),
+        "release": context.system.release().to_string(),
         "copy": copy,
         "qubes": list(|c| {
             let qubes = c.qubes.iter();

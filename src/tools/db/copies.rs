@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::damage_report::count_errors;
 use crate::clock;
 use crate::format::{self, Bytes};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::store::history::{StoreCopy, list_copies, newest_first};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::{Failure, quoted};
@@ -19,8 +19,8 @@ pub struct Version {
 }
 
 /// Returns the copies in `backup/`, oldest first.
-pub fn list(session: &Session) -> Result<Vec<StoreCopy>, Failure> {
-    let directory = session.system.backup_dir();
+pub fn list(context: &Context) -> Result<Vec<StoreCopy>, Failure> {
+    let directory = context.system.backup_dir();
     list_copies(&directory).map_err(|e| {
         let reason = crate::fs::errno_text(&e);
         Failure::error(format!(
@@ -31,8 +31,8 @@ pub fn list(session: &Session) -> Result<Vec<StoreCopy>, Failure> {
 }
 
 /// Returns the times of the copies; none if they cannot be listed.
-pub fn copy_times(session: &Session) -> Vec<String> {
-    let copies = list(session).unwrap_or_default();
+pub fn copy_times(context: &Context) -> Vec<String> {
+    let copies = list(context).unwrap_or_default();
     copies
         .iter()
         .map(|copy| copy_time(&copy.path).to_owned())
@@ -50,14 +50,14 @@ pub fn copy_time(path: &Path) -> &str {
 }
 
 /// Returns the copy that `word` names: a time, a prefix of it, `last`, or a file.
-pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
+pub fn find(context: &Context, word: &str) -> Result<Version, Failure> {
     if word.contains('/') {
         return Ok(Version {
             title: word.to_owned(),
             path: word.into(),
         });
     }
-    let copies = list(session)?;
+    let copies = list(context)?;
     let time = copy_time(Path::new(word));
     let exact = copies.iter().find(|c| copy_time(&c.path) == time);
     let matching: Vec<&StoreCopy> = match (word, exact) {
@@ -76,7 +76,7 @@ pub fn find(session: &Session, word: &str) -> Result<Version, Failure> {
         [copy] => Ok(copy_version(copy)),
         [] if copies.is_empty() => Err(Failure::error(format!(
             "there is no copy in {}",
-            session.system.backup_dir().display()
+            context.system.backup_dir().display()
         ))),
         [] => Err(Failure::error(format!(
             "no copy is called {}; qubes-db history lists them",
@@ -101,10 +101,10 @@ fn copy_version(copy: &StoreCopy) -> Version {
 }
 
 /// Returns the present store.
-pub fn current_store(session: &Session) -> Version {
+pub fn current_store(context: &Context) -> Version {
     Version {
         title: "the store".to_owned(),
-        path: session.system.store_file().to_path_buf(),
+        path: context.system.store_file().to_path_buf(),
     }
 }
 
@@ -132,13 +132,13 @@ pub struct ReadableCopy {
 
 /// Returns the best of the copies that can be read and are usable: the newest that qubesd would
 /// load, else the newest.
-pub fn find_best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Option<ReadableCopy> {
-    let copies = list(session).unwrap_or_default();
+pub fn find_best(context: &Context, is_usable: impl Fn(&Bytes) -> bool) -> Option<ReadableCopy> {
+    let copies = list(context).unwrap_or_default();
     let readable = newest_first(&copies, &clock::now())
         .into_iter()
         .filter_map(|copy| {
             let bytes = read_loadable(&copy.path).ok().filter(&is_usable)?;
-            let errors = count_errors(&format::find_damage(&bytes, session));
+            let errors = count_errors(&format::find_damage(&bytes, context));
             Some(ReadableCopy {
                 time: copy_time(&copy.path).to_owned(),
                 bytes,
@@ -156,8 +156,8 @@ pub fn find_best(session: &Session, is_usable: impl Fn(&Bytes) -> bool) -> Optio
 }
 
 /// Returns what to do if the store cannot be used: go back to the newest copy that loads.
-pub fn recovery_advice(session: &Session) -> String {
-    match find_best(session, |_| true) {
+pub fn recovery_advice(context: &Context) -> String {
+    match find_best(context, |_| true) {
         Some(ReadableCopy {
             time, errors: 0, ..
         }) => {
@@ -180,29 +180,29 @@ pub fn recovery_advice(session: &Session) -> String {
         }
         None => format!(
             "no copy in {} can be read",
-            session.system.backup_dir().display()
+            context.system.backup_dir().display()
         ),
     }
 }
 
 /// Returns [`recovery_advice`] for a store that cannot be opened, which may have to be moved away.
-pub fn recovery_advice_for(session: &Session, error: &StoreError) -> String {
+pub fn recovery_advice_for(context: &Context, error: &StoreError) -> String {
     match error {
         StoreError::NotAFile { .. }
         | StoreError::DanglingLink { .. }
-        | StoreError::TooLarge { .. } => move_away_advice(session),
+        | StoreError::TooLarge { .. } => move_away_advice(context),
         StoreError::Io { source, .. } if source.raw_os_error() == Some(nix::libc::ELOOP) => {
-            move_away_advice(session)
+            move_away_advice(context)
         }
-        _ => recovery_advice(session),
+        _ => recovery_advice(context),
     }
 }
 
 /// Returns the advice to move the file away, because no store can be written in its place.
-pub fn move_away_advice(session: &Session) -> String {
-    let file = session.system.store_file().display();
+pub fn move_away_advice(context: &Context) -> String {
+    let file = context.system.store_file().display();
     format!(
         "move it away first: mv {file} {file}.odd; {}",
-        recovery_advice(session)
+        recovery_advice(context)
     )
 }

@@ -5,25 +5,25 @@ use serde_json::{Value as Json, json};
 use super::copies::{self, Version};
 use super::one_line;
 use crate::format::{self, Bytes};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::Qubes;
 use crate::model::differences::{Difference, DifferenceKind};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
-pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let words = call.values("copy");
-    let old = copies::find(session, words.first().copied().unwrap_or("last"))?;
+    let old = copies::find(context, words.first().copied().unwrap_or("last"))?;
     let new = match words.get(1) {
-        Some(word) => copies::find(session, word)?,
-        None => copies::current_store(session),
+        Some(word) => copies::find(context, word)?,
+        None => copies::current_store(context),
     };
     let is_store = words.len() < 2;
     let (old_bytes, new_bytes) = (read_bytes(&old.path)?, read_bytes(&new.path));
     let new_bytes = match new_bytes {
         Err(error) if is_store => {
-            let way = copies::recovery_advice_for(session, &error);
+            let way = copies::recovery_advice_for(context, &error);
             return Err(Failure::error(format!("{error}; {way}")));
         }
         read => read?,

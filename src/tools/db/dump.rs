@@ -5,16 +5,16 @@ use serde_json::ser::PrettyFormatter;
 
 use super::copies;
 use crate::format;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::store::{StoreError, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 
 /// Prints JSON, with or without `--json`.
-pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let version = match call.values("copy").first() {
-        Some(word) => copies::find(session, word)?,
-        None => copies::current_store(session),
+        Some(word) => copies::find(context, word)?,
+        None => copies::current_store(context),
     };
     let bytes = read_bytes(&version.path)?;
     let qubes = format::read(bytes).map_err(|source| StoreError::Format {
@@ -24,7 +24,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
     let mut text = Vec::new();
     let mut writer =
         serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
-    qubes.dump(session).serialize(&mut writer)?;
+    qubes.dump(context).serialize(&mut writer)?;
     call.out.line(&String::from_utf8_lossy(&text))?;
     Ok(0)
 }

@@ -6,13 +6,13 @@ use super::copies;
 use super::damage_report::count_errors;
 use crate::clock;
 use crate::format;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::table;
 
-pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
-    let (there, now) = (copies::list(session)?, clock::now());
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+    let (there, now) = (copies::list(context)?, clock::now());
     let mut rows = vec![["COPY", "BYTES", "QUBES", "STATE"].map(String::from)];
     let mut listed = Vec::new();
     for copy in &there {
@@ -21,7 +21,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         let errors = loaded
             .as_ref()
             .ok()
-            .map(|bytes| count_errors(&format::find_damage(bytes, session)));
+            .map(|bytes| count_errors(&format::find_damage(bytes, context)));
         let bytes = std::fs::metadata(&copy.path).map(|m| m.len()).ok();
         let qubes = loaded
             .ok()
@@ -55,7 +55,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
             "qubes-db",
             &format!(
                 "there is no copy in {}",
-                session.system.backup_dir().display()
+                context.system.backup_dir().display()
             ),
         );
     } else {

@@ -20,7 +20,7 @@ use super::hint::Hint;
 use super::invocation::Invocation;
 use super::manual::Section;
 use super::suggestion::did_you_mean;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::system::SystemOptions;
 
 pub(super) use copies::{copy_times, move_away_advice};
@@ -31,7 +31,7 @@ struct DbCommand {
     about: &'static str,
     /// The least and the greatest number of copies it takes.
     copies: (usize, usize),
-    run: fn(&mut Invocation, &Session) -> Result<u8, Failure>,
+    run: fn(&mut Invocation, &Context) -> Result<u8, Failure>,
 }
 
 const COMMANDS: [DbCommand; 7] = [
@@ -159,7 +159,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
                 offline: true,
                 ..super::arguments::system_options(&call.matches)
             };
-            (command.run)(call, &Session::new(call.system_at(options)?))
+            (command.run)(call, &Context::new(call.system_at(options)?))
         }
     }
 }

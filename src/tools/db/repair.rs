@@ -6,18 +6,18 @@ use std::collections::BTreeSet;
 use super::damage_report::{RepairStage, print_damages, summary};
 use super::{copies, one_line};
 use crate::format::{self, Bytes, Damage, FormatError, SalvagedStore, salvage};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::store::{RestoreOutcome, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
 use crate::tools::output::ask;
 
-pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
-    let file = session.system.store_file().display().to_string();
-    let bytes = read_bytes(session.system.store_file()).map_err(|error| {
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+    let file = context.system.store_file().display().to_string();
+    let bytes = read_bytes(context.system.store_file()).map_err(|error| {
         Failure::error(format!(
             "{error}; {}",
-            copies::recovery_advice_for(session, &error)
+            copies::recovery_advice_for(context, &error)
         ))
     })?;
     let text = match format::check(&bytes) {
@@ -29,12 +29,12 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
                 "{file}: {text}; nothing was changed"
             )));
         }
-        Err(error) => match salvage_text(call, session, &file, &bytes, &error)? {
+        Err(error) => match salvage_text(call, context, &file, &bytes, &error)? {
             Some(text) => text,
             None => return Ok(1),
         },
     };
-    let repaired = format::repair(&text.bytes, session, &mut uuid::Uuid::new_v4)?;
+    let repaired = format::repair(&text.bytes, context, &mut uuid::Uuid::new_v4)?;
     let done: Vec<Damage> = repaired
         .repaired
         .into_iter()
@@ -69,7 +69,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         &repaired.bytes,
         done.len(),
         &repaired.remaining,
-        session,
+        context,
     )?;
     if call.has("dry-run") {
         call.inform(
@@ -82,7 +82,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         call.inform("qubes-db", "nothing was changed");
         return Ok(1);
     }
-    write_repair(call, session, &bytes, &repaired.bytes)?;
+    write_repair(call, context, &bytes, &repaired.bytes)?;
     call.inform(
         "qubes-db",
         &format!("{file}: {}", summary(&repaired.remaining)),
@@ -125,14 +125,14 @@ impl RepairInput {
 /// Salvages a file that cannot be parsed; `None` if the user declines or nothing is left to do.
 fn salvage_text(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     file: &str,
     bytes: &Bytes,
     error: &FormatError,
 ) -> Result<Option<RepairInput>, Failure> {
     call.out.line(&format!("{file}: {error}"))?;
     let Some(salvage) = salvage(bytes) else {
-        let way = copies::recovery_advice(session);
+        let way = copies::recovery_advice(context);
         let text = "nothing of a store can be found in it";
         return Err(Failure::error(format!(
             "{file}: {text}; nothing was changed; {way}"
@@ -157,33 +157,33 @@ fn salvage_text(
         call.out
             .line(&format!("{file}:{}: {}", lost.line, one_line(&lost.text)))?;
     }
-    choose(call, session, file, bytes, salvage)
+    choose(call, context, file, bytes, salvage)
 }
 
 /// Returns the copy to complete the file from: the one of `--from`, else the newest that qubesd
 /// loads, else the newest that can be read.
 fn replacement_copy(
     call: &Invocation,
-    session: &Session,
+    context: &Context,
 ) -> Result<Option<(String, Bytes)>, Failure> {
     if let Some(word) = call.value("from") {
-        let version = copies::find(session, word)?;
+        let version = copies::find(context, word)?;
         let bytes = copies::read_loadable(&version.path)?;
         return Ok(Some((version.title, bytes)));
     }
     let is_usable = |bytes: &Bytes| format::read_r4(bytes.clone()).is_ok();
-    Ok(copies::find_best(session, is_usable).map(|copy| (copy.time, copy.bytes)))
+    Ok(copies::find_best(context, is_usable).map(|copy| (copy.time, copy.bytes)))
 }
 
 /// Lets the user choose between the readable part of the file and a copy.
 fn choose(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     file: &str,
     bytes: &Bytes,
     salvage: SalvagedStore,
 ) -> Result<Option<RepairInput>, Failure> {
-    let copy = replacement_copy(call, session)?;
+    let copy = replacement_copy(call, context)?;
     let completed = copy.as_ref().and_then(|(time, copy)| {
         let (completed, names) = format::complete_from_copy(&salvage.bytes, copy)?;
         let qubes = format::read(copy.clone()).ok()?.len();
@@ -233,7 +233,7 @@ fn choose(
             }))
         }
         (3, Some(_), Some((_, copy))) => {
-            write_repair(call, session, bytes, &copy)?;
+            write_repair(call, context, bytes, &copy)?;
             Ok(None)
         }
         _ => {
@@ -298,7 +298,7 @@ fn check_improvement(
     new: &Bytes,
     done: usize,
     left: &[Damage],
-    session: &Session,
+    context: &Context,
 ) -> Result<(), Failure> {
     let names = |bytes: &Bytes| -> Result<BTreeSet<String>, FormatError> {
         Ok(format::read(bytes.clone())?
@@ -309,7 +309,7 @@ fn check_improvement(
     format::check(new)?;
     let (before, after) = (names(&text.bytes)?, names(new)?);
     let gone: Vec<&String> = before.difference(&after).collect();
-    let was = format::find_damage(&text.bytes, session).len();
+    let was = format::find_damage(&text.bytes, context).len();
     if gone.is_empty() && (left.len() < was || (done == 0 && left.len() == was)) {
         return Ok(());
     }
@@ -332,12 +332,12 @@ fn confirm(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
 /// Replaces the store with `new` if it still is `old`.
 fn write_repair(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     old: &Bytes,
     new: &Bytes,
 ) -> Result<(), Failure> {
-    let file = session.system.store_file().display();
-    match session.replace_store(old, new.to_vec())? {
+    let file = context.system.store_file().display();
+    match context.replace_store(old, new.to_vec())? {
         RestoreOutcome::Unchanged => call.out.line("nothing was written"),
         RestoreOutcome::Written { store, kept } => {
             call.out

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use super::{copies, diff};
 use crate::format::{self, Bytes};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::store::{RestoreOutcome, read_bytes};
 use crate::tools::failure::Failure;
 use crate::tools::invocation::Invocation;
@@ -37,21 +37,21 @@ fn confirm(
     Ok(answer.is_some_and(|answer| answer.eq_ignore_ascii_case("y")))
 }
 
-pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let word = call.value("copy").unwrap_or_default();
-    let version = copies::find(session, word)?;
+    let version = copies::find(context, word)?;
     let bytes = copies::read_loadable(&version.path).map_err(|e| {
         Failure::error(format!(
             "{e}; nothing was changed; {}",
-            copies::recovery_advice(session)
+            copies::recovery_advice(context)
         ))
     })?;
-    let before = read_bytes(session.system.store_file());
+    let before = read_bytes(context.system.store_file());
     if !confirm(call, &version.title, before.as_ref().ok(), &bytes)? {
         print_message("nothing was changed");
         return Ok(1);
     }
-    let restored = session.restore(bytes.to_vec())?;
+    let restored = context.restore(bytes.to_vec())?;
     let (store, kept) = match restored {
         RestoreOutcome::Unchanged => {
             call.out.line(&format!(
@@ -62,7 +62,7 @@ pub fn run(call: &mut Invocation, session: &Session) -> Result<u8, Failure> {
         }
         RestoreOutcome::Written { store, kept } => (store, kept),
     };
-    let file = session.system.store_file().display();
+    let file = context.system.store_file().display();
     call.out.line(&format!(
         "{file} is now {} ({} qubes)",
         version.path.display(),

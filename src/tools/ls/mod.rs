@@ -18,7 +18,7 @@ use super::selection::{self, Selection};
 use super::suggestion::did_you_mean;
 use super::table;
 use super::values::Values;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::{Qubes, VmName};
 use columns::Column;
 use filters::Filters;
@@ -158,8 +158,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let columns = selected_columns(call)?;
     call.out.set_colors(arguments::color_choice(&call.matches)?);
-    let session = Session::new(call.system()?);
-    let qubes = read_until_exit(&session)?;
+    let context = Context::new(call.system()?);
+    let qubes = read_until_exit(&context)?;
     let mut names = names(call, &qubes)?;
     let filters = Filters::from_arguments(call)?;
     unknown_columns(call, &columns)
@@ -180,7 +180,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         drop(filters);
         return call.out.text(&text).map(|()| 0);
     }
-    let values = Values::new(&qubes, &session);
+    let values = Values::new(&qubes, &context);
     if (columns.iter().any(Column::is_live) || filters.needs_states()) && !call.has("raw-list") {
         warn_if_states_unknown(call, &values, &names);
     }
@@ -188,7 +188,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         names.retain(|name| values.inspect(name, |vm| filters.matches(&values, vm)) == Some(true));
     }
     drop(filters);
-    let scan = DamageScan::for_listing(&qubes, &session, names.len() == qubes.len());
+    let scan = DamageScan::for_listing(&qubes, &context, names.len() == qubes.len());
     let colored = call.out.has_colors();
     let rows = RowBuilder {
         columns: &columns,

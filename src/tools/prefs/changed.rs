@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::listing;
 use super::multiple::SelectedQubes;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::property::DefaultValue;
 use crate::model::{Property, PropertyError, Qubes, Value, Vm, global_properties};
 use crate::tools::db::one_line;
@@ -27,24 +27,24 @@ impl NonDefault {
     /// default, or it has no default.
     fn for_qube(
         qubes: &Qubes,
-        session: &Session,
+        context: &Context,
         vm: &Vm,
         property: &'static Property,
     ) -> Option<NonDefault> {
         let text = property.explicit_value(vm)?.to_owned();
-        let value = qubes.value(vm, property, session);
+        let value = qubes.value(vm, property, context);
         NonDefault {
             property,
             value,
             text,
-            default: qubes.default_value(vm, property, session),
+            default: qubes.default_value(vm, property, context),
         }
         .if_different()
     }
 
     fn for_system(
         qubes: &Qubes,
-        session: &Session,
+        context: &Context,
         property: &'static Property,
     ) -> Option<NonDefault> {
         let text = qubes
@@ -52,12 +52,12 @@ impl NonDefault {
             .get(property.name)
             .filter(|_| !property.computed)?
             .to_owned();
-        let value = qubes.global_value(property, session);
+        let value = qubes.global_value(property, context);
         NonDefault {
             property,
             value,
             text,
-            default: qubes.global_default(property, session),
+            default: qubes.global_default(property, context),
         }
         .if_different()
     }
@@ -110,7 +110,7 @@ pub fn print_qubes(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Fa
     let changes = view.vms.iter().map(|(vm, properties)| {
         let changes = properties
             .iter()
-            .filter_map(|p| NonDefault::for_qube(view.qubes, view.session, vm, p));
+            .filter_map(|p| NonDefault::for_qube(view.qubes, view.context, vm, p));
         (*vm, changes.collect::<Vec<NonDefault>>())
     });
     let changes = changes.filter(|(_, changes)| !changes.is_empty());
@@ -137,7 +137,7 @@ pub fn print_qubes(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Fa
 pub fn print_system(
     call: &mut Invocation,
     qubes: &Qubes,
-    session: &Session,
+    context: &Context,
 ) -> Result<u8, Failure> {
     if call.value("value").is_some() || call.has("default") {
         return Err(Failure::usage(
@@ -150,7 +150,7 @@ pub fn print_system(
     };
     let changes: Vec<NonDefault> = properties
         .into_iter()
-        .filter_map(|p| NonDefault::for_system(qubes, session, p))
+        .filter_map(|p| NonDefault::for_system(qubes, context, p))
         .collect();
     if call.has("json") {
         return call

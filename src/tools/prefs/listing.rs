@@ -59,7 +59,7 @@ pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure>
     if call.has("json") {
         let objects = view.vms.iter().filter_map(|(vm, properties)| {
             let entries = properties.iter().filter(|p| listed(vm, p)).map(|property| {
-                let value = view.qubes.value(vm, property, view.session);
+                let value = view.qubes.value(vm, property, view.context);
                 (
                     property.name.to_string(),
                     value_entry(value, view.qubes.is_default(vm, property)).into(),
@@ -76,7 +76,7 @@ pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure>
         for property in properties.iter().filter(|p| listed(vm, p)) {
             let value = view
                 .qubes
-                .value(vm, property, view.session)
+                .value(vm, property, view.context)
                 .ok()
                 .and_then(|v| property.format_in_list(&v));
             let mark = match &value {

@@ -22,7 +22,7 @@ use super::r3_prefs;
 use super::selection::resolve_one;
 use super::table;
 use super::values::value_json;
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::{
     Class, Property, PropertyError, Qubes, Scope, Value, VmName, class_properties,
     global_properties,
@@ -114,13 +114,13 @@ impl PropertyOwner {
         &self,
         qubes: &Qubes,
         property: &Property,
-        session: &Session,
+        context: &Context,
     ) -> Result<Value, PropertyError> {
         match self {
             // default_kernel and default_template have no default: a new store lacks them.
             PropertyOwner::System => {
                 match (
-                    qubes.global_value(property, session),
+                    qubes.global_value(property, context),
                     property.value_type.api_name(),
                 ) {
                     (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
@@ -132,7 +132,7 @@ impl PropertyOwner {
                 let vm = qubes
                     .get(name.as_str())
                     .ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
-                qubes.value(vm, property, session)
+                qubes.value(vm, property, context)
             }
         }
     }
@@ -184,8 +184,8 @@ pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
         return print_property_help(call, global_properties().collect());
     }
     refuse_json_of_change(call)?;
-    let session = Session::new(call.system()?);
-    run(call, &session, None)
+    let context = Context::new(call.system()?);
+    run(call, &context, None)
 }
 
 pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
@@ -197,12 +197,12 @@ pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
         return multiple::run(call);
     }
     let qube = required_value(&call.matches, QUBE_ID, "VMNAME")?.to_string();
-    let session = Session::new(call.system()?);
-    run(call, &session, Some(&qube))
+    let context = Context::new(call.system()?);
+    run(call, &context, Some(&qube))
 }
 
-fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u8, Failure> {
-    let qubes = read_until_exit(session)?;
+fn run(call: &mut Invocation, context: &Context, qube: Option<&str>) -> Result<u8, Failure> {
+    let qubes = read_until_exit(context)?;
     let owner = match qube {
         None => PropertyOwner::System,
         Some(given) => {
@@ -225,21 +225,21 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
     {
         match call.value("property") {
             // The list marks damaged values with U; one line says why.
-            None => DamageScan::for_qube(&qubes, vm, session).warn(call, "qvm-prefs"),
+            None => DamageScan::for_qube(&qubes, vm, context).warn(call, "qvm-prefs"),
             Some(_) => call.warn_of_damage(vm),
         }
     }
     if call.has("changed") && matches!(owner, PropertyOwner::System) {
-        return changed::print_system(call, &qubes, session);
+        return changed::print_system(call, &qubes, context);
     }
-    if let Some(code) = run_r3_form(call, &owner, &qubes, session)? {
+    if let Some(code) = run_r3_form(call, &owner, &qubes, context)? {
         return Ok(code);
     }
     let Some(property) = call.value("property") else {
         return if call.has("json") {
-            list_json(call, &owner, &qubes, session)
+            list_json(call, &owner, &qubes, context)
         } else {
-            list(call, &owner, &qubes, session)
+            list(call, &owner, &qubes, context)
         };
     };
     if call.has("default") && call.value("value").is_none() && owner.has_unknown(&qubes, property) {
@@ -247,8 +247,8 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
         let property = property.to_owned();
         drop(ManuallyDrop::into_inner(qubes));
         return match &owner {
-            PropertyOwner::System => session.reset_global(&property),
-            PropertyOwner::Qube { name, .. } => session.reset_property(name, &property),
+            PropertyOwner::System => context.reset_global(&property),
+            PropertyOwner::Qube { name, .. } => context.reset_property(name, &property),
         }
         .map(|_no_effects| 0)
         .map_err(Into::into);
@@ -259,11 +259,11 @@ fn run(call: &mut Invocation, session: &Session, qube: Option<&str>) -> Result<u
             .stored_text(property, text, call.has("set"))
             .map(str::to_string),
         (None, true) => None,
-        (None, false) => return show(call, &owner, &qubes, property, session),
+        (None, false) => return show(call, &owner, &qubes, property, context),
     };
     // The change loads the store again under the lock; free this one first to save memory.
     drop(ManuallyDrop::into_inner(qubes));
-    set(call, session, &owner, property, change.as_deref())
+    set(call, context, &owner, property, change.as_deref())
 }
 
 /// Runs the command if it is in the form of R3; else returns `None`.
@@ -271,12 +271,12 @@ fn run_r3_form(
     call: &mut Invocation,
     owner: &PropertyOwner,
     qubes: &Qubes,
-    session: &Session,
+    context: &Context,
 ) -> Result<Option<u8>, Failure> {
     match owner {
-        PropertyOwner::System => r3_prefs::run_for_system(call, session, qubes),
+        PropertyOwner::System => r3_prefs::run_for_system(call, context, qubes),
         PropertyOwner::Qube { name, .. } => match qubes.get(name.as_str()) {
-            Some(vm) => r3_prefs::run_for_qube(call, session, qubes, vm),
+            Some(vm) => r3_prefs::run_for_qube(call, context, qubes, vm),
             None => Ok(None),
         },
     }
@@ -305,12 +305,12 @@ fn show(
     owner: &PropertyOwner,
     qubes: &Read,
     property: &Property,
-    session: &Session,
+    context: &Context,
 ) -> Result<u8, Failure> {
     if call.has("hide-default") && owner.is_default(qubes, property) {
         return Ok(0);
     }
-    let value = owner.value(qubes, property, session)?;
+    let value = owner.value(qubes, property, context)?;
     if call.has("json") {
         let text = serde_json::to_string_pretty(&value_json(&value))?;
         return call.out.line(&text).map(|()| 0);
@@ -333,14 +333,14 @@ fn list(
     call: &mut Invocation,
     owner: &PropertyOwner,
     qubes: &Qubes,
-    session: &Session,
+    context: &Context,
 ) -> Result<u8, Failure> {
     let properties = owner.properties();
     let width = properties.iter().map(|p| p.name.len()).max().unwrap_or(0);
     for property in properties {
         let is_default = owner.is_default(qubes, property);
         let listed = owner
-            .value(qubes, property, session)
+            .value(qubes, property, context)
             .ok()
             .and_then(|value| property.format_in_list(&value));
         let line = match listed {
@@ -371,7 +371,7 @@ fn list_json(
     call: &mut Invocation,
     owner: &PropertyOwner,
     qubes: &Qubes,
-    session: &Session,
+    context: &Context,
 ) -> Result<u8, Failure> {
     let mut object = serde_json::Map::new();
     for property in owner.properties() {
@@ -379,7 +379,7 @@ fn list_json(
         if is_default && call.has("hide-default") {
             continue;
         }
-        let entry = listing::value_entry(owner.value(qubes, property, session), is_default);
+        let entry = listing::value_entry(owner.value(qubes, property, context), is_default);
         object.insert(property.name.to_string(), entry.into());
     }
     let text = serde_json::to_string_pretty(&serde_json::Value::Object(object))?;
@@ -389,25 +389,25 @@ fn list_json(
 /// Sets a property, or resets it to its default.
 fn set(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     owner: &PropertyOwner,
     property: &'static Property,
     text: Option<&str>,
 ) -> Result<u8, Failure> {
     let notes = match (owner, text) {
-        (PropertyOwner::System, Some(text)) => session.set_global(property.name, text),
-        (PropertyOwner::System, None) => session.reset_global(property.name),
+        (PropertyOwner::System, Some(text)) => context.set_global(property.name, text),
+        (PropertyOwner::System, None) => context.reset_global(property.name),
         (PropertyOwner::Qube { name, .. }, Some(text)) => {
-            session.set_property(name, property.name, text)
+            context.set_property(name, property.name, text)
         }
-        (PropertyOwner::Qube { name, .. }, None) => session.reset_property(name, property.name),
+        (PropertyOwner::Qube { name, .. }, None) => context.reset_property(name, property.name),
     };
     let qube = match owner {
         PropertyOwner::System => None,
         PropertyOwner::Qube { name, .. } => Some(name.as_str()),
     };
     let rejected = RejectedValue {
-        session,
+        context,
         qube,
         property,
         text,

@@ -5,7 +5,7 @@ use clap::ArgAction;
 
 use super::rejected_value::RejectedValue;
 use super::{all_qube_properties, changed, listing};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
 use crate::tools::arguments::{QUBE_ID, flag, output_option, value};
 use crate::tools::failure::{Failure, quoted};
@@ -127,7 +127,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-properties") {
         return super::print_property_help(call, all_qube_properties());
     }
-    let session = Session::new(call.system()?);
+    let context = Context::new(call.system()?);
     let request = PrefsRequest::from_arguments(call)?;
     let property = request.property.map(find_in_any_class).transpose()?;
     if request.is_change(call)
@@ -136,10 +136,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         let text = request
             .value
             .and_then(|text| r3_prefs::stored_value(property, text, call.has("set")));
-        return change(call, &session, &request, property, text);
+        return change(call, &context, &request, property, text);
     }
-    let qubes = read_until_exit(&session)?;
-    let vms = selected_qubes(call, &session, &qubes, &request, true)?;
+    let qubes = read_until_exit(&context)?;
+    let vms = selected_qubes(call, &context, &qubes, &request, true)?;
     vms.iter().for_each(|vm| call.warn_of_damage(vm));
     let of_qube = |vm: &Vm| -> Vec<&'static Property> {
         match property {
@@ -151,7 +151,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     };
     let view = SelectedQubes {
         qubes: &qubes,
-        session: &session,
+        context: &context,
         vms: vms.iter().map(|vm| (*vm, of_qube(vm))).collect(),
     };
     match call.has("changed") {
@@ -163,7 +163,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 /// The selected qubes, each with its selected properties.
 pub struct SelectedQubes<'a> {
     pub qubes: &'a Qubes,
-    pub session: &'a Session,
+    pub context: &'a Context,
     pub vms: Vec<(&'a Vm, Vec<&'static Property>)>,
 }
 
@@ -180,7 +180,7 @@ fn find_in_any_class(given: &str) -> Result<&'static Property, Failure> {
 /// Returns the selected qubes in the order of [`Selection::resolve`].
 fn selected_qubes<'q>(
     call: &Invocation,
-    session: &Session,
+    context: &Context,
     qubes: &'q Qubes,
     request: &PrefsRequest,
     with_dom0: bool,
@@ -220,7 +220,7 @@ fn selected_qubes<'q>(
         .unmatched(&all)
         .iter()
         .for_each(|text| print_warning(text));
-    let values = Values::new(qubes, session);
+    let values = Values::new(qubes, context);
     let [classes, tags, labels] = FILTERS.map(|id| filter_words(call, id));
     let filters = FilterTerms {
         class: classes.as_deref(),
@@ -261,13 +261,13 @@ fn filter_words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a st
 /// Sets or resets a property of all selected qubes that have it, for all of them or for none.
 fn change(
     call: &Invocation,
-    session: &Session,
+    context: &Context,
     request: &PrefsRequest,
     property: &'static Property,
     text: Option<&str>,
 ) -> Result<u8, Failure> {
-    let qubes = read_until_exit(session)?;
-    let vms = selected_qubes(call, session, &qubes, request, false)?;
+    let qubes = read_until_exit(context)?;
+    let vms = selected_qubes(call, context, &qubes, request, false)?;
     let has = |vm: &&&Vm| Property::find(Scope::Class(&vm.class), property.name).is_some();
     let names: Vec<VmName> = vms.iter().filter(has).map(|vm| vm.name.clone()).collect();
     if names.is_empty() {
@@ -276,9 +276,9 @@ fn change(
             property.name
         )));
     }
-    let notes = session.change_property_of_qubes(&names, property.name, text);
+    let notes = context.change_property_of_qubes(&names, property.name, text);
     let rejected = RejectedValue {
-        session,
+        context,
         qube: None,
         property,
         text,

@@ -1,7 +1,7 @@
 //! Hints for values that a property does not accept: upstream's messages often name neither the
 //! property nor the value nor the rule.
 
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::property::{ValueType, parse_bool};
 use crate::model::{Property, PropertyError, Qubes};
 use crate::tools::candidates::value_words;
@@ -15,7 +15,7 @@ const MAX_LISTED: usize = 12;
 
 /// A value that a property did not accept.
 pub struct RejectedValue<'a> {
-    pub session: &'a Session,
+    pub context: &'a Context,
     /// The qube, or `None` for the system.
     pub qube: Option<&'a str>,
     pub property: &'static Property,
@@ -43,7 +43,7 @@ impl RejectedValue<'_> {
             LifecycleError::Property(PropertyError::Refused(_)) => {
                 // A default is well-formed; it was refused because of other settings.
                 let text = self.text?;
-                let qubes = self.session.read().ok()?;
+                let qubes = self.context.read().ok()?;
                 self.rule_hint(&qubes, text).map(Hint::Text)
             }
             error => Hint::for_error(error),
@@ -121,7 +121,7 @@ impl RejectedValue<'_> {
             ValueType::Ip4 => takes("an IPv4 address such as 10.137.0.20"),
             ValueType::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
             ValueType::Text { .. } => match self.property.name {
-                "kernel" | "default_kernel" => Some(hint::kernels_hint(self.session, qubes)),
+                "kernel" | "default_kernel" => Some(hint::kernels_hint(self.context, qubes)),
                 // The message itself lists the values.
                 "virt_mode" => None,
                 name => Some(format!("{name}: {}", self.property.doc)),
@@ -132,7 +132,7 @@ impl RejectedValue<'_> {
     /// Returns a close name, or all names that the property accepts; `None` if the value is one of
     /// them, so that something else was wrong.
     fn choices_hint(&self, qubes: &Qubes, text: &str) -> Option<String> {
-        let words = value_words(self.property, qubes, self.session);
+        let words = value_words(self.property, qubes, self.context);
         let words: Vec<&str> = words
             .iter()
             .map(String::as_str)

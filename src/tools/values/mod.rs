@@ -13,8 +13,8 @@ use serde_json::json;
 use smol_str::{SmolStr, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::Session;
-use crate::lifecycle::session::MAX_SINGLE_QUERIES;
+use crate::lifecycle::Context;
+use crate::lifecycle::context::MAX_SINGLE_QUERIES;
 use crate::model::{
     Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName,
 };
@@ -46,7 +46,7 @@ fn push_dotted(cell: &mut String, ip: Ipv4Addr) {
 /// The values of all qubes of one reading of the store.
 pub struct Values<'a> {
     qubes: &'a Qubes,
-    session: &'a Session,
+    context: &'a Context,
     clients: OnceCell<HashMap<VmName, Vec<&'a str>>>,
     /// The gateway that each netvm provides.
     gateways: RefCell<Vec<(&'a Vm, SmolStr)>>,
@@ -59,15 +59,15 @@ pub struct Values<'a> {
 
 impl<'a> Values<'a> {
     /// Makes the values of `qubes`; none is computed before it is requested.
-    pub fn new(qubes: &'a Qubes, session: &'a Session) -> Values<'a> {
+    pub fn new(qubes: &'a Qubes, context: &'a Context) -> Values<'a> {
         Values {
             qubes,
-            session,
+            context,
             clients: OnceCell::new(),
             gateways: RefCell::default(),
             template: RefCell::default(),
             inherited: RefCell::default(),
-            volumes: Volumes::new(qubes, session),
+            volumes: Volumes::new(qubes, context),
         }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Values<'a> {
 
     /// Returns the value of a property in effect.
     pub fn value(&self, vm: &Vm, name: &str) -> Result<Value, PropertyError> {
-        self.qubes.value_by_name(vm, name, self.session)
+        self.qubes.value_by_name(vm, name, self.context)
     }
 
     /// Returns the text of a property; `None` if it does not exist, cannot be read, or has no
@@ -123,14 +123,14 @@ impl<'a> Values<'a> {
             Some(text) if property.is_printed_verbatim(self.qubes, text) => {
                 return cell.push_str(text);
             }
-            Some(_) => self.qubes.value(vm, property, self.session),
+            Some(_) => self.qubes.value(vm, property, self.context),
             None => {
-                if self.qubes.is_inherited(vm, property, self.session)
+                if self.qubes.is_inherited(vm, property, self.context)
                     && let Some(template) = self.template(vm)
                 {
                     return self.push_inherited(cell, template, property);
                 }
-                self.qubes.default_value(vm, property, self.session)
+                self.qubes.default_value(vm, property, self.context)
             }
         };
         match value {
@@ -202,7 +202,7 @@ impl<'a> Values<'a> {
 
     /// Appends the gateway that the netvm of a qube provides.
     pub fn push_gateway(&self, cell: &mut String, vm: &Vm) {
-        let Some(netvm) = self.qubes.netvm(vm, self.session).ok().flatten() else {
+        let Some(netvm) = self.qubes.netvm(vm, self.context).ok().flatten() else {
             return;
         };
         if let Some((_, gateway)) = self
@@ -225,7 +225,7 @@ impl<'a> Values<'a> {
         let Some(property) = Property::find(Scope::Class(&vm.class), name) else {
             return NONE.to_string();
         };
-        match self.qubes.value(vm, property, self.session) {
+        match self.qubes.value(vm, property, self.context) {
             Ok(Value::None) if property.value_type.api_name() == "str" => String::new(),
             Ok(Value::None | Value::Qube(None)) | Err(_) => NONE.to_string(),
             Ok(value) => value.to_string(),
@@ -240,7 +240,7 @@ impl<'a> Values<'a> {
 
     /// Whether a property that qubes of this class have is true.
     pub fn is_true_of(&self, vm: &Vm, property: &Property) -> bool {
-        self.qubes.is_true(vm, property, self.session)
+        self.qubes.is_true(vm, property, self.context)
     }
 
     /// Returns a property as JSON of its type; null if it has no value or does not exist.
@@ -252,20 +252,20 @@ impl<'a> Values<'a> {
 
     /// Returns the power state of a qube. The first call reads the states of all qubes.
     pub fn state(&self, vm: &Vm) -> PowerState {
-        self.session.displayed_state(vm)
+        self.context.displayed_state(vm)
     }
 
     /// Returns why the power states of these qubes are not available, if they are not. Contacts the
     /// hypervisor.
     pub fn state_error(&self, names: &[&str]) -> Option<HypervisorError> {
-        if self.session.system.is_offline() {
+        if self.context.system.is_offline() {
             return None;
         }
         if names.len() > MAX_SINGLE_QUERIES {
-            return self.session.states().err();
+            return self.context.states().err();
         }
         let why = |vm: &Vm| {
-            self.session
+            self.context
                 .live(vm)
                 .err()
                 .filter(|_| vm.class.is_local_guest())
@@ -280,10 +280,10 @@ impl<'a> Values<'a> {
         match vm.class {
             Class::AdminVM => self.value(vm, "maxmem").ok()?.as_int()?.try_into().ok(),
             Class::RemoteVM => Some(0),
-            _ if self.session.system.is_offline() => None,
+            _ if self.context.system.is_offline() => None,
             _ => {
                 let live = self
-                    .session
+                    .context
                     .live(vm)
                     .ok()
                     .flatten()

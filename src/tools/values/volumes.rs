@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::model::volume::{ClassVolume, class_volumes};
 use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig};
 use crate::storage::{Driver, PoolDrivers, Volume, fullness};
@@ -24,7 +24,7 @@ pub struct VolumeUsage<'a> {
 /// Reads the volumes of one qube after the other.
 pub(super) struct Volumes<'a> {
     qubes: &'a Qubes,
-    session: &'a Session,
+    context: &'a Context,
     drivers: RefCell<PoolDrivers<'a>>,
     caches: Vec<PoolCache<'a>>,
     /// The volumes of the last qube, because several columns show them.
@@ -46,7 +46,7 @@ struct PoolCache<'a> {
 }
 
 impl<'a> Volumes<'a> {
-    pub fn new(qubes: &'a Qubes, session: &'a Session) -> Volumes<'a> {
+    pub fn new(qubes: &'a Qubes, context: &'a Context) -> Volumes<'a> {
         let cache = |pool: &'a Pool| PoolCache {
             name: pool.name(),
             pool,
@@ -57,8 +57,8 @@ impl<'a> Volumes<'a> {
         };
         Volumes {
             qubes,
-            session,
-            drivers: RefCell::new(PoolDrivers::read_only(&qubes.pools, &session.system)),
+            context,
+            drivers: RefCell::new(PoolDrivers::read_only(&qubes.pools, &context.system)),
             caches: qubes.pools.iter().map(cache).collect(),
             last: RefCell::default(),
         }
@@ -116,7 +116,7 @@ impl<'a> Volumes<'a> {
                 size,
                 usage: 0,
             }),
-            None => self.resolved(self.qubes.volume(vm, &name, self.session).ok()?, vm, name),
+            None => self.resolved(self.qubes.volume(vm, &name, self.context).ok()?, vm, name),
         }
     }
 
@@ -205,13 +205,13 @@ impl<'a> Volumes<'a> {
             let warnings = fullness::warnings(
                 cache.name,
                 &**driver,
-                self.session.system.nearly_full_percent(),
+                self.context.system.nearly_full_percent(),
             )
             .ok()?;
             // A pool inside another pool's directory shares its space.
             let is_first = !warnings.is_empty()
                 && self
-                    .session
+                    .context
                     .containing_pool(self.qubes, cache.pool)
                     .is_none();
             is_first.then_some(warnings)
@@ -233,7 +233,7 @@ impl<'a> Volumes<'a> {
             let driver = self.drivers.borrow_mut().get(cache.name).ok()?;
             // If LVM does not answer once, do not ask it for each volume.
             let can_look =
-                cache.kind != "lvm_thin" || (self.session.has_lvm() && driver.capacity().is_ok());
+                cache.kind != "lvm_thin" || (self.context.has_lvm() && driver.capacity().is_ok());
             can_look.then_some(driver)
         });
         driver.as_ref()

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{find_volume_in, reported_error};
-use crate::lifecycle::Session;
+use crate::lifecycle::Context;
 use crate::lifecycle::volume_details::{VolumeDetails, VolumeListEntry};
 use crate::model::VmName;
 use crate::tools::arguments;
@@ -30,8 +30,8 @@ pub const PROPERTIES: [&str; 12] = [
     "revisions",
 ];
 
-pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<u8, Failure> {
-    let qubes = read_until_exit(session)?;
+pub fn list(call: &mut Invocation, context: &Context, names: &[&str]) -> Result<u8, Failure> {
+    let qubes = read_until_exit(context)?;
     let pools: Vec<String> = call.values("pool").into_iter().map(String::from).collect();
     if let Some(unknown) = pools.iter().find(|pool| qubes.pools.get(pool).is_none()) {
         let failure = Failure::usage(format!("No such pools: [{}]", quoted(unknown)));
@@ -63,7 +63,7 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
     if lists_all {
         chosen = all;
     }
-    let mut volumes = session.list_volumes(&qubes, &chosen);
+    let mut volumes = context.list_volumes(&qubes, &chosen);
     volumes.retain(|volume| pools.is_empty() || pools.contains(&volume.pool));
     if call.has("json") {
         let one = |volume: &VolumeListEntry| {
@@ -104,16 +104,16 @@ pub fn list(call: &mut Invocation, session: &Session, names: &[&str]) -> Result<
 
 pub fn info(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     text: &str,
     property: Option<&str>,
 ) -> Result<u8, Failure> {
-    let qubes = read_until_exit(session)?;
+    let qubes = read_until_exit(context)?;
     let (name, volume) = find_volume_in(&qubes, text)?;
     let Some(vm) = qubes.get(name.as_str()) else {
         return Err(Failure::no_such_domain(name.as_str()));
     };
-    let details = session
+    let details = context
         .volume_details(&qubes, vm, &volume)
         .map_err(|error| reported_error(&error.to_string()))?;
     if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {

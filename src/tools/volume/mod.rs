@@ -13,7 +13,7 @@ use clap::{Arg, ArgAction, Command};
 use crate::fs::errno_text;
 use crate::lifecycle::volume_import::ImportLength;
 use crate::lifecycle::volumes::{ResizeOutcome, Shrinking};
-use crate::lifecycle::{LifecycleError, Session};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Qubes, VmName};
 use crate::tools::arguments::{self, SUBCOMMAND_ID, flag, value};
 use crate::tools::failure::{Failure, quoted};
@@ -258,27 +258,27 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if !matches!(command.words, ["info" | "list", ..]) {
         call.refuse_json("a change of a volume")?;
     }
-    let session = Session::new(call.system_with_progress()?);
+    let context = Context::new(call.system_with_progress()?);
     match (
         command.words.first().copied().unwrap_or_default(),
         words.as_slice(),
     ) {
         ("info", [volume, property @ ..]) => {
-            listing::info(call, &session, volume, property.first().copied())
+            listing::info(call, &context, volume, property.first().copied())
         }
-        ("config", [volume, property, value]) => config(&session, volume, property, value),
-        ("resize", [volume, size]) => resize(call, &session, volume, size),
+        ("config", [volume, property, value]) => config(&context, volume, property, value),
+        ("resize", [volume, size]) => resize(call, &context, volume, size),
         ("revert", [volume, revision @ ..]) => {
-            let (name, volume) = find_volume(&session, volume)?;
-            session
+            let (name, volume) = find_volume(&context, volume)?;
+            context
                 .revert_volume(&name, &volume, revision.first().copied())
                 .map_err(volume_failure)?;
             Ok(0)
         }
-        ("import", [volume, path]) => import(call, &session, volume, path),
-        ("clone", [source, target]) => clone(call, &session, source, target),
-        ("clear", [volume]) => clear(call, &session, volume),
-        (_, names) => listing::list(call, &session, names),
+        ("import", [volume, path]) => import(call, &context, volume, path),
+        ("clone", [source, target]) => clone(call, &context, source, target),
+        ("clear", [volume]) => clear(call, &context, volume),
+        (_, names) => listing::list(call, &context, names),
     }
 }
 
@@ -324,8 +324,8 @@ fn split_name<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Fa
 ///
 /// # Errors
 /// One of them does not exist.
-fn find_volume(session: &Session, text: &str) -> Result<(VmName, String), Failure> {
-    let qubes = session.read()?;
+fn find_volume(context: &Context, text: &str) -> Result<(VmName, String), Failure> {
+    let qubes = context.read()?;
     find_volume_in(&qubes, text)
 }
 
@@ -343,9 +343,9 @@ fn find_volume_in(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure
     Ok((vm.name.clone(), volume.to_string()))
 }
 
-fn config(session: &Session, text: &str, property: &str, value: &str) -> Result<u8, Failure> {
-    let (name, volume) = find_volume(session, text)?;
-    session
+fn config(context: &Context, text: &str, property: &str, value: &str) -> Result<u8, Failure> {
+    let (name, volume) = find_volume(context, text)?;
+    context
         .set_volume_option(&name, &volume, property, value)
         .map_err(volume_failure)?;
     Ok(0)
@@ -357,27 +357,27 @@ fn invalid_size(text: &str) -> Failure {
     reported_error(&format!("Invalid size: {text}.")).with_hint(Hint::text(rule))
 }
 
-fn resize(call: &Invocation, session: &Session, text: &str, wanted: &str) -> Result<u8, Failure> {
-    let (name, volume) = find_volume(session, text)?;
+fn resize(call: &Invocation, context: &Context, text: &str, wanted: &str) -> Result<u8, Failure> {
+    let (name, volume) = find_volume(context, text)?;
     let bytes = size::parse(wanted).ok_or_else(|| invalid_size(wanted))?;
     let shrinking = if call.has("force") {
         Shrinking::Allowed
     } else {
         Shrinking::Refused
     };
-    resize_to(call, session, (&name, &volume), (bytes, wanted), shrinking)
+    resize_to(call, context, (&name, &volume), (bytes, wanted), shrinking)
 }
 
 /// Resizes a volume of a qube, and prints what is left to do. The size is given in bytes and as on
 /// the command line.
 pub fn resize_to(
     call: &Invocation,
-    session: &Session,
+    context: &Context,
     (name, volume): (&VmName, &str),
     (bytes, wanted): (u64, &str),
     shrinking: Shrinking,
 ) -> Result<u8, Failure> {
-    match session.resize_volume(name, volume, bytes, shrinking) {
+    match context.resize_volume(name, volume, bytes, shrinking) {
         Ok(ResizeOutcome::Halted) => Ok(0),
         Ok(ResizeOutcome::Running) => {
             call.warn(
@@ -410,8 +410,8 @@ pub fn resize_to(
     }
 }
 
-fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Result<u8, Failure> {
-    let (name, volume) = find_volume(session, text)?;
+fn import(call: &Invocation, context: &Context, text: &str, path: &str) -> Result<u8, Failure> {
+    let (name, volume) = find_volume(context, text)?;
     let length = match call.value("size") {
         _ if call.has("no-resize") => ImportLength::Unchanged,
         None => ImportLength::FromData,
@@ -426,8 +426,8 @@ fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Resul
             .map_err(failed)?,
         path => File::open(path).map_err(failed)?,
     };
-    let progress = QubeProgress::new(session, name.as_str());
-    session
+    let progress = QubeProgress::new(context, name.as_str());
+    context
         .import_volume(&name, &volume, &file, length, &progress)
         .map_err(volume_failure)?;
     Ok(0)
@@ -435,28 +435,28 @@ fn import(call: &Invocation, session: &Session, text: &str, path: &str) -> Resul
 
 fn clone(
     call: &mut Invocation,
-    session: &Session,
+    context: &Context,
     source: &str,
     target: &str,
 ) -> Result<u8, Failure> {
-    let (source, target) = (find_volume(session, source)?, find_volume(session, target)?);
+    let (source, target) = (find_volume(context, source)?, find_volume(context, target)?);
     let question = "This will overwrite the destination volume!";
     if !confirm(call, question, "Clone cancelled.")? {
         return Ok(0);
     }
-    let progress = QubeProgress::new(session, target.0.as_str());
-    session
+    let progress = QubeProgress::new(context, target.0.as_str());
+    context
         .clone_volume((&source.0, &source.1), (&target.0, &target.1), &progress)
         .map_err(volume_failure)?;
     Ok(0)
 }
 
-fn clear(call: &mut Invocation, session: &Session, text: &str) -> Result<u8, Failure> {
-    let (name, volume) = find_volume(session, text)?;
+fn clear(call: &mut Invocation, context: &Context, text: &str) -> Result<u8, Failure> {
+    let (name, volume) = find_volume(context, text)?;
     if !confirm(call, "This will empty the volume!", "Clear cancelled.")? {
         return Ok(0);
     }
-    session
+    context
         .clear_volume(&name, &volume)
         .map_err(volume_failure)?;
     Ok(0)

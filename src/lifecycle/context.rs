@@ -31,7 +31,7 @@ struct StatesSnapshot {
 }
 
 /// The system with its hypervisor; the operations of this module are its methods.
-pub struct Session {
+pub struct Context {
     /// The paths and the configuration of the system.
     pub system: System,
     hypervisor: LazyHypervisor,
@@ -48,9 +48,9 @@ pub struct Session {
     pub(super) damage_reported: Rc<Cell<bool>>,
 }
 
-impl Session {
-    /// Creates a session for `system`. The hypervisor is not contacted yet.
-    pub fn new(system: System) -> Session {
+impl Context {
+    /// Creates a context for `system`. The hypervisor is not contacted yet.
+    pub fn new(system: System) -> Context {
         let uri = choose_uri(&UriFacts {
             configured: system.configured_uri(),
             is_xen: system.is_xen(),
@@ -62,7 +62,7 @@ impl Session {
         let (kernel_files, prefetched, damage_reported) =
             (RefCell::default(), RefCell::default(), Rc::default());
         let thin_pool = OnceCell::new();
-        Session {
+        Context {
             system,
             hypervisor,
             states,
@@ -74,9 +74,9 @@ impl Session {
         }
     }
 
-    /// Returns a session on the same system with its own connection, for use in another thread.
-    pub fn fork(&self) -> Session {
-        Session::new(self.system.clone())
+    /// Returns a context on the same system with its own connection, for use in another thread.
+    pub fn fork(&self) -> Context {
+        Context::new(self.system.clone())
     }
 
     /// Returns the location of the store and how to open it for writing.
@@ -258,7 +258,7 @@ impl Session {
     }
 }
 
-impl Facts for Session {
+impl Facts for Context {
     fn host_memory_mib(&self) -> u64 {
         self.system.host_memory_mib()
     }
@@ -381,7 +381,7 @@ impl Facts for Session {
     }
 }
 
-impl Session {
+impl Context {
     /// Returns the path of a file of a kernel; `None` if `version` is not a plain file name.
     fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
         let is_plain =
