@@ -1,5 +1,5 @@
-//! `qubes-complete`: completes the command lines of the other programs (`qubes::tools::complete`).
+//! `qubes-complete`: completes the command lines of the other programs (`qubes::tools::completion::complete`).
 
 fn main() -> std::process::ExitCode {
-    qubes::tools::complete::main()
+    qubes::tools::completion::complete::main()
 }

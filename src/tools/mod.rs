@@ -1,71 +1,26 @@
 //! The command-line tools: one file per command with its arguments and its output. [`COMMANDS`]
 //! lists them all; completions, manual pages and the multicall program are made from that list.
 
-mod add_appvm;
-mod add_template;
-pub mod arguments;
-mod candidates;
-mod check;
-mod clone;
-mod command_line;
-pub mod complete;
-mod create;
-mod create_default_dvm;
-mod damage_scan;
-mod db;
-mod domain_xml;
-pub mod failure;
-mod features;
-mod filter_terms;
+mod commands;
+pub mod completion;
 pub mod generate;
-mod grow;
-mod help;
-mod hint;
-mod images;
-mod init_storage;
-pub mod invocation;
-mod kill;
-mod label_color;
-mod ls;
 mod manual;
-mod monitor;
 pub mod multicall;
-mod notes;
-pub mod output;
-mod pause;
-mod pool;
-mod prefs;
-mod progress;
-mod qubes_create;
-mod r3_list;
-mod r3_prefs;
-mod recover;
-mod remove;
+mod r3;
 pub mod schemas;
-pub mod selection;
-mod service;
-mod set_updates;
-mod shutdown;
-mod size;
-mod start;
-mod subcommand;
-mod suggestion;
-pub mod table;
-mod tags;
-mod template_changes;
-mod template_postprocess;
-pub mod usage;
-pub mod values;
-mod volume;
+pub mod ui;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use arguments::Parsed;
-use failure::Failure;
-use invocation::Invocation;
+use commands::*;
 use nix::sys::signal::{SigSet, Signal};
-use output::{Output, print_message, print_usage_error};
+use r3::{add_appvm, add_template, create_default_dvm, grow, init_storage, template_changes};
+use ui::arguments::{self, Parsed};
+use ui::failure::Failure;
+use ui::invocation::Invocation;
+use ui::output::{self, Output, print_message, print_usage_error};
+use ui::usage;
 
 use crate::system::SystemOptions;
 

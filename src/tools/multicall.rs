@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::failure::{Failure, quoted};
-use super::output::{Output, print_hint, print_message};
-use super::suggestion::closest;
+use super::ui::failure::{Failure, quoted};
+use super::ui::output::{Output, print_hint, print_message};
+use super::ui::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
 
 const NAME: &str = "qubes";
@@ -18,7 +18,7 @@ pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let called_as = program_name(&words.next().unwrap_or_default());
     if called_as == COMPLETER {
-        return super::complete::main();
+        return super::completion::complete::main();
     }
     if let Some(command) = Command::find(&called_as) {
         return run(command, words.collect());
@@ -67,7 +67,7 @@ fn print_help(code: u8) -> ExitCode {
         .iter()
         .filter(|c| !c.hidden)
         .map(|c| (c.name, c.about));
-    text.push_str(&super::table::definition_list(shown));
+    text.push_str(&super::ui::table::definition_list(shown));
     if code == 0 {
         return print_and_exit(text);
     }

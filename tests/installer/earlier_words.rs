@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::parser::ValueSource;
-use qubes::tools::arguments::{self, Parsed};
-use qubes::tools::{COMMANDS, failure::Failure};
+use qubes::tools::COMMANDS;
+use qubes::tools::ui::arguments::{self, Parsed};
+use qubes::tools::ui::failure::Failure;
 
 use crate::tool_output::{self, ToolOutput, binary};
 

@@ -7,9 +7,9 @@ mod roff;
 use clap::Arg;
 
 use super::arguments::SUBCOMMAND_ID;
-use super::help::{heading, is_common, option_synopsis};
 use super::usage::{is_required, usage, value_name};
 use super::{COMMANDS, Command};
+use crate::tools::ui::help::{heading, is_common, option_synopsis};
 use roff::Roff;
 
 /// The date in the pages' footers. Change it when the texts change.
@@ -253,7 +253,7 @@ fn write_see_also<'n>(roff: &mut Roff, names: impl Iterator<Item = &'n str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::arguments::{Parsed, parse};
+    use crate::tools::ui::arguments::{Parsed, parse};
 
     fn words(line: &str) -> Vec<String> {
         let mut words = Vec::new();

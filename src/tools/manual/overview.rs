@@ -3,8 +3,8 @@
 use super::roff::Roff;
 use super::{EXIT_STATUS, ManualPage, Section, write_examples, write_see_also};
 use crate::tools::COMMANDS;
-use crate::tools::arguments::base_command;
-use crate::tools::help::{is_common, option_synopsis};
+use crate::tools::ui::arguments::base_command;
+use crate::tools::ui::help::{is_common, option_synopsis};
 
 /// Returns the three pages.
 pub(super) fn all() -> [ManualPage; 3] {

@@ -1,7 +1,7 @@
 //! The pages of commands that start and stop qubes, and of what the hypervisor is given.
 
 use super::{COUNTED, RUNNING};
-use crate::tools::domain_xml;
+use crate::tools::commands::domain_xml;
 use crate::tools::manual::Page;
 
 pub(super) const PAGES: &[Page] = &[

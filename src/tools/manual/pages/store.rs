@@ -1,7 +1,7 @@
 //! The pages of commands that make, examine and repair the store.
 
 use super::RUNNING;
-use crate::tools::db;
+use crate::tools::commands::db;
 use crate::tools::manual::Page;
 
 pub(super) const PAGES: &[Page] = &[

@@ -1,0 +1,568 @@
+//! qvm-create: creates a qube.
+
+use std::fs::File;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, value_parser};
+use uuid::Uuid;
+
+use super::prefs::{find, stored_text};
+use crate::fs::errno_text;
+use crate::lifecycle::create::{CreatedQube, InitialSettings};
+use crate::lifecycle::images::{DataSource, ExistingImages};
+use crate::lifecycle::root_image;
+use crate::lifecycle::{Context, LifecycleError};
+use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
+use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, output_option, value};
+use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::hint::Hint;
+use crate::tools::ui::images;
+use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::progress::QubeProgress;
+use crate::tools::ui::suggestion::did_you_mean;
+
+/// The exit code if a property cannot be set; there is no qube.
+const EXIT_PROPERTY_FAILED: u8 = 2;
+/// The exit code if the root volume cannot be filled; there is no qube.
+const EXIT_ROOT_FAILED: u8 = 3;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    let root = |long, short, help| {
+        value(long, Some(short), "FILENAME", help).value_parser(value_parser!(PathBuf))
+    };
+    let line = line
+        .arg(value(
+            "class",
+            Some('C'),
+            "CLS",
+            "Class of the new qube (default: AppVM)",
+        ))
+        .arg(flag("standalone", None, "Same as --class StandaloneVM"))
+        .arg(flag(
+            "disp",
+            None,
+            "Same as --class DispVM, with label red as the default",
+        ))
+        .arg(
+            value(
+                "property",
+                None,
+                "NAME=VALUE",
+                "Set this property of the new qube (can be repeated)",
+            )
+            .alias("prop")
+            .action(ArgAction::Append),
+        )
+        .arg(
+            value(
+                "pool",
+                Some('p'),
+                "VOLUME_NAME=POOL_NAME",
+                "Create this volume in this pool (can be repeated)",
+            )
+            .action(ArgAction::Append),
+        )
+        .arg(
+            Arg::new("all-pools")
+                .short('P')
+                .value_name("POOL_NAME")
+                .help("Create every volume in this pool"),
+        )
+        .arg(value(
+            "template",
+            Some('t'),
+            "VALUE",
+            "Template of the new qube (default: property default_template)",
+        ))
+        .arg(value(
+            "label",
+            Some('l'),
+            "VALUE",
+            "Label of the new qube (required)",
+        ))
+        .arg(flag("help-classes", None, "List the classes"))
+        .arg(root(
+            "root-copy-from",
+            'r',
+            "Fill the root volume with a copy of this file",
+        ))
+        .arg(root(
+            "root-move-from",
+            'R',
+            "Fill the root volume with this file and delete the file",
+        ))
+        .arg(
+            flag(
+                "no-root",
+                None,
+                "Accepted for compatibility, without effect",
+            )
+            .hide(true),
+        )
+        .arg(output_option(flag(
+            "dry-run",
+            None,
+            "Only check whether the qube can be created",
+        )))
+        .args([images::discard_existing(), images::adopt_existing()])
+        // The options of R3, which installers still use (`docs/spec/installer.md`).
+        .arg(legacy_flag(
+            "net",
+            "Create a qube with provides_network and without a netvm",
+        ))
+        .arg(legacy_flag("proxy", "Create a qube with provides_network"))
+        .arg(legacy_flag(
+            "internal",
+            "Set feature internal, which hides the qube from menus",
+        ))
+        .arg(Arg::new("vmname").value_name("VMNAME").help(
+            "Name of the new qube; a disposable without a name is called dispN and removed when \
+             it stops",
+        ));
+    let line = mutually_exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
+    mutually_exclusive(line, "root", &["root-copy-from", "root-move-from"])
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("help-classes") {
+        return Class::ALL
+            .iter()
+            .try_for_each(|class| call.out.line(class.as_str()))
+            .map(|()| 0);
+    }
+    let (code, generated_name) = create(call)?;
+    if let Some(name) = generated_name {
+        // The name is printed nowhere else, and the user may have to remove the qube.
+        let written = call.out.line(name.as_str()).and_then(|()| call.out.flush());
+        written.map_err(|failure| match failure {
+            Failure::Error(text) => Failure::Error(format!("{name} is created: {text}")),
+            failure => failure,
+        })?;
+    }
+    Ok(code)
+}
+
+/// Creates the qube. Returns the exit code, and the name if it was generated.
+fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
+    let request = CreateRequest::from_arguments(call)?;
+    let context = Context::new(call.system_with_progress()?);
+    let qubes = context.read()?;
+    check_label(&request, &qubes)?;
+    drop(qubes);
+    let file = match request
+        .root
+        .as_ref()
+        .filter(|root| !call.has("dry-run") || !root.is_pipe())
+        .map(RootSource::open)
+    {
+        Some(Err(reason)) => {
+            call.warn(
+                "app",
+                &format!("Error importing root volume (no VM created): {reason}"),
+            );
+            return Ok((EXIT_ROOT_FAILED, None));
+        }
+        opened => opened.transpose().unwrap_or_default(),
+    };
+    let progress = QubeProgress::new(&context, request.name.unwrap_or("disposable"));
+    let root = file.as_ref().map(|file| root_image::RootImage {
+        file,
+        progress: &progress,
+    });
+    if call.has("dry-run") {
+        let refused = request.try_to_create(&context, root).err();
+        return Ok((refused.map_or(0, |error| report_refusal(call, error)), None));
+    }
+    let created = match request.create(&context, root, &progress) {
+        Ok(created) => created,
+        Err(error) => return Ok((report_refusal(call, error), None)),
+    };
+    created.notes.iter().for_each(|note| call.warn("app", note));
+    let name = created.name;
+    if let Some((root, file)) = request
+        .root
+        .as_ref()
+        .filter(|root| root.remove)
+        .zip(file.as_ref())
+        && let Err(error) = context.remove_source(root.file, file)
+    {
+        let file = root.file.display();
+        call.warn(
+            "app",
+            &format!("{name} is created with the data of {file}, which is not removed: {error}"),
+        );
+        return Ok((1, None));
+    }
+    Ok((0, request.name.is_none().then_some(name)))
+}
+
+/// Prints why the qube was not or would not be created, and returns the exit code.
+fn report_refusal(call: &Invocation, error: LifecycleError) -> u8 {
+    let app = |text: String| call.warn("app", &text);
+    let code = match &error {
+        LifecycleError::SettingsRefused(refused) => {
+            for refused in refused {
+                app(format!(
+                    "Error setting {} (no VM created): {}",
+                    refused.setting, refused.reason
+                ));
+            }
+            return EXIT_PROPERTY_FAILED;
+        }
+        LifecycleError::NotImported { .. } => {
+            app(format!(
+                "Error importing root volume (no VM created): {}",
+                call.error_text(&error)
+            ));
+            EXIT_ROOT_FAILED
+        }
+        error => {
+            app(format!("Error creating VM: {}", call.error_text(error)));
+            1
+        }
+    };
+    call.hint_for(&error);
+    code
+}
+
+fn check_label(request: &CreateRequest, qubes: &Qubes) -> Result<(), Failure> {
+    // Upstream treats an empty value as missing.
+    if request.label.is_empty() {
+        return Err(Failure::usage("--label option is mandatory"));
+    }
+    if request.name == Some("") {
+        return Err(Failure::usage("VMNAME is mandatory"));
+    }
+    // The number of a label has an error of its own.
+    let is_number = request.label.bytes().all(|byte| byte.is_ascii_digit())
+        && qubes.labels.find(request.label).is_some();
+    if is_number || qubes.labels.get(request.label).is_some() {
+        return Ok(());
+    }
+    let available: Vec<&str> = qubes.labels.iter().map(|l| &*l.name).collect();
+    let text = format!(
+        "no such label: {}; available: {}",
+        quoted(request.label),
+        available.join(", ")
+    );
+    Err(Failure::Usage(text).with_hint(did_you_mean(request.label, available).map(Hint::Text)))
+}
+
+/// The arguments of a command line, checked as far as possible without the store.
+#[derive(Debug)]
+struct CreateRequest<'a> {
+    /// `None` for a disposable that is named after its number.
+    name: Option<&'a str>,
+    class: Class,
+    label: &'a str,
+    template: Option<&'a str>,
+    /// Each property once, with its last value.
+    properties: Vec<(&'a str, &'a str)>,
+    features: Vec<(&'a str, &'a str)>,
+    pools: Vec<(&'a str, &'a str)>,
+    all_pools: Option<&'a str>,
+    root: Option<RootSource<'a>>,
+    existing: ExistingImages,
+}
+
+/// The file that fills the root volume.
+#[derive(Debug)]
+struct RootSource<'a> {
+    file: &'a Path,
+    remove: bool,
+}
+
+impl<'a> CreateRequest<'a> {
+    /// Checks in upstream's order (`docs/spec/r4-tools.md`, qvm-create).
+    fn from_arguments(call: &'a Invocation) -> Result<CreateRequest<'a>, Failure> {
+        let given = parse_pairs(call.values("property"), |t| {
+            format!("Invalid property token: {}", quoted(t))
+        })?;
+        let last = LastValue {
+            call,
+            given: &given,
+        };
+        let (label, template) = (
+            last.value("label", "label"),
+            last.value("template", "template"),
+        );
+        let name = last.value("vmname", "name");
+        let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
+        let pools = parse_pairs(call.values("pool"), form)?;
+        let class = match (
+            call.has("standalone"),
+            call.has("disp"),
+            call.value("class"),
+        ) {
+            (true, _, _) => Class::StandaloneVM,
+            (_, true, _) => Class::DispVM,
+            (_, _, Some(text)) => Class::from_store(text),
+            _ => Class::AppVM,
+        };
+        let label = label.or(call.has("disp").then_some("red"));
+        let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
+        if name.is_none() && class != Class::DispVM {
+            return Err(Failure::usage("VMNAME is mandatory"));
+        }
+        let root = root_source(call, &class)?;
+        let all_pools = call.value("all-pools");
+        let properties = initial_properties(&class, r3_properties(call).into_iter().chain(given));
+        let features = call
+            .has("internal")
+            .then_some(("internal", "1"))
+            .into_iter()
+            .collect();
+        let existing = images::existing_images(call);
+        let request = CreateRequest {
+            name,
+            class,
+            label,
+            template,
+            properties,
+            features,
+            pools,
+            all_pools,
+            root,
+            existing,
+        };
+        request.check_adoption()?;
+        Ok(request)
+    }
+
+    /// Refuses `--adopt-existing` for volumes that are not created empty.
+    fn check_adoption(&self) -> Result<(), Failure> {
+        let filled = if self.name.is_none() || self.class == Class::DispVM {
+            "a disposable keeps no volumes"
+        } else if self.class == Class::StandaloneVM && self.template.is_some() {
+            "the volumes are copied from the template"
+        } else if self.root.is_some() {
+            "the root volume is filled with another file"
+        } else {
+            return Ok(());
+        };
+        match self.existing {
+            ExistingImages::Adopt => Err(Failure::usage(format!(
+                "--{} cannot be used here: {filled}",
+                images::ADOPT
+            ))),
+            ExistingImages::Refuse | ExistingImages::Discard => Ok(()),
+        }
+    }
+
+    fn settings(&self) -> InitialSettings<'_> {
+        let source = self.root.as_ref().map(|root| DataSource {
+            file: root.file,
+            is_moved: root.remove,
+        });
+        let (properties, features) = (&self.properties, &self.features);
+        InitialSettings {
+            properties,
+            features,
+            existing: self.existing,
+            source,
+            root: None,
+        }
+    }
+
+    fn create(
+        &self,
+        context: &Context,
+        root: Option<root_image::RootImage<'_>>,
+        progress: &QubeProgress<'_>,
+    ) -> Result<CreatedQube, LifecycleError> {
+        let pools = PoolChoice {
+            all: self.all_pools,
+            by_volume: &self.pools,
+        };
+        let settings = InitialSettings {
+            root,
+            ..self.settings()
+        };
+        let Some(name) = self.name else {
+            return context.create_disposable(self.template, self.label, pools, settings);
+        };
+        match self.creation(name) {
+            Creation::Clone(new) => {
+                let clone = context.clone_qube(&new, settings, progress)?;
+                Ok(CreatedQube {
+                    name: clone.name,
+                    notes: clone.notes,
+                })
+            }
+            Creation::New(new) => context.create_qube(&new, settings),
+        }
+    }
+
+    /// Checks whether the qube can be created with these properties, without creating it.
+    fn try_to_create(
+        &self,
+        context: &Context,
+        root: Option<root_image::RootImage<'_>>,
+    ) -> Result<(), LifecycleError> {
+        let settings = InitialSettings {
+            root,
+            ..self.settings()
+        };
+        // A disposable without a name gets a free one.
+        match self.creation(self.name.unwrap_or("disposable")) {
+            Creation::Clone(new) => context.preview_clone(&new, settings).map(drop),
+            Creation::New(new) => context.preview_creation(&new, settings).map(drop),
+        }
+    }
+
+    fn creation<'w>(&'w self, name: &'w str) -> Creation<'w> {
+        let pools = PoolChoice {
+            all: self.all_pools,
+            by_volume: &self.pools,
+        };
+        let uuid = Uuid::new_v4();
+        if let Some(source) = self
+            .template
+            .filter(|t| self.class == Class::StandaloneVM && !t.is_empty())
+        {
+            return Creation::Clone(NewClone {
+                source,
+                name,
+                class: Some(&self.class),
+                label: Some(self.label),
+                pools,
+                empty: if self.root.is_some() {
+                    &["private", "root"]
+                } else {
+                    &["private"]
+                },
+                uuid,
+                created_by: VmName::DOM0,
+                ignore_errors: false,
+            });
+        }
+        Creation::New(NewQube {
+            class: self.class.clone(),
+            name,
+            label: self.label,
+            template: self.template,
+            pools,
+            uuid,
+            created_by: VmName::DOM0,
+            auto_cleanup: false,
+        })
+    }
+}
+
+/// How a qube is created: a standalone one with a template is a clone of the template.
+enum Creation<'a> {
+    New(NewQube<'a>),
+    Clone(NewClone<'a>),
+}
+
+impl RootSource<'_> {
+    fn open(&self) -> Result<File, String> {
+        File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), errno_text(&e)))
+    }
+
+    /// Whether opening it would wait for a writer.
+    fn is_pipe(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|found| found.file_type().is_fifo())
+    }
+}
+
+/// Finds the value of an argument that is also a property: as in upstream, the last one counts.
+struct LastValue<'a, 'g> {
+    call: &'a Invocation,
+    given: &'g [(&'a str, &'a str)],
+}
+
+impl<'a> LastValue<'a, '_> {
+    fn value(&self, argument: &str, property: &str) -> Option<&'a str> {
+        let positions = self
+            .call
+            .matches
+            .indices_of("property")
+            .into_iter()
+            .flatten();
+        let as_property = positions
+            .zip(self.given)
+            .filter(|(_, (name, _))| *name == property);
+        let as_property = as_property
+            .map(|(position, (_, text))| (position, *text))
+            .last();
+        let position = self.call.matches.index_of(argument);
+        let as_argument =
+            position.and_then(|position| Some((position, self.call.value(argument)?)));
+        as_property
+            .into_iter()
+            .chain(as_argument)
+            .max_by_key(|(position, _)| *position)
+            .map(|(_, text)| text)
+    }
+}
+
+/// Returns the properties to set with their stored texts, each once with its last value.
+fn initial_properties<'a>(
+    class: &Class,
+    given: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<(&'a str, &'a str)> {
+    let mut properties: Vec<(&str, &str)> = Vec::new();
+    for (name, text) in given.filter(|(name, _)| !matches!(*name, "label" | "template" | "name")) {
+        // One that is unknown is refused with the others.
+        let known =
+            find(Scope::Class(class), name).map(|known| (known.name, stored_text(known, text)));
+        let (name, text) = known.unwrap_or((name, text));
+        properties.retain(|(earlier, _)| *earlier != name);
+        properties.push((name, text));
+    }
+    properties
+}
+
+/// Returns the properties that R3's switches stand for.
+fn r3_properties(call: &Invocation) -> Vec<(&'static str, &'static str)> {
+    let mut properties = Vec::new();
+    if call.has("net") || call.has("proxy") {
+        properties.push(("provides_network", "True"));
+    }
+    if call.has("net") {
+        properties.push(("netvm", ""));
+    }
+    properties
+}
+
+pub(crate) fn parse_pairs(
+    texts: Vec<&str>,
+    wrong: impl Fn(&str) -> String,
+) -> Result<Vec<(&str, &str)>, Failure> {
+    texts
+        .into_iter()
+        .map(|text| {
+            text.split_once('=')
+                .ok_or_else(|| Failure::usage(wrong(text)))
+        })
+        .collect()
+}
+
+fn root_source<'a>(call: &'a Invocation, class: &Class) -> Result<Option<RootSource<'a>>, Failure> {
+    let file = |id| call.matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
+    let copied = file("root-copy-from").map(|file| RootSource {
+        file,
+        remove: false,
+    });
+    let Some(root) =
+        copied.or(file("root-move-from").map(|file| RootSource { file, remove: true }))
+    else {
+        return Ok(None);
+    };
+    if !root.file.exists() {
+        return Err(Failure::usage(
+            "File pointed by --root-copy-from/--root-move-from does not exist",
+        ));
+    }
+    if matches!(class, Class::AppVM | Class::DispVM) {
+        return Err(Failure::usage(
+            "--root-copy-from/--root-move-from used but this qube does not have own 'root' volume \
+             (uses template's one)",
+        ));
+    }
+    Ok(Some(root))
+}

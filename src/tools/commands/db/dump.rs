@@ -1,0 +1,30 @@
+//! qubes-db dump: prints the content of the store as JSON.
+
+use serde::Serialize;
+use serde_json::ser::PrettyFormatter;
+
+use super::copies;
+use crate::format;
+use crate::lifecycle::Context;
+use crate::store::{StoreError, read_bytes};
+use crate::tools::ui::failure::Failure;
+use crate::tools::ui::invocation::Invocation;
+
+/// Prints JSON, with or without `--json`.
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+    let version = match call.values("copy").first() {
+        Some(word) => copies::find(context, word)?,
+        None => copies::current_store(context),
+    };
+    let bytes = read_bytes(&version.path)?;
+    let qubes = format::read(bytes).map_err(|source| StoreError::Format {
+        path: version.path.clone(),
+        source,
+    })?;
+    let mut text = Vec::new();
+    let mut writer =
+        serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
+    qubes.dump(context).serialize(&mut writer)?;
+    call.out.line(&String::from_utf8_lossy(&text))?;
+    Ok(0)
+}

@@ -1,0 +1,84 @@
+//! qubes-db restore: replaces the store with a copy.
+
+use std::io::IsTerminal;
+
+use super::{copies, diff};
+use crate::format::{self, Bytes};
+use crate::lifecycle::Context;
+use crate::store::{RestoreOutcome, read_bytes};
+use crate::tools::ui::failure::Failure;
+use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::output::{ask, print_message};
+
+/// Asks for confirmation on a terminal, after printing what changes.
+fn confirm(
+    call: &mut Invocation,
+    title: &str,
+    before: Option<&Bytes>,
+    after: &Bytes,
+) -> Result<bool, Failure> {
+    if call.has("yes") || !std::io::stdin().is_terminal() {
+        return Ok(true);
+    }
+    let read = |bytes: &Bytes| format::read(bytes.clone()).ok();
+    match before.and_then(read).zip(read(after)) {
+        Some((before, after)) => {
+            for line in diff::describe_differences(&before, &after) {
+                call.out.line(&format!("    {line}"))?;
+            }
+        }
+        // What cannot be read cannot be compared.
+        None => call.out.line("    what is there now cannot be read")?,
+    }
+    let answer = ask(
+        &mut call.out,
+        &format!("Put {title} in place of the store? [y/N] "),
+    )?;
+    Ok(answer.is_some_and(|answer| answer.eq_ignore_ascii_case("y")))
+}
+
+pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+    let word = call.value("copy").unwrap_or_default();
+    let version = copies::find(context, word)?;
+    let bytes = copies::read_loadable(&version.path).map_err(|e| {
+        Failure::error(format!(
+            "{e}; nothing was changed; {}",
+            copies::recovery_advice(context)
+        ))
+    })?;
+    let before = read_bytes(context.system.store_file());
+    if !confirm(call, &version.title, before.as_ref().ok(), &bytes)? {
+        print_message("nothing was changed");
+        return Ok(1);
+    }
+    let restored = context.restore(bytes.to_vec())?;
+    let (store, kept) = match restored {
+        RestoreOutcome::Unchanged => {
+            call.out.line(&format!(
+                "the store is {} already; nothing was written",
+                version.title
+            ))?;
+            return Ok(0);
+        }
+        RestoreOutcome::Written { store, kept } => (store, kept),
+    };
+    let file = context.system.store_file().display();
+    call.out.line(&format!(
+        "{file} is now {} ({} qubes)",
+        version.path.display(),
+        store.len()
+    ))?;
+    match kept {
+        Some(copy) => call
+            .out
+            .line(&format!("what was there was kept as {}", copy.display()))?,
+        None => call.out.line("there was no store before")?,
+    }
+    // What cannot be read cannot be compared either.
+    if let Some(before) = before.ok().and_then(|bytes| format::read(bytes).ok()) {
+        for line in diff::describe_differences(&before, &store) {
+            call.out.line(&format!("    {line}"))?;
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,127 @@
+//! qvm-features: features of a qube, texts by name.
+
+use clap::Arg;
+
+use crate::lifecycle::Context;
+use crate::model::{Qubes, Vm};
+use crate::tools::completion::candidates::KNOWN_FEATURES;
+use crate::tools::ui::arguments::{self, qube_argument};
+use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::hint::Hint;
+use crate::tools::ui::invocation::{Invocation, read_until_exit};
+use crate::tools::ui::suggestion::did_you_mean;
+use crate::tools::ui::table;
+
+pub fn define(line: clap::Command) -> clap::Command {
+    line.arg(arguments::unset_flag("Remove the feature"))
+        .arg(arguments::json_flag())
+        .arg(qube_argument("Name of the qube"))
+        .arg(
+            Arg::new("feature")
+                .value_name("FEATURE")
+                .help("Feature to show or change (default: show all)"),
+        )
+        .arg(
+            Arg::new("feature-value")
+                .value_name("VALUE")
+                .allow_negative_numbers(true)
+                .help("New value of the feature; an empty value means off"),
+        )
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.value("feature-value").is_some() || call.has("unset") {
+        call.refuse_json("a change of a feature")?;
+    }
+    let context = call.context_for_qube()?;
+    let qubes = read_until_exit(&context)?;
+    let vm = call.named_qube(&qubes)?;
+    match (
+        call.value("feature"),
+        call.value("feature-value"),
+        call.has("unset"),
+    ) {
+        (None, _, true) => Err(Failure::usage("--unset requires a feature")),
+        (Some(_), Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
+        (None, _, false) => list(call, vm),
+        (Some(feature), None, false) => {
+            let value = vm.features.get(feature);
+            if value.is_none() {
+                print_feature_hint(call, &qubes, vm, feature);
+            }
+            show(call, value)
+        }
+        (Some(feature), value, _) => {
+            if value.is_none() && vm.features.get(feature).is_none() {
+                print_feature_hint(call, &qubes, vm, feature);
+            }
+            change(call, &context, vm, feature, value)
+        }
+    }
+}
+
+fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
+    if call.has("json") {
+        let object: serde_json::Map<_, _> = vm
+            .features
+            .iter()
+            .map(|(n, v)| (n.to_string(), v.into()))
+            .collect();
+        call.print_json(&object.into())?;
+    } else {
+        table::print_values(&mut call.out, vm.features.iter())?;
+    }
+    Ok(0)
+}
+
+/// Prints a hint for a feature that the qube does not have, if one is close. Features that any qube
+/// has or that the core knows get none: scripts read unset features all the time.
+fn print_feature_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) {
+    if let Some((name, value)) = feature.split_once('=') {
+        return call.hint(&Hint::Text(format!(
+            "feature and value are two words: {name} {value}"
+        )));
+    }
+    let is_used = KNOWN_FEATURES.contains(&feature)
+        || qubes.names().any(|name| {
+            qubes.inspect(name.as_str(), |vm| vm.features.contains(feature)) == Some(true)
+        });
+    let close =
+        did_you_mean(feature, vm.features.names().chain(KNOWN_FEATURES)).filter(|_| !is_used);
+    close.iter().for_each(|close| {
+        call.hint(&Hint::Text(format!(
+            "{} has no feature {}; {close}",
+            vm.name,
+            quoted(feature)
+        )))
+    });
+}
+
+/// Prints a feature. The exit code 1 distinguishes a missing feature from an empty one.
+fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
+    let Some(value) = value else { return Ok(1) };
+    if call.has("json") {
+        call.print_json(&value.into())?;
+    } else {
+        call.out.line(value)?;
+    }
+    Ok(0)
+}
+
+/// Sets a feature, or removes it without a value; prints effects that come later.
+pub(crate) fn change(
+    call: &Invocation,
+    context: &Context,
+    vm: &Vm,
+    feature: &str,
+    value: Option<&str>,
+) -> Result<u8, Failure> {
+    let notes = match value {
+        Some(value) => context.set_feature(&vm.name, feature, value),
+        None => context.remove_feature(&vm.name, feature),
+    };
+    notes?
+        .iter()
+        .for_each(|note| call.inform(vm.name.as_str(), note));
+    Ok(0)
+}

@@ -1,0 +1,296 @@
+//! qvm-prefs for several qubes: all of them, those that match a pattern, or a list of names,
+//! filtered by class, tag and label.
+
+use clap::ArgAction;
+
+use super::rejected_value::RejectedValue;
+use super::{all_qube_properties, changed, listing};
+use crate::lifecycle::Context;
+use crate::model::{Property, Qubes, Scope, Vm, VmName};
+use crate::tools::r3;
+use crate::tools::ui::arguments::{QUBE_ID, flag, output_option, value};
+use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::filter_terms::FilterTerms;
+use crate::tools::ui::hint;
+use crate::tools::ui::invocation::{Invocation, read_until_exit};
+use crate::tools::ui::output::print_warning;
+use crate::tools::ui::selection::{Selection, is_pattern, no_match};
+use crate::tools::ui::values::Values;
+
+/// The section of the manual page about several qubes.
+pub const MANUAL: &str = "\
+VMNAME may be a shell pattern, quoted so that the shell does not expand it, or several names and \
+patterns separated by commas: qvm-prefs 'sys-*,work' netvm. With --all there is no VMNAME, and the \
+first argument is the property. --class, --tags and --label leave only qubes of one of these; \
+without VMNAME they choose from all.
+
+Several qubes are listed one property a line: qube, property, mark, value. A property that a qube \
+does not have has no line.
+
+--changed lists explicit values that differ from the default, as: qube, property, default -> \
+value. Properties without a default (the name, the label, the template) are left out; explicit \
+values that equal the default are too (--hide-default shows them).
+
+A value, or --default, applies to all of the qubes or to none: it is one change of the store, and \
+if one of the qubes cannot have the value nothing is changed. Qubes that do not have the property \
+are left out, and so is dom0 with --all. The qubes that were changed are named on standard error, \
+unless --quiet is given.";
+
+/// The options that filter qubes.
+const FILTERS: [&str; 3] = ["class", "tags", "label"];
+
+pub fn define(line: clap::Command) -> clap::Command {
+    let words =
+        |id, name, help| output_option(value(id, None, name, help)).action(ArgAction::Append);
+    line.arg(output_option(flag(
+        "all",
+        None,
+        "Select all qubes; the first argument is then PROPERTY",
+    )))
+    .arg(words(
+        "exclude",
+        "EXCLUDE",
+        "With --all, leave out this qube (can be repeated)",
+    ))
+    .arg(words(
+        "class",
+        "CLASS,...",
+        "Select only qubes of these classes",
+    ))
+    .arg(words(
+        "tags",
+        "TAG,...",
+        "Select only qubes with one of these tags",
+    ))
+    .arg(words(
+        "label",
+        "LABEL,...",
+        "Select only qubes with one of these labels",
+    ))
+}
+
+/// Whether the command line selects several qubes, even if only one matches.
+pub fn is_requested(call: &Invocation) -> bool {
+    let chosen =
+        call.has("all") || call.has("changed") || FILTERS.iter().any(|id| call.is_given(id));
+    chosen
+        || call.is_given("exclude")
+        || call
+            .value(QUBE_ID)
+            .is_some_and(|name| is_pattern(name) || name.contains(','))
+}
+
+/// The arguments of the command line.
+struct PrefsRequest<'a> {
+    /// Names and patterns; `None` for all qubes.
+    names: Option<&'a str>,
+    property: Option<&'a str>,
+    value: Option<&'a str>,
+}
+
+impl<'a> PrefsRequest<'a> {
+    fn from_arguments(call: &'a Invocation) -> Result<PrefsRequest<'a>, Failure> {
+        let words = [
+            call.value(QUBE_ID),
+            call.value("property"),
+            call.value("value"),
+        ];
+        let request = match (call.has("all"), words) {
+            (true, [_, _, Some(more)]) => {
+                return Err(Failure::usage(format!("unrecognized arguments: {more}")));
+            }
+            (true, [property, value, None]) => PrefsRequest {
+                names: None,
+                property,
+                value,
+            },
+            (false, [names, property, value]) => PrefsRequest {
+                names,
+                property,
+                value,
+            },
+        };
+        if call.has("changed") && (request.value.is_some() || call.has("default")) {
+            return Err(Failure::usage(
+                "--changed lists: it goes with neither a value nor --default",
+            ));
+        }
+        Ok(request)
+    }
+
+    fn is_change(&self, call: &Invocation) -> bool {
+        self.property.is_some() && (self.value.is_some() || call.has("default"))
+    }
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    if call.has("help-properties") {
+        return super::print_property_help(call, all_qube_properties());
+    }
+    let context = Context::new(call.system()?);
+    let request = PrefsRequest::from_arguments(call)?;
+    let property = request.property.map(find_in_any_class).transpose()?;
+    if request.is_change(call)
+        && let Some(property) = property
+    {
+        let text = request
+            .value
+            .and_then(|text| r3::prefs::stored_value(property, text, call.has("set")));
+        return change(call, &context, &request, property, text);
+    }
+    let qubes = read_until_exit(&context)?;
+    let vms = selected_qubes(call, &context, &qubes, &request, true)?;
+    vms.iter().for_each(|vm| call.warn_of_damage(vm));
+    let of_qube = |vm: &Vm| -> Vec<&'static Property> {
+        match property {
+            Some(property) => Property::find(Scope::Class(&vm.class), property.name)
+                .into_iter()
+                .collect(),
+            None => crate::model::class_properties(&vm.class).collect(),
+        }
+    };
+    let view = SelectedQubes {
+        qubes: &qubes,
+        context: &context,
+        vms: vms.iter().map(|vm| (*vm, of_qube(vm))).collect(),
+    };
+    match call.has("changed") {
+        true => changed::print_qubes(call, &view),
+        false => listing::print(call, &view),
+    }
+}
+
+/// The selected qubes, each with its selected properties.
+pub struct SelectedQubes<'a> {
+    pub qubes: &'a Qubes,
+    pub context: &'a Context,
+    pub vms: Vec<(&'a Vm, Vec<&'static Property>)>,
+}
+
+/// Returns a property of this name of any class; other classes may have another one.
+fn find_in_any_class(given: &str) -> Result<&'static Property, Failure> {
+    let name = given.replace('-', "_");
+    let found = all_qube_properties().into_iter().find(|p| p.name == name);
+    found.ok_or_else(|| {
+        Failure::usage(format!("no such property: {}", quoted(&name)))
+            .with_hint(hint::unknown_property(given, None))
+    })
+}
+
+/// Returns the selected qubes in the order of [`Selection::resolve`].
+fn selected_qubes<'q>(
+    call: &Invocation,
+    context: &Context,
+    qubes: &'q Qubes,
+    request: &PrefsRequest,
+    with_dom0: bool,
+) -> Result<Vec<&'q Vm>, Failure> {
+    let excluded = call.values("exclude");
+    let given = match request.names {
+        Some(names) => Selection {
+            all: false,
+            exclude: excluded,
+            names: names.split(',').collect(),
+        },
+        None => Selection {
+            all: true,
+            exclude: excluded,
+            names: Vec::new(),
+        },
+    };
+    given.check_exclude()?;
+    let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+    if let Some(name) = request
+        .names
+        .filter(|name| !all.contains(name) && find_in_any_class(name).is_ok())
+    {
+        let text = format!(
+            "{name} is a property: of all qubes that are chosen it is read with --all before it"
+        );
+        return Err(Failure::no_such_domain_with_hint(
+            name,
+            hint::Hint::text(text),
+        ));
+    }
+    let names = given.resolve(&all, with_dom0)?;
+    if let (Some(pattern), []) = (request.names, names.as_slice()) {
+        return Err(no_match(pattern));
+    }
+    given
+        .unmatched(&all)
+        .iter()
+        .for_each(|text| print_warning(text));
+    let values = Values::new(qubes, context);
+    let [classes, tags, labels] = FILTERS.map(|id| filter_words(call, id));
+    let filters = FilterTerms {
+        class: classes.as_deref(),
+        tags: tags.clone().unwrap_or_default(),
+        label: labels.as_deref(),
+        ..FilterTerms::default()
+    };
+    filters
+        .unmatched(qubes)
+        .iter()
+        .for_each(|text| print_warning(text));
+    let passes = |vm: &&Vm| {
+        classes
+            .as_ref()
+            .is_none_or(|c| c.contains(&vm.class.as_str()))
+            && tags
+                .as_ref()
+                .is_none_or(|tags| tags.iter().any(|tag| vm.has_tag(tag)))
+            && labels.as_ref().is_none_or(|l| {
+                values
+                    .text(vm, "label")
+                    .is_some_and(|label| l.contains(&&*label))
+            })
+    };
+    Ok(names
+        .into_iter()
+        .filter_map(|name| qubes.get(name))
+        .filter(passes)
+        .collect())
+}
+
+/// Returns the values of a filter, if it is given.
+fn filter_words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a str>> {
+    let given = call.is_given(id).then(|| call.values(id));
+    given.map(|texts| texts.into_iter().flat_map(|text| text.split(',')).collect())
+}
+
+/// Sets or resets a property of all selected qubes that have it, for all of them or for none.
+fn change(
+    call: &Invocation,
+    context: &Context,
+    request: &PrefsRequest,
+    property: &'static Property,
+    text: Option<&str>,
+) -> Result<u8, Failure> {
+    let qubes = read_until_exit(context)?;
+    let vms = selected_qubes(call, context, &qubes, request, false)?;
+    let has = |vm: &&&Vm| Property::find(Scope::Class(&vm.class), property.name).is_some();
+    let names: Vec<VmName> = vms.iter().filter(has).map(|vm| vm.name.clone()).collect();
+    if names.is_empty() {
+        return Err(Failure::error(format!(
+            "none of the chosen qubes has {}; nothing was changed",
+            property.name
+        )));
+    }
+    let notes = context.change_property_of_qubes(&names, property.name, text);
+    let rejected = RejectedValue {
+        context,
+        qube: None,
+        property,
+        text,
+    };
+    for note in notes.map_err(|error| rejected.failure(error))? {
+        call.inform("qvm-prefs", &note);
+    }
+    let listed: Vec<&str> = names.iter().map(VmName::as_str).collect();
+    let what = if text.is_some() { "set" } else { "reset" };
+    call.inform(
+        "qvm-prefs",
+        &format!("{} {what}: {}", property.name, listed.join(" ")),
+    );
+    Ok(0)
+}

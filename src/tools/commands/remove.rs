@@ -1,0 +1,137 @@
+//! qvm-remove: removes qubes with their volumes, after asking.
+
+use crate::lifecycle::remove::{RemovalMode, RemovalOutcome};
+use crate::lifecycle::{Context, LifecycleError};
+use crate::model::{QubeUse, RemovalError, VmName};
+use crate::tools::ui::arguments::{flag, legacy_flag};
+use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::output::{ask, print_message};
+use crate::tools::ui::selection;
+
+/// The answer that confirms the removal of all qubes.
+const REMOVE_ALL_ANSWER: &str = "IKNOWWHATIAMDOING";
+
+pub fn define(line: clap::Command) -> clap::Command {
+    selection::define(line)
+        .arg(flag("force", Some('f'), "Do not ask for confirmation"))
+        .arg(legacy_flag(
+            "just-db",
+            "Remove the qube from qubes.xml only, keep its files, and do not ask",
+        ))
+}
+
+pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+    let context = Context::new(call.system_with_progress()?);
+    let names = super::kill::select_qubes(call, &context)?;
+    if names.is_empty() {
+        // There is nothing to confirm.
+        return Ok(0);
+    }
+    if names.iter().any(VmName::is_dom0) {
+        print_message("Domain 'dom0' cannot be removed.");
+        return Ok(1);
+    }
+    if !needs_no_confirmation(call) && !confirm(call, &names)? {
+        print_message("Remove cancelled.");
+        return Ok(1);
+    }
+    let removal = if call.has("just-db") {
+        RemovalMode::StoreOnly
+    } else {
+        RemovalMode::Manual
+    };
+    // A warning has named the leftovers.
+    Ok(match remove_all(&context, names, removal)? {
+        RemovalOutcome::Complete => 0,
+        RemovalOutcome::WithLeftovers => 1,
+    })
+}
+
+/// Whether no confirmation is needed: with `--force`, and for the scripts of R3's packages, which
+/// pass `--just-db` or `--force-root -q` and have no one to answer.
+fn needs_no_confirmation(call: &Invocation) -> bool {
+    let by_script = call.has("force-root") && !call.is_talkative();
+    call.has("force") || call.has("just-db") || by_script
+}
+
+/// Removes qubes in order, but a qube that only others of them use after those. Stops at the first
+/// qube that may not be removed; files that cannot be deleted do not stop it.
+fn remove_all(
+    context: &Context,
+    mut names: Vec<VmName>,
+    removal: RemovalMode,
+) -> Result<RemovalOutcome, Failure> {
+    let mut outcome = RemovalOutcome::Complete;
+    let mut record = |removed| {
+        if removed == RemovalOutcome::WithLeftovers {
+            outcome = removed;
+        }
+    };
+    while !names.is_empty() {
+        let mut later = Vec::new();
+        for name in &names {
+            match context.remove_qube(name, removal) {
+                Ok(removed) => record(removed),
+                Err(LifecycleError::Removal(RemovalError::InUse { uses, .. }))
+                    if is_used_only_by(&uses, &names) =>
+                {
+                    later.push(name.clone());
+                }
+                // Removing another one may free space.
+                Err(error) if error.is_disk_full() && names.len() > 1 => later.push(name.clone()),
+                Err(error) => return Err(removal_failure(name, error)),
+            }
+        }
+        if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
+            // They use each other, or none of them freed space.
+            return context
+                .remove_qube(name, removal)
+                .map_err(|error| removal_failure(name, error));
+        }
+        names = later;
+    }
+    Ok(outcome)
+}
+
+fn is_used_only_by(uses: &[QubeUse], names: &[VmName]) -> bool {
+    let is_one = |vm: &String| names.iter().any(|n| n.as_str() == vm);
+    uses.iter().all(|usage| match usage {
+        QubeUse::Global { .. } => false,
+        QubeUse::Qube { vm, .. } | QubeUse::Device { frontend: vm, .. } => is_one(vm),
+    })
+}
+
+/// Asks for confirmation. The end of the input means no.
+fn confirm(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
+    if call.has("all") && !call.is_given("exclude") {
+        print_message(
+            "WARNING!!! Removing all domains may leave your system in an unrecoverable state!",
+        );
+        let answer = ask(
+            &mut call.out,
+            &format!("Are you certain? [N/{REMOVE_ALL_ANSWER}]"),
+        )?;
+        if answer.as_deref() != Some(REMOVE_ALL_ANSWER) {
+            return Ok(false);
+        }
+    }
+    print_message("This will completely remove the selected VM(s)...");
+    for name in names {
+        call.out.line(&format!("  {name}"))?;
+    }
+    let answer = ask(&mut call.out, "Are you sure? [y/N] ")?;
+    Ok(answer.is_some_and(|a| a.eq_ignore_ascii_case("y")))
+}
+
+/// Prints what a qube is still used for, and returns the failure.
+pub(crate) fn removal_failure(name: &VmName, error: LifecycleError) -> Failure {
+    let LifecycleError::Removal(RemovalError::InUse { uses, .. }) = &error else {
+        return error.into();
+    };
+    print_message(&format!("VM {name} cannot be removed. It is in use as:"));
+    let mut lines: Vec<String> = uses.iter().map(|u| format!(" - {u}")).collect();
+    lines.sort_unstable();
+    lines.iter().for_each(|line| print_message(line));
+    Failure::error(format!("Domain is in use: {}", quoted(name.as_str())))
+}

@@ -1,0 +1,22 @@
+//! What commands share: arguments and the selection of qubes, tables, colours, progress, messages,
+//! failures and hints.
+
+pub mod arguments;
+pub(crate) mod command_line;
+pub(crate) mod damage_scan;
+pub mod failure;
+pub(crate) mod filter_terms;
+pub(crate) mod help;
+pub(crate) mod hint;
+pub(crate) mod images;
+pub mod invocation;
+pub(crate) mod label_color;
+pub mod output;
+pub(crate) mod progress;
+pub mod selection;
+pub(crate) mod size;
+pub(crate) mod subcommand;
+pub(crate) mod suggestion;
+pub mod table;
+pub mod usage;
+pub mod values;
