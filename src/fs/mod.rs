@@ -3,15 +3,21 @@
 //! [`directory`] opens files below a directory where others can write, [`run_directory`] does so
 //! for a directory of locks and records, [`chroot`] resolves paths of another system, [`replace`]
 //! replaces files durably, [`file_lock`] has record locks, and [`stale_files`] removes temporary
-//! files that a killed process left.
+//! files that a killed process left. [`clone_range`] shares blocks between files, [`sparse_copy`]
+//! copies them without their holes, [`holes`] makes holes of zeros, and [`comparison`] compares
+//! files.
 
 pub mod chroot;
+pub mod clone_range;
+pub mod comparison;
 pub mod directory;
 pub mod file_lock;
+pub mod holes;
 mod links;
 pub mod owned_paths;
 pub mod replace;
 pub mod run_directory;
+pub mod sparse_copy;
 pub mod stale_files;
 pub mod text_file;
 

@@ -320,7 +320,7 @@ impl Facts for Context {
     }
 
     fn can_reflink(&self, dir: &str) -> bool {
-        crate::storage::can_reflink(&nearest_existing(&self.system.path_below_root(dir)))
+        crate::fs::clone_range::can_reflink(&nearest_existing(&self.system.path_below_root(dir)))
     }
 
     /// Returns whether device-mapper may be used. It is not, for a store below `--root` or of an

@@ -5,8 +5,9 @@ use super::reconcile::QubeState;
 use super::start::find_qube;
 use super::volume_import::VolumeContent;
 use super::{Context, LifecycleError};
+use crate::fs::holes::find_zero_runs;
 use crate::model::{Class, RemovalError, VmName};
-use crate::storage::{Progress, VmStorage, VolumeKind, find_zero_runs};
+use crate::storage::{Progress, VmStorage, VolumeKind};
 
 impl Context {
     /// Commits what a halted template wrote, if that was not done when it stopped, and checks that

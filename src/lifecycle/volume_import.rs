@@ -19,11 +19,13 @@ use super::start::find_qube;
 use super::volume_import_commit::{PreparedImport, cannot_look_at_image};
 use super::volumes::refused;
 use super::{Context, LifecycleError};
+use crate::fs::comparison::file_length;
 use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
+use crate::fs::holes::punch_holes;
+use crate::fs::sparse_copy::write_sparse_with_progress;
 use crate::model::VmName;
 use crate::storage::{
     CommittedData, Driver, Progress, ProgressGuard, Volume, VolumeKind, copy_data_with_progress,
-    file_length, punch_holes, write_sparse_with_progress,
 };
 
 /// The length of a volume after an import.

@@ -7,8 +7,9 @@ use super::qube_lock::QubeLock;
 use super::volume_import::{VolumeContent, not_imported};
 use super::volumes::not_durable;
 use super::{Context, LifecycleError};
+use crate::fs::comparison::has_only_holes;
 use crate::model::VmName;
-use crate::storage::{Driver, StorageError, Volume, has_only_holes};
+use crate::storage::{Driver, StorageError, Volume};
 
 /// The state of an import whose data are complete but not yet the volume's.
 pub(super) struct PreparedImport {

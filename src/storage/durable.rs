@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
-use super::clone_range::{CloneOutcome, clone_file};
 use super::run_images::{RUN_MARK, has_run_mark};
-use super::sparse_copy::{sparse_copy_checked, sparse_copy_with_progress};
 use super::{ImageWriter, Progress, ProgressGuard, StorageError, pool_files};
 use crate::fs::chroot;
+use crate::fs::clone_range::{CloneOutcome, clone_file};
 use crate::fs::directory::{LinkPolicy, OpenMode};
 use crate::fs::replace::{Access, parent_directory};
+use crate::fs::sparse_copy::{sparse_copy_checked, sparse_copy_with_progress};
 
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,18 @@
 //! Pools and volumes on disk, with one driver per kind of pool behind the trait [`Driver`].
 //!
 //! [`pools`] opens the driver of a pool of the store. The modules beside the drivers hold what
-//! several of them need: copying (`clone_range`, `sparse_copy`), file operations that survive a
-//! power loss (`durable`), and the detection of open images (`open_images`, `loop_device`).
+//! several of them need: file operations that survive a power loss (`durable`), and the detection of open images (`open_images`, `loop_device`).
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub mod aliases;
-mod clone_range;
-mod data_comparison;
 mod device_mapper;
 mod dm_file;
 mod durable;
 mod encryption;
 pub mod fullness;
-mod holes;
 pub mod identity;
 mod linux_kernel;
 mod locks;
@@ -28,20 +24,16 @@ pub(crate) mod pool_files;
 pub mod pools;
 mod reflink;
 mod run_images;
-mod sparse_copy;
 mod thin_pool;
 mod vm_storage;
 mod volume_files;
 
 pub use crate::progress::{NoProgress, Progress, ProgressGuard, SharedProgress};
-pub use clone_range::can_reflink;
-pub use data_comparison::{file_length, has_only_holes};
 pub use device_mapper::is_available as has_device_mapper;
 pub use dm_file::DmFile;
 pub use durable::{
     DirectoryRemoval, copy_data_with_progress, remove_directory, remove_real_directory,
 };
-pub use holes::{find_zero_runs, punch_holes};
 pub use identity::{Image, ImageOwner, ImageOwners};
 pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;
@@ -50,7 +42,6 @@ pub use lvm_thin::LvmThin;
 pub use pools::{PoolDrivers, open_driver};
 pub use reflink::Reflink;
 pub use run_images::ForeignImage;
-pub use sparse_copy::{write_sparse, write_sparse_at, write_sparse_with_progress};
 pub use thin_pool::{ThinPool, find_thin_pool};
 pub use vm_storage::{StartedVolumes, VmStorage, VolumeDisk};
 pub use volume_files::list_names;

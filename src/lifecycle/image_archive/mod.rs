@@ -11,7 +11,7 @@ mod sparse;
 use std::fs::File;
 use std::io::{self, Read};
 
-use crate::storage::write_sparse;
+use crate::fs::sparse_copy::write_sparse;
 
 use members::{BLOCK, Members, too_long};
 

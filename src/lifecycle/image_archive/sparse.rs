@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use tar::{GnuSparseHeader, PaxExtensions};
 
 use super::members::BLOCK;
-use crate::storage::write_sparse_at;
+use crate::fs::sparse_copy::write_sparse_at;
 
 /// The most pieces that are accepted. More is a mistake or an attack; file systems seldom have as
 /// many in one file.

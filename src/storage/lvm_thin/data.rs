@@ -12,8 +12,8 @@ use super::names::LogicalNames;
 use super::report::{LogicalVolume, Report};
 use super::run_images::Purpose;
 use super::{LvmThin, committed_volume, revision_times};
-use crate::storage::data_comparison::file_length;
-use crate::storage::sparse_copy::{sparse_copy, sparse_copy_with_progress};
+use crate::fs::comparison::file_length;
+use crate::fs::sparse_copy::{sparse_copy, sparse_copy_with_progress};
 use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeKind};
 
 impl LvmThin {

@@ -19,7 +19,6 @@ use nix::unistd::Gid;
 
 pub(super) use self::images::{ImageFiles, is_tail, volume_name};
 use self::revisions::prune_to;
-use super::clone_range::try_reflink;
 use super::durable::{self, CopyMode, CopyProgress};
 use super::open_images::refuse_if_open;
 use super::volume_files::{self, PoolLocation, exists, metadata_if_exists, source_vid};
@@ -27,6 +26,7 @@ use super::{
     Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
     SharedProgress, StorageError, Volume, VolumeKind, VolumeLocks, run_images,
 };
+use crate::fs::clone_range::try_reflink;
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::parent_directory;
 

@@ -1,14 +1,16 @@
 //! Saves the states of a volume and restores them.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::Reflink;
 use super::images::{ImageFiles, RevisionFile};
-use crate::storage::data_comparison::is_copy_with_time;
+use crate::fs::comparison::have_same_data;
+use crate::fs::directory::OpenMode;
 use crate::storage::durable::{self, CopyMode};
 use crate::storage::open_images::refuse_if_open;
 use crate::storage::volume_files::{exists, metadata_if_exists};
-use crate::storage::{StorageError, Volume, VolumeKind};
+use crate::storage::{StorageError, Volume, VolumeKind, pool_files};
 
 impl Reflink {
     /// Saves the clean image as a new revision, unless no revisions are kept or there is no image.
@@ -151,6 +153,32 @@ fn count_clean_copies(
         copies += 1;
     }
     Ok(copies)
+}
+
+/// Whether one image is a copy of the other with the same modification time.
+fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, StorageError> {
+    let (Some(first), Some(second)) = (metadata_if_exists(one)?, metadata_if_exists(other)?) else {
+        return Ok(false);
+    };
+    if (first.mtime(), first.mtime_nsec(), first.len())
+        != (second.mtime(), second.mtime_nsec(), second.len())
+    {
+        return Ok(false);
+    }
+    if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
+        return Ok(true);
+    }
+    let compared = || {
+        have_same_data(
+            &pool_files::open(one, OpenMode::Read)?,
+            &pool_files::open(other, OpenMode::Read)?,
+        )
+    };
+    compared().map_err(StorageError::io(format!(
+        "cannot compare {} with {}",
+        one.display(),
+        other.display()
+    )))
 }
 
 /// Returns the revision `id`; without an id, the newest one that is not among the `copies` of the

@@ -55,7 +55,7 @@ pub fn can_reflink(directory: &Path) -> bool {
 ///
 /// # Errors
 /// The files cannot be created or written.
-pub(super) fn try_reflink(directory: &Path) -> io::Result<bool> {
+pub fn try_reflink(directory: &Path) -> io::Result<bool> {
     let existing = directory
         .ancestors()
         .find(|d| d.is_dir())

@@ -1,21 +1,17 @@
-//! Compares the data of images.
+//! Compares the data of files and devices.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
 
 use super::sparse_copy::next_data;
-use super::volume_files::metadata_if_exists;
-use super::{StorageError, pool_files};
-use crate::fs::directory::OpenMode;
 
 /// The number of bytes compared at once.
 const BUFFER: u64 = 1 << 20;
 
 /// Whether two files or devices have the same bytes. Common holes are not read, and the first
 /// difference ends the comparison.
-fn have_same_data(one: &File, other: &File) -> io::Result<bool> {
+pub fn have_same_data(one: &File, other: &File) -> io::Result<bool> {
     let length = file_length(one)?;
     if length != file_length(other)? {
         return Ok(false);
@@ -39,32 +35,6 @@ fn have_same_data(one: &File, other: &File) -> io::Result<bool> {
 /// Whether a file or a device has only holes; false where holes are not reported.
 pub fn has_only_holes(file: &File) -> io::Result<bool> {
     Ok(next_data(file, 0, file_length(file)?)?.is_none())
-}
-
-/// Whether one image is a copy of the other with the same modification time.
-pub(super) fn is_copy_with_time(one: &Path, other: &Path) -> Result<bool, StorageError> {
-    let (Some(first), Some(second)) = (metadata_if_exists(one)?, metadata_if_exists(other)?) else {
-        return Ok(false);
-    };
-    if (first.mtime(), first.mtime_nsec(), first.len())
-        != (second.mtime(), second.mtime_nsec(), second.len())
-    {
-        return Ok(false);
-    }
-    if (first.dev(), first.ino()) == (second.dev(), second.ino()) {
-        return Ok(true);
-    }
-    let compared = || {
-        have_same_data(
-            &pool_files::open(one, OpenMode::Read)?,
-            &pool_files::open(other, OpenMode::Read)?,
-        )
-    };
-    compared().map_err(StorageError::io(format!(
-        "cannot compare {} with {}",
-        one.display(),
-        other.display()
-    )))
 }
 
 /// Returns the offset of the next data from `at` on in either file.

@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use super::pool_files;
 use crate::fs::chroot;
 use crate::fs::directory::OpenMode;
-
-use super::{
-    Attachment, CommittedData, Driver, Image, ImageOwners, ImageWriter, Revision, StorageError,
-    Volume,
-};
 use crate::model::qubesd_rules::is_kernel_name;
+use crate::storage::{
+    Attachment, CommittedData, Driver, Image, ImageOwners, ImageWriter, Revision, StorageError,
+    Volume, pool_files,
+};
 
 /// A pool of kernels. The vid of a volume is the kernel's version; it is empty for a qube with its
 /// own kernel.
