@@ -2,7 +2,7 @@
 //! orphan volumes at worst. The next creation of the name recognises them by a note
 //! ([`super::images::creation_note`]) and clears them.
 
-use crate::model::cloning::NewQubeFacts;
+use crate::model::rules::cloning::NewQubeFacts;
 use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName};
 
 use super::images::existing::PlannedImages;

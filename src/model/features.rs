@@ -9,7 +9,7 @@ use super::facts::Facts;
 use super::name::VmName;
 use super::property::Effect;
 use super::qubes::Qubes;
-use super::qubesd_rules::{can_have_disposables, find_feature_problem};
+use super::rules::qubesd::{can_have_disposables, find_feature_problem};
 use super::vm::Vm;
 
 /// Why a feature cannot be changed.

@@ -7,8 +7,8 @@ use super::name::VmName;
 use super::pool::Pool;
 use super::property::{PropertyError, read_int};
 use super::qubes::Qubes;
-use super::qubesd_rules::VolumeTraits;
 use super::release::Release;
+use super::rules::qubesd::VolumeTraits;
 use super::text_map::TextMap;
 use super::vm::{Vm, VolumeConfig};
 

@@ -8,7 +8,7 @@ use super::{
     StorageError, Volume, VolumeKind, device_mapper, encryption, pool_files, run_images,
 };
 use crate::fs::directory::OpenMode;
-use crate::model::qubesd_rules::is_file_vid;
+use crate::model::rules::qubesd::is_file_vid;
 use crate::model::{Facts, Qubes, RemovableVolume, Vm};
 use crate::system::System;
 

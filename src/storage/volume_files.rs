@@ -11,7 +11,7 @@ use super::durable::{self, create_directory};
 use super::pool_files::{self, DANGLING_SUFFIX};
 use super::{Image, ImageOwner, ImageOwners, StorageError, Volume};
 use crate::fs::replace::parent_directory;
-use crate::model::qubesd_rules::is_file_vid;
+use crate::model::rules::qubesd::is_file_vid;
 
 /// The directories of a pool, by kind of qube: upstream's `dir_path_prefix`.
 const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];

@@ -8,8 +8,8 @@ use super::old_element::{OldElement, sanitize};
 use super::pools::ImageLocation;
 use super::python_literal;
 use crate::model::device::{DeviceAssignment, DeviceClass};
-use crate::model::pci::{is_pci_address, pci_port};
 use crate::model::property::{Property, Scope};
+use crate::model::rules::pci::{is_pci_address, pci_port};
 use crate::model::{Class, Labels, TextMap, Vm, VolumeConfig};
 
 /// R3 limits maxmem to memory times this factor.

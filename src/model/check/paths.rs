@@ -2,7 +2,7 @@
 
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::qubes::Qubes;
-use crate::model::qubesd_rules::is_file_vid;
+use crate::model::rules::qubesd::is_file_vid;
 use crate::model::vm::Vm;
 
 impl Qubes {

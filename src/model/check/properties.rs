@@ -7,10 +7,10 @@ use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::property::{Property, PropertyError, Scope, ValueType};
 use crate::model::qubes::Qubes;
-use crate::model::qubesd_rules::{
+use crate::model::release::Release;
+use crate::model::rules::qubesd::{
     TAGGED_REFERENCES, find_feature_problem, find_reference_problem, is_kernel_name,
 };
-use crate::model::release::Release;
 use crate::model::tags::is_valid_tag;
 use crate::model::vm::{Qid, Vm};
 

@@ -5,7 +5,7 @@ use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::property::{Property, PropertyError, Scope, Value, ValueType};
 use crate::model::qubes::Qubes;
-use crate::model::qubesd_rules::{can_have_network, find_reference_problem, is_kernel_name};
+use crate::model::rules::qubesd::{can_have_network, find_reference_problem, is_kernel_name};
 use crate::model::text_map::TextMap;
 use crate::model::volume::{class_volume, volume_traits};
 

@@ -6,7 +6,7 @@ use super::{AppliedChange, Effect, Value};
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
-use crate::model::qubesd_rules::reference_tag;
+use crate::model::rules::qubesd::reference_tag;
 use crate::model::vm::Vm;
 
 /// Replaces the tag of the qube that names what a property refers to: `PREFIX-NAME` with the prefix

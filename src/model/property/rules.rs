@@ -8,7 +8,7 @@ use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
-use crate::model::qubesd_rules::{can_have_network, find_reference_problem, is_kernel_name};
+use crate::model::rules::qubesd::{can_have_network, find_reference_problem, is_kernel_name};
 use crate::model::vm::Vm;
 
 type RuleResult = Result<(), PropertyError>;

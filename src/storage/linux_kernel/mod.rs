@@ -10,7 +10,7 @@ use nix::sys::statvfs::statvfs;
 
 use crate::fs::chroot;
 use crate::fs::directory::OpenMode;
-use crate::model::qubesd_rules::is_kernel_name;
+use crate::model::rules::qubesd::is_kernel_name;
 use crate::storage::{
     Attachment, CommittedData, Driver, Image, ImageOwners, ImageWriter, Revision, StorageError,
     Volume, pool_files,

@@ -4,19 +4,19 @@
 use smol_str::format_smolstr;
 use uuid::Uuid;
 
-use super::class::Class;
-use super::facts::Facts;
-use super::label::Labels;
-use super::name::VmName;
-use super::pool::{Pool, Pools};
-use super::property::{Property, PropertyError, Scope, Value, dispvm_template_error};
-use super::qubes::Qubes;
-use super::qubesd_rules::{TAGGED_REFERENCES, find_reference_problem, reference_tag};
-use super::release::Release;
-use super::tags::{CREATED_BY_PREFIX, is_valid_tag};
-use super::text_map::TextMap;
-use super::vm::{Qid, Vm, VolumeConfig};
-use super::volume::{
+use super::qubesd::{TAGGED_REFERENCES, find_reference_problem, reference_tag};
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::label::Labels;
+use crate::model::name::VmName;
+use crate::model::pool::{Pool, Pools};
+use crate::model::property::{Property, PropertyError, Scope, Value, dispvm_template_error};
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+use crate::model::tags::{CREATED_BY_PREFIX, is_valid_tag};
+use crate::model::text_map::TextMap;
+use crate::model::vm::{Qid, Vm, VolumeConfig};
+use crate::model::volume::{
     ClassVolume, ResolvedVolume, VolumeError, class_volume, class_volumes, volume_names,
     volume_traits,
 };
@@ -27,7 +27,7 @@ use super::volume::{
 pub enum CreationError {
     /// The name breaks a rule for names of new qubes.
     #[error("{0}")]
-    Name(#[from] super::name::NameError),
+    Name(#[from] crate::model::name::NameError),
     /// The name has a dot, and the release of the store is older than 4.3.
     #[error("VM name '{0}' has a dot, which Qubes OS {1} does not allow (since 4.3)")]
     DottedName(String, Release),
@@ -193,7 +193,7 @@ impl Qubes {
 
     /// Plans name, number, label and template of a new qube, and the settings that a disposable
     /// takes from its template.
-    pub(super) fn plan_identity(
+    pub(in crate::model) fn plan_identity(
         &self,
         new: &NewQube<'_>,
         facts: &dyn Facts,
@@ -324,7 +324,7 @@ impl Qubes {
     }
 
     /// Returns the smallest free qid from 1.
-    pub(super) fn find_free_qid(&self, release: Release) -> Result<Qid, CreationError> {
+    pub(in crate::model) fn find_free_qid(&self, release: Release) -> Result<Qid, CreationError> {
         let max = release.highest_qid().min(Qid::MAX - 1);
         let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
         for qid in self.iter().filter_map(Vm::qid) {
@@ -364,7 +364,7 @@ impl Qubes {
     }
 
     /// Sets the tags and features that every new qube gets.
-    pub(super) fn apply_creation_defaults(
+    pub(in crate::model) fn apply_creation_defaults(
         &self,
         vm: &mut Vm,
         new: &NewQube<'_>,
@@ -403,7 +403,7 @@ impl Qubes {
     }
 
     /// Updates the tags that name the qube's guivm, audiovm and relayvm.
-    pub(super) fn update_reference_tags(
+    pub(in crate::model) fn update_reference_tags(
         &self,
         vm: &mut Vm,
         facts: &dyn Facts,
@@ -424,7 +424,7 @@ impl Qubes {
     }
 
     /// Plans the volumes of a new qube and adds their configurations to `vm`.
-    pub(super) fn plan_volumes(
+    pub(in crate::model) fn plan_volumes(
         &self,
         vm: &mut Vm,
         template: Option<&Vm>,

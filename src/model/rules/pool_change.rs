@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use super::facts::Facts;
-use super::pool::Pool;
-use super::pool_driver::{POOL_DRIVERS, PoolDriver};
-use super::property::{ValueType, global_properties, parse_bool};
-use super::qubes::Qubes;
-use super::release::Release;
-use super::text_map::TextMap;
-use super::vm::Vm;
-use super::volume::volume_names;
+use crate::model::facts::Facts;
+use crate::model::pool::Pool;
+use crate::model::pool_driver::{POOL_DRIVERS, PoolDriver};
+use crate::model::property::{ValueType, global_properties, parse_bool};
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+use crate::model::text_map::TextMap;
+use crate::model::vm::Vm;
+use crate::model::volume::volume_names;
 
 /// A request for a new pool.
 #[derive(Debug, Clone, Copy)]
@@ -389,7 +389,11 @@ fn is_system_directory(path: &str) -> bool {
 }
 
 /// Parses a number of revisions: −1 (no snapshots at all), 0, or a number up to `most`.
-pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, PoolError> {
+pub(in crate::model) fn revisions(
+    text: &str,
+    most: i64,
+    release: Release,
+) -> Result<i64, PoolError> {
     let option = || "revisions_to_keep".to_owned();
     let bad = |rule: String| PoolError::InvalidValue {
         option: option(),
@@ -414,7 +418,7 @@ pub(super) fn revisions(text: &str, most: i64, release: Release) -> Result<i64, 
 }
 
 /// Parses a boolean option.
-pub(super) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
+pub(in crate::model) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
     parse_bool(text).ok_or_else(|| PoolError::InvalidValue {
         option: option.to_owned(),
         text: text.to_owned(),

@@ -1,16 +1,16 @@
 //! Changes of volume options: how many revisions are kept, whether the volume is writable, and
 //! whether it is ephemeral (`docs/spec/r4-storage.md` §1, §3).
 
-use super::class::Class;
-use super::facts::Facts;
 use super::pool_change::{PoolError, boolean, revisions};
-use super::pool_driver::PoolDriver;
-use super::power::PowerState;
-use super::qubes::Qubes;
-use super::release::Release;
-use super::text_map::TextMap;
-use super::vm::Vm;
-use super::volume::{ResolvedVolume, VolumeError};
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::pool_driver::PoolDriver;
+use crate::model::power::PowerState;
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+use crate::model::text_map::TextMap;
+use crate::model::vm::Vm;
+use crate::model::volume::{ResolvedVolume, VolumeError};
 
 /// An option of a volume that the user may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -311,7 +311,7 @@ impl OptionChange<'_> {
             .qubes
             .pools
             .get(&self.volume.pool)
-            .is_some_and(super::Pool::ephemeral_volatile);
+            .is_some_and(crate::model::Pool::ephemeral_volatile);
         Ok(match ephemeral {
             true => Some("True".to_owned()),
             // Releases up to 4.3 read a stored `False` as true, so for them it is stored only where

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use super::class::Class;
-use super::facts::Facts;
-use super::power::PowerState;
-use super::property::{Effect, ValueType, class_properties, global_properties};
-use super::qubes::Qubes;
-use super::vm::{Vm, VolumeConfig};
-use super::volume::{ResolvedVolume, VolumeError, volume_names};
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::power::PowerState;
+use crate::model::property::{Effect, ValueType, class_properties, global_properties};
+use crate::model::qubes::Qubes;
+use crate::model::vm::{Vm, VolumeConfig};
+use crate::model::volume::{ResolvedVolume, VolumeError, volume_names};
 
 /// One use of a qube. Displayed as upstream's tool does: `netvm for work`, `global property
 /// clockvm`.

@@ -3,16 +3,16 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
-use super::class::Class;
-use super::name::VmName;
-use super::pool::Pool;
-use super::release::Release;
-use super::tags::is_valid_tag;
-use super::vm::Vm;
+use crate::model::class::Class;
+use crate::model::name::VmName;
+use crate::model::pool::Pool;
+use crate::model::release::Release;
+use crate::model::tags::is_valid_tag;
+use crate::model::vm::Vm;
 
 /// The properties whose value qubesd also sets as a tag of the qube, with the prefixes of the tags.
 /// It adds the tag while it loads the store, and refuses the store where it cannot.
-pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] = [
+pub(in crate::model) const TAGGED_REFERENCES: [(&str, &str); 3] = [
     ("audiovm", "audiovm-"),
     ("guivm", "guivm-"),
     ("relayvm", "relayvm-"),
@@ -20,13 +20,13 @@ pub(super) const TAGGED_REFERENCES: [(&str, &str); 3] = [
 
 /// Returns the tag for a reference to `name`; `None` if the name has a character that tags cannot
 /// have.
-pub(super) fn reference_tag(prefix: &str, name: &VmName) -> Option<SmolStr> {
+pub(in crate::model) fn reference_tag(prefix: &str, name: &VmName) -> Option<SmolStr> {
     Some(format_smolstr!("{prefix}{name}")).filter(|tag| is_valid_tag(tag))
 }
 
 /// Explains why a qube cannot be the value of `property`, one of [`TAGGED_REFERENCES`] or a default
 /// of one.
-pub(super) fn find_reference_problem(property: &str, name: &VmName) -> Option<String> {
+pub(in crate::model) fn find_reference_problem(property: &str, name: &VmName) -> Option<String> {
     let prefix = format!("{}-", property.strip_prefix("default_").unwrap_or(property));
     match reference_tag(&prefix, name) {
         Some(_) => None,
@@ -39,7 +39,7 @@ pub(super) fn find_reference_problem(property: &str, name: &VmName) -> Option<St
 
 /// A feature that qubesd cannot work with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FeatureProblem {
+pub(in crate::model) struct FeatureProblem {
     /// Whether qubesd refuses the store for it. Otherwise it fails later.
     pub is_refused: bool,
     /// The rule that it breaks.
@@ -58,7 +58,7 @@ const PRELOAD_DELAY: &str = "preload-dispvm-delay";
 const FILE_NAME_MAX: usize = 255;
 
 /// Explains why qubesd cannot work with a feature of a qube.
-pub(super) fn find_feature_problem(
+pub(in crate::model) fn find_feature_problem(
     vm: &Vm,
     name: &str,
     value: &str,
@@ -108,12 +108,12 @@ pub(super) fn find_feature_problem(
 }
 
 /// Returns whether qubes of the class have network properties, so that one can be another's client.
-pub(super) fn can_have_network(class: &Class) -> bool {
+pub(in crate::model) fn can_have_network(class: &Class) -> bool {
     class.is_local_guest()
 }
 
 /// Returns whether disposables can be based on qubes of the class.
-pub(super) fn can_have_disposables(class: &Class) -> bool {
+pub(in crate::model) fn can_have_disposables(class: &Class) -> bool {
     matches!(class, Class::AppVM | Class::StandaloneVM)
 }
 
@@ -133,7 +133,7 @@ fn is_delay(text: &str) -> bool {
 /// The properties of a volume that decide whether a driver can hold it, from the store and the
 /// class.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct VolumeTraits<'a> {
+pub(in crate::model) struct VolumeTraits<'a> {
     pub name: &'a str,
     pub rw: bool,
     pub save_on_stop: bool,
@@ -145,7 +145,7 @@ pub(super) struct VolumeTraits<'a> {
 
 /// A volume that its pool cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct VolumeProblem {
+pub(in crate::model) struct VolumeProblem {
     /// Whether qubesd refuses the store for it. Otherwise it cannot start the qube.
     pub is_refused: bool,
     /// The rule that it breaks.
@@ -159,7 +159,7 @@ const KERNEL: &str = "kernel";
 
 impl VolumeTraits<'_> {
     /// Explains why a pool cannot hold the volume.
-    pub(super) fn find_problem(&self, pool: &Pool) -> Option<VolumeProblem> {
+    pub(in crate::model) fn find_problem(&self, pool: &Pool) -> Option<VolumeProblem> {
         let refused = |rule, attributes_to_remove: &'static [&'static str]| {
             Some(VolumeProblem {
                 is_refused: true,

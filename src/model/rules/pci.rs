@@ -1,13 +1,13 @@
 //! PCI devices of dom0 as R3's property `pcidevs` lists them: required devices, written `bb:ss.f`.
 //! The store has the port as `bb_ss.f` (`docs/spec/r3-migration.md` §4).
 
-use super::device::{AssignmentMode, DeviceAssignment, DeviceClass};
-use super::facts::Facts;
-use super::power::PowerState;
-use super::property::PropertyError;
-use super::qubes::Qubes;
-use super::text_map::TextMap;
-use super::vm::Vm;
+use crate::model::device::{AssignmentMode, DeviceAssignment, DeviceClass};
+use crate::model::facts::Facts;
+use crate::model::power::PowerState;
+use crate::model::property::PropertyError;
+use crate::model::qubes::Qubes;
+use crate::model::text_map::TextMap;
+use crate::model::vm::Vm;
 
 const CLASS: &str = "pci";
 const NO_RESET: &str = "no-strict-reset";

@@ -3,17 +3,17 @@
 
 use uuid::Uuid;
 
-use super::class::Class;
 use super::creation::{CreationError, NewQube, PoolChoice, sort_properties};
-use super::facts::Facts;
-use super::features::RESERVED_FEATURES;
-use super::power::PowerState;
-use super::property::{Effect, Property, PropertyError, Scope, class_properties};
-use super::qubes::Qubes;
-use super::qubesd_rules::find_feature_problem;
-use super::release::Release;
-use super::tags::{CREATED_BY_PREFIX, is_valid_tag};
-use super::vm::Vm;
+use super::qubesd::find_feature_problem;
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::features::RESERVED_FEATURES;
+use crate::model::power::PowerState;
+use crate::model::property::{Effect, Property, PropertyError, Scope, class_properties};
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+use crate::model::tags::{CREATED_BY_PREFIX, is_valid_tag};
+use crate::model::vm::Vm;
 
 /// Properties that are not copied: the clone has them from its creation, or they do not apply to it
 /// (the package manager knows only the source).
