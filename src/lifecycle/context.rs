@@ -346,7 +346,9 @@ impl Facts for Context {
         };
         match vm.uuid().map(ask).transpose() {
             Ok(live) => live.flatten().map_or(PowerState::Halted, |l| l.state),
-            Err(_) if !super::record::exists(&self.system, &vm.name) => PowerState::Halted,
+            Err(_) if !crate::lifecycle::qube::record::exists(&self.system, &vm.name) => {
+                PowerState::Halted
+            }
             Err(_) => PowerState::Unknown,
         }
     }

@@ -205,7 +205,7 @@ pub enum LifecycleError {
     Creation(#[from] crate::model::CreationError),
     /// Settings of a new qube were refused; it was not created.
     #[error("{}", join_refusals(.0))]
-    SettingsRefused(Vec<super::create::RefusedSetting>),
+    SettingsRefused(Vec<crate::lifecycle::qube::RefusedSetting>),
     /// The rules of a removal.
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
@@ -413,7 +413,7 @@ pub enum LifecycleError {
 }
 
 /// Joins the reasons of refused settings.
-fn join_refusals(refused: &[super::create::RefusedSetting]) -> String {
+fn join_refusals(refused: &[crate::lifecycle::qube::RefusedSetting]) -> String {
     let texts: Vec<String> = refused
         .iter()
         .map(|r| format!("{} is refused: {}", r.setting, r.reason))

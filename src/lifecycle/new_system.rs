@@ -4,8 +4,8 @@ use crate::model::plan_new_system;
 use crate::storage::PoolDrivers;
 use crate::store::{StoreError, Write};
 
-use super::qube_lock::create_shared_directory;
 use super::{Context, LifecycleError};
+use crate::lifecycle::qube::create_shared_directory;
 
 impl Context {
     /// Creates a store with labels, the first pools and dom0, and sets up the pools.

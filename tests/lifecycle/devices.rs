@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use qubes::exec::Program;
 use qubes::hypervisor::Hypervisor;
 use qubes::hypervisor::description::DeviceKind;
-use qubes::lifecycle::drive::Drive;
+use qubes::lifecycle::qube::Drive;
 use qubes::lifecycle::{Context, LifecycleError};
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use qubes::lifecycle::images::creation_note::NOTE;
+use qubes::lifecycle::volume::images::creation_note::NOTE;
 
 use crate::skip::skip;
 use crate::strace;

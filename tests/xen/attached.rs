@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use qubes::exec::Program;
 use qubes::hypervisor::description::DeviceKind;
 use qubes::lifecycle::Context;
-use qubes::lifecycle::drive::Drive;
+use qubes::lifecycle::qube::Drive;
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
 

@@ -11,13 +11,13 @@ use std::rc::Rc;
 
 use uuid::Uuid;
 
-use super::qube_directory::QubeDirectory;
-use super::qube_directory::owners::DirectoryOwners;
 use super::{Context, LifecycleError};
 use crate::format::{
     ConversionLoss, FormatError, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store,
 };
 use crate::fs::text_file;
+use crate::lifecycle::qube::directory::QubeDirectory;
+use crate::lifecycle::qube::directory::owners::DirectoryOwners;
 use crate::model::check::Harm;
 use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName};
 use crate::store::{Companions, StoreError, Write};

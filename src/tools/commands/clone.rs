@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::create::parse_pairs;
 use crate::exec::{self, Program};
 use crate::lifecycle::Context;
-use crate::lifecycle::create::InitialSettings;
+use crate::lifecycle::qube::InitialSettings;
 use crate::model::{Class, NewClone, PoolChoice, VmName};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{

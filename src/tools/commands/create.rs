@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::prefs::{find, stored_text};
 use crate::fs::errno_text;
-use crate::lifecycle::create::{CreatedQube, InitialSettings};
-use crate::lifecycle::images::{DataSource, ExistingImages};
-use crate::lifecycle::root_image;
+use crate::lifecycle::qube::{CreatedQube, InitialSettings};
+use crate::lifecycle::volume::RootImage;
+use crate::lifecycle::volume::images::{DataSource, ExistingImages};
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
 use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, output_option, value};
@@ -166,7 +166,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         opened => opened.transpose().unwrap_or_default(),
     };
     let progress = QubeProgress::new(&context, request.name.unwrap_or("disposable"));
-    let root = file.as_ref().map(|file| root_image::RootImage {
+    let root = file.as_ref().map(|file| RootImage {
         file,
         progress: &progress,
     });
@@ -368,7 +368,7 @@ impl<'a> CreateRequest<'a> {
     fn create(
         &self,
         context: &Context,
-        root: Option<root_image::RootImage<'_>>,
+        root: Option<RootImage<'_>>,
         progress: &QubeProgress<'_>,
     ) -> Result<CreatedQube, LifecycleError> {
         let pools = PoolChoice {
@@ -398,7 +398,7 @@ impl<'a> CreateRequest<'a> {
     fn try_to_create(
         &self,
         context: &Context,
-        root: Option<root_image::RootImage<'_>>,
+        root: Option<RootImage<'_>>,
     ) -> Result<(), LifecycleError> {
         let settings = InitialSettings {
             root,

@@ -1,6 +1,6 @@
 //! qubes-domain-xml: prints the XML of a qube's domain as a start would pass it to libvirt.
 
-use crate::lifecycle::describe::user_templates_help;
+use crate::lifecycle::qube::user_templates_help;
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::qube_argument;
 use crate::tools::ui::failure::Failure;

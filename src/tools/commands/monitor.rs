@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::Arg;
 use uuid::Uuid;
 
-use crate::lifecycle::{Context, monitor};
+use crate::lifecycle::Context;
+use crate::lifecycle::qube::monitor;
 use crate::model::VmName;
 use crate::tools::ui::arguments::value;
 use crate::tools::ui::failure::Failure;

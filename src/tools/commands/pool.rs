@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, Command};
 use serde_json::{Value as Json, json};
 
-use crate::lifecycle::pools::PoolDetails;
+use crate::lifecycle::pool::PoolDetails;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{NewPool, POOL_DRIVERS, PoolError, Qubes};
 use crate::tools::manual::Section;

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::lifecycle::Context;
 use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::recover::{Orphan, OrphanImages};
+use crate::lifecycle::reconcile::{Orphan, OrphanImages};
 use crate::tools::ui::arguments::{self, flag};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;

@@ -1,6 +1,6 @@
 //! qvm-remove: removes qubes with their volumes, after asking.
 
-use crate::lifecycle::remove::{RemovalMode, RemovalOutcome};
+use crate::lifecycle::qube::{RemovalMode, RemovalOutcome};
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{QubeUse, RemovalError, VmName};
 use crate::tools::ui::arguments::{flag, legacy_flag};

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::kill::exit_code;
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::monitor::spawn_shutdown_repeater;
-use crate::lifecycle::stop::StopOutcome;
+use crate::lifecycle::qube::StopOutcome;
+use crate::lifecycle::qube::monitor::spawn_shutdown_repeater;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::tools::ui::arguments::{flag, value};

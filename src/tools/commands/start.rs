@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::hypervisor::description::DeviceKind;
-use crate::lifecycle::drive::Drive;
-use crate::lifecycle::start::StartOutcome;
-use crate::lifecycle::stop_mark::StopMark;
+use crate::lifecycle::qube::Drive;
+use crate::lifecycle::qube::StartOutcome;
+use crate::lifecycle::qube::StopMark;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, value};

@@ -8,9 +8,9 @@ use clap::{Arg, value_parser};
 
 use super::remove::removal_failure;
 use crate::lifecycle::Context;
-use crate::lifecycle::remove::RemovalMode;
+use crate::lifecycle::qube::RemovalMode;
 use crate::lifecycle::template::TemplateInstallation;
-use crate::lifecycle::template_package::TemplatePackage;
+use crate::lifecycle::template::TemplatePackage;
 use crate::tools::ui::arguments::{flag, invalid_choice, required_value, value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;

@@ -1,7 +1,8 @@
 //! Candidates for the completion of arguments that name things of the store.
 
 use super::complete::{Candidate, candidate};
-use crate::lifecycle::{Context, record};
+use crate::lifecycle::Context;
+use crate::lifecycle::qube::record;
 use crate::model::property::{Completion, ValueType};
 use crate::model::{
     Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, value_parser};
 
 use crate::lifecycle::Context;
+use crate::lifecycle::template;
 use crate::lifecycle::template::Registration;
-use crate::lifecycle::template_package;
 use crate::model::Class;
 use crate::model::volume::class_directory;
 use crate::tools::ui::arguments::{flag, legacy_flag, required_value, value};
@@ -59,7 +59,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let name = required_value(&call.matches, "new-name", "VMNAME")?.to_string();
     let context = Context::new(call.system_with_progress()?);
     let directory = image_directory(call, &context, &Class::TemplateVM, &name)?;
-    let (features, warnings) = template_package::read_menu_items(&directory)?;
+    let (features, warnings) = template::read_menu_items(&directory)?;
     warnings
         .iter()
         .for_each(|warning| call.inform(&name, warning));

@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use crate::lifecycle::volumes::Shrinking;
+use crate::lifecycle::volume::Shrinking;
 use crate::tools::commands::volume::resize_to;
 use crate::tools::ui::arguments::{QUBE_ID, SIZE_ID, legacy_flag, qube_argument, required_value};
 use crate::tools::ui::failure::{Failure, quoted};

@@ -4,7 +4,7 @@ use clap::Arg;
 
 use super::arguments::flag;
 use super::invocation::Invocation;
-use crate::lifecycle::images::ExistingImages;
+use crate::lifecycle::volume::images::ExistingImages;
 
 /// The option that deletes existing images.
 pub const DISCARD: &str = "discard-existing";

@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{find_volume_in, reported_error};
 use crate::lifecycle::Context;
-use crate::lifecycle::volume_details::{VolumeDetails, VolumeListEntry};
+use crate::lifecycle::volume::{VolumeDetails, VolumeListEntry};
 use crate::model::VmName;
 use crate::tools::ui::arguments;
 use crate::tools::ui::failure::{Failure, quoted};

@@ -11,8 +11,8 @@ use std::os::fd::AsFd;
 use clap::{Arg, ArgAction, Command};
 
 use crate::fs::errno_text;
-use crate::lifecycle::volume_import::ImportLength;
-use crate::lifecycle::volumes::{ResizeOutcome, Shrinking};
+use crate::lifecycle::volume::ImportLength;
+use crate::lifecycle::volume::{ResizeOutcome, Shrinking};
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Qubes, VmName};
 use crate::tools::manual::Section;

@@ -1,0 +1,5 @@
+//! Operations on pools.
+
+mod change;
+
+pub use change::{PoolDetails, PoolOptionError};

@@ -1,0 +1,391 @@
+//! Removes a qube: the store is saved first, images are deleted last. If the disk is so full that
+//! the store cannot be saved, images of the qube are deleted first and its record says so.
+
+use crate::hypervisor::HypervisorError;
+use crate::model::property::Effect;
+use crate::model::{Qubes, RemovalError, Vm, VmName};
+
+use crate::lifecycle::qube::QubeLock;
+use crate::lifecycle::qube::record;
+use crate::lifecycle::qube::record::{Phase, Record};
+use crate::lifecycle::reconcile::QubeState;
+use crate::lifecycle::reconcile::{Orphan, is_volume_of_qube};
+use crate::lifecycle::{Context, LifecycleError};
+use crate::storage::VmStorage;
+
+/// Who removes a qube, and what is removed with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovalMode {
+    /// A user removes the qube with all images under its names.
+    Manual,
+    /// No user is involved: a disposable that is removed on stop, or a removal that was cut off.
+    /// Images that no start of the qube made stay.
+    Automatic,
+    /// The package that installed the qube removes it with all its images.
+    Package,
+    /// R3's package removes the files itself, so the qube leaves only the store and the hypervisor.
+    /// As in R3, it is removed even if it is the default template or netvm; the default is unset
+    /// then.
+    StoreOnly,
+}
+
+/// What is left of a qube that was removed from the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "files that could not be deleted make a command fail"]
+pub enum RemovalOutcome {
+    /// No file that Qubes made is left.
+    Complete,
+    /// Some file could not be deleted; a warning named it.
+    WithLeftovers,
+}
+
+impl RemovalMode {
+    /// Removes the settings that forbid the removal to everyone but this caller.
+    fn lift_restrictions(self, qubes: &mut Qubes, name: &VmName) {
+        if matches!(self, RemovalMode::Manual | RemovalMode::Automatic) {
+            return;
+        }
+        if let Some(vm) = qubes.edit(name.as_str()) {
+            vm.properties.remove("installed_by_rpm");
+        }
+        if self == RemovalMode::StoreOnly {
+            for property in ["default_template", "default_netvm"] {
+                if qubes.globals.get(property) == Some(name.as_str()) {
+                    qubes.globals.remove(property);
+                }
+            }
+        }
+    }
+}
+
+impl Context {
+    /// Removes a halted qube that nothing refers to: from the store, from the hypervisor and,
+    /// depending on `removal`, from the disk.
+    ///
+    /// # Errors
+    /// The qube may not be removed, or the store cannot be saved. Later failures are warnings.
+    pub fn remove_qube(
+        &self,
+        name: &VmName,
+        removal: RemovalMode,
+    ) -> Result<RemovalOutcome, LifecycleError> {
+        let mut qubes = self.read()?.into_qubes();
+        crate::lifecycle::qube::find_qube(&qubes, name)?;
+        removal.lift_restrictions(&mut qubes, name);
+        // A hypervisor that cannot be reached is reported as such, not as a running qube.
+        if let Some(record) = Record::load(&self.system, name)?
+            && !self.is_interrupted_removal(&record)
+        {
+            self.query_domain(&record, name)?;
+        }
+        // Report what forbids the removal in any state before waiting for the lock.
+        qubes.plan_removal(name.as_str(), self)?;
+        self.convert_if_needed(&qubes)?;
+        drop(qubes);
+        let lock = self.lock_qube(name)?;
+        match self.reconcile(&lock)? {
+            QubeState::Halted => self.remove_locked(&lock, removal),
+            // Reconciling finished a removal that was cut off.
+            QubeState::Gone => Ok(self.resumed_removal_outcome(&lock)),
+            QubeState::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
+        }
+    }
+
+    /// Removes a qube whose lock is held and whose domain is known to be gone.
+    pub(in crate::lifecycle) fn remove_locked(
+        &self,
+        lock: &QubeLock,
+        removal: RemovalMode,
+    ) -> Result<RemovalOutcome, LifecycleError> {
+        let name = lock.name();
+        // Opened while the store still describes the volumes and their templates.
+        let storage = {
+            let qubes = self.read()?;
+            let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+            // A broken qube can be removed, too, and no image may be left that no qube names.
+            let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
+            has_images
+                .then(|| VmStorage::for_removal(&self.system, &qubes, vm, self))
+                .transpose()?
+        };
+        let (vm, effects) = match &storage {
+            Some((storage, _)) => self.remove_from_store_freeing_space(name, removal, storage)?,
+            None => self.remove_from_store(name, removal)?,
+        };
+        self.system
+            .report_step(|| format!("{name}: removing its domain's definition and its volumes"));
+        // The removal is not rolled back from here on, so every further step is tried.
+        let mut problems = Vec::new();
+        problems.extend(
+            self.undefine_domain(&vm)
+                .err()
+                .map(|error| error.to_string()),
+        );
+        if let Some((storage, unknown)) = storage {
+            unknown.iter().for_each(|left| {
+                self.system
+                    .notify(&format!("{name}: {left}: its images stay, if it has any"))
+            });
+            self.remove_files(&vm, &storage, removal, &mut problems);
+        }
+        problems.extend(
+            self.apply_effects(&effects)
+                .err()
+                .map(|error| error.to_string()),
+        );
+        // A record that a removal on a full disk left makes the next command try again.
+        if problems.is_empty() && vm.class.is_local_guest() {
+            problems.extend(
+                record::remove(&self.system, name)
+                    .err()
+                    .map(|error| error.to_string()),
+            );
+        }
+        if problems.is_empty() {
+            return Ok(RemovalOutcome::Complete);
+        }
+        self.system.notify(&format!(
+            "{name} is removed, but not all of it could be deleted: {}",
+            problems.join("; ")
+        ));
+        Ok(RemovalOutcome::WithLeftovers)
+    }
+
+    /// Removes the images and directories of a qube that has left the store, and collects what
+    /// fails in `problems`.
+    fn remove_files(
+        &self,
+        vm: &Vm,
+        storage: &VmStorage,
+        removal: RemovalMode,
+        problems: &mut Vec<String>,
+    ) {
+        let removed = self.image_owners().and_then(|owners| {
+            if removal != RemovalMode::Automatic {
+                self.remove_foreign_images(storage, &owners)?;
+            }
+            self.remove_images(storage, &owners)
+        });
+        problems.extend(removed.err().map(|error| error.to_string()));
+        let kept = self.remove_directories(vm, storage, problems);
+        // Images that could not be deleted keep their directory and are reported as problems. Files
+        // that a package put beside the images are removed by the package.
+        if !kept.is_empty() && problems.is_empty() && removal != RemovalMode::Package {
+            self.system
+                .notify(&format!("{}: {}", vm.name, kept.join("; ")));
+        }
+    }
+
+    /// Removes a qube from the store, if nothing refers to it, and saves the store.
+    fn remove_from_store(
+        &self,
+        name: &VmName,
+        removal: RemovalMode,
+    ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+        let mut write = self.write()?;
+        removal.lift_restrictions(&mut write, name);
+        let removed = write.remove_if_unused(name.as_str(), self)?;
+        match write.save() {
+            Err(error) if error.was_saved() => self.system.notify(&error.to_string()),
+            saved => drop(saved?),
+        }
+        Ok(removed)
+    }
+
+    /// Removes a qube from the store. If the disk is too full to save it, frees space first: by
+    /// removing images that no qube needs, then by removing the qube's own images on the store's
+    /// disk.
+    fn remove_from_store_freeing_space(
+        &self,
+        name: &VmName,
+        removal: RemovalMode,
+        storage: &VmStorage,
+    ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+        let save = || self.remove_from_store(name, removal);
+        let release = |_: &LifecycleError| Ok(storage.remove_spare_images(&self.image_owners()?)?);
+        let full = match self.save_or_free_space(name, save, release) {
+            Err(error) if error.is_disk_full() => error,
+            taken => return taken,
+        };
+        let mut helping = Vec::new();
+        for (volume, driver) in storage.volumes() {
+            if self.is_on_store_disk(&driver.images(volume)?) {
+                helping.push(volume.name.clone());
+            }
+        }
+        if helping.is_empty() {
+            return Err(full);
+        }
+        if let Err(error) = self.record_removal(name, storage)
+            && !error.is_disk_full()
+        {
+            return Err(full);
+        }
+        // Without a record (RUN may be on the full disk, too), a crash here leaves a qube whose
+        // start reports a missing image.
+        let owners = self.image_owners_except(name)?;
+        self.remove_images(
+            &storage.select(|volume| helping.contains(&volume.name)),
+            &owners,
+        )?;
+        // The first attempt may have failed because the disk was full. There is space now.
+        let is_marked = self.record_removal(name, storage).is_ok();
+        save().map_err(|error| LifecycleError::ImagesDeleted {
+            qube: name.clone(),
+            source: Box::new(error),
+            next_step: match is_marked {
+                true => format!("the next command about {name}, or qubes-recover, removes it"),
+                false => format!("run qvm-remove {name} again"),
+            },
+        })
+    }
+
+    /// Writes into the record of a halted qube that its images are about to be removed, so that a
+    /// removal that is cut off is finished later.
+    pub(in crate::lifecycle) fn record_removal(
+        &self,
+        name: &VmName,
+        storage: &VmStorage,
+    ) -> Result<(), LifecycleError> {
+        let found = Record::load(&self.system, name)?;
+        let uuid = self
+            .read()?
+            .get(name.as_str())
+            .and_then(Vm::uuid)
+            .unwrap_or_default();
+        let uri = self.hypervisor().uri();
+        let record = found.unwrap_or_else(|| Record::new(&self.system, uuid, uri));
+        let mut volumes = Vec::new();
+        for (volume, driver) in storage.volumes() {
+            // A record may name only volumes filed under the qube's name. Volumes with other ids,
+            // and those beside which foreign images lie, are orphans if this is cut off.
+            if is_volume_of_qube(&volume.vid, name)
+                && driver
+                    .foreign_images(volume)
+                    .is_ok_and(|images| images.is_empty())
+            {
+                volumes.push(Orphan {
+                    pool: volume.pool.clone(),
+                    vid: volume.vid.clone(),
+                });
+            }
+        }
+        Record {
+            phase: Phase::Removing,
+            volumes,
+            ..record
+        }
+        .save(&self.system, name)
+    }
+
+    /// Whether the record says that a removal was cut off, on a system where no hypervisor is
+    /// asked. Its domain was inactive when the record was written, and no start proceeds past it.
+    pub(in crate::lifecycle) fn is_interrupted_removal(&self, record: &Record) -> bool {
+        record.phase == Phase::Removing && self.system.is_offline()
+    }
+
+    /// Finishes a removal that was cut off after it had deleted images on a full disk.
+    pub(in crate::lifecycle) fn resume_removal(
+        &self,
+        lock: &QubeLock,
+    ) -> Result<QubeState, LifecycleError> {
+        match self.remove_locked(lock, RemovalMode::Automatic) {
+            // A warning named what is left.
+            Ok(RemovalOutcome::WithLeftovers) => Ok(QubeState::Gone),
+            Ok(RemovalOutcome::Complete) => {
+                self.system.notify(&format!(
+                    "{}: finished a removal that was cut off",
+                    lock.name()
+                ));
+                Ok(QubeState::Gone)
+            }
+            Err(LifecycleError::Removal(refused)) => {
+                let name = lock.name();
+                let images = "the qube stays without its deleted images";
+                self.system.notify(&format!(
+                    "{name}: cannot finish a removal that was cut off: {refused}; {images}"
+                ));
+                record::remove(&self.system, name)?;
+                Ok(QubeState::Halted)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns what is left of a qube that reconciling found gone. Its record exists as long as
+    /// some of its files do.
+    pub(in crate::lifecycle) fn resumed_removal_outcome(&self, lock: &QubeLock) -> RemovalOutcome {
+        match record::exists(&self.system, lock.name()) {
+            true => RemovalOutcome::WithLeftovers,
+            false => RemovalOutcome::Complete,
+        }
+    }
+
+    /// Removes the directories of a qube and of its volumes. Returns one text for each directory
+    /// that stays, with what keeps it.
+    fn remove_directories(
+        &self,
+        vm: &Vm,
+        storage: &VmStorage,
+        problems: &mut Vec<String>,
+    ) -> Vec<String> {
+        let own = self.qube_directory(vm);
+        let owner = self.other_owner(&own);
+        if let Ok(other) = &owner {
+            let removed = self.remove_own_files(&own, other.as_ref());
+            problems.extend(removed.err().map(|error| error.to_string()));
+        }
+        let pools = storage
+            .directories()
+            .into_iter()
+            .filter(|directory| !own.has_path(directory));
+        let mut removed: Vec<_> = pools
+            .map(|directory| Ok(self.remove_pool_directory(&directory)?))
+            .collect();
+        removed.push(owner.and_then(|other| self.remove_own_directory(&own, other.as_ref())));
+        let mut kept = Vec::new();
+        for removed in removed {
+            match removed {
+                Ok(left) => kept.extend(left),
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        kept
+    }
+
+    /// Reconciles the qube and checks that it is halted.
+    ///
+    /// # Errors
+    /// [`RemovalError::NotHalted`] if it runs, [`LifecycleError::NoSuchQube`] if it is gone.
+    pub(in crate::lifecycle) fn require_halted(
+        &self,
+        lock: &QubeLock,
+    ) -> Result<(), LifecycleError> {
+        match self.reconcile(lock)? {
+            QubeState::Halted => Ok(()),
+            QubeState::Active(_) => Err(RemovalError::NotHalted(lock.name().to_string()).into()),
+            QubeState::Gone => Err(LifecycleError::NoSuchQube(lock.name().to_string())),
+        }
+    }
+
+    /// Removes the definition of a removed qube from the hypervisor. A hypervisor that does not
+    /// exist has none. One that cannot be reached may have one: the user is told how to remove it.
+    pub(in crate::lifecycle) fn undefine_domain(&self, vm: &Vm) -> Result<(), LifecycleError> {
+        let Some(uuid) = vm.uuid().filter(|_| vm.class.is_local_guest()) else {
+            return Ok(());
+        };
+        match self.hypervisor().undefine(uuid) {
+            Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => Ok(()),
+            Err(error @ HypervisorError::Unreachable { .. }) => {
+                let name = &vm.name;
+                let hint = format!(
+                    "{name}: its domain may still be defined; run 'virsh undefine {uuid}' there: \
+                     {error}"
+                );
+                self.system.notify(&hint);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Templates that are installed by a package. Their data become volumes first and the store is
+//! saved last, in one step: a failed import leaves no template behind, and it can be repeated.
+
+use std::fs;
+
+use uuid::Uuid;
+
+use crate::lifecycle::template::RootData;
+use crate::lifecycle::volume::VolumeContent;
+use crate::lifecycle::volume::images::ExistingImages;
+use crate::lifecycle::volume::images::existing::PlannedImages;
+use crate::lifecycle::{Context, LifecycleError};
+use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
+use crate::storage::{Driver, Progress, VmStorage, Volume};
+
+/// The volumes that the installation of a package fills or empties.
+const PACKAGE_VOLUMES: [&str; 2] = ["root", "private"];
+
+/// A template to install, or to install again, from the contents of a package.
+pub struct TemplateInstallation<'a> {
+    /// The template's name.
+    pub name: &'a str,
+    /// The pool of its volumes; `None` for the system's default pool.
+    pub pool: Option<&'a str>,
+    /// The data of its root volume.
+    pub root: &'a RootData,
+    /// Whether only the package may remove the template.
+    pub installed_by_rpm: bool,
+    /// Features that the package sets.
+    pub features: &'a [(&'static str, String)],
+    /// Properties that the package sets.
+    pub properties: &'a [(&'static str, String)],
+    /// Receives the progress of the root volume's copy.
+    pub progress: &'a dyn Progress,
+}
+
+/// A template that was installed.
+pub struct InstalledTemplate {
+    /// The template's name.
+    pub name: VmName,
+    /// Whether the package's image has become the root volume itself, because it was in its place.
+    pub is_root_adopted: bool,
+    /// Settings of the package that could not be applied, one line each.
+    pub notes: Vec<String>,
+}
+
+/// A new qube whose images exist already.
+pub struct Registration<'a> {
+    /// The qube's class.
+    pub class: Class,
+    /// The qube's name.
+    pub name: &'a str,
+    /// The qube's label.
+    pub label: &'a str,
+    /// The qube's template, if its class has one.
+    pub template: Option<&'a str>,
+    /// Whether only a package may remove the qube.
+    pub installed_by_rpm: bool,
+    /// Features to set.
+    pub features: &'a [(&'static str, String)],
+    /// What to do with images that are not to be adopted.
+    pub existing: ExistingImages,
+}
+
+/// Settings besides those of the creation.
+struct PackageSettings<'a> {
+    installed_by_rpm: bool,
+    features: &'a [(&'static str, String)],
+    properties: &'a [(&'static str, String)],
+}
+
+impl Context {
+    /// Installs a template from a package's data. If it exists, its root volume is replaced and its
+    /// private volume is emptied.
+    ///
+    /// # Errors
+    /// A qube of another class has the name, an image is in the way, or something cannot be copied
+    /// or saved.
+    pub fn install_template(
+        &self,
+        data: &TemplateInstallation<'_>,
+    ) -> Result<InstalledTemplate, LifecycleError> {
+        let class = self.read()?.class(data.name).cloned();
+        match class {
+            None => self.install_new(data),
+            Some(Class::TemplateVM) => self.reinstall(data),
+            Some(is) => {
+                let name = data.name;
+                Err(LifecycleError::Package(format!(
+                    "{name} is a qube of class {is}; a package cannot replace it"
+                )))
+            }
+        }
+    }
+
+    /// Adds a qube to the store whose images were made by others. Creates the private volume if it
+    /// is missing.
+    ///
+    /// # Errors
+    /// The root image does not exist, an image is in the way, or the store cannot be saved.
+    pub fn register_qube(&self, request: &Registration<'_>) -> Result<VmName, LifecycleError> {
+        let new = NewQube {
+            class: request.class.clone(),
+            name: request.name,
+            label: request.label,
+            template: request.template,
+            pools: PoolChoice::default(),
+            uuid: Uuid::new_v4(),
+            created_by: VmName::DOM0,
+            auto_cleanup: false,
+        };
+        let settings = PackageSettings {
+            installed_by_rpm: request.installed_by_rpm,
+            features: request.features,
+            properties: &[],
+        };
+        let has_image = |volume: &Volume, driver: &dyn Driver| {
+            Ok::<_, LifecycleError>(
+                driver
+                    .image_file(volume)?
+                    .is_some_and(|file| fs::symlink_metadata(file).is_ok()),
+            )
+        };
+        let policy = AdoptionPolicy {
+            existing: request.existing,
+            adopts: &|volume, driver| {
+                Ok(matches!(&*volume.name, "root" | "private") && has_image(volume, driver)?)
+            },
+        };
+        let made =
+            self.create_adopting(&new, &settings, &policy, &|volume, driver| match volume
+                .name
+                .as_str()
+            {
+                "root" if volume.source.is_none() => {
+                    let place = driver
+                        .image_file(volume)?
+                        .map(|p| p.display().to_string())
+                        .unwrap_or_default();
+                    Err(LifecycleError::Package(format!(
+                        "{}: image {place} does not exist",
+                        volume.label()
+                    )))
+                }
+                _ => Ok(driver.create(volume)?),
+            })?;
+        Ok(made.name)
+    }
+
+    fn install_new(
+        &self,
+        data: &TemplateInstallation<'_>,
+    ) -> Result<InstalledTemplate, LifecycleError> {
+        let new = NewQube {
+            class: Class::TemplateVM,
+            name: data.name,
+            label: "black",
+            template: None,
+            pools: PoolChoice {
+                all: data.pool,
+                by_volume: &[],
+            },
+            uuid: Uuid::new_v4(),
+            created_by: VmName::DOM0,
+            auto_cleanup: false,
+        };
+        let policy = AdoptionPolicy {
+            existing: ExistingImages::Refuse,
+            adopts: &|volume, driver| {
+                Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?)
+            },
+        };
+        self.create_adopting(
+            &new,
+            &data.settings(),
+            &policy,
+            &|volume, driver| match volume.name.as_str() {
+                "root" => {
+                    // Removes what a crash left under the name, so that it does not become a
+                    // revision.
+                    driver.remove(volume)?;
+                    data.root.import(volume, driver, data.progress)
+                }
+                _ => Ok(driver.create(volume)?),
+            },
+        )
+    }
+
+    /// Creates a qube: adopts the volumes that `policy` selects and calls `make` for each other
+    /// one. After a failure only the adopted volumes are left.
+    fn create_adopting(
+        &self,
+        new: &NewQube<'_>,
+        settings: &PackageSettings<'_>,
+        policy: &AdoptionPolicy<'_>,
+        make: &dyn Fn(&Volume, &dyn Driver) -> Result<(), LifecycleError>,
+    ) -> Result<InstalledTemplate, LifecycleError> {
+        let mut random = |below: u16| fastrand::u16(..below);
+        let qubes = self.read_for_creation(&new.class)?;
+        let name = qubes.plan_creation(new, self, &mut random)?.name;
+        let creation_notes = Context::creation_notes(&qubes, new.created_by);
+        self.convert_if_needed(&qubes)?;
+        drop(qubes);
+        let _lock = self.lock_qube(&name)?;
+        let qubes = self.read_for_creation(&new.class)?;
+        let planned = qubes.plan_creation(new, self, &mut random)?;
+        let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
+        let mut adopted = Vec::new();
+        for (volume, driver) in storage.volumes() {
+            if (policy.adopts)(volume, driver)? {
+                adopted.push(volume.name.clone());
+            }
+        }
+        let images = PlannedImages {
+            qubes: &qubes,
+            vm: &planned,
+            storage: &storage,
+            existing: policy.existing,
+            adopted: &adopted,
+            source: None,
+        };
+        let prepared = self.prepare_images(images)?;
+        drop(qubes);
+        let mut save = || {
+            for (volume, driver) in storage.volumes() {
+                match adopted.contains(&volume.name) {
+                    true => driver.adopt(volume)?,
+                    false => make(volume, driver)?,
+                }
+            }
+            let mut write = self.write()?;
+            write.choose_default_kernel(self);
+            let vm = write.plan_creation(new, self, &mut random)?;
+            if vm.volumes != planned.volumes {
+                return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
+            }
+            write
+                .add(vm)
+                .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
+            save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
+            let (effects, notes) = settings.apply(&mut write, &name, self)?;
+            write.save()?;
+            drop(write);
+            prepared.remove_note();
+            Ok((effects, notes))
+        };
+        match save() {
+            Ok((effects, mut notes)) => {
+                notes.extend(self.apply_effects(&effects)?);
+                notes.extend(creation_notes);
+                Ok(InstalledTemplate {
+                    name,
+                    is_root_adopted: adopted.iter().any(|volume| volume == "root"),
+                    notes,
+                })
+            }
+            // Once the store is saved the qube exists, so its volumes stay.
+            Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
+            Err(error) => {
+                prepared.roll_back(storage, &adopted, false);
+                Err(error)
+            }
+        }
+    }
+
+    fn reinstall(
+        &self,
+        data: &TemplateInstallation<'_>,
+    ) -> Result<InstalledTemplate, LifecycleError> {
+        let qubes = self.read()?;
+        let name = crate::lifecycle::qube::find_qube(
+            &qubes,
+            &VmName::new(data.name).map_err(CreationError::from)?,
+        )?
+        .name
+        .clone();
+        self.convert_if_needed(&qubes)?;
+        drop(qubes);
+        self.refuse_foreign_images(&name)?;
+        let is_in_place = {
+            let qubes = self.read()?;
+            self.with_volume(
+                &qubes,
+                crate::lifecycle::qube::find_qube(&qubes, &name)?,
+                "root",
+                |root, driver| data.root.is_in_place(root, driver),
+            )?
+        };
+        // Copying takes long, so it is done without the qube's lock, which is taken at its end.
+        let lock = match is_in_place {
+            true => self.lock_qube(&name)?,
+            false => self.replace_data(
+                &name,
+                "root",
+                VolumeContent::Package(&mut data.root.open()?),
+                data.progress,
+            )?,
+        };
+        self.require_halted(&lock)?;
+        if is_in_place {
+            self.refuse_foreign_images(&name)?;
+        }
+        let qubes = self.read()?;
+        let storage = VmStorage::for_qube(
+            &self.system,
+            &qubes,
+            crate::lifecycle::qube::find_qube(&qubes, &name)?,
+            self,
+        )?;
+        drop(qubes);
+        if is_in_place {
+            let (root, driver) = storage.volume("root")?;
+            driver.adopt(root)?;
+        }
+        let (private, driver) = storage.volume("private")?;
+        self.clear_locked_volume(private, driver)?;
+        let mut write = self.write()?;
+        save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
+        let (effects, mut notes) = data.settings().apply(&mut write, &name, self)?;
+        write.save()?;
+        drop(write);
+        notes.extend(self.apply_effects(&effects)?);
+        Ok(InstalledTemplate {
+            name,
+            is_root_adopted: is_in_place,
+            notes,
+        })
+    }
+}
+
+impl Context {
+    /// Refuses to install a template again if a volume of another qube has one of the images that
+    /// would be replaced.
+    fn refuse_foreign_images(&self, name: &VmName) -> Result<(), LifecycleError> {
+        let qubes = self.read()?;
+        let storage = VmStorage::for_qube(
+            &self.system,
+            &qubes,
+            crate::lifecycle::qube::find_qube(&qubes, name)?,
+            self,
+        )?;
+        let others = self.image_owners_except(name)?;
+        for volume in PACKAGE_VOLUMES {
+            let (volume, _) = storage.volume(volume)?;
+            self.refuse_shared_image(&qubes, &others, volume, &format!("install {name} again"))?;
+        }
+        Ok(())
+    }
+}
+
+/// How a creation treats existing images.
+struct AdoptionPolicy<'a> {
+    existing: ExistingImages,
+    /// Whether a volume's existing image is adopted.
+    adopts: &'a dyn Fn(&Volume, &dyn Driver) -> Result<bool, LifecycleError>,
+}
+
+impl TemplateInstallation<'_> {
+    fn settings(&self) -> PackageSettings<'_> {
+        PackageSettings {
+            installed_by_rpm: self.installed_by_rpm,
+            features: self.features,
+            properties: self.properties,
+        }
+    }
+}
+
+impl PackageSettings<'_> {
+    /// Applies the settings. A setting that a rule forbids becomes a note: it is no reason to fail
+    /// the installation.
+    fn apply(
+        &self,
+        write: &mut crate::store::Write,
+        name: &VmName,
+        context: &Context,
+    ) -> Result<(Vec<Effect>, Vec<String>), LifecycleError> {
+        let mut effects = Vec::new();
+        let mut notes = Vec::new();
+        if self.installed_by_rpm {
+            effects.extend(write.set_property(
+                name.as_str(),
+                "installed_by_rpm",
+                "True",
+                context,
+            )?);
+        }
+        for (property, text) in self.properties {
+            match write.set_property(name.as_str(), property, text, context) {
+                Ok(more) => effects.extend(more),
+                Err(error) => notes.push(format!("{property} is not set: {error}")),
+            }
+        }
+        for (feature, text) in self.features {
+            match write.set_feature(name.as_str(), feature, text, context) {
+                Ok(more) => effects.extend(more),
+                Err(error) => notes.push(error.to_string()),
+            }
+        }
+        Ok((effects, notes))
+    }
+}
+
+/// Saves the size of each of these volumes that has an image of its own.
+pub(in crate::lifecycle) fn save_volume_sizes(
+    write: &mut crate::store::Write,
+    name: &VmName,
+    storage: &VmStorage,
+    volumes: &[&str],
+) -> Result<(), LifecycleError> {
+    for volume_name in volumes {
+        let (volume, driver) = storage.volume(volume_name)?;
+        if volume.source.is_some() {
+            continue;
+        }
+        let size = driver.size(volume)?.to_string();
+        let Some(vm) = write.edit(name.as_str()) else {
+            continue;
+        };
+        for config in vm.volumes.iter_mut().filter(|v| v.name() == *volume_name) {
+            config.attributes.set("size", &size);
+        }
+    }
+    Ok(())
+}

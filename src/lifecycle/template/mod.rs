@@ -1,0 +1,14 @@
+//! Templates: installing them from packages, and changing their root volume.
+
+mod change;
+pub mod image_archive;
+mod install;
+mod package;
+mod package_files;
+mod root_data;
+
+pub(in crate::lifecycle) use install::save_volume_sizes;
+pub use install::{InstalledTemplate, Registration, TemplateInstallation};
+pub use package::{MenuItems, TemplatePackage, read_menu_items};
+pub(in crate::lifecycle) use package_files::PackageFiles;
+pub use root_data::{OpenRootData, PieceReader, RootData};
