@@ -73,4 +73,5 @@ pub mod progress;
 pub mod storage;
 pub mod store;
 pub mod system;
+#[cfg(feature = "tools")]
 pub mod tools;

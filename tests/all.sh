@@ -33,6 +33,13 @@ step() {
 }
 step rustfmt "$cargo" fmt --all --check
 step clippy "$cargo" clippy --locked --workspace --all-targets -- -D warnings
+# The library builds without its commands, and then needs no crate for command lines or terminals.
+library() {
+    "$cargo" clippy --locked --lib --no-default-features -- -D warnings &&
+        ! "$cargo" tree --locked --no-default-features --edges normal --prefix none \
+            | grep -E '^(anstyle|anyhow|clap|console|indicatif|strsim|terminal_size|unicode-width) '
+}
+step library library
 documents() { RUSTDOCFLAGS="-D warnings" "$cargo" doc --locked --no-deps --workspace --lib; }
 step documents documents
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-always}; fi

@@ -47,7 +47,7 @@ pub use changes::{ContentPiece, OriginalStore, StoreChanges};
 pub use damage::{Damage, find_damage};
 pub use domains::list_all_domains;
 pub use error::FormatError;
-pub(crate) use import::python_literal::parse_device_list;
+pub use import::python_literal::parse_device_list;
 pub use import::{ConversionLoss, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store};
 pub use repair::{RepairedStore, repair};
 pub use salvage::{LostPiece, SalvageStep, SalvagedStore, complete_from_copy, salvage};

@@ -31,7 +31,7 @@ pub(super) fn parse_services(text: &str) -> Option<Vec<(String, bool)>> {
 
 /// Parses a list such as `['00:19.0', '03:00.0']`, with brackets or, as in R1, without; `None` if
 /// `text` is not one.
-pub(crate) fn parse_device_list(text: &str) -> Option<Vec<String>> {
+pub fn parse_device_list(text: &str) -> Option<Vec<String>> {
     let mut cursor = LiteralCursor(text.trim());
     let in_brackets = cursor.take("[").is_some();
     let mut found = Vec::new();
