@@ -370,9 +370,9 @@ fn values(
                 .collect(),
         ),
         "fields" | "sort" => CandidateKind::Words(
-            crate::tools::commands::ls::HEADINGS
-                .iter()
-                .map(|(name, _)| *name)
+            crate::tools::commands::ls::ColumnSpec::listed()
+                .into_iter()
+                .map(|(name, _)| name)
                 .collect(),
         ),
         "db-command" => CandidateKind::Words(crate::tools::commands::db::command_names()),

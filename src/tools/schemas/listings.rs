@@ -3,10 +3,11 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Schema, add, by_name, list, object, or_null, qube_properties, schema, system_properties,
-    text_set, typed,
+    Schema, by_name, list, object, or_null, qube_properties, schema, system_properties, text_set,
+    typed,
 };
-use crate::model::{PowerState, Property};
+use crate::model::Property;
+use crate::tools::commands::ls::{COLUMNS, ColumnSpec};
 
 pub fn all() -> Vec<Schema> {
     let of_qube = properties(&qube_properties(), &[]);
@@ -160,46 +161,22 @@ fn qubes_with(mut properties: Json) -> Json {
 }
 
 fn qvm_ls() -> Json {
-    let mut fields = Json::Object(by_name(&qube_properties(), |p| {
-        or_null(p.json_type(), p.doc)
-    }));
-    let bytes = |what: &str| or_null("integer", &format!("{what}; bytes"));
-    add(
-        &mut fields,
+    let mut fields = by_name(&qube_properties(), |p| or_null(p.json_type(), p.doc));
+    let (listed, unlisted): (Vec<&ColumnSpec>, Vec<&ColumnSpec>) =
+        COLUMNS.iter().partition(|column| column.help.is_some());
+    fields.insert("name".to_owned(), typed("string", "the qube"));
+    fields.extend(listed.into_iter().map(ColumnSpec::schema));
+    fields.insert(
+        "broken".to_owned(),
         json!({
-            "name": typed("string", "the qube"),
-            "class": typed("string", "its class"),
-            "state": {
-                "enum": PowerState::ALL.map(PowerState::as_str),
-                "description": "what it is doing; NA where that cannot be told",
-            },
-            "flags": {
-                "type": "string",
-                "pattern": "^[0tasdTASD-][rtpshdc?-][U-][N-][R-][i-][D-][A-]$",
-                "description": "the letters of column FLAGS",
-            },
-            "gateway": or_null("string", "the gateway that its netvm offers"),
-            "memory": bytes("what it has now, null while it does not run; not the property"),
-            "disk": typed("integer", "what all its volumes take on disk; bytes"),
-            "priv_curr": bytes("what its private volume takes on disk"),
-            "priv_max": bytes("what its private volume may hold"),
-            "priv_used": or_null("integer", "how much of its private volume is in use; percent"),
-            "priv_pool": or_null("string", "the pool of its private volume"),
-            "root_curr": bytes("what its root volume takes on disk"),
-            "root_max": bytes("what its root volume may hold"),
-            "root_used": or_null("integer", "how much of its root volume is in use; percent"),
-            "root_pool": or_null("string", "the pool of its root volume"),
-            "broken": {
-                "type": "array",
-                "items": {"type": "string"},
-                "minItems": 1,
-                "description": "what is wrong with a qube that cannot be relied on; absent from \
-                                all others",
-            },
-            "tags": text_set("its tags, sorted"),
-            "connected_vms": text_set("the qubes that get their network from it, sorted"),
+            "type": "array",
+            "items": {"type": "string"},
+            "minItems": 1,
+            "description": "what is wrong with a qube that cannot be relied on; absent from all \
+                            others",
         }),
     );
+    fields.extend(unlisted.into_iter().map(ColumnSpec::schema));
     list(json!({
         "type": "object",
         "properties": fields,

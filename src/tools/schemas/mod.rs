@@ -49,7 +49,7 @@ fn list(items: Json) -> Json {
 }
 
 /// Returns the type of a list of unique texts.
-fn text_set(description: &str) -> Json {
+pub(super) fn text_set(description: &str) -> Json {
     json!({
         "type": "array",
         "items": {"type": "string"},
@@ -73,7 +73,7 @@ fn object(fields: Json) -> Json {
 }
 
 /// Returns a type that may be null.
-fn or_null(kind: &str, description: &str) -> Json {
+pub(super) fn or_null(kind: &str, description: &str) -> Json {
     let mut schema = json!({"type": [kind, "null"], "description": description});
     if kind == "array" {
         schema["items"] = json!({"type": "string"});
@@ -81,7 +81,7 @@ fn or_null(kind: &str, description: &str) -> Json {
     schema
 }
 
-fn typed(kind: &str, description: &str) -> Json {
+pub(super) fn typed(kind: &str, description: &str) -> Json {
     json!({"type": kind, "description": description})
 }
 

@@ -1,6 +1,6 @@
 //! The filters of qvm-ls. A qube must pass all of them.
 
-use crate::model::{PowerState, Vm};
+use crate::model::{PowerState, Property, Vm};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::filter_terms::FilterTerms;
 use crate::tools::ui::hint::Hint;
@@ -88,7 +88,8 @@ impl<'a> Filters<'a> {
 
     /// Whether a filter needs power states.
     pub fn needs_states(&self) -> bool {
-        !self.states.is_empty() || self.properties.iter().any(|(p, _)| *p == "xid")
+        let is_live = |name| Property::rows(name).any(|property| property.is_live);
+        !self.states.is_empty() || self.properties.iter().any(|(name, _)| is_live(name))
     }
 
     /// Whether there are no filters.

@@ -1,12 +1,14 @@
 //! qvm-ls: lists qubes.
 
+mod column;
 mod columns;
 mod filters;
+mod flags;
 mod layout;
 mod presentation;
 mod rows;
 
-pub use columns::{FORMATS, HEADINGS};
+pub use columns::{COLUMNS, ColumnSpec, FORMATS};
 
 use crate::lifecycle::Context;
 use crate::model::{Qubes, VmName};
@@ -22,7 +24,7 @@ use crate::tools::ui::selection::{self, Selection};
 use crate::tools::ui::suggestion::did_you_mean;
 use crate::tools::ui::table;
 use crate::tools::ui::values::Values;
-use columns::Column;
+use column::Column;
 use filters::Filters;
 use rows::RowBuilder;
 
@@ -322,7 +324,7 @@ fn help_formats(out: &mut Output) -> Result<u8, Failure> {
 
 fn help_columns(out: &mut Output) -> Result<u8, Failure> {
     out.line("Available columns:")?;
-    out.text(&table::definition_list(HEADINGS.iter().copied()))?;
+    out.text(&table::definition_list(ColumnSpec::listed().into_iter()))?;
     out.line("\nAny property may be a column as well; qvm-prefs --help-properties lists them.\n")
         .map(|()| 0)
 }
@@ -344,7 +346,7 @@ pub fn manual() -> Vec<Section> {
         .iter()
         .map(|(name, columns)| (*name, columns.to_uppercase().replace(',', ", ")));
     vec![
-        Section::definitions("columns", HEADINGS.iter().copied()),
+        Section::definitions("columns", ColumnSpec::listed().into_iter()),
         Section::definitions("formats", formats),
         Section::paragraphs("on a terminal", ON_A_TERMINAL),
     ]

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use super::columns::Column;
+use super::column::Column;
 use super::layout::{self, Branches, SortOrder};
 use super::rows::{self, RowBuilder, Table};
 use crate::model::Vm;

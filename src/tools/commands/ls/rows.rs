@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use super::columns::Column;
+use super::column::Column;
 use crate::model::Vm;
 use crate::tools::ui::damage_scan::DamageScan;
 use crate::tools::ui::label_color;

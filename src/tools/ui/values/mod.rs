@@ -18,7 +18,8 @@ use crate::lifecycle::context::MAX_SINGLE_QUERIES;
 use crate::model::{
     Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName,
 };
-use volumes::{VolumeUsage, Volumes};
+pub use volumes::VolumeUsage;
+use volumes::Volumes;
 
 /// Whether listings take a feature for true.
 pub fn is_truthy(feature: &str) -> bool {
@@ -312,6 +313,14 @@ impl<'a> Values<'a> {
     /// locks.
     pub fn volumes(&self, vm: &Vm) -> Ref<'_, [VolumeUsage<'a>]> {
         self.volumes.for_qube(vm)
+    }
+
+    /// Returns one of these volumes.
+    pub fn volume(&self, vm: &Vm, name: &str) -> Option<Ref<'_, VolumeUsage<'a>>> {
+        let find = |volumes: &[VolumeUsage<'a>]| volumes.iter().position(|v| v.name == name);
+        let volumes = self.volumes(vm);
+        let at = find(&volumes)?;
+        Some(Ref::map(volumes, |volumes| &volumes[at]))
     }
 
     /// Returns a warning for each pool that is nearly full. A pool whose size takes long to read

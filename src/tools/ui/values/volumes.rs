@@ -14,8 +14,11 @@ use crate::storage::{Driver, PoolDrivers, Volume, fullness};
 /// One volume in a listing; bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeUsage<'a> {
+    /// Its name: `root`, `private`, ….
     pub name: SmolStr,
+    /// The name of its pool.
     pub pool: &'a str,
+    /// How large it is.
     pub size: u64,
     /// Its usage on disk; 0 if unknown.
     pub usage: u64,

@@ -1,0 +1,47 @@
+//! Column FLAGS of qvm-ls.
+
+use crate::model::{Class, PowerState, Vm};
+use crate::tools::ui::values::{Values, is_truthy};
+
+/// The regular expression that each cell matches, for the JSON schema.
+pub const PATTERN: &str = "^[0tasdTASD-][rtpshdc?-][U-][N-][R-][i-][D-][A-]$";
+
+/// Appends eight letters: type, state, and six properties.
+pub fn push(values: &Values, vm: &Vm, cell: &mut String) {
+    let kind = match vm.class {
+        Class::AdminVM => '0',
+        Class::TemplateVM => 't',
+        Class::AppVM => 'a',
+        Class::StandaloneVM => 's',
+        Class::DispVM => 'd',
+        Class::RemoteVM | Class::Unknown(_) => '-',
+    };
+    let is_hvm = values.text(vm, "virt_mode").as_deref() == Some("hvm");
+    let state = match values.state(vm) {
+        PowerState::Running => 'r',
+        PowerState::Transient => 't',
+        PowerState::Paused => 'p',
+        PowerState::Suspended => 's',
+        PowerState::Halting => 'h',
+        PowerState::Dying => 'd',
+        PowerState::Crashed => 'c',
+        PowerState::Unknown => '?',
+        PowerState::Halted => '-',
+    };
+    let set = |letter: char, is_set: bool| if is_set { letter } else { '-' };
+    let property = |letter, name| set(letter, values.is_true(vm, name));
+    cell.extend([
+        if is_hvm {
+            kind.to_ascii_uppercase()
+        } else {
+            kind
+        },
+        state,
+        property('U', "updateable"),
+        property('N', "provides_network"),
+        property('R', "installed_by_rpm"),
+        set('i', vm.features.get("internal").is_some_and(is_truthy)),
+        property('D', "debug"),
+        property('A', "autostart"),
+    ]);
+}
