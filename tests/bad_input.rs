@@ -7,16 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-#[path = "support/libvirt_daemon.rs"]
-mod libvirt_daemon;
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-#[path = "support/tree.rs"]
-mod tree;
-
-use tool_output::{ToolOutput, binary};
+use qubes_test_support::tool_output::{ToolOutput, binary};
+use qubes_test_support::{libvirt_daemon, skip, tool_output, tree};
 
 /// The address of a hypervisor that does not exist.
 const NOWHERE: &str = "qemu:///system?socket=/nonexistent/libvirt-sock";

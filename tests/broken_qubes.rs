@@ -7,13 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-#[path = "support/domain_texts.rs"]
-mod domain_texts;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
-use domain_texts::domains;
-use tool_output::{ToolOutput, binary};
+use qubes_test_support::domain_texts::domains;
+use qubes_test_support::tool_output;
+use qubes_test_support::tool_output::{ToolOutput, binary};
 
 /// One kind of damage to `small.xml`.
 struct Damage {

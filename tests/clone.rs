@@ -7,18 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::statvfs::statvfs;
-
-#[path = "support/libvirt_daemon.rs"]
-mod libvirt_daemon;
-#[path = "support/loop_mount.rs"]
-mod loop_mount;
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
-use loop_mount::{FileSystem, LoopMount};
-use tool_output::{ToolOutput, binary};
+use qubes_test_support::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::tool_output::{ToolOutput, binary};
+use qubes_test_support::{libvirt_daemon, skip, tool_output};
 
 const MIB: u64 = 1 << 20;
 

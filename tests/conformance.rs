@@ -5,11 +5,8 @@
 use std::path::Path;
 
 use qubes::model::{Class, Qubes, class_properties};
+use qubes_test_support::sample_host::SampleHost;
 use serde_json::Value as Json;
-
-#[path = "support/sample_host.rs"]
-mod sample_host;
-use sample_host::SampleHost;
 
 #[test]
 fn small() {

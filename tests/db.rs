@@ -5,12 +5,7 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-#[path = "support/sound_store.rs"]
-mod sound_store;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
-use sound_store::{SOUND, Store};
+use qubes_test_support::sound_store::{SOUND, Store};
 
 /// Returns the output of `check` for `SOUND` with `old` replaced by `new`. `$` stands for the path
 /// of the store.

@@ -5,10 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-#[path = "support/libvirt_daemon.rs"]
-mod libvirt_daemon;
-#[path = "support/skip.rs"]
-mod skip;
+use qubes_test_support::{libvirt_daemon, skip};
 
 fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

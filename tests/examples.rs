@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-#[path = "support/skip.rs"]
-mod skip;
+use qubes_test_support::skip;
 
 /// Runs a program of this build with a root directory of its own, offline.
 fn run(program: &Path, root: &Path, arguments: &[&str]) -> Output {

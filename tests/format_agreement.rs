@@ -1,21 +1,15 @@
 //! Checks the properties of the fuzz targets for a few seconds from fixed seeds, and compares the
 //! strict check with libxml2, upstream's parser.
 
-#[path = "support/format_properties.rs"]
-mod format_properties;
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/xml_generator.rs"]
-mod xml_generator;
-
 use std::fmt::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use format_properties::{
+use qubes_test_support::format_properties::{
     changes_are_read_back, quick_index_agrees_with_strict, unchanged_is_written_back,
 };
+use qubes_test_support::{skip, xml_generator};
 
 const SAMPLES: [&str; 4] = ["r40-small", "random-1", "random-2", "small"];
 

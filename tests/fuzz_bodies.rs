@@ -1,15 +1,9 @@
 //! Runs the bodies of the fuzz targets for a few seconds, on damaged and mixed samples from fixed
 //! seeds.
 
-#[path = "support/fuzz_bodies.rs"]
-mod fuzz_bodies;
-#[path = "support/mutations.rs"]
-mod mutations;
-#[path = "support/xml_generator.rs"]
-mod xml_generator;
-
 use fastrand::Rng;
-use mutations::mutate;
+use qubes_test_support::mutations::mutate;
+use qubes_test_support::{fuzz_bodies, xml_generator};
 
 fn sample(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()

@@ -7,16 +7,10 @@ use qubes::hypervisor::{Hypervisor, Outcome};
 use qubes::lifecycle::Context;
 use qubes::model::{Facts, VmName};
 use qubes::system::{System, SystemOptions};
-
-#[path = "support/own_daemon.rs"]
-mod own_daemon;
-#[path = "support/scratch.rs"]
-mod scratch;
-#[path = "support/skip.rs"]
-mod skip;
-
-use own_daemon::{Daemon, hypervisor, processes, run_in_namespaces};
-use scratch::{Scratch, ToolOutput, wait_until};
+use qubes_test_support::own_daemon::{Daemon, hypervisor, processes, run_in_namespaces};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::tool_output::ToolOutput;
+use qubes_test_support::wait::wait_until;
 
 /// Creates a system and starts these qubes.
 fn system_running(qubes: &[&str]) -> Scratch {

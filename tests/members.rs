@@ -8,15 +8,8 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-#[path = "support/libvirt_daemon.rs"]
-mod libvirt_daemon;
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
-use tool_output::{ToolOutput, binary};
+use qubes_test_support::tool_output::{ToolOutput, binary};
+use qubes_test_support::{libvirt_daemon, skip, tool_output};
 
 /// The user, and a group id for qubes that no machine uses.
 const NOBODY: u32 = 65534;

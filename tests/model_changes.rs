@@ -3,10 +3,7 @@
 //! outside it.
 
 use qubes::model::{Effect, PowerState, Qubes, Release, Vm};
-
-#[path = "support/sample_host.rs"]
-mod sample_host;
-use sample_host::SampleHost;
+use qubes_test_support::sample_host::SampleHost;
 
 fn small() -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");

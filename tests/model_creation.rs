@@ -5,11 +5,8 @@ use qubes::model::{
     Class, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
     global_properties, plan_new_system,
 };
+use qubes_test_support::sample_host::SampleHost;
 use uuid::Uuid;
-
-#[path = "support/sample_host.rs"]
-mod sample_host;
-use sample_host::SampleHost;
 
 fn small() -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");

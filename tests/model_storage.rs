@@ -2,10 +2,7 @@
 //! limits of a running qube.
 
 use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption};
-
-#[path = "support/sample_host.rs"]
-mod sample_host;
-use sample_host::SampleHost;
+use qubes_test_support::sample_host::SampleHost;
 
 fn small() -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");

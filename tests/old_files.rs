@@ -5,14 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
 use qubes::format;
 use qubes::model::{Qubes, Vm};
-use tool_output::{ToolOutput, binary, run};
+use qubes_test_support::skip;
+use qubes_test_support::tool_output::{ToolOutput, binary, run};
 
 /// An old store in a system of its own.
 struct OldSystem {

@@ -6,10 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
-use tool_output::{ToolOutput, binary};
+use qubes_test_support::tool_output;
+use qubes_test_support::tool_output::{ToolOutput, binary};
 
 const RELEASES: [&str; 5] = ["4.0", "4.1", "4.2", "4.3", "4.4"];
 

@@ -9,16 +9,9 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-#[path = "support/domain_texts.rs"]
-mod domain_texts;
-#[path = "support/sound_store.rs"]
-mod sound_store;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
-use domain_texts::domains;
-use sound_store::{SOUND, Store};
-use tool_output::{ToolOutput, binary};
+use qubes_test_support::domain_texts::domains;
+use qubes_test_support::sound_store::{SOUND, Store};
+use qubes_test_support::tool_output::{ToolOutput, binary};
 
 /// The original text, the damaged text, the kind that check reports, and the text after the repair;
 /// `None` where only a person can decide.

@@ -1,28 +1,23 @@
 //! A save without space or permission leaves the old file whole, and no temporary files. Saves that
 //! are killed are tested in `store_faults.rs`.
 
-#[path = "support/scratch_store.rs"]
-mod scratch_store;
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/store_processes.rs"]
-mod store_processes;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use qubes::store::{LockWait, Read, SaveOutcome, Write};
-use scratch_store::{Scratch, memory_in, set_memory};
-use store_processes::{job, prepare_helper, store_location};
+use qubes::store::{Read, SaveOutcome, Write};
+use qubes_test_support::scratch_store::{Scratch, memory_in, set_memory};
+use qubes_test_support::skip;
+use qubes_test_support::store_location::store_location;
+use qubes_test_support::store_processes::{job, prepare_helper};
 
 /// Not a test: does the job of a helper process.
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
-    let place = store_location(&dir, LockWait::NONE);
+    let place = store_location(&dir);
     match job.as_str() {
         "try" => match Write::open(&place) {
             Err(error) => println!("MESSAGE {error}"),
@@ -106,7 +101,7 @@ fn a_full_disk_leaves_the_old_file_and_a_later_save_succeeds() {
             .join(format!("disk-{backup_on_the_full_disk}"));
         fs::create_dir(&dir).unwrap();
         let _disk = SmallDisk::mount(&dir, 100);
-        let mut place = store_location(&dir, LockWait::NONE);
+        let mut place = store_location(&dir);
         place.run_dir = elsewhere.path().join("run").into();
         if !backup_on_the_full_disk {
             place.backup_dir = elsewhere.path().join("backup");
@@ -153,7 +148,7 @@ fn a_read_only_file_system_allows_reading_and_writing_is_an_error() {
     let dir = scratch.dir.path().join("disk");
     fs::create_dir(&dir).unwrap();
     let disk = SmallDisk::mount(&dir, 200);
-    let place = store_location(&dir, LockWait::NONE);
+    let place = store_location(&dir);
     fs::copy(&scratch.place.file, &place.file).unwrap();
     let mut early = Write::open(&place).unwrap();
     set_memory(&mut early, "801");

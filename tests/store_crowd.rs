@@ -1,9 +1,6 @@
 //! Sixty-four processes use one store, half of them readers: no change is lost, every read is
 //! whole, and no process starves.
 
-#[path = "support/store_processes.rs"]
-mod store_processes;
-
 use std::fs;
 use std::io::{Read as _, stdin};
 use std::path::Path;
@@ -11,7 +8,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use qubes::store::{LockWait, Read, SaveOutcome, Write};
-use store_processes::{job, prepare_helper, store_location};
+use qubes_test_support::store_location::{store_location, store_location_with_wait};
+use qubes_test_support::store_processes::{job, prepare_helper};
 
 const WRITERS: usize = 32;
 const READERS: usize = 32;
@@ -39,7 +37,7 @@ fn helper_process() {
 /// Adds one to its own counter and to the shared one in each transaction. Returns the longest wait
 /// for the lock.
 fn write(dir: &Path, own: &str) -> Duration {
-    let place = store_location(dir, LockWait::up_to(MAX_WAIT));
+    let place = store_location_with_wait(dir, LockWait::up_to(MAX_WAIT));
     let mut longest = Duration::ZERO;
     for _ in 0..TRANSACTIONS {
         let begun = Instant::now();
@@ -61,7 +59,7 @@ fn write(dir: &Path, own: &str) -> Duration {
 /// Checks that every read is whole: the counters add up to the shared one, which never decreases.
 /// Returns the longest time for a read.
 fn read(dir: &Path) -> Duration {
-    let place = store_location(dir, LockWait::NONE);
+    let place = store_location(dir);
     let (mut longest, mut last) = (Duration::ZERO, 0);
     for _ in 0..TRANSACTIONS {
         let begun = Instant::now();
@@ -111,7 +109,7 @@ fn sixty_four_processes_lose_no_change_and_none_starves() {
     let dir = tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
         .unwrap();
-    let place = store_location(dir.path(), LockWait::NONE);
+    let place = store_location(dir.path());
     fs::copy(
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
         &place.file,

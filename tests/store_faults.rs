@@ -2,11 +2,6 @@
 //! EIO, ENOSPC or EINTR from it. The store must then be the whole old or the whole new one, the
 //! tool must report which, and the next command must work.
 
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/strace.rs"]
-mod strace;
-
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -20,7 +15,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use qubes::format;
 use qubes::store::{LockWait, Read, SaveOutcome, StoreLocation, Write};
-use strace::{Call, calls, strace_command};
+use qubes_test_support::skip;
+use qubes_test_support::strace::{Call, calls, strace_command};
 use tempfile::TempDir;
 
 /// Creates a directory in memory, where fsync is fast: these tests make thousands of saves.

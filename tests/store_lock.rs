@@ -1,12 +1,5 @@
 //! Only one process writes at a time, and readers do not wait.
 
-#[path = "support/companions.rs"]
-mod companions;
-#[path = "support/scratch_store.rs"]
-mod scratch_store;
-#[path = "support/store_processes.rs"]
-mod store_processes;
-
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
@@ -14,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use companions::{Companion, python, wait_until};
 use nix::fcntl::{FcntlArg, fcntl};
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
-use scratch_store::{Scratch, memory_in, set_memory};
-use store_processes::{job, prepare_helper, store_location};
+use qubes_test_support::companions::{Companion, python};
+use qubes_test_support::scratch_store::{Scratch, memory_in, set_memory};
+use qubes_test_support::store_location::store_location_with_wait;
+use qubes_test_support::store_processes::{job, prepare_helper};
+use qubes_test_support::wait::wait_until;
 
 /// How often each counting process adds one.
 const ROUNDS: u32 = 25;
@@ -27,7 +22,7 @@ const ROUNDS: u32 = 25;
 #[test]
 fn helper_process() {
     let Some((job, dir)) = job() else { return };
-    let place = store_location(&dir, LockWait::up_to(Duration::from_secs(120)));
+    let place = store_location_with_wait(&dir, LockWait::up_to(Duration::from_secs(120)));
     match job.as_str() {
         "hold" => {
             let _held = Write::open(&place).unwrap();
@@ -62,7 +57,7 @@ fn print_and_wait(ready: &str) {
 
 /// Returns the location of the store with a wait of 60 s.
 fn location_with_wait(scratch: &Scratch) -> StoreLocation {
-    store_location(scratch.dir.path(), LockWait::up_to(Duration::from_secs(60)))
+    store_location_with_wait(scratch.dir.path(), LockWait::up_to(Duration::from_secs(60)))
 }
 
 fn is_busy(place: &StoreLocation) -> bool {
@@ -191,7 +186,10 @@ fn a_lock_timeout_names_pid_and_command_of_the_holder() {
         for (place, ending) in [
             (scratch.place.clone(), "not waiting"),
             (
-                store_location(scratch.dir.path(), LockWait::up_to(Duration::from_secs(1))),
+                store_location_with_wait(
+                    scratch.dir.path(),
+                    LockWait::up_to(Duration::from_secs(1)),
+                ),
                 "gave up after 1 s",
             ),
         ] {

@@ -1,17 +1,12 @@
 //! Stale temporary files beside the store, and a running qubesd.
 
-#[path = "support/small_system.rs"]
-mod small_system;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
 use std::fs::{self, File};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use qubes::fs::file_lock::{LockMode, lock_with_timeout};
-use small_system::{SmallSystem, sample, stored_property};
+use qubes_test_support::small_system::{SmallSystem, sample, stored_property};
 
 /// Creates a file that was last modified two minutes ago.
 fn create_stale_file(path: &Path) {

@@ -1,17 +1,6 @@
 //! A store in unusual places, or changed by programs that do not lock it. Each command works, or
 //! fails with exit code 1 and one line, and then has changed nothing.
 
-#[path = "support/companions.rs"]
-mod companions;
-#[path = "support/loop_mount.rs"]
-mod loop_mount;
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/small_system.rs"]
-mod small_system;
-#[path = "support/tool_output.rs"]
-mod tool_output;
-
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -19,10 +8,12 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use companions::{Companion, python, wait_until};
-use loop_mount::{FileSystem, LoopMount};
 use nix::mount::{MsFlags, mount};
-use small_system::{SmallSystem, sample, stored_property};
+use qubes_test_support::companions::{Companion, python};
+use qubes_test_support::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::small_system::{SmallSystem, sample, stored_property};
+use qubes_test_support::wait::wait_until;
+use qubes_test_support::{skip, tool_output};
 
 const CHANGE: &str = "qvm-prefs work memory 801";
 

@@ -8,16 +8,9 @@ use std::time::Duration;
 
 use qubes::model::Vm;
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
-
-#[path = "support/companions.rs"]
-mod companions;
-#[path = "support/skip.rs"]
-mod skip;
-#[path = "support/store_location.rs"]
-mod store_location;
-
-use companions::{Companion, python};
-use store_location::store_location;
+use qubes_test_support::companions::{Companion, python};
+use qubes_test_support::skip;
+use qubes_test_support::store_location::store_location;
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 

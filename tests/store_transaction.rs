@@ -7,11 +7,7 @@ use std::path::{Path, PathBuf};
 
 use qubes::model::{Labels, Pools, Qubes, TextMap};
 use qubes::store::{Read, RestoreOutcome, SaveOutcome, StoreError, StoreLocation, Write};
-
-#[path = "support/store_location.rs"]
-mod store_location;
-
-use store_location::store_location;
+use qubes_test_support::store_location::store_location;
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 

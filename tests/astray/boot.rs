@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::scratch::Scratch;
+use qubes_test_support::scratch::Scratch;
 
 #[test]
 fn recovery_at_boot_creates_run_for_members() {

@@ -5,10 +5,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::scratch::Scratch;
-use crate::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::{libvirt_daemon, skip};
+
 use crate::victim::{CONTENT, Trap, Victim};
-use crate::{libvirt_daemon, skip};
 
 fn system_with(qube: &str) -> Option<Scratch> {
     if let Err(reason) = libvirt_daemon::uri() {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::skip::skip;
-use crate::small_system::SmallSystem;
+use qubes_test_support::skip::skip;
+use qubes_test_support::small_system::SmallSystem;
 
 const HOLD: &str = "
 import fcntl, signal, sys
@@ -52,7 +52,7 @@ fn run_with_lease(
     system: &SmallSystem,
     file: &str,
     line: &str,
-) -> Option<crate::tool_output::ToolOutput> {
+) -> Option<qubes_test_support::tool_output::ToolOutput> {
     assert!(system.path(file).is_file(), "{file}");
     let lease = Lease::take(&system.path(file));
     if lease.is_none() {

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
-use crate::small_system::SmallSystem;
+use qubes_test_support::small_system::SmallSystem;
+
 use crate::victim::{CONTENT, Victim, run_with_deadline};
 
 const MEMBER: u32 = 54_322;
@@ -19,7 +20,7 @@ fn create_members_link(target: &Path, link: &Path) {
 fn is_root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
-        crate::skip::skip("making a link of another user needs root");
+        qubes_test_support::skip::skip("making a link of another user needs root");
     }
     is_root
 }

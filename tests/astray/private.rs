@@ -5,8 +5,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::small_system::{sample, stored_property};
-use crate::tool_output::{ToolOutput, binary};
+use qubes_test_support::small_system::{sample, stored_property};
+use qubes_test_support::tool_output::{ToolOutput, binary};
+
 use crate::victim::{Victim, run_with_deadline};
 
 /// The user who owns the store.
@@ -88,7 +89,7 @@ impl Home {
 /// the build.
 fn can_be_another_user() -> bool {
     if !nix::unistd::geteuid().is_root() {
-        crate::skip::skip("acting as another user needs root");
+        qubes_test_support::skip::skip("acting as another user needs root");
         return false;
     }
     let ran = Command::new("setpriv")
@@ -98,7 +99,7 @@ fn can_be_another_user() -> bool {
         .output();
     let can = ran.is_ok_and(|ran| ran.status.success());
     if !can {
-        crate::skip::skip("another user cannot reach the programs");
+        qubes_test_support::skip::skip("another user cannot reach the programs");
     }
     can
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::small_system::SmallSystem;
+use qubes_test_support::small_system::SmallSystem;
+
 use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
 fn record(uri: &str, phase: &str, volumes: &str) -> String {
@@ -39,7 +40,7 @@ fn online_command(system: &SmallSystem, line: &str) -> std::process::Command {
 
 /// Returns the lines about records. There may be others: the sample has qubes on LVM, and a machine
 /// without LVM reports that.
-fn lines_about_records(ran: &crate::tool_output::ToolOutput) -> Vec<&str> {
+fn lines_about_records(ran: &qubes_test_support::tool_output::ToolOutput) -> Vec<&str> {
     ran.stderr
         .lines()
         .filter(|line| line.contains("the record of the start"))
@@ -87,7 +88,7 @@ fn an_unusable_record_is_reported_with_its_path_and_advice() {
     let system = with_record("no json");
     let victim = Victim::new(system.path("victim"));
     let file = system.path("run/qubes/vm/work");
-    let assert_reported = |line: &str, ran: &crate::tool_output::ToolOutput| {
+    let assert_reported = |line: &str, ran: &qubes_test_support::tool_output::ToolOutput| {
         assert_eq!(
             (ran.code, lines_about_records(ran).len()),
             (1, 1),

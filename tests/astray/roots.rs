@@ -5,9 +5,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::scratch::Scratch;
-use crate::small_system::{SmallSystem, sample, stored_property};
-use crate::tool_output::{self, binary};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::small_system::{SmallSystem, sample, stored_property};
+use qubes_test_support::tool_output::{self, binary};
+
 use crate::victim::run_with_deadline;
 
 /// Two directories with the same absolute path: one on the machine, one below the root.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use crate::small_system::{SmallSystem, stored_property};
+use qubes_test_support::small_system::{SmallSystem, stored_property};
+
 use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
 /// The files of RUN that only help messages or save time. No command fails because of them.

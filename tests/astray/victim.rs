@@ -9,8 +9,7 @@ use std::process::Command;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-
-use crate::tool_output::{self, ToolOutput};
+use qubes_test_support::tool_output::{self, ToolOutput};
 
 pub const CONTENT: &str = "root:secret\n";
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use qubes::tools::generate;
+use qubes_test_support::skip;
 
-use crate::skip;
 use crate::store::repository;
 
 #[test]

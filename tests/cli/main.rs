@@ -12,7 +12,5 @@ mod recording;
 mod recordings;
 mod set_unset;
 mod shells;
-#[path = "../support/skip.rs"]
-mod skip;
 mod store;
 mod terminal;

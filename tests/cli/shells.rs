@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::skip::skip;
+use qubes_test_support::skip::skip;
+
 use crate::store::{Store, repository};
 
 /// Lines with tabs, and the arguments of the entered command.

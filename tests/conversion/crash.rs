@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::process::{Command, Stdio};
 
+use qubes_test_support::skip;
+
 use crate::old_system::{OldSystem, RESTRICTIVE_R3_RULES, RESTRICTIVE_R4_RULES};
-use crate::skip;
 
 /// The system calls that change what a crash leaves behind.
 const CHANGING_CALLS: [&str; 17] = [

@@ -7,8 +7,4 @@ mod firewalls;
 mod images;
 mod meaning;
 mod old_system;
-#[path = "../support/skip.rs"]
-mod skip;
-#[path = "../support/tool_output.rs"]
-mod tool_output;
 mod writers;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::tool_output::{ToolOutput, binary, run};
+use qubes_test_support::tool_output::{ToolOutput, binary, run};
 
 pub struct OldSystem {
     pub dir: tempfile::TempDir,
@@ -195,7 +195,7 @@ pub fn find_sample(name: &str) -> Option<OldSystem> {
     match fs::read(&path) {
         Ok(bytes) => Some(OldSystem::new(&bytes)),
         Err(_) => {
-            crate::skip::skip(format_args!("there is no sample {}", path.display()));
+            qubes_test_support::skip::skip(format_args!("there is no sample {}", path.display()));
             None
         }
     }

@@ -149,7 +149,8 @@ fn image_tools_refuse_an_unconverted_store_in_one_line() {
     let orphans = system.run("qubes-recover --list-orphans --remove-orphans");
     assert_eq!((orphans.code, &*orphans.stdout), (1, ""), "{orphans:?}");
     let mut online = system.online_command("qvm-start work");
-    let started = crate::tool_output::run(online.env("QUBES_LIBVIRT_URI", "test:///nowhere"));
+    let started =
+        qubes_test_support::tool_output::run(online.env("QUBES_LIBVIRT_URI", "test:///nowhere"));
     assert_ne!(started.code, 0);
     assert!(
         started.stderr.contains("qubes-db convert") && started.stderr.lines().count() == 1,

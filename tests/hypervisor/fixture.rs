@@ -11,10 +11,9 @@ use qubes::hypervisor::{
     Accelerator, Family, Hypervisor, LibvirtHypervisor, Templates, owner_for_image,
 };
 use qubes::model::PowerState;
+use qubes_test_support::{libvirt_daemon, tiny_guest};
 use tempfile::TempDir;
 use uuid::Uuid;
-
-use crate::{libvirt_daemon, tiny_guest};
 
 pub const LONG: Duration = Duration::from_secs(120);
 

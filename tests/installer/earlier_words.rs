@@ -10,8 +10,7 @@ use clap::parser::ValueSource;
 use qubes::tools::COMMANDS;
 use qubes::tools::ui::arguments::{self, Parsed};
 use qubes::tools::ui::failure::Failure;
-
-use crate::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::tool_output::{self, ToolOutput, binary};
 
 /// A system that needs no privileges.
 struct Store {

@@ -9,12 +9,6 @@ mod package_files;
 mod packages;
 mod place;
 mod sequences;
-#[path = "../support/skip.rs"]
-mod skip;
-#[path = "../support/tool_output.rs"]
-mod tool_output;
-#[path = "../support/tree.rs"]
-mod tree;
 
 use place::{Installer, Where};
 

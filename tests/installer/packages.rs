@@ -6,8 +6,9 @@ use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use qubes_test_support::tree;
+
 use crate::place::{Installer, Where};
-use crate::tree;
 
 pub const NAME: &str = "fedora-41-xfce";
 const SIZE: u64 = 768 << 20;

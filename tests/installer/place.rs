@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use qubes::tools::COMMANDS;
-
-use crate::tool_output::{self, ToolOutput, binary};
-use crate::{skip, tree};
+use qubes_test_support::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::{skip, tree};
 
 /// The user id of the first member of group qubes, which is also the id of the group.
 pub const MEMBER: u32 = 1000;

@@ -3,9 +3,9 @@
 use std::fs;
 
 use qubes::tools;
+use qubes_test_support::tree;
 
 use crate::place::{Installer, Where};
-use crate::tree;
 
 /// Tools that do not exist yet. Their lines are skipped.
 const MISSING_TOOLS: [&str; 2] = ["qvm-pci", "qvm-template"];

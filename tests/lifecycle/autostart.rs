@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use qubes::hypervisor::Hypervisor;
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::skip;
+use qubes_test_support::wait::wait_until;
 
-use crate::scratch::{Scratch, wait_until};
-use crate::skip;
 use crate::systems::{create, hypervisor, kill_monitor, system, wait_for_greetings};
 
 fn link(scratch: &Scratch, qube: &str) -> PathBuf {

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::scratch::{ToolOutput, wait_until};
+use qubes_test_support::tool_output::ToolOutput;
+use qubes_test_support::wait::wait_until;
+
 use crate::systems::{create, create_netvm, monitors, system_with_empty_guests};
 
 #[test]

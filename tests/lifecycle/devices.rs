@@ -11,10 +11,10 @@ use qubes::lifecycle::qube::Drive;
 use qubes::lifecycle::{Context, LifecycleError};
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
+use qubes_test_support::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::skip;
 
-use crate::loop_mount::{FileSystem, LoopMount};
-use crate::scratch::Scratch;
-use crate::skip;
 use crate::systems::{
     create, hypervisor, system_with_empty_guests, system_with_linux, wait_for_words,
 };

@@ -4,7 +4,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use crate::scratch::{Scratch, wait_until};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::wait::wait_until;
+
 use crate::systems::{system_with_linux, wait_for_words};
 
 const MIB: u64 = 1 << 20;

@@ -5,12 +5,14 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Stdio;
 
 use qubes::hypervisor::Hypervisor;
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::tiny_guest;
+use qubes_test_support::tool_output::ToolOutput;
+use qubes_test_support::wait::wait_until;
 
-use crate::scratch::{Scratch, ToolOutput, wait_until};
 use crate::systems::{
     beginning, create, hypervisor, in_shares, kill_monitor, monitors, system, wait_for_greetings,
 };
-use crate::tiny_guest;
 use crate::traced_tools::{CHANGES, calls_of, distinct_kill_points, run_killed_at};
 
 /// Creates a system with the disposable template `dvm`, whose private volume begins with [`SIGN`].

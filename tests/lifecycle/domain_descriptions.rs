@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use qubes_test_support::scratch::Scratch;
 use quick_xml::events::{BytesStart, Event};
 
-use crate::scratch::Scratch;
 use crate::systems::create;
 
 /// Creates the converted invented system of R3 that the recorded descriptions belong to, under Xen,

@@ -9,9 +9,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
+use qubes_test_support::own_daemon::{self, Daemon};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::wait::wait_until;
 
-use crate::own_daemon::{self, Daemon};
-use crate::scratch::{Scratch, wait_until};
 use crate::systems::{
     create, has_libvirt, hypervisor, in_shares, kill_monitor, monitors, system_with_empty_guests,
 };

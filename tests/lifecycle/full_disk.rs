@@ -5,15 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
+use qubes_test_support::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::tool_output::ToolOutput;
+use qubes_test_support::{libvirt_daemon, skip};
 
 use crate::faults::{assert_works, committed, is_running_consistently, sign, stop_without_monitor};
-use crate::loop_mount::{FileSystem, LoopMount};
-use crate::scratch::{Scratch, ToolOutput};
 use crate::systems::{create, in_shares};
 use crate::traced_tools::{
     CHANGES, StoppedTool, calls_of, calls_of_start, distinct_kill_points, start_stopped_at,
 };
-use crate::{libvirt_daemon, skip};
 
 /// A file that takes all free space.
 struct Filler(PathBuf);

@@ -6,8 +6,8 @@ use std::thread;
 
 use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
+use qubes_test_support::scratch::Scratch;
 
-use crate::scratch::Scratch;
 use crate::systems::{create, hypervisor, system};
 
 /// Acts as the memory manager for one conversation and answers with the word. Returns the number of

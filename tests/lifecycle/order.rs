@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use qubes::hypervisor::Hypervisor;
+use qubes_test_support::scratch::Scratch;
 
-use crate::scratch::Scratch;
 use crate::systems::{create, create_netvm, hypervisor, system, wait_for_greetings};
 
 /// Creates a chain of netvms with two qubes behind it.

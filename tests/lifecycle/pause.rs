@@ -1,10 +1,11 @@
 //! qvm-pause and qvm-unpause.
 
-use crate::scratch::wait_until;
+use qubes_test_support::tiny_guest;
+use qubes_test_support::wait::wait_until;
+
 use crate::systems::{
     create, system, system_booting, system_with_empty_guests, wait_for_greetings,
 };
-use crate::tiny_guest;
 
 const NOT_RUNNING: &str = "Domain not running (either powered off or paused)";
 

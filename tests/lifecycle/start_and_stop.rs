@@ -2,8 +2,10 @@
 
 use nix::sys::signal::Signal;
 use qubes::hypervisor::Hypervisor;
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::tool_output::ToolOutput;
+use qubes_test_support::wait::wait_until;
 
-use crate::scratch::{Scratch, ToolOutput, wait_until};
 use crate::systems::{
     beginning, create, create_netvm, hypervisor, monitors, signal, system_with_empty_guests,
     wait_for_monitor,

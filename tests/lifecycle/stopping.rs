@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use qubes::hypervisor::Hypervisor;
 use qubes::lifecycle::Context;
 use qubes::system::{System, SystemOptions};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::tiny_guest;
+use qubes_test_support::tool_output::ToolOutput;
+use qubes_test_support::wait::wait_until;
 
-use crate::scratch::{Scratch, ToolOutput, wait_until};
 use crate::systems::{
     create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting,
     system_with_empty_guests, wait_for_greetings, wait_for_monitor,
 };
-use crate::tiny_guest;
 use crate::traced_tools::{
     CHANGES_AND_REQUESTS, Call, calls_of, calls_of_start, distinct_kill_points, run_killed_at,
     start_stopped_at,
@@ -235,7 +237,7 @@ fn a_kill_cancels_the_volume_copy_of_a_start() {
     let copies = calls_of(&scratch, "qvm-start", &["work"], "copy_file_range");
     scratch.ok("qvm-kill", &["work"]);
     if copies.len() < 3 {
-        crate::skip::skip(
+        qubes_test_support::skip::skip(
             "the file system of the test shares blocks, or does not copy in the kernel",
         );
         return;
@@ -485,7 +487,7 @@ fn a_hanging_qemu_blocks_only_requests_to_its_own_domain() {
     create(&scratch, "other", "");
     scratch.ok("qvm-start", &["work", "other"]);
     let uuid = scratch.uuid("work").to_string();
-    let machines = crate::own_daemon::processes(&["qemu-system", &uuid]);
+    let machines = qubes_test_support::own_daemon::processes(&["qemu-system", &uuid]);
     assert_eq!(machines.len(), 1, "{machines:?}");
     signal(machines[0], nix::sys::signal::Signal::SIGSTOP);
     // If one of these commands waited for that QEMU, it would never end.

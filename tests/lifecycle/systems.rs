@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::LazyHypervisor;
-
-use crate::scratch::{Scratch, wait_until};
-use crate::{libvirt_daemon, skip, tiny_guest};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::wait::wait_until;
+use qubes_test_support::{libvirt_daemon, skip, tiny_guest};
 
 /// Creates a system whose template `tpl` boots the tiny guest; `None` without libvirt.
 pub fn system() -> Option<Scratch> {

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::scratch::Scratch;
+use qubes_test_support::scratch::Scratch;
+
 use crate::systems::{create, system};
 
 #[test]

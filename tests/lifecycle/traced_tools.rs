@@ -4,8 +4,9 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-use crate::scratch::{Scratch, ToolOutput, wait_until};
+use qubes_test_support::scratch::Scratch;
+use qubes_test_support::tool_output::ToolOutput;
+use qubes_test_support::wait::wait_until;
 
 /// The system calls that rename or remove files and directories.
 pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";

@@ -8,11 +8,7 @@
 
 mod accepted;
 mod commands;
-#[path = "../support/sample_host.rs"]
-mod sample_host;
 mod system;
-#[path = "../support/tool_output.rs"]
-mod tool_output;
 mod upstream;
 
 use std::time::{Duration, Instant};

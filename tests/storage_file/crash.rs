@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use qubes::storage::{Driver, StorageError, Volume};
+use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
 
-use crate::killed_steps::{list_calls, run_killed_at, trace_calls};
 use crate::pool::{MIB, Pool, driver_in, origin};
 
 #[test]

@@ -3,11 +3,7 @@
 //! tests/storage_mapped tests the driver with the real one.
 
 mod crash;
-#[path = "../support/killed_steps.rs"]
-mod killed_steps;
 mod life;
 mod neighbours;
 mod pool;
 mod runs;
-#[path = "../support/skip.rs"]
-mod skip;

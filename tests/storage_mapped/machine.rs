@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::lab_machine::{directory, missing, stripped};
+use qubes_test_support::lab_machine::{directory, missing, stripped};
+use qubes_test_support::skip;
+
 use crate::place::is_the_machine;
-use crate::skip;
 
 /// A part of the tests of this program, with a machine of its own.
 pub struct Part {

@@ -4,14 +4,10 @@
 //! there; in it, the other tests do their work. Elsewhere those do nothing.
 
 mod encrypted;
-#[path = "../xen/lab_machine.rs"]
-mod lab_machine;
 mod layers;
 mod logical;
 mod machine;
 mod place;
-#[path = "../support/skip.rs"]
-mod skip;
 mod turns;
 
 #[test]

@@ -12,10 +12,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use crate::killed_steps::{list_calls, run_killed_at, trace_calls};
-use crate::loop_mount::FileSystem;
-use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
+use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
+use qubes_test_support::loop_mount::FileSystem;
+
+use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 
 #[test]
 fn a_stop_killed_at_any_call_keeps_what_the_guest_synced() {

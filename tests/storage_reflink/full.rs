@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::io::Write;
 
 use qubes::storage::{Driver, StorageError};
+use qubes_test_support::loop_mount::FileSystem;
 
-use crate::loop_mount::FileSystem;
 use crate::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};
 
 /// A file of another program that fills the file system to the last byte.

@@ -4,15 +4,16 @@ use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use crate::loop_mount::FileSystem;
-use crate::pool::{
-    MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile,
-};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 use qubes::exec::{ExecError, Program};
 use qubes::storage::{Driver, Reflink, StorageError, Volume};
+use qubes_test_support::loop_mount::FileSystem;
+
+use crate::pool::{
+    MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile,
+};
 
 #[test]
 fn files_have_the_names_of_upstream() {
@@ -534,7 +535,7 @@ fn an_image_that_qemu_has_open_is_left_alone() {
         .arg(&pid)
         .arg(pool.path("appvms/work/private-dirty.img"));
     if let Err(missing @ ExecError::Start { .. }) = server.output() {
-        crate::skip::skip(format_args!("{missing}"));
+        qubes_test_support::skip::skip(format_args!("{missing}"));
         return;
     }
     let pid = Pid::from_raw(fs::read_to_string(&pid).unwrap().trim().parse().unwrap());

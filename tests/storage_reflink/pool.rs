@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qubes::storage::{Attachment, Driver, Reflink, Volume, VolumeKind, VolumeLocks};
-
-use crate::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::loop_mount::{FileSystem, LoopMount};
 
 pub const MIB: u64 = 1 << 20;
 
@@ -25,7 +24,7 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     let mount = match LoopMount::new(kind) {
         Ok(mount) => mount,
         Err(reason) => {
-            crate::skip::skip(format_args!("{kind:?}: {reason}"));
+            qubes_test_support::skip::skip(format_args!("{kind:?}: {reason}"));
             return None;
         }
     };

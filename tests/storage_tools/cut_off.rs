@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use qubes::exec::Program;
+use qubes_test_support::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::skip::skip;
+use qubes_test_support::strace;
+use qubes_test_support::tool_output::{self, ToolOutput};
 
-use crate::loop_mount::{FileSystem, LoopMount};
-use crate::skip::skip;
-use crate::strace;
 use crate::system::{MIB, System};
-use crate::tool_output::{self, ToolOutput};
 
 const IMAGE: &str = "appvms/work/private.img";
 

@@ -5,9 +5,9 @@ use std::fs;
 use std::process::Stdio;
 
 use qubes::lifecycle::volume::images::creation_note::NOTE;
+use qubes_test_support::skip::skip;
+use qubes_test_support::strace;
 
-use crate::skip::skip;
-use crate::strace;
 use crate::system::{MIB, System};
 
 const DATA: &[u8] = b"data of a qube that the store has lost";

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use qubes_test_support::tool_output;
+
 use crate::small_pool::{OLD, SmallPool};
 use crate::system::random_bytes;
-use crate::tool_output;
 
 #[test]
 fn start_clone_and_import_fail_without_changes_and_a_commit_needs_no_space() {

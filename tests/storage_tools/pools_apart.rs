@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use qubes_test_support::skip::skip;
 use serde_json::Value as Json;
 
-use crate::skip::skip;
 use crate::system::System;
 
 /// Returns why a pool in this directory is refused.

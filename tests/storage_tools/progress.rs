@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use qubes_test_support::loop_mount::FileSystem;
+use qubes_test_support::skip::skip;
 
-use crate::loop_mount::FileSystem;
-use crate::skip::skip;
 use crate::small_pool::SmallPool;
 use crate::system::{MIB, System, random_bytes};
 

@@ -3,11 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use qubes_test_support::loop_mount::FileSystem;
+use qubes_test_support::tool_output;
 use serde_json::Value as Json;
 
-use crate::loop_mount::FileSystem;
 use crate::system::{MIB, System};
-use crate::tool_output;
 
 #[test]
 fn a_pool_is_prepared_added_used_and_removed() {

@@ -4,8 +4,9 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::skip::skip;
-use crate::strace::strace_command;
+use qubes_test_support::skip::skip;
+use qubes_test_support::strace::strace_command;
+
 use crate::system::System;
 
 const DATA: &[u8] = b"what nobody wants to lose";

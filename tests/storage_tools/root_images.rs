@@ -4,10 +4,11 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::skip::skip;
-use crate::strace;
+use qubes_test_support::skip::skip;
+use qubes_test_support::strace;
+use qubes_test_support::tool_output;
+
 use crate::system::{MIB, System, random_bytes};
-use crate::tool_output;
 
 const ROOT: &str = "vm-templates/new/root.img";
 

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::libvirt_daemon;
-use crate::skip::skip;
+use qubes_test_support::libvirt_daemon;
+use qubes_test_support::skip::skip;
+use qubes_test_support::tool_output::{self, ToolOutput, binary};
+
 use crate::system::{MIB, System, random_bytes};
-use crate::tool_output::{self, ToolOutput, binary};
 
 /// A qube whose machine halts in its firmware, which is all that these tests need of a guest.
 pub struct Live {

@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use qubes::exec::Program;
+use qubes_test_support::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::skip::skip;
 
-use crate::loop_mount::{FileSystem, LoopMount};
 use crate::running::Live;
-use crate::skip::skip;
 use crate::system::{MIB, random_bytes};
 
 /// The size of the data in private images.

@@ -4,7 +4,8 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use crate::loop_mount::FileSystem;
+use qubes_test_support::loop_mount::FileSystem;
+
 use crate::system::{MIB, System, random_bytes};
 
 fn import_root(system: &System, bytes: &[u8]) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::lab_machine::{directory, missing, stripped};
-use crate::skip::skip;
+use qubes_test_support::lab_machine::{directory, missing, stripped};
+use qubes_test_support::skip::skip;
 
 /// A script in the lab and its expected checks.
 pub struct Scenario {

@@ -4,11 +4,7 @@
 
 use std::panic::catch_unwind;
 
-#[path = "../support/skip.rs"]
-mod skip;
-
 mod attached;
-mod lab_machine;
 mod machine;
 
 use machine::{Scenario, run};

@@ -1,9 +1,7 @@
 //! Checks the committed bindings against the generator's output for libvirt's headers.
 
+use qubes_test_support::skip;
 use std::process::Command;
-
-#[path = "../../tests/support/skip.rs"]
-mod skip;
 
 #[test]
 fn the_committed_bindings_match_the_headers() {

@@ -1,23 +1,16 @@
 //! A whole system in a temporary directory, changed with the real tools.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use qubes::lifecycle::Context;
 use qubes::system::{System, SystemOptions};
 
+use crate::tool_output::{ToolOutput, binary};
+
 /// A system below one temporary directory. Dropping it kills the qubes that still run.
 pub struct Scratch {
     dir: tempfile::TempDir,
-}
-
-/// The exit code and output of a tool.
-#[derive(Debug)]
-pub struct ToolOutput {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
 }
 
 impl Scratch {
@@ -187,43 +180,5 @@ impl Drop for Scratch {
         for uuid in qubes.iter().filter_map(|vm| vm.uuid()) {
             let _forgotten = context.hypervisor().undefine(uuid);
         }
-    }
-}
-
-impl ToolOutput {
-    /// Returns the errors and warnings on standard error: all lines except hints and notices of
-    /// waiting for another process, which can appear anywhere on a busy machine.
-    #[allow(
-        dead_code,
-        reason = "each test program includes this file, and not every one asks"
-    )]
-    pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.stderr
-            .lines()
-            .filter(|line| !line.starts_with("hint: ") && !line.starts_with("waiting for "))
-    }
-
-    pub fn new(output: Output) -> ToolOutput {
-        ToolOutput {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
-
-/// Returns the path of a program of this build.
-pub fn binary(tool: &str) -> PathBuf {
-    // Tests run from target/PROFILE/deps; the tools are in its parent directory.
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().join(tool)
-}
-
-/// Waits until `condition` is true; panics with `what` after 60 s.
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !condition() {
-        assert!(Instant::now() < deadline, "not within 60 s: {what}");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

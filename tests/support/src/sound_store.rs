@@ -1,5 +1,4 @@
-//! A valid store, for tests that damage it, in a temporary system. Included with
-//! `#[path = "support/sound_store.rs"] mod sound_store;`, together with `tool_output`.
+//! A valid store, for tests that damage it, in a temporary system.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,14 +1,15 @@
 //! Starts libvirt's daemon for tests that run as root on a machine without a service manager.
-//! Included with `#[path = "support/libvirt_daemon.rs"] mod libvirt_daemon;`.
 
 use qubes::exec::Program;
+
+use crate::paths::repository;
 
 /// Makes libvirt answer at the URI that the tests use, and returns that URI. A running daemon is
 /// shared; a daemon that this starts keeps running, as a service would.
 pub fn uri() -> Result<&'static str, String> {
     let is_root = nix::unistd::geteuid().is_root();
     if is_root {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/libvirt.sh");
+        let script = repository("demo/libvirt.sh");
         Program::new("bash")
             .arg(script)
             .output()

@@ -1,5 +1,4 @@
 //! A minimal guest kernel of 133 bytes, which prints a greeting and reacts to the power button.
-//! Included with `#[path = "support/tiny_guest.rs"] mod tiny_guest;`.
 
 /// The text that the guest prints on its serial console.
 pub const GREETING: &str = "the guest runs\r\n";

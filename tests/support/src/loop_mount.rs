@@ -1,5 +1,4 @@
 //! Mounts a small file system of a given kind from a loop device for one test.
-//! Included with `#[path = "support/loop_mount.rs"] mod loop_mount;`.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,4 @@
 //! Kills a step at one of its system calls: runs a test of this binary again under strace.
-//! Included with `#[path = "support/killed_steps.rs"] mod killed_steps;`.
 
 use std::collections::HashMap;
 use std::env;

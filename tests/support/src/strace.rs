@@ -1,5 +1,4 @@
 //! Runs programs under strace: lists their system calls, or injects a fault into one of them.
-//! Included with `#[path = "support/strace.rs"] mod strace;`.
 
 use std::collections::HashMap;
 use std::path::Path;

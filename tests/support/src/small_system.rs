@@ -1,10 +1,11 @@
 //! A system with the small sample as its store in a temporary directory, changed with the real
-//! tools. Included together with `tool_output.rs`.
+//! tools.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::paths::small_sample;
 use crate::tool_output::{self, ToolOutput, binary};
 
 /// A system with the small sample as its store.
@@ -65,11 +66,7 @@ impl SmallSystem {
 }
 
 pub fn sample() -> Vec<u8> {
-    fs::read(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/data/r4/small.xml"
-    ))
-    .unwrap()
+    fs::read(small_sample()).unwrap()
 }
 
 /// Returns the explicit value of a property in a store, or an empty string.

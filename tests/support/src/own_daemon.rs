@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use qubes::hypervisor::{Hypervisor, LazyHypervisor};
 
-use crate::scratch::wait_until;
 use crate::skip;
+use crate::wait::wait_until;
 
 const URI: &str = "qemu:///system";
 /// The variable that is set inside the namespaces.

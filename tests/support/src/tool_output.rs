@@ -1,8 +1,8 @@
 //! Runs the real tools and returns their output.
-//! Included with `#[path = "support/tool_output.rs"] mod tool_output;`.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+
+pub use crate::paths::binary;
 
 /// The exit code and output of a tool.
 #[derive(Debug)]
@@ -13,12 +13,16 @@ pub struct ToolOutput {
 }
 
 impl ToolOutput {
+    pub fn new(output: Output) -> ToolOutput {
+        ToolOutput {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Returns the errors and warnings on standard error: all lines except hints and notices of
     /// waiting for another process, which can appear anywhere on a busy machine.
-    #[allow(
-        dead_code,
-        reason = "each test program includes this file, and not every one asks"
-    )]
     pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.stderr
             .lines()
@@ -36,14 +40,5 @@ pub fn run(command: &mut Command) -> ToolOutput {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    ToolOutput {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
-/// Returns the path of a program of this build.
-pub fn binary(tool: &str) -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_qubes")).with_file_name(tool)
+    ToolOutput::new(output)
 }

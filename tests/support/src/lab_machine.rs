@@ -1,8 +1,9 @@
-//! Runs programs in the lab's machine. Each test file includes this by itself: `#[path =
-//! "../xen/lab_machine.rs"] mod lab_machine;`.
+//! Runs programs in the machine of `tests/xen`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::paths::target;
 
 /// Returns why the lab cannot run here; `None` if it can.
 pub fn missing() -> Option<String> {
@@ -26,13 +27,7 @@ pub fn missing() -> Option<String> {
 
 /// Returns the directory of the lab's image.
 pub fn directory() -> PathBuf {
-    let target = || {
-        Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .parent()
-            .unwrap()
-            .join("xen")
-    };
-    std::env::var_os("QUBES_XEN_LAB").map_or_else(target, PathBuf::from)
+    std::env::var_os("QUBES_XEN_LAB").map_or_else(|| target().join("xen"), PathBuf::from)
 }
 
 /// Copies a program without its debug information, as every page counts in an emulator.

@@ -1,5 +1,4 @@
 //! Reports tests that cannot run on this machine.
-//! Included with `#[path = "support/skip.rs"] mod skip;`.
 
 use std::fmt::Display;
 use std::io::Write;

@@ -1,5 +1,4 @@
 //! Records the content of a directory and compares it with a later one.
-//! Included with `#[path = "support/tree.rs"] mod tree;`.
 
 use std::collections::BTreeMap;
 use std::fs;

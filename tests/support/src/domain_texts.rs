@@ -1,5 +1,4 @@
 //! The domains of a store as texts.
-//! For each test file to include by itself: `#[path = "support/domain_texts.rs"] mod domain_texts;`.
 
 use std::collections::BTreeMap;
 

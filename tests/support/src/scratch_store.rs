@@ -1,12 +1,12 @@
-//! A scratch store, and access to the property that these tests change. Included together with
-//! `store_processes.rs`.
+//! A scratch store, and access to the property that the tests of the store change.
 
 use std::fs;
 use std::path::Path;
 
-use qubes::store::{LockWait, StoreLocation, Write};
+use qubes::store::{StoreLocation, Write};
 
-use crate::store_processes::store_location;
+use crate::paths::small_sample;
+use crate::store_location::store_location;
 
 /// A directory with a copy of the small sample as its store.
 pub struct Scratch {
@@ -17,12 +17,8 @@ pub struct Scratch {
 impl Scratch {
     pub fn new() -> Scratch {
         let dir = tempfile::tempdir().unwrap();
-        let place = store_location(dir.path(), LockWait::NONE);
-        fs::copy(
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml"),
-            &place.file,
-        )
-        .unwrap();
+        let place = store_location(dir.path());
+        fs::copy(small_sample(), &place.file).unwrap();
         Scratch { dir, place }
     }
 }

@@ -3,21 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes::store::{LockWait, StoreLocation};
-
-/// Returns the location of `qubes.xml` in `dir`, with RUN and copies beside it.
-pub fn store_location(dir: &Path, wait: LockWait) -> StoreLocation {
-    StoreLocation {
-        file: dir.join("qubes.xml"),
-        run_dir: dir.join("run").into(),
-        backup_dir: dir.join("backup"),
-        qubesd_socket: None,
-        group: None,
-        wait,
-        force: false,
-    }
-}
-
 const JOB: &str = "STORE_TEST_JOB";
 const DIR: &str = "STORE_TEST_DIR";
 

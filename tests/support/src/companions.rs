@@ -4,17 +4,6 @@
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// Waits until another process or thread makes `condition` true; panics after 60 s.
-#[allow(dead_code, reason = "not every test file that includes this needs it")]
-pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::yield_now();
-    }
-}
 
 /// A process that prints a line when it is ready and ends at the end of its standard input.
 pub struct Companion {
@@ -45,7 +34,6 @@ impl Companion {
     }
 
     /// Sends a line to the process and waits until it has printed `answer`.
-    #[allow(dead_code, reason = "not every test file that includes this needs it")]
     pub fn send(&mut self, line: &str, answer: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
         let mut lines = self.output.by_ref().lines().map(Result::unwrap);

@@ -1,6 +1,5 @@
 //! Properties that hold for any bytes in place of a store: one function for each fuzz target in
-//! `fuzz/`, also called by the test suite. Included with `#[path = "support/fuzz_bodies.rs"] mod
-//! fuzz_bodies;`.
+//! `fuzz/`, also called by the test suite.
 
 use std::collections::HashSet;
 
@@ -10,15 +9,10 @@ use qubes::model::{Class, Qubes, VmName};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-#[path = "format_properties.rs"]
-pub mod format_properties;
-#[path = "sample_host.rs"]
-pub mod sample_host;
-
-use format_properties::{
+use crate::format_properties::{
     changes_are_read_back, meaning, quick_index_agrees_with_strict, unchanged_is_written_back,
 };
-use sample_host::SampleHost;
+use crate::sample_host::SampleHost;
 
 /// The reader and the writer of R4: whatever is read can be inspected, unchanged content is written
 /// back, and changes are read back.
