@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use qubes::model::{Class, Qubes, class_properties};
+use qubes::model::{Class, Qubes, class_properties, dump};
 use qubes_test_support::sample_host::SampleHost;
 use serde_json::Value as Json;
 
@@ -46,7 +46,7 @@ fn volumes_follow_from_class_pool_and_template() {
         let mut differences = Vec::new();
         for vm in qubes.iter().filter(|vm| vm.class != Class::RemoteVM) {
             let recorded = &expected["domains"][vm.name.as_str()]["volumes"];
-            let ours = qubes.dump_volumes(vm, &SampleHost::default());
+            let ours = dump::dump_volumes(&qubes, vm, &SampleHost::default());
             compare(
                 &format!("{}/volumes", vm.name),
                 recorded,
@@ -89,7 +89,7 @@ fn assert_same_meaning(sample: &str) {
     compare(
         sample,
         &expected,
-        &qubes.dump(&SampleHost::default()),
+        &dump::dump_system(&qubes, &SampleHost::default()),
         &mut differences,
     );
     assert!(

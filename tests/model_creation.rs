@@ -1,6 +1,7 @@
 //! Plans of new qubes, new systems and removals, and the messages for refused ones (recorded from
 //! upstream's tools on the same store).
 
+use qubes::model::rules::{creation, removal};
 use qubes::model::{
     Class, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
     global_properties, plan_new_system,
@@ -29,9 +30,7 @@ fn new_qube(class: Class, name: &str) -> NewQube<'_> {
 fn plan(qubes: &Qubes, request: &NewQube<'_>) -> Result<Vm, String> {
     let mut numbers = [8012, 8012, 42].into_iter().cycle();
     let mut random = |_| numbers.next().unwrap_or(0);
-    qubes
-        .plan_creation(request, &SampleHost::default(), &mut random)
-        .map_err(|e| e.to_string())
+    creation::plan(qubes, request, &SampleHost::default(), &mut random).map_err(|e| e.to_string())
 }
 
 fn properties(vm: &Vm) -> Vec<(&str, &str)> {
@@ -374,16 +373,14 @@ fn an_older_release_gets_only_what_it_can_load() {
         release: Release::R4_1,
         ..SampleHost::default()
     };
-    let refused = qubes
-        .plan_creation(&new_qube(Class::AppVM, "a.b"), &old, &mut |_| 0)
+    let refused = creation::plan(&qubes, &new_qube(Class::AppVM, "a.b"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
         refused,
         "VM name 'a.b' has a dot, which Qubes OS 4.1 does not allow (since 4.3)"
     );
-    let refused = qubes
-        .plan_creation(&new_qube(Class::RemoteVM, "far"), &old, &mut |_| 0)
+    let refused = creation::plan(&qubes, &new_qube(Class::RemoteVM, "far"), &old, &mut |_| 0)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -393,19 +390,23 @@ fn an_older_release_gets_only_what_it_can_load() {
     let mut qubes = plan_new_system(&old);
     for number in 1..=254 {
         let name = format!("t{number}");
-        let vm = qubes
-            .plan_creation(
-                &new_qube(Class::RemoteVM, &name),
-                &SampleHost::default(),
-                &mut |_| 0,
-            )
-            .unwrap();
+        let vm = creation::plan(
+            &qubes,
+            &new_qube(Class::RemoteVM, &name),
+            &SampleHost::default(),
+            &mut |_| 0,
+        )
+        .unwrap();
         qubes.add(vm).unwrap();
     }
-    let refused = qubes
-        .plan_creation(&new_qube(Class::StandaloneVM, "one-more"), &old, &mut |_| 0)
-        .unwrap_err()
-        .to_string();
+    let refused = creation::plan(
+        &qubes,
+        &new_qube(Class::StandaloneVM, "one-more"),
+        &old,
+        &mut |_| 0,
+    )
+    .unwrap_err()
+    .to_string();
     assert_eq!(
         refused,
         "cannot create another qube: all 254 numbers of Qubes OS 4.1 are in use"
@@ -512,8 +513,7 @@ fn a_qube_in_use_is_not_removed_and_its_uses_are_listed() {
         ),
         ("whonix-gateway-17", vec!["template for sys-whonix"]),
     ] {
-        let messages: Vec<String> = qubes
-            .find_qube_uses(name, &host)
+        let messages: Vec<String> = removal::find_uses(&qubes, name, &host)
             .iter()
             .map(QubeUse::to_string)
             .collect();
@@ -523,8 +523,7 @@ fn a_qube_in_use_is_not_removed_and_its_uses_are_listed() {
                 "{name}: {wanted} in {messages:?}"
             );
         }
-        let refused = qubes
-            .remove_if_unused(name, &host)
+        let refused = removal::remove_if_unused(&mut qubes, name, &host)
             .map(|_| ())
             .unwrap_err()
             .to_string();
@@ -537,23 +536,20 @@ fn a_qube_in_use_is_not_removed_and_its_uses_are_listed() {
 fn an_unused_qube_is_removed_unless_it_runs_or_belongs_to_a_package() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let messages = |qubes: &Qubes, host: &SampleHost| {
-        qubes
-            .plan_removal("vault", host)
+        removal::plan(qubes, "vault", host)
             .map(|_| ())
             .unwrap_err()
             .to_string()
     };
     assert_eq!(
-        qubes
-            .plan_removal("nope", &host)
+        removal::plan(&qubes, "nope", &host)
             .map(|_| ())
             .unwrap_err()
             .to_string(),
         "no such domain: 'nope'"
     );
     assert_eq!(
-        qubes
-            .plan_removal("dom0", &host)
+        removal::plan(&qubes, "dom0", &host)
             .map(|_| ())
             .unwrap_err()
             .to_string(),
@@ -572,6 +568,6 @@ fn an_unused_qube_is_removed_unless_it_runs_or_belongs_to_a_package() {
     qubes
         .reset_property("vault", "installed_by_rpm", &host)
         .unwrap();
-    qubes.remove_if_unused("vault", &host).unwrap();
+    removal::remove_if_unused(&mut qubes, "vault", &host).unwrap();
     assert!(!qubes.contains("vault"));
 }

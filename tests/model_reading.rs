@@ -2,7 +2,8 @@
 //! option files, PCI devices, running domains, LVM, early stores of R4, inherited features, tags.
 
 use qubes::model::check::{Finding, NetvmLoops};
-use qubes::model::{Effect, Qubes, Release, Vm, VmName, class_properties};
+use qubes::model::rules::removal;
+use qubes::model::{Effect, Qubes, Release, Vm, VmName, check, class_properties, dump, network};
 use qubes_test_support::sample_host::SampleHost;
 
 fn small() -> Qubes {
@@ -91,7 +92,7 @@ fn a_volume_that_the_class_lacks_is_missing_not_empty() {
     let (qubes, host) = (small(), SampleHost::default());
     let dom0 = vm(&qubes, "dom0");
     assert_eq!(qubes.volumes(dom0, &host).unwrap(), []);
-    assert!(qubes.volumes_to_remove(dom0, &host).is_empty());
+    assert!(removal::volumes_to_remove(&qubes, dom0, &host).is_empty());
     for name in ["root", "private", "volatile", "kernel"] {
         let refused = qubes.volume(dom0, name, &host).unwrap_err().to_string();
         assert!(
@@ -417,13 +418,12 @@ fn assert_quick_check_is_complete(
     change: &str,
 ) -> bool {
     let qube = vm(qubes, name);
-    let thorough = qubes
-        .qube_findings(qube, host, &mut NetvmLoops::default())
+    let thorough = check::qube_findings(qubes, qube, host, &mut NetvmLoops::default())
         .into_iter()
         .filter(Finding::is_breaking);
     let thorough: Vec<String> = thorough.map(|finding| finding.text).collect();
     assert_eq!(
-        qubes.qube_problems(qube, host, &mut NetvmLoops::default()),
+        check::qube_problems(qubes, qube, host, &mut NetvmLoops::default()),
         thorough,
         "{name}: {change}"
     );
@@ -584,12 +584,15 @@ fn cost(n: usize, is_loop: bool) -> f64 {
             .filter(|f| f.text.contains("lead back to it"))
             .count()
     };
-    assert_eq!(loops(&qubes.findings(&host)), if is_loop { n } else { 0 });
+    assert_eq!(
+        loops(&check::findings(&qubes, &host)),
+        if is_loop { n } else { 0 }
+    );
     let mut ways = NetvmLoops::default();
     for vm in qubes.iter() {
-        qubes.qube_problems(vm, &host, &mut ways);
-        qubes.qube_refusals(vm, &host, &mut ways);
-        qubes.has_ipv6(vm, &host);
+        check::qube_problems(&qubes, vm, &host, &mut ways);
+        check::qube_refusals(&qubes, vm, &host, &mut ways);
+        network::has_ipv6(&qubes, vm, &host);
     }
     used() - begun
 }
@@ -615,10 +618,16 @@ fn the_cost_of_a_chain_of_netvms_is_linear() {
 fn a_feature_is_looked_up_along_a_limited_number_of_netvms() {
     let (mut qubes, host) = (chain(100, false), SampleHost::default());
     qubes.set_feature("c64", "ipv6", "1", &host).unwrap();
-    assert!(qubes.has_ipv6(vm(&qubes, "c0"), &host) && qubes.has_ipv6(vm(&qubes, "c64"), &host));
+    assert!(
+        network::has_ipv6(&qubes, vm(&qubes, "c0"), &host)
+            && network::has_ipv6(&qubes, vm(&qubes, "c64"), &host)
+    );
     qubes.remove_feature("c64", "ipv6").unwrap();
     qubes.set_feature("c65", "ipv6", "1", &host).unwrap();
-    assert!(!qubes.has_ipv6(vm(&qubes, "c0"), &host) && qubes.has_ipv6(vm(&qubes, "c1"), &host));
+    assert!(
+        !network::has_ipv6(&qubes, vm(&qubes, "c0"), &host)
+            && network::has_ipv6(&qubes, vm(&qubes, "c1"), &host)
+    );
 }
 
 #[test]
@@ -656,7 +665,7 @@ fn a_dump_has_the_explicit_ephemeral_of_a_volume() {
             1,
         );
         let qubes = qubes::format::read(format!("{before}{work}").into_bytes()).unwrap();
-        let dump = qubes.dump(&SampleHost::default());
+        let dump = dump::dump_system(&qubes, &SampleHost::default());
         assert_eq!(
             dump["domains"]["work"]["volumes"]["volatile"]["ephemeral"],
             said

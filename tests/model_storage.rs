@@ -1,6 +1,7 @@
 //! Changes of pools and volumes, decided without a disk: uses of a pool, limits of a release, and
 //! limits of a running qube.
 
+use qubes::model::rules::{pool_change, volume_change};
 use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption};
 use qubes_test_support::sample_host::SampleHost;
 
@@ -30,9 +31,7 @@ fn set(
     let (vm, volume) = volume.split_once(':').unwrap();
     let vm = qubes.get(vm).unwrap().clone();
     let option = VolumeOption::parse(option).map_err(|e| e.to_string())?;
-    qubes
-        .set_volume_option(&vm, volume, option, text, host)
-        .map_err(|e| e.to_string())
+    volume_change::set_option(qubes, &vm, volume, option, text, host).map_err(|e| e.to_string())
 }
 
 fn attribute(qubes: &Qubes, vm: &str, volume: &str, attribute: &str) -> Option<String> {
@@ -148,13 +147,12 @@ fn options_that_the_release_does_not_support_are_refused() {
         ],
     };
     assert!(
-        qubes
-            .plan_pool(&new, &r40)
+        pool_change::plan(&qubes, &new, &r40)
             .unwrap_err()
             .to_string()
             .contains("is not supported by Qubes OS 4.0")
     );
-    assert!(qubes.plan_pool(&new, &r42).is_ok());
+    assert!(pool_change::plan(&qubes, &new, &r42).is_ok());
 }
 
 #[test]
@@ -210,20 +208,20 @@ fn all_uses_of_a_pool_are_listed() {
         volume: volume.into(),
     };
     assert_eq!(
-        qubes.find_pool_uses("vm-pool", &host),
+        pool_change::find_uses(&qubes, "vm-pool", &host),
         [volume("work", "private"), volume("work", "volatile")]
     );
     assert_eq!(
-        qubes.find_pool_uses("reflinked", &host),
+        pool_change::find_uses(&qubes, "reflinked", &host),
         [volume("vault", "private")]
     );
     assert_eq!(
-        qubes.find_pool_uses("linux-kernel", &host)[0],
+        pool_change::find_uses(&qubes, "linux-kernel", &host)[0],
         PoolUse::Default {
             property: "default_pool_kernel"
         }
     );
-    let main = qubes.find_pool_uses("varlibqubes", &host);
+    let main = pool_change::find_uses(&qubes, "varlibqubes", &host);
     assert!(
         main.contains(&PoolUse::Default {
             property: "default_pool"
@@ -234,7 +232,7 @@ fn all_uses_of_a_pool_are_listed() {
         main.contains(&volume("work", "root")),
         "a snapshot is where its source is"
     );
-    assert_eq!(qubes.find_pool_uses("nosuch", &host), []);
+    assert_eq!(pool_change::find_uses(&qubes, "nosuch", &host), []);
 }
 
 #[test]
@@ -250,7 +248,7 @@ fn setting_an_option_of_a_default_volume_stores_its_complete_configuration() {
         .volumes
         .retain(|volume| volume.name() != "root");
     let vm = qubes.get("work").unwrap().clone();
-    qubes.set_volume_size(&vm, "root", 5 << 30, &host).unwrap();
+    volume_change::set_size(&mut qubes, &vm, "root", 5 << 30, &host).unwrap();
     let after = qubes
         .volume(qubes.get("work").unwrap(), "root", &host)
         .unwrap();

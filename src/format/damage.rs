@@ -12,7 +12,7 @@ use super::source_lines::{SourceLines, label_number};
 use super::tree::{ElementId, Tree};
 use super::{Bytes, FormatError, check, read, usable_name};
 use crate::model::check::{FindingKind, Harm};
-use crate::model::{Class, Facts, Finding, Label, Location, Remedy, Vm, VmName};
+use crate::model::{Class, Facts, Finding, Label, Location, Remedy, Vm, VmName, check};
 
 /// One finding, with its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,8 +120,7 @@ fn content_damage(bytes: &Bytes, facts: &dyn Facts) -> Vec<Damage> {
         check_domain_form(vm, &lines, &mut found);
     }
     found.extend(
-        qubes
-            .findings(facts)
+        check::findings(&qubes, facts)
             .into_iter()
             .map(|finding| locate(finding, &lines)),
     );

@@ -12,7 +12,7 @@ use super::salvage::LineShift;
 use super::tree::Tree;
 use super::{Bytes, find_damage, read_r4, writer};
 use crate::model::check::FindingKind;
-use crate::model::{Class, Facts, Finding, Remedy, VmName};
+use crate::model::{Class, Facts, Finding, Remedy, VmName, check};
 
 /// Largest number of rounds, more than any file needs: each repairs everything of one sort.
 const MAX_ROUNDS: usize = 12;
@@ -94,7 +94,7 @@ fn repair_round(
     let (positions, findings): (Vec<usize>, Vec<Finding>) =
         known_findings(found).filter(|(_, f)| is_due(f)).unzip();
     let mut qubes = read_r4(bytes.clone())?;
-    let done = qubes.apply_remedies(&findings, facts, uuid);
+    let done = check::apply_remedies(&mut qubes, &findings, facts, uuid);
     let edits = writer::collect_edits(bytes, &qubes)?;
     let repaired = positions
         .iter()

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use crate::model::check::{Harm, NetvmLoops, UniqueNumbers};
 use crate::model::text_map::TextMap;
-use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, SavedDomain, VmName};
+use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, SavedDomain, VmName, check};
 use crate::store::{Read, StoreError, Write};
 
 use super::Context;
@@ -145,17 +145,17 @@ impl Context {
     /// Returns why qubesd would refuse the system's settings and the qubes of `names`, or all qubes
     /// if `names` is `None`.
     fn refusals(&self, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
-        let mut found = qubes.system_findings(self);
+        let mut found = check::system_findings(qubes, self);
         found.retain(|finding| finding.harm == Harm::Refused);
         let mut ways = NetvmLoops::default();
         match names {
             Some(names) => {
                 let vms = names.iter().filter_map(|name| qubes.get(name.as_str()));
-                vms.for_each(|vm| found.extend(qubes.qube_refusals(vm, self, &mut ways)));
+                vms.for_each(|vm| found.extend(check::qube_refusals(qubes, vm, self, &mut ways)));
             }
             None => qubes
                 .iter()
-                .for_each(|vm| found.extend(qubes.qube_refusals(vm, self, &mut ways))),
+                .for_each(|vm| found.extend(check::qube_refusals(qubes, vm, self, &mut ways))),
         }
         found
     }
@@ -168,7 +168,7 @@ impl Context {
             && qubes.saved_domains().all(|written| match written {
                 SavedDomain::Unchanged { .. } => true,
                 SavedDomain::Changed { vm, .. } => {
-                    qubes.qube_problems(vm, self, &mut ways).is_empty()
+                    check::qube_problems(qubes, vm, self, &mut ways).is_empty()
                 }
                 SavedDomain::New { .. } => false,
             })
@@ -183,8 +183,7 @@ impl Context {
         for name in qubes.names() {
             qubes.inspect(name.as_str(), |vm| {
                 let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
-                let own = qubes
-                    .qube_findings(vm, self, &mut ways)
+                let own = check::qube_findings(qubes, vm, self, &mut ways)
                     .into_iter()
                     .chain(numbers.find_duplicates(vm))
                     .filter_map(refused);
@@ -195,7 +194,11 @@ impl Context {
                 );
             });
         }
-        found.extend(qubes.system_findings(self).into_iter().filter_map(refused));
+        found.extend(
+            check::system_findings(qubes, self)
+                .into_iter()
+                .filter_map(refused),
+        );
         let mut all = found.iter();
         let first: String = all
             .next()?

@@ -117,73 +117,71 @@ impl DifferenceCollector<'_> {
     }
 }
 
-impl Qubes {
-    /// Lists the differences of `new` from this state: first those of the system, then those of
-    /// each qube in the order of the names. Only explicit values are compared.
-    pub fn find_differences(&self, new: &Qubes) -> Vec<Difference> {
-        let mut found = Vec::new();
-        self.compare_system(new, &mut found);
-        self.compare_pools(new, &mut found);
-        let mut names: Vec<&str> = self
-            .names()
-            .chain(new.names())
-            .map(|n| n.as_str())
-            .collect();
-        names.sort_by_key(|name| (*name != "dom0", *name));
-        names.dedup();
-        for name in names {
-            let mut collector = DifferenceCollector {
-                subject: name,
-                found: &mut found,
-            };
-            match (self.get(name), new.get(name)) {
-                (Some(old), Some(new)) => collector.compare_qubes(old, new),
-                (Some(old), None) => {
-                    collector.add("", DifferenceKind::Removed(Some(old.class.to_string())))
-                }
-                (None, Some(new)) => {
-                    collector.add("", DifferenceKind::Added(Some(new.class.to_string())))
-                }
-                (None, None) => {}
-            }
-        }
-        found
-    }
-
-    /// Adds the differences of global properties and labels.
-    fn compare_system(&self, new: &Qubes, found: &mut Vec<Difference>) {
-        let labels = |qubes: &Qubes| {
-            let mut labels = TextMap::new();
-            for label in qubes.labels.iter() {
-                let text = format!("{} {}", label.name, label.color);
-                labels.set(&label.index.to_string(), &text);
-            }
-            labels
+/// Lists the differences of `new` from this state: first those of the system, then those of
+/// each qube in the order of the names. Only explicit values are compared.
+pub fn find_differences(qubes: &Qubes, new: &Qubes) -> Vec<Difference> {
+    let mut found = Vec::new();
+    compare_system(qubes, new, &mut found);
+    compare_pools(qubes, new, &mut found);
+    let mut names: Vec<&str> = qubes
+        .names()
+        .chain(new.names())
+        .map(|n| n.as_str())
+        .collect();
+    names.sort_by_key(|name| (*name != "dom0", *name));
+    names.dedup();
+    for name in names {
+        let mut collector = DifferenceCollector {
+            subject: name,
+            found: &mut found,
         };
-        let mut system = DifferenceCollector {
-            subject: "system",
+        match (qubes.get(name), new.get(name)) {
+            (Some(old), Some(new)) => collector.compare_qubes(old, new),
+            (Some(old), None) => {
+                collector.add("", DifferenceKind::Removed(Some(old.class.to_string())))
+            }
+            (None, Some(new)) => {
+                collector.add("", DifferenceKind::Added(Some(new.class.to_string())))
+            }
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// Adds the differences of global properties and labels.
+fn compare_system(qubes: &Qubes, new: &Qubes, found: &mut Vec<Difference>) {
+    let labels = |qubes: &Qubes| {
+        let mut labels = TextMap::new();
+        for label in qubes.labels.iter() {
+            let text = format!("{} {}", label.name, label.color);
+            labels.set(&label.index.to_string(), &text);
+        }
+        labels
+    };
+    let mut system = DifferenceCollector {
+        subject: "system",
+        found,
+    };
+    system.compare_maps("", &qubes.globals, &new.globals, "default");
+    system.compare_maps("label ", &labels(qubes), &labels(new), "absent");
+}
+
+/// Adds the differences of pools, in byte order of their names.
+fn compare_pools(qubes: &Qubes, new: &Qubes, found: &mut Vec<Difference>) {
+    let pools = qubes.pools.iter().chain(new.pools.iter());
+    let names: BTreeSet<&str> = pools.map(Pool::name).collect();
+    for name in names {
+        let mut pool = DifferenceCollector {
+            subject: &format!("pool {name}"),
             found,
         };
-        system.compare_maps("", &self.globals, &new.globals, "default");
-        system.compare_maps("label ", &labels(self), &labels(new), "absent");
-    }
-
-    /// Adds the differences of pools, in byte order of their names.
-    fn compare_pools(&self, new: &Qubes, found: &mut Vec<Difference>) {
-        let pools = self.pools.iter().chain(new.pools.iter());
-        let names: BTreeSet<&str> = pools.map(Pool::name).collect();
-        for name in names {
-            let mut pool = DifferenceCollector {
-                subject: &format!("pool {name}"),
-                found,
-            };
-            match (self.pools.get(name), new.pools.get(name)) {
-                (Some(old), Some(new)) => {
-                    pool.compare_maps("", &old.attributes, &new.attributes, "absent");
-                }
-                (Some(_), None) => pool.add("", DifferenceKind::Removed(None)),
-                (None, _) => pool.add("", DifferenceKind::Added(None)),
+        match (qubes.pools.get(name), new.pools.get(name)) {
+            (Some(old), Some(new)) => {
+                pool.compare_maps("", &old.attributes, &new.attributes, "absent");
             }
+            (Some(_), None) => pool.add("", DifferenceKind::Removed(None)),
+            (None, _) => pool.add("", DifferenceKind::Added(None)),
         }
     }
 }

@@ -13,112 +13,110 @@ use super::text_map::TextMap;
 use super::vm::Vm;
 use super::volume::volume_names;
 
-impl Qubes {
-    /// Returns every qube with all properties, features, tags, volumes and devices, and the global
-    /// properties, labels and pools. A value that cannot be read is `{"error": "…"}`.
-    pub fn dump(&self, facts: &dyn Facts) -> Json {
-        let mut domains: Map<String, Json> = self
-            .iter()
-            .map(|vm| (vm.name.to_string(), self.domain(vm, facts)))
-            .collect();
-        domains.sort_keys();
-        let globals = global_properties().map(|p| {
-            let value = value(self.global_value(p, facts).map_err(|e| e.to_string()));
+/// Returns every qube with all properties, features, tags, volumes and devices, and the global
+/// properties, labels and pools. A value that cannot be read is `{"error": "…"}`.
+pub fn dump_system(qubes: &Qubes, facts: &dyn Facts) -> Json {
+    let mut domains: Map<String, Json> = qubes
+        .iter()
+        .map(|vm| (vm.name.to_string(), dump_qube(qubes, vm, facts)))
+        .collect();
+    domains.sort_keys();
+    let globals = global_properties().map(|p| {
+        let value = value(qubes.global_value(p, facts).map_err(|e| e.to_string()));
+        (
+            p.name.to_owned(),
+            json!({"is_default": qubes.is_global_default(p), "value": value}),
+        )
+    });
+    json!({
+        "domains": domains,
+        "globals": globals.collect::<Map<_, _>>(),
+        "labels": dump_labels(qubes),
+        "pools": dump_pools(qubes),
+    })
+}
+
+fn dump_qube(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Json {
+    // The start time is not part of the store.
+    let properties = class_properties(&vm.class)
+        .filter(|p| p.name != "start_time")
+        .map(|p| {
+            let value = value(qubes.value(vm, p, facts).map_err(|e| e.to_string()));
             (
                 p.name.to_owned(),
-                json!({"is_default": self.is_global_default(p), "value": value}),
+                json!({"is_default": qubes.is_default(vm, p), "value": value}),
             )
         });
-        json!({
-            "domains": domains,
-            "globals": globals.collect::<Map<_, _>>(),
-            "labels": self.dump_labels(),
-            "pools": self.dump_pools(),
-        })
+    let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
+    tags.sort_unstable();
+    let mut all = Map::new();
+    all.insert("class".into(), json!(vm.class.as_str()));
+    if vm.class != Class::RemoteVM {
+        all.insert("devices".into(), devices(vm));
     }
+    all.insert("features".into(), texts(&vm.features));
+    all.insert("properties".into(), Json::Object(properties.collect()));
+    all.insert("qid".into(), json!(vm.qid().map(|q| q.number())));
+    all.insert("tags".into(), json!(tags));
+    if vm.class != Class::RemoteVM {
+        all.insert("volumes".into(), dump_volumes(qubes, vm, facts));
+    }
+    Json::Object(all)
+}
 
-    fn domain(&self, vm: &Vm, facts: &dyn Facts) -> Json {
-        // The start time is not part of the store.
-        let properties = class_properties(&vm.class)
-            .filter(|p| p.name != "start_time")
-            .map(|p| {
-                let value = value(self.value(vm, p, facts).map_err(|e| e.to_string()));
-                (
-                    p.name.to_owned(),
-                    json!({"is_default": self.is_default(vm, p), "value": value}),
-                )
-            });
-        let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
-        tags.sort_unstable();
-        let mut all = Map::new();
-        all.insert("class".into(), json!(vm.class.as_str()));
-        if vm.class != Class::RemoteVM {
-            all.insert("devices".into(), devices(vm));
+fn dump_labels(qubes: &Qubes) -> Json {
+    let labels = qubes.labels.iter().map(|l| {
+        (
+            l.index.to_string(),
+            json!({"color": color(l), "name": l.name}),
+        )
+    });
+    sorted(labels.collect())
+}
+
+fn dump_pools(qubes: &Qubes) -> Json {
+    let pools = qubes.pools.iter().map(|pool| {
+        let mut all = texts(&pool.attributes);
+        if pool.option("ephemeral_volatile").is_some() {
+            all["ephemeral_volatile"] = json!(pool.ephemeral_volatile());
         }
-        all.insert("features".into(), texts(&vm.features));
-        all.insert("properties".into(), Json::Object(properties.collect()));
-        all.insert("qid".into(), json!(vm.qid().map(|q| q.number())));
-        all.insert("tags".into(), json!(tags));
-        if vm.class != Class::RemoteVM {
-            all.insert("volumes".into(), self.dump_volumes(vm, facts));
+        // Upstream has a number or a text here, depending on the driver.
+        if pool.driver() == "file" {
+            all["revisions_to_keep"] = json!(pool.revisions_to_keep());
         }
-        Json::Object(all)
-    }
+        (pool.name().to_owned(), all)
+    });
+    sorted(pools.collect())
+}
 
-    fn dump_labels(&self) -> Json {
-        let labels = self.labels.iter().map(|l| {
-            (
-                l.index.to_string(),
-                json!({"color": color(l), "name": l.name}),
-            )
-        });
-        sorted(labels.collect())
-    }
-
-    fn dump_pools(&self) -> Json {
-        let pools = self.pools.iter().map(|pool| {
-            let mut all = texts(&pool.attributes);
-            if pool.option("ephemeral_volatile").is_some() {
-                all["ephemeral_volatile"] = json!(pool.ephemeral_volatile());
-            }
-            // Upstream has a number or a text here, depending on the driver.
-            if pool.driver() == "file" {
-                all["revisions_to_keep"] = json!(pool.revisions_to_keep());
-            }
-            (pool.name().to_owned(), all)
-        });
-        sorted(pools.collect())
-    }
-
-    /// Returns the volumes of a qube, each resolved.
-    pub fn dump_volumes(&self, vm: &Vm, facts: &dyn Facts) -> Json {
-        let volumes = volume_names(vm).map(|name| {
-            let all = match self.volume(vm, name, facts) {
-                Err(error) => json!({"error": error.to_string()}),
-                Ok(volume) => {
-                    let mut all = json!({
-                        "name": volume.name, "pool": volume.pool,
-                        "revisions_to_keep": volume.revisions_to_keep,
-                        "rw": volume.rw, "save_on_stop": volume.save_on_stop,
-                    });
-                    if let Some(ephemeral) = volume.own_ephemeral {
-                        all["ephemeral"] = json!(ephemeral);
-                    }
-                    if volume.size != 0 {
-                        all["size"] = json!(volume.size);
-                    }
-                    all["snap_on_start"] = json!(volume.snap_on_start);
-                    if let Some(source) = volume.source {
-                        all["source"] = json!(source);
-                    }
-                    all["vid"] = json!(volume.vid);
-                    all
+/// Returns the volumes of a qube, each resolved.
+pub fn dump_volumes(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Json {
+    let volumes = volume_names(vm).map(|name| {
+        let all = match qubes.volume(vm, name, facts) {
+            Err(error) => json!({"error": error.to_string()}),
+            Ok(volume) => {
+                let mut all = json!({
+                    "name": volume.name, "pool": volume.pool,
+                    "revisions_to_keep": volume.revisions_to_keep,
+                    "rw": volume.rw, "save_on_stop": volume.save_on_stop,
+                });
+                if let Some(ephemeral) = volume.own_ephemeral {
+                    all["ephemeral"] = json!(ephemeral);
                 }
-            };
-            (name.to_owned(), all)
-        });
-        sorted(volumes.collect())
-    }
+                if volume.size != 0 {
+                    all["size"] = json!(volume.size);
+                }
+                all["snap_on_start"] = json!(volume.snap_on_start);
+                if let Some(source) = volume.source {
+                    all["source"] = json!(source);
+                }
+                all["vid"] = json!(volume.vid);
+                all
+            }
+        };
+        (name.to_owned(), all)
+    });
+    sorted(volumes.collect())
 }
 
 /// Returns the effective colour of a label: every release since 4.1 reads the grey of 4.0 as

@@ -19,150 +19,148 @@ const DISPOSABLE: (u8, u16) = (138, 0xa8a);
 
 type PropertyResult = Result<Value, PropertyError>;
 
-impl Qubes {
-    /// Returns whether the qube has a network: whether it provides one or has a netvm.
-    ///
-    /// # Errors
-    /// The netvm cannot be read.
-    pub fn is_networked(&self, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
-        Ok(self.provides_network(vm, facts) || self.netvm(vm, facts)?.is_some())
-    }
+/// Returns whether the qube has a network: whether it provides one or has a netvm.
+///
+/// # Errors
+/// The netvm cannot be read.
+pub fn is_networked(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
+    Ok(qubes.provides_network(vm, facts) || qubes.netvm(vm, facts)?.is_some())
+}
 
-    /// Returns whether IPv6 is enabled: the feature `ipv6` of the qube or along its netvms.
-    pub fn has_ipv6(&self, vm: &Vm, facts: &dyn Facts) -> bool {
-        self.is_feature_on(self.feature_with_netvm(vm, "ipv6", facts))
-    }
+/// Returns whether IPv6 is enabled: the feature `ipv6` of the qube or along its netvms.
+pub fn has_ipv6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> bool {
+    qubes.is_feature_on(qubes.feature_with_netvm(vm, "ipv6", facts))
+}
 
-    /// Returns the qube's IPv4 address.
-    ///
-    /// # Errors
-    /// The property `ip` or one that it depends on cannot be read.
-    pub fn ip(&self, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
-        match self.value_by_name(vm, "ip", facts)? {
-            Value::Ip4(ip) => Ok(Some(ip)),
-            _ => Ok(None),
-        }
+/// Returns the qube's IPv4 address.
+///
+/// # Errors
+/// The property `ip` or one that it depends on cannot be read.
+pub fn ip(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
+    match qubes.value_by_name(vm, "ip", facts)? {
+        Value::Ip4(ip) => Ok(Some(ip)),
+        _ => Ok(None),
     }
+}
 
-    pub(super) fn default_ip(
-        &self,
-        vm: &Vm,
-        facts: &dyn Facts,
-    ) -> Result<Option<Ipv4Addr>, PropertyError> {
-        if !self.is_networked(vm, facts)? {
-            return Ok(None);
-        }
-        let (id, (second, _)) = self.address_number(vm, facts)?;
-        Ok(Some(ip4(second, id)))
+pub(super) fn default_ip(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+) -> Result<Option<Ipv4Addr>, PropertyError> {
+    if !is_networked(qubes, vm, facts)? {
+        return Ok(None);
     }
+    let (id, (second, _)) = address_number(qubes, vm, facts)?;
+    Ok(Some(ip4(second, id)))
+}
 
-    pub(super) fn default_ip6(
-        &self,
-        vm: &Vm,
-        facts: &dyn Facts,
-    ) -> Result<Option<Ipv6Addr>, PropertyError> {
-        if !self.is_networked(vm, facts)? || !self.has_ipv6(vm, facts) {
-            return Ok(None);
-        }
-        let (id, (_, group)) = self.address_number(vm, facts)?;
-        Ok(Some(Ipv6Addr::new(
-            0xfd09, 0x24ef, 0x4179, 0, 0, 0, group, id,
-        )))
+pub(super) fn default_ip6(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+) -> Result<Option<Ipv6Addr>, PropertyError> {
+    if !is_networked(qubes, vm, facts)? || !has_ipv6(qubes, vm, facts) {
+        return Ok(None);
     }
+    let (id, (_, group)) = address_number(qubes, vm, facts)?;
+    Ok(Some(Ipv6Addr::new(
+        0xfd09, 0x24ef, 0x4179, 0, 0, 0, group, id,
+    )))
+}
 
-    /// Returns the number that the addresses are computed from, and the networks for it.
-    fn address_number(
-        &self,
-        vm: &Vm,
-        facts: &dyn Facts,
-    ) -> Result<(u16, (u8, u16)), PropertyError> {
-        let (property, nets) = match vm.class {
-            Class::DispVM => ("dispid", DISPOSABLE),
-            _ => ("qid", ORDINARY),
-        };
-        // A fast path: the property is nearly always an explicit plain number.
-        if let Some(id) = vm
-            .properties
-            .get(property)
-            .and_then(|text| text.parse().ok())
-        {
-            return Ok((id, nets));
-        }
-        let number = self.value_by_name(vm, property, facts)?;
-        let id = number
-            .as_int()
-            .and_then(|n| u16::try_from(n).ok())
-            .ok_or_else(|| {
-                PropertyError::refused(format!(
-                    "{property} {number} of qube '{}' gives no address",
-                    vm.name
-                ))
-            })?;
-        Ok((id, nets))
+/// Returns the number that the addresses are computed from, and the networks for it.
+fn address_number(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+) -> Result<(u16, (u8, u16)), PropertyError> {
+    let (property, nets) = match vm.class {
+        Class::DispVM => ("dispid", DISPOSABLE),
+        _ => ("qid", ORDINARY),
+    };
+    // A fast path: the property is nearly always an explicit plain number.
+    if let Some(id) = vm
+        .properties
+        .get(property)
+        .and_then(|text| text.parse().ok())
+    {
+        return Ok((id, nets));
     }
+    let number = qubes.value_by_name(vm, property, facts)?;
+    let id = number
+        .as_int()
+        .and_then(|n| u16::try_from(n).ok())
+        .ok_or_else(|| {
+            PropertyError::refused(format!(
+                "{property} {number} of qube '{}' gives no address",
+                vm.name
+            ))
+        })?;
+    Ok((id, nets))
+}
 
-    pub(super) fn visible_ip(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-        self.fake_address(vm, "net.fake-ip")
-            .map_or_else(|| self.value_by_name(vm, "ip", facts), Ok)
-    }
+pub(super) fn visible_ip(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+    fake_address(qubes, vm, "net.fake-ip").map_or_else(|| qubes.value_by_name(vm, "ip", facts), Ok)
+}
 
-    pub(super) fn gateway(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-        match self.provides_network(vm, facts) {
-            true => self.visible_ip(vm, facts),
-            false => Ok(Value::None),
-        }
+pub(super) fn gateway(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+    match qubes.provides_network(vm, facts) {
+        true => visible_ip(qubes, vm, facts),
+        false => Ok(Value::None),
     }
+}
 
-    pub(super) fn gateway6(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-        match self.provides_network(vm, facts) && self.has_ipv6(vm, facts) {
-            true => self.value_by_name(vm, "ip6", facts),
-            false => Ok(Value::None),
-        }
+pub(super) fn gateway6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+    match qubes.provides_network(vm, facts) && has_ipv6(qubes, vm, facts) {
+        true => qubes.value_by_name(vm, "ip6", facts),
+        false => Ok(Value::None),
     }
+}
 
-    pub(super) fn visible_gateway(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-        match (
-            self.fake_address(vm, "net.fake-gateway"),
-            self.netvm(vm, facts)?,
-        ) {
-            (Some(fake), _) => Ok(fake),
-            (None, Some(netvm)) => self.gateway(netvm, facts),
-            (None, None) => Ok(Value::None),
-        }
+pub(super) fn visible_gateway(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+    match (
+        fake_address(qubes, vm, "net.fake-gateway"),
+        qubes.netvm(vm, facts)?,
+    ) {
+        (Some(fake), _) => Ok(fake),
+        (None, Some(netvm)) => gateway(qubes, netvm, facts),
+        (None, None) => Ok(Value::None),
     }
+}
 
-    pub(super) fn visible_gateway6(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-        match self.netvm(vm, facts)? {
-            Some(netvm) if self.has_ipv6(vm, facts) => self.gateway6(netvm, facts),
-            _ => Ok(Value::None),
-        }
+pub(super) fn visible_gateway6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+    match qubes.netvm(vm, facts)? {
+        Some(netvm) if has_ipv6(qubes, vm, facts) => gateway6(qubes, netvm, facts),
+        _ => Ok(Value::None),
     }
+}
 
-    pub(super) fn visible_netmask(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-        match (
-            self.fake_address(vm, "net.fake-netmask"),
-            self.netvm(vm, facts)?,
-        ) {
-            (Some(fake), _) => Ok(fake),
-            (None, Some(netvm)) if self.is_networked(netvm, facts)? => Ok(Value::text(NETMASK)),
-            _ => Ok(Value::None),
-        }
+pub(super) fn visible_netmask(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+    match (
+        fake_address(qubes, vm, "net.fake-netmask"),
+        qubes.netvm(vm, facts)?,
+    ) {
+        (Some(fake), _) => Ok(fake),
+        (None, Some(netvm)) if is_networked(qubes, netvm, facts)? => Ok(Value::text(NETMASK)),
+        _ => Ok(Value::None),
     }
+}
 
-    pub(super) fn dns(&self, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-        match self.is_networked(vm, facts)? {
-            true => Ok(Value::Words(DNS.map(Into::into).to_vec())),
-            false => Ok(Value::None),
-        }
+pub(super) fn dns(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
+    match is_networked(qubes, vm, facts)? {
+        true => Ok(Value::Words(DNS.map(Into::into).to_vec())),
+        false => Ok(Value::None),
     }
+}
 
-    /// Returns the value of a `net.fake-*` feature. Upstream accepts any text, so the form is not
-    /// checked.
-    fn fake_address(&self, vm: &Vm, feature: &str) -> Option<Value> {
-        self.feature_with_template(vm, feature)
-            .filter(|f| !f.is_empty())
-            .map(Value::text)
-    }
+/// Returns the value of a `net.fake-*` feature. Upstream accepts any text, so the form is not
+/// checked.
+fn fake_address(qubes: &Qubes, vm: &Vm, feature: &str) -> Option<Value> {
+    qubes
+        .feature_with_template(vm, feature)
+        .filter(|f| !f.is_empty())
+        .map(Value::text)
 }
 
 /// Returns the address of a number in 10.SECOND.0.0/16. Of numbers from 1 the last octet is never 0

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::fs::directory::OpenMode;
 use crate::model::rules::qubesd::is_file_vid;
+use crate::model::rules::removal;
 use crate::model::{Facts, Qubes, RemovableVolume, Vm};
 use crate::system::System;
 
@@ -77,7 +78,7 @@ impl VmStorage {
     ) -> Result<(VmStorage, Vec<String>), StorageError> {
         refuse_unconverted_store(system, qubes)?;
         let (mut volumes, mut left) = (Vec::new(), Vec::new());
-        for volume in qubes.volumes_to_remove(vm, facts) {
+        for volume in removal::volumes_to_remove(qubes, vm, facts) {
             match volume {
                 Ok(RemovableVolume::Resolved(volume))
                     if is_misplaced(qubes, &volume.pool, &volume.vid) =>

@@ -19,7 +19,7 @@ use crate::fs::text_file;
 use crate::lifecycle::qube::directory::QubeDirectory;
 use crate::lifecycle::qube::directory::owners::DirectoryOwners;
 use crate::model::check::Harm;
-use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName};
+use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName, check};
 use crate::store::{Companions, StoreError, Write};
 use crate::system::System;
 
@@ -251,8 +251,7 @@ fn losses_from_diagnoses(qubes: &Qubes) -> Vec<ConversionLoss> {
 
 /// Returns what upstream would refuse the new store for.
 fn losses_from_findings(qubes: &Qubes, facts: &dyn Facts) -> Vec<ConversionLoss> {
-    let found = qubes
-        .findings(facts)
+    let found = check::findings(qubes, facts)
         .into_iter()
         .filter(|f| f.harm == Harm::Refused);
     found

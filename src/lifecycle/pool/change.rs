@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::format::list_all_domains;
 use crate::lifecycle::{Context, LifecycleError};
+use crate::model::rules::pool_change;
 use crate::model::{NewPool, Pool, PoolDriver, PoolError, PoolUse, Qubes};
 use crate::storage::fullness::{self, SpaceUsage};
 use crate::storage::overlap::find_overlap;
@@ -19,7 +20,7 @@ impl Context {
     pub fn add_pool(&self, new: &NewPool<'_>) -> Result<(), LifecycleError> {
         let qubes = self.read()?;
         // Planned before anything is created, so that a request that breaks a rule changes nothing.
-        let pool = qubes.plan_pool(new, self)?;
+        let pool = pool_change::plan(&qubes, new, self)?;
         let driver = open_driver(&self.system, &pool)?;
         self.refuse_overlap(&qubes, &pool)?;
         self.convert_if_needed(&qubes)?;
@@ -28,7 +29,7 @@ impl Context {
         let mut write = self.write()?;
         // Another pool may have been added while this one's place was prepared.
         self.refuse_overlap(&write, &pool)?;
-        write.add_pool(pool)?;
+        pool_change::add(&mut write, pool)?;
         write.save()?;
         Ok(())
     }
@@ -75,7 +76,7 @@ impl Context {
     /// A pool does not exist, a volume is in it, or it is a default.
     pub fn remove_pools(&self, names: &[&str]) -> Result<(), LifecycleError> {
         let mut write = self.write()?;
-        write.remove_pools(names, self)?;
+        pool_change::remove(&mut write, names, self)?;
         self.refuse_use_by_broken_domain(names)?;
         write.save()?;
         Ok(())
@@ -102,8 +103,7 @@ impl Context {
         };
         let mut write = self.write().map_err(not_set(first))?;
         for (option, text) in options {
-            write
-                .set_pool_option(name, option, text, self)
+            pool_change::set_option(&mut write, name, option, text, self)
                 .map_err(|e| not_set(option)(e.into()))?;
         }
         write.save().map_err(|e| not_set(first)(e.into()))?;

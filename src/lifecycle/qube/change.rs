@@ -1,5 +1,6 @@
 //! Changing properties, features and tags: decide, save, then apply the effects.
 
+use crate::model::rules::pci;
 use crate::model::{Effect, Property, VmName};
 
 use crate::lifecycle::{Context, LifecycleError};
@@ -163,7 +164,7 @@ impl Context {
         let _lock = self.lock_qube(name)?;
         self.prefetch_states();
         let mut write = self.write()?;
-        write.set_pci_addresses(name.as_str(), addresses, self)?;
+        pci::set_addresses(&mut write, name.as_str(), addresses, self)?;
         write.save()?;
         Ok(())
     }
@@ -177,7 +178,7 @@ impl Context {
         let _lock = self.lock_qube(name)?;
         self.prefetch_states();
         let mut write = self.write()?;
-        write.set_pci_strict_reset(name.as_str(), strict, self)?;
+        pci::set_strict_reset(&mut write, name.as_str(), strict, self)?;
         write.save()?;
         Ok(())
     }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use crate::fs::replace::Access;
+use crate::model::rules::cloning;
 use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError};
 use crate::storage::{
     CommittedData, PoolDrivers, Progress, StorageError, VmStorage, Volume, VolumeKind,
@@ -40,8 +41,9 @@ impl Context {
         settings: InitialSettings<'_>,
         progress: &dyn Progress,
     ) -> Result<ClonedQube, LifecycleError> {
-        let plan_clone =
-            |qubes: &Qubes| qubes.plan_clone(request, self, &mut |below| fastrand::u16(..below));
+        let plan_clone = |qubes: &Qubes| {
+            cloning::plan(qubes, request, self, &mut |below| fastrand::u16(..below))
+        };
         let missing = || LifecycleError::NoSuchQube(request.source.to_string());
         let class: Class = match request.class {
             Some(class) => class.clone(),

@@ -3,6 +3,7 @@
 //! ([`crate::lifecycle::volume::images::creation_note`]) and clears them.
 
 use crate::model::rules::cloning::NewQubeFacts;
+use crate::model::rules::{cloning, creation};
 use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName};
 
 use crate::lifecycle::qube::directory::QubeDirectory;
@@ -119,7 +120,7 @@ impl Context {
         settings: InitialSettings<'_>,
     ) -> Result<(Qubes, VmName), LifecycleError> {
         let mut qubes = self.read_for_creation(&new.class)?;
-        let vm = qubes.plan_creation(new, self, &mut |below| fastrand::u16(..below))?;
+        let vm = creation::plan(&qubes, new, self, &mut |below| fastrand::u16(..below))?;
         self.add_for_preview(&mut qubes, vm, settings)
             .map(|name| (qubes, name))
     }
@@ -145,9 +146,7 @@ impl Context {
             }
         };
         let mut qubes = self.read_for_creation(&class)?;
-        let vm = qubes
-            .plan_clone(request, self, &mut |below| fastrand::u16(..below))?
-            .vm;
+        let vm = cloning::plan(&qubes, request, self, &mut |below| fastrand::u16(..below))?.vm;
         self.add_for_preview(&mut qubes, vm, settings)
             .map(|name| (qubes, name))
     }
@@ -279,7 +278,7 @@ impl Context {
         let name = &planned.name;
         let mut write = self.write()?;
         if class.is_local_guest() {
-            write.choose_default_kernel(self);
+            creation::choose_default_kernel(&mut write, self);
         }
         // Another qube may have taken the qid while the volumes were created.
         let vm = plan(&write)?;
@@ -310,7 +309,7 @@ impl Context {
     ) -> Result<Qubes, LifecycleError> {
         let mut qubes = self.read()?.into_qubes();
         if class.is_local_guest() {
-            qubes.choose_default_kernel(self);
+            creation::choose_default_kernel(&mut qubes, self);
         }
         Ok(qubes)
     }

@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use uuid::Uuid;
 
 use crate::hypervisor::{Hypervisor as _, HypervisorError};
+use crate::model::rules::creation;
 use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName};
 use crate::storage::pools::open_driver;
 use crate::storage::{VmStorage, Volume};
@@ -38,9 +39,8 @@ impl Context {
         let uuid = Uuid::new_v4();
         let mut last = LifecycleError::Creation(CreationError::NoFreeDispid);
         for _ in 0..MAX_ATTEMPTS {
-            let number = self
-                .read()?
-                .find_free_dispid(&mut |below| fastrand::u16(..below))?;
+            let number =
+                creation::find_free_dispid(&*self.read()?, &mut |below| fastrand::u16(..below))?;
             let name = format!("disp{number}");
             let new = NewQube {
                 class: Class::DispVM,
@@ -79,7 +79,7 @@ impl Context {
         let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
         let plan = |qubes: &Qubes| {
             let next = Cell::new(chosen.get());
-            let mut vm = qubes.plan_creation(new, self, &mut |below| {
+            let mut vm = creation::plan(qubes, new, self, &mut |below| {
                 next.take().unwrap_or_else(|| fastrand::u16(..below))
             })?;
             for (name, size) in &*adopted.borrow() {

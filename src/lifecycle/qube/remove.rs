@@ -3,6 +3,7 @@
 
 use crate::hypervisor::HypervisorError;
 use crate::model::property::Effect;
+use crate::model::rules::removal;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
 
 use crate::lifecycle::qube::QubeLock;
@@ -79,7 +80,7 @@ impl Context {
             self.query_domain(&record, name)?;
         }
         // Report what forbids the removal in any state before waiting for the lock.
-        qubes.plan_removal(name.as_str(), self)?;
+        removal::plan(&qubes, name.as_str(), self)?;
         self.convert_if_needed(&qubes)?;
         drop(qubes);
         let lock = self.lock_qube(name)?;
@@ -184,7 +185,7 @@ impl Context {
     ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
         let mut write = self.write()?;
         removal.lift_restrictions(&mut write, name);
-        let removed = write.remove_if_unused(name.as_str(), self)?;
+        let removed = removal::remove_if_unused(&mut write, name.as_str(), self)?;
         match write.save() {
             Err(error) if error.was_saved() => self.system.notify(&error.to_string()),
             saved => drop(saved?),

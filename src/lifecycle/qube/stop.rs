@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{Hypervisor, HypervisorError, Outcome};
-use crate::model::{PowerState, ProviderRole, Vm, VmName};
+use crate::model::{PowerState, ProviderRole, Vm, VmName, stop_order};
 
 use crate::lifecycle::qube::QubeLock;
 use crate::lifecycle::qube::StopMark;
@@ -365,8 +365,7 @@ impl Context {
         for role in ProviderRole::ALL {
             // A preloaded disposable that is not used yet needs no network or audio.
             let is_client = |other: &Vm| {
-                qubes
-                    .provider(other, role, self)
+                stop_order::provider(qubes, other, role, self)
                     .is_some_and(|provider| provider.name == vm.name)
                     && (role == ProviderRole::Guivm || !qubes.is_preloaded(other))
             };

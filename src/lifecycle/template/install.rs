@@ -10,6 +10,7 @@ use crate::lifecycle::volume::VolumeContent;
 use crate::lifecycle::volume::images::ExistingImages;
 use crate::lifecycle::volume::images::existing::PlannedImages;
 use crate::lifecycle::{Context, LifecycleError};
+use crate::model::rules::creation;
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
 use crate::storage::{Driver, Progress, VmStorage, Volume};
 
@@ -197,13 +198,13 @@ impl Context {
     ) -> Result<InstalledTemplate, LifecycleError> {
         let mut random = |below: u16| fastrand::u16(..below);
         let qubes = self.read_for_creation(&new.class)?;
-        let name = qubes.plan_creation(new, self, &mut random)?.name;
+        let name = creation::plan(&qubes, new, self, &mut random)?.name;
         let creation_notes = Context::creation_notes(&qubes, new.created_by);
         self.convert_if_needed(&qubes)?;
         drop(qubes);
         let _lock = self.lock_qube(&name)?;
         let qubes = self.read_for_creation(&new.class)?;
-        let planned = qubes.plan_creation(new, self, &mut random)?;
+        let planned = creation::plan(&qubes, new, self, &mut random)?;
         let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
         let mut adopted = Vec::new();
         for (volume, driver) in storage.volumes() {
@@ -229,8 +230,8 @@ impl Context {
                 }
             }
             let mut write = self.write()?;
-            write.choose_default_kernel(self);
-            let vm = write.plan_creation(new, self, &mut random)?;
+            creation::choose_default_kernel(&mut write, self);
+            let vm = creation::plan(&write, new, self, &mut random)?;
             if vm.volumes != planned.volumes {
                 return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
             }

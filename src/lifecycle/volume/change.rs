@@ -7,6 +7,7 @@ use crate::hypervisor::Outcome;
 use crate::lifecycle::qube::find_qube;
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::{Context, LifecycleError};
+use crate::model::rules::volume_change;
 use crate::model::{Vm, VmName, VolumeOption};
 use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
 
@@ -48,7 +49,9 @@ impl Context {
         self.prefetch_states();
         let save = || {
             self.change_volumes(name, |write, vm| {
-                Ok(write.set_volume_option(vm, volume, option, text, self)?)
+                Ok(volume_change::set_option(
+                    write, vm, volume, option, text, self,
+                )?)
             })
         };
         let deleted = Cell::new(0);
@@ -252,7 +255,7 @@ impl Context {
     ) -> Result<(), LifecycleError> {
         let volume = &volume.name;
         match self.change_volumes(name, |write, vm| {
-            Ok(write.set_volume_size(vm, volume, bytes, self)?)
+            Ok(volume_change::set_size(write, vm, volume, bytes, self)?)
         }) {
             Err(LifecycleError::Store(error)) if error.was_saved() => {
                 self.system.notify(&error.to_string());

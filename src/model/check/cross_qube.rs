@@ -15,77 +15,76 @@ use uuid::Uuid;
 /// The maximum number of netvms of a loop in a message.
 const MAX_LISTED_NETVMS: usize = 16;
 
-impl Qubes {
-    /// Checks that the netvm provides network and does not lead back to the qube.
-    pub(super) fn check_network<'q>(
-        &'q self,
-        vm: &Vm,
-        facts: &'q dyn Facts,
-        loops: &mut NetvmLoops<'q>,
-        found: &mut Vec<Finding>,
-    ) {
-        let Ok(Some(netvm)) = self.netvm(vm, facts) else {
-            return;
+/// Checks that the netvm provides network and does not lead back to the qube.
+pub(super) fn check_network<'q>(
+    qubes: &'q Qubes,
+    vm: &Vm,
+    facts: &'q dyn Facts,
+    loops: &mut NetvmLoops<'q>,
+    found: &mut Vec<Finding>,
+) {
+    let Ok(Some(netvm)) = qubes.netvm(vm, facts) else {
+        return;
+    };
+    let mut add = |kind, harm, text| {
+        let remedy = Remedy::Set {
+            property: "netvm".into(),
+            value: String::new(),
         };
-        let mut add = |kind, harm, text| {
-            let remedy = Remedy::Set {
-                property: "netvm".into(),
-                value: String::new(),
-            };
-            found.push(Finding {
-                at: Location::property(&vm.name, "netvm"),
-                kind,
-                harm,
-                text,
-                remedy,
-            });
-        };
-        let is_explicit = vm.properties.contains("netvm");
-        if is_explicit && !self.provides_network(netvm, facts) {
-            add(
-                FindingKind::Unfit,
-                Harm::Refused,
-                format!("netvm is '{}', which does not provide network", netvm.name),
-            );
-        }
-        if loops.is_on_loop(vm, netvm, self, facts) {
-            let names = self.netvm_chain(netvm, facts).map(|v| v.name.as_str());
-            let chain: Vec<&str> = names.take(MAX_LISTED_NETVMS + 1).collect();
-            let description = match chain.as_slice() {
-                [_] => "the qube is its own netvm".to_owned(),
-                [nearest @ .., _] if nearest.len() == MAX_LISTED_NETVMS => {
-                    format!("its netvms lead back to it: {} → …", nearest.join(" → "))
-                }
-                chain => format!("its netvms lead back to it: {}", chain.join(" → ")),
-            };
-            let text = format!(
-                "netvm is '{}', and {description}; qubesd takes it for none",
-                netvm.name
-            );
-            add(FindingKind::NetvmLoop, Harm::Misread, text);
-        }
+        found.push(Finding {
+            at: Location::property(&vm.name, "netvm"),
+            kind,
+            harm,
+            text,
+            remedy,
+        });
+    };
+    let is_explicit = vm.properties.contains("netvm");
+    if is_explicit && !qubes.provides_network(netvm, facts) {
+        add(
+            FindingKind::Unfit,
+            Harm::Refused,
+            format!("netvm is '{}', which does not provide network", netvm.name),
+        );
     }
+    if loops.is_on_loop(vm, netvm, qubes, facts) {
+        let names = qubes.netvm_chain(netvm, facts).map(|v| v.name.as_str());
+        let chain: Vec<&str> = names.take(MAX_LISTED_NETVMS + 1).collect();
+        let description = match chain.as_slice() {
+            [_] => "the qube is its own netvm".to_owned(),
+            [nearest @ .., _] if nearest.len() == MAX_LISTED_NETVMS => {
+                format!("its netvms lead back to it: {} → …", nearest.join(" → "))
+            }
+            chain => format!("its netvms lead back to it: {}", chain.join(" → ")),
+        };
+        let text = format!(
+            "netvm is '{}', and {description}; qubesd takes it for none",
+            netvm.name
+        );
+        add(FindingKind::NetvmLoop, Harm::Misread, text);
+    }
+}
 
-    /// Checks that qids, UUIDs and dispids are unique, and that there is a dom0.
-    pub(super) fn check_numbers(&self, found: &mut Vec<Finding>) {
-        let mut numbers = UniqueNumbers::default();
-        self.iter()
-            .for_each(|vm| found.extend(numbers.find_duplicates(vm)));
-        if !self
-            .iter()
-            .any(|vm| vm.class == Class::AdminVM && vm.properties.contains("label"))
-        {
-            found.push(Finding {
-                at: Location::domain(&crate::model::VmName::dom0()),
-                kind: FindingKind::NoDom0,
-                harm: Harm::Misread,
-                text: "dom0 is missing or has no label: upstream's tools cannot show it".into(),
-                remedy: Remedy::Set {
-                    property: "label".into(),
-                    value: "black".into(),
-                },
-            });
-        }
+/// Checks that qids, UUIDs and dispids are unique, and that there is a dom0.
+pub(super) fn check_numbers(qubes: &Qubes, found: &mut Vec<Finding>) {
+    let mut numbers = UniqueNumbers::default();
+    qubes
+        .iter()
+        .for_each(|vm| found.extend(numbers.find_duplicates(vm)));
+    if !qubes
+        .iter()
+        .any(|vm| vm.class == Class::AdminVM && vm.properties.contains("label"))
+    {
+        found.push(Finding {
+            at: Location::domain(&crate::model::VmName::dom0()),
+            kind: FindingKind::NoDom0,
+            harm: Harm::Misread,
+            text: "dom0 is missing or has no label: upstream's tools cannot show it".into(),
+            remedy: Remedy::Set {
+                property: "label".into(),
+                value: "black".into(),
+            },
+        });
     }
 }
 

@@ -9,122 +9,119 @@ use crate::model::vm::Vm;
 /// The manual remedy for an assignment that the release cannot represent.
 const ACCEPT: &str = "take the assignment out, or accept it as required";
 
-impl Qubes {
-    pub(super) fn check_devices(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        for (class_position, class) in vm.devices.iter().enumerate() {
-            for (position, device) in class.assignments.iter().enumerate() {
-                let what = format!("{} device '{}'", class.class, device.port());
-                let remove_assignment = || Remedy::Remove {
-                    what: "the assignment".into(),
+pub(super) fn check_devices(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    for (class_position, class) in vm.devices.iter().enumerate() {
+        for (position, device) in class.assignments.iter().enumerate() {
+            let what = format!("{} device '{}'", class.class, device.port());
+            let remove_assignment = || Remedy::Remove {
+                what: "the assignment".into(),
+            };
+            let mut add = |kind, harm, text: String, remedy| {
+                let part = QubePart::Device {
+                    class: class_position,
+                    position,
                 };
-                let mut add = |kind, harm, text: String, remedy| {
-                    let part = QubePart::Device {
-                        class: class_position,
-                        position,
-                    };
-                    found.push(Finding {
-                        at: Location::Qube {
-                            name: vm.name.clone(),
-                            part,
-                        },
-                        kind,
-                        harm,
-                        text: format!("{what} {text}"),
-                        remedy,
-                    });
-                };
-                if let Some(backend) = device.backend().filter(|b| !self.contains(b)) {
+                found.push(Finding {
+                    at: Location::Qube {
+                        name: vm.name.clone(),
+                        part,
+                    },
+                    kind,
+                    harm,
+                    text: format!("{what} {text}"),
+                    remedy,
+                });
+            };
+            if let Some(backend) = device.backend().filter(|b| !qubes.contains(b)) {
+                let text = format!(
+                    "is of '{backend}', and there is no such qube: qubesd drops the assignment"
+                );
+                add(
+                    FindingKind::DeviceBackend,
+                    Harm::Misread,
+                    text,
+                    remove_assignment(),
+                );
+            }
+            match device.mode() {
+                Err("manual") => {
+                    add(
+                        FindingKind::DeviceMode,
+                        Harm::Refused,
+                        "has mode 'manual'".into(),
+                        remove_assignment(),
+                    );
+                }
+                Err(text) if device.attributes.contains("required") => {
                     let text = format!(
-                        "is of '{backend}', and there is no such qube: qubesd drops the assignment"
+                        "has required='{}', which is not a boolean",
+                        text.escape_debug()
                     );
                     add(
-                        FindingKind::DeviceBackend,
+                        FindingKind::DeviceMode,
+                        Harm::Refused,
+                        text,
+                        remove_assignment(),
+                    );
+                }
+                Err(mode) => {
+                    let text = format!("has mode '{mode}': qubesd drops the assignment");
+                    add(
+                        FindingKind::DeviceMode,
                         Harm::Misread,
                         text,
                         remove_assignment(),
                     );
                 }
-                match device.mode() {
-                    Err("manual") => {
-                        add(
-                            FindingKind::DeviceMode,
-                            Harm::Refused,
-                            "has mode 'manual'".into(),
-                            remove_assignment(),
-                        );
-                    }
-                    Err(text) if device.attributes.contains("required") => {
-                        let text = format!(
-                            "has required='{}', which is not a boolean",
-                            text.escape_debug()
-                        );
-                        add(
-                            FindingKind::DeviceMode,
-                            Harm::Refused,
-                            text,
-                            remove_assignment(),
-                        );
-                    }
-                    Err(mode) => {
-                        let text = format!("has mode '{mode}': qubesd drops the assignment");
-                        add(
-                            FindingKind::DeviceMode,
-                            Harm::Misread,
-                            text,
-                            remove_assignment(),
-                        );
-                    }
-                    Ok(mode)
-                        if mode != AssignmentMode::Required
-                            && !facts.release().has_device_modes() =>
-                    {
-                        let text = format!(
-                            "has mode '{}', and Qubes OS {} takes every assignment for required",
-                            mode.as_str(),
-                            facts.release()
-                        );
-                        add(
-                            FindingKind::DeviceMode,
-                            Harm::Misread,
-                            text,
-                            Remedy::Manual(ACCEPT.into()),
-                        );
-                    }
-                    Ok(_) => {}
-                }
-                if device.identity() != "*" && !facts.release().has_device_modes() {
+                Ok(mode)
+                    if mode != AssignmentMode::Required && !facts.release().has_device_modes() =>
+                {
                     let text = format!(
-                        "is for '{}' alone, and Qubes OS {} gives whatever is at that port",
-                        device.identity(),
+                        "has mode '{}', and Qubes OS {} takes every assignment for required",
+                        mode.as_str(),
                         facts.release()
                     );
                     add(
-                        FindingKind::DeviceIdentity,
+                        FindingKind::DeviceMode,
                         Harm::Misread,
                         text,
                         Remedy::Manual(ACCEPT.into()),
                     );
                 }
-                let same = |other: &DeviceAssignment| key(other) == key(device);
-                if class.assignments.iter().take(position).any(same) {
-                    add(
-                        FindingKind::DeviceTwice,
-                        Harm::Refused,
-                        "is assigned twice".into(),
-                        remove_assignment(),
-                    );
-                }
-                let port = device.port();
-                if &*class.class == "pci" && !is_pci_port(port) {
-                    let (text, remedy) = match is_pci_port(&port.to_ascii_lowercase()) {
-                        true => (
-                            "has capitals in its PCI address",
-                            Remedy::Manual("write small letters".into()),
-                        ),
-                        false => ("has no PCI address", remove_assignment()),
-                    };
-                    add(FindingKind::DevicePort, Harm::Refused, text.into(), remedy);
-                }
+                Ok(_) => {}
+            }
+            if device.identity() != "*" && !facts.release().has_device_modes() {
+                let text = format!(
+                    "is for '{}' alone, and Qubes OS {} gives whatever is at that port",
+                    device.identity(),
+                    facts.release()
+                );
+                add(
+                    FindingKind::DeviceIdentity,
+                    Harm::Misread,
+                    text,
+                    Remedy::Manual(ACCEPT.into()),
+                );
+            }
+            let same = |other: &DeviceAssignment| key(other) == key(device);
+            if class.assignments.iter().take(position).any(same) {
+                add(
+                    FindingKind::DeviceTwice,
+                    Harm::Refused,
+                    "is assigned twice".into(),
+                    remove_assignment(),
+                );
+            }
+            let port = device.port();
+            if &*class.class == "pci" && !is_pci_port(port) {
+                let (text, remedy) = match is_pci_port(&port.to_ascii_lowercase()) {
+                    true => (
+                        "has capitals in its PCI address",
+                        Remedy::Manual("write small letters".into()),
+                    ),
+                    false => ("has no PCI address", remove_assignment()),
+                };
+                add(FindingKind::DevicePort, Harm::Refused, text.into(), remedy);
             }
         }
     }

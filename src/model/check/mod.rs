@@ -16,6 +16,7 @@ mod volumes;
 
 pub use cross_qube::UniqueNumbers;
 pub use finding_kind::FindingKind;
+pub use remedies::apply_remedies;
 
 use std::fmt;
 
@@ -196,92 +197,90 @@ impl Location {
     }
 }
 
-impl Qubes {
-    /// Checks pools, global properties and every qube, in this order. Diagnoses of the file's
-    /// reader (`diagnoses`) are not included.
-    pub fn findings(&self, facts: &dyn Facts) -> Vec<Finding> {
-        let mut found = self.system_findings(facts);
-        let (vids, mut loops) = (Vids::new(self), NetvmLoops::default());
-        for vm in self.iter() {
-            self.check_qube(vm, Some(&vids), facts, &mut loops, &mut found);
-        }
-        self.check_numbers(&mut found);
-        found
+/// Checks pools, global properties and every qube, in this order. Diagnoses of the file's
+/// reader (`diagnoses`) are not included.
+pub fn findings(qubes: &Qubes, facts: &dyn Facts) -> Vec<Finding> {
+    let mut found = system_findings(qubes, facts);
+    let (vids, mut loops) = (Vids::new(qubes), NetvmLoops::default());
+    for vm in qubes.iter() {
+        check_qube(qubes, vm, Some(&vids), facts, &mut loops, &mut found);
     }
+    cross_qube::check_numbers(qubes, &mut found);
+    found
+}
 
-    /// Checks pools and global properties.
-    pub fn system_findings(&self, facts: &dyn Facts) -> Vec<Finding> {
-        let mut found = Vec::new();
-        self.check_pools(facts, &mut found);
-        self.check_pool_paths(&mut found);
-        self.check_globals(facts, &mut found);
-        found
-    }
+/// Checks pools and global properties.
+pub fn system_findings(qubes: &Qubes, facts: &dyn Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    pools::check_pools(qubes, facts, &mut found);
+    paths::check_pool_paths(qubes, &mut found);
+    system::check_globals(qubes, facts, &mut found);
+    found
+}
 
-    /// Checks one qube and its references. Numbers and images shared with another qube are not
-    /// included. `loops` caches netvm chains while many qubes are checked.
-    pub fn qube_findings<'q>(
-        &'q self,
-        vm: &Vm,
-        facts: &'q dyn Facts,
-        loops: &mut NetvmLoops<'q>,
-    ) -> Vec<Finding> {
-        let mut found = Vec::new();
-        self.check_qube(vm, None, facts, loops, &mut found);
-        found
-    }
+/// Checks one qube and its references. Numbers and images shared with another qube are not
+/// included. `loops` caches netvm chains while many qubes are checked.
+pub fn qube_findings<'q>(
+    qubes: &'q Qubes,
+    vm: &Vm,
+    facts: &'q dyn Facts,
+    loops: &mut NetvmLoops<'q>,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    check_qube(qubes, vm, None, facts, loops, &mut found);
+    found
+}
 
-    /// Returns the findings of one qube for which upstream refuses the store: those of
-    /// [`Qubes::qube_findings`] with [`Harm::Refused`].
-    pub fn qube_refusals<'q>(
-        &'q self,
-        vm: &Vm,
-        facts: &'q dyn Facts,
-        loops: &mut NetvmLoops<'q>,
-    ) -> Vec<Finding> {
-        if self.is_clearly_valid(vm, facts, loops) {
-            return Vec::new();
-        }
-        let mut found = self.qube_findings(vm, facts, loops);
-        found.retain(|finding| finding.harm == Harm::Refused);
-        found
+/// Returns the findings of one qube for which upstream refuses the store: those of
+/// [`qube_findings`] with [`Harm::Refused`].
+pub fn qube_refusals<'q>(
+    qubes: &'q Qubes,
+    vm: &Vm,
+    facts: &'q dyn Facts,
+    loops: &mut NetvmLoops<'q>,
+) -> Vec<Finding> {
+    if fast_check::is_clearly_valid(qubes, vm, facts, loops) {
+        return Vec::new();
     }
+    let mut found = qube_findings(qubes, vm, facts, loops);
+    found.retain(|finding| finding.harm == Harm::Refused);
+    found
+}
 
-    /// Describes what makes a qube unreliable by itself: its diagnoses and the findings that are
-    /// breaking ([`Finding::is_breaking`]).
-    pub fn qube_problems<'q>(
-        &'q self,
-        vm: &Vm,
-        facts: &'q dyn Facts,
-        loops: &mut NetvmLoops<'q>,
-    ) -> Vec<String> {
-        let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
-        // An unreadable domain has no values to check, and a store of R1 to R3 gets the values that
-        // R4 requires when it is converted.
-        if (vm.diagnoses.is_empty() || !vm.properties.is_empty())
-            && !self.needs_conversion
-            && !self.is_clearly_valid(vm, facts, loops)
-        {
-            let own = self.qube_findings(vm, facts, loops);
-            texts.extend(own.into_iter().filter(Finding::is_breaking).map(|f| f.text));
-        }
-        texts
+/// Describes what makes a qube unreliable by itself: its diagnoses and the findings that are
+/// breaking ([`Finding::is_breaking`]).
+pub fn qube_problems<'q>(
+    qubes: &'q Qubes,
+    vm: &Vm,
+    facts: &'q dyn Facts,
+    loops: &mut NetvmLoops<'q>,
+) -> Vec<String> {
+    let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
+    // An unreadable domain has no values to check, and a store of R1 to R3 gets the values that
+    // R4 requires when it is converted.
+    if (vm.diagnoses.is_empty() || !vm.properties.is_empty())
+        && !qubes.needs_conversion
+        && !fast_check::is_clearly_valid(qubes, vm, facts, loops)
+    {
+        let own = qube_findings(qubes, vm, facts, loops);
+        texts.extend(own.into_iter().filter(Finding::is_breaking).map(|f| f.text));
     }
+    texts
+}
 
-    fn check_qube<'q>(
-        &'q self,
-        vm: &Vm,
-        vids: Option<&Vids>,
-        facts: &'q dyn Facts,
-        loops: &mut NetvmLoops<'q>,
-        found: &mut Vec<Finding>,
-    ) {
-        self.check_properties(vm, facts, found);
-        self.check_network(vm, facts, loops, found);
-        self.check_tags(vm, found);
-        self.check_features(vm, facts, found);
-        self.check_devices(vm, facts, found);
-        self.check_volumes(vm, vids, facts, found);
-        self.check_volume_paths(vm, found);
-    }
+fn check_qube<'q>(
+    qubes: &'q Qubes,
+    vm: &Vm,
+    vids: Option<&Vids>,
+    facts: &'q dyn Facts,
+    loops: &mut NetvmLoops<'q>,
+    found: &mut Vec<Finding>,
+) {
+    properties::check_properties(qubes, vm, facts, found);
+    cross_qube::check_network(qubes, vm, facts, loops, found);
+    properties::check_tags(vm, found);
+    properties::check_features(vm, facts, found);
+    devices::check_devices(qubes, vm, facts, found);
+    volumes::check_volumes(qubes, vm, vids, facts, found);
+    paths::check_volume_paths(qubes, vm, found);
 }

@@ -5,57 +5,55 @@ use crate::model::qubes::Qubes;
 use crate::model::rules::qubesd::is_file_vid;
 use crate::model::vm::Vm;
 
-impl Qubes {
-    pub(super) fn check_pool_paths(&self, found: &mut Vec<Finding>) {
-        for (position, pool) in self.pools.iter().enumerate() {
-            let Some(directory) = pool.option("dir_path").filter(|path| has_dots(path)) else {
-                continue;
-            };
-            found.push(Finding {
-                at: Location::Pool(position),
-                kind: FindingKind::UnsafePath,
-                harm: Harm::Misread,
-                text: format!(
-                    "pool '{}' has dir_path=\"{directory}\": '..' leads where links make it lead",
-                    pool.name()
-                ),
-                remedy: Remedy::Manual("write the directory that is meant".into()),
-            });
-        }
+pub(super) fn check_pool_paths(qubes: &Qubes, found: &mut Vec<Finding>) {
+    for (position, pool) in qubes.pools.iter().enumerate() {
+        let Some(directory) = pool.option("dir_path").filter(|path| has_dots(path)) else {
+            continue;
+        };
+        found.push(Finding {
+            at: Location::Pool(position),
+            kind: FindingKind::UnsafePath,
+            harm: Harm::Misread,
+            text: format!(
+                "pool '{}' has dir_path=\"{directory}\": '..' leads where links make it lead",
+                pool.name()
+            ),
+            remedy: Remedy::Manual("write the directory that is meant".into()),
+        });
     }
+}
 
-    pub(super) fn check_volume_paths(&self, vm: &Vm, found: &mut Vec<Finding>) {
-        for volume in &vm.volumes {
-            let pool = volume
-                .attributes
-                .get("pool")
-                .and_then(|pool| self.pools.get(pool));
-            let is_directory =
-                pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
-            // An empty vid is the same as none: the driver chooses one.
-            let names_no_file = |vid: &str| is_directory && !vid.is_empty() && !is_file_vid(vid);
-            let vid = volume
-                .attributes
-                .get("vid")
-                .filter(|vid| is_outside_pool(vid) || names_no_file(vid));
-            let Some(vid) = vid else { continue };
-            found.push(Finding {
-                at: Location::Qube {
-                    name: vm.name.clone(),
-                    part: QubePart::Volume(volume.name().to_owned()),
-                },
-                kind: FindingKind::UnsafePath,
-                harm: Harm::Misread,
-                text: format!(
-                    "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command \
-                     here uses it",
-                    volume.name()
-                ),
-                remedy: Remedy::Manual(
-                    "write the id of the image that is meant, below its pool".into(),
-                ),
-            });
-        }
+pub(super) fn check_volume_paths(qubes: &Qubes, vm: &Vm, found: &mut Vec<Finding>) {
+    for volume in &vm.volumes {
+        let pool = volume
+            .attributes
+            .get("pool")
+            .and_then(|pool| qubes.pools.get(pool));
+        let is_directory =
+            pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
+        // An empty vid is the same as none: the driver chooses one.
+        let names_no_file = |vid: &str| is_directory && !vid.is_empty() && !is_file_vid(vid);
+        let vid = volume
+            .attributes
+            .get("vid")
+            .filter(|vid| is_outside_pool(vid) || names_no_file(vid));
+        let Some(vid) = vid else { continue };
+        found.push(Finding {
+            at: Location::Qube {
+                name: vm.name.clone(),
+                part: QubePart::Volume(volume.name().to_owned()),
+            },
+            kind: FindingKind::UnsafePath,
+            harm: Harm::Misread,
+            text: format!(
+                "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command \
+                 here uses it",
+                volume.name()
+            ),
+            remedy: Remedy::Manual(
+                "write the id of the image that is meant, below its pool".into(),
+            ),
+        });
     }
 }
 

@@ -82,104 +82,102 @@ fn check_options(
     }
 }
 
-impl Qubes {
-    pub(super) fn check_pools(&self, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        for (position, pool) in self.pools.iter().enumerate() {
-            let mut add = |kind, harm, text: String, remedy| {
-                found.push(Finding {
-                    at: Location::Pool(position),
-                    kind,
-                    harm,
-                    text: format!("pool '{}' {text}", pool.name()),
-                    remedy,
-                });
+pub(super) fn check_pools(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    for (position, pool) in qubes.pools.iter().enumerate() {
+        let mut add = |kind, harm, text: String, remedy| {
+            found.push(Finding {
+                at: Location::Pool(position),
+                kind,
+                harm,
+                text: format!("pool '{}' {text}", pool.name()),
+                remedy,
+            });
+        };
+        if let Some(first) = qubes
+            .pools
+            .iter()
+            .take(position)
+            .find(|p| p.name() == pool.name())
+        {
+            let remedy = match first.attributes == pool.attributes {
+                true => Remedy::Remove {
+                    what: "the second, which is the same".into(),
+                },
+                false => Remedy::Manual("take one of them out, or give it another name".into()),
             };
-            if let Some(first) = self
-                .pools
-                .iter()
-                .take(position)
-                .find(|p| p.name() == pool.name())
-            {
-                let remedy = match first.attributes == pool.attributes {
-                    true => Remedy::Remove {
-                        what: "the second, which is the same".into(),
-                    },
-                    false => Remedy::Manual("take one of them out, or give it another name".into()),
-                };
-                add(
-                    FindingKind::PoolTwice,
-                    Harm::Misread,
-                    "stands there twice".into(),
-                    remedy,
+            add(
+                FindingKind::PoolTwice,
+                Harm::Misread,
+                "stands there twice".into(),
+                remedy,
+            );
+        }
+        match (pool.driver(), driver_options(pool.driver())) {
+            ("", _) => add(
+                FindingKind::PoolDriver,
+                Harm::Misread,
+                "has no driver: qubesd leaves it out, and refuses volumes in it".into(),
+                Remedy::Manual("add its driver".into()),
+            ),
+            (driver, None) => {
+                let text = format!(
+                    "has a driver that Qubes OS does not bring along, '{driver}': without it \
+                     qubesd leaves the pool out, and refuses volumes in it"
                 );
-            }
-            match (pool.driver(), driver_options(pool.driver())) {
-                ("", _) => add(
+                add(
                     FindingKind::PoolDriver,
                     Harm::Misread,
-                    "has no driver: qubesd leaves it out, and refuses volumes in it".into(),
-                    Remedy::Manual("add its driver".into()),
-                ),
-                (driver, None) => {
+                    text,
+                    Remedy::Manual("install what provides the driver".into()),
+                );
+            }
+            (driver, Some(Some(known))) => {
+                let is_known =
+                    |name: &str| matches!(name, "name" | "driver") || known.contains(&name);
+                let unknown: Vec<&str> = pool
+                    .attributes
+                    .names()
+                    .filter(|name| !is_known(name))
+                    .collect();
+                if !unknown.is_empty() {
                     let text = format!(
-                        "has a driver that Qubes OS does not bring along, '{driver}': without it \
-                         qubesd leaves the pool out, and refuses volumes in it"
+                        "has {}, which driver {driver} does not know",
+                        unknown.join(", ")
                     );
+                    let names = unknown.into_iter().map(str::to_owned).collect();
                     add(
-                        FindingKind::PoolDriver,
-                        Harm::Misread,
-                        text,
-                        Remedy::Manual("install what provides the driver".into()),
-                    );
-                }
-                (driver, Some(Some(known))) => {
-                    let is_known =
-                        |name: &str| matches!(name, "name" | "driver") || known.contains(&name);
-                    let unknown: Vec<&str> = pool
-                        .attributes
-                        .names()
-                        .filter(|name| !is_known(name))
-                        .collect();
-                    if !unknown.is_empty() {
-                        let text = format!(
-                            "has {}, which driver {driver} does not know",
-                            unknown.join(", ")
-                        );
-                        let names = unknown.into_iter().map(str::to_owned).collect();
-                        add(
-                            FindingKind::PoolOption,
-                            Harm::Refused,
-                            text,
-                            Remedy::RemoveAttributes(names),
-                        );
-                    }
-                    check_options(pool, driver, facts.release(), &mut add);
-                }
-                (_, Some(None)) => {}
-            }
-            let remove_flag = || Remedy::RemoveAttributes(vec!["ephemeral_volatile".into()]);
-            match pool.option("ephemeral_volatile") {
-                Some(_) if facts.release() < Release::R4_1 => {
-                    add(
-                        FindingKind::TooNew,
+                        FindingKind::PoolOption,
                         Harm::Refused,
-                        "has ephemeral_volatile, which Qubes OS 4.0 does not know".into(),
-                        remove_flag(),
+                        text,
+                        Remedy::RemoveAttributes(names),
                     );
                 }
-                Some(text) if !pool.ephemeral_volatile() => {
-                    add(
-                        FindingKind::PoolFlag,
-                        Harm::Misread,
-                        format!(
-                            "has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 \
-                             takes for true"
-                        ),
-                        remove_flag(),
-                    );
-                }
-                _ => {}
+                check_options(pool, driver, facts.release(), &mut add);
             }
+            (_, Some(None)) => {}
+        }
+        let remove_flag = || Remedy::RemoveAttributes(vec!["ephemeral_volatile".into()]);
+        match pool.option("ephemeral_volatile") {
+            Some(_) if facts.release() < Release::R4_1 => {
+                add(
+                    FindingKind::TooNew,
+                    Harm::Refused,
+                    "has ephemeral_volatile, which Qubes OS 4.0 does not know".into(),
+                    remove_flag(),
+                );
+            }
+            Some(text) if !pool.ephemeral_volatile() => {
+                add(
+                    FindingKind::PoolFlag,
+                    Harm::Misread,
+                    format!(
+                        "has ephemeral_volatile=\"{text}\", which every release up to 4.4.0 \
+                         takes for true"
+                    ),
+                    remove_flag(),
+                );
+            }
+            _ => {}
         }
     }
 }

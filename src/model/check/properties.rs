@@ -17,176 +17,118 @@ use crate::model::vm::{Qid, Vm};
 /// Properties that must be set if the class has them.
 const REQUIRED: [&str; 4] = ["label", "qid", "uuid", "template"];
 
-impl Qubes {
-    /// Checks the stored properties and that the required ones are stored.
-    pub(super) fn check_properties(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        let mut add = |property: &str, kind, harm, text, remedy| {
-            found.push(Finding {
-                at: Location::property(&vm.name, property),
-                kind,
-                harm,
-                text,
-                remedy,
-            });
-        };
-        if vm.class == Class::RemoteVM && facts.release() < Release::R4_3 {
-            let text = format!(
-                "Qubes OS {} does not know class RemoteVM (since 4.3)",
-                facts.release()
-            );
-            let by_hand = Remedy::Manual(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
-            add("name", FindingKind::TooNew, Harm::Refused, text, by_hand);
-            return;
-        }
-        if let Class::Unknown(_) = vm.class {
-            // The properties of an unknown class are unknown, too.
-            return;
-        }
-        for name in vm.properties.names() {
-            let remove = || Remedy::Remove {
-                what: format!("property {name}"),
-            };
-            match Property::find(Scope::Class(&vm.class), name) {
-                None if Property::is_legacy_name(name) => {}
-                None => {
-                    let text = format!("a qube of class {} has no property {name}", vm.class);
-                    add(
-                        name,
-                        FindingKind::UnknownProperty,
-                        Harm::Refused,
-                        text,
-                        remove(),
-                    );
-                }
-                Some(p) if p.computed => {
-                    let text = format!("{name} is computed and cannot be set");
-                    add(
-                        name,
-                        FindingKind::ComputedProperty,
-                        Harm::Refused,
-                        text,
-                        remove(),
-                    );
-                }
-                Some(p) if p.since > facts.release() => {
-                    let text = format!(
-                        "Qubes OS {} does not know {name} (since {})",
-                        facts.release(),
-                        p.since
-                    );
-                    add(name, FindingKind::TooNew, Harm::Refused, text, remove());
-                }
-                Some(property) => self.check_value(vm, property, facts, &mut add),
-            }
-        }
-        for name in REQUIRED
-            .iter()
-            .filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name))
-        {
-            if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
-                self.check_value(vm, property, facts, &mut add);
-            }
-        }
+/// Checks the stored properties and that the required ones are stored.
+pub(super) fn check_properties(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+    found: &mut Vec<Finding>,
+) {
+    let mut add = |property: &str, kind, harm, text, remedy| {
+        found.push(Finding {
+            at: Location::property(&vm.name, property),
+            kind,
+            harm,
+            text,
+            remedy,
+        });
+    };
+    if vm.class == Class::RemoteVM && facts.release() < Release::R4_3 {
+        let text = format!(
+            "Qubes OS {} does not know class RemoteVM (since 4.3)",
+            facts.release()
+        );
+        let by_hand = Remedy::Manual(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
+        add("name", FindingKind::TooNew, Harm::Refused, text, by_hand);
+        return;
     }
-
-    /// Checks a property that is stored or has to be.
-    fn check_value(
-        &self,
-        vm: &Vm,
-        property: &Property,
-        facts: &dyn Facts,
-        add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
-    ) {
-        let name = property.name;
-        let read = match name {
-            // `Qubes::template` also checks the template's class.
-            "template" => self.template(vm).map(drop),
-            _ => self.value(vm, property, facts).map(drop),
+    if let Class::Unknown(_) = vm.class {
+        // The properties of an unknown class are unknown, too.
+        return;
+    }
+    for name in vm.properties.names() {
+        let remove = || Remedy::Remove {
+            what: format!("property {name}"),
         };
-        let stored = property.explicit_value(vm);
-        if let Err(error) = read {
-            let kind = classify(property, stored, &error, self);
-            // Upstream loads a qube without a label, but its tools cannot show it.
-            let harm = if name == "label" && stored.is_none() {
-                Harm::Misread
-            } else {
-                Harm::Refused
-            };
-            add(
-                name,
-                kind,
-                harm,
-                describe_error(&error),
-                self.remedy(property, vm, facts),
-            );
-        } else if let Some(text) = stored {
-            if let Some(rule) = property.setter_error(text) {
-                let text = format!("{name} is '{}': {rule}", text.escape_debug());
+        match Property::find(Scope::Class(&vm.class), name) {
+            None if Property::is_legacy_name(name) => {}
+            None => {
+                let text = format!("a qube of class {} has no property {name}", vm.class);
                 add(
                     name,
-                    FindingKind::BadValue,
+                    FindingKind::UnknownProperty,
                     Harm::Refused,
                     text,
-                    Remedy::Reset {
-                        property: name.into(),
-                    },
+                    remove(),
                 );
             }
-            let max = facts.release().highest_qid();
-            if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
-                let text = match vm.qid() {
-                    None => format!("qid {text} is not between 0 and {}", Qid::MAX),
-                    Some(_) => format!(
-                        "qid {text} is above {max}, the highest of Qubes OS {}",
-                        facts.release()
-                    ),
-                };
+            Some(p) if p.computed => {
+                let text = format!("{name} is computed and cannot be set");
                 add(
                     name,
-                    FindingKind::BadValue,
+                    FindingKind::ComputedProperty,
                     Harm::Refused,
                     text,
-                    Remedy::NewQid,
+                    remove(),
                 );
             }
-            if name == "kernel" && !is_kernel_name(text) && property.setter_error(text).is_none() {
-                let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
-                add(
-                    name,
-                    FindingKind::BadValue,
-                    Harm::Misread,
-                    text,
-                    Remedy::Reset {
-                        property: name.into(),
-                    },
+            Some(p) if p.since > facts.release() => {
+                let text = format!(
+                    "Qubes OS {} does not know {name} (since {})",
+                    facts.release(),
+                    p.since
                 );
+                add(name, FindingKind::TooNew, Harm::Refused, text, remove());
             }
-            if matches!(property.value_type, ValueType::Qube { .. }) {
-                self.check_tagged_reference(property, text, add);
-                self.check_disposable_template(vm, property, text, facts, add);
-            }
+            Some(property) => check_value(qubes, vm, property, facts, &mut add),
         }
     }
+    for name in REQUIRED
+        .iter()
+        .filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name))
+    {
+        if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
+            check_value(qubes, vm, property, facts, &mut add);
+        }
+    }
+}
 
-    /// Checks that the referenced qube's name fits into the tag that qubesd derives from some
-    /// references while it loads the store.
-    fn check_tagged_reference(
-        &self,
-        property: &Property,
-        text: &str,
-        add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
-    ) {
-        let name = property.name;
-        let is_tagged = TAGGED_REFERENCES.iter().any(|(tagged, _)| *tagged == name);
-        let misfit = self
-            .name(text)
-            .filter(|_| is_tagged)
-            .and_then(|named| find_reference_problem(name, named));
-        if let Some(misfit) = misfit {
-            let text = format!("{name} is '{text}': {misfit}");
+/// Checks a property that is stored or has to be.
+fn check_value(
+    qubes: &Qubes,
+    vm: &Vm,
+    property: &Property,
+    facts: &dyn Facts,
+    add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
+) {
+    let name = property.name;
+    let read = match name {
+        // `Qubes::template` also checks the template's class.
+        "template" => qubes.template(vm).map(drop),
+        _ => qubes.value(vm, property, facts).map(drop),
+    };
+    let stored = property.explicit_value(vm);
+    if let Err(error) = read {
+        let kind = classify(property, stored, &error, qubes);
+        // Upstream loads a qube without a label, but its tools cannot show it.
+        let harm = if name == "label" && stored.is_none() {
+            Harm::Misread
+        } else {
+            Harm::Refused
+        };
+        add(
+            name,
+            kind,
+            harm,
+            describe_error(&error),
+            remedy(qubes, property, vm, facts),
+        );
+    } else if let Some(text) = stored {
+        if let Some(rule) = property.setter_error(text) {
+            let text = format!("{name} is '{}': {rule}", text.escape_debug());
             add(
                 name,
-                FindingKind::Unfit,
+                FindingKind::BadValue,
                 Harm::Refused,
                 text,
                 Remedy::Reset {
@@ -194,161 +136,221 @@ impl Qubes {
                 },
             );
         }
-    }
-
-    /// Checks that a reference to a template for disposables is one.
-    fn check_disposable_template(
-        &self,
-        vm: &Vm,
-        property: &Property,
-        text: &str,
-        facts: &dyn Facts,
-        add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
-    ) {
-        let name = property.name;
-        if !matches!(name, "default_dispvm" | "management_dispvm" | "template")
-            || vm.class == Class::AppVM && name == "template"
-        {
-            return;
-        }
-        let Some(named) = self
-            .get(text)
-            .filter(|named| !self.is_template_for_dispvms(named, facts))
-        else {
-            return;
-        };
-        let what = "which is not a template for disposables";
-        if matches!(name, "default_dispvm" | "management_dispvm") {
-            let text = format!(
-                "{name} is '{}', {what}: qubesd takes it for none",
-                named.name
-            );
+        let max = facts.release().highest_qid();
+        if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
+            let text = match vm.qid() {
+                None => format!("qid {text} is not between 0 and {}", Qid::MAX),
+                Some(_) => format!(
+                    "qid {text} is above {max}, the highest of Qubes OS {}",
+                    facts.release()
+                ),
+            };
             add(
                 name,
-                FindingKind::NotForDisposables,
+                FindingKind::BadValue,
+                Harm::Refused,
+                text,
+                Remedy::NewQid,
+            );
+        }
+        if name == "kernel" && !is_kernel_name(text) && property.setter_error(text).is_none() {
+            let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
+            add(
+                name,
+                FindingKind::BadValue,
                 Harm::Misread,
                 text,
                 Remedy::Reset {
                     property: name.into(),
                 },
             );
-        } else if name == "template" && vm.class == Class::DispVM {
-            let by_hand = Remedy::Manual(format!(
-                "qvm-prefs {} template_for_dispvms True",
-                named.name
-            ));
-            let text = format!("{name} is '{}', {what}", named.name);
-            add(
-                name,
-                FindingKind::NotForDisposables,
-                Harm::Misread,
-                text,
-                by_hand,
-            );
         }
-    }
-
-    /// Returns the remedy for an invalid value. For `netvm` it is none rather than the default,
-    /// because a repair must not connect a qube to the network.
-    fn remedy(&self, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
-        let name = property.name.to_owned();
-        match (property.name, property.value_type) {
-            ("netvm", _) => Remedy::Set {
-                property: name,
-                value: String::new(),
-            },
-            ("uuid", _) => Remedy::NewUuid,
-            ("qid", _) => Remedy::NewQid,
-            ("template", _) => match self.fallback_template(vm, facts) {
-                Some(template) => Remedy::Set {
-                    property: name,
-                    value: template.to_string(),
-                },
-                None => Remedy::Manual(format!(
-                    "qvm-prefs {0} template TEMPLATE, or qvm-remove {0}",
-                    vm.name
-                )),
-            },
-            (_, ValueType::Label) => Remedy::Set {
-                property: name,
-                value: self.fallback_label(),
-            },
-            _ => Remedy::Reset { property: name },
-        }
-    }
-
-    /// Returns the system's default template, if it suits this qube.
-    fn fallback_template(&self, vm: &Vm, facts: &dyn Facts) -> Option<&VmName> {
-        let global = if vm.class == Class::DispVM {
-            "default_dispvm"
-        } else {
-            "default_template"
-        };
-        let template = self.get(
-            self.global_value_by_name(global, facts)
-                .ok()?
-                .as_qube()?
-                .as_str(),
-        )?;
-        let fits = match vm.class {
-            Class::DispVM => {
-                template.class != Class::DispVM && self.is_template_for_dispvms(template, facts)
-            }
-            _ => template.class == Class::TemplateVM,
-        };
-        fits.then_some(&template.name)
-    }
-
-    /// Returns the label of least trust: red, or else the first.
-    fn fallback_label(&self) -> String {
-        let red = self
-            .labels
-            .find("red")
-            .or_else(|| self.labels.iter().next());
-        red.map_or("red".to_owned(), |label| label.name.to_string())
-    }
-
-    /// Checks the characters of tags.
-    pub(super) fn check_tags(&self, vm: &Vm, found: &mut Vec<Finding>) {
-        for tag in vm.tags.iter().filter(|tag| !is_valid_tag(tag)) {
-            found.push(Finding {
-                at: Location::Qube {
-                    name: vm.name.clone(),
-                    part: QubePart::Tag(tag.to_string()),
-                },
-                kind: FindingKind::BadTag,
-                harm: Harm::Refused,
-                text: format!("tag '{tag}' has other characters than letters, digits, '_' and '-'"),
-                remedy: Remedy::Remove {
-                    what: "the tag".into(),
-                },
-            });
+        if matches!(property.value_type, ValueType::Qube { .. }) {
+            check_tagged_reference(qubes, property, text, add);
+            check_disposable_template(qubes, vm, property, text, facts, add);
         }
     }
 }
 
-impl Qubes {
-    /// Checks the values of features that qubesd interprets.
-    pub(super) fn check_features(&self, vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
-        for (name, value) in vm.features.iter() {
-            if let Some(misfit) = find_feature_problem(vm, name, value, facts.release()) {
-                found.push(Finding {
-                    at: Location::Qube {
-                        name: vm.name.clone(),
-                        part: QubePart::Feature(name.to_owned()),
-                    },
-                    kind: FindingKind::BadFeature,
-                    harm: if misfit.is_refused {
-                        Harm::Refused
-                    } else {
-                        Harm::Misread
-                    },
-                    text: format!("feature {name} is '{value}': {}", misfit.rule),
-                    remedy: Remedy::Remove {
-                        what: "the feature".into(),
-                    },
-                });
-            }
+/// Checks that the referenced qube's name fits into the tag that qubesd derives from some
+/// references while it loads the store.
+fn check_tagged_reference(
+    qubes: &Qubes,
+    property: &Property,
+    text: &str,
+    add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
+) {
+    let name = property.name;
+    let is_tagged = TAGGED_REFERENCES.iter().any(|(tagged, _)| *tagged == name);
+    let misfit = qubes
+        .name(text)
+        .filter(|_| is_tagged)
+        .and_then(|named| find_reference_problem(name, named));
+    if let Some(misfit) = misfit {
+        let text = format!("{name} is '{text}': {misfit}");
+        add(
+            name,
+            FindingKind::Unfit,
+            Harm::Refused,
+            text,
+            Remedy::Reset {
+                property: name.into(),
+            },
+        );
+    }
+}
+
+/// Checks that a reference to a template for disposables is one.
+fn check_disposable_template(
+    qubes: &Qubes,
+    vm: &Vm,
+    property: &Property,
+    text: &str,
+    facts: &dyn Facts,
+    add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
+) {
+    let name = property.name;
+    if !matches!(name, "default_dispvm" | "management_dispvm" | "template")
+        || vm.class == Class::AppVM && name == "template"
+    {
+        return;
+    }
+    let Some(named) = qubes
+        .get(text)
+        .filter(|named| !qubes.is_template_for_dispvms(named, facts))
+    else {
+        return;
+    };
+    let what = "which is not a template for disposables";
+    if matches!(name, "default_dispvm" | "management_dispvm") {
+        let text = format!(
+            "{name} is '{}', {what}: qubesd takes it for none",
+            named.name
+        );
+        add(
+            name,
+            FindingKind::NotForDisposables,
+            Harm::Misread,
+            text,
+            Remedy::Reset {
+                property: name.into(),
+            },
+        );
+    } else if name == "template" && vm.class == Class::DispVM {
+        let by_hand = Remedy::Manual(format!(
+            "qvm-prefs {} template_for_dispvms True",
+            named.name
+        ));
+        let text = format!("{name} is '{}', {what}", named.name);
+        add(
+            name,
+            FindingKind::NotForDisposables,
+            Harm::Misread,
+            text,
+            by_hand,
+        );
+    }
+}
+
+/// Returns the remedy for an invalid value. For `netvm` it is none rather than the default,
+/// because a repair must not connect a qube to the network.
+fn remedy(qubes: &Qubes, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
+    let name = property.name.to_owned();
+    match (property.name, property.value_type) {
+        ("netvm", _) => Remedy::Set {
+            property: name,
+            value: String::new(),
+        },
+        ("uuid", _) => Remedy::NewUuid,
+        ("qid", _) => Remedy::NewQid,
+        ("template", _) => match fallback_template(qubes, vm, facts) {
+            Some(template) => Remedy::Set {
+                property: name,
+                value: template.to_string(),
+            },
+            None => Remedy::Manual(format!(
+                "qvm-prefs {0} template TEMPLATE, or qvm-remove {0}",
+                vm.name
+            )),
+        },
+        (_, ValueType::Label) => Remedy::Set {
+            property: name,
+            value: fallback_label(qubes),
+        },
+        _ => Remedy::Reset { property: name },
+    }
+}
+
+/// Returns the system's default template, if it suits this qube.
+fn fallback_template<'q>(qubes: &'q Qubes, vm: &Vm, facts: &dyn Facts) -> Option<&'q VmName> {
+    let global = if vm.class == Class::DispVM {
+        "default_dispvm"
+    } else {
+        "default_template"
+    };
+    let template = qubes.get(
+        qubes
+            .global_value_by_name(global, facts)
+            .ok()?
+            .as_qube()?
+            .as_str(),
+    )?;
+    let fits = match vm.class {
+        Class::DispVM => {
+            template.class != Class::DispVM && qubes.is_template_for_dispvms(template, facts)
+        }
+        _ => template.class == Class::TemplateVM,
+    };
+    fits.then_some(&template.name)
+}
+
+/// Returns the label of least trust: red, or else the first.
+fn fallback_label(qubes: &Qubes) -> String {
+    let red = qubes
+        .labels
+        .find("red")
+        .or_else(|| qubes.labels.iter().next());
+    red.map_or("red".to_owned(), |label| label.name.to_string())
+}
+
+/// Checks the characters of tags.
+pub(super) fn check_tags(vm: &Vm, found: &mut Vec<Finding>) {
+    for tag in vm.tags.iter().filter(|tag| !is_valid_tag(tag)) {
+        found.push(Finding {
+            at: Location::Qube {
+                name: vm.name.clone(),
+                part: QubePart::Tag(tag.to_string()),
+            },
+            kind: FindingKind::BadTag,
+            harm: Harm::Refused,
+            text: format!("tag '{tag}' has other characters than letters, digits, '_' and '-'"),
+            remedy: Remedy::Remove {
+                what: "the tag".into(),
+            },
+        });
+    }
+}
+
+/// Checks the values of features that qubesd interprets.
+pub(super) fn check_features(vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
+    for (name, value) in vm.features.iter() {
+        if let Some(misfit) = find_feature_problem(vm, name, value, facts.release()) {
+            found.push(Finding {
+                at: Location::Qube {
+                    name: vm.name.clone(),
+                    part: QubePart::Feature(name.to_owned()),
+                },
+                kind: FindingKind::BadFeature,
+                harm: if misfit.is_refused {
+                    Harm::Refused
+                } else {
+                    Harm::Misread
+                },
+                text: format!("feature {name} is '{value}': {}", misfit.rule),
+                remedy: Remedy::Remove {
+                    what: "the feature".into(),
+                },
+            });
         }
     }
 }

@@ -4,125 +4,122 @@ use super::{Finding, Location, QubePart, Remedy};
 use crate::model::facts::Facts;
 use crate::model::property::{Property, Scope};
 use crate::model::qubes::Qubes;
+use crate::model::rules::creation;
 use crate::model::vm::Vm;
 use uuid::Uuid;
 
-impl Qubes {
-    /// Applies the remedies of `findings`, which must all be of this collection as it is, and
-    /// returns for each whether it was applied. Manual remedies and those of the file's text are
-    /// not. `uuid` returns new UUIDs.
-    pub fn apply_remedies(
-        &mut self,
-        findings: &[Finding],
-        facts: &dyn Facts,
-        uuid: &mut dyn FnMut() -> Uuid,
-    ) -> Vec<bool> {
-        let mut done = vec![false; findings.len()];
-        // In reverse order, so that a removal by position does not move later ones.
-        for (finding, done) in findings.iter().zip(&mut done).rev() {
-            *done = match &finding.at {
-                Location::Pool(position) => self.repair_pool(*position, &finding.remedy),
-                Location::Global(name) => self.repair_global(name, &finding.remedy),
-                Location::Qube { name, part } => {
-                    self.repair_qube(name.as_str(), part, &finding.remedy, facts, uuid)
-                }
+/// Applies the remedies of `findings`, which must all be of this collection as it is, and
+/// returns for each whether it was applied. Manual remedies and those of the file's text are
+/// not. `uuid` returns new UUIDs.
+pub fn apply_remedies(
+    qubes: &mut Qubes,
+    findings: &[Finding],
+    facts: &dyn Facts,
+    uuid: &mut dyn FnMut() -> Uuid,
+) -> Vec<bool> {
+    let mut done = vec![false; findings.len()];
+    // In reverse order, so that a removal by position does not move later ones.
+    for (finding, done) in findings.iter().zip(&mut done).rev() {
+        *done = match &finding.at {
+            Location::Pool(position) => repair_pool(qubes, *position, &finding.remedy),
+            Location::Global(name) => repair_global(qubes, name, &finding.remedy),
+            Location::Qube { name, part } => {
+                repair_qube(qubes, name.as_str(), part, &finding.remedy, facts, uuid)
+            }
+        };
+    }
+    done
+}
+
+fn repair_pool(qubes: &mut Qubes, position: usize, remedy: &Remedy) -> bool {
+    let Some(pool) = qubes.pools.0.get_mut(position) else {
+        return false;
+    };
+    match remedy {
+        Remedy::Remove { .. } => drop(qubes.pools.0.remove(position)),
+        Remedy::RemoveAttributes(names) => {
+            names
+                .iter()
+                .for_each(|name| drop(pool.attributes.remove(name)));
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn repair_global(qubes: &mut Qubes, name: &str, remedy: &Remedy) -> bool {
+    match remedy {
+        Remedy::Reset { .. } | Remedy::Remove { .. } => drop(qubes.globals.remove(name)),
+        Remedy::Set { value, .. } => qubes.globals.set(name, value),
+        _ => return false,
+    }
+    true
+}
+
+fn repair_qube(
+    qubes: &mut Qubes,
+    name: &str,
+    part: &QubePart,
+    remedy: &Remedy,
+    facts: &dyn Facts,
+    uuid: &mut dyn FnMut() -> Uuid,
+) -> bool {
+    let find_free_qid = match remedy {
+        Remedy::NewQid => match creation::find_free_qid(qubes, facts.release()) {
+            Ok(qid) => Some(qid),
+            Err(_full) => return false,
+        },
+        _ => None,
+    };
+    let Some(vm) = qubes.edit(name) else {
+        return false;
+    };
+    match (remedy, part) {
+        (Remedy::Reset { property }, _) => remove_property(vm, property),
+        (Remedy::Remove { .. }, QubePart::Property(property)) => remove_property(vm, property),
+        (Remedy::Set { property, value }, _) => {
+            remove_property(vm, property);
+            vm.properties.set(property, value);
+            if property == "template" {
+                qubes.update_snapshot_sources(name, facts);
+            }
+        }
+        (Remedy::Remove { .. }, QubePart::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
+        (Remedy::Remove { .. }, QubePart::Feature(feature)) => drop(vm.features.remove(feature)),
+        (Remedy::SetAttribute { name, value }, QubePart::Volume(volume)) => {
+            let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
+                return false;
             };
+            volume.attributes.set(name, value);
         }
-        done
-    }
-
-    fn repair_pool(&mut self, position: usize, remedy: &Remedy) -> bool {
-        let Some(pool) = self.pools.0.get_mut(position) else {
-            return false;
-        };
-        match remedy {
-            Remedy::Remove { .. } => drop(self.pools.0.remove(position)),
-            Remedy::RemoveAttributes(names) => {
-                names
-                    .iter()
-                    .for_each(|name| drop(pool.attributes.remove(name)));
-            }
-            _ => return false,
+        (Remedy::Remove { .. }, QubePart::Device { class, position }) => {
+            let Some(class) = vm
+                .devices
+                .get_mut(*class)
+                .filter(|c| *position < c.assignments.len())
+            else {
+                return false;
+            };
+            class.assignments.remove(*position);
         }
-        true
-    }
-
-    fn repair_global(&mut self, name: &str, remedy: &Remedy) -> bool {
-        match remedy {
-            Remedy::Reset { .. } | Remedy::Remove { .. } => drop(self.globals.remove(name)),
-            Remedy::Set { value, .. } => self.globals.set(name, value),
-            _ => return false,
+        (Remedy::RemoveAttributes(names), QubePart::Volume(volume)) => {
+            let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
+                return false;
+            };
+            names
+                .iter()
+                .for_each(|name| drop(volume.attributes.remove(name)));
         }
-        true
-    }
-
-    fn repair_qube(
-        &mut self,
-        name: &str,
-        part: &QubePart,
-        remedy: &Remedy,
-        facts: &dyn Facts,
-        uuid: &mut dyn FnMut() -> Uuid,
-    ) -> bool {
-        let find_free_qid = match remedy {
-            Remedy::NewQid => match self.find_free_qid(facts.release()) {
-                Ok(qid) => Some(qid),
-                Err(_full) => return false,
-            },
-            _ => None,
-        };
-        let Some(vm) = self.edit(name) else {
-            return false;
-        };
-        match (remedy, part) {
-            (Remedy::Reset { property }, _) => remove_property(vm, property),
-            (Remedy::Remove { .. }, QubePart::Property(property)) => remove_property(vm, property),
-            (Remedy::Set { property, value }, _) => {
-                remove_property(vm, property);
-                vm.properties.set(property, value);
-                if property == "template" {
-                    self.update_snapshot_sources(name, facts);
-                }
-            }
-            (Remedy::Remove { .. }, QubePart::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
-            (Remedy::Remove { .. }, QubePart::Feature(feature)) => {
-                drop(vm.features.remove(feature))
-            }
-            (Remedy::SetAttribute { name, value }, QubePart::Volume(volume)) => {
-                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
-                    return false;
-                };
-                volume.attributes.set(name, value);
-            }
-            (Remedy::Remove { .. }, QubePart::Device { class, position }) => {
-                let Some(class) = vm
-                    .devices
-                    .get_mut(*class)
-                    .filter(|c| *position < c.assignments.len())
-                else {
-                    return false;
-                };
-                class.assignments.remove(*position);
-            }
-            (Remedy::RemoveAttributes(names), QubePart::Volume(volume)) => {
-                let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
-                    return false;
-                };
-                names
-                    .iter()
-                    .for_each(|name| drop(volume.attributes.remove(name)));
-            }
-            (Remedy::NewUuid, _) => vm.properties.set("uuid", &uuid().to_string()),
-            (Remedy::NewQid, _) => {
-                let Some(qid) = find_free_qid else {
-                    return false;
-                };
-                vm.properties.set("qid", &qid.number().to_string());
-            }
-            _ => return false,
+        (Remedy::NewUuid, _) => vm.properties.set("uuid", &uuid().to_string()),
+        (Remedy::NewQid, _) => {
+            let Some(qid) = find_free_qid else {
+                return false;
+            };
+            vm.properties.set("qid", &qid.number().to_string());
         }
-        true
+        _ => return false,
     }
+    true
 }
 
 /// Removes a property, in the form of early stores of R4, too.

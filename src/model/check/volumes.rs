@@ -86,237 +86,232 @@ fn is_named_after(vid: &str, name: &VmName) -> bool {
     })
 }
 
-impl Qubes {
-    pub(super) fn check_volumes(
-        &self,
-        vm: &Vm,
-        vids: Option<&Vids>,
-        facts: &dyn Facts,
-        found: &mut Vec<Finding>,
-    ) {
-        let without_config = class_volumes(&vm.class)
-            .iter()
-            .filter(|class| vm.volume(class.name).is_none());
-        for class in without_config {
-            let at = || Location::Qube {
-                name: vm.name.clone(),
-                part: QubePart::Volume(class.name.to_owned()),
-            };
-            self.check_fit(
-                class.name,
-                &TextMap::new(),
-                vm,
-                facts,
-                &mut |kind, harm, text: String, remedy| {
-                    found.push(Finding {
-                        at: at(),
-                        kind,
-                        harm,
-                        text: format!("volume {} {text}", class.name),
-                        remedy,
-                    });
-                },
-            );
-        }
-        for own in &vm.volumes {
-            let name = own.name();
-            let mut add = |kind, harm, text: String, remedy| {
-                let at = Location::Qube {
-                    name: vm.name.clone(),
-                    part: QubePart::Volume(name.to_owned()),
-                };
+pub(super) fn check_volumes(
+    qubes: &Qubes,
+    vm: &Vm,
+    vids: Option<&Vids>,
+    facts: &dyn Facts,
+    found: &mut Vec<Finding>,
+) {
+    let without_config = class_volumes(&vm.class)
+        .iter()
+        .filter(|class| vm.volume(class.name).is_none());
+    for class in without_config {
+        let at = || Location::Qube {
+            name: vm.name.clone(),
+            part: QubePart::Volume(class.name.to_owned()),
+        };
+        check_fit(
+            qubes,
+            class.name,
+            &TextMap::new(),
+            vm,
+            facts,
+            &mut |kind, harm, text: String, remedy| {
                 found.push(Finding {
-                    at,
+                    at: at(),
                     kind,
                     harm,
-                    text: format!("volume {name} {text}"),
+                    text: format!("volume {} {text}", class.name),
                     remedy,
                 });
+            },
+        );
+    }
+    for own in &vm.volumes {
+        let name = own.name();
+        let mut add = |kind, harm, text: String, remedy| {
+            let at = Location::Qube {
+                name: vm.name.clone(),
+                part: QubePart::Volume(name.to_owned()),
             };
-            check_flags(vm, own, facts.release(), &mut add);
-            check_attributes(own, &mut add);
-            if !vm.class.is_local_guest() {
-                continue;
-            }
-            self.check_fit(own.name(), &own.attributes, vm, facts, &mut add);
-            if own.attributes.get("source") == Some("") {
-                let remedy = Remedy::RemoveAttributes(vec!["source".into()]);
+            found.push(Finding {
+                at,
+                kind,
+                harm,
+                text: format!("volume {name} {text}"),
+                remedy,
+            });
+        };
+        check_flags(vm, own, facts.release(), &mut add);
+        check_attributes(own, &mut add);
+        if !vm.class.is_local_guest() {
+            continue;
+        }
+        check_fit(qubes, own.name(), &own.attributes, vm, facts, &mut add);
+        if own.attributes.get("source") == Some("") {
+            let remedy = Remedy::RemoveAttributes(vec!["source".into()]);
+            add(
+                FindingKind::VolumeSource,
+                Harm::Refused,
+                "has an empty source".into(),
+                remedy,
+            );
+        }
+        match check_resolvable(qubes, vm, own, facts) {
+            Err(VolumeError::NoSuchPool { pool, .. }) => {
+                let by_hand = format!(
+                    "add pool '{pool}', or move the volume to another, or qvm-remove {}",
+                    vm.name
+                );
+                let text = format!("is in pool '{pool}', which does not exist");
                 add(
-                    FindingKind::VolumeSource,
+                    FindingKind::VolumePool,
                     Harm::Refused,
-                    "has an empty source".into(),
+                    text,
+                    Remedy::Manual(by_hand),
+                );
+            }
+            Err(VolumeError::InvalidNumber {
+                attribute, text, ..
+            }) => {
+                let remedy = Remedy::RemoveAttributes(vec![attribute.into()]);
+                add(
+                    FindingKind::VolumeNumber,
+                    Harm::Refused,
+                    format!("has {attribute}=\"{text}\", which is not a number"),
                     remedy,
                 );
             }
-            match self.check_resolvable(vm, own, facts) {
-                Err(VolumeError::NoSuchPool { pool, .. }) => {
-                    let by_hand = format!(
-                        "add pool '{pool}', or move the volume to another, or qvm-remove {}",
-                        vm.name
-                    );
-                    let text = format!("is in pool '{pool}', which does not exist");
-                    add(
-                        FindingKind::VolumePool,
-                        Harm::Refused,
-                        text,
-                        Remedy::Manual(by_hand),
-                    );
-                }
-                Err(VolumeError::InvalidNumber {
-                    attribute, text, ..
-                }) => {
-                    let remedy = Remedy::RemoveAttributes(vec![attribute.into()]);
-                    add(
-                        FindingKind::VolumeNumber,
-                        Harm::Refused,
-                        format!("has {attribute}=\"{text}\", which is not a number"),
-                        remedy,
-                    );
-                }
-                Err(VolumeError::NoSource { .. }) => {
-                    let by_hand =
-                        Remedy::Manual("give it a source, or the qube another template".into());
-                    let text = "is a snapshot, and there is nothing to make it from".into();
-                    add(FindingKind::VolumeSource, Harm::Refused, text, by_hand);
-                }
-                // Errors of properties and templates are reported at these.
-                Err(_) | Ok(()) => {
-                    if let Some(vids) = vids {
-                        self.check_vids(vm, own, vids, &mut add);
-                    }
+            Err(VolumeError::NoSource { .. }) => {
+                let by_hand =
+                    Remedy::Manual("give it a source, or the qube another template".into());
+                let text = "is a snapshot, and there is nothing to make it from".into();
+                add(FindingKind::VolumeSource, Harm::Refused, text, by_hand);
+            }
+            // Errors of properties and templates are reported at these.
+            Err(_) | Ok(()) => {
+                if let Some(vids) = vids {
+                    check_vids(qubes, vm, own, vids, &mut add);
                 }
             }
         }
     }
+}
 
-    /// Checks that the pool, explicit or default, can hold the volume.
-    fn check_fit(
-        &self,
-        name: &str,
-        own: &TextMap,
-        vm: &Vm,
-        facts: &dyn Facts,
-        add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
-    ) {
-        let default = || {
-            self.global_value_by_name(&format!("default_pool_{name}"), facts)
-                .ok()
-        };
-        let traits = volume_traits(name, class_volume(&vm.class, name), own);
-        let pool = match own.get("pool") {
-            Some(pool) => self.pools.get(pool),
-            // A snapshot is in the pool of its source.
-            None if traits.snap_on_start && !traits.has_source => return,
-            None => default().and_then(|value| self.pools.get(value.as_str()?)),
-        };
-        let Some((pool, misfit)) = pool.and_then(|pool| Some((pool, traits.find_problem(pool)?)))
-        else {
-            return;
-        };
-        let harm = if misfit.is_refused {
-            Harm::Refused
-        } else {
-            Harm::Misread
-        };
-        let kernels = self
-            .pools
+/// Checks that the pool, explicit or default, can hold the volume.
+fn check_fit(
+    qubes: &Qubes,
+    name: &str,
+    own: &TextMap,
+    vm: &Vm,
+    facts: &dyn Facts,
+    add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
+) {
+    let default = || {
+        qubes
+            .global_value_by_name(&format!("default_pool_{name}"), facts)
+            .ok()
+    };
+    let traits = volume_traits(name, class_volume(&vm.class, name), own);
+    let pool = match own.get("pool") {
+        Some(pool) => qubes.pools.get(pool),
+        // A snapshot is in the pool of its source.
+        None if traits.snap_on_start && !traits.has_source => return,
+        None => default().and_then(|value| qubes.pools.get(value.as_str()?)),
+    };
+    let Some((pool, misfit)) = pool.and_then(|pool| Some((pool, traits.find_problem(pool)?)))
+    else {
+        return;
+    };
+    let harm = if misfit.is_refused {
+        Harm::Refused
+    } else {
+        Harm::Misread
+    };
+    let kernels = qubes
+        .pools
+        .iter()
+        .find(|pool| pool.driver() == "linux-kernel");
+    let remedy = match (misfit.attributes_to_remove, kernels) {
+        ([], Some(kernels)) if name == "kernel" && own.contains("pool") => Remedy::SetAttribute {
+            name: "pool",
+            value: kernels.name().to_owned(),
+        },
+        ([], _) => Remedy::Manual(format!("give it another pool, or qvm-remove {}", vm.name)),
+        (names, _) => {
+            Remedy::RemoveAttributes(names.iter().map(|name| (*name).to_owned()).collect())
+        }
+    };
+    add(
+        FindingKind::VolumeUnfit,
+        harm,
+        format!("is in pool '{}': {}", pool.name(), misfit.rule),
+        remedy,
+    );
+}
+
+/// Checks that the volume can be resolved. With a stored pool and source this needs no look at
+/// other qubes.
+fn check_resolvable(
+    qubes: &Qubes,
+    vm: &Vm,
+    own: &VolumeConfig,
+    facts: &dyn Facts,
+) -> Result<(), VolumeError> {
+    let numbers = ["size", "revisions_to_keep"].map(|name| own.attributes.get(name));
+    let are_plain = numbers
+        .iter()
+        .flatten()
+        .all(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    let is_known = own
+        .attributes
+        .get("pool")
+        .is_some_and(|pool| qubes.pools.get(pool).is_some());
+    let snaps = own.attributes.contains("snap_on_start")
+        || class_volumes(&vm.class).iter().any(|v| v.snap_on_start);
+    if are_plain
+        && is_known
+        && (!snaps
+            || own
+                .attributes
+                .get("source")
+                .is_some_and(|source| !source.is_empty()))
+    {
+        return Ok(());
+    }
+    qubes.volume(vm, own.name(), facts).map(drop)
+}
+
+/// Checks that the source of a snapshot exists and that no other qube has the same images.
+fn check_vids(
+    qubes: &Qubes,
+    vm: &Vm,
+    own: &VolumeConfig,
+    vids: &Vids,
+    add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
+) {
+    let pool = own.attributes.get("pool").unwrap_or_default();
+    let driver = qubes.pools.get(pool).map_or("", |pool| pool.driver());
+    let is_class_snapshot = || {
+        class_volumes(&vm.class)
             .iter()
-            .find(|pool| pool.driver() == "linux-kernel");
-        let remedy = match (misfit.attributes_to_remove, kernels) {
-            ([], Some(kernels)) if name == "kernel" && own.contains("pool") => {
-                Remedy::SetAttribute {
-                    name: "pool",
-                    value: kernels.name().to_owned(),
-                }
-            }
-            ([], _) => Remedy::Manual(format!("give it another pool, or qvm-remove {}", vm.name)),
-            (names, _) => {
-                Remedy::RemoveAttributes(names.iter().map(|name| (*name).to_owned()).collect())
-            }
+            .any(|class| class.name == own.name() && class.snap_on_start)
+    };
+    if let Some(source) = own.attributes.get("source").filter(|s| !s.is_empty())
+        && matches!(driver, "file" | "file-reflink")
+        && vids.is_missing(pool, source)
+    {
+        let remedy = match is_class_snapshot() {
+            true => Remedy::RemoveAttributes(vec!["source".into()]),
+            false => Remedy::Manual(format!("give it a source, or qvm-remove {}", vm.name)),
         };
+        let text = format!("is a snapshot of '{source}', and no qube has that volume");
+        add(FindingKind::VolumeSource, Harm::Refused, text, remedy);
+    }
+    let vid = own
+        .attributes
+        .get("vid")
+        .filter(|vid| !vid.is_empty() && driver != "linux-kernel");
+    if let Some((vid, owner)) = vid.and_then(|vid| Some((vid, vids.other_owner(vm, pool, vid)?))) {
+        let text =
+            format!("has the images of '{owner}' ({vid}): what one does to them, it does to both");
         add(
-            FindingKind::VolumeUnfit,
-            harm,
-            format!("is in pool '{}': {}", pool.name(), misfit.rule),
-            remedy,
+            FindingKind::VolumeShared,
+            Harm::Misread,
+            text,
+            Remedy::RemoveAttributes(vec!["vid".into()]),
         );
-    }
-
-    /// Checks that the volume can be resolved. With a stored pool and source this needs no look at
-    /// other qubes.
-    fn check_resolvable(
-        &self,
-        vm: &Vm,
-        own: &VolumeConfig,
-        facts: &dyn Facts,
-    ) -> Result<(), VolumeError> {
-        let numbers = ["size", "revisions_to_keep"].map(|name| own.attributes.get(name));
-        let are_plain = numbers
-            .iter()
-            .flatten()
-            .all(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
-        let is_known = own
-            .attributes
-            .get("pool")
-            .is_some_and(|pool| self.pools.get(pool).is_some());
-        let snaps = own.attributes.contains("snap_on_start")
-            || class_volumes(&vm.class).iter().any(|v| v.snap_on_start);
-        if are_plain
-            && is_known
-            && (!snaps
-                || own
-                    .attributes
-                    .get("source")
-                    .is_some_and(|source| !source.is_empty()))
-        {
-            return Ok(());
-        }
-        self.volume(vm, own.name(), facts).map(drop)
-    }
-
-    /// Checks that the source of a snapshot exists and that no other qube has the same images.
-    fn check_vids(
-        &self,
-        vm: &Vm,
-        own: &VolumeConfig,
-        vids: &Vids,
-        add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
-    ) {
-        let pool = own.attributes.get("pool").unwrap_or_default();
-        let driver = self.pools.get(pool).map_or("", |pool| pool.driver());
-        let is_class_snapshot = || {
-            class_volumes(&vm.class)
-                .iter()
-                .any(|class| class.name == own.name() && class.snap_on_start)
-        };
-        if let Some(source) = own.attributes.get("source").filter(|s| !s.is_empty())
-            && matches!(driver, "file" | "file-reflink")
-            && vids.is_missing(pool, source)
-        {
-            let remedy = match is_class_snapshot() {
-                true => Remedy::RemoveAttributes(vec!["source".into()]),
-                false => Remedy::Manual(format!("give it a source, or qvm-remove {}", vm.name)),
-            };
-            let text = format!("is a snapshot of '{source}', and no qube has that volume");
-            add(FindingKind::VolumeSource, Harm::Refused, text, remedy);
-        }
-        let vid = own
-            .attributes
-            .get("vid")
-            .filter(|vid| !vid.is_empty() && driver != "linux-kernel");
-        if let Some((vid, owner)) =
-            vid.and_then(|vid| Some((vid, vids.other_owner(vm, pool, vid)?)))
-        {
-            let text = format!(
-                "has the images of '{owner}' ({vid}): what one does to them, it does to both"
-            );
-            add(
-                FindingKind::VolumeShared,
-                Harm::Misread,
-                text,
-                Remedy::RemoveAttributes(vec!["vid".into()]),
-            );
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
+use crate::model::network;
 use crate::model::vm::Vm;
 
 const MAC_TYPE: ValueType = ValueType::Text {
@@ -55,10 +56,10 @@ pub(super) const ROWS: &[Property] = &[
         GUESTS,
         ValueType::Ip4,
         DefaultValue::Computed(|context| {
-            Ok(context
-                .qubes
-                .default_ip(context.vm, context.facts)?
-                .map_or(Value::None, Value::Ip4))
+            Ok(
+                network::default_ip(context.qubes, context.vm, context.facts)?
+                    .map_or(Value::None, Value::Ip4),
+            )
         }),
         "The qube's IPv4 address.",
     ),
@@ -67,10 +68,10 @@ pub(super) const ROWS: &[Property] = &[
         GUESTS,
         ValueType::Ip6,
         DefaultValue::Computed(|context| {
-            Ok(context
-                .qubes
-                .default_ip6(context.vm, context.facts)?
-                .map_or(Value::None, Value::Ip6))
+            Ok(
+                network::default_ip6(context.qubes, context.vm, context.facts)?
+                    .map_or(Value::None, Value::Ip6),
+            )
         }),
         "The qube's IPv6 address.",
     ),
@@ -78,7 +79,9 @@ pub(super) const ROWS: &[Property] = &[
         "gateway",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|context| context.qubes.gateway(context.vm, context.facts)),
+        DefaultValue::Computed(|context| {
+            network::gateway(context.qubes, context.vm, context.facts)
+        }),
         "The IPv4 address at which qubes that have this one as their netvm reach it.",
     )
     .computed(),
@@ -86,7 +89,9 @@ pub(super) const ROWS: &[Property] = &[
         "gateway6",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|context| context.qubes.gateway6(context.vm, context.facts)),
+        DefaultValue::Computed(|context| {
+            network::gateway6(context.qubes, context.vm, context.facts)
+        }),
         "The IPv6 address at which qubes that have this one as their netvm reach it.",
     )
     .computed(),
@@ -94,7 +99,9 @@ pub(super) const ROWS: &[Property] = &[
         "visible_ip",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|context| context.qubes.visible_ip(context.vm, context.facts)),
+        DefaultValue::Computed(|context| {
+            network::visible_ip(context.qubes, context.vm, context.facts)
+        }),
         "The qube's IPv4 address as the qube itself sees it.",
     )
     .computed(),
@@ -110,7 +117,9 @@ pub(super) const ROWS: &[Property] = &[
         "visible_gateway",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|context| context.qubes.visible_gateway(context.vm, context.facts)),
+        DefaultValue::Computed(|context| {
+            network::visible_gateway(context.qubes, context.vm, context.facts)
+        }),
         "The qube's IPv4 gateway as the qube itself sees it.",
     )
     .computed(),
@@ -118,7 +127,9 @@ pub(super) const ROWS: &[Property] = &[
         "visible_gateway6",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|context| context.qubes.visible_gateway6(context.vm, context.facts)),
+        DefaultValue::Computed(|context| {
+            network::visible_gateway6(context.qubes, context.vm, context.facts)
+        }),
         "The qube's IPv6 gateway as the qube itself sees it.",
     )
     .computed(),
@@ -126,7 +137,9 @@ pub(super) const ROWS: &[Property] = &[
         "visible_netmask",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|context| context.qubes.visible_netmask(context.vm, context.facts)),
+        DefaultValue::Computed(|context| {
+            network::visible_netmask(context.qubes, context.vm, context.facts)
+        }),
         "The IPv4 netmask as the qube itself sees it.",
     )
     .computed(),
@@ -134,7 +147,7 @@ pub(super) const ROWS: &[Property] = &[
         "dns",
         GUESTS,
         TEXT,
-        DefaultValue::Computed(|context| context.qubes.dns(context.vm, context.facts)),
+        DefaultValue::Computed(|context| network::dns(context.qubes, context.vm, context.facts)),
         "The qube's name servers.",
     )
     .with_json_type("array")

@@ -12,6 +12,7 @@ use crate::model::power::PowerState;
 use crate::model::property::{Effect, Property, PropertyError, Scope, class_properties};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
+use crate::model::rules::creation;
 use crate::model::tags::{CREATED_BY_PREFIX, is_valid_tag};
 use crate::model::vm::Vm;
 
@@ -77,111 +78,109 @@ pub struct PlannedClone {
     pub left_out: Vec<UnclonedSetting>,
 }
 
-impl Qubes {
-    /// Plans a clone. Changes nothing.
-    ///
-    /// The caller creates the volumes, copies the source's data into them ([`Qubes::volume_origin`]
-    /// names the source volumes) and then adds the qube ([`Qubes::add`]). `random(n)` returns a
-    /// number below n.
-    ///
-    /// # Errors
-    /// There is no such source, the request breaks a rule, or a setting cannot be cloned and that
-    /// is not ignored.
-    pub fn plan_clone(
-        &self,
-        request: &NewClone<'_>,
-        facts: &dyn Facts,
-        random: &mut dyn FnMut(u16) -> u16,
-    ) -> Result<PlannedClone, CreationError> {
-        let source = self
-            .get(request.source)
-            .ok_or_else(|| CreationError::NoSuchTemplate(request.source.to_owned()))?;
-        let class = request.class.unwrap_or(&source.class);
-        if source.class == Class::AdminVM {
-            return Err(CreationError::NotClonable(source.name.clone()));
-        }
-        if *class == Class::RemoteVM && source.class != Class::RemoteVM {
-            return Err(CreationError::IncompatibleCloneClass {
-                source_qube: source.name.clone(),
-                class: source.class.clone(),
-            });
-        }
-        let label = self.label(source)?;
-        let template = source
-            .properties
-            .get("template")
-            .filter(|_| class.has_template());
-        let new = NewQube {
-            class: class.clone(),
-            name: request.name,
-            label: request.label.unwrap_or(&label.name),
-            template,
-            pools: request.pools,
-            uuid: request.uuid,
-            created_by: request.created_by,
-            auto_cleanup: false,
-        };
-        let facts = &NewQubeFacts::new(request.name, facts);
-        let (mut vm, template) = self.plan_identity(&new, facts, random)?;
-        let mut left_out = clone_tags(&mut vm, source);
-        self.apply_creation_defaults(&mut vm, &new, facts)?;
-        left_out.extend(self.clone_properties(&mut vm, source, facts));
-        let first_error = left_out
+/// Plans a clone. Changes nothing.
+///
+/// The caller creates the volumes, copies the source's data into them ([`Qubes::volume_origin`]
+/// names the source volumes) and then adds the qube ([`Qubes::add`]). `random(n)` returns a
+/// number below n.
+///
+/// # Errors
+/// There is no such source, the request breaks a rule, or a setting cannot be cloned and that
+/// is not ignored.
+pub fn plan(
+    qubes: &Qubes,
+    request: &NewClone<'_>,
+    facts: &dyn Facts,
+    random: &mut dyn FnMut(u16) -> u16,
+) -> Result<PlannedClone, CreationError> {
+    let source = qubes
+        .get(request.source)
+        .ok_or_else(|| CreationError::NoSuchTemplate(request.source.to_owned()))?;
+    let class = request.class.unwrap_or(&source.class);
+    if source.class == Class::AdminVM {
+        return Err(CreationError::NotClonable(source.name.clone()));
+    }
+    if *class == Class::RemoteVM && source.class != Class::RemoteVM {
+        return Err(CreationError::IncompatibleCloneClass {
+            source_qube: source.name.clone(),
+            class: source.class.clone(),
+        });
+    }
+    let label = qubes.label(source)?;
+    let template = source
+        .properties
+        .get("template")
+        .filter(|_| class.has_template());
+    let new = NewQube {
+        class: class.clone(),
+        name: request.name,
+        label: request.label.unwrap_or(&label.name),
+        template,
+        pools: request.pools,
+        uuid: request.uuid,
+        created_by: request.created_by,
+        auto_cleanup: false,
+    };
+    let facts = &NewQubeFacts::new(request.name, facts);
+    let (mut vm, template) = creation::plan_identity(qubes, &new, facts, random)?;
+    let mut left_out = clone_tags(&mut vm, source);
+    creation::apply_defaults(qubes, &mut vm, &new, facts)?;
+    left_out.extend(clone_properties(qubes, &mut vm, source, facts));
+    let first_error = left_out
+        .iter()
+        .find(|n| !matches!(n, UnclonedSetting::UnknownProperty(_)));
+    if let Some(first) = first_error.filter(|_| !request.ignore_errors) {
+        return Err(first.clone().into());
+    }
+    clone_features(&mut vm, source, facts.release());
+    creation::update_reference_tags(qubes, &mut vm, facts)?;
+    if vm.class.is_local_guest() {
+        vm.devices = source
+            .devices
             .iter()
-            .find(|n| !matches!(n, UnclonedSetting::UnknownProperty(_)));
-        if let Some(first) = first_error.filter(|_| !request.ignore_errors) {
-            return Err(first.clone().into());
-        }
-        clone_features(&mut vm, source, facts.release());
-        self.update_reference_tags(&mut vm, facts)?;
-        if vm.class.is_local_guest() {
-            vm.devices = source
-                .devices
-                .iter()
-                .map(|class| class.for_release(facts.release()))
-                .collect();
-        }
-        self.plan_volumes(&mut vm, template, request.pools, facts)?;
-        vm.properties = sort_properties(&vm.class, &vm.properties);
-        let starts_at_boot = vm.properties.get("autostart") == Some("True");
-        let effect = Effect::Autostart {
-            vm: vm.name.clone(),
-            on: true,
-        };
-        Ok(PlannedClone {
-            vm,
-            effects: starts_at_boot.then_some(effect).into_iter().collect(),
-            left_out,
-        })
+            .map(|class| class.for_release(facts.release()))
+            .collect();
     }
+    creation::plan_volumes(qubes, &mut vm, template, request.pools, facts)?;
+    vm.properties = sort_properties(&vm.class, &vm.properties);
+    let starts_at_boot = vm.properties.get("autostart") == Some("True");
+    let effect = Effect::Autostart {
+        vm: vm.name.clone(),
+        on: true,
+    };
+    Ok(PlannedClone {
+        vm,
+        effects: starts_at_boot.then_some(effect).into_iter().collect(),
+        left_out,
+    })
+}
 
-    /// Copies the explicit properties that the clone's class has and that are valid for it. Returns
-    /// the others.
-    fn clone_properties(
-        &self,
-        vm: &mut Vm,
-        source: &Vm,
-        facts: &dyn Facts,
-    ) -> Vec<UnclonedSetting> {
-        let mut left_out = Vec::new();
-        let known = class_properties(&source.class)
-            .filter(|p| p.cloned && !p.computed && !NOT_COPIED.contains(&p.name))
-            .filter(|p| Property::find(Scope::Class(&vm.class), p.name).is_some());
-        for (property, text) in known.filter_map(|p| Some((p.name, p.explicit_value(source)?))) {
-            match self.validate_property(vm, property, text, facts) {
-                Ok(stored) => vm.properties.set(property, &stored),
-                Err(reason) => left_out.push(UnclonedSetting::Property { property, reason }),
-            }
+/// Copies the explicit properties that the clone's class has and that are valid for it. Returns
+/// the others.
+fn clone_properties(
+    qubes: &Qubes,
+    vm: &mut Vm,
+    source: &Vm,
+    facts: &dyn Facts,
+) -> Vec<UnclonedSetting> {
+    let mut left_out = Vec::new();
+    let known = class_properties(&source.class)
+        .filter(|p| p.cloned && !p.computed && !NOT_COPIED.contains(&p.name))
+        .filter(|p| Property::find(Scope::Class(&vm.class), p.name).is_some());
+    for (property, text) in known.filter_map(|p| Some((p.name, p.explicit_value(source)?))) {
+        match qubes.validate_property(vm, property, text, facts) {
+            Ok(stored) => vm.properties.set(property, &stored),
+            Err(reason) => left_out.push(UnclonedSetting::Property { property, reason }),
         }
-        let is_unknown = |name: &&str| Property::find(Scope::Class(&source.class), name).is_none();
-        let unknown = source
-            .properties
-            .names()
-            .filter(|name| *name != "name" && !Property::is_legacy_name(name))
-            .filter(is_unknown);
-        left_out.extend(unknown.map(|name| UnclonedSetting::UnknownProperty(name.to_owned())));
-        left_out
     }
+    let is_unknown = |name: &&str| Property::find(Scope::Class(&source.class), name).is_none();
+    let unknown = source
+        .properties
+        .names()
+        .filter(|name| *name != "name" && !Property::is_legacy_name(name))
+        .filter(is_unknown);
+    left_out.extend(unknown.map(|name| UnclonedSetting::UnknownProperty(name.to_owned())));
+    left_out
 }
 
 /// Copies the source's tags except those that name its creator. Returns the invalid ones, which

@@ -170,381 +170,382 @@ pub struct NewQube<'a> {
     pub auto_cleanup: bool,
 }
 
-impl Qubes {
-    /// Plans a new qube: number, properties, features, tags and volumes. Changes nothing.
-    ///
-    /// The caller creates the volumes ([`Qubes::volumes`] of the result) and then adds the qube
-    /// ([`Qubes::add`]). `random(n)` returns a number below n.
-    ///
-    /// # Errors
-    /// The request breaks a rule, or no number is free.
-    pub fn plan_creation(
-        &self,
-        new: &NewQube<'_>,
-        facts: &dyn Facts,
-        random: &mut dyn FnMut(u16) -> u16,
-    ) -> Result<Vm, CreationError> {
-        let (mut vm, template) = self.plan_identity(new, facts, random)?;
-        self.apply_creation_defaults(&mut vm, new, facts)?;
-        self.plan_volumes(&mut vm, template, new.pools, facts)?;
-        vm.properties = sort_properties(&vm.class, &vm.properties);
-        Ok(vm)
-    }
+/// Plans a new qube: number, properties, features, tags and volumes. Changes nothing.
+///
+/// The caller creates the volumes ([`Qubes::volumes`] of the result) and then adds the qube
+/// ([`Qubes::add`]). `random(n)` returns a number below n.
+///
+/// # Errors
+/// The request breaks a rule, or no number is free.
+pub fn plan(
+    qubes: &Qubes,
+    new: &NewQube<'_>,
+    facts: &dyn Facts,
+    random: &mut dyn FnMut(u16) -> u16,
+) -> Result<Vm, CreationError> {
+    let (mut vm, template) = plan_identity(qubes, new, facts, random)?;
+    apply_defaults(qubes, &mut vm, new, facts)?;
+    plan_volumes(qubes, &mut vm, template, new.pools, facts)?;
+    vm.properties = sort_properties(&vm.class, &vm.properties);
+    Ok(vm)
+}
 
-    /// Plans name, number, label and template of a new qube, and the settings that a disposable
-    /// takes from its template.
-    pub(in crate::model) fn plan_identity(
-        &self,
-        new: &NewQube<'_>,
-        facts: &dyn Facts,
-        random: &mut dyn FnMut(u16) -> u16,
-    ) -> Result<(Vm, Option<&Vm>), CreationError> {
-        let name = VmName::new(new.name)?;
-        if self.contains(new.name) {
-            return Err(CreationError::Exists(new.name.to_owned()));
-        }
-        let release = facts.release();
-        if release < Release::R4_3 && new.name.contains('.') {
-            return Err(CreationError::DottedName(new.name.to_owned(), release));
-        }
-        if new.label.bytes().all(|byte| byte.is_ascii_digit()) && !new.label.is_empty() {
-            return Err(CreationError::LabelIsNumber(new.label.to_owned()));
-        }
-        let label = self
-            .labels
-            .get(new.label)
-            .ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
-        let template = self.find_template(new, facts)?;
-        let mut vm = Vm::new(name, new.class.clone());
-        vm.properties.set("label", &label.name);
+/// Plans name, number, label and template of a new qube, and the settings that a disposable
+/// takes from its template.
+pub(in crate::model) fn plan_identity<'q>(
+    qubes: &'q Qubes,
+    new: &NewQube<'_>,
+    facts: &dyn Facts,
+    random: &mut dyn FnMut(u16) -> u16,
+) -> Result<(Vm, Option<&'q Vm>), CreationError> {
+    let name = VmName::new(new.name)?;
+    if qubes.contains(new.name) {
+        return Err(CreationError::Exists(new.name.to_owned()));
+    }
+    let release = facts.release();
+    if release < Release::R4_3 && new.name.contains('.') {
+        return Err(CreationError::DottedName(new.name.to_owned(), release));
+    }
+    if new.label.bytes().all(|byte| byte.is_ascii_digit()) && !new.label.is_empty() {
+        return Err(CreationError::LabelIsNumber(new.label.to_owned()));
+    }
+    let label = qubes
+        .labels
+        .get(new.label)
+        .ok_or_else(|| CreationError::NoSuchLabel(new.label.to_owned()))?;
+    let template = find_template(qubes, new, facts)?;
+    let mut vm = Vm::new(name, new.class.clone());
+    vm.properties.set("label", &label.name);
+    vm.properties
+        .set("qid", &find_free_qid(qubes, release)?.number().to_string());
+    vm.properties.set("uuid", &new.uuid.to_string());
+    if let Some(template) = template {
+        vm.properties.set("template", template.name.as_str());
+    }
+    if new.class == Class::DispVM {
         vm.properties
-            .set("qid", &self.find_free_qid(release)?.number().to_string());
-        vm.properties.set("uuid", &new.uuid.to_string());
-        if let Some(template) = template {
-            vm.properties.set("template", template.name.as_str());
-        }
-        if new.class == Class::DispVM {
-            vm.properties
-                .set("dispid", &self.find_free_dispid(random)?.to_string());
-            if new.auto_cleanup {
-                vm.properties.set("auto_cleanup", "True");
-            }
-        }
-        if let Some(template) = template.filter(|_| new.class == Class::DispVM) {
-            inherit_as_disposable(&mut vm, template);
-        }
-        Ok((vm, template))
-    }
-
-    /// Sets `default_kernel` to the newest installed kernel if none was ever chosen.
-    ///
-    /// Installers of R3 choose none, because the kernel packages of R3 did. Upstream cannot save a
-    /// store in which a qube depends on a `default_kernel` that is not set, so without this nothing
-    /// could be created there.
-    pub fn choose_default_kernel(&mut self, facts: &dyn Facts) {
-        if self.global_value_by_name("default_kernel", facts).is_ok()
-            || self.globals.contains("default_kernel")
-        {
-            return;
-        }
-        let directory = format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'));
-        if let Some(newest) = facts.newest_kernel(&directory) {
-            self.globals.set("default_kernel", &newest);
+            .set("dispid", &find_free_dispid(qubes, random)?.to_string());
+        if new.auto_cleanup {
+            vm.properties.set("auto_cleanup", "True");
         }
     }
+    if let Some(template) = template.filter(|_| new.class == Class::DispVM) {
+        inherit_as_disposable(&mut vm, template);
+    }
+    Ok((vm, template))
+}
 
-    /// Finds the template of a new qube.
-    fn find_template(
-        &self,
-        new: &NewQube<'_>,
-        facts: &dyn Facts,
-    ) -> Result<Option<&Vm>, CreationError> {
-        // Upstream treats an empty name as no name.
-        let (property, requested) = match (
-            &new.class,
-            new.template.filter(|template| !template.is_empty()),
-        ) {
-            (Class::AppVM, template) => ("default_template", template),
-            (Class::DispVM, template) => ("default_dispvm", template),
-            (Class::AdminVM | Class::Unknown(_), _) => {
-                return Err(CreationError::UnsupportedClass(new.class.clone()));
-            }
-            (Class::RemoteVM, _) if facts.release() < Release::R4_3 => {
-                return Err(CreationError::RemoteNotSupported(facts.release()));
-            }
-            (_, None) => return Ok(None),
-            (_, Some(_)) => {
-                return Err(CreationError::UnexpectedTemplate {
-                    class: new.class.clone(),
+/// Sets `default_kernel` to the newest installed kernel if none was ever chosen.
+///
+/// Installers of R3 choose none, because the kernel packages of R3 did. Upstream cannot save a
+/// store in which a qube depends on a `default_kernel` that is not set, so without this nothing
+/// could be created there.
+pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) {
+    if qubes.global_value_by_name("default_kernel", facts).is_ok()
+        || qubes.globals.contains("default_kernel")
+    {
+        return;
+    }
+    let directory = format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'));
+    if let Some(newest) = facts.newest_kernel(&directory) {
+        qubes.globals.set("default_kernel", &newest);
+    }
+}
+
+/// Finds the template of a new qube.
+fn find_template<'q>(
+    qubes: &'q Qubes,
+    new: &NewQube<'_>,
+    facts: &dyn Facts,
+) -> Result<Option<&'q Vm>, CreationError> {
+    // Upstream treats an empty name as no name.
+    let (property, requested) = match (
+        &new.class,
+        new.template.filter(|template| !template.is_empty()),
+    ) {
+        (Class::AppVM, template) => ("default_template", template),
+        (Class::DispVM, template) => ("default_dispvm", template),
+        (Class::AdminVM | Class::Unknown(_), _) => {
+            return Err(CreationError::UnsupportedClass(new.class.clone()));
+        }
+        (Class::RemoteVM, _) if facts.release() < Release::R4_3 => {
+            return Err(CreationError::RemoteNotSupported(facts.release()));
+        }
+        (_, None) => return Ok(None),
+        (_, Some(_)) => {
+            return Err(CreationError::UnexpectedTemplate {
+                class: new.class.clone(),
+            });
+        }
+    };
+    let name = match requested {
+        Some(name) => name.to_owned(),
+        None => match qubes.global_value_by_name(property, facts) {
+            Ok(Value::Qube(Some(name))) => name.to_string(),
+            Ok(_) | Err(PropertyError::Unset { .. }) => {
+                return Err(CreationError::NoDefaultTemplate {
+                    vm: new.name.to_owned(),
+                    property,
                 });
             }
-        };
-        let name = match requested {
-            Some(name) => name.to_owned(),
-            None => match self.global_value_by_name(property, facts) {
-                Ok(Value::Qube(Some(name))) => name.to_string(),
-                Ok(_) | Err(PropertyError::Unset { .. }) => {
-                    return Err(CreationError::NoDefaultTemplate {
-                        vm: new.name.to_owned(),
-                        property,
-                    });
-                }
-                Err(e) => return Err(e.into()),
-            },
-        };
-        let template = self.get(&name).ok_or(CreationError::NoSuchTemplate(name))?;
-        self.check_template(&new.class, template, facts)
-            .map(|()| Some(template))
-    }
+            Err(e) => return Err(e.into()),
+        },
+    };
+    let template = qubes
+        .get(&name)
+        .ok_or(CreationError::NoSuchTemplate(name))?;
+    check_template(qubes, &new.class, template, facts).map(|()| Some(template))
+}
 
-    /// Checks whether a qube of `class` can be based on `template`. Needs no qube yet, so
-    /// candidates can be filtered with it.
-    ///
-    /// # Errors
-    /// It cannot, with the rule. No template fits a class without templates.
-    pub fn check_template(
-        &self,
-        class: &Class,
-        template: &Vm,
-        facts: &dyn Facts,
-    ) -> Result<(), CreationError> {
-        match class {
-            Class::AppVM if template.class != Class::TemplateVM => {
-                let (template, class) = (template.name.to_string(), template.class.clone());
-                Err(CreationError::WrongTemplate { template, class })
-            }
-            Class::DispVM if !self.is_template_for_dispvms(template, facts) => {
-                Err(CreationError::NotDispvmTemplate(template.name.clone()))
-            }
-            Class::AppVM | Class::DispVM => Ok(()),
-            _ => Err(CreationError::UnexpectedTemplate {
-                class: class.clone(),
-            }),
+/// Checks whether a qube of `class` can be based on `template`. Needs no qube yet, so
+/// candidates can be filtered with it.
+///
+/// # Errors
+/// It cannot, with the rule. No template fits a class without templates.
+pub fn check_template(
+    qubes: &Qubes,
+    class: &Class,
+    template: &Vm,
+    facts: &dyn Facts,
+) -> Result<(), CreationError> {
+    match class {
+        Class::AppVM if template.class != Class::TemplateVM => {
+            let (template, class) = (template.name.to_string(), template.class.clone());
+            Err(CreationError::WrongTemplate { template, class })
         }
+        Class::DispVM if !qubes.is_template_for_dispvms(template, facts) => {
+            Err(CreationError::NotDispvmTemplate(template.name.clone()))
+        }
+        Class::AppVM | Class::DispVM => Ok(()),
+        _ => Err(CreationError::UnexpectedTemplate {
+            class: class.clone(),
+        }),
     }
+}
 
-    /// Returns the smallest free qid from 1.
-    pub(in crate::model) fn find_free_qid(&self, release: Release) -> Result<Qid, CreationError> {
-        let max = release.highest_qid().min(Qid::MAX - 1);
-        let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
-        for qid in self.iter().filter_map(Vm::qid) {
-            is_taken[usize::from(qid.number())] = true;
-        }
-        (1..=max)
-            .find(|n| !is_taken[usize::from(*n)])
-            .and_then(Qid::new)
-            .ok_or(CreationError::NoFreeQid { release, max })
+/// Returns the smallest free qid from 1.
+pub(in crate::model) fn find_free_qid(
+    qubes: &Qubes,
+    release: Release,
+) -> Result<Qid, CreationError> {
+    let max = release.highest_qid().min(Qid::MAX - 1);
+    let mut is_taken = vec![false; usize::from(Qid::MAX) + 1];
+    for qid in qubes.iter().filter_map(Vm::qid) {
+        is_taken[usize::from(qid.number())] = true;
     }
+    (1..=max)
+        .find(|n| !is_taken[usize::from(*n)])
+        .and_then(Qid::new)
+        .ok_or(CreationError::NoFreeQid { release, max })
+}
 
-    /// Returns a random number that no disposable has (`docs/spec/r4-properties.md` §6).
-    ///
-    /// # Errors
-    /// None was found in 100 tries.
-    pub fn find_free_dispid(
-        &self,
-        random: &mut dyn FnMut(u16) -> u16,
-    ) -> Result<u16, CreationError> {
-        let disposables = self
-            .names_with_classes()
-            .filter(|(_, class)| **class == Class::DispVM);
-        let taken: Vec<u16> = disposables
-            .filter_map(|(name, _)| {
-                self.get(name.as_str())?
-                    .properties
-                    .get("dispid")?
-                    .trim()
-                    .parse()
-                    .ok()
-            })
-            .collect();
-        (0..100)
-            .map(|_| random(10_000))
-            .find(|id| !taken.contains(id))
-            .ok_or(CreationError::NoFreeDispid)
+/// Returns a random number that no disposable has (`docs/spec/r4-properties.md` §6).
+///
+/// # Errors
+/// None was found in 100 tries.
+pub fn find_free_dispid(
+    qubes: &Qubes,
+    random: &mut dyn FnMut(u16) -> u16,
+) -> Result<u16, CreationError> {
+    let disposables = qubes
+        .names_with_classes()
+        .filter(|(_, class)| **class == Class::DispVM);
+    let taken: Vec<u16> = disposables
+        .filter_map(|(name, _)| {
+            qubes
+                .get(name.as_str())?
+                .properties
+                .get("dispid")?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .collect();
+    (0..100)
+        .map(|_| random(10_000))
+        .find(|id| !taken.contains(id))
+        .ok_or(CreationError::NoFreeDispid)
+}
+
+/// Sets the tags and features that every new qube gets.
+pub(in crate::model) fn apply_defaults(
+    qubes: &Qubes,
+    vm: &mut Vm,
+    new: &NewQube<'_>,
+    facts: &dyn Facts,
+) -> Result<(), CreationError> {
+    let creator = qubes.get(new.created_by);
+    if vm.class.is_local_guest() {
+        let checks = qubes.global_value_by_name("check_updates_vm", facts)?;
+        if checks.as_bool() == Some(false) {
+            vm.features.set("check-updates", "");
+        }
+        let guivm = creator.and_then(|c| qubes.name(c.features.get("set-created-guivm")?));
+        if let Some(guivm) = guivm.filter(|name| find_reference_problem("guivm", name).is_none()) {
+            vm.properties.set("guivm", guivm.as_str());
+        }
+        update_reference_tags(qubes, vm, facts)?;
     }
-
-    /// Sets the tags and features that every new qube gets.
-    pub(in crate::model) fn apply_creation_defaults(
-        &self,
-        vm: &mut Vm,
-        new: &NewQube<'_>,
-        facts: &dyn Facts,
-    ) -> Result<(), CreationError> {
-        let creator = self.get(new.created_by);
-        if vm.class.is_local_guest() {
-            let checks = self.global_value_by_name("check_updates_vm", facts)?;
-            if checks.as_bool() == Some(false) {
-                vm.features.set("check-updates", "");
-            }
-            let guivm = creator.and_then(|c| self.name(c.features.get("set-created-guivm")?));
-            if let Some(guivm) =
-                guivm.filter(|name| find_reference_problem("guivm", name).is_none())
-            {
-                vm.properties.set("guivm", guivm.as_str());
-            }
-            self.update_reference_tags(vm, facts)?;
-        }
-        let mut tags = vec![format_smolstr!("{CREATED_BY_PREFIX}{}", new.created_by)];
-        if new.auto_cleanup {
-            tags.push(format!("disp-{CREATED_BY_PREFIX}{}", new.created_by).into());
-        }
-        tags.extend(
-            creator
-                .into_iter()
-                .flat_map(|creator| self.tags_for_created_qubes(creator)),
-        );
-        // A creator's name may have a dot, which tags cannot have.
-        for tag in tags.into_iter().filter(|tag| is_valid_tag(tag)) {
-            if !vm.has_tag(&tag) {
-                vm.tags.push(tag);
-            }
-        }
-        Ok(())
+    let mut tags = vec![format_smolstr!("{CREATED_BY_PREFIX}{}", new.created_by)];
+    if new.auto_cleanup {
+        tags.push(format!("disp-{CREATED_BY_PREFIX}{}", new.created_by).into());
     }
-
-    /// Updates the tags that name the qube's guivm, audiovm and relayvm.
-    pub(in crate::model) fn update_reference_tags(
-        &self,
-        vm: &mut Vm,
-        facts: &dyn Facts,
-    ) -> Result<(), CreationError> {
-        for (property, prefix) in TAGGED_REFERENCES {
-            if Property::find(Scope::Class(&vm.class), property).is_none() {
-                continue;
-            }
-            let target = self.value_by_name(vm, property, facts)?;
-            vm.tags.retain(|t| !t.starts_with(prefix));
-            vm.tags.extend(
-                target
-                    .as_qube()
-                    .and_then(|name| reference_tag(prefix, name)),
-            );
-        }
-        Ok(())
-    }
-
-    /// Plans the volumes of a new qube and adds their configurations to `vm`.
-    pub(in crate::model) fn plan_volumes(
-        &self,
-        vm: &mut Vm,
-        template: Option<&Vm>,
-        pools: PoolChoice<'_>,
-        facts: &dyn Facts,
-    ) -> Result<(), CreationError> {
-        let chosen = pools
-            .by_volume
-            .iter()
-            .map(|(_, pool)| *pool)
-            .chain(pools.all);
-        if let Some(unknown) = chosen
+    tags.extend(
+        creator
             .into_iter()
-            .find(|pool| self.pools.get(pool).is_none())
-        {
-            return Err(CreationError::NoSuchPool(unknown.to_owned()));
+            .flat_map(|creator| qubes.tags_for_created_qubes(creator)),
+    );
+    // A creator's name may have a dot, which tags cannot have.
+    for tag in tags.into_iter().filter(|tag| is_valid_tag(tag)) {
+        if !vm.has_tag(&tag) {
+            vm.tags.push(tag);
         }
-        let mut names: Vec<&str> = class_volumes(&vm.class).iter().map(|v| v.name).collect();
-        if let (Some(template), Class::AppVM) = (template, &vm.class) {
-            names.extend(
-                volume_names(template)
-                    .filter(|n| class_volumes(&vm.class).iter().all(|v| v.name != *n)),
-            );
-        }
-        if let Some((unknown, _)) = pools
-            .by_volume
-            .iter()
-            .find(|(volume, _)| !names.contains(volume))
-        {
-            let (vm, volume) = (vm.name.to_string(), (*unknown).to_owned());
-            return Err(VolumeError::NoSuchVolume { vm, volume }.into());
-        }
-        for name in names {
-            let config = self.plan_volume(vm, name, template, pools, facts)?;
-            vm.volumes.push(config);
-        }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Plans one volume of a new qube and returns its configuration.
-    fn plan_volume(
-        &self,
-        vm: &Vm,
-        name: &str,
-        template: Option<&Vm>,
-        pools: PoolChoice<'_>,
-        facts: &dyn Facts,
-    ) -> Result<VolumeConfig, CreationError> {
-        let class = class_volume(&vm.class, name);
-        let mut own = match (class, template) {
-            (None, Some(template)) => {
-                let mut attributes = template
-                    .volume(name)
-                    .map(|v| v.attributes.clone())
-                    .unwrap_or_default();
-                attributes.remove("vid");
-                attributes
-            }
-            (Some(_), Some(template)) if vm.class == Class::DispVM => {
-                self.disposable_attributes(template, name, facts)?
-            }
-            _ => TextMap::new(),
-        };
-        let is_snapshot = class.is_some_and(|c| c.snap_on_start);
-        if let Some((_, pool)) = pools.by_volume.iter().find(|(volume, _)| *volume == name) {
-            if is_snapshot {
-                let (vm, volume) = (vm.name.to_string(), name.to_owned());
-                return Err(CreationError::SnapshotPool { vm, volume });
-            }
-            own.set("pool", pool);
-        } else if let Some(pool) = pools
-            .all
-            .filter(|_| !is_snapshot && class.is_none_or(|c| c.rw))
-        {
-            own.set("pool", pool);
+/// Updates the tags that name the qube's guivm, audiovm and relayvm.
+pub(in crate::model) fn update_reference_tags(
+    qubes: &Qubes,
+    vm: &mut Vm,
+    facts: &dyn Facts,
+) -> Result<(), CreationError> {
+    for (property, prefix) in TAGGED_REFERENCES {
+        if Property::find(Scope::Class(&vm.class), property).is_none() {
+            continue;
         }
-        let resolved = self.resolve_volume(vm, name, class, &own, facts)?;
-        self.check_volume_pool(vm, class, &own, &resolved)?;
-        Ok(resolved.config_for(facts.release()))
+        let target = qubes.value_by_name(vm, property, facts)?;
+        vm.tags.retain(|t| !t.starts_with(prefix));
+        vm.tags.extend(
+            target
+                .as_qube()
+                .and_then(|name| reference_tag(prefix, name)),
+        );
     }
+    Ok(())
+}
 
-    /// Refuses a pool that cannot hold the volume.
-    fn check_volume_pool(
-        &self,
-        vm: &Vm,
-        class: Option<&ClassVolume>,
-        own: &TextMap,
-        resolved: &ResolvedVolume,
-    ) -> Result<(), CreationError> {
-        let Some(pool) = self.pools.get(&resolved.pool) else {
-            return Ok(());
-        };
-        match volume_traits(&resolved.name, class, own).find_problem(pool) {
-            None => Ok(()),
-            Some(problem) => Err(CreationError::UnsuitablePool {
-                vm: vm.name.to_string(),
-                volume: resolved.name.clone(),
-                pool: pool.name().to_owned(),
-                rule: problem.rule,
-            }),
-        }
+/// Plans the volumes of a new qube and adds their configurations to `vm`.
+pub(in crate::model) fn plan_volumes(
+    qubes: &Qubes,
+    vm: &mut Vm,
+    template: Option<&Vm>,
+    pools: PoolChoice<'_>,
+    facts: &dyn Facts,
+) -> Result<(), CreationError> {
+    let chosen = pools
+        .by_volume
+        .iter()
+        .map(|(_, pool)| *pool)
+        .chain(pools.all);
+    if let Some(unknown) = chosen
+        .into_iter()
+        .find(|pool| qubes.pools.get(pool).is_none())
+    {
+        return Err(CreationError::NoSuchPool(unknown.to_owned()));
     }
+    let mut names: Vec<&str> = class_volumes(&vm.class).iter().map(|v| v.name).collect();
+    if let (Some(template), Class::AppVM) = (template, &vm.class) {
+        names.extend(
+            volume_names(template)
+                .filter(|n| class_volumes(&vm.class).iter().all(|v| v.name != *n)),
+        );
+    }
+    if let Some((unknown, _)) = pools
+        .by_volume
+        .iter()
+        .find(|(volume, _)| !names.contains(volume))
+    {
+        let (vm, volume) = (vm.name.to_string(), (*unknown).to_owned());
+        return Err(VolumeError::NoSuchVolume { vm, volume }.into());
+    }
+    for name in names {
+        let config = plan_volume(qubes, vm, name, template, pools, facts)?;
+        vm.volumes.push(config);
+    }
+    Ok(())
+}
 
-    /// Returns the attributes that a disposable's volume takes from its template's: pool, rw and
-    /// ephemeral.
-    fn disposable_attributes(
-        &self,
-        template: &Vm,
-        name: &str,
-        facts: &dyn Facts,
-    ) -> Result<TextMap, CreationError> {
-        let volume = self.volume(template, name, facts)?;
-        let mut own = TextMap::new();
-        own.set("pool", &volume.pool);
-        own.set("rw", if volume.rw { "True" } else { "False" });
-        if let Some(ephemeral) = volume.own_ephemeral {
-            own.set("ephemeral", if ephemeral { "True" } else { "False" });
+/// Plans one volume of a new qube and returns its configuration.
+fn plan_volume(
+    qubes: &Qubes,
+    vm: &Vm,
+    name: &str,
+    template: Option<&Vm>,
+    pools: PoolChoice<'_>,
+    facts: &dyn Facts,
+) -> Result<VolumeConfig, CreationError> {
+    let class = class_volume(&vm.class, name);
+    let mut own = match (class, template) {
+        (None, Some(template)) => {
+            let mut attributes = template
+                .volume(name)
+                .map(|v| v.attributes.clone())
+                .unwrap_or_default();
+            attributes.remove("vid");
+            attributes
         }
-        Ok(own)
+        (Some(_), Some(template)) if vm.class == Class::DispVM => {
+            disposable_attributes(qubes, template, name, facts)?
+        }
+        _ => TextMap::new(),
+    };
+    let is_snapshot = class.is_some_and(|c| c.snap_on_start);
+    if let Some((_, pool)) = pools.by_volume.iter().find(|(volume, _)| *volume == name) {
+        if is_snapshot {
+            let (vm, volume) = (vm.name.to_string(), name.to_owned());
+            return Err(CreationError::SnapshotPool { vm, volume });
+        }
+        own.set("pool", pool);
+    } else if let Some(pool) = pools
+        .all
+        .filter(|_| !is_snapshot && class.is_none_or(|c| c.rw))
+    {
+        own.set("pool", pool);
     }
+    let resolved = qubes.resolve_volume(vm, name, class, &own, facts)?;
+    check_volume_pool(qubes, vm, class, &own, &resolved)?;
+    Ok(resolved.config_for(facts.release()))
+}
+
+/// Refuses a pool that cannot hold the volume.
+fn check_volume_pool(
+    qubes: &Qubes,
+    vm: &Vm,
+    class: Option<&ClassVolume>,
+    own: &TextMap,
+    resolved: &ResolvedVolume,
+) -> Result<(), CreationError> {
+    let Some(pool) = qubes.pools.get(&resolved.pool) else {
+        return Ok(());
+    };
+    match volume_traits(&resolved.name, class, own).find_problem(pool) {
+        None => Ok(()),
+        Some(problem) => Err(CreationError::UnsuitablePool {
+            vm: vm.name.to_string(),
+            volume: resolved.name.clone(),
+            pool: pool.name().to_owned(),
+            rule: problem.rule,
+        }),
+    }
+}
+
+/// Returns the attributes that a disposable's volume takes from its template's: pool, rw and
+/// ephemeral.
+fn disposable_attributes(
+    qubes: &Qubes,
+    template: &Vm,
+    name: &str,
+    facts: &dyn Facts,
+) -> Result<TextMap, CreationError> {
+    let volume = qubes.volume(template, name, facts)?;
+    let mut own = TextMap::new();
+    own.set("pool", &volume.pool);
+    own.set("rw", if volume.rw { "True" } else { "False" });
+    if let Some(ephemeral) = volume.own_ephemeral {
+        own.set("ephemeral", if ephemeral { "True" } else { "False" });
+    }
+    Ok(own)
 }
 
 /// Copies the template's explicit properties, features and tags to a disposable

@@ -44,94 +44,92 @@ impl Vm {
     }
 }
 
-impl Qubes {
-    /// Sets the required PCI devices from dom0. Devices that the qube keeps keep their options.
-    ///
-    /// # Errors
-    /// Nothing was changed: there is no such qube, it is not halted, or a text is not an address.
-    pub fn set_pci_addresses(
-        &mut self,
-        vm: &str,
-        addresses: &[String],
-        facts: &dyn Facts,
-    ) -> Result<(), PropertyError> {
-        self.require_halted(vm, facts)?;
-        if let Some(bad) = addresses.iter().find(|address| !is_pci_address(address)) {
-            let text = format!(
-                "'{}' is not a PCI address; write bus:slot.function in hexadecimal",
-                bad.escape_debug()
-            );
-            return Err(PropertyError::Refused(text));
-        }
-        let ports: Vec<String> = addresses.iter().map(|address| pci_port(address)).collect();
-        let Some(vm) = self.edit(vm) else {
-            return Ok(());
-        };
-        for class in vm.devices.iter_mut().filter(|d| &*d.class == CLASS) {
-            class
-                .assignments
-                .retain(|a| !is_required_from_dom0(a) || ports.iter().any(|port| port == a.port()));
-        }
-        for port in &ports {
-            if !vm
-                .assignments(CLASS)
-                .any(|a| is_required_from_dom0(a) && a.port() == port)
-            {
-                let attributes = TextMap::from_iter([("backend-domain", "dom0"), ("id", port)]);
-                pci_devices_mut(vm).assignments.push(DeviceAssignment {
-                    attributes,
-                    options: TextMap::new(),
-                });
-            }
-        }
-        vm.devices
-            .retain(|d| &*d.class != CLASS || !d.assignments.is_empty());
-        Ok(())
+/// Sets the required PCI devices from dom0. Devices that the qube keeps keep their options.
+///
+/// # Errors
+/// Nothing was changed: there is no such qube, it is not halted, or a text is not an address.
+pub fn set_addresses(
+    qubes: &mut Qubes,
+    vm: &str,
+    addresses: &[String],
+    facts: &dyn Facts,
+) -> Result<(), PropertyError> {
+    require_halted(qubes, vm, facts)?;
+    if let Some(bad) = addresses.iter().find(|address| !is_pci_address(address)) {
+        let text = format!(
+            "'{}' is not a PCI address; write bus:slot.function in hexadecimal",
+            bad.escape_debug()
+        );
+        return Err(PropertyError::Refused(text));
     }
-
-    /// Sets whether each required PCI device must support a reset between qubes.
-    ///
-    /// # Errors
-    /// Nothing was changed: there is no such qube, or it is not halted.
-    pub fn set_pci_strict_reset(
-        &mut self,
-        vm: &str,
-        strict: bool,
-        facts: &dyn Facts,
-    ) -> Result<(), PropertyError> {
-        self.require_halted(vm, facts)?;
-        let Some(vm) = self.edit(vm) else {
-            return Ok(());
-        };
-        for device in vm
-            .devices
-            .iter_mut()
-            .filter(|d| &*d.class == CLASS)
-            .flat_map(|d| &mut d.assignments)
+    let ports: Vec<String> = addresses.iter().map(|address| pci_port(address)).collect();
+    let Some(vm) = qubes.edit(vm) else {
+        return Ok(());
+    };
+    for class in vm.devices.iter_mut().filter(|d| &*d.class == CLASS) {
+        class
+            .assignments
+            .retain(|a| !is_required_from_dom0(a) || ports.iter().any(|port| port == a.port()));
+    }
+    for port in &ports {
+        if !vm
+            .assignments(CLASS)
+            .any(|a| is_required_from_dom0(a) && a.port() == port)
         {
-            match strict {
-                true => drop(device.options.remove(NO_RESET)),
-                false => device.options.set(NO_RESET, "True"),
-            }
+            let attributes = TextMap::from_iter([("backend-domain", "dom0"), ("id", port)]);
+            pci_devices_mut(vm).assignments.push(DeviceAssignment {
+                attributes,
+                options: TextMap::new(),
+            });
         }
-        Ok(())
     }
+    vm.devices
+        .retain(|d| &*d.class != CLASS || !d.assignments.is_empty());
+    Ok(())
+}
 
-    fn require_halted(&self, name: &str, facts: &dyn Facts) -> Result<(), PropertyError> {
-        let vm = self
-            .get(name)
-            .ok_or_else(|| PropertyError::NoSuchQube(name.to_owned()))?;
-        if !vm.class.is_local_guest() {
-            return Err(PropertyError::Refused(format!(
-                "PCI devices cannot be assigned to {name}"
-            )));
+/// Sets whether each required PCI device must support a reset between qubes.
+///
+/// # Errors
+/// Nothing was changed: there is no such qube, or it is not halted.
+pub fn set_strict_reset(
+    qubes: &mut Qubes,
+    vm: &str,
+    strict: bool,
+    facts: &dyn Facts,
+) -> Result<(), PropertyError> {
+    require_halted(qubes, vm, facts)?;
+    let Some(vm) = qubes.edit(vm) else {
+        return Ok(());
+    };
+    for device in vm
+        .devices
+        .iter_mut()
+        .filter(|d| &*d.class == CLASS)
+        .flat_map(|d| &mut d.assignments)
+    {
+        match strict {
+            true => drop(device.options.remove(NO_RESET)),
+            false => device.options.set(NO_RESET, "True"),
         }
-        match facts.power_state(vm) {
-            PowerState::Halted => Ok(()),
-            _ => Err(PropertyError::Refused(format!(
-                "PCI devices of {name} cannot be changed while it runs"
-            ))),
-        }
+    }
+    Ok(())
+}
+
+fn require_halted(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Result<(), PropertyError> {
+    let vm = qubes
+        .get(name)
+        .ok_or_else(|| PropertyError::NoSuchQube(name.to_owned()))?;
+    if !vm.class.is_local_guest() {
+        return Err(PropertyError::Refused(format!(
+            "PCI devices cannot be assigned to {name}"
+        )));
+    }
+    match facts.power_state(vm) {
+        PowerState::Halted => Ok(()),
+        _ => Err(PropertyError::Refused(format!(
+            "PCI devices of {name} cannot be changed while it runs"
+        ))),
     }
 }
 

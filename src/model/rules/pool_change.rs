@@ -158,190 +158,188 @@ fn list_uses(uses: &[PoolUse]) -> String {
     words
 }
 
-impl Qubes {
-    /// Plans a new pool. Changes nothing. The caller prepares its directory or volume group and
-    /// then adds it ([`Qubes::add_pool`]).
-    ///
-    /// # Errors
-    /// The name is taken or invalid, or the driver does not accept the options.
-    pub fn plan_pool(&self, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool, PoolError> {
-        if !is_valid_name(new.name) {
-            return Err(PoolError::InvalidName(new.name.to_owned()));
-        }
-        if self.pools.get(new.name).is_some() {
-            return Err(PoolError::Exists(new.name.to_owned()));
-        }
-        let driver = PoolDriver::find(new.driver)
-            .ok_or_else(|| PoolError::NoSuchDriver(new.driver.to_owned()))?;
-        if let Some((unknown, _)) = new
-            .options
+/// Plans a new pool. Changes nothing. The caller prepares its directory or volume group and
+/// then adds it ([`crate::model::rules::pool_change::add`]).
+///
+/// # Errors
+/// The name is taken or invalid, or the driver does not accept the options.
+pub fn plan(qubes: &Qubes, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool, PoolError> {
+    if !is_valid_name(new.name) {
+        return Err(PoolError::InvalidName(new.name.to_owned()));
+    }
+    if qubes.pools.get(new.name).is_some() {
+        return Err(PoolError::Exists(new.name.to_owned()));
+    }
+    let driver = PoolDriver::find(new.driver)
+        .ok_or_else(|| PoolError::NoSuchDriver(new.driver.to_owned()))?;
+    if let Some((unknown, _)) = new
+        .options
+        .iter()
+        .find(|(name, _)| !driver.has_option(name))
+    {
+        let (driver, known) = (driver.name, driver.options);
+        return Err(PoolError::NoSuchOption {
+            driver,
+            option: (*unknown).to_owned(),
+            known,
+        });
+    }
+    // Of an option that occurs twice the last value counts.
+    let option_value = |option: &str| {
+        new.options
             .iter()
-            .find(|(name, _)| !driver.has_option(name))
+            .rev()
+            .find(|(name, _)| *name == option)
+            .map(|(_, text)| *text)
+    };
+    let mut attributes = TextMap::from_iter([("name", new.name)]);
+    for &option in driver.required_options {
+        let missing = || PoolError::MissingOption {
+            driver: driver.name,
+            option,
+        };
+        attributes.set(
+            option,
+            &check_text(option, option_value(option).ok_or_else(missing)?)?,
+        );
+    }
+    attributes.set("driver", driver.name);
+    if let Some(most) = driver.max_revisions {
+        let number = option_value("revisions_to_keep")
+            .map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
+        attributes.set("revisions_to_keep", &number.to_string());
+    }
+    if let Some(text) = option_value("setup_check") {
+        // Used only while the pool is set up, and not saved, as in upstream.
+        let checks = boolean("setup_check", text)?;
+        attributes.set("setup_check", if checks { "yes" } else { "no" });
+    }
+    for flag in ["ephemeral_volatile", "snap_on_start_forensics"] {
+        // A false flag is left out: every release up to 4.4.0 reads the text `False` as true.
+        if option_value(flag)
+            .map(|text| boolean(flag, text))
+            .transpose()?
+            == Some(true)
         {
-            let (driver, known) = (driver.name, driver.options);
-            return Err(PoolError::NoSuchOption {
-                driver,
-                option: (*unknown).to_owned(),
-                known,
+            refuse_too_new(flag, facts.release())?;
+            attributes.set(flag, "True");
+        }
+    }
+    Ok(Pool { attributes })
+}
+
+/// Adds a pool that is set up.
+///
+/// # Errors
+/// The name was taken meanwhile.
+pub fn add(qubes: &mut Qubes, mut pool: Pool) -> Result<(), PoolError> {
+    if qubes.pools.get(pool.name()).is_some() {
+        return Err(PoolError::Exists(pool.name().to_owned()));
+    }
+    pool.attributes.remove("setup_check");
+    qubes.pools.0.push(pool);
+    Ok(())
+}
+
+/// Removes all of these pools, or none if one is in use or does not exist.
+///
+/// # Errors
+/// Nothing was changed.
+pub fn remove(qubes: &mut Qubes, names: &[&str], facts: &dyn Facts) -> Result<(), PoolError> {
+    for name in names {
+        if qubes.pools.get(name).is_none() {
+            return Err(PoolError::NoSuchPool((*name).to_owned()));
+        }
+        let uses = find_uses(qubes, name, facts);
+        if !uses.is_empty() {
+            return Err(PoolError::InUse {
+                pool: (*name).to_owned(),
+                uses,
             });
         }
-        // Of an option that occurs twice the last value counts.
-        let option_value = |option: &str| {
-            new.options
-                .iter()
-                .rev()
-                .find(|(name, _)| *name == option)
-                .map(|(_, text)| *text)
+    }
+    qubes.pools.0.retain(|pool| !names.contains(&pool.name()));
+    Ok(())
+}
+
+/// Lists the uses of a pool: the default properties that evaluate to it, then the volumes in
+/// it.
+pub fn find_uses(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
+    let is_pool = |property: &str| {
+        qubes
+            .global_value_by_name(property, facts)
+            .is_ok_and(|value| value.to_string() == name)
+    };
+    let defaults =
+        global_properties().filter(|p| matches!(p.value_type, ValueType::Pool) && is_pool(p.name));
+    let mut uses: Vec<PoolUse> = defaults
+        .map(|p| PoolUse::Default { property: p.name })
+        .collect();
+    for vm in qubes.iter() {
+        let volumes = volume_names(vm).filter(|volume| is_in_pool(qubes, vm, volume, name, facts));
+        let to_use = |volume: &str| PoolUse::Volume {
+            vm: vm.name.to_string(),
+            volume: volume.to_owned(),
         };
-        let mut attributes = TextMap::from_iter([("name", new.name)]);
-        for &option in driver.required_options {
-            let missing = || PoolError::MissingOption {
-                driver: driver.name,
-                option,
-            };
-            attributes.set(
-                option,
-                &check_text(option, option_value(option).ok_or_else(missing)?)?,
-            );
-        }
-        attributes.set("driver", driver.name);
-        if let Some(most) = driver.max_revisions {
-            let number = option_value("revisions_to_keep")
-                .map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
-            attributes.set("revisions_to_keep", &number.to_string());
-        }
-        if let Some(text) = option_value("setup_check") {
-            // Used only while the pool is set up, and not saved, as in upstream.
-            let checks = boolean("setup_check", text)?;
-            attributes.set("setup_check", if checks { "yes" } else { "no" });
-        }
-        for flag in ["ephemeral_volatile", "snap_on_start_forensics"] {
-            // A false flag is left out: every release up to 4.4.0 reads the text `False` as true.
-            if option_value(flag)
-                .map(|text| boolean(flag, text))
-                .transpose()?
-                == Some(true)
-            {
-                refuse_too_new(flag, facts.release())?;
-                attributes.set(flag, "True");
-            }
-        }
-        Ok(Pool { attributes })
+        uses.extend(volumes.map(to_use));
     }
+    uses
+}
 
-    /// Adds a pool that is set up.
-    ///
-    /// # Errors
-    /// The name was taken meanwhile.
-    pub fn add_pool(&mut self, mut pool: Pool) -> Result<(), PoolError> {
-        if self.pools.get(pool.name()).is_some() {
-            return Err(PoolError::Exists(pool.name().to_owned()));
-        }
-        pool.attributes.remove("setup_check");
-        self.pools.0.push(pool);
-        Ok(())
+/// Returns whether a volume is in a pool. For a volume that cannot be resolved, its own
+/// attribute decides.
+fn is_in_pool(qubes: &Qubes, vm: &Vm, volume: &str, pool: &str, facts: &dyn Facts) -> bool {
+    match qubes.volume(vm, volume, facts) {
+        Ok(volume) => volume.pool == pool,
+        Err(_) => vm
+            .volume(volume)
+            .is_some_and(|own| own.attributes.get("pool") == Some(pool)),
     }
+}
 
-    /// Removes all of these pools, or none if one is in use or does not exist.
-    ///
-    /// # Errors
-    /// Nothing was changed.
-    pub fn remove_pools(&mut self, names: &[&str], facts: &dyn Facts) -> Result<(), PoolError> {
-        for name in names {
-            if self.pools.get(name).is_none() {
-                return Err(PoolError::NoSuchPool((*name).to_owned()));
-            }
-            let uses = self.find_pool_uses(name, facts);
-            if !uses.is_empty() {
-                return Err(PoolError::InUse {
-                    pool: (*name).to_owned(),
-                    uses,
-                });
-            }
+/// Sets an option of a pool: `revisions_to_keep` or `ephemeral_volatile`. Existing volumes keep
+/// their own `revisions_to_keep`.
+///
+/// # Errors
+/// There is no such pool, it has no such option, or the value breaks a rule.
+pub fn set_option(
+    qubes: &mut Qubes,
+    name: &str,
+    option: &str,
+    text: &str,
+    facts: &dyn Facts,
+) -> Result<(), PoolError> {
+    let pool = qubes
+        .pools
+        .get(name)
+        .ok_or_else(|| PoolError::NoSuchPool(name.to_owned()))?;
+    let driver = PoolDriver::find(pool.driver());
+    let fixed = || PoolError::OptionNotSettable {
+        pool: name.to_owned(),
+        option: option.to_owned(),
+    };
+    let driver = driver
+        .filter(|driver| driver.has_option(option))
+        .ok_or_else(fixed)?;
+    let stored = match (option, driver.max_revisions) {
+        ("revisions_to_keep", Some(most)) => {
+            Some(revisions(text, most, facts.release())?.to_string())
         }
-        self.pools.0.retain(|pool| !names.contains(&pool.name()));
-        Ok(())
-    }
-
-    /// Lists the uses of a pool: the default properties that evaluate to it, then the volumes in
-    /// it.
-    pub fn find_pool_uses(&self, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
-        let is_pool = |property: &str| {
-            self.global_value_by_name(property, facts)
-                .is_ok_and(|value| value.to_string() == name)
-        };
-        let defaults = global_properties()
-            .filter(|p| matches!(p.value_type, ValueType::Pool) && is_pool(p.name));
-        let mut uses: Vec<PoolUse> = defaults
-            .map(|p| PoolUse::Default { property: p.name })
-            .collect();
-        for vm in self.iter() {
-            let volumes =
-                volume_names(vm).filter(|volume| self.is_in_pool(vm, volume, name, facts));
-            let to_use = |volume: &str| PoolUse::Volume {
-                vm: vm.name.to_string(),
-                volume: volume.to_owned(),
-            };
-            uses.extend(volumes.map(to_use));
+        ("ephemeral_volatile", _) => {
+            boolean("ephemeral_volatile", text)?.then(|| "True".to_owned())
         }
-        uses
+        _ => return Err(fixed()),
+    };
+    if option == "ephemeral_volatile" && stored.is_some() {
+        refuse_too_new("ephemeral_volatile", facts.release())?;
     }
-
-    /// Returns whether a volume is in a pool. For a volume that cannot be resolved, its own
-    /// attribute decides.
-    fn is_in_pool(&self, vm: &Vm, volume: &str, pool: &str, facts: &dyn Facts) -> bool {
-        match self.volume(vm, volume, facts) {
-            Ok(volume) => volume.pool == pool,
-            Err(_) => vm
-                .volume(volume)
-                .is_some_and(|own| own.attributes.get("pool") == Some(pool)),
+    for pool in qubes.pools.0.iter_mut().filter(|pool| pool.name() == name) {
+        match &stored {
+            Some(text) => pool.attributes.set(option, text),
+            None => drop(pool.attributes.remove(option)),
         }
     }
-
-    /// Sets an option of a pool: `revisions_to_keep` or `ephemeral_volatile`. Existing volumes keep
-    /// their own `revisions_to_keep`.
-    ///
-    /// # Errors
-    /// There is no such pool, it has no such option, or the value breaks a rule.
-    pub fn set_pool_option(
-        &mut self,
-        name: &str,
-        option: &str,
-        text: &str,
-        facts: &dyn Facts,
-    ) -> Result<(), PoolError> {
-        let pool = self
-            .pools
-            .get(name)
-            .ok_or_else(|| PoolError::NoSuchPool(name.to_owned()))?;
-        let driver = PoolDriver::find(pool.driver());
-        let fixed = || PoolError::OptionNotSettable {
-            pool: name.to_owned(),
-            option: option.to_owned(),
-        };
-        let driver = driver
-            .filter(|driver| driver.has_option(option))
-            .ok_or_else(fixed)?;
-        let stored = match (option, driver.max_revisions) {
-            ("revisions_to_keep", Some(most)) => {
-                Some(revisions(text, most, facts.release())?.to_string())
-            }
-            ("ephemeral_volatile", _) => {
-                boolean("ephemeral_volatile", text)?.then(|| "True".to_owned())
-            }
-            _ => return Err(fixed()),
-        };
-        if option == "ephemeral_volatile" && stored.is_some() {
-            refuse_too_new("ephemeral_volatile", facts.release())?;
-        }
-        for pool in self.pools.0.iter_mut().filter(|pool| pool.name() == name) {
-            match &stored {
-                Some(text) => pool.attributes.set(option, text),
-                None => drop(pool.attributes.remove(option)),
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Returns whether the text is a valid pool name: characters that upstream's API accepts, and

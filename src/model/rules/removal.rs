@@ -111,176 +111,174 @@ pub enum RemovableVolume {
     Kernel,
 }
 
-impl Qubes {
-    /// Lists the uses of a qube that prevent its removal, sorted as they are printed: global
-    /// properties with this value, explicit properties of other qubes, and devices that it
-    /// provides.
-    pub fn find_qube_uses(&self, name: &str, facts: &dyn Facts) -> Vec<QubeUse> {
-        let is_reference = |kind: ValueType| matches!(kind, ValueType::Qube { .. });
-        let mut uses: Vec<QubeUse> = global_properties()
-            .filter(|p| is_reference(p.value_type))
-            .filter(|p| {
-                self.global_value(p, facts)
-                    .is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name))
-            })
-            .map(|p| QubeUse::Global { property: p.name })
-            .collect();
-        for vm in self.iter().filter(|vm| vm.name != name) {
-            let explicit = class_properties(&vm.class)
-                .filter(|p| is_reference(p.value_type) && vm.properties.get(p.name) == Some(name))
-                .filter(|p| !self.is_own_template_of_preload(vm, p.name));
-            uses.extend(explicit.map(|p| QubeUse::Qube {
-                vm: vm.name.to_string(),
-                property: p.name,
+/// Lists the uses of a qube that prevent its removal, sorted as they are printed: global
+/// properties with this value, explicit properties of other qubes, and devices that it
+/// provides.
+pub fn find_uses(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Vec<QubeUse> {
+    let is_reference = |kind: ValueType| matches!(kind, ValueType::Qube { .. });
+    let mut uses: Vec<QubeUse> = global_properties()
+        .filter(|p| is_reference(p.value_type))
+        .filter(|p| {
+            qubes
+                .global_value(p, facts)
+                .is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name))
+        })
+        .map(|p| QubeUse::Global { property: p.name })
+        .collect();
+    for vm in qubes.iter().filter(|vm| vm.name != name) {
+        let explicit = class_properties(&vm.class)
+            .filter(|p| is_reference(p.value_type) && vm.properties.get(p.name) == Some(name))
+            .filter(|p| !is_own_template_of_preload(qubes, vm, p.name));
+        uses.extend(explicit.map(|p| QubeUse::Qube {
+            vm: vm.name.to_string(),
+            property: p.name,
+        }));
+        for class in &vm.devices {
+            let provided = class
+                .assignments
+                .iter()
+                .filter(|a| a.backend() == Some(name));
+            uses.extend(provided.map(|a| QubeUse::Device {
+                frontend: vm.name.to_string(),
+                class: class.class.to_string(),
+                port: a.port().to_owned(),
             }));
-            for class in &vm.devices {
-                let provided = class
-                    .assignments
-                    .iter()
-                    .filter(|a| a.backend() == Some(name));
-                uses.extend(provided.map(|a| QubeUse::Device {
-                    frontend: vm.name.to_string(),
-                    class: class.class.to_string(),
-                    port: a.port().to_owned(),
-                }));
+        }
+    }
+    uses.sort_by_key(QubeUse::to_string);
+    uses
+}
+
+/// Returns whether a property of a preloaded disposable refers to the disposable's own
+/// template. The disposable is removed with the template, so this use does not count.
+fn is_own_template_of_preload(qubes: &Qubes, vm: &Vm, property: &str) -> bool {
+    let is_template = vm.properties.get(property) == vm.properties.get("template");
+    matches!(
+        property,
+        "template" | "default_dispvm" | "management_dispvm"
+    ) && is_template
+        && qubes.is_preloaded(vm)
+}
+
+/// Checks whether a qube may be removed and returns it. Changes nothing.
+///
+/// # Errors
+/// The qube may not be removed, with the reason.
+pub fn plan<'q>(qubes: &'q Qubes, name: &str, facts: &dyn Facts) -> Result<&'q Vm, RemovalError> {
+    let vm = qubes
+        .get(name)
+        .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
+    if vm.class == Class::AdminVM {
+        return Err(RemovalError::Dom0);
+    }
+    if qubes.duplicate_names.iter().any(|double| *double == name) {
+        return Err(RemovalError::DuplicateName(name.to_owned()));
+    }
+    refuse_shared_volumes(qubes, vm)?;
+    let uses = find_uses(qubes, name, facts);
+    if !uses.is_empty() {
+        return Err(RemovalError::InUse {
+            vm: name.to_owned(),
+            uses,
+        });
+    }
+    if qubes.is_on(vm, "installed_by_rpm", facts) {
+        return Err(RemovalError::InstalledByRpm(name.to_owned()));
+    }
+    if vm.class.is_local_guest() && facts.power_state(vm) != PowerState::Halted {
+        return Err(RemovalError::NotHalted(name.to_owned()));
+    }
+    Ok(vm)
+}
+
+/// Refuses to remove images that another qube uses, too.
+fn refuse_shared_volumes(qubes: &Qubes, vm: &Vm) -> Result<(), RemovalError> {
+    let place = |volume: &VolumeConfig| -> Option<(String, String)> {
+        let pool = qubes
+            .pools
+            .get(volume.attributes.get("pool")?)
+            .filter(|p| p.driver() != "linux-kernel")?;
+        let vid = volume.attributes.get("vid").filter(|vid| !vid.is_empty())?;
+        Some((pool.name().to_owned(), vid.to_owned()))
+    };
+    let own: Vec<_> = vm
+        .volumes
+        .iter()
+        .filter_map(|v| Some((v.name(), place(v)?)))
+        .collect();
+    for other in qubes.iter().filter(|other| other.name != vm.name) {
+        for theirs in other.volumes.iter().filter_map(place) {
+            if let Some((volume, _)) = own.iter().find(|(_, place)| *place == theirs) {
+                let (vm, other) = (vm.name.to_string(), other.name.to_string());
+                return Err(RemovalError::SharedVolume {
+                    vm,
+                    volume: (*volume).to_owned(),
+                    other,
+                });
             }
         }
-        uses.sort_by_key(QubeUse::to_string);
-        uses
     }
+    Ok(())
+}
 
-    /// Returns whether a property of a preloaded disposable refers to the disposable's own
-    /// template. The disposable is removed with the template, so this use does not count.
-    fn is_own_template_of_preload(&self, vm: &Vm, property: &str) -> bool {
-        let is_template = vm.properties.get(property) == vm.properties.get("template");
-        matches!(
-            property,
-            "template" | "default_dispvm" | "management_dispvm"
-        ) && is_template
-            && self.is_preloaded(vm)
-    }
-
-    /// Checks whether a qube may be removed and returns it. Changes nothing.
-    ///
-    /// # Errors
-    /// The qube may not be removed, with the reason.
-    pub fn plan_removal(&self, name: &str, facts: &dyn Facts) -> Result<&Vm, RemovalError> {
-        let vm = self
-            .get(name)
-            .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
-        if vm.class == Class::AdminVM {
-            return Err(RemovalError::Dom0);
-        }
-        if self.duplicate_names.iter().any(|double| *double == name) {
-            return Err(RemovalError::DuplicateName(name.to_owned()));
-        }
-        self.refuse_shared_volumes(vm)?;
-        let uses = self.find_qube_uses(name, facts);
-        if !uses.is_empty() {
-            return Err(RemovalError::InUse {
-                vm: name.to_owned(),
-                uses,
-            });
-        }
-        if self.is_on(vm, "installed_by_rpm", facts) {
-            return Err(RemovalError::InstalledByRpm(name.to_owned()));
-        }
-        if vm.class.is_local_guest() && facts.power_state(vm) != PowerState::Halted {
-            return Err(RemovalError::NotHalted(name.to_owned()));
-        }
-        Ok(vm)
-    }
-
-    /// Refuses to remove images that another qube uses, too.
-    fn refuse_shared_volumes(&self, vm: &Vm) -> Result<(), RemovalError> {
-        let place = |volume: &VolumeConfig| -> Option<(String, String)> {
-            let pool = self
-                .pools
-                .get(volume.attributes.get("pool")?)
-                .filter(|p| p.driver() != "linux-kernel")?;
-            let vid = volume.attributes.get("vid").filter(|vid| !vid.is_empty())?;
-            Some((pool.name().to_owned(), vid.to_owned()))
-        };
-        let own: Vec<_> = vm
-            .volumes
-            .iter()
-            .filter_map(|v| Some((v.name(), place(v)?)))
-            .collect();
-        for other in self.iter().filter(|other| other.name != vm.name) {
-            for theirs in other.volumes.iter().filter_map(place) {
-                if let Some((volume, _)) = own.iter().find(|(_, place)| *place == theirs) {
-                    let (vm, other) = (vm.name.to_string(), other.name.to_string());
-                    return Err(RemovalError::SharedVolume {
-                        vm,
-                        volume: (*volume).to_owned(),
-                        other,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lists the volumes to remove with a qube, each resolved as far as possible.
-    ///
-    /// For a volume that cannot be resolved, pool and vid of the store suffice. A volume without
-    /// them is an error: nobody can find its image.
-    pub fn volumes_to_remove(
-        &self,
-        vm: &Vm,
-        facts: &dyn Facts,
-    ) -> Vec<Result<RemovableVolume, VolumeError>> {
-        let resolve = |name: &str| {
-            self.volume(vm, name, facts)
-                .map(|volume| RemovableVolume::Resolved(Box::new(volume)))
-                .or_else(|error| {
-                    let own = vm.volume(name).map(|v| &v.attributes);
-                    let pool = own
-                        .and_then(|own| own.get("pool"))
-                        .and_then(|pool| self.pools.get(pool));
-                    let vid = own
-                        .and_then(|own| own.get("vid"))
-                        .filter(|vid| !vid.is_empty());
-                    match pool.zip(vid) {
-                        Some((pool, _)) if pool.driver() == "linux-kernel" => {
-                            Ok(RemovableVolume::Kernel)
-                        }
-                        Some((pool, vid)) => Ok(RemovableVolume::Location {
-                            pool: pool.name().to_owned(),
-                            vid: vid.to_owned(),
-                        }),
-                        None => Err(error),
+/// Lists the volumes to remove with a qube, each resolved as far as possible.
+///
+/// For a volume that cannot be resolved, pool and vid of the store suffice. A volume without
+/// them is an error: nobody can find its image.
+pub fn volumes_to_remove(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+) -> Vec<Result<RemovableVolume, VolumeError>> {
+    let resolve = |name: &str| {
+        qubes
+            .volume(vm, name, facts)
+            .map(|volume| RemovableVolume::Resolved(Box::new(volume)))
+            .or_else(|error| {
+                let own = vm.volume(name).map(|v| &v.attributes);
+                let pool = own
+                    .and_then(|own| own.get("pool"))
+                    .and_then(|pool| qubes.pools.get(pool));
+                let vid = own
+                    .and_then(|own| own.get("vid"))
+                    .filter(|vid| !vid.is_empty());
+                match pool.zip(vid) {
+                    Some((pool, _)) if pool.driver() == "linux-kernel" => {
+                        Ok(RemovableVolume::Kernel)
                     }
-                })
-        };
-        volume_names(vm).map(resolve).collect()
-    }
+                    Some((pool, vid)) => Ok(RemovableVolume::Location {
+                        pool: pool.name().to_owned(),
+                        vid: vid.to_owned(),
+                    }),
+                    None => Err(error),
+                }
+            })
+    };
+    volume_names(vm).map(resolve).collect()
+}
 
-    /// Removes a qube, if it may be removed, together with every explicit global property that
-    /// refers to it.
-    ///
-    /// # Errors
-    /// Nothing was changed: the qube may not be removed.
-    pub fn remove_if_unused(
-        &mut self,
-        name: &str,
-        facts: &dyn Facts,
-    ) -> Result<(Vm, Vec<Effect>), RemovalError> {
-        let starts_at_boot = self.is_on(self.plan_removal(name, facts)?, "autostart", facts);
-        let vm = self
-            .remove(name)
-            .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
-        for property in
-            global_properties().filter(|p| matches!(p.value_type, ValueType::Qube { .. }))
-        {
-            if self.globals.get(property.name) == Some(name) {
-                self.globals.remove(property.name);
-            }
+/// Removes a qube, if it may be removed, together with every explicit global property that
+/// refers to it.
+///
+/// # Errors
+/// Nothing was changed: the qube may not be removed.
+pub fn remove_if_unused(
+    qubes: &mut Qubes,
+    name: &str,
+    facts: &dyn Facts,
+) -> Result<(Vm, Vec<Effect>), RemovalError> {
+    let starts_at_boot = qubes.is_on(plan(qubes, name, facts)?, "autostart", facts);
+    let vm = qubes
+        .remove(name)
+        .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;
+    for property in global_properties().filter(|p| matches!(p.value_type, ValueType::Qube { .. })) {
+        if qubes.globals.get(property.name) == Some(name) {
+            qubes.globals.remove(property.name);
         }
-        let effect = Effect::Autostart {
-            vm: vm.name.clone(),
-            on: false,
-        };
-        Ok((vm, starts_at_boot.then_some(effect).into_iter().collect()))
     }
+    let effect = Effect::Autostart {
+        vm: vm.name.clone(),
+        on: false,
+    };
+    Ok((vm, starts_at_boot.then_some(effect).into_iter().collect()))
 }

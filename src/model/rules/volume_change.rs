@@ -131,80 +131,92 @@ impl VolumeOption {
     ];
 }
 
-impl Qubes {
-    /// Sets an option of one volume of a qube.
-    ///
-    /// # Errors
-    /// The qube has no such volume, or the value breaks a rule; nothing was changed.
-    pub fn set_volume_option(
-        &mut self,
-        vm: &Vm,
-        volume: &str,
-        option: VolumeOption,
-        text: &str,
-        facts: &dyn Facts,
-    ) -> Result<(), VolumeChangeError> {
-        let resolved = self.volume(vm, volume, facts)?;
-        let change = OptionChange {
-            qubes: self,
-            vm,
-            volume: &resolved,
-            option,
-            facts,
-        };
-        let stored = change.decide(text)?;
-        let name = vm.name.to_string();
-        self.set_volume_attribute(&name, &resolved, option.as_str(), stored.as_deref(), facts);
-        Ok(())
-    }
+/// Sets an option of one volume of a qube.
+///
+/// # Errors
+/// The qube has no such volume, or the value breaks a rule; nothing was changed.
+pub fn set_option(
+    qubes: &mut Qubes,
+    vm: &Vm,
+    volume: &str,
+    option: VolumeOption,
+    text: &str,
+    facts: &dyn Facts,
+) -> Result<(), VolumeChangeError> {
+    let resolved = qubes.volume(vm, volume, facts)?;
+    let change = OptionChange {
+        qubes: qubes,
+        vm,
+        volume: &resolved,
+        option,
+        facts,
+    };
+    let stored = change.decide(text)?;
+    let name = vm.name.to_string();
+    set_attribute(
+        qubes,
+        &name,
+        &resolved,
+        option.as_str(),
+        stored.as_deref(),
+        facts,
+    );
+    Ok(())
+}
 
-    /// Stores the size of a volume in bytes.
-    ///
-    /// # Errors
-    /// The qube has no such volume.
-    pub fn set_volume_size(
-        &mut self,
-        vm: &Vm,
-        volume: &str,
-        bytes: u64,
-        facts: &dyn Facts,
-    ) -> Result<(), VolumeChangeError> {
-        let resolved = self.volume(vm, volume, facts)?;
-        let name = vm.name.to_string();
-        self.set_volume_attribute(&name, &resolved, "size", Some(&bytes.to_string()), facts);
-        Ok(())
-    }
+/// Stores the size of a volume in bytes.
+///
+/// # Errors
+/// The qube has no such volume.
+pub fn set_size(
+    qubes: &mut Qubes,
+    vm: &Vm,
+    volume: &str,
+    bytes: u64,
+    facts: &dyn Facts,
+) -> Result<(), VolumeChangeError> {
+    let resolved = qubes.volume(vm, volume, facts)?;
+    let name = vm.name.to_string();
+    set_attribute(
+        qubes,
+        &name,
+        &resolved,
+        "size",
+        Some(&bytes.to_string()),
+        facts,
+    );
+    Ok(())
+}
 
-    /// Changes one attribute of a volume's configuration. A volume without a configuration gets a
-    /// complete one first.
-    fn set_volume_attribute(
-        &mut self,
-        vm: &str,
-        volume: &ResolvedVolume,
-        attribute: &str,
-        text: Option<&str>,
-        facts: &dyn Facts,
-    ) {
-        let in_full = volume.config_for(facts.release());
-        let Some(vm) = self.edit(vm) else { return };
-        if vm.volume(&volume.name).is_none() {
-            vm.volumes.push(in_full);
-        }
-        for own in vm
-            .volumes
-            .iter_mut()
-            .filter(|own| own.name() == volume.name)
-        {
-            match text {
-                Some(text) => {
-                    let is_new = !own.attributes.contains(attribute);
-                    own.attributes.set(attribute, text);
-                    if is_new {
-                        own.attributes = sort_attributes(&own.attributes);
-                    }
+/// Changes one attribute of a volume's configuration. A volume without a configuration gets a
+/// complete one first.
+fn set_attribute(
+    qubes: &mut Qubes,
+    vm: &str,
+    volume: &ResolvedVolume,
+    attribute: &str,
+    text: Option<&str>,
+    facts: &dyn Facts,
+) {
+    let in_full = volume.config_for(facts.release());
+    let Some(vm) = qubes.edit(vm) else { return };
+    if vm.volume(&volume.name).is_none() {
+        vm.volumes.push(in_full);
+    }
+    for own in vm
+        .volumes
+        .iter_mut()
+        .filter(|own| own.name() == volume.name)
+    {
+        match text {
+            Some(text) => {
+                let is_new = !own.attributes.contains(attribute);
+                own.attributes.set(attribute, text);
+                if is_new {
+                    own.attributes = sort_attributes(&own.attributes);
                 }
-                None => drop(own.attributes.remove(attribute)),
             }
+            None => drop(own.attributes.remove(attribute)),
         }
     }
 }

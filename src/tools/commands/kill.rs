@@ -3,6 +3,7 @@
 use super::start::run_in_parallel;
 use crate::lifecycle::Context;
 use crate::model::VmName;
+use crate::model::stop_order;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{print_message, print_warning};
@@ -38,7 +39,11 @@ fn group_in_stop_order(
     names: Vec<VmName>,
 ) -> Result<Vec<Vec<VmName>>, Failure> {
     if call.has("all") {
-        Ok(context.read()?.group_by_stop_order(&names, context))
+        Ok(stop_order::group_by_stop_order(
+            &*context.read()?,
+            &names,
+            context,
+        ))
     } else {
         Ok(vec![names])
     }

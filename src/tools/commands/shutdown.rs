@@ -8,6 +8,7 @@ use crate::lifecycle::qube::StopOutcome;
 use crate::lifecycle::qube::monitor::spawn_shutdown_repeater;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
+use crate::model::stop_order;
 use crate::tools::ui::arguments::{flag, value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -86,10 +87,7 @@ impl ShutdownRun<'_> {
     /// Sends requests in groups: first to qubes that no other uses, then to those that only they
     /// used, and so on. A netvm follows its clients, even if one of those does not stop.
     fn request_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
-        let groups = self
-            .context
-            .read()?
-            .group_by_stop_order(names, self.context);
+        let groups = stop_order::group_by_stop_order(&*self.context.read()?, names, self.context);
         let last = groups.len().saturating_sub(1);
         for (at, group) in groups.into_iter().enumerate() {
             let first = self.pending.len();

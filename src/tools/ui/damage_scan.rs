@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::invocation::Invocation;
 use crate::lifecycle::Context;
 use crate::model::check::{NetvmLoops, UniqueNumbers};
-use crate::model::{Qubes, Vm, VmName};
+use crate::model::{Qubes, Vm, VmName, check};
 use crate::store::Read;
 
 /// Collects the damage of the qubes that a tool lists.
@@ -69,9 +69,8 @@ impl<'q> DamageScan<'q> {
         if self.is_known_sound() {
             return Vec::new();
         }
-        let mut texts = self
-            .qubes
-            .qube_problems(vm, self.context, &mut self.ways.borrow_mut());
+        let mut texts =
+            check::qube_problems(self.qubes, vm, self.context, &mut self.ways.borrow_mut());
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {

@@ -7,6 +7,7 @@ use super::one_line;
 use crate::format::{self, Bytes};
 use crate::lifecycle::Context;
 use crate::model::Qubes;
+use crate::model::differences;
 use crate::model::differences::{Difference, DifferenceKind};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::ui::failure::Failure;
@@ -30,7 +31,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     };
     let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
         (Ok(old), Ok(new)) if call.has("json") => {
-            let differences = old.find_differences(&new);
+            let differences = differences::find_differences(&old, &new);
             call.print_json(&differences.iter().map(difference_json).collect())?;
             return Ok(u8::from(!differences.is_empty()));
         }
@@ -72,7 +73,7 @@ fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
 
 /// Returns the differences, one line each: `work: memory 400 → 800`.
 pub fn describe_differences(old: &Qubes, new: &Qubes) -> Vec<String> {
-    old.find_differences(new)
+    differences::find_differences(old, new)
         .iter()
         .map(|difference| one_line(&difference.to_string()))
         .collect()

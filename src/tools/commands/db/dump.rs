@@ -6,6 +6,7 @@ use serde_json::ser::PrettyFormatter;
 use super::copies;
 use crate::format;
 use crate::lifecycle::Context;
+use crate::model::dump;
 use crate::store::{StoreError, read_bytes};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -24,7 +25,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let mut text = Vec::new();
     let mut writer =
         serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
-    qubes.dump(context).serialize(&mut writer)?;
+    dump::dump_system(&qubes, context).serialize(&mut writer)?;
     call.out.line(&String::from_utf8_lossy(&text))?;
     Ok(0)
 }
