@@ -86,7 +86,7 @@ impl Fault {
     pub(crate) fn locate(self, bytes: &[u8]) -> FormatError {
         let before = &bytes[..self.at.min(bytes.len())];
         let line_start = memchr::memrchr(b'\n', before).map_or(0, |n| n + 1);
-        let line = super::source_lines::line_of(bytes, self.at);
+        let line = crate::format::xml::lines::line_of(bytes, self.at);
         // Continuation bytes of UTF-8 do not start a character.
         let column = 1 + before[line_start..]
             .iter()

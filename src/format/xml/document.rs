@@ -1,0 +1,134 @@
+//! Parses a whole file strictly: where the quick index cannot be used, and before every write.
+
+use super::scanner::{Scanner, Span};
+use super::tree::{Shape, Tree, TreeBuffers};
+use crate::format::MAX_BYTES;
+use crate::format::error::{Fault, FormatError};
+
+/// Levels of elements in an outline: root, sections, domains.
+const OUTLINE_DEPTH: usize = 3;
+
+/// Checks every byte of a store, and keeps the root, the sections and the domains.
+///
+/// # Errors
+/// The file is not well-formed, has a DOCTYPE (so entities cannot be defined, let alone expanded),
+/// an encoding other than UTF-8, control characters, or elements nested deeper than
+/// [`super::tree::MAX_DEPTH`]; or its root is not that of a store of R4.
+pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+    let tree = parse_document(bytes)?;
+    match tree.name(Tree::ROOT) {
+        b"qubes" => Ok(tree),
+        crate::format::r3::ROOT => Err(FormatError::OldFormat),
+        other => Err(FormatError::NotQubes {
+            root: printable(other),
+        }),
+    }
+}
+
+/// Checks every byte of a document, and keeps its first three levels.
+///
+/// # Errors
+/// The document is empty, too large, or not well-formed.
+pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(FormatError::TooLarge {
+            bytes: bytes.len() as u64,
+        });
+    }
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(FormatError::Empty);
+    }
+    let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
+    Tree::parse(
+        bytes,
+        start..bytes.len(),
+        Shape::Document,
+        OUTLINE_DEPTH,
+        TreeBuffers::default(),
+    )
+    .map_err(|f| f.locate(bytes))
+}
+
+/// Makes a name from an untrusted file short, and safe for a terminal.
+fn printable(name: &[u8]) -> String {
+    String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(40)
+        .collect()
+}
+
+/// Checks byte order mark and XML declaration; returns where the document begins.
+pub(crate) fn check_encoding(bytes: &[u8]) -> Result<usize, Fault> {
+    let other = Fault {
+        at: 0,
+        reason: "the encoding is not UTF-8",
+    };
+    if [
+        &b"\xFE\xFF"[..],
+        b"\xFF\xFE",
+        b"\0\0\xFE\xFF",
+        b"\0<",
+        b"<\0",
+    ]
+    .iter()
+    .any(|mark| bytes.starts_with(mark))
+    {
+        return Err(other);
+    }
+    let start = if bytes.starts_with(b"\xEF\xBB\xBF") {
+        3
+    } else {
+        0
+    };
+    let rest = &bytes[start..];
+    if !has_declaration(rest) {
+        return Ok(start);
+    }
+    let bad = Fault {
+        at: start,
+        reason: "the XML declaration is not well-formed",
+    };
+    let length = memchr::memmem::find(rest, b"?>").ok_or(bad)?;
+    let scanner = Scanner::new(bytes, start + 5..start + length);
+    let attributes = scanner.declaration_attributes().map_err(|_| bad)?;
+    let text = |span: Span| String::from_utf8_lossy(span.slice(bytes));
+    let mut expected = ["version", "encoding", "standalone"].into_iter();
+    for attribute in &attributes {
+        let name = text(attribute.name);
+        let value = text(attribute.value);
+        if !expected.any(|e| e == name) {
+            return Err(bad);
+        }
+        match &*name {
+            "version" if !is_version(&value) => return Err(bad),
+            "encoding" if !value.eq_ignore_ascii_case("utf-8") => {
+                return Err(Fault {
+                    at: attribute.value.start as usize,
+                    ..other
+                });
+            }
+            "standalone" if value != "yes" && value != "no" => return Err(bad),
+            _ => {}
+        }
+    }
+    match attributes.first() {
+        Some(first) if text(first.name) == "version" => Ok(start),
+        _ => Err(bad),
+    }
+}
+
+/// Whether an XML version is `1.` and digits: any 1.x is read as 1.0 (XML 1.0 §2.8).
+fn is_version(value: &str) -> bool {
+    value
+        .strip_prefix("1.")
+        .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Whether a document begins with an XML declaration.
+pub(crate) fn has_declaration(document: &[u8]) -> bool {
+    document.starts_with(b"<?xml")
+        && document
+            .get(5)
+            .is_some_and(|b| b.is_ascii_whitespace() || *b == b'?')
+}
