@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-use qubes::lifecycle::Context;
+use qubes::lifecycle::{Context, qube};
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
 
@@ -29,7 +29,7 @@ fn change() -> Result<(), Box<dyn Error>> {
     };
     let context = Context::new(System::new(SystemOptions::default())?);
     let name = VmName::from_store(qube)?;
-    for notice in context.set_property(&name, property, value)? {
+    for notice in qube::set_property(&context, &name, property, value)? {
         eprintln!("{notice}");
     }
     let qubes = context.read()?;

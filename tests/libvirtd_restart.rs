@@ -4,7 +4,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::{Hypervisor, Outcome};
-use qubes::lifecycle::Context;
+use qubes::lifecycle::{Context, qube};
 use qubes::model::{Facts, VmName};
 use qubes::system::{System, SystemOptions};
 use qubes_test_support::own_daemon::{Daemon, hypervisor, processes, run_in_namespaces};
@@ -230,7 +230,7 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
     assert_eq!(query_ids().0, None);
     scratch.ok("qvm-start", &["work"]);
     let name = VmName::from_store("work").unwrap();
-    context.pause(&name).unwrap();
+    qube::pause(&context, &name).unwrap();
     assert_eq!(scratch.state("work"), "Paused");
     let (fourth, _) = query_ids();
     assert!(fourth.is_some());

@@ -13,6 +13,8 @@ use crate::fs::text_file;
 use crate::hypervisor::uri::{Family, UriFacts, choose_uri};
 use crate::hypervisor::xenstore;
 use crate::hypervisor::{DomainStatus, Hypervisor, HypervisorError, LazyHypervisor, StoreIdentity};
+use crate::lifecycle::conversion;
+use crate::lifecycle::soundness;
 use crate::model::kernel_version;
 use crate::model::{Class, Facts, PowerState, Release, Stubdom, Vm};
 use crate::store::{LockWait, Read, RestoreOutcome, StoreLocation, Write};
@@ -118,8 +120,8 @@ impl Context {
     pub fn write(&self) -> Result<Write, LifecycleError> {
         self.system
             .report_step(|| format!("locking {}", self.system.store_file().display()));
-        let (mut write, _) = self.open_for_writing()?;
-        self.guard_against_damage(&mut write);
+        let (mut write, _) = conversion::open_for_writing(self)?;
+        soundness::guard_against_damage(self, &mut write);
         Ok(write)
     }
 

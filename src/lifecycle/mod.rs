@@ -9,11 +9,11 @@
 pub mod context;
 pub mod conversion;
 pub mod error;
-mod new_system;
+pub mod new_system;
 pub mod pool;
 pub mod qube;
 pub mod reconcile;
-mod soundness;
+pub mod soundness;
 pub mod template;
 pub mod volume;
 

@@ -41,177 +41,169 @@ impl SharedSettings {
 /// the release whose rules were applied.
 const UNBROKEN: &str = "unbroken";
 
-impl Context {
-    /// Returns the release whose rules apply: a store that is sound for one release may not be for
-    /// another.
-    fn rules_name(&self) -> String {
-        self.release().to_string()
-    }
+/// Returns the release whose rules apply: a store that is sound for one release may not be for
+/// another.
+fn rules_name(context: &Context) -> String {
+    context.release().to_string()
+}
 
-    /// Returns whether an earlier check found no broken qube in this store.
-    pub fn is_cached_unbroken(&self, read: &Read) -> bool {
-        read.read_cache(UNBROKEN)
-            .is_some_and(|rules| rules == self.rules_name())
-    }
+/// Returns whether an earlier check found no broken qube in this store.
+pub fn is_cached_unbroken(context: &Context, read: &Read) -> bool {
+    read.read_cache(UNBROKEN)
+        .is_some_and(|rules| rules == rules_name(context))
+}
 
-    /// Caches that no qube of this store is broken.
-    pub fn cache_unbroken(&self, read: &Read) {
-        read.write_cache(UNBROKEN, &self.rules_name());
-    }
+/// Caches that no qube of this store is broken.
+pub fn cache_unbroken(context: &Context, read: &Read) {
+    read.write_cache(UNBROKEN, &rules_name(context));
+}
 
-    /// Registers checks with `write`: a change must not add damage; existing damage is reported
-    /// when the store is saved; and if there is none, that is cached.
-    pub(super) fn guard_against_damage(&self, write: &mut Write) {
-        let (context, system) = (self.fork(), SharedSettings::from_qubes(write));
-        write.check_before_save(move |after, before| {
-            context.refuse_new_damage(after, &system, before)
-        });
-        let rules = self.rules_name();
-        let is_cached = |name| write.read_cache(name).is_some_and(|known| known == rules);
-        let was_unbroken = is_cached(UNBROKEN);
-        match if is_cached(SOUND) {
-            None
-        } else {
-            self.describe_damage(write)
-        } {
-            None => {
-                let context = self.fork();
-                write.after_first_save(move |write| {
-                    write.write_cache(SOUND, &rules);
-                    if was_unbroken && context.are_changed_qubes_unbroken(write) {
-                        write.write_cache(UNBROKEN, &rules);
-                    }
-                });
-            }
-            Some(text) => {
-                let (system, reported) = (self.system.clone(), self.damage_reported.clone());
-                write.after_first_save(move |_| {
-                    if !reported.replace(true) {
-                        system.notify(&format!("{}: {text}", system.store_file().display()));
-                    }
-                });
-            }
-        }
-    }
-
-    /// Refuses a change after which qubesd would refuse the store for a new reason. The rules of
-    /// each change report such reasons first, and better; this is the safety net.
-    fn refuse_new_damage(
-        &self,
-        after: &Qubes,
-        system: &SharedSettings,
-        before: &dyn Fn() -> Result<Qubes, StoreError>,
-    ) -> Result<(), String> {
-        // Other qubes may depend on a pool, a label, a global property, or a removed qube.
-        let all =
-            SharedSettings::from_qubes(after) != *system || !after.removed_positions().is_empty();
-        let touched: Vec<VmName> = after
-            .saved_domains()
-            .filter_map(|written| match written {
-                SavedDomain::Changed { vm, .. } | SavedDomain::New { vm, .. } => {
-                    Some(vm.name.clone())
+/// Registers checks with `write`: a change must not add damage; existing damage is reported
+/// when the store is saved; and if there is none, that is cached.
+pub(super) fn guard_against_damage(context: &Context, write: &mut Write) {
+    let (fork, system) = (context.fork(), SharedSettings::from_qubes(write));
+    write.check_before_save(move |after, before| refuse_new_damage(&fork, after, &system, before));
+    let rules = rules_name(context);
+    let is_cached = |name| write.read_cache(name).is_some_and(|known| known == rules);
+    let was_unbroken = is_cached(UNBROKEN);
+    match if is_cached(SOUND) {
+        None
+    } else {
+        describe_damage(context, write)
+    } {
+        None => {
+            let fork = context.fork();
+            write.after_first_save(move |write| {
+                write.write_cache(SOUND, &rules);
+                if was_unbroken && are_changed_qubes_unbroken(&fork, write) {
+                    write.write_cache(UNBROKEN, &rules);
                 }
-                SavedDomain::Unchanged { .. } => None,
-            })
-            .collect();
-        let found = self.refusals(after, (!all).then_some(&touched));
-        if found.is_empty() {
-            return Ok(());
-        }
-        // Compare findings by their text: the positions of pools may have moved.
-        let key = |finding: &Finding| (finding.at.qube().cloned(), finding.text.clone());
-        let before = before().map_err(|error| error.to_string())?;
-        let known: HashSet<_> = self
-            .refusals(&before, (!all).then_some(&touched))
-            .iter()
-            .map(key)
-            .collect();
-        match found.iter().find(|finding| !known.contains(&key(finding))) {
-            None => Ok(()),
-            Some(new) => {
-                let qube = new
-                    .at
-                    .qube()
-                    .map(|name| format!("{name}: "))
-                    .unwrap_or_default();
-                Err(format!(
-                    "qubesd would refuse the store after this change: {qube}{}",
-                    new.text
-                ))
-            }
-        }
-    }
-
-    /// Returns why qubesd would refuse the system's settings and the qubes of `names`, or all qubes
-    /// if `names` is `None`.
-    fn refusals(&self, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
-        let mut found = check::system_findings(qubes, self);
-        found.retain(|finding| finding.harm == Harm::Refused);
-        let mut ways = NetvmLoops::default();
-        match names {
-            Some(names) => {
-                let vms = names.iter().filter_map(|name| qubes.get(name.as_str()));
-                vms.for_each(|vm| found.extend(check::qube_refusals(qubes, vm, self, &mut ways)));
-            }
-            None => qubes
-                .iter()
-                .for_each(|vm| found.extend(check::qube_refusals(qubes, vm, self, &mut ways))),
-        }
-        found
-    }
-
-    /// Returns whether the changed qubes are not broken, and none was added or removed. The rules
-    /// of the change make sure that it does not break other qubes.
-    fn are_changed_qubes_unbroken(&self, qubes: &Qubes) -> bool {
-        let mut ways = NetvmLoops::default();
-        qubes.removed_positions().is_empty()
-            && qubes.saved_domains().all(|written| match written {
-                SavedDomain::Unchanged { .. } => true,
-                SavedDomain::Changed { vm, .. } => {
-                    check::qube_problems(qubes, vm, self, &mut ways).is_empty()
-                }
-                SavedDomain::New { .. } => false,
-            })
-    }
-
-    /// Returns why qubesd would refuse the store, in one line; `None` if it would not. Qubes are
-    /// read one by one, so that none stays in memory.
-    fn describe_damage(&self, qubes: &Qubes) -> Option<String> {
-        let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
-        let (mut numbers, mut ways) = (UniqueNumbers::default(), NetvmLoops::default());
-        let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);
-        for name in qubes.names() {
-            qubes.inspect(name.as_str(), |vm| {
-                let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
-                let own = check::qube_findings(qubes, vm, self, &mut ways)
-                    .into_iter()
-                    .chain(numbers.find_duplicates(vm))
-                    .filter_map(refused);
-                found.extend(
-                    of_form
-                        .chain(own)
-                        .map(|text| format!("{}: {text}", vm.name)),
-                );
             });
         }
-        found.extend(
-            check::system_findings(qubes, self)
-                .into_iter()
-                .filter_map(refused),
-        );
-        let mut all = found.iter();
-        let first: String = all
-            .next()?
-            .chars()
-            .map(|c| if c.is_control() { '_' } else { c })
-            .collect();
-        let others = match all.count() {
-            0 => String::new(),
-            n => format!(", and {n} more"),
-        };
-        Some(format!(
-            "qubesd would refuse it: {first}{others}; that was not changed (qubes-db check, \
-             qubes-db repair)"
-        ))
+        Some(text) => {
+            let (system, reported) = (context.system.clone(), context.damage_reported.clone());
+            write.after_first_save(move |_| {
+                if !reported.replace(true) {
+                    system.notify(&format!("{}: {text}", system.store_file().display()));
+                }
+            });
+        }
     }
+}
+
+/// Refuses a change after which qubesd would refuse the store for a new reason. The rules of
+/// each change report such reasons first, and better; this is the safety net.
+fn refuse_new_damage(
+    context: &Context,
+    after: &Qubes,
+    system: &SharedSettings,
+    before: &dyn Fn() -> Result<Qubes, StoreError>,
+) -> Result<(), String> {
+    // Other qubes may depend on a pool, a label, a global property, or a removed qube.
+    let all = SharedSettings::from_qubes(after) != *system || !after.removed_positions().is_empty();
+    let touched: Vec<VmName> = after
+        .saved_domains()
+        .filter_map(|written| match written {
+            SavedDomain::Changed { vm, .. } | SavedDomain::New { vm, .. } => Some(vm.name.clone()),
+            SavedDomain::Unchanged { .. } => None,
+        })
+        .collect();
+    let found = refusals(context, after, (!all).then_some(&touched));
+    if found.is_empty() {
+        return Ok(());
+    }
+    // Compare findings by their text: the positions of pools may have moved.
+    let key = |finding: &Finding| (finding.at.qube().cloned(), finding.text.clone());
+    let before = before().map_err(|error| error.to_string())?;
+    let known: HashSet<_> = refusals(context, &before, (!all).then_some(&touched))
+        .iter()
+        .map(key)
+        .collect();
+    match found.iter().find(|finding| !known.contains(&key(finding))) {
+        None => Ok(()),
+        Some(new) => {
+            let qube = new
+                .at
+                .qube()
+                .map(|name| format!("{name}: "))
+                .unwrap_or_default();
+            Err(format!(
+                "qubesd would refuse the store after this change: {qube}{}",
+                new.text
+            ))
+        }
+    }
+}
+
+/// Returns why qubesd would refuse the system's settings and the qubes of `names`, or all qubes
+/// if `names` is `None`.
+fn refusals(context: &Context, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
+    let mut found = check::system_findings(qubes, context);
+    found.retain(|finding| finding.harm == Harm::Refused);
+    let mut ways = NetvmLoops::default();
+    match names {
+        Some(names) => {
+            let vms = names.iter().filter_map(|name| qubes.get(name.as_str()));
+            vms.for_each(|vm| found.extend(check::qube_refusals(qubes, vm, context, &mut ways)));
+        }
+        None => qubes
+            .iter()
+            .for_each(|vm| found.extend(check::qube_refusals(qubes, vm, context, &mut ways))),
+    }
+    found
+}
+
+/// Returns whether the changed qubes are not broken, and none was added or removed. The rules
+/// of the change make sure that it does not break other qubes.
+fn are_changed_qubes_unbroken(context: &Context, qubes: &Qubes) -> bool {
+    let mut ways = NetvmLoops::default();
+    qubes.removed_positions().is_empty()
+        && qubes.saved_domains().all(|written| match written {
+            SavedDomain::Unchanged { .. } => true,
+            SavedDomain::Changed { vm, .. } => {
+                check::qube_problems(qubes, vm, context, &mut ways).is_empty()
+            }
+            SavedDomain::New { .. } => false,
+        })
+}
+
+/// Returns why qubesd would refuse the store, in one line; `None` if it would not. Qubes are
+/// read one by one, so that none stays in memory.
+fn describe_damage(context: &Context, qubes: &Qubes) -> Option<String> {
+    let mut found: Vec<String> = qubes.diagnoses.iter().map(|d| d.text.clone()).collect();
+    let (mut numbers, mut ways) = (UniqueNumbers::default(), NetvmLoops::default());
+    let refused = |finding: Finding| (finding.harm == Harm::Refused).then_some(finding.text);
+    for name in qubes.names() {
+        qubes.inspect(name.as_str(), |vm| {
+            let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
+            let own = check::qube_findings(qubes, vm, context, &mut ways)
+                .into_iter()
+                .chain(numbers.find_duplicates(vm))
+                .filter_map(refused);
+            found.extend(
+                of_form
+                    .chain(own)
+                    .map(|text| format!("{}: {text}", vm.name)),
+            );
+        });
+    }
+    found.extend(
+        check::system_findings(qubes, context)
+            .into_iter()
+            .filter_map(refused),
+    );
+    let mut all = found.iter();
+    let first: String = all
+        .next()?
+        .chars()
+        .map(|c| if c.is_control() { '_' } else { c })
+        .collect();
+    let others = match all.count() {
+        0 => String::new(),
+        n => format!(", and {n} more"),
+    };
+    Some(format!(
+        "qubesd would refuse it: {first}{others}; that was not changed (qubes-db check, \
+         qubes-db repair)"
+    ))
 }

@@ -8,7 +8,7 @@ use qubes::exec::Program;
 use qubes::hypervisor::Hypervisor;
 use qubes::hypervisor::description::DeviceKind;
 use qubes::lifecycle::qube::Drive;
-use qubes::lifecycle::{Context, LifecycleError};
+use qubes::lifecycle::{Context, LifecycleError, qube};
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
 use qubes_test_support::loop_mount::{FileSystem, LoopMount};
@@ -117,7 +117,7 @@ fn context(scratch: &Scratch) -> Context {
 
 /// Returns the disks of `work` beside its volumes as the hypervisor reports them: name and source.
 fn disks(context: &Context) -> Vec<(String, PathBuf)> {
-    let disks = context.disks(&work()).unwrap();
+    let disks = qube::disks(context, &work()).unwrap();
     disks
         .into_iter()
         .filter(|disk| &disk.target[2..] >= "e")
@@ -186,7 +186,7 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
     ];
     for (path, sign, name) in come {
         assert_eq!(
-            context.attach_drive(&work(), &disk(path)).unwrap(),
+            qube::attach_drive(&context, &work(), &disk(path)).unwrap(),
             name,
             "the first name that is free"
         );
@@ -195,16 +195,14 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
     let come = come.map(|(path, sign, name)| (sign, (name.to_string(), path.to_path_buf())));
     assert_eq!(disks(&context)[3..], come.clone().map(|(_, disk)| disk));
     for (sign, (name, _)) in come {
-        context.detach_drive(&work(), &name).unwrap();
+        qube::detach_drive(&context, &work(), &name).unwrap();
         wait_for_words(&scratch, &format!("LOST {sign}"));
     }
     assert_eq!(disks(&context), from_the_start);
 
     let refusal = |error: LifecycleError| error.to_string();
     let missing = refusal(
-        context
-            .attach_drive(&work(), &disk(Path::new("/nonexistent.img")))
-            .unwrap_err(),
+        qube::attach_drive(&context, &work(), &disk(Path::new("/nonexistent.img"))).unwrap_err(),
     );
     assert_eq!(
         missing,
@@ -213,23 +211,19 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
     for target in ["vda", "vdl"] {
         let expected = format!("drive work:{target}: no such disk was attached to the qube");
         assert_eq!(
-            refusal(context.detach_drive(&work(), target).unwrap_err()),
+            refusal(qube::detach_drive(&context, &work(), target).unwrap_err()),
             expected
         );
     }
     scratch.ok("qvm-shutdown", &["--wait", "work"]);
     let gone = "Domain not running (either powered off or paused): 'work'";
     assert_eq!(
-        refusal(
-            context
-                .attach_drive(&work(), &disk(file.path()))
-                .unwrap_err()
-        ),
+        refusal(qube::attach_drive(&context, &work(), &disk(file.path())).unwrap_err()),
         gone
     );
-    assert_eq!(refusal(context.disks(&work()).unwrap_err()), gone);
+    assert_eq!(refusal(qube::disks(&context, &work()).unwrap_err()), gone);
     assert_eq!(
-        refusal(context.detach_drive(&work(), "vdi").unwrap_err()),
+        refusal(qube::detach_drive(&context, &work(), "vdi").unwrap_err()),
         gone
     );
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use qubes::exec::Program;
 use qubes::hypervisor::description::DeviceKind;
-use qubes::lifecycle::Context;
 use qubes::lifecycle::qube::Drive;
+use qubes::lifecycle::{Context, qube};
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
 
@@ -63,24 +63,35 @@ fn a_device_is_attached_and_detached() {
 
 fn attach_and_detach(drive: &str, words: &str) {
     let (context, qube) = (context(), qube());
-    let before = context.disks(&qube).unwrap();
-    let target = context
-        .attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap())
-        .unwrap();
+    let before = qube::disks(&context, &qube).unwrap();
+    let target = qube::attach_drive(
+        &context,
+        &qube,
+        &Drive::parse(drive, DeviceKind::Disk).unwrap(),
+    )
+    .unwrap();
     assert_eq!(target, "xvdi");
     guest_says(&format!("GUEST-READS xvdi {words}"));
-    assert_eq!(context.disks(&qube).unwrap().len(), before.len() + 1);
-    context.detach_drive(&qube, &target).unwrap();
+    assert_eq!(
+        qube::disks(&context, &qube).unwrap().len(),
+        before.len() + 1
+    );
+    qube::detach_drive(&context, &qube, &target).unwrap();
     guest_says("GUEST-LOST xvdi");
-    assert_eq!(context.disks(&qube).unwrap(), before);
+    assert_eq!(qube::disks(&context, &qube).unwrap(), before);
     fs::write(CONSOLE, "").unwrap();
 }
 
 fn refusals() {
     let (context, qube) = (context(), qube());
     let refusal = |error: qubes::lifecycle::LifecycleError| error.to_string();
-    let attach =
-        |drive: &str| context.attach_drive(&qube, &Drive::parse(drive, DeviceKind::Disk).unwrap());
+    let attach = |drive: &str| {
+        qube::attach_drive(
+            &context,
+            &qube,
+            &Drive::parse(drive, DeviceKind::Disk).unwrap(),
+        )
+    };
     assert_eq!(
         refusal(attach("dom0:/lab/missing.img").unwrap_err()),
         "drive /lab/missing.img: No such file or directory (os error 2)"
@@ -88,17 +99,17 @@ fn refusals() {
     for target in ["xvda", "xvdi"] {
         let expected = format!("drive pvh:{target}: no such disk was attached to the qube");
         assert_eq!(
-            refusal(context.detach_drive(&qube, target).unwrap_err()),
+            refusal(qube::detach_drive(&context, &qube, target).unwrap_err()),
             expected
         );
     }
     let halted = VmName::from_store("debian").unwrap();
     let drive = Drive::parse("dom0:/lab/stick.img", DeviceKind::Disk).unwrap();
     assert!(
-        refusal(context.attach_drive(&halted, &drive).unwrap_err())
+        refusal(qube::attach_drive(&context, &halted, &drive).unwrap_err())
             .starts_with("Domain not running")
     );
-    assert!(refusal(context.disks(&halted).unwrap_err()).starts_with("Domain not running"));
+    assert!(refusal(qube::disks(&context, &halted).unwrap_err()).starts_with("Domain not running"));
 }
 
 const CONSOLE: &str = "/var/log/xen/console/guest-pvh.log";

@@ -11,6 +11,7 @@ use crate::format::{ConversionLoss, OldQubeFiles};
 use crate::fs::owned_paths;
 use crate::fs::replace::{Access, create_shared_directory};
 use crate::lifecycle::Context;
+use crate::lifecycle::qube::directory;
 use crate::lifecycle::qube::directory::owners::DirectoryOwners;
 use crate::lifecycle::qube::directory::{QubeDirectory, open_system_file};
 use crate::model::{Class, Qubes, Vm, VmName};
@@ -50,10 +51,10 @@ pub(super) fn plan(
         let Some(firewall) = plan_for_qube(context, vm, old, now, losses) else {
             continue;
         };
-        match others.owner(&context.qube_directory(vm)) {
+        match others.owner(&directory::open(context, vm)) {
             None => planned.push(firewall),
             Some(owner) => {
-                let directory = context.qube_directory(vm);
+                let directory = directory::open(context, vm);
                 let text = format!(
                     "{directory} is the directory of {owner}, too: no firewall rules are written \
                      there"
@@ -77,7 +78,7 @@ fn plan_for_qube(
     losses: &mut Vec<ConversionLoss>,
 ) -> Option<ConvertedFirewall> {
     let from = context.system.path_below_root(&files.firewall);
-    let directory = context.qube_directory(vm);
+    let directory = directory::open(context, vm);
     let to = PathBuf::from(directory.display_path(FILE));
     let mut add_loss = |text: String| {
         losses.push(ConversionLoss {

@@ -16,6 +16,7 @@ use crate::format::{
     ConversionLoss, FormatError, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store,
 };
 use crate::fs::text_file;
+use crate::lifecycle::qube::directory;
 use crate::lifecycle::qube::directory::QubeDirectory;
 use crate::lifecycle::qube::directory::owners::DirectoryOwners;
 use crate::model::check::Harm;
@@ -42,190 +43,189 @@ pub struct Conversion {
     pub copy: RefCell<Option<PathBuf>>,
 }
 
-impl Context {
-    /// Plans the conversion of `bytes`, a store of R1 to R3. Returns the new store and the plan.
-    /// Changes nothing.
-    ///
-    /// # Errors
-    /// The bytes are not such a store.
-    pub fn plan_conversion(&self, bytes: &[u8]) -> Result<(Qubes, Conversion), LifecycleError> {
-        let file = self.system.store_file();
-        let invalid = |source| StoreError::Format {
-            path: file.into(),
-            source,
-        };
-        let old = self.read_old_store(bytes).map_err(invalid)?;
-        let (mut qubes, mut losses) = (old.qubes, old.losses);
-        losses.extend(losses_from_diagnoses(&qubes));
-        self.add_required_settings(&mut qubes);
-        losses.extend(images::complete_volumes(&mut qubes, self));
-        let others = self.system_store_directories();
-        let firewalls = firewalls::plan(self, &qubes, &old.files, &others, &mut losses);
-        // From here on the store is checked as one of R4.
-        qubes.needs_conversion = false;
-        losses.extend(losses_from_findings(&qubes, self));
-        let conversion = Conversion {
-            system: self.system.clone(),
-            qubes: qubes
-                .names_with_classes()
-                .map(|(name, class)| (name.clone(), class.clone()))
-                .collect(),
-            pools: qubes
-                .pools
-                .iter()
-                .map(|p| {
-                    (
-                        p.name().to_owned(),
-                        p.option("dir_path").unwrap_or_default().to_owned(),
-                    )
-                })
-                .collect(),
-            firewalls,
-            missing_directories: self.find_missing_directories(&qubes, &old.files, &others),
-            losses,
-            copy: RefCell::new(None),
-        };
-        Ok((qubes, conversion))
-    }
-
-    /// Converts the store and changes nothing else. Returns `None` if it is R4's already.
-    ///
-    /// # Errors
-    /// The store cannot be read, converted or saved.
-    pub fn convert(&self) -> Result<Option<Rc<Conversion>>, LifecycleError> {
-        let (mut write, conversion) = self.open_for_writing()?;
-        if conversion.is_some() {
-            write.save()?;
-        }
-        Ok(conversion)
-    }
-
-    /// Converts the store if it is R3's. Called before images are changed.
-    ///
-    /// # Errors
-    /// As [`Context::convert`].
-    pub(super) fn convert_if_needed(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
-        if qubes.needs_conversion {
-            self.convert().map(drop)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Refuses a store of R3. Called by operations that change images but no store.
-    ///
-    /// # Errors
-    /// [`LifecycleError::NotConverted`].
-    pub(super) fn require_converted(&self, qubes: &Qubes) -> Result<(), LifecycleError> {
-        match qubes.needs_conversion {
-            true => Err(LifecycleError::NotConverted {
-                store: self.system.store_file().to_path_buf(),
-            }),
-            false => Ok(()),
-        }
-    }
-
-    /// Opens the store for writing, with the planned conversion if it is R3's.
-    ///
-    /// # Errors
-    /// The store cannot be locked, read or converted.
-    pub(super) fn open_for_writing(
-        &self,
-    ) -> Result<(Write, Option<Rc<Conversion>>), LifecycleError> {
-        let mut write = Write::open(&self.store_place())?;
-        if !write.needs_conversion {
-            return Ok((write, None));
-        }
-        let (qubes, conversion) = self.plan_conversion(&write.bytes()?)?;
-        let conversion = Rc::new(conversion);
-        write.convert_with(qubes, Box::new(conversion.clone()));
-        Ok((write, Some(conversion)))
-    }
-
-    /// Reads what the old system keeps outside its store. Files that cannot be read are skipped.
-    fn surroundings(&self) -> OldSystem {
-        let pools = text_file::read(&self.system.path_below_root("/etc/qubes/storage.conf"));
-        let link = fs::read_link(
-            self.system
-                .link_path_below_root("/var/lib/qubes/dvmdata/vmdir"),
-        );
-        let name = |target: PathBuf| Some(target.file_name()?.to_str()?.to_owned());
-        OldSystem {
-            pools: pools.map(|text| OldPools::parse(&text)).unwrap_or_default(),
-            dispvm: link.ok().and_then(name),
-        }
-    }
-
-    /// Adds what R4 requires of every qube and pool.
-    fn add_required_settings(&self, qubes: &mut Qubes) {
-        for pool in qubes
-            .pools
-            .0
-            .iter_mut()
-            .filter(|p| p.driver() == "file-reflink")
-        {
-            let directory = pool.option("dir_path").unwrap_or_default().to_owned();
-            if !self.can_reflink(&directory) {
-                pool.attributes.set("setup_check", "no");
-            }
-        }
-        let guests: Vec<String> = qubes
+/// Plans the conversion of `bytes`, a store of R1 to R3. Returns the new store and the plan.
+/// Changes nothing.
+///
+/// # Errors
+/// The bytes are not such a store.
+pub fn plan(context: &Context, bytes: &[u8]) -> Result<(Qubes, Conversion), LifecycleError> {
+    let file = context.system.store_file();
+    let invalid = |source| StoreError::Format {
+        path: file.into(),
+        source,
+    };
+    let old = read_old_store(context, bytes).map_err(invalid)?;
+    let (mut qubes, mut losses) = (old.qubes, old.losses);
+    losses.extend(losses_from_diagnoses(&qubes));
+    add_required_settings(context, &mut qubes);
+    losses.extend(images::complete_volumes(&mut qubes, context));
+    let others = directory::system_store_directories(context);
+    let firewalls = firewalls::plan(context, &qubes, &old.files, &others, &mut losses);
+    // From here on the store is checked as one of R4.
+    qubes.needs_conversion = false;
+    losses.extend(losses_from_findings(&qubes, context));
+    let conversion = Conversion {
+        system: context.system.clone(),
+        qubes: qubes
             .names_with_classes()
-            .filter(|(_, c)| **c != Class::AdminVM)
-            .map(|(n, _)| n.to_string())
-            .collect();
-        let mut taken: Vec<u16> = qubes.iter().filter_map(Vm::qid).map(Qid::number).collect();
-        for name in guests {
-            let free = (1..=Qid::MAX).find(|n| !taken.contains(n));
-            let Some(vm) = qubes.edit(&name) else {
-                continue;
-            };
-            if let (None, Some(free)) = (vm.qid(), free) {
-                vm.properties.set("qid", &free.to_string());
-                taken.push(free);
-            }
-            if vm.uuid().is_none() {
-                vm.properties.set("uuid", &Uuid::new_v4().to_string());
-            }
-            if self.release() == Release::R4_0 && vm.properties.get("maxmem") == Some("0") {
-                // 4.0 expresses with a service what later releases express with maxmem
-                // (`docs/spec/r4-properties.md` §9).
-                vm.properties.remove("maxmem");
-                vm.features.set("service.meminfo-writer", "");
-            }
+            .map(|(name, class)| (name.clone(), class.clone()))
+            .collect(),
+        pools: qubes
+            .pools
+            .iter()
+            .map(|p| {
+                (
+                    p.name().to_owned(),
+                    p.option("dir_path").unwrap_or_default().to_owned(),
+                )
+            })
+            .collect(),
+        firewalls,
+        missing_directories: find_missing_directories(context, &qubes, &old.files, &others),
+        losses,
+        copy: RefCell::new(None),
+    };
+    Ok((qubes, conversion))
+}
+
+/// Converts the store and changes nothing else. Returns `None` if it is R4's already.
+///
+/// # Errors
+/// The store cannot be read, converted or saved.
+pub fn convert(context: &Context) -> Result<Option<Rc<Conversion>>, LifecycleError> {
+    let (mut write, conversion) = open_for_writing(context)?;
+    if conversion.is_some() {
+        write.save()?;
+    }
+    Ok(conversion)
+}
+
+/// Converts the store if it is R3's. Called before images are changed.
+///
+/// # Errors
+/// As [`convert`].
+pub(super) fn convert_if_needed(context: &Context, qubes: &Qubes) -> Result<(), LifecycleError> {
+    if qubes.needs_conversion {
+        convert(context).map(drop)
+    } else {
+        Ok(())
+    }
+}
+
+/// Refuses a store of R3. Called by operations that change images but no store.
+///
+/// # Errors
+/// [`LifecycleError::NotConverted`].
+pub(super) fn require_converted(context: &Context, qubes: &Qubes) -> Result<(), LifecycleError> {
+    match qubes.needs_conversion {
+        true => Err(LifecycleError::NotConverted {
+            store: context.system.store_file().to_path_buf(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Opens the store for writing, with the planned conversion if it is R3's.
+///
+/// # Errors
+/// The store cannot be locked, read or converted.
+pub(super) fn open_for_writing(
+    context: &Context,
+) -> Result<(Write, Option<Rc<Conversion>>), LifecycleError> {
+    let mut write = Write::open(&context.store_place())?;
+    if !write.needs_conversion {
+        return Ok((write, None));
+    }
+    let (qubes, conversion) = plan(context, &write.bytes()?)?;
+    let conversion = Rc::new(conversion);
+    write.convert_with(qubes, Box::new(conversion.clone()));
+    Ok((write, Some(conversion)))
+}
+
+/// Reads what the old system keeps outside its store. Files that cannot be read are skipped.
+fn surroundings(context: &Context) -> OldSystem {
+    let pools = text_file::read(&context.system.path_below_root("/etc/qubes/storage.conf"));
+    let link = fs::read_link(
+        context
+            .system
+            .link_path_below_root("/var/lib/qubes/dvmdata/vmdir"),
+    );
+    let name = |target: PathBuf| Some(target.file_name()?.to_str()?.to_owned());
+    OldSystem {
+        pools: pools.map(|text| OldPools::parse(&text)).unwrap_or_default(),
+        dispvm: link.ok().and_then(name),
+    }
+}
+
+/// Adds what R4 requires of every qube and pool.
+fn add_required_settings(context: &Context, qubes: &mut Qubes) {
+    for pool in qubes
+        .pools
+        .0
+        .iter_mut()
+        .filter(|p| p.driver() == "file-reflink")
+    {
+        let directory = pool.option("dir_path").unwrap_or_default().to_owned();
+        if !context.can_reflink(&directory) {
+            pool.attributes.set("setup_check", "no");
         }
     }
-
-    /// Returns the qubes whose R4 directories do not exist while their R3 directories, elsewhere,
-    /// do.
-    fn find_missing_directories(
-        &self,
-        qubes: &Qubes,
-        files: &[OldQubeFiles],
-        others: &DirectoryOwners,
-    ) -> Vec<(VmName, Class)> {
-        let mut missing = Vec::new();
-        for old in files {
-            let Some(vm) = qubes.get(old.name.as_str()) else {
-                continue;
-            };
-            let new = self.qube_directory(vm);
-            let is_missing = self.system.path_below_root(&old.directory).is_dir()
-                && new.exists().is_ok_and(|there| !there);
-            if is_missing && others.owner(&new).is_none() {
-                missing.push((vm.name.clone(), vm.class.clone()));
-            }
+    let guests: Vec<String> = qubes
+        .names_with_classes()
+        .filter(|(_, c)| **c != Class::AdminVM)
+        .map(|(n, _)| n.to_string())
+        .collect();
+    let mut taken: Vec<u16> = qubes.iter().filter_map(Vm::qid).map(Qid::number).collect();
+    for name in guests {
+        let free = (1..=Qid::MAX).find(|n| !taken.contains(n));
+        let Some(vm) = qubes.edit(&name) else {
+            continue;
+        };
+        if let (None, Some(free)) = (vm.qid(), free) {
+            vm.properties.set("qid", &free.to_string());
+            taken.push(free);
         }
-        missing
+        if vm.uuid().is_none() {
+            vm.properties.set("uuid", &Uuid::new_v4().to_string());
+        }
+        if context.release() == Release::R4_0 && vm.properties.get("maxmem") == Some("0") {
+            // 4.0 expresses with a service what later releases express with maxmem
+            // (`docs/spec/r4-properties.md` §9).
+            vm.properties.remove("maxmem");
+            vm.features.set("service.meminfo-writer", "");
+        }
     }
+}
 
-    /// Reads a store of R1 to R3 into R4's model.
-    ///
-    /// # Errors
-    /// The bytes are not such a store.
-    pub(super) fn read_old_store(&self, bytes: &[u8]) -> Result<OldStore, FormatError> {
-        import_old_store(bytes, &self.surroundings())
+/// Returns the qubes whose R4 directories do not exist while their R3 directories, elsewhere,
+/// do.
+fn find_missing_directories(
+    context: &Context,
+    qubes: &Qubes,
+    files: &[OldQubeFiles],
+    others: &DirectoryOwners,
+) -> Vec<(VmName, Class)> {
+    let mut missing = Vec::new();
+    for old in files {
+        let Some(vm) = qubes.get(old.name.as_str()) else {
+            continue;
+        };
+        let new = directory::open(context, vm);
+        let is_missing = context.system.path_below_root(&old.directory).is_dir()
+            && new.exists().is_ok_and(|there| !there);
+        if is_missing && others.owner(&new).is_none() {
+            missing.push((vm.name.clone(), vm.class.clone()));
+        }
     }
+    missing
+}
+
+/// Reads a store of R1 to R3 into R4's model.
+///
+/// # Errors
+/// The bytes are not such a store.
+pub(super) fn read_old_store(context: &Context, bytes: &[u8]) -> Result<OldStore, FormatError> {
+    import_old_store(bytes, &surroundings(context))
 }
 
 /// Returns what the old store has that is invalid and is dropped by the conversion.

@@ -2,4 +2,6 @@
 
 mod change;
 
-pub use change::{PoolDetails, PoolOptionError};
+pub use change::{
+    PoolDetails, PoolOptionError, add, containing_pool, details, remove, set_options,
+};

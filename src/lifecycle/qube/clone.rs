@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 
 use crate::fs::replace::Access;
+use crate::lifecycle::qube::directory;
 use crate::model::rules::cloning;
 use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError};
 use crate::storage::{
@@ -15,7 +16,7 @@ use crate::storage::{
 use crate::lifecycle::qube::InitialSettings;
 use crate::lifecycle::qube::directory::{QUBE_FILES, QubeDirectory};
 use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile};
 
 /// A clone that was created.
 #[derive(Debug)]
@@ -28,150 +29,149 @@ pub struct ClonedQube {
     pub notes: Vec<String>,
 }
 
-impl Context {
-    /// Clones a qube with its settings, its firewall, its notes and its saved volumes, and reports
-    /// each copy to `progress`.
-    ///
-    /// # Errors
-    /// The source does not exist, the request breaks a rule, or something cannot be copied. There
-    /// is no clone then.
-    pub fn clone_qube(
-        &self,
-        request: &NewClone<'_>,
-        settings: InitialSettings<'_>,
-        progress: &dyn Progress,
-    ) -> Result<ClonedQube, LifecycleError> {
-        let plan_clone = |qubes: &Qubes| {
-            cloning::plan(qubes, request, self, &mut |below| fastrand::u16(..below))
-        };
-        let missing = || LifecycleError::NoSuchQube(request.source.to_string());
-        let class: Class = match request.class {
-            Some(class) => class.clone(),
-            None => self
-                .read()?
-                .class(request.source)
-                .ok_or_else(missing)?
-                .clone(),
-        };
-        let qubes = self.read_for_creation(&class)?;
-        // Planned before any lock is taken, so that a request that breaks a rule changes nothing.
-        let clone = plan_clone(&qubes)?.vm;
-        let source = qubes.get(request.source).ok_or_else(missing)?.clone();
-        let mut notes = Context::creation_notes(&qubes, request.created_by);
-        self.convert_if_needed(&qubes)?;
-        drop(qubes);
-        let data = self.open_source_volumes(&source.name, &clone, request.empty)?;
-        let planned_changes = RefCell::new((Vec::new(), Vec::new()));
-        let files_left_out = RefCell::new(Vec::new());
-        let plan = |qubes: &Qubes| {
-            let mut planned = plan_clone(qubes)?;
-            set_volume_sizes(&mut planned.vm, &data);
-            planned_changes.replace((planned.effects, planned.left_out));
-            Ok(planned.vm)
-        };
-        let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
-            storage.create_from(&data, progress)?;
-            files_left_out.replace(self.copy_directory_files(
-                &source,
-                &QUBE_FILES,
-                directory,
-                request.ignore_errors,
-            )?);
-            Ok(())
-        };
-        let set = self.build_qube(&clone.name, &class, &[], &plan, settings, &make)?;
-        let (mut effects, not_cloned) = planned_changes.into_inner();
-        effects.extend(set);
-        let mut left_out: Vec<String> = not_cloned.iter().map(UnclonedSetting::to_string).collect();
-        left_out.extend(files_left_out.into_inner());
-        notes.extend(self.apply_effects(&effects)?);
-        Ok(ClonedQube {
-            left_out,
-            notes,
-            name: clone.name,
-        })
-    }
+/// Clones a qube with its settings, its firewall, its notes and its saved volumes, and reports
+/// each copy to `progress`.
+///
+/// # Errors
+/// The source does not exist, the request breaks a rule, or something cannot be copied. There
+/// is no clone then.
+pub fn clone(
+    context: &Context,
+    request: &NewClone<'_>,
+    settings: InitialSettings<'_>,
+    progress: &dyn Progress,
+) -> Result<ClonedQube, LifecycleError> {
+    let plan_clone =
+        |qubes: &Qubes| cloning::plan(qubes, request, context, &mut |below| fastrand::u16(..below));
+    let missing = || LifecycleError::NoSuchQube(request.source.to_string());
+    let class: Class = match request.class {
+        Some(class) => class.clone(),
+        None => context
+            .read()?
+            .class(request.source)
+            .ok_or_else(missing)?
+            .clone(),
+    };
+    let qubes = qube::read_for_creation(context, &class)?;
+    // Planned before any lock is taken, so that a request that breaks a rule changes nothing.
+    let clone = plan_clone(&qubes)?.vm;
+    let source = qubes.get(request.source).ok_or_else(missing)?.clone();
+    let mut notes = qube::creation_notes(&qubes, request.created_by);
+    conversion::convert_if_needed(context, &qubes)?;
+    drop(qubes);
+    let data = open_source_volumes(context, &source.name, &clone, request.empty)?;
+    let planned_changes = RefCell::new((Vec::new(), Vec::new()));
+    let files_left_out = RefCell::new(Vec::new());
+    let plan = |qubes: &Qubes| {
+        let mut planned = plan_clone(qubes)?;
+        set_volume_sizes(&mut planned.vm, &data);
+        planned_changes.replace((planned.effects, planned.left_out));
+        Ok(planned.vm)
+    };
+    let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
+        storage.create_from(&data, progress)?;
+        files_left_out.replace(copy_directory_files(
+            context,
+            &source,
+            &QUBE_FILES,
+            directory,
+            request.ignore_errors,
+        )?);
+        Ok(())
+    };
+    let set = qube::build(context, &clone.name, &class, &[], &plan, settings, &make)?;
+    let (mut effects, not_cloned) = planned_changes.into_inner();
+    effects.extend(set);
+    let mut left_out: Vec<String> = not_cloned.iter().map(UnclonedSetting::to_string).collect();
+    left_out.extend(files_left_out.into_inner());
+    notes.extend(reconcile::apply_effects(context, &effects)?);
+    Ok(ClonedQube {
+        left_out,
+        notes,
+        name: clone.name,
+    })
+}
 
-    /// Opens the committed data of the volumes that the clone keeps. Holds the source's lock while
-    /// it does, and first finishes what a crash left undone.
-    fn open_source_volumes(
-        &self,
-        source: &VmName,
-        clone: &Vm,
-        empty: &[&str],
-    ) -> Result<Vec<CommittedData>, LifecycleError> {
-        if !clone.class.is_local_guest() {
-            return Ok(Vec::new());
-        }
-        let lock = self.lock_qube(source)?;
-        self.system
-            .report_step(|| format!("{source}: opening its volumes"));
-        if self.reconcile(&lock)? == QubeState::Gone {
-            return Err(LifecycleError::NoSuchQube(source.to_string()));
-        }
-        let qubes = self.read()?;
-        let source = crate::lifecycle::qube::find_qube(&qubes, source)?;
-
-        let mut origins = Vec::new();
-        for volume in qubes.volumes(clone, self).map_err(StorageError::from)? {
-            if !volume.save_on_stop || empty.contains(&&*volume.name) {
-                continue;
-            }
-            match qubes.volume_origin(source, &volume.name, self) {
-                Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
-                // The clone's class or template has a volume that the source does not have.
-                Err(VolumeError::NoSuchVolume { .. }) => {}
-                Err(error) => return Err(StorageError::from(error).into()),
-            }
-        }
-        // Volume locks are taken in the order of the volume ids.
-        origins.sort_by(|a, b| (&a.pool, &a.vid).cmp(&(&b.pool, &b.vid)));
-        let mut drivers = PoolDrivers::new(&qubes.pools, &self.system);
-        let kept = origins
-            .iter()
-            .filter(|origin| origin.kind == VolumeKind::Origin);
-        kept.map(|origin| Ok(drivers.get(&origin.pool)?.open_committed_data(origin)?))
-            .collect()
+/// Opens the committed data of the volumes that the clone keeps. Holds the source's lock while
+/// it does, and first finishes what a crash left undone.
+fn open_source_volumes(
+    context: &Context,
+    source: &VmName,
+    clone: &Vm,
+    empty: &[&str],
+) -> Result<Vec<CommittedData>, LifecycleError> {
+    if !clone.class.is_local_guest() {
+        return Ok(Vec::new());
     }
+    let lock = qube::lock(context, source)?;
+    context
+        .system
+        .report_step(|| format!("{source}: opening its volumes"));
+    if reconcile::reconcile_qube(context, &lock)? == QubeState::Gone {
+        return Err(LifecycleError::NoSuchQube(source.to_string()));
+    }
+    let qubes = context.read()?;
+    let source = crate::lifecycle::qube::find_qube(&qubes, source)?;
 
-    /// Copies `files` from the directory of the source into `to`. With `ignore_errors`, returns one
-    /// line for each file that cannot be copied.
-    pub(in crate::lifecycle) fn copy_directory_files(
-        &self,
-        source: &Vm,
-        files: &[&str],
-        to: Option<&QubeDirectory>,
-        ignore_errors: bool,
-    ) -> Result<Vec<String>, LifecycleError> {
-        let mut left_out = Vec::new();
-        let access = Access::shared(self.system.qubes_group());
-        let Some(to) = to.filter(|_| source.class.is_local_guest()) else {
-            return Ok(left_out);
-        };
-        let from = self.qube_directory(source);
-        for name in files {
-            let copied = from
-                .read(name)
-                .and_then(|read| read.map_or(Ok(()), |bytes| to.write(name, access, &bytes)));
-            let from = from.display_path(name);
-            match copied {
-                Ok(()) => {}
-                Err(error) if ignore_errors => {
-                    left_out.push(format!(
-                        "Failed to copy {from}: {}",
-                        crate::fs::errno_text(&error)
-                    ));
-                }
-                Err(source) => {
-                    return Err(LifecycleError::Io {
-                        what: format!("cannot copy {from}"),
-                        source,
-                    });
-                }
+    let mut origins = Vec::new();
+    for volume in qubes.volumes(clone, context).map_err(StorageError::from)? {
+        if !volume.save_on_stop || empty.contains(&&*volume.name) {
+            continue;
+        }
+        match qubes.volume_origin(source, &volume.name, context) {
+            Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
+            // The clone's class or template has a volume that the source does not have.
+            Err(VolumeError::NoSuchVolume { .. }) => {}
+            Err(error) => return Err(StorageError::from(error).into()),
+        }
+    }
+    // Volume locks are taken in the order of the volume ids.
+    origins.sort_by(|a, b| (&a.pool, &a.vid).cmp(&(&b.pool, &b.vid)));
+    let mut drivers = PoolDrivers::new(&qubes.pools, &context.system);
+    let kept = origins
+        .iter()
+        .filter(|origin| origin.kind == VolumeKind::Origin);
+    kept.map(|origin| Ok(drivers.get(&origin.pool)?.open_committed_data(origin)?))
+        .collect()
+}
+
+/// Copies `files` from the directory of the source into `to`. With `ignore_errors`, returns one
+/// line for each file that cannot be copied.
+pub(in crate::lifecycle) fn copy_directory_files(
+    context: &Context,
+    source: &Vm,
+    files: &[&str],
+    to: Option<&QubeDirectory>,
+    ignore_errors: bool,
+) -> Result<Vec<String>, LifecycleError> {
+    let mut left_out = Vec::new();
+    let access = Access::shared(context.system.qubes_group());
+    let Some(to) = to.filter(|_| source.class.is_local_guest()) else {
+        return Ok(left_out);
+    };
+    let from = directory::open(context, source);
+    for name in files {
+        let copied = from
+            .read(name)
+            .and_then(|read| read.map_or(Ok(()), |bytes| to.write(name, access, &bytes)));
+        let from = from.display_path(name);
+        match copied {
+            Ok(()) => {}
+            Err(error) if ignore_errors => {
+                left_out.push(format!(
+                    "Failed to copy {from}: {}",
+                    crate::fs::errno_text(&error)
+                ));
+            }
+            Err(source) => {
+                return Err(LifecycleError::Io {
+                    what: format!("cannot copy {from}"),
+                    source,
+                });
             }
         }
-        Ok(left_out)
     }
+    Ok(left_out)
 }
 
 /// Gives each volume of the clone the size of the data it is filled with.

@@ -2,6 +2,7 @@
 //! orphan volumes at worst. The next creation of the name recognises them by a note
 //! ([`crate::lifecycle::volume::images::creation_note`]) and clears them.
 
+use crate::lifecycle::volume::images;
 use crate::model::rules::cloning::NewQubeFacts;
 use crate::model::rules::{cloning, creation};
 use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName};
@@ -11,7 +12,7 @@ use crate::lifecycle::template::save_volume_sizes;
 use crate::lifecycle::volume::images::existing::PlannedImages;
 use crate::lifecycle::volume::images::{DataSource, ExistingImages};
 use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::storage::VmStorage;
 
 /// Plans a new qube. Called again whenever the store may have changed.
@@ -95,222 +96,223 @@ impl InitialSettings<'_> {
     }
 }
 
-impl Context {
-    /// Creates a qube with its volumes, its directory and its settings.
-    ///
-    /// # Errors
-    /// The request breaks a rule, an image is in the way, or something cannot be created or saved.
-    /// Nothing of the qube is left then.
-    pub fn create_qube(
-        &self,
-        new: &NewQube<'_>,
-        settings: InitialSettings<'_>,
-    ) -> Result<CreatedQube, LifecycleError> {
-        self.create_with_dispid(new, None, settings)
-    }
+/// Creates a qube with its volumes, its directory and its settings.
+///
+/// # Errors
+/// The request breaks a rule, an image is in the way, or something cannot be created or saved.
+/// Nothing of the qube is left then.
+pub fn create(
+    context: &Context,
+    new: &NewQube<'_>,
+    settings: InitialSettings<'_>,
+) -> Result<CreatedQube, LifecycleError> {
+    qube::create_with_dispid(context, new, None, settings)
+}
 
-    /// Returns the store as it would be after this creation, and the name of the new qube. Creates
-    /// and saves nothing.
-    ///
-    /// # Errors
-    /// As [`Context::create_qube`], as far as the store and the pools show it.
-    pub fn preview_creation(
-        &self,
-        new: &NewQube<'_>,
-        settings: InitialSettings<'_>,
-    ) -> Result<(Qubes, VmName), LifecycleError> {
-        let mut qubes = self.read_for_creation(&new.class)?;
-        let vm = creation::plan(&qubes, new, self, &mut |below| fastrand::u16(..below))?;
-        self.add_for_preview(&mut qubes, vm, settings)
-            .map(|name| (qubes, name))
-    }
+/// Returns the store as it would be after this creation, and the name of the new qube. Creates
+/// and saves nothing.
+///
+/// # Errors
+/// As [`super::create()`], as far as the store and the pools show it.
+pub fn preview_creation(
+    context: &Context,
+    new: &NewQube<'_>,
+    settings: InitialSettings<'_>,
+) -> Result<(Qubes, VmName), LifecycleError> {
+    let mut qubes = read_for_creation(context, &new.class)?;
+    let vm = creation::plan(&qubes, new, context, &mut |below| fastrand::u16(..below))?;
+    add_for_preview(context, &mut qubes, vm, settings).map(|name| (qubes, name))
+}
 
-    /// Returns the store as it would be after this clone, and the name of the new qube. Creates and
-    /// saves nothing.
-    ///
-    /// # Errors
-    /// As [`Context::clone_qube`], as far as the store and the pools show it.
-    pub fn preview_clone(
-        &self,
-        request: &NewClone<'_>,
-        settings: InitialSettings<'_>,
-    ) -> Result<(Qubes, VmName), LifecycleError> {
-        let class = match request.class {
-            Some(class) => class.clone(),
-            None => {
-                let missing = || LifecycleError::NoSuchQube(request.source.to_string());
-                self.read()?
-                    .class(request.source)
-                    .ok_or_else(missing)?
-                    .clone()
-            }
-        };
-        let mut qubes = self.read_for_creation(&class)?;
-        let vm = cloning::plan(&qubes, request, self, &mut |below| fastrand::u16(..below))?.vm;
-        self.add_for_preview(&mut qubes, vm, settings)
-            .map(|name| (qubes, name))
-    }
-
-    /// Adds a planned qube to `qubes` after checking its pools and images.
-    fn add_for_preview(
-        &self,
-        qubes: &mut Qubes,
-        vm: Vm,
-        settings: InitialSettings<'_>,
-    ) -> Result<VmName, LifecycleError> {
-        // The preview also finds missing pools and images that belong to other qubes.
-        let storage = VmStorage::for_qube(&self.system, qubes, &vm, self)?;
-        let adopted = self.adoptable_names(&storage, settings.existing)?;
-        let InitialSettings {
-            existing, source, ..
-        } = settings;
-        let images = PlannedImages {
-            qubes,
-            vm: &vm,
-            storage: &storage,
-            existing,
-            adopted: &adopted,
-            source,
-        };
-        self.check_images(images)?;
-        settings
-            .root
-            .map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
-        let name = vm.name.clone();
-        self.add_with_settings(qubes, vm, settings)?;
-        Ok(name)
-    }
-
-    /// Adds a planned qube to `qubes` and applies its settings.
-    fn add_with_settings(
-        &self,
-        qubes: &mut Qubes,
-        vm: Vm,
-        settings: InitialSettings<'_>,
-    ) -> Result<Vec<Effect>, LifecycleError> {
-        let name = vm.name.clone();
-        qubes
-            .add(vm)
-            .map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
-        settings.apply(qubes, &name, self)
-    }
-
-    /// Creates the qube that `plan` returns: calls `make` for its volumes, then saves the store.
-    /// After a failure nothing of the qube is left except the `adopted` volumes, whose images
-    /// existed before.
-    pub(in crate::lifecycle) fn build_qube(
-        &self,
-        name: &VmName,
-        class: &Class,
-        adopted: &[String],
-        plan: PlanQube<'_>,
-        settings: InitialSettings<'_>,
-        make: CreateVolumes<'_>,
-    ) -> Result<Vec<Effect>, LifecycleError> {
-        let _lock = self.lock_qube(name)?;
-        let mut qubes = self.read_for_creation(class)?;
-        let planned = plan(&qubes)?;
-        // A refused setting is reported before any volume is created.
-        self.add_with_settings(&mut qubes, planned.clone(), settings)?;
-        let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
-        let InitialSettings {
-            existing, source, ..
-        } = settings;
-        let images = PlannedImages {
-            qubes: &qubes,
-            vm: &planned,
-            storage: &storage,
-            existing,
-            adopted,
-            source,
-        };
-        if let Some(root) = settings.root {
-            // Check whether the file may be used before its content is checked.
-            self.check_images(images)?;
-            root.check(name.as_str(), &storage)?;
+/// Returns the store as it would be after this clone, and the name of the new qube. Creates and
+/// saves nothing.
+///
+/// # Errors
+/// As [`super::clone()`], as far as the store and the pools show it.
+pub fn preview_clone(
+    context: &Context,
+    request: &NewClone<'_>,
+    settings: InitialSettings<'_>,
+) -> Result<(Qubes, VmName), LifecycleError> {
+    let class = match request.class {
+        Some(class) => class.clone(),
+        None => {
+            let missing = || LifecycleError::NoSuchQube(request.source.to_string());
+            context
+                .read()?
+                .class(request.source)
+                .ok_or_else(missing)?
+                .clone()
         }
-        let prepared = self.prepare_images(images)?;
-        drop(qubes);
-        let directory = prepared.directory.as_ref();
-        // Adopted images keep the firewall rules and notes that lie beside them.
-        let replaces_files = existing != ExistingImages::Adopt;
-        let remove_files = || {
-            directory
-                .filter(|_| replaces_files)
-                .map_or(Ok(()), QubeDirectory::remove_files)
-        };
-        remove_files()?;
-        self.system
-            .report_step(|| format!("{name}: creating its volumes"));
-        let made = create_volumes(settings.root, name.as_str(), &storage, |volumes| {
-            make(volumes, directory)
-        });
-        let added = made.and_then(|()| {
-            let effects = self.save_new_qube(&planned, class, plan, settings, &storage)?;
-            prepared.remove_note();
-            Ok(effects)
-        });
-        // Once the store is saved the qube exists, so its volumes stay.
-        let was_saved = |error: &LifecycleError| match error {
-            LifecycleError::Store(store) => store.was_saved(),
-            _ => false,
-        };
-        if added.as_ref().is_err_and(|error| !was_saved(error)) {
-            // The first error is the one to report.
-            let _leftovers = remove_files();
-            // Images that were to be discarded must not count as made by this creation, so the note
-            // is removed even if some of them stay.
-            prepared.roll_back(storage, adopted, existing == ExistingImages::Discard);
-        }
-        added
-    }
+    };
+    let mut qubes = read_for_creation(context, &class)?;
+    let vm = cloning::plan(&qubes, request, context, &mut |below| {
+        fastrand::u16(..below)
+    })?
+    .vm;
+    add_for_preview(context, &mut qubes, vm, settings).map(|name| (qubes, name))
+}
 
-    /// Plans a qube again, whose volumes exist by now, adds it with its settings and saves the
-    /// store.
-    fn save_new_qube(
-        &self,
-        planned: &Vm,
-        class: &Class,
-        plan: PlanQube<'_>,
-        settings: InitialSettings<'_>,
-        storage: &VmStorage,
-    ) -> Result<Vec<Effect>, LifecycleError> {
-        let name = &planned.name;
-        let mut write = self.write()?;
-        if class.is_local_guest() {
-            creation::choose_default_kernel(&mut write, self);
-        }
-        // Another qube may have taken the qid while the volumes were created.
-        let vm = plan(&write)?;
-        if vm.volumes != planned.volumes {
-            return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
-        }
-        let effects = self.add_with_settings(&mut write, vm, settings)?;
-        if settings.root.is_some() {
-            save_volume_sizes(&mut write, name, storage, &[ROOT_VOLUME])?;
-        }
-        write.save()?;
+/// Adds a planned qube to `qubes` after checking its pools and images.
+fn add_for_preview(
+    context: &Context,
+    qubes: &mut Qubes,
+    vm: Vm,
+    settings: InitialSettings<'_>,
+) -> Result<VmName, LifecycleError> {
+    // The preview also finds missing pools and images that belong to other qubes.
+    let storage = VmStorage::for_qube(&context.system, qubes, &vm, context)?;
+    let adopted = images::adoptable_names(&storage, settings.existing)?;
+    let InitialSettings {
+        existing, source, ..
+    } = settings;
+    let images = PlannedImages {
+        qubes,
+        vm: &vm,
+        storage: &storage,
+        existing,
+        adopted: &adopted,
+        source,
+    };
+    images::check(context, images)?;
+    settings
+        .root
+        .map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
+    let name = vm.name.clone();
+    add_with_settings(context, qubes, vm, settings)?;
+    Ok(name)
+}
+
+/// Adds a planned qube to `qubes` and applies its settings.
+fn add_with_settings(
+    context: &Context,
+    qubes: &mut Qubes,
+    vm: Vm,
+    settings: InitialSettings<'_>,
+) -> Result<Vec<Effect>, LifecycleError> {
+    let name = vm.name.clone();
+    qubes
+        .add(vm)
+        .map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
+    settings.apply(qubes, &name, context)
+}
+
+/// Creates the qube that `plan` returns: calls `make` for its volumes, then saves the store.
+/// After a failure nothing of the qube is left except the `adopted` volumes, whose images
+/// existed before.
+pub(in crate::lifecycle) fn build(
+    context: &Context,
+    name: &VmName,
+    class: &Class,
+    adopted: &[String],
+    plan: PlanQube<'_>,
+    settings: InitialSettings<'_>,
+    make: CreateVolumes<'_>,
+) -> Result<Vec<Effect>, LifecycleError> {
+    let _lock = qube::lock(context, name)?;
+    let mut qubes = read_for_creation(context, class)?;
+    let planned = plan(&qubes)?;
+    // A refused setting is reported before any volume is created.
+    add_with_settings(context, &mut qubes, planned.clone(), settings)?;
+    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context)?;
+    let InitialSettings {
+        existing, source, ..
+    } = settings;
+    let images = PlannedImages {
+        qubes: &qubes,
+        vm: &planned,
+        storage: &storage,
+        existing,
+        adopted,
+        source,
+    };
+    if let Some(root) = settings.root {
+        // Check whether the file may be used before its content is checked.
+        images::check(context, images)?;
+        root.check(name.as_str(), &storage)?;
+    }
+    let prepared = images::prepare(context, images)?;
+    drop(qubes);
+    let directory = prepared.directory.as_ref();
+    // Adopted images keep the firewall rules and notes that lie beside them.
+    let replaces_files = existing != ExistingImages::Adopt;
+    let remove_files = || {
+        directory
+            .filter(|_| replaces_files)
+            .map_or(Ok(()), QubeDirectory::remove_files)
+    };
+    remove_files()?;
+    context
+        .system
+        .report_step(|| format!("{name}: creating its volumes"));
+    let made = create_volumes(settings.root, name.as_str(), &storage, |volumes| {
+        make(volumes, directory)
+    });
+    let added = made.and_then(|()| {
+        let effects = save_new_qube(context, &planned, class, plan, settings, &storage)?;
+        prepared.remove_note();
         Ok(effects)
+    });
+    // Once the store is saved the qube exists, so its volumes stay.
+    let was_saved = |error: &LifecycleError| match error {
+        LifecycleError::Store(store) => store.was_saved(),
+        _ => false,
+    };
+    if added.as_ref().is_err_and(|error| !was_saved(error)) {
+        // The first error is the one to report.
+        let _leftovers = remove_files();
+        // Images that were to be discarded must not count as made by this creation, so the note
+        // is removed even if some of them stay.
+        prepared.roll_back(storage, adopted, existing == ExistingImages::Discard);
     }
+    added
+}
 
-    /// Returns a warning for each tag that the creator's feature `tag-created-vm-with` asks for and
-    /// the new qube cannot have.
-    pub(in crate::lifecycle) fn creation_notes(qubes: &Qubes, creator: &str) -> Vec<String> {
-        let refused_tags = qubes.find_creation_tag_problems(creator).into_iter();
-        refused_tags
-            .map(|problem| format!("feature tag-created-vm-with of {creator}: {problem}; left out"))
-            .collect()
+/// Plans a qube again, whose volumes exist by now, adds it with its settings and saves the
+/// store.
+fn save_new_qube(
+    context: &Context,
+    planned: &Vm,
+    class: &Class,
+    plan: PlanQube<'_>,
+    settings: InitialSettings<'_>,
+    storage: &VmStorage,
+) -> Result<Vec<Effect>, LifecycleError> {
+    let name = &planned.name;
+    let mut write = context.write()?;
+    if class.is_local_guest() {
+        creation::choose_default_kernel(&mut write, context);
     }
+    // Another qube may have taken the qid while the volumes were created.
+    let vm = plan(&write)?;
+    if vm.volumes != planned.volumes {
+        return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
+    }
+    let effects = add_with_settings(context, &mut write, vm, settings)?;
+    if settings.root.is_some() {
+        save_volume_sizes(&mut write, name, storage, &[ROOT_VOLUME])?;
+    }
+    write.save()?;
+    Ok(effects)
+}
 
-    /// Reads the store as it will be when the next qube is added.
-    pub(in crate::lifecycle) fn read_for_creation(
-        &self,
-        class: &Class,
-    ) -> Result<Qubes, LifecycleError> {
-        let mut qubes = self.read()?.into_qubes();
-        if class.is_local_guest() {
-            creation::choose_default_kernel(&mut qubes, self);
-        }
-        Ok(qubes)
+/// Returns a warning for each tag that the creator's feature `tag-created-vm-with` asks for and
+/// the new qube cannot have.
+pub(in crate::lifecycle) fn creation_notes(qubes: &Qubes, creator: &str) -> Vec<String> {
+    let refused_tags = qubes.find_creation_tag_problems(creator).into_iter();
+    refused_tags
+        .map(|problem| format!("feature tag-created-vm-with of {creator}: {problem}; left out"))
+        .collect()
+}
+
+/// Reads the store as it will be when the next qube is added.
+pub(in crate::lifecycle) fn read_for_creation(
+    context: &Context,
+    class: &Class,
+) -> Result<Qubes, LifecycleError> {
+    let mut qubes = context.read()?.into_qubes();
+    if class.is_local_guest() {
+        creation::choose_default_kernel(&mut qubes, context);
     }
+    Ok(qubes)
 }

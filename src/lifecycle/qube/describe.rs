@@ -16,229 +16,230 @@ use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName};
 use crate::storage::VmStorage;
 
 use crate::lifecycle::qube::kernel_command_line;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 
-impl Context {
-    /// Describes the domain of a qube, without its disks, which are known once its storage is
-    /// started, and without its required devices.
-    ///
-    /// # Errors
-    /// A property has an invalid value.
-    pub(in crate::lifecycle) fn describe_domain(
-        &self,
-        qubes: &Qubes,
-        vm: &Vm,
-    ) -> Result<DomainDescription, LifecycleError> {
-        let family = Family::from_uri(self.hypervisor().uri());
-        let virt_mode = qubes.virt_mode(vm, self)?;
-        let (memory, maxmem) = (qubes.memory(vm, self)?, qubes.maxmem(vm, self)?);
-        Ok(DomainDescription {
-            name: self.domain_name(vm),
-            qube: vm.name.to_string(),
-            store: self.store_in_metadata(family),
-            uuid: vm.uuid().unwrap_or_default(),
-            memory,
-            // libvirt refuses a domain whose maximum is below its memory.
-            maxmem: if maxmem == 0 { 0 } else { maxmem.max(memory) },
-            memory_hotplug: qubes.has_memory_hotplug(vm, self)?,
-            vcpus: qubes.vcpus(vm, self)?,
-            virt_mode,
-            kernel: self.describe_kernel(qubes, vm, virt_mode, family)?,
-            disks: Vec::new(),
-            block_devices: Vec::new(),
-            net: self.describe_network(qubes, vm)?,
-            pci: Vec::new(),
-            console_log: (family == Family::Qemu).then(|| self.console_log(vm.name.as_str())),
-            features: inherited_features(qubes, vm),
-            debug: qubes.is_on(vm, "debug", self),
-            accelerator: match family {
-                Family::Qemu => {
-                    choose_accelerator(self.system.program_path(), self.system.cache_dir())
-                }
-                Family::Xen => Accelerator::Tcg,
-            },
-            owner: None,
-            audiovm_xid: qubes
-                .audiovm(vm, self)?
-                .and_then(|a| u32::try_from(self.domain_id(a)).ok()),
-            guivm: self.running_guivm(qubes, vm)?,
-            stubdom_mem: qubes
-                .value_by_name(vm, "stubdom_mem", self)?
-                .as_int()
-                .and_then(|n| u64::try_from(n).ok()),
-        })
-    }
-
-    /// Returns the XML of the domain that a start would create, without starting anything. Images
-    /// and required devices are named whether they exist or not.
-    ///
-    /// # Errors
-    /// The qube has no domain here, a property has an invalid value, or a template is invalid.
-    pub fn preview_domain_xml(&self, name: &VmName) -> Result<String, LifecycleError> {
-        let qubes = self.read()?;
-        let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
-        if !vm.class.is_local_guest() {
-            return Err(LifecycleError::NoDomain {
-                qube: name.clone(),
-                class: vm.class.clone(),
-            });
-        }
-        let mut description = self.describe_domain(&qubes, vm)?;
-        self.add_required_devices_unchecked(vm, &mut description);
-        let disks = VmStorage::for_qube(&self.system, &qubes, vm, self)?.disks()?;
-        description.disks = disks_for_volumes(
-            disks
-                .iter()
-                .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
-        )?;
-        self.render_domain_xml(&description)
-    }
-
-    /// Renders the XML of a domain for the context's hypervisor.
-    pub(in crate::lifecycle) fn render_domain_xml(
-        &self,
-        description: &DomainDescription,
-    ) -> Result<String, LifecycleError> {
-        let family = Family::from_uri(self.hypervisor().uri());
-        Ok(self
-            .templates()
-            .render(family, description, &describe_host(self)?)?)
-    }
-
-    /// Renders the XML of a disk for a running domain.
-    pub(in crate::lifecycle) fn render_disk_xml(
-        &self,
-        device: &BlockDevice,
-    ) -> Result<String, LifecycleError> {
-        Ok(self
-            .templates()
-            .render_disk(Family::from_uri(self.hypervisor().uri()), device)?)
-    }
-
-    /// Returns the user's and the built-in XML templates.
-    fn templates(&self) -> Templates {
-        Templates::new("/etc/qubes/templates", "/usr/share/qubes/templates")
-            .below(self.system.root())
-    }
-
-    /// Returns the store to name in the domain's metadata. Xen domains of the machine's own store
-    /// name none, like upstream's.
-    fn store_in_metadata(&self, family: Family) -> Option<String> {
-        let is_named = family == Family::Qemu || self.system.is_foreign_store();
-        is_named.then(|| self.system.store_file().to_string_lossy().into_owned())
-    }
-
-    /// Returns the path of the log of the guest's console under QEMU.
-    pub fn console_log(&self, qube: &str) -> PathBuf {
-        self.system.console_dir().path().join(log_name(qube))
-    }
-
-    /// Creates the log of the guest's console, readable for members of group qubes; libvirt alone
-    /// would keep it to its own user. `RUN/console/NAME.log` is a link to it for people to read;
-    /// this program never follows it.
-    ///
-    /// # Errors
-    /// The log cannot be created.
-    pub(in crate::lifecycle) fn create_console_log(
-        &self,
-        qube: &str,
-    ) -> Result<(), LifecycleError> {
-        let (consoles, run, group) = (
-            self.system.console_dir(),
-            self.system.run_dir(),
-            self.system.qubes_group(),
-        );
-        let name = log_name(qube);
-        let failed = |source| {
-            let log = consoles.path().join(&name);
-            LifecycleError::Io {
-                what: format!("cannot create {}", log.display()),
-                source,
+/// Describes the domain of a qube, without its disks, which are known once its storage is
+/// started, and without its required devices.
+///
+/// # Errors
+/// A property has an invalid value.
+pub(in crate::lifecycle) fn describe_domain(
+    context: &Context,
+    qubes: &Qubes,
+    vm: &Vm,
+) -> Result<DomainDescription, LifecycleError> {
+    let family = Family::from_uri(context.hypervisor().uri());
+    let virt_mode = qubes.virt_mode(vm, context)?;
+    let (memory, maxmem) = (qubes.memory(vm, context)?, qubes.maxmem(vm, context)?);
+    Ok(DomainDescription {
+        name: domain_name(context, vm),
+        qube: vm.name.to_string(),
+        store: store_in_metadata(context, family),
+        uuid: vm.uuid().unwrap_or_default(),
+        memory,
+        // libvirt refuses a domain whose maximum is below its memory.
+        maxmem: if maxmem == 0 { 0 } else { maxmem.max(memory) },
+        memory_hotplug: qubes.has_memory_hotplug(vm, context)?,
+        vcpus: qubes.vcpus(vm, context)?,
+        virt_mode,
+        kernel: describe_kernel(context, qubes, vm, virt_mode, family)?,
+        disks: Vec::new(),
+        block_devices: Vec::new(),
+        net: describe_network(context, qubes, vm)?,
+        pci: Vec::new(),
+        console_log: (family == Family::Qemu).then(|| console_log(context, vm.name.as_str())),
+        features: inherited_features(qubes, vm),
+        debug: qubes.is_on(vm, "debug", context),
+        accelerator: match family {
+            Family::Qemu => {
+                choose_accelerator(context.system.program_path(), context.system.cache_dir())
             }
-        };
-        let directory = consoles.create(&[], group).map_err(failed)?;
-        directory
-            .open_or_create(Path::new(&name), consoles.access(group))
-            .map_err(failed)?;
-        let link = Path::new("console").join(&name);
-        let linked = run
-            .create(&["console"], group)
-            .and_then(|run| run.replace_link(&link, &consoles.path().join(&name)));
-        // The link is a convenience (`qubes-domain-xml` names the log, too): a start does not fail
-        // without it.
-        let _ignored = linked;
-        Ok(())
-    }
+            Family::Xen => Accelerator::Tcg,
+        },
+        owner: None,
+        audiovm_xid: qubes
+            .audiovm(vm, context)?
+            .and_then(|a| u32::try_from(context.domain_id(a)).ok()),
+        guivm: running_guivm(context, qubes, vm)?,
+        stubdom_mem: qubes
+            .value_by_name(vm, "stubdom_mem", context)?
+            .as_int()
+            .and_then(|n| u64::try_from(n).ok()),
+    })
+}
 
-    /// Returns the name of the domain of a qube in libvirt.
-    pub fn domain_name(&self, vm: &Vm) -> String {
-        format!("{}{}", vm.name, self.system.domain_suffix())
+/// Returns the XML of the domain that a start would create, without starting anything. Images
+/// and required devices are named whether they exist or not.
+///
+/// # Errors
+/// The qube has no domain here, a property has an invalid value, or a template is invalid.
+pub fn preview_domain_xml(context: &Context, name: &VmName) -> Result<String, LifecycleError> {
+    let qubes = context.read()?;
+    let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+    if !vm.class.is_local_guest() {
+        return Err(LifecycleError::NoDomain {
+            qube: name.clone(),
+            class: vm.class.clone(),
+        });
     }
+    let mut description = describe_domain(context, &qubes, vm)?;
+    qube::add_required_devices_unchecked(context, vm, &mut description);
+    let disks = VmStorage::for_qube(&context.system, &qubes, vm, context)?.disks()?;
+    description.disks = disks_for_volumes(
+        disks
+            .iter()
+            .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
+    )?;
+    render_domain_xml(context, &description)
+}
 
-    /// Returns the kernel that dom0 provides. A qube that boots its own kernel needs a boot loader
-    /// from dom0 under Xen, and nothing under QEMU.
-    fn describe_kernel(
-        &self,
-        qubes: &Qubes,
-        vm: &Vm,
-        mode: VirtMode,
-        family: Family,
-    ) -> Result<Option<Kernel>, LifecycleError> {
-        let kernel = qubes.kernel(vm, self)?;
-        let kernels = Path::new("/").join(qubes.kernels_dir(vm, self));
-        let file = |version: &str, file| {
-            self.system
-                .path_below_root(kernels.join(version).join(file))
-        };
-        if !kernel.is_empty() {
-            let initrd = Some(file(&kernel, "initramfs")).filter(|f| f.is_file());
-            let cmdline = kernel_command_line(qubes, vm, self, family)?;
-            return Ok(Some(Kernel {
-                image: file(&kernel, "vmlinuz"),
-                initrd,
-                cmdline,
-            }));
+/// Renders the XML of a domain for the context's hypervisor.
+pub(in crate::lifecycle) fn render_domain_xml(
+    context: &Context,
+    description: &DomainDescription,
+) -> Result<String, LifecycleError> {
+    let family = Family::from_uri(context.hypervisor().uri());
+    Ok(templates(context).render(family, description, &describe_host(context)?)?)
+}
+
+/// Renders the XML of a disk for a running domain.
+pub(in crate::lifecycle) fn render_disk_xml(
+    context: &Context,
+    device: &BlockDevice,
+) -> Result<String, LifecycleError> {
+    Ok(templates(context).render_disk(Family::from_uri(context.hypervisor().uri()), device)?)
+}
+
+/// Returns the user's and the built-in XML templates.
+fn templates(context: &Context) -> Templates {
+    Templates::new("/etc/qubes/templates", "/usr/share/qubes/templates")
+        .below(context.system.root())
+}
+
+/// Returns the store to name in the domain's metadata. Xen domains of the machine's own store
+/// name none, like upstream's.
+fn store_in_metadata(context: &Context, family: Family) -> Option<String> {
+    let is_named = family == Family::Qemu || context.system.is_foreign_store();
+    is_named.then(|| context.system.store_file().to_string_lossy().into_owned())
+}
+
+/// Returns the path of the log of the guest's console under QEMU.
+pub fn console_log(context: &Context, qube: &str) -> PathBuf {
+    context.system.console_dir().path().join(log_name(qube))
+}
+
+/// Creates the log of the guest's console, readable for members of group qubes; libvirt alone
+/// would keep it to its own user. `RUN/console/NAME.log` is a link to it for people to read;
+/// this program never follows it.
+///
+/// # Errors
+/// The log cannot be created.
+pub(in crate::lifecycle) fn create_console_log(
+    context: &Context,
+    qube: &str,
+) -> Result<(), LifecycleError> {
+    let (consoles, run, group) = (
+        context.system.console_dir(),
+        context.system.run_dir(),
+        context.system.qubes_group(),
+    );
+    let name = log_name(qube);
+    let failed = |source| {
+        let log = consoles.path().join(&name);
+        LifecycleError::Io {
+            what: format!("cannot create {}", log.display()),
+            source,
         }
-        let loader = match (family, mode) {
-            (Family::Xen, VirtMode::Pvh) => "pvgrub2-pvh",
-            (Family::Xen, VirtMode::Pv) => "pvgrub2",
-            _ => return Ok(None),
-        };
-        Ok(Some(Kernel {
-            image: file(loader, "vmlinuz"),
-            initrd: None,
-            cmdline: String::new(),
-        }))
-    }
+    };
+    let directory = consoles.create(&[], group).map_err(failed)?;
+    directory
+        .open_or_create(Path::new(&name), consoles.access(group))
+        .map_err(failed)?;
+    let link = Path::new("console").join(&name);
+    let linked = run
+        .create(&["console"], group)
+        .and_then(|run| run.replace_link(&link, &consoles.path().join(&name)));
+    // The link is a convenience (`qubes-domain-xml` names the log, too): a start does not fail
+    // without it.
+    let _ignored = linked;
+    Ok(())
+}
 
-    /// Returns the network interface of a qube; `None` without a netvm.
-    fn describe_network(
-        &self,
-        qubes: &Qubes,
-        vm: &Vm,
-    ) -> Result<Option<NetworkInterface>, PropertyError> {
-        let Some(netvm) = qubes.netvm(vm, self)? else {
-            return Ok(None);
-        };
-        let text = |name| qubes.text(vm, name, self);
-        let ip6 = text("ip6")?;
-        Ok(Some(NetworkInterface {
-            backend: self.domain_name(netvm),
-            mac: text("mac")?,
-            ip: text("ip")?,
-            ip6: (!ip6.is_empty() && ip6 != "None").then_some(ip6),
-            gateway: text("visible_gateway")?,
-            netmask: text("visible_netmask")?,
-            dns: name_servers(&text("dns")?),
-        }))
-    }
+/// Returns the name of the domain of a qube in libvirt.
+pub fn domain_name(context: &Context, vm: &Vm) -> String {
+    format!("{}{}", vm.name, context.system.domain_suffix())
+}
 
-    /// Returns the domain name of the guivm of a qube, if it is running.
-    fn running_guivm(&self, qubes: &Qubes, vm: &Vm) -> Result<Option<String>, PropertyError> {
-        let guivm = qubes.guivm(vm, self)?.filter(|g| g.class.is_local_guest());
-        let is_running = |g: &&Vm| self.power_state(g).is_active();
-        Ok(guivm.filter(is_running).map(|g| self.domain_name(g)))
+/// Returns the kernel that dom0 provides. A qube that boots its own kernel needs a boot loader
+/// from dom0 under Xen, and nothing under QEMU.
+fn describe_kernel(
+    context: &Context,
+    qubes: &Qubes,
+    vm: &Vm,
+    mode: VirtMode,
+    family: Family,
+) -> Result<Option<Kernel>, LifecycleError> {
+    let kernel = qubes.kernel(vm, context)?;
+    let kernels = Path::new("/").join(qubes.kernels_dir(vm, context));
+    let file = |version: &str, file| {
+        context
+            .system
+            .path_below_root(kernels.join(version).join(file))
+    };
+    if !kernel.is_empty() {
+        let initrd = Some(file(&kernel, "initramfs")).filter(|f| f.is_file());
+        let cmdline = kernel_command_line(qubes, vm, context, family)?;
+        return Ok(Some(Kernel {
+            image: file(&kernel, "vmlinuz"),
+            initrd,
+            cmdline,
+        }));
     }
+    let loader = match (family, mode) {
+        (Family::Xen, VirtMode::Pvh) => "pvgrub2-pvh",
+        (Family::Xen, VirtMode::Pv) => "pvgrub2",
+        _ => return Ok(None),
+    };
+    Ok(Some(Kernel {
+        image: file(loader, "vmlinuz"),
+        initrd: None,
+        cmdline: String::new(),
+    }))
+}
+
+/// Returns the network interface of a qube; `None` without a netvm.
+fn describe_network(
+    context: &Context,
+    qubes: &Qubes,
+    vm: &Vm,
+) -> Result<Option<NetworkInterface>, PropertyError> {
+    let Some(netvm) = qubes.netvm(vm, context)? else {
+        return Ok(None);
+    };
+    let text = |name| qubes.text(vm, name, context);
+    let ip6 = text("ip6")?;
+    Ok(Some(NetworkInterface {
+        backend: domain_name(context, netvm),
+        mac: text("mac")?,
+        ip: text("ip")?,
+        ip6: (!ip6.is_empty() && ip6 != "None").then_some(ip6),
+        gateway: text("visible_gateway")?,
+        netmask: text("visible_netmask")?,
+        dns: name_servers(&text("dns")?),
+    }))
+}
+
+/// Returns the domain name of the guivm of a qube, if it is running.
+fn running_guivm(
+    context: &Context,
+    qubes: &Qubes,
+    vm: &Vm,
+) -> Result<Option<String>, PropertyError> {
+    let guivm = qubes
+        .guivm(vm, context)?
+        .filter(|g| g.class.is_local_guest());
+    let is_running = |g: &&Vm| context.power_state(g).is_active();
+    Ok(guivm.filter(is_running).map(|g| domain_name(context, g)))
 }
 
 /// Returns the features of a qube, including those inherited from its template.

@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use uuid::Uuid;
 
 use crate::hypervisor::{Hypervisor as _, HypervisorError};
+use crate::lifecycle::qube::directory;
+use crate::lifecycle::volume::images;
 use crate::model::rules::creation;
 use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName};
 use crate::storage::pools::open_driver;
@@ -18,298 +20,303 @@ use crate::lifecycle::qube::{CreatedQube, InitialSettings};
 use crate::lifecycle::qube::{RemovalMode, RemovalOutcome};
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::volume::images::ExistingImages;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile};
 
 /// How many numbers are tried when other processes take them.
 const MAX_ATTEMPTS: usize = 10;
 
-impl Context {
-    /// Creates a disposable named after its number, `disp1234`, which is removed when it stops.
-    /// Without a `template` the system's `default_dispvm` is used.
-    ///
-    /// # Errors
-    /// As [`Context::create_qube`]; or no number is free.
-    pub fn create_disposable(
-        &self,
-        template: Option<&str>,
-        label: &str,
-        pools: PoolChoice<'_>,
-        settings: InitialSettings<'_>,
-    ) -> Result<CreatedQube, LifecycleError> {
-        let uuid = Uuid::new_v4();
-        let mut last = LifecycleError::Creation(CreationError::NoFreeDispid);
-        for _ in 0..MAX_ATTEMPTS {
-            let number =
-                creation::find_free_dispid(&*self.read()?, &mut |below| fastrand::u16(..below))?;
-            let name = format!("disp{number}");
-            let new = NewQube {
-                class: Class::DispVM,
-                name: &name,
-                label,
-                template,
-                pools,
-                uuid,
-                created_by: VmName::DOM0,
-                auto_cleanup: true,
-            };
-            match self.create_with_dispid(&new, Some(number), settings) {
-                // The numbers that another store's disposables use are known only by their
-                // directories.
-                Err(
-                    error @ (LifecycleError::Creation(CreationError::Exists(_))
-                    | LifecycleError::DirectoryOwned { .. }),
-                ) => last = error,
-                other => return other,
-            }
+/// Creates a disposable named after its number, `disp1234`, which is removed when it stops.
+/// Without a `template` the system's `default_dispvm` is used.
+///
+/// # Errors
+/// As [`super::create()`]; or no number is free.
+pub fn create_disposable(
+    context: &Context,
+    template: Option<&str>,
+    label: &str,
+    pools: PoolChoice<'_>,
+    settings: InitialSettings<'_>,
+) -> Result<CreatedQube, LifecycleError> {
+    let uuid = Uuid::new_v4();
+    let mut last = LifecycleError::Creation(CreationError::NoFreeDispid);
+    for _ in 0..MAX_ATTEMPTS {
+        let number =
+            creation::find_free_dispid(&*context.read()?, &mut |below| fastrand::u16(..below))?;
+        let name = format!("disp{number}");
+        let new = NewQube {
+            class: Class::DispVM,
+            name: &name,
+            label,
+            template,
+            pools,
+            uuid,
+            created_by: VmName::DOM0,
+            auto_cleanup: true,
+        };
+        match create_with_dispid(context, &new, Some(number), settings) {
+            // The numbers that another store's disposables use are known only by their
+            // directories.
+            Err(
+                error @ (LifecycleError::Creation(CreationError::Exists(_))
+                | LifecycleError::DirectoryOwned { .. }),
+            ) => last = error,
+            other => return other,
         }
-        Err(last)
     }
+    Err(last)
+}
 
-    /// Creates a qube as [`Context::create_qube`] does, with the number `dispid` if it is a
-    /// disposable.
-    pub(in crate::lifecycle) fn create_with_dispid(
-        &self,
-        new: &NewQube<'_>,
-        dispid: Option<u16>,
-        settings: InitialSettings<'_>,
-    ) -> Result<CreatedQube, LifecycleError> {
-        // The plan is made several times and has to get the same number each time.
-        let chosen = Cell::new(dispid);
-        // An adopted volume keeps the size of its image.
-        let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
-        let plan = |qubes: &Qubes| {
-            let next = Cell::new(chosen.get());
-            let mut vm = creation::plan(qubes, new, self, &mut |below| {
-                next.take().unwrap_or_else(|| fastrand::u16(..below))
-            })?;
-            for (name, size) in &*adopted.borrow() {
-                for volume in vm.volumes.iter_mut().filter(|volume| volume.name() == name) {
-                    volume.attributes.set("size", &size.to_string());
-                }
+/// Creates a qube as [`super::create()`] does, with the number `dispid` if it is a
+/// disposable.
+pub(in crate::lifecycle) fn create_with_dispid(
+    context: &Context,
+    new: &NewQube<'_>,
+    dispid: Option<u16>,
+    settings: InitialSettings<'_>,
+) -> Result<CreatedQube, LifecycleError> {
+    // The plan is made several times and has to get the same number each time.
+    let chosen = Cell::new(dispid);
+    // An adopted volume keeps the size of its image.
+    let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
+    let plan = |qubes: &Qubes| {
+        let next = Cell::new(chosen.get());
+        let mut vm = creation::plan(qubes, new, context, &mut |below| {
+            next.take().unwrap_or_else(|| fastrand::u16(..below))
+        })?;
+        for (name, size) in &*adopted.borrow() {
+            for volume in vm.volumes.iter_mut().filter(|volume| volume.name() == name) {
+                volume.attributes.set("size", &size.to_string());
             }
-            chosen.set(
-                vm.properties
-                    .get("dispid")
-                    .and_then(|id| id.parse().ok())
-                    .or(chosen.get()),
-            );
-            if dispid.is_some() && chosen.get() != dispid {
-                return Err(CreationError::Exists(new.name.to_string()).into());
-            }
-            Ok(vm)
-        };
-        // Planned before the lock is taken, so that a request that breaks a rule changes nothing.
-        let qubes = self.read_for_creation(&new.class)?;
-        let planned = plan(&qubes)?;
-        let template = qubes
-            .template(&planned)?
-            .filter(|_| new.class == Class::DispVM)
-            .cloned();
-        let mut notes = Context::creation_notes(&qubes, new.created_by);
-        self.convert_if_needed(&qubes)?;
-        if settings.existing == ExistingImages::Adopt {
-            let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
-            adopted.replace(self.adoptable_volumes(&storage)?);
         }
-        drop(qubes);
-        let names: Vec<String> = adopted
-            .borrow()
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect();
-        let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
-            storage.adopt_or_create(&names)?;
-            // A disposable has the firewall rules of its template.
-            template.iter().try_for_each(|template| {
-                self.copy_directory_files(template, &["firewall.xml"], directory, false)
-                    .map(drop)
-            })
-        };
-        let effects = self.build_qube(&planned.name, &new.class, &names, &plan, settings, &make)?;
-        notes.extend(self.apply_effects(&effects)?);
-        Ok(CreatedQube {
-            notes,
-            name: planned.name,
+        chosen.set(
+            vm.properties
+                .get("dispid")
+                .and_then(|id| id.parse().ok())
+                .or(chosen.get()),
+        );
+        if dispid.is_some() && chosen.get() != dispid {
+            return Err(CreationError::Exists(new.name.to_string()).into());
+        }
+        Ok(vm)
+    };
+    // Planned before the lock is taken, so that a request that breaks a rule changes nothing.
+    let qubes = qube::read_for_creation(context, &new.class)?;
+    let planned = plan(&qubes)?;
+    let template = qubes
+        .template(&planned)?
+        .filter(|_| new.class == Class::DispVM)
+        .cloned();
+    let mut notes = qube::creation_notes(&qubes, new.created_by);
+    conversion::convert_if_needed(context, &qubes)?;
+    if settings.existing == ExistingImages::Adopt {
+        let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context)?;
+        adopted.replace(images::adoptable_volumes(&storage)?);
+    }
+    drop(qubes);
+    let names: Vec<String> = adopted
+        .borrow()
+        .iter()
+        .map(|(name, _)| name.clone())
+        .collect();
+    let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
+        storage.adopt_or_create(&names)?;
+        // A disposable has the firewall rules of its template.
+        template.iter().try_for_each(|template| {
+            qube::copy_directory_files(context, template, &["firewall.xml"], directory, false)
+                .map(drop)
         })
-    }
+    };
+    let effects = qube::build(
+        context,
+        &planned.name,
+        &new.class,
+        &names,
+        &plan,
+        settings,
+        &make,
+    )?;
+    notes.extend(reconcile::apply_effects(context, &effects)?);
+    Ok(CreatedQube {
+        notes,
+        name: planned.name,
+    })
+}
 
-    /// Whether a qube is removed when it stops.
-    pub(in crate::lifecycle) fn is_removed_on_stop(&self, qubes: &Qubes, vm: &Vm) -> bool {
-        vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", self)
-    }
+/// Whether a qube is removed when it stops.
+pub(in crate::lifecycle) fn is_removed_on_stop(context: &Context, qubes: &Qubes, vm: &Vm) -> bool {
+    vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", context)
+}
 
-    /// Removes a disposable that stopped. If another qube refers to it by now, it stays as a halted
-    /// qube and the result is `None`. The record names the images that are about to be removed, so
-    /// that a removal that is cut off is finished later.
-    pub(in crate::lifecycle) fn remove_disposable(
-        &self,
-        lock: &QubeLock,
-        storage: &VmStorage,
-    ) -> Result<Option<RemovalOutcome>, LifecycleError> {
-        self.record_removal(lock.name(), storage)?;
-        match self.remove_locked(lock, RemovalMode::Automatic) {
-            Ok(removed) => Ok(Some(removed)),
-            Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(None),
-            Err(error) => Err(error),
-        }
+/// Removes a disposable that stopped. If another qube refers to it by now, it stays as a halted
+/// qube and the result is `None`. The record names the images that are about to be removed, so
+/// that a removal that is cut off is finished later.
+pub(in crate::lifecycle) fn remove_disposable(
+    context: &Context,
+    lock: &QubeLock,
+    storage: &VmStorage,
+) -> Result<Option<RemovalOutcome>, LifecycleError> {
+    qube::record_removal(context, lock.name(), storage)?;
+    match qube::remove_locked(context, lock, RemovalMode::Automatic) {
+        Ok(removed) => Ok(Some(removed)),
+        Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(None),
+        Err(error) => Err(error),
     }
+}
 
-    /// Finishes the removal of a disposable that left the store before its removal was cut off.
-    pub(in crate::lifecycle) fn finish_disposable_removal(
-        &self,
-        lock: &QubeLock,
-        record: &Record,
-    ) -> Result<(), LifecycleError> {
-        let name = lock.name();
-        match self.hypervisor_at(&record.uri).undefine(record.domain) {
-            Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let qubes = self.read()?;
-        let owners = self.image_owners()?;
-        for orphan in &record.volumes {
-            let Some(pool) = qubes
-                .pools
-                .get(&orphan.pool)
-                .filter(|pool| pool.driver() != "linux-kernel")
-            else {
-                continue;
-            };
-            let driver = open_driver(&self.system, pool)?;
-            self.remove_unowned(
-                &*driver,
-                &Volume::orphan(&orphan.pool, &orphan.vid),
-                &owners,
-            )?;
-        }
-        let directory = QubeDirectory::open(&self.system, &Class::DispVM, name);
-        let other = self.other_owner(&directory)?;
-        self.remove_own_files(&directory, other.as_ref())?;
-        if let Some(left) = self.remove_own_directory(&directory, other.as_ref())? {
-            self.system.notify(&format!("{name}: {left}"));
-        }
-        Ok(())
+/// Finishes the removal of a disposable that left the store before its removal was cut off.
+pub(in crate::lifecycle) fn finish_disposable_removal(
+    context: &Context,
+    lock: &QubeLock,
+    record: &Record,
+) -> Result<(), LifecycleError> {
+    let name = lock.name();
+    match context.hypervisor_at(&record.uri).undefine(record.domain) {
+        Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => {}
+        Err(error) => return Err(error.into()),
     }
-
-    /// Removes a disposable whose start failed, if it is removed when it stops, and returns
-    /// `error`. The qube stays if the hypervisor cannot be asked about its domain.
-    pub(in crate::lifecycle) fn remove_after_failed_start(
-        &self,
-        name: &VmName,
-        error: LifecycleError,
-    ) -> LifecycleError {
-        let may_run = |error: &LifecycleError| {
-            matches!(
-                error,
-                LifecycleError::Hypervisor(_)
-                    | LifecycleError::Locked { .. }
-                    | LifecycleError::StateUnknown { .. }
-            )
-        };
-        let remove = || -> Result<(), LifecycleError> {
-            let qubes = self.read()?;
-            let Some(vm) = qubes
-                .get(name.as_str())
-                .filter(|vm| self.is_removed_on_stop(&qubes, vm))
-            else {
-                return Ok(());
-            };
-            // A domain that was refused does not exist. A hypervisor that does not answer may have
-            // one.
-            let uuid = vm.uuid().unwrap_or_default();
-            if may_run(&error) && self.hypervisor().state(uuid).is_err() {
-                return Ok(());
-            }
-            let lock = self.lock_qube(name)?;
-            self.remove_disposable_if_halted(&lock).map(drop)
-        };
-        match remove() {
-            Ok(()) => error,
-            Err(_left_to_qubes_recover) => error,
-        }
-    }
-
-    /// Removes a disposable that is removed on stop and does not run. Returns the state in which
-    /// the qube ends.
-    pub(in crate::lifecycle) fn remove_disposable_if_halted(
-        &self,
-        lock: &QubeLock,
-    ) -> Result<QubeState, LifecycleError> {
-        let settled = self.reconcile(lock)?;
-        if settled != QubeState::Halted {
-            return Ok(settled);
-        }
-        let qubes = self.read()?;
-        let Some(vm) = qubes
-            .get(lock.name().as_str())
-            .filter(|vm| self.is_removed_on_stop(&qubes, vm))
+    let qubes = context.read()?;
+    let owners = images::find_owners(context)?;
+    for orphan in &record.volumes {
+        let Some(pool) = qubes
+            .pools
+            .get(&orphan.pool)
+            .filter(|pool| pool.driver() != "linux-kernel")
         else {
-            return Ok(settled);
+            continue;
         };
-        let storage = VmStorage::for_qube(&self.system, &qubes, vm, self)?;
-        if let Some(removed) = self.remove_disposable(lock, &storage)? {
-            return self
-                .remove_record_unless_leftovers(lock, removed)
-                .map(|()| QubeState::Gone);
-        }
-        crate::lifecycle::qube::record::remove(&self.system, lock.name())?;
-        Ok(QubeState::Halted)
+        let driver = open_driver(&context.system, pool)?;
+        images::remove_unowned(
+            context,
+            &*driver,
+            &Volume::orphan(&orphan.pool, &orphan.vid),
+            &owners,
+        )?;
     }
+    let directory = QubeDirectory::open(&context.system, &Class::DispVM, name);
+    let other = directory::other_owner(context, &directory)?;
+    directory::remove_own_files(context, &directory, other.as_ref())?;
+    if let Some(left) = directory::remove_own_directory(&directory, other.as_ref())? {
+        context.system.notify(&format!("{name}: {left}"));
+    }
+    Ok(())
+}
 
-    /// Creates `TEMPLATE-dvm` and makes it the default disposable template. An existing qube of
-    /// that name is used if it is an AppVM of `template`. Replaces R3's qvm-create-default-dvm,
-    /// which saved a running machine (`docs/spec/r3-start.md` §14).
-    ///
-    /// # Errors
-    /// A qube of that name exists and is not an AppVM of this template, or it cannot be created.
-    pub fn create_default_dispvm(
-        &self,
-        template: &str,
-        images: ExistingImages,
-    ) -> Result<VmName, LifecycleError> {
-        let name = format!("{template}-dvm");
-        let qubes = self.read()?;
-        let existing = match qubes.get(&name) {
-            Some(vm)
-                if vm.class == Class::AppVM && vm.properties.get("template") == Some(template) =>
-            {
-                Some(vm.name.clone())
-            }
-            Some(_) => {
-                return Err(LifecycleError::WrongTemplate {
-                    qube: name,
-                    template: template.to_string(),
-                });
-            }
-            None => None,
+/// Removes a disposable whose start failed, if it is removed when it stops, and returns
+/// `error`. The qube stays if the hypervisor cannot be asked about its domain.
+pub(in crate::lifecycle) fn remove_after_failed_start(
+    context: &Context,
+    name: &VmName,
+    error: LifecycleError,
+) -> LifecycleError {
+    let may_run = |error: &LifecycleError| {
+        matches!(
+            error,
+            LifecycleError::Hypervisor(_)
+                | LifecycleError::Locked { .. }
+                | LifecycleError::StateUnknown { .. }
+        )
+    };
+    let remove = || -> Result<(), LifecycleError> {
+        let qubes = context.read()?;
+        let Some(vm) = qubes
+            .get(name.as_str())
+            .filter(|vm| is_removed_on_stop(context, &qubes, vm))
+        else {
+            return Ok(());
         };
-        drop(qubes);
-        let name = match existing {
-            Some(name) => name,
-            None => {
-                let new = NewQube {
-                    class: Class::AppVM,
-                    name: &name,
-                    label: "gray",
-                    template: Some(template),
-                    pools: PoolChoice::default(),
-                    uuid: Uuid::new_v4(),
-                    created_by: VmName::DOM0,
-                    auto_cleanup: false,
-                };
-                self.create_qube(
-                    &new,
-                    InitialSettings {
-                        existing: images,
-                        ..InitialSettings::default()
-                    },
-                )?
-                .name
-            }
-        };
-        self.set_property(&name, "template_for_dispvms", "True")?;
-        self.set_feature(&name, "appmenus-dispvm", "1")?;
-        self.set_global("default_dispvm", name.as_str())?;
-        Ok(name)
+        // A domain that was refused does not exist. A hypervisor that does not answer may have
+        // one.
+        let uuid = vm.uuid().unwrap_or_default();
+        if may_run(&error) && context.hypervisor().state(uuid).is_err() {
+            return Ok(());
+        }
+        let lock = qube::lock(context, name)?;
+        remove_disposable_if_halted(context, &lock).map(drop)
+    };
+    match remove() {
+        Ok(()) => error,
+        Err(_left_to_qubes_recover) => error,
     }
+}
+
+/// Removes a disposable that is removed on stop and does not run. Returns the state in which
+/// the qube ends.
+pub(in crate::lifecycle) fn remove_disposable_if_halted(
+    context: &Context,
+    lock: &QubeLock,
+) -> Result<QubeState, LifecycleError> {
+    let settled = reconcile::reconcile_qube(context, lock)?;
+    if settled != QubeState::Halted {
+        return Ok(settled);
+    }
+    let qubes = context.read()?;
+    let Some(vm) = qubes
+        .get(lock.name().as_str())
+        .filter(|vm| is_removed_on_stop(context, &qubes, vm))
+    else {
+        return Ok(settled);
+    };
+    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context)?;
+    if let Some(removed) = remove_disposable(context, lock, &storage)? {
+        return reconcile::remove_record_unless_leftovers(context, lock, removed)
+            .map(|()| QubeState::Gone);
+    }
+    crate::lifecycle::qube::record::remove(&context.system, lock.name())?;
+    Ok(QubeState::Halted)
+}
+
+/// Creates `TEMPLATE-dvm` and makes it the default disposable template. An existing qube of
+/// that name is used if it is an AppVM of `template`. Replaces R3's qvm-create-default-dvm,
+/// which saved a running machine (`docs/spec/r3-start.md` §14).
+///
+/// # Errors
+/// A qube of that name exists and is not an AppVM of this template, or it cannot be created.
+pub fn create_default_dispvm(
+    context: &Context,
+    template: &str,
+    images: ExistingImages,
+) -> Result<VmName, LifecycleError> {
+    let name = format!("{template}-dvm");
+    let qubes = context.read()?;
+    let existing = match qubes.get(&name) {
+        Some(vm) if vm.class == Class::AppVM && vm.properties.get("template") == Some(template) => {
+            Some(vm.name.clone())
+        }
+        Some(_) => {
+            return Err(LifecycleError::WrongTemplate {
+                qube: name,
+                template: template.to_string(),
+            });
+        }
+        None => None,
+    };
+    drop(qubes);
+    let name = match existing {
+        Some(name) => name,
+        None => {
+            let new = NewQube {
+                class: Class::AppVM,
+                name: &name,
+                label: "gray",
+                template: Some(template),
+                pools: PoolChoice::default(),
+                uuid: Uuid::new_v4(),
+                created_by: VmName::DOM0,
+                auto_cleanup: false,
+            };
+            qube::create(
+                context,
+                &new,
+                InitialSettings {
+                    existing: images,
+                    ..InitialSettings::default()
+                },
+            )?
+            .name
+        }
+    };
+    qube::set_property(context, &name, "template_for_dispvms", "True")?;
+    qube::set_feature(context, &name, "appmenus-dispvm", "1")?;
+    qube::set_global(context, "default_dispvm", name.as_str())?;
+    Ok(name)
 }

@@ -31,59 +31,59 @@ impl QubeLock {
     }
 }
 
-impl Context {
-    /// Takes the operation lock of `name`, whether or not the qube exists (yet). A long wait is
-    /// reported.
-    ///
-    /// # Errors
-    /// [`LifecycleError::Locked`] after the timeout; the lock file cannot be used.
-    pub fn lock_qube(&self, name: &VmName) -> Result<QubeLock, LifecycleError> {
-        let wait = if self.system.lock_wait().is_zero() {
-            Duration::ZERO
-        } else {
-            LOCK_TIMEOUT
-        };
-        self.system
-            .report_step(|| format!("{name}: taking its lock"));
-        self.lock_with_notice(name, wait, &|holder| {
-            self.system
-                .notify(&format!("waiting for {holder}, which works on {name}"));
-        })
-    }
+/// Takes the operation lock of `name`, whether or not the qube exists (yet). A long wait is
+/// reported.
+///
+/// # Errors
+/// [`LifecycleError::Locked`] after the timeout; the lock file cannot be used.
+pub fn lock(context: &Context, name: &VmName) -> Result<QubeLock, LifecycleError> {
+    let wait = if context.system.lock_wait().is_zero() {
+        Duration::ZERO
+    } else {
+        LOCK_TIMEOUT
+    };
+    context
+        .system
+        .report_step(|| format!("{name}: taking its lock"));
+    lock_with_notice(context, name, wait, &|holder| {
+        context
+            .system
+            .notify(&format!("waiting for {holder}, which works on {name}"));
+    })
+}
 
-    /// Takes the operation lock of `name`, waits at most `wait` for it, and reports nothing.
-    ///
-    /// # Errors
-    /// [`LifecycleError::Locked`] after `wait`; the lock file cannot be used.
-    pub fn lock_qube_within(
-        &self,
-        name: &VmName,
-        wait: Duration,
-    ) -> Result<QubeLock, LifecycleError> {
-        self.lock_with_notice(name, wait, &|_| ())
-    }
+/// Takes the operation lock of `name`, waits at most `wait` for it, and reports nothing.
+///
+/// # Errors
+/// [`LifecycleError::Locked`] after `wait`; the lock file cannot be used.
+pub fn lock_within(
+    context: &Context,
+    name: &VmName,
+    wait: Duration,
+) -> Result<QubeLock, LifecycleError> {
+    lock_with_notice(context, name, wait, &|_| ())
+}
 
-    /// Takes the lock, and calls `tell` with its holder if it has to wait for long.
-    fn lock_with_notice(
-        &self,
-        name: &VmName,
-        wait: Duration,
-        tell: &dyn Fn(&str),
-    ) -> Result<QubeLock, LifecycleError> {
-        let (run, group) = (self.system.run_dir(), self.system.qubes_group());
-        let lock = run.lock_with_notice(
-            &format!("vm-{name}"),
-            LockMode::Exclusive,
-            wait,
-            group,
-            tell,
-        );
-        let lock = lock.map_err(|error| lock_error(name, error))?;
-        Ok(QubeLock {
-            name: name.clone(),
-            _lock: lock,
-        })
-    }
+/// Takes the lock, and calls `tell` with its holder if it has to wait for long.
+fn lock_with_notice(
+    context: &Context,
+    name: &VmName,
+    wait: Duration,
+    tell: &dyn Fn(&str),
+) -> Result<QubeLock, LifecycleError> {
+    let (run, group) = (context.system.run_dir(), context.system.qubes_group());
+    let lock = run.lock_with_notice(
+        &format!("vm-{name}"),
+        LockMode::Exclusive,
+        wait,
+        group,
+        tell,
+    );
+    let lock = lock.map_err(|error| lock_error(name, error))?;
+    Ok(QubeLock {
+        name: name.clone(),
+        _lock: lock,
+    })
 }
 
 /// Converts the error of a qube's lock: it is held by another command, or it cannot be tried.

@@ -14,90 +14,84 @@ use crate::lifecycle::{Context, LifecycleError};
 const SOCKET: &str = "/run/qubes/qmemman.sock";
 const MIB: u64 = 1 << 20;
 
-impl Context {
-    /// Reserves memory for the start of a qube. The reservation must be held until the domain is
-    /// running.
-    ///
-    /// Must be called before the qube's lock is taken: freeing memory takes as long as other qubes
-    /// need to give it up. The holder of a reservation may wait for a lock, but no holder of a lock
-    /// may wait for a reservation.
-    ///
-    /// # Errors
-    /// There is not enough memory, or the memory manager does not answer.
-    pub(in crate::lifecycle) fn reserve_memory(
-        &self,
-        name: &VmName,
-    ) -> Result<Option<MemoryReservation>, LifecycleError> {
-        let qubes = self.read()?;
-        let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
-        let bytes = qubes.memory_for_start(vm, self)?;
-        let socket = self.system.path_below_root(SOCKET);
-        match self.ask_qmemman(&socket, name, bytes)? {
-            MemoryReply::Reserved(reservation) => Ok(Some(reservation)),
-            MemoryReply::Insufficient => Err(LifecycleError::NotEnoughMemory {
-                qube: name.clone(),
-                needed_mib: bytes.div_ceil(MIB),
-                free: "and other qubes cannot give so much".to_string(),
-            }),
-            MemoryReply::NoService => self.check_free_memory(&qubes, vm).map(|()| None),
-            MemoryReply::UntrustedSocket(whose) => {
-                let why = "so it is not asked for memory; remove it";
-                self.system
-                    .notify(&format!("{name}: {}: {whose}, {why}", socket.display()));
-                self.check_free_memory(&qubes, vm).map(|()| None)
-            }
+/// Reserves memory for the start of a qube. The reservation must be held until the domain is
+/// running.
+///
+/// Must be called before the qube's lock is taken: freeing memory takes as long as other qubes
+/// need to give it up. The holder of a reservation may wait for a lock, but no holder of a lock
+/// may wait for a reservation.
+///
+/// # Errors
+/// There is not enough memory, or the memory manager does not answer.
+pub(in crate::lifecycle) fn reserve_memory(
+    context: &Context,
+    name: &VmName,
+) -> Result<Option<MemoryReservation>, LifecycleError> {
+    let qubes = context.read()?;
+    let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+    let bytes = qubes.memory_for_start(vm, context)?;
+    let socket = context.system.path_below_root(SOCKET);
+    match ask_qmemman(&socket, name, bytes)? {
+        MemoryReply::Reserved(reservation) => Ok(Some(reservation)),
+        MemoryReply::Insufficient => Err(LifecycleError::NotEnoughMemory {
+            qube: name.clone(),
+            needed_mib: bytes.div_ceil(MIB),
+            free: "and other qubes cannot give so much".to_string(),
+        }),
+        MemoryReply::NoService => check_free_memory(context, &qubes, vm).map(|()| None),
+        MemoryReply::UntrustedSocket(whose) => {
+            let why = "so it is not asked for memory; remove it";
+            context
+                .system
+                .notify(&format!("{name}: {}: {whose}, {why}", socket.display()));
+            check_free_memory(context, &qubes, vm).map(|()| None)
         }
     }
+}
 
-    /// Asks the memory manager for `bytes`.
-    fn ask_qmemman(
-        &self,
-        socket: &Path,
-        name: &VmName,
-        bytes: u64,
-    ) -> Result<MemoryReply, LifecycleError> {
-        qmemman::request_memory(socket, bytes).map_err(|source| LifecycleError::Io {
-            what: format!(
-                "{name}: cannot ask the memory manager at {} (systemctl restart qubes-qmemman \
-                 restarts it)",
-                socket.display()
-            ),
-            source,
-        })
+/// Asks the memory manager for `bytes`.
+fn ask_qmemman(socket: &Path, name: &VmName, bytes: u64) -> Result<MemoryReply, LifecycleError> {
+    qmemman::request_memory(socket, bytes).map_err(|source| LifecycleError::Io {
+        what: format!(
+            "{name}: cannot ask the memory manager at {} (systemctl restart qubes-qmemman \
+             restarts it)",
+            socket.display()
+        ),
+        source,
+    })
+}
+
+/// Fails if less memory is available than a guest under QEMU gets: the kernel would kill some
+/// process later.
+fn check_free_memory(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
+    if Family::from_uri(context.hypervisor().uri()) != Family::Qemu {
+        return Ok(());
     }
-
-    /// Fails if less memory is available than a guest under QEMU gets: the kernel would kill some
-    /// process later.
-    fn check_free_memory(&self, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
-        if Family::from_uri(self.hypervisor().uri()) != Family::Qemu {
-            return Ok(());
-        }
-        let needed = qubes.memory(vm, self)?;
-        match self.system.available_memory_mib() {
-            Some(available) if available < needed => Err(not_enough(&vm.name, needed, available)),
-            _ => Ok(()),
-        }
+    let needed = qubes.memory(vm, context)?;
+    match context.system.available_memory_mib() {
+        Some(available) if available < needed => Err(not_enough(&vm.name, needed, available)),
+        _ => Ok(()),
     }
+}
 
-    /// Returns the error of a domain that Xen failed to create; if too little memory is free, that
-    /// is the error.
-    pub(in crate::lifecycle) fn explain_with_memory(
-        &self,
-        qubes: &Qubes,
-        vm: &Vm,
-        error: LifecycleError,
-    ) -> LifecycleError {
-        let refused = matches!(
-            error,
-            LifecycleError::Hypervisor(HypervisorError::Refused { .. })
-        );
-        let is_xen = Family::from_uri(self.hypervisor().uri()) == Family::Xen;
-        match qubes.memory_for_start(vm, self) {
-            Ok(bytes) if refused && is_xen => memory_error_or(error, &vm.name, bytes, || {
-                self.hypervisor().free_memory_mib()
-            }),
-            _ => error,
-        }
+/// Returns the error of a domain that Xen failed to create; if too little memory is free, that
+/// is the error.
+pub(in crate::lifecycle) fn explain_with_memory(
+    context: &Context,
+    qubes: &Qubes,
+    vm: &Vm,
+    error: LifecycleError,
+) -> LifecycleError {
+    let refused = matches!(
+        error,
+        LifecycleError::Hypervisor(HypervisorError::Refused { .. })
+    );
+    let is_xen = Family::from_uri(context.hypervisor().uri()) == Family::Xen;
+    match qubes.memory_for_start(vm, context) {
+        Ok(bytes) if refused && is_xen => memory_error_or(error, &vm.name, bytes, || {
+            context.hypervisor().free_memory_mib()
+        }),
+        _ => error,
     }
 }
 

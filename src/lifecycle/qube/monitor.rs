@@ -20,7 +20,7 @@ use crate::model::VmName;
 
 use crate::lifecycle::qube::record::Record;
 use crate::lifecycle::qube::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
 /// The name of the program; it is installed beside the tools or in the built-in directory.
 pub const PROGRAM: &str = "qubes-monitor";
@@ -276,7 +276,7 @@ pub fn repeat_shutdown_until_stopped(
         }
         // Under the lock no new run can begin between reading the record and the request. If
         // another command works on the qube, skip this request: there is a next one.
-        match context.lock_qube_within(name, Duration::ZERO) {
+        match qube::lock_within(context, name, Duration::ZERO) {
             Ok(_lock) if own_record(context, name, start_id)?.is_some() => {
                 repeat_shutdown_request(&hypervisor, record.domain)?
             }
@@ -340,7 +340,7 @@ fn finish_if_stopped(
         return Ok(true);
     }
     let lock = loop {
-        match context.lock_qube_within(name, Duration::from_secs(60)) {
+        match qube::lock_within(context, name, Duration::from_secs(60)) {
             Ok(lock) => break lock,
             Err(LifecycleError::Locked { .. })
                 if own_record(context, name, start_id)?.is_some() => {}
@@ -352,7 +352,7 @@ fn finish_if_stopped(
         return Ok(true);
     };
     let fresh = context.fork();
-    match fresh.query_domain(&record, name) {
+    match reconcile::query_domain(&fresh, &record, name) {
         Ok(None) => {}
         // The domain is active after all: the start had not created it yet when the state was read.
         Ok(Some(_)) => return Ok(false),
@@ -361,7 +361,7 @@ fn finish_if_stopped(
             return Ok(false);
         }
     }
-    fresh.reconcile(&lock).map(|_| true)
+    reconcile::reconcile_qube(&fresh, &lock).map(|_| true)
 }
 
 /// Returns the record, if it is still that of this start.

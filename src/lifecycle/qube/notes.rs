@@ -4,72 +4,75 @@
 use std::io;
 
 use crate::fs::replace::Access;
+use crate::lifecycle::qube::directory;
 use crate::model::notes::{MAX_BYTES, sanitize_text};
 use crate::model::{NotesError, Qubes, Vm, VmName};
 
 use crate::lifecycle::qube::directory::QubeDirectory;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 
 /// The name of the file.
 const NAME: &str = "notes.txt";
 
-impl Context {
-    /// Returns the notes about a qube; empty if there are none.
-    ///
-    /// # Errors
-    /// The qube does not exist or cannot have notes (dom0, a RemoteVM), or the file cannot be read.
-    pub fn notes(&self, name: &VmName) -> Result<String, LifecycleError> {
-        let qubes = self.read()?;
-        read_notes(&self.qube_directory(find_qube_with_notes(&qubes, name)?))
-    }
+/// Returns the notes about a qube; empty if there are none.
+///
+/// # Errors
+/// The qube does not exist or cannot have notes (dom0, a RemoteVM), or the file cannot be read.
+pub fn notes(context: &Context, name: &VmName) -> Result<String, LifecycleError> {
+    let qubes = context.read()?;
+    read_notes(&directory::open(
+        context,
+        find_qube_with_notes(&qubes, name)?,
+    ))
+}
 
-    /// Replaces the notes about a qube by what `change` returns for the current ones. The store is
-    /// locked meanwhile, so no other command changes them, and whatever refuses a change of the
-    /// store refuses this one, too.
-    ///
-    /// # Errors
-    /// As [`Context::notes`]; those of `change`; the new notes are too long; the file cannot be
-    /// written. The old notes stay.
-    pub fn change_notes(
-        &self,
-        name: &VmName,
-        change: impl FnOnce(&str) -> Result<String, LifecycleError>,
-    ) -> Result<(), LifecycleError> {
-        let qubes = self.read()?;
-        find_qube_with_notes(&qubes, name)?;
-        // Notes exist only in R4: a store of R3 is converted first, as by every other change.
-        self.convert_if_needed(&qubes)?;
-        self.refuse_shared_directory(
-            &self.qube_directory(find_qube_with_notes(&qubes, name)?),
-            &format!("change the notes of {name}"),
-        )?;
-        drop(qubes);
-        let write = self.write()?;
-        let vm = find_qube_with_notes(&write, name)?;
-        let directory = self.qube_directory(vm);
-        let old = read_notes(&directory)?;
-        let new = sanitize_text(&change(&old)?);
-        if new == old {
-            return Ok(());
-        }
-        if new.len() > MAX_BYTES {
-            return Err(NotesError::TooLong {
-                qube: name.to_string(),
-                bytes: new.len(),
-            }
-            .into());
-        }
-        if new.is_empty() {
-            return directory
-                .remove_file(NAME)
-                .map_err(io_error(&directory, "remove"));
-        }
-        let access = Access::shared(self.system.qubes_group());
-        let directory = self.make_qube_directory(vm)?;
-        directory
-            .write(NAME, access, new.as_bytes())
-            .map_err(io_error(&directory, "write"))
+/// Replaces the notes about a qube by what `change` returns for the current ones. The store is
+/// locked meanwhile, so no other command changes them, and whatever refuses a change of the
+/// store refuses this one, too.
+///
+/// # Errors
+/// As [`notes()`]; those of `change`; the new notes are too long; the file cannot be
+/// written. The old notes stay.
+pub fn change_notes(
+    context: &Context,
+    name: &VmName,
+    change: impl FnOnce(&str) -> Result<String, LifecycleError>,
+) -> Result<(), LifecycleError> {
+    let qubes = context.read()?;
+    find_qube_with_notes(&qubes, name)?;
+    // Notes exist only in R4: a store of R3 is converted first, as by every other change.
+    conversion::convert_if_needed(context, &qubes)?;
+    directory::refuse_shared_directory(
+        context,
+        &directory::open(context, find_qube_with_notes(&qubes, name)?),
+        &format!("change the notes of {name}"),
+    )?;
+    drop(qubes);
+    let write = context.write()?;
+    let vm = find_qube_with_notes(&write, name)?;
+    let directory = directory::open(context, vm);
+    let old = read_notes(&directory)?;
+    let new = sanitize_text(&change(&old)?);
+    if new == old {
+        return Ok(());
     }
+    if new.len() > MAX_BYTES {
+        return Err(NotesError::TooLong {
+            qube: name.to_string(),
+            bytes: new.len(),
+        }
+        .into());
+    }
+    if new.is_empty() {
+        return directory
+            .remove_file(NAME)
+            .map_err(io_error(&directory, "remove"));
+    }
+    let access = Access::shared(context.system.qubes_group());
+    let directory = directory::make(context, vm)?;
+    directory
+        .write(NAME, access, new.as_bytes())
+        .map_err(io_error(&directory, "write"))
 }
 
 /// Reads the notes in a directory.

@@ -10,99 +10,103 @@ use crate::model::{PowerState, VmName};
 
 use crate::lifecycle::qube::find_qube;
 use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
-impl Context {
-    /// Pauses a running qube.
-    ///
-    /// # Errors
-    /// [`LifecycleError::NotRunning`] if it is not running or already paused; the hypervisor cannot
-    /// be asked.
-    pub fn pause(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.request_if_running(name, "Cannot pause Dom0 fake domain!", &|uuid| {
-            self.hypervisor().pause(uuid)
-        })
+/// Pauses a running qube.
+///
+/// # Errors
+/// [`LifecycleError::NotRunning`] if it is not running or already paused; the hypervisor cannot
+/// be asked.
+pub fn pause(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    request_if_running(context, name, "Cannot pause Dom0 fake domain!", &|uuid| {
+        context.hypervisor().pause(uuid)
+    })
+}
+
+/// Suspends a running qube (S3); a guest that cannot suspend is paused instead.
+///
+/// # Errors
+/// [`LifecycleError::NotRunning`] if it is not running or already paused; the hypervisor cannot
+/// be asked.
+pub fn suspend(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    request_if_running(context, name, "Cannot suspend Dom0 fake domain!", &|uuid| {
+        context.hypervisor().suspend(uuid)
+    })
+}
+
+/// Resumes a paused qube, and wakes up a suspended one.
+///
+/// # Errors
+/// [`LifecycleError::NotPaused`]; the hypervisor cannot be asked.
+pub fn unpause(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    let not_paused = || LifecycleError::NotPaused(name.clone());
+    let outcome = request_under_lock(
+        context,
+        name,
+        "Cannot unpause Dom0 fake domain!",
+        &|uuid, state| match state {
+            PowerState::Paused => context.hypervisor().resume(uuid).map(Some),
+            PowerState::Suspended => context.hypervisor().wake_up(uuid).map(Some),
+            _ => Ok(None),
+        },
+    )?;
+    if outcome == Some(Outcome::Done) {
+        Ok(())
+    } else {
+        Err(not_paused())
     }
+}
 
-    /// Suspends a running qube (S3); a guest that cannot suspend is paused instead.
-    ///
-    /// # Errors
-    /// [`LifecycleError::NotRunning`] if it is not running or already paused; the hypervisor cannot
-    /// be asked.
-    pub fn suspend(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.request_if_running(name, "Cannot suspend Dom0 fake domain!", &|uuid| {
-            self.hypervisor().suspend(uuid)
-        })
+/// Makes a request for the domain of a running qube, under its lock.
+fn request_if_running(
+    context: &Context,
+    name: &VmName,
+    not_dom0: &'static str,
+    request: Request<'_>,
+) -> Result<(), LifecycleError> {
+    let is_running = |state| matches!(state, PowerState::Running | PowerState::Transient);
+    let outcome = request_under_lock(
+        context,
+        name,
+        not_dom0,
+        &|uuid, state| match is_running(state) {
+            true => request(uuid).map(Some),
+            false => Ok(None),
+        },
+    )?;
+    if outcome == Some(Outcome::Done) {
+        Ok(())
+    } else {
+        Err(LifecycleError::NotRunning(name.clone()))
     }
+}
 
-    /// Resumes a paused qube, and wakes up a suspended one.
-    ///
-    /// # Errors
-    /// [`LifecycleError::NotPaused`]; the hypervisor cannot be asked.
-    pub fn unpause(&self, name: &VmName) -> Result<(), LifecycleError> {
-        let not_paused = || LifecycleError::NotPaused(name.clone());
-        let outcome =
-            self.request_under_lock(name, "Cannot unpause Dom0 fake domain!", &|uuid, state| {
-                match state {
-                    PowerState::Paused => self.hypervisor().resume(uuid).map(Some),
-                    PowerState::Suspended => self.hypervisor().wake_up(uuid).map(Some),
-                    _ => Ok(None),
-                }
-            })?;
-        if outcome == Some(Outcome::Done) {
-            Ok(())
-        } else {
-            Err(not_paused())
-        }
+/// Makes the request that `choose` returns for the state found under the qube's lock; returns
+/// `None` if the qube is not active or the state needs no request.
+fn request_under_lock(
+    context: &Context,
+    name: &VmName,
+    not_dom0: &'static str,
+    choose: &dyn Fn(Uuid, PowerState) -> Result<Option<Outcome>, HypervisorError>,
+) -> Result<Option<Outcome>, LifecycleError> {
+    let qubes = context.read()?;
+    let vm = find_qube(&qubes, name)?;
+    if name.is_dom0() {
+        return Err(LifecycleError::NotAGuest(not_dom0));
     }
-
-    /// Makes a request for the domain of a running qube, under its lock.
-    fn request_if_running(
-        &self,
-        name: &VmName,
-        not_dom0: &'static str,
-        request: Request<'_>,
-    ) -> Result<(), LifecycleError> {
-        let is_running = |state| matches!(state, PowerState::Running | PowerState::Transient);
-        let outcome =
-            self.request_under_lock(name, not_dom0, &|uuid, state| match is_running(state) {
-                true => request(uuid).map(Some),
-                false => Ok(None),
-            })?;
-        if outcome == Some(Outcome::Done) {
-            Ok(())
-        } else {
-            Err(LifecycleError::NotRunning(name.clone()))
-        }
-    }
-
-    /// Makes the request that `choose` returns for the state found under the qube's lock; returns
-    /// `None` if the qube is not active or the state needs no request.
-    fn request_under_lock(
-        &self,
-        name: &VmName,
-        not_dom0: &'static str,
-        choose: &dyn Fn(Uuid, PowerState) -> Result<Option<Outcome>, HypervisorError>,
-    ) -> Result<Option<Outcome>, LifecycleError> {
-        let qubes = self.read()?;
-        let vm = find_qube(&qubes, name)?;
-        if name.is_dom0() {
-            return Err(LifecycleError::NotAGuest(not_dom0));
-        }
-        let (is_guest, uuid) = (vm.class.is_local_guest(), vm.uuid());
-        drop(qubes);
-        // Offline every qube counts as halted.
-        let Some(uuid) = uuid.filter(|_| is_guest && !self.system.is_offline()) else {
-            return Ok(None);
-        };
-        let lock = self.lock_qube(name)?;
-        match self.reconcile(&lock)? {
-            QubeState::Active(live) => Ok(choose(uuid, live.state)?),
-            // Without a record, reconciling treats a hypervisor that cannot be asked as one that
-            // runs nothing. That is not good enough to answer a request, so ask again.
-            QubeState::Halted => Ok(self.hypervisor().state(uuid).map(|_| None)?),
-            QubeState::Gone => Ok(None),
-        }
+    let (is_guest, uuid) = (vm.class.is_local_guest(), vm.uuid());
+    drop(qubes);
+    // Offline every qube counts as halted.
+    let Some(uuid) = uuid.filter(|_| is_guest && !context.system.is_offline()) else {
+        return Ok(None);
+    };
+    let lock = qube::lock(context, name)?;
+    match reconcile::reconcile_qube(context, &lock)? {
+        QubeState::Active(live) => Ok(choose(uuid, live.state)?),
+        // Without a record, reconciling treats a hypervisor that cannot be asked as one that
+        // runs nothing. That is not good enough to answer a request, so ask again.
+        QubeState::Halted => Ok(context.hypervisor().state(uuid).map(|_| None)?),
+        QubeState::Gone => Ok(None),
     }
 }
 

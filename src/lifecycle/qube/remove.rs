@@ -2,6 +2,8 @@
 //! the store cannot be saved, images of the qube are deleted first and its record says so.
 
 use crate::hypervisor::HypervisorError;
+use crate::lifecycle::qube::directory;
+use crate::lifecycle::volume::images;
 use crate::model::property::Effect;
 use crate::model::rules::removal;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
@@ -11,7 +13,7 @@ use crate::lifecycle::qube::record;
 use crate::lifecycle::qube::record::{Phase, Record};
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::reconcile::{Orphan, is_volume_of_qube};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what is removed with it.
@@ -59,334 +61,343 @@ impl RemovalMode {
     }
 }
 
-impl Context {
-    /// Removes a halted qube that nothing refers to: from the store, from the hypervisor and,
-    /// depending on `removal`, from the disk.
-    ///
-    /// # Errors
-    /// The qube may not be removed, or the store cannot be saved. Later failures are warnings.
-    pub fn remove_qube(
-        &self,
-        name: &VmName,
-        removal: RemovalMode,
-    ) -> Result<RemovalOutcome, LifecycleError> {
-        let mut qubes = self.read()?.into_qubes();
-        crate::lifecycle::qube::find_qube(&qubes, name)?;
-        removal.lift_restrictions(&mut qubes, name);
-        // A hypervisor that cannot be reached is reported as such, not as a running qube.
-        if let Some(record) = Record::load(&self.system, name)?
-            && !self.is_interrupted_removal(&record)
-        {
-            self.query_domain(&record, name)?;
-        }
-        // Report what forbids the removal in any state before waiting for the lock.
-        removal::plan(&qubes, name.as_str(), self)?;
-        self.convert_if_needed(&qubes)?;
-        drop(qubes);
-        let lock = self.lock_qube(name)?;
-        match self.reconcile(&lock)? {
-            QubeState::Halted => self.remove_locked(&lock, removal),
-            // Reconciling finished a removal that was cut off.
-            QubeState::Gone => Ok(self.resumed_removal_outcome(&lock)),
-            QubeState::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
-        }
+/// Removes a halted qube that nothing refers to: from the store, from the hypervisor and,
+/// depending on `removal`, from the disk.
+///
+/// # Errors
+/// The qube may not be removed, or the store cannot be saved. Later failures are warnings.
+pub fn remove(
+    context: &Context,
+    name: &VmName,
+    removal: RemovalMode,
+) -> Result<RemovalOutcome, LifecycleError> {
+    let mut qubes = context.read()?.into_qubes();
+    crate::lifecycle::qube::find_qube(&qubes, name)?;
+    removal.lift_restrictions(&mut qubes, name);
+    // A hypervisor that cannot be reached is reported as such, not as a running qube.
+    if let Some(record) = Record::load(&context.system, name)?
+        && !is_interrupted_removal(context, &record)
+    {
+        reconcile::query_domain(context, &record, name)?;
     }
-
-    /// Removes a qube whose lock is held and whose domain is known to be gone.
-    pub(in crate::lifecycle) fn remove_locked(
-        &self,
-        lock: &QubeLock,
-        removal: RemovalMode,
-    ) -> Result<RemovalOutcome, LifecycleError> {
-        let name = lock.name();
-        // Opened while the store still describes the volumes and their templates.
-        let storage = {
-            let qubes = self.read()?;
-            let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
-            // A broken qube can be removed, too, and no image may be left that no qube names.
-            let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
-            has_images
-                .then(|| VmStorage::for_removal(&self.system, &qubes, vm, self))
-                .transpose()?
-        };
-        let (vm, effects) = match &storage {
-            Some((storage, _)) => self.remove_from_store_freeing_space(name, removal, storage)?,
-            None => self.remove_from_store(name, removal)?,
-        };
-        self.system
-            .report_step(|| format!("{name}: removing its domain's definition and its volumes"));
-        // The removal is not rolled back from here on, so every further step is tried.
-        let mut problems = Vec::new();
-        problems.extend(
-            self.undefine_domain(&vm)
-                .err()
-                .map(|error| error.to_string()),
-        );
-        if let Some((storage, unknown)) = storage {
-            unknown.iter().for_each(|left| {
-                self.system
-                    .notify(&format!("{name}: {left}: its images stay, if it has any"))
-            });
-            self.remove_files(&vm, &storage, removal, &mut problems);
-        }
-        problems.extend(
-            self.apply_effects(&effects)
-                .err()
-                .map(|error| error.to_string()),
-        );
-        // A record that a removal on a full disk left makes the next command try again.
-        if problems.is_empty() && vm.class.is_local_guest() {
-            problems.extend(
-                record::remove(&self.system, name)
-                    .err()
-                    .map(|error| error.to_string()),
-            );
-        }
-        if problems.is_empty() {
-            return Ok(RemovalOutcome::Complete);
-        }
-        self.system.notify(&format!(
-            "{name} is removed, but not all of it could be deleted: {}",
-            problems.join("; ")
-        ));
-        Ok(RemovalOutcome::WithLeftovers)
+    // Report what forbids the removal in any state before waiting for the lock.
+    removal::plan(&qubes, name.as_str(), context)?;
+    conversion::convert_if_needed(context, &qubes)?;
+    drop(qubes);
+    let lock = qube::lock(context, name)?;
+    match reconcile::reconcile_qube(context, &lock)? {
+        QubeState::Halted => remove_locked(context, &lock, removal),
+        // Reconciling finished a removal that was cut off.
+        QubeState::Gone => Ok(resumed_removal_outcome(context, &lock)),
+        QubeState::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
     }
+}
 
-    /// Removes the images and directories of a qube that has left the store, and collects what
-    /// fails in `problems`.
-    fn remove_files(
-        &self,
-        vm: &Vm,
-        storage: &VmStorage,
-        removal: RemovalMode,
-        problems: &mut Vec<String>,
-    ) {
-        let removed = self.image_owners().and_then(|owners| {
-            if removal != RemovalMode::Automatic {
-                self.remove_foreign_images(storage, &owners)?;
-            }
-            self.remove_images(storage, &owners)
+/// Removes a qube whose lock is held and whose domain is known to be gone.
+pub(in crate::lifecycle) fn remove_locked(
+    context: &Context,
+    lock: &QubeLock,
+    removal: RemovalMode,
+) -> Result<RemovalOutcome, LifecycleError> {
+    let name = lock.name();
+    // Opened while the store still describes the volumes and their templates.
+    let storage = {
+        let qubes = context.read()?;
+        let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+        // A broken qube can be removed, too, and no image may be left that no qube names.
+        let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
+        has_images
+            .then(|| VmStorage::for_removal(&context.system, &qubes, vm, context))
+            .transpose()?
+    };
+    let (vm, effects) = match &storage {
+        Some((storage, _)) => remove_from_store_freeing_space(context, name, removal, storage)?,
+        None => remove_from_store(context, name, removal)?,
+    };
+    context
+        .system
+        .report_step(|| format!("{name}: removing its domain's definition and its volumes"));
+    // The removal is not rolled back from here on, so every further step is tried.
+    let mut problems = Vec::new();
+    problems.extend(
+        undefine_domain(context, &vm)
+            .err()
+            .map(|error| error.to_string()),
+    );
+    if let Some((storage, unknown)) = storage {
+        unknown.iter().for_each(|left| {
+            context
+                .system
+                .notify(&format!("{name}: {left}: its images stay, if it has any"))
         });
-        problems.extend(removed.err().map(|error| error.to_string()));
-        let kept = self.remove_directories(vm, storage, problems);
-        // Images that could not be deleted keep their directory and are reported as problems. Files
-        // that a package put beside the images are removed by the package.
-        if !kept.is_empty() && problems.is_empty() && removal != RemovalMode::Package {
-            self.system
-                .notify(&format!("{}: {}", vm.name, kept.join("; ")));
+        remove_files(context, &vm, &storage, removal, &mut problems);
+    }
+    problems.extend(
+        reconcile::apply_effects(context, &effects)
+            .err()
+            .map(|error| error.to_string()),
+    );
+    // A record that a removal on a full disk left makes the next command try again.
+    if problems.is_empty() && vm.class.is_local_guest() {
+        problems.extend(
+            record::remove(&context.system, name)
+                .err()
+                .map(|error| error.to_string()),
+        );
+    }
+    if problems.is_empty() {
+        return Ok(RemovalOutcome::Complete);
+    }
+    context.system.notify(&format!(
+        "{name} is removed, but not all of it could be deleted: {}",
+        problems.join("; ")
+    ));
+    Ok(RemovalOutcome::WithLeftovers)
+}
+
+/// Removes the images and directories of a qube that has left the store, and collects what
+/// fails in `problems`.
+fn remove_files(
+    context: &Context,
+    vm: &Vm,
+    storage: &VmStorage,
+    removal: RemovalMode,
+    problems: &mut Vec<String>,
+) {
+    let removed = images::find_owners(context).and_then(|owners| {
+        if removal != RemovalMode::Automatic {
+            images::remove_foreign(context, storage, &owners)?;
+        }
+        images::remove(context, storage, &owners)
+    });
+    problems.extend(removed.err().map(|error| error.to_string()));
+    let kept = remove_directories(context, vm, storage, problems);
+    // Images that could not be deleted keep their directory and are reported as problems. Files
+    // that a package put beside the images are removed by the package.
+    if !kept.is_empty() && problems.is_empty() && removal != RemovalMode::Package {
+        context
+            .system
+            .notify(&format!("{}: {}", vm.name, kept.join("; ")));
+    }
+}
+
+/// Removes a qube from the store, if nothing refers to it, and saves the store.
+fn remove_from_store(
+    context: &Context,
+    name: &VmName,
+    removal: RemovalMode,
+) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+    let mut write = context.write()?;
+    removal.lift_restrictions(&mut write, name);
+    let removed = removal::remove_if_unused(&mut write, name.as_str(), context)?;
+    match write.save() {
+        Err(error) if error.was_saved() => context.system.notify(&error.to_string()),
+        saved => drop(saved?),
+    }
+    Ok(removed)
+}
+
+/// Removes a qube from the store. If the disk is too full to save it, frees space first: by
+/// removing images that no qube needs, then by removing the qube's own images on the store's
+/// disk.
+fn remove_from_store_freeing_space(
+    context: &Context,
+    name: &VmName,
+    removal: RemovalMode,
+    storage: &VmStorage,
+) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+    let save = || remove_from_store(context, name, removal);
+    let release =
+        |_: &LifecycleError| Ok(storage.remove_spare_images(&images::find_owners(context)?)?);
+    let full = match volume::save_or_free_space(context, name, save, release) {
+        Err(error) if error.is_disk_full() => error,
+        taken => return taken,
+    };
+    let mut helping = Vec::new();
+    for (volume, driver) in storage.volumes() {
+        if volume::is_on_store_disk(context, &driver.images(volume)?) {
+            helping.push(volume.name.clone());
         }
     }
-
-    /// Removes a qube from the store, if nothing refers to it, and saves the store.
-    fn remove_from_store(
-        &self,
-        name: &VmName,
-        removal: RemovalMode,
-    ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
-        let mut write = self.write()?;
-        removal.lift_restrictions(&mut write, name);
-        let removed = removal::remove_if_unused(&mut write, name.as_str(), self)?;
-        match write.save() {
-            Err(error) if error.was_saved() => self.system.notify(&error.to_string()),
-            saved => drop(saved?),
-        }
-        Ok(removed)
+    if helping.is_empty() {
+        return Err(full);
     }
+    if let Err(error) = record_removal(context, name, storage)
+        && !error.is_disk_full()
+    {
+        return Err(full);
+    }
+    // Without a record (RUN may be on the full disk, too), a crash here leaves a qube whose
+    // start reports a missing image.
+    let owners = images::find_owners_except(context, name)?;
+    images::remove(
+        context,
+        &storage.select(|volume| helping.contains(&volume.name)),
+        &owners,
+    )?;
+    // The first attempt may have failed because the disk was full. There is space now.
+    let is_marked = record_removal(context, name, storage).is_ok();
+    save().map_err(|error| LifecycleError::ImagesDeleted {
+        qube: name.clone(),
+        source: Box::new(error),
+        next_step: match is_marked {
+            true => format!("the next command about {name}, or qubes-recover, removes it"),
+            false => format!("run qvm-remove {name} again"),
+        },
+    })
+}
 
-    /// Removes a qube from the store. If the disk is too full to save it, frees space first: by
-    /// removing images that no qube needs, then by removing the qube's own images on the store's
-    /// disk.
-    fn remove_from_store_freeing_space(
-        &self,
-        name: &VmName,
-        removal: RemovalMode,
-        storage: &VmStorage,
-    ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
-        let save = || self.remove_from_store(name, removal);
-        let release = |_: &LifecycleError| Ok(storage.remove_spare_images(&self.image_owners()?)?);
-        let full = match self.save_or_free_space(name, save, release) {
-            Err(error) if error.is_disk_full() => error,
-            taken => return taken,
-        };
-        let mut helping = Vec::new();
-        for (volume, driver) in storage.volumes() {
-            if self.is_on_store_disk(&driver.images(volume)?) {
-                helping.push(volume.name.clone());
-            }
-        }
-        if helping.is_empty() {
-            return Err(full);
-        }
-        if let Err(error) = self.record_removal(name, storage)
-            && !error.is_disk_full()
+/// Writes into the record of a halted qube that its images are about to be removed, so that a
+/// removal that is cut off is finished later.
+pub(in crate::lifecycle) fn record_removal(
+    context: &Context,
+    name: &VmName,
+    storage: &VmStorage,
+) -> Result<(), LifecycleError> {
+    let found = Record::load(&context.system, name)?;
+    let uuid = context
+        .read()?
+        .get(name.as_str())
+        .and_then(Vm::uuid)
+        .unwrap_or_default();
+    let uri = context.hypervisor().uri();
+    let record = found.unwrap_or_else(|| Record::new(&context.system, uuid, uri));
+    let mut volumes = Vec::new();
+    for (volume, driver) in storage.volumes() {
+        // A record may name only volumes filed under the qube's name. Volumes with other ids,
+        // and those beside which foreign images lie, are orphans if this is cut off.
+        if is_volume_of_qube(&volume.vid, name)
+            && driver
+                .foreign_images(volume)
+                .is_ok_and(|images| images.is_empty())
         {
-            return Err(full);
-        }
-        // Without a record (RUN may be on the full disk, too), a crash here leaves a qube whose
-        // start reports a missing image.
-        let owners = self.image_owners_except(name)?;
-        self.remove_images(
-            &storage.select(|volume| helping.contains(&volume.name)),
-            &owners,
-        )?;
-        // The first attempt may have failed because the disk was full. There is space now.
-        let is_marked = self.record_removal(name, storage).is_ok();
-        save().map_err(|error| LifecycleError::ImagesDeleted {
-            qube: name.clone(),
-            source: Box::new(error),
-            next_step: match is_marked {
-                true => format!("the next command about {name}, or qubes-recover, removes it"),
-                false => format!("run qvm-remove {name} again"),
-            },
-        })
-    }
-
-    /// Writes into the record of a halted qube that its images are about to be removed, so that a
-    /// removal that is cut off is finished later.
-    pub(in crate::lifecycle) fn record_removal(
-        &self,
-        name: &VmName,
-        storage: &VmStorage,
-    ) -> Result<(), LifecycleError> {
-        let found = Record::load(&self.system, name)?;
-        let uuid = self
-            .read()?
-            .get(name.as_str())
-            .and_then(Vm::uuid)
-            .unwrap_or_default();
-        let uri = self.hypervisor().uri();
-        let record = found.unwrap_or_else(|| Record::new(&self.system, uuid, uri));
-        let mut volumes = Vec::new();
-        for (volume, driver) in storage.volumes() {
-            // A record may name only volumes filed under the qube's name. Volumes with other ids,
-            // and those beside which foreign images lie, are orphans if this is cut off.
-            if is_volume_of_qube(&volume.vid, name)
-                && driver
-                    .foreign_images(volume)
-                    .is_ok_and(|images| images.is_empty())
-            {
-                volumes.push(Orphan {
-                    pool: volume.pool.clone(),
-                    vid: volume.vid.clone(),
-                });
-            }
-        }
-        Record {
-            phase: Phase::Removing,
-            volumes,
-            ..record
-        }
-        .save(&self.system, name)
-    }
-
-    /// Whether the record says that a removal was cut off, on a system where no hypervisor is
-    /// asked. Its domain was inactive when the record was written, and no start proceeds past it.
-    pub(in crate::lifecycle) fn is_interrupted_removal(&self, record: &Record) -> bool {
-        record.phase == Phase::Removing && self.system.is_offline()
-    }
-
-    /// Finishes a removal that was cut off after it had deleted images on a full disk.
-    pub(in crate::lifecycle) fn resume_removal(
-        &self,
-        lock: &QubeLock,
-    ) -> Result<QubeState, LifecycleError> {
-        match self.remove_locked(lock, RemovalMode::Automatic) {
-            // A warning named what is left.
-            Ok(RemovalOutcome::WithLeftovers) => Ok(QubeState::Gone),
-            Ok(RemovalOutcome::Complete) => {
-                self.system.notify(&format!(
-                    "{}: finished a removal that was cut off",
-                    lock.name()
-                ));
-                Ok(QubeState::Gone)
-            }
-            Err(LifecycleError::Removal(refused)) => {
-                let name = lock.name();
-                let images = "the qube stays without its deleted images";
-                self.system.notify(&format!(
-                    "{name}: cannot finish a removal that was cut off: {refused}; {images}"
-                ));
-                record::remove(&self.system, name)?;
-                Ok(QubeState::Halted)
-            }
-            Err(error) => Err(error),
+            volumes.push(Orphan {
+                pool: volume.pool.clone(),
+                vid: volume.vid.clone(),
+            });
         }
     }
+    Record {
+        phase: Phase::Removing,
+        volumes,
+        ..record
+    }
+    .save(&context.system, name)
+}
 
-    /// Returns what is left of a qube that reconciling found gone. Its record exists as long as
-    /// some of its files do.
-    pub(in crate::lifecycle) fn resumed_removal_outcome(&self, lock: &QubeLock) -> RemovalOutcome {
-        match record::exists(&self.system, lock.name()) {
-            true => RemovalOutcome::WithLeftovers,
-            false => RemovalOutcome::Complete,
+/// Whether the record says that a removal was cut off, on a system where no hypervisor is
+/// asked. Its domain was inactive when the record was written, and no start proceeds past it.
+pub(in crate::lifecycle) fn is_interrupted_removal(context: &Context, record: &Record) -> bool {
+    record.phase == Phase::Removing && context.system.is_offline()
+}
+
+/// Finishes a removal that was cut off after it had deleted images on a full disk.
+pub(in crate::lifecycle) fn resume_removal(
+    context: &Context,
+    lock: &QubeLock,
+) -> Result<QubeState, LifecycleError> {
+    match remove_locked(context, lock, RemovalMode::Automatic) {
+        // A warning named what is left.
+        Ok(RemovalOutcome::WithLeftovers) => Ok(QubeState::Gone),
+        Ok(RemovalOutcome::Complete) => {
+            context.system.notify(&format!(
+                "{}: finished a removal that was cut off",
+                lock.name()
+            ));
+            Ok(QubeState::Gone)
+        }
+        Err(LifecycleError::Removal(refused)) => {
+            let name = lock.name();
+            let images = "the qube stays without its deleted images";
+            context.system.notify(&format!(
+                "{name}: cannot finish a removal that was cut off: {refused}; {images}"
+            ));
+            record::remove(&context.system, name)?;
+            Ok(QubeState::Halted)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns what is left of a qube that reconciling found gone. Its record exists as long as
+/// some of its files do.
+pub(in crate::lifecycle) fn resumed_removal_outcome(
+    context: &Context,
+    lock: &QubeLock,
+) -> RemovalOutcome {
+    match record::exists(&context.system, lock.name()) {
+        true => RemovalOutcome::WithLeftovers,
+        false => RemovalOutcome::Complete,
+    }
+}
+
+/// Removes the directories of a qube and of its volumes. Returns one text for each directory
+/// that stays, with what keeps it.
+fn remove_directories(
+    context: &Context,
+    vm: &Vm,
+    storage: &VmStorage,
+    problems: &mut Vec<String>,
+) -> Vec<String> {
+    let own = directory::open(context, vm);
+    let owner = directory::other_owner(context, &own);
+    if let Ok(other) = &owner {
+        let removed = directory::remove_own_files(context, &own, other.as_ref());
+        problems.extend(removed.err().map(|error| error.to_string()));
+    }
+    let pools = storage
+        .directories()
+        .into_iter()
+        .filter(|directory| !own.has_path(directory));
+    let mut removed: Vec<_> = pools
+        .map(|directory| Ok(directory::remove_pool_directory(context, &directory)?))
+        .collect();
+    removed.push(owner.and_then(|other| directory::remove_own_directory(&own, other.as_ref())));
+    let mut kept = Vec::new();
+    for removed in removed {
+        match removed {
+            Ok(left) => kept.extend(left),
+            Err(error) => problems.push(error.to_string()),
         }
     }
+    kept
+}
 
-    /// Removes the directories of a qube and of its volumes. Returns one text for each directory
-    /// that stays, with what keeps it.
-    fn remove_directories(
-        &self,
-        vm: &Vm,
-        storage: &VmStorage,
-        problems: &mut Vec<String>,
-    ) -> Vec<String> {
-        let own = self.qube_directory(vm);
-        let owner = self.other_owner(&own);
-        if let Ok(other) = &owner {
-            let removed = self.remove_own_files(&own, other.as_ref());
-            problems.extend(removed.err().map(|error| error.to_string()));
-        }
-        let pools = storage
-            .directories()
-            .into_iter()
-            .filter(|directory| !own.has_path(directory));
-        let mut removed: Vec<_> = pools
-            .map(|directory| Ok(self.remove_pool_directory(&directory)?))
-            .collect();
-        removed.push(owner.and_then(|other| self.remove_own_directory(&own, other.as_ref())));
-        let mut kept = Vec::new();
-        for removed in removed {
-            match removed {
-                Ok(left) => kept.extend(left),
-                Err(error) => problems.push(error.to_string()),
-            }
-        }
-        kept
+/// Reconciles the qube and checks that it is halted.
+///
+/// # Errors
+/// [`RemovalError::NotHalted`] if it runs, [`LifecycleError::NoSuchQube`] if it is gone.
+pub(in crate::lifecycle) fn require_halted(
+    context: &Context,
+    lock: &QubeLock,
+) -> Result<(), LifecycleError> {
+    match reconcile::reconcile_qube(context, lock)? {
+        QubeState::Halted => Ok(()),
+        QubeState::Active(_) => Err(RemovalError::NotHalted(lock.name().to_string()).into()),
+        QubeState::Gone => Err(LifecycleError::NoSuchQube(lock.name().to_string())),
     }
+}
 
-    /// Reconciles the qube and checks that it is halted.
-    ///
-    /// # Errors
-    /// [`RemovalError::NotHalted`] if it runs, [`LifecycleError::NoSuchQube`] if it is gone.
-    pub(in crate::lifecycle) fn require_halted(
-        &self,
-        lock: &QubeLock,
-    ) -> Result<(), LifecycleError> {
-        match self.reconcile(lock)? {
-            QubeState::Halted => Ok(()),
-            QubeState::Active(_) => Err(RemovalError::NotHalted(lock.name().to_string()).into()),
-            QubeState::Gone => Err(LifecycleError::NoSuchQube(lock.name().to_string())),
+/// Removes the definition of a removed qube from the hypervisor. A hypervisor that does not
+/// exist has none. One that cannot be reached may have one: the user is told how to remove it.
+pub(in crate::lifecycle) fn undefine_domain(
+    context: &Context,
+    vm: &Vm,
+) -> Result<(), LifecycleError> {
+    let Some(uuid) = vm.uuid().filter(|_| vm.class.is_local_guest()) else {
+        return Ok(());
+    };
+    match context.hypervisor().undefine(uuid) {
+        Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => Ok(()),
+        Err(error @ HypervisorError::Unreachable { .. }) => {
+            let name = &vm.name;
+            let hint = format!(
+                "{name}: its domain may still be defined; run 'virsh undefine {uuid}' there: \
+                 {error}"
+            );
+            context.system.notify(&hint);
+            Ok(())
         }
-    }
-
-    /// Removes the definition of a removed qube from the hypervisor. A hypervisor that does not
-    /// exist has none. One that cannot be reached may have one: the user is told how to remove it.
-    pub(in crate::lifecycle) fn undefine_domain(&self, vm: &Vm) -> Result<(), LifecycleError> {
-        let Some(uuid) = vm.uuid().filter(|_| vm.class.is_local_guest()) else {
-            return Ok(());
-        };
-        match self.hypervisor().undefine(uuid) {
-            Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => Ok(()),
-            Err(error @ HypervisorError::Unreachable { .. }) => {
-                let name = &vm.name;
-                let hint = format!(
-                    "{name}: its domain may still be defined; run 'virsh undefine {uuid}' there: \
-                     {error}"
-                );
-                self.system.notify(&hint);
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
+        Err(error) => Err(error.into()),
     }
 }

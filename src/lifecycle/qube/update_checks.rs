@@ -9,7 +9,7 @@ use crate::fs::replace::{Access, parent_directory};
 use crate::model::VmName;
 
 use crate::lifecycle::qube::create_shared_directory;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, reconcile};
 
 const FEATURE: &str = "check-updates";
 /// While this file exists, dom0's own timer does nothing (`docs/spec/r3-tools.md` §4).
@@ -37,94 +37,92 @@ impl UpdateChecks {
     }
 }
 
-impl Context {
-    /// Returns whether dom0 checks for updates, and whether the qubes do.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn update_checks(&self) -> Result<(UpdateChecks, UpdateChecks), LifecycleError> {
-        let qubes = self.read()?;
-        let of = |on: bool| {
-            if on {
-                UpdateChecks::Enabled
-            } else {
-                UpdateChecks::Disabled
-            }
-        };
-        let dom0_is_off = qubes
-            .get(VmName::DOM0)
-            .is_some_and(|dom0| dom0.features.get(FEATURE) == Some(""));
-        let dom0 = of(!dom0_is_off && !self.system.path_below_root(DOM0_FLAG).exists());
-        let guests: Vec<bool> = qubes
-            .iter()
-            .filter(|vm| vm.class.is_local_guest())
-            .map(|vm| vm.features.get(FEATURE) != Some(""))
+/// Returns whether dom0 checks for updates, and whether the qubes do.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn update_checks(context: &Context) -> Result<(UpdateChecks, UpdateChecks), LifecycleError> {
+    let qubes = context.read()?;
+    let of = |on: bool| {
+        if on {
+            UpdateChecks::Enabled
+        } else {
+            UpdateChecks::Disabled
+        }
+    };
+    let dom0_is_off = qubes
+        .get(VmName::DOM0)
+        .is_some_and(|dom0| dom0.features.get(FEATURE) == Some(""));
+    let dom0 = of(!dom0_is_off && !context.system.path_below_root(DOM0_FLAG).exists());
+    let guests: Vec<bool> = qubes
+        .iter()
+        .filter(|vm| vm.class.is_local_guest())
+        .map(|vm| vm.features.get(FEATURE) != Some(""))
+        .collect();
+    let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
+        (true, true) => UpdateChecks::Mixed,
+        (false, false) => of(qubes
+            .global_value_by_name("check_updates_vm", context)
+            .ok()
+            .and_then(|v| v.as_bool())
+            != Some(false)),
+        (on, _) => of(on),
+    };
+    Ok((dom0, qubes_do))
+}
+
+/// Turns the check for updates on or off, for dom0 and every qube. Returns notes for the user.
+///
+/// # Errors
+/// The store or the flag file of dom0 cannot be changed.
+pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, LifecycleError> {
+    let mut effects = Vec::new();
+    {
+        let mut write = context.write()?;
+        let local = |class: &crate::model::Class| class.is_local_guest();
+        let names: Vec<VmName> = write
+            .names_with_classes()
+            .filter(|(name, class)| name.is_dom0() || local(class))
+            .map(|(name, _)| name.clone())
             .collect();
-        let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
-            (true, true) => UpdateChecks::Mixed,
-            (false, false) => of(qubes
-                .global_value_by_name("check_updates_vm", self)
-                .ok()
-                .and_then(|v| v.as_bool())
-                != Some(false)),
-            (on, _) => of(on),
-        };
-        Ok((dom0, qubes_do))
-    }
-
-    /// Turns the check for updates on or off, for dom0 and every qube. Returns notes for the user.
-    ///
-    /// # Errors
-    /// The store or the flag file of dom0 cannot be changed.
-    pub fn set_update_checks(&self, on: bool) -> Result<Vec<String>, LifecycleError> {
-        let mut effects = Vec::new();
-        {
-            let mut write = self.write()?;
-            let local = |class: &crate::model::Class| class.is_local_guest();
-            let names: Vec<VmName> = write
-                .names_with_classes()
-                .filter(|(name, class)| name.is_dom0() || local(class))
-                .map(|(name, _)| name.clone())
-                .collect();
-            for name in names {
-                effects.extend(match on {
-                    true => write.remove_feature(name.as_str(), FEATURE)?,
-                    false => write.set_feature(name.as_str(), FEATURE, "", self)?,
-                });
-            }
+        for name in names {
             effects.extend(match on {
-                true => write.reset_global("check_updates_vm", self)?,
-                false => write.set_global("check_updates_vm", "False", self)?,
+                true => write.remove_feature(name.as_str(), FEATURE)?,
+                false => write.set_feature(name.as_str(), FEATURE, "", context)?,
             });
-            write.save()?;
         }
-        self.set_dom0_flag(on)?;
-        self.apply_effects(&effects)
+        effects.extend(match on {
+            true => write.reset_global("check_updates_vm", context)?,
+            false => write.set_global("check_updates_vm", "False", context)?,
+        });
+        write.save()?;
     }
+    set_dom0_flag(context, on)?;
+    reconcile::apply_effects(context, &effects)
+}
 
-    /// Creates or removes the file that stops dom0's timer.
-    fn set_dom0_flag(&self, on: bool) -> Result<(), LifecycleError> {
-        let flag = self.system.path_below_root(DOM0_FLAG);
-        let failed = |source| LifecycleError::Io {
-            what: format!("cannot change {}", flag.display()),
-            source,
-        };
-        if !on {
-            create_shared_directory(parent_directory(&flag), &self.system)?;
-            let access = Access::shared(self.system.qubes_group());
-            return replace(&flag, access, |_| Ok(())).map(drop).map_err(failed);
+/// Creates or removes the file that stops dom0's timer.
+fn set_dom0_flag(context: &Context, on: bool) -> Result<(), LifecycleError> {
+    let flag = context.system.path_below_root(DOM0_FLAG);
+    let failed = |source| LifecycleError::Io {
+        what: format!("cannot change {}", flag.display()),
+        source,
+    };
+    if !on {
+        create_shared_directory(parent_directory(&flag), &context.system)?;
+        let access = Access::shared(context.system.qubes_group());
+        return replace(&flag, access, |_| Ok(())).map(drop).map_err(failed);
+    }
+    let remove = || {
+        let (directory, name) = open_parent(&flag)?;
+        if directory.remove_file(Path::new(&name))? {
+            directory.sync()
+        } else {
+            Ok(())
         }
-        let remove = || {
-            let (directory, name) = open_parent(&flag)?;
-            if directory.remove_file(Path::new(&name))? {
-                directory.sync()
-            } else {
-                Ok(())
-            }
-        };
-        match remove() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(failed),
-        }
+    };
+    match remove() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(failed),
     }
 }

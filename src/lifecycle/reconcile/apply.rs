@@ -18,124 +18,125 @@ const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
 /// The directory where systemd looks for units to start at boot.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
-impl Context {
-    /// Applies effects in order. Returns notes for the user (about a change that waits for the next
-    /// start).
-    ///
-    /// # Errors
-    /// The store cannot be read, or a file of dom0 cannot be changed.
-    pub fn apply_effects(&self, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
-        let mut notes = Vec::new();
-        for effect in effects {
-            match effect {
-                Effect::Autostart { vm, .. } => self.reconcile_autostart(vm)?,
-                Effect::Dom0Service { service, on } => self.switch_dom0_service(service, *on)?,
-                Effect::ReattachNetwork { vm } => {
-                    notes.extend(self.next_start_note(vm, "its network")?)
-                }
-                Effect::MaxmemHotplug { vm } => notes.extend(self.next_start_note(vm, "maxmem")?),
-                // Only a note: the change is saved even if the store cannot be read again.
-                Effect::CompareMemory { vm } => notes.extend(self.maxmem_note(vm).ok().flatten()),
-                Effect::QubesDbFeature { vm, feature } => {
-                    notes.extend(self.next_start_note(vm, feature)?)
-                }
+/// Applies effects in order. Returns notes for the user (about a change that waits for the next
+/// start).
+///
+/// # Errors
+/// The store cannot be read, or a file of dom0 cannot be changed.
+pub fn apply_effects(context: &Context, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
+    let mut notes = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Autostart { vm, .. } => reconcile_autostart(context, vm)?,
+            Effect::Dom0Service { service, on } => switch_dom0_service(context, service, *on)?,
+            Effect::ReattachNetwork { vm } => {
+                notes.extend(next_start_note(context, vm, "its network")?)
+            }
+            Effect::MaxmemHotplug { vm } => notes.extend(next_start_note(context, vm, "maxmem")?),
+            // Only a note: the change is saved even if the store cannot be read again.
+            Effect::CompareMemory { vm } => notes.extend(maxmem_note(context, vm).ok().flatten()),
+            Effect::QubesDbFeature { vm, feature } => {
+                notes.extend(next_start_note(context, vm, feature)?)
             }
         }
-        Ok(notes)
     }
+    Ok(notes)
+}
 
-    /// Creates or removes the link that starts a qube at boot.
-    fn reconcile_autostart(&self, name: &VmName) -> Result<(), LifecycleError> {
-        let link = self
-            .system
-            .link_path_below_root(Path::new(WANTS).join(format!("qubes-vm@{name}.service")));
-        let failed = |source: io::Error| {
-            let what = format!(
-                "autostart of {name} is saved, but root has to change its link {}",
-                link.display()
-            );
-            LifecycleError::Io { what, source }
-        };
-        let qubes = self.read()?;
-        let is_autostart = qubes
-            .get(name.as_str())
-            .is_some_and(|vm| qubes.is_on(vm, "autostart", self));
-        let is_linked = fs::symlink_metadata(&link).is_ok();
-        let directory = parent_directory(&link);
-        match (is_autostart, is_linked) {
-            (true, false) => {
-                fs::create_dir_all(directory).map_err(failed)?;
-                symlink(UNIT, &link).map_err(failed)?;
-            }
-            (false, true) => fs::remove_file(&link).map_err(failed)?,
-            _ => return Ok(()),
+/// Creates or removes the link that starts a qube at boot.
+fn reconcile_autostart(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    let link = context
+        .system
+        .link_path_below_root(Path::new(WANTS).join(format!("qubes-vm@{name}.service")));
+    let failed = |source: io::Error| {
+        let what = format!(
+            "autostart of {name} is saved, but root has to change its link {}",
+            link.display()
+        );
+        LifecycleError::Io { what, source }
+    };
+    let qubes = context.read()?;
+    let is_autostart = qubes
+        .get(name.as_str())
+        .is_some_and(|vm| qubes.is_on(vm, "autostart", context));
+    let is_linked = fs::symlink_metadata(&link).is_ok();
+    let directory = parent_directory(&link);
+    match (is_autostart, is_linked) {
+        (true, false) => {
+            fs::create_dir_all(directory).map_err(failed)?;
+            symlink(UNIT, &link).map_err(failed)?;
         }
-        sync_directory(directory).map_err(failed)
+        (false, true) => fs::remove_file(&link).map_err(failed)?,
+        _ => return Ok(()),
     }
+    sync_directory(directory).map_err(failed)
+}
 
-    /// Creates or removes the file that turns a service of dom0 on.
-    fn switch_dom0_service(&self, service: &str, on: bool) -> Result<(), LifecycleError> {
-        // Replace whatever has the name: it may be a link.
-        let file = self
-            .system
-            .link_path_below_root(Path::new("/run/qubes-service").join(service));
-        if Path::new(service).components().count() != 1 || service.contains("..") {
-            let source = io::ErrorKind::InvalidFilename.into();
-            return Err(LifecycleError::Io {
-                what: format!("cannot switch service '{}'", service.escape_debug()),
-                source,
-            });
-        }
-        let done = match on {
-            true if fs::symlink_metadata(&file).is_ok_and(|found| found.is_file()) => Ok(()),
-            true => {
-                let make = || fs::File::create_new(&file).map(drop);
-                fs::create_dir_all(parent_directory(&file)).and_then(|()| match make() {
-                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                        fs::remove_file(&file).and_then(|()| make())
-                    }
-                    made => made,
-                })
-            }
-            false => fs::remove_file(&file).or_else(|e| {
-                if e.kind() == io::ErrorKind::NotFound {
-                    Ok(())
-                } else {
-                    Err(e)
-                }
-            }),
-        };
-        done.map_err(|source| LifecycleError::Io {
-            what: format!("cannot change {}", file.display()),
+/// Creates or removes the file that turns a service of dom0 on.
+fn switch_dom0_service(context: &Context, service: &str, on: bool) -> Result<(), LifecycleError> {
+    // Replace whatever has the name: it may be a link.
+    let file = context
+        .system
+        .link_path_below_root(Path::new("/run/qubes-service").join(service));
+    if Path::new(service).components().count() != 1 || service.contains("..") {
+        let source = io::ErrorKind::InvalidFilename.into();
+        return Err(LifecycleError::Io {
+            what: format!("cannot switch service '{}'", service.escape_debug()),
             source,
-        })
+        });
     }
-
-    /// Returns a note about a maxmem without effect: a domain always has room for its initial
-    /// memory.
-    fn maxmem_note(&self, name: &VmName) -> Result<Option<String>, LifecycleError> {
-        let qubes = self.read()?;
-        let Some(vm) = qubes.get(name.as_str()) else {
-            return Ok(None);
-        };
-        let (Ok(memory), Ok(maxmem)) = (qubes.memory(vm, self), qubes.maxmem(vm, self)) else {
-            return Ok(None);
-        };
-        Ok((maxmem != 0 && maxmem < memory).then(|| {
-            format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB")
-        }))
-    }
-
-    /// Returns a note that a change takes effect at the next start, if the qube is running.
-    fn next_start_note(&self, name: &VmName, what: &str) -> Result<Option<String>, LifecycleError> {
-        if self.system.is_offline() {
-            return Ok(None);
+    let done = match on {
+        true if fs::symlink_metadata(&file).is_ok_and(|found| found.is_file()) => Ok(()),
+        true => {
+            let make = || fs::File::create_new(&file).map(drop);
+            fs::create_dir_all(parent_directory(&file)).and_then(|()| match make() {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    fs::remove_file(&file).and_then(|()| make())
+                }
+                made => made,
+            })
         }
-        let qubes = self.read()?;
-        let Some(vm) = qubes.get(name.as_str()) else {
-            return Ok(None);
-        };
-        let is_running = self.power_state(vm).is_active();
-        Ok(is_running.then(|| format!("{name} is running: {what} changes at its next start")))
+        false => fs::remove_file(&file).or_else(|e| {
+            if e.kind() == io::ErrorKind::NotFound {
+                Ok(())
+            } else {
+                Err(e)
+            }
+        }),
+    };
+    done.map_err(|source| LifecycleError::Io {
+        what: format!("cannot change {}", file.display()),
+        source,
+    })
+}
+
+/// Returns a note about a maxmem without effect: a domain always has room for its initial
+/// memory.
+fn maxmem_note(context: &Context, name: &VmName) -> Result<Option<String>, LifecycleError> {
+    let qubes = context.read()?;
+    let Some(vm) = qubes.get(name.as_str()) else {
+        return Ok(None);
+    };
+    let (Ok(memory), Ok(maxmem)) = (qubes.memory(vm, context), qubes.maxmem(vm, context)) else {
+        return Ok(None);
+    };
+    Ok((maxmem != 0 && maxmem < memory)
+        .then(|| format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB")))
+}
+
+/// Returns a note that a change takes effect at the next start, if the qube is running.
+fn next_start_note(
+    context: &Context,
+    name: &VmName,
+    what: &str,
+) -> Result<Option<String>, LifecycleError> {
+    if context.system.is_offline() {
+        return Ok(None);
     }
+    let qubes = context.read()?;
+    let Some(vm) = qubes.get(name.as_str()) else {
+        return Ok(None);
+    };
+    let is_running = context.power_state(vm).is_active();
+    Ok(is_running.then(|| format!("{name} is running: {what} changes at its next start")))
 }

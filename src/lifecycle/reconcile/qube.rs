@@ -5,6 +5,8 @@
 //! record is left from an earlier boot and is treated the same way.
 
 use crate::hypervisor::{DomainStatus, Hypervisor, HypervisorError};
+use crate::lifecycle::qube::directory;
+use crate::lifecycle::volume::images;
 use crate::model::{PowerState, Qubes, Vm, VmName};
 
 use crate::lifecycle::qube::QubeLock;
@@ -13,7 +15,7 @@ use crate::lifecycle::qube::monitor;
 use crate::lifecycle::qube::record;
 use crate::lifecycle::qube::record::{Phase, Record};
 use crate::lifecycle::volume::images::creation_note::CreationNote;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::storage::{StorageError, VmStorage};
 
 /// The state of a qube under its lock, after it was reconciled.
@@ -27,218 +29,219 @@ pub enum QubeState {
     Gone,
 }
 
-impl Context {
-    /// Reconciles a qube that may have stopped, crashed or lost its monitor.
-    ///
-    /// # Errors
-    /// [`LifecycleError::StateUnknown`] if there is a record and its hypervisor cannot be asked:
-    /// its images may be open, so nothing is changed.
-    pub fn reconcile(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
-        let qubes = self.read()?;
-        let Some(vm) = qubes.get(lock.name().as_str()) else {
-            return self.reconcile_unknown_qube(lock);
-        };
-        if !vm.class.is_local_guest() {
-            return Ok(QubeState::Halted);
+/// Reconciles a qube that may have stopped, crashed or lost its monitor.
+///
+/// # Errors
+/// [`LifecycleError::StateUnknown`] if there is a record and its hypervisor cannot be asked:
+/// its images may be open, so nothing is changed.
+pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
+    let qubes = context.read()?;
+    let Some(vm) = qubes.get(lock.name().as_str()) else {
+        return reconcile_unknown_qube(context, lock);
+    };
+    if !vm.class.is_local_guest() {
+        return Ok(QubeState::Halted);
+    }
+    // A qube in the store owns its images, so the note of an unfinished creation is obsolete.
+    CreationNote::in_directory(&directory::open(context, vm)).remove()?;
+    match Record::load(&context.system, lock.name())? {
+        Some(record) if qube::is_interrupted_removal(context, &record) => {
+            finish_stop(context, lock, &qubes, vm)
         }
-        // A qube in the store owns its images, so the note of an unfinished creation is obsolete.
-        CreationNote::in_directory(&self.qube_directory(vm)).remove()?;
-        match Record::load(&self.system, lock.name())? {
-            Some(record) if self.is_interrupted_removal(&record) => {
-                self.finish_stop(lock, &qubes, vm)
+        Some(record) => match query_domain(context, &record, lock.name())? {
+            live if record.phase == Phase::Starting
+                && live.is_none_or(|l| l.state == PowerState::Paused) =>
+            {
+                destroy_abandoned_domain(context, &record, lock.name())?;
+                finish_stop(context, lock, &qubes, vm)
             }
-            Some(record) => match self.query_domain(&record, lock.name())? {
-                live if record.phase == Phase::Starting
-                    && live.is_none_or(|l| l.state == PowerState::Paused) =>
-                {
-                    self.destroy_abandoned_domain(&record, lock.name())?;
-                    self.finish_stop(lock, &qubes, vm)
-                }
-                Some(live) => {
-                    self.mark_running(record, lock.name())?;
-                    Ok(QubeState::Active(live))
-                }
-                None => self.finish_stop(lock, &qubes, vm),
-            },
-            None => match self.adopt_unrecorded_domain(lock.name(), vm)? {
-                Some(live) => Ok(QubeState::Active(live)),
-                // A qube whose volumes cannot be determined is left alone; the command that needs
-                // them reports the reason.
-                None => match VmStorage::for_qube(&self.system, &qubes, vm, self) {
-                    Ok(storage) if has_unfinished_stop(&storage)? => {
-                        self.finish_stop(lock, &qubes, vm)
-                    }
-                    Ok(_) | Err(_) => Ok(QubeState::Halted),
-                },
-            },
-        }
-    }
-
-    /// Destroys the domain of a start that was killed before it resumed the domain: only the holder
-    /// of the lock would resume it, and its guest has not run yet. This also covers an inactive
-    /// domain: the request to create it may still be under way, and the request to destroy it is
-    /// queued behind that.
-    fn destroy_abandoned_domain(
-        &self,
-        record: &Record,
-        name: &VmName,
-    ) -> Result<(), LifecycleError> {
-        let destroy = |hypervisor: &dyn Hypervisor| {
-            hypervisor.destroy(record.domain)?;
-            hypervisor.undefine(record.domain)
-        };
-        let destroyed = match self.hypervisor().uri() == record.uri {
-            true => destroy(self.hypervisor()),
-            false => destroy(&self.hypervisor_at(&record.uri)),
-        };
-        let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
-            qube: name.clone(),
-            uri: record.uri.clone(),
-            reason: e.to_string(),
-        };
-        destroyed.map(drop).map_err(unknown)
-    }
-
-    /// Completes a start that was killed after it resumed the domain: sets the record to running,
-    /// and makes sure that a monitor is there.
-    fn mark_running(&self, mut record: Record, name: &VmName) -> Result<(), LifecycleError> {
-        if record.phase == Phase::Starting {
-            record.phase = Phase::Running;
-            record.save(&self.system, name)?;
-        }
-        monitor::ensure_monitor(self, name, &record)
-    }
-
-    /// Returns the live state of the domain that a record names, from the hypervisor that the
-    /// record names; `None` if the domain is not active.
-    ///
-    /// # Errors
-    /// [`LifecycleError::StateUnknown`] if that hypervisor cannot be asked.
-    pub fn query_domain(
-        &self,
-        record: &Record,
-        name: &VmName,
-    ) -> Result<Option<DomainStatus>, LifecycleError> {
-        let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
-            qube: name.clone(),
-            uri: record.uri.clone(),
-            reason: e.to_string(),
-        };
-        if let Some(user) = record.foreign_session_user(&self.system) {
-            let reason = format!("only user {user} can reach it");
-            return Err(LifecycleError::StateUnknown {
-                qube: name.clone(),
-                uri: record.uri.clone(),
-                reason,
-            });
-        }
-        let live = match self.hypervisor().uri() == record.uri {
-            true => self.hypervisor().state(record.domain),
-            false => self.hypervisor_at(&record.uri).state(record.domain),
-        }
-        .map_err(unknown)?;
-        Ok(live.filter(|l| l.state.is_active()))
-    }
-
-    /// Writes a record and starts a monitor for a domain that is active without a record. If the
-    /// hypervisor cannot be reached, nothing is active: a start since the last boot would have left
-    /// a record.
-    fn adopt_unrecorded_domain(
-        &self,
-        name: &VmName,
-        vm: &Vm,
-    ) -> Result<Option<DomainStatus>, LifecycleError> {
-        let Some(uuid) = vm.uuid() else {
-            return Ok(None);
-        };
-        let live = match self.hypervisor().state(uuid) {
-            Ok(live) => live.filter(|l| l.state.is_active()),
-            Err(refused @ HypervisorError::Refused { .. }) => return Err(refused.into()),
-            Err(_unreachable) => return Ok(None),
-        };
-        if live.is_some() {
-            let mut record = Record::new(&self.system, uuid, self.hypervisor().uri());
-            record.phase = Phase::Running;
-            record.save(&self.system, name)?;
-            monitor::ensure_monitor(self, name, &record)?;
-        }
-        Ok(live)
-    }
-
-    /// Finishes the stop of a qube whose domain is gone: commits its volumes, removes snapshots,
-    /// and drops the record. A disposable that is removed when it stops is removed.
-    ///
-    /// # Errors
-    /// Its volumes cannot be committed, or the record cannot be removed.
-    pub fn finish_stop(
-        &self,
-        lock: &QubeLock,
-        qubes: &Qubes,
-        vm: &Vm,
-    ) -> Result<QubeState, LifecycleError> {
-        let is_disposable = self.is_removed_on_stop(qubes, vm);
-        let record = Record::load(&self.system, lock.name())?;
-        if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
-            return self.resume_removal(lock);
-        }
-        self.system
-            .report_step(|| format!("{}: committing its volumes", vm.name));
-        let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
-        self.without_shared_images(storage)?.stop()?;
-        let storage = VmStorage::for_qube(&self.system, qubes, vm, self)?;
-        // For a disposable the removal reports them.
-        if !is_disposable {
-            storage
-                .foreign_images(|| self.image_owners())?
-                .iter()
-                .for_each(|stays| self.system.notify(stays));
-        }
-        // A disposable here was started: without that it has neither a record nor anything of a
-        // run.
-        if is_disposable && let Some(removed) = self.remove_disposable(lock, &storage)? {
-            return self
-                .remove_record_unless_leftovers(lock, removed)
-                .map(|()| QubeState::Gone);
-        }
-        record::remove(&self.system, lock.name())?;
-        Ok(QubeState::Halted)
-    }
-
-    /// Removes the record of a disposable that was removed from the store, unless some of its files
-    /// are left: then the next command tries again.
-    pub(in crate::lifecycle) fn remove_record_unless_leftovers(
-        &self,
-        lock: &QubeLock,
-        removed: RemovalOutcome,
-    ) -> Result<(), LifecycleError> {
-        match removed {
-            RemovalOutcome::Complete => record::remove(&self.system, lock.name()),
-            RemovalOutcome::WithLeftovers => Ok(()),
-        }
-    }
-
-    /// Reconciles a qube that is not in the store (after a copy of the store was restored, say). If
-    /// its domain is inactive, the record is removed. Its volumes are orphans then; dirty ones are
-    /// committed once a store has them again. The volumes of a disposable whose removal was
-    /// interrupted are removed.
-    fn reconcile_unknown_qube(&self, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
-        let Some(record) = Record::load(&self.system, lock.name())? else {
-            return Ok(QubeState::Gone);
-        };
-        let live = if self.is_interrupted_removal(&record) {
-            None
-        } else {
-            self.query_domain(&record, lock.name())?
-        };
-        match live {
+            Some(live) => {
+                mark_running(context, record, lock.name())?;
+                Ok(QubeState::Active(live))
+            }
+            None => finish_stop(context, lock, &qubes, vm),
+        },
+        None => match adopt_unrecorded_domain(context, lock.name(), vm)? {
             Some(live) => Ok(QubeState::Active(live)),
-            None => {
-                if record.phase == Phase::Removing {
-                    self.finish_disposable_removal(lock, &record)?;
+            // A qube whose volumes cannot be determined is left alone; the command that needs
+            // them reports the reason.
+            None => match VmStorage::for_qube(&context.system, &qubes, vm, context) {
+                Ok(storage) if has_unfinished_stop(&storage)? => {
+                    finish_stop(context, lock, &qubes, vm)
                 }
-                record::remove(&self.system, lock.name())?;
-                Ok(QubeState::Gone)
+                Ok(_) | Err(_) => Ok(QubeState::Halted),
+            },
+        },
+    }
+}
+
+/// Destroys the domain of a start that was killed before it resumed the domain: only the holder
+/// of the lock would resume it, and its guest has not run yet. This also covers an inactive
+/// domain: the request to create it may still be under way, and the request to destroy it is
+/// queued behind that.
+fn destroy_abandoned_domain(
+    context: &Context,
+    record: &Record,
+    name: &VmName,
+) -> Result<(), LifecycleError> {
+    let destroy = |hypervisor: &dyn Hypervisor| {
+        hypervisor.destroy(record.domain)?;
+        hypervisor.undefine(record.domain)
+    };
+    let destroyed = match context.hypervisor().uri() == record.uri {
+        true => destroy(context.hypervisor()),
+        false => destroy(&context.hypervisor_at(&record.uri)),
+    };
+    let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
+        qube: name.clone(),
+        uri: record.uri.clone(),
+        reason: e.to_string(),
+    };
+    destroyed.map(drop).map_err(unknown)
+}
+
+/// Completes a start that was killed after it resumed the domain: sets the record to running,
+/// and makes sure that a monitor is there.
+fn mark_running(
+    context: &Context,
+    mut record: Record,
+    name: &VmName,
+) -> Result<(), LifecycleError> {
+    if record.phase == Phase::Starting {
+        record.phase = Phase::Running;
+        record.save(&context.system, name)?;
+    }
+    monitor::ensure_monitor(context, name, &record)
+}
+
+/// Returns the live state of the domain that a record names, from the hypervisor that the
+/// record names; `None` if the domain is not active.
+///
+/// # Errors
+/// [`LifecycleError::StateUnknown`] if that hypervisor cannot be asked.
+pub fn query_domain(
+    context: &Context,
+    record: &Record,
+    name: &VmName,
+) -> Result<Option<DomainStatus>, LifecycleError> {
+    let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
+        qube: name.clone(),
+        uri: record.uri.clone(),
+        reason: e.to_string(),
+    };
+    if let Some(user) = record.foreign_session_user(&context.system) {
+        let reason = format!("only user {user} can reach it");
+        return Err(LifecycleError::StateUnknown {
+            qube: name.clone(),
+            uri: record.uri.clone(),
+            reason,
+        });
+    }
+    let live = match context.hypervisor().uri() == record.uri {
+        true => context.hypervisor().state(record.domain),
+        false => context.hypervisor_at(&record.uri).state(record.domain),
+    }
+    .map_err(unknown)?;
+    Ok(live.filter(|l| l.state.is_active()))
+}
+
+/// Writes a record and starts a monitor for a domain that is active without a record. If the
+/// hypervisor cannot be reached, nothing is active: a start since the last boot would have left
+/// a record.
+fn adopt_unrecorded_domain(
+    context: &Context,
+    name: &VmName,
+    vm: &Vm,
+) -> Result<Option<DomainStatus>, LifecycleError> {
+    let Some(uuid) = vm.uuid() else {
+        return Ok(None);
+    };
+    let live = match context.hypervisor().state(uuid) {
+        Ok(live) => live.filter(|l| l.state.is_active()),
+        Err(refused @ HypervisorError::Refused { .. }) => return Err(refused.into()),
+        Err(_unreachable) => return Ok(None),
+    };
+    if live.is_some() {
+        let mut record = Record::new(&context.system, uuid, context.hypervisor().uri());
+        record.phase = Phase::Running;
+        record.save(&context.system, name)?;
+        monitor::ensure_monitor(context, name, &record)?;
+    }
+    Ok(live)
+}
+
+/// Finishes the stop of a qube whose domain is gone: commits its volumes, removes snapshots,
+/// and drops the record. A disposable that is removed when it stops is removed.
+///
+/// # Errors
+/// Its volumes cannot be committed, or the record cannot be removed.
+pub fn finish_stop(
+    context: &Context,
+    lock: &QubeLock,
+    qubes: &Qubes,
+    vm: &Vm,
+) -> Result<QubeState, LifecycleError> {
+    let is_disposable = qube::is_removed_on_stop(context, qubes, vm);
+    let record = Record::load(&context.system, lock.name())?;
+    if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
+        return qube::resume_removal(context, lock);
+    }
+    context
+        .system
+        .report_step(|| format!("{}: committing its volumes", vm.name));
+    let storage = VmStorage::for_qube(&context.system, qubes, vm, context)?;
+    images::without_shared_images(context, storage)?.stop()?;
+    let storage = VmStorage::for_qube(&context.system, qubes, vm, context)?;
+    // For a disposable the removal reports them.
+    if !is_disposable {
+        storage
+            .foreign_images(|| images::find_owners(context))?
+            .iter()
+            .for_each(|stays| context.system.notify(stays));
+    }
+    // A disposable here was started: without that it has neither a record nor anything of a
+    // run.
+    if is_disposable && let Some(removed) = qube::remove_disposable(context, lock, &storage)? {
+        return remove_record_unless_leftovers(context, lock, removed).map(|()| QubeState::Gone);
+    }
+    record::remove(&context.system, lock.name())?;
+    Ok(QubeState::Halted)
+}
+
+/// Removes the record of a disposable that was removed from the store, unless some of its files
+/// are left: then the next command tries again.
+pub(in crate::lifecycle) fn remove_record_unless_leftovers(
+    context: &Context,
+    lock: &QubeLock,
+    removed: RemovalOutcome,
+) -> Result<(), LifecycleError> {
+    match removed {
+        RemovalOutcome::Complete => record::remove(&context.system, lock.name()),
+        RemovalOutcome::WithLeftovers => Ok(()),
+    }
+}
+
+/// Reconciles a qube that is not in the store (after a copy of the store was restored, say). If
+/// its domain is inactive, the record is removed. Its volumes are orphans then; dirty ones are
+/// committed once a store has them again. The volumes of a disposable whose removal was
+/// interrupted are removed.
+fn reconcile_unknown_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
+    let Some(record) = Record::load(&context.system, lock.name())? else {
+        return Ok(QubeState::Gone);
+    };
+    let live = if qube::is_interrupted_removal(context, &record) {
+        None
+    } else {
+        query_domain(context, &record, lock.name())?
+    };
+    match live {
+        Some(live) => Ok(QubeState::Active(live)),
+        None => {
+            if record.phase == Phase::Removing {
+                qube::finish_disposable_removal(context, lock, &record)?;
             }
+            record::remove(&context.system, lock.name())?;
+            Ok(QubeState::Gone)
         }
     }
 }

@@ -5,105 +5,103 @@ use crate::fs::holes::find_zero_runs;
 use crate::lifecycle::qube::find_qube;
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::volume::VolumeContent;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::{Class, RemovalError, VmName};
 use crate::storage::{Progress, VmStorage, VolumeKind};
 
-impl Context {
-    /// Commits what a halted template wrote, if that was not done when it stopped, and checks that
-    /// all its images exist.
-    ///
-    /// # Errors
-    /// The qube is not a template, it runs, or an image is missing.
-    pub fn commit_template(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.require_template(name)?;
-        let lock = self.lock_qube(name)?;
-        match self.reconcile(&lock)? {
-            QubeState::Halted => {}
-            QubeState::Active(_) => return Err(RemovalError::NotHalted(name.to_string()).into()),
-            QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
-        }
-        let qubes = self.read()?;
-        VmStorage::for_qube(&self.system, &qubes, find_qube(&qubes, name)?, self)?.verify()?;
-        Ok(())
+/// Commits what a halted template wrote, if that was not done when it stopped, and checks that
+/// all its images exist.
+///
+/// # Errors
+/// The qube is not a template, it runs, or an image is missing.
+pub fn commit(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    require_template(context, name)?;
+    let lock = qube::lock(context, name)?;
+    match reconcile::reconcile_qube(context, &lock)? {
+        QubeState::Halted => {}
+        QubeState::Active(_) => return Err(RemovalError::NotHalted(name.to_string()).into()),
+        QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
     }
+    let qubes = context.read()?;
+    VmStorage::for_qube(&context.system, &qubes, find_qube(&qubes, name)?, context)?.verify()?;
+    Ok(())
+}
 
-    /// Reverts the root volume of a halted template to its newest revision. The current data become
-    /// a revision.
-    ///
-    /// # Errors
-    /// The qube is not a template, it runs, or it has no revision.
-    pub fn revert_template(&self, name: &VmName) -> Result<(), LifecycleError> {
-        self.require_template(name)?;
-        self.revert_volume(name, "root", None)
-    }
+/// Reverts the root volume of a halted template to its newest revision. The current data become
+/// a revision.
+///
+/// # Errors
+/// The qube is not a template, it runs, or it has no revision.
+pub fn revert(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    require_template(context, name)?;
+    volume::revert(context, name, "root", None)
+}
 
-    /// Frees the blocks of a halted template's root volume that contain only zeros. Returns how
-    /// many bytes that are and reports the copy to `progress`. The previous data become a revision,
-    /// which shares all other blocks.
-    ///
-    /// # Errors
-    /// The qube is not a template, it runs, or its image cannot be read or written.
-    pub fn trim_template(
-        &self,
-        name: &VmName,
-        progress: &dyn Progress,
-    ) -> Result<u64, LifecycleError> {
-        self.require_template(name)?;
-        let (data, used) = {
-            let lock = self.lock_qube(name)?;
-            self.require_halted(&lock)?;
-            let qubes = self.read()?;
-            self.with_volume(
-                &qubes,
-                find_qube(&qubes, name)?,
-                "root",
-                |root, driver| match root.kind {
-                    VolumeKind::Origin => {
-                        Ok((driver.open_committed_data(root)?, driver.usage(root)?))
-                    }
-                    _ => Err(crate::lifecycle::volume::refused(
-                        root,
-                        "it is not kept from start to start",
-                    )),
-                },
-            )?
-        };
-        let failed = |source| LifecycleError::Io {
-            what: format!("cannot read {name}:root"),
-            source,
-        };
-        let zeros = find_zero_runs(&data.file).map_err(failed)?;
-        let in_zeros = zeros.iter().map(|run| run.end - run.start).sum();
-        let bytes = match data.file.metadata().map_err(failed)?.is_file() {
-            true => in_zeros,
-            false => allocated_zeros(used, data.size, in_zeros),
-        };
-        if bytes > 0 {
-            self.replace_data(
-                name,
-                "root",
-                VolumeContent::Trimmed {
-                    data: Some(data),
-                    zeros,
-                },
-                progress,
-            )?;
-        }
-        Ok(bytes)
+/// Frees the blocks of a halted template's root volume that contain only zeros. Returns how
+/// many bytes that are and reports the copy to `progress`. The previous data become a revision,
+/// which shares all other blocks.
+///
+/// # Errors
+/// The qube is not a template, it runs, or its image cannot be read or written.
+pub fn trim(
+    context: &Context,
+    name: &VmName,
+    progress: &dyn Progress,
+) -> Result<u64, LifecycleError> {
+    require_template(context, name)?;
+    let (data, used) = {
+        let lock = qube::lock(context, name)?;
+        qube::require_halted(context, &lock)?;
+        let qubes = context.read()?;
+        volume::with_volume(
+            context,
+            &qubes,
+            find_qube(&qubes, name)?,
+            "root",
+            |root, driver| match root.kind {
+                VolumeKind::Origin => Ok((driver.open_committed_data(root)?, driver.usage(root)?)),
+                _ => Err(crate::lifecycle::volume::refused(
+                    root,
+                    "it is not kept from start to start",
+                )),
+            },
+        )?
+    };
+    let failed = |source| LifecycleError::Io {
+        what: format!("cannot read {name}:root"),
+        source,
+    };
+    let zeros = find_zero_runs(&data.file).map_err(failed)?;
+    let in_zeros = zeros.iter().map(|run| run.end - run.start).sum();
+    let bytes = match data.file.metadata().map_err(failed)?.is_file() {
+        true => in_zeros,
+        false => allocated_zeros(used, data.size, in_zeros),
+    };
+    if bytes > 0 {
+        volume::replace_data(
+            context,
+            name,
+            "root",
+            VolumeContent::Trimmed {
+                data: Some(data),
+                zeros,
+            },
+            progress,
+        )?;
     }
+    Ok(bytes)
+}
 
-    fn require_template(&self, name: &VmName) -> Result<(), LifecycleError> {
-        let qubes = self.read()?;
-        let vm = find_qube(&qubes, name)?;
-        if vm.class != Class::TemplateVM {
-            return Err(LifecycleError::NotATemplate {
-                qube: name.clone(),
-                class: vm.class.clone(),
-            });
-        }
-        self.convert_if_needed(&qubes)
+fn require_template(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    let qubes = context.read()?;
+    let vm = find_qube(&qubes, name)?;
+    if vm.class != Class::TemplateVM {
+        return Err(LifecycleError::NotATemplate {
+            qube: name.clone(),
+            class: vm.class.clone(),
+        });
     }
+    conversion::convert_if_needed(context, &qubes)
 }
 
 /// Returns how many allocated bytes of a device are zeros. `in_zeros` also counts blocks that were

@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use crate::lifecycle::template::RootData;
 use crate::lifecycle::volume::VolumeContent;
+use crate::lifecycle::volume::images;
 use crate::lifecycle::volume::images::ExistingImages;
 use crate::lifecycle::volume::images::existing::PlannedImages;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::rules::creation;
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
 use crate::storage::{Driver, Progress, VmStorage, Volume};
@@ -70,283 +71,290 @@ struct PackageSettings<'a> {
     properties: &'a [(&'static str, String)],
 }
 
-impl Context {
-    /// Installs a template from a package's data. If it exists, its root volume is replaced and its
-    /// private volume is emptied.
-    ///
-    /// # Errors
-    /// A qube of another class has the name, an image is in the way, or something cannot be copied
-    /// or saved.
-    pub fn install_template(
-        &self,
-        data: &TemplateInstallation<'_>,
-    ) -> Result<InstalledTemplate, LifecycleError> {
-        let class = self.read()?.class(data.name).cloned();
-        match class {
-            None => self.install_new(data),
-            Some(Class::TemplateVM) => self.reinstall(data),
-            Some(is) => {
-                let name = data.name;
-                Err(LifecycleError::Package(format!(
-                    "{name} is a qube of class {is}; a package cannot replace it"
-                )))
-            }
+/// Installs a template from a package's data. If it exists, its root volume is replaced and its
+/// private volume is emptied.
+///
+/// # Errors
+/// A qube of another class has the name, an image is in the way, or something cannot be copied
+/// or saved.
+pub fn install(
+    context: &Context,
+    data: &TemplateInstallation<'_>,
+) -> Result<InstalledTemplate, LifecycleError> {
+    let class = context.read()?.class(data.name).cloned();
+    match class {
+        None => install_new(context, data),
+        Some(Class::TemplateVM) => reinstall(context, data),
+        Some(is) => {
+            let name = data.name;
+            Err(LifecycleError::Package(format!(
+                "{name} is a qube of class {is}; a package cannot replace it"
+            )))
         }
-    }
-
-    /// Adds a qube to the store whose images were made by others. Creates the private volume if it
-    /// is missing.
-    ///
-    /// # Errors
-    /// The root image does not exist, an image is in the way, or the store cannot be saved.
-    pub fn register_qube(&self, request: &Registration<'_>) -> Result<VmName, LifecycleError> {
-        let new = NewQube {
-            class: request.class.clone(),
-            name: request.name,
-            label: request.label,
-            template: request.template,
-            pools: PoolChoice::default(),
-            uuid: Uuid::new_v4(),
-            created_by: VmName::DOM0,
-            auto_cleanup: false,
-        };
-        let settings = PackageSettings {
-            installed_by_rpm: request.installed_by_rpm,
-            features: request.features,
-            properties: &[],
-        };
-        let has_image = |volume: &Volume, driver: &dyn Driver| {
-            Ok::<_, LifecycleError>(
-                driver
-                    .image_file(volume)?
-                    .is_some_and(|file| fs::symlink_metadata(file).is_ok()),
-            )
-        };
-        let policy = AdoptionPolicy {
-            existing: request.existing,
-            adopts: &|volume, driver| {
-                Ok(matches!(&*volume.name, "root" | "private") && has_image(volume, driver)?)
-            },
-        };
-        let made =
-            self.create_adopting(&new, &settings, &policy, &|volume, driver| match volume
-                .name
-                .as_str()
-            {
-                "root" if volume.source.is_none() => {
-                    let place = driver
-                        .image_file(volume)?
-                        .map(|p| p.display().to_string())
-                        .unwrap_or_default();
-                    Err(LifecycleError::Package(format!(
-                        "{}: image {place} does not exist",
-                        volume.label()
-                    )))
-                }
-                _ => Ok(driver.create(volume)?),
-            })?;
-        Ok(made.name)
-    }
-
-    fn install_new(
-        &self,
-        data: &TemplateInstallation<'_>,
-    ) -> Result<InstalledTemplate, LifecycleError> {
-        let new = NewQube {
-            class: Class::TemplateVM,
-            name: data.name,
-            label: "black",
-            template: None,
-            pools: PoolChoice {
-                all: data.pool,
-                by_volume: &[],
-            },
-            uuid: Uuid::new_v4(),
-            created_by: VmName::DOM0,
-            auto_cleanup: false,
-        };
-        let policy = AdoptionPolicy {
-            existing: ExistingImages::Refuse,
-            adopts: &|volume, driver| {
-                Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?)
-            },
-        };
-        self.create_adopting(
-            &new,
-            &data.settings(),
-            &policy,
-            &|volume, driver| match volume.name.as_str() {
-                "root" => {
-                    // Removes what a crash left under the name, so that it does not become a
-                    // revision.
-                    driver.remove(volume)?;
-                    data.root.import(volume, driver, data.progress)
-                }
-                _ => Ok(driver.create(volume)?),
-            },
-        )
-    }
-
-    /// Creates a qube: adopts the volumes that `policy` selects and calls `make` for each other
-    /// one. After a failure only the adopted volumes are left.
-    fn create_adopting(
-        &self,
-        new: &NewQube<'_>,
-        settings: &PackageSettings<'_>,
-        policy: &AdoptionPolicy<'_>,
-        make: &dyn Fn(&Volume, &dyn Driver) -> Result<(), LifecycleError>,
-    ) -> Result<InstalledTemplate, LifecycleError> {
-        let mut random = |below: u16| fastrand::u16(..below);
-        let qubes = self.read_for_creation(&new.class)?;
-        let name = creation::plan(&qubes, new, self, &mut random)?.name;
-        let creation_notes = Context::creation_notes(&qubes, new.created_by);
-        self.convert_if_needed(&qubes)?;
-        drop(qubes);
-        let _lock = self.lock_qube(&name)?;
-        let qubes = self.read_for_creation(&new.class)?;
-        let planned = creation::plan(&qubes, new, self, &mut random)?;
-        let storage = VmStorage::for_qube(&self.system, &qubes, &planned, self)?;
-        let mut adopted = Vec::new();
-        for (volume, driver) in storage.volumes() {
-            if (policy.adopts)(volume, driver)? {
-                adopted.push(volume.name.clone());
-            }
-        }
-        let images = PlannedImages {
-            qubes: &qubes,
-            vm: &planned,
-            storage: &storage,
-            existing: policy.existing,
-            adopted: &adopted,
-            source: None,
-        };
-        let prepared = self.prepare_images(images)?;
-        drop(qubes);
-        let mut save = || {
-            for (volume, driver) in storage.volumes() {
-                match adopted.contains(&volume.name) {
-                    true => driver.adopt(volume)?,
-                    false => make(volume, driver)?,
-                }
-            }
-            let mut write = self.write()?;
-            creation::choose_default_kernel(&mut write, self);
-            let vm = creation::plan(&write, new, self, &mut random)?;
-            if vm.volumes != planned.volumes {
-                return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
-            }
-            write
-                .add(vm)
-                .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
-            save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
-            let (effects, notes) = settings.apply(&mut write, &name, self)?;
-            write.save()?;
-            drop(write);
-            prepared.remove_note();
-            Ok((effects, notes))
-        };
-        match save() {
-            Ok((effects, mut notes)) => {
-                notes.extend(self.apply_effects(&effects)?);
-                notes.extend(creation_notes);
-                Ok(InstalledTemplate {
-                    name,
-                    is_root_adopted: adopted.iter().any(|volume| volume == "root"),
-                    notes,
-                })
-            }
-            // Once the store is saved the qube exists, so its volumes stay.
-            Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
-            Err(error) => {
-                prepared.roll_back(storage, &adopted, false);
-                Err(error)
-            }
-        }
-    }
-
-    fn reinstall(
-        &self,
-        data: &TemplateInstallation<'_>,
-    ) -> Result<InstalledTemplate, LifecycleError> {
-        let qubes = self.read()?;
-        let name = crate::lifecycle::qube::find_qube(
-            &qubes,
-            &VmName::new(data.name).map_err(CreationError::from)?,
-        )?
-        .name
-        .clone();
-        self.convert_if_needed(&qubes)?;
-        drop(qubes);
-        self.refuse_foreign_images(&name)?;
-        let is_in_place = {
-            let qubes = self.read()?;
-            self.with_volume(
-                &qubes,
-                crate::lifecycle::qube::find_qube(&qubes, &name)?,
-                "root",
-                |root, driver| data.root.is_in_place(root, driver),
-            )?
-        };
-        // Copying takes long, so it is done without the qube's lock, which is taken at its end.
-        let lock = match is_in_place {
-            true => self.lock_qube(&name)?,
-            false => self.replace_data(
-                &name,
-                "root",
-                VolumeContent::Package(&mut data.root.open()?),
-                data.progress,
-            )?,
-        };
-        self.require_halted(&lock)?;
-        if is_in_place {
-            self.refuse_foreign_images(&name)?;
-        }
-        let qubes = self.read()?;
-        let storage = VmStorage::for_qube(
-            &self.system,
-            &qubes,
-            crate::lifecycle::qube::find_qube(&qubes, &name)?,
-            self,
-        )?;
-        drop(qubes);
-        if is_in_place {
-            let (root, driver) = storage.volume("root")?;
-            driver.adopt(root)?;
-        }
-        let (private, driver) = storage.volume("private")?;
-        self.clear_locked_volume(private, driver)?;
-        let mut write = self.write()?;
-        save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
-        let (effects, mut notes) = data.settings().apply(&mut write, &name, self)?;
-        write.save()?;
-        drop(write);
-        notes.extend(self.apply_effects(&effects)?);
-        Ok(InstalledTemplate {
-            name,
-            is_root_adopted: is_in_place,
-            notes,
-        })
     }
 }
 
-impl Context {
-    /// Refuses to install a template again if a volume of another qube has one of the images that
-    /// would be replaced.
-    fn refuse_foreign_images(&self, name: &VmName) -> Result<(), LifecycleError> {
-        let qubes = self.read()?;
-        let storage = VmStorage::for_qube(
-            &self.system,
-            &qubes,
-            crate::lifecycle::qube::find_qube(&qubes, name)?,
-            self,
-        )?;
-        let others = self.image_owners_except(name)?;
-        for volume in PACKAGE_VOLUMES {
-            let (volume, _) = storage.volume(volume)?;
-            self.refuse_shared_image(&qubes, &others, volume, &format!("install {name} again"))?;
+/// Adds a qube to the store whose images were made by others. Creates the private volume if it
+/// is missing.
+///
+/// # Errors
+/// The root image does not exist, an image is in the way, or the store cannot be saved.
+pub fn register(context: &Context, request: &Registration<'_>) -> Result<VmName, LifecycleError> {
+    let new = NewQube {
+        class: request.class.clone(),
+        name: request.name,
+        label: request.label,
+        template: request.template,
+        pools: PoolChoice::default(),
+        uuid: Uuid::new_v4(),
+        created_by: VmName::DOM0,
+        auto_cleanup: false,
+    };
+    let settings = PackageSettings {
+        installed_by_rpm: request.installed_by_rpm,
+        features: request.features,
+        properties: &[],
+    };
+    let has_image = |volume: &Volume, driver: &dyn Driver| {
+        Ok::<_, LifecycleError>(
+            driver
+                .image_file(volume)?
+                .is_some_and(|file| fs::symlink_metadata(file).is_ok()),
+        )
+    };
+    let policy = AdoptionPolicy {
+        existing: request.existing,
+        adopts: &|volume, driver| {
+            Ok(matches!(&*volume.name, "root" | "private") && has_image(volume, driver)?)
+        },
+    };
+    let made = create_adopting(
+        context,
+        &new,
+        &settings,
+        &policy,
+        &|volume, driver| match volume.name.as_str() {
+            "root" if volume.source.is_none() => {
+                let place = driver
+                    .image_file(volume)?
+                    .map(|p| p.display().to_string())
+                    .unwrap_or_default();
+                Err(LifecycleError::Package(format!(
+                    "{}: image {place} does not exist",
+                    volume.label()
+                )))
+            }
+            _ => Ok(driver.create(volume)?),
+        },
+    )?;
+    Ok(made.name)
+}
+
+fn install_new(
+    context: &Context,
+    data: &TemplateInstallation<'_>,
+) -> Result<InstalledTemplate, LifecycleError> {
+    let new = NewQube {
+        class: Class::TemplateVM,
+        name: data.name,
+        label: "black",
+        template: None,
+        pools: PoolChoice {
+            all: data.pool,
+            by_volume: &[],
+        },
+        uuid: Uuid::new_v4(),
+        created_by: VmName::DOM0,
+        auto_cleanup: false,
+    };
+    let policy = AdoptionPolicy {
+        existing: ExistingImages::Refuse,
+        adopts: &|volume, driver| {
+            Ok(volume.name == "root" && data.root.is_in_place(volume, driver)?)
+        },
+    };
+    create_adopting(
+        context,
+        &new,
+        &data.settings(),
+        &policy,
+        &|volume, driver| match volume.name.as_str() {
+            "root" => {
+                // Removes what a crash left under the name, so that it does not become a
+                // revision.
+                driver.remove(volume)?;
+                data.root.import(volume, driver, data.progress)
+            }
+            _ => Ok(driver.create(volume)?),
+        },
+    )
+}
+
+/// Creates a qube: adopts the volumes that `policy` selects and calls `make` for each other
+/// one. After a failure only the adopted volumes are left.
+fn create_adopting(
+    context: &Context,
+    new: &NewQube<'_>,
+    settings: &PackageSettings<'_>,
+    policy: &AdoptionPolicy<'_>,
+    make: &dyn Fn(&Volume, &dyn Driver) -> Result<(), LifecycleError>,
+) -> Result<InstalledTemplate, LifecycleError> {
+    let mut random = |below: u16| fastrand::u16(..below);
+    let qubes = qube::read_for_creation(context, &new.class)?;
+    let name = creation::plan(&qubes, new, context, &mut random)?.name;
+    let creation_notes = qube::creation_notes(&qubes, new.created_by);
+    conversion::convert_if_needed(context, &qubes)?;
+    drop(qubes);
+    let _lock = qube::lock(context, &name)?;
+    let qubes = qube::read_for_creation(context, &new.class)?;
+    let planned = creation::plan(&qubes, new, context, &mut random)?;
+    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context)?;
+    let mut adopted = Vec::new();
+    for (volume, driver) in storage.volumes() {
+        if (policy.adopts)(volume, driver)? {
+            adopted.push(volume.name.clone());
         }
-        Ok(())
     }
+    let images = PlannedImages {
+        qubes: &qubes,
+        vm: &planned,
+        storage: &storage,
+        existing: policy.existing,
+        adopted: &adopted,
+        source: None,
+    };
+    let prepared = images::prepare(context, images)?;
+    drop(qubes);
+    let mut save = || {
+        for (volume, driver) in storage.volumes() {
+            match adopted.contains(&volume.name) {
+                true => driver.adopt(volume)?,
+                false => make(volume, driver)?,
+            }
+        }
+        let mut write = context.write()?;
+        creation::choose_default_kernel(&mut write, context);
+        let vm = creation::plan(&write, new, context, &mut random)?;
+        if vm.volumes != planned.volumes {
+            return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
+        }
+        write
+            .add(vm)
+            .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
+        save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
+        let (effects, notes) = settings.apply(&mut write, &name, context)?;
+        write.save()?;
+        drop(write);
+        prepared.remove_note();
+        Ok((effects, notes))
+    };
+    match save() {
+        Ok((effects, mut notes)) => {
+            notes.extend(reconcile::apply_effects(context, &effects)?);
+            notes.extend(creation_notes);
+            Ok(InstalledTemplate {
+                name,
+                is_root_adopted: adopted.iter().any(|volume| volume == "root"),
+                notes,
+            })
+        }
+        // Once the store is saved the qube exists, so its volumes stay.
+        Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
+        Err(error) => {
+            prepared.roll_back(storage, &adopted, false);
+            Err(error)
+        }
+    }
+}
+
+fn reinstall(
+    context: &Context,
+    data: &TemplateInstallation<'_>,
+) -> Result<InstalledTemplate, LifecycleError> {
+    let qubes = context.read()?;
+    let name = crate::lifecycle::qube::find_qube(
+        &qubes,
+        &VmName::new(data.name).map_err(CreationError::from)?,
+    )?
+    .name
+    .clone();
+    conversion::convert_if_needed(context, &qubes)?;
+    drop(qubes);
+    refuse_foreign_images(context, &name)?;
+    let is_in_place = {
+        let qubes = context.read()?;
+        volume::with_volume(
+            context,
+            &qubes,
+            crate::lifecycle::qube::find_qube(&qubes, &name)?,
+            "root",
+            |root, driver| data.root.is_in_place(root, driver),
+        )?
+    };
+    // Copying takes long, so it is done without the qube's lock, which is taken at its end.
+    let lock = match is_in_place {
+        true => qube::lock(context, &name)?,
+        false => volume::replace_data(
+            context,
+            &name,
+            "root",
+            VolumeContent::Package(&mut data.root.open()?),
+            data.progress,
+        )?,
+    };
+    qube::require_halted(context, &lock)?;
+    if is_in_place {
+        refuse_foreign_images(context, &name)?;
+    }
+    let qubes = context.read()?;
+    let storage = VmStorage::for_qube(
+        &context.system,
+        &qubes,
+        crate::lifecycle::qube::find_qube(&qubes, &name)?,
+        context,
+    )?;
+    drop(qubes);
+    if is_in_place {
+        let (root, driver) = storage.volume("root")?;
+        driver.adopt(root)?;
+    }
+    let (private, driver) = storage.volume("private")?;
+    volume::clear_locked(private, driver)?;
+    let mut write = context.write()?;
+    save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
+    let (effects, mut notes) = data.settings().apply(&mut write, &name, context)?;
+    write.save()?;
+    drop(write);
+    notes.extend(reconcile::apply_effects(context, &effects)?);
+    Ok(InstalledTemplate {
+        name,
+        is_root_adopted: is_in_place,
+        notes,
+    })
+}
+
+/// Refuses to install a template again if a volume of another qube has one of the images that
+/// would be replaced.
+fn refuse_foreign_images(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    let qubes = context.read()?;
+    let storage = VmStorage::for_qube(
+        &context.system,
+        &qubes,
+        crate::lifecycle::qube::find_qube(&qubes, name)?,
+        context,
+    )?;
+    let others = images::find_owners_except(context, name)?;
+    for volume in PACKAGE_VOLUMES {
+        let (volume, _) = storage.volume(volume)?;
+        images::refuse_shared_image(
+            context,
+            &qubes,
+            &others,
+            volume,
+            &format!("install {name} again"),
+        )?;
+    }
+    Ok(())
 }
 
 /// How a creation treats existing images.

@@ -10,8 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::fs::directory::{Directory, LinkPolicy};
+use crate::lifecycle::qube::directory;
 use crate::lifecycle::qube::directory::join_names;
 use crate::lifecycle::template::InstalledTemplate;
+use crate::lifecycle::volume::images;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::storage::{DirectoryRemoval, Image, ImageOwner, ImageOwners, remove_real_directory};
@@ -84,7 +86,7 @@ impl PackageFiles {
         context: &Context,
         installed: &InstalledTemplate,
     ) -> Result<(), LifecycleError> {
-        let owners = context.image_owners()?;
+        let owners = images::find_owners(context)?;
         let path = self.path.display();
         let images = match self.images(&owners) {
             Ok(images) => images,
@@ -217,7 +219,7 @@ impl PackageFiles {
         };
         let is_own = qubes
             .get(template.as_str())
-            .is_some_and(|vm| context.qube_directory(vm).is_same_directory(&this));
+            .is_some_and(|vm| directory::open(context, vm).is_same_directory(&this));
         Ok(is_own || pools.any(is_inside))
     }
 

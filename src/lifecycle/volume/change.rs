@@ -6,7 +6,8 @@ use std::cell::Cell;
 use crate::hypervisor::Outcome;
 use crate::lifecycle::qube::find_qube;
 use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::volume::images;
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::rules::volume_change;
 use crate::model::{Vm, VmName, VolumeOption};
 use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
@@ -31,258 +32,265 @@ pub enum ResizeOutcome {
     NextStart,
 }
 
-impl Context {
-    /// Sets an option of a volume; [`crate::model::VolumeOption`] has the names.
-    ///
-    /// # Errors
-    /// The qube has no such volume, the option is unknown, or the value breaks a rule.
-    pub fn set_volume_option(
-        &self,
-        name: &VmName,
-        volume: &str,
-        option: &str,
-        text: &str,
-    ) -> Result<(), LifecycleError> {
-        let option = VolumeOption::parse(option)?;
-        // The qube must not start or stop between the check of its state and the save.
-        let _lock = self.lock_qube(name)?;
-        self.prefetch_states();
-        let save = || {
-            self.change_volumes(name, |write, vm| {
-                Ok(volume_change::set_option(
-                    write, vm, volume, option, text, self,
-                )?)
-            })
-        };
-        let deleted = Cell::new(0);
-        let saved = self.save_or_free_space(name, save, |full| {
-            let keep = text
-                .parse()
-                .ok()
-                .filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
-            deleted.set(self.free_volume_space(name, volume, keep, full)?);
-            Ok(())
-        });
-        self.drop_prefetched_states();
-        match (saved, deleted.get()) {
-            (Err(error), revisions @ 1..) => Err(LifecycleError::RevisionsDeleted {
-                volume: format!("{name}:{volume}"),
-                revisions,
-                source: Box::new(error),
-            }),
-            (saved, _) => saved,
-        }
-    }
-
-    /// Changes the size of a volume. A running qube's disk is enlarged at once.
-    ///
-    /// # Errors
-    /// The qube has no such volume, the volume cannot have that size, or its pool has no space.
-    pub fn resize_volume(
-        &self,
-        name: &VmName,
-        volume: &str,
-        bytes: u64,
-        shrinking: Shrinking,
-    ) -> Result<ResizeOutcome, LifecycleError> {
-        let qubes = self.read()?;
-        let vm = find_qube(&qubes, name)?;
-        // Report what is refused in any state before waiting for the lock.
-        self.with_volume(&qubes, vm, volume, |volume, driver| {
-            check_new_size(volume, driver, bytes, shrinking)
-        })?;
-        self.convert_if_needed(&qubes)?;
-        drop(qubes);
-        let lock = self.lock_qube(name)?;
-        let state = self.reconcile(&lock)?;
-        if state == QubeState::Gone {
-            return Err(LifecycleError::NoSuchQube(name.to_string()));
-        }
-        let qubes = self.read()?;
-        let vm = find_qube(&qubes, name)?;
-        self.require_own_image(&qubes, vm, volume, "resize")?;
-        let (image, size) = self.with_volume(&qubes, vm, volume, |volume, driver| {
-            check_new_size(volume, driver, bytes, shrinking)?;
-            if volume.kind == VolumeKind::Snapshot && state == QubeState::Halted {
-                return Err(refused(
-                    volume,
-                    "each start creates it from the template's volume; resize that one",
-                ));
-            }
-            if volume.ephemeral {
-                // The encryption of a running ephemeral volume has a fixed size. The next start
-                // creates the volume anew.
-                self.save_size(name, volume, bytes)?;
-                return Ok((Attachment::None, bytes));
-            }
-            self.resize_image(name, volume, driver, bytes)
-        })?;
-        let uuid = vm.uuid();
-        drop(qubes);
-        let (QubeState::Active(_), Some(uuid)) = (state, uuid) else {
-            return Ok(ResizeOutcome::Halted);
-        };
-        match image {
-            Attachment::File(image) | Attachment::Device(image) => {
-                self.resize_running_disk(uuid, &image, size)
-            }
-            Attachment::None => Ok(ResizeOutcome::NextStart),
-        }
-    }
-
-    /// Saves the volume's new size, then resizes its image: if the save fails, nothing has changed.
-    /// Returns the image that the guest uses, and its size in bytes.
-    fn resize_image(
-        &self,
-        name: &VmName,
-        volume: &Volume,
-        driver: &dyn Driver,
-        bytes: u64,
-    ) -> Result<(Attachment, u64), LifecycleError> {
-        if volume.kind == VolumeKind::Snapshot {
-            // A snapshot keeps this size only until the qube stops.
-            driver.resize(volume, bytes)?;
-            return Ok((driver.attachment(volume)?, bytes));
-        }
-        self.save_size(name, volume, bytes)?;
-        if let Err(error) = driver.resize(volume, bytes) {
-            if volume.kind == VolumeKind::Origin
-                && driver
-                    .size(volume)
-                    .is_ok_and(|now| now == bytes && now != volume.size)
-            {
-                return Err(not_durable(volume, "is resized", error));
-            }
-            self.restore_saved_size(name, volume);
-            return Err(error.into());
-        }
-        // A volume that the next start creates has no size but the requested one.
-        let size = if volume.kind == VolumeKind::Origin {
-            driver.size(volume)?
-        } else {
-            bytes
-        };
-        if size != bytes {
-            self.save_size(name, volume, size)?;
-        }
-        Ok((driver.attachment(volume)?, size))
-    }
-
-    /// Tells the hypervisor the new size of a running guest's disk. Xen's backends notice it by
-    /// themselves, QEMU does not.
-    fn resize_running_disk(
-        &self,
-        uuid: uuid::Uuid,
-        image: &std::path::Path,
-        bytes: u64,
-    ) -> Result<ResizeOutcome, LifecycleError> {
-        use crate::hypervisor::Family;
-        if Family::from_uri(self.hypervisor().uri()) == Family::Xen {
-            return Ok(ResizeOutcome::Running);
-        }
-        match self.hypervisor().resize_disk(uuid, image, bytes)? {
-            Outcome::Done => Ok(ResizeOutcome::Running),
-            Outcome::Absent => Ok(ResizeOutcome::Halted),
-        }
-    }
-
-    /// Reverts the volume of a halted qube to a revision, by default the newest. The current data
-    /// become a revision.
-    ///
-    /// # Errors
-    /// The qube runs, or it has no such volume or revision.
-    pub fn revert_volume(
-        &self,
-        name: &VmName,
-        volume: &str,
-        revision: Option<&str>,
-    ) -> Result<(), LifecycleError> {
-        let qubes = self.read()?;
-        let vm = find_qube(&qubes, name)?;
-        self.with_volume(&qubes, vm, volume, |volume, driver| {
-            if revision.is_none() && driver.revisions(volume)?.is_empty() {
-                return Err(LifecycleError::NoRevision);
-            }
-            Ok(())
-        })?;
-        self.convert_if_needed(&qubes)?;
-        drop(qubes);
-        let lock = self.lock_qube(name)?;
-        self.require_halted(&lock)?;
-        let qubes = self.read()?;
-        let vm = find_qube(&qubes, name)?;
-        self.require_own_image(&qubes, vm, volume, "revert")?;
-        self.with_volume(&qubes, vm, volume, |volume, driver| {
-            // Saved first: a revert that is repeated after the exchange would revert itself.
-            self.save_size(name, volume, driver.revision_size(volume, revision)?)?;
-            driver
-                .revert(volume, revision)
-                .map_err(|error| match error.has_taken_effect() {
-                    true => not_durable(volume, "is reverted", error),
-                    false => {
-                        self.restore_saved_size(name, volume);
-                        error.into()
-                    }
-                })
+/// Sets an option of a volume; [`crate::model::VolumeOption`] has the names.
+///
+/// # Errors
+/// The qube has no such volume, the option is unknown, or the value breaks a rule.
+pub fn set_option(
+    context: &Context,
+    name: &VmName,
+    volume: &str,
+    option: &str,
+    text: &str,
+) -> Result<(), LifecycleError> {
+    let option = VolumeOption::parse(option)?;
+    // The qube must not start or stop between the check of its state and the save.
+    let _lock = qube::lock(context, name)?;
+    context.prefetch_states();
+    let save = || {
+        change_volumes(context, name, |write, vm| {
+            Ok(volume_change::set_option(
+                write, vm, volume, option, text, context,
+            )?)
         })
-    }
-
-    /// Calls `work` with one volume of a qube and its driver.
-    pub(in crate::lifecycle) fn with_volume<T>(
-        &self,
-        qubes: &crate::model::Qubes,
-        vm: &Vm,
-        volume: &str,
-        work: impl FnOnce(&Volume, &dyn Driver) -> Result<T, LifecycleError>,
-    ) -> Result<T, LifecycleError> {
-        // Only this volume's pool is opened. Other pools of the qube may be unusable.
-        let resolved = qubes.volume(vm, volume, self).map_err(StorageError::from)?;
-        let volume = Volume::from_resolved(&vm.name, resolved)?;
-        let mut drivers = crate::storage::PoolDrivers::new(&qubes.pools, &self.system);
-        let storage = VmStorage::new(vm.name.as_str(), vec![volume], &mut drivers)?;
-        let Some((volume, driver)) = storage.volumes().next() else {
-            return Err(LifecycleError::NoSuchQube(vm.name.to_string()));
-        };
-        work(volume, driver)
-    }
-
-    /// Saves the size in bytes that a volume has or is about to have.
-    pub(in crate::lifecycle) fn save_size(
-        &self,
-        name: &VmName,
-        volume: &Volume,
-        bytes: u64,
-    ) -> Result<(), LifecycleError> {
-        let volume = &volume.name;
-        match self.change_volumes(name, |write, vm| {
-            Ok(volume_change::set_size(write, vm, volume, bytes, self)?)
-        }) {
-            Err(LifecycleError::Store(error)) if error.was_saved() => {
-                self.system.notify(&error.to_string());
-                Ok(())
-            }
-            saved => saved,
-        }
-    }
-
-    /// Saves a volume's previous size again, after the change to a new one failed.
-    pub(in crate::lifecycle) fn restore_saved_size(&self, name: &VmName, volume: &Volume) {
-        // The first error is the one to report. Repeating the command saves the right size.
-        let _not_saved = self.save_size(name, volume, volume.size);
-    }
-
-    /// Changes a qube's volumes in the store, in one transaction.
-    pub(in crate::lifecycle) fn change_volumes(
-        &self,
-        name: &VmName,
-        change: impl FnOnce(&mut crate::store::Write, &Vm) -> Result<(), LifecycleError>,
-    ) -> Result<(), LifecycleError> {
-        let mut write = self.write()?;
-        let vm = find_qube(&write, name)?.clone();
-        change(&mut write, &vm)?;
-        write.save()?;
+    };
+    let deleted = Cell::new(0);
+    let saved = volume::save_or_free_space(context, name, save, |full| {
+        let keep = text
+            .parse()
+            .ok()
+            .filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
+        deleted.set(volume::free_volume_space(
+            context, name, volume, keep, full,
+        )?);
         Ok(())
+    });
+    context.drop_prefetched_states();
+    match (saved, deleted.get()) {
+        (Err(error), revisions @ 1..) => Err(LifecycleError::RevisionsDeleted {
+            volume: format!("{name}:{volume}"),
+            revisions,
+            source: Box::new(error),
+        }),
+        (saved, _) => saved,
     }
+}
+
+/// Changes the size of a volume. A running qube's disk is enlarged at once.
+///
+/// # Errors
+/// The qube has no such volume, the volume cannot have that size, or its pool has no space.
+pub fn resize(
+    context: &Context,
+    name: &VmName,
+    volume: &str,
+    bytes: u64,
+    shrinking: Shrinking,
+) -> Result<ResizeOutcome, LifecycleError> {
+    let qubes = context.read()?;
+    let vm = find_qube(&qubes, name)?;
+    // Report what is refused in any state before waiting for the lock.
+    with_volume(context, &qubes, vm, volume, |volume, driver| {
+        check_new_size(volume, driver, bytes, shrinking)
+    })?;
+    conversion::convert_if_needed(context, &qubes)?;
+    drop(qubes);
+    let lock = qube::lock(context, name)?;
+    let state = reconcile::reconcile_qube(context, &lock)?;
+    if state == QubeState::Gone {
+        return Err(LifecycleError::NoSuchQube(name.to_string()));
+    }
+    let qubes = context.read()?;
+    let vm = find_qube(&qubes, name)?;
+    images::require_own_image(context, &qubes, vm, volume, "resize")?;
+    let (image, size) = with_volume(context, &qubes, vm, volume, |volume, driver| {
+        check_new_size(volume, driver, bytes, shrinking)?;
+        if volume.kind == VolumeKind::Snapshot && state == QubeState::Halted {
+            return Err(refused(
+                volume,
+                "each start creates it from the template's volume; resize that one",
+            ));
+        }
+        if volume.ephemeral {
+            // The encryption of a running ephemeral volume has a fixed size. The next start
+            // creates the volume anew.
+            save_size(context, name, volume, bytes)?;
+            return Ok((Attachment::None, bytes));
+        }
+        resize_image(context, name, volume, driver, bytes)
+    })?;
+    let uuid = vm.uuid();
+    drop(qubes);
+    let (QubeState::Active(_), Some(uuid)) = (state, uuid) else {
+        return Ok(ResizeOutcome::Halted);
+    };
+    match image {
+        Attachment::File(image) | Attachment::Device(image) => {
+            resize_running_disk(context, uuid, &image, size)
+        }
+        Attachment::None => Ok(ResizeOutcome::NextStart),
+    }
+}
+
+/// Saves the volume's new size, then resizes its image: if the save fails, nothing has changed.
+/// Returns the image that the guest uses, and its size in bytes.
+fn resize_image(
+    context: &Context,
+    name: &VmName,
+    volume: &Volume,
+    driver: &dyn Driver,
+    bytes: u64,
+) -> Result<(Attachment, u64), LifecycleError> {
+    if volume.kind == VolumeKind::Snapshot {
+        // A snapshot keeps this size only until the qube stops.
+        driver.resize(volume, bytes)?;
+        return Ok((driver.attachment(volume)?, bytes));
+    }
+    save_size(context, name, volume, bytes)?;
+    if let Err(error) = driver.resize(volume, bytes) {
+        if volume.kind == VolumeKind::Origin
+            && driver
+                .size(volume)
+                .is_ok_and(|now| now == bytes && now != volume.size)
+        {
+            return Err(not_durable(volume, "is resized", error));
+        }
+        restore_saved_size(context, name, volume);
+        return Err(error.into());
+    }
+    // A volume that the next start creates has no size but the requested one.
+    let size = if volume.kind == VolumeKind::Origin {
+        driver.size(volume)?
+    } else {
+        bytes
+    };
+    if size != bytes {
+        save_size(context, name, volume, size)?;
+    }
+    Ok((driver.attachment(volume)?, size))
+}
+
+/// Tells the hypervisor the new size of a running guest's disk. Xen's backends notice it by
+/// themselves, QEMU does not.
+fn resize_running_disk(
+    context: &Context,
+    uuid: uuid::Uuid,
+    image: &std::path::Path,
+    bytes: u64,
+) -> Result<ResizeOutcome, LifecycleError> {
+    use crate::hypervisor::Family;
+    if Family::from_uri(context.hypervisor().uri()) == Family::Xen {
+        return Ok(ResizeOutcome::Running);
+    }
+    match context.hypervisor().resize_disk(uuid, image, bytes)? {
+        Outcome::Done => Ok(ResizeOutcome::Running),
+        Outcome::Absent => Ok(ResizeOutcome::Halted),
+    }
+}
+
+/// Reverts the volume of a halted qube to a revision, by default the newest. The current data
+/// become a revision.
+///
+/// # Errors
+/// The qube runs, or it has no such volume or revision.
+pub fn revert(
+    context: &Context,
+    name: &VmName,
+    volume: &str,
+    revision: Option<&str>,
+) -> Result<(), LifecycleError> {
+    let qubes = context.read()?;
+    let vm = find_qube(&qubes, name)?;
+    with_volume(context, &qubes, vm, volume, |volume, driver| {
+        if revision.is_none() && driver.revisions(volume)?.is_empty() {
+            return Err(LifecycleError::NoRevision);
+        }
+        Ok(())
+    })?;
+    conversion::convert_if_needed(context, &qubes)?;
+    drop(qubes);
+    let lock = qube::lock(context, name)?;
+    qube::require_halted(context, &lock)?;
+    let qubes = context.read()?;
+    let vm = find_qube(&qubes, name)?;
+    images::require_own_image(context, &qubes, vm, volume, "revert")?;
+    with_volume(context, &qubes, vm, volume, |volume, driver| {
+        // Saved first: a revert that is repeated after the exchange would revert itself.
+        save_size(
+            context,
+            name,
+            volume,
+            driver.revision_size(volume, revision)?,
+        )?;
+        driver
+            .revert(volume, revision)
+            .map_err(|error| match error.has_taken_effect() {
+                true => not_durable(volume, "is reverted", error),
+                false => {
+                    restore_saved_size(context, name, volume);
+                    error.into()
+                }
+            })
+    })
+}
+
+/// Calls `work` with one volume of a qube and its driver.
+pub(in crate::lifecycle) fn with_volume<T>(
+    context: &Context,
+    qubes: &crate::model::Qubes,
+    vm: &Vm,
+    volume: &str,
+    work: impl FnOnce(&Volume, &dyn Driver) -> Result<T, LifecycleError>,
+) -> Result<T, LifecycleError> {
+    // Only this volume's pool is opened. Other pools of the qube may be unusable.
+    let resolved = qubes
+        .volume(vm, volume, context)
+        .map_err(StorageError::from)?;
+    let volume = Volume::from_resolved(&vm.name, resolved)?;
+    let mut drivers = crate::storage::PoolDrivers::new(&qubes.pools, &context.system);
+    let storage = VmStorage::new(vm.name.as_str(), vec![volume], &mut drivers)?;
+    let Some((volume, driver)) = storage.volumes().next() else {
+        return Err(LifecycleError::NoSuchQube(vm.name.to_string()));
+    };
+    work(volume, driver)
+}
+
+/// Saves the size in bytes that a volume has or is about to have.
+pub(in crate::lifecycle) fn save_size(
+    context: &Context,
+    name: &VmName,
+    volume: &Volume,
+    bytes: u64,
+) -> Result<(), LifecycleError> {
+    let volume = &volume.name;
+    match change_volumes(context, name, |write, vm| {
+        Ok(volume_change::set_size(write, vm, volume, bytes, context)?)
+    }) {
+        Err(LifecycleError::Store(error)) if error.was_saved() => {
+            context.system.notify(&error.to_string());
+            Ok(())
+        }
+        saved => saved,
+    }
+}
+
+/// Saves a volume's previous size again, after the change to a new one failed.
+pub(in crate::lifecycle) fn restore_saved_size(context: &Context, name: &VmName, volume: &Volume) {
+    // The first error is the one to report. Repeating the command saves the right size.
+    let _not_saved = save_size(context, name, volume, volume.size);
+}
+
+/// Changes a qube's volumes in the store, in one transaction.
+pub(in crate::lifecycle) fn change_volumes(
+    context: &Context,
+    name: &VmName,
+    change: impl FnOnce(&mut crate::store::Write, &Vm) -> Result<(), LifecycleError>,
+) -> Result<(), LifecycleError> {
+    let mut write = context.write()?;
+    let vm = find_qube(&write, name)?.clone();
+    change(&mut write, &vm)?;
+    write.save()?;
+    Ok(())
 }
 
 /// Checks a requested size: read-only volumes keep theirs, and shrinking must be allowed.

@@ -23,114 +23,111 @@ pub struct VolumeDetails {
     pub unknown_reason: Option<String>,
 }
 
-impl Context {
-    /// Returns everything about one volume.
-    ///
-    /// # Errors
-    /// The qube has no such volume, or its configuration is invalid.
-    pub fn volume_details(
-        &self,
-        qubes: &Qubes,
-        vm: &Vm,
-        volume: &str,
-    ) -> Result<VolumeDetails, VolumeError> {
-        let volume = qubes.volume(vm, volume, self)?;
-        let mut details = VolumeDetails {
-            qube: vm.name.clone(),
-            size: volume.size,
-            usage: None,
-            is_outdated: false,
-            revisions: Vec::new(),
-            unknown_reason: None,
-            volume,
-        };
-        if let Err(error) = self.read_volume_state(qubes, vm, &mut details) {
-            details.unknown_reason = Some(error.to_string());
-        }
-        Ok(details)
+/// Returns everything about one volume.
+///
+/// # Errors
+/// The qube has no such volume, or its configuration is invalid.
+pub fn details(
+    context: &Context,
+    qubes: &Qubes,
+    vm: &Vm,
+    volume: &str,
+) -> Result<VolumeDetails, VolumeError> {
+    let volume = qubes.volume(vm, volume, context)?;
+    let mut details = VolumeDetails {
+        qube: vm.name.clone(),
+        size: volume.size,
+        usage: None,
+        is_outdated: false,
+        revisions: Vec::new(),
+        unknown_reason: None,
+        volume,
+    };
+    if let Err(error) = read_volume_state(context, qubes, vm, &mut details) {
+        details.unknown_reason = Some(error.to_string());
     }
+    Ok(details)
+}
 
-    fn read_volume_state(
-        &self,
-        qubes: &Qubes,
-        vm: &Vm,
-        details: &mut VolumeDetails,
-    ) -> Result<(), StorageError> {
-        // A kernel is shared by qubes, so upstream shows neither its use nor revisions.
-        if details.volume.driver == "linux-kernel" {
-            return Ok(());
-        }
-        let driver =
-            PoolDrivers::read_only(&qubes.pools, &self.system).get(&details.volume.pool)?;
-        let volume = Volume::from_resolved(&vm.name, details.volume.clone())?;
-        details.size = driver.size(&volume)?;
-        details.usage = Some(driver.usage(&volume)?);
-        details.is_outdated = driver.is_outdated(&volume)?;
-        details.revisions = driver.revisions(&volume)?;
-        Ok(())
+fn read_volume_state(
+    context: &Context,
+    qubes: &Qubes,
+    vm: &Vm,
+    details: &mut VolumeDetails,
+) -> Result<(), StorageError> {
+    // A kernel is shared by qubes, so upstream shows neither its use nor revisions.
+    if details.volume.driver == "linux-kernel" {
+        return Ok(());
     }
+    let driver = PoolDrivers::read_only(&qubes.pools, &context.system).get(&details.volume.pool)?;
+    let volume = Volume::from_resolved(&vm.name, details.volume.clone())?;
+    details.size = driver.size(&volume)?;
+    details.usage = Some(driver.usage(&volume)?);
+    details.is_outdated = driver.is_outdated(&volume)?;
+    details.revisions = driver.revisions(&volume)?;
+    Ok(())
+}
 
-    /// Lists the volumes of these qubes, with whether each has a revision to revert to. Volumes
-    /// with an invalid configuration are left out.
-    pub fn list_volumes(&self, qubes: &Qubes, names: &[&str]) -> Vec<VolumeListEntry> {
-        let mut drivers = PoolDrivers::read_only(&qubes.pools, &self.system);
-        let mut entries = Vec::new();
-        let mut unusable_pools: Vec<String> = Vec::new();
-        for vm in names
-            .iter()
-            .filter_map(|name| qubes.get(name))
-            .filter(|vm| vm.class.is_local_guest())
-        {
-            for name in qubes.volume_names(vm) {
-                let Ok(volume) = qubes.volume(vm, name, self) else {
-                    continue;
-                };
-                let (pool, vid, qube, name) = (
-                    volume.pool.clone(),
-                    volume.vid.clone(),
-                    vm.name.clone(),
-                    volume.name.clone(),
-                );
-                let is_usable = !unusable_pools.contains(&pool);
-                let revisions = || {
-                    drivers
-                        .get(&volume.pool)?
-                        .revisions(&Volume::from_resolved(&vm.name, volume)?)
-                };
-                // A pool that cannot be used has nothing to revert to and is not tried again.
-                let is_revertible = match is_usable.then(revisions) {
-                    Some(Ok(revisions)) => !revisions.is_empty(),
-                    Some(Err(_)) => {
-                        // If the pool works, only this volume's configuration is invalid.
-                        if drivers
-                            .get(&pool)
-                            .and_then(|driver| driver.capacity())
-                            .is_err()
-                        {
-                            unusable_pools.push(pool.clone());
-                        }
-                        false
+/// Lists the volumes of these qubes, with whether each has a revision to revert to. Volumes
+/// with an invalid configuration are left out.
+pub fn list(context: &Context, qubes: &Qubes, names: &[&str]) -> Vec<VolumeListEntry> {
+    let mut drivers = PoolDrivers::read_only(&qubes.pools, &context.system);
+    let mut entries = Vec::new();
+    let mut unusable_pools: Vec<String> = Vec::new();
+    for vm in names
+        .iter()
+        .filter_map(|name| qubes.get(name))
+        .filter(|vm| vm.class.is_local_guest())
+    {
+        for name in qubes.volume_names(vm) {
+            let Ok(volume) = qubes.volume(vm, name, context) else {
+                continue;
+            };
+            let (pool, vid, qube, name) = (
+                volume.pool.clone(),
+                volume.vid.clone(),
+                vm.name.clone(),
+                volume.name.clone(),
+            );
+            let is_usable = !unusable_pools.contains(&pool);
+            let revisions = || {
+                drivers
+                    .get(&volume.pool)?
+                    .revisions(&Volume::from_resolved(&vm.name, volume)?)
+            };
+            // A pool that cannot be used has nothing to revert to and is not tried again.
+            let is_revertible = match is_usable.then(revisions) {
+                Some(Ok(revisions)) => !revisions.is_empty(),
+                Some(Err(_)) => {
+                    // If the pool works, only this volume's configuration is invalid.
+                    if drivers
+                        .get(&pool)
+                        .and_then(|driver| driver.capacity())
+                        .is_err()
+                    {
+                        unusable_pools.push(pool.clone());
                     }
-                    None => false,
-                };
-                entries.push(VolumeListEntry {
-                    pool,
-                    vid,
-                    qube,
-                    name,
-                    is_revertible,
-                });
-            }
+                    false
+                }
+                None => false,
+            };
+            entries.push(VolumeListEntry {
+                pool,
+                vid,
+                qube,
+                name,
+                is_revertible,
+            });
         }
-        entries.sort_by(|a, b| {
-            (&a.pool, &a.vid, &a.qube, &a.name).cmp(&(&b.pool, &b.vid, &b.qube, &b.name))
-        });
-        for shared in entries.chunk_by_mut(|a, b| (&a.pool, &a.vid) == (&b.pool, &b.vid)) {
-            // Of the qubes that share a volume (a kernel), upstream lists the last one first.
-            shared.rotate_right(1);
-        }
-        entries
     }
+    entries.sort_by(|a, b| {
+        (&a.pool, &a.vid, &a.qube, &a.name).cmp(&(&b.pool, &b.vid, &b.qube, &b.name))
+    });
+    for shared in entries.chunk_by_mut(|a, b| (&a.pool, &a.vid) == (&b.pool, &b.vid)) {
+        // Of the qubes that share a volume (a kernel), upstream lists the last one first.
+        shared.rotate_right(1);
+    }
+    entries
 }
 
 /// An entry of the list of volumes.

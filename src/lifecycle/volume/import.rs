@@ -20,9 +20,10 @@ use crate::lifecycle::qube::QubeLock;
 use crate::lifecycle::qube::find_qube;
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::template::OpenRootData;
+use crate::lifecycle::volume::images;
 use crate::lifecycle::volume::refused;
 use crate::lifecycle::volume::{PreparedImport, cannot_look_at_image};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::VmName;
 use crate::storage::{
     CommittedData, Driver, Progress, ProgressGuard, Volume, VolumeKind, copy_data_with_progress,
@@ -59,234 +60,245 @@ pub(in crate::lifecycle) enum VolumeContent<'a> {
     Empty,
 }
 
-impl Context {
-    /// Replaces the data of a halted qube's volume with those of `file`, atomically.
-    ///
-    /// # Errors
-    /// The qube runs, another import into it is in progress, the data are empty or larger than the
-    /// volume may be, or they cannot be read or written. The volume keeps its data then.
-    pub fn import_volume(
-        &self,
-        name: &VmName,
-        volume: &str,
-        file: &File,
-        length: ImportLength,
-        progress: &dyn Progress,
-    ) -> Result<(), LifecycleError> {
-        self.replace_data(name, volume, VolumeContent::File { file, length }, progress)
-            .map(drop)
-    }
+/// Replaces the data of a halted qube's volume with those of `file`, atomically.
+///
+/// # Errors
+/// The qube runs, another import into it is in progress, the data are empty or larger than the
+/// volume may be, or they cannot be read or written. The volume keeps its data then.
+pub fn import(
+    context: &Context,
+    name: &VmName,
+    volume: &str,
+    file: &File,
+    length: ImportLength,
+    progress: &dyn Progress,
+) -> Result<(), LifecycleError> {
+    replace_data(
+        context,
+        name,
+        volume,
+        VolumeContent::File { file, length },
+        progress,
+    )
+    .map(drop)
+}
 
-    /// Replaces the data of a volume with the last committed data of another one.
-    ///
-    /// # Errors
-    /// As [`Context::import_volume`]; or the source is not a saved volume.
-    pub fn clone_volume(
-        &self,
-        source: (&VmName, &str),
-        target: (&VmName, &str),
-        progress: &dyn Progress,
-    ) -> Result<(), LifecycleError> {
-        if source == target {
-            let (volume, reason) = (
-                format!("{}:{}", target.0, target.1),
-                "it is the one to clone from".to_string(),
-            );
-            return Err(LifecycleError::VolumeRefused { volume, reason });
+/// Replaces the data of a volume with the last committed data of another one.
+///
+/// # Errors
+/// As [`import()`]; or the source is not a saved volume.
+pub fn clone(
+    context: &Context,
+    source: (&VmName, &str),
+    target: (&VmName, &str),
+    progress: &dyn Progress,
+) -> Result<(), LifecycleError> {
+    if source == target {
+        let (volume, reason) = (
+            format!("{}:{}", target.0, target.1),
+            "it is the one to clone from".to_string(),
+        );
+        return Err(LifecycleError::VolumeRefused { volume, reason });
+    }
+    // Checked before the source is locked, and again when the data are complete.
+    require_volume_halted(context, target.0)?;
+    let data = {
+        let lock = qube::lock(context, source.0)?;
+        if reconcile::reconcile_qube(context, &lock)? == QubeState::Gone {
+            return Err(LifecycleError::NoSuchQube(source.0.to_string()));
         }
-        // Checked before the source is locked, and again when the data are complete.
-        self.require_volume_halted(target.0)?;
-        let data = {
-            let lock = self.lock_qube(source.0)?;
-            if self.reconcile(&lock)? == QubeState::Gone {
-                return Err(LifecycleError::NoSuchQube(source.0.to_string()));
-            }
-            let qubes = self.read()?;
-            let vm = find_qube(&qubes, source.0)?;
-            self.with_volume(&qubes, vm, source.1, |volume, driver| {
-                Ok(driver.open_committed_data(volume)?)
-            })?
-        };
-        self.replace_data(
-            target.0,
-            target.1,
-            VolumeContent::Clone(Some(data)),
-            progress,
+        let qubes = context.read()?;
+        let vm = find_qube(&qubes, source.0)?;
+        volume::with_volume(context, &qubes, vm, source.1, |volume, driver| {
+            Ok(driver.open_committed_data(volume)?)
+        })?
+    };
+    replace_data(
+        context,
+        target.0,
+        target.1,
+        VolumeContent::Clone(Some(data)),
+        progress,
+    )
+    .map(drop)
+}
+
+/// Empties a volume without changing its size.
+///
+/// # Errors
+/// As [`import()`].
+pub fn clear(context: &Context, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
+    let clear = || {
+        replace_data(
+            context,
+            name,
+            volume,
+            VolumeContent::Empty,
+            &crate::storage::NoProgress,
         )
         .map(drop)
-    }
-
-    /// Empties a volume without changing its size.
-    ///
-    /// # Errors
-    /// As [`Context::import_volume`].
-    pub fn clear_volume(&self, name: &VmName, volume: &str) -> Result<(), LifecycleError> {
-        let clear = || {
-            self.replace_data(
-                name,
+    };
+    volume::save_or_free_space(context, name, clear, |full| {
+        let lock = qube::lock(context, name)?;
+        qube::require_halted(context, &lock)?;
+        let kept = {
+            let qubes = context.read()?;
+            volume::with_volume(
+                context,
+                &qubes,
+                find_qube(&qubes, name)?,
                 volume,
-                VolumeContent::Empty,
-                &crate::storage::NoProgress,
-            )
-            .map(drop)
+                |volume, _| Ok(volume.revisions_to_keep),
+            )?
         };
-        self.save_or_free_space(name, clear, |full| {
-            let lock = self.lock_qube(name)?;
-            self.require_halted(&lock)?;
-            let kept = {
-                let qubes = self.read()?;
-                self.with_volume(&qubes, find_qube(&qubes, name)?, volume, |volume, _| {
-                    Ok(volume.revisions_to_keep)
-                })?
-            };
-            // The current data become a revision, for which the oldest one would be removed anyway.
-            self.free_volume_space(name, volume, Some(kept.saturating_sub(1)), full)
-                .map(drop)
-        })
-    }
+        // The current data become a revision, for which the oldest one would be removed anyway.
+        volume::free_volume_space(context, name, volume, Some(kept.saturating_sub(1)), full)
+            .map(drop)
+    })
+}
 
-    fn require_volume_halted(&self, name: &VmName) -> Result<(), LifecycleError> {
-        let qubes = self.read()?;
-        find_qube(&qubes, name)?;
-        self.convert_if_needed(&qubes)?;
-        drop(qubes);
-        let lock = self.lock_qube(name)?;
-        self.require_halted(&lock)
-    }
+fn require_volume_halted(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
+    let qubes = context.read()?;
+    find_qube(&qubes, name)?;
+    conversion::convert_if_needed(context, &qubes)?;
+    drop(qubes);
+    let lock = qube::lock(context, name)?;
+    qube::require_halted(context, &lock)
+}
 
-    /// Replaces the data of a volume. Returns the qube's lock, so that the caller can go on with
-    /// the qube unchanged.
-    pub(in crate::lifecycle) fn replace_data(
-        &self,
-        name: &VmName,
-        volume: &str,
-        mut data: VolumeContent<'_>,
-        progress: &dyn Progress,
-    ) -> Result<QubeLock, LifecycleError> {
-        self.require_volume_halted(name)?;
-        let _import_lock = self.lock_for_import(name)?;
-        let qubes = self.read()?;
-        let vm = find_qube(&qubes, name)?;
-        self.require_own_image(&qubes, vm, volume, "replace the data of")?;
-        self.with_volume(&qubes, vm, volume, |volume, driver| {
-            if volume.kind != VolumeKind::Origin {
-                return Err(refused(
-                    volume,
-                    "it is not kept from start to start, so there is nothing to put data into",
-                ));
-            }
-            let size = data.check(volume, driver)?;
-            let wanted = Volume {
-                size: size.unwrap_or(volume.size),
-                ..volume.clone()
-            };
-            let prepared = RefCell::new(None);
-            let base = data.take_base();
-            let mut fill = |to: &File| {
-                if let Err(error) = data.write_into(to, size, &volume.name, progress) {
-                    // Report an error in the data themselves without the name of the file they are
-                    // written to.
-                    if error.raw_os_error().is_none() {
-                        prepared.replace(Some(Err(not_imported(volume, &error.to_string()))));
-                    }
-                    return Err(error);
-                }
-                let ready = self.lock_for_commit(name, volume, to).and_then(|lock| {
-                    // Saved before the data are exchanged, so that a failed save changes nothing.
-                    let size = file_length(to).map_err(cannot_look_at_image)?;
-                    self.save_size(name, volume, size)?;
-                    Ok(PreparedImport { lock, size })
-                });
-                let is_ready = ready.is_ok();
-                prepared.replace(Some(ready));
-                if is_ready {
-                    Ok(())
-                } else {
-                    Err(io::Error::other("the volume keeps its data"))
-                }
-            };
-            let done = match base {
-                // The base may be the only image of another volume, whose start waits until it is
-                // closed: it is copied and closed before waiting for the lock.
-                Some(base) => {
-                    let guard = ProgressGuard::start(progress, &volume.name, Some(base.size));
-                    driver.import_modified(&wanted, base, &mut fill, &|at| guard.update(at))
-                }
-                None => driver.import_with(&wanted, &mut fill),
-            };
-            let ready = match prepared.into_inner() {
-                Some(ready) => Some(ready?),
-                None => None,
-            };
-            self.finish_import(name, (volume, driver), done, ready)
-        })
-    }
-
-    /// Locks the qube and checks that neither it nor the volume changed since `initial`.
-    ///
-    /// # Errors
-    /// The qube was started or removed, or the volume's options were changed.
-    fn lock_for_commit(
-        &self,
-        name: &VmName,
-        initial: &Volume,
-        image: &File,
-    ) -> Result<QubeLock, LifecycleError> {
-        let lock = self.lock_qube(name)?;
-        match self.reconcile(&lock)? {
-            QubeState::Halted => {}
-            QubeState::Active(_) => {
-                return Err(not_imported(initial, "the qube was started meanwhile"));
-            }
-            QubeState::Gone => return Err(not_imported(initial, "the qube was removed meanwhile")),
-        }
-        // A start removes this file if it takes it for the leftover of an import that crashed.
-        if image
-            .metadata()
-            .is_ok_and(|image| image.is_file() && image.nlink() == 0)
-        {
-            return Err(not_imported(
-                initial,
-                "the qube was started or removed meanwhile",
+/// Replaces the data of a volume. Returns the qube's lock, so that the caller can go on with
+/// the qube unchanged.
+pub(in crate::lifecycle) fn replace_data(
+    context: &Context,
+    name: &VmName,
+    volume: &str,
+    mut data: VolumeContent<'_>,
+    progress: &dyn Progress,
+) -> Result<QubeLock, LifecycleError> {
+    require_volume_halted(context, name)?;
+    let _import_lock = lock_for_import(context, name)?;
+    let qubes = context.read()?;
+    let vm = find_qube(&qubes, name)?;
+    images::require_own_image(context, &qubes, vm, volume, "replace the data of")?;
+    volume::with_volume(context, &qubes, vm, volume, |volume, driver| {
+        if volume.kind != VolumeKind::Origin {
+            return Err(refused(
+                volume,
+                "it is not kept from start to start, so there is nothing to put data into",
             ));
         }
-        let qubes = self.read()?;
-        self.with_volume(
-            &qubes,
-            find_qube(&qubes, name)?,
-            &initial.name,
-            |now, _| match now == initial {
-                true => Ok(()),
-                false => Err(not_imported(
-                    initial,
-                    "the volume's options were changed meanwhile",
-                )),
-            },
-        )?;
-        Ok(lock)
-    }
+        let size = data.check(volume, driver)?;
+        let wanted = Volume {
+            size: size.unwrap_or(volume.size),
+            ..volume.clone()
+        };
+        let prepared = RefCell::new(None);
+        let base = data.take_base();
+        let mut fill = |to: &File| {
+            if let Err(error) = data.write_into(to, size, &volume.name, progress) {
+                // Report an error in the data themselves without the name of the file they are
+                // written to.
+                if error.raw_os_error().is_none() {
+                    prepared.replace(Some(Err(not_imported(volume, &error.to_string()))));
+                }
+                return Err(error);
+            }
+            let ready = lock_for_commit(context, name, volume, to).and_then(|lock| {
+                // Saved before the data are exchanged, so that a failed save changes nothing.
+                let size = file_length(to).map_err(cannot_look_at_image)?;
+                volume::save_size(context, name, volume, size)?;
+                Ok(PreparedImport { lock, size })
+            });
+            let is_ready = ready.is_ok();
+            prepared.replace(Some(ready));
+            if is_ready {
+                Ok(())
+            } else {
+                Err(io::Error::other("the volume keeps its data"))
+            }
+        };
+        let done = match base {
+            // The base may be the only image of another volume, whose start waits until it is
+            // closed: it is copied and closed before waiting for the lock.
+            Some(base) => {
+                let guard = ProgressGuard::start(progress, &volume.name, Some(base.size));
+                driver.import_modified(&wanted, base, &mut fill, &|at| guard.update(at))
+            }
+            None => driver.import_with(&wanted, &mut fill),
+        };
+        let ready = match prepared.into_inner() {
+            Some(ready) => Some(ready?),
+            None => None,
+        };
+        volume::finish_import(context, name, (volume, driver), done, ready)
+    })
+}
 
-    /// Takes the lock of imports into this qube. Two at once would each remove the other's
-    /// unfinished image as a leftover.
-    fn lock_for_import(&self, name: &VmName) -> Result<FileLock, LifecycleError> {
-        let (run, group) = (self.system.run_dir(), self.system.qubes_group());
-        let lock = run.lock(
-            &format!("import-{name}"),
-            LockMode::Exclusive,
-            Duration::ZERO,
-            group,
-        );
-        lock.map_err(|error| match error {
-            FileLockError::Held { holder } => LifecycleError::Locked {
-                qube: name.clone(),
-                reason: format!("another import into it is in progress ({holder})"),
-            },
-            FileLockError::Io { file, source } => LifecycleError::Io {
-                what: format!("cannot lock {}", file.display()),
-                source,
-            },
-        })
+/// Locks the qube and checks that neither it nor the volume changed since `initial`.
+///
+/// # Errors
+/// The qube was started or removed, or the volume's options were changed.
+fn lock_for_commit(
+    context: &Context,
+    name: &VmName,
+    initial: &Volume,
+    image: &File,
+) -> Result<QubeLock, LifecycleError> {
+    let lock = qube::lock(context, name)?;
+    match reconcile::reconcile_qube(context, &lock)? {
+        QubeState::Halted => {}
+        QubeState::Active(_) => {
+            return Err(not_imported(initial, "the qube was started meanwhile"));
+        }
+        QubeState::Gone => return Err(not_imported(initial, "the qube was removed meanwhile")),
     }
+    // A start removes this file if it takes it for the leftover of an import that crashed.
+    if image
+        .metadata()
+        .is_ok_and(|image| image.is_file() && image.nlink() == 0)
+    {
+        return Err(not_imported(
+            initial,
+            "the qube was started or removed meanwhile",
+        ));
+    }
+    let qubes = context.read()?;
+    volume::with_volume(
+        context,
+        &qubes,
+        find_qube(&qubes, name)?,
+        &initial.name,
+        |now, _| match now == initial {
+            true => Ok(()),
+            false => Err(not_imported(
+                initial,
+                "the volume's options were changed meanwhile",
+            )),
+        },
+    )?;
+    Ok(lock)
+}
+
+/// Takes the lock of imports into this qube. Two at once would each remove the other's
+/// unfinished image as a leftover.
+fn lock_for_import(context: &Context, name: &VmName) -> Result<FileLock, LifecycleError> {
+    let (run, group) = (context.system.run_dir(), context.system.qubes_group());
+    let lock = run.lock(
+        &format!("import-{name}"),
+        LockMode::Exclusive,
+        Duration::ZERO,
+        group,
+    );
+    lock.map_err(|error| match error {
+        FileLockError::Held { holder } => LifecycleError::Locked {
+            qube: name.clone(),
+            reason: format!("another import into it is in progress ({holder})"),
+        },
+        FileLockError::Io { file, source } => LifecycleError::Io {
+            what: format!("cannot lock {}", file.display()),
+            source,
+        },
+    })
 }
 
 /// Makes the error for an import that changed nothing.

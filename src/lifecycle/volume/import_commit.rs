@@ -7,7 +7,7 @@ use crate::fs::comparison::has_only_holes;
 use crate::lifecycle::qube::QubeLock;
 use crate::lifecycle::volume::not_durable;
 use crate::lifecycle::volume::{VolumeContent, not_imported};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, volume};
 use crate::model::VmName;
 use crate::storage::{Driver, StorageError, Volume};
 
@@ -27,76 +27,73 @@ pub(in crate::lifecycle) fn cannot_look_at_image(source: io::Error) -> Lifecycle
     }
 }
 
-impl Context {
-    /// Completes an import after the driver returned `done`. `prepared` is set once the data were
-    /// complete. Returns the qube's lock.
-    ///
-    /// # Errors
-    /// The driver's error, or the size cannot be saved.
-    pub(in crate::lifecycle) fn finish_import(
-        &self,
-        name: &VmName,
-        (volume, driver): (&Volume, &dyn Driver),
-        done: Result<(), StorageError>,
-        prepared: Option<PreparedImport>,
-    ) -> Result<QubeLock, LifecycleError> {
-        match (done, prepared) {
-            (Ok(()), Some(PreparedImport { lock, size })) => {
-                match driver.size(volume)? {
-                    now if now == size => {}
-                    rounded_up => self.save_size(name, volume, rounded_up)?,
-                }
-                Ok(lock)
+/// Completes an import after the driver returned `done`. `prepared` is set once the data were
+/// complete. Returns the qube's lock.
+///
+/// # Errors
+/// The driver's error, or the size cannot be saved.
+pub(in crate::lifecycle) fn finish_import(
+    context: &Context,
+    name: &VmName,
+    (volume, driver): (&Volume, &dyn Driver),
+    done: Result<(), StorageError>,
+    prepared: Option<PreparedImport>,
+) -> Result<QubeLock, LifecycleError> {
+    match (done, prepared) {
+        (Ok(()), Some(PreparedImport { lock, size })) => {
+            match driver.size(volume)? {
+                now if now == size => {}
+                rounded_up => volume::save_size(context, name, volume, rounded_up)?,
             }
-            (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
-            (Err(error), Some(_)) if error.has_taken_effect() => {
-                Err(not_durable(volume, "has the new data", error))
+            Ok(lock)
+        }
+        (Ok(()), None) => Err(not_imported(volume, "the driver did not ask for the data")),
+        (Err(error), Some(_)) if error.has_taken_effect() => {
+            Err(not_durable(volume, "has the new data", error))
+        }
+        (Err(error), prepared) => {
+            if prepared.is_some() {
+                volume::restore_saved_size(context, name, volume);
             }
-            (Err(error), prepared) => {
-                if prepared.is_some() {
-                    self.restore_saved_size(name, volume);
-                }
-                Err(LifecycleError::NotImported {
-                    volume: volume.full_name(),
-                    reason: error.to_string(),
-                    source: Some(Box::new(error)),
-                })
-            }
+            Err(LifecycleError::NotImported {
+                volume: volume.full_name(),
+                reason: error.to_string(),
+                source: Some(Box::new(error)),
+            })
         }
     }
+}
 
-    /// Empties a volume whose qube is locked and halted, without changing its size. The previous
-    /// data become a revision. A volume that is already empty is left alone: emptied again after a
-    /// kill, it would push that revision out.
-    pub(in crate::lifecycle) fn clear_locked_volume(
-        &self,
-        volume: &Volume,
-        driver: &dyn Driver,
-    ) -> Result<(), LifecycleError> {
-        if driver
-            .open_committed_data(volume)
-            .is_ok_and(|committed| has_only_holes(&committed.file).unwrap_or(false))
-        {
-            return Ok(());
-        }
-        let size = driver.size(volume)?;
-        let result = driver.import_with(
-            &Volume {
-                size,
-                ..volume.clone()
-            },
-            &mut |to| {
-                VolumeContent::Empty.write_into(
-                    to,
-                    Some(size),
-                    &volume.name,
-                    &crate::storage::NoProgress,
-                )
-            },
-        );
-        match result {
-            Err(error) if error.has_taken_effect() => Err(not_durable(volume, "is empty", error)),
-            result => Ok(result?),
-        }
+/// Empties a volume whose qube is locked and halted, without changing its size. The previous
+/// data become a revision. A volume that is already empty is left alone: emptied again after a
+/// kill, it would push that revision out.
+pub(in crate::lifecycle) fn clear_locked(
+    volume: &Volume,
+    driver: &dyn Driver,
+) -> Result<(), LifecycleError> {
+    if driver
+        .open_committed_data(volume)
+        .is_ok_and(|committed| has_only_holes(&committed.file).unwrap_or(false))
+    {
+        return Ok(());
+    }
+    let size = driver.size(volume)?;
+    let result = driver.import_with(
+        &Volume {
+            size,
+            ..volume.clone()
+        },
+        &mut |to| {
+            VolumeContent::Empty.write_into(
+                to,
+                Some(size),
+                &volume.name,
+                &crate::storage::NoProgress,
+            )
+        },
+    );
+    match result {
+        Err(error) if error.has_taken_effect() => Err(not_durable(volume, "is empty", error)),
+        result => Ok(result?),
     }
 }

@@ -8,11 +8,18 @@ mod import;
 mod import_commit;
 mod root_image;
 
-pub use change::{ResizeOutcome, Shrinking};
-pub(in crate::lifecycle) use change::{not_durable, refused};
-pub use details::{VolumeDetails, VolumeListEntry};
-pub use import::ImportLength;
-pub(in crate::lifecycle) use import::{VolumeContent, not_imported};
-pub(in crate::lifecycle) use import_commit::{PreparedImport, cannot_look_at_image};
+pub use change::{ResizeOutcome, Shrinking, resize, revert, set_option};
+pub(in crate::lifecycle) use change::{
+    not_durable, refused, restore_saved_size, save_size, with_volume,
+};
+pub use details::{VolumeDetails, VolumeListEntry, details, list};
+pub(in crate::lifecycle) use disk_space::{
+    free_volume_space, is_on_store_disk, save_or_free_space,
+};
+pub use import::{ImportLength, clear, clone, import};
+pub(in crate::lifecycle) use import::{VolumeContent, not_imported, replace_data};
+pub(in crate::lifecycle) use import_commit::{
+    PreparedImport, cannot_look_at_image, clear_locked, finish_import,
+};
 pub use root_image::RootImage;
 pub(in crate::lifecycle) use root_image::{ROOT_VOLUME, create_volumes};

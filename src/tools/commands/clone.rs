@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::create::parse_pairs;
 use crate::exec::{self, Program};
-use crate::lifecycle::Context;
 use crate::lifecycle::qube::InitialSettings;
+use crate::lifecycle::{Context, qube};
 use crate::model::{Class, NewClone, PoolChoice, VmName};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{
@@ -89,7 +89,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         existing: images::existing_images(call),
         ..InitialSettings::default()
     };
-    let clone = context.clone_qube(
+    let clone = qube::clone(
+        &context,
         &request,
         settings,
         &QubeProgress::with_callback(&context, name, &on_volume),

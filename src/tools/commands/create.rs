@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::prefs::{find, stored_text};
 use crate::fs::errno_text;
 use crate::lifecycle::qube::{CreatedQube, InitialSettings};
-use crate::lifecycle::volume::RootImage;
 use crate::lifecycle::volume::images::{DataSource, ExistingImages};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::volume::{self, RootImage};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
 use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, output_option, value};
 use crate::tools::ui::failure::{Failure, quoted};
@@ -185,7 +185,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         .as_ref()
         .filter(|root| root.remove)
         .zip(file.as_ref())
-        && let Err(error) = context.remove_source(root.file, file)
+        && let Err(error) = volume::images::remove_source(&context, root.file, file)
     {
         let file = root.file.display();
         call.warn(
@@ -380,17 +380,17 @@ impl<'a> CreateRequest<'a> {
             ..self.settings()
         };
         let Some(name) = self.name else {
-            return context.create_disposable(self.template, self.label, pools, settings);
+            return qube::create_disposable(context, self.template, self.label, pools, settings);
         };
         match self.creation(name) {
             Creation::Clone(new) => {
-                let clone = context.clone_qube(&new, settings, progress)?;
+                let clone = qube::clone(context, &new, settings, progress)?;
                 Ok(CreatedQube {
                     name: clone.name,
                     notes: clone.notes,
                 })
             }
-            Creation::New(new) => context.create_qube(&new, settings),
+            Creation::New(new) => qube::create(context, &new, settings),
         }
     }
 
@@ -406,8 +406,8 @@ impl<'a> CreateRequest<'a> {
         };
         // A disposable without a name gets a free one.
         match self.creation(self.name.unwrap_or("disposable")) {
-            Creation::Clone(new) => context.preview_clone(&new, settings).map(drop),
-            Creation::New(new) => context.preview_creation(&new, settings).map(drop),
+            Creation::Clone(new) => qube::preview_clone(context, &new, settings).map(drop),
+            Creation::New(new) => qube::preview_creation(context, &new, settings).map(drop),
         }
     }
 

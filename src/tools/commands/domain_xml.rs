@@ -1,5 +1,6 @@
 //! qubes-domain-xml: prints the XML of a qube's domain as a start would pass it to libvirt.
 
+use crate::lifecycle::qube;
 use crate::lifecycle::qube::user_templates_help;
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::qube_argument;
@@ -15,7 +16,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let qubes = context.read()?;
     let name = call.named_qube(&qubes)?.name.clone();
     drop(qubes);
-    let xml = context.preview_domain_xml(&name)?;
+    let xml = qube::preview_domain_xml(&context, &name)?;
     call.out.text(&xml)?;
     call.out.text("\n")?;
     Ok(0)

@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, qube};
 use crate::model::{Qubes, Vm};
 use crate::tools::completion::candidates::KNOWN_FEATURES;
 use crate::tools::ui::arguments::{self, qube_argument};
@@ -117,8 +117,8 @@ pub(crate) fn change(
     value: Option<&str>,
 ) -> Result<u8, Failure> {
     let notes = match value {
-        Some(value) => context.set_feature(&vm.name, feature, value),
-        None => context.remove_feature(&vm.name, feature),
+        Some(value) => qube::set_feature(context, &vm.name, feature, value),
+        None => qube::remove_feature(context, &vm.name, feature),
     };
     notes?
         .iter()

@@ -1,7 +1,7 @@
 //! qvm-kill: kills qubes, several at a time.
 
 use super::start::run_in_parallel;
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, qube};
 use crate::model::VmName;
 use crate::model::stop_order;
 use crate::tools::ui::failure::Failure;
@@ -19,7 +19,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let names = select_qubes(call, &context)?;
     let mut failed = 0;
     for group in group_in_stop_order(call, &context, names)? {
-        let failures = run_in_parallel(&context, &group, |context, name| context.kill(name).err());
+        let failures = run_in_parallel(&context, &group, |context, name| {
+            qube::kill(context, name).err()
+        });
         for (name, error) in &failures {
             print_message(&format!(
                 "Error: Failed to kill: {name}: {}",

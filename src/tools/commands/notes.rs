@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use crate::exec::Program;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
 use crate::model::notes::{MAX_BYTES, append_note};
 use crate::system::System;
@@ -62,18 +62,18 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return print_json(call, &context, &name);
     }
     if call.has("print") {
-        return call.out.line(&context.notes(&name)?).map(|()| 0);
+        return call.out.line(&qube::notes(&context, &name)?).map(|()| 0);
     }
     if call.has("delete") {
         return delete(call, &context, &name);
     }
     if let Some(text) = call.value("set") {
-        context.change_notes(&name, |_| Ok(text.to_string()))?;
+        qube::change_notes(&context, &name, |_| Ok(text.to_string()))?;
     } else if let Some(more) = call.value("append") {
-        context.change_notes(&name, |old| Ok(append_note(old, more)))?;
+        qube::change_notes(&context, &name, |old| Ok(append_note(old, more)))?;
     } else if let Some(file) = call.value("import") {
         let text = read_notes_file(Path::new(file))?;
-        context.change_notes(&name, |_| Ok(text))?;
+        qube::change_notes(&context, &name, |_| Ok(text))?;
     } else {
         edit(&context, &name)?;
     }
@@ -90,14 +90,13 @@ fn print_json(call: &mut Invocation, context: &Context, name: &VmName) -> Result
             "argument --json: not allowed with argument --{action}"
         )));
     }
-    let notes = context.notes(name)?;
+    let notes = qube::notes(context, name)?;
     call.print_json(&serde_json::json!({"name": name.as_str(), "notes": notes}))
         .map(|()| 0)
 }
 
 fn delete(call: &mut Invocation, context: &Context, name: &VmName) -> Result<u8, Failure> {
-    // A qube that cannot have notes is an error before the question.
-    context.notes(name)?;
+    // A qube that cannot have notes is an error before the qube::notes(question.context, name)?;
     if !call.has("force") {
         call.out
             .line("You are about to delete existing qube notes")?;
@@ -111,14 +110,14 @@ fn delete(call: &mut Invocation, context: &Context, name: &VmName) -> Result<u8,
             Some(_) => {}
         }
     }
-    context.change_notes(name, |_| Ok(String::new()))?;
+    qube::change_notes(context, name, |_| Ok(String::new()))?;
     Ok(0)
 }
 
 /// Opens a copy of the notes in an editor and saves it. If it cannot be saved, the copy is kept and
 /// named.
 fn edit(context: &Context, name: &VmName) -> Result<(), Failure> {
-    let old = context.notes(name)?;
+    let old = qube::notes(context, name)?;
     let prefix = format!("{name}_qube_");
     let mut copy = tempfile::Builder::new()
         .prefix(&prefix)
@@ -148,9 +147,7 @@ fn edit(context: &Context, name: &VmName) -> Result<(), Failure> {
                     Err(notes_changed(name))
                 }
             };
-            context
-                .change_notes(name, save)
-                .map_err(|error| keep_edited_copy(copy, &error))
+            qube::change_notes(context, name, save).map_err(|error| keep_edited_copy(copy, &error))
         }
         Err(Failure::Error(error)) => Err(keep_edited_copy(copy, &error)),
         Err(failure) => Err(failure),

@@ -1,7 +1,7 @@
 //! qvm-pause and qvm-unpause: pause, suspend and resume qubes.
 
 use super::start::run_in_parallel;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
 use crate::tools::ui::arguments::flag;
 use crate::tools::ui::failure::Failure;
@@ -23,13 +23,13 @@ pub fn define_unpause(line: clap::Command) -> clap::Command {
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     match call.has("suspend") {
-        true => run_for_each(call, "suspend", Context::suspend),
-        false => run_for_each(call, "pause", Context::pause),
+        true => run_for_each(call, "suspend", qube::suspend),
+        false => run_for_each(call, "pause", qube::pause),
     }
 }
 
 pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
-    run_for_each(call, "unpause/resume", Context::unpause)
+    run_for_each(call, "unpause/resume", qube::unpause)
 }
 
 /// Runs an action for each qube in parallel. With `--all`, internal qubes and qubes in another

@@ -4,7 +4,7 @@ use clap::{Arg, ArgAction, Command};
 use serde_json::{Value as Json, json};
 
 use crate::lifecycle::pool::PoolDetails;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, pool};
 use crate::model::{NewPool, POOL_DRIVERS, PoolError, Qubes};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, mutually_exclusive, output_option};
@@ -196,14 +196,13 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
                 driver: &driver,
                 options: &pairs,
             };
-            context
-                .add_pool(&new)
+            pool::add(&context, &new)
                 .map_err(|error| change_failure(&format!("add pool {name}"), &error))
                 .map(|()| 0)
         }
         PoolCommand::Remove(names) => {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            match context.remove_pools(&names) {
+            match pool::remove(&context, &names) {
                 Ok(()) => Ok(0),
                 Err(LifecycleError::Pool(error @ PoolError::NoSuchPool(_))) => {
                     Err(no_such_pool(&error, is_legacy))
@@ -306,8 +305,7 @@ fn set(
             is_legacy,
         ));
     }
-    context
-        .set_pool_options(name, options)
+    pool::set_options(context, name, options)
         .map(|()| 0)
         .map_err(|error| match error.is_not_settable() {
             true => {
@@ -398,7 +396,7 @@ fn info(
 fn describe_pools(context: &Context, qubes: &Qubes, names: &[&str]) -> Vec<PoolDetails> {
     names
         .iter()
-        .filter_map(|name| context.pool_details(qubes, name))
+        .filter_map(|name| pool::details(context, qubes, name))
         .collect()
 }
 

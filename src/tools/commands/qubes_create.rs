@@ -1,6 +1,6 @@
 //! qubes-create: creates a store with labels, the first pools and dom0.
 
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, new_system};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 
@@ -9,6 +9,6 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    Context::new(call.system()?).create_system()?;
+    new_system::create(&Context::new(call.system()?))?;
     Ok(0)
 }

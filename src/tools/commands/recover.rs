@@ -2,9 +2,9 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::lifecycle::Context;
 use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::reconcile::{Orphan, OrphanImages};
+use crate::lifecycle::{Context, reconcile};
 use crate::tools::ui::arguments::{self, flag};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -50,7 +50,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let mut failed = 0;
     let mut qubes = Vec::new();
-    for qube in context.recover(call.has("at-boot"))? {
+    for qube in reconcile::recover(&context, call.has("at-boot"))? {
         let (outcome, words) = match &qube.outcome {
             Ok(QubeState::Active(_)) => ("active", "runs, and is watched"),
             Ok(QubeState::Halted) => ("halted", "halted, its volumes are in order"),
@@ -75,7 +75,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     }
     let mut orphans = Vec::new();
     if call.has("list-orphans") || call.has("remove-orphans") {
-        let found = context.orphans()?;
+        let found = reconcile::find_orphans(&context)?;
         found
             .unlisted_pools
             .iter()
@@ -117,7 +117,7 @@ fn process_orphan(
     }
     let removes = call.has("remove-orphans") && confirm_removal(call, found)?;
     let error = removes
-        .then(|| context.remove_orphan(orphan).err())
+        .then(|| reconcile::remove_orphan(context, orphan).err())
         .flatten()
         .map(|e| e.to_string());
     if let Some(error) = &error {

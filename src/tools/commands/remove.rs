@@ -1,7 +1,7 @@
 //! qvm-remove: removes qubes with their volumes, after asking.
 
 use crate::lifecycle::qube::{RemovalMode, RemovalOutcome};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{QubeUse, RemovalError, VmName};
 use crate::tools::ui::arguments::{flag, legacy_flag};
 use crate::tools::ui::failure::{Failure, quoted};
@@ -71,7 +71,7 @@ fn remove_all(
     while !names.is_empty() {
         let mut later = Vec::new();
         for name in &names {
-            match context.remove_qube(name, removal) {
+            match qube::remove(context, name, removal) {
                 Ok(removed) => record(removed),
                 Err(LifecycleError::Removal(RemovalError::InUse { uses, .. }))
                     if is_used_only_by(&uses, &names) =>
@@ -85,8 +85,7 @@ fn remove_all(
         }
         if let Some(name) = later.first().filter(|_| later.len() == names.len()) {
             // They use each other, or none of them freed space.
-            return context
-                .remove_qube(name, removal)
+            return qube::remove(context, name, removal)
                 .map_err(|error| removal_failure(name, error));
         }
         names = later;

@@ -2,7 +2,7 @@
 
 use clap::Arg;
 
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, qube};
 use crate::tools::ui::arguments::{invalid_choice, required_value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -28,12 +28,11 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     };
     let context = Context::new(call.system()?);
     match wanted {
-        Some(on) => context
-            .set_update_checks(on)?
+        Some(on) => qube::set_update_checks(&context, on)?
             .iter()
             .for_each(|note| call.inform("dom0", note)),
         None => {
-            let (dom0, qubes) = context.update_checks()?;
+            let (dom0, qubes) = qube::update_checks(&context)?;
             call.out
                 .line(&format!("dom0: {}\nvms: {}", dom0.as_str(), qubes.as_str()))?;
         }

@@ -6,7 +6,7 @@ use super::kill::exit_code;
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::qube::StopOutcome;
 use crate::lifecycle::qube::monitor::spawn_shutdown_repeater;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
 use crate::model::stop_order;
 use crate::tools::ui::arguments::{flag, value};
@@ -96,9 +96,11 @@ impl ShutdownRun<'_> {
             }
             for (name, since) in self.pending[first..].iter().filter(|_| at < last) {
                 // A qube that does not stop is reported at the end, if --wait is given.
-                let _reported_later = self
-                    .context
-                    .wait_for_shutdown(name, remaining(self.limit(name), *since));
+                let _reported_later = qube::wait_for_shutdown(
+                    self.context,
+                    name,
+                    remaining(self.limit(name), *since),
+                );
             }
         }
         Ok(())
@@ -128,9 +130,11 @@ impl ShutdownRun<'_> {
             ));
             for (name, since) in &self.pending {
                 // A qube that does not stop keeps its netvm in use; the next request reports that.
-                let _reported_later = self
-                    .context
-                    .wait_for_shutdown(name, remaining(self.limit(name), *since));
+                let _reported_later = qube::wait_for_shutdown(
+                    self.context,
+                    name,
+                    remaining(self.limit(name), *since),
+                );
             }
             in_use = self.request(names);
         }
@@ -140,7 +144,7 @@ impl ShutdownRun<'_> {
     fn request(&mut self, names: Vec<VmName>) -> Vec<(VmName, LifecycleError)> {
         let mut in_use = Vec::new();
         for name in names {
-            match self.context.shutdown(&name, self.force) {
+            match qube::shutdown(self.context, &name, self.force) {
                 Ok(StopOutcome::Requested) => self.pending.push((name, Instant::now())),
                 Ok(StopOutcome::NotRunning) => {}
                 Err(LifecycleError::Hypervisor(HypervisorError::NoAnswer { .. })) if self.waits => {
@@ -186,7 +190,7 @@ impl ShutdownRun<'_> {
             joined(&slow)
         ));
         for name in slow {
-            if let Err(error) = self.context.kill(&name) {
+            if let Err(error) = qube::kill(self.context, &name) {
                 self.fail(&name, &error);
             }
         }
@@ -196,9 +200,7 @@ impl ShutdownRun<'_> {
     fn wait(&mut self) -> Vec<VmName> {
         let mut slow = Vec::new();
         for (name, since) in std::mem::take(&mut self.pending) {
-            match self
-                .context
-                .wait_for_shutdown(&name, remaining(self.limit(&name), since))
+            match qube::wait_for_shutdown(self.context, &name, remaining(self.limit(&name), since))
             {
                 Ok(()) => {}
                 Err(LifecycleError::ShutdownTimeout { .. }) => slow.push(name),

@@ -8,7 +8,7 @@ use crate::hypervisor::description::DeviceKind;
 use crate::lifecycle::qube::Drive;
 use crate::lifecycle::qube::StartOutcome;
 use crate::lifecycle::qube::StopMark;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
 use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, value};
 use crate::tools::ui::failure::Failure;
@@ -68,8 +68,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         .map(|name| Ok((name.clone(), StopMark::read(&context.system, name)?)));
     let marks = marks.collect::<Result<HashMap<VmName, StopMark>, LifecycleError>>()?;
     let start = |context: &Context, name: &VmName| match marks.get(name) {
-        Some(mark) => context.start_unless_stopped(mark, drive.as_ref()),
-        None => context.start(name),
+        Some(mark) => qube::start_unless_stopped(context, mark, drive.as_ref()),
+        None => qube::start(context, name),
     };
     let failures = run_in_parallel(&context, &names, |context, name| {
         match start(context, name) {

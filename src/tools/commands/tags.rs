@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgMatches};
 
+use crate::lifecycle::qube;
 use crate::model::Vm;
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, qube_argument};
@@ -95,10 +96,10 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         }
         TagCommand::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
         TagCommand::List(Some(tag)) => call.out.line(tag)?,
-        TagCommand::Add(tags) => context.add_tags(&vm.name, &tags)?,
+        TagCommand::Add(tags) => qube::add_tags(&context, &vm.name, &tags)?,
         TagCommand::Remove(tag) => {
             print_tag_hint(call, vm, tag);
-            context.remove_tag(&vm.name, tag)?;
+            qube::remove_tag(&context, &vm.name, tag)?;
         }
     }
     Ok(0)

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use clap::{Arg, value_parser};
 
 use super::remove::removal_failure;
-use crate::lifecycle::Context;
 use crate::lifecycle::qube::RemovalMode;
 use crate::lifecycle::template::TemplateInstallation;
 use crate::lifecycle::template::TemplatePackage;
+use crate::lifecycle::{Context, qube, template};
 use crate::tools::ui::arguments::{flag, invalid_choice, required_value, value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -97,15 +97,18 @@ fn post_install(call: &mut Invocation, context: &Context, name: &str) -> Result<
         .warnings
         .iter()
         .for_each(|warning| call.warn(name, warning));
-    let installed = context.install_template(&TemplateInstallation {
-        name,
-        pool: call.value("pool"),
-        root: &package.root,
-        installed_by_rpm: !call.has("no-installed-by-rpm"),
-        features: &package.features,
-        properties: &package.properties,
-        progress: &QubeProgress::new(context, name),
-    })?;
+    let installed = template::install(
+        context,
+        &TemplateInstallation {
+            name,
+            pool: call.value("pool"),
+            root: &package.root,
+            installed_by_rpm: !call.has("no-installed-by-rpm"),
+            features: &package.features,
+            properties: &package.properties,
+            progress: &QubeProgress::new(context, name),
+        },
+    )?;
     installed
         .notes
         .iter()
@@ -130,8 +133,7 @@ fn pre_remove(context: &Context, name: &str) -> Result<u8, Failure> {
         .cloned()
         .ok_or_else(|| Failure::no_such_domain(name))?;
     // Leftover files were reported; they do not stop the removal of the package.
-    let _told = context
-        .remove_qube(&known, RemovalMode::Package)
+    let _told = qube::remove(context, &known, RemovalMode::Package)
         .map_err(|error| removal_failure(&known, error))?;
     Ok(0)
 }

@@ -1,8 +1,8 @@
 //! Candidates for the completion of arguments that name things of the store.
 
 use super::complete::{Candidate, candidate};
-use crate::lifecycle::Context;
 use crate::lifecycle::qube::record;
+use crate::lifecycle::{Context, volume};
 use crate::model::property::{Completion, ValueType};
 use crate::model::{
     Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,
@@ -198,7 +198,7 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, context: &Context) -> Vec<Can
         CandidateKind::Volumes => volume_candidates(qubes),
         CandidateKind::Revisions(volume) => {
             let found = volume.split_once(':').and_then(|(vm, volume)| {
-                context.volume_details(qubes, qubes.get(vm)?, volume).ok()
+                volume::details(context, qubes, qubes.get(vm)?, volume).ok()
             });
             found.map_or_else(Vec::new, |details| {
                 details

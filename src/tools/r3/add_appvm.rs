@@ -3,8 +3,8 @@
 use clap::Arg;
 
 use super::add_template::{add_common_options, image_directory};
-use crate::lifecycle::Context;
 use crate::lifecycle::template::Registration;
+use crate::lifecycle::{Context, template};
 use crate::model::Class;
 use crate::tools::ui::arguments::required_value;
 use crate::tools::ui::failure::Failure;
@@ -37,14 +37,17 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             directory.display()
         )));
     }
-    context.register_qube(&Registration {
-        class: Class::AppVM,
-        name: &name,
-        label: "red",
-        template: call.value("template"),
-        installed_by_rpm: false,
-        features: &[],
-        existing: images::existing_images(call),
-    })?;
+    template::register(
+        &context,
+        &Registration {
+            class: Class::AppVM,
+            name: &name,
+            label: "red",
+            template: call.value("template"),
+            installed_by_rpm: false,
+            features: &[],
+            existing: images::existing_images(call),
+        },
+    )?;
     Ok(0)
 }

@@ -63,15 +63,18 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
     warnings
         .iter()
         .for_each(|warning| call.inform(&name, warning));
-    context.register_qube(&Registration {
-        class: Class::TemplateVM,
-        name: &name,
-        label: "black",
-        template: None,
-        installed_by_rpm: call.has("rpm"),
-        features: &features,
-        existing: images::existing_images(call),
-    })?;
+    template::register(
+        &context,
+        &Registration {
+            class: Class::TemplateVM,
+            name: &name,
+            label: "black",
+            template: None,
+            installed_by_rpm: call.has("rpm"),
+            features: &features,
+            existing: images::existing_images(call),
+        },
+    )?;
     Ok(0)
 }
 

@@ -3,7 +3,7 @@
 
 use clap::Arg;
 
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, qube};
 use crate::model::{Qubes, Value};
 use crate::tools::ui::arguments::{flag, legacy_flag};
 use crate::tools::ui::failure::Failure;
@@ -73,7 +73,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         return Err(Failure::no_such_domain(&template));
     }
     drop(qubes);
-    context.create_default_dispvm(&template, images::existing_images(call))?;
+    qube::create_default_dispvm(&context, &template, images::existing_images(call))?;
     Ok(0)
 }
 

@@ -1,6 +1,6 @@
 //! qvm-init-storage: R3's name for qubes-create.
 
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, new_system};
 use crate::store::StoreError;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -11,7 +11,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    match Context::new(call.system()?).create_system() {
+    match new_system::create(&Context::new(call.system()?)) {
         Ok(()) => Ok(0),
         Err(LifecycleError::Store(StoreError::Exists { .. })) => {
             print_message("Storage exists, not overwriting.");

@@ -4,7 +4,7 @@
 
 use super::list;
 use crate::format::parse_device_list;
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, qube};
 use crate::model::property::parse_bool;
 use crate::model::{Property, Qubes, Scope, Vm};
 use crate::tools::commands::prefs::stored_text;
@@ -184,14 +184,14 @@ fn set(
     };
     Ok(match property {
         R3Property::Switch { feature, .. } | R3Property::Feature(feature) if is_default => {
-            context.remove_feature(&vm.name, feature)?
+            qube::remove_feature(context, &vm.name, feature)?
         }
         R3Property::Switch { feature, default } => match (boolean()?, default) {
-            (true, true) | (false, false) => context.remove_feature(&vm.name, feature)?,
-            (true, false) => context.set_feature(&vm.name, feature, "1")?,
-            (false, true) => context.set_feature(&vm.name, feature, "")?,
+            (true, true) | (false, false) => qube::remove_feature(context, &vm.name, feature)?,
+            (true, false) => qube::set_feature(context, &vm.name, feature, "1")?,
+            (false, true) => qube::set_feature(context, &vm.name, feature, "")?,
         },
-        R3Property::Feature(feature) => context.set_feature(&vm.name, feature, text)?,
+        R3Property::Feature(feature) => qube::set_feature(context, &vm.name, feature, text)?,
         R3Property::PciDevices => {
             let list = if is_default { "[]" } else { text };
             let wrong = || {
@@ -200,11 +200,15 @@ fn set(
                     quoted(text)
                 ))
             };
-            context.set_pci_addresses(&vm.name, &parse_device_list(list).ok_or_else(wrong)?)?;
+            qube::set_pci_addresses(
+                context,
+                &vm.name,
+                &parse_device_list(list).ok_or_else(wrong)?,
+            )?;
             Vec::new()
         }
         R3Property::PciStrictReset => {
-            context.set_pci_strict_reset(&vm.name, is_default || boolean()?)?;
+            qube::set_pci_strict_reset(context, &vm.name, is_default || boolean()?)?;
             Vec::new()
         }
         R3Property::Computed(_) => {

@@ -3,7 +3,7 @@
 
 use clap::Command;
 
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, template};
 use crate::model::VmName;
 use crate::storage::fullness::format_bytes;
 use crate::tools::ui::arguments::{flag, qube_argument};
@@ -31,7 +31,7 @@ fn open_template(call: &Invocation) -> Result<(Context, VmName), Failure> {
 
 pub fn commit(call: &mut Invocation) -> Result<u8, Failure> {
     let (context, name) = open_template(call)?;
-    context.commit_template(&name)?;
+    template::commit(&context, &name)?;
     Ok(0)
 }
 
@@ -54,15 +54,17 @@ pub fn revert(call: &mut Invocation) -> Result<u8, Failure> {
             }
         }
     }
-    context.revert_template(&name)?;
+    template::revert(&context, &name)?;
     Ok(0)
 }
 
 pub fn trim(call: &mut Invocation) -> Result<u8, Failure> {
     let (context, name) = open_template(call)?;
-    call.out.line(&match context
-        .trim_template(&name, &QubeProgress::new(&context, name.as_str()))?
-    {
+    call.out.line(&match template::trim(
+        &context,
+        &name,
+        &QubeProgress::new(&context, name.as_str()),
+    )? {
         0 => format!("{name}: no part of its root volume is nothing but zeros"),
         freed => format!(
             "{name}: {} of zeros in its root volume are holes now",

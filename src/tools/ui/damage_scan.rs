@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::invocation::Invocation;
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, soundness};
 use crate::model::check::{NetvmLoops, UniqueNumbers};
 use crate::model::{Qubes, Vm, VmName, check};
 use crate::store::Read;
@@ -27,7 +27,7 @@ pub struct DamageScan<'q> {
 impl<'q> DamageScan<'q> {
     /// Starts a scan for a listing of all qubes or some.
     pub fn for_listing(read: &'q Read, context: &'q Context, all: bool) -> DamageScan<'q> {
-        let is_known = context.is_cached_unbroken(read);
+        let is_known = soundness::is_cached_unbroken(context, read);
         let numbers = all.then(RefCell::default);
         DamageScan {
             includes_store: true,
@@ -117,7 +117,7 @@ impl<'q> DamageScan<'q> {
             && self.broken.borrow().is_empty()
             && !self.qubes.needs_conversion
         {
-            self.context.cache_unbroken(read);
+            soundness::cache_unbroken(self.context, read);
         }
     }
 }

@@ -8,7 +8,9 @@
 pub(in crate::lifecycle) mod owners;
 mod removal;
 
-pub(in crate::lifecycle) use removal::join_names;
+pub(in crate::lifecycle) use removal::{
+    join_names, remove_own_directory, remove_own_files, remove_pool_directory,
+};
 
 use std::ffi::OsString;
 use std::fmt;
@@ -46,28 +48,26 @@ pub(in crate::lifecycle) struct QubeDirectory {
     path: PathBuf,
 }
 
-impl Context {
-    /// Opens the directory of a qube's own files.
-    pub(in crate::lifecycle) fn qube_directory(&self, vm: &Vm) -> QubeDirectory {
-        QubeDirectory::open(&self.system, &vm.class, &vm.name)
-    }
+/// Opens the directory of a qube's own files.
+pub(in crate::lifecycle) fn open(context: &Context, vm: &Vm) -> QubeDirectory {
+    QubeDirectory::open(&context.system, &vm.class, &vm.name)
+}
 
-    /// Opens the directory of a qube's own files, and creates it if it does not exist.
-    ///
-    /// # Errors
-    /// It cannot be created.
-    pub(in crate::lifecycle) fn make_qube_directory(
-        &self,
-        vm: &Vm,
-    ) -> Result<QubeDirectory, LifecycleError> {
-        QubeDirectory::make(&self.system, &vm.class, &vm.name).map_err(|source| {
-            let directory = self.qube_directory(vm);
-            LifecycleError::Io {
-                what: format!("cannot make directory {directory}"),
-                source,
-            }
-        })
-    }
+/// Opens the directory of a qube's own files, and creates it if it does not exist.
+///
+/// # Errors
+/// It cannot be created.
+pub(in crate::lifecycle) fn make(
+    context: &Context,
+    vm: &Vm,
+) -> Result<QubeDirectory, LifecycleError> {
+    QubeDirectory::make(&context.system, &vm.class, &vm.name).map_err(|source| {
+        let directory = open(context, vm);
+        LifecycleError::Io {
+            what: format!("cannot make directory {directory}"),
+            source,
+        }
+    })
 }
 
 impl QubeDirectory {
@@ -312,3 +312,6 @@ fn copy_error(error: &io::Error) -> io::Error {
         None => io::Error::new(error.kind(), error.to_string()),
     }
 }
+pub(in crate::lifecycle) use owners::{
+    directories_in, other_owner, refuse_shared_directory, system_store_directories,
+};

@@ -11,7 +11,7 @@ use crate::format::{self, FormatError};
 use crate::fs::directory::Directory;
 use crate::lifecycle::qube::directory::{QubeDirectory, open_base, open_top};
 use crate::lifecycle::volume::images::owners::is_readable;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::image_claims::StoredDomain;
 use crate::model::volume::class_directory;
 use crate::model::{Class, VmName};
@@ -65,141 +65,137 @@ enum DirectoryLocation {
 /// Device and inode of a directory.
 pub(in crate::lifecycle) type DirectoryIdentity = (u64, u64);
 
-impl Context {
-    /// Returns another qube that uses this directory: one of this store or, if that is another one,
-    /// of the system's store.
-    ///
-    /// # Errors
-    /// The store cannot be read as a whole.
-    pub(in crate::lifecycle) fn other_owner(
-        &self,
-        directory: &QubeDirectory,
-    ) -> Result<Option<DirectoryOwner>, LifecycleError> {
-        let mut owners = self.system_store_directories();
-        // Qubes of this store use a directory that does not exist only by its name, which is this
-        // one's.
-        if directory.identity().is_some() {
-            let mut own = self.own_claims()?;
-            own.retain(|claim| claim.qube.as_ref() != Some(&directory.qube));
-            owners.claims.extend(own);
-        }
-        Ok(owners.owner(directory))
+/// Returns another qube that uses this directory: one of this store or, if that is another one,
+/// of the system's store.
+///
+/// # Errors
+/// The store cannot be read as a whole.
+pub(in crate::lifecycle) fn other_owner(
+    context: &Context,
+    directory: &QubeDirectory,
+) -> Result<Option<DirectoryOwner>, LifecycleError> {
+    let mut owners = system_store_directories(context);
+    // Qubes of this store use a directory that does not exist only by its name, which is this
+    // one's.
+    if directory.identity().is_some() {
+        let mut own = own_claims(context)?;
+        own.retain(|claim| claim.qube.as_ref() != Some(&directory.qube));
+        owners.claims.extend(own);
     }
+    Ok(owners.owner(directory))
+}
 
-    /// Returns the users of directories by the system's store, if that is not this store.
-    pub(in crate::lifecycle) fn system_store_directories(&self) -> DirectoryOwners {
-        let (claims, unreadable_store) = match self.system_store_claims() {
-            Ok(claims) => (claims, None),
-            Err(reason) => (Vec::new(), Some(reason)),
-        };
-        DirectoryOwners {
-            claims,
-            unreadable_store,
-            resolver: DirectoryResolver::new(&self.system),
-        }
+/// Returns the users of directories by the system's store, if that is not this store.
+pub(in crate::lifecycle) fn system_store_directories(context: &Context) -> DirectoryOwners {
+    let (claims, unreadable_store) = match system_store_claims(context) {
+        Ok(claims) => (claims, None),
+        Err(reason) => (Vec::new(), Some(reason)),
+    };
+    DirectoryOwners {
+        claims,
+        unreadable_store,
+        resolver: DirectoryResolver::new(&context.system),
     }
+}
 
-    /// Checks that no other qube uses this directory, whose files would be changed with this one's.
-    ///
-    /// # Errors
-    /// [`LifecycleError::DirectoryOwned`]; or the store cannot be read.
-    pub(in crate::lifecycle) fn refuse_shared_directory(
-        &self,
-        directory: &QubeDirectory,
-        verb: &str,
-    ) -> Result<(), LifecycleError> {
-        match self.other_owner(directory)? {
-            None => Ok(()),
-            Some(owner) => Err(LifecycleError::DirectoryOwned {
-                verb: verb.to_owned(),
-                directory: directory.to_string(),
-                owner: owner.to_string(),
-            }),
-        }
+/// Checks that no other qube uses this directory, whose files would be changed with this one's.
+///
+/// # Errors
+/// [`LifecycleError::DirectoryOwned`]; or the store cannot be read.
+pub(in crate::lifecycle) fn refuse_shared_directory(
+    context: &Context,
+    directory: &QubeDirectory,
+    verb: &str,
+) -> Result<(), LifecycleError> {
+    match other_owner(context, directory)? {
+        None => Ok(()),
+        Some(owner) => Err(LifecycleError::DirectoryOwned {
+            verb: verb.to_owned(),
+            directory: directory.to_string(),
+            owner: owner.to_string(),
+        }),
     }
+}
 
-    /// Returns the directories that the domains of a store use, each with its identity if it
-    /// exists.
-    ///
-    /// # Errors
-    /// The bytes are not a valid store of R4.
-    pub(in crate::lifecycle) fn directories_in(
-        &self,
-        bytes: &[u8],
-    ) -> Result<Vec<(DirectoryClaim, Option<DirectoryIdentity>)>, FormatError> {
-        let resolver = DirectoryResolver::new(&self.system);
-        let claims = claims_in(bytes)?.into_iter();
-        Ok(claims
-            .map(|claim| (resolver.identity(&claim.place), claim))
-            .map(|(found, claim)| (claim, found))
-            .collect())
-    }
+/// Returns the directories that the domains of a store use, each with its identity if it
+/// exists.
+///
+/// # Errors
+/// The bytes are not a valid store of R4.
+pub(in crate::lifecycle) fn directories_in(
+    context: &Context,
+    bytes: &[u8],
+) -> Result<Vec<(DirectoryClaim, Option<DirectoryIdentity>)>, FormatError> {
+    let resolver = DirectoryResolver::new(&context.system);
+    let claims = claims_in(bytes)?.into_iter();
+    Ok(claims
+        .map(|claim| (resolver.identity(&claim.place), claim))
+        .map(|(found, claim)| (claim, found))
+        .collect())
+}
 
-    /// Returns the directories that this store uses. A store of R1 to R3 has none: it is converted
-    /// before anything is done for its qubes.
-    fn own_claims(&self) -> Result<Vec<DirectoryClaim>, LifecycleError> {
-        let read = self.read()?;
-        match claims_in(read.bytes()) {
-            Err(FormatError::OldFormat) => Ok(Vec::new()),
-            claims => Ok(claims.map_err(|source| StoreError::Format {
-                path: self.system.store_file().into(),
-                source,
-            })?),
-        }
+/// Returns the directories that this store uses. A store of R1 to R3 has none: it is converted
+/// before anything is done for its qubes.
+fn own_claims(context: &Context) -> Result<Vec<DirectoryClaim>, LifecycleError> {
+    let read = context.read()?;
+    match claims_in(read.bytes()) {
+        Err(FormatError::OldFormat) => Ok(Vec::new()),
+        claims => Ok(claims.map_err(|source| StoreError::Format {
+            path: context.system.store_file().into(),
+            source,
+        })?),
     }
+}
 
-    /// Returns the directories that the system's store uses, if that is not this store.
-    ///
-    /// # Errors
-    /// The name of that store and why it cannot be read.
-    fn system_store_claims(&self) -> Result<Vec<DirectoryClaim>, String> {
-        let file = self.system.system_store();
-        if file == self.system.store_file() || !is_readable(&file) {
-            return Ok(Vec::new());
-        }
-        let unreadable =
-            |error: &dyn fmt::Display| format!("{}, which cannot be read: {error}", file.display());
-        let bytes = read_bytes(&file).map_err(|error| unreadable(&error))?;
-        let mut claims = match claims_in(&bytes) {
-            Err(FormatError::OldFormat) => self
-                .claims_in_old(&bytes)
-                .map_err(|error| unreadable(&error))?,
-            claims => claims.map_err(|error| unreadable(&error))?,
-        };
-        for claim in &mut claims {
-            claim.label.push_str(&format!(" of {}", file.display()));
-            claim.qube = None;
-        }
-        Ok(claims)
+/// Returns the directories that the system's store uses, if that is not this store.
+///
+/// # Errors
+/// The name of that store and why it cannot be read.
+fn system_store_claims(context: &Context) -> Result<Vec<DirectoryClaim>, String> {
+    let file = context.system.system_store();
+    if file == context.system.store_file() || !is_readable(&file) {
+        return Ok(Vec::new());
     }
+    let unreadable =
+        |error: &dyn fmt::Display| format!("{}, which cannot be read: {error}", file.display());
+    let bytes = read_bytes(&file).map_err(|error| unreadable(&error))?;
+    let mut claims = match claims_in(&bytes) {
+        Err(FormatError::OldFormat) => {
+            claims_in_old(context, &bytes).map_err(|error| unreadable(&error))?
+        }
+        claims => claims.map_err(|error| unreadable(&error))?,
+    };
+    for claim in &mut claims {
+        claim.label.push_str(&format!(" of {}", file.display()));
+        claim.qube = None;
+    }
+    Ok(claims)
+}
 
-    /// Returns the directories that a store of R1 to R3 uses: those of its qubes, and those that
-    /// they would have after a conversion.
-    ///
-    /// # Errors
-    /// The bytes are not such a store.
-    fn claims_in_old(&self, bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
-        let old = self.read_old_store(bytes)?;
-        let mut claims = Vec::new();
-        for files in &old.files {
-            let class = old.qubes.class(files.name.as_str());
-            let standard = class.map(|class| {
-                DirectoryLocation::Standard(
-                    Path::new(class_directory(class)).join(files.name.as_str()),
-                )
-            });
-            let places = standard
-                .into_iter()
-                .chain([DirectoryLocation::Absolute(files.directory.clone().into())]);
-            claims.extend(places.map(|place| DirectoryClaim {
-                qube: Some(files.name.clone()),
-                line: 0,
-                label: files.name.to_string(),
-                place,
-            }));
-        }
-        Ok(claims)
+/// Returns the directories that a store of R1 to R3 uses: those of its qubes, and those that
+/// they would have after a conversion.
+///
+/// # Errors
+/// The bytes are not such a store.
+fn claims_in_old(context: &Context, bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
+    let old = conversion::read_old_store(context, bytes)?;
+    let mut claims = Vec::new();
+    for files in &old.files {
+        let class = old.qubes.class(files.name.as_str());
+        let standard = class.map(|class| {
+            DirectoryLocation::Standard(Path::new(class_directory(class)).join(files.name.as_str()))
+        });
+        let places = standard
+            .into_iter()
+            .chain([DirectoryLocation::Absolute(files.directory.clone().into())]);
+        claims.extend(places.map(|place| DirectoryClaim {
+            qube: Some(files.name.clone()),
+            line: 0,
+            label: files.name.to_string(),
+            place,
+        }));
     }
+    Ok(claims)
 }
 
 impl DirectoryOwners {

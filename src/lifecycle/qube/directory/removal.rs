@@ -16,83 +16,80 @@ use crate::storage::{
 /// The most file names that a warning lists.
 const MAX_NAMED: usize = 5;
 
-impl Context {
-    /// Removes the files that describe a removed qube. If another qube uses the directory they
-    /// stay, with a warning.
-    ///
-    /// # Errors
-    /// A file cannot be removed.
-    pub(in crate::lifecycle) fn remove_own_files(
-        &self,
-        directory: &QubeDirectory,
-        other: Option<&DirectoryOwner>,
-    ) -> Result<(), LifecycleError> {
-        if let Some(owner) = other {
-            if let Some(files) = directory
-                .describing_files()
-                .map_err(directory.cannot("look at"))?
-            {
-                let qube = &directory.qube;
-                self.system.notify(&format!(
-                    "{qube}: {directory} is the directory of {owner}, too: {files} stay there"
-                ));
-            }
-            return Ok(());
+/// Removes the files that describe a removed qube. If another qube uses the directory they
+/// stay, with a warning.
+///
+/// # Errors
+/// A file cannot be removed.
+pub(in crate::lifecycle) fn remove_own_files(
+    context: &Context,
+    directory: &QubeDirectory,
+    other: Option<&DirectoryOwner>,
+) -> Result<(), LifecycleError> {
+    if let Some(owner) = other {
+        if let Some(files) = directory
+            .describing_files()
+            .map_err(directory.cannot("look at"))?
+        {
+            let qube = &directory.qube;
+            context.system.notify(&format!(
+                "{qube}: {directory} is the directory of {owner}, too: {files} stay there"
+            ));
         }
-        // The note is removed even if a file stays.
-        let removed = directory.remove_files();
-        CreationNote::in_directory(directory).remove()?;
-        Ok(removed?)
+        return Ok(());
     }
+    // The note is removed even if a file stays.
+    let removed = directory.remove_files();
+    CreationNote::in_directory(directory).remove()?;
+    Ok(removed?)
+}
 
-    /// Removes a qube's directory, or the link in its place, unless another qube uses it. Returns
-    /// what keeps the directory there, if anything else does.
-    ///
-    /// # Errors
-    /// The directory is empty, or a link, and cannot be removed.
-    pub(in crate::lifecycle) fn remove_own_directory(
-        &self,
-        directory: &QubeDirectory,
-        other: Option<&DirectoryOwner>,
-    ) -> Result<Option<String>, LifecycleError> {
-        let cannot = || directory.cannot("remove");
-        let is_link = directory.is_link().map_err(cannot())?;
-        if other.is_some_and(|owner| owner.has_same_name || !is_link) {
-            return Ok(None);
-        }
-        if !is_link {
-            return Ok(match directory.remove_if_empty()? {
-                true => None,
-                false => Some(kept_text(
-                    &directory.to_string(),
-                    &directory.names().map_err(cannot())?,
-                )),
-            });
-        }
-        let target = if other.is_none() {
-            directory.target()
-        } else {
-            None
-        };
-        directory.unlink().map_err(cannot())?;
-        Ok(target
-            .map_or(Ok(DirectoryRemoval::Gone), |target| {
-                remove_real_directory(&target)
-            })
-            .and_then(reason_kept)?)
+/// Removes a qube's directory, or the link in its place, unless another qube uses it. Returns
+/// what keeps the directory there, if anything else does.
+///
+/// # Errors
+/// The directory is empty, or a link, and cannot be removed.
+pub(in crate::lifecycle) fn remove_own_directory(
+    directory: &QubeDirectory,
+    other: Option<&DirectoryOwner>,
+) -> Result<Option<String>, LifecycleError> {
+    let cannot = || directory.cannot("remove");
+    let is_link = directory.is_link().map_err(cannot())?;
+    if other.is_some_and(|owner| owner.has_same_name || !is_link) {
+        return Ok(None);
     }
+    if !is_link {
+        return Ok(match directory.remove_if_empty()? {
+            true => None,
+            false => Some(kept_text(
+                &directory.to_string(),
+                &directory.names().map_err(cannot())?,
+            )),
+        });
+    }
+    let target = if other.is_none() {
+        directory.target()
+    } else {
+        None
+    };
+    directory.unlink().map_err(cannot())?;
+    Ok(target
+        .map_or(Ok(DirectoryRemoval::Gone), |target| {
+            remove_real_directory(&target)
+        })
+        .and_then(reason_kept)?)
+}
 
-    /// Removes a directory of a pool in which volumes of the qube were. Returns what keeps it
-    /// there, if anything does.
-    ///
-    /// # Errors
-    /// The directory is empty, or a link, and cannot be removed.
-    pub(in crate::lifecycle) fn remove_pool_directory(
-        &self,
-        directory: &Path,
-    ) -> Result<Option<String>, StorageError> {
-        reason_kept(remove_directory(directory, self.system.root())?)
-    }
+/// Removes a directory of a pool in which volumes of the qube were. Returns what keeps it
+/// there, if anything does.
+///
+/// # Errors
+/// The directory is empty, or a link, and cannot be removed.
+pub(in crate::lifecycle) fn remove_pool_directory(
+    context: &Context,
+    directory: &Path,
+) -> Result<Option<String>, StorageError> {
+    reason_kept(remove_directory(directory, context.system.root())?)
 }
 
 impl QubeDirectory {

@@ -4,7 +4,7 @@
 //! store does not have proves that nobody put data there.
 //!
 //! A creation that is killed between the save and the removal leaves the note of an existing qube.
-//! The next command that works on the qube's images removes it ([`crate::lifecycle::reconcile::qube`]). A
+//! The next command that works on the qube's images removes it ([`crate::lifecycle::reconcile`]). A
 //! note is ignored if the store, or a copy of it, has the uuid of its qube.
 
 use std::io;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fs::directory::{Directory, LinkPolicy};
 use crate::fs::replace::parent_directory;
+use crate::lifecycle::volume::images;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::storage::{Image, ImageOwners, VmStorage};
@@ -83,38 +84,35 @@ impl DataSource<'_> {
     }
 }
 
-impl Context {
-    /// Removes a file whose data a volume has now. `read` is the file that was read.
-    ///
-    /// # Errors
-    /// The file was replaced, became an image of a volume, or cannot be removed.
-    pub fn remove_source(&self, file: &Path, read: &File) -> Result<(), LifecycleError> {
-        let source = DataSource {
-            file,
-            is_moved: true,
-        };
-        let cannot = |error| cannot("remove", file)(error);
-        let found = fs::metadata(file).map_err(cannot)?;
-        if !is_same(&found, &read.metadata().map_err(cannot)?) {
-            let reason = "it was replaced while it was read".into();
-            return Err(LifecycleError::NotMovable {
-                file: file.into(),
-                reason,
-            });
-        }
-        source.require_removable(&found, &self.image_owners()?)?;
-        let name = Path::new(
-            file.file_name()
-                .ok_or(io::ErrorKind::InvalidInput.into())
-                .map_err(cannot)?,
-        );
-        let directory =
-            Directory::open(parent_directory(file), LinkPolicy::Never).map_err(cannot)?;
-        directory
-            .remove_file(name)
-            .and_then(|_| directory.sync())
-            .map_err(cannot)
+/// Removes a file whose data a volume has now. `read` is the file that was read.
+///
+/// # Errors
+/// The file was replaced, became an image of a volume, or cannot be removed.
+pub fn remove_source(context: &Context, file: &Path, read: &File) -> Result<(), LifecycleError> {
+    let source = DataSource {
+        file,
+        is_moved: true,
+    };
+    let cannot = |error| cannot("remove", file)(error);
+    let found = fs::metadata(file).map_err(cannot)?;
+    if !is_same(&found, &read.metadata().map_err(cannot)?) {
+        let reason = "it was replaced while it was read".into();
+        return Err(LifecycleError::NotMovable {
+            file: file.into(),
+            reason,
+        });
     }
+    source.require_removable(&found, &images::find_owners(context)?)?;
+    let name = Path::new(
+        file.file_name()
+            .ok_or(io::ErrorKind::InvalidInput.into())
+            .map_err(cannot)?,
+    );
+    let directory = Directory::open(parent_directory(file), LinkPolicy::Never).map_err(cannot)?;
+    directory
+        .remove_file(name)
+        .and_then(|_| directory.sync())
+        .map_err(cannot)
 }
 
 /// Looks at the file or device of an image, if it exists.

@@ -12,5 +12,12 @@ pub mod existing;
 pub mod findings;
 pub mod owners;
 
-pub use data_source::DataSource;
+pub use data_source::{DataSource, remove_source};
 pub use existing::ExistingImages;
+pub(in crate::lifecycle) use existing::{adoptable_names, adoptable_volumes, check, prepare};
+pub use findings::find_damage;
+pub(in crate::lifecycle) use owners::{
+    find_owners, find_owners_except, find_owners_in, find_owners_in_text, refuse_shared_image,
+    remove, remove_foreign, remove_unowned, require_own_image, require_own_images,
+    without_shared_images,
+};

@@ -8,6 +8,7 @@ use super::copies;
 use super::damage_report::{RepairStage, print_damages, severity, summary};
 use crate::format::{self, Damage, FormatError};
 use crate::lifecycle::Context;
+use crate::lifecycle::volume::images;
 use crate::model::check::FindingKind;
 use crate::store::read_bytes;
 use crate::tools::ui::failure::Failure;
@@ -28,7 +29,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         Err(error) => return Err(error.into()),
     };
     let mut damages = format::find_damage(&bytes, context);
-    add_disk_damages(&mut damages, context.find_damage_on_disk(&bytes));
+    add_disk_damages(&mut damages, images::find_damage(context, &bytes));
     if call.has("json") {
         let listed: Vec<_> = damages.iter().map(damage_json).collect();
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;

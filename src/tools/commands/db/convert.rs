@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::one_line;
 use crate::format;
-use crate::lifecycle::Context;
 use crate::lifecycle::conversion::Conversion;
+use crate::lifecycle::{Context, conversion};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -21,7 +21,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         if !format::read(bytes.clone()).map_err(wrong)?.needs_conversion {
             return print_nothing_to_do(call, &file, context);
         }
-        let (_, conversion) = context.plan_conversion(&bytes)?;
+        let (_, conversion) = conversion::plan(context, &bytes)?;
         if call.has("json") {
             return call
                 .print_json(&conversion_json(context, Some(&conversion)))
@@ -33,7 +33,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         ))?;
         return print_conversion(call, &conversion).map(|()| 0);
     }
-    match context.convert() {
+    match conversion::convert(context) {
         Ok(None) => print_nothing_to_do(call, &file, context),
         Ok(Some(conversion)) if call.has("json") => call
             .print_json(&conversion_json(context, Some(&conversion)))

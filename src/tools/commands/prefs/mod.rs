@@ -10,7 +10,7 @@ use std::mem::ManuallyDrop;
 use clap::Arg;
 
 use super::db::one_line;
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, qube};
 use crate::model::{
     Class, Property, PropertyError, Qubes, Scope, Value, VmName, class_properties,
     global_properties,
@@ -247,8 +247,8 @@ fn run(call: &mut Invocation, context: &Context, qube: Option<&str>) -> Result<u
         let property = property.to_owned();
         drop(ManuallyDrop::into_inner(qubes));
         return match &owner {
-            PropertyOwner::System => context.reset_global(&property),
-            PropertyOwner::Qube { name, .. } => context.reset_property(name, &property),
+            PropertyOwner::System => qube::reset_global(context, &property),
+            PropertyOwner::Qube { name, .. } => qube::reset_property(context, name, &property),
         }
         .map(|_no_effects| 0)
         .map_err(Into::into);
@@ -395,12 +395,14 @@ fn set(
     text: Option<&str>,
 ) -> Result<u8, Failure> {
     let notes = match (owner, text) {
-        (PropertyOwner::System, Some(text)) => context.set_global(property.name, text),
-        (PropertyOwner::System, None) => context.reset_global(property.name),
+        (PropertyOwner::System, Some(text)) => qube::set_global(context, property.name, text),
+        (PropertyOwner::System, None) => qube::reset_global(context, property.name),
         (PropertyOwner::Qube { name, .. }, Some(text)) => {
-            context.set_property(name, property.name, text)
+            qube::set_property(context, name, property.name, text)
         }
-        (PropertyOwner::Qube { name, .. }, None) => context.reset_property(name, property.name),
+        (PropertyOwner::Qube { name, .. }, None) => {
+            qube::reset_property(context, name, property.name)
+        }
     };
     let qube = match owner {
         PropertyOwner::System => None,

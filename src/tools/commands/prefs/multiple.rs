@@ -5,7 +5,7 @@ use clap::ArgAction;
 
 use super::rejected_value::RejectedValue;
 use super::{all_qube_properties, changed, listing};
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, qube};
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
 use crate::tools::r3;
 use crate::tools::ui::arguments::{QUBE_ID, flag, output_option, value};
@@ -276,7 +276,7 @@ fn change(
             property.name
         )));
     }
-    let notes = context.change_property_of_qubes(&names, property.name, text);
+    let notes = qube::change_property_of_qubes(context, &names, property.name, text);
     let rejected = RejectedValue {
         context,
         qube: None,

@@ -3,8 +3,8 @@
 use serde_json::{Value as Json, json};
 
 use super::{find_volume_in, reported_error};
-use crate::lifecycle::Context;
 use crate::lifecycle::volume::{VolumeDetails, VolumeListEntry};
+use crate::lifecycle::{Context, volume};
 use crate::model::VmName;
 use crate::tools::ui::arguments;
 use crate::tools::ui::failure::{Failure, quoted};
@@ -63,7 +63,7 @@ pub fn list(call: &mut Invocation, context: &Context, names: &[&str]) -> Result<
     if lists_all {
         chosen = all;
     }
-    let mut volumes = context.list_volumes(&qubes, &chosen);
+    let mut volumes = volume::list(context, &qubes, &chosen);
     volumes.retain(|volume| pools.is_empty() || pools.contains(&volume.pool));
     if call.has("json") {
         let one = |volume: &VolumeListEntry| {
@@ -113,8 +113,7 @@ pub fn info(
     let Some(vm) = qubes.get(name.as_str()) else {
         return Err(Failure::no_such_domain(name.as_str()));
     };
-    let details = context
-        .volume_details(&qubes, vm, &volume)
+    let details = volume::details(context, &qubes, vm, &volume)
         .map_err(|error| reported_error(&error.to_string()))?;
     if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
         return Err(reported_error(&format!("No such property: {unknown}"))

@@ -13,7 +13,7 @@ use clap::{Arg, ArgAction, Command};
 use crate::fs::errno_text;
 use crate::lifecycle::volume::ImportLength;
 use crate::lifecycle::volume::{ResizeOutcome, Shrinking};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, volume};
 use crate::model::{Qubes, VmName};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, value};
@@ -270,8 +270,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         ("resize", [volume, size]) => resize(call, &context, volume, size),
         ("revert", [volume, revision @ ..]) => {
             let (name, volume) = find_volume(&context, volume)?;
-            context
-                .revert_volume(&name, &volume, revision.first().copied())
+            volume::revert(&context, &name, &volume, revision.first().copied())
                 .map_err(volume_failure)?;
             Ok(0)
         }
@@ -345,9 +344,7 @@ fn find_volume_in(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure
 
 fn config(context: &Context, text: &str, property: &str, value: &str) -> Result<u8, Failure> {
     let (name, volume) = find_volume(context, text)?;
-    context
-        .set_volume_option(&name, &volume, property, value)
-        .map_err(volume_failure)?;
+    volume::set_option(context, &name, &volume, property, value).map_err(volume_failure)?;
     Ok(0)
 }
 
@@ -377,7 +374,7 @@ pub fn resize_to(
     (bytes, wanted): (u64, &str),
     shrinking: Shrinking,
 ) -> Result<u8, Failure> {
-    match context.resize_volume(name, volume, bytes, shrinking) {
+    match volume::resize(context, name, volume, bytes, shrinking) {
         Ok(ResizeOutcome::Halted) => Ok(0),
         Ok(ResizeOutcome::Running) => {
             call.warn(
@@ -427,9 +424,7 @@ fn import(call: &Invocation, context: &Context, text: &str, path: &str) -> Resul
         path => File::open(path).map_err(failed)?,
     };
     let progress = QubeProgress::new(context, name.as_str());
-    context
-        .import_volume(&name, &volume, &file, length, &progress)
-        .map_err(volume_failure)?;
+    volume::import(context, &name, &volume, &file, length, &progress).map_err(volume_failure)?;
     Ok(0)
 }
 
@@ -445,9 +440,13 @@ fn clone(
         return Ok(0);
     }
     let progress = QubeProgress::new(context, target.0.as_str());
-    context
-        .clone_volume((&source.0, &source.1), (&target.0, &target.1), &progress)
-        .map_err(volume_failure)?;
+    volume::clone(
+        context,
+        (&source.0, &source.1),
+        (&target.0, &target.1),
+        &progress,
+    )
+    .map_err(volume_failure)?;
     Ok(0)
 }
 
@@ -456,9 +455,7 @@ fn clear(call: &mut Invocation, context: &Context, text: &str) -> Result<u8, Fai
     if !confirm(call, "This will empty the volume!", "Clear cancelled.")? {
         return Ok(0);
     }
-    context
-        .clear_volume(&name, &volume)
-        .map_err(volume_failure)?;
+    volume::clear(context, &name, &volume).map_err(volume_failure)?;
     Ok(0)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use crate::lifecycle::Context;
+use crate::lifecycle::{Context, pool};
 use crate::model::volume::{ClassVolume, class_volumes};
 use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig};
 use crate::storage::{Driver, PoolDrivers, Volume, fullness};
@@ -213,10 +213,7 @@ impl<'a> Volumes<'a> {
             .ok()?;
             // A pool inside another pool's directory shares its space.
             let is_first = !warnings.is_empty()
-                && self
-                    .context
-                    .containing_pool(self.qubes, cache.pool)
-                    .is_none();
+                && pool::containing_pool(self.context, self.qubes, cache.pool).is_none();
             is_first.then_some(warnings)
         };
         self.caches
