@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use qubes::lifecycle::{Context, qube};
 use qubes::model::VmName;
+use qubes::model::property;
 use qubes::system::{System, SystemOptions};
 
 fn main() -> ExitCode {
@@ -34,6 +35,9 @@ fn change() -> Result<(), Box<dyn Error>> {
     }
     let qubes = context.read()?;
     let vm = qubes.get(qube).ok_or("the qube was removed meanwhile")?;
-    println!("{}", qubes.value_by_name(vm, property, &context)?);
+    println!(
+        "{}",
+        property::value_by_name(&qubes, vm, property, &context)?
+    );
     Ok(())
 }

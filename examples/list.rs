@@ -6,6 +6,7 @@
 use std::error::Error;
 
 use qubes::lifecycle::Context;
+use qubes::model::property;
 use qubes::system::{System, SystemOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -14,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let qubes = context.read()?;
     for vm in qubes.iter() {
         // A value that cannot be read concerns this qube only.
-        let label = qubes.label(vm).map_or("?", |label| &label.name);
+        let label = property::label(&qubes, vm).map_or("?", |label| &label.name);
         // Connects to libvirt at the first qube that needs it; offline, qubes are Halted.
         let state = context.displayed_state(vm);
         println!("{}\t{}\t{label}\t{state}", vm.name, vm.class);

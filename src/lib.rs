@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use qubes::lifecycle::Context;
-//! use qubes::model::VmName;
+//! use qubes::model::{VmName, property};
 //! use qubes::system::{System, SystemOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,14 +24,14 @@
 //! // Open the store and read a property: never waits for a writer.
 //! let qubes = context.read()?;
 //! let dom0 = qubes.get("dom0").ok_or("no dom0")?;
-//! assert_eq!(qubes.value_by_name(dom0, "label", &context)?.to_string(), "black");
+//! assert_eq!(property::text(&qubes, dom0, "label", &context)?, "black");
 //!
 //! // Change it, save, and apply the effects, in one call.
 //! context.set_feature(&VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
 //!
 //! // The same in steps. The store is locked from here until `write` is dropped.
 //! let mut write = context.write()?;
-//! let effects = write.set_global("default_netvm", "", &context)?;
+//! let effects = property::set_global(&mut write, "default_netvm", "", &context)?;
 //! write.save()?;
 //! drop(write);
 //! for notice in context.apply_effects(&effects)? {

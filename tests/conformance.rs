@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use qubes::model::{Class, Qubes, class_properties, dump};
+use qubes::model::{Class, Qubes, class_properties, dump, property, volume};
 use qubes_test_support::sample_host::SampleHost;
 use serde_json::Value as Json;
 
@@ -70,7 +70,7 @@ fn every_property_and_volume_of_the_other_stores_can_be_read() {
         let qubes = read(sample);
         for vm in qubes.iter() {
             for property in class_properties(&vm.class) {
-                let read = qubes.value(vm, property, &host);
+                let read = property::value(&qubes, vm, property, &host);
                 assert!(
                     read.is_ok(),
                     "{sample}: {} {}: {read:?}",
@@ -78,7 +78,11 @@ fn every_property_and_volume_of_the_other_stores_can_be_read() {
                     property.name
                 );
             }
-            assert!(qubes.volumes(vm, &host).is_ok(), "{sample}: {}", vm.name);
+            assert!(
+                volume::resolve_all(&qubes, vm, &host).is_ok(),
+                "{sample}: {}",
+                vm.name
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 //! upstream's tools on the same store), the changes that follow in the store, and the effects
 //! outside it.
 
-use qubes::model::{Effect, PowerState, Qubes, Release, Vm};
+use qubes::model::{Effect, PowerState, Qubes, Release, Vm, property, volume};
 use qubes_test_support::sample_host::SampleHost;
 
 fn small() -> Qubes {
@@ -15,8 +15,7 @@ fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
 }
 
 fn value(qubes: &Qubes, name: &str, property: &str) -> String {
-    qubes
-        .value_by_name(vm(qubes, name), property, &SampleHost::default())
+    property::value_by_name(qubes, vm(qubes, name), property, &SampleHost::default())
         .unwrap()
         .to_string()
 }
@@ -29,15 +28,11 @@ fn effects_on(name: &str, effects: &[Effect]) -> bool {
 
 /// Sets a property and returns the effects or the message.
 fn set(qubes: &mut Qubes, name: &str, property: &str, text: &str) -> Result<Vec<Effect>, String> {
-    qubes
-        .set_property(name, property, text, &SampleHost::default())
-        .map_err(|e| e.to_string())
+    property::set(qubes, name, property, text, &SampleHost::default()).map_err(|e| e.to_string())
 }
 
 fn set_global(qubes: &mut Qubes, property: &str, text: &str) -> Result<Vec<Effect>, String> {
-    qubes
-        .set_global(property, text, &SampleHost::default())
-        .map_err(|e| e.to_string())
+    property::set_global(qubes, property, text, &SampleHost::default()).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -289,22 +284,21 @@ fn accepted_texts_are_stored_in_their_normal_form() {
 #[test]
 fn a_reset_restores_the_default_and_is_allowed_without_an_explicit_value() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes.reset_property("work", "memory", &host).unwrap();
+    property::reset(&mut qubes, "work", "memory", &host).unwrap();
     assert_eq!(value(&qubes, "work", "memory"), "400");
-    qubes.reset_property("work", "memory", &host).unwrap();
-    qubes.reset_property("work", "label", &host).unwrap();
-    assert!(qubes.label(vm(&qubes, "work")).is_err());
+    property::reset(&mut qubes, "work", "memory", &host).unwrap();
+    property::reset(&mut qubes, "work", "label", &host).unwrap();
+    assert!(property::label(&qubes, vm(&qubes, "work")).is_err());
     for property in ["qid", "name", "uuid", "template", "xid"] {
         assert!(
-            qubes.reset_property("work", property, &host).is_err(),
+            property::reset(&mut qubes, "work", property, &host).is_err(),
             "{property}"
         );
     }
     set_global(&mut qubes, "stats_interval", "0").unwrap();
-    qubes.reset_global("stats_interval", &host).unwrap();
+    property::reset_global(&mut qubes, "stats_interval", &host).unwrap();
     assert_eq!(
-        qubes
-            .global_value_by_name("stats_interval", &host)
+        property::global_value_by_name(&qubes, "stats_interval", &host)
             .unwrap()
             .to_string(),
         "3"
@@ -327,9 +321,7 @@ fn tags_follow_guivm_and_audiovm_also_when_the_default_changes() {
         vm(&qubes, "personal").has_tag("guivm-vault")
             && !vm(&qubes, "personal").has_tag("guivm-dom0")
     );
-    qubes
-        .reset_property("work", "guivm", &SampleHost::default())
-        .unwrap();
+    property::reset(&mut qubes, "work", "guivm", &SampleHost::default()).unwrap();
     assert!(vm(&qubes, "work").has_tag("guivm-vault"));
     set(&mut qubes, "work", "audiovm", "").unwrap();
     assert!(
@@ -382,8 +374,7 @@ fn a_new_netvm_is_an_effect_and_must_run_if_the_qube_does() {
 
     let mut host = SampleHost::default();
     host.states.insert("work".into(), PowerState::Running);
-    let refused = qubes
-        .set_property("work", "netvm", "sys-firewall", &host)
+    let refused = property::set(&mut qubes, "work", "netvm", "sys-firewall", &host)
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -392,14 +383,10 @@ fn a_new_netvm_is_an_effect_and_must_run_if_the_qube_does() {
     );
     host.states
         .insert("sys-firewall".into(), PowerState::Running);
-    qubes
-        .set_property("work", "netvm", "sys-firewall", &host)
-        .unwrap();
+    property::set(&mut qubes, "work", "netvm", "sys-firewall", &host).unwrap();
 
     host.states.insert("work".into(), PowerState::Paused);
-    qubes
-        .set_property("work", "netvm", "sys-net", &host)
-        .unwrap();
+    property::set(&mut qubes, "work", "netvm", "sys-net", &host).unwrap();
     assert_eq!(
         vm(&qubes, "work").features.get("deferred-netvm-original"),
         Some("sys-firewall")
@@ -452,13 +439,13 @@ fn properties_of_a_halted_qube_cannot_be_set_while_it_runs() {
         ("default-dvm", "template", "debian-12-xfce"),
     ] {
         assert!(
-            qubes.set_property(name, property, text, &host).is_err(),
+            property::set(&mut qubes, name, property, text, &host).is_err(),
             "{name} {property}"
         );
     }
     host.kernel_files
         .insert("memory-hotplug-supported".into(), String::new());
-    let effects = qubes.set_property("work", "maxmem", "4000", &host).unwrap();
+    let effects = property::set(&mut qubes, "work", "maxmem", "4000", &host).unwrap();
     let name = || vm(&qubes, "work").name.clone();
     assert_eq!(
         effects,
@@ -480,16 +467,14 @@ fn a_new_template_changes_the_root_source_also_of_disposables() {
             Some("vm-templates/debian-12-xfce/root"),
             "{name}"
         );
-        let root = qubes.volume(vm(&qubes, name), "root", &host).unwrap();
+        let root = volume::resolve(&qubes, vm(&qubes, name), "root", &host).unwrap();
         assert_eq!(
             root.source.as_deref(),
             Some("vm-templates/debian-12-xfce/root"),
             "{name}"
         );
     }
-    let private = qubes
-        .volume(vm(&qubes, "sys-usb"), "private", &host)
-        .unwrap();
+    let private = volume::resolve(&qubes, vm(&qubes, "sys-usb"), "private", &host).unwrap();
     assert_eq!(
         private.source.as_deref(),
         Some("appvms/default-dvm/private")
@@ -503,20 +488,19 @@ fn a_property_unknown_to_the_release_is_refused_with_the_reason() {
         release: Release::R4_2,
         ..SampleHost::default()
     };
-    let refused = qubes
-        .set_property("work", "bootmode", "x", &old)
+    let refused = property::set(&mut qubes, "work", "bootmode", "x", &old)
         .unwrap_err()
         .to_string();
     assert_eq!(
         refused,
         "bootmode cannot be set for qube 'work': Qubes OS 4.2 does not know it (since 4.3)"
     );
-    qubes.set_property("work", "guivm", "vault", &old).unwrap();
+    property::set(&mut qubes, "work", "guivm", "vault", &old).unwrap();
     let older = SampleHost {
         release: Release::R4_0,
         ..SampleHost::default()
     };
-    assert!(qubes.set_global("default_guivm", "vault", &older).is_err());
+    assert!(property::set_global(&mut qubes, "default_guivm", "vault", &older).is_err());
 }
 
 #[test]
@@ -531,9 +515,7 @@ fn setting_autostart_has_an_effect_on_the_service_manager() {
             on: true
         }]
     );
-    let effects = qubes
-        .reset_property("work", "autostart", &SampleHost::default())
-        .unwrap();
+    let effects = property::reset(&mut qubes, "work", "autostart", &SampleHost::default()).unwrap();
     assert_eq!(
         effects,
         [Effect::Autostart {
@@ -567,13 +549,14 @@ fn an_invalid_value_in_the_store_affects_only_one_property_of_one_qube() {
     work.properties.set("netvm", "gone");
     work.properties.set("template", "work");
     let work = vm(&qubes, "work");
-    let memory = qubes.memory(work, &host).unwrap_err().to_string();
+    let memory = property::memory(&qubes, work, &host)
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         memory,
         "qube 'work' has memory 'much' in the store: it is not a number; set or reset it"
     );
-    let netvm = qubes
-        .netvm(work, &host)
+    let netvm = property::netvm(&qubes, work, &host)
         .map(|_| ())
         .unwrap_err()
         .to_string();
@@ -582,19 +565,24 @@ fn an_invalid_value_in_the_store_affects_only_one_property_of_one_qube() {
         "qube 'work' has netvm 'gone' in the store: there is no such qube; set or reset it"
     );
     assert!(
-        qubes.template(work).is_err() && qubes.volumes(work, &host).is_ok(),
+        property::template(&qubes, work).is_err()
+            && volume::resolve_all(&qubes, work, &host).is_ok(),
         "its volumes stand in the store"
     );
     assert_eq!(
-        qubes.vcpus(work, &host),
+        property::vcpus(&qubes, work, &host),
         Ok(4),
         "what is explicit needs no template"
     );
-    assert!(qubes.kernelopts(work, &host).is_ok());
+    assert!(property::kernelopts(&qubes, work, &host).is_ok());
     let others = qubes
         .iter()
         .filter(|v| v.class.is_local_guest() && v.name != "work");
-    assert!(others.into_iter().all(|v| qubes.memory(v, &host).is_ok()));
+    assert!(
+        others
+            .into_iter()
+            .all(|v| property::memory(&qubes, v, &host).is_ok())
+    );
     let mut qubes = qubes;
     set(&mut qubes, "work", "memory", "800").unwrap();
     set(&mut qubes, "work", "template", "debian-12-xfce").unwrap();

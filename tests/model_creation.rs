@@ -4,7 +4,7 @@
 use qubes::model::rules::{creation, removal};
 use qubes::model::{
     Class, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
-    global_properties, plan_new_system,
+    features, global_properties, plan_new_system, property,
 };
 use qubes_test_support::sample_host::SampleHost;
 use uuid::Uuid;
@@ -218,12 +218,8 @@ fn a_pool_can_be_chosen_for_all_volumes_or_for_one() {
 #[test]
 fn a_disposable_inherits_the_settings_of_its_template() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes
-        .set_property("default-dvm", "memory", "777", &host)
-        .unwrap();
-    qubes
-        .set_property("default-dvm", "guivm", "sys-usb", &host)
-        .unwrap();
+    property::set(&mut qubes, "default-dvm", "memory", "777", &host).unwrap();
+    property::set(&mut qubes, "default-dvm", "guivm", "sys-usb", &host).unwrap();
     let dvm = qubes.edit("default-dvm").unwrap();
     dvm.features.set("preload-dispvm-max", "2");
     dvm.tags.push("mine".into());
@@ -272,14 +268,14 @@ fn a_disposable_inherits_the_settings_of_its_template() {
 #[test]
 fn tags_that_the_creator_lists_are_added() {
     let mut qubes = small();
-    qubes
-        .set_feature(
-            "dom0",
-            "tag-created-vm-with",
-            "one two",
-            &SampleHost::default(),
-        )
-        .unwrap();
+    features::set(
+        &mut qubes,
+        "dom0",
+        "tag-created-vm-with",
+        "one two",
+        &SampleHost::default(),
+    )
+    .unwrap();
     let vm = plan(&qubes, &new_qube(Class::AppVM, "new")).unwrap();
     assert_eq!(
         tags(&vm),
@@ -355,9 +351,7 @@ fn an_invalid_request_is_refused_with_upstreams_message() {
     ] {
         assert_eq!(plan(&qubes, &request).map(|_| ()), Err(words.to_owned()));
     }
-    qubes
-        .reset_global("default_template", &SampleHost::default())
-        .unwrap();
+    property::reset_global(&mut qubes, "default_template", &SampleHost::default()).unwrap();
     let refused = plan(&qubes, &new_qube(Class::AppVM, "new")).unwrap_err();
     assert_eq!(
         refused,
@@ -431,7 +425,7 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
         global_properties().filter(|p| !matches!(p.name, "default_kernel" | "default_template"));
     for property in readable {
         assert!(
-            qubes.global_value(property, &host).is_ok(),
+            property::global_value(&qubes, property, &host).is_ok(),
             "{}",
             property.name
         );
@@ -439,7 +433,7 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
     let dom0 = qubes.get("dom0").unwrap();
     for property in class_properties(&dom0.class) {
         assert!(
-            qubes.value(dom0, property, &host).is_ok(),
+            property::value(&qubes, dom0, property, &host).is_ok(),
             "{}",
             property.name
         );
@@ -478,9 +472,7 @@ fn creation_without_a_default_kernel_is_refused() {
         "the system has no default_kernel, and there is no default; \
          set it with qubes-prefs default_kernel VALUE"
     );
-    qubes
-        .set_global("default_kernel", "5.15.124-1", &host)
-        .unwrap();
+    property::set_global(&mut qubes, "default_kernel", "5.15.124-1", &host).unwrap();
     plan(&qubes, &new_qube(Class::TemplateVM, "first")).unwrap();
 }
 
@@ -561,13 +553,9 @@ fn an_unused_qube_is_removed_unless_it_runs_or_belongs_to_a_package() {
         messages(&qubes, &running),
         "Domain is not powered off: 'vault'"
     );
-    qubes
-        .set_property("vault", "installed_by_rpm", "True", &host)
-        .unwrap();
+    property::set(&mut qubes, "vault", "installed_by_rpm", "True", &host).unwrap();
     assert!(messages(&qubes, &host).contains("package manager"));
-    qubes
-        .reset_property("vault", "installed_by_rpm", &host)
-        .unwrap();
+    property::reset(&mut qubes, "vault", "installed_by_rpm", &host).unwrap();
     removal::remove_if_unused(&mut qubes, "vault", &host).unwrap();
     assert!(!qubes.contains("vault"));
 }

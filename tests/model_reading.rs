@@ -3,7 +3,10 @@
 
 use qubes::model::check::{Finding, NetvmLoops};
 use qubes::model::rules::removal;
-use qubes::model::{Effect, Qubes, Release, Vm, VmName, check, class_properties, dump, network};
+use qubes::model::{
+    Effect, Qubes, Release, Vm, VmName, check, class_properties, dump, features, network, property,
+    tags, volume,
+};
 use qubes_test_support::sample_host::SampleHost;
 
 fn small() -> Qubes {
@@ -16,8 +19,7 @@ fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
 }
 
 fn value(qubes: &Qubes, name: &str, property: &str, host: &SampleHost) -> String {
-    qubes
-        .value_by_name(vm(qubes, name), property, host)
+    property::value_by_name(qubes, vm(qubes, name), property, host)
         .unwrap()
         .to_string()
 }
@@ -42,28 +44,29 @@ fn kernel_options_come_from_the_files_of_the_kernel() {
         "iommu=soft",
         "it has one"
     );
-    qubes
-        .set_feature("dom0", "suspend-s0ix", "1", &SampleHost::default())
-        .unwrap();
+    features::set(
+        &mut qubes,
+        "dom0",
+        "suspend-s0ix",
+        "1",
+        &SampleHost::default(),
+    )
+    .unwrap();
     assert_eq!(
         value(&qubes, "sys-usb", "kernelopts", &host),
         "iommu=soft qubes_exp_pm_use_suspend=1"
     );
-    qubes.set_property("sys-usb", "kernel", "", &host).unwrap();
+    property::set(&mut qubes, "sys-usb", "kernel", "", &host).unwrap();
     assert_eq!(value(&qubes, "sys-usb", "kernelopts", &host), "");
-    qubes
-        .set_property("fedora-41-xfce", "kernelopts", "mine", &host)
-        .unwrap();
+    property::set(&mut qubes, "fedora-41-xfce", "kernelopts", "mine", &host).unwrap();
     assert_eq!(value(&qubes, "vault", "kernelopts", &host), "mine");
 }
 
 #[test]
 fn the_kernel_property_sets_the_kernel_volume() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes
-        .set_property("vault", "kernel", "5.15.124-1", &host)
-        .unwrap();
-    let kernel = qubes.volume(vm(&qubes, "vault"), "kernel", &host).unwrap();
+    property::set(&mut qubes, "vault", "kernel", "5.15.124-1", &host).unwrap();
+    let kernel = volume::resolve(&qubes, vm(&qubes, "vault"), "kernel", &host).unwrap();
     assert_eq!(
         (kernel.vid.as_str(), kernel.rw, kernel.size),
         ("5.15.124-1", false, 0)
@@ -76,7 +79,7 @@ fn the_kernel_property_sets_the_kernel_volume() {
             .get("vid"),
         Some("5.15.124-1")
     );
-    qubes.reset_property("vault", "kernel", &host).unwrap();
+    property::reset(&mut qubes, "vault", "kernel", &host).unwrap();
     assert_eq!(
         vm(&qubes, "vault")
             .volume("kernel")
@@ -91,24 +94,24 @@ fn the_kernel_property_sets_the_kernel_volume() {
 fn a_volume_that_the_class_lacks_is_missing_not_empty() {
     let (qubes, host) = (small(), SampleHost::default());
     let dom0 = vm(&qubes, "dom0");
-    assert_eq!(qubes.volumes(dom0, &host).unwrap(), []);
+    assert_eq!(volume::resolve_all(&qubes, dom0, &host).unwrap(), []);
     assert!(removal::volumes_to_remove(&qubes, dom0, &host).is_empty());
     for name in ["root", "private", "volatile", "kernel"] {
-        let refused = qubes.volume(dom0, name, &host).unwrap_err().to_string();
+        let refused = volume::resolve(&qubes, dom0, name, &host)
+            .unwrap_err()
+            .to_string();
         assert!(
             refused.contains("dom0") && refused.contains(name),
             "{refused}"
         );
     }
-    let own = qubes
-        .volume(vm(&qubes, "vault"), "windows", &host)
+    let own = volume::resolve(&qubes, vm(&qubes, "vault"), "windows", &host)
         .unwrap_err()
         .to_string();
     assert!(own.contains("vault") && own.contains("windows"), "{own}");
     // Existing volumes are listed once, in the order of the class.
     let names = |name: &str| -> Vec<String> {
-        qubes
-            .volumes(vm(&qubes, name), &host)
+        volume::resolve_all(&qubes, vm(&qubes, name), &host)
             .unwrap()
             .into_iter()
             .map(|v| v.name)
@@ -120,8 +123,7 @@ fn a_volume_that_the_class_lacks_is_missing_not_empty() {
 #[test]
 fn the_default_kernel_cannot_be_reset_while_a_qube_inherits_it() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    let refused = qubes
-        .reset_global("default_kernel", &host)
+    let refused = property::reset_global(&mut qubes, "default_kernel", &host)
         .unwrap_err()
         .to_string();
     assert!(
@@ -133,71 +135,64 @@ fn the_default_kernel_cannot_be_reset_while_a_qube_inherits_it() {
         .iter()
         .filter(|n| vm(&small(), n).class.is_local_guest())
     {
-        qubes.set_property(name, "kernel", "", &host).unwrap();
+        property::set(&mut qubes, name, "kernel", "", &host).unwrap();
     }
-    qubes.reset_global("default_kernel", &host).unwrap();
+    property::reset_global(&mut qubes, "default_kernel", &host).unwrap();
 }
 
 #[test]
 fn memory_of_a_windows_qube_is_balanced_only_with_an_agent() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes.reset_property("win10", "maxmem", &host).unwrap();
-    qubes
-        .set_property("win10", "virt_mode", "pvh", &host)
-        .unwrap();
+    property::reset(&mut qubes, "win10", "maxmem", &host).unwrap();
+    property::set(&mut qubes, "win10", "virt_mode", "pvh", &host).unwrap();
     assert_eq!(
         value(&qubes, "win10", "maxmem", &host),
         "4096",
         "never below memory"
     );
-    qubes
-        .set_property("win10", "memory", "3000", &host)
-        .unwrap();
+    property::set(&mut qubes, "win10", "memory", "3000", &host).unwrap();
     assert_eq!(value(&qubes, "win10", "maxmem", &host), "4000");
-    qubes
-        .set_property("win10", "virt_mode", "hvm", &host)
-        .unwrap();
+    property::set(&mut qubes, "win10", "virt_mode", "hvm", &host).unwrap();
     for (feature, text, maxmem) in [
         ("qrexec", "", "0"),
         ("qrexec", "1", "4000"),
         ("supported-service.cups", "1", "0"),
         ("supported-service.meminfo-writer", "1", "4000"),
     ] {
-        qubes
-            .set_feature("win10", feature, text, &SampleHost::default())
-            .unwrap();
+        features::set(&mut qubes, "win10", feature, text, &SampleHost::default()).unwrap();
         assert_eq!(
             value(&qubes, "win10", "maxmem", &host),
             maxmem,
             "{feature}={text}"
         );
     }
-    qubes
-        .set_feature("win10", "os", "Linux", &SampleHost::default())
-        .unwrap();
+    features::set(&mut qubes, "win10", "os", "Linux", &SampleHost::default()).unwrap();
     assert_eq!(
         value(&qubes, "win10", "maxmem", &host),
         "16202",
         "half of the host's"
     );
-    qubes.set_property("win10", "memory", "700", &host).unwrap();
+    property::set(&mut qubes, "win10", "memory", "700", &host).unwrap();
     assert_eq!(value(&qubes, "win10", "maxmem", &host), "7000");
 }
 
 #[test]
 fn ipv6_is_on_along_the_netvms() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    qubes
-        .set_feature("sys-net", "ipv6", "1", &SampleHost::default())
-        .unwrap();
+    features::set(&mut qubes, "sys-net", "ipv6", "1", &SampleHost::default()).unwrap();
     assert_eq!(value(&qubes, "work", "ip6", &host), "fd09:24ef:4179::a89:9");
     assert_eq!(
         value(&qubes, "work", "visible_gateway6", &host),
         "fd09:24ef:4179::a89:5"
     );
-    qubes
-        .set_feature("sys-firewall", "ipv6", "", &SampleHost::default())
-        .unwrap();
+    features::set(
+        &mut qubes,
+        "sys-firewall",
+        "ipv6",
+        "",
+        &SampleHost::default(),
+    )
+    .unwrap();
     assert_eq!(value(&qubes, "work", "ip6", &host), "");
     assert_eq!(
         value(&qubes, "sys-firewall", "ip6", &host),
@@ -212,34 +207,27 @@ fn features_are_inherited_from_templates_netvms_and_dom0() {
     let look = |qubes: &Qubes| {
         let disposable = vm(qubes, "sys-usb");
         (
-            qubes
-                .feature_with_template(disposable, "x")
-                .map(str::to_owned),
-            qubes
-                .feature_with_template_and_adminvm(disposable, "x")
-                .map(str::to_owned),
-            qubes
-                .feature_with_adminvm(disposable, "x")
-                .map(str::to_owned),
-            qubes
-                .feature_with_netvm(vm(qubes, "work"), "x", &host)
-                .map(str::to_owned),
+            features::get_with_template(qubes, disposable, "x").map(str::to_owned),
+            features::get_with_template_and_adminvm(qubes, disposable, "x").map(str::to_owned),
+            features::get_with_adminvm(qubes, disposable, "x").map(str::to_owned),
+            features::get_with_netvm(qubes, vm(qubes, "work"), "x", &host).map(str::to_owned),
         )
     };
     assert_eq!(look(&qubes), (None, None, None, None));
-    qubes
-        .set_feature("dom0", "x", "admin", &SampleHost::default())
-        .unwrap();
+    features::set(&mut qubes, "dom0", "x", "admin", &SampleHost::default()).unwrap();
     assert_eq!(
         look(&qubes),
         (None, Some("admin".into()), Some("admin".into()), None)
     );
-    qubes
-        .set_feature("fedora-41-xfce", "x", "template", &SampleHost::default())
-        .unwrap();
-    qubes
-        .set_feature("sys-net", "x", "net", &SampleHost::default())
-        .unwrap();
+    features::set(
+        &mut qubes,
+        "fedora-41-xfce",
+        "x",
+        "template",
+        &SampleHost::default(),
+    )
+    .unwrap();
+    features::set(&mut qubes, "sys-net", "x", "net", &SampleHost::default()).unwrap();
     let template = Some("template".to_owned());
     assert_eq!(
         look(&qubes),
@@ -250,9 +238,7 @@ fn features_are_inherited_from_templates_netvms_and_dom0() {
             Some("net".into())
         )
     );
-    qubes
-        .set_feature("default-dvm", "x", "", &SampleHost::default())
-        .unwrap();
+    features::set(&mut qubes, "default-dvm", "x", "", &SampleHost::default()).unwrap();
     assert_eq!(
         look(&qubes).0.as_deref(),
         Some(""),
@@ -269,8 +255,7 @@ fn a_loop_of_netvms_in_the_store_does_not_hang() {
         .properties
         .set("netvm", "sys-whonix");
     let work = vm(&qubes, "work");
-    let chain: Vec<&str> = qubes
-        .netvm_chain(work, &host)
+    let chain: Vec<&str> = property::netvm_chain(&qubes, work, &host)
         .map(|v| v.name.as_str())
         .collect();
     assert_eq!(chain, ["work", "sys-firewall", "sys-net", "sys-whonix"]);
@@ -281,8 +266,7 @@ fn a_loop_of_netvms_in_the_store_does_not_hang() {
 fn the_default_pool_is_explicit_or_holds_the_system() {
     let (mut qubes, host) = (small(), SampleHost::default());
     let pool = |qubes: &Qubes| {
-        qubes
-            .global_value_by_name("default_pool", &SampleHost::default())
+        property::global_value_by_name(qubes, "default_pool", &SampleHost::default())
             .map(|v| v.to_string())
     };
     assert_eq!(pool(&qubes).as_deref(), Ok("varlibqubes"));
@@ -292,7 +276,7 @@ fn the_default_pool_is_explicit_or_holds_the_system() {
     assert_eq!(pool(&qubes).unwrap_err().to_string(), words);
     qubes.pools.0[1].attributes.set("name", "default");
     assert_eq!(pool(&qubes).as_deref(), Ok("default"));
-    qubes.set_global("default_pool", "slow-hdd", &host).unwrap();
+    property::set_global(&mut qubes, "default_pool", "slow-hdd", &host).unwrap();
     assert_eq!(pool(&qubes).as_deref(), Ok("slow-hdd"));
 }
 
@@ -314,8 +298,8 @@ fn values_of_early_stores_count_until_the_property_is_set() {
             property,
         )
         .unwrap();
-        assert!(!qubes.is_default(vm(&qubes, "work"), row));
-        qubes.set_property("work", property, new, &host).unwrap();
+        assert!(!row.is_default(vm(&qubes, "work")));
+        property::set(&mut qubes, "work", property, new, &host).unwrap();
         assert_eq!(value(&qubes, "work", property, &host), new);
     }
     let work = vm(&qubes, "work");
@@ -325,23 +309,27 @@ fn values_of_early_stores_count_until_the_property_is_set() {
         .unwrap()
         .features
         .set("service.meminfo-writer", "");
-    qubes.reset_property("work", "maxmem", &host).unwrap();
+    property::reset(&mut qubes, "work", "maxmem", &host).unwrap();
     assert_eq!(value(&qubes, "work", "maxmem", &host), "4000");
 }
 
 #[test]
 fn invalid_features_are_refused_and_valid_ones_have_effects() {
     let mut qubes = small();
-    let refused = qubes
-        .set_feature("work", "preload-dispvm", "x", &SampleHost::default())
-        .unwrap_err()
-        .to_string();
+    let refused = features::set(
+        &mut qubes,
+        "work",
+        "preload-dispvm",
+        "x",
+        &SampleHost::default(),
+    )
+    .unwrap_err()
+    .to_string();
     assert_eq!(
         refused,
         "feature 'preload-dispvm' of qube 'work' is managed by the system and cannot be changed"
     );
-    let refused = qubes
-        .set_feature("work", "bad name", "1", &SampleHost::default())
+    let refused = features::set(&mut qubes, "work", "bad name", "1", &SampleHost::default())
         .unwrap_err()
         .to_string();
     assert_eq!(
@@ -349,11 +337,20 @@ fn invalid_features_are_refused_and_valid_ones_have_effects() {
         "feature 'bad name' of qube 'work' cannot be set to '1': a feature's name is made of \
          letters, digits, . _ and -"
     );
-    assert!(qubes.remove_feature("work", "nosuch").unwrap().is_empty());
+    assert!(
+        features::remove(&mut qubes, "work", "nosuch")
+            .unwrap()
+            .is_empty()
+    );
     let work = vm(&qubes, "work").name.clone();
-    let effects = qubes
-        .set_feature("work", "service.cups", "1", &SampleHost::default())
-        .unwrap();
+    let effects = features::set(
+        &mut qubes,
+        "work",
+        "service.cups",
+        "1",
+        &SampleHost::default(),
+    )
+    .unwrap();
     assert_eq!(
         effects,
         [Effect::QubesDbFeature {
@@ -361,9 +358,14 @@ fn invalid_features_are_refused_and_valid_ones_have_effects() {
             feature: "service.cups".into()
         }]
     );
-    let effects = qubes
-        .set_feature("dom0", "service.cups", "", &SampleHost::default())
-        .unwrap();
+    let effects = features::set(
+        &mut qubes,
+        "dom0",
+        "service.cups",
+        "",
+        &SampleHost::default(),
+    )
+    .unwrap();
     assert_eq!(
         effects,
         [Effect::Dom0Service {
@@ -371,9 +373,14 @@ fn invalid_features_are_refused_and_valid_ones_have_effects() {
             on: false
         }]
     );
-    let effects = qubes
-        .set_feature("work", "service.meminfo-writer", "", &SampleHost::default())
-        .unwrap();
+    let effects = features::set(
+        &mut qubes,
+        "work",
+        "service.meminfo-writer",
+        "",
+        &SampleHost::default(),
+    )
+    .unwrap();
     assert_eq!(effects, [Effect::MaxmemHotplug { vm: work }]);
     let work = vm(&qubes, "work");
     assert_eq!(
@@ -388,25 +395,34 @@ fn invalid_features_are_refused_and_valid_ones_have_effects() {
 #[test]
 fn invalid_tags_are_refused_and_valid_ones_added_once() {
     let mut qubes = small();
-    assert_eq!(qubes.add_tag("work", "new-tag"), Ok(true));
-    assert_eq!(qubes.add_tag("work", "new-tag"), Ok(false));
-    assert!(qubes.add_tag("work", "bad tag").is_err() && qubes.add_tag("nope", "x").is_err());
+    assert_eq!(tags::add(&mut qubes, "work", "new-tag"), Ok(true));
+    assert_eq!(tags::add(&mut qubes, "work", "new-tag"), Ok(false));
     assert!(
-        qubes.add_tag("work", "created-by-x").is_err(),
+        tags::add(&mut qubes, "work", "bad tag").is_err()
+            && tags::add(&mut qubes, "nope", "x").is_err()
+    );
+    assert!(
+        tags::add(&mut qubes, "work", "created-by-x").is_err(),
         "there is no qube x"
     );
-    qubes
-        .set_feature(
-            "vault",
-            "tag-created-vm-with",
-            "of-vault",
-            &SampleHost::default(),
-        )
-        .unwrap();
-    assert_eq!(qubes.add_tag("work", "created-by-vault"), Ok(true));
+    features::set(
+        &mut qubes,
+        "vault",
+        "tag-created-vm-with",
+        "of-vault",
+        &SampleHost::default(),
+    )
+    .unwrap();
+    assert_eq!(tags::add(&mut qubes, "work", "created-by-vault"), Ok(true));
     assert!(vm(&qubes, "work").has_tag("of-vault"));
-    assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(true));
-    assert_eq!(qubes.remove_tag("work", "created-by-dom0"), Ok(false));
+    assert_eq!(
+        tags::remove(&mut qubes, "work", "created-by-dom0"),
+        Ok(true)
+    );
+    assert_eq!(
+        tags::remove(&mut qubes, "work", "created-by-dom0"),
+        Ok(false)
+    );
 }
 
 /// The quick check of listings must report every problem that the complete check of `qubes-db
@@ -522,14 +538,17 @@ fn inherited_values_equal_those_of_the_template() {
         let path = format!("{}/tests/data/r4/{sample}.xml", env!("CARGO_MANIFEST_DIR"));
         let qubes = qubes::format::read(std::fs::read(path).unwrap()).unwrap();
         for qube in qubes.iter() {
-            for property in class_properties(&qube.class).filter(|p| qubes.is_default(qube, p)) {
-                let template = Some(qube).filter(|qube| qubes.is_inherited(qube, property, &host));
-                let Some(template) = template.and_then(|qube| qubes.template(qube).ok()?) else {
+            for property in class_properties(&qube.class).filter(|p| p.is_default(qube)) {
+                let template =
+                    Some(qube).filter(|qube| property::is_inherited(&qubes, qube, property, &host));
+                let Some(template) =
+                    template.and_then(|qube| property::template(&qubes, qube).ok()?)
+                else {
                     continue;
                 };
                 let (own, given) = (
-                    qubes.value(qube, property, &host),
-                    qubes.value_by_name(template, property.name, &host),
+                    property::value(&qubes, qube, property, &host),
+                    property::value_by_name(&qubes, template, property.name, &host),
                 );
                 assert_eq!(own, given, "{sample}: {} of {}", property.name, qube.name);
                 inherited += 1;
@@ -617,13 +636,13 @@ fn the_cost_of_a_chain_of_netvms_is_linear() {
 #[test]
 fn a_feature_is_looked_up_along_a_limited_number_of_netvms() {
     let (mut qubes, host) = (chain(100, false), SampleHost::default());
-    qubes.set_feature("c64", "ipv6", "1", &host).unwrap();
+    features::set(&mut qubes, "c64", "ipv6", "1", &host).unwrap();
     assert!(
         network::has_ipv6(&qubes, vm(&qubes, "c0"), &host)
             && network::has_ipv6(&qubes, vm(&qubes, "c64"), &host)
     );
-    qubes.remove_feature("c64", "ipv6").unwrap();
-    qubes.set_feature("c65", "ipv6", "1", &host).unwrap();
+    features::remove(&mut qubes, "c64", "ipv6").unwrap();
+    features::set(&mut qubes, "c65", "ipv6", "1", &host).unwrap();
     assert!(
         !network::has_ipv6(&qubes, vm(&qubes, "c0"), &host)
             && network::has_ipv6(&qubes, vm(&qubes, "c1"), &host)

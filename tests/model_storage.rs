@@ -2,7 +2,7 @@
 //! limits of a running qube.
 
 use qubes::model::rules::{pool_change, volume_change};
-use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption};
+use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption, volume};
 use qubes_test_support::sample_host::SampleHost;
 
 fn small() -> Qubes {
@@ -161,14 +161,14 @@ fn an_explicit_ephemeral_is_stored_regardless_of_the_pool() {
     let host = SampleHost::default();
     // slow-hdd encrypts volatile volumes.
     let of = |qubes: &Qubes| {
-        qubes
-            .volume(
-                qubes.get("win10").unwrap(),
-                "volatile",
-                &SampleHost::default(),
-            )
-            .unwrap()
-            .ephemeral
+        volume::resolve(
+            qubes,
+            qubes.get("win10").unwrap(),
+            "volatile",
+            &SampleHost::default(),
+        )
+        .unwrap()
+        .ephemeral
     };
     assert!(of(&qubes));
     set(&mut qubes, "win10:volatile", "ephemeral", "off", &host).unwrap();
@@ -239,9 +239,7 @@ fn all_uses_of_a_pool_are_listed() {
 fn setting_an_option_of_a_default_volume_stores_its_complete_configuration() {
     let mut qubes = small();
     let host = SampleHost::default();
-    let before = qubes
-        .volume(qubes.get("work").unwrap(), "root", &host)
-        .unwrap();
+    let before = volume::resolve(&qubes, qubes.get("work").unwrap(), "root", &host).unwrap();
     qubes
         .edit("work")
         .unwrap()
@@ -249,9 +247,7 @@ fn setting_an_option_of_a_default_volume_stores_its_complete_configuration() {
         .retain(|volume| volume.name() != "root");
     let vm = qubes.get("work").unwrap().clone();
     volume_change::set_size(&mut qubes, &vm, "root", 5 << 30, &host).unwrap();
-    let after = qubes
-        .volume(qubes.get("work").unwrap(), "root", &host)
-        .unwrap();
+    let after = volume::resolve(&qubes, qubes.get("work").unwrap(), "root", &host).unwrap();
     assert_eq!(
         (after.size, &after.source, &after.pool),
         (5 << 30, &before.source, &before.pool)

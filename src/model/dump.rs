@@ -11,7 +11,8 @@ use super::property::{Value, class_properties, global_properties};
 use super::qubes::Qubes;
 use super::text_map::TextMap;
 use super::vm::Vm;
-use super::volume::volume_names;
+use crate::model::property;
+use crate::model::volume;
 
 /// Returns every qube with all properties, features, tags, volumes and devices, and the global
 /// properties, labels and pools. A value that cannot be read is `{"error": "…"}`.
@@ -22,10 +23,10 @@ pub fn dump_system(qubes: &Qubes, facts: &dyn Facts) -> Json {
         .collect();
     domains.sort_keys();
     let globals = global_properties().map(|p| {
-        let value = value(qubes.global_value(p, facts).map_err(|e| e.to_string()));
+        let value = value(property::global_value(qubes, p, facts).map_err(|e| e.to_string()));
         (
             p.name.to_owned(),
-            json!({"is_default": qubes.is_global_default(p), "value": value}),
+            json!({"is_default": property::is_global_default(qubes, p), "value": value}),
         )
     });
     json!({
@@ -41,10 +42,10 @@ fn dump_qube(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Json {
     let properties = class_properties(&vm.class)
         .filter(|p| p.name != "start_time")
         .map(|p| {
-            let value = value(qubes.value(vm, p, facts).map_err(|e| e.to_string()));
+            let value = value(property::value(qubes, vm, p, facts).map_err(|e| e.to_string()));
             (
                 p.name.to_owned(),
-                json!({"is_default": qubes.is_default(vm, p), "value": value}),
+                json!({"is_default": p.is_default(vm), "value": value}),
             )
         });
     let mut tags: Vec<&str> = vm.tags.iter().map(|t| &**t).collect();
@@ -91,8 +92,8 @@ fn dump_pools(qubes: &Qubes) -> Json {
 
 /// Returns the volumes of a qube, each resolved.
 pub fn dump_volumes(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Json {
-    let volumes = volume_names(vm).map(|name| {
-        let all = match qubes.volume(vm, name, facts) {
+    let volumes = volume::names(vm).map(|name| {
+        let all = match volume::resolve(qubes, vm, name, facts) {
             Err(error) => json!({"error": error.to_string()}),
             Ok(volume) => {
                 let mut all = json!({

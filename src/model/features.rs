@@ -11,6 +11,8 @@ use super::property::Effect;
 use super::qubes::Qubes;
 use super::rules::qubesd::{can_have_disposables, find_feature_problem};
 use super::vm::Vm;
+use crate::model::property;
+use crate::model::tags;
 
 /// Why a feature cannot be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,184 +69,180 @@ const SERVICE_MAX: usize = 48;
 const VM_CONFIG_MAX: usize = 52;
 const PERSIST_MAX: usize = 54;
 
-impl Qubes {
-    /// Returns whether the result of a lookup means on.
-    pub fn is_feature_on(&self, found: Option<&str>) -> bool {
-        found.is_some_and(|f| !f.is_empty())
-    }
+/// Returns whether the result of a lookup means on.
+pub fn is_on(found: Option<&str>) -> bool {
+    found.is_some_and(|f| !f.is_empty())
+}
 
-    /// Looks up a feature of the qube, then along its templates.
-    pub fn feature_with_template<'a>(&'a self, vm: &'a Vm, name: &str) -> Option<&'a str> {
-        self.template_chain(vm).find_map(|v| v.features.get(name))
-    }
+/// Looks up a feature of the qube, then along its templates.
+pub fn get_with_template<'a>(qubes: &'a Qubes, vm: &'a Vm, name: &str) -> Option<&'a str> {
+    property::template_chain(qubes, vm).find_map(|v| v.features.get(name))
+}
 
-    /// Looks up a feature of the qube, then along its nearest 64 netvms.
-    pub fn feature_with_netvm<'a>(
-        &'a self,
-        vm: &'a Vm,
-        name: &str,
-        facts: &'a dyn Facts,
-    ) -> Option<&'a str> {
-        // In a loop of netvms the limit ends the search.
-        let chain = std::iter::successors(Some(vm), |v| self.netvm(v, facts).ok().flatten());
-        chain
-            .take(MAX_NETVMS + 1)
-            .find_map(|v| v.features.get(name))
-    }
+/// Looks up a feature of the qube, then along its nearest 64 netvms.
+pub fn get_with_netvm<'a>(
+    qubes: &'a Qubes,
+    vm: &'a Vm,
+    name: &str,
+    facts: &'a dyn Facts,
+) -> Option<&'a str> {
+    // In a loop of netvms the limit ends the search.
+    let chain = std::iter::successors(Some(vm), |v| {
+        property::netvm(qubes, v, facts).ok().flatten()
+    });
+    chain
+        .take(MAX_NETVMS + 1)
+        .find_map(|v| v.features.get(name))
+}
 
-    /// Looks up a feature of the qube, then of dom0.
-    pub fn feature_with_adminvm<'a>(&'a self, vm: &'a Vm, name: &str) -> Option<&'a str> {
-        vm.features
-            .get(name)
-            .or_else(|| self.get(VmName::DOM0)?.features.get(name))
-    }
+/// Looks up a feature of the qube, then of dom0.
+pub fn get_with_adminvm<'a>(qubes: &'a Qubes, vm: &'a Vm, name: &str) -> Option<&'a str> {
+    vm.features
+        .get(name)
+        .or_else(|| qubes.get(VmName::DOM0)?.features.get(name))
+}
 
-    /// Looks up a feature of the qube, then along its templates, then of dom0.
-    pub fn feature_with_template_and_adminvm<'a>(
-        &'a self,
-        vm: &'a Vm,
-        name: &str,
-    ) -> Option<&'a str> {
-        self.feature_with_template(vm, name)
-            .or_else(|| self.get(VmName::DOM0)?.features.get(name))
-    }
+/// Looks up a feature of the qube, then along its templates, then of dom0.
+pub fn get_with_template_and_adminvm<'a>(
+    qubes: &'a Qubes,
+    vm: &'a Vm,
+    name: &str,
+) -> Option<&'a str> {
+    get_with_template(qubes, vm, name).or_else(|| qubes.get(VmName::DOM0)?.features.get(name))
+}
 
-    /// Sets a feature and returns the effects.
-    ///
-    /// # Errors
-    /// Nothing was changed: there is no such qube, only the system writes the feature, or name or
-    /// value break a rule.
-    pub fn set_feature(
-        &mut self,
-        vm: &str,
-        name: &str,
-        value: &str,
-        facts: &dyn Facts,
-    ) -> Result<Vec<Effect>, FeatureError> {
-        let qube = self
-            .get(vm)
-            .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
-        check_reserved(qube, name)?;
-        check(name, value)
-            .and_then(|()| self.check_feature_for_qube(qube, name, value, facts))
-            .map_err(|rule| FeatureError::Refused {
+/// Sets a feature and returns the effects.
+///
+/// # Errors
+/// Nothing was changed: there is no such qube, only the system writes the feature, or name or
+/// value break a rule.
+pub fn set(
+    qubes: &mut Qubes,
+    vm: &str,
+    name: &str,
+    value: &str,
+    facts: &dyn Facts,
+) -> Result<Vec<Effect>, FeatureError> {
+    let qube = qubes
+        .get(vm)
+        .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
+    check_reserved(qube, name)?;
+    check(name, value)
+        .and_then(|()| check_for_qube(qubes, qube, name, value, facts))
+        .map_err(|rule| FeatureError::Refused {
+            vm: vm.to_owned(),
+            feature: name.to_owned(),
+            value: value.to_owned(),
+            rule,
+        })?;
+    let owner = qube.name.clone();
+    let Some(qube) = qubes.edit(vm) else {
+        return Ok(Vec::new());
+    };
+    if name == "service.meminfo-writer" && qube.class.is_local_guest() {
+        match value.is_empty() {
+            true => qube.properties.set("maxmem", "0"),
+            false => {
+                qube.properties.remove("maxmem");
+            }
+        }
+        qube.features.remove(name);
+        return Ok(vec![Effect::MaxmemHotplug { vm: owner }]);
+    }
+    qube.features.set(name, value);
+    Ok(effects(owner, name, !value.is_empty()))
+}
+
+/// Removes a feature and returns the effects. A missing one is not an error.
+///
+/// # Errors
+/// There is no such qube, only the system writes the feature, or no feature can have this name.
+pub fn remove(qubes: &mut Qubes, vm: &str, name: &str) -> Result<Vec<Effect>, FeatureError> {
+    let qube = qubes
+        .get(vm)
+        .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
+    check_reserved(qube, name)?;
+    if !qube.features.contains(name) {
+        // An invalid name is a mistake of the caller, but a stored feature can be removed
+        // whatever its name.
+        return match check(name, "") {
+            Err(rule) if !name.starts_with("custom-persist.") => Err(FeatureError::Refused {
                 vm: vm.to_owned(),
                 feature: name.to_owned(),
-                value: value.to_owned(),
+                value: String::new(),
                 rule,
-            })?;
-        let owner = qube.name.clone();
-        let Some(qube) = self.edit(vm) else {
-            return Ok(Vec::new());
+            }),
+            _ => Ok(Vec::new()),
         };
-        if name == "service.meminfo-writer" && qube.class.is_local_guest() {
-            match value.is_empty() {
-                true => qube.properties.set("maxmem", "0"),
-                false => {
-                    qube.properties.remove("maxmem");
-                }
-            }
-            qube.features.remove(name);
-            return Ok(vec![Effect::MaxmemHotplug { vm: owner }]);
-        }
-        qube.features.set(name, value);
-        Ok(effects(owner, name, !value.is_empty()))
     }
+    let owner = qube.name.clone();
+    if let Some(qube) = qubes.edit(vm) {
+        qube.features.remove(name);
+    }
+    Ok(effects(owner, name, false))
+}
 
-    /// Removes a feature and returns the effects. A missing one is not an error.
-    ///
-    /// # Errors
-    /// There is no such qube, only the system writes the feature, or no feature can have this name.
-    pub fn remove_feature(&mut self, vm: &str, name: &str) -> Result<Vec<Effect>, FeatureError> {
-        let qube = self
-            .get(vm)
-            .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
-        check_reserved(qube, name)?;
-        if !qube.features.contains(name) {
-            // An invalid name is a mistake of the caller, but a stored feature can be removed
-            // whatever its name.
-            return match check(name, "") {
-                Err(rule) if !name.starts_with("custom-persist.") => Err(FeatureError::Refused {
-                    vm: vm.to_owned(),
-                    feature: name.to_owned(),
-                    value: String::new(),
-                    rule,
-                }),
-                _ => Ok(Vec::new()),
-            };
-        }
-        let owner = qube.name.clone();
-        if let Some(qube) = self.edit(vm) {
-            qube.features.remove(name);
-        }
-        Ok(effects(owner, name, false))
+/// Checks the rules that depend on the qube.
+fn check_for_qube(
+    qubes: &Qubes,
+    vm: &Vm,
+    name: &str,
+    value: &str,
+    facts: &dyn Facts,
+) -> Result<(), String> {
+    if let Some(problem) = find_feature_problem(vm, name, value, facts.release()) {
+        return Err(problem.rule);
+    }
+    match name {
+        PRELOAD_MAX => check_preloads(qubes, vm, value, facts),
+        TAG_CREATED_WITH => check_creation_tags(qubes, value),
+        _ => Ok(()),
     }
 }
 
-impl Qubes {
-    /// Checks the rules that depend on the qube.
-    fn check_feature_for_qube(
-        &self,
-        vm: &Vm,
-        name: &str,
-        value: &str,
-        facts: &dyn Facts,
-    ) -> Result<(), String> {
-        if let Some(problem) = find_feature_problem(vm, name, value, facts.release()) {
-            return Err(problem.rule);
+/// Checks that disposables can be preloaded: their agent must report when they are ready. For
+/// the feature of dom0, the system's default_dispvm is checked.
+fn check_preloads(qubes: &Qubes, vm: &Vm, value: &str, facts: &dyn Facts) -> Result<(), String> {
+    let template = match vm.class {
+        Class::AdminVM if vm.features.get(PRELOAD_MAX) == Some(value) => None,
+        Class::AdminVM => {
+            let default = property::global_value_by_name(qubes, "default_dispvm", facts).ok();
+            default.and_then(|value| qubes.get(value.as_qube()?.as_str()))
         }
-        match name {
-            PRELOAD_MAX => self.check_preloads(vm, value, facts),
-            TAG_CREATED_WITH => self.check_creation_tags(value),
-            _ => Ok(()),
-        }
+        _ => Some(vm).filter(|vm| can_have_disposables(&vm.class)),
+    };
+    let Some(template) = template else {
+        return Ok(());
+    };
+    let is_on = |feature: &str| is_on(get_with_template(qubes, template, feature));
+    if !is_on("qrexec") {
+        return Err(format!(
+            "disposables of '{}' cannot be preloaded: it does not support qrexec",
+            template.name
+        ));
     }
-
-    /// Checks that disposables can be preloaded: their agent must report when they are ready. For
-    /// the feature of dom0, the system's default_dispvm is checked.
-    fn check_preloads(&self, vm: &Vm, value: &str, facts: &dyn Facts) -> Result<(), String> {
-        let template = match vm.class {
-            Class::AdminVM if vm.features.get(PRELOAD_MAX) == Some(value) => None,
-            Class::AdminVM => {
-                let default = self.global_value_by_name("default_dispvm", facts).ok();
-                default.and_then(|value| self.get(value.as_qube()?.as_str()))
-            }
-            _ => Some(vm).filter(|vm| can_have_disposables(&vm.class)),
-        };
-        let Some(template) = template else {
-            return Ok(());
-        };
-        let is_on =
-            |feature: &str| self.is_feature_on(self.feature_with_template(template, feature));
-        if !is_on("qrexec") {
-            return Err(format!(
-                "disposables of '{}' cannot be preloaded: it does not support qrexec",
-                template.name
-            ));
-        }
-        let missing: Vec<&str> = READY_SERVICES
-            .into_iter()
-            .filter(|service| !is_on(&format!("supported-rpc.{service}")))
-            .collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(format!(
-                "disposables of '{}' cannot be preloaded: it does not support the RPC(s) {}",
-                template.name,
-                missing.join(", ")
-            )),
-        }
+    let missing: Vec<&str> = READY_SERVICES
+        .into_iter()
+        .filter(|service| !is_on(&format!("supported-rpc.{service}")))
+        .collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "disposables of '{}' cannot be preloaded: it does not support the RPC(s) {}",
+            template.name,
+            missing.join(", ")
+        )),
     }
+}
 
-    /// Checks that every word is a valid tag for a created qube.
-    fn check_creation_tags(&self, value: &str) -> Result<(), String> {
-        match value
-            .split_whitespace()
-            .find_map(|word| self.find_creation_tag_problem(word))
-        {
-            Some(problem) => Err(problem),
-            None => Ok(()),
-        }
+/// Checks that every word is a valid tag for a created qube.
+fn check_creation_tags(qubes: &Qubes, value: &str) -> Result<(), String> {
+    match value
+        .split_whitespace()
+        .find_map(|word| tags::find_creation_problem(qubes, word))
+    {
+        Some(problem) => Err(problem),
+        None => Ok(()),
     }
 }
 

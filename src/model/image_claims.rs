@@ -9,6 +9,7 @@ use super::pool::Pool;
 use super::qubes::Qubes;
 use super::text_map::TextMap;
 use super::volume::{class_volume, volume_traits};
+use crate::model::volume;
 
 /// A `<domain>` of the store as it is written, or a `<volume>` outside any domain.
 #[derive(Debug, Clone)]
@@ -186,7 +187,7 @@ impl<'a> ClaimCollector<'a, '_> {
         if !vm.class.is_local_guest() {
             return;
         }
-        let Ok(resolved) = self.qubes.volume(vm, volume, self.facts) else {
+        let Ok(resolved) = volume::resolve(self.qubes, vm, volume, self.facts) else {
             return;
         };
         let Some(pool) = self

@@ -7,6 +7,8 @@ use super::facts::Facts;
 use super::property::{PropertyError, Value};
 use super::qubes::Qubes;
 use super::vm::Vm;
+use crate::model::features;
+use crate::model::property;
 
 /// The name servers of every qube with a network.
 const DNS: [&str; 2] = ["10.139.1.1", "10.139.1.2"];
@@ -24,12 +26,15 @@ type PropertyResult = Result<Value, PropertyError>;
 /// # Errors
 /// The netvm cannot be read.
 pub fn is_networked(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
-    Ok(qubes.provides_network(vm, facts) || qubes.netvm(vm, facts)?.is_some())
+    Ok(
+        property::provides_network(qubes, vm, facts)
+            || property::netvm(qubes, vm, facts)?.is_some(),
+    )
 }
 
 /// Returns whether IPv6 is enabled: the feature `ipv6` of the qube or along its netvms.
 pub fn has_ipv6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> bool {
-    qubes.is_feature_on(qubes.feature_with_netvm(vm, "ipv6", facts))
+    features::is_on(features::get_with_netvm(qubes, vm, "ipv6", facts))
 }
 
 /// Returns the qube's IPv4 address.
@@ -37,7 +42,7 @@ pub fn has_ipv6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> bool {
 /// # Errors
 /// The property `ip` or one that it depends on cannot be read.
 pub fn ip(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<Option<Ipv4Addr>, PropertyError> {
-    match qubes.value_by_name(vm, "ip", facts)? {
+    match property::value_by_name(qubes, vm, "ip", facts)? {
         Value::Ip4(ip) => Ok(Some(ip)),
         _ => Ok(None),
     }
@@ -87,7 +92,7 @@ fn address_number(
     {
         return Ok((id, nets));
     }
-    let number = qubes.value_by_name(vm, property, facts)?;
+    let number = property::value_by_name(qubes, vm, property, facts)?;
     let id = number
         .as_int()
         .and_then(|n| u16::try_from(n).ok())
@@ -101,19 +106,20 @@ fn address_number(
 }
 
 pub(super) fn visible_ip(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-    fake_address(qubes, vm, "net.fake-ip").map_or_else(|| qubes.value_by_name(vm, "ip", facts), Ok)
+    fake_address(qubes, vm, "net.fake-ip")
+        .map_or_else(|| property::value_by_name(qubes, vm, "ip", facts), Ok)
 }
 
 pub(super) fn gateway(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-    match qubes.provides_network(vm, facts) {
+    match property::provides_network(qubes, vm, facts) {
         true => visible_ip(qubes, vm, facts),
         false => Ok(Value::None),
     }
 }
 
 pub(super) fn gateway6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-    match qubes.provides_network(vm, facts) && has_ipv6(qubes, vm, facts) {
-        true => qubes.value_by_name(vm, "ip6", facts),
+    match property::provides_network(qubes, vm, facts) && has_ipv6(qubes, vm, facts) {
+        true => property::value_by_name(qubes, vm, "ip6", facts),
         false => Ok(Value::None),
     }
 }
@@ -121,7 +127,7 @@ pub(super) fn gateway6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyRes
 pub(super) fn visible_gateway(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
     match (
         fake_address(qubes, vm, "net.fake-gateway"),
-        qubes.netvm(vm, facts)?,
+        property::netvm(qubes, vm, facts)?,
     ) {
         (Some(fake), _) => Ok(fake),
         (None, Some(netvm)) => gateway(qubes, netvm, facts),
@@ -130,7 +136,7 @@ pub(super) fn visible_gateway(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Prop
 }
 
 pub(super) fn visible_gateway6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
-    match qubes.netvm(vm, facts)? {
+    match property::netvm(qubes, vm, facts)? {
         Some(netvm) if has_ipv6(qubes, vm, facts) => gateway6(qubes, netvm, facts),
         _ => Ok(Value::None),
     }
@@ -139,7 +145,7 @@ pub(super) fn visible_gateway6(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Pro
 pub(super) fn visible_netmask(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
     match (
         fake_address(qubes, vm, "net.fake-netmask"),
-        qubes.netvm(vm, facts)?,
+        property::netvm(qubes, vm, facts)?,
     ) {
         (Some(fake), _) => Ok(fake),
         (None, Some(netvm)) if is_networked(qubes, netvm, facts)? => Ok(Value::text(NETMASK)),
@@ -157,8 +163,7 @@ pub(super) fn dns(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> PropertyResult {
 /// Returns the value of a `net.fake-*` feature. Upstream accepts any text, so the form is not
 /// checked.
 fn fake_address(qubes: &Qubes, vm: &Vm, feature: &str) -> Option<Value> {
-    qubes
-        .feature_with_template(vm, feature)
+    features::get_with_template(qubes, vm, feature)
         .filter(|f| !f.is_empty())
         .map(Value::text)
 }

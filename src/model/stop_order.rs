@@ -6,6 +6,7 @@ use super::facts::Facts;
 use super::name::VmName;
 use super::qubes::Qubes;
 use super::vm::Vm;
+use crate::model::property;
 
 /// A service that one qube provides to another, so that it should stop after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +45,9 @@ pub fn provider<'a>(
     facts: &dyn Facts,
 ) -> Option<&'a Vm> {
     match role {
-        ProviderRole::Netvm => qubes.netvm(vm, facts),
-        ProviderRole::Guivm => qubes.guivm(vm, facts),
-        ProviderRole::Audiovm => qubes.audiovm(vm, facts),
+        ProviderRole::Netvm => property::netvm(qubes, vm, facts),
+        ProviderRole::Guivm => property::guivm(qubes, vm, facts),
+        ProviderRole::Audiovm => property::audiovm(qubes, vm, facts),
     }
     .ok()
     .flatten()

@@ -47,68 +47,66 @@ pub fn is_valid_tag(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-impl Qubes {
-    /// Adds a tag to a qube and returns whether it is new.
-    ///
-    /// `created-by-X` also adds the tags that X sets on the qubes it creates (its feature
-    /// `tag-created-vm-with`).
-    ///
-    /// # Errors
-    /// There is no such qube, or the tag is invalid.
-    pub fn add_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
-        let qube = self
-            .get(vm)
-            .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
-        if !is_valid_tag(tag) {
-            return Err(TagError::Invalid {
-                vm: vm.to_owned(),
-                tag: tag.to_owned(),
-            });
-        }
-        if qube.has_tag(tag) {
-            return Ok(false);
-        }
-        let mut new: Vec<SmolStr> = vec![tag.into()];
-        if let Some(creator) = tag.strip_prefix(CREATED_BY_PREFIX) {
-            let creator = self.get(creator).ok_or_else(|| TagError::NoSuchCreator {
-                vm: vm.to_owned(),
-                tag: tag.to_owned(),
-                creator: creator.to_owned(),
-            })?;
-            new.extend(self.tags_for_created_qubes(creator));
-        }
-        if let Some(qube) = self.edit(vm) {
-            for tag in new {
-                if !qube.has_tag(&tag) {
-                    qube.tags.push(tag);
-                }
+/// Adds a tag to a qube and returns whether it is new.
+///
+/// `created-by-X` also adds the tags that X sets on the qubes it creates (its feature
+/// `tag-created-vm-with`).
+///
+/// # Errors
+/// There is no such qube, or the tag is invalid.
+pub fn add(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<bool, TagError> {
+    let qube = qubes
+        .get(vm)
+        .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
+    if !is_valid_tag(tag) {
+        return Err(TagError::Invalid {
+            vm: vm.to_owned(),
+            tag: tag.to_owned(),
+        });
+    }
+    if qube.has_tag(tag) {
+        return Ok(false);
+    }
+    let mut new: Vec<SmolStr> = vec![tag.into()];
+    if let Some(creator) = tag.strip_prefix(CREATED_BY_PREFIX) {
+        let creator = qubes.get(creator).ok_or_else(|| TagError::NoSuchCreator {
+            vm: vm.to_owned(),
+            tag: tag.to_owned(),
+            creator: creator.to_owned(),
+        })?;
+        new.extend(for_created_qubes(qubes, creator));
+    }
+    if let Some(qube) = qubes.edit(vm) {
+        for tag in new {
+            if !qube.has_tag(&tag) {
+                qube.tags.push(tag);
             }
         }
-        Ok(true)
     }
+    Ok(true)
+}
 
-    /// Removes a tag from a qube and returns whether the qube had it.
-    ///
-    /// # Errors
-    /// There is no such qube, or the qube lacks the tag and the text is not a valid tag.
-    pub fn remove_tag(&mut self, vm: &str, tag: &str) -> Result<bool, TagError> {
-        let qube = self
-            .get(vm)
-            .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
-        if !qube.has_tag(tag) {
-            return match is_valid_tag(tag) {
-                true => Ok(false),
-                false => Err(TagError::Invalid {
-                    vm: vm.to_owned(),
-                    tag: tag.to_owned(),
-                }),
-            };
-        }
-        if let Some(qube) = self.edit(vm) {
-            qube.tags.retain(|t| &**t != tag);
-        }
-        Ok(true)
+/// Removes a tag from a qube and returns whether the qube had it.
+///
+/// # Errors
+/// There is no such qube, or the qube lacks the tag and the text is not a valid tag.
+pub fn remove(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<bool, TagError> {
+    let qube = qubes
+        .get(vm)
+        .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
+    if !qube.has_tag(tag) {
+        return match is_valid_tag(tag) {
+            true => Ok(false),
+            false => Err(TagError::Invalid {
+                vm: vm.to_owned(),
+                tag: tag.to_owned(),
+            }),
+        };
     }
+    if let Some(qube) = qubes.edit(vm) {
+        qube.tags.retain(|t| &**t != tag);
+    }
+    Ok(true)
 }
 
 /// Iterates over the words of the feature that lists the tags for created qubes.
@@ -120,37 +118,35 @@ fn creation_tag_words(creator: &Vm) -> impl Iterator<Item = &str> {
         .split_whitespace()
 }
 
-impl Qubes {
-    /// Iterates over the tags that `creator` sets on the qubes it creates, without the invalid ones
-    /// ([`Qubes::find_creation_tag_problems`]).
-    pub(super) fn tags_for_created_qubes<'a>(
-        &'a self,
-        creator: &'a Vm,
-    ) -> impl Iterator<Item = SmolStr> + 'a {
-        creation_tag_words(creator)
-            .filter(|word| self.find_creation_tag_problem(word).is_none())
-            .map(Into::into)
-    }
+/// Iterates over the tags that `creator` sets on the qubes it creates, without the invalid ones
+/// ([`find_creation_problems`]).
+pub(super) fn for_created_qubes<'a>(
+    qubes: &'a Qubes,
+    creator: &'a Vm,
+) -> impl Iterator<Item = SmolStr> + 'a {
+    creation_tag_words(creator)
+        .filter(|word| find_creation_problem(qubes, word).is_none())
+        .map(Into::into)
+}
 
-    /// Explains each word of a qube's feature `tag-created-vm-with` that is not added to the qubes
-    /// it creates.
-    pub fn find_creation_tag_problems(&self, creator: &str) -> Vec<String> {
-        let words = self.get(creator).into_iter().flat_map(creation_tag_words);
-        words
-            .filter_map(|word| self.find_creation_tag_problem(word))
-            .collect()
-    }
+/// Explains each word of a qube's feature `tag-created-vm-with` that is not added to the qubes
+/// it creates.
+pub fn find_creation_problems(qubes: &Qubes, creator: &str) -> Vec<String> {
+    let words = qubes.get(creator).into_iter().flat_map(creation_tag_words);
+    words
+        .filter_map(|word| find_creation_problem(qubes, word))
+        .collect()
+}
 
-    /// Explains why a word cannot be a tag of a created qube, by the rules of [`Qubes::add_tag`].
-    pub(super) fn find_creation_tag_problem(&self, word: &str) -> Option<String> {
-        if !is_valid_tag(word) {
-            return Some(format!(
-                "'{word}' is not a tag: a tag is made of letters, digits, _ and -"
-            ));
-        }
-        let creator = word.strip_prefix(CREATED_BY_PREFIX)?;
-        (!self.contains(creator)).then(|| {
-            format!("'{word}' names the creator of a qube, and qube '{creator}' does not exist")
-        })
+/// Explains why a word cannot be a tag of a created qube, by the rules of [`add`].
+pub(super) fn find_creation_problem(qubes: &Qubes, word: &str) -> Option<String> {
+    if !is_valid_tag(word) {
+        return Some(format!(
+            "'{word}' is not a tag: a tag is made of letters, digits, _ and -"
+        ));
     }
+    let creator = word.strip_prefix(CREATED_BY_PREFIX)?;
+    (!qubes.contains(creator)).then(|| {
+        format!("'{word}' names the creator of a qube, and qube '{creator}' does not exist")
+    })
 }

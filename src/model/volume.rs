@@ -11,6 +11,7 @@ use super::release::Release;
 use super::rules::qubesd::VolumeTraits;
 use super::text_map::TextMap;
 use super::vm::{Vm, VolumeConfig};
+use crate::model::property;
 
 const GIB: u64 = 1 << 30;
 
@@ -57,7 +58,7 @@ pub struct ExplicitVolume<'a> {
 impl VolumeConfig {
     /// Returns pool, vid and size if the configuration alone determines them.
     ///
-    /// They equal what [`Qubes::volume`] resolves, except for the vid in a pool of kernels. `class`
+    /// They equal what [`resolve`] resolves, except for the vid in a pool of kernels. `class`
     /// is the default of the qube's class for this volume. `None` means that the volume must be
     /// resolved.
     pub fn explicit_volume(&self, class: Option<&ClassVolume>) -> Option<ExplicitVolume<'_>> {
@@ -283,195 +284,200 @@ pub fn default_vid(
     }
 }
 
-impl Qubes {
-    /// Returns all volumes of a qube: those of its class in their order, then the custom ones.
-    ///
-    /// # Errors
-    /// One of them cannot be resolved.
-    pub fn volumes(&self, vm: &Vm, facts: &dyn Facts) -> Result<Vec<ResolvedVolume>, VolumeError> {
-        volume_names(vm)
-            .map(|name| self.volume(vm, name, facts))
-            .collect()
-    }
+/// Returns all volumes of a qube: those of its class in their order, then the custom ones.
+///
+/// # Errors
+/// One of them cannot be resolved.
+pub fn resolve_all(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+) -> Result<Vec<ResolvedVolume>, VolumeError> {
+    names(vm)
+        .map(|name| resolve(qubes, vm, name, facts))
+        .collect()
+}
 
-    /// Iterates over the names of a qube's volumes: those of its class in their order, then the
-    /// custom ones.
-    pub fn volume_names<'v>(&self, vm: &'v Vm) -> impl Iterator<Item = &'v str> + use<'v> {
-        volume_names(vm)
-    }
-
-    /// Resolves one volume of a qube.
-    ///
-    /// # Errors
-    /// There is none of this name, its pool or source does not exist, or a number of the store is
-    /// invalid.
-    pub fn volume(
-        &self,
-        vm: &Vm,
-        name: &str,
-        facts: &dyn Facts,
-    ) -> Result<ResolvedVolume, VolumeError> {
-        let class = class_volume(&vm.class, name);
-        match (class, vm.volume(name)) {
-            (None, None) => Err(VolumeError::NoSuchVolume {
-                vm: vm.name.to_string(),
-                volume: name.to_owned(),
-            }),
-            (class, own) => {
-                let none = TextMap::new();
-                self.resolve_volume(vm, name, class, own.map_or(&none, |v| &v.attributes), facts)
-            }
-        }
-    }
-
-    /// Resolves a volume from its attributes `own` and the defaults of its class.
-    pub(super) fn resolve_volume(
-        &self,
-        vm: &Vm,
-        name: &str,
-        class: Option<&ClassVolume>,
-        own: &TextMap,
-        facts: &dyn Facts,
-    ) -> Result<ResolvedVolume, VolumeError> {
-        let on = |attribute: &str, default: Option<bool>| {
-            own.get(attribute).map_or(default == Some(true), is_true)
-        };
-        let number = |attribute: &'static str| number(vm, name, own, attribute);
-        let (rw, save) = (
-            on("rw", class.map(|c| c.rw)),
-            on("save_on_stop", class.map(|c| c.save_on_stop)),
-        );
-        let snap = on("snap_on_start", class.map(|c| c.snap_on_start));
-        let configured = number("size")?.and_then(|n| u64::try_from(n).ok());
-        let mut size = configured.unwrap_or(class.map_or(0, |c| c.size));
-        let mut source = own
-            .get("source")
-            .filter(|s| !s.is_empty())
-            .map(str::to_owned);
-        let mut pool = own.get("pool").map(str::to_owned);
-        if snap && source.is_none() {
-            let (_, origin) = self.origin_in_templates(vm, name, facts)?;
-            (source, pool, size) = (Some(origin.vid), Some(origin.pool), origin.size);
-        }
-        let pool = self.find_volume_pool(vm, name, pool, facts)?;
-        let is_kernel = pool.driver() == "linux-kernel";
-        let vid = match own.get("vid") {
-            _ if is_kernel => self.kernel(vm, facts)?,
-            Some(vid) => vid.to_owned(),
-            None => default_vid(pool, &vm.class, &vm.name, name)?,
-        };
-        let keeps_revisions = !is_kernel && (save || pool.driver() != "file");
-        let revisions = number("revisions_to_keep")?.unwrap_or_else(|| pool.revisions_to_keep());
-        let own_ephemeral = own.get("ephemeral").map(is_true);
-        let is_volatile = rw && !save && !snap && !is_kernel;
-        Ok(ResolvedVolume {
-            name: name.to_owned(),
-            pool: pool.name().to_owned(),
-            driver: pool.driver().to_owned(),
-            vid,
-            rw: rw && !is_kernel,
-            save_on_stop: save,
-            snap_on_start: snap,
-            size,
-            source: source.filter(|_| snap),
-            revisions_to_keep: if keeps_revisions { revisions } else { 0 },
-            ephemeral: is_volatile && own_ephemeral.unwrap_or_else(|| pool.ephemeral_volatile()),
-            own_ephemeral,
-        })
-    }
-
-    /// Returns the volume that holds the initial data of a qube's volume, and the qube it belongs
-    /// to: the volume itself or, for a snapshot, the first volume of its name along the templates
-    /// that is not a snapshot.
-    ///
-    /// # Errors
-    /// As [`Qubes::volume`]; also if no template has such a volume.
-    pub fn volume_origin<'a>(
-        &'a self,
-        vm: &'a Vm,
-        name: &str,
-        facts: &dyn Facts,
-    ) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
-        let own = self.volume(vm, name, facts)?;
-        if own.source.is_none() {
-            Ok((vm, own))
-        } else {
-            self.origin_in_templates(vm, name, facts)
-        }
-    }
-
-    /// Returns the first volume of this name along the templates that is not a snapshot.
-    fn origin_in_templates<'a>(
-        &'a self,
-        vm: &'a Vm,
-        name: &str,
-        facts: &dyn Facts,
-    ) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
-        self.template(vm)?;
-        for template in self.template_chain(vm).skip(1) {
-            let volume = self.volume(template, name, facts)?;
-            if volume.source.is_none() {
-                return Ok((template, volume));
-            }
-        }
-        Err(VolumeError::NoSource {
+/// Resolves one volume of a qube.
+///
+/// # Errors
+/// There is none of this name, its pool or source does not exist, or a number of the store is
+/// invalid.
+pub fn resolve(
+    qubes: &Qubes,
+    vm: &Vm,
+    name: &str,
+    facts: &dyn Facts,
+) -> Result<ResolvedVolume, VolumeError> {
+    let class = class_volume(&vm.class, name);
+    match (class, vm.volume(name)) {
+        (None, None) => Err(VolumeError::NoSuchVolume {
             vm: vm.name.to_string(),
             volume: name.to_owned(),
-        })
+        }),
+        (class, own) => {
+            let none = TextMap::new();
+            resolve_attributes(
+                qubes,
+                vm,
+                name,
+                class,
+                own.map_or(&none, |v| &v.attributes),
+                facts,
+            )
+        }
     }
+}
 
-    fn find_volume_pool(
-        &self,
-        vm: &Vm,
-        volume: &str,
-        named: Option<String>,
-        facts: &dyn Facts,
-    ) -> Result<&Pool, VolumeError> {
-        let name = match named {
-            Some(name) => name,
-            None if matches!(volume, "root" | "private" | "volatile" | "kernel") => self
-                .global_value_by_name(&format!("default_pool_{volume}"), facts)?
-                .to_string(),
-            None => {
-                return Err(VolumeError::NoDefaultPool {
-                    vm: vm.name.to_string(),
-                    volume: volume.to_owned(),
-                });
-            }
-        };
-        self.pools
-            .get(&name)
-            .ok_or_else(|| VolumeError::NoSuchPool {
+/// Resolves a volume from its attributes `own` and the defaults of its class.
+pub(super) fn resolve_attributes(
+    qubes: &Qubes,
+    vm: &Vm,
+    name: &str,
+    class: Option<&ClassVolume>,
+    own: &TextMap,
+    facts: &dyn Facts,
+) -> Result<ResolvedVolume, VolumeError> {
+    let on = |attribute: &str, default: Option<bool>| {
+        own.get(attribute).map_or(default == Some(true), is_true)
+    };
+    let number = |attribute: &'static str| number(vm, name, own, attribute);
+    let (rw, save) = (
+        on("rw", class.map(|c| c.rw)),
+        on("save_on_stop", class.map(|c| c.save_on_stop)),
+    );
+    let snap = on("snap_on_start", class.map(|c| c.snap_on_start));
+    let configured = number("size")?.and_then(|n| u64::try_from(n).ok());
+    let mut size = configured.unwrap_or(class.map_or(0, |c| c.size));
+    let mut source = own
+        .get("source")
+        .filter(|s| !s.is_empty())
+        .map(str::to_owned);
+    let mut pool = own.get("pool").map(str::to_owned);
+    if snap && source.is_none() {
+        let (_, origin) = origin_in_templates(qubes, vm, name, facts)?;
+        (source, pool, size) = (Some(origin.vid), Some(origin.pool), origin.size);
+    }
+    let pool = find_pool(qubes, vm, name, pool, facts)?;
+    let is_kernel = pool.driver() == "linux-kernel";
+    let vid = match own.get("vid") {
+        _ if is_kernel => property::kernel(qubes, vm, facts)?,
+        Some(vid) => vid.to_owned(),
+        None => default_vid(pool, &vm.class, &vm.name, name)?,
+    };
+    let keeps_revisions = !is_kernel && (save || pool.driver() != "file");
+    let revisions = number("revisions_to_keep")?.unwrap_or_else(|| pool.revisions_to_keep());
+    let own_ephemeral = own.get("ephemeral").map(is_true);
+    let is_volatile = rw && !save && !snap && !is_kernel;
+    Ok(ResolvedVolume {
+        name: name.to_owned(),
+        pool: pool.name().to_owned(),
+        driver: pool.driver().to_owned(),
+        vid,
+        rw: rw && !is_kernel,
+        save_on_stop: save,
+        snap_on_start: snap,
+        size,
+        source: source.filter(|_| snap),
+        revisions_to_keep: if keeps_revisions { revisions } else { 0 },
+        ephemeral: is_volatile && own_ephemeral.unwrap_or_else(|| pool.ephemeral_volatile()),
+        own_ephemeral,
+    })
+}
+
+/// Returns the volume that holds the initial data of a qube's volume, and the qube it belongs
+/// to: the volume itself or, for a snapshot, the first volume of its name along the templates
+/// that is not a snapshot.
+///
+/// # Errors
+/// As [`resolve`]; also if no template has such a volume.
+pub fn find_origin<'a>(
+    qubes: &'a Qubes,
+    vm: &'a Vm,
+    name: &str,
+    facts: &dyn Facts,
+) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
+    let own = resolve(qubes, vm, name, facts)?;
+    if own.source.is_none() {
+        Ok((vm, own))
+    } else {
+        origin_in_templates(qubes, vm, name, facts)
+    }
+}
+
+/// Returns the first volume of this name along the templates that is not a snapshot.
+fn origin_in_templates<'a>(
+    qubes: &'a Qubes,
+    vm: &'a Vm,
+    name: &str,
+    facts: &dyn Facts,
+) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
+    property::template(qubes, vm)?;
+    for template in property::template_chain(qubes, vm).skip(1) {
+        let volume = resolve(qubes, template, name, facts)?;
+        if volume.source.is_none() {
+            return Ok((template, volume));
+        }
+    }
+    Err(VolumeError::NoSource {
+        vm: vm.name.to_string(),
+        volume: name.to_owned(),
+    })
+}
+
+fn find_pool<'q>(
+    qubes: &'q Qubes,
+    vm: &Vm,
+    volume: &str,
+    named: Option<String>,
+    facts: &dyn Facts,
+) -> Result<&'q Pool, VolumeError> {
+    let name = match named {
+        Some(name) => name,
+        None if matches!(volume, "root" | "private" | "volatile" | "kernel") => {
+            property::global_value_by_name(qubes, &format!("default_pool_{volume}"), facts)?
+                .to_string()
+        }
+        None => {
+            return Err(VolumeError::NoDefaultPool {
                 vm: vm.name.to_string(),
                 volume: volume.to_owned(),
-                pool: name,
-            })
-    }
+            });
+        }
+    };
+    qubes
+        .pools
+        .get(&name)
+        .ok_or_else(|| VolumeError::NoSuchPool {
+            vm: vm.name.to_string(),
+            volume: volume.to_owned(),
+            pool: name,
+        })
+}
 
-    /// Updates the sources of the qube's snapshots to its current template.
-    pub(super) fn update_snapshot_sources(&mut self, name: &str, facts: &dyn Facts) {
-        let Some(vm) = self.get(name) else { return };
-        let none = TextMap::new();
-        let new_configs: Vec<(&str, Option<VolumeConfig>)> = class_volumes(&vm.class)
-            .iter()
-            .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
-            .map(|class| {
-                let resolved = self.resolve_volume(vm, class.name, Some(class), &none, facts);
-                (
-                    class.name,
-                    resolved.ok().map(|v| v.config_for(facts.release())),
-                )
-            })
-            .collect();
-        let Some(vm) = self.edit(name) else { return };
-        for (volume, config) in new_configs {
-            for own in vm.volumes.iter_mut().filter(|v| v.name() == volume) {
-                // If the new template's volume cannot be resolved, the missing attributes let every
-                // reader look for it.
-                *own = config.clone().unwrap_or_else(|| VolumeConfig {
-                    attributes: TextMap::from_iter([("name", volume)]),
-                });
-            }
+/// Updates the sources of the qube's snapshots to its current template.
+pub(super) fn update_snapshot_sources(qubes: &mut Qubes, name: &str, facts: &dyn Facts) {
+    let Some(vm) = qubes.get(name) else { return };
+    let none = TextMap::new();
+    let new_configs: Vec<(&str, Option<VolumeConfig>)> = class_volumes(&vm.class)
+        .iter()
+        .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
+        .map(|class| {
+            let resolved = resolve_attributes(qubes, vm, class.name, Some(class), &none, facts);
+            (
+                class.name,
+                resolved.ok().map(|v| v.config_for(facts.release())),
+            )
+        })
+        .collect();
+    let Some(vm) = qubes.edit(name) else { return };
+    for (volume, config) in new_configs {
+        for own in vm.volumes.iter_mut().filter(|v| v.name() == volume) {
+            // If the new template's volume cannot be resolved, the missing attributes let every
+            // reader look for it.
+            *own = config.clone().unwrap_or_else(|| VolumeConfig {
+                attributes: TextMap::from_iter([("name", volume)]),
+            });
         }
     }
 }
@@ -550,7 +556,7 @@ pub(super) fn volume_traits<'a>(
 }
 
 /// Iterates over the names of a qube's volumes: those of its class, then the custom ones.
-pub(super) fn volume_names(vm: &Vm) -> impl Iterator<Item = &str> {
+pub fn names(vm: &Vm) -> impl Iterator<Item = &str> {
     let class = class_volumes(&vm.class).iter().map(|v| v.name);
     let further = vm.volumes.iter().map(|v| v.name());
     class.chain(further.filter(|name| class_volumes(&vm.class).iter().all(|v| v.name != *name)))

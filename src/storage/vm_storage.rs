@@ -10,7 +10,7 @@ use super::{
 use crate::fs::directory::OpenMode;
 use crate::model::rules::qubesd::is_file_vid;
 use crate::model::rules::removal;
-use crate::model::{Facts, Qubes, RemovableVolume, Vm};
+use crate::model::{Facts, Qubes, RemovableVolume, Vm, volume};
 use crate::system::System;
 
 /// The volumes of a qube with their drivers. Callers hold the operation lock of the qube.
@@ -53,8 +53,7 @@ impl VmStorage {
         facts: &dyn Facts,
     ) -> Result<VmStorage, StorageError> {
         refuse_unconverted_store(system, qubes)?;
-        let volumes = qubes
-            .volumes(vm, facts)?
+        let volumes = volume::resolve_all(qubes, vm, facts)?
             .into_iter()
             .map(|volume| Volume::from_resolved(&vm.name, volume));
         let volumes = volumes.collect::<Result<_, _>>()?;

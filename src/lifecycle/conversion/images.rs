@@ -5,7 +5,7 @@ use std::fs;
 use crate::format::ConversionLoss;
 use crate::lifecycle::Context;
 use crate::model::volume::class_volumes;
-use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig};
+use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig, volume};
 
 /// The most missing images that a message names.
 const MAX_NAMED: usize = 3;
@@ -55,7 +55,7 @@ fn volumes(
         return Vec::new();
     };
     let class_names = class_volumes(&vm.class).iter().map(|class| class.name);
-    let volume = |volume: &'static str| match qubes.volume(vm, volume, context) {
+    let volume = |volume: &'static str| match volume::resolve(qubes, vm, volume, context) {
         Ok(mut resolved) => {
             set_size_of_image(qubes, &mut resolved, context, missing);
             Some(resolved.config())

@@ -1,7 +1,7 @@
 //! Changing properties, features and tags: decide, save, then apply the effects.
 
 use crate::model::rules::pci;
-use crate::model::{Effect, Property, VmName};
+use crate::model::{Effect, Property, VmName, features, property, tags};
 
 use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
@@ -22,7 +22,13 @@ pub fn set_property(
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
     change(context, name, property, |write| {
-        Ok(write.set_property(name.as_str(), property, text, context)?)
+        Ok(property::set(
+            write,
+            name.as_str(),
+            property,
+            text,
+            context,
+        )?)
     })
 }
 
@@ -37,7 +43,7 @@ pub fn reset_property(
     property: &str,
 ) -> Result<Vec<String>, LifecycleError> {
     change(context, name, property, |write| {
-        Ok(write.reset_property(name.as_str(), property, context)?)
+        Ok(property::reset(write, name.as_str(), property, context)?)
     })
 }
 
@@ -68,8 +74,8 @@ pub fn change_property_of_qubes(
         let mut effects = Vec::new();
         for name in in_order {
             let changed = match text {
-                Some(text) => write.set_property(name.as_str(), property, text, context),
-                None => write.reset_property(name.as_str(), property, context),
+                Some(text) => property::set(write, name.as_str(), property, text, context),
+                None => property::reset(write, name.as_str(), property, context),
             };
             let failed = |e| LifecycleError::BatchRefused {
                 qube: name.clone(),
@@ -95,7 +101,7 @@ pub fn set_global(
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
     change_and_apply(context, |write| {
-        Ok(write.set_global(property, text, context)?)
+        Ok(property::set_global(write, property, text, context)?)
     })
 }
 
@@ -104,7 +110,9 @@ pub fn set_global(
 /// # Errors
 /// The store cannot be written.
 pub fn reset_global(context: &Context, property: &str) -> Result<Vec<String>, LifecycleError> {
-    change_and_apply(context, |write| Ok(write.reset_global(property, context)?))
+    change_and_apply(context, |write| {
+        Ok(property::reset_global(write, property, context)?)
+    })
 }
 
 /// Sets a feature of a qube and applies the effects. Returns notes for the user.
@@ -118,7 +126,7 @@ pub fn set_feature(
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
     change_and_apply(context, |write| {
-        Ok(write.set_feature(name.as_str(), feature, text, context)?)
+        Ok(features::set(write, name.as_str(), feature, text, context)?)
     })
 }
 
@@ -133,7 +141,7 @@ pub fn remove_feature(
     feature: &str,
 ) -> Result<Vec<String>, LifecycleError> {
     change_and_apply(context, |write| {
-        Ok(write.remove_feature(name.as_str(), feature)?)
+        Ok(features::remove(write, name.as_str(), feature)?)
     })
 }
 
@@ -144,7 +152,7 @@ pub fn remove_feature(
 pub fn add_tags(context: &Context, name: &VmName, tags: &[&str]) -> Result<(), LifecycleError> {
     let mut write = context.write()?;
     for tag in tags {
-        write.add_tag(name.as_str(), tag)?;
+        tags::add(&mut write, name.as_str(), tag)?;
     }
     write.save()?;
     Ok(())
@@ -156,7 +164,7 @@ pub fn add_tags(context: &Context, name: &VmName, tags: &[&str]) -> Result<(), L
 /// The tag is invalid, or the store cannot be written.
 pub fn remove_tag(context: &Context, name: &VmName, tag: &str) -> Result<(), LifecycleError> {
     let mut write = context.write()?;
-    write.remove_tag(name.as_str(), tag)?;
+    tags::remove(&mut write, name.as_str(), tag)?;
     write.save()?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use crate::fs::replace::Access;
 use crate::lifecycle::qube::directory;
 use crate::model::rules::cloning;
-use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError};
+use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError, volume};
 use crate::storage::{
     CommittedData, PoolDrivers, Progress, StorageError, VmStorage, Volume, VolumeKind,
 };
@@ -114,11 +114,11 @@ fn open_source_volumes(
     let source = crate::lifecycle::qube::find_qube(&qubes, source)?;
 
     let mut origins = Vec::new();
-    for volume in qubes.volumes(clone, context).map_err(StorageError::from)? {
+    for volume in volume::resolve_all(&qubes, clone, context).map_err(StorageError::from)? {
         if !volume.save_on_stop || empty.contains(&&*volume.name) {
             continue;
         }
-        match qubes.volume_origin(source, &volume.name, context) {
+        match volume::find_origin(&qubes, source, &volume.name, context) {
             Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
             // The clone's class or template has a volume that the source does not have.
             Err(VolumeError::NoSuchVolume { .. }) => {}

@@ -5,7 +5,7 @@
 use crate::lifecycle::volume::images;
 use crate::model::rules::cloning::NewQubeFacts;
 use crate::model::rules::{cloning, creation};
-use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName};
+use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags};
 
 use crate::lifecycle::qube::directory::QubeDirectory;
 use crate::lifecycle::template::save_volume_sizes;
@@ -75,14 +75,14 @@ impl InitialSettings<'_> {
         // The store may be locked, so no hypervisor is asked whether the new qube runs.
         let facts = NewQubeFacts::new(name.as_str(), context);
         for (property, text) in self.properties {
-            let result = qubes.set_property(name.as_str(), property, text, &facts);
+            let result = property::set(qubes, name.as_str(), property, text, &facts);
             collect(
                 format!("property {property}"),
                 result.map_err(|reason| reason.to_string()),
             );
         }
         for (feature, text) in self.features {
-            let result = qubes.set_feature(name.as_str(), feature, text, &facts);
+            let result = features::set(qubes, name.as_str(), feature, text, &facts);
             collect(
                 format!("feature {feature}"),
                 result.map_err(|reason| reason.to_string()),
@@ -299,7 +299,7 @@ fn save_new_qube(
 /// Returns a warning for each tag that the creator's feature `tag-created-vm-with` asks for and
 /// the new qube cannot have.
 pub(in crate::lifecycle) fn creation_notes(qubes: &Qubes, creator: &str) -> Vec<String> {
-    let refused_tags = qubes.find_creation_tag_problems(creator).into_iter();
+    let refused_tags = tags::find_creation_problems(qubes, creator).into_iter();
     refused_tags
         .map(|problem| format!("feature tag-created-vm-with of {creator}: {problem}; left out"))
         .collect()

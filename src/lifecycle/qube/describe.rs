@@ -12,7 +12,7 @@ use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
-use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName};
+use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName, property};
 use crate::storage::VmStorage;
 
 use crate::lifecycle::qube::kernel_command_line;
@@ -29,8 +29,11 @@ pub(in crate::lifecycle) fn describe_domain(
     vm: &Vm,
 ) -> Result<DomainDescription, LifecycleError> {
     let family = Family::from_uri(context.hypervisor().uri());
-    let virt_mode = qubes.virt_mode(vm, context)?;
-    let (memory, maxmem) = (qubes.memory(vm, context)?, qubes.maxmem(vm, context)?);
+    let virt_mode = property::virt_mode(qubes, vm, context)?;
+    let (memory, maxmem) = (
+        property::memory(qubes, vm, context)?,
+        property::maxmem(qubes, vm, context)?,
+    );
     Ok(DomainDescription {
         name: domain_name(context, vm),
         qube: vm.name.to_string(),
@@ -39,8 +42,8 @@ pub(in crate::lifecycle) fn describe_domain(
         memory,
         // libvirt refuses a domain whose maximum is below its memory.
         maxmem: if maxmem == 0 { 0 } else { maxmem.max(memory) },
-        memory_hotplug: qubes.has_memory_hotplug(vm, context)?,
-        vcpus: qubes.vcpus(vm, context)?,
+        memory_hotplug: property::has_memory_hotplug(qubes, vm, context)?,
+        vcpus: property::vcpus(qubes, vm, context)?,
         virt_mode,
         kernel: describe_kernel(context, qubes, vm, virt_mode, family)?,
         disks: Vec::new(),
@@ -49,7 +52,7 @@ pub(in crate::lifecycle) fn describe_domain(
         pci: Vec::new(),
         console_log: (family == Family::Qemu).then(|| console_log(context, vm.name.as_str())),
         features: inherited_features(qubes, vm),
-        debug: qubes.is_on(vm, "debug", context),
+        debug: property::is_on(qubes, vm, "debug", context),
         accelerator: match family {
             Family::Qemu => {
                 choose_accelerator(context.system.program_path(), context.system.cache_dir())
@@ -57,12 +60,10 @@ pub(in crate::lifecycle) fn describe_domain(
             Family::Xen => Accelerator::Tcg,
         },
         owner: None,
-        audiovm_xid: qubes
-            .audiovm(vm, context)?
+        audiovm_xid: property::audiovm(qubes, vm, context)?
             .and_then(|a| u32::try_from(context.domain_id(a)).ok()),
         guivm: running_guivm(context, qubes, vm)?,
-        stubdom_mem: qubes
-            .value_by_name(vm, "stubdom_mem", context)?
+        stubdom_mem: property::value_by_name(qubes, vm, "stubdom_mem", context)?
             .as_int()
             .and_then(|n| u64::try_from(n).ok()),
     })
@@ -179,8 +180,8 @@ fn describe_kernel(
     mode: VirtMode,
     family: Family,
 ) -> Result<Option<Kernel>, LifecycleError> {
-    let kernel = qubes.kernel(vm, context)?;
-    let kernels = Path::new("/").join(qubes.kernels_dir(vm, context));
+    let kernel = property::kernel(qubes, vm, context)?;
+    let kernels = Path::new("/").join(property::kernels_dir(qubes, vm, context));
     let file = |version: &str, file| {
         context
             .system
@@ -213,10 +214,10 @@ fn describe_network(
     qubes: &Qubes,
     vm: &Vm,
 ) -> Result<Option<NetworkInterface>, PropertyError> {
-    let Some(netvm) = qubes.netvm(vm, context)? else {
+    let Some(netvm) = property::netvm(qubes, vm, context)? else {
         return Ok(None);
     };
-    let text = |name| qubes.text(vm, name, context);
+    let text = |name| property::text(qubes, vm, name, context);
     let ip6 = text("ip6")?;
     Ok(Some(NetworkInterface {
         backend: domain_name(context, netvm),
@@ -235,9 +236,7 @@ fn running_guivm(
     qubes: &Qubes,
     vm: &Vm,
 ) -> Result<Option<String>, PropertyError> {
-    let guivm = qubes
-        .guivm(vm, context)?
-        .filter(|g| g.class.is_local_guest());
+    let guivm = property::guivm(qubes, vm, context)?.filter(|g| g.class.is_local_guest());
     let is_running = |g: &&Vm| context.power_state(g).is_active();
     Ok(guivm.filter(is_running).map(|g| domain_name(context, g)))
 }
@@ -245,7 +244,7 @@ fn running_guivm(
 /// Returns the features of a qube, including those inherited from its template.
 fn inherited_features(qubes: &Qubes, vm: &Vm) -> BTreeMap<String, String> {
     let mut features = BTreeMap::new();
-    for owner in qubes.template_chain(vm) {
+    for owner in property::template_chain(qubes, vm) {
         for (name, text) in owner.features.iter() {
             features
                 .entry(name.to_string())

@@ -9,7 +9,9 @@ use crate::hypervisor::{Hypervisor as _, HypervisorError};
 use crate::lifecycle::qube::directory;
 use crate::lifecycle::volume::images;
 use crate::model::rules::creation;
-use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName};
+use crate::model::{
+    Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName, property,
+};
 use crate::storage::pools::open_driver;
 use crate::storage::{VmStorage, Volume};
 
@@ -102,8 +104,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
     // Planned before the lock is taken, so that a request that breaks a rule changes nothing.
     let qubes = qube::read_for_creation(context, &new.class)?;
     let planned = plan(&qubes)?;
-    let template = qubes
-        .template(&planned)?
+    let template = property::template(&qubes, &planned)?
         .filter(|_| new.class == Class::DispVM)
         .cloned();
     let mut notes = qube::creation_notes(&qubes, new.created_by);
@@ -144,7 +145,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
 
 /// Whether a qube is removed when it stops.
 pub(in crate::lifecycle) fn is_removed_on_stop(context: &Context, qubes: &Qubes, vm: &Vm) -> bool {
-    vm.class == Class::DispVM && qubes.is_on(vm, "auto_cleanup", context)
+    vm.class == Class::DispVM && property::is_on(qubes, vm, "auto_cleanup", context)
 }
 
 /// Removes a disposable that stopped. If another qube refers to it by now, it stays as a halted

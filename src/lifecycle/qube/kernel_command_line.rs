@@ -2,7 +2,7 @@
 //! `docs/spec/r4-features.md` §6).
 
 use crate::hypervisor::uri::Family;
-use crate::model::{Facts, PropertyError, Qubes, Vm};
+use crate::model::{Facts, PropertyError, Qubes, Vm, features, property};
 
 /// The options of every kernel of dom0 whose directory has no `default-kernelopts-common.txt`.
 const COMMON: &str = "root=/dev/mapper/dmroot ro nomodeset console=hvc0 rd_NO_PLYMOUTH \
@@ -23,15 +23,14 @@ pub fn kernel_command_line(
     facts: &dyn Facts,
     family: Family,
 ) -> Result<String, PropertyError> {
-    let without_defaults = qubes
-        .feature_with_template(vm, "no-default-kernelopts")
+    let without_defaults = features::get_with_template(qubes, vm, "no-default-kernelopts")
         .is_some_and(|f| !f.is_empty());
     let mut line = if without_defaults {
         String::new()
     } else {
         common_options(qubes, vm, facts, family)?
     };
-    line.push_str(&qubes.kernelopts(vm, facts)?);
+    line.push_str(&property::kernelopts(qubes, vm, facts)?);
     if !without_defaults {
         line.push_str(security_module_options(qubes, vm));
     }
@@ -50,16 +49,16 @@ fn common_options(
     facts: &dyn Facts,
     family: Family,
 ) -> Result<String, PropertyError> {
-    let kernel = qubes.kernel(vm, facts)?;
+    let kernel = property::kernel(qubes, vm, facts)?;
     if kernel.is_empty() {
         return Ok(String::new());
     }
     let mut line = String::new();
-    if let (Some("Linux"), Some(uuid)) = (qubes.feature_with_template(vm, "os"), vm.uuid()) {
+    if let (Some("Linux"), Some(uuid)) = (features::get_with_template(qubes, vm, "os"), vm.uuid()) {
         line = format!("systemd.machine_id={} ", uuid.simple());
     }
     let file = facts.kernel_file(
-        &qubes.kernels_dir(vm, facts),
+        &property::kernels_dir(qubes, vm, facts),
         &kernel,
         "default-kernelopts-common.txt",
     );
@@ -71,10 +70,7 @@ fn common_options(
     let text = file
         .as_deref()
         .map_or(default, |t| t.strip_suffix('\n').unwrap_or(t));
-    match qubes
-        .feature_with_template(vm, "no-nomodeset")
-        .is_some_and(|f| !f.is_empty())
-    {
+    match features::get_with_template(qubes, vm, "no-nomodeset").is_some_and(|f| !f.is_empty()) {
         true => line.push_str(&text.replace("nomodeset ", "")),
         false => line.push_str(text),
     }
@@ -83,7 +79,7 @@ fn common_options(
 
 /// Returns the options of the guest's security module.
 fn security_module_options(qubes: &Qubes, vm: &Vm) -> &'static str {
-    let is_on = |feature| qubes.feature_with_template(vm, feature) == Some("1");
+    let is_on = |feature| features::get_with_template(qubes, vm, feature) == Some("1");
     match (is_on("apparmor"), is_on("selinux")) {
         (true, _) => " apparmor=1 security=apparmor",
         (_, true) => " selinux=1 security=selinux",
@@ -97,8 +93,9 @@ fn boot_mode_options<'a>(
     vm: &'a Vm,
     facts: &dyn Facts,
 ) -> Result<Option<&'a str>, PropertyError> {
-    let mode = qubes.text(vm, "bootmode", facts)?;
-    let options =
-        |mode: &str| qubes.feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}"));
+    let mode = property::text(qubes, vm, "bootmode", facts)?;
+    let options = |mode: &str| {
+        features::get_with_template(qubes, vm, &format!("boot-mode.kernelopts.{mode}"))
+    };
     Ok(options(&mode).or_else(|| options("default")))
 }

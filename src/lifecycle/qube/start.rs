@@ -11,7 +11,7 @@ use crate::hypervisor::owner::{owner_able_to_open, owner_for_image};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
 use crate::lifecycle::volume::images;
-use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName};
+use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName, property, volume};
 use crate::storage::{Attachment, LoopDevice, StorageError, VmStorage, VolumeDisk};
 
 use crate::lifecycle::qube::Drive;
@@ -133,9 +133,7 @@ fn check_already_started(name: &VmName, state: PowerState) -> Result<StartOutcom
 fn netvm_to_start(context: &Context, name: &VmName) -> Result<Option<VmName>, LifecycleError> {
     let qubes = context.read()?;
     let vm = find_qube(&qubes, name)?;
-    let Some(netvm) = qubes
-        .netvm(vm, context)?
-        .filter(|n| n.class.is_local_guest())
+    let Some(netvm) = property::netvm(&qubes, vm, context)?.filter(|n| n.class.is_local_guest())
     else {
         return Ok(None);
     };
@@ -274,11 +272,10 @@ fn refuse_live_images(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), L
         })
     };
     let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
-    let volumes = qubes.volumes(vm, context).map_err(StorageError::from)?;
+    let volumes = volume::resolve_all(qubes, vm, context).map_err(StorageError::from)?;
     for volume in volumes.iter().filter(|volume| volume.source.is_some()) {
-        let (owner, origin) = qubes
-            .volume_origin(vm, &volume.name, context)
-            .map_err(StorageError::from)?;
+        let (owner, origin) =
+            volume::find_origin(qubes, vm, &volume.name, context).map_err(StorageError::from)?;
         if is_live(&origin) && context.power_state(owner).is_active() {
             let name = &volume.name;
             return refused(format!(
@@ -289,8 +286,7 @@ fn refuse_live_images(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), L
         }
     }
     if volumes.iter().any(is_live)
-        && let Some(user) = qubes
-            .disposables_of(&vm.name)
+        && let Some(user) = property::disposables_of(qubes, &vm.name)
             .find(|user| context.power_state(user).is_active())
     {
         return refused(format!(
@@ -493,9 +489,8 @@ fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), 
         });
     }
     if vm.class == Class::DispVM
-        && !qubes
-            .template(vm)?
-            .is_some_and(|t| qubes.is_template_for_dispvms(t, facts))
+        && !property::template(qubes, vm)?
+            .is_some_and(|t| property::is_template_for_dispvms(qubes, t, facts))
     {
         let reason =
             "its template is no longer one for disposables (template_for_dispvms)".to_string();

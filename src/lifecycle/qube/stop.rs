@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{Hypervisor, HypervisorError, Outcome};
-use crate::model::{PowerState, ProviderRole, Vm, VmName, stop_order};
+use crate::model::{PowerState, ProviderRole, Vm, VmName, property, stop_order};
 
 use crate::lifecycle::qube::QubeLock;
 use crate::lifecycle::qube::StopMark;
@@ -380,7 +380,7 @@ fn refuse_if_has_clients(
         let is_client = |other: &Vm| {
             stop_order::provider(qubes, other, role, context)
                 .is_some_and(|provider| provider.name == vm.name)
-                && (role == ProviderRole::Guivm || !qubes.is_preloaded(other))
+                && (role == ProviderRole::Guivm || !property::is_preloaded(qubes, other))
         };
         let clients = qubes
             .iter()

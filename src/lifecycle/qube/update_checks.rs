@@ -7,6 +7,8 @@ use std::path::Path;
 use crate::fs::owned_paths::{open_parent, replace};
 use crate::fs::replace::{Access, parent_directory};
 use crate::model::VmName;
+use crate::model::features;
+use crate::model::property;
 
 use crate::lifecycle::qube::create_shared_directory;
 use crate::lifecycle::{Context, LifecycleError, reconcile};
@@ -61,11 +63,12 @@ pub fn update_checks(context: &Context) -> Result<(UpdateChecks, UpdateChecks), 
         .collect();
     let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
         (true, true) => UpdateChecks::Mixed,
-        (false, false) => of(qubes
-            .global_value_by_name("check_updates_vm", context)
-            .ok()
-            .and_then(|v| v.as_bool())
-            != Some(false)),
+        (false, false) => of(
+            property::global_value_by_name(&qubes, "check_updates_vm", context)
+                .ok()
+                .and_then(|v| v.as_bool())
+                != Some(false),
+        ),
         (on, _) => of(on),
     };
     Ok((dom0, qubes_do))
@@ -87,13 +90,13 @@ pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, Lif
             .collect();
         for name in names {
             effects.extend(match on {
-                true => write.remove_feature(name.as_str(), FEATURE)?,
-                false => write.set_feature(name.as_str(), FEATURE, "", context)?,
+                true => features::remove(&mut write, name.as_str(), FEATURE)?,
+                false => features::set(&mut write, name.as_str(), FEATURE, "", context)?,
             });
         }
         effects.extend(match on {
-            true => write.reset_global("check_updates_vm", context)?,
-            false => write.set_global("check_updates_vm", "False", context)?,
+            true => property::reset_global(&mut write, "check_updates_vm", context)?,
+            false => property::set_global(&mut write, "check_updates_vm", "False", context)?,
         });
         write.save()?;
     }

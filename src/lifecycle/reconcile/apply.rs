@@ -9,7 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::fs::replace::{parent_directory, sync_directory};
-use crate::model::{Effect, Facts, VmName};
+use crate::model::{Effect, Facts, VmName, property};
 
 use crate::lifecycle::{Context, LifecycleError};
 
@@ -58,7 +58,7 @@ fn reconcile_autostart(context: &Context, name: &VmName) -> Result<(), Lifecycle
     let qubes = context.read()?;
     let is_autostart = qubes
         .get(name.as_str())
-        .is_some_and(|vm| qubes.is_on(vm, "autostart", context));
+        .is_some_and(|vm| property::is_on(&qubes, vm, "autostart", context));
     let is_linked = fs::symlink_metadata(&link).is_ok();
     let directory = parent_directory(&link);
     match (is_autostart, is_linked) {
@@ -117,7 +117,10 @@ fn maxmem_note(context: &Context, name: &VmName) -> Result<Option<String>, Lifec
     let Some(vm) = qubes.get(name.as_str()) else {
         return Ok(None);
     };
-    let (Ok(memory), Ok(maxmem)) = (qubes.memory(vm, context), qubes.maxmem(vm, context)) else {
+    let (Ok(memory), Ok(maxmem)) = (
+        property::memory(&qubes, vm, context),
+        property::maxmem(&qubes, vm, context),
+    ) else {
         return Ok(None);
     };
     Ok((maxmem != 0 && maxmem < memory)

@@ -12,7 +12,7 @@ use crate::lifecycle::volume::images::ExistingImages;
 use crate::lifecycle::volume::images::existing::PlannedImages;
 use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::rules::creation;
-use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName};
+use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName, features, property};
 use crate::storage::{Driver, Progress, VmStorage, Volume};
 
 /// The volumes that the installation of a package fills or empties.
@@ -386,7 +386,8 @@ impl PackageSettings<'_> {
         let mut effects = Vec::new();
         let mut notes = Vec::new();
         if self.installed_by_rpm {
-            effects.extend(write.set_property(
+            effects.extend(property::set(
+                write,
                 name.as_str(),
                 "installed_by_rpm",
                 "True",
@@ -394,13 +395,13 @@ impl PackageSettings<'_> {
             )?);
         }
         for (property, text) in self.properties {
-            match write.set_property(name.as_str(), property, text, context) {
+            match property::set(write, name.as_str(), property, text, context) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(format!("{property} is not set: {error}")),
             }
         }
         for (feature, text) in self.features {
-            match write.set_feature(name.as_str(), feature, text, context) {
+            match features::set(write, name.as_str(), feature, text, context) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(error.to_string()),
             }

@@ -9,6 +9,7 @@ use crate::lifecycle::reconcile::QubeState;
 use crate::lifecycle::volume::images;
 use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::rules::volume_change;
+use crate::model::volume::resolve as resolve_volume;
 use crate::model::{Vm, VmName, VolumeOption};
 use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
 
@@ -243,9 +244,7 @@ pub(in crate::lifecycle) fn with_volume<T>(
     work: impl FnOnce(&Volume, &dyn Driver) -> Result<T, LifecycleError>,
 ) -> Result<T, LifecycleError> {
     // Only this volume's pool is opened. Other pools of the qube may be unusable.
-    let resolved = qubes
-        .volume(vm, volume, context)
-        .map_err(StorageError::from)?;
+    let resolved = resolve_volume(qubes, vm, volume, context).map_err(StorageError::from)?;
     let volume = Volume::from_resolved(&vm.name, resolved)?;
     let mut drivers = crate::storage::PoolDrivers::new(&qubes.pools, &context.system);
     let storage = VmStorage::new(vm.name.as_str(), vec![volume], &mut drivers)?;

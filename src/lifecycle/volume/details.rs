@@ -1,7 +1,7 @@
 //! Describes volumes, without locks and also if a pool cannot be used.
 
 use crate::lifecycle::Context;
-use crate::model::{Qubes, ResolvedVolume, Vm, VmName, VolumeError};
+use crate::model::{Qubes, ResolvedVolume, Vm, VmName, VolumeError, volume};
 use crate::storage::{PoolDrivers, Revision, StorageError, Volume};
 
 /// The details of one volume of a qube.
@@ -33,7 +33,7 @@ pub fn details(
     vm: &Vm,
     volume: &str,
 ) -> Result<VolumeDetails, VolumeError> {
-    let volume = qubes.volume(vm, volume, context)?;
+    let volume = volume::resolve(qubes, vm, volume, context)?;
     let mut details = VolumeDetails {
         qube: vm.name.clone(),
         size: volume.size,
@@ -79,8 +79,8 @@ pub fn list(context: &Context, qubes: &Qubes, names: &[&str]) -> Vec<VolumeListE
         .filter_map(|name| qubes.get(name))
         .filter(|vm| vm.class.is_local_guest())
     {
-        for name in qubes.volume_names(vm) {
-            let Ok(volume) = qubes.volume(vm, name, context) else {
+        for name in volume::names(vm) {
+            let Ok(volume) = volume::resolve(qubes, vm, name, context) else {
                 continue;
             };
             let (pool, vid, qube, name) = (

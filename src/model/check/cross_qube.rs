@@ -8,6 +8,7 @@ use super::{Finding, FindingKind, Harm, Location, NetvmLoops, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
+use crate::model::property;
 use crate::model::qubes::Qubes;
 use crate::model::vm::{Qid, Vm};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub(super) fn check_network<'q>(
     loops: &mut NetvmLoops<'q>,
     found: &mut Vec<Finding>,
 ) {
-    let Ok(Some(netvm)) = qubes.netvm(vm, facts) else {
+    let Ok(Some(netvm)) = property::netvm(qubes, vm, facts) else {
         return;
     };
     let mut add = |kind, harm, text| {
@@ -40,7 +41,7 @@ pub(super) fn check_network<'q>(
         });
     };
     let is_explicit = vm.properties.contains("netvm");
-    if is_explicit && !qubes.provides_network(netvm, facts) {
+    if is_explicit && !property::provides_network(qubes, netvm, facts) {
         add(
             FindingKind::Unfit,
             Harm::Refused,
@@ -48,7 +49,7 @@ pub(super) fn check_network<'q>(
         );
     }
     if loops.is_on_loop(vm, netvm, qubes, facts) {
-        let names = qubes.netvm_chain(netvm, facts).map(|v| v.name.as_str());
+        let names = property::netvm_chain(qubes, netvm, facts).map(|v| v.name.as_str());
         let chain: Vec<&str> = names.take(MAX_LISTED_NETVMS + 1).collect();
         let description = match chain.as_slice() {
             [_] => "the qube is its own netvm".to_owned(),

@@ -4,6 +4,7 @@
 use super::NetvmLoops;
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::property;
 use crate::model::property::{Property, Scope};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
@@ -36,7 +37,7 @@ fn are_properties_plain(qubes: &Qubes, vm: &Vm, release: Release) -> bool {
             return false;
         };
         let is_plain = match name {
-            "template" => qubes.template(vm).is_ok(),
+            "template" => property::template(qubes, vm).is_ok(),
             "qid" => vm
                 .qid()
                 .is_some_and(|qid| qid.number() <= release.highest_qid()),
@@ -65,13 +66,14 @@ fn is_netvm_plain<'q>(
         Some("") => return true,
         Some(text) => match qubes.get(text) {
             Some(netvm)
-                if netvm.class != Class::RemoteVM && qubes.provides_network(netvm, facts) =>
+                if netvm.class != Class::RemoteVM
+                    && property::provides_network(qubes, netvm, facts) =>
             {
                 netvm
             }
             _ => return false,
         },
-        None => match qubes.netvm(vm, facts) {
+        None => match property::netvm(qubes, vm, facts) {
             Ok(Some(netvm)) => netvm,
             Ok(None) => return true,
             Err(_) => return false,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::facts::Facts;
+use crate::model::property;
 use crate::model::qubes::Qubes;
 use crate::model::vm::Vm;
 
@@ -34,7 +35,7 @@ impl<'q> NetvmLoops<'q> {
             // Not on a loop, until the chain turns out to lead back into itself.
             self.0.insert(vm.name.as_str(), false);
             chain.push(vm.name.as_str());
-            next = qubes.netvm(vm, facts).ok().flatten();
+            next = property::netvm(qubes, vm, facts).ok().flatten();
         }
         let Some(known) = next else { return };
         if let Some(start) = chain.iter().position(|name| known.name == **name) {

@@ -5,6 +5,7 @@ use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
+use crate::model::property;
 use crate::model::property::{Property, PropertyError, Scope, ValueType};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
@@ -103,9 +104,9 @@ fn check_value(
 ) {
     let name = property.name;
     let read = match name {
-        // `Qubes::template` also checks the template's class.
-        "template" => qubes.template(vm).map(drop),
-        _ => qubes.value(vm, property, facts).map(drop),
+        // `crate::model::property::template` also checks the template's class.
+        "template" => property::template(qubes, vm).map(drop),
+        _ => property::value(qubes, vm, property, facts).map(drop),
     };
     let stored = property.explicit_value(vm);
     if let Err(error) = read {
@@ -217,7 +218,7 @@ fn check_disposable_template(
     }
     let Some(named) = qubes
         .get(text)
-        .filter(|named| !qubes.is_template_for_dispvms(named, facts))
+        .filter(|named| !property::is_template_for_dispvms(qubes, named, facts))
     else {
         return;
     };
@@ -289,15 +290,15 @@ fn fallback_template<'q>(qubes: &'q Qubes, vm: &Vm, facts: &dyn Facts) -> Option
         "default_template"
     };
     let template = qubes.get(
-        qubes
-            .global_value_by_name(global, facts)
+        property::global_value_by_name(qubes, global, facts)
             .ok()?
             .as_qube()?
             .as_str(),
     )?;
     let fits = match vm.class {
         Class::DispVM => {
-            template.class != Class::DispVM && qubes.is_template_for_dispvms(template, facts)
+            template.class != Class::DispVM
+                && property::is_template_for_dispvms(qubes, template, facts)
         }
         _ => template.class == Class::TemplateVM,
     };

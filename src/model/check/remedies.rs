@@ -6,6 +6,7 @@ use crate::model::property::{Property, Scope};
 use crate::model::qubes::Qubes;
 use crate::model::rules::creation;
 use crate::model::vm::Vm;
+use crate::model::volume;
 use uuid::Uuid;
 
 /// Applies the remedies of `findings`, which must all be of this collection as it is, and
@@ -81,7 +82,7 @@ fn repair_qube(
             remove_property(vm, property);
             vm.properties.set(property, value);
             if property == "template" {
-                qubes.update_snapshot_sources(name, facts);
+                volume::update_snapshot_sources(qubes, name, facts);
             }
         }
         (Remedy::Remove { .. }, QubePart::Tag(tag)) => vm.tags.retain(|t| **t != **tag),

@@ -3,6 +3,7 @@
 use super::{Finding, FindingKind, Harm, Location, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::property;
 use crate::model::property::{Property, PropertyError, Scope, Value, ValueType};
 use crate::model::qubes::Qubes;
 use crate::model::rules::qubesd::{can_have_network, find_reference_problem, is_kernel_name};
@@ -53,7 +54,7 @@ pub(super) fn check_globals(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Fi
             );
             add(FindingKind::TooNew, Harm::Misread, text, remove());
         }
-        match qubes.global_value(property, facts) {
+        match property::global_value(qubes, property, facts) {
             Err(error) => {
                 let is_name = matches!(
                     property.value_type,
@@ -77,7 +78,7 @@ pub(super) fn check_globals(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Fi
                     .as_qube()
                     .filter(|_| for_disposables)
                     .and_then(|q| qubes.get(q.as_str()))
-                    && !qubes.is_template_for_dispvms(vm, facts)
+                    && !property::is_template_for_dispvms(qubes, vm, facts)
                 {
                     let text = format!(
                         "{name} is '{text}', which is not a template for disposables: qubesd \
@@ -182,16 +183,14 @@ fn check_default_pool(
 /// Checks that a default kernel is set if a qube uses it: without one, qubesd loads the store
 /// but cannot save it.
 fn check_default_kernel(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Finding>) {
-    if qubes.global_value_by_name("default_kernel", facts).is_ok()
+    if property::global_value_by_name(qubes, "default_kernel", facts).is_ok()
         || qubes.globals.contains("default_kernel")
     {
         return;
     }
     let inherits = qubes.iter().find(|vm| {
         vm.class.is_local_guest()
-            && !qubes
-                .template_chain(vm)
-                .any(|v| v.properties.contains("kernel"))
+            && !property::template_chain(qubes, vm).any(|v| v.properties.contains("kernel"))
     });
     if let Some(vm) = inherits {
         found.push(Finding {

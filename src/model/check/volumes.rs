@@ -5,10 +5,12 @@ use std::collections::{HashMap, HashSet};
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
+use crate::model::property;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
+use crate::model::volume;
 use crate::model::volume::{VolumeError, class_volume, class_volumes, volume_traits};
 
 /// The attributes that every release up to 4.4.0 reads as true when they are `False`
@@ -198,11 +200,8 @@ fn check_fit(
     facts: &dyn Facts,
     add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
 ) {
-    let default = || {
-        qubes
-            .global_value_by_name(&format!("default_pool_{name}"), facts)
-            .ok()
-    };
+    let default =
+        || property::global_value_by_name(qubes, &format!("default_pool_{name}"), facts).ok();
     let traits = volume_traits(name, class_volume(&vm.class, name), own);
     let pool = match own.get("pool") {
         Some(pool) => qubes.pools.get(pool),
@@ -270,7 +269,7 @@ fn check_resolvable(
     {
         return Ok(());
     }
-    qubes.volume(vm, own.name(), facts).map(drop)
+    volume::resolve(qubes, vm, own.name(), facts).map(drop)
 }
 
 /// Checks that the source of a snapshot exists and that no other qube has the same images.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::model::class::Class;
 use crate::model::name::VmName;
+use crate::model::property;
 use crate::model::release::Release;
 
 const DISPVM: AppliesTo = AppliesTo::Classes(&[Class::DispVM]);
@@ -221,9 +222,7 @@ fn include_in_backups(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
     Ok(Value::Bool(match context.vm.class {
         Class::RemoteVM => false,
         Class::DispVM => {
-            context
-                .qubes
-                .value_by_name(context.vm, "auto_cleanup", context.facts)?
+            property::value_by_name(context.qubes, context.vm, "auto_cleanup", context.facts)?
                 .as_bool()
                 != Some(true)
         }
@@ -232,7 +231,10 @@ fn include_in_backups(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
 }
 
 fn compute_is_preload(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::Bool(context.qubes.is_preloaded(context.vm)))
+    Ok(Value::Bool(property::is_preloaded(
+        context.qubes,
+        context.vm,
+    )))
 }
 
 /// Returns the layout of the nearest guivm in the chain that has an explicit one, else `us++`.
@@ -242,11 +244,11 @@ fn keyboard_layout(context: &PropertyContext<'_>) -> Result<Value, PropertyError
     let mut current = vm;
     while current.class != Class::AdminVM && !seen.contains(&&current.name) {
         seen.push(&current.name);
-        let Some(guivm) = qubes.guivm(current, facts)? else {
+        let Some(guivm) = property::guivm(qubes, current, facts)? else {
             break;
         };
         if guivm.properties.contains("keyboard_layout") {
-            return qubes.value_by_name(guivm, "keyboard_layout", facts);
+            return property::value_by_name(qubes, guivm, "keyboard_layout", facts);
         }
         current = guivm;
     }

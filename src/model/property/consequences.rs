@@ -5,9 +5,11 @@
 use super::{AppliedChange, Effect, Value};
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
+use crate::model::property;
 use crate::model::qubes::Qubes;
 use crate::model::rules::qubesd::reference_tag;
 use crate::model::vm::Vm;
+use crate::model::volume;
 
 /// Replaces the tag of the qube that names what a property refers to: `PREFIX-NAME` with the prefix
 /// `guivm-`, `audiovm-` or `relayvm-`.
@@ -18,7 +20,7 @@ pub(super) fn replace_reference_tag(
     change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
     let referenced = change.after.as_ref().and_then(Value::as_qube);
-    qubes.set_reference_tag(vm.as_str(), prefix, referenced);
+    set_reference_tag(qubes, vm.as_str(), prefix, referenced);
     Vec::new()
 }
 
@@ -52,7 +54,8 @@ fn set_tags_of_followers(
         .collect();
     let prefix = format!("{property}-");
     for vm in affected {
-        qubes.set_reference_tag(
+        set_reference_tag(
+            qubes,
             vm.as_str(),
             &prefix,
             change.after.as_ref().and_then(Value::as_qube),
@@ -84,7 +87,7 @@ pub(super) fn reattach_default_netvm_users(
     }
     let affected: Vec<VmName> = qubes
         .iter()
-        .filter(|vm| qubes.has_default_netvm(vm))
+        .filter(|vm| property::has_default_netvm(vm))
         .map(|vm| vm.name.clone())
         .collect();
     for vm in &affected {
@@ -180,65 +183,63 @@ pub(super) fn repoint_template_snapshots(
     change: &AppliedChange<'_>,
 ) -> Vec<Effect> {
     let mut affected = vec![vm.clone()];
-    affected.extend(qubes.disposables_of(vm).map(|d| d.name.clone()));
+    affected.extend(property::disposables_of(qubes, vm).map(|d| d.name.clone()));
     for name in affected {
-        qubes.update_snapshot_sources(name.as_str(), change.facts);
+        volume::update_snapshot_sources(qubes, name.as_str(), change.facts);
     }
     Vec::new()
 }
 
-impl Qubes {
-    /// Sets the id of the kernel volume, which is the kernel's version (`docs/spec/r4-storage.md`
-    /// §8).
-    pub(super) fn update_kernel_volume(&mut self, vm: &VmName, kernel: Option<&str>) {
-        let differs = |v: &crate::model::VolumeConfig| {
-            v.attributes
-                .get("vid")
-                .is_some_and(|vid| Some(vid) != kernel)
-        };
-        let is_due = self
-            .get(vm.as_str())
-            .and_then(|q| q.volume("kernel"))
-            .is_some_and(differs);
-        let Some(kernel) = kernel.filter(|_| is_due) else {
-            return;
-        };
-        let Some(qube) = self.edit(vm.as_str()) else {
-            return;
-        };
-        for volume in qube.volumes.iter_mut().filter(|v| v.name() == "kernel") {
-            volume.attributes.set("vid", kernel);
-        }
+/// Sets the id of the kernel volume, which is the kernel's version (`docs/spec/r4-storage.md`
+/// §8).
+pub(super) fn update_kernel_volume(qubes: &mut Qubes, vm: &VmName, kernel: Option<&str>) {
+    let differs = |v: &crate::model::VolumeConfig| {
+        v.attributes
+            .get("vid")
+            .is_some_and(|vid| Some(vid) != kernel)
+    };
+    let is_due = qubes
+        .get(vm.as_str())
+        .and_then(|q| q.volume("kernel"))
+        .is_some_and(differs);
+    let Some(kernel) = kernel.filter(|_| is_due) else {
+        return;
+    };
+    let Some(qube) = qubes.edit(vm.as_str()) else {
+        return;
+    };
+    for volume in qube.volumes.iter_mut().filter(|v| v.name() == "kernel") {
+        volume.attributes.set("vid", kernel);
     }
+}
 
-    /// Replaces a qube's tags that begin with `prefix` by one: `prefix` and the name of the qube
-    /// that it refers to. Without such a qube the tags are removed.
-    pub(in crate::model) fn set_reference_tag(
-        &mut self,
-        vm: &str,
-        prefix: &str,
-        target: Option<&VmName>,
-    ) {
-        let tag = target.and_then(|name| reference_tag(prefix, name));
-        let Some(qube) = self.get(vm) else { return };
-        let has: Vec<&str> = qube
-            .tags
-            .iter()
-            .map(|t| &**t)
-            .filter(|t| t.starts_with(prefix))
-            .collect();
-        let is_right = has.iter().copied().eq(tag.as_deref());
-        let Some(qube) = (!is_right).then(|| self.edit(vm)).flatten() else {
-            return;
-        };
-        let place = qube
-            .tags
-            .iter()
-            .position(|t| t.starts_with(prefix))
-            .unwrap_or(qube.tags.len());
-        qube.tags.retain(|t| !t.starts_with(prefix));
-        if let Some(tag) = tag {
-            qube.tags.insert(place, tag);
-        }
+/// Replaces a qube's tags that begin with `prefix` by one: `prefix` and the name of the qube
+/// that it refers to. Without such a qube the tags are removed.
+pub(in crate::model) fn set_reference_tag(
+    qubes: &mut Qubes,
+    vm: &str,
+    prefix: &str,
+    target: Option<&VmName>,
+) {
+    let tag = target.and_then(|name| reference_tag(prefix, name));
+    let Some(qube) = qubes.get(vm) else { return };
+    let has: Vec<&str> = qube
+        .tags
+        .iter()
+        .map(|t| &**t)
+        .filter(|t| t.starts_with(prefix))
+        .collect();
+    let is_right = has.iter().copied().eq(tag.as_deref());
+    let Some(qube) = (!is_right).then(|| qubes.edit(vm)).flatten() else {
+        return;
+    };
+    let place = qube
+        .tags
+        .iter()
+        .position(|t| t.starts_with(prefix))
+        .unwrap_or(qube.tags.len());
+    qube.tags.retain(|t| !t.starts_with(prefix));
+    if let Some(tag) = tag {
+        qube.tags.insert(place, tag);
     }
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::model::class::Class;
 use crate::model::name::VmName;
+use crate::model::property;
 use crate::model::vm::Qid;
 
 const QID_TYPE: ValueType = ValueType::Int {
@@ -137,12 +138,15 @@ fn icon(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let class = match vm.class {
         Class::AdminVM => return Ok(Value::text("adminvm-black")),
         Class::TemplateVM => "templatevm",
-        Class::AppVM if qubes.is_template_for_dispvms(vm, context.facts) => "templatevm",
+        Class::AppVM if property::is_template_for_dispvms(qubes, vm, context.facts) => "templatevm",
         _ if vm.features.get("servicevm").is_some_and(|f| !f.is_empty()) => "servicevm",
         Class::DispVM => "dispvm",
         Class::StandaloneVM => "standalonevm",
         Class::RemoteVM => "remotevm",
         Class::AppVM | Class::Unknown(_) => "appvm",
     };
-    Ok(Value::text(format!("{class}-{}", qubes.label(vm)?.name)))
+    Ok(Value::text(format!(
+        "{class}-{}",
+        property::label(qubes, vm)?.name
+    )))
 }

@@ -1,5 +1,6 @@
 //! Properties of the kernel from dom0, its command line and boot modes.
 
+use super::read::explicit_or_inherited;
 use super::rules::require_installed_kernel;
 use super::value_type::{ValueType, keep_text};
 use super::{
@@ -8,6 +9,9 @@ use super::{
 };
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::features;
+use crate::model::property;
+use crate::model::property::consequences;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::vm::Vm;
@@ -42,7 +46,11 @@ pub(super) const ROWS: &[Property] = &[
         require_installed_kernel(context.facts, proposed)
     }))
     .consequences(Consequences::Qube(|qubes, vm, change| {
-        qubes.update_kernel_volume(vm, change.after.as_ref().and_then(Value::as_str));
+        consequences::update_kernel_volume(
+            qubes,
+            vm,
+            change.after.as_ref().and_then(Value::as_str),
+        );
         Vec::new()
     })),
     Property::new(
@@ -98,12 +106,12 @@ fn check_kernelopts(text: &str) -> Result<String, PropertyError> {
 /// Computes the default of `kernelopts` (`docs/spec/r4-properties.md` §5.5).
 fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let PropertyContext { qubes, vm, facts } = *context;
-    let kernel = qubes.kernel(vm, facts)?;
+    let kernel = property::kernel(qubes, vm, facts)?;
     if kernel.is_empty() {
         return Ok(Value::text(""));
     }
-    let file = |name: &str| facts.kernel_file(&qubes.kernels_dir(vm, facts), &kernel, name);
-    if qubes.has_pci(vm) {
+    let file = |name: &str| facts.kernel_file(&kernels_dir(qubes, vm, facts), &kernel, name);
+    if property::has_pci(qubes, vm) {
         let mut options = file("default-kernelopts-pci.txt")
             .unwrap_or_default()
             .trim()
@@ -118,8 +126,8 @@ fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
         }
         return Ok(Value::text(options));
     }
-    if let Some(template) = qubes.template(vm)? {
-        return qubes.value_by_name(template, "kernelopts", facts);
+    if let Some(template) = property::template(qubes, vm)? {
+        return property::value_by_name(qubes, template, "kernelopts", facts);
     }
     let options = file("default-kernelopts-nopci.txt");
     Ok(Value::text(
@@ -131,12 +139,10 @@ fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
 fn inherits_kernelopts(context: &PropertyContext<'_>) -> bool {
     let PropertyContext { qubes, vm, facts } = *context;
     let has_kernel = |kernel: Value| kernel.as_str().is_some_and(|kernel| !kernel.is_empty());
-    !qubes.has_pci(vm)
-        && match qubes.explicit_or_inherited(vm, KERNEL) {
+    !property::has_pci(qubes, vm)
+        && match explicit_or_inherited(qubes, vm, KERNEL) {
             Ok(Some(kernel)) => !kernel.is_empty(),
-            Ok(None) => qubes
-                .global_value(DEFAULT_KERNEL, facts)
-                .is_ok_and(has_kernel),
+            Ok(None) => property::global_value(qubes, DEFAULT_KERNEL, facts).is_ok_and(has_kernel),
             Err(_) => false,
         }
 }
@@ -146,19 +152,17 @@ fn bootmode(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let PropertyContext { qubes, vm, facts } = *context;
     let is_known = |mode: &str| {
         mode == "default"
-            || qubes
-                .feature_with_template(vm, &format!("boot-mode.kernelopts.{mode}"))
+            || features::get_with_template(qubes, vm, &format!("boot-mode.kernelopts.{mode}"))
                 .is_some()
     };
     if let Some(mode) = vm.features.get("boot-mode.active").filter(|m| is_known(m)) {
         return Ok(Value::text(mode));
     }
-    for template in qubes
-        .template_chain(vm)
+    for template in property::template_chain(qubes, vm)
         .skip(1)
         .filter(|t| t.class == Class::TemplateVM)
     {
-        let mode = qubes.value_by_name(template, "appvm_default_bootmode", facts)?;
+        let mode = property::value_by_name(qubes, template, "appvm_default_bootmode", facts)?;
         if mode.as_str().is_some_and(&is_known) {
             return Ok(mode);
         }
@@ -176,21 +180,25 @@ fn appvm_default_bootmode(context: &PropertyContext<'_>) -> Result<Value, Proper
     ))
 }
 
-impl Qubes {
-    /// Returns the directory of the kernels in the pool of the qube's kernel volume.
-    pub fn kernels_dir(&self, vm: &Vm, facts: &dyn Facts) -> String {
-        let own = vm
-            .volume("kernel")
-            .and_then(|v| v.attributes.get("pool"))
-            .map(str::to_owned);
-        let pool = own.or_else(|| {
-            self.global_value_by_name("default_pool_kernel", facts)
-                .ok()
-                .and_then(|v| v.as_str().map(str::to_owned))
-        });
-        pool.and_then(|name| self.pools.get(&name)?.option("dir_path").map(str::to_owned))
-            .unwrap_or_else(|| default_kernels_dir(facts))
-    }
+/// Returns the directory of the kernels in the pool of the qube's kernel volume.
+pub fn kernels_dir(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
+    let own = vm
+        .volume("kernel")
+        .and_then(|v| v.attributes.get("pool"))
+        .map(str::to_owned);
+    let pool = own.or_else(|| {
+        property::global_value_by_name(qubes, "default_pool_kernel", facts)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+    });
+    pool.and_then(|name| {
+        qubes
+            .pools
+            .get(&name)?
+            .option("dir_path")
+            .map(str::to_owned)
+    })
+    .unwrap_or_else(|| default_kernels_dir(facts))
 }
 
 /// Returns the directory in which upstream looks for a kernel when one is set.

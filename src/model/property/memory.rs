@@ -9,6 +9,10 @@ use super::{
 };
 use super::{AppliesTo, Release, VIRT_MODE};
 use crate::model::class::Class;
+use crate::model::features;
+use crate::model::property;
+use crate::model::qubes::Qubes;
+use crate::model::vm::Vm;
 
 /// dom0's maxmem if xenstore cannot be read, in MiB (`docs/spec/r4-properties.md` §4).
 const DOM0_MAXMEM_MIB: i64 = 4096;
@@ -41,7 +45,7 @@ pub(super) const ROWS: &[Property] = &[
             // A qube with its own memory may need more than its template's maxmem.
             inherits: |context| {
                 !context.vm.properties.contains("memory")
-                    && context.qubes.can_balance_memory(context.vm) == Ok(true)
+                    && can_balance_memory(context.qubes, context.vm) == Ok(true)
             },
         },
         "Up to how much memory the balancer may give the qube, in MiB; 0 turns balancing off. \
@@ -82,7 +86,7 @@ pub(super) const ROWS: &[Property] = &[
         VIRT_MODE_TYPE,
         DefaultValue::ComputedOrInherited {
             compute: default_virt_mode,
-            inherits: |context| !context.qubes.has_pci(context.vm),
+            inherits: |context| !has_pci(context.qubes, context.vm),
         },
         "How the qube is virtualised: hvm, pvh or pv. hvm where a PCI device is assigned, else \
          its template's, else pvh.",
@@ -172,28 +176,30 @@ fn check_virt_mode(text: &str) -> Result<String, PropertyError> {
 
 /// Computes the default of `virt_mode` (`docs/spec/r4-properties.md` §5.1).
 fn default_virt_mode(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
-    Ok(Value::text(context.qubes.default_mode(context.vm)?))
+    Ok(Value::text(default_mode(context.qubes, context.vm)?))
 }
 
 /// Computes the default of `maxmem` (`docs/spec/r4-properties.md` §5.3).
 fn maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let PropertyContext { qubes, vm, facts } = *context;
-    if !qubes.can_balance_memory(vm)? {
+    if !can_balance_memory(qubes, vm)? {
         return Ok(Value::Int(0));
     }
     // The default is never below the memory that the qube starts with.
-    let memory = i64::try_from(qubes.memory(vm, facts)?).unwrap_or(i64::MAX);
-    if let Some(template) = qubes.template(vm)? {
-        return Ok(match qubes.value_by_name(template, "maxmem", facts)? {
-            Value::Int(maxmem) if maxmem != 0 && vm.properties.contains("memory") => {
-                Value::Int(maxmem.max(memory))
-            }
-            template_maxmem => template_maxmem,
-        });
+    let memory = i64::try_from(property::memory(qubes, vm, facts)?).unwrap_or(i64::MAX);
+    if let Some(template) = property::template(qubes, vm)? {
+        return Ok(
+            match property::value_by_name(qubes, template, "maxmem", facts)? {
+                Value::Int(maxmem) if maxmem != 0 && vm.properties.contains("memory") => {
+                    Value::Int(maxmem.max(memory))
+                }
+                template_maxmem => template_maxmem,
+            },
+        );
     }
     let is_linux = vm.features.get("os") == Some("Linux");
     let base = if is_linux {
-        qubes.memory(vm, facts)?.saturating_mul(10)
+        property::memory(qubes, vm, facts)?.saturating_mul(10)
     } else {
         4000
     };
@@ -239,54 +245,55 @@ fn start_time(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
         .map_or(Value::None, Value::Float))
 }
 
-impl crate::model::Qubes {
-    /// Returns whether the qube's memory can be balanced, assuming that the hypervisor is Xen
-    /// (`docs/spec/r4-properties.md` §5.2): no PCI device, and a fully virtualised guest must have
-    /// an agent, which must support it if it says what it supports.
-    pub fn can_balance_memory(&self, vm: &crate::model::Vm) -> Result<bool, PropertyError> {
-        if self.has_pci(vm) {
-            return Ok(false);
-        }
-        if self.mode(vm) != Ok("hvm") {
-            return Ok(true);
-        }
-        if !self.is_feature_on(self.feature_with_template(vm, "qrexec")) {
-            return Ok(false);
-        }
-        let lists_supported_services = self.template_chain(vm).any(|v| {
-            v.features
-                .names()
-                .any(|n| n.starts_with("supported-service."))
-        });
-        let supports_balancing = || {
-            self.is_feature_on(self.feature_with_template(vm, "supported-service.meminfo-writer"))
-        };
-        Ok(!lists_supported_services || supports_balancing())
+/// Returns whether the qube's memory can be balanced, assuming that the hypervisor is Xen
+/// (`docs/spec/r4-properties.md` §5.2): no PCI device, and a fully virtualised guest must have
+/// an agent, which must support it if it says what it supports.
+pub fn can_balance_memory(qubes: &Qubes, vm: &Vm) -> Result<bool, PropertyError> {
+    if has_pci(qubes, vm) {
+        return Ok(false);
     }
+    if mode(qubes, vm) != Ok("hvm") {
+        return Ok(true);
+    }
+    if !features::is_on(features::get_with_template(qubes, vm, "qrexec")) {
+        return Ok(false);
+    }
+    let lists_supported_services = property::template_chain(qubes, vm).any(|v| {
+        v.features
+            .names()
+            .any(|n| n.starts_with("supported-service."))
+    });
+    let supports_balancing = || {
+        features::is_on(features::get_with_template(
+            qubes,
+            vm,
+            "supported-service.meminfo-writer",
+        ))
+    };
+    Ok(!lists_supported_services || supports_balancing())
+}
 
-    fn mode<'a>(&'a self, vm: &'a crate::model::Vm) -> Result<&'a str, PropertyError> {
-        match VIRT_MODE.explicit_value(vm) {
-            Some(text) if !text.is_empty() => Ok(text),
-            Some(text) => VIRT_MODE
-                .read(self, Owner::Qube(&vm.name), text)
-                .map(|_| text),
-            None => self.default_mode(vm),
-        }
+fn mode<'a>(qubes: &'a Qubes, vm: &'a Vm) -> Result<&'a str, PropertyError> {
+    match VIRT_MODE.explicit_value(vm) {
+        Some(text) if !text.is_empty() => Ok(text),
+        Some(text) => VIRT_MODE
+            .read(qubes, Owner::Qube(&vm.name), text)
+            .map(|_| text),
+        None => default_mode(qubes, vm),
     }
+}
 
-    fn default_mode<'a>(&'a self, vm: &'a crate::model::Vm) -> Result<&'a str, PropertyError> {
-        if self.has_pci(vm) {
-            return Ok("hvm");
-        }
-        self.template(vm)?
-            .map_or(Ok("pvh"), |template| self.mode(template))
+fn default_mode<'a>(qubes: &'a Qubes, vm: &'a Vm) -> Result<&'a str, PropertyError> {
+    if has_pci(qubes, vm) {
+        return Ok("hvm");
     }
+    property::template(qubes, vm)?.map_or(Ok("pvh"), |template| mode(qubes, template))
+}
 
-    /// Returns whether a PCI device with an existing backend is assigned to the qube, in any mode.
-    pub fn has_pci(&self, vm: &crate::model::Vm) -> bool {
-        vm.class != Class::AdminVM
-            && vm
-                .assignments("pci")
-                .any(|a| a.mode().is_ok() && a.backend().is_none_or(|b| self.contains(b)))
-    }
+/// Returns whether a PCI device with an existing backend is assigned to the qube, in any mode.
+pub fn has_pci(qubes: &Qubes, vm: &Vm) -> bool {
+    vm.class != Class::AdminVM
+        && vm
+            .assignments("pci")
+            .any(|a| a.mode().is_ok() && a.backend().is_none_or(|b| qubes.contains(b)))
 }

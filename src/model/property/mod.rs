@@ -21,13 +21,27 @@ mod value;
 mod value_type;
 
 pub use by_class::PropertyByClass;
+pub use change::{reset, reset_global, set, set_global};
 pub use effect::Effect;
 pub use error::PropertyError;
+pub use kernel::kernels_dir;
 pub use legacy::LegacyForm;
-pub use typed::VirtMode;
+pub use memory::{can_balance_memory, has_pci};
+pub use read::{
+    default_value, global_default, global_value, global_value_by_name, is_global_default,
+    is_inherited, is_true, value, value_by_name,
+};
+pub use rules::{disposables_of, has_memory_hotplug};
+pub use typed::{
+    VirtMode, audiovm, guivm, is_on, is_preloaded, is_template_for_dispvms, kernel, kernelopts,
+    label, maxmem, memory, memory_for_start, netvm, netvm_chain, provides_network, reference,
+    template, template_chain, text, vcpus, virt_mode,
+};
 pub use value::{Value, parse_bool};
 pub use value_type::{EmptyText, ValueType};
 
+pub(super) use change::validate;
+pub(super) use rules::has_default_netvm;
 pub(super) use value::read_int;
 
 pub(super) use rules::dispvm_template_error;
@@ -349,6 +363,11 @@ impl Property {
     /// Returns the explicit value of a qube's property as the store holds it, if one is set.
     pub fn explicit_value<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
         self.explicit_or_legacy(vm, || vm.properties.get(self.name))
+    }
+
+    /// Returns whether a qube has no explicit value of the property.
+    pub fn is_default(&self, vm: &Vm) -> bool {
+        self.explicit_value(vm).is_none()
     }
 
     /// Returns the explicit value as [`Property::explicit_value`] does. For loops over many qubes:

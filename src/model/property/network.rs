@@ -8,6 +8,7 @@ use super::{
 };
 use crate::model::class::Class;
 use crate::model::network;
+use crate::model::property;
 use crate::model::vm::Vm;
 
 const MAC_TYPE: ValueType = ValueType::Text {
@@ -21,7 +22,7 @@ pub(super) const ROWS: &[Property] = &[
         GUESTS,
         QUBE,
         DefaultValue::Computed(|context| match default_netvm(context.vm) {
-            Some(property) => context.qubes.global_value(property, context.facts),
+            Some(property) => property::global_value(context.qubes, property, context.facts),
             None => Ok(Value::Qube(None)),
         }),
         "The qube that connects this one to the network; none: not connected. Unset, it is the \
@@ -169,7 +170,5 @@ fn check_mac(text: &str) -> Result<String, PropertyError> {
 }
 
 fn visible_ip6(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
-    context
-        .qubes
-        .value_by_name(context.vm, "ip6", context.facts)
+    property::value_by_name(context.qubes, context.vm, "ip6", context.facts)
 }

@@ -12,6 +12,7 @@ use super::{
     PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
+use crate::model::property;
 use crate::model::release::Release;
 
 const TEMPLATE: &Class = &Class::TemplateVM;
@@ -163,11 +164,9 @@ const fn template_for_dispvms(applies_to: AppliesTo) -> Property {
 
 fn compute_default_dispvm(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     match context.vm.class {
-        Class::DispVM => context
-            .qubes
-            .value_by_name(context.vm, "template", context.facts),
-        _ => context
-            .qubes
-            .global_value_by_name("default_dispvm", context.facts),
+        Class::DispVM => {
+            property::value_by_name(context.qubes, context.vm, "template", context.facts)
+        }
+        _ => property::global_value_by_name(context.qubes, "default_dispvm", context.facts),
     }
 }

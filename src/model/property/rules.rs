@@ -5,8 +5,10 @@ use super::kernel::default_kernels_dir;
 use super::{PropertyContext, PropertyError, ProposedChange, Value, VirtMode};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::features;
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
+use crate::model::property;
 use crate::model::qubes::Qubes;
 use crate::model::rules::qubesd::{can_have_network, find_reference_problem, is_kernel_name};
 use crate::model::vm::Vm;
@@ -47,9 +49,7 @@ pub(super) fn require_valid_default_kernel(
     }
     let inherits = |vm: &&Vm| {
         vm.class.is_local_guest()
-            && !qubes
-                .template_chain(vm)
-                .any(|v| v.properties.contains("kernel"))
+            && !property::template_chain(qubes, vm).any(|v| v.properties.contains("kernel"))
     };
     match qubes.iter().find(inherits) {
         Some(vm) => refuse(format!(
@@ -71,10 +71,10 @@ pub(super) fn require_valid_netvm(
     let Some(netvm) = proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
         return Ok(());
     };
-    if !proposed.reset && !qubes.provides_network(netvm, facts) {
+    if !proposed.reset && !property::provides_network(qubes, netvm, facts) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
-    if qubes.netvm_chain(netvm, facts).any(|v| v.name == vm.name) {
+    if property::netvm_chain(qubes, netvm, facts).any(|v| v.name == vm.name) {
         return refuse("Loops in network are unsupported".to_owned());
     }
     require_running_netvm(vm, netvm, facts)
@@ -105,18 +105,18 @@ pub(super) fn require_valid_default_netvm(
     let mut seen: Vec<&VmName> = Vec::new();
     let mut next = Some(netvm);
     while let Some(vm) = next {
-        if qubes.has_default_netvm(vm) || seen.contains(&&vm.name) {
+        if has_default_netvm(vm) || seen.contains(&&vm.name) {
             return refuse(format!("Network loop on '{}'", vm.name));
         }
         seen.push(&vm.name);
-        next = qubes.netvm(vm, facts)?;
+        next = property::netvm(qubes, vm, facts)?;
     }
     if !can_have_network(&netvm.class) {
         return refuse(format!("The {} qube does not provide network", netvm.name));
     }
     qubes
         .iter()
-        .filter(|vm| qubes.has_default_netvm(vm))
+        .filter(|vm| has_default_netvm(vm))
         .try_for_each(|vm| require_running_netvm(vm, netvm, facts))
 }
 
@@ -158,9 +158,7 @@ pub(super) fn require_no_network_users(
         return Ok(());
     }
     let uses = |other: &Vm| {
-        qubes
-            .netvm(other, facts)
-            .is_ok_and(|n| n.is_some_and(|n| n.name == vm.name))
+        property::netvm(qubes, other, facts).is_ok_and(|n| n.is_some_and(|n| n.name == vm.name))
     };
     match qubes.iter().any(uses) {
         true => {
@@ -185,7 +183,7 @@ pub(super) fn require_changeable_template(
     let Some(template) = proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) else {
         return Ok(());
     };
-    if vm.class == Class::DispVM && !qubes.is_template_for_dispvms(template, facts) {
+    if vm.class == Class::DispVM && !property::is_template_for_dispvms(qubes, template, facts) {
         return refuse(dispvm_template_error(&template.name));
     }
     if facts.power_state(vm) != PowerState::Halted {
@@ -194,9 +192,8 @@ pub(super) fn require_changeable_template(
             vm.name
         ));
     }
-    let running = qubes
-        .disposables_of(&vm.name)
-        .find(|d| facts.power_state(d).is_active() && !qubes.is_preloaded(d));
+    let running = disposables_of(qubes, &vm.name)
+        .find(|d| facts.power_state(d).is_active() && !property::is_preloaded(qubes, d));
     match running {
         Some(d) => refuse(format!(
             "disposable '{}' of '{}' runs; the template can be changed once it is halted",
@@ -242,7 +239,7 @@ fn check_dispvm_template(
     proposed: &ProposedChange<'_>,
 ) -> RuleResult {
     match proposed.value.as_qube().and_then(|n| qubes.get(n.as_str())) {
-        Some(qube) if !proposed.reset && !qubes.is_template_for_dispvms(qube, facts) => {
+        Some(qube) if !proposed.reset && !property::is_template_for_dispvms(qubes, qube, facts) => {
             refuse(format!(
                 "Cannot set invalid property to {owner}, {} '{}' has template_for_dispvms set to \
                  False",
@@ -263,8 +260,7 @@ pub(super) fn require_no_dispvm_users(
         return Ok(());
     }
     let refers_to_vm = |global: &&str| {
-        qubes
-            .global_value_by_name(global, facts)
+        property::global_value_by_name(qubes, global, facts)
             .is_ok_and(|v| v.as_qube().is_some_and(|name| *name == vm.name))
     };
     let globals: Vec<&str> = ["default_dispvm", "management_dispvm"]
@@ -281,7 +277,7 @@ pub(super) fn require_no_dispvm_users(
     let mut users = Vec::new();
     for other in qubes
         .iter()
-        .filter(|o| o.name != vm.name && !qubes.is_preloaded(o))
+        .filter(|o| o.name != vm.name && !property::is_preloaded(qubes, o))
     {
         for property in ["default_dispvm", "management_dispvm", "template"] {
             if other.properties.get(property) == Some(vm.name.as_str()) {
@@ -305,7 +301,7 @@ pub(super) fn require_memory_hotplug(
     _: &ProposedChange<'_>,
 ) -> RuleResult {
     let PropertyContext { qubes, vm, facts } = *context;
-    match facts.power_state(vm) == PowerState::Halted || qubes.has_memory_hotplug(vm, facts)? {
+    match facts.power_state(vm) == PowerState::Halted || has_memory_hotplug(qubes, vm, facts)? {
         true => Ok(()),
         false => refuse(format!(
             "maxmem of '{}' cannot be changed while it runs: it does not support memory hotplug; \
@@ -320,7 +316,7 @@ pub(super) fn require_no_pci_for_pvh(
     context: &PropertyContext<'_>,
     proposed: &ProposedChange<'_>,
 ) -> RuleResult {
-    match proposed.value.as_str() == Some("pvh") && context.qubes.has_pci(context.vm) {
+    match proposed.value.as_str() == Some("pvh") && property::has_pci(context.qubes, context.vm) {
         true => refuse(format!(
             "virt_mode of '{}' cannot be pvh: PCI devices are assigned to it",
             context.vm.name
@@ -329,43 +325,46 @@ pub(super) fn require_no_pci_for_pvh(
     }
 }
 
-impl Qubes {
-    /// Returns whether the running qube supports memory hotplug (`docs/spec/r4-properties.md`
-    /// §5.8).
-    pub fn has_memory_hotplug(&self, vm: &Vm, facts: &dyn Facts) -> Result<bool, PropertyError> {
-        if let Some(feature) = self.feature_with_template(vm, "memory-hotplug") {
-            return Ok(!feature.is_empty());
-        }
-        if self.virt_mode(vm, facts)? == VirtMode::Hvm {
-            return Ok(false);
-        }
-        let kernel = self.kernel(vm, facts)?;
-        Ok(match kernel.is_empty() {
-            true => self
-                .is_feature_on(self.feature_with_template(vm, "supported-feature.memory-hotplug")),
-            false => facts
-                .kernel_file(
-                    &self.kernels_dir(vm, facts),
-                    &kernel,
-                    "memory-hotplug-supported",
-                )
-                .is_some(),
-        })
+/// Returns whether the running qube supports memory hotplug (`docs/spec/r4-properties.md`
+/// §5.8).
+pub fn has_memory_hotplug(
+    qubes: &Qubes,
+    vm: &Vm,
+    facts: &dyn Facts,
+) -> Result<bool, PropertyError> {
+    if let Some(feature) = features::get_with_template(qubes, vm, "memory-hotplug") {
+        return Ok(!feature.is_empty());
     }
+    if property::virt_mode(qubes, vm, facts)? == VirtMode::Hvm {
+        return Ok(false);
+    }
+    let kernel = property::kernel(qubes, vm, facts)?;
+    Ok(match kernel.is_empty() {
+        true => features::is_on(features::get_with_template(
+            qubes,
+            vm,
+            "supported-feature.memory-hotplug",
+        )),
+        false => facts
+            .kernel_file(
+                &property::kernels_dir(qubes, vm, facts),
+                &kernel,
+                "memory-hotplug-supported",
+            )
+            .is_some(),
+    })
+}
 
-    /// Returns whether the qube's netvm is the system's default.
-    pub(in crate::model) fn has_default_netvm(&self, vm: &Vm) -> bool {
-        vm.class.is_local_guest()
-            && vm.class != Class::TemplateVM
-            && !vm.properties.contains("netvm")
-    }
+/// Returns whether the qube's netvm is the system's default.
+pub(in crate::model) fn has_default_netvm(vm: &Vm) -> bool {
+    vm.class.is_local_guest() && vm.class != Class::TemplateVM && !vm.properties.contains("netvm")
+}
 
-    /// Returns the disposables based on a qube.
-    pub fn disposables_of<'a>(&'a self, template: &'a VmName) -> impl Iterator<Item = &'a Vm> {
-        let disposables = self
-            .names_with_classes()
-            .filter(|(_, class)| **class == Class::DispVM);
-        let vms = disposables.filter_map(|(name, _)| self.get(name.as_str()));
-        vms.filter(move |vm| vm.properties.get("template") == Some(template.as_str()))
-    }
+/// Returns the disposables based on a qube.
+pub fn disposables_of<'a>(qubes: &'a Qubes, template: &'a VmName) -> impl Iterator<Item = &'a Vm> {
+    let disposables = qubes
+        .names_with_classes()
+        .filter(|(_, class)| **class == Class::DispVM);
+    let vms = disposables.filter_map(|(name, _)| qubes.get(name.as_str()));
+    vms.filter(move |vm| vm.properties.get("template") == Some(template.as_str()))
 }

@@ -9,6 +9,7 @@ use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::features::RESERVED_FEATURES;
 use crate::model::power::PowerState;
+use crate::model::property;
 use crate::model::property::{Effect, Property, PropertyError, Scope, class_properties};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
@@ -80,9 +81,9 @@ pub struct PlannedClone {
 
 /// Plans a clone. Changes nothing.
 ///
-/// The caller creates the volumes, copies the source's data into them ([`Qubes::volume_origin`]
-/// names the source volumes) and then adds the qube ([`Qubes::add`]). `random(n)` returns a
-/// number below n.
+/// The caller creates the volumes, copies the source's data into them
+/// ([`crate::model::volume::find_origin`] names the source volumes) and then adds the qube
+/// ([`Qubes::add`]). `random(n)` returns a number below n.
 ///
 /// # Errors
 /// There is no such source, the request breaks a rule, or a setting cannot be cloned and that
@@ -106,7 +107,7 @@ pub fn plan(
             class: source.class.clone(),
         });
     }
-    let label = qubes.label(source)?;
+    let label = property::label(qubes, source)?;
     let template = source
         .properties
         .get("template")
@@ -168,7 +169,7 @@ fn clone_properties(
         .filter(|p| p.cloned && !p.computed && !NOT_COPIED.contains(&p.name))
         .filter(|p| Property::find(Scope::Class(&vm.class), p.name).is_some());
     for (property, text) in known.filter_map(|p| Some((p.name, p.explicit_value(source)?))) {
-        match qubes.validate_property(vm, property, text, facts) {
+        match property::validate(qubes, vm, property, text, facts) {
             Ok(stored) => vm.properties.set(property, &stored),
             Err(reason) => left_out.push(UnclonedSetting::Property { property, reason }),
         }

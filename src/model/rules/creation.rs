@@ -10,15 +10,16 @@ use crate::model::facts::Facts;
 use crate::model::label::Labels;
 use crate::model::name::VmName;
 use crate::model::pool::{Pool, Pools};
+use crate::model::property;
 use crate::model::property::{Property, PropertyError, Scope, Value, dispvm_template_error};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
+use crate::model::tags;
 use crate::model::tags::{CREATED_BY_PREFIX, is_valid_tag};
 use crate::model::text_map::TextMap;
 use crate::model::vm::{Qid, Vm, VolumeConfig};
 use crate::model::volume::{
-    ClassVolume, ResolvedVolume, VolumeError, class_volume, class_volumes, volume_names,
-    volume_traits,
+    self, ClassVolume, ResolvedVolume, VolumeError, class_volume, class_volumes, volume_traits,
 };
 
 /// Why a qube cannot be created. Texts are upstream's where they are recorded
@@ -172,7 +173,7 @@ pub struct NewQube<'a> {
 
 /// Plans a new qube: number, properties, features, tags and volumes. Changes nothing.
 ///
-/// The caller creates the volumes ([`Qubes::volumes`] of the result) and then adds the qube
+/// The caller creates the volumes ([`volume::resolve_all`] of the result) and then adds the qube
 /// ([`Qubes::add`]). `random(n)` returns a number below n.
 ///
 /// # Errors
@@ -241,7 +242,7 @@ pub(in crate::model) fn plan_identity<'q>(
 /// store in which a qube depends on a `default_kernel` that is not set, so without this nothing
 /// could be created there.
 pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) {
-    if qubes.global_value_by_name("default_kernel", facts).is_ok()
+    if property::global_value_by_name(qubes, "default_kernel", facts).is_ok()
         || qubes.globals.contains("default_kernel")
     {
         return;
@@ -280,7 +281,7 @@ fn find_template<'q>(
     };
     let name = match requested {
         Some(name) => name.to_owned(),
-        None => match qubes.global_value_by_name(property, facts) {
+        None => match property::global_value_by_name(qubes, property, facts) {
             Ok(Value::Qube(Some(name))) => name.to_string(),
             Ok(_) | Err(PropertyError::Unset { .. }) => {
                 return Err(CreationError::NoDefaultTemplate {
@@ -313,7 +314,7 @@ pub fn check_template(
             let (template, class) = (template.name.to_string(), template.class.clone());
             Err(CreationError::WrongTemplate { template, class })
         }
-        Class::DispVM if !qubes.is_template_for_dispvms(template, facts) => {
+        Class::DispVM if !property::is_template_for_dispvms(qubes, template, facts) => {
             Err(CreationError::NotDispvmTemplate(template.name.clone()))
         }
         Class::AppVM | Class::DispVM => Ok(()),
@@ -376,7 +377,7 @@ pub(in crate::model) fn apply_defaults(
 ) -> Result<(), CreationError> {
     let creator = qubes.get(new.created_by);
     if vm.class.is_local_guest() {
-        let checks = qubes.global_value_by_name("check_updates_vm", facts)?;
+        let checks = property::global_value_by_name(qubes, "check_updates_vm", facts)?;
         if checks.as_bool() == Some(false) {
             vm.features.set("check-updates", "");
         }
@@ -393,7 +394,7 @@ pub(in crate::model) fn apply_defaults(
     tags.extend(
         creator
             .into_iter()
-            .flat_map(|creator| qubes.tags_for_created_qubes(creator)),
+            .flat_map(|creator| tags::for_created_qubes(qubes, creator)),
     );
     // A creator's name may have a dot, which tags cannot have.
     for tag in tags.into_iter().filter(|tag| is_valid_tag(tag)) {
@@ -414,7 +415,7 @@ pub(in crate::model) fn update_reference_tags(
         if Property::find(Scope::Class(&vm.class), property).is_none() {
             continue;
         }
-        let target = qubes.value_by_name(vm, property, facts)?;
+        let target = property::value_by_name(qubes, vm, property, facts)?;
         vm.tags.retain(|t| !t.starts_with(prefix));
         vm.tags.extend(
             target
@@ -447,7 +448,7 @@ pub(in crate::model) fn plan_volumes(
     let mut names: Vec<&str> = class_volumes(&vm.class).iter().map(|v| v.name).collect();
     if let (Some(template), Class::AppVM) = (template, &vm.class) {
         names.extend(
-            volume_names(template)
+            volume::names(template)
                 .filter(|n| class_volumes(&vm.class).iter().all(|v| v.name != *n)),
         );
     }
@@ -503,7 +504,7 @@ fn plan_volume(
     {
         own.set("pool", pool);
     }
-    let resolved = qubes.resolve_volume(vm, name, class, &own, facts)?;
+    let resolved = volume::resolve_attributes(qubes, vm, name, class, &own, facts)?;
     check_volume_pool(qubes, vm, class, &own, &resolved)?;
     Ok(resolved.config_for(facts.release()))
 }
@@ -538,7 +539,7 @@ fn disposable_attributes(
     name: &str,
     facts: &dyn Facts,
 ) -> Result<TextMap, CreationError> {
-    let volume = qubes.volume(template, name, facts)?;
+    let volume = volume::resolve(qubes, template, name, facts)?;
     let mut own = TextMap::new();
     own.set("pool", &volume.pool);
     own.set("rw", if volume.rw { "True" } else { "False" });

@@ -5,12 +5,13 @@ use std::fmt;
 use crate::model::facts::Facts;
 use crate::model::pool::Pool;
 use crate::model::pool_driver::{POOL_DRIVERS, PoolDriver};
+use crate::model::property;
 use crate::model::property::{ValueType, global_properties, parse_bool};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::text_map::TextMap;
 use crate::model::vm::Vm;
-use crate::model::volume::volume_names;
+use crate::model::volume;
 
 /// A request for a new pool.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +160,7 @@ fn list_uses(uses: &[PoolUse]) -> String {
 }
 
 /// Plans a new pool. Changes nothing. The caller prepares its directory or volume group and
-/// then adds it ([`crate::model::rules::pool_change::add`]).
+/// then adds it ([`add`]).
 ///
 /// # Errors
 /// The name is taken or invalid, or the driver does not accept the options.
@@ -266,8 +267,7 @@ pub fn remove(qubes: &mut Qubes, names: &[&str], facts: &dyn Facts) -> Result<()
 /// it.
 pub fn find_uses(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
     let is_pool = |property: &str| {
-        qubes
-            .global_value_by_name(property, facts)
+        property::global_value_by_name(qubes, property, facts)
             .is_ok_and(|value| value.to_string() == name)
     };
     let defaults =
@@ -276,7 +276,7 @@ pub fn find_uses(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
         .map(|p| PoolUse::Default { property: p.name })
         .collect();
     for vm in qubes.iter() {
-        let volumes = volume_names(vm).filter(|volume| is_in_pool(qubes, vm, volume, name, facts));
+        let volumes = volume::names(vm).filter(|volume| is_in_pool(qubes, vm, volume, name, facts));
         let to_use = |volume: &str| PoolUse::Volume {
             vm: vm.name.to_string(),
             volume: volume.to_owned(),
@@ -289,7 +289,7 @@ pub fn find_uses(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Vec<PoolUse> {
 /// Returns whether a volume is in a pool. For a volume that cannot be resolved, its own
 /// attribute decides.
 fn is_in_pool(qubes: &Qubes, vm: &Vm, volume: &str, pool: &str, facts: &dyn Facts) -> bool {
-    match qubes.volume(vm, volume, facts) {
+    match volume::resolve(qubes, vm, volume, facts) {
         Ok(volume) => volume.pool == pool,
         Err(_) => vm
             .volume(volume)

@@ -5,10 +5,11 @@ use std::fmt;
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::power::PowerState;
+use crate::model::property;
 use crate::model::property::{Effect, ValueType, class_properties, global_properties};
 use crate::model::qubes::Qubes;
 use crate::model::vm::{Vm, VolumeConfig};
-use crate::model::volume::{ResolvedVolume, VolumeError, volume_names};
+use crate::model::volume::{self, ResolvedVolume, VolumeError};
 
 /// One use of a qube. Displayed as upstream's tool does: `netvm for work`, `global property
 /// clockvm`.
@@ -119,8 +120,7 @@ pub fn find_uses(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Vec<QubeUse> {
     let mut uses: Vec<QubeUse> = global_properties()
         .filter(|p| is_reference(p.value_type))
         .filter(|p| {
-            qubes
-                .global_value(p, facts)
+            property::global_value(qubes, p, facts)
                 .is_ok_and(|v| v.as_qube().is_some_and(|q| *q == name))
         })
         .map(|p| QubeUse::Global { property: p.name })
@@ -157,7 +157,7 @@ fn is_own_template_of_preload(qubes: &Qubes, vm: &Vm, property: &str) -> bool {
         property,
         "template" | "default_dispvm" | "management_dispvm"
     ) && is_template
-        && qubes.is_preloaded(vm)
+        && property::is_preloaded(qubes, vm)
 }
 
 /// Checks whether a qube may be removed and returns it. Changes nothing.
@@ -182,7 +182,7 @@ pub fn plan<'q>(qubes: &'q Qubes, name: &str, facts: &dyn Facts) -> Result<&'q V
             uses,
         });
     }
-    if qubes.is_on(vm, "installed_by_rpm", facts) {
+    if property::is_on(qubes, vm, "installed_by_rpm", facts) {
         return Err(RemovalError::InstalledByRpm(name.to_owned()));
     }
     if vm.class.is_local_guest() && facts.power_state(vm) != PowerState::Halted {
@@ -231,8 +231,7 @@ pub fn volumes_to_remove(
     facts: &dyn Facts,
 ) -> Vec<Result<RemovableVolume, VolumeError>> {
     let resolve = |name: &str| {
-        qubes
-            .volume(vm, name, facts)
+        volume::resolve(qubes, vm, name, facts)
             .map(|volume| RemovableVolume::Resolved(Box::new(volume)))
             .or_else(|error| {
                 let own = vm.volume(name).map(|v| &v.attributes);
@@ -254,7 +253,7 @@ pub fn volumes_to_remove(
                 }
             })
     };
-    volume_names(vm).map(resolve).collect()
+    volume::names(vm).map(resolve).collect()
 }
 
 /// Removes a qube, if it may be removed, together with every explicit global property that
@@ -267,7 +266,7 @@ pub fn remove_if_unused(
     name: &str,
     facts: &dyn Facts,
 ) -> Result<(Vm, Vec<Effect>), RemovalError> {
-    let starts_at_boot = qubes.is_on(plan(qubes, name, facts)?, "autostart", facts);
+    let starts_at_boot = property::is_on(qubes, plan(qubes, name, facts)?, "autostart", facts);
     let vm = qubes
         .remove(name)
         .ok_or_else(|| RemovalError::NoSuchQube(name.to_owned()))?;

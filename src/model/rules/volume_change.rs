@@ -10,6 +10,7 @@ use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::text_map::TextMap;
 use crate::model::vm::Vm;
+use crate::model::volume;
 use crate::model::volume::{ResolvedVolume, VolumeError};
 
 /// An option of a volume that the user may set.
@@ -143,7 +144,7 @@ pub fn set_option(
     text: &str,
     facts: &dyn Facts,
 ) -> Result<(), VolumeChangeError> {
-    let resolved = qubes.volume(vm, volume, facts)?;
+    let resolved = volume::resolve(qubes, vm, volume, facts)?;
     let change = OptionChange {
         qubes: qubes,
         vm,
@@ -175,7 +176,7 @@ pub fn set_size(
     bytes: u64,
     facts: &dyn Facts,
 ) -> Result<(), VolumeChangeError> {
-    let resolved = qubes.volume(vm, volume, facts)?;
+    let resolved = volume::resolve(qubes, vm, volume, facts)?;
     let name = vm.name.to_string();
     set_attribute(
         qubes,

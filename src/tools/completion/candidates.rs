@@ -4,8 +4,9 @@ use super::complete::{Candidate, candidate};
 use crate::lifecycle::qube::record;
 use crate::lifecycle::{Context, volume};
 use crate::model::property::{Completion, ValueType};
+use crate::model::volume::names as volume_names;
 use crate::model::{
-    Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties,
+    Class, Property, Qubes, Scope, Value, Vm, VmName, class_properties, global_properties, property,
 };
 use crate::storage::PoolDrivers;
 use crate::system::{System, SystemOptions};
@@ -170,7 +171,7 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, context: &Context) -> Vec<Can
         CandidateKind::DisposableTemplates => {
             let templates = qubes
                 .iter()
-                .filter(|vm| qubes.is_template_for_dispvms(vm, context));
+                .filter(|vm| property::is_template_for_dispvms(qubes, vm, context));
             templates
                 .map(|vm| candidate(vm.name.as_str(), vm.class.as_str()))
                 .collect()
@@ -272,7 +273,7 @@ fn from_store(kind: &CandidateKind, qubes: &Qubes, context: &Context) -> Vec<Can
 fn volume_candidates(qubes: &Qubes) -> Vec<Candidate> {
     let guests = qubes.iter().filter(|vm| vm.class.is_local_guest());
     let of = |vm: &Vm| -> Vec<Candidate> {
-        let names = qubes.volume_names(vm).filter(|name| *name != "kernel");
+        let names = volume_names(vm).filter(|name| *name != "kernel");
         names
             .map(|name| candidate(&format!("{}:{name}", vm.name), vm.class.as_str()))
             .collect()
@@ -308,7 +309,7 @@ fn service_candidates(of: Option<&str>, only_own: bool, qubes: &Qubes) -> Vec<Ca
     let chain = vm
         .into_iter()
         .filter(|_| !only_own)
-        .flat_map(|vm| qubes.template_chain(vm));
+        .flat_map(|vm| property::template_chain(qubes, vm));
     let mut supported: Vec<String> = chain
         .flat_map(|vm| -> Vec<String> { below(vm, "supported-service.") })
         .collect();
@@ -407,9 +408,7 @@ fn value_candidates(property: &Property, qubes: &Qubes, context: &Context) -> Ve
 
 /// Returns the installed kernels.
 fn kernel_names(qubes: &Qubes, context: &Context) -> Vec<String> {
-    let pool = qubes
-        .global_value_by_name("default_pool_kernel", context)
-        .ok();
+    let pool = property::global_value_by_name(qubes, "default_pool_kernel", context).ok();
     let driver = pool.as_ref().and_then(Value::as_str).and_then(|pool| {
         let mut drivers = PoolDrivers::read_only(&qubes.pools, &context.system);
         drivers.get(pool).ok()

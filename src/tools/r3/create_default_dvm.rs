@@ -4,7 +4,7 @@
 use clap::Arg;
 
 use crate::lifecycle::{Context, qube};
-use crate::model::{Qubes, Value};
+use crate::model::{Qubes, Value, property};
 use crate::tools::ui::arguments::{flag, legacy_flag};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::images;
@@ -58,9 +58,8 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             let vm = qubes
                 .get(&name)
                 .ok_or_else(|| Failure::no_such_domain(&name))?;
-            let template = qubes
-                .template(vm)?
-                .map(|template| template.name.to_string());
+            let template =
+                property::template(&qubes, vm)?.map(|template| template.name.to_string());
             template.ok_or_else(|| Failure::error(format!("{name} has no template")))?
         }
         _ => {
@@ -79,7 +78,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Returns the qube that a property of the system refers to.
 fn global_qube(qubes: &Qubes, context: &Context, property: &str) -> Result<String, Failure> {
-    match qubes.global_value_by_name(property, context) {
+    match property::global_value_by_name(qubes, property, context) {
         Ok(Value::Qube(Some(name))) => Ok(name.to_string()),
         _ => Err(Failure::error(format!(
             "the system has no {property}; name a TEMPLATE, or set it with qubes-prefs"

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::prefs::{is_on, python_bool, python_list};
 use crate::lifecycle::Context;
 use crate::model::volume::class_directory;
-use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm};
+use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm, features, property, volume};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::output::Output;
 
@@ -68,9 +68,7 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, context: &Context) -> Resul
         "default-template",
         "updatevm",
     ] {
-        let value = qubes
-            .global_value_by_name(&name.replace('-', "_"), context)
-            .ok();
+        let value = property::global_value_by_name(qubes, &name.replace('-', "_"), context).ok();
         let text = value
             .filter(|v| *v != Value::Qube(None))
             .map(|v| v.to_string())
@@ -107,8 +105,10 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Context) -> Option<S
                 "gui"
             };
             Some(
-                python_bool(qubes.is_feature_on(qubes.feature_with_template(vm, feature)))
-                    .to_owned(),
+                python_bool(features::is_on(features::get_with_template(
+                    qubes, vm, feature,
+                )))
+                .to_owned(),
             )
         }
         "timezone" if kind.is_hvm() => {
@@ -138,9 +138,8 @@ enum R3Type {
 
 impl R3Type {
     fn for_qube(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> R3Type {
-        let mode = qubes.value_by_name(vm, "virt_mode", facts).ok();
-        let brings_its_kernel = qubes
-            .value_by_name(vm, "kernel", facts)
+        let mode = property::value_by_name(qubes, vm, "virt_mode", facts).ok();
+        let brings_its_kernel = property::value_by_name(qubes, vm, "kernel", facts)
             .is_ok_and(|k| k.as_str() == Some(""));
         let is_hvm = mode.is_some_and(|m| m.as_str() == Some("hvm")) && brings_its_kernel;
         match vm.class {
@@ -149,9 +148,8 @@ impl R3Type {
             Class::TemplateVM if is_hvm => R3Type::TemplateHvm,
             Class::TemplateVM => R3Type::Template,
             Class::RemoteVM | Class::Unknown(_) => R3Type::Other,
-            _ if qubes.provides_network(vm, facts) => {
-                match qubes
-                    .value_by_name(vm, "netvm", facts)
+            _ if property::provides_network(qubes, vm, facts) => {
+                match property::value_by_name(qubes, vm, "netvm", facts)
                     .is_ok_and(|v| v.as_qube().is_some())
                 {
                     true => R3Type::Proxy,
@@ -187,7 +185,7 @@ fn text(qubes: &Qubes, vm: &Vm, name: &str, facts: &dyn Facts) -> Option<String>
         return Some(vm.name.to_string());
     }
     let property = Property::find(Scope::Class(&vm.class), name)?;
-    match qubes.value(vm, property, facts) {
+    match property::value(qubes, vm, property, facts) {
         Ok(Value::None | Value::Qube(None)) => Some("None".to_owned()),
         Ok(value) => Some(value.to_string()),
         Err(_) => None,
@@ -197,17 +195,12 @@ fn text(qubes: &Qubes, vm: &Vm, name: &str, facts: &dyn Facts) -> Option<String>
 /// Returns a value, with a mark if it is computed.
 fn marked(qubes: &Qubes, vm: &Vm, name: &str, mark: &str, facts: &dyn Facts) -> Option<String> {
     let property = Property::find(Scope::Class(&vm.class), name)?;
-    let mark = if qubes.is_default(vm, property) {
-        mark
-    } else {
-        ""
-    };
+    let mark = if property.is_default(vm) { mark } else { "" };
     text(qubes, vm, name, facts).map(|text| text + mark)
 }
 
 fn last_backup(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
-    let seconds = qubes
-        .value_by_name(vm, "backup_timestamp", facts)
+    let seconds = property::value_by_name(qubes, vm, "backup_timestamp", facts)
         .ok()
         .and_then(|v| v.as_int());
     let time = seconds.and_then(|s| Timestamp::from_second(s).ok());
@@ -234,7 +227,7 @@ fn directory(qubes: &Qubes, vm: &Vm, facts: &Context) -> String {
 
 /// Returns the file of a volume, for a snapshot that of its source; `None` if it is not a file.
 fn image(qubes: &Qubes, vm: &Vm, volume: &str, facts: &dyn Facts) -> Option<String> {
-    let volume = qubes.volume(vm, volume, facts).ok()?;
+    let volume = volume::resolve(qubes, vm, volume, facts).ok()?;
     let pool = qubes
         .pools
         .get(&volume.pool)

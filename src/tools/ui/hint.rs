@@ -14,7 +14,7 @@ use crate::lifecycle::{Context, LifecycleError};
 use crate::model::property::PROPERTIES;
 use crate::model::{
     Class, CreationError, FeatureError, POOL_DRIVERS, PoolError, Property, PropertyError, Qubes,
-    Scope, TagError, Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption,
+    Scope, TagError, Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption, property,
 };
 use crate::store::StoreError;
 use crate::system::{System, SystemError, SystemOptions, has_root};
@@ -282,7 +282,7 @@ fn disposables_hint(context: &Context, qubes: &Qubes, name: &str) -> String {
     if has_it {
         return format!("qvm-prefs {name} {PROPERTY} True allows it");
     }
-    let serves = |vm: &&Vm| qubes.is_template_for_dispvms(vm, context);
+    let serves = |vm: &&Vm| property::is_template_for_dispvms(qubes, vm, context);
     let names: Vec<&str> = qubes
         .iter()
         .filter(serves)
@@ -303,9 +303,7 @@ fn disposables_hint(context: &Context, qubes: &Qubes, name: &str) -> String {
 
 /// Returns the installed kernels and their directory.
 pub fn kernels_hint(context: &Context, qubes: &Qubes) -> String {
-    let pool = qubes
-        .global_value_by_name("default_pool_kernel", context)
-        .ok();
+    let pool = property::global_value_by_name(qubes, "default_pool_kernel", context).ok();
     let pool = pool
         .as_ref()
         .and_then(Value::as_str)

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::format::{self, Bytes, FormatError};
 use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::image_claims::{ImageRole, collect_image_claims};
-use crate::model::{Qubes, Vm, VmName};
+use crate::model::{Qubes, Vm, VmName, volume};
 use crate::storage::pools::open_driver;
 use crate::storage::{Driver, ImageOwners, StorageError, VmStorage, Volume, VolumeKind};
 use crate::store::{Read, StoreError, read_bytes};
@@ -171,9 +171,7 @@ pub(in crate::lifecycle) fn require_own_image(
     volume: &str,
     verb: &str,
 ) -> Result<(), LifecycleError> {
-    let resolved = read
-        .volume(vm, volume, context)
-        .map_err(StorageError::from)?;
+    let resolved = volume::resolve(read, vm, volume, context).map_err(StorageError::from)?;
     let resolved = Volume::from_resolved(&vm.name, resolved)?;
     let owners = find_owners_in(context, read)?;
     let verb = format!("{verb} {}", resolved.full_name());

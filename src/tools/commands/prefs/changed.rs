@@ -6,7 +6,7 @@ use super::listing;
 use super::multiple::SelectedQubes;
 use crate::lifecycle::Context;
 use crate::model::property::DefaultValue;
-use crate::model::{Property, PropertyError, Qubes, Value, Vm, global_properties};
+use crate::model::{Property, PropertyError, Qubes, Value, Vm, global_properties, property};
 use crate::tools::commands::db::one_line;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -32,12 +32,12 @@ impl NonDefault {
         property: &'static Property,
     ) -> Option<NonDefault> {
         let text = property.explicit_value(vm)?.to_owned();
-        let value = qubes.value(vm, property, context);
+        let value = property::value(qubes, vm, property, context);
         NonDefault {
             property,
             value,
             text,
-            default: qubes.default_value(vm, property, context),
+            default: property::default_value(qubes, vm, property, context),
         }
         .if_different()
     }
@@ -52,12 +52,12 @@ impl NonDefault {
             .get(property.name)
             .filter(|_| !property.computed)?
             .to_owned();
-        let value = qubes.global_value(property, context);
+        let value = property::global_value(qubes, property, context);
         NonDefault {
             property,
             value,
             text,
-            default: qubes.global_default(property, context),
+            default: property::global_default(qubes, property, context),
         }
         .if_different()
     }

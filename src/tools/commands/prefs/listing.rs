@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::multiple::SelectedQubes;
-use crate::model::{Class, Property, PropertyError, Scope, Value, Vm};
+use crate::model::{Class, Property, PropertyError, Scope, Value, Vm, property};
 use crate::tools::commands::db::one_line;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -54,15 +54,14 @@ pub fn property_json(property: &Property) -> Json {
 /// qube.
 pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure> {
     let explicit_only = call.has("hide-default");
-    let listed =
-        |vm: &Vm, property: &Property| !(explicit_only && view.qubes.is_default(vm, property));
+    let listed = |vm: &Vm, property: &Property| !(explicit_only && property.is_default(vm));
     if call.has("json") {
         let objects = view.vms.iter().filter_map(|(vm, properties)| {
             let entries = properties.iter().filter(|p| listed(vm, p)).map(|property| {
-                let value = view.qubes.value(vm, property, view.context);
+                let value = property::value(view.qubes, vm, property, view.context);
                 (
                     property.name.to_string(),
-                    value_entry(value, view.qubes.is_default(vm, property)).into(),
+                    value_entry(value, property.is_default(vm)).into(),
                 )
             });
             let entries: Map<String, Json> = entries.collect();
@@ -74,14 +73,12 @@ pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure>
     let mut rows: Vec<[String; 4]> = Vec::new();
     for (vm, properties) in &view.vms {
         for property in properties.iter().filter(|p| listed(vm, p)) {
-            let value = view
-                .qubes
-                .value(vm, property, view.context)
+            let value = property::value(view.qubes, vm, property, view.context)
                 .ok()
                 .and_then(|v| property.format_in_list(&v));
             let mark = match &value {
                 None => "U",
-                Some(_) if view.qubes.is_default(vm, property) => "D",
+                Some(_) if property.is_default(vm) => "D",
                 Some(_) => "-",
             };
             let value = one_line(&value.unwrap_or_default());

@@ -13,7 +13,7 @@ use super::db::one_line;
 use crate::lifecycle::{Context, qube};
 use crate::model::{
     Class, Property, PropertyError, Qubes, Scope, Value, VmName, class_properties,
-    global_properties,
+    global_properties, property,
 };
 use crate::store::Read;
 use crate::tools::manual::Section;
@@ -120,7 +120,7 @@ impl PropertyOwner {
             // default_kernel and default_template have no default: a new store lacks them.
             PropertyOwner::System => {
                 match (
-                    qubes.global_value(property, context),
+                    property::global_value(qubes, property, context),
                     property.value_type.api_name(),
                 ) {
                     (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
@@ -132,7 +132,7 @@ impl PropertyOwner {
                 let vm = qubes
                     .get(name.as_str())
                     .ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
-                qubes.value(vm, property, context)
+                property::value(qubes, vm, property, context)
             }
         }
     }
@@ -158,10 +158,10 @@ impl PropertyOwner {
 
     fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
         match self {
-            PropertyOwner::System => qubes.is_global_default(property),
+            PropertyOwner::System => property::is_global_default(qubes, property),
             PropertyOwner::Qube { name, .. } => qubes
                 .get(name.as_str())
-                .is_none_or(|vm| qubes.is_default(vm, property)),
+                .is_none_or(|vm| property.is_default(vm)),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::fs::errno_text;
 use crate::lifecycle::volume::ImportLength;
 use crate::lifecycle::volume::{ResizeOutcome, Shrinking};
 use crate::lifecycle::{Context, LifecycleError, volume};
+use crate::model::volume::names as volume_names;
 use crate::model::{Qubes, VmName};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, value};
@@ -298,8 +299,7 @@ fn split_name<'t>(qubes: &Qubes, text: &'t str) -> Result<(&'t str, &'t str), Fa
         _ => {
             let failure = Failure::usage("expected a vm & volume combination like foo:bar");
             let hint = qubes.get(text).map(|vm| {
-                let volumes: Vec<String> = qubes
-                    .volume_names(vm)
+                let volumes: Vec<String> = volume_names(vm)
                     .map(|name| format!("{text}:{name}"))
                     .collect();
                 match volumes.is_empty() {
@@ -334,7 +334,7 @@ fn find_volume_in(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure
         let failure = Failure::error(format!("no vm {}", quoted(name)));
         return Err(failure.with_hint(Hint::Unknown(NameKind::Qube, name.to_string())));
     };
-    let volumes: Vec<&str> = qubes.volume_names(vm).collect();
+    let volumes: Vec<&str> = volume_names(vm).collect();
     if !volumes.contains(&volume) {
         let text = format!("vm {} has no volume {}", quoted(name), quoted(volume));
         return Err(Failure::Error(text).with_hint(Hint::one_of(volume, "it has", &volumes)));

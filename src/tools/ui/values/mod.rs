@@ -16,7 +16,7 @@ use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Context;
 use crate::lifecycle::context::MAX_SINGLE_QUERIES;
 use crate::model::{
-    Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName,
+    Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName, property,
 };
 pub use volumes::VolumeUsage;
 use volumes::Volumes;
@@ -89,7 +89,7 @@ impl<'a> Values<'a> {
 
     /// Returns the value of a property in effect.
     pub fn value(&self, vm: &Vm, name: &str) -> Result<Value, PropertyError> {
-        self.qubes.value_by_name(vm, name, self.context)
+        property::value_by_name(self.qubes, vm, name, self.context)
     }
 
     /// Returns the text of a property; `None` if it does not exist, cannot be read, or has no
@@ -124,14 +124,14 @@ impl<'a> Values<'a> {
             Some(text) if property.is_printed_verbatim(self.qubes, text) => {
                 return cell.push_str(text);
             }
-            Some(_) => self.qubes.value(vm, property, self.context),
+            Some(_) => property::value(self.qubes, vm, property, self.context),
             None => {
-                if self.qubes.is_inherited(vm, property, self.context)
+                if property::is_inherited(self.qubes, vm, property, self.context)
                     && let Some(template) = self.template(vm)
                 {
                     return self.push_inherited(cell, template, property);
                 }
-                self.qubes.default_value(vm, property, self.context)
+                property::default_value(self.qubes, vm, property, self.context)
             }
         };
         match value {
@@ -163,7 +163,7 @@ impl<'a> Values<'a> {
         {
             return *template;
         }
-        let template = self.qubes.template(vm).ok().flatten();
+        let template = property::template(self.qubes, vm).ok().flatten();
         self.template.replace(Some((vm.name.clone(), template)));
         template
     }
@@ -198,12 +198,12 @@ impl<'a> Values<'a> {
 
     /// Returns the label of a qube, if the store has it.
     pub fn label(&self, vm: &Vm) -> Option<&'a Label> {
-        self.qubes.label(vm).ok()
+        property::label(self.qubes, vm).ok()
     }
 
     /// Appends the gateway that the netvm of a qube provides.
     pub fn push_gateway(&self, cell: &mut String, vm: &Vm) {
-        let Some(netvm) = self.qubes.netvm(vm, self.context).ok().flatten() else {
+        let Some(netvm) = property::netvm(self.qubes, vm, self.context).ok().flatten() else {
             return;
         };
         if let Some((_, gateway)) = self
@@ -226,7 +226,7 @@ impl<'a> Values<'a> {
         let Some(property) = Property::find(Scope::Class(&vm.class), name) else {
             return NONE.to_string();
         };
-        match self.qubes.value(vm, property, self.context) {
+        match property::value(self.qubes, vm, property, self.context) {
             Ok(Value::None) if property.value_type.api_name() == "str" => String::new(),
             Ok(Value::None | Value::Qube(None)) | Err(_) => NONE.to_string(),
             Ok(value) => value.to_string(),
@@ -241,7 +241,7 @@ impl<'a> Values<'a> {
 
     /// Whether a property that qubes of this class have is true.
     pub fn is_true_of(&self, vm: &Vm, property: &Property) -> bool {
-        self.qubes.is_true(vm, property, self.context)
+        property::is_true(self.qubes, vm, property, self.context)
     }
 
     /// Returns a property as JSON of its type; null if it has no value or does not exist.

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use crate::lifecycle::{Context, pool};
 use crate::model::volume::{ClassVolume, class_volumes};
-use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig};
+use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig, volume};
 use crate::storage::{Driver, PoolDrivers, Volume, fullness};
 
 /// One volume in a listing; bytes.
@@ -119,7 +119,11 @@ impl<'a> Volumes<'a> {
                 size,
                 usage: 0,
             }),
-            None => self.resolved(self.qubes.volume(vm, &name, self.context).ok()?, vm, name),
+            None => self.resolved(
+                volume::resolve(self.qubes, vm, &name, self.context).ok()?,
+                vm,
+                name,
+            ),
         }
     }
 
