@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::lifecycle::Context;
 use crate::model::{Class, PowerState, Vm, VmName};
+use crate::tools::completion;
 use crate::tools::ui::arguments::{self, flag};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint::{Hint, NameKind};
@@ -48,7 +49,7 @@ const FILTERS: [Filter; 4] = [
 ];
 
 pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line)
+    selection::define(line, completion::QUBES)
         .arg(flag(
             "running",
             None,

@@ -8,6 +8,7 @@ use crate::exec::{self, Program};
 use crate::lifecycle::qube::InitialSettings;
 use crate::lifecycle::{Context, qube};
 use crate::model::{Class, NewClone, PoolChoice, VmName};
+use crate::tools::completion;
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{
     CLONE_NAME_ID, QUBE_ID, flag, mutually_exclusive, qube_argument, value,
@@ -22,12 +23,15 @@ const MENU_PROGRAM: &str = "qvm-appmenus";
 
 pub fn define(line: clap::Command) -> clap::Command {
     let line = line
-        .arg(value(
-            "class",
-            Some('C'),
-            "CLS",
-            "Class of the clone (default: the class of the source)",
-        ))
+        .arg(
+            value(
+                "class",
+                Some('C'),
+                "CLS",
+                "Class of the clone (default: the class of the source)",
+            )
+            .add(completion::CLASSES),
+        )
         .arg(flag(
             "ignore-errors",
             None,
@@ -37,11 +41,12 @@ pub fn define(line: clap::Command) -> clap::Command {
             Arg::new("all-pools")
                 .short('P')
                 .value_name("POOL")
-                .help("Create every volume in this pool"),
+                .help("Create every volume in this pool")
+                .add(completion::POOLS),
         )
         .arg(pool())
         .arg(images::discard_existing())
-        .arg(qube_argument("Name of the qube to clone"))
+        .arg(qube_argument("Name of the qube to clone").add(completion::BUT_DOM0))
         .arg(
             Arg::new(CLONE_NAME_ID)
                 .value_name("NEWVM")
@@ -58,6 +63,7 @@ fn pool() -> Arg {
         .value_name("VOLUME=POOL")
         .action(ArgAction::Append)
         .help("Create this volume in this pool (can be repeated)")
+        .add(completion::VOLUME_POOL)
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {

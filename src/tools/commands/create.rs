@@ -14,6 +14,7 @@ use crate::lifecycle::volume::images::{DataSource, ExistingImages};
 use crate::lifecycle::volume::{self, RootImage};
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
+use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, output_option, value};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
@@ -32,12 +33,15 @@ pub fn define(line: clap::Command) -> clap::Command {
         value(long, Some(short), "FILENAME", help).value_parser(value_parser!(PathBuf))
     };
     let line = line
-        .arg(value(
-            "class",
-            Some('C'),
-            "CLS",
-            "Class of the new qube (default: AppVM)",
-        ))
+        .arg(
+            value(
+                "class",
+                Some('C'),
+                "CLS",
+                "Class of the new qube (default: AppVM)",
+            )
+            .add(completion::CLASSES),
+        )
         .arg(flag("standalone", None, "Same as --class StandaloneVM"))
         .arg(flag(
             "disp",
@@ -52,6 +56,7 @@ pub fn define(line: clap::Command) -> clap::Command {
                 "Set this property of the new qube (can be repeated)",
             )
             .alias("prop")
+            .add(Completer(complete_property))
             .action(ArgAction::Append),
         )
         .arg(
@@ -61,26 +66,34 @@ pub fn define(line: clap::Command) -> clap::Command {
                 "VOLUME_NAME=POOL_NAME",
                 "Create this volume in this pool (can be repeated)",
             )
+            .add(completion::VOLUME_POOL)
             .action(ArgAction::Append),
         )
         .arg(
             Arg::new("all-pools")
                 .short('P')
                 .value_name("POOL_NAME")
-                .help("Create every volume in this pool"),
+                .help("Create every volume in this pool")
+                .add(completion::POOLS),
         )
-        .arg(value(
-            "template",
-            Some('t'),
-            "VALUE",
-            "Template of the new qube (default: property default_template)",
-        ))
-        .arg(value(
-            "label",
-            Some('l'),
-            "VALUE",
-            "Label of the new qube (required)",
-        ))
+        .arg(
+            value(
+                "template",
+                Some('t'),
+                "VALUE",
+                "Template of the new qube (default: property default_template)",
+            )
+            .add(Completer(complete_template)),
+        )
+        .arg(
+            value(
+                "label",
+                Some('l'),
+                "VALUE",
+                "Label of the new qube (required)",
+            )
+            .add(completion::LABELS),
+        )
         .arg(flag("help-classes", None, "List the classes"))
         .arg(root(
             "root-copy-from",
@@ -122,6 +135,42 @@ pub fn define(line: clap::Command) -> clap::Command {
         ));
     let line = mutually_exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
     mutually_exclusive(line, "root", &["root-copy-from", "root-move-from"])
+}
+
+/// Returns the class of the qube that a command line creates, for completion.
+fn class_at(cursor: &Cursor) -> Class {
+    if cursor.has(&["--standalone"]) {
+        return Class::StandaloneVM;
+    }
+    if cursor.has(&["--disp"]) {
+        return Class::DispVM;
+    }
+    let words = cursor.words.iter();
+    let named = words
+        .clone()
+        .zip(words.clone().skip(1))
+        .find_map(|(option, value)| {
+            matches!(&**option, "-C" | "--class").then_some(value.as_str())
+        });
+    let named = named.or_else(|| words.clone().find_map(|word| word.strip_prefix("--class=")));
+    named.map_or(Class::AppVM, Class::from_store)
+}
+
+fn complete_template<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    match class_at(cursor) {
+        Class::DispVM => Offer::DisposableTemplates,
+        _ => Offer::Templates,
+    }
+}
+
+fn complete_property<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    let class = class_at(cursor);
+    match cursor.current.split_once('=') {
+        None => Offer::Name(Box::new(Offer::PropertiesOfClass(class))),
+        Some((property, _)) => {
+            Offer::Value(property, Box::new(Offer::ValuesOfClass { class, property }))
+        }
+    }
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {

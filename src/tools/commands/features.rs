@@ -4,7 +4,7 @@ use clap::Arg;
 
 use crate::lifecycle::{Context, qube};
 use crate::model::{Qubes, Vm};
-use crate::tools::completion::candidates::KNOWN_FEATURES;
+use crate::tools::completion::{Completer, KNOWN_FEATURES, Offer};
 use crate::tools::ui::arguments::{self, qube_argument};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
@@ -19,7 +19,11 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(
             Arg::new("feature")
                 .value_name("FEATURE")
-                .help("Feature to show or change (default: show all)"),
+                .help("Feature to show or change (default: show all)")
+                .add(Completer(|cursor| Offer::Features {
+                    of: cursor.first(),
+                    only_own: cursor.has_unset_flag(),
+                })),
         )
         .arg(
             Arg::new("feature-value")

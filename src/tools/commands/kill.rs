@@ -4,13 +4,14 @@ use super::start::run_in_parallel;
 use crate::lifecycle::{Context, qube};
 use crate::model::VmName;
 use crate::model::stop_order;
+use crate::tools::completion;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{print_message, print_warning};
 use crate::tools::ui::selection::{self, Selection};
 
 pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line)
+    selection::define(line, completion::RUNNING)
 }
 
 /// Runs qvm-kill. The exit code is the number of qubes that could not be killed.

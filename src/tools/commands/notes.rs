@@ -11,6 +11,7 @@ use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
 use crate::model::notes::{MAX_BYTES, append_note};
 use crate::system::System;
+use crate::tools::completion;
 use crate::tools::ui::arguments::{flag, json_flag, mutually_exclusive, qube_argument, value};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
@@ -30,12 +31,15 @@ pub fn define(line: clap::Command) -> clap::Command {
             "Edit the notes in an editor (the default)",
         ))
         .arg(flag("print", Some('p'), "Print the notes"))
-        .arg(value(
-            "import",
-            Some('i'),
-            "FILENAME",
-            "Replace the notes with the content of a file",
-        ))
+        .arg(
+            value(
+                "import",
+                Some('i'),
+                "FILENAME",
+                "Replace the notes with the content of a file",
+            )
+            .add(completion::FILES),
+        )
         .arg(value(
             "set",
             Some('s'),
@@ -50,7 +54,7 @@ pub fn define(line: clap::Command) -> clap::Command {
         ))
         .arg(flag("delete", Some('d'), "Delete the notes"))
         .arg(json_flag())
-        .arg(qube_argument("Name of the qube"));
+        .arg(qube_argument("Name of the qube").add(completion::GUESTS));
     mutually_exclusive(line, "action", &ACTIONS)
 }
 

@@ -3,6 +3,7 @@
 use super::start::run_in_parallel;
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
+use crate::tools::completion;
 use crate::tools::ui::arguments::flag;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -10,7 +11,7 @@ use crate::tools::ui::output::print_message;
 use crate::tools::ui::selection;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line).arg(flag(
+    selection::define(line, completion::RUNNING).arg(flag(
         "suspend",
         Some('S'),
         "Suspend the qubes (S3); pause those that cannot suspend",
@@ -18,7 +19,7 @@ pub fn define(line: clap::Command) -> clap::Command {
 }
 
 pub fn define_unpause(line: clap::Command) -> clap::Command {
-    selection::define(line)
+    selection::define(line, completion::RUNNING)
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {

@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 
 use crate::lifecycle::pool::PoolDetails;
 use crate::lifecycle::{Context, LifecycleError, pool};
-use crate::model::{NewPool, POOL_DRIVERS, PoolError, Qubes};
+use crate::model::{NewPool, POOL_DRIVERS, PoolDriver, PoolError, Qubes};
+use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, mutually_exclusive, output_option};
 use crate::tools::ui::failure::{Failure, quoted};
@@ -15,16 +16,24 @@ use crate::tools::ui::output::{print_message, print_usage_error};
 use crate::tools::ui::subcommand::{Count, Positional, Subcommand};
 use crate::tools::ui::table;
 
-const POOL: Positional = Positional::new("POOL_NAME", Count::One, "Name of the pool");
-const POOLS: Positional = Positional::new("POOL_NAME", Count::OneOrMore, "Names of the pools");
+const NEW_POOL: Positional = Positional::new("POOL_NAME", Count::One, "Name of the pool");
+const POOL: Positional = NEW_POOL.completer(completion::POOLS);
+const POOLS: Positional = Positional::new("POOL_NAME", Count::OneOrMore, "Names of the pools")
+    .completer(completion::POOLS);
 const DRIVER: Positional = Positional::new(
     "DRIVER",
     Count::One,
     "Driver of the pool; qvm-pool drivers lists them",
-);
+)
+.completer(Completer(|_| {
+    Offer::words(POOL_DRIVERS.iter().map(|driver| driver.name))
+}));
+
+/// The options that can be changed.
+const SETTABLE: [&str; 2] = ["revisions_to_keep", "ephemeral_volatile"];
 
 /// The subcommands, in the order of usage lines.
-pub const COMMANDS: [Subcommand; 6] = [
+const COMMANDS: [Subcommand; 6] = [
     Subcommand {
         program: "qvm-pool drivers",
         words: &["drivers", "d"],
@@ -52,7 +61,7 @@ pub const COMMANDS: [Subcommand; 6] = [
     Subcommand {
         program: "qvm-pool add",
         words: &["add", "a"],
-        positionals: &[POOL, DRIVER],
+        positionals: &[NEW_POOL, DRIVER],
         options: with_options,
         has_json: false,
         about: "Add a pool and prepare its storage",
@@ -105,7 +114,8 @@ pub fn define(line: Command) -> Command {
             .long(id)
             .short(short)
             .value_name("POOL_NAME")
-            .action(ArgAction::Append);
+            .action(ArgAction::Append)
+            .add(completion::POOLS);
         arg.help(help).help_heading("Earlier forms")
     };
     let line = line
@@ -117,6 +127,7 @@ pub fn define(line: Command) -> Command {
                 .value_name("NAME=VALUE")
                 .action(ArgAction::Append)
                 .help_heading("Options of add and set")
+                .add(Completer(complete_option))
                 .help(
                     "Set an option of the pool (can be repeated; the earlier forms also take \
                        several separated by commas)",
@@ -146,14 +157,36 @@ pub fn define(line: Command) -> Command {
                 .help(
                     "Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, \
                        remove POOL_NAME..., set POOL_NAME or drivers (default: list)",
-                ),
+                )
+                .add(Completer(|_| Subcommand::complete_name(&COMMANDS))),
         )
-        .arg(Arg::new("word").value_name("WORD").num_args(0..).hide(true));
+        .arg(
+            Arg::new("word")
+                .value_name("WORD")
+                .num_args(0..)
+                .hide(true)
+                .add(Completer(|cursor| {
+                    Subcommand::complete_argument(&COMMANDS, cursor)
+                })),
+        );
     mutually_exclusive(
         line,
         "legacy",
         &["list", "info", "add", "remove", "set", "help-drivers"],
     )
+}
+
+/// Completes `NAME=` with the options of a new pool's driver, or with those that can be changed.
+fn complete_option<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    if cursor.current.starts_with("dir_path=") {
+        return Offer::Files;
+    }
+    let options = match cursor.positionals.as_slice() {
+        ["add" | "a", _, driver, ..] => PoolDriver::find(driver).map(|driver| driver.options),
+        _ => None,
+    };
+    let options = options.unwrap_or(&SETTABLE);
+    Offer::words(options.iter().map(|option| format!("{option}=")))
 }
 
 /// What a command line asks for.
@@ -309,10 +342,9 @@ fn set(
         .map(|()| 0)
         .map_err(|error| match error.is_not_settable() {
             true => {
-                let options = ["revisions_to_keep", "ephemeral_volatile"];
                 // A name that is right belongs to another driver.
-                let is_known = options.contains(&error.option.as_str());
-                let hint = || Hint::one_of(&error.option, "what can be changed is", &options);
+                let is_known = SETTABLE.contains(&error.option.as_str());
+                let hint = || Hint::one_of(&error.option, "what can be changed is", &SETTABLE);
                 Failure::Error(format!("{error}\n")).with_hint((!is_known).then(hint))
             }
             false => change_failure(

@@ -3,6 +3,7 @@
 use crate::lifecycle::qube::{RemovalMode, RemovalOutcome};
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{QubeUse, RemovalError, VmName};
+use crate::tools::completion;
 use crate::tools::ui::arguments::{flag, legacy_flag};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::Invocation;
@@ -13,7 +14,7 @@ use crate::tools::ui::selection;
 const REMOVE_ALL_ANSWER: &str = "IKNOWWHATIAMDOING";
 
 pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line)
+    selection::define(line, completion::BUT_DOM0)
         .arg(flag("force", Some('f'), "Do not ask for confirmation"))
         .arg(legacy_flag(
             "just-db",

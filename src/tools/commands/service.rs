@@ -6,6 +6,7 @@ use clap::Arg;
 
 use super::features;
 use crate::model::{Qubes, Vm};
+use crate::tools::completion::{Completer, Offer};
 use crate::tools::ui::arguments::{self, flag, qube_argument};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
@@ -31,12 +32,17 @@ pub fn define(line: clap::Command) -> clap::Command {
     .arg(
         Arg::new("service")
             .value_name("SERVICE")
-            .help("Service to show or change (default: show all)"),
+            .help("Service to show or change (default: show all)")
+            .add(Completer(|cursor| Offer::Services {
+                of: cursor.first(),
+                only_own: cursor.has_unset_flag(),
+            })),
     )
     .arg(
         Arg::new("switch")
             .value_name("VALUE")
-            .help("New state: on or off"),
+            .help("New state: on or off")
+            .add(Completer(|_| Offer::words(["on", "off"]))),
     )
 }
 

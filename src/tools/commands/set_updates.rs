@@ -3,18 +3,20 @@
 use clap::Arg;
 
 use crate::lifecycle::{Context, qube};
+use crate::tools::completion::{Completer, Offer};
 use crate::tools::ui::arguments::{invalid_choice, required_value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 
-pub(crate) const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
+const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(
         Arg::new("updates")
             .required(true)
             .value_name("enable|disable|status")
-            .help("Action: enable, disable or status"),
+            .help("Action: enable, disable or status")
+            .add(Completer(|_| Offer::words(ACTIONS))),
     )
 }
 

@@ -9,6 +9,7 @@ use crate::lifecycle::qube::monitor::spawn_shutdown_repeater;
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
 use crate::model::stop_order;
+use crate::tools::completion;
 use crate::tools::ui::arguments::{flag, value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -17,7 +18,7 @@ use crate::tools::ui::selection;
 use crate::tools::ui::values::Values;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line)
+    selection::define(line, completion::RUNNING)
         .arg(flag(
             "wait",
             None,

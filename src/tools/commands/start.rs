@@ -10,6 +10,7 @@ use crate::lifecycle::qube::StartOutcome;
 use crate::lifecycle::qube::StopMark;
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
+use crate::tools::completion;
 use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint::Hint;
@@ -21,25 +22,23 @@ use crate::tools::ui::selection;
 const MAX_PARALLEL: usize = 8;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    let line = selection::define(line)
+    let line = selection::define(line, completion::HALTED)
         .arg(flag(
             "skip-if-running",
             None,
             "Accept qubes that already run",
         ))
-        .arg(value(
-            "drive",
-            None,
-            "DRIVE",
-            "Attach this drive: [hd:|cdrom:]VM:PATH (default: cdrom)",
-        ))
-        .arg(value(
-            "hddisk",
-            None,
-            "IMAGE",
-            "Attach this image as a disk",
-        ))
-        .arg(value("cdrom", None, "IMAGE", "Attach this image as a CD"))
+        .arg(
+            value(
+                "drive",
+                None,
+                "DRIVE",
+                "Attach this drive: [hd:|cdrom:]VM:PATH (default: cdrom)",
+            )
+            .add(completion::FILES),
+        )
+        .arg(value("hddisk", None, "IMAGE", "Attach this image as a disk").add(completion::FILES))
+        .arg(value("cdrom", None, "IMAGE", "Attach this image as a CD").add(completion::FILES))
         .arg(legacy_flag(
             "no-guid",
             "Accepted for compatibility, without effect",

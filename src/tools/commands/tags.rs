@@ -4,6 +4,7 @@ use clap::{Arg, ArgMatches};
 
 use crate::lifecycle::qube;
 use crate::model::Vm;
+use crate::tools::completion::{Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, qube_argument};
 use crate::tools::ui::failure::{Failure, quoted};
@@ -63,7 +64,7 @@ pub fn subcommand_help(word: &str) -> Option<String> {
 }
 
 /// Whether this subcommand adds tags.
-pub fn is_add(command: &str) -> bool {
+fn is_add(command: &str) -> bool {
     matches!(command, "add" | "a" | "set")
 }
 
@@ -75,9 +76,24 @@ pub fn define(line: clap::Command) -> clap::Command {
                 .value_name("{list,ls,l,add,a,set,del,d,unset,u} ...")
                 .help(
                     "Command with its arguments: list [TAG], add TAG... or del TAG (default: list)",
-                ),
+                )
+                .add(Completer(|_| Offer::words(["list", "add", "del"]))),
         )
-        .arg(Arg::new("tag").value_name("TAG").num_args(0..).hide(true))
+        .arg(
+            Arg::new("tag")
+                .value_name("TAG")
+                .num_args(0..)
+                .hide(true)
+                .add(Completer(complete_tag)),
+        )
+}
+
+/// Tags of other qubes are offered for adding.
+fn complete_tag<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    match cursor.positionals.get(1) {
+        Some(command) if is_add(command) => Offer::Tags,
+        _ => Offer::TagsOf(cursor.first()),
+    }
 }
 
 pub fn run(call: &mut Invocation) -> Result<u8, Failure> {

@@ -11,12 +11,13 @@ use crate::lifecycle::qube::RemovalMode;
 use crate::lifecycle::template::TemplateInstallation;
 use crate::lifecycle::template::TemplatePackage;
 use crate::lifecycle::{Context, qube, template};
+use crate::tools::completion::{self, Completer, Offer};
 use crate::tools::ui::arguments::{flag, invalid_choice, required_value, value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::progress::QubeProgress;
 
-pub(crate) const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
+const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
 
 pub fn define(line: clap::Command) -> clap::Command {
     line.arg(flag(
@@ -40,17 +41,13 @@ pub fn define(line: clap::Command) -> clap::Command {
         None,
         "Allow virt_mode pv in the package's settings",
     ))
-    .arg(value(
-        "pool",
-        None,
-        "POOL",
-        "Create the volumes in this pool",
-    ))
+    .arg(value("pool", None, "POOL", "Create the volumes in this pool").add(completion::POOLS))
     .arg(
         Arg::new("package-action")
             .required(true)
             .value_name("{post-install,pre-remove}")
-            .help("post-install or pre-remove"),
+            .help("post-install or pre-remove")
+            .add(Completer(|_| Offer::words(ACTIONS))),
     )
     .arg(
         Arg::new("name")

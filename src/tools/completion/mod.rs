@@ -1,4 +1,60 @@
-//! The completion of command lines in shells.
+//! The completion of command lines in shells. What completes an argument is stored with its
+//! definition: `arg.add(completion::LABELS)`. The program `qubes-complete` finds the argument at
+//! the cursor and asks for its words.
 
-pub(crate) mod candidates;
 pub mod complete;
+mod cursor;
+mod names;
+mod offer;
+mod properties;
+mod settings;
+
+pub(crate) use cursor::Cursor;
+pub(crate) use offer::{Offer, QubeSubset};
+pub(crate) use properties::value_words;
+pub(crate) use settings::KNOWN_FEATURES;
+
+use clap::builder::ArgExt;
+
+/// Says what an argument can be, from what is before the cursor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Completer(pub for<'a> fn(&Cursor<'a>) -> Offer<'a>);
+
+impl ArgExt for Completer {}
+
+/// Marks a switch that takes the place of the first positional argument, as `--all` of qvm-prefs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReplacesFirst;
+
+impl ArgExt for ReplacesFirst {}
+
+/// Any qube.
+pub(crate) const QUBES: Completer = Completer(|_| Offer::Qubes(QubeSubset::Any));
+/// Qubes except dom0.
+pub(crate) const BUT_DOM0: Completer = Completer(|_| Offer::Qubes(QubeSubset::ButDom0));
+/// Qubes with a domain on this machine.
+pub(crate) const GUESTS: Completer = Completer(|_| Offer::Qubes(QubeSubset::Guests));
+/// Qubes that do not run.
+pub(crate) const HALTED: Completer = Completer(|_| Offer::Qubes(QubeSubset::Halted));
+/// Qubes that run.
+pub(crate) const RUNNING: Completer = Completer(|_| Offer::Qubes(QubeSubset::Running));
+pub(crate) const TEMPLATES: Completer = Completer(|_| Offer::Templates);
+pub(crate) const CLASSES: Completer = Completer(|_| Offer::Classes);
+pub(crate) const LABELS: Completer = Completer(|_| Offer::Labels);
+pub(crate) const POOLS: Completer = Completer(|_| Offer::Pools);
+pub(crate) const TAGS: Completer = Completer(|_| Offer::Tags);
+pub(crate) const FILES: Completer = Completer(|_| Offer::Files);
+/// Classes separated by commas.
+pub(crate) const CLASS_LIST: Completer = Completer(|_| Offer::Classes.list());
+/// Labels separated by commas.
+pub(crate) const LABEL_LIST: Completer = Completer(|_| Offer::Labels.list());
+/// Tags separated by commas.
+pub(crate) const TAG_LIST: Completer = Completer(|_| Offer::Tags.list());
+/// A switch.
+pub(crate) const YES_OR_NO: Completer = Completer(|_| Offer::words(["y", "n"]));
+/// A volume with its pool: `NAME=POOL`.
+pub(crate) const VOLUME_POOL: Completer =
+    Completer(|cursor| match cursor.current.split_once('=') {
+        None => Offer::Name(Box::new(Offer::words(["root", "private", "volatile"]))),
+        Some((name, _)) => Offer::Value(name, Box::new(Offer::Pools)),
+    });

@@ -6,6 +6,7 @@ use super::add_template::{add_common_options, image_directory};
 use crate::lifecycle::template::Registration;
 use crate::lifecycle::{Context, template};
 use crate::model::Class;
+use crate::tools::completion;
 use crate::tools::ui::arguments::required_value;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::images;
@@ -23,7 +24,8 @@ pub fn define(line: clap::Command) -> clap::Command {
             Arg::new("template")
                 .required(true)
                 .value_name("TEMPLATE")
-                .help("Template of the qube"),
+                .help("Template of the qube")
+                .add(completion::TEMPLATES),
         )
 }
 

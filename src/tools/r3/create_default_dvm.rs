@@ -5,6 +5,7 @@ use clap::Arg;
 
 use crate::lifecycle::{Context, qube};
 use crate::model::{Qubes, Value, property};
+use crate::tools::completion;
 use crate::tools::ui::arguments::{flag, legacy_flag};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::images;
@@ -33,7 +34,8 @@ pub fn define(line: clap::Command) -> clap::Command {
     .arg(
         Arg::new("template")
             .value_name("TEMPLATE")
-            .help("Template to use"),
+            .help("Template to use")
+            .add(completion::TEMPLATES),
     )
     .arg(Arg::new("script").value_name("SCRIPT").hide(true))
 }

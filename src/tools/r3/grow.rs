@@ -4,17 +4,19 @@ use clap::Arg;
 
 use crate::lifecycle::volume::Shrinking;
 use crate::tools::commands::volume::resize_to;
+use crate::tools::completion;
 use crate::tools::ui::arguments::{QUBE_ID, SIZE_ID, legacy_flag, qube_argument, required_value};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::size;
 
 fn define(line: clap::Command) -> clap::Command {
-    line.arg(qube_argument("Name of the qube")).arg(
-        Arg::new(SIZE_ID)
-            .value_name("SIZE")
-            .help("New size in bytes, or a number with K, M or G (powers of 1024)"),
-    )
+    line.arg(qube_argument("Name of the qube").add(completion::GUESTS))
+        .arg(
+            Arg::new(SIZE_ID)
+                .value_name("SIZE")
+                .help("New size in bytes, or a number with K, M or G (powers of 1024)"),
+        )
 }
 
 pub fn define_private(line: clap::Command) -> clap::Command {

@@ -6,6 +6,7 @@ use clap::Command;
 use crate::lifecycle::{Context, template};
 use crate::model::VmName;
 use crate::storage::fullness::format_bytes;
+use crate::tools::completion;
 use crate::tools::ui::arguments::{flag, qube_argument};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
@@ -13,7 +14,7 @@ use crate::tools::ui::output::ask;
 use crate::tools::ui::progress::QubeProgress;
 
 pub fn define(line: Command) -> Command {
-    line.arg(qube_argument("Name of the template"))
+    line.arg(qube_argument("Name of the template").add(completion::TEMPLATES))
 }
 
 pub fn define_revert(line: Command) -> Command {

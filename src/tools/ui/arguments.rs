@@ -9,6 +9,7 @@ pub use super::command_line::{Parsed, argument_name, invalid_choice, parse};
 use super::failure::Failure;
 use super::output::Colors;
 use crate::system;
+use crate::tools::completion::{self, Completer, Offer};
 
 /// The id of the qube that a tool works on. Options that only print help make it needless, so the
 /// tool itself requires it with [`required_value`]; usage lines show it as required.
@@ -75,7 +76,10 @@ pub fn unset_flag(help: &'static str) -> Arg {
 
 /// The argument with the id [`QUBE_ID`].
 pub fn qube_argument(help: &'static str) -> Arg {
-    Arg::new(QUBE_ID).value_name("VMNAME").help(help)
+    Arg::new(QUBE_ID)
+        .value_name("VMNAME")
+        .help(help)
+        .add(completion::QUBES)
 }
 
 /// The switch for JSON instead of the tool's own layout.
@@ -92,7 +96,8 @@ pub fn output_option(arg: Arg) -> Arg {
 pub fn color_option() -> Arg {
     let help = "Use colours: auto, always or never (default: auto, which means on a terminal \
                 unless NO_COLOR is set)";
-    output_option(value("color", None, "WHEN", help))
+    let words = Completer(|_| Offer::words(["auto", "always", "never"]));
+    output_option(value("color", None, "WHEN", help)).add(words)
 }
 
 /// Returns the value of [`color_option`].

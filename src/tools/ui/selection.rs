@@ -7,6 +7,7 @@ use super::arguments;
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
 use super::suggestion::did_you_mean;
+use crate::tools::completion::Completer;
 
 /// The arguments that select qubes.
 #[derive(Debug, Default)]
@@ -19,8 +20,8 @@ pub struct Selection<'a> {
     pub names: Vec<&'a str>,
 }
 
-/// Adds `--all`, `--exclude` and `VMNAME ...` to a command.
-pub fn define(command: Command) -> Command {
+/// Adds `--all`, `--exclude` and `VMNAME ...` to a command, with what completes the names.
+pub(crate) fn define(command: Command, completer: Completer) -> Command {
     let command = command
         .arg(arguments::flag("all", None, "Select all qubes except dom0"))
         .arg(
@@ -30,12 +31,14 @@ pub fn define(command: Command) -> Command {
                 "EXCLUDE",
                 "With --all, leave out this qube (can be repeated)",
             )
-            .action(ArgAction::Append),
+            .action(ArgAction::Append)
+            .add(completer),
         )
         .arg(
             Arg::new("vmname")
                 .value_name("VMNAME")
                 .num_args(0..)
+                .add(completer)
                 .help("Names of qubes or shell patterns"),
         );
     arguments::mutually_exclusive(command, "qubes", &["all", "vmname"])

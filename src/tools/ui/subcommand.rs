@@ -9,6 +9,7 @@ use super::help::help;
 use super::invocation::Invocation;
 use super::output::print_usage_error;
 use super::usage::usage;
+use crate::tools::completion::{Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 
 /// One subcommand of a tool.
@@ -35,12 +36,24 @@ pub struct Positional {
     pub count: Count,
     /// What it means, for `--help` and the manual page.
     pub help: &'static str,
+    /// What completes it.
+    pub completer: Completer,
 }
 
 impl Positional {
     /// An argument with its name, number and description.
     pub const fn new(name: &'static str, count: Count, help: &'static str) -> Positional {
-        Positional { name, count, help }
+        Positional {
+            name,
+            count,
+            help,
+            completer: Completer(|_| Offer::Nothing),
+        }
+    }
+
+    /// Sets what completes it.
+    pub const fn completer(self, completer: Completer) -> Positional {
+        Positional { completer, ..self }
     }
 }
 
@@ -76,6 +89,30 @@ impl Subcommand {
     /// Returns the subcommand that `word` names, by its name or an alias.
     pub fn find<'s>(all: &'s [Subcommand], word: &str) -> Option<&'s Subcommand> {
         all.iter().find(|command| command.words.contains(&word))
+    }
+
+    /// What completes the first argument of a tool: the names of its subcommands.
+    pub fn complete_name(all: &[Subcommand]) -> Offer<'static> {
+        Offer::words(
+            all.iter()
+                .filter_map(|command| command.words.first().copied()),
+        )
+    }
+
+    /// What completes the arguments of the subcommand that the first argument names.
+    pub fn complete_argument<'a>(all: &[Subcommand], cursor: &Cursor<'a>) -> Offer<'a> {
+        let command = cursor.first().and_then(|word| Subcommand::find(all, word));
+        let given = cursor.positionals.len().saturating_sub(1);
+        let positional = command.and_then(|command| {
+            let repeated = command
+                .positionals
+                .last()
+                .filter(|last| last.count.range().1 > 1);
+            command.positionals.get(given).or(repeated)
+        });
+        positional.map_or(Offer::Nothing, |positional| {
+            (positional.completer.0)(cursor)
+        })
     }
 
     /// Returns the subcommand that `word` names if the arguments after it fit.

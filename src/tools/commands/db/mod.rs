@@ -15,6 +15,7 @@ use clap::Arg;
 
 use crate::lifecycle::Context;
 use crate::system::SystemOptions;
+use crate::tools::completion::{Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, flag, json_flag, required_value, value};
 use crate::tools::ui::failure::{Failure, quoted};
@@ -90,8 +91,8 @@ const COMMANDS: [DbCommand; 7] = [
 ];
 
 /// Returns the names of the subcommands.
-pub fn command_names() -> Vec<&'static str> {
-    COMMANDS.iter().map(|v| v.name).collect()
+fn command_names() -> [&'static str; COMMANDS.len()] {
+    COMMANDS.each_ref().map(|command| command.name)
 }
 
 pub fn define(line: clap::Command) -> clap::Command {
@@ -112,24 +113,37 @@ pub fn define(line: clap::Command) -> clap::Command {
             None,
             "Keep what can be read of a damaged file and give up the rest",
         ))
-        .arg(value(
-            "from",
-            None,
-            "COPY",
-            "Complete a damaged file from this copy",
-        ))
+        .arg(
+            value(
+                "from",
+                None,
+                "COPY",
+                "Complete a damaged file from this copy",
+            )
+            .add(Completer(|cursor| copy_or_file(cursor, Offer::Nothing))),
+        )
         .arg(
             Arg::new("db-command")
                 .required(true)
                 .value_name("COMMAND")
-                .help("One of check, convert, diff, dump, history, repair and restore"),
+                .help("One of check, convert, diff, dump, history, repair and restore")
+                .add(Completer(|_| Offer::words(command_names()))),
         )
         .arg(
             Arg::new("copy")
                 .value_name("COPY")
                 .num_args(0..)
-                .help("Copy of the store: its time, its name, or a file"),
+                .help("Copy of the store: its time, its name, or a file")
+                .add(Completer(|cursor| copy_or_file(cursor, Offer::Copies))),
         )
+}
+
+/// A copy is named by its time, or as a file with a slash.
+fn copy_or_file<'a>(cursor: &Cursor<'a>, copies: Offer<'a>) -> Offer<'a> {
+    match cursor.current.contains('/') {
+        true => Offer::Files,
+        false => copies,
+    }
 }
 
 /// Runs a subcommand in offline mode, even where there is a hypervisor.

@@ -12,6 +12,7 @@ pub use columns::{COLUMNS, ColumnSpec, FORMATS};
 
 use crate::lifecycle::Context;
 use crate::model::{Qubes, VmName};
+use crate::tools::completion::{self, Completer, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{
     self, flag, multi_value, mutually_exclusive, output_option, value,
@@ -29,20 +30,26 @@ use filters::Filters;
 use rows::RowBuilder;
 
 pub fn define(line: clap::Command) -> clap::Command {
-    let line = selection::define(line)
-        .arg(value(
-            "format",
-            Some('o'),
-            "FORMAT",
-            "Show the columns of this format: simple, network, kernel, full, prefs or disk \
+    let line = selection::define(line, completion::QUBES)
+        .arg(
+            value(
+                "format",
+                Some('o'),
+                "FORMAT",
+                "Show the columns of this format: simple, network, kernel, full, prefs or disk \
              (default: simple)",
-        ))
-        .arg(value(
-            "fields",
-            Some('O'),
-            "FIELD,...",
-            "Show these columns; any property is a column as well",
-        ))
+            )
+            .add(Completer(|_| Offer::words(FORMATS.map(|(name, _)| name)))),
+        )
+        .arg(
+            value(
+                "fields",
+                Some('O'),
+                "FIELD,...",
+                "Show these columns; any property is a column as well",
+            )
+            .add(Completer(|_| listed_columns().list())),
+        )
         .arg(flag(
             "tree",
             Some('t'),
@@ -60,7 +67,11 @@ pub fn define(line: clap::Command) -> clap::Command {
         .arg(flag("help-formats", None, "List the formats"))
         .arg(flag("help-columns", None, "List the columns"));
     let line = filter_options(line)
-        .arg(value("sort", None, "COLUMN", "Sort by this column").default_value("NAME"))
+        .arg(
+            value("sort", None, "COLUMN", "Sort by this column")
+                .default_value("NAME")
+                .add(Completer(|_| listed_columns())),
+        )
         .arg(flag("reverse", None, "Reverse the order"))
         .arg(flag("ignore-case", None, "Ignore case when sorting"))
         .arg(flag(
@@ -90,52 +101,68 @@ pub fn define(line: clap::Command) -> clap::Command {
     mutually_exclusive(line, "layout", &["raw-data", "raw-list", "json"])
 }
 
+fn listed_columns() -> Offer<'static> {
+    Offer::words(ColumnSpec::listed().into_iter().map(|(name, _)| name))
+}
+
 fn filter_options(line: clap::Command) -> clap::Command {
-    line.arg(multi_value(
-        "class",
-        "CLASS",
-        "List only qubes of these classes",
-    ))
-    .arg(multi_value(
-        "label",
-        "LABEL",
-        "List only qubes with one of these labels",
-    ))
-    .arg(multi_value(
-        "tags",
-        "TAG",
-        "List only qubes with one of these tags",
-    ))
-    .arg(multi_value(
-        "exclude-tags",
-        "TAG",
-        "List only qubes that lack one of these tags",
-    ))
+    line.arg(
+        multi_value("class", "CLASS", "List only qubes of these classes")
+            .add(completion::CLASS_LIST),
+    )
+    .arg(
+        multi_value("label", "LABEL", "List only qubes with one of these labels")
+            .add(completion::LABEL_LIST),
+    )
+    .arg(
+        multi_value("tags", "TAG", "List only qubes with one of these tags")
+            .add(completion::TAG_LIST),
+    )
+    .arg(
+        multi_value(
+            "exclude-tags",
+            "TAG",
+            "List only qubes that lack one of these tags",
+        )
+        .add(completion::TAGS),
+    )
     .arg(flag("running", None, "List only running qubes"))
     .arg(flag("paused", None, "List only paused qubes"))
     .arg(flag("halted", None, "List only halted qubes"))
-    .arg(multi_value(
-        "template-source",
-        "TEMPLATE",
-        "List only qubes based on these templates; \"\" stands for none",
-    ))
-    .arg(multi_value(
-        "netvm-is",
-        "NETVM",
-        "List only qubes with one of these netvms; \"\" stands for qubes that cannot have one",
-    ))
-    .arg(value(
-        "internal",
-        None,
-        "<y|n>",
-        "List only internal qubes (y) or only others (n)",
-    ))
-    .arg(value(
-        "servicevm",
-        None,
-        "<y|n>",
-        "List only service qubes (y) or only others (n)",
-    ))
+    .arg(
+        multi_value(
+            "template-source",
+            "TEMPLATE",
+            "List only qubes based on these templates; \"\" stands for none",
+        )
+        .add(completion::TEMPLATES),
+    )
+    .arg(
+        multi_value(
+            "netvm-is",
+            "NETVM",
+            "List only qubes with one of these netvms; \"\" stands for qubes that cannot have one",
+        )
+        .add(Completer(|_| Offer::Netvms)),
+    )
+    .arg(
+        value(
+            "internal",
+            None,
+            "<y|n>",
+            "List only internal qubes (y) or only others (n)",
+        )
+        .add(completion::YES_OR_NO),
+    )
+    .arg(
+        value(
+            "servicevm",
+            None,
+            "<y|n>",
+            "List only service qubes (y) or only others (n)",
+        )
+        .add(completion::YES_OR_NO),
+    )
     .arg(flag(
         "pending-update",
         None,

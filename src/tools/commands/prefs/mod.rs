@@ -16,6 +16,7 @@ use crate::model::{
     global_properties, property,
 };
 use crate::store::Read;
+use crate::tools::completion::{Completer, Cursor, Offer, QubeSubset};
 use crate::tools::manual::Section;
 use crate::tools::r3;
 use crate::tools::ui::arguments::{
@@ -32,14 +33,21 @@ use rejected_value::RejectedValue;
 
 pub fn define_for_qube(line: clap::Command) -> clap::Command {
     multiple::define(options(line))
-        .arg(qube_argument(
-            "Name of a qube, several names separated by commas, or a shell pattern",
-        ))
-        .args(positionals())
+        .arg(
+            qube_argument("Name of a qube, several names separated by commas, or a shell pattern")
+                .add(Completer(|_| Offer::Qubes(QubeSubset::Any).list())),
+        )
+        .args(positionals([
+            |cursor| Offer::Properties { of: cursor.first() },
+            |cursor| complete_value(cursor.first(), cursor.positionals.get(1)),
+        ]))
 }
 
 pub fn define_for_system(line: clap::Command) -> clap::Command {
-    options(line).args(positionals())
+    options(line).args(positionals([
+        |_| Offer::Properties { of: None },
+        |cursor| complete_value(None, cursor.positionals.first()),
+    ]))
 }
 
 fn options(line: clap::Command) -> clap::Command {
@@ -77,15 +85,22 @@ fn options(line: clap::Command) -> clap::Command {
     .arg(arguments::json_flag())
 }
 
-fn positionals() -> [Arg; 2] {
+fn complete_value<'a>(of: Option<&'a str>, property: Option<&&'a str>) -> Offer<'a> {
+    property.map_or(Offer::Nothing, |property| Offer::ValuesOf { of, property })
+}
+
+fn positionals(completers: [for<'a> fn(&Cursor<'a>) -> Offer<'a>; 2]) -> [Arg; 2] {
+    let [property, value] = completers.map(Completer);
     [
         Arg::new("property")
             .value_name("PROPERTY")
-            .help("Property to show or change (default: show all)"),
+            .help("Property to show or change (default: show all)")
+            .add(property),
         Arg::new("value")
             .value_name("VALUE")
             .allow_negative_numbers(true)
-            .help("New value of the property"),
+            .help("New value of the property")
+            .add(value),
     ]
 }
 

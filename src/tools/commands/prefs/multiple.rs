@@ -7,6 +7,7 @@ use super::rejected_value::RejectedValue;
 use super::{all_qube_properties, changed, listing};
 use crate::lifecycle::{Context, qube};
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
+use crate::tools::completion::{self, ReplacesFirst};
 use crate::tools::r3;
 use crate::tools::ui::arguments::{QUBE_ID, flag, output_option, value};
 use crate::tools::ui::failure::{Failure, quoted};
@@ -42,31 +43,42 @@ const FILTERS: [&str; 3] = ["class", "tags", "label"];
 pub fn define(line: clap::Command) -> clap::Command {
     let words =
         |id, name, help| output_option(value(id, None, name, help)).action(ArgAction::Append);
-    line.arg(output_option(flag(
-        "all",
-        None,
-        "Select all qubes; the first argument is then PROPERTY",
-    )))
-    .arg(words(
-        "exclude",
-        "EXCLUDE",
-        "With --all, leave out this qube (can be repeated)",
-    ))
-    .arg(words(
-        "class",
-        "CLASS,...",
-        "Select only qubes of these classes",
-    ))
-    .arg(words(
-        "tags",
-        "TAG,...",
-        "Select only qubes with one of these tags",
-    ))
-    .arg(words(
-        "label",
-        "LABEL,...",
-        "Select only qubes with one of these labels",
-    ))
+    line.arg(
+        output_option(flag(
+            "all",
+            None,
+            "Select all qubes; the first argument is then PROPERTY",
+        ))
+        .add(ReplacesFirst),
+    )
+    .arg(
+        words(
+            "exclude",
+            "EXCLUDE",
+            "With --all, leave out this qube (can be repeated)",
+        )
+        .add(completion::QUBES),
+    )
+    .arg(
+        words("class", "CLASS,...", "Select only qubes of these classes")
+            .add(completion::CLASS_LIST),
+    )
+    .arg(
+        words(
+            "tags",
+            "TAG,...",
+            "Select only qubes with one of these tags",
+        )
+        .add(completion::TAG_LIST),
+    )
+    .arg(
+        words(
+            "label",
+            "LABEL,...",
+            "Select only qubes with one of these labels",
+        )
+        .add(completion::LABEL_LIST),
+    )
 }
 
 /// Whether the command line selects several qubes, even if only one matches.

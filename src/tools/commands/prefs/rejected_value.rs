@@ -4,7 +4,7 @@
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::property::{ValueType, parse_bool};
 use crate::model::{Property, PropertyError, Qubes};
-use crate::tools::completion::candidates::value_words;
+use crate::tools::completion::value_words;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint};
 use crate::tools::ui::size;

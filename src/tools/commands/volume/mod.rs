@@ -2,7 +2,7 @@
 
 mod listing;
 
-pub use listing::PROPERTIES;
+use listing::PROPERTIES;
 
 use std::fs::File;
 use std::io;
@@ -15,7 +15,8 @@ use crate::lifecycle::volume::ImportLength;
 use crate::lifecycle::volume::{ResizeOutcome, Shrinking};
 use crate::lifecycle::{Context, LifecycleError, volume};
 use crate::model::volume::names as volume_names;
-use crate::model::{Qubes, VmName};
+use crate::model::{Qubes, VmName, VolumeOption};
+use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, value};
 use crate::tools::ui::failure::{Failure, quoted};
@@ -30,10 +31,12 @@ const VOLUME: Positional = Positional::new(
     "VM:VOLUME",
     Count::One,
     "Volume of a qube, such as work:private",
-);
+)
+.completer(VOLUMES);
+const VOLUMES: Completer = Completer(|_| Offer::Volumes);
 
 /// The subcommands, in the order of usage lines.
-pub const COMMANDS: [Subcommand; 8] = [
+const COMMANDS: [Subcommand; 8] = [
     Subcommand {
         program: "qvm-volume info",
         words: &["info", "i"],
@@ -43,7 +46,8 @@ pub const COMMANDS: [Subcommand; 8] = [
                 "PROPERTY",
                 Count::Optional,
                 "Property to show (default: show all)",
-            ),
+            )
+            .completer(Completer(|_| Offer::words(PROPERTIES))),
         ],
         options: Subcommand::NO_OPTIONS,
         has_json: true,
@@ -54,8 +58,12 @@ pub const COMMANDS: [Subcommand; 8] = [
         words: &["config", "c", "set", "s"],
         positionals: &[
             VOLUME,
-            Positional::new("property", Count::One, "rw, revisions_to_keep or ephemeral"),
-            Positional::new("value", Count::One, "New value of the property"),
+            Positional::new("property", Count::One, "rw, revisions_to_keep or ephemeral")
+                .completer(Completer(|_| {
+                    Offer::words(VolumeOption::ALL.map(VolumeOption::as_str))
+                })),
+            Positional::new("value", Count::One, "New value of the property")
+                .completer(Completer(complete_value)),
         ],
         options: Subcommand::NO_OPTIONS,
         has_json: false,
@@ -84,7 +92,8 @@ pub const COMMANDS: [Subcommand; 8] = [
             "VMNAME",
             Count::Any,
             "Names of qubes or shell patterns (default: all qubes)",
-        )],
+        )
+        .completer(completion::GUESTS)],
         options: with_listing,
         has_json: true,
         about: "List the volumes of these qubes or of all qubes (the default command)",
@@ -98,7 +107,8 @@ pub const COMMANDS: [Subcommand; 8] = [
                 "revision",
                 Count::Optional,
                 "Revision as qvm-volume info lists it (default: the newest)",
-            ),
+            )
+            .completer(Completer(complete_revision)),
         ],
         options: Subcommand::NO_OPTIONS,
         has_json: false,
@@ -113,7 +123,8 @@ pub const COMMANDS: [Subcommand; 8] = [
                 "PATH",
                 Count::One,
                 "File or device to read, or - for standard input",
-            ),
+            )
+            .completer(completion::FILES),
         ],
         options: with_sizes,
         has_json: false,
@@ -123,12 +134,14 @@ pub const COMMANDS: [Subcommand; 8] = [
         program: "qvm-volume clone",
         words: &["clone"],
         positionals: &[
-            Positional::new("SOURCE_VM:SOURCE_VOLUME", Count::One, "Volume to copy"),
+            Positional::new("SOURCE_VM:SOURCE_VOLUME", Count::One, "Volume to copy")
+                .completer(VOLUMES),
             Positional::new(
                 "DESTINATION_VM:DESTINATION_VOLUME",
                 Count::One,
                 "Volume to overwrite",
-            ),
+            )
+            .completer(VOLUMES),
         ],
         options: with_force,
         has_json: false,
@@ -143,6 +156,18 @@ pub const COMMANDS: [Subcommand; 8] = [
         about: "Delete the data of a volume",
     },
 ];
+
+fn complete_value<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    match cursor.positionals.get(2) {
+        Some(&("rw" | "ephemeral")) => Offer::words(["True", "False"]),
+        _ => Offer::Nothing,
+    }
+}
+
+fn complete_revision<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    let volume = cursor.positionals.get(1);
+    volume.map_or(Offer::Nothing, |volume| Offer::Revisions(volume))
+}
 
 fn with_listing(line: Command) -> Command {
     line.arg(
@@ -209,6 +234,7 @@ pub fn define(line: Command) -> Command {
                 "POOL_NAME",
                 "List only volumes in this pool (can be repeated)",
             )
+            .add(completion::POOLS)
             .action(ArgAction::Append),
         ))
         .arg(of_list(flag(
@@ -237,13 +263,14 @@ pub fn define(line: Command) -> Command {
             "Command with its arguments: list, info VM:VOLUME, config VM:VOLUME PROPERTY VALUE, \
              resize VM:VOLUME SIZE, revert VM:VOLUME, import VM:VOLUME PATH, \
              clone VM:VOLUME VM:VOLUME or clear VM:VOLUME (default: list)",
-        ))
+        ).add(Completer(|_| Subcommand::complete_name(&COMMANDS))))
         .arg(
             Arg::new("word")
                 .value_name("WORD")
                 .num_args(0..)
                 .allow_negative_numbers(true)
-                .hide(true),
+                .hide(true)
+                .add(Completer(|cursor| Subcommand::complete_argument(&COMMANDS, cursor))),
         )
 }
 
