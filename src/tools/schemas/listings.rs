@@ -3,58 +3,55 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Schema, by_name, list, object, or_null, qube_properties, schema, system_properties, text_set,
-    typed,
+    Row, by_name, list, object, or_null, qube_properties, system_properties, text_set, typed,
 };
 use crate::model::Property;
 use crate::tools::commands::ls::{COLUMNS, ColumnSpec};
 
-pub fn all() -> Vec<Schema> {
-    let of_qube = properties(&qube_properties(), &[]);
-    let changed_of_qube = properties(&qube_properties(), &["default_value"]);
-    vec![
-        schema(
-            "qvm-ls",
-            "qvm-ls --json",
-            "One object for each qube, sorted by name: its name and the columns.",
-            qvm_ls(),
-        ),
-        schema(
-            "qvm-prefs",
-            "qvm-prefs --json VMNAME",
-            "The properties of one qube, by name. With --hide-default only those that are set.",
-            of_qube.clone(),
-        ),
-        schema(
-            "qvm-prefs-several",
-            "qvm-prefs --json --all",
-            "One object for each qube that has one of the properties asked for; so also with a \
-             pattern, several names, --class, --tags or --label.",
-            qubes_with(of_qube),
-        ),
-        schema(
-            "qvm-prefs-changed",
-            "qvm-prefs --json --changed",
-            "One object for each qube that has a property that is set to something else than its \
-             default.",
-            qubes_with(changed_of_qube),
-        ),
-        schema(
-            "qubes-prefs",
-            "qubes-prefs --json",
-            "The properties of the system, by name. With --hide-default only those that are set.",
-            properties(&system_properties(), &[]),
-        ),
-        schema(
-            "qubes-prefs-changed",
-            "qubes-prefs --json --changed",
-            "The properties of the system that are set to something else than their default.",
-            properties(&system_properties(), &["default_value"]),
-        ),
-        schema(
-            "help-properties",
-            "qvm-prefs --json --help-properties, qubes-prefs --json --help-properties",
-            "One object for each property there is, sorted by name.",
+pub static ROWS: [Row; 12] = [
+    Row::new(
+        "qvm-ls",
+        "qvm-ls --json",
+        "One object for each qube, sorted by name: its name and the columns.",
+        qvm_ls,
+    ),
+    Row::new(
+        "qvm-prefs",
+        "qvm-prefs --json VMNAME",
+        "The properties of one qube, by name. With --hide-default only those that are set.",
+        || properties(&qube_properties(), &[]),
+    ),
+    Row::new(
+        "qvm-prefs-several",
+        "qvm-prefs --json --all",
+        "One object for each qube that has one of the properties asked for; so also with a \
+         pattern, several names, --class, --tags or --label.",
+        || qubes_with(properties(&qube_properties(), &[])),
+    ),
+    Row::new(
+        "qvm-prefs-changed",
+        "qvm-prefs --json --changed",
+        "One object for each qube that has a property that is set to something else than its \
+         default.",
+        || qubes_with(properties(&qube_properties(), &["default_value"])),
+    ),
+    Row::new(
+        "qubes-prefs",
+        "qubes-prefs --json",
+        "The properties of the system, by name. With --hide-default only those that are set.",
+        || properties(&system_properties(), &[]),
+    ),
+    Row::new(
+        "qubes-prefs-changed",
+        "qubes-prefs --json --changed",
+        "The properties of the system that are set to something else than their default.",
+        || properties(&system_properties(), &["default_value"]),
+    ),
+    Row::new(
+        "help-properties",
+        "qvm-prefs --json --help-properties, qubes-prefs --json --help-properties",
+        "One object for each property there is, sorted by name.",
+        || {
             list(object(json!({
                 "name": typed("string", "the property"),
                 "type": {"enum": ["bool", "int", "label", "str", "vm"]},
@@ -63,48 +60,52 @@ pub fn all() -> Vec<Schema> {
                 "classes": text_set("the classes of qubes that have it; empty for a property of \
                                      the system"),
                 "doc": typed("string", "what it means"),
-            }))),
-        ),
-        schema(
-            "qvm-features",
-            "qvm-features --json VMNAME",
-            "The features of one qube in the order of the store; an empty text means off.",
-            json!({"type": "object", "additionalProperties": {"type": "string"}}),
-        ),
-        schema(
-            "qvm-service",
-            "qvm-service --json VMNAME",
-            "The services of one qube in the order of the store: whether they are switched on.",
-            json!({"type": "object", "additionalProperties": {"type": "boolean"}}),
-        ),
-        schema(
-            "qvm-tags",
-            "qvm-tags --json VMNAME",
-            "The tags of one qube, sorted.",
-            text_set("The tags of one qube, sorted."),
-        ),
-        schema(
-            "qvm-notes",
-            "qvm-notes --json VMNAME",
-            "The notes about one qube; with and without --print.",
+            })))
+        },
+    ),
+    Row::new(
+        "qvm-features",
+        "qvm-features --json VMNAME",
+        "The features of one qube in the order of the store; an empty text means off.",
+        || json!({"type": "object", "additionalProperties": {"type": "string"}}),
+    ),
+    Row::new(
+        "qvm-service",
+        "qvm-service --json VMNAME",
+        "The services of one qube in the order of the store: whether they are switched on.",
+        || json!({"type": "object", "additionalProperties": {"type": "boolean"}}),
+    ),
+    Row::new(
+        "qvm-tags",
+        "qvm-tags --json VMNAME",
+        "The tags of one qube, sorted.",
+        || text_set("The tags of one qube, sorted."),
+    ),
+    Row::new(
+        "qvm-notes",
+        "qvm-notes --json VMNAME",
+        "The notes about one qube; with and without --print.",
+        || {
             object(json!({
                 "name": typed("string", "the qube"),
                 "notes": typed("string", "the whole text; empty where there are no notes"),
-            })),
-        ),
-        schema(
-            "qvm-check",
-            "qvm-check --json VMNAME...",
-            "One object for each qube that was named, sorted by name. The exit code is the same \
-             as without --json.",
+            }))
+        },
+    ),
+    Row::new(
+        "qvm-check",
+        "qvm-check --json VMNAME...",
+        "One object for each qube that was named, sorted by name. The exit code is the same \
+         as without --json.",
+        || {
             list(object(json!({
                 "name": typed("string", "the name that was given"),
                 "exists": typed("boolean", "whether there is such a qube"),
                 "satisfied": typed("boolean", "whether it exists and is what was asked for"),
-            }))),
-        ),
-    ]
-}
+            })))
+        },
+    ),
+];
 
 /// Returns the type of a map of properties: each may be missing, others are not allowed.
 fn properties(of: &[&Property], further: &[&str]) -> Json {

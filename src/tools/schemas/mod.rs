@@ -18,29 +18,52 @@ pub struct Schema {
     pub schema: Json,
 }
 
+/// One row of the tables of schemas.
+struct Row {
+    /// The name of its file without `.json`.
+    name: &'static str,
+    /// The command lines that print such JSON.
+    title: &'static str,
+    description: &'static str,
+    /// Returns the type.
+    body: fn() -> Json,
+}
+
+impl Row {
+    const fn new(
+        name: &'static str,
+        title: &'static str,
+        description: &'static str,
+        body: fn() -> Json,
+    ) -> Row {
+        Row {
+            name,
+            title,
+            description,
+            body,
+        }
+    }
+
+    fn schema(&self) -> Schema {
+        let mut schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": self.title,
+            "description": self.description,
+        });
+        if let (Json::Object(schema), Json::Object(body)) = (&mut schema, (self.body)()) {
+            schema.extend(body);
+        }
+        Schema {
+            name: self.name,
+            schema,
+        }
+    }
+}
+
 /// Returns every schema.
 pub fn all() -> Vec<Schema> {
-    [listings::all(), storage::all(), store::all()]
-        .into_iter()
-        .flatten()
-        .collect()
-}
-
-/// Returns a schema with its heading; `body` has the type.
-fn schema(name: &'static str, title: &str, description: &str, body: Json) -> Schema {
-    let mut schema = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": title,
-        "description": description,
-    });
-    add(&mut schema, body);
-    Schema { name, schema }
-}
-
-fn add(schema: &mut Json, more: Json) {
-    if let (Json::Object(schema), Json::Object(more)) = (schema, more) {
-        schema.extend(more);
-    }
+    let tables: [&[Row]; 3] = [&listings::ROWS, &storage::ROWS, &store::ROWS];
+    tables.into_iter().flatten().map(Row::schema).collect()
 }
 
 /// Returns the type of a list of `items`.

@@ -2,36 +2,38 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Schema, list, object, or_null, schema, text_set, typed};
+use super::{Row, list, object, or_null, text_set, typed};
 
-pub fn all() -> Vec<Schema> {
-    vec![
-        schema(
-            "qvm-pool",
-            "qvm-pool --json",
-            "One object for each pool, in the order of the store.",
-            list(pool()),
-        ),
-        schema(
-            "qvm-pool-info",
-            "qvm-pool --json info POOL_NAME",
-            "One pool.",
-            pool(),
-        ),
-        schema(
-            "qvm-pool-drivers",
-            "qvm-pool --json drivers",
-            "One object for each driver that Qubes OS brings along, sorted by name.",
+pub static ROWS: [Row; 5] = [
+    Row::new(
+        "qvm-pool",
+        "qvm-pool --json",
+        "One object for each pool, in the order of the store.",
+        || list(pool()),
+    ),
+    Row::new(
+        "qvm-pool-info",
+        "qvm-pool --json info POOL_NAME",
+        "One pool.",
+        pool,
+    ),
+    Row::new(
+        "qvm-pool-drivers",
+        "qvm-pool --json drivers",
+        "One object for each driver that Qubes OS brings along, sorted by name.",
+        || {
             list(object(json!({
                 "driver": typed("string", "its name"),
                 "options": text_set("the options of its pools"),
                 "required": text_set("those of them that a pool must have"),
-            }))),
-        ),
-        schema(
-            "qvm-volume",
-            "qvm-volume --json",
-            "One object for each volume of each qube, sorted by pool and vid.",
+            })))
+        },
+    ),
+    Row::new(
+        "qvm-volume",
+        "qvm-volume --json",
+        "One object for each volume of each qube, sorted by pool and vid.",
+        || {
             list(object(json!({
                 "pool": typed("string", "its pool"),
                 "vid": typed("string", "its name in the pool; qubes share kernels"),
@@ -39,16 +41,16 @@ pub fn all() -> Vec<Schema> {
                 "volume": typed("string", "root, private, volatile, kernel, or a name of the \
                                            user's own"),
                 "revert_possible": typed("boolean", "whether there is a revision to go back to"),
-            }))),
-        ),
-        schema(
-            "qvm-volume-info",
-            "qvm-volume --json info VM:VOLUME",
-            "One volume; with a property, the value of its field.",
-            volume(),
-        ),
-    ]
-}
+            })))
+        },
+    ),
+    Row::new(
+        "qvm-volume-info",
+        "qvm-volume --json info VM:VOLUME",
+        "One volume; with a property, the value of its field.",
+        volume,
+    ),
+];
 
 fn pool() -> Json {
     let bytes = |what: &str| {

@@ -3,19 +3,18 @@
 use serde_json::{Value as Json, json};
 
 use super::{
-    Schema, by_name, list, object, or_null, qube_properties, schema, system_properties, text_set,
-    typed,
+    Row, by_name, list, object, or_null, qube_properties, system_properties, text_set, typed,
 };
 use crate::model::Property;
 use crate::model::property::ValueType;
 
-pub fn all() -> Vec<Schema> {
-    vec![
-        schema(
-            "qubes-db-check",
-            "qubes-db check --json",
-            "One object for each thing that is wrong with the store. The exit code is 1 when \
-             there is one.",
+pub static ROWS: [Row; 5] = [
+    Row::new(
+        "qubes-db-check",
+        "qubes-db check --json",
+        "One object for each thing that is wrong with the store. The exit code is 1 when \
+         there is one.",
+        || {
             list(object(json!({
                 "line": or_null("integer", "the line of qubes.xml, from 1"),
                 "qube": or_null("string", "the qube concerned; null where it is the whole store"),
@@ -28,12 +27,14 @@ pub fn all() -> Vec<Schema> {
                 "text": typed("string", "what is wrong, in words"),
                 "repair": typed("string", "what would mend it, in words"),
                 "automatic": typed("boolean", "whether qubes-db repair does that by itself"),
-            }))),
-        ),
-        schema(
-            "qubes-db-history",
-            "qubes-db history --json",
-            "One object for each copy of the store, the newest last.",
+            })))
+        },
+    ),
+    Row::new(
+        "qubes-db-history",
+        "qubes-db history --json",
+        "One object for each copy of the store, the newest last.",
+        || {
             list(object(json!({
                 "copy": typed("string", "its time, by which it is named"),
                 "path": typed("string", "the file"),
@@ -42,13 +43,15 @@ pub fn all() -> Vec<Schema> {
                 "error": or_null("string", "why it cannot be read; null where it can"),
                 "refused_for": or_null("integer", "how many things qubesd refuses it for; null \
                                                    where it cannot be read"),
-            }))),
-        ),
-        schema(
-            "qubes-db-diff",
-            "qubes-db diff --json",
-            "One object for each difference between two versions of the store. The exit code is 1 \
-             when there is one.",
+            })))
+        },
+    ),
+    Row::new(
+        "qubes-db-diff",
+        "qubes-db diff --json",
+        "One object for each difference between two versions of the store. The exit code is 1 \
+         when there is one.",
+        || {
             list(object(json!({
                 "of": typed("string", "the qube, or 'system', or 'pool NAME'"),
                 "what": or_null("string", "a property, 'feature NAME', 'tag NAME', ...; null: the \
@@ -58,18 +61,20 @@ pub fn all() -> Vec<Schema> {
                                           that was removed"),
                 "new": or_null("string", "the text after; null: not set. The class of a qube that \
                                           was added"),
-            }))),
-        ),
-        schema(
-            "qubes-db-dump",
-            "qubes-db dump",
-            "Everything that the store means. Sizes are bytes.",
-            dump(),
-        ),
-        schema(
-            "qubes-recover",
-            "qubes-recover --json",
-            "What recovery did. The exit code is 1 when something failed.",
+            })))
+        },
+    ),
+    Row::new(
+        "qubes-db-dump",
+        "qubes-db dump",
+        "Everything that the store means. Sizes are bytes.",
+        dump,
+    ),
+    Row::new(
+        "qubes-recover",
+        "qubes-recover --json",
+        "What recovery did. The exit code is 1 when something failed.",
+        || {
             object(json!({
                 "qubes": list(object(json!({
                     "name": typed("string", "the qube"),
@@ -83,10 +88,10 @@ pub fn all() -> Vec<Schema> {
                     "removed": typed("boolean", "whether it was removed now (--remove-orphans)"),
                     "error": or_null("string", "why it could not be removed"),
                 }))),
-            })),
-        ),
-    ]
-}
+            }))
+        },
+    ),
+];
 
 fn dump() -> Json {
     let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
