@@ -95,14 +95,12 @@ impl Section {
     }
 
     fn write(&self, roff: &mut Roff) {
-        roff.heading(&self.heading);
         match &self.body {
-            Body::Paragraphs(text) => roff.paragraphs(text),
-            Body::Definitions(entries) => {
-                entries
-                    .iter()
-                    .for_each(|(tag, text)| roff.definition(tag, text));
+            Body::Paragraphs(text) => {
+                roff.heading(&self.heading);
+                roff.paragraphs(text);
             }
+            Body::Definitions(entries) => roff.definitions(&self.heading, entries),
         }
     }
 }
@@ -211,8 +209,7 @@ fn write_end(roff: &mut Roff, page: &Page) {
         ("environment", page.environment),
         ("files", page.files),
     ] {
-        let entries = entries.iter().copied();
-        let mut entries: Vec<(&str, &str)> = entries.collect();
+        let mut entries = entries.to_vec();
         if heading == "environment" {
             entries.push((
                 "QUBES_ROOT, QUBES_XML_PATH, QUBES_OFFLINE",
@@ -220,13 +217,13 @@ fn write_end(roff: &mut Roff, page: &Page) {
             ));
         }
         if !entries.is_empty() {
-            Section::definitions(heading, entries.into_iter()).write(roff);
+            roff.definitions(heading, &entries);
         }
     }
     if !page.examples.is_empty() {
         write_examples(roff, page.examples);
     }
-    write_see_also(roff, page.see_also.iter().copied().chain(["qubes(7)"]));
+    write_see_also(roff, &[page.see_also, &["qubes(7)"]].concat());
 }
 
 fn write_examples(roff: &mut Roff, examples: &[(&str, &str)]) {
@@ -241,11 +238,11 @@ fn write_examples(roff: &mut Roff, examples: &[(&str, &str)]) {
     }
 }
 
-fn write_see_also<'n>(roff: &mut Roff, names: impl Iterator<Item = &'n str>) {
+fn write_see_also(roff: &mut Roff, names: &[&str]) {
     roff.heading("see also");
-    let names = names.map(|name| match name.split_once('(') {
+    let names = names.iter().map(|name| match name.split_once('(') {
         Some((name, section)) => format!("`{name}`({section}"),
-        None => name.to_owned(),
+        None => (*name).to_owned(),
     });
     roff.paragraphs(&names.collect::<Vec<_>>().join(", "));
 }

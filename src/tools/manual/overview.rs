@@ -1,7 +1,7 @@
 //! Manual pages that belong to no single command: `qubes(1)`, `qubes(7)` and `core.toml(5)`.
 
 use super::roff::Roff;
-use super::{EXIT_STATUS, ManualPage, Section, write_examples, write_see_also};
+use super::{EXIT_STATUS, ManualPage, write_examples, write_see_also};
 use crate::tools::COMMANDS;
 use crate::tools::ui::arguments::base_command;
 use crate::tools::ui::help::{is_common, option_synopsis};
@@ -153,8 +153,8 @@ fn overview() -> String {
          What is saved in the store is loaded by Qubes R4. A store of R1 to R3 is read as it is, \
          and converted by the first change after a copy.",
     );
-    Section::definitions("tasks", TASKS.iter().copied()).write(&mut roff);
-    Section::definitions("terms", TERMS.iter().copied()).write(&mut roff);
+    roff.definitions("tasks", TASKS);
+    roff.definitions("terms", TERMS);
     roff.heading("names of qubes");
     roff.paragraphs(
         "Where a command takes several qubes, each argument is a name or a shell pattern with *, ? \
@@ -182,21 +182,15 @@ fn overview() -> String {
          and lines that begin with hint: and say what to do next. On a terminal, characters that \
          could deceive a reader are shown as _.",
     );
-    Section::definitions(
+    let closed_pipe = "The reader of standard output has gone away, as in qvm-ls | head -1.";
+    roff.definitions(
         "exit status",
-        EXIT_STATUS.iter().copied().chain([(
-            "141",
-            "The reader of standard output has gone away, as in qvm-ls | head -1.",
-        )]),
-    )
-    .write(&mut roff);
-    roff.note("The pages of some commands list further ones.");
-    Section::definitions("environment", ENVIRONMENT.iter().copied()).write(&mut roff);
-    Section::definitions("files", FILES.iter().copied()).write(&mut roff);
-    write_see_also(
-        &mut roff,
-        ["qubes(1)", "core.toml(5)", "libvirtd(8)"].into_iter(),
+        &[EXIT_STATUS, &[("141", closed_pipe)]].concat(),
     );
+    roff.note("The pages of some commands list further ones.");
+    roff.definitions("environment", ENVIRONMENT);
+    roff.definitions("files", FILES);
+    write_see_also(&mut roff, &["qubes(1)", "core.toml(5)", "libvirtd(8)"]);
     roff.finish()
 }
 
@@ -211,31 +205,27 @@ fn program() -> String {
          has this program and a link for each command.\n\n\
          generate writes the shell completions, manual pages and JSON schemas below a directory.",
     );
-    let commands = COMMANDS.iter().filter(|command| !command.hidden);
-    Section::definitions(
-        "commands",
-        commands.map(|command| (command.name, format!("{}.", command.about))),
-    )
-    .write(&mut roff);
-    Section::definitions(
+    let commands: Vec<(&str, String)> = COMMANDS
+        .iter()
+        .filter(|command| !command.hidden)
+        .map(|command| (command.name, format!("{}.", command.about)))
+        .collect();
+    roff.definitions("commands", &commands);
+    roff.definitions(
         "options",
-        [
+        &[
             ("-h, --help", "List the commands."),
             ("--version", "Show the version."),
-        ]
-        .into_iter(),
-    )
-    .write(&mut roff);
-    Section::definitions(
+        ],
+    );
+    roff.definitions(
         "exit status",
-        [
+        &[
             ("0", "The command succeeded."),
             ("1", "generate cannot write a file."),
             ("2", "There is no such command, or none was named."),
-        ]
-        .into_iter(),
-    )
-    .write(&mut roff);
+        ],
+    );
     roff.note("Otherwise the exit status is that of the command.");
     write_examples(
         &mut roff,
@@ -248,7 +238,7 @@ fn program() -> String {
             ),
         ],
     );
-    write_see_also(&mut roff, ["qubes(7)"].into_iter());
+    write_see_also(&mut roff, &["qubes(7)"]);
     roff.finish()
 }
 
@@ -264,7 +254,7 @@ fn configuration() -> String {
          type, are errors: a command that finds one does nothing.",
     );
     for (heading, keys) in SECTIONS {
-        Section::definitions(heading, keys.iter().copied()).write(&mut roff);
+        roff.definitions(heading, keys);
     }
     roff.heading("security");
     roff.paragraphs(
@@ -272,27 +262,23 @@ fn configuration() -> String {
          xen:///system, qemu:///system or qemu:///session, so that libvirt neither runs a program \
          nor connects to another machine. QUBES_LIBVIRT_URI is not restricted.",
     );
-    Section::definitions(
+    roff.definitions(
         "environment",
-        [
+        &[
             ("QUBES_LIBVIRT_URI", "Takes precedence over uri."),
             ("QUBES_NEARLY_FULL", "Takes precedence over nearly_full."),
-        ]
-        .into_iter(),
-    )
-    .write(&mut roff);
-    Section::definitions(
+        ],
+    );
+    roff.definitions(
         "files",
-        [
+        &[
             ("/etc/qubes/core.toml", "The file."),
             (
                 "/etc/qubes-release",
                 "The release of Qubes OS that is installed, the default of release.",
             ),
-        ]
-        .into_iter(),
-    )
-    .write(&mut roff);
+        ],
+    );
     write_examples(
         &mut roff,
         &[
@@ -310,7 +296,7 @@ fn configuration() -> String {
             ),
         ],
     );
-    write_see_also(&mut roff, ["qubes(7)", "qvm-pool(1)"].into_iter());
+    write_see_also(&mut roff, &["qubes(7)", "qvm-pool(1)"]);
     roff.finish()
 }
 

@@ -59,6 +59,14 @@ impl Roff {
         self.fill(text);
     }
 
+    /// Adds a section of tags with their descriptions.
+    pub fn definitions<T: AsRef<str>, U: AsRef<str>>(&mut self, heading: &str, entries: &[(T, U)]) {
+        self.heading(heading);
+        for (tag, text) in entries {
+            self.definition(tag.as_ref(), text.as_ref());
+        }
+    }
+
     /// Adds lines that keep their breaks, indented.
     pub fn literal(&mut self, lines: &str) {
         self.text.push_str(".RS 4\n.nf\n");
