@@ -31,12 +31,6 @@ pub enum FormatError {
         /// Size of the file in bytes.
         bytes: u64,
     },
-    /// The file cannot be read.
-    #[error("cannot read it: {reason}")]
-    Unreadable {
-        /// Text of the error of reading it.
-        reason: String,
-    },
     /// The store was written by R1 to R3. Such a store can be read; a change converts it first.
     #[error("written by Qubes R3 or older; convert it first with qubes-db convert")]
     OldFormat,
@@ -74,14 +68,6 @@ pub enum FormatError {
 }
 
 impl Fault {
-    /// Moves the fault by `start`, where the examined bytes begin in the file.
-    pub(crate) fn shifted(self, start: u32) -> Fault {
-        Fault {
-            at: self.at + start as usize,
-            ..self
-        }
-    }
-
     /// Converts the fault to line and column in `bytes`.
     pub(crate) fn locate(self, bytes: &[u8]) -> FormatError {
         let before = &bytes[..self.at.min(bytes.len())];

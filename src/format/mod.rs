@@ -5,9 +5,6 @@
 //! accessed. [`write()`] takes the same bytes and the collection and returns the new bytes: an
 //! untouched domain is copied byte for byte, and in a touched domain only the differences are
 //! changed. The grammar is `docs/spec/r4-xml.md`.
-//!
-//! [`open`] and [`OriginalStore`] do this over a file that is not read into memory as a whole:
-//! domains are fetched one by one.
 
 use std::sync::Arc;
 
@@ -18,7 +15,6 @@ mod repair;
 pub(crate) mod xml;
 
 pub use document::all_domains::list_all_domains;
-pub use document::byte_source::ByteSource;
 pub use document::changes::{ContentPiece, OriginalStore, StoreChanges};
 pub use document::index;
 pub use error::FormatError;
@@ -30,14 +26,14 @@ pub use repair::{
 };
 pub use xml::scanner::Span;
 
-use crate::model::{Qubes, SharedBytes};
-use document::{emit, open_with_frame, read_all, verify};
+use crate::model::Qubes;
+use document::{emit, verify};
 
 /// Largest store that is read, in bytes: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
 
 /// The bytes of a store, shared by everything that parses domains out of them.
-pub type Bytes = SharedBytes;
+pub type Bytes = Arc<Vec<u8>>;
 
 /// Reads a store of any release. Domains are parsed on first access; an error inside a domain
 /// becomes a diagnosis of that qube. A store of R1 to R3 is read as a whole and cannot be changed
@@ -46,17 +42,10 @@ pub type Bytes = SharedBytes;
 /// # Errors
 /// The bytes are not a store, or not well-formed outside the domains.
 pub fn read(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
-    open(Arc::new(bytes.into()))
-}
-
-/// Opens a store of any release without reading it as a whole: only what is accessed is fetched.
-///
-/// # Errors
-/// The source cannot be read, or is not a store, or is not well-formed outside the domains.
-pub fn open(stored: Arc<dyn ByteSource>) -> Result<Qubes, FormatError> {
-    match open_with_frame(&stored, None) {
-        Err(FormatError::OldFormat) => r3::read(&read_all(&*stored)?),
-        opened => opened.map(|opened| opened.qubes),
+    let bytes = bytes.into();
+    match read_r4(bytes.clone()) {
+        Err(FormatError::OldFormat) => r3::read(&bytes),
+        read => read,
     }
 }
 
@@ -65,8 +54,7 @@ pub fn open(stored: Arc<dyn ByteSource>) -> Result<Qubes, FormatError> {
 /// # Errors
 /// The bytes are not a store of R4. A store of R1 to R3 is [`FormatError::OldFormat`].
 pub fn read_r4(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
-    let stored: Arc<dyn ByteSource> = Arc::new(bytes.into());
-    open_with_frame(&stored, None).map(|opened| opened.qubes)
+    document::open(&bytes.into()).map(|(qubes, _)| qubes)
 }
 
 /// Returns the bytes of `qubes`, which was read from `source` and may have been changed since.
@@ -75,9 +63,8 @@ pub fn read_r4(bytes: impl Into<Bytes>) -> Result<Qubes, FormatError> {
 /// # Errors
 /// `source` is not well-formed, or a value cannot be written in XML.
 pub fn write(source: &[u8], qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
-    let bytes: Bytes = source.to_vec().into();
-    let changes = OriginalStore::open(Arc::new(bytes))?.1.changes(qubes)?;
-    apply_changes(source, &changes, qubes).map(|new| new.to_vec())
+    let (_, original) = OriginalStore::open(&source.to_vec().into())?;
+    apply_changes(source, &original.changes(qubes)?, qubes).map(|new| new.to_vec())
 }
 
 /// Applies `changes` to `source` and reads the result back before anybody writes it.

@@ -22,7 +22,6 @@ pub mod property;
 pub mod qubes;
 pub mod release;
 pub mod rules;
-pub mod shared_bytes;
 pub mod stop_order;
 pub mod tags;
 pub mod text_map;
@@ -50,7 +49,6 @@ pub use rules::creation::{CreationError, NewQube, PoolChoice, plan_new_system, s
 pub use rules::pool_change::{NewPool, PoolError, PoolUse};
 pub use rules::removal::{QubeUse, RemovableVolume, RemovalError};
 pub use rules::volume_change::{VolumeChangeError, VolumeOption};
-pub use shared_bytes::SharedBytes;
 pub use stop_order::ProviderRole;
 pub use tags::TagError;
 pub use text_map::{SharedText, TextMap};

@@ -13,11 +13,8 @@ use super::vm::{Diagnosis, Vm};
 /// A source of domains that are not parsed yet, implemented by [`crate::format`] over the bytes of
 /// the store.
 pub trait DomainSource {
-    /// Reads the domain at `position` into `vm`.
-    ///
-    /// Name and class of `vm` are set by the caller, from the index. Every other field is
-    /// overwritten; its memory may be reused.
-    fn read(&self, position: usize, vm: &mut Vm);
+    /// Reads the domain at `position`, whose name and class are known from the index.
+    fn read(&self, position: usize, name: &VmName, class: &Class) -> Vm;
 }
 
 /// A domain as the index knows it, without parsing.
@@ -66,10 +63,6 @@ pub struct Qubes {
     /// Recent lookups, by a hash of the name: most lookups are for the few templates and netvms
     /// that all qubes refer to.
     recent_slots: [Cell<u32>; CACHED_LOOKUPS],
-    /// Slot of the last [`Qubes::inspect`].
-    last_inspected: Cell<usize>,
-    /// A parsed qube that is no longer needed; the next one is parsed into its memory.
-    scratch: Cell<Option<Box<Vm>>>,
 }
 
 /// How one domain of the collection is saved.
@@ -107,8 +100,6 @@ impl Qubes {
             source: None,
             removed: Vec::new(),
             recent_slots: [const { Cell::new(0) }; CACHED_LOOKUPS],
-            last_inspected: Cell::default(),
-            scratch: Cell::default(),
         }
     }
 
@@ -200,17 +191,14 @@ impl Qubes {
 
     /// Calls `look` with a qube and returns its result, or `None` if there is no such qube.
     ///
-    /// A qube that [`Qubes::get`] has not parsed yet is parsed, but not kept: its memory is reused
-    /// for the next one. So a pass over a thousand qubes needs the memory of one.
+    /// A qube that [`Qubes::get`] has not parsed yet is parsed, but not kept, so a pass over a
+    /// thousand qubes needs the memory of one.
     pub fn inspect<T>(&self, name: &str, look: impl FnOnce(&Vm) -> T) -> Option<T> {
-        let slot = &self.slots[self.search_next(name)?];
-        if let Some(kept) = slot.vm.get() {
-            return Some(look(kept));
-        }
-        let vm = self.parse(slot, self.scratch.take());
-        let result = look(&vm);
-        self.scratch.set(Some(vm));
-        Some(result)
+        let slot = &self.slots[self.find(name)?];
+        Some(match slot.vm.get() {
+            Some(kept) => look(kept),
+            None => look(&self.parse(slot)),
+        })
     }
 
     /// Iterates over all qubes in the order of [`Qubes::names`], parsing each.
@@ -281,24 +269,15 @@ impl Qubes {
 
     fn vm(&self, at: usize) -> &Vm {
         let slot = &self.slots[at];
-        slot.vm.get_or_init(|| self.parse(slot, None))
+        slot.vm.get_or_init(|| Box::new(self.parse(slot)))
     }
 
-    fn parse(&self, slot: &Slot, scratch: Option<Box<Vm>>) -> Box<Vm> {
-        let (Some(source), Some(position)) = (&self.source, slot.source_position) else {
+    fn parse(&self, slot: &Slot) -> Vm {
+        match (&self.source, slot.source_position) {
+            (Some(source), Some(position)) => source.read(position, &slot.name, &slot.class),
             // A qube without a source was added in parsed form, so this is never reached for one.
-            return Box::new(Vm::new(slot.name.clone(), slot.class.clone()));
-        };
-        let mut vm = match scratch {
-            Some(mut vm) => {
-                vm.name.clone_from(&slot.name);
-                vm.class.clone_from(&slot.class);
-                vm
-            }
-            None => Box::new(Vm::empty(slot.name.clone(), slot.class.clone())),
-        };
-        source.read(position, &mut vm);
-        vm
+            _ => Vm::new(slot.name.clone(), slot.class.clone()),
+        }
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -320,18 +299,6 @@ impl Qubes {
         }
         let found = self.search(name)?;
         recent.set(found as u32);
-        Some(found)
-    }
-
-    /// Looks first at the slot after the last one: callers mostly go through all qubes in order.
-    fn search_next(&self, name: &str) -> Option<usize> {
-        let next = self.last_inspected.get() + 1;
-        let found = if self.slots.get(next).is_some_and(|s| s.name == *name) {
-            next
-        } else {
-            self.search(name)?
-        };
-        self.last_inspected.set(found);
         Some(found)
     }
 

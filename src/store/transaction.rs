@@ -92,8 +92,8 @@ fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
 /// Loads a store that is to be changed. There is no original for a store of R1 to R3, which is only
 /// read.
 fn open_original(bytes: &Bytes) -> Result<(Qubes, Option<OriginalStore>), FormatError> {
-    match OriginalStore::open(Arc::new(bytes.clone())) {
-        Err(FormatError::OldFormat) => Ok((format::open(Arc::new(bytes.clone()))?, None)),
+    match OriginalStore::open(bytes) {
+        Err(FormatError::OldFormat) => Ok((format::read(bytes.clone())?, None)),
         opened => opened.map(|(qubes, original)| (qubes, Some(original))),
     }
 }
@@ -287,7 +287,7 @@ impl Write {
         history::write_daily_copy(
             &self.place.backup_dir,
             self.access(),
-            || self.bytes_before_save(),
+            || self.bytes_before_save().map(Arc::unwrap_or_clone),
             clock::now().datetime(),
         )
         .map_err(StoreError::io("copy the store to", &self.place.backup_dir))?;
@@ -303,6 +303,14 @@ impl Write {
     /// Returns what is cached in RUN under `name` about the store as it was opened.
     pub fn read_cache(&self, name: &str) -> Option<String> {
         self.content.read_cache(name)
+    }
+
+    /// Spares the next save the check that the original is well-formed, for a caller that has a
+    /// cache entry of a store that passed it.
+    pub fn assume_checked(&self) {
+        if let Some(original) = &self.original {
+            original.assume_checked();
+        }
     }
 
     /// Caches in RUN under `name` what is known about the store as it was saved. An error is

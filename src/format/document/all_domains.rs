@@ -9,7 +9,7 @@ use super::index::Section;
 use super::parse::read_attributes;
 use crate::format::xml::document::check_encoding;
 use crate::format::xml::lines::LineStarts;
-use crate::format::xml::tree::{ElementId, MAX_DEPTH, Shape, Tree, TreeBuffers};
+use crate::format::xml::tree::{ElementId, MAX_DEPTH, Shape, Tree};
 use crate::format::{FormatError, check};
 use crate::model::image_claims::StoredDomain;
 use crate::model::{Class, VmName};
@@ -23,14 +23,8 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
     check(bytes)?;
     let start = check_encoding(bytes).map_err(|fault| fault.locate(bytes))?;
     let range = start..bytes.len();
-    let tree = Tree::parse(
-        bytes,
-        range,
-        Shape::Document,
-        MAX_DEPTH,
-        TreeBuffers::default(),
-    )
-    .map_err(|fault| fault.locate(bytes))?;
+    let tree = Tree::parse(bytes, range, Shape::Document, MAX_DEPTH)
+        .map_err(|fault| fault.locate(bytes))?;
     let lines = LineStarts::new(bytes);
     let usable = usable_domains(&tree);
     let mut found = Vec::new();

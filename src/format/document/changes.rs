@@ -5,25 +5,21 @@
 //! which every untouched domain is an empty element; its edits are translated back to positions of
 //! the file.
 
-use std::io;
+use std::cell::Cell;
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::byte_source::{ByteSource, read_exact_at};
-use super::frame::{DomainCheck, Frame};
 use super::patch_store;
-use super::{OpenedStore, open_with_frame, read_all, unreadable};
 use crate::format::error::FormatError;
-use crate::format::xml::document;
-use crate::format::xml::tree::TreeBuffers;
+use crate::format::xml::scanner::Span;
+use crate::format::{Bytes, check};
 use crate::model::{Qubes, SavedDomain};
 
 /// A store that was read in order to change it.
 pub struct OriginalStore {
-    stored: Arc<dyn ByteSource>,
-    frame: Frame,
-    /// Whether every domain is well-formed.
-    is_well_formed: bool,
+    bytes: Bytes,
+    domains: Vec<Span>,
+    /// Whether every byte was checked.
+    is_checked: Cell<bool>,
 }
 
 /// A piece of the new content.
@@ -40,25 +36,23 @@ pub enum ContentPiece<'a> {
 pub struct StoreChanges(Vec<(Range<usize>, String)>);
 
 impl OriginalStore {
-    /// Opens a store of R4 in order to change it, and checks every domain on the way.
+    /// Opens a store of R4 in order to change it.
     ///
     /// # Errors
-    /// The source cannot be read or is not a store of R4.
-    pub fn open(stored: Arc<dyn ByteSource>) -> Result<(Qubes, OriginalStore), FormatError> {
-        let mut is_well_formed = true;
-        let check = DomainCheck {
-            is_passed: &mut is_well_formed,
-            buffers: TreeBuffers::default(),
+    /// The bytes are not a store of R4.
+    pub fn open(bytes: &Bytes) -> Result<(Qubes, OriginalStore), FormatError> {
+        let (qubes, domains) = super::open(bytes)?;
+        let original = OriginalStore {
+            bytes: bytes.clone(),
+            domains,
+            is_checked: Cell::new(false),
         };
-        let OpenedStore { qubes, frame } = open_with_frame(&stored, Some(check))?;
-        Ok((
-            qubes,
-            OriginalStore {
-                stored,
-                frame,
-                is_well_formed,
-            },
-        ))
+        Ok((qubes, original))
+    }
+
+    /// Spares the next save the check of every byte: the caller knows that these bytes passed it.
+    pub fn assume_checked(&self) {
+        self.is_checked.set(true);
     }
 
     /// Compares `qubes`, which was read from this store, with the store.
@@ -67,23 +61,17 @@ impl OriginalStore {
     /// The original is not well-formed (such a file is never overwritten), or a value cannot be
     /// written in XML.
     pub fn changes(&self, qubes: &Qubes) -> Result<StoreChanges, FormatError> {
-        if !self.is_well_formed {
-            document::parse_outline(&read_all(&*self.stored)?)?;
+        if !self.is_checked.get() {
+            check(&self.bytes)?;
+            self.is_checked.set(true);
         }
-        let skeleton = self.skeleton(qubes)?;
-        match patch_store::collect_edits(&skeleton.bytes, qubes) {
-            Ok(edits) => Ok(skeleton.translate(edits.in_order())),
-            // The position is one in the skeleton; report that of the file.
-            Err(error @ FormatError::NotWellFormed { .. }) => {
-                document::parse_outline(&read_all(&*self.stored)?)?;
-                Err(error)
-            }
-            Err(error) => Err(error),
-        }
+        let skeleton = self.skeleton(qubes);
+        patch_store::collect_edits(&skeleton.bytes, qubes)
+            .map(|edits| skeleton.translate(edits.in_order()))
     }
 
-    fn skeleton(&self, qubes: &Qubes) -> Result<Skeleton, FormatError> {
-        let mut touched = vec![false; self.frame.domains.len()];
+    fn skeleton(&self, qubes: &Qubes) -> Skeleton {
+        let mut touched = vec![false; self.domains.len()];
         for written in qubes.saved_domains() {
             if let SavedDomain::Changed { position, .. } = written
                 && let Some(touched) = touched.get_mut(position)
@@ -91,35 +79,24 @@ impl OriginalStore {
                 *touched = true;
             }
         }
-        let frame = &self.frame;
         let mut skeleton = Skeleton {
-            bytes: frame.head.clone(),
+            bytes: Vec::new(),
             runs: vec![(0, 0)],
         };
-        let (mut gaps, mut end) = (&*frame.gaps, frame.head.len());
-        for (span, touched) in frame.domains.iter().zip(touched) {
-            let (gap, others) =
-                gaps.split_at(span.range().start.saturating_sub(end).min(gaps.len()));
-            skeleton.push(gap, end);
-            match touched {
-                false => skeleton.push(b"<domain/>", span.range().start),
-                true => skeleton.push(&self.read_range(span.range())?, span.range().start),
-            }
-            (gaps, end) = (others, span.range().end);
+        let mut done = 0;
+        for (span, _) in self
+            .domains
+            .iter()
+            .zip(touched)
+            .filter(|(_, touched)| !touched)
+        {
+            let domain = span.range();
+            skeleton.push(&self.bytes[done..domain.start], done);
+            skeleton.push(b"<domain/>", domain.start);
+            done = domain.end;
         }
-        skeleton.push(&frame.tail, end);
-        Ok(skeleton)
-    }
-
-    fn read_range(&self, range: Range<usize>) -> Result<Vec<u8>, FormatError> {
-        let mut piece = vec![0; range.len()];
-        read_exact_at(&*self.stored, &mut piece, range.start).map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::UnexpectedEof => FormatError::SourceMismatch,
-                _ => unreadable(error),
-            }
-        })?;
-        Ok(piece)
+        skeleton.push(&self.bytes[done..], done);
+        skeleton
     }
 }
 

@@ -173,8 +173,7 @@ pub(crate) fn read_attributes(tree: &Tree, id: ElementId) -> TextMap {
 
 /// Reads the qube from the domain element at the root of `tree`.
 pub(crate) fn read_vm(tree: &Tree, name: VmName, class: Class) -> Vm {
-    let mut vm = Vm::new(name, class);
-    vm.properties = TextMap::new();
+    let mut vm = Vm::empty(name, class);
     let (mut properties, mut features) = (0, 0);
     for section in tree.children(Tree::ROOT) {
         match tree.name(section) {

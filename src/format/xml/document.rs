@@ -1,7 +1,7 @@
 //! Parses a whole file strictly: where the quick index cannot be used, and before every write.
 
 use super::scanner::{Scanner, Span};
-use super::tree::{Shape, Tree, TreeBuffers};
+use super::tree::{Shape, Tree};
 use crate::format::MAX_BYTES;
 use crate::format::error::{Fault, FormatError};
 
@@ -39,14 +39,8 @@ pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
         return Err(FormatError::Empty);
     }
     let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
-    Tree::parse(
-        bytes,
-        start..bytes.len(),
-        Shape::Document,
-        OUTLINE_DEPTH,
-        TreeBuffers::default(),
-    )
-    .map_err(|f| f.locate(bytes))
+    Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE_DEPTH)
+        .map_err(|f| f.locate(bytes))
 }
 
 /// Makes a name from an untrusted file short, and safe for a terminal.

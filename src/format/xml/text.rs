@@ -23,48 +23,6 @@ pub(crate) fn skip_blank(bytes: &[u8], at: usize) -> usize {
         .unwrap_or(bytes.len() - at)
 }
 
-/// Returns the position after `expected` if it is at `at`.
-#[inline]
-pub(crate) fn skip_literal<const N: usize>(
-    bytes: &[u8],
-    at: usize,
-    expected: &[u8; N],
-) -> Option<usize> {
-    (bytes.get(at..)?.first_chunk() == Some(expected)).then_some(at + N)
-}
-
-/// Counts the bytes at the beginning of `bytes` that are neither `end`, `other`, `&` nor below the
-/// space.
-#[inline(always)]
-pub(crate) fn count_ordinary(bytes: &[u8], end: u8, other: u8) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHEST: u64 = ONES << 7;
-    debug_assert!(end < 0x80 && other < 0x80);
-    // After the subtraction the highest bit of a byte is set if the byte was smaller than the
-    // subtrahend, or if the bit was set before.
-    let equal = |eight: u64, byte: u8| (eight ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
-    // `"` and `&` differ in one bit only.
-    let end_or_reference = |eight: u64| match end {
-        b'"' => equal(eight | (ONES * 4), b'&'),
-        _ => equal(eight, end) | equal(eight, b'&'),
-    };
-    let (eights, last) = bytes.as_chunks::<8>();
-    let mut passed = 0;
-    // Eight bytes at once: the highest bit of a byte is set in `stops` where the byte ends the run;
-    // the first such bit is exact.
-    for eight in eights {
-        let eight = u64::from_le_bytes(*eight);
-        let below = eight.wrapping_sub(ONES * u64::from(b' '));
-        let stops = (below | equal(eight, other) | end_or_reference(eight)) & !eight & HIGHEST;
-        if stops != 0 {
-            return passed + stops.trailing_zeros() as usize / 8;
-        }
-        passed += 8;
-    }
-    let stops = |b: &u8| *b < b' ' || *b == end || *b == other || *b == b'&';
-    passed + last.iter().take_while(|b| !stops(b)).count()
-}
-
 /// Whether XML 1.0 allows the character at all (§2.2, Char).
 pub(crate) fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
@@ -184,25 +142,6 @@ pub(crate) fn escape(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ordinary_bytes_end_at_the_first_special_byte() {
-        let mut random = fastrand::Rng::with_seed(8);
-        let bytes = b"abz !~\x80\xc3\xff'>;\"<&]\n\x1f";
-        for _ in 0..20_000 {
-            let text: Vec<u8> = (0..random.usize(..40))
-                .map(|_| bytes[random.usize(..bytes.len())])
-                .collect();
-            for (end, other) in [(b'"', b'<'), (b'<', b']')] {
-                let stops = |b: &u8| *b < b' ' || [end, other, b'&'].contains(b);
-                assert_eq!(
-                    count_ordinary(&text, end, other),
-                    text.iter().position(stops).unwrap_or(text.len()),
-                    "{text:?}"
-                );
-            }
-        }
-    }
 
     #[test]
     fn every_value_comes_back_from_both_places() {

@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use super::scanner::{Attribute, Scanner, Span, Token};
 use super::text::{ValueKind, decode, is_space};
-use crate::format::document::leaf;
 use crate::format::error::Fault;
 
 /// Largest nesting depth of elements, the same as in libxml2, upstream's parser.
@@ -48,97 +47,44 @@ pub(crate) struct Tree<'a> {
     /// The parsed part of the file, and where it begins.
     source: &'a str,
     base: usize,
-    buffers: TreeBuffers,
-}
-
-/// The buffers of a tree, for reuse by the next tree.
-#[derive(Default)]
-pub(crate) struct TreeBuffers {
     elements: Vec<Element>,
     attributes: Vec<Attribute>,
-    stack: Vec<OpenElement>,
 }
 
 impl<'a> Tree<'a> {
     /// Parses the one element that fills `range`, with all its levels.
     pub fn parse_element(bytes: &'a [u8], range: Range<usize>) -> Result<Tree<'a>, Fault> {
-        Tree::parse(
-            bytes,
-            range,
-            Shape::Element,
-            MAX_DEPTH,
-            TreeBuffers::default(),
-        )
+        Tree::parse(bytes, range, Shape::Element, MAX_DEPTH)
     }
 
-    /// Checks that `range` is well-formed, and keeps the elements of the first `keep` levels in
-    /// `buffers`.
+    /// Checks that `range` is well-formed, and keeps the elements of the first `keep` levels.
     pub fn parse(
         bytes: &'a [u8],
         range: Range<usize>,
         shape: Shape,
         keep: usize,
-        buffers: TreeBuffers,
     ) -> Result<Tree<'a>, Fault> {
-        Tree::parse_at_depth(bytes, range, (shape, 0), keep, buffers)
-    }
-
-    /// Checks the one element that fills `range` as strictly as inside `depth` other elements.
-    pub fn check_element(
-        bytes: &'a [u8],
-        range: Range<usize>,
-        depth: usize,
-        buffers: TreeBuffers,
-    ) -> Result<TreeBuffers, Fault> {
-        Tree::parse_at_depth(bytes, range, (Shape::Element, depth), 0, buffers)
-            .map(Tree::into_buffers)
-    }
-
-    fn parse_at_depth(
-        bytes: &'a [u8],
-        range: Range<usize>,
-        (shape, depth): (Shape, usize),
-        keep: usize,
-        mut buffers: TreeBuffers,
-    ) -> Result<Tree<'a>, Fault> {
-        let source = check_characters(bytes, range.clone())?;
         let mut scanner = Scanner::new(bytes, range.clone());
-        scanner.attributes = std::mem::take(&mut buffers.attributes);
-        scanner.attributes.clear();
-        let stack = std::mem::take(&mut buffers.stack);
-        buffers.elements.clear();
-        let tree = Tree {
-            bytes,
-            source,
-            base: range.start,
-            buffers,
-        };
         let mut builder = Builder {
-            tree,
-            stack,
+            tree: Tree {
+                bytes,
+                source: check_characters(bytes, range.clone())?,
+                base: range.start,
+                elements: Vec::with_capacity(64),
+                attributes: Vec::new(),
+            },
+            stack: Vec::new(),
             roots: 0,
             shape,
             keep,
-            max_depth: MAX_DEPTH.saturating_sub(depth),
         };
-        builder.stack.clear();
         loop {
             match scanner.next()? {
                 Token::End => break,
                 token => builder.take(token, &mut scanner.attributes)?,
             }
-            if builder.is_checking_only() {
-                scanner.seek(leaf::skip_leaves(&bytes[..range.end], scanner.position()));
-            }
         }
-        let mut tree = builder.finish(range.end)?;
-        tree.buffers.attributes = scanner.attributes;
-        Ok(tree)
-    }
-
-    /// Returns the buffers for the next tree.
-    pub fn into_buffers(self) -> TreeBuffers {
-        self.buffers
+        builder.finish(range.end, scanner.attributes)
     }
 
     fn str(&self, span: Span) -> &'a str {
@@ -152,33 +98,33 @@ impl<'a> Tree<'a> {
 
     /// Returns an element.
     pub fn element(&self, id: ElementId) -> &Element {
-        &self.buffers.elements[id]
+        &self.elements[id]
     }
 
     /// Returns the name of an element.
     pub fn name(&self, id: ElementId) -> &'a [u8] {
-        self.buffers.elements[id].name.slice(self.bytes)
+        self.elements[id].name.slice(self.bytes)
     }
 
     /// Returns the child elements that were kept, in order.
     pub fn children(&self, id: ElementId) -> impl Iterator<Item = ElementId> + '_ {
-        let end = self.buffers.elements[id].next as usize;
+        let end = self.elements[id].next as usize;
         let mut at = id + 1;
         std::iter::from_fn(move || {
             let child = (at < end).then_some(at)?;
-            at = self.buffers.elements[child].next as usize;
+            at = self.elements[child].next as usize;
             Some(child)
         })
     }
 
     /// Returns the number of elements that were kept.
     pub fn len(&self) -> usize {
-        self.buffers.elements.len()
+        self.elements.len()
     }
 
     /// Returns an element and its descendants, in document order.
     pub fn subtree(&self, id: ElementId) -> Range<ElementId> {
-        id..self.buffers.elements[id].next as usize
+        id..self.elements[id].next as usize
     }
 
     /// Returns the child elements of one name.
@@ -192,8 +138,8 @@ impl<'a> Tree<'a> {
 
     /// Returns the attributes of an element.
     pub fn attributes(&self, id: ElementId) -> &[Attribute] {
-        let (start, end) = self.buffers.elements[id].attributes;
-        &self.buffers.attributes[start as usize..end as usize]
+        let (start, end) = self.elements[id].attributes;
+        &self.attributes[start as usize..end as usize]
     }
 
     /// Returns the value of one attribute.
@@ -222,7 +168,7 @@ impl<'a> Tree<'a> {
     /// Returns the text before the first child node, as upstream's parser does; CDATA counts as
     /// text.
     pub fn text(&self, id: ElementId) -> Cow<'a, str> {
-        let span = self.buffers.elements[id].text;
+        let span = self.elements[id].text;
         let raw = self.str(span);
         if !raw.contains('<') {
             return decode(raw, ValueKind::Text).unwrap_or_default();
@@ -244,18 +190,18 @@ impl<'a> Tree<'a> {
 
     /// Returns the range of the element, from its start tag to its end tag.
     pub fn range(&self, id: ElementId) -> Range<usize> {
-        let element = &self.buffers.elements[id];
+        let element = &self.elements[id];
         element.tag.start as usize..element.close.end as usize
     }
 
     /// Whether the element is written `<empty/>`.
     pub fn is_self_closing(&self, id: ElementId) -> bool {
-        self.buffers.elements[id].close.is_empty()
+        self.elements[id].close.is_empty()
     }
 
     /// Whether the element contains anything but child elements and blanks.
     pub fn has_mixed_content(&self, id: ElementId) -> bool {
-        let element = &self.buffers.elements[id];
+        let element = &self.elements[id];
         element.mixed || !element.text.slice(self.bytes).iter().all(|b| is_space(*b))
     }
 
@@ -281,8 +227,6 @@ struct Builder<'a> {
     roots: usize,
     shape: Shape,
     keep: usize,
-    /// The largest number of levels here.
-    max_depth: usize,
 }
 
 /// The end of [`Element::text`] until something ends the text.
@@ -323,11 +267,6 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether the next token is checked but not kept, and may be an element.
-    fn is_checking_only(&self) -> bool {
-        self.stack.last().is_some_and(|open| open.id.is_none()) && self.stack.len() < self.max_depth
-    }
-
     /// Opens an element; returns whether it is kept.
     fn open(
         &mut self,
@@ -342,17 +281,17 @@ impl<'a> Builder<'a> {
                 return Err(fault(tag, "a second root element"));
             }
         }
-        if self.stack.len() >= self.max_depth {
+        if self.stack.len() >= MAX_DEPTH {
             return Err(fault(tag, "elements nest deeper than 256 levels"));
         }
         self.end_text(tag.start);
         let id = (self.stack.len() < self.keep).then(|| {
-            let id = self.tree.buffers.elements.len();
+            let id = self.tree.elements.len();
             let at_end = Span {
                 start: tag.end,
                 end: tag.end,
             };
-            self.tree.buffers.elements.push(Element {
+            self.tree.elements.push(Element {
                 name,
                 tag,
                 close: at_end,
@@ -381,9 +320,9 @@ impl<'a> Builder<'a> {
         let bytes = self.tree.bytes;
         match self.stack.pop() {
             Some(open) if open.name.slice(bytes) == name.slice(bytes) => {
-                let next = self.tree.buffers.elements.len() as u32;
+                let next = self.tree.elements.len() as u32;
                 if let Some(id) = open.id {
-                    let element = &mut self.tree.buffers.elements[id];
+                    let element = &mut self.tree.elements[id];
                     element.close = tag;
                     element.next = next;
                 }
@@ -400,7 +339,7 @@ impl<'a> Builder<'a> {
     fn add_content(&mut self, span: Span, blank: bool) -> Result<(), Fault> {
         match self.stack.last() {
             Some(OpenElement { id: Some(id), .. }) if !blank => {
-                let element = &mut self.tree.buffers.elements[*id];
+                let element = &mut self.tree.elements[*id];
                 element.mixed |= element.text.end != UNENDED;
                 Ok(())
             }
@@ -414,7 +353,7 @@ impl<'a> Builder<'a> {
     fn add_misc(&mut self, span: Span) -> Result<(), Fault> {
         self.end_text(span.start);
         match self.stack.last() {
-            Some(OpenElement { id: Some(id), .. }) => self.tree.buffers.elements[*id].mixed = true,
+            Some(OpenElement { id: Some(id), .. }) => self.tree.elements[*id].mixed = true,
             None if self.shape == Shape::Element => {
                 return Err(fault(span, "a comment outside the element"));
             }
@@ -425,14 +364,14 @@ impl<'a> Builder<'a> {
 
     fn end_text(&mut self, at: u32) {
         if let Some(OpenElement { id: Some(id), .. }) = self.stack.last() {
-            let text = &mut self.tree.buffers.elements[*id].text;
+            let text = &mut self.tree.elements[*id].text;
             if text.end == UNENDED {
                 text.end = at;
             }
         }
     }
 
-    fn finish(mut self, end: usize) -> Result<Tree<'a>, Fault> {
+    fn finish(mut self, end: usize, attributes: Vec<Attribute>) -> Result<Tree<'a>, Fault> {
         if !self.stack.is_empty() {
             return Err(Fault {
                 at: end,
@@ -445,7 +384,7 @@ impl<'a> Builder<'a> {
                 reason: "there is no element",
             });
         }
-        self.tree.buffers.stack = self.stack;
+        self.tree.attributes = attributes;
         Ok(self.tree)
     }
 }

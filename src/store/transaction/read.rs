@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -147,7 +146,7 @@ impl Read {
             path: place.file.clone(),
             source,
         };
-        let qubes = format::open(Arc::new(bytes.clone())).map_err(wrong)?;
+        let qubes = format::read(bytes.clone()).map_err(wrong)?;
         Ok(Read {
             qubes,
             content: Content::new(bytes, place),
