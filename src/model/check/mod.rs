@@ -4,7 +4,6 @@
 
 mod cross_qube;
 mod devices;
-mod fast_check;
 mod finding_kind;
 mod netvm_loops;
 mod paths;
@@ -239,9 +238,6 @@ pub fn qube_refusals<'q>(
     facts: &'q dyn Facts,
     loops: &mut NetvmLoops<'q>,
 ) -> Vec<Finding> {
-    if fast_check::is_clearly_valid(qubes, vm, facts, loops) {
-        return Vec::new();
-    }
     let mut found = qube_findings(qubes, vm, facts, loops);
     found.retain(|finding| finding.harm == Harm::Refused);
     found
@@ -258,10 +254,7 @@ pub fn qube_problems<'q>(
     let mut texts: Vec<String> = vm.diagnoses.iter().map(|d| d.text.clone()).collect();
     // An unreadable domain has no values to check, and a store of R1 to R3 gets the values that
     // R4 requires when it is converted.
-    if (vm.diagnoses.is_empty() || !vm.properties.is_empty())
-        && !qubes.needs_conversion
-        && !fast_check::is_clearly_valid(qubes, vm, facts, loops)
-    {
+    if (vm.diagnoses.is_empty() || !vm.properties.is_empty()) && !qubes.needs_conversion {
         let own = qube_findings(qubes, vm, facts, loops);
         texts.extend(own.into_iter().filter(Finding::is_breaking).map(|f| f.text));
     }

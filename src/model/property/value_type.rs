@@ -235,18 +235,6 @@ impl Property {
         }
     }
 
-    /// Returns whether an empty text in the store is valid.
-    pub(crate) fn can_be_empty(&self) -> bool {
-        match self.value_type {
-            ValueType::Bool
-            | ValueType::Qube {
-                required: false, ..
-            } => true,
-            ValueType::Text { empty, .. } => empty != EmptyText::Refused,
-            _ => false,
-        }
-    }
-
     /// Parses a user's `text`, with the checks of the Admin API and of upstream's setters.
     ///
     /// # Errors
