@@ -51,6 +51,6 @@ pub use rules::removal::{QubeUse, RemovableVolume, RemovalError};
 pub use rules::volume_change::{VolumeChangeError, VolumeOption};
 pub use stop_order::ProviderRole;
 pub use tags::TagError;
-pub use text_map::{SharedText, TextMap};
+pub use text_map::TextMap;
 pub use vm::{Diagnosis, Qid, Vm, VolumeConfig};
 pub use volume::{ResolvedVolume, VolumeError};

@@ -47,7 +47,7 @@ pub struct VolumeConfig {
 impl VolumeConfig {
     /// Returns the volume's name: `root`, `private`, `volatile`, `kernel`, or a custom one.
     pub fn name(&self) -> &str {
-        self.attributes.get_with_hint(0, "name").unwrap_or_default()
+        self.attributes.get("name").unwrap_or_default()
     }
 }
 

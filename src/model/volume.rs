@@ -63,22 +63,18 @@ impl VolumeConfig {
     /// resolved.
     pub fn explicit_volume(&self, class: Option<&ClassVolume>) -> Option<ExplicitVolume<'_>> {
         let own = &self.attributes;
-        // The hints are the positions in which upstream writes them.
-        let (pool, vid) = (own.get_with_hint(1, "pool"), own.get_with_hint(2, "vid"));
-        let (keep, snap) = (
-            own.get_with_hint(3, "revisions_to_keep"),
-            own.get_with_hint(6, "snap_on_start"),
-        );
-        let (size, source) = (own.get_with_hint(7, "size"), own.get_with_hint(8, "source"));
+        let (pool, vid) = (own.get("pool"), own.get("vid"));
+        let (keep, snap) = (own.get("revisions_to_keep"), own.get("snap_on_start"));
+        let (size, source) = (own.get("size"), own.get("source"));
         let used = [pool, vid, keep, snap, size, source]
             .iter()
             .flatten()
             .count();
-        let others = usize::from(own.contains_with_hint(0, "name"))
-            + usize::from(own.contains_with_hint(4, "rw"))
-            + usize::from(own.contains_with_hint(5, "save_on_stop"))
-            + usize::from(own.contains_with_hint(8, "ephemeral"))
-            + usize::from(own.contains_with_hint(9, "internal"));
+        let others = usize::from(own.contains("name"))
+            + usize::from(own.contains("rw"))
+            + usize::from(own.contains("save_on_stop"))
+            + usize::from(own.contains("ephemeral"))
+            + usize::from(own.contains("internal"));
         // An attribute that upstream's drivers do not know.
         (used + others == own.len()).then_some(())?;
         if let Some(keep) = keep {

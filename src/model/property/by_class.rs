@@ -1,7 +1,5 @@
 //! The rows of one property name for all classes, looked up once for a listing of many qubes.
 
-use std::cell::Cell;
-
 use super::{Property, Scope};
 use crate::model::class::Class;
 
@@ -11,8 +9,6 @@ pub struct PropertyByClass {
     name: Box<str>,
     /// In the order of [`Class::ALL`].
     by_class: [Option<&'static Property>; Class::ALL.len()],
-    /// The position of the property in the last qube that was read.
-    position_hint: Cell<usize>,
 }
 
 impl PropertyByClass {
@@ -24,18 +20,12 @@ impl PropertyByClass {
         PropertyByClass {
             name: name.into(),
             by_class,
-            position_hint: Cell::default(),
         }
     }
 
     /// Returns the name.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Returns the hint for [`Property::explicit_value_at_hint`].
-    pub fn position_hint(&self) -> &Cell<usize> {
-        &self.position_hint
     }
 
     /// Returns whether a row of this name satisfies `has`.

@@ -46,14 +46,11 @@ pub(super) use value::read_int;
 
 pub(super) use rules::dispvm_template_error;
 
-use std::cell::Cell;
-
 use super::class::Class;
 use super::facts::Facts;
 use super::name::VmName;
 use super::qubes::Qubes;
 use super::release::Release;
-use super::text_map::NameFingerprint;
 use super::vm::Vm;
 
 /// Where a property is looked up: among the global ones or among those of a class.
@@ -197,8 +194,6 @@ pub enum Completion {
 pub struct Property {
     /// The name in the store and on the command line.
     pub name: &'static str,
-    /// The fingerprint of `name`, for a fast search in a [`super::text_map::TextMap`].
-    fingerprint: NameFingerprint,
     /// The owners of the property.
     pub applies_to: AppliesTo,
     /// The type of its values.
@@ -250,7 +245,6 @@ impl Property {
     ) -> Property {
         Property {
             name,
-            fingerprint: NameFingerprint::new(name.as_bytes()),
             applies_to,
             value_type,
             stage: match applies_to {
@@ -362,7 +356,11 @@ impl Property {
 
     /// Returns the explicit value of a qube's property as the store holds it, if one is set.
     pub fn explicit_value<'a>(&self, vm: &'a Vm) -> Option<&'a str> {
-        self.explicit_or_legacy(vm, || vm.properties.get(self.name))
+        if self.computed {
+            return None;
+        }
+        let legacy = self.legacy.and_then(|legacy| (legacy.read)(vm));
+        legacy.or_else(|| vm.properties.get(self.name))
     }
 
     /// Returns whether a qube has no explicit value of the property.
@@ -370,32 +368,9 @@ impl Property {
         self.explicit_value(vm).is_none()
     }
 
-    /// Returns the explicit value as [`Property::explicit_value`] does. For loops over many qubes:
-    /// `hint` keeps the position at which the last qube had the property, which is tried first.
-    pub fn explicit_value_at_hint<'a>(&self, vm: &'a Vm, hint: &Cell<usize>) -> Option<&'a str> {
-        self.explicit_or_legacy(vm, || {
-            vm.properties
-                .get_with_cached_hint(hint, self.fingerprint, self.name)
-        })
-    }
-
-    fn explicit_or_legacy<'a>(
-        &self,
-        vm: &'a Vm,
-        get: impl FnOnce() -> Option<&'a str>,
-    ) -> Option<&'a str> {
-        if self.computed {
-            return None;
-        }
-        let legacy = self.legacy.and_then(|legacy| (legacy.read)(vm));
-        legacy.or_else(get)
-    }
-
     /// Finds the property of this name among the global ones or those of a class.
     pub fn find(scope: Scope<'_>, name: &str) -> Option<&'static Property> {
-        rows_with_initial(name)
-            .iter()
-            .find(|p| p.name == name && p.is_in_scope(scope))
+        rows_of_name(name).iter().find(|p| p.is_in_scope(scope))
     }
 
     /// Returns whether this is the name that early stores of R4 have for a property.
@@ -412,10 +387,8 @@ impl Property {
     }
 
     /// Returns the rows of this name, one for each group of owners.
-    pub fn rows(name: &str) -> impl Iterator<Item = &'static Property> + use<'_> {
-        rows_with_initial(name)
-            .iter()
-            .filter(move |p| p.name == name)
+    pub fn rows(name: &str) -> impl Iterator<Item = &'static Property> {
+        rows_of_name(name).iter()
     }
 
     /// Returns the type of the value in JSON: `boolean`, `integer`, `number`, `array` or `string`.
@@ -458,16 +431,11 @@ impl Property {
     }
 }
 
-/// Returns the rows whose names begin with the same letter as `name`.
-fn rows_with_initial(name: &str) -> &'static [Property] {
-    let range = || {
-        let letter = usize::from(name.bytes().next()?.checked_sub(b'a')?);
-        Some(*LETTERS.get(letter)?..*LETTERS.get(letter + 1)?)
-    };
-    match range() {
-        Some(range) => &PROPERTIES[range],
-        None => &[],
-    }
+/// Returns the rows of a name, one for each group of owners.
+fn rows_of_name(name: &str) -> &'static [Property] {
+    let start = PROPERTIES.partition_point(|p| p.name < name);
+    let rows = &PROPERTIES[start..];
+    &rows[..rows.iter().take_while(|p| p.name == name).count()]
 }
 
 /// Returns the properties of a class of qubes, sorted by name.
@@ -528,25 +496,6 @@ static SORTED: [Property; COUNT] = {
         subject += 1;
     }
     rows
-};
-
-/// The first row of each letter of the alphabet, then the number of rows.
-static LETTERS: [usize; 27] = {
-    let mut starts = [COUNT; 27];
-    let mut row = COUNT;
-    while row > 0 {
-        row -= 1;
-        starts[(SORTED[row].name.as_bytes()[0] - b'a') as usize] = row;
-    }
-    // A letter without names gets an empty range at the start of the next letter.
-    let mut letter = 26;
-    while letter > 0 {
-        letter -= 1;
-        if starts[letter] == COUNT {
-            starts[letter] = starts[letter + 1];
-        }
-    }
-    starts
 };
 
 /// The row of the global property `default_kernel`.

@@ -61,10 +61,9 @@ pub fn template<'q>(qubes: &'q Qubes, vm: &Vm) -> Result<Option<&'q Vm>, Propert
     if !vm.class.has_template() {
         return Ok(None);
     }
-    // `template` is written last, so the search starts at the end.
     let text = vm
         .properties
-        .get_from_end("template")
+        .get("template")
         .ok_or_else(|| Owner::Qube(&vm.name).unset_error("template"))?;
     let template = qubes
         .get(text)

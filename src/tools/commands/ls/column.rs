@@ -117,7 +117,7 @@ impl Column {
             Kind::Spec(spec) => spec.push_cell(cell, values, vm),
             Kind::Property(of) => {
                 if let Some(property) = of.for_class(&vm.class) {
-                    values.push(cell, vm, property, of.position_hint());
+                    values.push(cell, vm, property);
                 }
             }
         }

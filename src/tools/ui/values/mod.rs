@@ -5,7 +5,7 @@
 mod volumes;
 
 use std::borrow::Cow;
-use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::cell::{OnceCell, Ref, RefCell};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
@@ -109,18 +109,12 @@ impl<'a> Values<'a> {
 
     /// Appends [`Values::text`] of a property that qubes of this class have. For listings: a value
     /// that is stored as it is printed is not parsed, and what qubes inherit from a template is
-    /// computed once. `last` is the position of the property in the previous qube.
-    pub fn push(
-        &self,
-        cell: &mut String,
-        vm: &Vm,
-        property: &'static Property,
-        last: &Cell<usize>,
-    ) {
+    /// computed once.
+    pub fn push(&self, cell: &mut String, vm: &Vm, property: &'static Property) {
         if property.name == "name" {
             return cell.push_str(vm.name.as_str());
         }
-        let value = match property.explicit_value_at_hint(vm, last) {
+        let value = match property.explicit_value(vm) {
             Some(text) if property.is_printed_verbatim(self.qubes, text) => {
                 return cell.push_str(text);
             }
@@ -148,7 +142,7 @@ impl<'a> Values<'a> {
     fn cell(&self, vm: &Vm, name: &str) -> SmolStr {
         let mut cell = String::new();
         if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
-            self.push(&mut cell, vm, property, &Cell::default());
+            self.push(&mut cell, vm, property);
         }
         cell.into()
     }
