@@ -8,6 +8,8 @@ use nix::errno::Errno;
 use nix::fcntl::copy_file_range;
 use nix::unistd::{Whence, lseek};
 
+use super::clone_range::{CloneOutcome, clone_file};
+
 /// How many bytes one copy_file_range(2) call copies: few enough for several progress reports a
 /// second.
 const STEP: usize = 64 << 20;
@@ -47,6 +49,15 @@ pub fn sparse_copy_checked(from: &File, to: &File, reached: ProgressCheck<'_>) -
         at = end;
     }
     reached(length)
+}
+
+/// Copies the data of a file to an empty one, and calls `on_progress` with the number of bytes
+/// done. Blocks are shared where the file system can.
+pub fn copy_file_data(from: &File, to: &File, on_progress: &dyn Fn(u64)) -> io::Result<()> {
+    match clone_file(from, to)? {
+        CloneOutcome::Shared => Ok(()),
+        CloneOutcome::Impossible => sparse_copy_with_progress(from, to, on_progress),
+    }
 }
 
 /// A function that is called with the number of bytes done and can end the copy with an error.

@@ -1,10 +1,12 @@
 //! Controls device mapper devices through `dmsetup`, which synchronises with udev.
 
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::StorageError;
+use super::grace::{still_open, wait_until_closed};
+use super::{StorageError, Volume};
 use crate::exec::Program;
 
 /// The time limit of a command. None takes long; they wait for udev at most.
@@ -86,6 +88,21 @@ pub fn remove(name: &str) -> Result<DeviceRemoval, StorageError> {
         Err(_) if is_open(name)? => Ok(DeviceRemoval::InUse),
         Err(error) => Err(error),
     }
+}
+
+/// Removes the device `name` of a volume with `remove`, after giving those who have it open a
+/// moment.
+pub fn remove_after_grace(
+    volume: &Volume,
+    name: &str,
+    remove: impl Fn() -> Result<DeviceRemoval, StorageError>,
+) -> Result<(), StorageError> {
+    wait_until_closed(Duration::from_millis(20), || {
+        Ok(match remove()? {
+            DeviceRemoval::Gone => ControlFlow::Break(()),
+            DeviceRemoval::InUse => ControlFlow::Continue(still_open(volume, &device_path(name))),
+        })
+    })
 }
 
 /// Removes a device as soon as it is closed.

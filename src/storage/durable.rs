@@ -18,7 +18,7 @@ use crate::fs::chroot;
 use crate::fs::clone_range::{CloneOutcome, clone_file};
 use crate::fs::directory::{LinkPolicy, OpenMode};
 use crate::fs::replace::{Access, parent_directory};
-use crate::fs::sparse_copy::{sparse_copy_checked, sparse_copy_with_progress};
+use crate::fs::sparse_copy::sparse_copy_checked;
 
 /// How a copy differs from its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,7 +244,7 @@ pub fn copy(
     mode: CopyMode,
     progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
-    copy_opened(&open_source(from)?, to, group, mode, progress)
+    copy_opened(&pool_files::open_image(from)?, to, group, mode, progress)
 }
 
 /// Copies an open file to `to` like [`copy`].
@@ -268,7 +268,7 @@ pub fn clone_resized(
     group: Option<Gid>,
     size: u64,
 ) -> Result<bool, StorageError> {
-    let source = open_source(from)?;
+    let source = pool_files::open_image(from)?;
     let mut is_shared = true;
     let shared = put(to, group, Durability::Synced, |file| {
         is_shared = clone_file(&source, file)? == CloneOutcome::Shared;
@@ -337,7 +337,7 @@ pub fn copy_scratch(
     group: Option<Gid>,
     progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
-    let source = open_source(from)?;
+    let source = pool_files::open_image(from)?;
     put(to, group, Durability::Scratch, |file| {
         fill_with_copy(&source, file, CopyMode::Fresh, progress)
     })
@@ -374,19 +374,6 @@ pub fn copy_data(from: &File, to: &File, progress: CopyProgress<'_>) -> io::Resu
     }
 }
 
-/// Copies the data of a file to an empty one, and calls `on_progress` with the number of bytes
-/// done. Blocks are shared where the file system can.
-pub fn copy_data_with_progress(
-    from: &File,
-    to: &File,
-    on_progress: &dyn Fn(u64),
-) -> io::Result<()> {
-    match clone_file(from, to)? {
-        CloneOutcome::Shared => Ok(()),
-        CloneOutcome::Impossible => sparse_copy_with_progress(from, to, on_progress),
-    }
-}
-
 fn fill_with_copy(
     source: &File,
     file: &File,
@@ -403,11 +390,6 @@ fn fill_with_copy(
         }
         CopyMode::Resized(size) => file.set_len(size),
     }
-}
-
-fn open_source(path: &Path) -> Result<File, StorageError> {
-    pool_files::open(path, OpenMode::Read)
-        .map_err(StorageError::io(format!("cannot open {}", path.display())))
 }
 
 /// Whether an operation waits for the disk.

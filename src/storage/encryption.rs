@@ -4,16 +4,11 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::device_mapper::{self, DeviceRemoval};
-use super::{Attachment, LoopDevice, StorageError, Volume, VolumeKind};
+use super::{Attachment, LoopDevice, StorageError, Volume, VolumeKind, device_mapper};
 use crate::exec::Program;
 
-/// How long a mapping may stay open after the domain has ended: its backend and udev close it a
-/// moment later.
-const GRACE: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(120);
 /// The number of bytes to zero at the start of the disk, where programs look for a file system or a
 /// partition table: they must not find random bytes.
@@ -44,10 +39,9 @@ pub fn open(
 ) -> Result<PathBuf, StorageError> {
     let opened = open_over(attachment, mapping);
     opened.map_err(|error| {
-        let label = volume.label();
-        StorageError::Refused(format!(
-            "{label}: cannot encrypt it with a throw-away key: {error}; set ephemeral (or the \
-             pool's ephemeral_volatile) to False to start it unencrypted"
+        volume.refusal(format_args!(
+            "cannot encrypt it with a throw-away key: {error}; set ephemeral (or the pool's \
+             ephemeral_volatile) to False to start it unencrypted"
         ))
     })
 }
@@ -72,10 +66,7 @@ fn open_over(attachment: &Attachment, mapping: &str) -> Result<PathBuf, StorageE
     if let Err(error) = zeroed {
         // Report the first error. A mapping that stays is closed by the next start.
         let _stays = device_mapper::remove(mapping);
-        return Err(StorageError::io(format!(
-            "cannot write {}",
-            device.display()
-        ))(error));
+        return Err(StorageError::on("write", &device)(error));
     }
     Ok(device)
 }
@@ -103,19 +94,7 @@ fn encrypt(device: &Path, mapping: &str) -> Result<(), StorageError> {
 /// Closes the mapping, if there is one, after giving those who have it open a moment. This destroys
 /// the key.
 pub fn close(volume: &Volume, mapping: &str) -> Result<(), StorageError> {
-    let deadline = Instant::now() + GRACE;
-    while device_mapper::remove(mapping)? == DeviceRemoval::InUse {
-        if Instant::now() >= deadline {
-            let (label, device) = (volume.label(), device_mapper::device_path(mapping));
-            let text = format!(
-                "{label}: {} is still open; stop what uses it first",
-                device.display()
-            );
-            return Err(StorageError::Refused(text));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
+    device_mapper::remove_after_grace(volume, mapping, || device_mapper::remove(mapping))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::{Whence, lseek};
 
-use super::dm_file::is_file_of;
-use super::lvm_thin::LogicalNames;
+use super::logical_names::LogicalNames;
+use super::volume_files::is_volume_file;
 use super::{StorageError, Volume};
 use crate::fs::replace::parent_directory;
 use crate::fs::retry_leased;
@@ -450,7 +450,7 @@ fn locate_images(
 /// Whether `name` in `location` belongs to the volume whose images begin with `stem`.
 fn is_image_name(location: &ImageLocation, name: &str, stem: &str) -> bool {
     match location {
-        ImageLocation::Directory { .. } => is_file_of(name, stem),
+        ImageLocation::Directory { .. } => is_volume_file(name, stem),
         ImageLocation::Group(group) => LogicalNames {
             group: group.clone(),
             own: stem.to_owned(),

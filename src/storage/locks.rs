@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::unistd::Gid;
 use uuid::Uuid;
 
-use super::StorageError;
+use super::{StorageError, Volume, VolumeKind};
 use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::fs::run_directory::RunDirectory;
 
@@ -38,6 +38,18 @@ impl VolumeLocks {
             group,
             wait,
         }
+    }
+
+    /// Locks the committed data of an origin while they are exchanged or a run of it begins. Other
+    /// volumes cannot be the source of a snapshot, so they need no lock.
+    pub(super) fn lock_origin(
+        &self,
+        pool: &str,
+        volume: &Volume,
+    ) -> Result<Option<FileLock>, StorageError> {
+        (volume.kind == VolumeKind::Origin)
+            .then(|| self.lock_exclusive(pool, &volume.vid))
+            .transpose()
     }
 
     /// Keeps the clean image of the volume from being replaced.

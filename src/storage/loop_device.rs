@@ -209,9 +209,15 @@ pub fn has_holders(device: &Path) -> bool {
     holders.is_ok_and(|mut holders| holders.next().is_some())
 }
 
-/// Makes a loop device adopt the current length of its file.
-pub fn update_size(device: &Path) -> io::Result<()> {
-    refresh_size(&File::options().read(true).write(true).open(device)?)
+/// Makes the loop devices of `image` adopt its current length.
+pub fn update_sizes(image: &Path) -> Result<(), StorageError> {
+    for device in find_loop_devices(image) {
+        let opened = File::options().read(true).write(true).open(&device);
+        opened
+            .and_then(|opened| refresh_size(&opened))
+            .map_err(StorageError::on("resize", &device))?;
+    }
+    Ok(())
 }
 
 fn refresh_size(device: &File) -> io::Result<()> {

@@ -2,36 +2,29 @@
 //! and the state that the hypervisor reports.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use super::grace::wait_until_closed;
 use super::loop_device;
 use super::{StorageError, Volume, pool_files};
 use crate::fs::directory::OpenMode;
 
-/// How long an image may stay open after the domain has ended: the kernel releases loop devices
-/// lazily.
-const GRACE: Duration = Duration::from_secs(10);
-
 /// Refuses an image that a loop device or QEMU has open, after giving it a moment to close.
 pub fn refuse_if_open(volume: &Volume, image: &Path) -> Result<(), StorageError> {
-    let deadline = Instant::now() + GRACE;
-    loop {
-        let Some(holder) = holder(image) else {
-            return Ok(());
-        };
-        if Instant::now() >= deadline {
-            let (label, image) = (volume.label(), image.display());
-            return Err(StorageError::Refused(format!(
-                "{label}: {image} is still open in {holder}; stop that first"
-            )));
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_until_closed(Duration::from_millis(20), || {
+        Ok(match holder(image) {
+            None => ControlFlow::Break(()),
+            Some(holder) => ControlFlow::Continue(volume.refusal(format_args!(
+                "{} is still open in {holder}; stop that first",
+                image.display()
+            ))),
+        })
+    })
 }
 
 fn holder(image: &Path) -> Option<String> {

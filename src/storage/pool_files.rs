@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, geteuid};
 
+use super::StorageError;
 use crate::fs::directory::{Directory, LinkPolicy, OpenMode};
 pub use crate::fs::owned_paths::{open, open_directory, open_parent, split_root};
 
@@ -66,6 +67,43 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Returns the metadata of a file; `None` if it does not exist.
+pub fn metadata_if_exists(path: &Path) -> Result<Option<Metadata>, StorageError> {
+    metadata(path).map_err(StorageError::on("examine", path))
+}
+
+/// Whether a file exists.
+pub fn exists(path: &Path) -> Result<bool, StorageError> {
+    Ok(metadata_if_exists(path)?.is_some())
+}
+
+/// Opens an existing image for reading.
+pub fn open_image(path: &Path) -> Result<File, StorageError> {
+    open(path, OpenMode::Read).map_err(StorageError::on("open", path))
+}
+
+/// Returns the names in a directory, sorted; none if it does not exist. Names that are not valid
+/// text are skipped, as Qubes makes none.
+pub fn list_names(directory: &Path) -> Result<Vec<String>, StorageError> {
+    let names = match open_directory(directory).and_then(|opened| opened.names()) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(Vec::new());
+        }
+        names => names.map_err(StorageError::on("read directory", directory))?,
+    };
+    let mut names: Vec<String> = names
+        .into_iter()
+        .filter_map(|name| name.into_string().ok())
+        .collect();
+    names.sort();
+    Ok(names)
 }
 
 /// Returns the path of `inside`, a directory below a pool's, with the links in it resolved. For

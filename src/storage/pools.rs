@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use nix::unistd::Gid;
 
-use super::{DmFile, Driver, LinuxKernel, LvmThin, Reflink, StorageError, VolumeLocks};
+use super::{
+    DmFile, Driver, LinuxKernel, LvmThin, PoolDirectory, Reflink, StorageError, VolumeLocks,
+};
 use crate::model::{Pool, Pools};
 use crate::system::System;
 
@@ -26,21 +28,13 @@ fn open_with_group(
     let name = pool.name();
     match pool.driver() {
         "file-reflink" => {
-            let directory = directory(pool, system)?;
-            let group = group();
-            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
-            let driver = Reflink::new(name, directory, setup_check(pool)?, group, locks);
-            let driver = driver.with_root(system.root(), read_only);
-            Ok(Arc::new(driver.with_progress(system.progress())))
+            let directory = pool_directory(pool, system, read_only, group)?;
+            Ok(Arc::new(Reflink::new(directory, setup_check(pool)?)))
         }
         "file" => {
-            let directory = directory(pool, system)?;
+            let directory = pool_directory(pool, system, read_only, group)?;
             refuse_many_revisions(pool)?;
-            let group = group();
-            let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
-            let driver =
-                DmFile::new(name, directory, group, locks).with_root(system.root(), read_only);
-            Ok(Arc::new(driver.with_progress(system.progress())))
+            Ok(Arc::new(DmFile::new(directory)))
         }
         "lvm_thin" => {
             let (volume_group, thin_pool) = (
@@ -59,6 +53,22 @@ fn open_with_group(
             driver.escape_debug()
         ))),
     }
+}
+
+/// Describes the directory of a pool whose files belong to `group`.
+fn pool_directory(
+    pool: &Pool,
+    system: &System,
+    read_only: bool,
+    group: impl FnOnce() -> Option<Gid>,
+) -> Result<PoolDirectory, StorageError> {
+    let path = directory(pool, system)?;
+    let group = group();
+    let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
+    let directory = PoolDirectory::new(pool.name(), path, group, locks);
+    Ok(directory
+        .with_root(system.root(), read_only)
+        .with_progress(system.progress()))
 }
 
 /// The drivers of a store's pools. Each is opened at its first use, so that an unusable pool

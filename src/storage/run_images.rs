@@ -20,12 +20,12 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use super::dm_file::{is_cow, is_file_of};
+use super::cow::is_cow;
 use super::identity::has_data;
-use super::reflink::ImageFiles;
-use super::volume_files::{PoolLocation, list_names, metadata_if_exists, resolve, source_vid};
+use super::pool_directory::PoolDirectory;
+use super::pool_files::{exists, list_names, metadata_if_exists};
+use super::volume_files::is_volume_file;
 use super::{Image, StorageError, Volume, VolumeKind};
-use crate::fs::replace::parent_directory;
 
 /// The mode bit of files that a run of a non-persistent volume has made: the sticky bit, `T` in `ls
 /// -l`. Linux gives it no other meaning on files, and every file system stores it.
@@ -63,13 +63,13 @@ pub fn has_run_mark(found: &Metadata) -> bool {
 ///
 /// # Errors
 /// The files cannot be examined.
-pub fn classify_files(location: &PoolLocation, volume: &Volume) -> Result<RunImages, StorageError> {
+pub fn classify_files(pool: &PoolDirectory, volume: &Volume) -> Result<RunImages, StorageError> {
     if volume.kind == VolumeKind::Origin {
         return Ok(RunImages::default());
     }
-    let files = FoundFiles::load(location, volume)?;
+    let files = FoundFiles::load(pool, volume)?;
     let from_run = match volume.kind {
-        VolumeKind::Snapshot => files.snapshot_run_files(location, volume)?,
+        VolumeKind::Snapshot => files.snapshot_run_files(pool, volume)?,
         VolumeKind::Volatile | VolumeKind::Origin => files.volatile_run_files(volume),
     };
     let mut foreign = Vec::new();
@@ -91,17 +91,12 @@ pub fn classify_files(location: &PoolLocation, volume: &Volume) -> Result<RunIma
 ///
 /// # Errors
 /// The files cannot be examined.
-pub fn find_run_files(
-    location: &PoolLocation,
-    volume: &Volume,
-) -> Result<Vec<PathBuf>, StorageError> {
-    let (base, _) = resolve(location, &volume.vid)?;
+pub fn find_run_files(pool: &PoolDirectory, volume: &Volume) -> Result<Vec<PathBuf>, StorageError> {
+    let files = pool.files(&volume.vid)?;
     // A halted qube has none, and each command that reconciles it asks.
     for tail in RUN_TAILS {
-        let mut path = base.clone().into_os_string();
-        path.push(tail);
-        if metadata_if_exists(path.as_ref())?.is_some() {
-            return Ok(classify_files(location, volume)?.from_run);
+        if exists(&files.with_suffix(tail))? {
+            return Ok(classify_files(pool, volume)?.from_run);
         }
     }
     Ok(Vec::new())
@@ -116,10 +111,10 @@ pub fn refuse_foreign(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), S
     else {
         return Ok(());
     };
-    let (label, name) = (volume.label(), &volume.name);
-    Err(StorageError::Refused(format!(
-        "{label}: {image} was not made by a run of it and may be wanted: move it away, with what \
-         else of {name} lies beside it, or delete it; then start again"
+    let name = &volume.name;
+    Err(volume.refusal(format_args!(
+        "{image} was not made by a run of it and may be wanted: move it away, with what else of \
+         {name} lies beside it, or delete it; then start again"
     )))
 }
 
@@ -160,16 +155,18 @@ struct FoundFile {
 struct FoundFiles(Vec<FoundFile>);
 
 impl FoundFiles {
-    fn load(location: &PoolLocation, volume: &Volume) -> Result<FoundFiles, StorageError> {
-        let (base, stem) = resolve(location, &volume.vid)?;
-        let directory = parent_directory(&base);
+    fn load(pool: &PoolDirectory, volume: &Volume) -> Result<FoundFiles, StorageError> {
+        let own = pool.files(&volume.vid)?;
         let mut files = Vec::new();
-        for name in list_names(directory)? {
-            let tail = name.strip_prefix(&stem).unwrap_or_default().to_string();
-            if !is_file_of(&name, &stem) || tail.contains('~') || tail == "-import.img" {
+        for name in list_names(own.directory())? {
+            let tail = name
+                .strip_prefix(own.stem())
+                .unwrap_or_default()
+                .to_string();
+            if !is_volume_file(&name, own.stem()) || tail.contains('~') || tail == "-import.img" {
                 continue;
             }
-            let path = directory.join(&name);
+            let path = own.directory().join(&name);
             // A dangling link has no data.
             if let Some(found) = metadata_if_exists(&path)? {
                 files.push(FoundFile {
@@ -195,7 +192,7 @@ impl FoundFiles {
 
     fn snapshot_run_files(
         &self,
-        location: &PoolLocation,
+        pool: &PoolDirectory,
         volume: &Volume,
     ) -> Result<Vec<PathBuf>, StorageError> {
         let (clean, dirty) = (self.get(".img"), self.get("-dirty.img"));
@@ -203,7 +200,7 @@ impl FoundFiles {
         let mut from_run: Vec<PathBuf> = if dirty.is_some_and(|dirty| has_run_mark(&dirty.metadata))
         {
             [path(clean), path(dirty)].into_iter().flatten().collect()
-        } else if clean.is_some_and(|clean| is_source_image(location, volume, &clean.metadata)) {
+        } else if clean.is_some_and(|clean| is_source_image(pool, volume, &clean.metadata)) {
             [path(dirty), path(clean)].into_iter().flatten().collect()
         } else if dirty.is_some() && self.0.len() == 1 {
             path(dirty).into_iter().collect()
@@ -243,9 +240,10 @@ pub fn is_called_volatile(volume: &Volume, separator: char) -> bool {
 }
 
 /// Whether a file is an image of the snapshot's source; false if that cannot be determined.
-fn is_source_image(location: &PoolLocation, volume: &Volume, file: &Metadata) -> bool {
-    let source = source_vid(volume).and_then(|vid| ImageFiles::for_volume(location, vid));
-    let Ok(source) = source else { return false };
+fn is_source_image(pool: &PoolDirectory, volume: &Volume, file: &Metadata) -> bool {
+    let Ok(source) = pool.source(volume) else {
+        return false;
+    };
     let metadata = |path: &PathBuf| metadata_if_exists(path).ok().flatten();
     let is_same = |other: &Metadata| (other.dev(), other.ino()) == (file.dev(), file.ino());
     // A revision is a copy of a former image with its modification time, as a precache is.
@@ -254,7 +252,7 @@ fn is_source_image(location: &PoolLocation, volume: &Volume, file: &Metadata) ->
             == (file.mtime(), file.mtime_nsec(), file.len())
     };
     let revisions = source.revisions().unwrap_or_default();
-    [source.clean(), source.dirty()]
+    [source.image(), source.dirty()]
         .iter()
         .filter_map(metadata)
         .any(|image| is_same(&image))

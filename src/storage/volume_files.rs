@@ -1,268 +1,340 @@
-//! The files of volumes in a directory, for the drivers whose pools are directories.
+//! The names of a volume's files in a pool that is a directory: of driver `file-reflink`
+//! (`docs/spec/r4-storage.md` §5) and of driver `file` (§6), as a pool may change its driver.
 
-use std::fs;
-use std::io;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use nix::sys::statvfs::statvfs;
-use nix::unistd::Gid;
+use jiff::Timestamp;
 
-use super::durable::{self, create_directory};
-use super::pool_files::{self, DANGLING_SUFFIX};
-use super::{Image, ImageOwner, ImageOwners, StorageError, Volume};
+use super::pool_files::list_names;
+use super::{Revision, StorageError};
 use crate::fs::replace::parent_directory;
-use crate::model::rules::qubesd::is_file_vid;
 
-/// The directories of a pool, by kind of qube: upstream's `dir_path_prefix`.
-const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
+/// The suffixes of the files that only driver `file` makes, longest first.
+const COW_TAILS: [&str; 4] = ["-revert-cow.img", "-cow.img.old", "-revert.img", "-cow.img"];
 
-/// Returns `DIR/VID`, the common beginning of the paths of a volume's files, and its last
-/// component. A vid comes from qubes.xml; one that leads out of the pool is refused.
-pub fn base_path(directory: &Path, vid: &str) -> Result<(PathBuf, String), StorageError> {
-    let stem = vid.rsplit('/').next().unwrap_or_default();
-    if !is_file_vid(vid) {
-        let text = format!(
-            "volume id '{}' does not name a file inside {}",
-            vid.escape_debug(),
-            directory.display()
-        );
-        return Err(StorageError::Refused(text));
-    }
-    Ok((directory.join(vid), stem.to_string()))
-}
-
-/// Returns the common beginning of the paths of a volume's files, with the links in it resolved,
-/// and the last component of the vid.
-pub fn resolve(location: &PoolLocation, vid: &str) -> Result<(PathBuf, String), StorageError> {
-    let (base, stem) = base_path(&location.directory, vid)?;
-    if location.read_only {
-        return Ok((base, stem));
-    }
-    let nominal = parent_directory(&base);
-    let inside = nominal
-        .strip_prefix(&location.directory)
-        .unwrap_or(Path::new(""));
-    let real = pool_files::resolve(&location.directory, location.root.as_deref(), inside);
-    let real = real.map_err(StorageError::io(format!(
-        "cannot use {}",
-        nominal.display()
-    )))?;
-    Ok((real.join(&stem), stem))
-}
-
-/// The location of a pool.
+/// The paths of a volume's files: `DIR/VID` and a suffix.
 #[derive(Debug, Clone)]
-pub struct PoolLocation {
-    /// The directory of the pool.
-    pub directory: PathBuf,
-    /// The root of the system that the pool belongs to, if that is not the machine's. Absolute
-    /// links begin there.
-    pub root: Option<PathBuf>,
-    /// Whether only metadata are read and nothing is opened. Then links may lead anywhere.
-    pub read_only: bool,
+pub struct VolumeFiles {
+    base: PathBuf,
+    stem: String,
 }
 
-/// Returns the names in a directory, sorted; none if it does not exist. Names that are not valid
-/// text are skipped, as Qubes makes none.
-pub fn list_names(directory: &Path) -> Result<Vec<String>, StorageError> {
-    let failed = || StorageError::io(format!("cannot read directory {}", directory.display()));
-    let names = pool_files::open_directory(directory).and_then(|opened| opened.names());
-    let names = match names {
-        Err(e)
-            if matches!(
-                e.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(Vec::new());
-        }
-        names => names.map_err(failed())?,
-    };
-    let mut names: Vec<String> = names
-        .into_iter()
-        .filter_map(|name| name.into_string().ok())
-        .collect();
-    names.sort();
-    Ok(names)
+/// The file of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionFile {
+    /// The number, which is the id of the revision.
+    pub number: u64,
+    /// The time without the final `Z`.
+    pub time: String,
+    /// The path of the file.
+    pub path: PathBuf,
 }
 
-/// Returns the metadata of a file; `None` if it does not exist.
-pub fn metadata_if_exists(path: &Path) -> Result<Option<fs::Metadata>, StorageError> {
-    pool_files::metadata(path).map_err(StorageError::io(format!(
-        "cannot examine {}",
-        path.display()
-    )))
-}
-
-/// Whether a file exists.
-pub fn exists(path: &Path) -> Result<bool, StorageError> {
-    Ok(metadata_if_exists(path)?.is_some())
-}
-
-/// Returns the vid of a snapshot's source.
-pub fn source_vid(volume: &Volume) -> Result<&str, StorageError> {
-    let missing = || {
-        StorageError::Refused(format!(
-            "{}: it is a snapshot without a source",
-            volume.label()
-        ))
-    };
-    volume.source.as_deref().ok_or_else(missing)
-}
-
-/// Creates the directories of a pool that contain those of its qubes.
-pub fn make_prefix_directories(directory: &Path, group: Option<Gid>) -> Result<(), StorageError> {
-    PREFIXES
-        .iter()
-        .try_for_each(|prefix| create_directory(&directory.join(prefix), group).map(drop))
-}
-
-/// Creates `target`, a directory below the pool's, and its missing parents below the pool's
-/// directory.
-pub fn make_directories(
-    directory: &Path,
-    target: &Path,
-    group: Option<Gid>,
-) -> Result<(), StorageError> {
-    if let Some(link) = target
-        .to_str()
-        .and_then(|path| path.strip_suffix(DANGLING_SUFFIX))
-    {
-        return Err(StorageError::Refused(format!(
-            "{link} is a dangling symbolic link"
-        )));
-    }
-    let Ok(inside) = target.strip_prefix(directory) else {
-        // It lies behind a link. There, only the qube's own directory is created.
-        return create_directory(target, group).map(drop);
-    };
-    let mut directory = directory.to_path_buf();
-    for part in inside {
-        directory.push(part);
-        create_directory(&directory, group)?;
-    }
-    Ok(())
-}
-
-/// Removes the directory of a volume's files if it is empty, except the pool's own directories.
-pub fn remove_qube_directory(pool: &Path, directory: &Path) -> Result<(), StorageError> {
-    if is_qube_directory(pool, directory) {
-        durable::remove_real_directory(directory).map(drop)
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether a directory in a pool belongs to one qube: `appvms/NAME`.
-pub fn is_qube_directory(pool: &Path, directory: &Path) -> bool {
-    directory
-        .strip_prefix(pool)
-        .is_ok_and(|inside| inside.components().count() >= 2)
-}
-
-/// Returns the size and the usage in bytes of the file system that holds a pool.
-pub fn filesystem_usage(directory: &Path) -> Result<(u64, u64), StorageError> {
-    let asked = statvfs(directory).map_err(io::Error::from);
-    let place = asked.map_err(StorageError::io(format!(
-        "cannot get the free space in {}",
-        directory.display()
-    )))?;
-    let unit = place.fragment_size();
-    Ok((
-        place.blocks() * unit,
-        (place.blocks() - place.blocks_free()) * unit,
-    ))
-}
-
-/// Returns the vids of all volumes in a pool. `volume_name` returns the volume's name for a file
-/// name.
-pub fn list_volumes(
-    directory: &Path,
-    volume_name: impl Fn(&str) -> Option<&str>,
-) -> Result<Vec<String>, StorageError> {
-    let mut vids = Vec::new();
-    for prefix in PREFIXES {
-        for qube in list_names(&directory.join(prefix))? {
-            let files = list_names(&directory.join(prefix).join(&qube))?;
-            vids.extend(
-                files
-                    .iter()
-                    .filter_map(|f| volume_name(f))
-                    .map(|name| format!("{prefix}/{qube}/{name}")),
-            );
+impl From<&RevisionFile> for Revision {
+    fn from(file: &RevisionFile) -> Revision {
+        Revision {
+            id: file.number.to_string(),
+            time: file.time.clone(),
         }
     }
-    vids.sort();
-    vids.dedup();
-    Ok(vids)
 }
 
-/// Returns the files of a volume that belong to no owner, and messages about the others.
-pub fn split_unowned(
-    files: Vec<PathBuf>,
-    owners: &ImageOwners,
-) -> Result<(Vec<PathBuf>, Vec<String>), StorageError> {
-    let (mut unowned, mut kept) = (Vec::new(), Vec::new());
-    for file in files {
-        let image = Image::File(file.clone());
-        match owners.find_owner(&image)? {
-            Some(owner) => kept.push(describe_owned(&image, owner)),
-            None => unowned.push(file),
+impl VolumeFiles {
+    /// Returns the files whose paths begin with `base`, and whose names with `stem`.
+    pub fn new(base: PathBuf, stem: &str) -> VolumeFiles {
+        VolumeFiles {
+            base,
+            stem: stem.to_string(),
         }
     }
-    Ok((unowned, kept))
-}
 
-/// Returns the message about an image that stays because of its owner.
-pub fn describe_owned(image: &Image, owner: &ImageOwner) -> String {
-    format!("{image} stays: it belongs to volume {}", owner.volume)
-}
-
-/// Removes the temporary files of killed imports, `P-import.img~…`. The caller's is the only import
-/// into the volume, and it has not begun to write.
-pub fn remove_import_leftovers(import: &Path) -> Result<(), StorageError> {
-    let Some(name) = import.file_name().and_then(|name| name.to_str()) else {
-        return Ok(());
-    };
-    let directory = parent_directory(import);
-    let is_left = |found: &&String| {
-        found
-            .strip_prefix(name)
-            .is_some_and(|tail| tail.starts_with('~'))
-    };
-    for left in list_names(directory)?.iter().filter(is_left) {
-        durable::remove_scratch(&directory.join(left))?;
+    /// The image: the committed one, or the only one of driver `file`, which is written in place.
+    /// For a snapshot of driver `file-reflink`, a second name of its source's.
+    pub fn image(&self) -> PathBuf {
+        self.with_suffix(".img")
     }
-    Ok(())
+
+    /// A copy of the image that `file-reflink` makes in advance for the next start.
+    pub fn precache(&self) -> PathBuf {
+        self.with_suffix("-precache.img")
+    }
+
+    /// The image that the running qube writes to with `file-reflink`.
+    pub fn dirty(&self) -> PathBuf {
+        self.with_suffix("-dirty.img")
+    }
+
+    /// The image of an incomplete import.
+    pub fn import(&self) -> PathBuf {
+        self.with_suffix("-import.img")
+    }
+
+    /// The COW file: for an origin, the previous content of the blocks that this run has written;
+    /// for a snapshot, the blocks that it has written.
+    pub fn cow(&self) -> PathBuf {
+        self.with_suffix("-cow.img")
+    }
+
+    /// The COW file of the previous run: the only revision of driver `file`.
+    pub fn old_cow(&self) -> PathBuf {
+        self.with_suffix("-cow.img.old")
+    }
+
+    /// The image that a revert of driver `file` makes, before it becomes the volume's.
+    pub fn revert_image(&self) -> PathBuf {
+        self.with_suffix("-revert.img")
+    }
+
+    /// The COW file that undoes a revert, before it becomes the revision.
+    pub fn revert_cow(&self) -> PathBuf {
+        self.with_suffix("-revert-cow.img")
+    }
+
+    /// Returns the path with this suffix.
+    pub fn with_suffix(&self, tail: &str) -> PathBuf {
+        let mut name = OsString::from(&self.base);
+        name.push(tail);
+        name.into()
+    }
+
+    /// The directory of the files.
+    pub fn directory(&self) -> &Path {
+        parent_directory(&self.base)
+    }
+
+    /// The part of the files' names that names the volume.
+    pub fn stem(&self) -> &str {
+        &self.stem
+    }
+
+    /// Returns all files of the volume, of either driver, including temporary ones.
+    pub fn all(&self) -> Result<Vec<PathBuf>, StorageError> {
+        self.select(|tail| is_tail(without_random(tail)))
+    }
+
+    /// Returns the temporary files that a crash has left of either driver's files.
+    pub fn temporary(&self) -> Result<Vec<PathBuf>, StorageError> {
+        self.select(|tail| tail.contains('~') && is_tail(without_random(tail)))
+    }
+
+    /// Returns the files of driver `file-reflink`, including revisions and temporary files.
+    pub fn reflink_all(&self) -> Result<Vec<PathBuf>, StorageError> {
+        self.select(|tail| is_reflink_tail(without_random(tail)))
+    }
+
+    /// Returns the temporary files that a crash has left of the files of driver `file-reflink`.
+    pub fn reflink_temporary(&self) -> Result<Vec<PathBuf>, StorageError> {
+        self.select(|tail| tail.contains('~') && is_reflink_tail(without_random(tail)))
+    }
+
+    /// Returns the revisions of driver `file-reflink`, oldest first. Names of another form, such as
+    /// those of R4.0, are ignored.
+    pub fn revisions(&self) -> Result<Vec<RevisionFile>, StorageError> {
+        let parse = |name: String| {
+            let tail = name.strip_prefix(&self.stem)?.strip_prefix(".img.")?;
+            let (number, time) = revision_tail(tail)?;
+            Some(RevisionFile {
+                number: number.parse().ok()?,
+                time: time.to_string(),
+                path: self.directory().join(&name),
+            })
+        };
+        let names = list_names(self.directory())?;
+        let mut revisions: Vec<RevisionFile> = names.into_iter().filter_map(parse).collect();
+        revisions.sort_by_key(|revision| revision.number);
+        Ok(revisions)
+    }
+
+    /// Returns the name for the next revision, of a state last written at `time`.
+    pub fn next_revision(&self, time: SystemTime) -> Result<PathBuf, StorageError> {
+        let revisions = self.revisions()?;
+        let number = revisions
+            .last()
+            .map_or(1, |last| last.number.saturating_add(1));
+        let time = Timestamp::try_from(time)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+            .strftime("%Y-%m-%dT%H:%M:%SZ");
+        Ok(self.with_suffix(&format!(".img.{number}@{time}")))
+    }
+
+    /// Returns the files in the directory that the volume's name precedes a selected suffix of.
+    fn select(&self, is_selected: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StorageError> {
+        let names = list_names(self.directory())?;
+        let own = names.iter().filter(|name| {
+            let tail = name.strip_prefix(&self.stem);
+            tail.is_some_and(&is_selected)
+        });
+        Ok(own.map(|name| self.directory().join(name)).collect())
+    }
+}
+
+/// Returns a name without what is added to it while the file is written: `~` and random letters.
+fn without_random(name: &str) -> &str {
+    name.split_once('~').map_or(name, |(name, _)| name)
+}
+
+/// Whether the file `name` belongs to the volume `stem`, with either driver.
+pub fn is_volume_file(name: &str, stem: &str) -> bool {
+    let tail = without_random(name).strip_prefix(stem);
+    tail.is_some_and(is_tail)
+}
+
+/// Returns the name of the volume that a file of driver `file-reflink` belongs to.
+pub fn reflink_volume_name(name: &str) -> Option<&str> {
+    let name = without_random(name);
+    let ends = |tail: &str| name.strip_suffix(tail);
+    let plain = ends("-dirty.img")
+        .or_else(|| ends("-precache.img"))
+        .or_else(|| ends("-import.img"));
+    let stem = plain.or_else(|| ends(".img")).or_else(|| {
+        let (stem, tail) = name.rsplit_once(".img")?;
+        is_reflink_tail(&format!(".img{tail}")).then_some(stem)
+    });
+    stem.filter(|stem| !stem.is_empty())
+}
+
+/// Returns the name of the volume that a file of either driver belongs to.
+pub fn volume_name(name: &str) -> Option<&str> {
+    let own = without_random(name);
+    let stem = COW_TAILS.iter().find_map(|tail| own.strip_suffix(tail));
+    stem.filter(|stem| !stem.is_empty())
+        .or_else(|| reflink_volume_name(name))
+}
+
+/// Whether this is the suffix of a volume's file.
+fn is_tail(tail: &str) -> bool {
+    COW_TAILS.contains(&tail) || is_reflink_tail(tail)
+}
+
+/// Whether this is the suffix of a volume's file of driver `file-reflink`.
+fn is_reflink_tail(tail: &str) -> bool {
+    let numbered = || {
+        tail.strip_prefix(".img.")
+            .is_some_and(|t| revision_tail(t).is_some())
+    };
+    // R4.0 wrote revisions without a number.
+    let old = || {
+        let time = tail.strip_prefix(".img@").and_then(|t| t.strip_suffix('Z'));
+        time.is_some_and(is_time)
+    };
+    matches!(
+        tail,
+        ".img" | "-precache.img" | "-dirty.img" | "-import.img"
+    ) || numbered()
+        || old()
+}
+
+/// Splits `N@TIMEZ` into its two parts.
+fn revision_tail(tail: &str) -> Option<(&str, &str)> {
+    let (number, time) = tail.strip_suffix('Z')?.split_once('@')?;
+    let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    (is_number && is_time(time)).then_some((number, time))
+}
+
+/// Whether the text has the form `YYYY-MM-DDTHH:MM:SS`.
+fn is_time(text: &str) -> bool {
+    let fits = |(byte, shape): (u8, &u8)| match shape {
+        b'd' => byte.is_ascii_digit(),
+        other => byte == *other,
+    };
+    text.len() == 19 && text.bytes().zip(b"dddd-dd-ddTdd:dd:dd").all(fits)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    #[test]
-    fn a_vid_that_leads_out_of_the_pool_is_refused() {
-        let pool = Path::new("/pool");
-        for vid in [
-            "",
-            "/etc/passwd",
-            "../x",
-            "appvms/../../x",
-            "appvms//x",
-            "appvms/work/",
-            "appvms/a\nb/x",
-            "a/~x",
-        ] {
-            let error = base_path(pool, vid).unwrap_err().to_string();
-            assert!(
-                error.starts_with("volume id '") && !error.contains('\n'),
-                "{error}"
-            );
+    /// Creates files in a new directory, and returns those of the volume `root` in it.
+    fn files_among(names: &[&str]) -> (tempfile::TempDir, VolumeFiles) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::write(dir.path().join(name), "").unwrap();
         }
-        let (base, stem) = base_path(pool, "appvms/work/private").unwrap();
+        let files = VolumeFiles::new(dir.path().join("root"), "root");
+        (dir, files)
+    }
+
+    fn names(paths: Vec<PathBuf>) -> Vec<String> {
+        let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        paths.iter().map(name).collect()
+    }
+
+    #[test]
+    fn files_of_driver_file_are_distinguished_from_others() {
+        let own = [
+            "root-cow.img",
+            "root-cow.img.old",
+            "root-cow.img~x1.new",
+            "root-import.img",
+            "root.img",
+            "root.img~y",
+        ];
+        let others = [
+            "root2.img",
+            "root-2-cow.img",
+            "root.img.bak",
+            "firewall.xml",
+            "rootx~",
+        ];
+        let (_dir, files) = files_among(&[&own[..], &others[..]].concat());
+        assert_eq!(names(files.all().unwrap()), own);
+        assert_eq!(names(files.temporary().unwrap()), [own[2], own[5]]);
+        own.iter()
+            .for_each(|name| assert_eq!(volume_name(name), Some("root"), "{name}"));
+        assert_eq!(volume_name("firewall.xml"), None);
+    }
+
+    #[test]
+    fn files_of_driver_file_reflink_are_distinguished_from_others() {
+        let own = [
+            "root-dirty.img",
+            "root-import.img~abc",
+            "root-precache.img",
+            "root.img",
+            "root.img.12@2024-02-29T23:59:59Z",
+            "root.img.13@2024-02-29T23:59:59Z~x1",
+            "root.img.1@2024-02-29T23:59:58Z",
+            "root.img@2019-01-01T00:00:00Z",
+        ];
+        let others = [
+            "root2.img",
+            "root-2.img",
+            "root.img.bak",
+            "root.img.x@2024-02-29T23:59:59Z",
+            "root2.img~a",
+            "firewall.xml",
+        ];
+        let (_dir, files) = files_among(&[&own[..], &others[..]].concat());
+        assert_eq!(names(files.reflink_all().unwrap()), own);
+        assert_eq!(names(files.reflink_temporary().unwrap()), [own[1], own[5]]);
+        let revisions: Vec<Revision> = files
+            .revisions()
+            .unwrap()
+            .iter()
+            .map(Revision::from)
+            .collect();
         assert_eq!(
-            (base.as_path(), stem.as_str()),
-            (Path::new("/pool/appvms/work/private"), "private")
+            revisions[0],
+            Revision {
+                id: "1".into(),
+                time: "2024-02-29T23:59:58".into()
+            }
         );
+        assert_eq!(revisions[1].id, "12");
+        assert_eq!(revisions.len(), 2);
+        let next = files.next_revision(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(
+            next.file_name().unwrap(),
+            "root.img.13@1970-01-01T00:00:00Z"
+        );
+        for name in own {
+            assert_eq!(reflink_volume_name(name), Some("root"), "{name}");
+        }
+        assert_eq!(reflink_volume_name("firewall.xml"), None);
+        assert_eq!(reflink_volume_name("root.img.bak"), None);
     }
 }

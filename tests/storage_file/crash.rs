@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use qubes::storage::{Driver, StorageError, Volume};
+use qubes::storage::driver::*;
+use qubes::storage::{StorageError, Volume};
 use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
 
 use crate::pool::{MIB, Pool, driver_in, origin};

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use qubes::storage::{Attachment, Driver, LoopDevice, Volume, VolumeKind};
+use qubes::storage::driver::*;
+use qubes::storage::{Attachment, LoopDevice, Volume, VolumeKind};
 
 use crate::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
 

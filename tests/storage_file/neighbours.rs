@@ -1,16 +1,19 @@
 //! Changes the driver of a pool between `file` and `file-reflink` in qubes.xml.
 
-use qubes::storage::{Driver, Reflink};
+use qubes::storage::driver::*;
+use qubes::storage::{PoolDirectory, Reflink};
 
 use crate::pool::{Pool, locks_in, origin, refusal, text_in};
 
 fn reflink(pool: &Pool) -> Reflink {
     Reflink::new(
-        "files",
-        pool.place.path().join("pool"),
+        PoolDirectory::new(
+            "files",
+            pool.place.path().join("pool"),
+            None,
+            locks_in(pool.place.path()),
+        ),
         false,
-        None,
-        locks_in(pool.place.path()),
     )
 }
 

@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qubes::storage::{DmFile, Driver, StorageError, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::driver::*;
+use qubes::storage::{DmFile, PoolDirectory, StorageError, Volume, VolumeKind, VolumeLocks};
 use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
@@ -21,7 +22,12 @@ pub fn locks_in(place: &Path) -> VolumeLocks {
 }
 
 pub fn driver_in(place: &Path) -> DmFile {
-    DmFile::new("files", place.join("pool"), None, locks_in(place))
+    DmFile::new(PoolDirectory::new(
+        "files",
+        place.join("pool"),
+        None,
+        locks_in(place),
+    ))
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {

@@ -3,7 +3,8 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
-use qubes::storage::{Driver, Volume, VolumeKind};
+use qubes::storage::driver::*;
+use qubes::storage::{Volume, VolumeKind};
 
 use crate::pool::{Pool, origin, refusal, snapshot};
 

@@ -1,6 +1,7 @@
 //! The mapped devices of running qubes, and the data that each of them shows.
 
-use qubes::storage::{Attachment, Driver, LoopDevice, Volume};
+use qubes::storage::driver::*;
+use qubes::storage::{Attachment, LoopDevice, Volume};
 
 use crate::place::{
     MIB, eventually, mapped, origin, pool, refusal, snapshot, text, text_at, write, write_at,

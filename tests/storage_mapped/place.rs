@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use qubes::exec::Program;
-use qubes::storage::{Attachment, DmFile, Driver, StorageError, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::driver::*;
+use qubes::storage::{
+    Attachment, DmFile, PoolDirectory, StorageError, Volume, VolumeKind, VolumeLocks,
+};
 use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
@@ -36,7 +39,12 @@ pub fn pool() -> Option<Pool> {
 pub fn pool_in(place: TempDir) -> Pool {
     assert_eq!(mapped(), [""; 0], "left by the test before");
     let locks = VolumeLocks::new(place.path().join("run"), None, Duration::from_secs(300));
-    let driver = DmFile::new("files", place.path().join("pool"), None, locks);
+    let driver = DmFile::new(PoolDirectory::new(
+        "files",
+        place.path().join("pool"),
+        None,
+        locks,
+    ));
     driver.setup().unwrap();
     Pool { driver, place }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 
 use qubes::exec::Program;
-use qubes::storage::Driver;
+use qubes::storage::driver::*;
 
 use crate::place::{
     MIB, is_the_machine, lose_power, mapped, origin, pool, pool_in, refusal, snapshot, text, write,

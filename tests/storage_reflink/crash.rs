@@ -12,7 +12,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use qubes::storage::{Driver, Reflink, StorageError, Volume};
+use qubes::storage::driver::*;
+use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
 use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
 use qubes_test_support::loop_mount::FileSystem;
 
@@ -467,11 +468,8 @@ fn run_step() {
     let directory = env::var_os(DIRECTORY).unwrap();
     let directory = Path::new(&directory);
     let driver = Reflink::new(
-        "vm-pool",
-        directory.into(),
+        PoolDirectory::new("vm-pool", directory.into(), None, locks_beside(directory)),
         false,
-        None,
-        locks_beside(directory),
     );
     let (vid, revisions_to_keep) = volume.split_once(' ').unwrap();
     let mut parts = vid.split('/').skip(1);

@@ -4,7 +4,8 @@
 use std::fs::{self, File};
 use std::io::Write;
 
-use qubes::storage::{Driver, StorageError};
+use qubes::storage::StorageError;
+use qubes::storage::driver::*;
 use qubes_test_support::loop_mount::FileSystem;
 
 use crate::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};

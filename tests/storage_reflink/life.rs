@@ -8,7 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::Pid;
 use qubes::exec::{ExecError, Program};
-use qubes::storage::{Driver, Reflink, StorageError, Volume};
+use qubes::storage::driver::*;
+use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
 use qubes_test_support::loop_mount::FileSystem;
 
 use crate::pool::{
@@ -656,11 +657,8 @@ fn a_directory_without_shared_blocks_is_refused_unless_setup_check_is_off() {
     };
     let directory = pool.mount.path().join("new");
     let picky = Reflink::new(
-        "fast",
-        directory.clone(),
+        PoolDirectory::new("fast", directory.clone(), None, locks_beside(&directory)),
         true,
-        None,
-        locks_beside(&directory),
     );
     let refused = refusal(picky.setup());
     assert!(refused.starts_with("pool fast: files in "), "{refused}");

@@ -6,7 +6,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qubes::storage::{Attachment, Driver, Reflink, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::driver::*;
+use qubes::storage::{Attachment, PoolDirectory, Reflink, Volume, VolumeKind, VolumeLocks};
 use qubes_test_support::loop_mount::{FileSystem, LoopMount};
 
 pub const MIB: u64 = 1 << 20;
@@ -31,11 +32,8 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     let directory = mount.path().join("pool");
     let locks = locks_beside(&directory);
     let driver = Reflink::new(
-        "vm-pool",
-        directory.clone(),
+        PoolDirectory::new("vm-pool", directory.clone(), None, locks),
         kind != FileSystem::Ext4,
-        None,
-        locks,
     );
     driver.setup().unwrap();
     Some(Pool {

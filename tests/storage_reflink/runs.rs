@@ -4,7 +4,8 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use qubes::storage::{Driver, StorageError, Volume, VolumeKind};
+use qubes::storage::driver::*;
+use qubes::storage::{StorageError, Volume, VolumeKind};
 use qubes_test_support::loop_mount::FileSystem;
 
 use crate::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};

@@ -12,7 +12,7 @@ use nix::libc;
 use crate::fs::list_names;
 use crate::lifecycle::LifecycleError;
 use crate::lifecycle::template::image_archive::{too_large, unpack};
-use crate::storage::{Driver, Progress, ProgressGuard, Volume, copy_data_with_progress};
+use crate::storage::{Driver, Progress, ProgressGuard, Volume, copy_file_data};
 
 const IMAGE: &str = "root.img";
 /// The largest image that is accepted, bytes: 4 TiB. More is a mistake or an attack.
@@ -183,7 +183,7 @@ impl OpenRootData {
         match self {
             OpenRootData::Image { image, size } => {
                 let guard = ProgressGuard::start(progress, volume, Some(*size));
-                copy_data_with_progress(image, to, &|at| guard.update(at))
+                copy_file_data(image, to, &|at| guard.update(at))
             }
             OpenRootData::Archive { pieces, bytes } => {
                 let pieces = pieces
@@ -259,7 +259,7 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Opens a regular file. Follows no symbolic link and does not block on a pipe.
-pub(in crate::lifecycle) fn open_regular_file(path: &Path) -> Result<File, LifecycleError> {
+pub(super) fn open_regular_file(path: &Path) -> Result<File, LifecycleError> {
     let failed = |source| LifecycleError::Io {
         what: format!("cannot open {}", path.display()),
         source,

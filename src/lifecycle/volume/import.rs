@@ -26,7 +26,7 @@ use crate::lifecycle::volume::{PreparedImport, cannot_look_at_image};
 use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::VmName;
 use crate::storage::{
-    CommittedData, Driver, Progress, ProgressGuard, Volume, VolumeKind, copy_data_with_progress,
+    CommittedData, Driver, Progress, ProgressGuard, Volume, VolumeKind, copy_file_data,
 };
 
 /// The length of a volume after an import.
@@ -423,7 +423,7 @@ fn write_from(
     let guard = ProgressGuard::start(progress, name, available.or(size));
     let report = |at: u64| guard.update(at);
     if file.metadata()?.is_file() && file.stream_position()? == 0 {
-        return copy_data_with_progress(file, to, &report);
+        return copy_file_data(file, to, &report);
     }
     let bytes_read = std::cell::Cell::new(0);
     write_sparse_with_progress(

@@ -13,31 +13,23 @@
 //! devices.
 
 use std::fs::{self, File};
-use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use super::files::VolumeFiles;
-use super::{DmFile, cow};
+use super::DmFile;
+use crate::fs::comparison::file_length;
+use crate::storage::cow;
 use crate::storage::device_mapper::{self, DeviceRemoval};
 use crate::storage::durable;
 use crate::storage::open_images::find_direct_holder;
-use crate::storage::volume_files::exists;
+use crate::storage::pool_files::exists;
+use crate::storage::volume_files::VolumeFiles;
 use crate::storage::{LoopDevice, StorageError, Volume};
-
-/// How long a device may stay open after the domain has ended: its backend and udev close it a
-/// moment later.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Returns the part of a device name that identifies a file: its device number in hexadecimal and
 /// its inode.
 fn file_id(file: &Path) -> Result<String, StorageError> {
-    let metadata = fs::metadata(file).map_err(StorageError::io(format!(
-        "cannot examine {}",
-        file.display()
-    )))?;
+    let metadata = fs::metadata(file).map_err(StorageError::on("examine", file))?;
     Ok(format!("{:x}:{}", metadata.dev(), metadata.ino()))
 }
 
@@ -110,7 +102,7 @@ impl DmFile {
 
     /// Creates the devices of an origin that is being started.
     pub(super) fn map_origin(&self, files: &VolumeFiles) -> Result<(), StorageError> {
-        let _alone = self.locks.lock_mapped_devices()?;
+        let _alone = self.pool.locks.lock_mapped_devices()?;
         let base = LoopDevice::attach_shared(&files.image())?;
         let committed = map_committed(files, &base)?;
         let origin = self.origin_device(files)?;
@@ -159,7 +151,7 @@ impl DmFile {
         if !exists(&files.image())? || !exists(&files.cow())? {
             return Ok(());
         }
-        let _alone = self.locks.lock_mapped_devices()?;
+        let _alone = self.pool.locks.lock_mapped_devices()?;
         remove_or_defer(&self.committed_device(files)?)
     }
 
@@ -170,14 +162,13 @@ impl DmFile {
         source: &VolumeFiles,
         own: &VolumeFiles,
     ) -> Result<(), StorageError> {
-        let _alone = self.locks.lock_mapped_devices()?;
+        let _alone = self.pool.locks.lock_mapped_devices()?;
         let two_layers = exists(&source.cow())?;
         if !two_layers && let Some(holder) = find_direct_holder(&source.image()) {
-            let (label, image) = (volume.label(), source.image());
-            return Err(StorageError::Refused(format!(
-                "{label}: its source {} is in use without snapshots in {holder} \
-                 (revisions_to_keep is -1); shut that qube down first",
-                image.display()
+            return Err(volume.refusal(format_args!(
+                "its source {} is in use without snapshots in {holder} (revisions_to_keep is -1); \
+                 shut that qube down first",
+                source.image().display()
             )));
         }
         let base = LoopDevice::attach_shared(&source.image())?;
@@ -204,7 +195,7 @@ impl DmFile {
 
     fn map_cow(&self, below: &Path, name: &str, own: &VolumeFiles) -> Result<(), StorageError> {
         let bytes = device_length(below)?;
-        durable::create_sparse_scratch(&own.cow(), cow::required_size(bytes), self.group)?;
+        durable::create_sparse_scratch(&own.cow(), cow::required_size(bytes), self.pool.group)?;
         let layer = LoopDevice::attach(&own.cow(), true)?;
         let name = format!("{name}-{}", file_id(&own.cow())?);
         device_mapper::create(&name, &snapshot_table(bytes, below, layer.path()))
@@ -235,7 +226,7 @@ impl DmFile {
 
     /// Removes the device below the snapshot `name`, unless its image is being written to.
     fn remove_unused_base(&self, name: &str) -> Result<(), StorageError> {
-        let _alone = self.locks.lock_mapped_devices()?;
+        let _alone = self.pool.locks.lock_mapped_devices()?;
         match name.split('-').collect::<Vec<_>>()[..] {
             [_, image, cow, _own] if !device_mapper::exists(&origin_name(image)) => {
                 remove_or_defer(&format!("snapshot-{image}-{cow}"))
@@ -246,32 +237,20 @@ impl DmFile {
 
     /// Removes a device after giving those who have it open a moment.
     fn remove_device(&self, volume: &Volume, name: &str) -> Result<(), StorageError> {
-        let deadline = Instant::now() + GRACE;
-        while self.remove_locked(name)? == DeviceRemoval::InUse {
-            if Instant::now() >= deadline {
-                let (label, device) = (volume.label(), device_mapper::device_path(name));
-                let text = format!(
-                    "{label}: {} is still open; stop what uses it first",
-                    device.display()
-                );
-                return Err(StorageError::Refused(text));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        device_mapper::remove_after_grace(volume, name, || self.remove_locked(name))
     }
 
     fn remove_locked(&self, name: &str) -> Result<DeviceRemoval, StorageError> {
         if !device_mapper::exists(name) {
             return Ok(DeviceRemoval::Gone);
         }
-        let _alone = self.locks.lock_mapped_devices()?;
+        let _alone = self.pool.locks.lock_mapped_devices()?;
         device_mapper::remove(name)
     }
 
     /// Updates the devices of a running origin to the current size of its files.
     pub(super) fn remap_origin(&self, files: &VolumeFiles) -> Result<(), StorageError> {
-        let _alone = self.locks.lock_mapped_devices()?;
+        let _alone = self.pool.locks.lock_mapped_devices()?;
         let base = LoopDevice::attach_shared(&files.image())?;
         let _longer = LoopDevice::attach_shared(&files.cow())?;
         device_mapper::replace_table(&self.origin_device(files)?, &origin_table(&base)?)
@@ -336,9 +315,6 @@ fn snapshot_table(bytes: u64, base: &Path, cow: &Path) -> String {
 }
 
 fn device_length(device: &Path) -> Result<u64, StorageError> {
-    let end = File::open(device).and_then(|mut file| file.seek(SeekFrom::End(0)));
-    end.map_err(StorageError::io(format!(
-        "cannot measure {}",
-        device.display()
-    )))
+    let length = File::open(device).and_then(|file| file_length(&file));
+    length.map_err(StorageError::on("measure", device))
 }

@@ -8,23 +8,23 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::DmFile;
-use super::cow::{self, KeptBlock};
-use super::files::VolumeFiles;
-use crate::fs::directory::OpenMode;
+use crate::storage::cow::{self, KeptBlock};
 use crate::storage::durable::{self, CopyProgress, copy_data};
-use crate::storage::volume_files::{exists, metadata_if_exists};
-use crate::storage::{Revision, StorageError, Volume, pool_files};
+use crate::storage::pool_files::{exists, metadata_if_exists, open_image};
+use crate::storage::revision::choose_revision;
+use crate::storage::volume_files::VolumeFiles;
+use crate::storage::{Revision, StorageError, Volume, VolumeData, VolumeKind, VolumeRevisions};
 
 /// The id of the revision, as in upstream.
 const ID: &str = "old";
 
-impl DmFile {
+impl VolumeRevisions for DmFile {
     /// Returns the revision, if there is one.
-    pub(super) fn list_revisions(
-        &self,
-        files: &VolumeFiles,
-    ) -> Result<Vec<Revision>, StorageError> {
-        let Some(old) = metadata_if_exists(&files.old_cow())? else {
+    fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
+        if volume.kind != VolumeKind::Origin {
+            return Ok(Vec::new());
+        }
+        let Some(old) = metadata_if_exists(&self.files(volume)?.old_cow())? else {
             return Ok(Vec::new());
         };
         let time = Timestamp::from_second(old.ctime()).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -36,28 +36,22 @@ impl DmFile {
 
     /// Exchanges the data of the image and of the revision, so a second revert restores the first
     /// state.
-    pub(super) fn revert_volume(
-        &self,
-        volume: &Volume,
-        id: Option<&str>,
-    ) -> Result<(), StorageError> {
-        let files = self.origin_files(volume, "reverted")?;
-        self.refuse_if_in_use(volume, &files, "reverting")?;
-        let _alone = self.lock(volume)?;
+    fn revert(&self, volume: &Volume, id: Option<&str>) -> Result<(), StorageError> {
+        volume.require_origin("reverted")?;
+        let files = self.files(volume)?;
+        self.refuse_if_in_use(volume, &files, "before reverting")?;
+        let _alone = self.pool.lock(volume)?;
         self.finish_interrupted(&files)?;
-        self.refuse_unknown_revision(volume, &files, id)?;
+        require_revision(volume, &files, id)?;
         let old = files.old_cow();
         let blocks = cow::kept_blocks(&old)?;
         let what = volume.full_name();
-        let progress = CopyProgress {
-            receiver: &self.progress,
-            what: &what,
-        };
+        let progress = self.pool.progress(&what);
         write_exchanged(
             &files.revert_image(),
             (&files.image(), &old),
             &blocks,
-            self.group,
+            self.pool.group,
             progress,
         )?;
         let back = |kept: &KeptBlock| KeptBlock {
@@ -70,7 +64,7 @@ impl DmFile {
             &files.revert_cow(),
             (&old, &files.image()),
             &blocks,
-            self.group,
+            self.pool.group,
             progress,
         )?;
         self.drop_committed_device(&files)?;
@@ -78,6 +72,13 @@ impl DmFile {
         durable::rename(&files.revert_cow(), &old)
     }
 
+    /// Returns the size of the image, which a revert does not change.
+    fn revision_size(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
+        self.size(volume)
+    }
+}
+
+impl DmFile {
     /// Finishes an interrupted revert if its image has become the volume's, else undoes it.
     pub(super) fn finish_revert(&self, files: &VolumeFiles) -> Result<(), StorageError> {
         if exists(&files.revert_image())? {
@@ -90,28 +91,24 @@ impl DmFile {
             false => Ok(()),
         }
     }
+}
 
-    fn refuse_unknown_revision(
-        &self,
-        volume: &Volume,
-        files: &VolumeFiles,
-        id: Option<&str>,
-    ) -> Result<(), StorageError> {
-        let label = volume.label();
-        let why = match (exists(&files.old_cow())?, id) {
-            (false, _) => format!("{label}: it has no revision to revert to"),
-            (true, Some(id)) if id != ID => {
-                format!(
-                    "{label}: it has no revision '{}'; it has {ID}",
-                    id.escape_debug()
-                )
-            }
-            (true, _) if cow::is_invalid(&files.old_cow())? => {
-                format!("{label}: its revision is not whole: the pool was full when it was made")
-            }
-            (true, _) => return Ok(()),
-        };
-        Err(StorageError::Refused(why))
+/// Refuses a revert if there is no revision, if it is not `id`, or if it is not whole.
+fn require_revision(
+    volume: &Volume,
+    files: &VolumeFiles,
+    id: Option<&str>,
+) -> Result<(), StorageError> {
+    let known: &[String] = match exists(&files.old_cow())? {
+        true => &[ID.to_string()],
+        false => &[],
+    };
+    choose_revision(volume, known, 0, id)?;
+    match cow::is_invalid(&files.old_cow())? {
+        true => {
+            Err(volume.refusal("its revision is not whole: the pool was full when it was made"))
+        }
+        false => Ok(()),
     }
 }
 
@@ -125,11 +122,7 @@ fn write_exchanged(
     group: Option<nix::unistd::Gid>,
     progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
-    let open = |path: &Path| {
-        pool_files::open(path, OpenMode::Read)
-            .map_err(StorageError::io(format!("cannot open {}", path.display())))
-    };
-    let (base, from) = (open(base)?, open(from)?);
+    let (base, from) = (open_image(base)?, open_image(from)?);
     durable::write(to, group, &mut |file| {
         copy_data(&base, file, progress)?;
         let end = file.metadata()?.len();

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use crate::fs::chroot;
-use crate::fs::directory::OpenMode;
-use crate::model::rules::qubesd::is_kernel_name;
-use crate::storage::{
-    Attachment, CommittedData, Driver, Image, ImageOwners, ImageWriter, Revision, StorageError,
-    Volume, pool_files,
+use super::pool_directory::size_and_usage;
+use super::pool_files::{self, open_image};
+use super::{
+    Attachment, CommittedData, Image, ImageOwners, ImageWriter, PoolSpace, StorageError, Volume,
+    VolumeData, VolumeLife, VolumeRevisions,
 };
+use crate::fs::chroot;
+use crate::model::rules::qubesd::is_kernel_name;
 
 /// A pool of kernels. The vid of a volume is the kernel's version; it is empty for a qube with its
 /// own kernel.
@@ -52,20 +53,19 @@ impl LinuxKernel {
             return Ok(None);
         }
         if !is_kernel_name(version) {
-            let text = format!(
-                "{}: '{}' is not a kernel version",
-                volume.label(),
+            return Err(volume.refusal(format_args!(
+                "'{}' is not a kernel version",
                 version.escape_debug()
-            );
-            return Err(StorageError::Refused(text));
+            )));
         }
         let file = self.directory.join(version).join(name);
         let Some(root) = &self.root else {
             return Ok(Some(file));
         };
         let below = file.strip_prefix(root).unwrap_or(&file);
-        let failed = StorageError::io(format!("cannot open {}", file.display()));
-        chroot::resolve(root, below).map(Some).map_err(failed)
+        chroot::resolve(root, below)
+            .map(Some)
+            .map_err(StorageError::on("open", &file))
     }
 
     /// Returns the kernel's modules image, if it exists.
@@ -79,30 +79,45 @@ impl LinuxKernel {
     }
 
     fn read_only(&self, volume: &Volume, verb: &str) -> Result<(), StorageError> {
-        let (label, pool) = (volume.label(), &self.name);
-        Err(StorageError::Refused(format!(
-            "{label}: kernels in pool {pool} are read-only and cannot be {verb}"
+        Err(volume.refusal(format_args!(
+            "kernels in pool {} are read-only and cannot be {verb}",
+            self.name
         )))
     }
 }
 
-impl Driver for LinuxKernel {
+impl PoolSpace for LinuxKernel {
     /// Does nothing: packages install the kernels.
     fn setup(&self) -> Result<(), StorageError> {
         Ok(())
     }
 
     fn capacity(&self) -> Result<Option<(u64, u64)>, StorageError> {
-        let Ok(place) = statvfs(&self.directory) else {
-            return Ok(None);
-        };
-        let unit = place.fragment_size();
-        Ok(Some((
-            place.blocks() * unit,
-            (place.blocks() - place.blocks_free()) * unit,
-        )))
+        let place = statvfs(&self.directory).ok();
+        Ok(place.as_ref().map(size_and_usage))
     }
 
+    /// Returns the installed versions.
+    fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
+        let failed = || StorageError::on("read directory", &self.directory);
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(failed()(e)),
+        };
+        let mut versions = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed())?;
+            if entry.path().is_dir() {
+                versions.extend(entry.file_name().into_string());
+            }
+        }
+        versions.sort();
+        Ok(versions)
+    }
+}
+
+impl VolumeLife for LinuxKernel {
     fn create(&self, _volume: &Volume) -> Result<(), StorageError> {
         Ok(())
     }
@@ -119,9 +134,9 @@ impl Driver for LinuxKernel {
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
         match self.file(volume, "vmlinuz")? {
             Some(vmlinuz) if !vmlinuz.exists() => {
-                let (label, version, missing) = (volume.label(), &volume.vid, vmlinuz.display());
-                Err(StorageError::Refused(format!(
-                    "{label}: kernel {version} is not installed ({missing} is missing)"
+                let (version, missing) = (&volume.vid, vmlinuz.display());
+                Err(volume.refusal(format_args!(
+                    "kernel {version} is not installed ({missing} is missing)"
                 )))
             }
             _ => Ok(()),
@@ -145,29 +160,17 @@ impl Driver for LinuxKernel {
             .modules(volume)?
             .map_or(Attachment::None, |(image, _)| Attachment::File(image)))
     }
+}
 
-    fn has_run_images(&self, _volume: &Volume) -> Result<bool, StorageError> {
-        Ok(false)
+impl VolumeData for LinuxKernel {
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
+        Ok(self.modules(volume)?.map_or(0, |(_, image)| image.len()))
     }
 
-    fn is_dirty(&self, _volume: &Volume) -> Result<bool, StorageError> {
-        Ok(false)
-    }
-
-    fn is_outdated(&self, _volume: &Volume) -> Result<bool, StorageError> {
-        Ok(false)
-    }
-
-    fn revisions(&self, _volume: &Volume) -> Result<Vec<Revision>, StorageError> {
-        Ok(Vec::new())
-    }
-
-    fn revert(&self, volume: &Volume, _revision: Option<&str>) -> Result<(), StorageError> {
-        self.read_only(volume, "reverted")
-    }
-
-    fn revision_size(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
-        self.read_only(volume, "reverted").map(|()| 0)
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
+        Ok(self
+            .modules(volume)?
+            .map_or(0, |(_, image)| image.blocks() * 512))
     }
 
     fn resize(&self, volume: &Volume, _bytes: u64) -> Result<(), StorageError> {
@@ -175,20 +178,16 @@ impl Driver for LinuxKernel {
     }
 
     fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
-        let missing =
-            || StorageError::Refused(format!("{}: its kernel has no modules.img", volume.label()));
         self.modules(volume)?
             .map(|(image, _)| image)
-            .ok_or_else(missing)
+            .ok_or_else(|| volume.refusal("its kernel has no modules.img"))
     }
 
     fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         let path = self.export(volume)?;
-        let file = pool_files::open(&path, OpenMode::Read)
-            .map_err(StorageError::io(format!("cannot open {}", path.display())))?;
         Ok(CommittedData {
             name: volume.name.clone(),
-            file,
+            file: open_image(&path)?,
             size: self.size(volume)?,
             start_lock: None,
         })
@@ -209,38 +208,14 @@ impl Driver for LinuxKernel {
     fn import(&self, volume: &Volume, _from: &Path) -> Result<(), StorageError> {
         self.read_only(volume, "imported to")
     }
+}
 
-    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
-        Ok(self.modules(volume)?.map_or(0, |(_, image)| image.len()))
+impl VolumeRevisions for LinuxKernel {
+    fn revert(&self, volume: &Volume, _revision: Option<&str>) -> Result<(), StorageError> {
+        self.read_only(volume, "reverted")
     }
 
-    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
-        Ok(self
-            .modules(volume)?
-            .map_or(0, |(_, image)| image.blocks() * 512))
-    }
-
-    /// Returns the installed versions.
-    fn volume_ids(&self) -> Result<Vec<String>, StorageError> {
-        let failed = || {
-            StorageError::io(format!(
-                "cannot read directory {}",
-                self.directory.display()
-            ))
-        };
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(failed()(e)),
-        };
-        let mut versions = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(failed())?;
-            if entry.path().is_dir() {
-                versions.extend(entry.file_name().into_string());
-            }
-        }
-        versions.sort();
-        Ok(versions)
+    fn revision_size(&self, volume: &Volume, _revision: Option<&str>) -> Result<u64, StorageError> {
+        self.read_only(volume, "reverted").map(|()| 0)
     }
 }

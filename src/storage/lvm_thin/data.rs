@@ -1,4 +1,4 @@
-//! Imports, exports, resizes and reverts volumes.
+//! Imports, exports and resizes volumes.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,24 +8,44 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 
-use super::names::LogicalNames;
+use super::lifecycle::missing;
 use super::report::{LogicalVolume, Report};
 use super::run_images::Purpose;
-use super::{LvmThin, committed_volume, revision_times};
+use super::{LvmThin, committed_volume};
 use crate::fs::comparison::file_length;
 use crate::fs::sparse_copy::{sparse_copy, sparse_copy_with_progress};
-use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeKind};
+use crate::storage::logical_names::LogicalNames;
+use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeData, VolumeKind};
 
-impl LvmThin {
+impl VolumeData for LvmThin {
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let (report, names) = (self.cached_report()?, self.names(volume)?);
+        let source = || match volume.kind {
+            VolumeKind::Snapshot => self
+                .source(volume)
+                .ok()
+                .and_then(|source| committed_volume(&report, &source)),
+            _ => None,
+        };
+        let live = report
+            .get(&names.snap())
+            .or_else(|| committed_volume(&report, &names))
+            .or_else(source);
+        Ok(live.map_or(volume.size, |lv| lv.size))
+    }
+
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let (report, names) = (self.cached_report()?, self.names(volume)?);
+        Ok(report
+            .get(&names.snap())
+            .or_else(|| committed_volume(&report, &names))
+            .map_or(0, LogicalVolume::used))
+    }
+
     /// Resizes the logical volume of the running qube, else the committed data.
-    pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
-        let label = volume.label();
-        if !volume.rw {
-            return Err(StorageError::Refused(format!(
-                "{label}: it is read-only and cannot be resized"
-            )));
-        }
-        let names = self.names(&volume.vid)?;
+    fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        volume.require_writable()?;
+        let names = self.names(volume)?;
         let _alone = self.lock(volume)?;
         let report = self.query()?;
         let live = report
@@ -33,9 +53,9 @@ impl LvmThin {
             .or_else(|| committed_volume(&report, &names));
         let Some(live) = live else { return Ok(()) };
         if bytes < live.size {
-            return Err(StorageError::Refused(format!(
-                "{label}: {bytes} bytes are less than the {} it has; \
-                 logical volumes cannot shrink, as the data beyond would be lost",
+            return Err(volume.refusal(format_args!(
+                "{bytes} bytes are less than the {} it has; logical volumes cannot shrink, as the \
+                 data beyond would be lost",
                 live.size
             )));
         }
@@ -51,22 +71,14 @@ impl LvmThin {
         }
     }
 
-    /// Implements `Driver::export`.
-    pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
         let names = self.origin_names(volume, "exported")?;
         let report = self.query()?;
-        let Some(now) = committed_volume(&report, &names) else {
-            let (label, path) = (volume.label(), names.path(&names.own));
-            return Err(StorageError::Refused(format!(
-                "{label}: logical volume {path} is missing"
-            )));
-        };
+        let now = committed_volume(&report, &names).ok_or_else(|| missing(volume, &names))?;
         if volume.has_snapshots_disabled() && now.is_open {
-            let label = volume.label();
-            return Err(StorageError::Refused(format!(
-                "{label}: it is in use without snapshots (revisions_to_keep is -1); \
-                 shut the qube down first"
-            )));
+            return Err(volume.refusal(
+                "it is in use without snapshots (revisions_to_keep is -1); shut the qube down first",
+            ));
         }
         if !now.is_active {
             self.activate(&names, &now.name)?;
@@ -75,13 +87,10 @@ impl LvmThin {
     }
 
     /// Opens the committed data while they are locked. A revision that is open is not pruned.
-    pub(super) fn open_committed_volume(
-        &self,
-        volume: &Volume,
-    ) -> Result<CommittedData, StorageError> {
+    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
         let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
-        let device = self.export_volume(volume)?;
-        let failed = || StorageError::io(format!("cannot open {}", device.display()));
+        let device = self.export(volume)?;
+        let failed = || StorageError::on("open", &device);
         let file = File::open(&device).map_err(failed())?;
         let size = file_length(&file).map_err(failed())?;
         let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
@@ -93,8 +102,7 @@ impl LvmThin {
         })
     }
 
-    /// Implements `Driver::import`.
-    pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         let report = self.query()?;
         let own = self.origin_names(volume, "imported to")?;
         let same_pool = report
@@ -105,17 +113,20 @@ impl LvmThin {
                 self.snapshot(names, &lv.name, &names.import())
             });
         }
-        let failed = |verb: &str| StorageError::io(format!("cannot {verb} {}", from.display()));
-        let source = File::open(from).map_err(failed("open"))?;
-        let bytes = file_length(&source).map_err(failed("measure"))?;
+        let source = File::open(from).map_err(StorageError::on("open", from))?;
+        let bytes = file_length(&source).map_err(StorageError::on("measure", from))?;
         self.replace_data(volume, |names| {
             self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device))
         })
     }
 
+    fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
+        self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
+    }
+
     /// Imports committed data: as a snapshot if they are of this pool, whatever the name of their
     /// logical volume is now, else as a copy.
-    pub(super) fn import_committed_volume(
+    fn import_committed_data(
         &self,
         volume: &Volume,
         data: &CommittedData,
@@ -128,7 +139,7 @@ impl LvmThin {
     }
 
     /// Imports committed data and calls `change` to modify them, after closing `data`.
-    pub(super) fn import_modified_volume(
+    fn import_modified(
         &self,
         volume: &Volume,
         data: CommittedData,
@@ -142,7 +153,9 @@ impl LvmThin {
             self.write_import(names, change)
         })
     }
+}
 
+impl LvmThin {
     /// Returns the logical volume of this pool that has the data, by its current name.
     fn find_in_pool(
         &self,
@@ -181,15 +194,6 @@ impl LvmThin {
         }
     }
 
-    /// Implements `Driver::import_with`.
-    pub(super) fn import_volume_with(
-        &self,
-        volume: &Volume,
-        fill: ImageWriter<'_>,
-    ) -> Result<(), StorageError> {
-        self.replace_data(volume, |names| self.fill_import(names, volume.size, fill))
-    }
-
     /// Makes the logical volume that `make` creates for an import the volume's own.
     fn replace_data(
         &self,
@@ -197,7 +201,7 @@ impl LvmThin {
         make: impl FnOnce(&LogicalNames) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
         let names = self.origin_names(volume, "imported to")?;
-        let report = self.refuse_if_dirty(volume, &names, "importing")?;
+        let report = self.refuse_if_dirty(volume, &names, "before importing")?;
         self.remove_if_exists(&report, &names, &names.import())?;
         self.refuse_if_full(&report)?;
         let done = make(&names).and_then(|()| {
@@ -213,34 +217,6 @@ impl LvmThin {
                 .and_then(|report| self.remove_if_exists(&report, &names, &names.import()));
             error
         })
-    }
-
-    /// Implements `Driver::revert`.
-    pub(super) fn revert_volume(
-        &self,
-        volume: &Volume,
-        id: Option<&str>,
-    ) -> Result<(), StorageError> {
-        let names = self.origin_names(volume, "reverted")?;
-        let report = self.refuse_if_dirty(volume, &names, "reverting")?;
-        let _alone = self.lock(volume)?;
-        let chosen = choose_revision(volume, &report, &names, id)?;
-        self.remove_if_exists(&report, &names, &names.import())?;
-        self.snapshot(&names, &names.revision(chosen), &names.import())?;
-        self.commit(volume, &names, &names.import())
-    }
-
-    /// Implements `Driver::revision_size`.
-    pub(super) fn size_of_revision(
-        &self,
-        volume: &Volume,
-        id: Option<&str>,
-    ) -> Result<u64, StorageError> {
-        let (names, report) = (self.origin_names(volume, "reverted")?, self.query()?);
-        let chosen = names.revision(choose_revision(volume, &report, &names, id)?);
-        Ok(report
-            .get(&chosen)
-            .map_or(volume.size, |revision| revision.size))
     }
 
     /// Creates the logical volume of an import with `bytes` bytes, and lets `fill` write to it.
@@ -261,82 +237,43 @@ impl LvmThin {
         fill: ImageWriter<'_>,
     ) -> Result<(), StorageError> {
         let device = names.device(&names.import());
-        let failed = |verb: &str| StorageError::io(format!("cannot {verb} {}", device.display()));
         let target = File::options()
             .read(true)
             .write(true)
             .open(&device)
-            .map_err(failed("open"))?;
+            .map_err(StorageError::on("open", &device))?;
         fill(&target)
             .and_then(|()| target.sync_all())
-            .map_err(failed("write"))
+            .map_err(StorageError::on("write", &device))
     }
 
-    fn refuse_if_dirty(
+    /// Refuses a volume that is in use or has data that are not committed. The qube has to be shut
+    /// down `when`.
+    pub(super) fn refuse_if_dirty(
         &self,
         volume: &Volume,
         names: &LogicalNames,
-        verb: &str,
+        when: &str,
     ) -> Result<Report, StorageError> {
         let report = self.query()?;
         let in_use =
             volume.has_snapshots_disabled() && report.get(&names.own).is_some_and(|lv| lv.is_open);
         if report.get(&names.snap()).is_some() || in_use {
-            let label = volume.label();
-            return Err(StorageError::Refused(format!(
-                "{label}: it is in use or was not stopped cleanly; shut the qube down before {verb}"
-            )));
+            return Err(volume.in_use(when));
         }
         Ok(report)
     }
 
     /// Returns the names of a persistent volume. For others, the error says that they cannot be
     /// `verb`.
-    fn origin_names(&self, volume: &Volume, verb: &str) -> Result<LogicalNames, StorageError> {
-        match volume.kind {
-            VolumeKind::Origin => self.names(&volume.vid),
-            VolumeKind::Snapshot | VolumeKind::Volatile => {
-                let label = volume.label();
-                Err(StorageError::Refused(format!(
-                    "{label}: it is not kept from start to start and cannot be {verb}"
-                )))
-            }
-        }
+    pub(super) fn origin_names(
+        &self,
+        volume: &Volume,
+        verb: &str,
+    ) -> Result<LogicalNames, StorageError> {
+        volume.require_origin(verb)?;
+        self.names(volume)
     }
-}
-
-/// Returns the time of the revision `id`; without an id, of the newest one that differs from the
-/// volume's data. If a commit was interrupted before the volume had its new data, the newest
-/// revision is the volume's data.
-fn choose_revision(
-    volume: &Volume,
-    report: &Report,
-    names: &LogicalNames,
-    id: Option<&str>,
-) -> Result<i64, StorageError> {
-    let times = revision_times(report, names);
-    let copies = usize::from(report.get(&names.own).is_none());
-    let chosen = match id {
-        Some(id) => times.iter().find(|time| format!("{time}-back") == id),
-        None => times.iter().rev().nth(copies).or(times.last()),
-    };
-    chosen.copied().ok_or_else(|| {
-        let label = volume.label();
-        let known = times
-            .iter()
-            .map(|time| format!("{time}-back"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        StorageError::Refused(match id {
-            Some(id) if !times.is_empty() => {
-                format!(
-                    "{label}: it has no revision '{}'; it has {known}",
-                    id.escape_debug()
-                )
-            }
-            _ => format!("{label}: it has no revision to revert to"),
-        })
-    })
 }
 
 /// Returns the device mapper's name of an open device (`/sys/dev/block/MAJOR:MINOR/dm/name`);

@@ -1,25 +1,22 @@
 //! Creates, starts, stops and removes volumes.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
-use super::names::LogicalNames;
 use super::report::Report;
 use super::run_images::{Purpose, RUN_TAG};
 use super::{LvmThin, committed_volume, list_images, revision_times};
-use crate::storage::volume_files::describe_owned;
+use crate::storage::grace::{still_open, wait_until_closed};
+use crate::storage::logical_names::LogicalNames;
+use crate::storage::pool_directory::describe_owned;
 use crate::storage::{
-    ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, run_images,
+    Attachment, ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, VolumeLife,
+    run_images,
 };
 
-/// How long a device may stay open after the domain has ended: its backend and udev close it a
-/// moment later.
-const GRACE: Duration = Duration::from_secs(10);
-
-impl LvmThin {
-    /// Implements `Driver::create`.
-    pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let names = self.names(&volume.vid)?;
+impl VolumeLife for LvmThin {
+    fn create(&self, volume: &Volume) -> Result<(), StorageError> {
+        let names = self.names(volume)?;
         let _alone = self.lock(volume)?;
         self.remove_all(volume, &names)?;
         match volume.kind {
@@ -31,13 +28,12 @@ impl LvmThin {
         }
     }
 
-    /// Implements `Driver::remove_unowned`.
-    pub(super) fn remove_volume(
+    fn remove_unowned(
         &self,
         volume: &Volume,
         owners: &ImageOwners,
     ) -> Result<Vec<String>, StorageError> {
-        let names = self.names(&volume.vid)?;
+        let names = self.names(volume)?;
         let _alone = self.lock(volume)?;
         let mut kept = Vec::new();
         let mut unowned = Vec::new();
@@ -62,19 +58,17 @@ impl LvmThin {
         Ok(kept)
     }
 
-    /// Implements `Driver::start`.
-    pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let names = self.names(&volume.vid)?;
+    fn start(&self, volume: &Volume) -> Result<(), StorageError> {
+        let names = self.names(volume)?;
         if volume.kind == VolumeKind::Snapshot {
             return self.start_snapshot(volume, &names);
         }
         let report = self.query()?;
         run_images::refuse_foreign(volume, &self.list_foreign(&report, volume, &names))?;
         if report.get(&names.import()).is_some_and(|lv| lv.is_open) {
-            let label = volume.label();
-            let text =
-                format!("{label}: data are being imported to it; start the qube when that is done");
-            return Err(StorageError::Refused(text));
+            return Err(
+                volume.refusal("data are being imported to it; start the qube when that is done")
+            );
         }
         self.remove_if_exists(&report, &names, &names.import())?;
         self.refuse_if_full(&report)?;
@@ -96,21 +90,8 @@ impl LvmThin {
         }
     }
 
-    fn start_snapshot(&self, volume: &Volume, names: &LogicalNames) -> Result<(), StorageError> {
-        let source = self.source(volume)?;
-        let _unchanged = self
-            .locks
-            .lock_shared(&self.name, &format!("{}/{}", source.group, source.own))?;
-        let report = self.query()?;
-        run_images::refuse_foreign(volume, &self.list_foreign(&report, volume, names))?;
-        self.refuse_if_full(&report)?;
-        self.remove_if_exists(&report, names, &names.snap())?;
-        self.snapshot_committed(volume, &report, &source, names)
-    }
-
-    /// Implements `Driver::stop`.
-    pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let names = self.names(&volume.vid)?;
+    fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
+        let names = self.names(volume)?;
         let report = self.wait_until_closed(volume, &names)?;
         match volume.kind {
             VolumeKind::Volatile | VolumeKind::Snapshot => {
@@ -127,17 +108,91 @@ impl LvmThin {
         }
     }
 
-    /// Implements `Driver::discard`.
-    pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let names = self.names(&volume.vid)?;
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
+        let names = self.names(volume)?;
         let report = self.wait_until_closed(volume, &names)?;
         // The snapshot is redundant only if its origin still exists.
         match volume.kind {
             VolumeKind::Origin if report.get(&names.own).is_some() => {
                 self.remove_if_exists(&report, &names, &names.snap())
             }
-            _ => self.stop_volume(volume),
+            _ => self.stop(volume),
         }
+    }
+
+    fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
+        Ok(list_images(&self.query()?, &self.names(volume)?))
+    }
+
+    fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
+        let needed = match volume.kind {
+            VolumeKind::Volatile => return Ok(()),
+            VolumeKind::Snapshot => self.source(volume)?,
+            VolumeKind::Origin => self.names(volume)?,
+        };
+        let report = self.cached_report()?;
+        let exists = committed_volume(&report, &needed).is_some()
+            || (volume.kind == VolumeKind::Origin && report.get(&needed.snap()).is_some());
+        match exists {
+            true => Ok(()),
+            false => Err(missing(volume, &needed)),
+        }
+    }
+
+    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+        let names = self.names(volume)?;
+        let in_place = volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled();
+        Ok(Attachment::Device(names.device(&if in_place {
+            names.own.clone()
+        } else {
+            names.snap()
+        })))
+    }
+
+    fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
+        if volume.kind != VolumeKind::Origin || volume.has_snapshots_disabled() {
+            return Ok(false);
+        }
+        Ok(self
+            .cached_report()?
+            .get(&self.names(volume)?.snap())
+            .is_some())
+    }
+
+    fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
+        Ok(self
+            .run_volume(&self.cached_report()?, volume, &self.names(volume)?)
+            .is_some())
+    }
+
+    fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
+        Ok(self.list_foreign(&self.cached_report()?, volume, &self.names(volume)?))
+    }
+
+    fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
+        if volume.kind != VolumeKind::Snapshot {
+            return Ok(false);
+        }
+        let (report, names) = (self.cached_report()?, self.names(volume)?);
+        let now = committed_volume(&report, &self.source(volume)?).map(|lv| lv.name.clone());
+        Ok(report
+            .get(&names.snap())
+            .zip(now)
+            .is_some_and(|(snap, now)| snap.origin != now))
+    }
+}
+
+impl LvmThin {
+    fn start_snapshot(&self, volume: &Volume, names: &LogicalNames) -> Result<(), StorageError> {
+        let source = self.source(volume)?;
+        let _unchanged = self
+            .locks
+            .lock_shared(&self.name, &format!("{}/{}", source.group, source.own))?;
+        let report = self.query()?;
+        run_images::refuse_foreign(volume, &self.list_foreign(&report, volume, names))?;
+        self.refuse_if_full(&report)?;
+        self.remove_if_exists(&report, names, &names.snap())?;
+        self.snapshot_committed(volume, &report, &source, names)
     }
 
     /// Makes the logical volume `from` the volume's own, and the former own one a revision. The
@@ -300,30 +355,22 @@ impl LvmThin {
         names: &LogicalNames,
     ) -> Result<Report, StorageError> {
         let in_place = volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled();
-        let deadline = Instant::now() + GRACE;
-        loop {
+        wait_until_closed(Duration::from_millis(100), || {
             let report = self.query()?;
             let open = report.get(&names.snap()).filter(|lv| lv.is_open);
             let open = open.or_else(|| report.get(&names.own).filter(|lv| in_place && lv.is_open));
-            let Some(open) = open.map(|lv| names.device(&lv.name)) else {
-                return Ok(report);
-            };
-            if Instant::now() >= deadline {
-                let label = volume.label();
-                return Err(StorageError::Refused(format!(
-                    "{label}: {} is still open; stop what uses it first",
-                    open.display()
-                )));
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
+            Ok(match open.map(|lv| names.device(&lv.name)) {
+                Some(device) => ControlFlow::Continue(still_open(volume, &device)),
+                None => ControlFlow::Break(report),
+            })
+        })
     }
 }
 
-fn missing(volume: &Volume, names: &LogicalNames) -> StorageError {
-    StorageError::Refused(format!(
-        "{}: logical volume {} is missing",
-        volume.label(),
+/// Returns the error that a volume has no committed data.
+pub(super) fn missing(volume: &Volume, names: &LogicalNames) -> StorageError {
+    volume.refusal(format_args!(
+        "logical volume {} is missing",
         names.path(&names.own)
     ))
 }

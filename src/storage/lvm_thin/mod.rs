@@ -1,8 +1,8 @@
 //! Driver `lvm_thin`: a thin pool whose volumes share blocks (`docs/spec/r4-storage.md` §7).
 //!
-//! `names` has the names of a volume's logical volumes, `report` parses the output of `lvs`,
-//! `lifecycle` creates, starts, stops and removes volumes, `run_images` tells the logical volumes
-//! of a run from foreign ones, and `data` imports, exports, resizes and reverts volumes.
+//! `report` parses the output of `lvs`, `lifecycle` creates, starts, stops and removes volumes,
+//! `run_images` tells the logical volumes of a run from foreign ones, `data` imports, exports and
+//! resizes volumes, and `revisions` reverts them.
 //!
 //! Each step is one LVM command, which is atomic and durable in LVM's metadata. Between any two
 //! steps, the committed data are in the volume's own logical volume or, if that does not exist, in
@@ -11,22 +11,16 @@
 mod command;
 mod data;
 mod lifecycle;
-mod names;
 mod report;
+mod revisions;
 mod run_images;
 
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use self::command::Lvm;
-pub(super) use self::names::LogicalNames;
-use self::names::{revision_at, volume_name};
 use self::report::{LogicalVolume, Report, fraction};
-use super::volume_files::source_vid;
-use super::{
-    Attachment, CommittedData, Driver, ForeignImage, Image, ImageOwners, ImageWriter, Revision,
-    StorageError, Volume, VolumeKind, VolumeLocks,
-};
+use super::logical_names::{LogicalNames, volume_name};
+use super::{Image, PoolSpace, StorageError, Volume, VolumeLocks};
 use crate::fs::file_lock::FileLock;
 
 /// A pool of driver `lvm_thin`.
@@ -79,21 +73,17 @@ impl LvmThin {
         self.lvm.run(arguments).map(drop)
     }
 
-    fn names(&self, vid: &str) -> Result<LogicalNames, StorageError> {
-        LogicalNames::from_vid(vid, &self.group)
+    fn names(&self, volume: &Volume) -> Result<LogicalNames, StorageError> {
+        LogicalNames::from_vid(&volume.vid, &self.group)
     }
 
     /// Returns the names of a snapshot's source.
     fn source(&self, volume: &Volume) -> Result<LogicalNames, StorageError> {
-        self.names(source_vid(volume)?)
+        LogicalNames::from_vid(volume.source_vid()?, &self.group)
     }
 
-    /// Locks the committed data of an origin while they are exchanged. Other volumes cannot be the
-    /// source of a snapshot, so they need no lock.
     fn lock(&self, volume: &Volume) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == VolumeKind::Origin)
-            .then(|| self.locks.lock_exclusive(&self.name, &volume.vid))
-            .transpose()
+        self.locks.lock_origin(&self.name, volume)
     }
 
     /// Refuses an operation that needs space if the pool is full. LVM lets a full pool have new
@@ -104,11 +94,14 @@ impl LvmThin {
         if pool.filled.max(metadata) < FULL {
             return Ok(());
         }
-        let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
-        Err(StorageError::Refused(format!(
-            "pool {name}: thin pool {group}/{thin_pool} is full: remove volumes or revisions, \
-             or enlarge it with lvextend {group}/{thin_pool}"
-        )))
+        let (group, thin_pool) = (&self.group, &self.thin_pool);
+        Err(StorageError::pool(
+            &self.name,
+            format_args!(
+                "thin pool {group}/{thin_pool} is full: remove volumes or revisions, or enlarge it \
+                 with lvextend {group}/{thin_pool}"
+            ),
+        ))
     }
 
     /// Adds to an error that the pool is full, if it is. The error itself only says that a write
@@ -122,10 +115,9 @@ impl LvmThin {
 
     fn thin_pool<'r>(&self, report: &'r Report) -> Result<&'r LogicalVolume, StorageError> {
         let missing = || {
-            let (name, group, thin_pool) = (&self.name, &self.group, &self.thin_pool);
-            StorageError::Refused(format!(
-                "pool {name}: volume group {group} has no thin pool {thin_pool}"
-            ))
+            let (group, thin_pool) = (&self.group, &self.thin_pool);
+            let why = format_args!("volume group {group} has no thin pool {thin_pool}");
+            StorageError::pool(&self.name, why)
         };
         report
             .get(&self.thin_pool)
@@ -166,7 +158,7 @@ fn revision_times(report: &Report, names: &LogicalNames) -> Vec<i64> {
     times
 }
 
-impl Driver for LvmThin {
+impl PoolSpace for LvmThin {
     fn setup(&self) -> Result<(), StorageError> {
         self.thin_pool(&self.query()?).map(drop)
     }
@@ -183,187 +175,6 @@ impl Driver for LvmThin {
             .thin_pool(&report)?
             .metadata
             .map(|(size, filled)| (size, fraction(size, filled))))
-    }
-
-    fn create(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.create_volume(volume)
-    }
-
-    fn remove_unowned(
-        &self,
-        volume: &Volume,
-        owners: &ImageOwners,
-    ) -> Result<Vec<String>, StorageError> {
-        self.remove_volume(volume, owners)
-    }
-
-    fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
-        Ok(list_images(&self.query()?, &self.names(&volume.vid)?))
-    }
-
-    fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
-        let needed = match volume.kind {
-            VolumeKind::Volatile => return Ok(()),
-            VolumeKind::Snapshot => self.source(volume)?,
-            VolumeKind::Origin => self.names(&volume.vid)?,
-        };
-        let report = self.cached_report()?;
-        let exists = committed_volume(&report, &needed).is_some()
-            || (volume.kind == VolumeKind::Origin && report.get(&needed.snap()).is_some());
-        match exists {
-            true => Ok(()),
-            false => {
-                let (label, path) = (volume.label(), needed.path(&needed.own));
-                Err(StorageError::Refused(format!(
-                    "{label}: logical volume {path} is missing"
-                )))
-            }
-        }
-    }
-
-    fn start(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.start_volume(volume)
-    }
-
-    fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.stop_volume(volume)
-    }
-
-    fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
-        self.discard_volume(volume)
-    }
-
-    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
-        let names = self.names(&volume.vid)?;
-        let in_place = volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled();
-        Ok(Attachment::Device(names.device(&if in_place {
-            names.own.clone()
-        } else {
-            names.snap()
-        })))
-    }
-
-    fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != VolumeKind::Origin || volume.has_snapshots_disabled() {
-            return Ok(false);
-        }
-        Ok(self
-            .cached_report()?
-            .get(&self.names(&volume.vid)?.snap())
-            .is_some())
-    }
-
-    fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
-        Ok(self
-            .run_volume(&self.cached_report()?, volume, &self.names(&volume.vid)?)
-            .is_some())
-    }
-
-    fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
-        Ok(self.list_foreign(&self.cached_report()?, volume, &self.names(&volume.vid)?))
-    }
-
-    fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != VolumeKind::Snapshot {
-            return Ok(false);
-        }
-        let (report, names) = (self.cached_report()?, self.names(&volume.vid)?);
-        let now = committed_volume(&report, &self.source(volume)?).map(|lv| lv.name.clone());
-        Ok(report
-            .get(&names.snap())
-            .zip(now)
-            .is_some_and(|(snap, now)| snap.origin != now))
-    }
-
-    fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
-        if volume.kind != VolumeKind::Origin {
-            return Ok(Vec::new());
-        }
-        let times = revision_times(&self.cached_report()?, &self.names(&volume.vid)?);
-        Ok(times.into_iter().map(revision_at).collect())
-    }
-
-    fn revert(&self, volume: &Volume, revision: Option<&str>) -> Result<(), StorageError> {
-        self.revert_volume(volume, revision)
-    }
-
-    fn revision_size(&self, volume: &Volume, revision: Option<&str>) -> Result<u64, StorageError> {
-        self.size_of_revision(volume, revision)
-    }
-
-    fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
-        self.resize_volume(volume, bytes)
-    }
-
-    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
-        self.export_volume(volume)
-    }
-
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        self.import_volume(volume, from)
-    }
-
-    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
-        self.open_committed_volume(volume)
-    }
-
-    fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
-        self.import_volume_with(volume, fill)
-    }
-
-    fn import_committed_data(
-        &self,
-        volume: &Volume,
-        data: &CommittedData,
-        on_progress: &dyn Fn(u64),
-    ) -> Result<(), StorageError> {
-        self.import_committed_volume(volume, data, on_progress)
-    }
-
-    fn import_modified(
-        &self,
-        volume: &Volume,
-        data: CommittedData,
-        change: ImageWriter<'_>,
-        on_progress: &dyn Fn(u64),
-    ) -> Result<(), StorageError> {
-        self.import_modified_volume(volume, data, change, on_progress)
-    }
-
-    /// Returns `None`: the data are in no file.
-    fn image_file(&self, _volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
-        Ok(None)
-    }
-
-    fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
-        let (label, pool) = (volume.label(), &self.name);
-        Err(StorageError::Refused(format!(
-            "{label}: pool {pool} has no image files that could be adopted"
-        )))
-    }
-
-    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
-        let (report, names) = (self.cached_report()?, self.names(&volume.vid)?);
-        let source = || match volume.kind {
-            VolumeKind::Snapshot => self
-                .source(volume)
-                .ok()
-                .and_then(|source| committed_volume(&report, &source)),
-            _ => None,
-        };
-        let live = report
-            .get(&names.snap())
-            .or_else(|| committed_volume(&report, &names))
-            .or_else(source);
-        Ok(live.map_or(volume.size, |lv| lv.size))
-    }
-
-    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
-        let (report, names) = (self.cached_report()?, self.names(&volume.vid)?);
-        Ok(report
-            .get(&names.snap())
-            .or_else(|| committed_volume(&report, &names))
-            .map_or(0, LogicalVolume::used))
     }
 
     fn volume_ids(&self) -> Result<Vec<String>, StorageError> {

@@ -1,8 +1,8 @@
 //! Tells the logical volumes that a run of a non-persistent volume has made from foreign ones.
 
-use super::names::LogicalNames;
 use super::report::{LogicalVolume, Report};
 use super::{LvmThin, list_images, revision_times};
+use crate::storage::logical_names::LogicalNames;
 use crate::storage::run_images::is_called_volatile;
 use crate::storage::{ForeignImage, Image, Volume, VolumeKind};
 

@@ -1,55 +1,77 @@
 //! Imports, exports and resizes volumes.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Gid;
 
 use super::Reflink;
-use super::images::ImageFiles;
 use super::lifecycle::is_precache_current;
-use crate::fs::directory::OpenMode;
-use crate::storage::durable::{self, CopyMode, CopyProgress};
+use crate::storage::durable::{self, CopyMode};
 use crate::storage::open_images::refuse_if_open;
-use crate::storage::volume_files::{exists, metadata_if_exists, remove_import_leftovers};
-use crate::storage::{CommittedData, StorageError, Volume, VolumeKind, loop_device, pool_files};
+use crate::storage::pool_directory::remove_import_leftovers;
+use crate::storage::pool_files::{exists, metadata_if_exists, open_image, open_to_change};
+use crate::storage::volume_files::VolumeFiles;
+use crate::storage::{
+    CommittedData, ImageWriter, StorageError, Volume, VolumeData, VolumeKind, loop_device,
+};
 
-impl Reflink {
+impl VolumeData for Reflink {
+    fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let files = self.files(volume)?;
+        let image = match metadata_if_exists(&files.dirty())? {
+            Some(dirty) => Some(dirty),
+            None if volume.kind == VolumeKind::Snapshot => {
+                metadata_if_exists(&self.pool.source(volume)?.image())?
+            }
+            None => metadata_if_exists(&files.image())?,
+        };
+        Ok(image.map_or(volume.size, |image| image.len()))
+    }
+
+    fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
+        let files = self.files(volume)?;
+        let image = match metadata_if_exists(&files.dirty())? {
+            Some(dirty) => Some(dirty),
+            None => metadata_if_exists(&files.image())?,
+        };
+        Ok(image.map_or(0, |image| image.blocks() * 512))
+    }
+
     /// Resizes the image of the running qube, else the clean image. A volume without an image gets
     /// its size at its next start.
-    pub(super) fn resize_volume(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
-        if !volume.rw {
-            let text = format!("{}: it is read-only and cannot be resized", volume.label());
-            return Err(StorageError::Refused(text));
-        }
-        let images = self.images(&volume.vid)?;
+    fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
+        volume.require_writable()?;
+        let files = self.files(volume)?;
         let has_run = match volume.kind {
-            VolumeKind::Origin => exists(&images.dirty())?,
+            VolumeKind::Origin => exists(&files.dirty())?,
             VolumeKind::Snapshot | VolumeKind::Volatile => {
-                self.run_files(volume)?.contains(&images.dirty())
+                self.run_files(volume)?.contains(&files.dirty())
             }
         };
         if has_run {
-            return resize_in_place(&images.dirty(), bytes, self.group);
+            return resize_in_place(&files.dirty(), bytes, self.pool.group);
         }
         if volume.kind != VolumeKind::Origin {
             return Ok(());
         }
-        let _alone = self.lock(volume)?;
-        let clean = images.clean();
+        let _alone = self.pool.lock(volume)?;
+        let clean = files.image();
         let is_shorter = metadata_if_exists(&clean)?.is_some_and(|image| bytes < image.len());
         if is_shorter {
-            self.copy(volume, &clean, &clean, CopyMode::Resized(bytes))?;
-        } else if !durable::clone_resized(&clean, &clean, self.group, bytes)? {
-            return lengthen_in_place(&images, bytes, self.group);
+            self.pool
+                .copy(volume, &clean, &clean, CopyMode::Resized(bytes))?;
+        } else if !durable::clone_resized(&clean, &clean, self.pool.group, bytes)? {
+            return lengthen_in_place(&files, bytes, self.pool.group);
         }
-        self.precache(volume, &images);
+        self.precache(volume, &files);
         Ok(())
     }
 
-    /// Implements `Driver::export`.
-    pub(super) fn export_volume(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
-        let clean = self.origin_images(volume, "exported")?.clean();
+    fn export(&self, volume: &Volume) -> Result<PathBuf, StorageError> {
+        volume.require_origin("exported")?;
+        let clean = self.files(volume)?.image();
         if exists(&clean)? {
             return Ok(clean);
         }
@@ -59,24 +81,19 @@ impl Reflink {
             }
             false => "its image is missing",
         };
-        Err(StorageError::Refused(format!(
-            "{}: {why} ({})",
-            volume.label(),
-            clean.display()
-        )))
+        Err(volume.refusal(format_args!("{why} ({})", clean.display())))
     }
 
     /// Opens the clean image while it is locked. An open image is not written to, even after
     /// another has taken its name.
-    pub(super) fn open_committed_volume(
-        &self,
-        volume: &Volume,
-    ) -> Result<CommittedData, StorageError> {
-        let unchanged = self.locks.lock_shared(&self.name, &volume.vid)?;
-        let clean = self.export_volume(volume)?;
-        let failed = || StorageError::io(format!("cannot open {}", clean.display()));
-        let file = pool_files::open(&clean, OpenMode::Read).map_err(failed())?;
-        let size = file.metadata().map_err(failed())?.len();
+    fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError> {
+        let unchanged = self.pool.lock_shared(&volume.vid)?;
+        let clean = self.export(volume)?;
+        let file = open_image(&clean)?;
+        let size = file
+            .metadata()
+            .map_err(StorageError::on("open", &clean))?
+            .len();
         let start_lock = volume.has_snapshots_disabled().then_some(unchanged);
         Ok(CommittedData {
             name: volume.name.clone(),
@@ -86,43 +103,59 @@ impl Reflink {
         })
     }
 
-    /// Implements `Driver::import`.
-    pub(super) fn import_volume(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        let failed = StorageError::io(format!("cannot open {}", from.display()));
+    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
         // The caller chooses the file, so it may be anywhere.
-        let from = File::open(from).map_err(failed)?;
-        let what = volume.full_name();
-        let progress = CopyProgress {
-            receiver: &self.progress,
-            what: &what,
-        };
+        let from = File::open(from).map_err(StorageError::on("open", from))?;
         self.replace_data(volume, |import| {
-            durable::copy_opened(&from, import, self.group, CopyMode::Fresh, progress)
+            self.pool.copy_opened(volume, &from, import)
         })
     }
 
+    fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
+        self.replace_data(volume, |import| {
+            durable::write(import, self.pool.group, fill)
+        })
+    }
+
+    fn image_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
+        Ok(Some(self.files(volume)?.image()))
+    }
+
+    /// Adopts the image that a package has installed: sets its access mode and makes it durable
+    /// before anything refers to it.
+    fn adopt(&self, volume: &Volume) -> Result<(), StorageError> {
+        volume.require_origin("adopted")?;
+        let files = self.files(volume)?;
+        if exists(&files.dirty())? {
+            return Err(volume.in_use("first"));
+        }
+        let _alone = self.pool.lock(volume)?;
+        refuse_if_open(volume, &files.image())?;
+        durable::adopt(&files.image(), self.pool.group)?;
+        self.precache(volume, &files);
+        Ok(())
+    }
+}
+
+impl Reflink {
     /// Makes the image that `write` creates at the given path the clean one.
-    pub(super) fn replace_data(
+    fn replace_data(
         &self,
         volume: &Volume,
         write: impl FnOnce(&Path) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let images = self.origin_images(volume, "imported to")?;
-        if exists(&images.dirty())? {
-            let label = volume.label();
-            let text = format!(
-                "{label}: it is in use or was not stopped cleanly; \
-                 shut the qube down before importing"
-            );
-            return Err(StorageError::Refused(text));
+        volume.require_origin("imported to")?;
+        let files = self.files(volume)?;
+        if exists(&files.dirty())? {
+            return Err(volume.in_use("before importing"));
         }
-        refuse_if_open(volume, &images.clean())?;
-        self.make_directory(&images)?;
-        let import = images.import();
-        remove_import_leftovers(&import)?;
+        refuse_if_open(volume, &files.image())?;
+        self.pool.make_directory(&files)?;
+        remove_import_leftovers(&files)?;
+        let import = files.import();
         let done = write(&import).and_then(|()| {
-            let _alone = self.lock(volume)?;
-            self.commit(volume, &images, &import)
+            let _alone = self.pool.lock(volume)?;
+            self.commit(volume, &files, &import)
         });
         if done.is_err() {
             // Report the first error. The next start removes the leftover.
@@ -130,50 +163,18 @@ impl Reflink {
         }
         done
     }
-
-    /// Adopts the image that a package has installed: sets its access mode and makes it durable
-    /// before anything refers to it.
-    pub(super) fn adopt_image(&self, volume: &Volume) -> Result<(), StorageError> {
-        let images = self.origin_images(volume, "adopted")?;
-        let clean = images.clean();
-        if exists(&images.dirty())? {
-            let text = format!(
-                "{}: it is in use or was not stopped cleanly; shut the qube down first",
-                volume.label()
-            );
-            return Err(StorageError::Refused(text));
-        }
-        let _alone = self.lock(volume)?;
-        refuse_if_open(volume, &clean)?;
-        durable::adopt(&clean, self.group)?;
-        self.precache(volume, &images);
-        Ok(())
-    }
-
-    /// Returns the images of a persistent volume. For others, the error says that they cannot be
-    /// `verb`.
-    fn origin_images(&self, volume: &Volume, verb: &str) -> Result<ImageFiles, StorageError> {
-        if volume.kind == VolumeKind::Origin {
-            return self.images(&volume.vid);
-        }
-        let text = format!(
-            "{}: it is not kept from start to start and cannot be {verb}",
-            volume.label()
-        );
-        Err(StorageError::Refused(text))
-    }
 }
 
 /// Extends the clean image in place, where a copy would take the time and space of a whole image.
 /// The hole at its end changes nothing for readers and snapshots of the clean image. The precache
 /// grows with it.
 fn lengthen_in_place(
-    images: &ImageFiles,
+    files: &VolumeFiles,
     bytes: u64,
     group: Option<Gid>,
 ) -> Result<(), StorageError> {
-    let (clean, precache) = (images.clean(), images.precache());
-    let is_current = is_precache_current(images)?;
+    let (clean, precache) = (files.image(), files.precache());
+    let is_current = is_precache_current(files)?;
     durable::lengthen(&clean, bytes, group)?;
     // A precache that differs from the clean image is never used, so a crash here only costs time.
     let grown = || {
@@ -188,13 +189,10 @@ fn lengthen_in_place(
 }
 
 fn resize_in_place(image: &Path, bytes: u64, group: Option<Gid>) -> Result<(), StorageError> {
-    let failed = |what: &Path| StorageError::io(format!("cannot resize {}", what.display()));
-    let file = pool_files::open_to_change(image, group).map_err(failed(image))?;
+    let failed = || StorageError::on("resize", image);
+    let file = open_to_change(image, group).map_err(failed())?;
     file.set_len(bytes)
         .and_then(|()| file.sync_all())
-        .map_err(failed(image))?;
-    for device in loop_device::find_loop_devices(image) {
-        loop_device::update_size(&device).map_err(failed(&device))?;
-    }
-    Ok(())
+        .map_err(failed())?;
+    loop_device::update_sizes(image)
 }

@@ -2,47 +2,45 @@
 //! them safe: what the guest has synced is in the dirty image until that becomes the clean one.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Reflink;
-use super::images::ImageFiles;
+use super::{Reflink, driver_file_leftovers};
 use crate::storage::aliases::describe_links;
-use crate::storage::durable::{self, CopyMode, CopyProgress};
+use crate::storage::durable::{self, CopyMode};
 use crate::storage::open_images::refuse_if_open;
-use crate::storage::volume_files::{
-    exists, make_directories, metadata_if_exists, remove_qube_directory, source_vid,
-};
+use crate::storage::pool_directory::{require_image, split_unowned};
+use crate::storage::pool_files::{exists, metadata_if_exists};
+use crate::storage::volume_files::VolumeFiles;
 use crate::storage::{
-    Driver, ImageOwners, StorageError, Volume, VolumeKind, run_images, volume_files,
+    Attachment, ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, VolumeLife,
+    run_images,
 };
 
-impl Reflink {
-    /// Implements `Driver::create`.
-    pub(super) fn create_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let images = self.images(&volume.vid)?;
-        let _alone = self.lock(volume)?;
-        refuse_if_open(volume, &images.dirty())?;
-        self.remove_files(&images)?;
+impl VolumeLife for Reflink {
+    fn create(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(volume)?;
+        let _alone = self.pool.lock(volume)?;
+        refuse_if_open(volume, &files.dirty())?;
+        self.remove_files(&files)?;
         if volume.kind != VolumeKind::Origin {
             return Ok(());
         }
-        self.make_directory(&images)?;
-        durable::create_sparse(&images.clean(), volume.size, self.group)?;
-        self.precache(volume, &images);
+        self.pool.make_directory(&files)?;
+        durable::create_sparse(&files.image(), volume.size, self.pool.group)?;
+        self.precache(volume, &files);
         Ok(())
     }
 
-    /// Implements `Driver::remove_unowned`.
-    pub(super) fn remove_volume(
+    fn remove_unowned(
         &self,
         volume: &Volume,
         owners: &ImageOwners,
     ) -> Result<Vec<String>, StorageError> {
-        let images = self.images(&volume.vid)?;
-        let _alone = self.lock(volume)?;
-        let mut files = images.driver_file_leftovers()?;
-        files.extend(images.all_files()?);
-        let (mut unowned, mut messages) = volume_files::split_unowned(files, owners)?;
+        let files = self.files(volume)?;
+        let _alone = self.pool.lock(volume)?;
+        let mut found = driver_file_leftovers(&files)?;
+        found.extend(files.reflink_all()?);
+        let (mut unowned, mut messages) = split_unowned(found, owners)?;
         run_images::exclude_foreign(
             volume,
             &self.foreign_images(volume)?,
@@ -50,37 +48,35 @@ impl Reflink {
             &mut messages,
         );
         messages.extend(describe_links(&unowned)?);
-        if unowned.contains(&images.dirty()) {
-            refuse_if_open(volume, &images.dirty())?;
+        if unowned.contains(&files.dirty()) {
+            refuse_if_open(volume, &files.dirty())?;
         }
         durable::remove_all(&unowned)?;
-        remove_qube_directory(&self.location.directory, images.directory())?;
+        self.pool.remove_directory(&files)?;
         Ok(messages)
     }
 
-    /// Implements `Driver::start`.
-    pub(super) fn start_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let images = self.images(&volume.vid)?;
-        refuse_if_open(volume, &images.dirty())?;
+    fn start(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(volume)?;
+        refuse_if_open(volume, &files.dirty())?;
         run_images::refuse_foreign(volume, &self.foreign_images(volume)?)?;
-        remove_incomplete(&images)?;
+        remove_incomplete(&files)?;
         match volume.kind {
             VolumeKind::Origin if volume.has_snapshots_disabled() => {
-                self.start_in_place(volume, &images)
+                self.start_in_place(volume, &files)
             }
-            VolumeKind::Origin => self.start_origin(volume, &images),
-            VolumeKind::Snapshot => self.start_snapshot(volume, &images),
+            VolumeKind::Origin => self.start_origin(volume, &files),
+            VolumeKind::Snapshot => self.start_snapshot(volume, &files),
             VolumeKind::Volatile => {
-                self.make_directory(&images)?;
-                durable::create_sparse_scratch(&images.dirty(), volume.size, self.group)
+                self.pool.make_directory(&files)?;
+                durable::create_sparse_scratch(&files.dirty(), volume.size, self.pool.group)
             }
         }
     }
 
-    /// Implements `Driver::stop`.
-    pub(super) fn stop_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let images = self.images(&volume.vid)?;
-        let dirty = images.dirty();
+    fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(volume)?;
+        let dirty = files.dirty();
         refuse_if_open(volume, &dirty)?;
         if volume.kind != VolumeKind::Origin {
             return self
@@ -91,97 +87,156 @@ impl Reflink {
         if !exists(&dirty)? {
             return Ok(());
         }
-        let _alone = self.lock(volume)?;
-        self.commit(volume, &images, &dirty)
+        let _alone = self.pool.lock(volume)?;
+        self.commit(volume, &files, &dirty)
     }
 
-    /// Implements `Driver::discard`.
-    pub(super) fn discard_volume(&self, volume: &Volume) -> Result<(), StorageError> {
-        let images = self.images(&volume.vid)?;
+    fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(volume)?;
         // Without snapshots there is one image, and stopping only renames it.
         if volume.kind != VolumeKind::Origin
             || volume.has_snapshots_disabled()
-            || !exists(&images.clean())?
+            || !exists(&files.image())?
         {
-            return self.stop_volume(volume);
+            return self.stop(volume);
         }
-        refuse_if_open(volume, &images.dirty())?;
-        durable::remove(&images.dirty())?;
-        self.precache(volume, &images);
+        refuse_if_open(volume, &files.dirty())?;
+        durable::remove(&files.dirty())?;
+        self.precache(volume, &files);
         Ok(())
     }
 
+    fn images(&self, volume: &Volume) -> Result<Vec<Image>, StorageError> {
+        let files = self.files(volume)?;
+        let mut found = files.reflink_all()?;
+        found.extend(driver_file_leftovers(&files)?);
+        Ok(found.into_iter().map(Image::File).collect())
+    }
+
+    fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
+        self.pool.verify(volume)
+    }
+
+    fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
+        Ok(Attachment::File(self.files(volume)?.dirty()))
+    }
+
+    fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
+        Ok(volume.kind == VolumeKind::Origin && exists(&self.files(volume)?.dirty())?)
+    }
+
+    fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
+        let run_files = self.run_files(volume)?;
+        match volume.kind {
+            // P.img is of driver `file` or R3. No run with this driver makes it.
+            VolumeKind::Volatile => Ok(run_files.contains(&self.files(volume)?.dirty())),
+            VolumeKind::Snapshot | VolumeKind::Origin => Ok(!run_files.is_empty()),
+        }
+    }
+
+    fn foreign_images(&self, volume: &Volume) -> Result<Vec<ForeignImage>, StorageError> {
+        Ok(run_images::classify_files(&self.pool, volume)?.foreign)
+    }
+
+    fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
+        if volume.kind != VolumeKind::Snapshot {
+            return Ok(false);
+        }
+        let own = metadata_if_exists(&self.files(volume)?.image())?;
+        let source = metadata_if_exists(&self.pool.source(volume)?.image())?;
+        Ok(own
+            .zip(source)
+            .is_some_and(|(own, source)| (own.dev(), own.ino()) != (source.dev(), source.ino())))
+    }
+
+    fn remove_spare_images(&self, volume: &Volume) -> Result<(), StorageError> {
+        let files = self.files(volume)?;
+        let _alone = self.pool.lock(volume)?;
+        durable::remove(&files.precache())?;
+        if volume.kind == VolumeKind::Origin {
+            return Ok(());
+        }
+        refuse_if_open(volume, &files.dirty())?;
+        durable::remove_all(&self.run_files(volume)?)
+    }
+
+    fn qube_directory(&self, volume: &Volume) -> Option<PathBuf> {
+        self.pool.qube_directory(volume)
+    }
+}
+
+impl Reflink {
     /// Makes the complete image `from` the clean one, and the former clean one a revision. The
     /// caller holds the volume's lock.
     pub(super) fn commit(
         &self,
         volume: &Volume,
-        images: &ImageFiles,
+        files: &VolumeFiles,
         from: &Path,
     ) -> Result<(), StorageError> {
         if !volume.has_snapshots_disabled() {
-            self.save_revision(volume, images)?;
-            self.prune(volume, images)?;
+            self.save_revision(volume, files)?;
+            self.prune(volume, files)?;
         }
         durable::sync_file(from)?;
-        durable::remove_scratch(&images.precache())?;
-        durable::replace(from, &images.clean())?;
-        self.precache(volume, images);
+        durable::remove_scratch(&files.precache())?;
+        durable::replace(from, &files.image())?;
+        self.precache(volume, files);
         Ok(())
     }
 
     /// Copies the clean image in advance, so that the next start is one rename. An error is
     /// ignored: the work before it is done and durable, and the next start makes the copy or
     /// reports why it cannot.
-    pub(super) fn precache(&self, volume: &Volume, images: &ImageFiles) {
+    pub(super) fn precache(&self, volume: &Volume, files: &VolumeFiles) {
         if !volume.has_snapshots_disabled() {
-            let _no_room = self.copy(
+            let _no_room = self.pool.copy(
                 volume,
-                &images.clean(),
-                &images.precache(),
+                &files.image(),
+                &files.precache(),
                 CopyMode::SameTime,
             );
         }
     }
 
     /// Gives the guest the clean image itself. Revisions and precache are removed.
-    fn start_in_place(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
-        let _alone = self.lock(volume)?;
-        let has_dirty = exists(&images.dirty())?;
+    fn start_in_place(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
+        let _alone = self.pool.lock(volume)?;
+        let has_dirty = exists(&files.dirty())?;
         if !has_dirty {
             // Check this before removing anything: if the image is missing, the revisions are all
             // that is left.
-            refuse_if_missing(volume, images)?;
+            require_image(volume, &files.image())?;
         }
-        let mut obsolete: Vec<_> = images.revisions()?.into_iter().map(|r| r.path).collect();
-        obsolete.push(images.precache());
-        obsolete.extend(images.driver_file_leftovers()?);
+        let mut obsolete: Vec<_> = files.revisions()?.into_iter().map(|r| r.path).collect();
+        obsolete.push(files.precache());
+        obsolete.extend(driver_file_leftovers(files)?);
         durable::remove_all(&obsolete)?;
         if has_dirty {
             Ok(())
         } else {
-            durable::rename(&images.clean(), &images.dirty())
+            durable::rename(&files.image(), &files.dirty())
         }
     }
 
-    fn start_origin(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
-        if exists(&images.dirty())? {
+    fn start_origin(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
+        if exists(&files.dirty())? {
             return Ok(());
         }
-        refuse_if_missing(volume, images)?;
-        durable::remove_all(&images.driver_file_leftovers()?)?;
-        if is_precache_current(images)? {
-            return durable::rename(&images.precache(), &images.dirty());
+        require_image(volume, &files.image())?;
+        durable::remove_all(&driver_file_leftovers(files)?)?;
+        if is_precache_current(files)? {
+            return durable::rename(&files.precache(), &files.dirty());
         }
-        durable::remove(&images.precache())?;
-        self.copy(volume, &images.clean(), &images.dirty(), CopyMode::Fresh)
+        durable::remove(&files.precache())?;
+        self.pool
+            .copy(volume, &files.image(), &files.dirty(), CopyMode::Fresh)
     }
 
-    fn start_snapshot(&self, volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
-        let source = self.source(volume)?;
-        let _unchanged = self.locks.lock_shared(&self.name, source_vid(volume)?)?;
-        if !exists(&source.clean())? {
-            let (label, image) = (volume.label(), source.clean());
+    fn start_snapshot(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
+        let source = self.pool.source(volume)?;
+        let _unchanged = self.pool.lock_shared(volume.source_vid()?)?;
+        if !exists(&source.image())? {
             let why = match exists(&source.dirty())? {
                 true => {
                     "is in use without snapshots (revisions_to_keep is -1), or was not stopped \
@@ -189,70 +244,51 @@ impl Reflink {
                 }
                 false => "is missing",
             };
-            return Err(StorageError::Refused(format!(
-                "{label}: its source {} {why}",
-                image.display()
-            )));
+            let image = source.image();
+            return Err(volume.refusal(format_args!("its source {} {why}", image.display())));
         }
-        self.make_directory(images)?;
-        self.stop_volume(volume)?;
+        self.pool.make_directory(files)?;
+        self.stop(volume)?;
         // Not made by a run, but without data.
-        durable::remove_scratch(&images.clean())?;
+        durable::remove_scratch(&files.image())?;
         let what = volume.full_name();
-        let progress = CopyProgress {
-            receiver: &self.progress,
-            what: &what,
-        };
         // The copy has the mark of a run. It exists before the second name and is removed after it,
         // so it identifies the second name even if the source has a new image by then.
-        durable::copy_scratch(&source.clean(), &images.dirty(), self.group, progress)?;
-        let linked = durable::hard_link_scratch(&source.clean(), &images.clean());
+        durable::copy_scratch(
+            &source.image(),
+            &files.dirty(),
+            self.pool.group,
+            self.pool.progress(&what),
+        )?;
+        let linked = durable::hard_link_scratch(&source.image(), &files.image());
         if linked.is_err() {
             // Report the first error. The next start removes the image.
-            let _until_the_next_start = durable::remove_scratch(&images.dirty());
+            let _until_the_next_start = durable::remove_scratch(&files.dirty());
         }
         // On another file system the qube runs without the second name. Then it cannot be
         // determined whether its source has changed.
         linked.map(drop)
     }
 
-    fn remove_files(&self, images: &ImageFiles) -> Result<(), StorageError> {
-        durable::remove_all(&images.driver_file_leftovers()?)?;
-        durable::remove_all(&images.all_files()?)
-    }
-
-    /// Creates the volume's directory and its missing parents below the pool's.
-    pub(super) fn make_directory(&self, images: &ImageFiles) -> Result<(), StorageError> {
-        make_directories(&self.location.directory, images.directory(), self.group)
+    fn remove_files(&self, files: &VolumeFiles) -> Result<(), StorageError> {
+        durable::remove_all(&driver_file_leftovers(files)?)?;
+        durable::remove_all(&files.reflink_all()?)
     }
 }
 
 /// Removes temporary files and an incomplete import. Nobody continues the import, because whoever
 /// began it held the qube's lock, which the caller holds now.
-fn remove_incomplete(images: &ImageFiles) -> Result<(), StorageError> {
-    durable::remove_all(&images.leftovers()?)?;
-    durable::remove(&images.import())
-}
-
-fn refuse_if_missing(volume: &Volume, images: &ImageFiles) -> Result<(), StorageError> {
-    match exists(&images.clean())? {
-        true => Ok(()),
-        false => {
-            let (label, image) = (volume.label(), images.clean());
-            Err(StorageError::Refused(format!(
-                "{label}: image {} is missing",
-                image.display()
-            )))
-        }
-    }
+fn remove_incomplete(files: &VolumeFiles) -> Result<(), StorageError> {
+    durable::remove_all(&files.reflink_temporary()?)?;
+    durable::remove(&files.import())
 }
 
 /// Whether the precache is a current copy of the clean image and a file of its own. Some tools
 /// replace equal files by hard links, and the guest would write to the clean image.
-pub(super) fn is_precache_current(images: &ImageFiles) -> Result<bool, StorageError> {
+pub(super) fn is_precache_current(files: &VolumeFiles) -> Result<bool, StorageError> {
     let (clean, precache) = (
-        metadata_if_exists(&images.clean())?,
-        metadata_if_exists(&images.precache())?,
+        metadata_if_exists(&files.image())?,
+        metadata_if_exists(&files.precache())?,
     );
     Ok(clean
         .zip(precache)

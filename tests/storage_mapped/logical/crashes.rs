@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::process::Command;
 
-use qubes::storage::{Driver, Volume};
+use qubes::storage::Volume;
+use qubes::storage::driver::*;
 
 use super::steps::Steps;
 use super::{

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use qubes::storage::{CommittedData, Driver, Volume};
+use qubes::storage::driver::*;
+use qubes::storage::{CommittedData, Volume};
 
 use super::{
     committed, device, existing_pool, length, lvs, names, origin, pool, refusal, run_once,

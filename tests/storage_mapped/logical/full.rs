@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use qubes::storage::{Driver, LvmThin};
+use qubes::storage::LvmThin;
+use qubes::storage::driver::*;
 
 use super::{GROUP, committed, device, locks, lvm, names, origin, pool, refusal, run_once, write};
 use crate::place::MIB;

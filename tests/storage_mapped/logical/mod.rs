@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qubes::exec::Program;
-use qubes::storage::{Attachment, Driver, LvmThin, StorageError, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::driver::*;
+use qubes::storage::{Attachment, LvmThin, StorageError, Volume, VolumeKind, VolumeLocks};
 
 use crate::place::{MIB, is_the_machine};
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use qubes::exec::Program;
-use qubes::storage::{Attachment, DmFile, Driver, LvmThin, Reflink, Volume, VolumeKind};
+use qubes::storage::driver::*;
+use qubes::storage::{Attachment, DmFile, LvmThin, PoolDirectory, Reflink, Volume, VolumeKind};
 
 use super::steps::Steps;
 use super::{locks, lvm, pool, text, write};
@@ -222,13 +223,15 @@ fn above(kind: &str) -> Vec<String> {
 fn driver(kind: &str) -> Box<dyn Driver> {
     match kind {
         "copies" => Box::new(Reflink::new(
-            kind,
-            mounted().join("copies"),
+            PoolDirectory::new(kind, mounted().join("copies"), None, locks()),
             true,
+        )),
+        "files" => Box::new(DmFile::new(PoolDirectory::new(
+            kind,
+            mounted().join("files"),
             None,
             locks(),
-        )),
-        "files" => Box::new(DmFile::new(kind, mounted().join("files"), None, locks())),
+        ))),
         _ => Box::new(LvmThin::new(kind, "pulled", "pool", locks())),
     }
 }

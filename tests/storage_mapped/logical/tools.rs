@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use qubes::storage::{Driver, LvmThin};
+use qubes::storage::LvmThin;
+use qubes::storage::driver::*;
 
 use super::full::SmallPool;
 use super::steps::Steps;

@@ -11,8 +11,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use crate::fs::directory::OpenMode;
-use crate::storage::volume_files::metadata_if_exists;
-use crate::storage::{StorageError, pool_files};
+use crate::storage::StorageError;
+use crate::storage::pool_files::{self, metadata_if_exists};
 
 /// `SnAp`.
 const MAGIC: u32 = 0x7041_6e53;
