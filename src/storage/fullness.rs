@@ -36,7 +36,7 @@ impl SpaceUsage {
 }
 
 impl From<(u64, u64)> for SpaceUsage {
-    /// Converts what [`Driver::capacity`] returns.
+    /// Converts what [`super::PoolSpace::capacity`] returns.
     fn from((size, used): (u64, u64)) -> SpaceUsage {
         SpaceUsage { size, used }
     }
