@@ -194,7 +194,7 @@ impl<'a> ClaimCollector<'a, '_> {
             .qubes
             .pools
             .get(&resolved.pool)
-            .filter(|pool| !is_kernel_pool(pool))
+            .filter(|pool| !Pool::has_kernels(pool))
         else {
             return;
         };
@@ -228,7 +228,7 @@ impl<'a> ClaimCollector<'a, '_> {
             self.qubes
                 .pools
                 .iter()
-                .filter(|pool| !is_kernel_pool(pool))
+                .filter(|pool| !Pool::has_kernels(pool))
                 .collect()
         };
         // The default pool may have been another one when the image was created.
@@ -271,7 +271,7 @@ impl<'a> ClaimCollector<'a, '_> {
     /// name, all must be kernel pools.
     fn is_kernel_pool_name(&self, name: &str) -> bool {
         let mut matching = self.pools_named(name).peekable();
-        matching.peek().is_some() && matching.all(is_kernel_pool)
+        matching.peek().is_some() && matching.all(Pool::has_kernels)
     }
 
     /// Returns the vids that drivers assign to a volume of this name, for every class that the qube
@@ -299,7 +299,7 @@ impl<'a> ClaimCollector<'a, '_> {
         image_use: ImageUse,
         found: &mut ImageClaims<'a>,
     ) {
-        if is_kernel_pool(pool) {
+        if Pool::has_kernels(pool) {
             return;
         }
         let (qube, line) = (self.domain.qube.clone(), self.domain.line);
@@ -336,10 +336,6 @@ impl<'a> ClaimCollector<'a, '_> {
             (None, None) => format!("'{volume}' of the domain at line {}", domain.line),
         }
     }
-}
-
-fn is_kernel_pool(pool: &Pool) -> bool {
-    pool.driver() == "linux-kernel"
 }
 
 /// Returns whether the locations of the pool's images are known, or it has neither files nor

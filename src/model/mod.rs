@@ -36,7 +36,7 @@ pub use label::{Label, Labels};
 pub use name::{NameError, VmName};
 pub use notes::NotesError;
 pub use pool::{Pool, Pools};
-pub use pool_driver::{POOL_DRIVERS, PoolDriver};
+pub use pool_driver::{DriverSpec, VolumeIds};
 pub use power::PowerState;
 pub use property::{
     Effect, Property, PropertyByClass, PropertyError, Scope, Value, VirtMode, class_properties,

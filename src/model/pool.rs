@@ -1,5 +1,6 @@
 //! Storage pools as the store has them (`docs/spec/r4-xml.md` §1.2, `docs/spec/r4-storage.md` §4).
 
+use super::pool_driver::{DriverSpec, VolumeIds};
 use super::text_map::TextMap;
 
 /// One `<pool>` element: its attributes verbatim, `name` and `driver` among them.
@@ -19,6 +20,26 @@ impl Pool {
     /// element names none.
     pub fn driver(&self) -> &str {
         self.attributes.get("driver").unwrap_or_default()
+    }
+
+    /// Returns the row of the pool's driver; `None` for a driver that Qubes OS does not have.
+    pub fn driver_spec(&self) -> Option<&'static DriverSpec> {
+        DriverSpec::find(self.driver())
+    }
+
+    /// Returns the form of the volume ids in the pool; `None` if its driver is unknown.
+    pub fn volume_ids(&self) -> Option<VolumeIds> {
+        self.driver_spec().map(|driver| driver.volume_ids)
+    }
+
+    /// Returns whether the volumes in the pool are kernels.
+    pub fn has_kernels(&self) -> bool {
+        self.volume_ids() == Some(VolumeIds::Kernel)
+    }
+
+    /// Returns whether the pool keeps the volumes of qubes in files below its directory.
+    pub fn has_files(&self) -> bool {
+        self.volume_ids() == Some(VolumeIds::File)
     }
 
     /// Returns an option of the driver.

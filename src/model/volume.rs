@@ -5,6 +5,7 @@ use super::class::Class;
 use super::facts::Facts;
 use super::name::VmName;
 use super::pool::Pool;
+use super::pool_driver::VolumeIds;
 use super::property::{PropertyError, read_int};
 use super::qubes::Qubes;
 use super::release::Release;
@@ -263,19 +264,14 @@ pub fn default_vid(
     qube: &VmName,
     volume: &str,
 ) -> Result<String, VolumeError> {
-    match pool.driver() {
-        "file" | "file-reflink" => Ok(format!("{}/{qube}/{volume}", class_directory(class))),
-        "lvm_thin" => Ok(format!(
-            "{}/vm-{qube}-{volume}",
-            pool.option("volume_group").unwrap_or_default()
-        )),
-        "zfs" => Ok(format!(
-            "{}/{qube}/{volume}",
-            pool.option("container").unwrap_or_default()
-        )),
-        other => Err(VolumeError::UnknownDriver {
+    let option = |name: &str| pool.option(name).unwrap_or_default();
+    match pool.volume_ids() {
+        Some(VolumeIds::File) => Ok(format!("{}/{qube}/{volume}", class_directory(class))),
+        Some(VolumeIds::Logical) => Ok(format!("{}/vm-{qube}-{volume}", option("volume_group"))),
+        Some(VolumeIds::Dataset) => Ok(format!("{}/{qube}/{volume}", option("container"))),
+        Some(VolumeIds::Kernel | VolumeIds::Wrapped) | None => Err(VolumeError::UnknownDriver {
             pool: pool.name().to_owned(),
-            driver: other.to_owned(),
+            driver: pool.driver().to_owned(),
         }),
     }
 }
@@ -355,13 +351,16 @@ pub(super) fn resolve_attributes(
         (source, pool, size) = (Some(origin.vid), Some(origin.pool), origin.size);
     }
     let pool = find_pool(qubes, vm, name, pool, facts)?;
-    let is_kernel = pool.driver() == "linux-kernel";
+    let is_kernel = pool.has_kernels();
     let vid = match own.get("vid") {
         _ if is_kernel => property::kernel(qubes, vm, facts)?,
         Some(vid) => vid.to_owned(),
         None => default_vid(pool, &vm.class, &vm.name, name)?,
     };
-    let keeps_revisions = !is_kernel && (save || pool.driver() != "file");
+    let keeps_changes = pool
+        .driver_spec()
+        .is_none_or(|driver| driver.keeps_changes_of_snapshots);
+    let keeps_revisions = !is_kernel && (save || keeps_changes);
     let revisions = number("revisions_to_keep")?.unwrap_or_else(|| pool.revisions_to_keep());
     let own_ephemeral = own.get("ephemeral").map(is_true);
     let is_volatile = rw && !save && !snap && !is_kernel;

@@ -18,14 +18,9 @@ impl LogicalNames {
     /// Parses the vid of a volume in volume group `group`. A vid comes from qubes.xml; one of
     /// another form or group is refused.
     pub fn from_vid(vid: &str, group: &str) -> Result<LogicalNames, StorageError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
         match vid.split_once('/') {
             Some((own_group, own))
-                if own_group == group
-                    && !own.is_empty()
-                    && own.len() <= 100
-                    && own.chars().all(plain)
-                    && !own.starts_with(['-', '.']) =>
+                if own_group == group && own.len() <= 100 && is_logical_name(own) =>
             {
                 Ok(LogicalNames {
                     group: group.to_string(),
@@ -89,6 +84,12 @@ impl LogicalNames {
             doubled(name)
         ))
     }
+}
+
+/// Whether LVM accepts the name of a group or a logical volume.
+pub fn is_logical_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
+    !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '.'])
 }
 
 /// Returns the revision that was replaced at `epoch`.

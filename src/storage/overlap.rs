@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
+use super::pool_directory::PREFIXES;
 use super::pools::directory;
 use crate::model::Pool;
 use crate::system::System;
@@ -78,12 +79,12 @@ fn image_directories(
     mounts: &Mounts,
     system: &System,
 ) -> Vec<Vec<MountPosition>> {
-    if pool.driver() == "linux-kernel" {
+    if pool.has_kernels() {
         return vec![own.to_vec()];
     }
     let directory = Path::new("/").join(pool.option("dir_path").unwrap_or_default());
     let place = |name: &str| mounts.positions(&system.path_below_root(directory.join(name)));
-    ["appvms", "vm-templates"].map(place).to_vec()
+    PREFIXES.map(place).to_vec()
 }
 
 /// Whether the two are equal or one contains the other.

@@ -9,66 +9,95 @@ use nix::unistd::Gid;
 use super::{
     DmFile, Driver, LinuxKernel, LvmThin, PoolDirectory, Reflink, StorageError, VolumeLocks,
 };
+use crate::model::pool_driver::{FILE, FILE_REFLINK, LINUX_KERNEL, LVM_THIN};
 use crate::model::{Pool, Pools};
 use crate::system::System;
+
+/// Opens a pool with one driver.
+type Open = fn(&PoolOpening<'_>) -> Result<Arc<dyn Driver>, StorageError>;
+
+/// How to open a pool with each driver: the rows of [`crate::model::pool_driver`] that can be used.
+const OPENED: [(&str, Open); 4] = [
+    (FILE, |opening| Ok(Arc::new(DmFile::open(opening)?))),
+    (FILE_REFLINK, |opening| {
+        Ok(Arc::new(Reflink::open(opening)?))
+    }),
+    (LVM_THIN, |opening| Ok(Arc::new(LvmThin::open(opening)?))),
+    (LINUX_KERNEL, |opening| {
+        Ok(Arc::new(LinuxKernel::open(opening)?))
+    }),
+];
 
 /// Opens the driver of a pool. A relative `dir_path` begins at `/`, the working directory of
 /// upstream's daemon.
 pub fn open_driver(system: &System, pool: &Pool) -> Result<Arc<dyn Driver>, StorageError> {
-    open_with_group(system, pool, false, || system.qubes_group())
-}
-
-/// Opens the driver of a pool whose files belong to `group`.
-fn open_with_group(
-    system: &System,
-    pool: &Pool,
-    read_only: bool,
-    group: impl FnOnce() -> Option<Gid>,
-) -> Result<Arc<dyn Driver>, StorageError> {
-    let name = pool.name();
-    match pool.driver() {
-        "file-reflink" => {
-            let directory = pool_directory(pool, system, read_only, group)?;
-            Ok(Arc::new(Reflink::new(directory, setup_check(pool)?)))
-        }
-        "file" => {
-            let directory = pool_directory(pool, system, read_only, group)?;
-            refuse_many_revisions(pool)?;
-            Ok(Arc::new(DmFile::new(directory)))
-        }
-        "lvm_thin" => {
-            let (volume_group, thin_pool) = (
-                lvm_name_option(pool, "volume_group")?,
-                lvm_name_option(pool, "thin_pool")?,
-            );
-            let locks = VolumeLocks::new(system.run_dir(), group(), VolumeLocks::DEFAULT_TIMEOUT);
-            Ok(Arc::new(LvmThin::new(name, volume_group, thin_pool, locks)))
-        }
-        "linux-kernel" => Ok(Arc::new(
-            LinuxKernel::new(name, directory(pool, system)?).with_root(system.root()),
-        )),
-        driver => Err(StorageError::Refused(format!(
-            "pool {name}: driver '{}' is not supported by this version; it has 'file', \
-             'file-reflink', 'lvm_thin' and 'linux-kernel'",
-            driver.escape_debug()
-        ))),
+    PoolOpening {
+        pool,
+        system,
+        read_only: false,
     }
+    .open()
 }
 
-/// Describes the directory of a pool whose files belong to `group`.
-fn pool_directory(
-    pool: &Pool,
-    system: &System,
-    read_only: bool,
-    group: impl FnOnce() -> Option<Gid>,
-) -> Result<PoolDirectory, StorageError> {
-    let path = directory(pool, system)?;
-    let group = group();
-    let locks = VolumeLocks::new(system.run_dir(), group, VolumeLocks::DEFAULT_TIMEOUT);
-    let directory = PoolDirectory::new(pool.name(), path, group, locks);
-    Ok(directory
-        .with_root(system.root(), read_only)
-        .with_progress(system.progress()))
+/// A pool that is being opened.
+pub struct PoolOpening<'a> {
+    /// The pool in the store.
+    pub pool: &'a Pool,
+    /// The system that the pool belongs to.
+    pub system: &'a System,
+    /// Whether the caller only reads.
+    pub read_only: bool,
+}
+
+impl PoolOpening<'_> {
+    fn open(&self) -> Result<Arc<dyn Driver>, StorageError> {
+        let driver = self.pool.driver();
+        match OPENED.iter().find(|(name, _)| *name == driver) {
+            Some((_, open)) => open(self),
+            None => {
+                let names = OPENED.map(|(name, _)| format!("'{name}'"));
+                let [others @ .., last] = &names;
+                Err(self.refusal(format_args!(
+                    "driver '{}' is not supported by this version; it has {} and {last}",
+                    driver.escape_debug(),
+                    others.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Describes the directory of the pool.
+    pub fn directory(&self) -> Result<PoolDirectory, StorageError> {
+        let directory = PoolDirectory::new(
+            self.pool.name(),
+            directory(self.pool, self.system)?,
+            self.group(),
+            self.locks(),
+        );
+        Ok(directory
+            .with_root(self.system.root(), self.read_only)
+            .with_progress(self.system.progress()))
+    }
+
+    /// Returns the locks of the pool's volumes.
+    pub fn locks(&self) -> VolumeLocks {
+        let run = self.system.run_dir();
+        VolumeLocks::new(run, self.group(), VolumeLocks::DEFAULT_TIMEOUT)
+    }
+
+    /// Returns the group of new files. Looking it up takes longer than reading the metadata of a
+    /// hundred images.
+    fn group(&self) -> Option<Gid> {
+        match self.read_only {
+            true => None,
+            false => self.system.qubes_group(),
+        }
+    }
+
+    /// Returns the refusal of a pool that cannot be opened.
+    pub fn refusal(&self, why: impl std::fmt::Display) -> StorageError {
+        StorageError::pool(self.pool.name(), why)
+    }
 }
 
 /// The drivers of a store's pools. Each is opened at its first use, so that an unusable pool
@@ -112,45 +141,14 @@ impl<'a> PoolDrivers<'a> {
         }
         let missing =
             || StorageError::Refused(format!("pool '{}' does not exist", name.escape_debug()));
-        // Looking up the group takes longer than reading the metadata of a hundred images.
-        let group = || {
-            if self.read_only {
-                None
-            } else {
-                self.system.qubes_group()
-            }
+        let opening = PoolOpening {
+            pool: self.pools.get(name).ok_or_else(missing)?,
+            system: self.system,
+            read_only: self.read_only,
         };
-        let driver = open_with_group(
-            self.system,
-            self.pools.get(name).ok_or_else(missing)?,
-            self.read_only,
-            group,
-        )?;
+        let driver = opening.open()?;
         self.open.insert(name.to_string(), driver.clone());
         Ok(driver)
-    }
-}
-
-/// Returns an option of the pool that must be a valid LVM name.
-fn lvm_name_option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
-    match pool.option(name) {
-        Some(text)
-            if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '.']) =>
-        {
-            Ok(text)
-        }
-        Some(text) => {
-            let text = text.escape_debug();
-            Err(StorageError::Refused(format!(
-                "pool {}: {name} '{text}' is not a valid LVM name",
-                pool.name()
-            )))
-        }
-        None => Err(StorageError::Refused(format!(
-            "pool {}: option {name} is missing",
-            pool.name()
-        ))),
     }
 }
 
@@ -158,41 +156,9 @@ fn lvm_name_option<'p>(pool: &'p Pool, name: &str) -> Result<&'p str, StorageErr
 pub(super) fn directory(pool: &Pool, system: &System) -> Result<PathBuf, StorageError> {
     match pool.option("dir_path") {
         Some(path) if !path.is_empty() => Ok(system.path_below_root(Path::new("/").join(path))),
-        _ => Err(StorageError::Refused(format!(
-            "pool {}: option dir_path is missing",
-            pool.name()
-        ))),
-    }
-}
-
-/// Refuses a pool of driver `file` that is to keep more than one revision. Upstream refuses it too,
-/// also when it loads the store.
-fn refuse_many_revisions(pool: &Pool) -> Result<(), StorageError> {
-    match pool.option("revisions_to_keep").unwrap_or("1") {
-        "-1" | "0" | "1" | "" => Ok(()),
-        other => Err(StorageError::Refused(format!(
-            "pool {}: driver 'file' keeps one revision at most, and revisions_to_keep is '{}'; \
-             set it to 1, 0 or -1",
+        _ => Err(StorageError::pool(
             pool.name(),
-            other.escape_debug()
-        ))),
-    }
-}
-
-/// Returns the option `setup_check`, which takes upstream's spellings of a boolean. The default is
-/// yes.
-fn setup_check(pool: &Pool) -> Result<bool, StorageError> {
-    let Some(text) = pool.option("setup_check") else {
-        return Ok(true);
-    };
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "true" | "on" => Ok(true),
-        "0" | "no" | "false" | "off" => Ok(false),
-        _ => {
-            let (name, text) = (pool.name(), text.escape_debug());
-            Err(StorageError::Refused(format!(
-                "pool {name}: setup_check '{text}' is neither yes nor no"
-            )))
-        }
+            "option dir_path is missing",
+        )),
     }
 }

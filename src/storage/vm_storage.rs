@@ -465,9 +465,8 @@ impl VmStorage {
 /// Whether a vid names a directory that no version of Qubes uses, which only manual editing of the
 /// store can cause.
 fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
-    let has_directory = |pool: &crate::model::Pool| {
-        pool.option("dir_path").is_some() && pool.driver() != "linux-kernel"
-    };
+    let has_directory =
+        |pool: &crate::model::Pool| pool.option("dir_path").is_some() && !pool.has_kernels();
     let parts: Vec<&str> = vid.split('/').collect();
     let is_usual = matches!(
         parts[..],

@@ -4,6 +4,7 @@
 use super::old_element::{OldElement, sanitize};
 use super::system::{BASE, KERNELS, POOL};
 use crate::format::document::parse::diagnosis;
+use crate::model::pool_driver::{FILE_REFLINK, LINUX_KERNEL};
 use crate::model::{Pool, Pools, TextMap, Vm};
 
 /// What `/etc/qubes/storage.conf` says about a pool.
@@ -62,7 +63,7 @@ impl OldPools {
         let kernels = [
             ("name", KERNELS),
             ("dir_path", "/var/lib/qubes/vm-kernels"),
-            ("driver", "linux-kernel"),
+            ("driver", LINUX_KERNEL),
         ];
         pools.push(Pool {
             attributes: TextMap::from_iter(kernels),
@@ -180,7 +181,7 @@ fn file_pool(name: &str, directory: &str) -> Pool {
     let attributes = [
         ("name", name),
         ("dir_path", directory),
-        ("driver", "file-reflink"),
+        ("driver", FILE_REFLINK),
         ("revisions_to_keep", "1"),
     ];
     Pool {

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::format::ConversionLoss;
 use crate::lifecycle::Context;
+use crate::model::DriverSpec;
 use crate::model::volume::class_volumes;
 use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig, volume};
 
@@ -79,7 +80,7 @@ fn set_size_of_image(
     else {
         return;
     };
-    if volume.snap_on_start || volume.driver == "linux-kernel" {
+    if volume.snap_on_start || DriverSpec::has_kernels(&volume.driver) {
         return;
     }
     let image = context

@@ -20,6 +20,7 @@ use crate::lifecycle::qube::directory;
 use crate::lifecycle::qube::directory::QubeDirectory;
 use crate::lifecycle::qube::directory::owners::DirectoryOwners;
 use crate::model::check::Harm;
+use crate::model::pool_driver::FILE_REFLINK;
 use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName, check};
 use crate::store::{Companions, StoreError, Write};
 use crate::system::System;
@@ -163,7 +164,7 @@ fn add_required_settings(context: &Context, qubes: &mut Qubes) {
         .pools
         .0
         .iter_mut()
-        .filter(|p| p.driver() == "file-reflink")
+        .filter(|p| p.driver() == FILE_REFLINK)
     {
         let directory = pool.option("dir_path").unwrap_or_default().to_owned();
         if !context.can_reflink(&directory) {

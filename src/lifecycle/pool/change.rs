@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::format::list_all_domains;
 use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::model::VolumeIds;
 use crate::model::rules::pool_change;
-use crate::model::{NewPool, Pool, PoolDriver, PoolError, PoolUse, Qubes};
+use crate::model::{DriverSpec, NewPool, Pool, PoolError, PoolUse, Qubes};
 use crate::storage::fullness::{self, SpaceUsage};
 use crate::storage::overlap::find_overlap;
 use crate::storage::{StorageError, find_thin_pool, open_driver};
@@ -154,9 +155,9 @@ impl PoolDetails {
     /// Returns the space as tables show it. As with upstream, an unknown space is shown as 0 for
     /// three drivers and not at all for the others.
     pub fn listed_space(&self) -> Option<SpaceUsage> {
-        match self.driver.as_str() {
-            "linux-kernel" => None,
-            "file" | "lvm_thin" | "zfs" => {
+        match DriverSpec::find(&self.driver) {
+            Some(driver) if driver.volume_ids == VolumeIds::Kernel => None,
+            Some(driver) if driver.lists_unknown_size => {
                 Some(self.space.unwrap_or(SpaceUsage { size: 0, used: 0 }))
             }
             _ => self.space,
@@ -178,7 +179,10 @@ pub fn details(context: &Context, qubes: &Qubes, name: &str) -> Option<PoolDetai
         })
         .map(|(name, text)| (name.to_owned(), text.to_owned()))
         .collect();
-    if PoolDriver::find(pool.driver()).is_none_or(|driver| driver.max_revisions.is_some()) {
+    if pool
+        .driver_spec()
+        .is_none_or(|driver| driver.max_revisions.is_some())
+    {
         options.push((
             "revisions_to_keep".to_owned(),
             pool.revisions_to_keep().to_string(),
@@ -211,7 +215,7 @@ fn measure_space(
     pool: &Pool,
     details: &mut PoolDetails,
 ) -> Result<(), StorageError> {
-    if pool.driver() == "linux-kernel" {
+    if pool.has_kernels() {
         return Ok(());
     }
     let driver = open_driver(&context.system, pool)?;

@@ -181,7 +181,7 @@ pub(in crate::lifecycle) fn finish_disposable_removal(
         let Some(pool) = qubes
             .pools
             .get(&orphan.pool)
-            .filter(|pool| pool.driver() != "linux-kernel")
+            .filter(|pool| !pool.has_kernels())
         else {
             continue;
         };

@@ -157,7 +157,7 @@ pub fn find_orphans(context: &Context) -> Result<Orphans, LifecycleError> {
     };
     // Two pools over one directory list the same images; report each once.
     let mut seen = HashSet::new();
-    for pool in qubes.pools.iter().filter(|p| p.driver() != "linux-kernel") {
+    for pool in qubes.pools.iter().filter(|p| !p.has_kernels()) {
         let Ok(driver) = open_driver(&context.system, pool) else {
             continue;
         };

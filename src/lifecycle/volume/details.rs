@@ -1,6 +1,7 @@
 //! Describes volumes, without locks and also if a pool cannot be used.
 
 use crate::lifecycle::Context;
+use crate::model::DriverSpec;
 use crate::model::{Qubes, ResolvedVolume, Vm, VmName, VolumeError, volume};
 use crate::storage::{PoolDrivers, Revision, StorageError, Volume};
 
@@ -56,7 +57,7 @@ fn read_volume_state(
     details: &mut VolumeDetails,
 ) -> Result<(), StorageError> {
     // A kernel is shared by qubes, so upstream shows neither its use nor revisions.
-    if details.volume.driver == "linux-kernel" {
+    if DriverSpec::has_kernels(&details.volume.driver) {
         return Ok(());
     }
     let driver = PoolDrivers::read_only(&qubes.pools, &context.system).get(&details.volume.pool)?;

@@ -1,6 +1,7 @@
 //! Unsafe paths: `..` in a pool's directory, and volume ids that are not paths inside the pool.
 
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
+use crate::model::pool::Pool;
 use crate::model::qubes::Qubes;
 use crate::model::rules::qubesd::is_file_vid;
 use crate::model::vm::Vm;
@@ -29,8 +30,7 @@ pub(super) fn check_volume_paths(qubes: &Qubes, vm: &Vm, found: &mut Vec<Finding
             .attributes
             .get("pool")
             .and_then(|pool| qubes.pools.get(pool));
-        let is_directory =
-            pool.is_some_and(|pool| matches!(pool.driver(), "file" | "file-reflink"));
+        let is_directory = pool.is_some_and(Pool::has_files);
         // An empty vid is the same as none: the driver chooses one.
         let names_no_file = |vid: &str| is_directory && !vid.is_empty() && !is_file_vid(vid);
         let vid = volume

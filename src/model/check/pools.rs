@@ -3,34 +3,31 @@
 use super::{Finding, FindingKind, Harm, Location, Remedy};
 use crate::model::facts::Facts;
 use crate::model::pool::Pool;
-use crate::model::pool_driver::PoolDriver;
+use crate::model::pool_driver::{DriverSpec, VolumeIds};
 use crate::model::property::{parse_bool, read_int};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
-/// Returns the options of a driver besides `name` and `driver`, if they are known here. Returns
+/// Returns the row of a driver, or `Some(None)` for one whose options are in a separate file. Returns
 /// `None` for a driver that no release of Qubes OS includes.
-fn driver_options(driver: &str) -> Option<Option<&'static [&'static str]>> {
-    match driver {
-        // These wrap another driver, whose options are in a separate file.
-        "callback" | "wipe" => Some(None),
-        other => PoolDriver::find(other).map(|driver| Some(driver.options)),
+fn driver_options(driver: &str) -> Option<Option<&'static DriverSpec>> {
+    match DriverSpec::find(driver) {
+        Some(spec) => Some(Some(spec).filter(|spec| spec.volume_ids != VolumeIds::Wrapped)),
+        // This, too, wraps another driver.
+        None => (driver == "wipe").then_some(None),
     }
 }
 
 /// Checks for missing and invalid options, for which qubesd refuses the store.
 fn check_options(
     pool: &Pool,
-    driver: &str,
+    driver: &DriverSpec,
     release: Release,
     add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
 ) {
-    let Some(driver) = PoolDriver::find(driver) else {
-        return;
-    };
     for missing in driver
-        .required_options
-        .iter()
+        .required_options()
+        .map(|option| option.name)
         .filter(|option| pool.option(option).is_none())
     {
         let text = format!("has no {missing}, which driver {} needs", driver.name);
@@ -131,9 +128,9 @@ pub(super) fn check_pools(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Find
                     Remedy::Manual("install what provides the driver".into()),
                 );
             }
-            (driver, Some(Some(known))) => {
+            (_, Some(Some(driver))) => {
                 let is_known =
-                    |name: &str| matches!(name, "name" | "driver") || known.contains(&name);
+                    |name: &str| matches!(name, "name" | "driver") || driver.option(name).is_some();
                 let unknown: Vec<&str> = pool
                     .attributes
                     .names()
@@ -141,8 +138,9 @@ pub(super) fn check_pools(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Find
                     .collect();
                 if !unknown.is_empty() {
                     let text = format!(
-                        "has {}, which driver {driver} does not know",
-                        unknown.join(", ")
+                        "has {}, which driver {} does not know",
+                        unknown.join(", "),
+                        driver.name
                     );
                     let names = unknown.into_iter().map(str::to_owned).collect();
                     add(

@@ -163,11 +163,7 @@ fn check_default_pool(
             pool.name(),
             misfit.rule
         );
-        let remedy = match qubes
-            .pools
-            .iter()
-            .find(|pool| pool.driver() == "linux-kernel")
-        {
+        let remedy = match qubes.pools.iter().find(|pool| pool.has_kernels()) {
             Some(kernels) if volume == "kernel" => Remedy::Set {
                 property: name.to_owned(),
                 value: kernels.name().to_owned(),

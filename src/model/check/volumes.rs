@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
+use crate::model::pool::Pool;
+use crate::model::pool_driver::VolumeIds;
 use crate::model::property;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
@@ -218,10 +220,7 @@ fn check_fit(
     } else {
         Harm::Misread
     };
-    let kernels = qubes
-        .pools
-        .iter()
-        .find(|pool| pool.driver() == "linux-kernel");
+    let kernels = qubes.pools.iter().find(|pool| pool.has_kernels());
     let remedy = match (misfit.attributes_to_remove, kernels) {
         ([], Some(kernels)) if name == "kernel" && own.contains("pool") => Remedy::SetAttribute {
             name: "pool",
@@ -281,14 +280,14 @@ fn check_vids(
     add: &mut impl FnMut(FindingKind, Harm, String, Remedy),
 ) {
     let pool = own.attributes.get("pool").unwrap_or_default();
-    let driver = qubes.pools.get(pool).map_or("", |pool| pool.driver());
+    let volume_ids = qubes.pools.get(pool).and_then(Pool::volume_ids);
     let is_class_snapshot = || {
         class_volumes(&vm.class)
             .iter()
             .any(|class| class.name == own.name() && class.snap_on_start)
     };
     if let Some(source) = own.attributes.get("source").filter(|s| !s.is_empty())
-        && matches!(driver, "file" | "file-reflink")
+        && volume_ids == Some(VolumeIds::File)
         && vids.is_missing(pool, source)
     {
         let remedy = match is_class_snapshot() {
@@ -301,7 +300,7 @@ fn check_vids(
     let vid = own
         .attributes
         .get("vid")
-        .filter(|vid| !vid.is_empty() && driver != "linux-kernel");
+        .filter(|vid| !vid.is_empty() && volume_ids != Some(VolumeIds::Kernel));
     if let Some((vid, owner)) = vid.and_then(|vid| Some((vid, vids.other_owner(vm, pool, vid)?))) {
         let text =
             format!("has the images of '{owner}' ({vid}): what one does to them, it does to both");

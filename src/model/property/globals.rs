@@ -15,6 +15,8 @@ use super::{
 };
 use crate::model::class::Class;
 use crate::model::facts::Facts;
+use crate::model::pool::Pool;
+use crate::model::pool_driver::VolumeIds;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
@@ -176,16 +178,15 @@ pub(super) const ROWS: &[Property] = &[
 /// thin pool that was configured or holds `/`; the pool of files in the base directory.
 fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError> {
     let pools = &qubes.pools;
-    let is_file = |driver: &str| matches!(driver, "file" | "file-reflink");
     let found = pools
         .get("default")
         .or_else(|| {
             // LVM is not asked if there is no thin pool that it could be.
-            pools.iter().find(|p| p.driver() == "lvm_thin")?;
+            let is_thin = |pool: &&Pool| pool.volume_ids() == Some(VolumeIds::Logical);
+            pools.iter().find(is_thin)?;
             let (group, thin) = facts.root_thin_pool()?;
-            pools.iter().find(|p| {
-                p.driver() == "lvm_thin"
-                    && p.option("thin_pool") == Some(&thin)
+            pools.iter().filter(is_thin).find(|p| {
+                p.option("thin_pool") == Some(&thin)
                     && group
                         .as_deref()
                         .is_none_or(|g| p.option("volume_group") == Some(g))
@@ -194,7 +195,7 @@ fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError
         .or_else(|| {
             let base = facts.base_dir().trim_end_matches('/');
             pools.iter().find(|p| {
-                is_file(p.driver())
+                p.has_files()
                     && p.option("dir_path")
                         .is_some_and(|d| d.trim_end_matches('/') == base)
             })

@@ -10,6 +10,7 @@ use crate::model::facts::Facts;
 use crate::model::label::Labels;
 use crate::model::name::VmName;
 use crate::model::pool::{Pool, Pools};
+use crate::model::pool_driver::{FILE, FILE_REFLINK, LINUX_KERNEL};
 use crate::model::property;
 use crate::model::property::{Property, PropertyError, Scope, Value, dispvm_template_error};
 use crate::model::qubes::Qubes;
@@ -589,9 +590,9 @@ pub fn plan_new_system(facts: &dyn Facts) -> Qubes {
     let base = facts.base_dir().trim_end_matches('/');
     let shares_blocks = facts.can_reflink(base);
     let driver = if !shares_blocks && facts.can_map_devices() {
-        "file"
+        FILE
     } else {
-        "file-reflink"
+        FILE_REFLINK
     };
     let mut files = TextMap::from_iter([
         ("name", "varlibqubes"),
@@ -599,14 +600,14 @@ pub fn plan_new_system(facts: &dyn Facts) -> Qubes {
         ("driver", driver),
     ]);
     files.set("revisions_to_keep", "1");
-    if !shares_blocks && driver == "file-reflink" {
+    if !shares_blocks && driver == FILE_REFLINK {
         files.set("setup_check", "no");
     }
     let kernels_dir = format!("{base}/vm-kernels");
     let kernels = TextMap::from_iter([
-        ("name", "linux-kernel"),
+        ("name", LINUX_KERNEL),
         ("dir_path", &*kernels_dir),
-        ("driver", "linux-kernel"),
+        ("driver", LINUX_KERNEL),
     ]);
     let pools = Pools(vec![
         Pool { attributes: files },
@@ -614,7 +615,7 @@ pub fn plan_new_system(facts: &dyn Facts) -> Qubes {
             attributes: kernels,
         },
     ]);
-    let globals = TextMap::from_iter([("default_pool_kernel", "linux-kernel")]);
+    let globals = TextMap::from_iter([("default_pool_kernel", LINUX_KERNEL)]);
     let mut qubes = Qubes::new(Labels::built_in(), pools, globals);
     let mut dom0 = Vm::new(VmName::dom0(), Class::AdminVM);
     dom0.properties.set("label", "black");

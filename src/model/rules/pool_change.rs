@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::model::facts::Facts;
 use crate::model::pool::Pool;
-use crate::model::pool_driver::{POOL_DRIVERS, PoolDriver};
+use crate::model::pool_driver::{DriverOption, DriverSpec, OptionValue};
 use crate::model::property;
 use crate::model::property::{ValueType, global_properties, parse_bool};
 use crate::model::qubes::Qubes;
@@ -81,7 +81,7 @@ pub enum PoolError {
         /// The unknown option.
         option: String,
         /// The options that pools of the driver have.
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
     },
     /// The request for a new pool lacks an option that the driver requires.
     #[error("driver {driver} needs option {option}")]
@@ -137,11 +137,7 @@ pub enum PoolError {
 }
 
 fn driver_names() -> String {
-    POOL_DRIVERS
-        .iter()
-        .map(|driver| driver.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    DriverSpec::names().collect::<Vec<_>>().join(", ")
 }
 
 /// Lists the first few uses; there may be hundreds.
@@ -171,18 +167,17 @@ pub fn plan(qubes: &Qubes, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool,
     if qubes.pools.get(new.name).is_some() {
         return Err(PoolError::Exists(new.name.to_owned()));
     }
-    let driver = PoolDriver::find(new.driver)
+    let driver = DriverSpec::find(new.driver)
         .ok_or_else(|| PoolError::NoSuchDriver(new.driver.to_owned()))?;
     if let Some((unknown, _)) = new
         .options
         .iter()
-        .find(|(name, _)| !driver.has_option(name))
+        .find(|(name, _)| driver.option(name).is_none())
     {
-        let (driver, known) = (driver.name, driver.options);
         return Err(PoolError::NoSuchOption {
-            driver,
+            driver: driver.name,
             option: (*unknown).to_owned(),
-            known,
+            known: driver.option_names().collect(),
         });
     }
     // Of an option that occurs twice the last value counts.
@@ -194,36 +189,20 @@ pub fn plan(qubes: &Qubes, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool,
             .map(|(_, text)| *text)
     };
     let mut attributes = TextMap::from_iter([("name", new.name)]);
-    for &option in driver.required_options {
+    for option in driver.required_options() {
         let missing = || PoolError::MissingOption {
             driver: driver.name,
-            option,
+            option: option.name,
         };
-        attributes.set(
-            option,
-            &check_text(option, option_value(option).ok_or_else(missing)?)?,
-        );
+        let text = option_value(option.name).ok_or_else(missing)?;
+        check_text(option, text)?;
+        attributes.set(option.name, text);
     }
     attributes.set("driver", driver.name);
-    if let Some(most) = driver.max_revisions {
-        let number = option_value("revisions_to_keep")
-            .map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
-        attributes.set("revisions_to_keep", &number.to_string());
-    }
-    if let Some(text) = option_value("setup_check") {
-        // Used only while the pool is set up, and not saved, as in upstream.
-        let checks = boolean("setup_check", text)?;
-        attributes.set("setup_check", if checks { "yes" } else { "no" });
-    }
-    for flag in ["ephemeral_volatile", "snap_on_start_forensics"] {
-        // A false flag is left out: every release up to 4.4.0 reads the text `False` as true.
-        if option_value(flag)
-            .map(|text| boolean(flag, text))
-            .transpose()?
-            == Some(true)
-        {
-            refuse_too_new(flag, facts.release())?;
-            attributes.set(flag, "True");
+    for option in driver.options.iter().filter(|option| !option.is_required()) {
+        let stored = optional_value(driver, option, option_value(option.name), facts)?;
+        if let Some(text) = stored {
+            attributes.set(option.name, &text);
         }
     }
     Ok(Pool { attributes })
@@ -313,26 +292,13 @@ pub fn set_option(
         .pools
         .get(name)
         .ok_or_else(|| PoolError::NoSuchPool(name.to_owned()))?;
-    let driver = PoolDriver::find(pool.driver());
     let fixed = || PoolError::OptionNotSettable {
         pool: name.to_owned(),
         option: option.to_owned(),
     };
-    let driver = driver
-        .filter(|driver| driver.has_option(option))
-        .ok_or_else(fixed)?;
-    let stored = match (option, driver.max_revisions) {
-        ("revisions_to_keep", Some(most)) => {
-            Some(revisions(text, most, facts.release())?.to_string())
-        }
-        ("ephemeral_volatile", _) => {
-            boolean("ephemeral_volatile", text)?.then(|| "True".to_owned())
-        }
-        _ => return Err(fixed()),
-    };
-    if option == "ephemeral_volatile" && stored.is_some() {
-        refuse_too_new("ephemeral_volatile", facts.release())?;
-    }
+    let driver = pool.driver_spec().ok_or_else(fixed)?;
+    let settable = driver.option(option).filter(|option| option.is_settable);
+    let stored = optional_value(driver, settable.ok_or_else(fixed)?, Some(text), facts)?;
     for pool in qubes.pools.0.iter_mut().filter(|pool| pool.name() == name) {
         match &stored {
             Some(text) => pool.attributes.set(option, text),
@@ -349,26 +315,55 @@ fn is_valid_name(name: &str) -> bool {
     (1..=63).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['-', '.'])
 }
 
-/// Checks a text for an attribute. A directory must be an absolute path.
-fn check_text(option: &str, text: &str) -> Result<String, PoolError> {
-    let bad = |rule: &str| PoolError::InvalidValue {
-        option: option.to_owned(),
-        text: text.to_owned(),
-        rule: rule.to_owned(),
+/// Returns what is stored of an option of a new pool that need not be set; `None` leaves it out.
+fn optional_value(
+    driver: &DriverSpec,
+    option: &DriverOption,
+    text: Option<&str>,
+    facts: &dyn Facts,
+) -> Result<Option<String>, PoolError> {
+    let name = option.name;
+    match (option.value, text) {
+        (OptionValue::Revisions, text) => {
+            let most = driver.max_revisions.unwrap_or_default();
+            let number = text.map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
+            Ok(Some(number.to_string()))
+        }
+        (OptionValue::SetupFlag, Some(text)) => {
+            let text = if boolean(name, text)? { "yes" } else { "no" };
+            Ok(Some(text.to_owned()))
+        }
+        (OptionValue::Flag, Some(text)) if boolean(name, text)? => {
+            refuse_too_new(name, facts.release())?;
+            Ok(Some("True".to_owned()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Checks the text of a required option. A directory must be an absolute path.
+fn check_text(option: &DriverOption, text: &str) -> Result<(), PoolError> {
+    let bad = |rule: &str| {
+        Err(PoolError::InvalidValue {
+            option: option.name.to_owned(),
+            text: text.to_owned(),
+            rule: rule.to_owned(),
+        })
     };
+    let is_directory = option.value == OptionValue::Directory;
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(bad("empty, or has control characters"));
+        return bad("empty, or has control characters");
     }
-    if option == "dir_path" && !text.starts_with('/') {
-        return Err(bad("not an absolute path"));
+    if is_directory && !text.starts_with('/') {
+        return bad("not an absolute path");
     }
-    if option == "dir_path" && text.split('/').any(|part| part == "..") {
-        return Err(bad("a path with '..'; write the resolved path"));
+    if is_directory && text.split('/').any(|part| part == "..") {
+        return bad("a path with '..'; write the resolved path");
     }
-    if option == "dir_path" && is_system_directory(text) {
+    if is_directory && is_system_directory(text) {
         return Err(PoolError::SystemDirectory(text.to_owned()));
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
 /// Returns whether a pool in this directory would mix its images with files of the system.

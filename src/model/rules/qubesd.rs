@@ -6,6 +6,7 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::pool::Pool;
+use crate::model::pool_driver::VolumeIds;
 use crate::model::release::Release;
 use crate::model::tags::is_valid_tag;
 use crate::model::vm::Vm;
@@ -167,15 +168,20 @@ impl VolumeTraits<'_> {
                 attributes_to_remove,
             })
         };
-        match pool.driver() {
-            "linux-kernel" if self.rw => refused("a kernel pool has no writable volumes", &[]),
-            "linux-kernel" if self.save_on_stop => {
+        let driver = pool.driver_spec();
+        match pool.volume_ids() {
+            Some(VolumeIds::Kernel) if self.rw => {
+                refused("a kernel pool has no writable volumes", &[])
+            }
+            Some(VolumeIds::Kernel) if self.save_on_stop => {
                 refused("a kernel pool keeps no changes of a qube", &[])
             }
-            "linux-kernel" if self.revisions_to_keep.is_some_and(|n| n != 0) => {
+            Some(VolumeIds::Kernel) if self.revisions_to_keep.is_some_and(|n| n != 0) => {
                 refused("a kernel pool keeps no revisions", &["revisions_to_keep"])
             }
-            "file" | "file-reflink" | "lvm_thin" | "zfs" if self.name == KERNEL => {
+            Some(VolumeIds::File | VolumeIds::Logical | VolumeIds::Dataset)
+                if self.name == KERNEL =>
+            {
                 let rule = "the kernel volume needs a pool of driver linux-kernel";
                 Some(VolumeProblem {
                     is_refused: false,
@@ -183,14 +189,17 @@ impl VolumeTraits<'_> {
                     attributes_to_remove: &[],
                 })
             }
-            "file" if self.snap_on_start && self.save_on_stop => {
+            _ if self.snap_on_start
+                && self.save_on_stop
+                && driver.is_some_and(|driver| !driver.keeps_changes_of_snapshots) =>
+            {
                 refused("driver file keeps no changes of a snapshot", &[])
             }
-            "file"
-                if self.save_on_stop
-                    && self
-                        .revisions_to_keep
-                        .is_some_and(|n| !(-1..=1).contains(&n)) =>
+            _ if self.save_on_stop
+                && driver.is_some_and(|driver| driver.max_revisions == Some(1))
+                && self
+                    .revisions_to_keep
+                    .is_some_and(|n| !(-1..=1).contains(&n)) =>
             {
                 refused(
                     "driver file keeps at most one revision",

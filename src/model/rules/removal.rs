@@ -197,7 +197,7 @@ fn refuse_shared_volumes(qubes: &Qubes, vm: &Vm) -> Result<(), RemovalError> {
         let pool = qubes
             .pools
             .get(volume.attributes.get("pool")?)
-            .filter(|p| p.driver() != "linux-kernel")?;
+            .filter(|p| !p.has_kernels())?;
         let vid = volume.attributes.get("vid").filter(|vid| !vid.is_empty())?;
         Some((pool.name().to_owned(), vid.to_owned()))
     };
@@ -242,9 +242,7 @@ pub fn volumes_to_remove(
                     .and_then(|own| own.get("vid"))
                     .filter(|vid| !vid.is_empty());
                 match pool.zip(vid) {
-                    Some((pool, _)) if pool.driver() == "linux-kernel" => {
-                        Ok(RemovableVolume::Kernel)
-                    }
+                    Some((pool, _)) if pool.has_kernels() => Ok(RemovableVolume::Kernel),
                     Some((pool, vid)) => Ok(RemovableVolume::Location {
                         pool: pool.name().to_owned(),
                         vid: vid.to_owned(),

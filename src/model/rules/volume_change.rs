@@ -4,7 +4,7 @@
 use super::pool_change::{PoolError, boolean, revisions};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
-use crate::model::pool_driver::PoolDriver;
+use crate::model::pool_driver::DriverSpec;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
@@ -258,7 +258,7 @@ struct OptionChange<'a> {
 impl OptionChange<'_> {
     /// Checks the value and returns the text to store; `None` removes the attribute.
     fn decide(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
-        if self.volume.driver == "linux-kernel" {
+        if DriverSpec::has_kernels(&self.volume.driver) {
             return Err(self.not_settable("kernels are read-only and have no revisions"));
         }
         match self.option {
@@ -286,7 +286,7 @@ impl OptionChange<'_> {
         if number < -1 {
             return Err(VolumeChangeError::InvalidRevisions);
         }
-        let most = PoolDriver::find(&self.volume.driver)
+        let most = DriverSpec::find(&self.volume.driver)
             .and_then(|d| d.max_revisions)
             .unwrap_or(i64::MAX);
         revisions(text, most, self.facts.release()).map_err(|source| self.bad_value(source))?;

@@ -13,6 +13,7 @@ mod revisions;
 use std::path::PathBuf;
 
 use super::pool_directory::PoolDirectory;
+use super::pools::PoolOpening;
 use super::volume_files::{VolumeFiles, volume_name};
 use super::{PoolSpace, StorageError, Volume, VolumeKind, durable, run_images};
 
@@ -26,6 +27,20 @@ impl DmFile {
     /// Creates the pool in a directory.
     pub fn new(pool: PoolDirectory) -> DmFile {
         DmFile { pool }
+    }
+
+    /// Opens a pool of the store. It must not be set to keep more than one revision, which upstream
+    /// refuses, too, also when it loads the store.
+    pub(super) fn open(opening: &PoolOpening<'_>) -> Result<DmFile, StorageError> {
+        let directory = opening.directory()?;
+        match opening.pool.option("revisions_to_keep").unwrap_or("1") {
+            "-1" | "0" | "1" | "" => Ok(DmFile::new(directory)),
+            other => Err(opening.refusal(format_args!(
+                "driver 'file' keeps one revision at most, and revisions_to_keep is '{}'; set it \
+                 to 1, 0 or -1",
+                other.escape_debug()
+            ))),
+        }
     }
 
     fn files(&self, volume: &Volume) -> Result<VolumeFiles, StorageError> {

@@ -10,6 +10,7 @@ use nix::sys::statvfs::statvfs;
 
 use super::pool_directory::size_and_usage;
 use super::pool_files::{self, open_image};
+use super::pools::{PoolOpening, directory};
 use super::{
     Attachment, CommittedData, Image, ImageOwners, ImageWriter, PoolSpace, StorageError, Volume,
     VolumeData, VolumeLife, VolumeRevisions,
@@ -43,6 +44,12 @@ impl LinuxKernel {
             root: root.map(Path::to_path_buf),
             ..self
         }
+    }
+
+    /// Opens a pool of the store.
+    pub(super) fn open(opening: &PoolOpening<'_>) -> Result<LinuxKernel, StorageError> {
+        let directory = directory(opening.pool, opening.system)?;
+        Ok(LinuxKernel::new(opening.pool.name(), directory).with_root(opening.system.root()))
     }
 
     /// Returns the path of a file of the volume's kernel; `None` for a qube with its own kernel. A

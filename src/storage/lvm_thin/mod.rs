@@ -19,7 +19,8 @@ use std::sync::{Mutex, PoisonError};
 
 use self::command::Lvm;
 use self::report::{LogicalVolume, Report, fraction};
-use super::logical_names::{LogicalNames, volume_name};
+use super::logical_names::{LogicalNames, is_logical_name, volume_name};
+use super::pools::PoolOpening;
 use super::{Image, PoolSpace, StorageError, Volume, VolumeLocks};
 use crate::fs::file_lock::FileLock;
 
@@ -47,6 +48,14 @@ impl LvmThin {
             lvm: Lvm::new(),
             cache: Mutex::new(None),
         }
+    }
+
+    /// Opens a pool of the store.
+    pub(super) fn open(opening: &PoolOpening<'_>) -> Result<LvmThin, StorageError> {
+        let group = name_option(opening, "volume_group")?;
+        let thin_pool = name_option(opening, "thin_pool")?;
+        let name = opening.pool.name();
+        Ok(LvmThin::new(name, group, thin_pool, opening.locks()))
     }
 
     /// Queries LVM.
@@ -123,6 +132,18 @@ impl LvmThin {
             .get(&self.thin_pool)
             .filter(|lv| lv.is_pool)
             .ok_or_else(missing)
+    }
+}
+
+/// Returns an option of the pool that must be a valid LVM name.
+fn name_option<'p>(opening: &PoolOpening<'p>, name: &str) -> Result<&'p str, StorageError> {
+    match opening.pool.option(name) {
+        Some(text) if is_logical_name(text) => Ok(text),
+        Some(text) => Err(opening.refusal(format_args!(
+            "{name} '{}' is not a valid LVM name",
+            text.escape_debug()
+        ))),
+        None => Err(opening.refusal(format_args!("option {name} is missing"))),
     }
 }
 

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 
 use super::cow::is_cow;
 use super::pool_directory::PoolDirectory;
+use super::pools::PoolOpening;
 use super::volume_files::{VolumeFiles, reflink_volume_name};
 use super::{PoolSpace, StorageError, Volume, durable, run_images};
 use crate::fs::clone_range::try_reflink;
@@ -31,6 +32,21 @@ impl Reflink {
     /// files can share blocks; without, images are copied where they cannot.
     pub fn new(pool: PoolDirectory, setup_check: bool) -> Reflink {
         Reflink { pool, setup_check }
+    }
+
+    /// Opens a pool of the store. Its option `setup_check` takes upstream's spellings of a boolean;
+    /// the default is yes.
+    pub(super) fn open(opening: &PoolOpening<'_>) -> Result<Reflink, StorageError> {
+        let directory = opening.directory()?;
+        let text = opening.pool.option("setup_check").unwrap_or("yes");
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "yes" | "true" | "on" => Ok(Reflink::new(directory, true)),
+            "0" | "no" | "false" | "off" => Ok(Reflink::new(directory, false)),
+            _ => Err(opening.refusal(format_args!(
+                "setup_check '{}' is neither yes nor no",
+                text.escape_debug()
+            ))),
+        }
     }
 
     fn files(&self, volume: &Volume) -> Result<VolumeFiles, StorageError> {

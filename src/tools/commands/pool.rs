@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 
 use crate::lifecycle::pool::PoolDetails;
 use crate::lifecycle::{Context, LifecycleError, pool};
-use crate::model::{NewPool, POOL_DRIVERS, PoolDriver, PoolError, Qubes};
+use crate::model::pool_driver::{DRIVERS, SETTABLE_OPTIONS};
+use crate::model::{DriverSpec, NewPool, PoolError, Qubes};
 use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, mutually_exclusive, output_option};
@@ -25,12 +26,7 @@ const DRIVER: Positional = Positional::new(
     Count::One,
     "Driver of the pool; qvm-pool drivers lists them",
 )
-.completer(Completer(|_| {
-    Offer::words(POOL_DRIVERS.iter().map(|driver| driver.name))
-}));
-
-/// The options that can be changed.
-const SETTABLE: [&str; 2] = ["revisions_to_keep", "ephemeral_volatile"];
+.completer(Completer(|_| Offer::words(DriverSpec::names())));
 
 /// The subcommands, in the order of usage lines.
 const COMMANDS: [Subcommand; 6] = [
@@ -181,11 +177,13 @@ fn complete_option<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
     if cursor.current.starts_with("dir_path=") {
         return Offer::Files;
     }
-    let options = match cursor.positionals.as_slice() {
-        ["add" | "a", _, driver, ..] => PoolDriver::find(driver).map(|driver| driver.options),
+    let driver = match cursor.positionals.as_slice() {
+        ["add" | "a", _, driver, ..] => DriverSpec::find(driver),
         _ => None,
     };
-    let options = options.unwrap_or(&SETTABLE);
+    let options = driver.map_or(SETTABLE_OPTIONS.to_vec(), |driver| {
+        driver.option_names().collect()
+    });
     Offer::words(options.iter().map(|option| format!("{option}=")))
 }
 
@@ -343,8 +341,9 @@ fn set(
         .map_err(|error| match error.is_not_settable() {
             true => {
                 // A name that is right belongs to another driver.
-                let is_known = SETTABLE.contains(&error.option.as_str());
-                let hint = || Hint::one_of(&error.option, "what can be changed is", &SETTABLE);
+                let is_known = SETTABLE_OPTIONS.contains(&error.option.as_str());
+                let hint =
+                    || Hint::one_of(&error.option, "what can be changed is", &SETTABLE_OPTIONS);
                 Failure::Error(format!("{error}\n")).with_hint((!is_known).then(hint))
             }
             false => change_failure(
@@ -356,16 +355,23 @@ fn set(
 
 fn drivers(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("json") {
-        let driver = |d: &crate::model::PoolDriver| json!({"driver": d.name, "options": d.options, "required": d.required_options});
+        let driver = |driver: &DriverSpec| {
+            let required = driver.required_options().map(|option| option.name);
+            json!({
+                "driver": driver.name,
+                "options": driver.option_names().collect::<Vec<_>>(),
+                "required": required.collect::<Vec<_>>(),
+            })
+        };
         return call
-            .print_json(&POOL_DRIVERS.iter().map(driver).collect())
+            .print_json(&DRIVERS.iter().map(driver).collect())
             .map(|()| 0);
     }
     let mut rows = vec![["DRIVER".to_string(), "OPTIONS".to_string()]];
     rows.extend(
-        POOL_DRIVERS
+        DRIVERS
             .iter()
-            .map(|driver| [driver.name.to_string(), driver.options.join(", ")]),
+            .map(|driver| [driver.name.to_string(), option_list(driver)]),
     );
     table::print(&mut call.out, &rows).map(|()| 0)
 }
@@ -478,14 +484,16 @@ fn pool_json(pool: &PoolDetails) -> Json {
     })
 }
 
+/// Returns the names of a driver's options.
+fn option_list(driver: &DriverSpec) -> String {
+    driver.option_names().collect::<Vec<_>>().join(", ")
+}
+
 /// Returns the sections of the manual page about the subcommands and the drivers.
 pub fn manual() -> Vec<Section> {
-    let drivers = POOL_DRIVERS.iter().map(|driver| {
-        (
-            driver.name,
-            format!("Options: {}.", driver.options.join(", ")),
-        )
-    });
+    let drivers = DRIVERS
+        .iter()
+        .map(|driver| (driver.name, format!("Options: {}.", option_list(driver))));
     vec![
         Subcommand::manual(&COMMANDS),
         Section::definitions("drivers", drivers),

@@ -231,7 +231,7 @@ fn image(qubes: &Qubes, vm: &Vm, volume: &str, facts: &dyn Facts) -> Option<Stri
     let pool = qubes
         .pools
         .get(&volume.pool)
-        .filter(|pool| matches!(pool.driver(), "file" | "file-reflink"))?;
+        .filter(|pool| pool.has_files())?;
     let vid = volume.source.as_ref().unwrap_or(&volume.vid);
     Some(format!(
         "{}/{vid}.img",

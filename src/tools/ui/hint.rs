@@ -13,7 +13,7 @@ use crate::format::FormatError;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::property::PROPERTIES;
 use crate::model::{
-    Class, CreationError, FeatureError, POOL_DRIVERS, PoolError, Property, PropertyError, Qubes,
+    Class, CreationError, DriverSpec, FeatureError, PoolError, Property, PropertyError, Qubes,
     Scope, TagError, Value, Vm, VmName, VolumeChangeError, VolumeError, VolumeOption, property,
 };
 use crate::store::StoreError;
@@ -93,7 +93,7 @@ impl Hint {
             PoolError::NoSuchPool(name) => Some(Hint::Unknown(NameKind::Pool, name.clone())),
             // The message itself lists the drivers.
             PoolError::NoSuchDriver(name) => {
-                did_you_mean(name, POOL_DRIVERS.iter().map(|d| d.name)).map(Hint::Text)
+                did_you_mean(name, DriverSpec::names()).map(Hint::Text)
             }
             PoolError::NoSuchOption { option, known, .. } => {
                 did_you_mean(option, known.iter().copied()).map(Hint::Text)

@@ -166,7 +166,7 @@ pub(in crate::lifecycle) fn prepare(
         let pool = qubes
             .pools
             .get(&orphan.pool)
-            .filter(|pool| pool.driver() != "linux-kernel");
+            .filter(|pool| !pool.has_kernels());
         if let Some(pool) = pool.filter(|_| !storage.volumes().any(is_adopted)) {
             let driver = open_driver(&context.system, pool)?;
             let volume = Volume::orphan(&orphan.pool, &orphan.vid);
@@ -274,5 +274,5 @@ fn is_kernel(qubes: &Qubes, volume: &Volume) -> bool {
     qubes
         .pools
         .get(&volume.pool)
-        .is_some_and(|pool| pool.driver() == "linux-kernel")
+        .is_some_and(|pool| pool.has_kernels())
 }

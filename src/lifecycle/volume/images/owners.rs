@@ -135,7 +135,7 @@ pub(in crate::lifecycle) fn refuse_shared_image(
     let Some(pool) = qubes.pools.get(&volume.pool) else {
         return Ok(());
     };
-    if pool.driver() == "linux-kernel" || volume.vid.is_empty() {
+    if pool.has_kernels() || volume.vid.is_empty() {
         return Ok(());
     }
     let sharers = owners.find_sharers(pool, &volume.vid, &context.system)?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::lifecycle::{Context, pool};
+use crate::model::VolumeIds;
 use crate::model::volume::{ClassVolume, class_volumes};
 use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig, volume};
 use crate::storage::{Driver, PoolDrivers, Volume, fullness};
@@ -39,7 +40,7 @@ struct PoolCache<'a> {
     name: &'a str,
     pool: &'a Pool,
     /// The name of its driver.
-    kind: &'a str,
+    volume_ids: Option<VolumeIds>,
     /// The driver, if it can be used.
     driver: OnceCell<Option<Arc<dyn Driver>>>,
     /// Prefixes of volume ids whose directories are missing.
@@ -53,7 +54,7 @@ impl<'a> Volumes<'a> {
         let cache = |pool: &'a Pool| PoolCache {
             name: pool.name(),
             pool,
-            kind: pool.driver(),
+            volume_ids: pool.volume_ids(),
             driver: OnceCell::new(),
             missing: RefCell::default(),
             directory: RefCell::default(),
@@ -136,7 +137,8 @@ impl<'a> Volumes<'a> {
     ) -> Option<(&'a str, u64)> {
         let own = own.explicit_volume(class)?;
         let cache = self.cache(own.pool)?;
-        let is_unavailable = cache.kind != "linux-kernel" && self.is_missing(cache, own.vid?);
+        let is_unavailable =
+            cache.volume_ids != Some(VolumeIds::Kernel) && self.is_missing(cache, own.vid?);
         is_unavailable.then_some((cache.name, own.size))
     }
 
@@ -201,10 +203,10 @@ impl<'a> Volumes<'a> {
 
     /// See [`super::Values::pool_warnings`].
     pub fn pool_warnings(&self, asks_pools: bool) -> Vec<String> {
-        let is_asked = |cache: &&PoolCache| match cache.kind {
+        let is_asked = |cache: &&PoolCache| match cache.volume_ids {
             // Kernels are where packages put them.
-            "linux-kernel" => false,
-            "lvm_thin" => asks_pools,
+            Some(VolumeIds::Kernel) => false,
+            Some(VolumeIds::Logical) => asks_pools,
             _ => true,
         };
         let warnings = |cache: &PoolCache<'a>| {
@@ -236,8 +238,8 @@ impl<'a> Volumes<'a> {
         let driver = cache.driver.get_or_init(|| {
             let driver = self.drivers.borrow_mut().get(cache.name).ok()?;
             // If LVM does not answer once, do not ask it for each volume.
-            let can_look =
-                cache.kind != "lvm_thin" || (self.context.has_lvm() && driver.capacity().is_ok());
+            let can_look = cache.volume_ids != Some(VolumeIds::Logical)
+                || (self.context.has_lvm() && driver.capacity().is_ok());
             can_look.then_some(driver)
         });
         driver.as_ref()
