@@ -37,7 +37,7 @@ fn change() -> Result<(), Box<dyn Error>> {
     let vm = qubes.get(qube).ok_or("the qube was removed meanwhile")?;
     println!(
         "{}",
-        property::value_by_name(&qubes, vm, property, &context)?
+        property::value_by_name(&qubes, vm, property, context.facts())?
     );
     Ok(())
 }

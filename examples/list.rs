@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // A value that cannot be read concerns this qube only.
         let label = property::label(&qubes, vm).map_or("?", |label| &label.name);
         // Connects to libvirt at the first qube that needs it; offline, qubes are Halted.
-        let state = context.displayed_state(vm);
+        let state = context.facts().displayed_state(vm);
         println!("{}\t{}\t{label}\t{state}", vm.name, vm.class);
     }
     Ok(())

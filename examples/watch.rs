@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let qubes = context.read()?;
     let vm = qubes.get(&name).ok_or(format!("no such qube: {name}"))?;
     let uuid = vm.uuid().ok_or(format!("{name} has no uuid"))?;
-    println!("{name} is {}", context.displayed_state(vm));
+    println!("{name} is {}", context.facts().displayed_state(vm));
     // No lock is held meanwhile: `read` released it, and a watcher needs none.
     drop(qubes);
     context.hypervisor().wait_until_inactive(uuid, None)?;

@@ -6,7 +6,7 @@
 //! as long as it needs it and no longer.
 //!
 //! ```
-//! use qubes::lifecycle::Context;
+//! use qubes::lifecycle::{Context, new_system, qube, reconcile};
 //! use qubes::model::{VmName, property};
 //! use qubes::system::{System, SystemOptions};
 //!
@@ -19,22 +19,22 @@
 //!     offline: true,
 //!     ..SystemOptions::default()
 //! })?);
-//! context.create_system()?;
+//! new_system::create(&context)?;
 //!
 //! // Open the store and read a property: never waits for a writer.
 //! let qubes = context.read()?;
 //! let dom0 = qubes.get("dom0").ok_or("no dom0")?;
-//! assert_eq!(property::text(&qubes, dom0, "label", &context)?, "black");
+//! assert_eq!(property::text(&qubes, dom0, "label", context.facts())?, "black");
 //!
 //! // Change it, save, and apply the effects, in one call.
-//! context.set_feature(&VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
+//! qube::set_feature(&context, &VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
 //!
 //! // The same in steps. The store is locked from here until `write` is dropped.
 //! let mut write = context.write()?;
-//! let effects = property::set_global(&mut write, "default_netvm", "", &context)?;
+//! let effects = property::set_global(&mut write, "default_netvm", "", context.facts())?;
 //! write.save()?;
 //! drop(write);
-//! for notice in context.apply_effects(&effects)? {
+//! for notice in reconcile::apply_effects(&context, &effects)? {
 //!     eprintln!("{notice}");
 //! }
 //! # Ok(())

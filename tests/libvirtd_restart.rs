@@ -201,7 +201,7 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
             .get(&uuid)
             .and_then(|live| live.id);
         assert_eq!(known, listed);
-        (known, context.domain_id(qubes.get("work").unwrap()))
+        (known, context.facts().domain_id(qubes.get("work").unwrap()))
     };
     let (first, _) = query_ids();
     assert!(first.is_some());

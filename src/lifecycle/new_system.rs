@@ -25,7 +25,7 @@ pub fn create(context: &Context) -> Result<(), LifecycleError> {
     ] {
         create_shared_directory(directory, &context.system)?;
     }
-    let qubes = plan_new_system(context);
+    let qubes = plan_new_system(context.facts());
     let mut drivers = PoolDrivers::new(&qubes.pools, &context.system);
     for pool in qubes.pools.iter() {
         drivers.get(pool.name())?.setup()?;

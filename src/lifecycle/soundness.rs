@@ -44,7 +44,7 @@ const UNBROKEN: &str = "unbroken";
 /// Returns the release whose rules apply: a store that is sound for one release may not be for
 /// another.
 fn rules_name(context: &Context) -> String {
-    context.release().to_string()
+    context.facts().host().release().to_string()
 }
 
 /// Returns whether an earlier check found no broken qube in this store.
@@ -140,17 +140,19 @@ fn refuse_new_damage(
 /// Returns why qubesd would refuse the system's settings and the qubes of `names`, or all qubes
 /// if `names` is `None`.
 fn refusals(context: &Context, qubes: &Qubes, names: Option<&Vec<VmName>>) -> Vec<Finding> {
-    let mut found = check::system_findings(qubes, context);
+    let mut found = check::system_findings(qubes, context.facts());
     found.retain(|finding| finding.harm == Harm::Refused);
     let mut ways = NetvmLoops::default();
     match names {
         Some(names) => {
             let vms = names.iter().filter_map(|name| qubes.get(name.as_str()));
-            vms.for_each(|vm| found.extend(check::qube_refusals(qubes, vm, context, &mut ways)));
+            vms.for_each(|vm| {
+                found.extend(check::qube_refusals(qubes, vm, context.facts(), &mut ways))
+            });
         }
-        None => qubes
-            .iter()
-            .for_each(|vm| found.extend(check::qube_refusals(qubes, vm, context, &mut ways))),
+        None => qubes.iter().for_each(|vm| {
+            found.extend(check::qube_refusals(qubes, vm, context.facts(), &mut ways))
+        }),
     }
     found
 }
@@ -163,7 +165,7 @@ fn are_changed_qubes_unbroken(context: &Context, qubes: &Qubes) -> bool {
         && qubes.saved_domains().all(|written| match written {
             SavedDomain::Unchanged { .. } => true,
             SavedDomain::Changed { vm, .. } => {
-                check::qube_problems(qubes, vm, context, &mut ways).is_empty()
+                check::qube_problems(qubes, vm, context.facts(), &mut ways).is_empty()
             }
             SavedDomain::New { .. } => false,
         })
@@ -178,7 +180,7 @@ fn describe_damage(context: &Context, qubes: &Qubes) -> Option<String> {
     for name in qubes.names() {
         qubes.inspect(name.as_str(), |vm| {
             let of_form = vm.diagnoses.iter().map(|d| d.text.clone());
-            let own = check::qube_findings(qubes, vm, context, &mut ways)
+            let own = check::qube_findings(qubes, vm, context.facts(), &mut ways)
                 .into_iter()
                 .chain(numbers.find_duplicates(vm))
                 .filter_map(refused);
@@ -190,7 +192,7 @@ fn describe_damage(context: &Context, qubes: &Qubes) -> Option<String> {
         });
     }
     found.extend(
-        check::system_findings(qubes, context)
+        check::system_findings(qubes, context.facts())
             .into_iter()
             .filter_map(refused),
     );

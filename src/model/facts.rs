@@ -13,15 +13,15 @@ pub struct Stubdom {
     pub uuid: uuid::Uuid,
 }
 
-/// Facts about the host and the running domains.
+/// Facts about the host.
 ///
-/// [`crate::system`] answers from the machine and core.toml, and gathers each answer at its first
-/// use.
-pub trait Facts {
+/// [`crate::lifecycle::facts`] answers from the machine and core.toml, and gathers each answer at
+/// its first use.
+pub trait HostFacts {
     /// Returns the memory of the host in MiB.
-    fn host_memory_mib(&self) -> u64;
+    fn memory_mib(&self) -> u64;
     /// Returns the number of processors of the host.
-    fn host_cpus(&self) -> u32;
+    fn cpus(&self) -> u32;
     /// Returns whether the kernel `version` is installed in `kernels_dir`, the directory of the
     /// kernel pool: whether it is a directory with `vmlinuz`.
     fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool;
@@ -43,16 +43,26 @@ pub trait Facts {
     fn can_map_devices(&self) -> bool {
         false
     }
+    /// Returns the memory in MiB that dom0 may have at most (xenstore's `memory/static-max`).
+    fn dom0_maxmem_mib(&self) -> Option<u64> {
+        None
+    }
+    /// Returns the default LVM thin pool: its volume group, if known, and its name. It is
+    /// `DEFAULT_LVM_POOL`, else the pool that holds `/` (`docs/spec/r4-properties.md` §2.1).
+    fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
+        None
+    }
+}
+
+/// Facts about the host and the running domains.
+pub trait Facts {
+    /// Returns the facts about the host.
+    fn host(&self) -> &dyn HostFacts;
     /// Returns the power state of a qube. Offline, dom0 and remote qubes are Running, all others
     /// Halted.
     fn power_state(&self, vm: &Vm) -> PowerState;
     /// Returns the domain id of a running qube, −1 if there is none.
     fn domain_id(&self, vm: &Vm) -> i64;
-
-    /// Returns the memory in MiB that dom0 may have at most (xenstore's `memory/static-max`).
-    fn dom0_maxmem_mib(&self) -> Option<u64> {
-        None
-    }
 
     /// Returns when the domain was started, in seconds since 1970.
     fn start_time(&self, _vm: &Vm) -> Option<f64> {
@@ -61,12 +71,6 @@ pub trait Facts {
 
     /// Returns the running stub domain of a qube.
     fn stubdom(&self, _vm: &Vm) -> Option<Stubdom> {
-        None
-    }
-
-    /// Returns the default LVM thin pool: its volume group, if known, and its name. It is
-    /// `DEFAULT_LVM_POOL`, else the pool that holds `/` (`docs/spec/r4-properties.md` §2.1).
-    fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
         None
     }
 }

@@ -190,7 +190,7 @@ fn check_for_qube(
     value: &str,
     facts: &dyn Facts,
 ) -> Result<(), String> {
-    if let Some(problem) = find_feature_problem(vm, name, value, facts.release()) {
+    if let Some(problem) = find_feature_problem(vm, name, value, facts.host().release()) {
         return Err(problem.rule);
     }
     match name {

@@ -30,7 +30,7 @@ pub mod volume;
 
 pub use check::{Finding, Location, Remedy};
 pub use class::Class;
-pub use facts::{Facts, Stubdom};
+pub use facts::{Facts, HostFacts, Stubdom};
 pub use features::FeatureError;
 pub use label::{Label, Labels};
 pub use name::{NameError, VmName};

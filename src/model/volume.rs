@@ -461,7 +461,7 @@ pub(super) fn update_snapshot_sources(qubes: &mut Qubes, name: &str, facts: &dyn
             let resolved = resolve_attributes(qubes, vm, class.name, Some(class), &none, facts);
             (
                 class.name,
-                resolved.ok().map(|v| v.config_for(facts.release())),
+                resolved.ok().map(|v| v.config_for(facts.host().release())),
             )
         })
         .collect();

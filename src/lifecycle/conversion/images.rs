@@ -56,7 +56,7 @@ fn volumes(
         return Vec::new();
     };
     let class_names = class_volumes(&vm.class).iter().map(|class| class.name);
-    let volume = |volume: &'static str| match volume::resolve(qubes, vm, volume, context) {
+    let volume = |volume: &'static str| match volume::resolve(qubes, vm, volume, context.facts()) {
         Ok(mut resolved) => {
             set_size_of_image(qubes, &mut resolved, context, missing);
             Some(resolved.config())

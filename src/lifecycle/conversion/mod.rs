@@ -64,7 +64,7 @@ pub fn plan(context: &Context, bytes: &[u8]) -> Result<(Qubes, Conversion), Life
     let firewalls = firewalls::plan(context, &qubes, &old.files, &others, &mut losses);
     // From here on the store is checked as one of R4.
     qubes.needs_conversion = false;
-    losses.extend(losses_from_findings(&qubes, context));
+    losses.extend(losses_from_findings(&qubes, context.facts()));
     let conversion = Conversion {
         system: context.system.clone(),
         qubes: qubes
@@ -167,7 +167,7 @@ fn add_required_settings(context: &Context, qubes: &mut Qubes) {
         .filter(|p| p.driver() == FILE_REFLINK)
     {
         let directory = pool.option("dir_path").unwrap_or_default().to_owned();
-        if !context.can_reflink(&directory) {
+        if !context.facts().host().can_reflink(&directory) {
             pool.attributes.set("setup_check", "no");
         }
     }
@@ -189,7 +189,9 @@ fn add_required_settings(context: &Context, qubes: &mut Qubes) {
         if vm.uuid().is_none() {
             vm.properties.set("uuid", &Uuid::new_v4().to_string());
         }
-        if context.release() == Release::R4_0 && vm.properties.get("maxmem") == Some("0") {
+        if context.facts().host().release() == Release::R4_0
+            && vm.properties.get("maxmem") == Some("0")
+        {
             // 4.0 expresses with a service what later releases express with maxmem
             // (`docs/spec/r4-properties.md` §9).
             vm.properties.remove("maxmem");

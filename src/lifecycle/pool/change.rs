@@ -20,7 +20,7 @@ use crate::store::{StoreError, read_bytes};
 pub fn add(context: &Context, new: &NewPool<'_>) -> Result<(), LifecycleError> {
     let qubes = context.read()?;
     // Planned before anything is created, so that a request that breaks a rule changes nothing.
-    let pool = pool_change::plan(&qubes, new, context)?;
+    let pool = pool_change::plan(&qubes, new, context.facts())?;
     let driver = open_driver(&context.system, &pool)?;
     refuse_overlap(context, &qubes, &pool)?;
     conversion::convert_if_needed(context, &qubes)?;
@@ -76,7 +76,7 @@ fn refuse_use_by_broken_domain(context: &Context, names: &[&str]) -> Result<(), 
 /// A pool does not exist, a volume is in it, or it is a default.
 pub fn remove(context: &Context, names: &[&str]) -> Result<(), LifecycleError> {
     let mut write = context.write()?;
-    pool_change::remove(&mut write, names, context)?;
+    pool_change::remove(&mut write, names, context.facts())?;
     refuse_use_by_broken_domain(context, names)?;
     write.save()?;
     Ok(())
@@ -103,7 +103,7 @@ pub fn set_options(
     };
     let mut write = context.write().map_err(not_set(first))?;
     for (option, text) in options {
-        pool_change::set_option(&mut write, name, option, text, context)
+        pool_change::set_option(&mut write, name, option, text, context.facts())
             .map_err(|e| not_set(option)(e.into()))?;
     }
     write.save().map_err(|e| not_set(first)(e.into()))?;

@@ -1,15 +1,10 @@
 //! Changing properties, features and tags: decide, save, then apply the effects.
 
 use crate::model::rules::pci;
-use crate::model::{Effect, Property, VmName, features, property, tags};
+use crate::model::{Effect, Facts, Property, VmName, features, property, tags};
+use crate::store::Write;
 
 use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
-
-/// Returns whether the rule of a property depends on the power state: the qube is locked, so that it
-/// cannot start or stop between the check and the save.
-fn depends_on_power(property: &str) -> bool {
-    Property::rows(property).any(|row| row.depends_on_power)
-}
 
 /// Sets a property of a qube and applies the effects. Returns notes for the user.
 ///
@@ -21,14 +16,8 @@ pub fn set_property(
     property: &str,
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, name, property, |write| {
-        Ok(property::set(
-            write,
-            name.as_str(),
-            property,
-            text,
-            context,
-        )?)
+    change(context, locked_for(property, &[name]), |write, facts| {
+        Ok(property::set(write, name.as_str(), property, text, facts)?)
     })
 }
 
@@ -42,8 +31,8 @@ pub fn reset_property(
     name: &VmName,
     property: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, name, property, |write| {
-        Ok(property::reset(write, name.as_str(), property, context)?)
+    change(context, locked_for(property, &[name]), |write, facts| {
+        Ok(property::reset(write, name.as_str(), property, facts)?)
     })
 }
 
@@ -63,32 +52,21 @@ pub fn change_property_of_qubes(
     let mut in_order: Vec<&VmName> = names.iter().collect();
     in_order.sort();
     in_order.dedup();
-    let to_lock = in_order.iter().filter(|_| depends_on_power(property));
-    let locks = to_lock
-        .map(|name| qube::lock(context, name))
-        .collect::<Result<Vec<_>, _>>()?;
-    if !locks.is_empty() {
-        context.prefetch_states();
-    }
-    let effects = save_change(context, |write| {
+    change(context, locked_for(property, &in_order), |write, facts| {
         let mut effects = Vec::new();
-        for name in in_order {
+        for name in &in_order {
             let changed = match text {
-                Some(text) => property::set(write, name.as_str(), property, text, context),
-                None => property::reset(write, name.as_str(), property, context),
+                Some(text) => property::set(write, name.as_str(), property, text, facts),
+                None => property::reset(write, name.as_str(), property, facts),
             };
             let failed = |e| LifecycleError::BatchRefused {
-                qube: name.clone(),
+                qube: VmName::clone(name),
                 source: Box::new(LifecycleError::from(e)),
             };
             effects.extend(changed.map_err(failed)?);
         }
         Ok(effects)
-    });
-    context.drop_prefetched_states();
-    drop(locks);
-    let effects = effects?;
-    reconcile::apply_effects(context, &effects)
+    })
 }
 
 /// Sets a global property and applies the effects. Returns notes for the user.
@@ -100,8 +78,8 @@ pub fn set_global(
     property: &str,
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change_and_apply(context, |write| {
-        Ok(property::set_global(write, property, text, context)?)
+    change(context, &[], |write, facts| {
+        Ok(property::set_global(write, property, text, facts)?)
     })
 }
 
@@ -110,8 +88,8 @@ pub fn set_global(
 /// # Errors
 /// The store cannot be written.
 pub fn reset_global(context: &Context, property: &str) -> Result<Vec<String>, LifecycleError> {
-    change_and_apply(context, |write| {
-        Ok(property::reset_global(write, property, context)?)
+    change(context, &[], |write, facts| {
+        Ok(property::reset_global(write, property, facts)?)
     })
 }
 
@@ -125,8 +103,8 @@ pub fn set_feature(
     feature: &str,
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change_and_apply(context, |write| {
-        Ok(features::set(write, name.as_str(), feature, text, context)?)
+    change(context, &[], |write, facts| {
+        Ok(features::set(write, name.as_str(), feature, text, facts)?)
     })
 }
 
@@ -140,7 +118,7 @@ pub fn remove_feature(
     name: &VmName,
     feature: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change_and_apply(context, |write| {
+    change(context, &[], |write, _| {
         Ok(features::remove(write, name.as_str(), feature)?)
     })
 }
@@ -178,12 +156,11 @@ pub fn set_pci_addresses(
     name: &VmName,
     addresses: &[String],
 ) -> Result<(), LifecycleError> {
-    let _lock = qube::lock(context, name)?;
-    context.prefetch_states();
-    let mut write = context.write()?;
-    pci::set_addresses(&mut write, name.as_str(), addresses, context)?;
-    write.save()?;
-    Ok(())
+    change(context, &[name], |write, facts| {
+        pci::set_addresses(write, name.as_str(), addresses, facts)?;
+        Ok(Vec::new())
+    })
+    .map(drop)
 }
 
 /// Sets whether the required PCI devices of a halted qube must support a reset between two
@@ -196,51 +173,44 @@ pub fn set_pci_strict_reset(
     name: &VmName,
     strict: bool,
 ) -> Result<(), LifecycleError> {
-    let _lock = qube::lock(context, name)?;
-    context.prefetch_states();
-    let mut write = context.write()?;
-    pci::set_strict_reset(&mut write, name.as_str(), strict, context)?;
-    write.save()?;
-    Ok(())
+    change(context, &[name], |write, facts| {
+        pci::set_strict_reset(write, name.as_str(), strict, facts)?;
+        Ok(Vec::new())
+    })
+    .map(drop)
 }
 
-/// Changes one property of a qube, under the qube's lock if its rules depend on the power
-/// state.
+/// Returns those of the qubes that are locked while a property of them changes: all, if its rule
+/// depends on the power state, so that none starts or stops between the check and the save.
+fn locked_for<'n>(property: &str, names: &'n [&'n VmName]) -> &'n [&'n VmName] {
+    match Property::rows(property).any(|row| row.depends_on_power) {
+        true => names,
+        false => &[],
+    }
+}
+
+/// Changes the store as `decide` says, and applies the effects. Holds the locks of the qubes
+/// `locked` until the store is saved; their states are fetched before the store is locked.
 fn change(
     context: &Context,
-    name: &VmName,
-    property: &str,
-    decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
+    locked: &[&VmName],
+    decide: impl FnOnce(&mut Write, &dyn Facts) -> Result<Vec<Effect>, LifecycleError>,
 ) -> Result<Vec<String>, LifecycleError> {
-    let lock = depends_on_power(property)
-        .then(|| qube::lock(context, name))
-        .transpose()?;
-    if lock.is_some() {
-        context.prefetch_states();
-    }
-    let effects = save_change(context, decide);
-    context.drop_prefetched_states();
-    drop(lock);
-    let effects = effects?;
+    let locks = locked
+        .iter()
+        .map(|name| qube::lock(context, name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let frozen = (!locks.is_empty()).then(|| context.facts().freeze());
+    let facts: &dyn Facts = match &frozen {
+        Some(frozen) => frozen,
+        None => context.facts(),
+    };
+    let effects = {
+        let mut write = context.write()?;
+        let effects = decide(&mut write, facts)?;
+        write.save()?;
+        effects
+    };
+    drop(locks);
     reconcile::apply_effects(context, &effects)
-}
-
-/// Changes the store and applies the effects.
-fn change_and_apply(
-    context: &Context,
-    decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
-) -> Result<Vec<String>, LifecycleError> {
-    let effects = save_change(context, decide)?;
-    reconcile::apply_effects(context, &effects)
-}
-
-/// Changes the store and returns the effects.
-fn save_change(
-    context: &Context,
-    decide: impl FnOnce(&mut crate::store::Write) -> Result<Vec<Effect>, LifecycleError>,
-) -> Result<Vec<Effect>, LifecycleError> {
-    let mut write = context.write()?;
-    let effects = decide(&mut write)?;
-    write.save()?;
-    Ok(effects)
 }

@@ -41,8 +41,11 @@ pub fn clone(
     settings: InitialSettings<'_>,
     progress: &dyn Progress,
 ) -> Result<ClonedQube, LifecycleError> {
-    let plan_clone =
-        |qubes: &Qubes| cloning::plan(qubes, request, context, &mut |below| fastrand::u16(..below));
+    let plan_clone = |qubes: &Qubes| {
+        cloning::plan(qubes, request, context.facts(), &mut |below| {
+            fastrand::u16(..below)
+        })
+    };
     let missing = || LifecycleError::NoSuchQube(request.source.to_string());
     let class: Class = match request.class {
         Some(class) => class.clone(),
@@ -114,11 +117,11 @@ fn open_source_volumes(
     let source = crate::lifecycle::qube::find_qube(&qubes, source)?;
 
     let mut origins = Vec::new();
-    for volume in volume::resolve_all(&qubes, clone, context).map_err(StorageError::from)? {
+    for volume in volume::resolve_all(&qubes, clone, context.facts()).map_err(StorageError::from)? {
         if !volume.save_on_stop || empty.contains(&&*volume.name) {
             continue;
         }
-        match volume::find_origin(&qubes, source, &volume.name, context) {
+        match volume::find_origin(&qubes, source, &volume.name, context.facts()) {
             Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
             // The clone's class or template has a volume that the source does not have.
             Err(VolumeError::NoSuchVolume { .. }) => {}

@@ -73,7 +73,7 @@ impl InitialSettings<'_> {
             Err(reason) => refused.push(RefusedSetting { setting, reason }),
         };
         // The store may be locked, so no hypervisor is asked whether the new qube runs.
-        let facts = NewQubeFacts::new(name.as_str(), context);
+        let facts = NewQubeFacts::new(name.as_str(), context.facts());
         for (property, text) in self.properties {
             let result = property::set(qubes, name.as_str(), property, text, &facts);
             collect(
@@ -120,7 +120,9 @@ pub fn preview_creation(
     settings: InitialSettings<'_>,
 ) -> Result<(Qubes, VmName), LifecycleError> {
     let mut qubes = read_for_creation(context, &new.class)?;
-    let vm = creation::plan(&qubes, new, context, &mut |below| fastrand::u16(..below))?;
+    let vm = creation::plan(&qubes, new, context.facts(), &mut |below| {
+        fastrand::u16(..below)
+    })?;
     add_for_preview(context, &mut qubes, vm, settings).map(|name| (qubes, name))
 }
 
@@ -146,7 +148,7 @@ pub fn preview_clone(
         }
     };
     let mut qubes = read_for_creation(context, &class)?;
-    let vm = cloning::plan(&qubes, request, context, &mut |below| {
+    let vm = cloning::plan(&qubes, request, context.facts(), &mut |below| {
         fastrand::u16(..below)
     })?
     .vm;
@@ -161,7 +163,7 @@ fn add_for_preview(
     settings: InitialSettings<'_>,
 ) -> Result<VmName, LifecycleError> {
     // The preview also finds missing pools and images that belong to other qubes.
-    let storage = VmStorage::for_qube(&context.system, qubes, &vm, context)?;
+    let storage = VmStorage::for_qube(&context.system, qubes, &vm, context.facts())?;
     let adopted = images::adoptable_names(&storage, settings.existing)?;
     let InitialSettings {
         existing, source, ..
@@ -214,7 +216,7 @@ pub(in crate::lifecycle) fn build(
     let planned = plan(&qubes)?;
     // A refused setting is reported before any volume is created.
     add_with_settings(context, &mut qubes, planned.clone(), settings)?;
-    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context)?;
+    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
     let InitialSettings {
         existing, source, ..
     } = settings;
@@ -281,7 +283,7 @@ fn save_new_qube(
     let name = &planned.name;
     let mut write = context.write()?;
     if class.is_local_guest() {
-        creation::choose_default_kernel(&mut write, context);
+        creation::choose_default_kernel(&mut write, context.facts());
     }
     // Another qube may have taken the qid while the volumes were created.
     let vm = plan(&write)?;
@@ -312,7 +314,7 @@ pub(in crate::lifecycle) fn read_for_creation(
 ) -> Result<Qubes, LifecycleError> {
     let mut qubes = context.read()?.into_qubes();
     if class.is_local_guest() {
-        creation::choose_default_kernel(&mut qubes, context);
+        creation::choose_default_kernel(&mut qubes, context.facts());
     }
     Ok(qubes)
 }

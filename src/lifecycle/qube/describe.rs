@@ -29,10 +29,10 @@ pub(in crate::lifecycle) fn describe_domain(
     vm: &Vm,
 ) -> Result<DomainDescription, LifecycleError> {
     let family = Family::from_uri(context.hypervisor().uri());
-    let virt_mode = property::virt_mode(qubes, vm, context)?;
+    let virt_mode = property::virt_mode(qubes, vm, context.facts())?;
     let (memory, maxmem) = (
-        property::memory(qubes, vm, context)?,
-        property::maxmem(qubes, vm, context)?,
+        property::memory(qubes, vm, context.facts())?,
+        property::maxmem(qubes, vm, context.facts())?,
     );
     Ok(DomainDescription {
         name: domain_name(context, vm),
@@ -42,8 +42,8 @@ pub(in crate::lifecycle) fn describe_domain(
         memory,
         // libvirt refuses a domain whose maximum is below its memory.
         maxmem: if maxmem == 0 { 0 } else { maxmem.max(memory) },
-        memory_hotplug: property::has_memory_hotplug(qubes, vm, context)?,
-        vcpus: property::vcpus(qubes, vm, context)?,
+        memory_hotplug: property::has_memory_hotplug(qubes, vm, context.facts())?,
+        vcpus: property::vcpus(qubes, vm, context.facts())?,
         virt_mode,
         kernel: describe_kernel(context, qubes, vm, virt_mode, family)?,
         disks: Vec::new(),
@@ -52,7 +52,7 @@ pub(in crate::lifecycle) fn describe_domain(
         pci: Vec::new(),
         console_log: (family == Family::Qemu).then(|| console_log(context, vm.name.as_str())),
         features: inherited_features(qubes, vm),
-        debug: property::is_on(qubes, vm, "debug", context),
+        debug: property::is_on(qubes, vm, "debug", context.facts()),
         accelerator: match family {
             Family::Qemu => {
                 choose_accelerator(context.system.program_path(), context.system.cache_dir())
@@ -60,10 +60,10 @@ pub(in crate::lifecycle) fn describe_domain(
             Family::Xen => Accelerator::Tcg,
         },
         owner: None,
-        audiovm_xid: property::audiovm(qubes, vm, context)?
-            .and_then(|a| u32::try_from(context.domain_id(a)).ok()),
+        audiovm_xid: property::audiovm(qubes, vm, context.facts())?
+            .and_then(|a| u32::try_from(context.facts().domain_id(a)).ok()),
         guivm: running_guivm(context, qubes, vm)?,
-        stubdom_mem: property::value_by_name(qubes, vm, "stubdom_mem", context)?
+        stubdom_mem: property::value_by_name(qubes, vm, "stubdom_mem", context.facts())?
             .as_int()
             .and_then(|n| u64::try_from(n).ok()),
     })
@@ -85,7 +85,7 @@ pub fn preview_domain_xml(context: &Context, name: &VmName) -> Result<String, Li
     }
     let mut description = describe_domain(context, &qubes, vm)?;
     qube::add_required_devices_unchecked(context, vm, &mut description);
-    let disks = VmStorage::for_qube(&context.system, &qubes, vm, context)?.disks()?;
+    let disks = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?.disks()?;
     description.disks = disks_for_volumes(
         disks
             .iter()
@@ -180,8 +180,8 @@ fn describe_kernel(
     mode: VirtMode,
     family: Family,
 ) -> Result<Option<Kernel>, LifecycleError> {
-    let kernel = property::kernel(qubes, vm, context)?;
-    let kernels = Path::new("/").join(property::kernels_dir(qubes, vm, context));
+    let kernel = property::kernel(qubes, vm, context.facts())?;
+    let kernels = Path::new("/").join(property::kernels_dir(qubes, vm, context.facts()));
     let file = |version: &str, file| {
         context
             .system
@@ -189,7 +189,7 @@ fn describe_kernel(
     };
     if !kernel.is_empty() {
         let initrd = Some(file(&kernel, "initramfs")).filter(|f| f.is_file());
-        let cmdline = kernel_command_line(qubes, vm, context, family)?;
+        let cmdline = kernel_command_line(qubes, vm, context.facts(), family)?;
         return Ok(Some(Kernel {
             image: file(&kernel, "vmlinuz"),
             initrd,
@@ -214,10 +214,10 @@ fn describe_network(
     qubes: &Qubes,
     vm: &Vm,
 ) -> Result<Option<NetworkInterface>, PropertyError> {
-    let Some(netvm) = property::netvm(qubes, vm, context)? else {
+    let Some(netvm) = property::netvm(qubes, vm, context.facts())? else {
         return Ok(None);
     };
-    let text = |name| property::text(qubes, vm, name, context);
+    let text = |name| property::text(qubes, vm, name, context.facts());
     let ip6 = text("ip6")?;
     Ok(Some(NetworkInterface {
         backend: domain_name(context, netvm),
@@ -236,8 +236,8 @@ fn running_guivm(
     qubes: &Qubes,
     vm: &Vm,
 ) -> Result<Option<String>, PropertyError> {
-    let guivm = property::guivm(qubes, vm, context)?.filter(|g| g.class.is_local_guest());
-    let is_running = |g: &&Vm| context.power_state(g).is_active();
+    let guivm = property::guivm(qubes, vm, context.facts())?.filter(|g| g.class.is_local_guest());
+    let is_running = |g: &&Vm| context.facts().power_state(g).is_active();
     Ok(guivm.filter(is_running).map(|g| domain_name(context, g)))
 }
 

@@ -82,7 +82,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
     let adopted: RefCell<Vec<(String, u64)>> = RefCell::default();
     let plan = |qubes: &Qubes| {
         let next = Cell::new(chosen.get());
-        let mut vm = creation::plan(qubes, new, context, &mut |below| {
+        let mut vm = creation::plan(qubes, new, context.facts(), &mut |below| {
             next.take().unwrap_or_else(|| fastrand::u16(..below))
         })?;
         for (name, size) in &*adopted.borrow() {
@@ -110,7 +110,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
     let mut notes = qube::creation_notes(&qubes, new.created_by);
     conversion::convert_if_needed(context, &qubes)?;
     if settings.existing == ExistingImages::Adopt {
-        let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context)?;
+        let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
         adopted.replace(images::adoptable_volumes(&storage)?);
     }
     drop(qubes);
@@ -145,7 +145,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
 
 /// Whether a qube is removed when it stops.
 pub(in crate::lifecycle) fn is_removed_on_stop(context: &Context, qubes: &Qubes, vm: &Vm) -> bool {
-    vm.class == Class::DispVM && property::is_on(qubes, vm, "auto_cleanup", context)
+    vm.class == Class::DispVM && property::is_on(qubes, vm, "auto_cleanup", context.facts())
 }
 
 /// Removes a disposable that stopped. If another qube refers to it by now, it stays as a halted
@@ -257,7 +257,7 @@ pub(in crate::lifecycle) fn remove_disposable_if_halted(
     else {
         return Ok(settled);
     };
-    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context)?;
+    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?;
     if let Some(removed) = remove_disposable(context, lock, &storage)? {
         return reconcile::remove_record_unless_leftovers(context, lock, removed)
             .map(|()| QubeState::Gone);

@@ -57,7 +57,7 @@ fn common_options(
     if let (Some("Linux"), Some(uuid)) = (features::get_with_template(qubes, vm, "os"), vm.uuid()) {
         line = format!("systemd.machine_id={} ", uuid.simple());
     }
-    let file = facts.kernel_file(
+    let file = facts.host().kernel_file(
         &property::kernels_dir(qubes, vm, facts),
         &kernel,
         "default-kernelopts-common.txt",

@@ -29,7 +29,7 @@ pub(in crate::lifecycle) fn reserve_memory(
 ) -> Result<Option<MemoryReservation>, LifecycleError> {
     let qubes = context.read()?;
     let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
-    let bytes = property::memory_for_start(&qubes, vm, context)?;
+    let bytes = property::memory_for_start(&qubes, vm, context.facts())?;
     let socket = context.system.path_below_root(SOCKET);
     match ask_qmemman(&socket, name, bytes)? {
         MemoryReply::Reserved(reservation) => Ok(Some(reservation)),
@@ -67,7 +67,7 @@ fn check_free_memory(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), Li
     if Family::from_uri(context.hypervisor().uri()) != Family::Qemu {
         return Ok(());
     }
-    let needed = property::memory(qubes, vm, context)?;
+    let needed = property::memory(qubes, vm, context.facts())?;
     match context.system.available_memory_mib() {
         Some(available) if available < needed => Err(not_enough(&vm.name, needed, available)),
         _ => Ok(()),
@@ -87,7 +87,7 @@ pub(in crate::lifecycle) fn explain_with_memory(
         LifecycleError::Hypervisor(HypervisorError::Refused { .. })
     );
     let is_xen = Family::from_uri(context.hypervisor().uri()) == Family::Xen;
-    match property::memory_for_start(qubes, vm, context) {
+    match property::memory_for_start(qubes, vm, context.facts()) {
         Ok(bytes) if refused && is_xen => memory_error_or(error, &vm.name, bytes, || {
             context.hypervisor().free_memory_mib()
         }),

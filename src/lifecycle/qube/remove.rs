@@ -81,7 +81,7 @@ pub fn remove(
         reconcile::query_domain(context, &record, name)?;
     }
     // Report what forbids the removal in any state before waiting for the lock.
-    removal::plan(&qubes, name.as_str(), context)?;
+    removal::plan(&qubes, name.as_str(), context.facts())?;
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     let lock = qube::lock(context, name)?;
@@ -107,7 +107,7 @@ pub(in crate::lifecycle) fn remove_locked(
         // A broken qube can be removed, too, and no image may be left that no qube names.
         let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
         has_images
-            .then(|| VmStorage::for_removal(&context.system, &qubes, vm, context))
+            .then(|| VmStorage::for_removal(&context.system, &qubes, vm, context.facts()))
             .transpose()?
     };
     let (vm, effects) = match &storage {
@@ -189,7 +189,7 @@ fn remove_from_store(
 ) -> Result<(Vm, Vec<Effect>), LifecycleError> {
     let mut write = context.write()?;
     removal.lift_restrictions(&mut write, name);
-    let removed = removal::remove_if_unused(&mut write, name.as_str(), context)?;
+    let removed = removal::remove_if_unused(&mut write, name.as_str(), context.facts())?;
     match write.save() {
         Err(error) if error.was_saved() => context.system.notify(&error.to_string()),
         saved => drop(saved?),

@@ -133,7 +133,8 @@ fn check_already_started(name: &VmName, state: PowerState) -> Result<StartOutcom
 fn netvm_to_start(context: &Context, name: &VmName) -> Result<Option<VmName>, LifecycleError> {
     let qubes = context.read()?;
     let vm = find_qube(&qubes, name)?;
-    let Some(netvm) = property::netvm(&qubes, vm, context)?.filter(|n| n.class.is_local_guest())
+    let Some(netvm) =
+        property::netvm(&qubes, vm, context.facts())?.filter(|n| n.class.is_local_guest())
     else {
         return Ok(None);
     };
@@ -173,9 +174,9 @@ fn start_locked(
 ) -> Result<(), LifecycleError> {
     let qubes = context.read()?;
     let vm = find_qube(&qubes, lock.name())?;
-    check_start_allowed(&qubes, vm, context)?;
+    check_start_allowed(&qubes, vm, context.facts())?;
     refuse_live_images(context, &qubes, vm)?;
-    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context)?;
+    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?;
     storage.verify()?;
     images::require_own_images(context, &qubes, vm, &storage)?;
     storage.refuse_foreign_images()?;
@@ -183,7 +184,7 @@ fn start_locked(
         &mark.with_cancellable_copies(&context.system),
         &qubes,
         vm,
-        context,
+        context.facts(),
     )?;
     let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
         qube: vm.name.clone(),
@@ -272,11 +273,11 @@ fn refuse_live_images(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), L
         })
     };
     let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
-    let volumes = volume::resolve_all(qubes, vm, context).map_err(StorageError::from)?;
+    let volumes = volume::resolve_all(qubes, vm, context.facts()).map_err(StorageError::from)?;
     for volume in volumes.iter().filter(|volume| volume.source.is_some()) {
-        let (owner, origin) =
-            volume::find_origin(qubes, vm, &volume.name, context).map_err(StorageError::from)?;
-        if is_live(&origin) && context.power_state(owner).is_active() {
+        let (owner, origin) = volume::find_origin(qubes, vm, &volume.name, context.facts())
+            .map_err(StorageError::from)?;
+        if is_live(&origin) && context.facts().power_state(owner).is_active() {
             let name = &volume.name;
             return refused(format!(
                 "its volume {name} is based on that of {owner}, which runs and keeps no \
@@ -287,7 +288,7 @@ fn refuse_live_images(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), L
     }
     if volumes.iter().any(is_live)
         && let Some(user) = property::disposables_of(qubes, &vm.name)
-            .find(|user| context.power_state(user).is_active())
+            .find(|user| context.facts().power_state(user).is_active())
     {
         return refused(format!(
             "disposable {} is based on its volumes and runs, and it keeps no snapshots of them \

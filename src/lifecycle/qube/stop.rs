@@ -378,7 +378,7 @@ fn refuse_if_has_clients(
     for role in ProviderRole::ALL {
         // A preloaded disposable that is not used yet needs no network or audio.
         let is_client = |other: &Vm| {
-            stop_order::provider(qubes, other, role, context)
+            stop_order::provider(qubes, other, role, context.facts())
                 .is_some_and(|provider| provider.name == vm.name)
                 && (role == ProviderRole::Guivm || !property::is_preloaded(qubes, other))
         };

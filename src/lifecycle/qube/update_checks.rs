@@ -63,12 +63,14 @@ pub fn update_checks(context: &Context) -> Result<(UpdateChecks, UpdateChecks), 
         .collect();
     let qubes_do = match (guests.contains(&true), guests.contains(&false)) {
         (true, true) => UpdateChecks::Mixed,
-        (false, false) => of(
-            property::global_value_by_name(&qubes, "check_updates_vm", context)
-                .ok()
-                .and_then(|v| v.as_bool())
-                != Some(false),
-        ),
+        (false, false) => {
+            of(
+                property::global_value_by_name(&qubes, "check_updates_vm", context.facts())
+                    .ok()
+                    .and_then(|v| v.as_bool())
+                    != Some(false),
+            )
+        }
         (on, _) => of(on),
     };
     Ok((dom0, qubes_do))
@@ -91,12 +93,14 @@ pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, Lif
         for name in names {
             effects.extend(match on {
                 true => features::remove(&mut write, name.as_str(), FEATURE)?,
-                false => features::set(&mut write, name.as_str(), FEATURE, "", context)?,
+                false => features::set(&mut write, name.as_str(), FEATURE, "", context.facts())?,
             });
         }
         effects.extend(match on {
-            true => property::reset_global(&mut write, "check_updates_vm", context)?,
-            false => property::set_global(&mut write, "check_updates_vm", "False", context)?,
+            true => property::reset_global(&mut write, "check_updates_vm", context.facts())?,
+            false => {
+                property::set_global(&mut write, "check_updates_vm", "False", context.facts())?
+            }
         });
         write.save()?;
     }

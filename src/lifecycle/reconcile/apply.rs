@@ -58,7 +58,7 @@ fn reconcile_autostart(context: &Context, name: &VmName) -> Result<(), Lifecycle
     let qubes = context.read()?;
     let is_autostart = qubes
         .get(name.as_str())
-        .is_some_and(|vm| property::is_on(&qubes, vm, "autostart", context));
+        .is_some_and(|vm| property::is_on(&qubes, vm, "autostart", context.facts()));
     let is_linked = fs::symlink_metadata(&link).is_ok();
     let directory = parent_directory(&link);
     match (is_autostart, is_linked) {
@@ -118,8 +118,8 @@ fn maxmem_note(context: &Context, name: &VmName) -> Result<Option<String>, Lifec
         return Ok(None);
     };
     let (Ok(memory), Ok(maxmem)) = (
-        property::memory(&qubes, vm, context),
-        property::maxmem(&qubes, vm, context),
+        property::memory(&qubes, vm, context.facts()),
+        property::maxmem(&qubes, vm, context.facts()),
     ) else {
         return Ok(None);
     };
@@ -140,6 +140,6 @@ fn next_start_note(
     let Some(vm) = qubes.get(name.as_str()) else {
         return Ok(None);
     };
-    let is_running = context.power_state(vm).is_active();
+    let is_running = context.facts().power_state(vm).is_active();
     Ok(is_running.then(|| format!("{name} is running: {what} changes at its next start")))
 }

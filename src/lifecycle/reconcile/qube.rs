@@ -65,7 +65,7 @@ pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, L
             Some(live) => Ok(QubeState::Active(live)),
             // A qube whose volumes cannot be determined is left alone; the command that needs
             // them reports the reason.
-            None => match VmStorage::for_qube(&context.system, &qubes, vm, context) {
+            None => match VmStorage::for_qube(&context.system, &qubes, vm, context.facts()) {
                 Ok(storage) if has_unfinished_stop(&storage)? => {
                     finish_stop(context, lock, &qubes, vm)
                 }
@@ -189,9 +189,9 @@ pub fn finish_stop(
     context
         .system
         .report_step(|| format!("{}: committing its volumes", vm.name));
-    let storage = VmStorage::for_qube(&context.system, qubes, vm, context)?;
+    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
     images::without_shared_images(context, storage)?.stop()?;
-    let storage = VmStorage::for_qube(&context.system, qubes, vm, context)?;
+    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
     // For a disposable the removal reports them.
     if !is_disposable {
         storage

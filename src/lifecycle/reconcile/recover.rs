@@ -101,7 +101,7 @@ fn find_unrecorded_runs(
     let qubes_of_r4 = qubes.iter().filter(|_| !qubes.needs_conversion);
     for vm in qubes_of_r4.filter(|vm| vm.class.is_local_guest() && !recorded.contains(&vm.name)) {
         let inspect = || -> Result<Option<Vec<String>>, LifecycleError> {
-            let storage = VmStorage::for_qube(&context.system, &qubes, vm, context)?;
+            let storage = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?;
             if storage.is_dirty()? || storage.has_stale_run()? {
                 return Ok(None);
             }

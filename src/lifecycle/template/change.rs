@@ -23,7 +23,13 @@ pub fn commit(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
         QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
     }
     let qubes = context.read()?;
-    VmStorage::for_qube(&context.system, &qubes, find_qube(&qubes, name)?, context)?.verify()?;
+    VmStorage::for_qube(
+        &context.system,
+        &qubes,
+        find_qube(&qubes, name)?,
+        context.facts(),
+    )?
+    .verify()?;
     Ok(())
 }
 

@@ -201,14 +201,14 @@ fn create_adopting(
 ) -> Result<InstalledTemplate, LifecycleError> {
     let mut random = |below: u16| fastrand::u16(..below);
     let qubes = qube::read_for_creation(context, &new.class)?;
-    let name = creation::plan(&qubes, new, context, &mut random)?.name;
+    let name = creation::plan(&qubes, new, context.facts(), &mut random)?.name;
     let creation_notes = qube::creation_notes(&qubes, new.created_by);
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     let _lock = qube::lock(context, &name)?;
     let qubes = qube::read_for_creation(context, &new.class)?;
-    let planned = creation::plan(&qubes, new, context, &mut random)?;
-    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context)?;
+    let planned = creation::plan(&qubes, new, context.facts(), &mut random)?;
+    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
     let mut adopted = Vec::new();
     for (volume, driver) in storage.volumes() {
         if (policy.adopts)(volume, driver)? {
@@ -233,8 +233,8 @@ fn create_adopting(
             }
         }
         let mut write = context.write()?;
-        creation::choose_default_kernel(&mut write, context);
-        let vm = creation::plan(&write, new, context, &mut random)?;
+        creation::choose_default_kernel(&mut write, context.facts());
+        let vm = creation::plan(&write, new, context.facts(), &mut random)?;
         if vm.volumes != planned.volumes {
             return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
         }
@@ -311,7 +311,7 @@ fn reinstall(
         &context.system,
         &qubes,
         crate::lifecycle::qube::find_qube(&qubes, &name)?,
-        context,
+        context.facts(),
     )?;
     drop(qubes);
     if is_in_place {
@@ -341,7 +341,7 @@ fn refuse_foreign_images(context: &Context, name: &VmName) -> Result<(), Lifecyc
         &context.system,
         &qubes,
         crate::lifecycle::qube::find_qube(&qubes, name)?,
-        context,
+        context.facts(),
     )?;
     let others = images::find_owners_except(context, name)?;
     for volume in PACKAGE_VOLUMES {
@@ -391,17 +391,17 @@ impl PackageSettings<'_> {
                 name.as_str(),
                 "installed_by_rpm",
                 "True",
-                context,
+                context.facts(),
             )?);
         }
         for (property, text) in self.properties {
-            match property::set(write, name.as_str(), property, text, context) {
+            match property::set(write, name.as_str(), property, text, context.facts()) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(format!("{property} is not set: {error}")),
             }
         }
         for (feature, text) in self.features {
-            match features::set(write, name.as_str(), feature, text, context) {
+            match features::set(write, name.as_str(), feature, text, context.facts()) {
                 Ok(more) => effects.extend(more),
                 Err(error) => notes.push(error.to_string()),
             }

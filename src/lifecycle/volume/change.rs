@@ -47,11 +47,11 @@ pub fn set_option(
     let option = VolumeOption::parse(option)?;
     // The qube must not start or stop between the check of its state and the save.
     let _lock = qube::lock(context, name)?;
-    context.prefetch_states();
+    let facts = context.facts().freeze();
     let save = || {
         change_volumes(context, name, |write, vm| {
             Ok(volume_change::set_option(
-                write, vm, volume, option, text, context,
+                write, vm, volume, option, text, &facts,
             )?)
         })
     };
@@ -66,7 +66,6 @@ pub fn set_option(
         )?);
         Ok(())
     });
-    context.drop_prefetched_states();
     match (saved, deleted.get()) {
         (Err(error), revisions @ 1..) => Err(LifecycleError::RevisionsDeleted {
             volume: format!("{name}:{volume}"),
@@ -244,7 +243,8 @@ pub(in crate::lifecycle) fn with_volume<T>(
     work: impl FnOnce(&Volume, &dyn Driver) -> Result<T, LifecycleError>,
 ) -> Result<T, LifecycleError> {
     // Only this volume's pool is opened. Other pools of the qube may be unusable.
-    let resolved = resolve_volume(qubes, vm, volume, context).map_err(StorageError::from)?;
+    let resolved =
+        resolve_volume(qubes, vm, volume, context.facts()).map_err(StorageError::from)?;
     let volume = Volume::from_resolved(&vm.name, resolved)?;
     let mut drivers = crate::storage::PoolDrivers::new(&qubes.pools, &context.system);
     let storage = VmStorage::new(vm.name.as_str(), vec![volume], &mut drivers)?;
@@ -263,7 +263,13 @@ pub(in crate::lifecycle) fn save_size(
 ) -> Result<(), LifecycleError> {
     let volume = &volume.name;
     match change_volumes(context, name, |write, vm| {
-        Ok(volume_change::set_size(write, vm, volume, bytes, context)?)
+        Ok(volume_change::set_size(
+            write,
+            vm,
+            volume,
+            bytes,
+            context.facts(),
+        )?)
     }) {
         Err(LifecycleError::Store(error)) if error.was_saved() => {
             context.system.notify(&error.to_string());

@@ -34,7 +34,7 @@ pub fn details(
     vm: &Vm,
     volume: &str,
 ) -> Result<VolumeDetails, VolumeError> {
-    let volume = volume::resolve(qubes, vm, volume, context)?;
+    let volume = volume::resolve(qubes, vm, volume, context.facts())?;
     let mut details = VolumeDetails {
         qube: vm.name.clone(),
         size: volume.size,
@@ -81,7 +81,7 @@ pub fn list(context: &Context, qubes: &Qubes, names: &[&str]) -> Vec<VolumeListE
         .filter(|vm| vm.class.is_local_guest())
     {
         for name in volume::names(vm) {
-            let Ok(volume) = volume::resolve(qubes, vm, name, context) else {
+            let Ok(volume) = volume::resolve(qubes, vm, name, context.facts()) else {
                 continue;
             };
             let (pool, vid, qube, name) = (

@@ -45,7 +45,7 @@ fn remove_spare_images(context: &Context, locked: &VmName) -> Result<(), Lifecyc
         let Ok(_lock) = qube::lock_within(context, &vm.name, Duration::ZERO) else {
             continue;
         };
-        let Ok(storage) = VmStorage::for_qube(&context.system, &qubes, vm, context) else {
+        let Ok(storage) = VmStorage::for_qube(&context.system, &qubes, vm, context.facts()) else {
             continue;
         };
         for (volume, driver) in storage

@@ -74,12 +74,13 @@ pub(super) fn check_devices(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, found: &m
                     );
                 }
                 Ok(mode)
-                    if mode != AssignmentMode::Required && !facts.release().has_device_modes() =>
+                    if mode != AssignmentMode::Required
+                        && !facts.host().release().has_device_modes() =>
                 {
                     let text = format!(
                         "has mode '{}', and Qubes OS {} takes every assignment for required",
                         mode.as_str(),
-                        facts.release()
+                        facts.host().release()
                     );
                     add(
                         FindingKind::DeviceMode,
@@ -90,11 +91,11 @@ pub(super) fn check_devices(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, found: &m
                 }
                 Ok(_) => {}
             }
-            if device.identity() != "*" && !facts.release().has_device_modes() {
+            if device.identity() != "*" && !facts.host().release().has_device_modes() {
                 let text = format!(
                     "is for '{}' alone, and Qubes OS {} gives whatever is at that port",
                     device.identity(),
-                    facts.release()
+                    facts.host().release()
                 );
                 add(
                     FindingKind::DeviceIdentity,

@@ -150,13 +150,13 @@ pub(super) fn check_pools(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Find
                         Remedy::RemoveAttributes(names),
                     );
                 }
-                check_options(pool, driver, facts.release(), &mut add);
+                check_options(pool, driver, facts.host().release(), &mut add);
             }
             (_, Some(None)) => {}
         }
         let remove_flag = || Remedy::RemoveAttributes(vec!["ephemeral_volatile".into()]);
         match pool.option("ephemeral_volatile") {
-            Some(_) if facts.release() < Release::R4_1 => {
+            Some(_) if facts.host().release() < Release::R4_1 => {
                 add(
                     FindingKind::TooNew,
                     Harm::Refused,

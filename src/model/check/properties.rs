@@ -34,10 +34,10 @@ pub(super) fn check_properties(
             remedy,
         });
     };
-    if vm.class == Class::RemoteVM && facts.release() < Release::R4_3 {
+    if vm.class == Class::RemoteVM && facts.host().release() < Release::R4_3 {
         let text = format!(
             "Qubes OS {} does not know class RemoteVM (since 4.3)",
-            facts.release()
+            facts.host().release()
         );
         let by_hand = Remedy::Manual(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
         add("name", FindingKind::TooNew, Harm::Refused, text, by_hand);
@@ -73,10 +73,10 @@ pub(super) fn check_properties(
                     remove(),
                 );
             }
-            Some(p) if p.since > facts.release() => {
+            Some(p) if p.since > facts.host().release() => {
                 let text = format!(
                     "Qubes OS {} does not know {name} (since {})",
-                    facts.release(),
+                    facts.host().release(),
                     p.since
                 );
                 add(name, FindingKind::TooNew, Harm::Refused, text, remove());
@@ -137,13 +137,13 @@ fn check_value(
                 },
             );
         }
-        let max = facts.release().highest_qid();
+        let max = facts.host().release().highest_qid();
         if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
             let text = match vm.qid() {
                 None => format!("qid {text} is not between 0 and {}", Qid::MAX),
                 Some(_) => format!(
                     "qid {text} is above {max}, the highest of Qubes OS {}",
-                    facts.release()
+                    facts.host().release()
                 ),
             };
             add(
@@ -335,7 +335,7 @@ pub(super) fn check_tags(vm: &Vm, found: &mut Vec<Finding>) {
 /// Checks the values of features that qubesd interprets.
 pub(super) fn check_features(vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
     for (name, value) in vm.features.iter() {
-        if let Some(misfit) = find_feature_problem(vm, name, value, facts.release()) {
+        if let Some(misfit) = find_feature_problem(vm, name, value, facts.host().release()) {
             found.push(Finding {
                 at: Location::Qube {
                     name: vm.name.clone(),

@@ -66,7 +66,7 @@ fn repair_qube(
     uuid: &mut dyn FnMut() -> Uuid,
 ) -> bool {
     let find_free_qid = match remedy {
-        Remedy::NewQid => match creation::find_free_qid(qubes, facts.release()) {
+        Remedy::NewQid => match creation::find_free_qid(qubes, facts.host().release()) {
             Ok(qid) => Some(qid),
             Err(_full) => return false,
         },

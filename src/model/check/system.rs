@@ -46,11 +46,11 @@ pub(super) fn check_globals(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Fi
             add(FindingKind::ComputedProperty, Harm::Refused, text, remove());
             continue;
         }
-        if property.since > facts.release() {
+        if property.since > facts.host().release() {
             let text = format!(
                 "{name} is of Qubes OS {}, later than {}, which ignores and loses it",
                 property.since,
-                facts.release()
+                facts.host().release()
             );
             add(FindingKind::TooNew, Harm::Misread, text, remove());
         }

@@ -137,7 +137,7 @@ pub(super) fn check_volumes(
                 remedy,
             });
         };
-        check_flags(vm, own, facts.release(), &mut add);
+        check_flags(vm, own, facts.host().release(), &mut add);
         check_attributes(own, &mut add);
         if !vm.class.is_local_guest() {
             continue;

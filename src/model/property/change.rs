@@ -82,7 +82,7 @@ pub fn reset(
         .get(vm)
         .ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
     let known = Property::find(Scope::Class(&qube.class), property);
-    if known.is_none_or(|known| known.computed || known.since > facts.release())
+    if known.is_none_or(|known| known.computed || known.since > facts.host().release())
         && qube.properties.contains(property)
     {
         // Upstream would refuse the store for it. A property that is unknown, computed or too
@@ -179,7 +179,8 @@ pub fn reset_global(
     property: &str,
     facts: &dyn Facts,
 ) -> Result<Vec<Effect>, PropertyError> {
-    if Property::find(Scope::Global, property).is_none_or(|known| known.since > facts.release())
+    if Property::find(Scope::Global, property)
+        .is_none_or(|known| known.since > facts.host().release())
         && qubes.globals.remove(property).is_some()
     {
         return Ok(Vec::new());
@@ -323,7 +324,7 @@ fn find_writable(
             class,
         });
     }
-    let release = facts.release();
+    let release = facts.host().release();
     if property.since > release {
         let owner = owner.to_string();
         return Err(PropertyError::TooNew {

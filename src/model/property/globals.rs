@@ -184,7 +184,7 @@ fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError
             // LVM is not asked if there is no thin pool that it could be.
             let is_thin = |pool: &&Pool| pool.volume_ids() == Some(VolumeIds::Logical);
             pools.iter().find(is_thin)?;
-            let (group, thin) = facts.root_thin_pool()?;
+            let (group, thin) = facts.host().root_thin_pool()?;
             pools.iter().filter(is_thin).find(|p| {
                 p.option("thin_pool") == Some(&thin)
                     && group
@@ -193,7 +193,7 @@ fn default_pool(qubes: &Qubes, facts: &dyn Facts) -> Result<Value, PropertyError
             })
         })
         .or_else(|| {
-            let base = facts.base_dir().trim_end_matches('/');
+            let base = facts.host().base_dir().trim_end_matches('/');
             pools.iter().find(|p| {
                 p.has_files()
                     && p.option("dir_path")

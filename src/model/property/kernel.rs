@@ -110,7 +110,11 @@ fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
     if kernel.is_empty() {
         return Ok(Value::text(""));
     }
-    let file = |name: &str| facts.kernel_file(&kernels_dir(qubes, vm, facts), &kernel, name);
+    let file = |name: &str| {
+        facts
+            .host()
+            .kernel_file(&kernels_dir(qubes, vm, facts), &kernel, name)
+    };
     if property::has_pci(qubes, vm) {
         let mut options = file("default-kernelopts-pci.txt")
             .unwrap_or_default()
@@ -203,5 +207,8 @@ pub fn kernels_dir(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
 
 /// Returns the directory in which upstream looks for a kernel when one is set.
 pub(super) fn default_kernels_dir(facts: &dyn Facts) -> String {
-    format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'))
+    format!(
+        "{}/vm-kernels",
+        facts.host().base_dir().trim_end_matches('/')
+    )
 }

@@ -146,7 +146,7 @@ pub(super) const ROWS: &[Property] = &[
         INT,
         DefaultValue::ComputedGlobal(|_, facts| {
             Ok(Value::Int(
-                i64::try_from(facts.host_memory_mib()).unwrap_or(i64::MAX),
+                i64::try_from(facts.host().memory_mib()).unwrap_or(i64::MAX),
             ))
         }),
         "Memory of the machine, in MiB; what core.toml says, where it does.",
@@ -157,7 +157,7 @@ pub(super) const ROWS: &[Property] = &[
         "no_cpus",
         AppliesTo::System,
         INT,
-        DefaultValue::ComputedGlobal(|_, facts| Ok(Value::Int(facts.host_cpus().into()))),
+        DefaultValue::ComputedGlobal(|_, facts| Ok(Value::Int(facts.host().cpus().into()))),
         "Number of the machine's processors; what core.toml says, where it does.",
     )
     .computed()
@@ -203,13 +203,14 @@ fn maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     } else {
         4000
     };
-    let default = i64::try_from(base.min(facts.host_memory_mib() / 2)).unwrap_or(i64::MAX);
+    let default = i64::try_from(base.min(facts.host().memory_mib() / 2)).unwrap_or(i64::MAX);
     Ok(Value::Int(default.max(memory)))
 }
 
 fn dom0_maxmem(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let maxmem = context
         .facts
+        .host()
         .dom0_maxmem_mib()
         .and_then(|mib| i64::try_from(mib).ok());
     Ok(Value::Int(maxmem.unwrap_or(DOM0_MAXMEM_MIB)))

@@ -27,7 +27,9 @@ pub(super) fn require_installed_kernel(
     match proposed.value.as_str() {
         Some(kernel) if !proposed.reset && !kernel.is_empty() => {
             match is_kernel_name(kernel)
-                && facts.is_kernel_installed(&default_kernels_dir(facts), kernel)
+                && facts
+                    .host()
+                    .is_kernel_installed(&default_kernels_dir(facts), kernel)
             {
                 true => Ok(()),
                 false => refuse(format!("Kernel '{kernel}' not installed")),
@@ -346,6 +348,7 @@ pub fn has_memory_hotplug(
             "supported-feature.memory-hotplug",
         )),
         false => facts
+            .host()
             .kernel_file(
                 &property::kernels_dir(qubes, vm, facts),
                 &kernel,

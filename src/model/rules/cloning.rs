@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::creation::{CreationError, NewQube, PoolChoice, sort_properties};
 use super::qubesd::find_feature_problem;
 use crate::model::class::Class;
-use crate::model::facts::Facts;
+use crate::model::facts::{Facts, HostFacts};
 use crate::model::features::RESERVED_FEATURES;
 use crate::model::power::PowerState;
 use crate::model::property;
@@ -133,13 +133,13 @@ pub fn plan(
     if let Some(first) = first_error.filter(|_| !request.ignore_errors) {
         return Err(first.clone().into());
     }
-    clone_features(&mut vm, source, facts.release());
+    clone_features(&mut vm, source, facts.host().release());
     creation::update_reference_tags(qubes, &mut vm, facts)?;
     if vm.class.is_local_guest() {
         vm.devices = source
             .devices
             .iter()
-            .map(|class| class.for_release(facts.release()))
+            .map(|class| class.for_release(facts.host().release()))
             .collect();
     }
     creation::plan_volumes(qubes, &mut vm, template, request.pools, facts)?;
@@ -251,39 +251,7 @@ impl Facts for NewQubeFacts<'_> {
         }
     }
 
-    fn host_memory_mib(&self) -> u64 {
-        self.facts.host_memory_mib()
-    }
-
-    fn host_cpus(&self) -> u32 {
-        self.facts.host_cpus()
-    }
-
-    fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
-        self.facts.is_kernel_installed(kernels_dir, version)
-    }
-
-    fn kernel_file(&self, kernels_dir: &str, version: &str, file: &str) -> Option<String> {
-        self.facts.kernel_file(kernels_dir, version, file)
-    }
-
-    fn release(&self) -> Release {
-        self.facts.release()
-    }
-
-    fn base_dir(&self) -> &str {
-        self.facts.base_dir()
-    }
-
-    fn can_reflink(&self, dir: &str) -> bool {
-        self.facts.can_reflink(dir)
-    }
-
-    fn can_map_devices(&self) -> bool {
-        self.facts.can_map_devices()
-    }
-
-    fn root_thin_pool(&self) -> Option<(Option<String>, String)> {
-        self.facts.root_thin_pool()
+    fn host(&self) -> &dyn HostFacts {
+        self.facts.host()
     }
 }

@@ -204,7 +204,7 @@ pub(in crate::model) fn plan_identity<'q>(
     if qubes.contains(new.name) {
         return Err(CreationError::Exists(new.name.to_owned()));
     }
-    let release = facts.release();
+    let release = facts.host().release();
     if release < Release::R4_3 && new.name.contains('.') {
         return Err(CreationError::DottedName(new.name.to_owned(), release));
     }
@@ -248,8 +248,11 @@ pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) {
     {
         return;
     }
-    let directory = format!("{}/vm-kernels", facts.base_dir().trim_end_matches('/'));
-    if let Some(newest) = facts.newest_kernel(&directory) {
+    let directory = format!(
+        "{}/vm-kernels",
+        facts.host().base_dir().trim_end_matches('/')
+    );
+    if let Some(newest) = facts.host().newest_kernel(&directory) {
         qubes.globals.set("default_kernel", &newest);
     }
 }
@@ -270,8 +273,8 @@ fn find_template<'q>(
         (Class::AdminVM | Class::Unknown(_), _) => {
             return Err(CreationError::UnsupportedClass(new.class.clone()));
         }
-        (Class::RemoteVM, _) if facts.release() < Release::R4_3 => {
-            return Err(CreationError::RemoteNotSupported(facts.release()));
+        (Class::RemoteVM, _) if facts.host().release() < Release::R4_3 => {
+            return Err(CreationError::RemoteNotSupported(facts.host().release()));
         }
         (_, None) => return Ok(None),
         (_, Some(_)) => {
@@ -507,7 +510,7 @@ fn plan_volume(
     }
     let resolved = volume::resolve_attributes(qubes, vm, name, class, &own, facts)?;
     check_volume_pool(qubes, vm, class, &own, &resolved)?;
-    Ok(resolved.config_for(facts.release()))
+    Ok(resolved.config_for(facts.host().release()))
 }
 
 /// Refuses a pool that cannot hold the volume.
@@ -587,9 +590,9 @@ pub fn sort_properties(class: &Class, properties: &TextMap) -> TextMap {
 /// devices are available. Otherwise it has driver `file-reflink` with `setup_check="no"`, which
 /// copies and which every release of upstream can use, too.
 pub fn plan_new_system(facts: &dyn Facts) -> Qubes {
-    let base = facts.base_dir().trim_end_matches('/');
-    let shares_blocks = facts.can_reflink(base);
-    let driver = if !shares_blocks && facts.can_map_devices() {
+    let base = facts.host().base_dir().trim_end_matches('/');
+    let shares_blocks = facts.host().can_reflink(base);
+    let driver = if !shares_blocks && facts.host().can_map_devices() {
         FILE
     } else {
         FILE_REFLINK

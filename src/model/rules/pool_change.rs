@@ -326,7 +326,8 @@ fn optional_value(
     match (option.value, text) {
         (OptionValue::Revisions, text) => {
             let most = driver.max_revisions.unwrap_or_default();
-            let number = text.map_or(Ok(1), |text| revisions(text, most, facts.release()))?;
+            let number =
+                text.map_or(Ok(1), |text| revisions(text, most, facts.host().release()))?;
             Ok(Some(number.to_string()))
         }
         (OptionValue::SetupFlag, Some(text)) => {
@@ -334,7 +335,7 @@ fn optional_value(
             Ok(Some(text.to_owned()))
         }
         (OptionValue::Flag, Some(text)) if boolean(name, text)? => {
-            refuse_too_new(name, facts.release())?;
+            refuse_too_new(name, facts.host().release())?;
             Ok(Some("True".to_owned()))
         }
         _ => Ok(None),

@@ -199,7 +199,7 @@ fn set_attribute(
     text: Option<&str>,
     facts: &dyn Facts,
 ) {
-    let in_full = volume.config_for(facts.release());
+    let in_full = volume.config_for(facts.host().release());
     let Some(vm) = qubes.edit(vm) else { return };
     if vm.volume(&volume.name).is_none() {
         vm.volumes.push(in_full);
@@ -289,7 +289,8 @@ impl OptionChange<'_> {
         let most = DriverSpec::find(&self.volume.driver)
             .and_then(|d| d.max_revisions)
             .unwrap_or(i64::MAX);
-        revisions(text, most, self.facts.release()).map_err(|source| self.bad_value(source))?;
+        revisions(text, most, self.facts.host().release())
+            .map_err(|source| self.bad_value(source))?;
         let is_origin = self.volume.save_on_stop && !self.volume.snap_on_start;
         if is_origin && (number == -1) != (self.volume.revisions_to_keep == -1) {
             self.refuse_unless_halted("revisions_to_keep to or from -1 (no snapshots)")?;
@@ -303,7 +304,7 @@ impl OptionChange<'_> {
         let (vm, volume, release) = (
             self.vm.name.to_string(),
             self.volume.name.clone(),
-            self.facts.release(),
+            self.facts.host().release(),
         );
         if !release.has_ephemeral_volumes() {
             return Err(VolumeChangeError::TooNew {

@@ -45,7 +45,7 @@ fn group_in_stop_order(
         Ok(stop_order::group_by_stop_order(
             &*context.read()?,
             &names,
-            context,
+            context.facts(),
         ))
     } else {
         Ok(vec![names])

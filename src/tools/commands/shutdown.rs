@@ -88,7 +88,8 @@ impl ShutdownRun<'_> {
     /// Sends requests in groups: first to qubes that no other uses, then to those that only they
     /// used, and so on. A netvm follows its clients, even if one of those does not stop.
     fn request_in_order(&mut self, names: &[VmName]) -> Result<(), Failure> {
-        let groups = stop_order::group_by_stop_order(&*self.context.read()?, names, self.context);
+        let groups =
+            stop_order::group_by_stop_order(&*self.context.read()?, names, self.context.facts());
         let last = groups.len().saturating_sub(1);
         for (at, group) in groups.into_iter().enumerate() {
             let first = self.pending.len();

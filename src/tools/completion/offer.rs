@@ -160,7 +160,7 @@ impl<'a> Offer<'a> {
             Offer::Qubes(which) => names::qubes(which, begun, qubes, context),
             Offer::Templates => names::of_class(qubes, |class| *class == Class::TemplateVM),
             Offer::DisposableTemplates => names::qubes_that(qubes, |vm| {
-                property::is_template_for_dispvms(qubes, vm, context)
+                property::is_template_for_dispvms(qubes, vm, context.facts())
             }),
             Offer::Netvms => names::netvms(qubes, context),
             Offer::Labels => {

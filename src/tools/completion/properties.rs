@@ -104,7 +104,7 @@ fn value_candidates(property: &Property, qubes: &Qubes, context: &Context) -> Ve
 
 /// Returns the installed kernels.
 fn kernel_names(qubes: &Qubes, context: &Context) -> Vec<String> {
-    let pool = property::global_value_by_name(qubes, "default_pool_kernel", context).ok();
+    let pool = property::global_value_by_name(qubes, "default_pool_kernel", context.facts()).ok();
     let driver = pool.as_ref().and_then(Value::as_str).and_then(|pool| {
         let mut drivers = PoolDrivers::read_only(&qubes.pools, &context.system);
         drivers.get(pool).ok()

@@ -80,7 +80,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Returns the qube that a property of the system refers to.
 fn global_qube(qubes: &Qubes, context: &Context, property: &str) -> Result<String, Failure> {
-    match property::global_value_by_name(qubes, property, context) {
+    match property::global_value_by_name(qubes, property, context.facts()) {
         Ok(Value::Qube(Some(name))) => Ok(name.to_string()),
         _ => Err(Failure::error(format!(
             "the system has no {property}; name a TEMPLATE, or set it with qubes-prefs"

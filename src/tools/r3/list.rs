@@ -52,7 +52,7 @@ const HEADINGS: [&str; 30] = [
 /// Prints R3's list of a qube.
 pub fn print(out: &mut Output, qubes: &Qubes, vm: &Vm, context: &Context) -> Result<u8, Failure> {
     for heading in HEADINGS {
-        if let Some(text) = value(heading, qubes, vm, context) {
+        if let Some(text) = value(heading, qubes, vm, context.facts()) {
             out.line(&format!("{heading:<19}: {text}"))?;
         }
     }
@@ -68,7 +68,8 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, context: &Context) -> Resul
         "default-template",
         "updatevm",
     ] {
-        let value = property::global_value_by_name(qubes, &name.replace('-', "_"), context).ok();
+        let value =
+            property::global_value_by_name(qubes, &name.replace('-', "_"), context.facts()).ok();
         let text = value
             .filter(|v| *v != Value::Qube(None))
             .map(|v| v.to_string())
@@ -79,7 +80,7 @@ pub fn print_system(out: &mut Output, qubes: &Qubes, context: &Context) -> Resul
 }
 
 /// Returns the value of a line; `None` if the qube has no such line.
-pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &Context) -> Option<String> {
+pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Option<String> {
     let kind = R3Type::for_qube(qubes, vm, facts);
     match heading {
         "type" => Some(kind.as_str().to_owned()),
@@ -212,13 +213,13 @@ fn last_backup(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
 }
 
 /// Returns the directory of the images, else that of the other files.
-fn directory(qubes: &Qubes, vm: &Vm, facts: &Context) -> String {
+fn directory(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
     let of_images =
         image(qubes, vm, "private", facts).and_then(|i| Some(i.rsplit_once('/')?.0.to_owned()));
     of_images.unwrap_or_else(|| {
         format!(
             "{}/{}/{}",
-            facts.base_dir(),
+            facts.host().base_dir(),
             class_directory(&vm.class),
             vm.name
         )

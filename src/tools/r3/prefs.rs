@@ -155,7 +155,7 @@ fn show(
         R3Property::PciDevices => Some(python_list(&vm.pci_addresses())),
         R3Property::PciStrictReset => Some(python_bool(vm.pci_strict_reset()).to_string()),
         R3Property::Computed(heading) => {
-            list::value(heading, qubes, vm, context).filter(|text| text != "None")
+            list::value(heading, qubes, vm, context.facts()).filter(|text| text != "None")
         }
         R3Property::Gone(instead) => return Err(removed_property(name, instead)),
     };

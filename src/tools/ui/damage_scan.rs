@@ -69,8 +69,12 @@ impl<'q> DamageScan<'q> {
         if self.is_known_sound() {
             return Vec::new();
         }
-        let mut texts =
-            check::qube_problems(self.qubes, vm, self.context, &mut self.ways.borrow_mut());
+        let mut texts = check::qube_problems(
+            self.qubes,
+            vm,
+            self.context.facts(),
+            &mut self.ways.borrow_mut(),
+        );
         if let Some(numbers) = &self.numbers
             && !self.qubes.needs_conversion
         {

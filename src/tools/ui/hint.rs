@@ -282,7 +282,7 @@ fn disposables_hint(context: &Context, qubes: &Qubes, name: &str) -> String {
     if has_it {
         return format!("qvm-prefs {name} {PROPERTY} True allows it");
     }
-    let serves = |vm: &&Vm| property::is_template_for_dispvms(qubes, vm, context);
+    let serves = |vm: &&Vm| property::is_template_for_dispvms(qubes, vm, context.facts());
     let names: Vec<&str> = qubes
         .iter()
         .filter(serves)
@@ -303,7 +303,7 @@ fn disposables_hint(context: &Context, qubes: &Qubes, name: &str) -> String {
 
 /// Returns the installed kernels and their directory.
 pub fn kernels_hint(context: &Context, qubes: &Qubes) -> String {
-    let pool = property::global_value_by_name(qubes, "default_pool_kernel", context).ok();
+    let pool = property::global_value_by_name(qubes, "default_pool_kernel", context.facts()).ok();
     let pool = pool
         .as_ref()
         .and_then(Value::as_str)

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use qubes::model::{Class, Facts, PowerState, Release, Vm};
+use qubes::model::{Class, Facts, HostFacts, PowerState, Release, Vm};
 
 /// The facts of the sample host.
 pub struct SampleHost {
@@ -28,12 +28,12 @@ impl Default for SampleHost {
     }
 }
 
-impl Facts for SampleHost {
-    fn host_memory_mib(&self) -> u64 {
+impl HostFacts for SampleHost {
+    fn memory_mib(&self) -> u64 {
         32404
     }
 
-    fn host_cpus(&self) -> u32 {
+    fn cpus(&self) -> u32 {
         16
     }
 
@@ -62,6 +62,12 @@ impl Facts for SampleHost {
 
     fn can_map_devices(&self) -> bool {
         self.can_map_devices
+    }
+}
+
+impl Facts for SampleHost {
+    fn host(&self) -> &dyn HostFacts {
+        self
     }
 
     fn power_state(&self, vm: &Vm) -> PowerState {

@@ -63,7 +63,7 @@ pub(in crate::lifecycle) fn find_owners_in_text(
 ) -> Result<ImageOwners, FormatError> {
     let domains = format::list_all_domains(bytes)?;
     Ok(ImageOwners::from_claims(
-        &collect_image_claims(qubes, &domains, context),
+        &collect_image_claims(qubes, &domains, context.facts()),
         &context.system,
     ))
 }
@@ -171,7 +171,8 @@ pub(in crate::lifecycle) fn require_own_image(
     volume: &str,
     verb: &str,
 ) -> Result<(), LifecycleError> {
-    let resolved = volume::resolve(read, vm, volume, context).map_err(StorageError::from)?;
+    let resolved =
+        volume::resolve(read, vm, volume, context.facts()).map_err(StorageError::from)?;
     let resolved = Volume::from_resolved(&vm.name, resolved)?;
     let owners = find_owners_in(context, read)?;
     let verb = format!("{verb} {}", resolved.full_name());

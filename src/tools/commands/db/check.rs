@@ -28,7 +28,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         }
         Err(error) => return Err(error.into()),
     };
-    let mut damages = format::find_damage(&bytes, context);
+    let mut damages = format::find_damage(&bytes, context.facts());
     add_disk_damages(&mut damages, images::find_damage(context, &bytes));
     if call.has("json") {
         let listed: Vec<_> = damages.iter().map(damage_json).collect();

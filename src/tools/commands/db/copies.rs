@@ -138,7 +138,7 @@ pub fn find_best(context: &Context, is_usable: impl Fn(&Bytes) -> bool) -> Optio
         .into_iter()
         .filter_map(|copy| {
             let bytes = read_loadable(&copy.path).ok().filter(&is_usable)?;
-            let errors = count_errors(&format::find_damage(&bytes, context));
+            let errors = count_errors(&format::find_damage(&bytes, context.facts()));
             Some(ReadableCopy {
                 time: copy_time(&copy.path).to_owned(),
                 bytes,

@@ -25,7 +25,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let mut text = Vec::new();
     let mut writer =
         serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
-    dump::dump_system(&qubes, context).serialize(&mut writer)?;
+    dump::dump_system(&qubes, context.facts()).serialize(&mut writer)?;
     call.out.line(&String::from_utf8_lossy(&text))?;
     Ok(0)
 }

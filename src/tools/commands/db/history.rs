@@ -21,7 +21,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         let errors = loaded
             .as_ref()
             .ok()
-            .map(|bytes| count_errors(&format::find_damage(bytes, context)));
+            .map(|bytes| count_errors(&format::find_damage(bytes, context.facts())));
         let bytes = std::fs::metadata(&copy.path).map(|m| m.len()).ok();
         let qubes = loaded
             .ok()

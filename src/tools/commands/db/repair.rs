@@ -34,7 +34,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
             None => return Ok(1),
         },
     };
-    let repaired = format::repair(&text.bytes, context, &mut uuid::Uuid::new_v4)?;
+    let repaired = format::repair(&text.bytes, context.facts(), &mut uuid::Uuid::new_v4)?;
     let done: Vec<Damage> = repaired
         .repaired
         .into_iter()
@@ -309,7 +309,7 @@ fn check_improvement(
     format::check(new)?;
     let (before, after) = (names(&text.bytes)?, names(new)?);
     let gone: Vec<&String> = before.difference(&after).collect();
-    let was = format::find_damage(&text.bytes, context).len();
+    let was = format::find_damage(&text.bytes, context.facts()).len();
     if gone.is_empty() && (left.len() < was || (done == 0 && left.len() == was)) {
         return Ok(());
     }

@@ -32,12 +32,12 @@ impl NonDefault {
         property: &'static Property,
     ) -> Option<NonDefault> {
         let text = property.explicit_value(vm)?.to_owned();
-        let value = property::value(qubes, vm, property, context);
+        let value = property::value(qubes, vm, property, context.facts());
         NonDefault {
             property,
             value,
             text,
-            default: property::default_value(qubes, vm, property, context),
+            default: property::default_value(qubes, vm, property, context.facts()),
         }
         .if_different()
     }
@@ -52,12 +52,12 @@ impl NonDefault {
             .get(property.name)
             .filter(|_| !property.computed)?
             .to_owned();
-        let value = property::global_value(qubes, property, context);
+        let value = property::global_value(qubes, property, context.facts());
         NonDefault {
             property,
             value,
             text,
-            default: property::global_default(qubes, property, context),
+            default: property::global_default(qubes, property, context.facts()),
         }
         .if_different()
     }

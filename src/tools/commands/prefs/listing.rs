@@ -58,7 +58,7 @@ pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure>
     if call.has("json") {
         let objects = view.vms.iter().filter_map(|(vm, properties)| {
             let entries = properties.iter().filter(|p| listed(vm, p)).map(|property| {
-                let value = property::value(view.qubes, vm, property, view.context);
+                let value = property::value(view.qubes, vm, property, view.context.facts());
                 (
                     property.name.to_string(),
                     value_entry(value, property.is_default(vm)).into(),
@@ -73,7 +73,7 @@ pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure>
     let mut rows: Vec<[String; 4]> = Vec::new();
     for (vm, properties) in &view.vms {
         for property in properties.iter().filter(|p| listed(vm, p)) {
-            let value = property::value(view.qubes, vm, property, view.context)
+            let value = property::value(view.qubes, vm, property, view.context.facts())
                 .ok()
                 .and_then(|v| property.format_in_list(&v));
             let mark = match &value {

@@ -135,7 +135,7 @@ impl PropertyOwner {
             // default_kernel and default_template have no default: a new store lacks them.
             PropertyOwner::System => {
                 match (
-                    property::global_value(qubes, property, context),
+                    property::global_value(qubes, property, context.facts()),
                     property.value_type.api_name(),
                 ) {
                     (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
@@ -147,7 +147,7 @@ impl PropertyOwner {
                 let vm = qubes
                     .get(name.as_str())
                     .ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
-                property::value(qubes, vm, property, context)
+                property::value(qubes, vm, property, context.facts())
             }
         }
     }

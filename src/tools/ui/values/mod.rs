@@ -14,7 +14,7 @@ use smol_str::{SmolStr, ToSmolStr};
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::Context;
-use crate::lifecycle::context::MAX_SINGLE_QUERIES;
+use crate::lifecycle::facts::MAX_SINGLE_QUERIES;
 use crate::model::{
     Class, Label, PowerState, Property, PropertyError, Qubes, Scope, Value, Vm, VmName, property,
 };
@@ -89,7 +89,7 @@ impl<'a> Values<'a> {
 
     /// Returns the value of a property in effect.
     pub fn value(&self, vm: &Vm, name: &str) -> Result<Value, PropertyError> {
-        property::value_by_name(self.qubes, vm, name, self.context)
+        property::value_by_name(self.qubes, vm, name, self.context.facts())
     }
 
     /// Returns the text of a property; `None` if it does not exist, cannot be read, or has no
@@ -118,14 +118,14 @@ impl<'a> Values<'a> {
             Some(text) if property.is_printed_verbatim(self.qubes, text) => {
                 return cell.push_str(text);
             }
-            Some(_) => property::value(self.qubes, vm, property, self.context),
+            Some(_) => property::value(self.qubes, vm, property, self.context.facts()),
             None => {
-                if property::is_inherited(self.qubes, vm, property, self.context)
+                if property::is_inherited(self.qubes, vm, property, self.context.facts())
                     && let Some(template) = self.template(vm)
                 {
                     return self.push_inherited(cell, template, property);
                 }
-                property::default_value(self.qubes, vm, property, self.context)
+                property::default_value(self.qubes, vm, property, self.context.facts())
             }
         };
         match value {
@@ -197,7 +197,10 @@ impl<'a> Values<'a> {
 
     /// Appends the gateway that the netvm of a qube provides.
     pub fn push_gateway(&self, cell: &mut String, vm: &Vm) {
-        let Some(netvm) = property::netvm(self.qubes, vm, self.context).ok().flatten() else {
+        let Some(netvm) = property::netvm(self.qubes, vm, self.context.facts())
+            .ok()
+            .flatten()
+        else {
             return;
         };
         if let Some((_, gateway)) = self
@@ -220,7 +223,7 @@ impl<'a> Values<'a> {
         let Some(property) = Property::find(Scope::Class(&vm.class), name) else {
             return NONE.to_string();
         };
-        match property::value(self.qubes, vm, property, self.context) {
+        match property::value(self.qubes, vm, property, self.context.facts()) {
             Ok(Value::None) if property.value_type.api_name() == "str" => String::new(),
             Ok(Value::None | Value::Qube(None)) | Err(_) => NONE.to_string(),
             Ok(value) => value.to_string(),
@@ -235,7 +238,7 @@ impl<'a> Values<'a> {
 
     /// Whether a property that qubes of this class have is true.
     pub fn is_true_of(&self, vm: &Vm, property: &Property) -> bool {
-        property::is_true(self.qubes, vm, property, self.context)
+        property::is_true(self.qubes, vm, property, self.context.facts())
     }
 
     /// Returns a property as JSON of its type; null if it has no value or does not exist.
@@ -247,7 +250,7 @@ impl<'a> Values<'a> {
 
     /// Returns the power state of a qube. The first call reads the states of all qubes.
     pub fn state(&self, vm: &Vm) -> PowerState {
-        self.context.displayed_state(vm)
+        self.context.facts().displayed_state(vm)
     }
 
     /// Returns why the power states of these qubes are not available, if they are not. Contacts the
@@ -257,10 +260,11 @@ impl<'a> Values<'a> {
             return None;
         }
         if names.len() > MAX_SINGLE_QUERIES {
-            return self.context.states().err();
+            return self.context.facts().states().err();
         }
         let why = |vm: &Vm| {
             self.context
+                .facts()
                 .live(vm)
                 .err()
                 .filter(|_| vm.class.is_local_guest())
@@ -279,6 +283,7 @@ impl<'a> Values<'a> {
             _ => {
                 let live = self
                     .context
+                    .facts()
                     .live(vm)
                     .ok()
                     .flatten()

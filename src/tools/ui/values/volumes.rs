@@ -121,7 +121,7 @@ impl<'a> Volumes<'a> {
                 usage: 0,
             }),
             None => self.resolved(
-                volume::resolve(self.qubes, vm, &name, self.context).ok()?,
+                volume::resolve(self.qubes, vm, &name, self.context.facts()).ok()?,
                 vm,
                 name,
             ),
@@ -234,12 +234,17 @@ impl<'a> Volumes<'a> {
         self.caches.iter().find(|cache| cache.name == name)
     }
 
+    /// Returns whether the `lvm` program is installed.
+    fn has_lvm(&self) -> bool {
+        crate::exec::find_program("lvm", self.context.system.program_path()).is_some()
+    }
+
     fn driver<'p>(&self, cache: &'p PoolCache<'a>) -> Option<&'p Arc<dyn Driver>> {
         let driver = cache.driver.get_or_init(|| {
             let driver = self.drivers.borrow_mut().get(cache.name).ok()?;
             // If LVM does not answer once, do not ask it for each volume.
             let can_look = cache.volume_ids != Some(VolumeIds::Logical)
-                || (self.context.has_lvm() && driver.capacity().is_ok());
+                || (self.has_lvm() && driver.capacity().is_ok());
             can_look.then_some(driver)
         });
         driver.as_ref()
