@@ -92,12 +92,6 @@ impl Output {
         self.flush_if_full()
     }
 
-    /// Writes bytes unchanged. Only if [`Output::is_for_display`] is false.
-    pub fn bytes(&mut self, text: &[u8]) -> Result<(), Failure> {
-        self.pending.extend_from_slice(text);
-        self.flush_if_full()
-    }
-
     /// Writes a text and a line feed.
     pub fn line(&mut self, text: &str) -> Result<(), Failure> {
         self.text(text)?;

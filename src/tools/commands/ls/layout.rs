@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::model::Vm;
-use crate::tools::ui::table::Cells;
 use crate::tools::ui::values::Values;
 
 /// How rows are sorted.
@@ -14,10 +13,10 @@ pub struct SortOrder {
     pub ignores_case: bool,
 }
 
-/// Sorts rows by the column at `at`. Equal rows keep their order, also when reversed.
-pub fn sort<R: Cells>(rows: &mut [R], at: usize, by: SortOrder) {
+/// Sorts rows by a cell. Equal rows keep their order, also when reversed.
+pub fn sort<R>(rows: &mut [R], cell: impl Fn(&R) -> &str, by: SortOrder) {
     let compare = |a: &R, b: &R| {
-        let (a, b) = (a.cell(at), b.cell(at));
+        let (a, b) = (cell(a), cell(b));
         let order = match by.is_numeric {
             true => number(a).total_cmp(&number(b)),
             false if by.ignores_case => a.to_lowercase().cmp(&b.to_lowercase()),
@@ -141,21 +140,16 @@ mod tests {
     use super::*;
 
     fn sorted(cells: &[&str], numeric: bool, reverse: bool) -> Vec<String> {
-        let mut rows: Vec<Vec<String>> = cells
-            .iter()
-            .enumerate()
-            .map(|(at, c)| vec![c.to_string(), at.to_string()])
-            .collect();
-        sort(
-            &mut rows,
-            0,
-            SortOrder {
-                is_numeric: numeric,
-                is_reversed: reverse,
-                ignores_case: false,
-            },
-        );
-        rows.into_iter().map(|row| row.concat()).collect()
+        let mut rows: Vec<(usize, &str)> = cells.iter().copied().enumerate().collect();
+        let order = SortOrder {
+            is_numeric: numeric,
+            is_reversed: reverse,
+            ignores_case: false,
+        };
+        sort(&mut rows, |(_, cell)| cell, order);
+        rows.into_iter()
+            .map(|(at, cell)| format!("{cell}{at}"))
+            .collect()
     }
 
     #[test]

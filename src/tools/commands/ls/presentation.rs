@@ -1,15 +1,15 @@
 //! The output forms of qvm-ls: tables and trees, plain forms for scripts, JSON.
 
-use anstyle::Style;
+use std::borrow::Cow;
 
 use super::column::Column;
 use super::layout::{self, Branches, SortOrder};
-use super::rows::{self, RowBuilder, Table};
+use super::rows::{self, RowBuilder};
 use crate::model::Vm;
 use crate::tools::ui::damage_scan::DamageScan;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::table::{self, Cells, Grid, GridRow};
+use crate::tools::ui::table::{self, Row};
 use crate::tools::ui::values::Values;
 
 /// Prints the qubes of these names, which are in byte order, in the requested form. Damaged qubes
@@ -36,37 +36,24 @@ pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result
         let mut lines = names.iter().filter_map(|name| values.inspect(name, line));
         return lines.try_for_each(|line| call.out.line(&line));
     }
-    let table = match call.has("tree") {
-        true => tree(call, rows, names),
-        false => rows.build(names),
-    };
-    let mut shown: Vec<GridRow> = table.cells.rows().collect();
-    if let Some((at, order)) = sort_order(call, columns).filter(|_| !call.has("tree")) {
-        layout::sort(&mut shown[1..], at, order);
-    }
-    let is_colored: Vec<bool> = columns
-        .iter()
-        .map(|c| c.is_name() || c.is_label())
-        .collect();
-    let label = |row: usize| table.labels.get(shown[row].at).copied().unwrap_or_default();
-    let style = |row: usize, column: usize| {
-        if is_colored[column] {
-            label(row)
-        } else {
-            Style::new()
+    let mut shown = vec![rows.headings()];
+    match call.has("tree") {
+        true => shown.extend(tree(call, rows, names)),
+        false => {
+            let row = |name: &&str| values.inspect(name, |vm| rows.row("", vm));
+            shown.extend(names.iter().filter_map(row));
+            if let Some((at, order)) = sort_order(call, columns) {
+                layout::sort(&mut shown[1..], |row| row.cell(at), order);
+            }
         }
-    };
-    match call.has("human-readable") {
-        true => {
-            let human_readable_rows = human_readable_rows(columns, &shown);
-            table::print_colored(
-                &mut call.out,
-                &human_readable_rows.rows().collect::<Vec<_>>(),
-                style,
-            )
-        }
-        false => table::print_colored(&mut call.out, &shown, style),
     }
+    if call.has("human-readable") {
+        let readable = |row: &mut Row| *row = human_readable_row(columns, row);
+        shown[1..].iter_mut().for_each(readable);
+    }
+    table::print_rows(&mut call.out, &shown, |column| {
+        columns[column].is_name() || columns[column].is_label()
+    })
 }
 
 /// Returns the position of the column that `--sort` names among the shown columns.
@@ -86,7 +73,7 @@ fn sort_order(call: &Invocation, columns: &[Column]) -> Option<(usize, SortOrder
     Some((at, order))
 }
 
-fn tree(call: &Invocation, rows: &RowBuilder, names: &[&str]) -> Table {
+fn tree(call: &Invocation, rows: &RowBuilder, names: &[&str]) -> Vec<Row> {
     let vms: Vec<&Vm> = names
         .iter()
         .filter_map(|name| rows.values.get(name))
@@ -99,24 +86,20 @@ fn tree(call: &Invocation, rows: &RowBuilder, names: &[&str]) -> Table {
         (true, true) => Branches::Drawn,
         (true, false) => Branches::Ascii,
     };
-    let mut table = rows.headings(tree.len());
-    for ((_, vm), branch) in tree.iter().zip(layout::branches(&levels, branches)) {
-        rows.add(&mut table, &branch, vm);
-    }
-    table
+    let branches = layout::branches(&levels, branches);
+    let row = |((_, vm), branch): (&(usize, &Vm), &String)| rows.row(branch, vm);
+    tree.iter().zip(&branches).map(row).collect()
 }
 
-/// Returns rows with sizes that are easy to read.
-fn human_readable_rows(columns: &[Column], rows: &[GridRow]) -> Grid {
-    let mut human_readable_rows = Grid::new(columns.len(), rows.len());
-    for row in rows {
-        for (column, cell) in columns.iter().zip(row.each()) {
-            let mib = cell.parse().ok().filter(|_| column.is_mib());
-            human_readable_rows
-                .cell(|text| text.push_str(mib.map(human_readable).as_deref().unwrap_or(cell)));
-        }
-    }
-    human_readable_rows
+/// Returns a row with sizes that are easy to read.
+fn human_readable_row(columns: &[Column], row: &Row) -> Row {
+    let cells = columns.iter().zip(row.cells()).map(|(column, cell)| {
+        let mib = cell.parse().ok().filter(|_| column.is_mib());
+        mib.map_or(Cow::Borrowed(cell), |mib| human_readable(mib).into())
+    });
+    let mut readable: Row = cells.collect();
+    readable.style = row.style;
+    readable
 }
 
 /// Returns a number of MiB with a unit: `750M`, `1.5G`, `20G`, `1.0T`.
@@ -140,16 +123,6 @@ fn human_readable(mib: u64) -> String {
 struct SortedObject {
     cell: String,
     object: serde_json::Value,
-}
-
-impl Cells for SortedObject {
-    fn count(&self) -> usize {
-        1
-    }
-
-    fn cell(&self, _column: usize) -> &str {
-        &self.cell
-    }
 }
 
 /// Prints an object for each qube, sorted as the table: its name and the columns with real types;
@@ -188,7 +161,7 @@ fn print_json(
         .filter_map(|name| values.inspect(name, listed))
         .collect();
     if let Some((_, order)) = order {
-        layout::sort(&mut list, 0, order);
+        layout::sort(&mut list, |listed| &listed.cell, order);
     }
     let list: serde_json::Value = list.into_iter().map(|listed| listed.object).collect();
     call.out.line(&serde_json::to_string_pretty(&list)?)

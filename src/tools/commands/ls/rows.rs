@@ -1,12 +1,10 @@
 //! The rows of a listing: a cell for each column.
 
-use anstyle::Style;
-
 use super::column::Column;
 use crate::model::Vm;
 use crate::tools::ui::damage_scan::DamageScan;
 use crate::tools::ui::label_color;
-use crate::tools::ui::table::Grid;
+use crate::tools::ui::table::Row;
 use crate::tools::ui::values::Values;
 
 /// The mark after the name of a damaged qube.
@@ -20,35 +18,22 @@ pub struct RowBuilder<'a> {
     pub colored: bool,
 }
 
-/// The headings and the rows below them.
-pub struct Table {
-    pub cells: Grid,
-    /// The style of the label of each row.
-    pub labels: Vec<Style>,
-}
-
 impl RowBuilder<'_> {
-    /// Returns a table with the headings and capacity for this many rows.
-    pub fn headings(&self, rows: usize) -> Table {
-        let mut cells = Grid::new(self.columns.len(), rows + 1);
-        self.columns
-            .iter()
-            .for_each(|column| cells.cell(|cell| cell.push_str(&column.heading)));
-        Table {
-            cells,
-            labels: vec![Style::new()],
-        }
+    /// Returns the row of headings.
+    pub fn headings(&self) -> Row {
+        self.columns.iter().map(|column| &column.heading).collect()
     }
 
-    /// Adds the row of a qube, with a prefix before its name and a mark after it if it is damaged.
-    pub fn add(&self, table: &mut Table, before: &str, vm: &Vm) {
-        let label = self.colored.then(|| self.values.label(vm)).flatten();
-        table
-            .labels
-            .push(label.map_or(Style::new(), |label| label_color::label_style(&label.color)));
+    /// Returns the row of a qube in the style of its label, with a prefix before its name and a
+    /// mark after it if it is damaged.
+    pub fn row(&self, before: &str, vm: &Vm) -> Row {
+        let mut row = Row::with_capacity(self.columns.len());
+        if let Some(label) = self.values.label(vm).filter(|_| self.colored) {
+            row.style = label_color::label_style(&label.color);
+        }
         let is_broken = !self.scan.inspect(vm).is_empty();
         for column in self.columns {
-            table.cells.cell(|cell| match column.is_name() {
+            row.push(|cell| match column.is_name() {
                 true => {
                     cell.push_str(before);
                     push(cell, column, self.values, vm);
@@ -57,15 +42,7 @@ impl RowBuilder<'_> {
                 false => push(cell, column, self.values, vm),
             });
         }
-    }
-
-    /// Returns a table of the qubes of these names.
-    pub fn build(&self, names: &[&str]) -> Table {
-        let mut table = self.headings(names.len());
-        for name in names {
-            self.values.inspect(name, |vm| self.add(&mut table, "", vm));
-        }
-        table
+        row
     }
 }
 

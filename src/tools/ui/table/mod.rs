@@ -1,12 +1,11 @@
 //! Tables as `column -t` lays them out, which upstream's tools pipe theirs through
 //! (`docs/spec/r4-tools.md` §2).
 
-mod cells;
 mod narrow;
+mod row;
 
-pub use cells::{Cells, Grid, GridRow};
+pub use row::Row;
 
-use anstyle::Style;
 use unicode_width::UnicodeWidthChar;
 
 use super::failure::Failure;
@@ -18,106 +17,71 @@ const GAP: usize = 2;
 /// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest
 /// cell. The last column is not padded; a shorter row gets empty cells. Prints nothing without
 /// rows. On a terminal that is too narrow, long cells continue below themselves.
-pub fn print<R: Cells>(out: &mut Output, rows: &[R]) -> Result<(), Failure> {
-    print_colored(out, rows, |_, _| Style::new())
+pub fn print<C: AsRef<str>>(
+    out: &mut Output,
+    rows: impl IntoIterator<Item: IntoIterator<Item = C>>,
+) -> Result<(), Failure> {
+    let rows: Vec<Row> = rows.into_iter().map(Row::from_iter).collect();
+    print_rows(out, &rows, |_| false)
 }
 
-/// Prints rows as [`print()`] does, in the style that `style` returns for a row and a column.
-pub fn print_colored<R: Cells>(
+/// Prints rows as [`print()`] does, those columns that `is_styled` in the style of the row.
+pub fn print_rows(
     out: &mut Output,
-    rows: &[R],
-    style: impl Fn(usize, usize) -> Style,
+    rows: &[Row],
+    is_styled: impl Fn(usize) -> bool,
 ) -> Result<(), Failure> {
     if out.is_for_display() {
-        return narrow::print(out, rows, style);
+        return narrow::print(out, rows, is_styled);
     }
-    let is_plain = rows
-        .iter()
-        .all(|row| row.all_text(|text| is_plain(text.as_bytes())));
-    // Nearly every table is plain, so that no character needs a width lookup.
-    let widths = if is_plain {
-        widths(rows, R::lengths)
-    } else {
-        widths(rows, |row| row.each().map(width_of))
-    };
-    let mut line = Vec::with_capacity(widths.iter().map(|width| width + GAP + BLANKS.len()).sum());
+    let widths = widths(rows.iter().map(Row::cells));
+    let mut line = String::new();
     rows.iter().try_for_each(|row| {
         line.clear();
-        match is_plain {
-            true => lay_out(
-                &mut line,
-                row.each_in_bytes().map(|cell| (cell, cell.len())),
-                &widths,
-            ),
-            false => lay_out(&mut line, with_widths(row), &widths),
-        }
-        out.bytes(&line)
+        lay_out(&mut line, row, &widths);
+        out.text(&line)
     })
 }
 
-/// Returns the cells of a row, each with its width in columns.
-fn with_widths(row: &impl Cells) -> impl Iterator<Item = (&[u8], usize)> {
-    row.each().map(|cell| (cell.as_bytes(), width_of(cell)))
-}
-
-/// Returns the width of each column from the widths of each row's cells.
-fn widths<'r, R: Cells, W: Iterator<Item = usize>>(
-    rows: &'r [R],
-    of: impl Fn(&'r R) -> W,
-) -> Vec<usize> {
-    let mut widths = vec![0; rows.iter().map(Cells::count).max().unwrap_or(0)];
+/// Returns the width of each column.
+fn widths<'c>(rows: impl Iterator<Item: Iterator<Item = &'c str>>) -> Vec<usize> {
+    let mut widths = Vec::new();
     for row in rows {
-        for (widest, width) in widths.iter_mut().zip(of(row)) {
-            *widest = (*widest).max(width);
+        for (column, cell) in row.enumerate() {
+            if column == widths.len() {
+                widths.push(0);
+            }
+            widths[column] = width_of(cell).max(widths[column]);
         }
     }
     widths
 }
 
-fn lay_out<'c>(
-    line: &mut Vec<u8>,
-    mut cells: impl Iterator<Item = (&'c [u8], usize)>,
-    widths: &[usize],
-) {
+fn lay_out(line: &mut String, row: &Row, widths: &[usize]) {
+    let mut cells = row.cells();
     for (at, width) in widths.iter().enumerate() {
-        let (cell, own) = cells.next().unwrap_or_default();
-        line.extend_from_slice(cell);
+        let cell = cells.next().unwrap_or_default();
+        line.push_str(cell);
         if at + 1 < widths.len() {
-            pad(line, width.saturating_sub(own) + GAP);
+            pad(line, width.saturating_sub(width_of(cell)) + GAP);
         }
     }
-    line.push(b'\n');
+    line.push('\n');
 }
 
-/// Padding, which is copied in pieces of this length.
-const BLANKS: [u8; 32] = [b' '; 32];
-
-fn pad(line: &mut Vec<u8>, mut width: usize) {
-    while let Some(rest) = width.checked_sub(BLANKS.len()) {
-        line.extend_from_slice(&BLANKS);
-        width = rest;
-    }
-    // Copies a fixed length and truncates: that needs no call to memcpy.
-    let end = line.len() + width;
-    line.extend_from_slice(&BLANKS);
-    line.truncate(end);
+fn pad(line: &mut String, width: usize) {
+    line.extend(std::iter::repeat_n(' ', width));
 }
 
 /// Returns the number of columns of a text. As in `column`, control characters and tabs take none.
 fn width_of(text: &str) -> usize {
-    if is_plain(text.as_bytes()) {
-        text.len()
-    } else {
-        text.chars().map(width_of_char).sum()
+    // No early exit, so that the compiler can vectorise the loop; nearly every text is printable
+    // ASCII and needs no table of widths.
+    let printable = |is_plain, byte| is_plain & (b' '..=b'~').contains(&byte);
+    match text.bytes().fold(true, printable) {
+        true => text.len(),
+        false => text.chars().map(width_of_char).sum(),
     }
-}
-
-/// Whether a text is printable ASCII only.
-fn is_plain(text: &[u8]) -> bool {
-    // No early exit, so that the compiler can vectorise the loop.
-    text.iter().fold(true, |is_plain, byte| {
-        is_plain & (b' '..=b'~').contains(byte)
-    })
 }
 
 fn width_of_char(c: char) -> usize {
@@ -130,25 +94,19 @@ pub fn print_values<'a>(
     out: &mut Output,
     values: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), Failure> {
-    let values: Vec<[&str; 2]> = values.map(|(name, value)| [name, value]).collect();
-    if out.is_for_display() {
-        print(out, &values)
-    } else {
-        print(out, &split_line_feeds(&values))
+    match out.is_for_display() {
+        true => print(out, values.map(|(name, value)| [name, value])),
+        false => print(out, split_line_feeds(values)),
     }
 }
 
-fn split_line_feeds<'a>(values: &[[&'a str; 2]]) -> Vec<[&'a str; 2]> {
-    let mut rows: Vec<[&str; 2]> = Vec::with_capacity(values.len());
-    for [name, value] in values {
+fn split_line_feeds<'a>(values: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<[&'a str; 2]> {
+    let mut rows: Vec<[&str; 2]> = Vec::new();
+    for (name, value) in values {
         let (first, further) = value.split_once('\n').unwrap_or((value, ""));
         rows.push([name, first]);
-        rows.extend(
-            further
-                .split('\n')
-                .filter(|line| !line.is_empty())
-                .map(|line| [line, ""]),
-        );
+        let further = further.split('\n').filter(|line| !line.is_empty());
+        rows.extend(further.map(|line| [line, ""]));
     }
     rows
 }
@@ -190,32 +148,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printable_ascii_is_recognised_at_every_position() {
-        for byte in 0..=255u8 {
+    fn control_characters_take_no_column_at_any_position() {
+        for byte in 0..=127u8 {
             for at in 0..20 {
-                for (len, filler) in [(20, b'a'), (20, b' '), (20, b'~'), (at + 1, b'0')] {
-                    let mut text = vec![filler; len];
-                    text[at] = byte;
-                    assert_eq!(
-                        is_plain(&text),
-                        (b' '..=b'~').contains(&byte),
-                        "{byte} at {at} of {len}"
-                    );
-                }
+                let mut text = [b'a'; 20];
+                text[at] = byte;
+                let width = width_of(std::str::from_utf8(&text).unwrap());
+                assert_eq!(
+                    width,
+                    20 - usize::from(byte.is_ascii_control()),
+                    "{byte} at {at}"
+                );
             }
         }
     }
 
     fn formatted(rows: &[&[&str]]) -> Vec<String> {
-        let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.to_vec()).collect();
-        let widths = widths(&rows, |row| row.each().map(width_of));
-        let print = |row: &Vec<&str>| {
-            let mut line = Vec::new();
-            lay_out(&mut line, with_widths(row), &widths);
-            String::from_utf8(line)
-                .unwrap()
-                .trim_end_matches('\n')
-                .to_string()
+        let rows: Vec<Row> = rows.iter().copied().map(Row::from_iter).collect();
+        let widths = widths(rows.iter().map(Row::cells));
+        let print = |row: &Row| {
+            let mut line = String::new();
+            lay_out(&mut line, row, &widths);
+            line.trim_end_matches('\n').to_string()
         };
         rows.iter().map(print).collect()
     }
@@ -243,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_line_feed_in_a_value_begins_a_row() {
-        let rows = split_line_feeds(&[["long-name", ""], ["two", "a\n\nb\tc"], ["ż", "1"]]);
+        let rows =
+            split_line_feeds([("long-name", ""), ("two", "a\n\nb\tc"), ("ż", "1")].into_iter());
         let rows: Vec<&[&str]> = rows.iter().map(|row| row.as_slice()).collect();
         assert_eq!(
             formatted(&rows),

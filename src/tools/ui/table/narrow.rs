@@ -3,7 +3,7 @@
 
 use anstyle::Style;
 
-use super::{Cells, GAP, width_of, width_of_char, widths};
+use super::{GAP, Row, width_of, width_of_char, widths};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::output::Output;
 
@@ -11,24 +11,27 @@ use crate::tools::ui::output::Output;
 const MAX_UNBROKEN_WORD: usize = 24;
 
 /// Prints rows for display.
-pub fn print<R: Cells>(
+pub fn print(
     out: &mut Output,
-    rows: &[R],
-    style: impl Fn(usize, usize) -> Style,
+    rows: &[Row],
+    is_styled: impl Fn(usize) -> bool,
 ) -> Result<(), Failure> {
-    let cells = |row: &R| {
-        row.each()
-            .map(|cell| cell_lines(out, cell))
-            .collect::<Vec<CellLines>>()
-    };
-    let rows: Vec<Vec<CellLines>> = rows.iter().map(cells).collect();
-    let lines: Vec<Vec<&str>> = rows.iter().flat_map(|row| row_lines(row)).collect();
-    let mut widths = widths(&lines, |row| row.each().map(width_of));
+    let cells = |row: &Row| row.cells().map(|cell| cell_lines(out, cell)).collect();
+    let sanitized: Vec<Vec<CellLines>> = rows.iter().map(cells).collect();
+    let lines: Vec<Vec<&str>> = sanitized.iter().flat_map(|row| row_lines(row)).collect();
+    let mut widths = widths(lines.iter().map(|line| line.iter().copied()));
     if let Some(room) = out.width() {
         fit(&mut widths, |column| min_width(&lines, column), room);
     }
-    for (at, row) in rows.iter().enumerate() {
-        print_row(out, row, &widths, |column| style(at, column))?;
+    for (row, cells) in rows.iter().zip(&sanitized) {
+        let style = |column| {
+            if is_styled(column) {
+                row.style
+            } else {
+                Style::new()
+            }
+        };
+        print_row(out, cells, &widths, style)?;
     }
     Ok(())
 }
