@@ -157,10 +157,7 @@ fn a_store_is_created_only_where_none_exists() {
     };
     assert_eq!(
         Read::open(&place).err().unwrap().to_string(),
-        format!(
-            "there is no store at {}; qubes-create makes one",
-            place.file.display()
-        )
+        format!("there is no store at {}", place.file.display())
     );
     let write = Write::create(&place, &empty).unwrap();
     assert!(

@@ -32,7 +32,7 @@ pub enum FormatError {
         bytes: u64,
     },
     /// The store was written by R1 to R3. Such a store can be read; a change converts it first.
-    #[error("written by Qubes R3 or older; convert it first with qubes-db convert")]
+    #[error("written by Qubes R3 or older")]
     OldFormat,
     /// The root element is not that of a store.
     #[error("not a store of Qubes: the root element is <{root}>, not <qubes>")]

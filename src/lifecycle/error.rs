@@ -135,7 +135,7 @@ pub enum LifecycleError {
     },
     /// An image cannot be moved into a new qube.
     #[error(
-        "cannot move {file}: {reason}; qvm-create --root-copy-from copies it",
+        "cannot move {file}: {reason}",
         file = file.display()
     )]
     NotMovable {
@@ -172,10 +172,7 @@ pub enum LifecycleError {
         owner: String,
     },
     /// The images of some volume cannot be located, so it is unknown which are orphans.
-    #[error(
-        "cannot remove orphans: {reason}, so what looks like an orphan may be its image; \
-         qubes-db check shows how to repair the store"
-    )]
+    #[error("cannot remove orphans: {reason}, so what looks like an orphan may be its image")]
     OrphansUnknown {
         /// Which images cannot be located, and why.
         reason: String,
@@ -220,7 +217,7 @@ pub enum LifecycleError {
     NoSuchQube(String),
     /// Operations on images need a store of R4.
     #[error(
-        "cannot use {store}: it was written by Qubes R3 or older; convert it with qubes-db convert",
+        "cannot use {store}: it was written by Qubes R3 or older",
         store = store.display()
     )]
     NotConverted {
@@ -321,9 +318,7 @@ pub enum LifecycleError {
         qube: VmName,
     },
     /// The domain still runs after it was destroyed again and again.
-    #[error(
-        "cannot stop {qube}: its domain still runs after {tries} tries; run qvm-kill {qube} again"
-    )]
+    #[error("cannot stop {qube}: its domain still runs after {tries} tries")]
     StillRuns {
         /// The qube that was to be killed.
         qube: VmName,

@@ -1,4 +1,4 @@
-//! The errors of reading and writing the store. Each message is one line and says what to do.
+//! The errors of reading and writing the store. Each message is one line.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::fs::errno_text;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no file at the path of the store.
-    #[error("there is no store at {path}; qubes-create makes one")]
+    #[error("there is no store at {path}")]
     Missing {
         /// Path of the store.
         path: PathBuf,

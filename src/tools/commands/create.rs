@@ -17,7 +17,7 @@ use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
 use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, output_option, value};
 use crate::tools::ui::failure::{Failure, quoted};
-use crate::tools::ui::hint::Hint;
+use crate::tools::ui::hint::{self, Hint};
 use crate::tools::ui::images;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::progress::QubeProgress;
@@ -236,7 +236,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         .zip(file.as_ref())
         && let Err(error) = volume::images::remove_source(&context, root.file, file)
     {
-        let file = root.file.display();
+        let (file, error) = (root.file.display(), hint::describe(&error));
         call.warn(
             "app",
             &format!("{name} is created with the data of {file}, which is not removed: {error}"),

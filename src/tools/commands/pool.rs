@@ -11,7 +11,7 @@ use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, mutually_exclusive, output_option};
 use crate::tools::ui::failure::{Failure, quoted};
-use crate::tools::ui::hint::Hint;
+use crate::tools::ui::hint::{self, Hint};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::{print_message, print_usage_error};
 use crate::tools::ui::subcommand::{Count, Positional, Subcommand};
@@ -310,7 +310,8 @@ fn split_options(text: &str, is_legacy: bool) -> Vec<String> {
 
 /// Returns the failure of a change. Upstream's message ends with a line feed of its own.
 fn change_failure(what: &str, error: &LifecycleError) -> Failure {
-    Failure::Error(format!("Failed to {what}: {error}\n")).with_hint(Hint::for_error(error))
+    Failure::Error(format!("Failed to {what}: {}\n", hint::describe(error)))
+        .with_hint(Hint::for_error(error))
 }
 
 fn no_such_pool(error: &PoolError, is_legacy: bool) -> Failure {

@@ -7,6 +7,7 @@ use crate::lifecycle::reconcile::{Orphan, OrphanImages};
 use crate::lifecycle::{Context, reconcile};
 use crate::tools::ui::arguments::{self, flag};
 use crate::tools::ui::failure::Failure;
+use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{ask, print_message};
 
@@ -64,12 +65,14 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
             // A line has named the leftovers.
             Ok(_) if qube.has_leftovers => {}
             Ok(_) => call.inform(qube.name.as_str(), words),
-            Err(error) => print_message(&format!("Error: {}: {error}", qube.name)),
+            Err(error) => {
+                print_message(&format!("Error: {}: {}", qube.name, hint::describe(error)));
+            }
         }
         let left = qube
             .has_leftovers
             .then(|| "not all of it could be deleted".to_string());
-        let error = qube.outcome.err().map(|e| e.to_string()).or(left);
+        let error = qube.outcome.err().map(|e| hint::describe(&e)).or(left);
         failed += usize::from(error.is_some());
         qubes.push(json!({"name": qube.name.as_str(), "outcome": outcome, "error": error}));
     }
@@ -119,7 +122,7 @@ fn process_orphan(
     let error = removes
         .then(|| reconcile::remove_orphan(context, orphan).err())
         .flatten()
-        .map(|e| e.to_string());
+        .map(|error| hint::describe(&error));
     if let Some(error) = &error {
         print_message(&format!("Error: {pool}:{vid}: {error}"));
     }

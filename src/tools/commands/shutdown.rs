@@ -12,6 +12,7 @@ use crate::model::stop_order;
 use crate::tools::completion;
 use crate::tools::ui::arguments::{flag, value};
 use crate::tools::ui::failure::Failure;
+use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::print_message;
 use crate::tools::ui::selection;
@@ -225,6 +226,7 @@ impl ShutdownRun<'_> {
     }
 
     fn fail(&mut self, name: &VmName, error: &LifecycleError) {
+        let error = hint::describe(error);
         print_message(&format!("Error: Failed to shut down: {name}: {error}"));
         self.failed += 1;
     }

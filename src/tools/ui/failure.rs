@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::hint::{Hint, NameKind};
+use super::hint::{self, Hint, NameKind};
 
 /// Why a command fails. `main` prints the message and returns the exit code.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Failure {
 
 impl<E: std::error::Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure::Error(error.to_string()).with_hint(Hint::for_error(&error))
+        Failure::Error(hint::describe(&error)).with_hint(Hint::for_error(&error))
     }
 }
 

@@ -137,6 +137,43 @@ impl Hint {
     }
 }
 
+/// Returns the text of an error, followed by what to do about it where that is to run a command:
+/// the library knows of no commands.
+pub fn describe(error: &(dyn Error + 'static)) -> String {
+    match advice(error) {
+        Some(advice) => format!("{error}; {advice}"),
+        None => error.to_string(),
+    }
+}
+
+fn advice(error: &(dyn Error + 'static)) -> Option<String> {
+    let lifecycle = error.downcast_ref::<LifecycleError>();
+    let store = match lifecycle {
+        Some(LifecycleError::Store(error)) => Some(error),
+        _ => error.downcast_ref::<StoreError>(),
+    };
+    let advice = match (lifecycle, store) {
+        (_, Some(StoreError::Missing { .. })) => "qubes-create makes one",
+        (
+            _,
+            Some(StoreError::Format {
+                source: FormatError::OldFormat,
+                ..
+            }),
+        ) => "convert it first with qubes-db convert",
+        (Some(LifecycleError::NotConverted { .. }), _) => "convert it with qubes-db convert",
+        (Some(LifecycleError::NotMovable { .. }), _) => "qvm-create --root-copy-from copies it",
+        (Some(LifecycleError::OrphansUnknown { .. }), _) => {
+            "qubes-db check shows how to repair the store"
+        }
+        (Some(LifecycleError::StillRuns { qube, .. }), _) => {
+            return Some(format!("run qvm-kill {qube} again"));
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
 fn lifecycle_hint(error: &LifecycleError) -> Option<Hint> {
     match error {
         LifecycleError::NoSuchQube(name)

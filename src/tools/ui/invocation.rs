@@ -7,7 +7,7 @@ use clap::parser::ValueSource;
 
 use super::arguments::{self, QUBE_ID, required_value};
 use super::failure::Failure;
-use super::hint::Hint;
+use super::hint::{self, Hint};
 use super::output::{self, Output, print_message};
 use super::progress;
 use super::selection::resolve_one;
@@ -180,7 +180,8 @@ impl Invocation {
         let words = hint.and_then(|hint| {
             hint.render(self.command.name, &arguments::system_options(&self.matches))
         });
-        words.map_or_else(|| error.to_string(), |words| format!("{error}; {words}"))
+        let text = hint::describe(error);
+        words.map_or_else(|| text.clone(), |words| format!("{text}; {words}"))
     }
 
     /// Prints the hint for an error that has been reported, if the hint has a line of its own;

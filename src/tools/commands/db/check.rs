@@ -12,6 +12,7 @@ use crate::lifecycle::volume::images;
 use crate::model::check::FindingKind;
 use crate::store::read_bytes;
 use crate::tools::ui::failure::Failure;
+use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 
 pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
@@ -24,7 +25,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         Ok(bytes) => bytes,
         Err(error) if is_store => {
             let way = copies::recovery_advice_for(context, &error);
-            return Err(Failure::error(format!("{error}; {way}")));
+            return Err(Failure::error(format!("{}; {way}", hint::describe(&error))));
         }
         Err(error) => return Err(error.into()),
     };

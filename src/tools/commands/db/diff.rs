@@ -11,6 +11,7 @@ use crate::model::differences;
 use crate::model::differences::{Difference, DifferenceKind};
 use crate::store::{StoreError, read_bytes};
 use crate::tools::ui::failure::Failure;
+use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 
 pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
@@ -25,7 +26,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let new_bytes = match new_bytes {
         Err(error) if is_store => {
             let way = copies::recovery_advice_for(context, &error);
-            return Err(Failure::error(format!("{error}; {way}")));
+            return Err(Failure::error(format!("{}; {way}", hint::describe(&error))));
         }
         read => read?,
     };

@@ -9,6 +9,7 @@ use crate::format::{self, Bytes, Damage, FormatError, SalvagedStore, salvage};
 use crate::lifecycle::Context;
 use crate::store::{RestoreOutcome, read_bytes};
 use crate::tools::ui::failure::Failure;
+use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::ask;
 
@@ -16,7 +17,8 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     let file = context.system.store_file().display().to_string();
     let bytes = read_bytes(context.system.store_file()).map_err(|error| {
         Failure::error(format!(
-            "{error}; {}",
+            "{}; {}",
+            hint::describe(&error),
             copies::recovery_advice_for(context, &error)
         ))
     })?;

@@ -8,7 +8,7 @@ use crate::lifecycle::{Context, volume};
 use crate::model::VmName;
 use crate::tools::ui::arguments;
 use crate::tools::ui::failure::{Failure, quoted};
-use crate::tools::ui::hint::{Hint, NameKind};
+use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::{print_message, print_warning};
 use crate::tools::ui::selection::Selection;
@@ -114,7 +114,7 @@ pub fn info(
         return Err(Failure::no_such_domain(name.as_str()));
     };
     let details = volume::details(context, &qubes, vm, &volume)
-        .map_err(|error| reported_error(&error.to_string()))?;
+        .map_err(|error| reported_error(&hint::describe(&error)))?;
     if let Some(unknown) = property.filter(|property| !PROPERTIES.contains(property)) {
         return Err(reported_error(&format!("No such property: {unknown}"))
             .with_hint(Hint::one_of(unknown, "it is one of", &PROPERTIES)));

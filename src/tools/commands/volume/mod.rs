@@ -20,7 +20,7 @@ use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, value};
 use crate::tools::ui::failure::{Failure, quoted};
-use crate::tools::ui::hint::{Hint, NameKind};
+use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{ask, print_message};
 use crate::tools::ui::progress::QubeProgress;
@@ -311,7 +311,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Prints an error about a volume in upstream's form.
 fn volume_failure(error: LifecycleError) -> Failure {
-    reported_error(&error.to_string()).with_hint(Hint::for_error(&error))
+    reported_error(&hint::describe(&error)).with_hint(Hint::for_error(&error))
 }
 
 fn reported_error(text: &str) -> Failure {
