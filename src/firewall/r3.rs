@@ -48,7 +48,7 @@ pub fn convert_r3(bytes: &[u8], now: u64) -> R3Conversion {
     };
     let mut rules = Vec::new();
     let mut left_out = Vec::new();
-    for (n, id) in tree.children_named(Tree::ROOT, b"rule").enumerate() {
+    for (n, id) in tree.children_named(Tree::ROOT, "rule").enumerate() {
         if n >= MAX_RULES {
             return deny(format!("it has more than {MAX_RULES} rules"));
         }

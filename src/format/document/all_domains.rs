@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::index::Section;
-use super::parse::read_attributes;
+use super::parse::{last_property, read_attributes};
+use super::schema::DOMAINS;
 use crate::format::xml::document::check_encoding;
 use crate::format::xml::lines::LineStarts;
 use crate::format::xml::tree::{ElementId, MAX_DEPTH, Shape, Tree};
@@ -71,14 +71,13 @@ pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> 
 /// Returns the domains that the collection has: the first of each usable name.
 fn usable_domains(tree: &Tree) -> Vec<(ElementId, VmName)> {
     let mut seen = HashSet::new();
-    let sections = tree.children(Tree::ROOT);
-    let sections = sections.filter(|id| Section::from_name(tree.name(*id)) == Section::Domains);
-    let domains = sections.flat_map(|section| tree.children_named(section, b"domain"));
+    let sections = tree.children_named(Tree::ROOT, DOMAINS.name);
+    let domains = sections.flat_map(|section| tree.children_named(section, DOMAINS.item));
     let named = domains.filter_map(|id| {
         let class = Class::from_store(&tree.attribute(id, "class").unwrap_or_default());
         let name = match class {
             Class::AdminVM => VmName::dom0(),
-            _ => VmName::from_store(&super::parse::last_property(tree, id, "name")?).ok()?,
+            _ => VmName::from_store(&last_property(tree, id, "name")?).ok()?,
         };
         (!name.is_dom0() || class == Class::AdminVM).then_some((id, name))
     });

@@ -155,15 +155,15 @@ pub(crate) fn change_children(
     }
 }
 
-/// Returns the sibling after which to insert so that the new child comes before the first of
-/// `items` for which `found` holds; if there is none, the last of `items`.
+/// Returns the sibling after which to insert so that the new child comes before `items[later]`, or
+/// after the last of `items`.
 pub(crate) fn insertion_point(
     tree: &Tree,
     container: ElementId,
     items: &[ElementId],
-    found: impl Fn(ElementId) -> bool,
+    later: Option<usize>,
 ) -> Option<ElementId> {
-    match items.iter().copied().find(|id| found(*id)) {
+    match later.map(|at| items[at]) {
         Some(later) => tree
             .children(container)
             .take_while(|id| *id != later)

@@ -3,10 +3,15 @@
 
 use smol_str::SmolStr;
 
+use super::listed_item::ListedItem;
+use super::schema::{
+    Container, DEVICES, DOMAIN, DOMAINS, FEATURES, LABELS, POOLS, PROPERTIES, STORE, SortKey, TAGS,
+    VOLUMES, alphabetical, property_order,
+};
 use crate::format::error::FormatError;
 use crate::format::xml::text::{ValueKind, escape, is_name};
-use crate::model::device::{DeviceAssignment, DeviceClass};
-use crate::model::{Class, Label, Pool, Property, Qubes, TextMap, Vm};
+use crate::model::device::DeviceClass;
+use crate::model::{Class, Qubes, TextMap, Vm};
 
 /// The blanks before an element: a line feed and spaces, or less in a file without lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +65,8 @@ pub(crate) struct Emitter {
     place: String,
 }
 
-type EmitResult = Result<(), FormatError>;
+/// The result of writing.
+pub(crate) type EmitResult = Result<(), FormatError>;
 
 impl Emitter {
     /// Creates an emitter. `place` names in messages what is written: `qube 'work'`.
@@ -107,7 +113,7 @@ impl Emitter {
         Ok(())
     }
 
-    fn attributes(&mut self, attributes: &TextMap) -> EmitResult {
+    pub fn attributes(&mut self, attributes: &TextMap) -> EmitResult {
         attributes
             .iter()
             .try_for_each(|(name, value)| self.attribute(name, value))
@@ -139,25 +145,11 @@ impl Emitter {
         Ok(())
     }
 
-    pub fn label(&mut self, label: &Label) -> EmitResult {
-        self.raw("<label");
-        self.attribute("id", &format!("label-{}", label.index))?;
-        self.attribute("color", &label.color)?;
-        self.raw(">");
-        self.text(&label.name, "label")?;
-        self.raw("</label>");
-        Ok(())
-    }
-
-    pub fn pool(&mut self, pool: &Pool) -> EmitResult {
-        self.empty("pool", &pool.attributes)
-    }
-
-    /// Writes the rest of `<name` with `children` in it, or `/>` without any. The start of the tag,
-    /// with its attributes, is already written.
-    pub fn section<T>(
+    /// Writes the rest of a container with `children` in it, or `/>` without any. The start of the
+    /// tag, with its attributes, is already written.
+    pub fn children<T>(
         &mut self,
-        name: &str,
+        container: Container,
         indent: &Indent,
         children: impl IntoIterator<Item = T>,
         mut child: impl FnMut(&mut Emitter, T, &Indent) -> EmitResult,
@@ -171,24 +163,51 @@ impl Emitter {
             child(self, item, &inner)?;
         }
         if !is_empty {
-            self.out.extend([indent.as_str(), "</", name, ">"]);
+            self.out
+                .extend([indent.as_str(), "</", container.name, ">"]);
         } else {
             self.raw("/>");
         }
         Ok(())
     }
 
-    /// Writes a section of named items in the given order.
-    pub fn items<'a>(
+    /// Writes a container without attributes.
+    fn container<T>(
         &mut self,
-        section: &str,
-        item: &str,
+        container: Container,
         indent: &Indent,
-        items: impl IntoIterator<Item = (&'a str, &'a str)>,
+        children: impl IntoIterator<Item = T>,
+        child: impl FnMut(&mut Emitter, T, &Indent) -> EmitResult,
     ) -> EmitResult {
-        self.out.extend(["<", section]);
-        self.section(section, indent, items, |e, (name, text), _| {
-            e.item(item, name, text)
+        self.out.extend(["<", container.name]);
+        self.children(container, indent, children, child)
+    }
+
+    /// Writes a container of listed items.
+    pub fn list<'i, T: ListedItem + 'i>(
+        &mut self,
+        indent: &Indent,
+        items: impl IntoIterator<Item = &'i T>,
+    ) -> EmitResult {
+        self.container(T::CONTAINER, indent, items, |e, item, indent| {
+            item.emit(e, indent)
+        })
+    }
+
+    /// Writes a container of named texts: sorted, or in the order of the map.
+    pub fn texts(
+        &mut self,
+        container: Container,
+        indent: &Indent,
+        texts: &TextMap,
+        order: Option<SortKey>,
+    ) -> EmitResult {
+        let mut items: Vec<_> = texts.iter().collect();
+        if let Some(key) = order {
+            items.sort_by_key(|(name, _)| key(name));
+        }
+        self.container(container, indent, items, |e, (name, text), _| {
+            e.item(container.item, name, text)
         })
     }
 
@@ -196,38 +215,23 @@ impl Emitter {
         let mut sorted: Vec<&str> = tags.iter().map(|t| &**t).collect();
         sorted.sort_unstable();
         sorted.dedup();
-        self.raw("<tags");
-        self.section("tags", indent, sorted, |e, tag, _| e.tag(tag))
+        self.container(TAGS, indent, sorted, |e, tag, _| e.tag(tag))
     }
 
     pub fn device_class(&mut self, indent: &Indent, devices: &DeviceClass) -> EmitResult {
         self.raw("<devices");
         self.attribute("class", &devices.class)?;
-        self.section("devices", indent, &devices.assignments, |e, a, inner| {
-            e.device(inner, a)
+        self.children(DEVICES, indent, &devices.assignments, |e, a, inner| {
+            a.emit(e, inner)
         })
     }
 
-    pub fn device(&mut self, indent: &Indent, device: &DeviceAssignment) -> EmitResult {
-        self.raw("<device");
-        self.attributes(&device.attributes)?;
-        self.section(
-            "device",
-            indent,
-            device.options.iter(),
-            |e, (name, text), _| e.item("option", name, text),
-        )
-    }
-
-    pub fn volume_config<'a>(
+    pub fn domains<'i>(
         &mut self,
         indent: &Indent,
-        volumes: impl IntoIterator<Item = &'a crate::model::VolumeConfig>,
+        vms: impl IntoIterator<Item = &'i Vm>,
     ) -> EmitResult {
-        self.raw("<volume-config");
-        self.section("volume-config", indent, volumes, |e, v, _| {
-            e.empty("volume", &v.attributes)
-        })
+        self.container(DOMAINS, indent, vms, |e, vm, indent| e.domain(indent, vm))
     }
 
     /// Writes a whole domain element.
@@ -239,24 +243,32 @@ impl Emitter {
         self.attribute("class", vm.class.as_str())?;
         self.raw(">");
         let inner = indent.deeper();
-        let mut properties: Vec<_> = vm.properties.iter().collect();
-        properties.sort_by_key(|(name, _)| property_order(name));
-        self.raw(inner.as_str());
-        self.items("properties", "property", &inner, properties)?;
-        self.raw(inner.as_str());
-        self.items("features", "feature", &inner, vm.features.iter())?;
-        self.raw(inner.as_str());
-        self.tags(&inner, &vm.tags)?;
-        for devices in &vm.devices {
-            self.raw(inner.as_str());
-            self.device_class(&inner, devices)?;
-        }
-        if vm.class.is_local_guest() || !vm.volumes.is_empty() {
-            self.raw(inner.as_str());
-            self.volume_config(&inner, &vm.volumes)?;
+        for container in DOMAIN {
+            self.part(container, &inner, vm)?;
         }
         self.out.extend([indent.as_str(), "</domain>"]);
         Ok(())
+    }
+
+    /// Writes the containers of one kind of a domain.
+    fn part(&mut self, container: Container, indent: &Indent, vm: &Vm) -> EmitResult {
+        match container {
+            DEVICES => {
+                for devices in &vm.devices {
+                    self.raw(indent.as_str());
+                    self.device_class(indent, devices)?;
+                }
+                return Ok(());
+            }
+            VOLUMES if !vm.class.is_local_guest() && vm.volumes.is_empty() => return Ok(()),
+            _ => self.raw(indent.as_str()),
+        }
+        match container {
+            PROPERTIES => self.texts(container, indent, &vm.properties, Some(property_order)),
+            FEATURES => self.texts(container, indent, &vm.features, None),
+            TAGS => self.tags(indent, &vm.tags),
+            _ => self.list(indent, &vm.volumes),
+        }
     }
 
     fn unwritable(&self, what: &str, character: char) -> FormatError {
@@ -273,31 +285,20 @@ pub(crate) fn describe_qube(vm: &Vm) -> String {
     format!("qube '{}'", vm.name)
 }
 
-/// Returns the sort key of a domain's property.
-pub(crate) fn property_order(name: &str) -> (bool, &str) {
-    (Property::rows(name).any(Property::is_loaded_late), name)
-}
-
 /// Returns the text of a whole new store.
 pub(crate) fn emit_store(qubes: &Qubes) -> Result<String, FormatError> {
     let mut e = Emitter::new("the store");
     let section = Indent::level(1);
-    e.raw("<qubes>\n  <labels");
-    e.section("labels", &section, qubes.labels.iter(), |e, label, _| {
-        e.label(label)
-    })?;
-    e.raw("\n  <pools");
-    e.section("pools", &section, qubes.pools.iter(), |e, pool, _| {
-        e.pool(pool)
-    })?;
-    e.raw(section.as_str());
-    let mut globals: Vec<_> = qubes.globals.iter().collect();
-    globals.sort_unstable();
-    e.items("properties", "property", &section, globals)?;
-    e.raw("\n  <domains");
-    e.section("domains", &section, qubes.iter(), |e, vm, indent| {
-        e.domain(indent, vm)
-    })?;
+    e.raw("<qubes>");
+    for container in STORE {
+        e.raw(section.as_str());
+        match container {
+            LABELS => e.list(&section, qubes.labels.iter())?,
+            POOLS => e.list(&section, qubes.pools.iter())?,
+            PROPERTIES => e.texts(container, &section, &qubes.globals, Some(alphabetical))?,
+            _ => e.domains(&section, qubes.iter())?,
+        }
+    }
     e.raw("\n</qubes>\n");
     Ok(e.into_text())
 }

@@ -15,6 +15,7 @@ use memchr::memmem::Finder;
 use memchr::{memchr, memchr2, memchr2_iter};
 
 use super::parse::last_property;
+use super::schema::{Container, DOMAINS, STORE, rank};
 use crate::format::MAX_BYTES;
 use crate::format::error::{Fault, FormatError};
 use crate::format::xml::document::{check_encoding, has_declaration, parse_outline};
@@ -22,33 +23,6 @@ use crate::format::xml::scanner::{Scanner, Span, Token};
 use crate::format::xml::text::{ValueKind, decode, skip_blank};
 use crate::format::xml::tree::{ElementId, MAX_DEPTH, Tree, check_characters};
 use crate::model::{Class, NameError, VmName};
-
-/// The kind of a child of the root element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
-    /// `<labels>`
-    Labels,
-    /// `<pools>`
-    Pools,
-    /// `<properties>`: the global properties.
-    Properties,
-    /// `<domains>`
-    Domains,
-    /// An unknown element, which is kept.
-    Unknown,
-}
-
-impl Section {
-    pub(crate) fn from_name(name: &[u8]) -> Section {
-        match name {
-            b"labels" => Section::Labels,
-            b"pools" => Section::Pools,
-            b"properties" => Section::Properties,
-            b"domains" => Section::Domains,
-            _ => Section::Unknown,
-        }
-    }
-}
 
 /// One `<domain>`: its position, class and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,8 +38,8 @@ pub struct DomainEntry {
 /// The children of the root, and the domains in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Index {
-    /// The children of the root.
-    pub sections: Vec<(Section, Span)>,
+    /// The children of the root; `None` for an unknown one, which is kept.
+    pub sections: Vec<(Option<Container>, Span)>,
     /// The domains.
     pub domains: Vec<DomainEntry>,
 }
@@ -89,10 +63,10 @@ pub fn build_strict(bytes: &[u8]) -> Result<Index, FormatError> {
     let outline = parse_outline(bytes)?;
     let mut index = Index::default();
     for section in outline.children(Tree::ROOT) {
-        let kind = Section::from_name(outline.name(section));
+        let kind = section_of(outline.name(section));
         index.sections.push((kind, element_span(&outline, section)));
-        if kind == Section::Domains {
-            for domain in outline.children_named(section, b"domain") {
+        if kind == Some(DOMAINS) {
+            for domain in outline.children_named(section, DOMAINS.item) {
                 index.domains.push(
                     parse_entry(bytes, element_span(&outline, domain))
                         .map_err(|f| f.locate(bytes))?,
@@ -101,6 +75,11 @@ pub fn build_strict(bytes: &[u8]) -> Result<Index, FormatError> {
         }
     }
     Ok(index)
+}
+
+/// Returns which child of the root has this name.
+pub(crate) fn section_of(name: &[u8]) -> Option<Container> {
+    rank(&STORE, name).map(|rank| STORE[rank])
 }
 
 fn element_span(tree: &Tree, id: ElementId) -> Span {
@@ -152,10 +131,10 @@ pub fn build_quick(bytes: &[u8]) -> Option<Index> {
             Token::Open {
                 tag, name, empty, ..
             } => {
-                let kind = Section::from_name(name.slice(bytes));
+                let kind = section_of(name.slice(bytes));
                 // Only one section with domains is supported.
                 let is_second = index.sections.iter().any(|(known, _)| *known == kind);
-                if kind == Section::Domains {
+                if kind == Some(DOMAINS) {
                     (!is_second).then_some(())?;
                     if !empty {
                         domains.start = scanner.position();

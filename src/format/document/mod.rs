@@ -7,10 +7,12 @@ pub(super) mod edit;
 pub(super) mod emit;
 pub mod index;
 mod lazy_domains;
+mod listed_item;
 pub(super) mod parse;
 pub(super) mod patch;
 pub(super) mod patch_domain;
 pub(super) mod patch_store;
+pub(super) mod schema;
 pub(super) mod verify;
 
 use crate::format::Bytes;
@@ -19,9 +21,10 @@ use crate::format::xml::lines::line_of;
 use crate::format::xml::scanner::Span;
 use crate::format::xml::tree::Tree;
 use crate::model::{Class, Diagnosis, IndexedDomain, Labels, Pools, Qubes, TextMap, VmName};
-use index::{DomainEntry, Index, Section};
+use index::{DomainEntry, Index};
 use lazy_domains::LazyDomains;
 use parse::diagnosis;
+use schema::{Container, DOMAINS, LABELS, POOLS, PROPERTIES};
 
 /// Opens a store of R4; returns its collection and where its domains are.
 pub(super) fn open(bytes: &Bytes) -> Result<(Qubes, Vec<Span>), FormatError> {
@@ -58,33 +61,26 @@ struct StoreHead {
 }
 
 /// Parses the sections outside the domains.
-fn read_head(bytes: &[u8], sections: &[(Section, Span)]) -> Result<StoreHead, FormatError> {
+fn read_head(
+    bytes: &[u8],
+    sections: &[(Option<Container>, Span)],
+) -> Result<StoreHead, FormatError> {
     let (mut labels, mut pools, mut globals) = (Vec::new(), Vec::new(), TextMap::new());
     let (mut diagnoses, mut count) = (Vec::new(), 0);
     for (section, span) in sections {
-        if matches!(section, Section::Domains | Section::Unknown) {
+        let Some(section) = section.filter(|section| *section != DOMAINS) else {
             continue;
-        }
+        };
         let tree = Tree::parse_element(bytes, span.range()).map_err(|fault| fault.locate(bytes))?;
         match section {
-            Section::Labels => {
-                labels.extend(
-                    parse::read_labels(&tree, Tree::ROOT, &mut diagnoses)
-                        .into_iter()
-                        .map(|(_, l)| l),
-                );
-            }
-            Section::Pools => pools.extend(
-                parse::read_pools(&tree, Tree::ROOT, &mut diagnoses)
-                    .into_iter()
-                    .map(|(_, p)| p),
-            ),
-            _ => parse::read_global_properties(&tree, Tree::ROOT, &mut globals, &mut count),
+            LABELS => labels.extend(parse::read_labels(&tree, Tree::ROOT, &mut diagnoses)),
+            POOLS => pools.extend(parse::read_pools(&tree, Tree::ROOT, &mut diagnoses)),
+            _ => parse::collect(&mut globals, &tree, Tree::ROOT, PROPERTIES, &mut count),
         }
     }
     Ok(StoreHead {
-        labels: Labels::new(labels),
-        pools: Pools(pools),
+        labels: Labels::new(labels.into_iter().map(|(_, label)| label).collect()),
+        pools: Pools(pools.into_iter().map(|(_, pool)| pool).collect()),
         globals,
         diagnoses,
     })

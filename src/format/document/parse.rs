@@ -5,6 +5,10 @@ use std::borrow::Cow;
 
 use smol_str::SmolStr;
 
+use super::schema::{
+    Container, DEVICE, DEVICES, FEATURES, LABELS, NAMED, POOLS, PROPERTIES, TAGS, VOLUMES,
+    WRITE_ONCE_PROPERTIES,
+};
 use crate::format::xml::tree::{ElementId, Tree};
 use crate::model::device::{DeviceAssignment, DeviceClass};
 use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeConfig};
@@ -13,9 +17,6 @@ use crate::model::{Class, Diagnosis, Label, Pool, TextMap, Vm, VmName, VolumeCon
 /// memory. Further entries are kept in the file and ignored.
 pub(super) const MAX_ITEMS: usize = 4096;
 
-/// Properties whose second occurrence makes upstream refuse the store (`docs/spec/r4-xml.md` §1.3).
-pub(crate) const WRITE_ONCE_PROPERTIES: [&str; 4] = ["name", "qid", "uuid", "dispid"];
-
 /// An element `<item name="…">text</item>` of a section.
 pub(crate) struct NamedText<'a> {
     pub id: ElementId,
@@ -23,17 +24,26 @@ pub(crate) struct NamedText<'a> {
     pub text: Cow<'a, str>,
 }
 
+/// Returns the elements of one kind of container in `parent`.
+pub(crate) fn sections<'t>(
+    tree: &'t Tree,
+    parent: ElementId,
+    container: Container,
+) -> impl Iterator<Item = ElementId> + 't {
+    tree.children_named(parent, container.name)
+}
+
 /// Reads the named items of one section.
 pub(crate) fn items<'t, 'a>(
     tree: &'t Tree<'a>,
     section: ElementId,
-    item: &'static str,
+    container: Container,
 ) -> impl Iterator<Item = NamedText<'a>> + 't {
-    tree.children_named(section, item.as_bytes())
+    tree.children_named(section, container.item)
         .filter_map(move |id| {
             let name = tree.attribute(id, "name")?;
             // `ref` has not been written since 2015, but it is still read, for any property.
-            let reference = if item == "property" {
+            let reference = if container == PROPERTIES {
                 tree.attribute(id, "ref").filter(|r| !r.is_empty())
             } else {
                 None
@@ -46,21 +56,27 @@ pub(crate) fn items<'t, 'a>(
         })
 }
 
-/// Reads the named items of several sections of one kind, section by section; together at most
-/// [`MAX_ITEMS`].
-pub(crate) fn items_in_sections<'a>(
-    tree: &Tree<'a>,
-    sections: &[ElementId],
-    item: &'static str,
-) -> Vec<Vec<NamedText<'a>>> {
-    let mut left = MAX_ITEMS;
-    let mut found = Vec::with_capacity(sections.len());
-    for section in sections {
-        let here: Vec<_> = items(tree, *section, item).take(left).collect();
-        left -= here.len();
-        found.push(here);
-    }
-    found
+/// Reads the named items of all sections of one kind in `parent`: at most [`MAX_ITEMS`].
+pub(crate) fn all_items<'t, 'a>(
+    tree: &'t Tree<'a>,
+    parent: ElementId,
+    container: Container,
+) -> impl Iterator<Item = NamedText<'a>> + 't {
+    sections(tree, parent, container)
+        .flat_map(move |section| items(tree, section, container))
+        .take(MAX_ITEMS)
+}
+
+/// Returns the items of one kind of container that have no name, with their sections.
+pub(crate) fn nameless_items<'t>(
+    tree: &'t Tree,
+    container: Container,
+) -> impl Iterator<Item = (ElementId, ElementId)> + 't {
+    sections(tree, Tree::ROOT, container).flat_map(move |section| {
+        tree.children_named(section, container.item)
+            .filter(|id| tree.attribute(*id, "name").is_none())
+            .map(move |id| (section, id))
+    })
 }
 
 /// Returns the value of a property; the last occurrence wins.
@@ -69,21 +85,18 @@ pub(crate) fn last_property<'a>(
     parent: ElementId,
     name: &str,
 ) -> Option<Cow<'a, str>> {
-    let sections = tree.children_named(parent, b"properties");
-    sections
-        .flat_map(|s| items(tree, s, "property"))
-        .take(MAX_ITEMS)
+    all_items(tree, parent, PROPERTIES)
         .filter(|p| p.name == name)
         .last()
         .map(|p| p.text)
 }
 
 /// Adds the items of a section to `map`. `count` counts them over all sections.
-fn collect(
+pub(crate) fn collect(
     map: &mut TextMap,
     tree: &Tree,
     section: ElementId,
-    item: &'static str,
+    container: Container,
     count: &mut usize,
 ) {
     if map.is_empty() {
@@ -92,20 +105,10 @@ fn collect(
         let bytes = tree.range(section).len();
         *map = TextMap::with_capacity(bytes / 60 + 1, bytes / 3);
     }
-    for item in items(tree, section, item).take(MAX_ITEMS - *count) {
+    for item in items(tree, section, container).take(MAX_ITEMS - *count) {
         *count += 1;
         map.set(&item.name, &item.text);
     }
-}
-
-/// Adds the global properties of a `<properties>` section to `map`.
-pub(crate) fn read_global_properties(
-    tree: &Tree,
-    section: ElementId,
-    map: &mut TextMap,
-    count: &mut usize,
-) {
-    collect(map, tree, section, "property", count);
 }
 
 /// Reads the labels of a `<labels>` section; one without a valid number is a diagnosis.
@@ -115,27 +118,26 @@ pub(crate) fn read_labels(
     diagnoses: &mut Vec<Diagnosis>,
 ) -> Vec<(ElementId, Label)> {
     let mut labels = Vec::new();
-    for id in tree.children_named(section, b"label").take(MAX_ITEMS) {
-        let stored = tree.attribute(id, "id").unwrap_or_default();
-        match stored.split_once('-').and_then(|(_, n)| n.parse().ok()) {
+    for id in tree.children_named(section, LABELS.item).take(MAX_ITEMS) {
+        match label_number(tree, id) {
             Some(index) => {
                 let color = tree.attribute(id, "color").unwrap_or_default().into();
-                labels.push((
-                    id,
-                    Label {
-                        index,
-                        color,
-                        name: tree.text(id).into(),
-                    },
-                ));
+                let name = tree.text(id).into();
+                labels.push((id, Label { index, color, name }));
             }
             None => diagnoses.push(diagnosis(format!(
-                "label '{}' has no number: id=\"{stored}\"",
-                tree.text(id)
+                "label '{}' has no number: id=\"{}\"",
+                tree.text(id),
+                tree.attribute(id, "id").unwrap_or_default()
             ))),
         }
     }
     labels
+}
+
+/// Returns N of `label-N`.
+pub(crate) fn label_number(tree: &Tree, id: ElementId) -> Option<u32> {
+    tree.attribute(id, "id")?.split_once('-')?.1.parse().ok()
 }
 
 /// Reads the pools of a `<pools>` section; one without a name is a diagnosis.
@@ -145,7 +147,7 @@ pub(crate) fn read_pools(
     diagnoses: &mut Vec<Diagnosis>,
 ) -> Vec<(ElementId, Pool)> {
     let mut pools = Vec::new();
-    for id in tree.children_named(section, b"pool").take(MAX_ITEMS) {
+    for id in tree.children_named(section, POOLS.item).take(MAX_ITEMS) {
         let pool = Pool {
             attributes: read_attributes(tree, id),
         };
@@ -175,95 +177,74 @@ pub(crate) fn read_attributes(tree: &Tree, id: ElementId) -> TextMap {
 pub(crate) fn read_vm(tree: &Tree, name: VmName, class: Class) -> Vm {
     let mut vm = Vm::empty(name, class);
     let (mut properties, mut features) = (0, 0);
-    for section in tree.children(Tree::ROOT) {
-        match tree.name(section) {
-            b"properties" => collect(
-                &mut vm.properties,
-                tree,
-                section,
-                "property",
-                &mut properties,
-            ),
-            b"features" => collect(&mut vm.features, tree, section, "feature", &mut features),
-            b"tags" => {
-                let left = MAX_ITEMS - vm.tags.len();
-                vm.tags.extend(
-                    items(tree, section, "tag")
-                        .take(left)
-                        .map(|t| SmolStr::from(t.name)),
-                );
-            }
-            b"devices" if vm.devices.len() < MAX_ITEMS => {
-                vm.devices.extend(
-                    tree.attribute(section, "class")
-                        .map(|class| read_device_class(tree, section, &class)),
-                );
-            }
-            b"volume-config" => {
-                let left = MAX_ITEMS - vm.volumes.len();
-                let volumes = named_volumes(tree, section).take(left);
-                vm.volumes.extend(volumes.map(|id| VolumeConfig {
-                    attributes: read_attributes(tree, id),
-                }));
-            }
-            _ => {}
-        }
+    for section in sections(tree, Tree::ROOT, PROPERTIES) {
+        collect(
+            &mut vm.properties,
+            tree,
+            section,
+            PROPERTIES,
+            &mut properties,
+        );
     }
+    for section in sections(tree, Tree::ROOT, FEATURES) {
+        collect(&mut vm.features, tree, section, FEATURES, &mut features);
+    }
+    vm.tags = all_items(tree, Tree::ROOT, TAGS)
+        .map(|tag| SmolStr::from(tag.name))
+        .collect();
+    vm.devices = device_classes(tree)
+        .map(|(id, class)| DeviceClass {
+            class: class.into(),
+            assignments: read_assignments(tree, id).map(|(_, a)| a).collect(),
+        })
+        .collect();
+    vm.volumes = read_volumes(tree).map(|(_, volume)| volume).collect();
     diagnose(tree, &mut vm, properties);
     vm
 }
 
-/// Returns the `<devices class="…">` elements with their classes.
+/// Returns the `<devices class="…">` elements of the domain with their classes.
 pub(crate) fn device_classes<'t, 'a>(
     tree: &'t Tree<'a>,
-    parent: ElementId,
 ) -> impl Iterator<Item = (ElementId, Cow<'a, str>)> + 't {
-    tree.children_named(parent, b"devices")
-        .take(MAX_ITEMS)
+    sections(tree, Tree::ROOT, DEVICES)
         .filter_map(|id| Some((id, tree.attribute(id, "class")?)))
+        .take(MAX_ITEMS)
 }
 
-fn read_device_class(tree: &Tree, id: ElementId, class: &str) -> DeviceClass {
-    let assignments = devices(tree, id)
-        .map(|d| read_assignment(tree, d))
-        .collect();
-    DeviceClass {
-        class: class.into(),
-        assignments,
-    }
-}
-
-/// Returns the `<device>` elements of one class.
-pub(crate) fn devices<'t>(
+/// Reads the `<device>` elements of one class.
+pub(crate) fn read_assignments<'t>(
     tree: &'t Tree,
     class: ElementId,
-) -> impl Iterator<Item = ElementId> + 't {
-    tree.children_named(class, b"device").take(MAX_ITEMS)
+) -> impl Iterator<Item = (ElementId, DeviceAssignment)> + 't {
+    let devices = tree.children_named(class, DEVICES.item).take(MAX_ITEMS);
+    devices.map(|id| {
+        let mut options = TextMap::new();
+        collect(&mut options, tree, id, DEVICE, &mut 0);
+        let attributes = read_attributes(tree, id);
+        (
+            id,
+            DeviceAssignment {
+                attributes,
+                options,
+            },
+        )
+    })
 }
 
-/// Reads one `<device>` element.
-pub(crate) fn read_assignment(tree: &Tree, id: ElementId) -> DeviceAssignment {
-    let mut options = TextMap::new();
-    collect(&mut options, tree, id, "option", &mut 0);
-    DeviceAssignment {
-        attributes: read_attributes(tree, id),
-        options,
-    }
-}
-
-/// Returns the `<volume>` elements that have a name.
-pub(crate) fn volumes<'t>(
+/// Reads the `<volume>` elements of the domain that have a name.
+pub(crate) fn read_volumes<'t>(
     tree: &'t Tree,
-    parent: ElementId,
-) -> impl Iterator<Item = ElementId> + 't {
-    tree.children_named(parent, b"volume-config")
-        .flat_map(|s| named_volumes(tree, s))
+) -> impl Iterator<Item = (ElementId, VolumeConfig)> + 't {
+    let named = |id: &ElementId| tree.attribute(*id, "name").is_some_and(|n| !n.is_empty());
+    sections(tree, Tree::ROOT, VOLUMES)
+        .flat_map(|section| tree.children_named(section, VOLUMES.item))
+        .filter(named)
         .take(MAX_ITEMS)
-}
-
-fn named_volumes<'t>(tree: &'t Tree, section: ElementId) -> impl Iterator<Item = ElementId> + 't {
-    let has_name = |id: &ElementId| tree.attribute(*id, "name").is_some_and(|n| !n.is_empty());
-    tree.children_named(section, b"volume").filter(has_name)
+        .map(|id| {
+            let attributes = read_attributes(tree, id);
+            (id, VolumeConfig { attributes })
+        })
 }
 
 /// Creates a diagnosis.
@@ -271,48 +252,42 @@ pub(crate) fn diagnosis(text: String) -> Diagnosis {
     Diagnosis { text }
 }
 
+/// Describes a class that is missing or unknown.
+pub(crate) fn describe_unknown_class(class: &str) -> String {
+    match class.is_empty() {
+        true => "the domain has no class".to_string(),
+        false => format!("'{class}' is not a class of qubes"),
+    }
+}
+
 /// Adds diagnoses of what upstream refuses in the form of the element; values are checked by the
 /// property table. `properties` is the number of property elements that were read.
 fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
     if let Class::Unknown(class) = &vm.class {
-        vm.diagnoses.push(match class.is_empty() {
-            true => diagnosis("the domain has no class".to_string()),
-            false => diagnosis(format!("'{class}' is not a class of qubes")),
-        });
+        vm.diagnoses.push(diagnosis(describe_unknown_class(class)));
     }
     if properties > vm.properties.len() {
-        let sections = tree.children_named(Tree::ROOT, b"properties");
-        let names: Vec<Cow<str>> = sections
-            .flat_map(|s| items(tree, s, "property"))
-            .take(MAX_ITEMS)
+        let names: Vec<Cow<str>> = all_items(tree, Tree::ROOT, PROPERTIES)
             .map(|p| p.name)
             .collect();
-        for name in WRITE_ONCE_PROPERTIES
-            .iter()
-            .filter(|name| names.iter().filter(|n| n == *name).count() > 1)
-        {
-            let text = format!(
-                "property '{name}' occurs twice; upstream refuses that, the last one counts here"
-            );
-            vm.diagnoses.push(diagnosis(text));
-        }
+        let is_twice = |name: &&&str| names.iter().filter(|n| n == *name).count() > 1;
+        vm.diagnoses
+            .extend(WRITE_ONCE_PROPERTIES.iter().filter(is_twice).map(|name| {
+                diagnosis(format!(
+                    "property '{name}' occurs twice; upstream refuses that, the last one counts \
+                     here"
+                ))
+            }));
     }
-    for (section, item) in [
-        ("properties", "property"),
-        ("features", "feature"),
-        ("tags", "tag"),
-    ] {
-        for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
-            let nameless = |id: &ElementId| tree.attribute(*id, "name").is_none();
-            let count = tree
-                .children_named(section, item.as_bytes())
-                .filter(nameless)
-                .count();
-            if count > 0 {
-                vm.diagnoses.push(diagnosis(format!(
-                    "{count} {item} element(s) without a name are ignored"
-                )));
-            }
-        }
+    for container in NAMED {
+        let sections: Vec<ElementId> = nameless_items(tree, container).map(|(s, _)| s).collect();
+        vm.diagnoses
+            .extend(sections.chunk_by(|a, b| a == b).map(|of_section| {
+                diagnosis(format!(
+                    "{} {} element(s) without a name are ignored",
+                    of_section.len(),
+                    container.item
+                ))
+            }));
     }
 }

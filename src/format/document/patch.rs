@@ -1,8 +1,10 @@
 //! Changes an element with the fewest edits.
 
-use super::edit::{Addition, Edits, change_children, insertion_point};
+use super::edit::{Addition, Edits, change_children, child_indent, insertion_point};
 use super::emit::Emitter;
-use super::parse::{NamedText, items_in_sections, read_attributes};
+use super::listed_item::ListedItem;
+use super::parse::{MAX_ITEMS, NamedText, items, read_attributes, sections};
+use super::schema::{Container, SortKey, rank};
 use crate::format::error::FormatError;
 use crate::format::xml::text::is_space;
 use crate::format::xml::tree::{ElementId, Tree};
@@ -19,24 +21,112 @@ pub(crate) struct Patch<'p, 'a> {
 /// The result of a change.
 pub(crate) type PatchResult = Result<(), FormatError>;
 
-/// Where a new item is inserted among the existing ones.
-#[derive(Clone, Copy)]
-pub(crate) enum ItemOrder {
-    /// By this sort key.
-    Sorted(fn(&str) -> (bool, &str)),
-    /// After the item that precedes it in the map.
-    AsListed,
-}
-
-/// Sorts by name alone.
-pub(crate) fn alphabetical(name: &str) -> (bool, &str) {
-    (false, name)
-}
-
 impl Patch<'_, '_> {
     /// Creates an emitter for new text.
     pub fn emitter(&self) -> Emitter {
         Emitter::new(&self.place)
+    }
+
+    /// Makes the container of a kind in `parent` hold these texts: sorted, or in the order of the
+    /// map.
+    pub fn set_texts(
+        &mut self,
+        (parent, siblings): (ElementId, &[Container]),
+        container: Container,
+        target: &TextMap,
+        order: Option<SortKey>,
+    ) -> PatchResult {
+        let sections: Vec<ElementId> = sections(self.tree, parent, container).collect();
+        if !sections.is_empty() {
+            return self.set_named_items(&sections, container, target, order);
+        }
+        if !target.is_empty() {
+            let mut e = self.emitter();
+            e.texts(container, &child_indent(self.tree, parent), target, order)?;
+            self.add_section((parent, siblings), container, e.into_text());
+        }
+        Ok(())
+    }
+
+    /// Makes the container of a kind in `parent` hold these items. `stored` are those of the file.
+    pub fn set_list<T: ListedItem>(
+        &mut self,
+        (parent, siblings): (ElementId, &[Container]),
+        stored: &[(ElementId, T)],
+        target: &[&T],
+    ) -> PatchResult {
+        let sections: Vec<ElementId> = sections(self.tree, parent, T::CONTAINER).collect();
+        if !sections.is_empty() {
+            return self.set_listed_items(&sections, stored, target);
+        }
+        if !target.is_empty() {
+            let mut e = self.emitter();
+            e.list(&child_indent(self.tree, parent), target.iter().copied())?;
+            self.add_section((parent, siblings), T::CONTAINER, e.into_text());
+        }
+        Ok(())
+    }
+
+    /// Changes the items of `sections` to `target`. New items go into the first section.
+    pub fn set_listed_items<T: ListedItem>(
+        &mut self,
+        sections: &[ElementId],
+        stored: &[(ElementId, T)],
+        target: &[&T],
+    ) -> PatchResult {
+        let tree = self.tree;
+        let first: Vec<ElementId> = tree.children(sections[0]).collect();
+        let matches = match_items(stored, target);
+        let mut additions = Vec::new();
+        let mut previous = None;
+        for (item, found) in target.iter().zip(&matches) {
+            if let Some((id, old)) = found.map(|at| &stored[at]) {
+                previous = Some(*id).filter(|id| first.contains(id)).or(previous);
+                item.patch(self, *id, old)?;
+                continue;
+            }
+            let mut e = self.emitter();
+            item.emit(&mut e, &child_indent(tree, sections[0]))?;
+            let after = match item.number() {
+                Some(number) => {
+                    let here = stored.iter().filter(|(id, _)| first.contains(id));
+                    let (ids, numbers): (Vec<_>, Vec<_>) =
+                        here.map(|(id, item)| (*id, item.number())).unzip();
+                    let later = numbers.iter().position(|n| *n > Some(number));
+                    insertion_point(tree, sections[0], &ids, later)
+                }
+                None => previous,
+            };
+            additions.push(Addition {
+                after,
+                element: e.into_text(),
+            });
+        }
+        let is_removed = |at: &usize| !matches.contains(&Some(*at));
+        let removed: Vec<ElementId> = (0..stored.len())
+            .filter(is_removed)
+            .map(|at| stored[at].0)
+            .collect();
+        self.change_sections(sections, &removed, additions);
+        Ok(())
+    }
+
+    /// Removes children from whichever section they are in; additions go into the first section.
+    pub fn change_sections(
+        &mut self,
+        sections: &[ElementId],
+        removed: &[ElementId],
+        mut additions: Vec<Addition>,
+    ) {
+        for section in sections {
+            let here: Vec<ElementId> = self
+                .tree
+                .children(*section)
+                .filter(|id| removed.contains(id))
+                .collect();
+            let additions = std::mem::take(&mut additions);
+            change_children(self.tree, self.edits, *section, &here, additions);
+        }
     }
 
     /// Changes the items `<item name="…">text</item>` of `sections` to `target`. New items go into
@@ -44,17 +134,20 @@ impl Patch<'_, '_> {
     pub fn set_named_items(
         &mut self,
         sections: &[ElementId],
-        item: &'static str,
+        container: Container,
         target: &TextMap,
-        order: ItemOrder,
+        order: Option<SortKey>,
     ) -> PatchResult {
         let tree = self.tree;
-        let all = items_in_sections(tree, sections, item);
-        for stored in all.iter().flatten() {
+        let all: Vec<NamedText> = sections
+            .iter()
+            .flat_map(|section| items(tree, *section, container))
+            .take(MAX_ITEMS)
+            .collect();
+        for stored in &all {
             // Of several items with one name the last one counts; the others stay as they are.
             let counts = all
                 .iter()
-                .flatten()
                 .rfind(|i| i.name == stored.name)
                 .is_some_and(|i| i.id == stored.id);
             match target.get(&stored.name) {
@@ -64,58 +157,47 @@ impl Patch<'_, '_> {
                 _ => {}
             }
         }
-        for (n, section) in sections.iter().enumerate() {
-            let removed = all[n]
-                .iter()
-                .filter(|i| !target.contains(&i.name))
-                .map(|i| i.id);
-            let removed: Vec<ElementId> = removed.collect();
-            let additions = if n == 0 {
-                self.additions(*section, item, &all, target, order)?
-            } else {
-                Vec::new()
-            };
-            change_children(tree, self.edits, *section, &removed, additions);
-        }
+        let removed = all.iter().filter(|i| !target.contains(&i.name));
+        let removed: Vec<ElementId> = removed.map(|i| i.id).collect();
+        let additions = self.additions(sections[0], container, &all, target, order)?;
+        self.change_sections(sections, &removed, additions);
         Ok(())
     }
 
-    /// Returns the items of `target` that no section has yet, with their places in the first
-    /// section.
+    /// Returns the items of `target` that no section has yet, with their places in the section
+    /// `first`.
     fn additions(
         &self,
-        section: ElementId,
-        item: &'static str,
-        all: &[Vec<NamedText>],
+        first: ElementId,
+        container: Container,
+        all: &[NamedText],
         target: &TextMap,
-        order: ItemOrder,
+        order: Option<SortKey>,
     ) -> Result<Vec<Addition>, FormatError> {
-        let here = &all[0];
+        let here = self.tree.subtree(first);
+        let here: Vec<&NamedText> = all.iter().filter(|i| here.contains(&i.id)).collect();
         let ids: Vec<ElementId> = here.iter().map(|i| i.id).collect();
-        let name_of = |id: ElementId| here.iter().find(|i| i.id == id).map_or("", |i| &*i.name);
         let mut additions = Vec::new();
         let mut previous = None;
         let mut target: Vec<_> = target.iter().collect();
-        if let ItemOrder::Sorted(key) = order {
+        if let Some(key) = order {
             target.sort_by_key(|(name, _)| key(name));
         }
         for (name, text) in target {
-            if all.iter().flatten().any(|i| i.name == name) {
-                previous = here
-                    .iter()
-                    .rfind(|i| i.name == name)
-                    .map(|i| i.id)
-                    .or(previous);
+            if all.iter().any(|i| i.name == name) {
+                let known = here.iter().rfind(|i| i.name == name).map(|i| i.id);
+                previous = known.or(previous);
                 continue;
             }
             let after = match order {
-                ItemOrder::Sorted(key) => {
-                    insertion_point(self.tree, section, &ids, |id| key(name_of(id)) > key(name))
+                Some(key) => {
+                    let later = here.iter().position(|i| key(&i.name) > key(name));
+                    insertion_point(self.tree, first, &ids, later)
                 }
-                ItemOrder::AsListed => previous,
+                None => previous,
             };
             let mut e = self.emitter();
-            e.item(item, name, text)?;
+            e.item(container.item, name, text)?;
             additions.push(Addition {
                 after,
                 element: e.into_text(),
@@ -191,23 +273,35 @@ impl Patch<'_, '_> {
         }
     }
 
-    /// Adds a section to an element that has none of its kind: after the last child of the same or
-    /// a lower rank.
+    /// Adds a container to an element that has none of its kind: after the last child that is
+    /// known to come before it.
     pub fn add_section(
         &mut self,
-        parent: ElementId,
-        rank: u8,
-        rank_of: fn(&[u8]) -> Option<u8>,
+        (parent, siblings): (ElementId, &[Container]),
+        container: Container,
         element: String,
     ) {
-        let earlier = |id: &ElementId| rank_of(self.tree.name(*id)).is_some_and(|r| r <= rank);
+        let place = rank(siblings, container.name.as_bytes());
+        let earlier = |id: &ElementId| {
+            let rank = rank(siblings, self.tree.name(*id));
+            rank.is_some() && rank <= place
+        };
         let after = self.tree.children(parent).filter(earlier).last();
-        change_children(
-            self.tree,
-            self.edits,
-            parent,
-            &[],
-            vec![Addition { after, element }],
-        );
+        let additions = vec![Addition { after, element }];
+        change_children(self.tree, self.edits, parent, &[], additions);
     }
+}
+
+/// Matches each item of `target` with one of the file, as a position in `stored`.
+fn match_items<T: ListedItem>(stored: &[(ElementId, T)], target: &[&T]) -> Vec<Option<usize>> {
+    let mut matches: Vec<Option<usize>> = vec![None; target.len()];
+    for rule in 0..T::RULES {
+        for (n, item) in target.iter().enumerate() {
+            if matches[n].is_none() {
+                matches[n] = (0..stored.len())
+                    .find(|at| !matches.contains(&Some(*at)) && item.is_same(&stored[*at].1, rule));
+            }
+        }
+    }
+    matches
 }

@@ -1,28 +1,17 @@
 //! Writes a whole file, given the bytes it was read from and the changed collection.
 
-use super::edit::{Addition, Edits, change_children, child_indent, insertion_point};
+use super::edit::{Addition, Edits, change_children, child_indent};
 use super::emit::{Emitter, describe_qube, is_bare};
-use super::index::Section;
-use super::parse;
-use super::patch::{ItemOrder, Patch, PatchResult, alphabetical};
+use super::parse::{self, sections};
+use super::patch::{Patch, PatchResult};
 use super::patch_domain::patch_domain;
+use super::schema::{Container, DOMAINS, LABELS, POOLS, PROPERTIES, STORE, alphabetical};
 use crate::format::error::FormatError;
 use crate::format::xml::document;
 use crate::format::xml::tree::{ElementId, Tree};
-use crate::model::{Label, Pool, Qubes, SavedDomain, Vm};
+use crate::model::{Class, Qubes, SavedDomain, Vm};
 
 const ROOT: ElementId = Tree::ROOT;
-
-/// Returns the rank of a child of the root.
-fn rank(section: &[u8]) -> Option<u8> {
-    match Section::from_name(section) {
-        Section::Labels => Some(0),
-        Section::Pools => Some(1),
-        Section::Properties => Some(2),
-        Section::Domains => Some(3),
-        Section::Unknown => None,
-    }
-}
 
 /// Collects the edits that turn `source`, from which `qubes` was read, into `qubes`.
 ///
@@ -37,10 +26,9 @@ pub(crate) fn collect_edits(source: &[u8], qubes: &Qubes) -> Result<Edits, Forma
         edits: &mut edits,
         place: "the store".to_string(),
     };
-    patch.patch_labels(qubes)?;
-    patch.patch_pools(qubes)?;
-    patch.patch_globals(qubes)?;
-    patch.patch_domains(qubes)?;
+    for container in STORE {
+        patch.patch_section(container, qubes)?;
+    }
     Ok(edits)
 }
 
@@ -51,178 +39,38 @@ struct DomainElement {
 }
 
 impl Patch<'_, '_> {
-    fn root_sections(&self, name: &str) -> Vec<ElementId> {
-        self.tree.children_named(ROOT, name.as_bytes()).collect()
-    }
-
-    fn patch_globals(&mut self, qubes: &Qubes) -> PatchResult {
-        let sections = self.root_sections("properties");
-        if !sections.is_empty() {
-            return self.set_named_items(
-                &sections,
-                "property",
-                &qubes.globals,
-                ItemOrder::Sorted(alphabetical),
-            );
-        }
-        if !qubes.globals.is_empty() {
-            let mut items: Vec<_> = qubes.globals.iter().collect();
-            items.sort_unstable();
-            let mut e = self.emitter();
-            e.items(
-                "properties",
-                "property",
-                &child_indent(self.tree, ROOT),
-                items,
-            )?;
-            self.add_section(ROOT, 2, rank, e.into_text());
-        }
-        Ok(())
-    }
-
-    fn patch_labels(&mut self, qubes: &Qubes) -> PatchResult {
-        let sections = self.root_sections("labels");
-        let stored: Vec<(ElementId, Label)> = sections
-            .iter()
-            .flat_map(|s| parse::read_labels(self.tree, *s, &mut Vec::new()))
-            .collect();
-        let target: Vec<&Label> = qubes.labels.iter().collect();
-        let Some(first) = sections.first() else {
-            if !target.is_empty() {
-                let mut e = self.emitter();
-                e.raw("<labels");
-                e.section(
-                    "labels",
-                    &child_indent(self.tree, ROOT),
-                    target,
-                    |e, l, _| e.label(l),
-                )?;
-                self.add_section(ROOT, 0, rank, e.into_text());
+    /// Changes the sections of one kind.
+    fn patch_section(&mut self, container: Container, qubes: &Qubes) -> PatchResult {
+        let (tree, place) = (self.tree, (ROOT, &STORE[..]));
+        let mut diagnosed = Vec::new();
+        match container {
+            LABELS => {
+                let stored: Vec<_> = sections(tree, ROOT, LABELS)
+                    .flat_map(|section| parse::read_labels(tree, section, &mut diagnosed))
+                    .collect();
+                self.set_list(place, &stored, &qubes.labels.iter().collect::<Vec<_>>())
             }
-            return Ok(());
-        };
-        let mut unmatched = stored.clone();
-        let ids: Vec<ElementId> = parse::read_labels(self.tree, *first, &mut Vec::new())
-            .into_iter()
-            .map(|(id, _)| id)
-            .collect();
-        let index_of = |id: ElementId| {
-            stored
-                .iter()
-                .find(|(s, _)| *s == id)
-                .map_or(0, |(_, l)| l.index)
-        };
-        let mut additions = Vec::new();
-        for label in target {
-            if let Some(at) = unmatched.iter().position(|(_, l)| l.index == label.index) {
-                let (id, old) = unmatched.remove(at);
-                self.patch_label(id, &old, label)?;
-                continue;
+            POOLS => {
+                let stored: Vec<_> = sections(tree, ROOT, POOLS)
+                    .flat_map(|section| parse::read_pools(tree, section, &mut diagnosed))
+                    .collect();
+                self.set_list(place, &stored, &qubes.pools.iter().collect::<Vec<_>>())
             }
-            let mut e = self.emitter();
-            e.label(label)?;
-            let after = insertion_point(self.tree, *first, &ids, |id| index_of(id) > label.index);
-            additions.push(Addition {
-                after,
-                element: e.into_text(),
-            });
-        }
-        let removed_ids: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
-        self.change_sections(&sections, &removed_ids, additions);
-        Ok(())
-    }
-
-    fn patch_label(&mut self, id: ElementId, old: &Label, new: &Label) -> PatchResult {
-        if old.color != new.color {
-            let mut target = parse::read_attributes(self.tree, id);
-            target.set("color", &new.color);
-            self.set_attributes(id, &target)?;
-        }
-        if old.name != new.name {
-            self.set_text(id, &new.name, "label")?;
-        }
-        Ok(())
-    }
-
-    fn patch_pools(&mut self, qubes: &Qubes) -> PatchResult {
-        let sections = self.root_sections("pools");
-        let target: Vec<&Pool> = qubes.pools.iter().collect();
-        let Some(first) = sections.first() else {
-            if !target.is_empty() {
-                let mut e = self.emitter();
-                e.raw("<pools");
-                e.section(
-                    "pools",
-                    &child_indent(self.tree, ROOT),
-                    target,
-                    |e, p, _| e.pool(p),
-                )?;
-                self.add_section(ROOT, 1, rank, e.into_text());
-            }
-            return Ok(());
-        };
-        let mut unmatched: Vec<(ElementId, Pool)> = sections
-            .iter()
-            .flat_map(|s| parse::read_pools(self.tree, *s, &mut Vec::new()))
-            .collect();
-        let in_first: Vec<ElementId> = self.tree.children(*first).collect();
-        let mut additions = Vec::new();
-        let mut after = None;
-        for pool in target {
-            if let Some(at) = unmatched.iter().position(|(_, p)| p.name() == pool.name()) {
-                let (id, _) = unmatched.remove(at);
-                after = Some(id).filter(|id| in_first.contains(id)).or(after);
-                self.set_attributes(id, &pool.attributes)?;
-                continue;
-            }
-            let mut e = self.emitter();
-            e.pool(pool)?;
-            additions.push(Addition {
-                after,
-                element: e.into_text(),
-            });
-        }
-        let removed_ids: Vec<ElementId> = unmatched.into_iter().map(|(id, _)| id).collect();
-        self.change_sections(&sections, &removed_ids, additions);
-        Ok(())
-    }
-
-    /// Removes children from whichever section they are in; additions go into the first section.
-    fn change_sections(
-        &mut self,
-        sections: &[ElementId],
-        removed_ids: &[ElementId],
-        additions: Vec<Addition>,
-    ) {
-        let mut additions = Some(additions);
-        for section in sections {
-            let here: Vec<ElementId> = self
-                .tree
-                .children(*section)
-                .filter(|id| removed_ids.contains(id))
-                .collect();
-            change_children(
-                self.tree,
-                self.edits,
-                *section,
-                &here,
-                additions.take().unwrap_or_default(),
-            );
+            PROPERTIES => self.set_texts(place, PROPERTIES, &qubes.globals, Some(alphabetical)),
+            _ => self.patch_domains(qubes),
         }
     }
 
     fn patch_domains(&mut self, qubes: &Qubes) -> PatchResult {
-        let sections = self.root_sections("domains");
+        let sections: Vec<ElementId> = sections(self.tree, ROOT, DOMAINS).collect();
         let mut stored = Vec::new();
         for section in &sections {
-            stored.extend(
-                self.tree
-                    .children_named(*section, b"domain")
-                    .map(|id| DomainElement {
-                        id,
-                        section: *section,
-                    }),
-            );
+            stored.extend(self.tree.children_named(*section, DOMAINS.item).map(|id| {
+                DomainElement {
+                    id,
+                    section: *section,
+                }
+            }));
         }
         // The rank of each stored domain among all names, and the qubes that the source does not
         // have.
@@ -262,8 +110,7 @@ impl Patch<'_, '_> {
     fn patch_changed_domain(&mut self, id: ElementId, vm: &Vm) -> PatchResult {
         let bytes = self.tree.bytes;
         let tree = Tree::parse_element(bytes, self.tree.range(id)).map_err(|f| f.locate(bytes))?;
-        let class =
-            crate::model::Class::from_store(&tree.attribute(ROOT, "class").unwrap_or_default());
+        let class = Class::from_store(&tree.attribute(ROOT, "class").unwrap_or_default());
         let old = parse::read_vm(&tree, vm.name.clone(), class);
         patch_domain(&tree, self.edits, &old, vm)
     }
@@ -274,14 +121,9 @@ impl Patch<'_, '_> {
             return Ok(());
         }
         let mut e = self.emitter();
-        e.raw("<domains");
-        e.section(
-            "domains",
-            &child_indent(self.tree, ROOT),
-            added.iter().map(|(_, vm)| *vm),
-            |e, vm, indent| e.domain(indent, vm),
-        )?;
-        self.add_section(ROOT, 3, rank, e.into_text());
+        let vms = added.iter().map(|(_, vm)| *vm);
+        e.domains(&child_indent(self.tree, ROOT), vms)?;
+        self.add_section((ROOT, &STORE), DOMAINS, e.into_text());
         Ok(())
     }
 

@@ -6,9 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::salvage::{SalvagedStore, salvage};
-use super::source_lines::{SourceLines, label_number};
-use crate::format::document::index::{DomainEntry, Section};
-use crate::format::document::parse::{WRITE_ONCE_PROPERTIES, items};
+use super::source_lines::SourceLines;
+use crate::format::document::index::DomainEntry;
+use crate::format::document::parse::{
+    describe_unknown_class, items, label_number, nameless_items, read_volumes, sections,
+};
+use crate::format::document::schema::{LABELS, NAMED, POOLS, PROPERTIES, WRITE_ONCE_PROPERTIES};
 use crate::format::document::usable_name;
 use crate::format::xml::tree::{ElementId, Tree};
 use crate::format::{Bytes, FormatError, check, read};
@@ -262,10 +265,10 @@ fn describe_salvage(store: &SalvagedStore) -> String {
 
 /// Finds labels without a number, or with the name or number of another label.
 fn check_labels(lines: &SourceLines, found: &mut Vec<Damage>) {
-    let trees: Vec<Tree> = lines.sections(Section::Labels).collect();
+    let trees: Vec<Tree> = lines.sections(LABELS).collect();
     let all = || {
         trees.iter().flat_map(|tree| {
-            tree.children_named(Tree::ROOT, b"label")
+            tree.children_named(Tree::ROOT, LABELS.item)
                 .map(move |id| (tree, id))
         })
     };
@@ -333,9 +336,12 @@ fn free_label_number(name: &str, taken: &HashSet<u32>) -> u32 {
 
 /// Finds pools without a name.
 fn check_pools(lines: &SourceLines, found: &mut Vec<Damage>) {
-    for tree in lines.sections(Section::Pools) {
+    for tree in lines.sections(POOLS) {
         let is_nameless = |id: &ElementId| tree.attribute(*id, "name").is_none_or(|n| n.is_empty());
-        for id in tree.children_named(Tree::ROOT, b"pool").filter(is_nameless) {
+        for id in tree
+            .children_named(Tree::ROOT, POOLS.item)
+            .filter(is_nameless)
+        {
             found.push(Damage::of_element(
                 lines,
                 tree.range(id),
@@ -410,8 +416,7 @@ fn check_domain_names(bytes: &[u8], lines: &SourceLines, found: &mut Vec<Damage>
 fn guess_name(bytes: &[u8], entry: &DomainEntry) -> String {
     let tree = Tree::parse_element(bytes, entry.span.range()).ok();
     let from_volumes = tree.as_ref().and_then(|tree| {
-        let vids = crate::format::document::parse::volumes(tree, Tree::ROOT)
-            .filter_map(|id| tree.attribute(id, "vid"));
+        let vids = read_volumes(tree).filter_map(|(id, _)| tree.attribute(id, "vid"));
         let mut names =
             vids.filter_map(|vid| match vid.split('/').collect::<Vec<_>>().as_slice() {
                 ["appvms" | "vm-templates", name, _] => VmName::new(name).ok(),
@@ -455,16 +460,12 @@ fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
         });
     };
     if let Class::Unknown(class) = &vm.class {
-        let text = match class.is_empty() {
-            true => "the domain has no class".to_owned(),
-            false => format!("'{class}' is not a class of qubes"),
-        };
+        let text = describe_unknown_class(class);
         let remedy = unknown_class_remedy(vm, class);
         add(Tree::ROOT, FindingKind::UnknownClass, text, remedy);
     }
-    let properties = tree.children_named(Tree::ROOT, b"properties");
-    let properties: Vec<_> = properties
-        .flat_map(|s| items(&tree, s, "property").collect::<Vec<_>>())
+    let properties: Vec<_> = sections(&tree, Tree::ROOT, PROPERTIES)
+        .flat_map(|section| items(&tree, section, PROPERTIES))
         .collect();
     for property_name in WRITE_ONCE_PROPERTIES {
         let all: Vec<_> = properties
@@ -485,12 +486,15 @@ fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Damage>) {
             add(occurrence.id, FindingKind::PropertyTwice, text, remedy);
         }
     }
-    for (id, item) in nameless_items(&tree) {
-        let remedy = Remedy::Remove {
-            what: format!("the {item}"),
-        };
-        let text = format!("a {item} has no name");
-        add(id, FindingKind::Nameless, text, remedy);
+    for container in NAMED {
+        let item = container.item;
+        for (_, id) in nameless_items(&tree, container) {
+            let remedy = Remedy::Remove {
+                what: format!("the {item}"),
+            };
+            let text = format!("a {item} has no name");
+            add(id, FindingKind::Nameless, text, remedy);
+        }
     }
 }
 
@@ -509,23 +513,6 @@ fn unknown_class_remedy(vm: &Vm, class: &str) -> Remedy {
             vm.name
         )),
     }
-}
-
-/// Returns the properties, features and tags of a domain that have no name.
-fn nameless_items(tree: &Tree) -> Vec<(ElementId, &'static str)> {
-    let mut found = Vec::new();
-    for (section, item) in [
-        ("properties", "property"),
-        ("features", "feature"),
-        ("tags", "tag"),
-    ] {
-        for section in tree.children_named(Tree::ROOT, section.as_bytes()) {
-            let items = tree.children_named(section, item.as_bytes());
-            let nameless = items.filter(|id| tree.attribute(*id, "name").is_none());
-            found.extend(nameless.map(|id| (id, item)));
-        }
-    }
-    found
 }
 
 /// Returns the findings about the collection, with their positions in `damages`.

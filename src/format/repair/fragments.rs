@@ -6,7 +6,9 @@ use memchr::memmem;
 
 use super::salvage::{LostPiece, SalvageStep, SalvagedStore};
 use crate::format::document::edit::LineShift;
-use crate::format::document::index::Section;
+use crate::format::document::schema::{
+    Container, DEVICE, DOMAIN, LABELS, POOLS, PROPERTIES, STORE,
+};
 use crate::format::error::FormatError;
 use crate::format::xml::document;
 use crate::format::xml::lines::LineStarts;
@@ -17,44 +19,28 @@ use crate::model::{Label, VmName};
 /// The sections and domains that are intact by themselves.
 pub(super) struct Fragments<'a> {
     text: &'a [u8],
-    sections: Vec<(Section, (usize, usize))>,
+    sections: Vec<(Container, (usize, usize))>,
     domains: Vec<(usize, usize)>,
     /// Unknown elements beside the sections, which are kept.
     others: Vec<(usize, usize)>,
     /// Damaged sections, rebuilt from their intact items.
-    rebuilt: Vec<(Section, String)>,
+    rebuilt: Vec<(Container, String)>,
     lost: Vec<LostPiece>,
     /// The domains and other elements taken so far, to recognise duplicates.
     seen: HashSet<&'a [u8]>,
     lines: LineStarts,
 }
 
-/// The sections before the domains, with the start of their start tags and their end tags.
-pub(super) const HEAD_SECTIONS: [(Section, &[u8], &[u8]); 3] = [
-    (Section::Labels, b"<labels", b"</labels>"),
-    (Section::Pools, b"<pools", b"</pools>"),
-    (Section::Properties, b"<properties", b"</properties>"),
-];
+/// The sections before the domains.
+pub(super) const HEAD_SECTIONS: [Container; 3] = [LABELS, POOLS, PROPERTIES];
 
-/// All other elements of a store: as parts of a domain whose own tag is lost they belong to no
-/// qube.
-const KNOWN_ELEMENTS: [&[u8]; 15] = [
-    b"qubes",
-    b"label",
-    b"pool",
-    b"property",
-    b"domains",
-    b"domain",
-    b"features",
-    b"feature",
-    b"tags",
-    b"tag",
-    b"devices",
-    b"device",
-    b"option",
-    b"volume-config",
-    b"volume",
-];
+/// Whether an element of a store has this name: as a part of a domain whose own tag is lost it
+/// belongs to no qube.
+fn is_known_element(name: &[u8]) -> bool {
+    let containers = STORE.iter().chain(&DOMAIN).chain([&DEVICE]);
+    let mut names = containers.flat_map(|c| [c.name, c.item]).chain(["qubes"]);
+    names.any(|known| known.as_bytes() == name)
+}
 
 impl<'a> Fragments<'a> {
     /// Collects the fragments of `text`.
@@ -87,10 +73,10 @@ impl<'a> Fragments<'a> {
             return self.take_domain(at);
         }
         match HEAD_SECTIONS
-            .iter()
-            .find(|(_, open, _)| begins_tag(rest, open))
+            .into_iter()
+            .find(|section| begins_tag(rest, &open_tag(*section)))
         {
-            Some((section, _, close)) => self.take_section(*section, at, close),
+            Some(section) => self.take_section(section, at),
             None => self.take_other(at).unwrap_or(at + 1),
         }
     }
@@ -101,7 +87,7 @@ impl<'a> Fragments<'a> {
         let name = rest[1..]
             .split(|b| is_space(*b) || matches!(b, b'>' | b'/'))
             .next()?;
-        if !name.first()?.is_ascii_alphabetic() || KNOWN_ELEMENTS.contains(&name) {
+        if !name.first()?.is_ascii_alphabetic() || is_known_element(name) {
             return None;
         }
         let tag = memchr::memchr(b'>', rest)? + 1;
@@ -137,12 +123,10 @@ impl<'a> Fragments<'a> {
 
     /// Returns where the next known section, domain, or end of the store begins, from `at` on.
     fn next_known(&self, at: usize) -> Option<usize> {
-        let starts = HEAD_SECTIONS
-            .iter()
-            .map(|(_, open, _)| *open)
-            .chain([&b"<domain"[..], b"</qubes>"]);
+        let starts = HEAD_SECTIONS.map(open_tag).into_iter();
         starts
-            .filter_map(|start| memmem::find(&self.text[at..], start))
+            .chain([b"<domain".to_vec(), b"</qubes>".to_vec()])
+            .filter_map(|start| memmem::find(&self.text[at..], &start))
             .min()
             .map(|n| at + n)
     }
@@ -206,19 +190,23 @@ impl<'a> Fragments<'a> {
     }
 
     /// Takes the section at `at`, or its intact items; returns where to continue.
-    fn take_section(&mut self, section: Section, at: usize, close: &[u8]) -> usize {
+    fn take_section(&mut self, section: Container, at: usize) -> usize {
         let rest = &self.text[at..];
         let tag = memchr::memchr(b'>', rest).map_or(rest.len(), |n| n + 1);
         let end = match rest[..tag].ends_with(b"/>") {
             true => at + tag,
-            false => memmem::find(rest, close).map_or(self.text.len(), |n| at + n + close.len()),
+            false => {
+                let close = format!("</{}>", section.name);
+                memmem::find(rest, close.as_bytes())
+                    .map_or(self.text.len(), |n| at + n + close.len())
+            }
         };
         let known = self.sections.iter().any(|(known, _)| *known == section)
             || self.rebuilt.iter().any(|(known, _)| *known == section);
         // These can be the properties of a domain that is cut off: they have a qid, which global
         // properties never have.
-        let is_of_qube = section == Section::Properties
-            && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
+        let is_of_qube =
+            section == PROPERTIES && memmem::find(&self.text[at..end], b"name=\"qid\"").is_some();
         if known || is_of_qube {
             return at + tag;
         }
@@ -228,7 +216,7 @@ impl<'a> Fragments<'a> {
                 end
             }
             Err(_) => {
-                let name = String::from_utf8_lossy(&close[2..close.len() - 1]).into_owned();
+                let name = section.name;
                 // The rebuilt section ends where another element begins.
                 let end = self.next_known(at + tag).unwrap_or(end);
                 let items = self.intact_items((at + tag, end), section);
@@ -249,19 +237,21 @@ impl<'a> Fragments<'a> {
     }
 
     /// Returns the intact items of a damaged section.
-    fn intact_items(&self, (start, end): (usize, usize), section: Section) -> Vec<&'a str> {
-        let (open, close): (&[u8], &[u8]) = match section {
-            Section::Labels => (b"<label ", b"</label>"),
-            Section::Pools => (b"<pool ", b"/>"),
-            _ => (b"<property ", b"</property>"),
+    fn intact_items(&self, (start, end): (usize, usize), section: Container) -> Vec<&'a str> {
+        let open = format!("<{} ", section.item);
+        let close = match section {
+            POOLS => "/>".to_owned(),
+            _ => format!("</{}>", section.item),
         };
         let text = &self.text[start..end];
         let whole = |from: usize| {
-            let to = from + memmem::find(&text[from..], close)? + close.len();
+            let to = from + memmem::find(&text[from..], close.as_bytes())? + close.len();
             Tree::parse_element(self.text, start + from..start + to).ok()?;
             std::str::from_utf8(&text[from..to]).ok()
         };
-        memmem::find_iter(text, open).filter_map(whole).collect()
+        memmem::find_iter(text, open.as_bytes())
+            .filter_map(whole)
+            .collect()
     }
 
     /// Assembles a store; `None` if no domain is intact.
@@ -275,13 +265,13 @@ impl<'a> Fragments<'a> {
             line: 2,
         };
         let mut steps = steps;
-        for (section, _, _) in HEAD_SECTIONS {
+        for section in HEAD_SECTIONS {
             let whole = self.sections.iter().find(|(known, _)| *known == section);
             let rebuilt = self.rebuilt.iter().find(|(known, _)| *known == section);
             match (whole, rebuilt) {
                 (Some((_, span)), _) => out.push_fragment("  ", self.text, *span, &self.lines),
                 (None, Some((_, rebuilt))) => out.push_text(rebuilt),
-                (None, None) if section == Section::Labels => {
+                (None, None) if section == LABELS => {
                     out.push_default_labels();
                     steps.push(SalvageStep {
                         line: None,
@@ -360,6 +350,11 @@ impl Assembly {
         self.line += memchr::memchr_iter(b'\n', piece).count();
         self.push_text("\n");
     }
+}
+
+/// Returns the beginning of the start tag of a section.
+fn open_tag(section: Container) -> Vec<u8> {
+    format!("<{}", section.name).into_bytes()
 }
 
 /// Whether a tag of exactly this name begins here.

@@ -10,7 +10,8 @@ use memchr::memmem;
 use super::fragments::{Fragments, HEAD_SECTIONS};
 use super::text_repair;
 use crate::format::document::edit::{Edits, LineShift};
-use crate::format::document::index::{self, Section};
+use crate::format::document::index;
+use crate::format::document::schema::DOMAINS;
 use crate::format::xml::document;
 use crate::format::xml::lines::line_of;
 use crate::model::{Class, VmName};
@@ -132,9 +133,9 @@ pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<Str
     let first = here
         .sections
         .iter()
-        .find(|(section, _)| *section == Section::Domains)
+        .find(|(section, _)| *section == Some(DOMAINS))
         .map(|(_, span)| *span)?;
-    for (section, _, _) in HEAD_SECTIONS {
+    for section in HEAD_SECTIONS.map(Some) {
         let missing = here.sections.iter().all(|(known, _)| *known != section);
         for (_, span) in there
             .sections

@@ -4,7 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::format::document::index::{self, Index, Section};
+use crate::format::document::index::{self, Index};
+use crate::format::document::parse::{device_classes, sections};
+use crate::format::document::schema::{
+    Container, DEVICES, FEATURES, POOLS, PROPERTIES, TAGS, VOLUMES,
+};
 use crate::format::xml::lines::LineStarts;
 use crate::format::xml::tree::{ElementId, Tree};
 use crate::model::check::QubePart;
@@ -52,12 +56,12 @@ impl<'a> SourceLines<'a> {
     }
 
     /// Parses the sections of one kind.
-    pub(super) fn sections(&self, kind: Section) -> impl Iterator<Item = Tree<'a>> {
+    pub(super) fn sections(&self, kind: Container) -> impl Iterator<Item = Tree<'a>> {
         let spans = self
             .index
             .sections
             .iter()
-            .filter(move |(section, _)| *section == kind);
+            .filter(move |(section, _)| *section == Some(kind));
         spans.filter_map(|(_, span)| Tree::parse_element(self.bytes, span.range()).ok())
     }
 
@@ -85,11 +89,10 @@ impl<'a> SourceLines<'a> {
             Location::Pool(position) => {
                 let has_name =
                     |tree: &Tree, id| tree.attribute(id, "name").is_some_and(|n| !n.is_empty());
-                self.nth_offset(Section::Pools, "pool", has_name, *position)
+                self.nth_offset(POOLS, has_name, *position)
             }
             Location::Global(name) => self.nth_offset(
-                Section::Properties,
-                "property",
+                PROPERTIES,
                 |tree, id| tree.attribute(id, "name").as_deref() == Some(name),
                 0,
             ),
@@ -101,15 +104,14 @@ impl<'a> SourceLines<'a> {
     /// Returns where the nth matching item of a kind of section begins.
     fn nth_offset(
         &self,
-        kind: Section,
-        item: &str,
+        kind: Container,
         fits: impl Fn(&Tree, ElementId) -> bool,
         nth: usize,
     ) -> Option<usize> {
         let mut starts = Vec::new();
         for tree in self.sections(kind) {
             let fitting = tree
-                .children_named(Tree::ROOT, item.as_bytes())
+                .children_named(Tree::ROOT, kind.item)
                 .filter(|id| fits(&tree, *id));
             starts.extend(fitting.map(|id| tree.range(id).start));
         }
@@ -129,32 +131,22 @@ impl<'a> SourceLines<'a> {
 
 /// Returns where a part of a qube begins.
 fn part_offset(tree: &Tree, part: &QubePart) -> Option<usize> {
-    let named = |section: &str, item: &str, name: &str| {
-        let sections = tree.children_named(Tree::ROOT, section.as_bytes());
-        let items =
-            sections.flat_map(|s| tree.children_named(s, item.as_bytes()).collect::<Vec<_>>());
-        items
+    let named = |container: Container, name: &str| {
+        sections(tree, Tree::ROOT, container)
+            .flat_map(|section| tree.children_named(section, container.item))
             .filter(|id| tree.attribute(*id, "name").as_deref() == Some(name))
             .last()
     };
     let id = match part {
         QubePart::Domain => Some(Tree::ROOT),
-        QubePart::Property(name) => named("properties", "property", name),
-        QubePart::Tag(name) => named("tags", "tag", name),
-        QubePart::Feature(name) => named("features", "feature", name),
-        QubePart::Volume(name) => named("volume-config", "volume", name),
+        QubePart::Property(name) => named(PROPERTIES, name),
+        QubePart::Tag(name) => named(TAGS, name),
+        QubePart::Feature(name) => named(FEATURES, name),
+        QubePart::Volume(name) => named(VOLUMES, name),
         QubePart::Device { class, position } => {
-            let classes = tree.children_named(Tree::ROOT, b"devices");
-            let id = classes
-                .filter(|id| tree.attribute(*id, "class").is_some())
-                .nth(*class)?;
-            tree.children_named(id, b"device").nth(*position)
+            let (id, _) = device_classes(tree).nth(*class)?;
+            tree.children_named(id, DEVICES.item).nth(*position)
         }
     };
     id.map(|id| tree.range(id).start)
-}
-
-/// Returns N of `label-N`.
-pub(super) fn label_number(tree: &Tree, id: ElementId) -> Option<u32> {
-    tree.attribute(id, "id")?.split_once('-')?.1.parse().ok()
 }

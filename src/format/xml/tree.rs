@@ -131,9 +131,10 @@ impl<'a> Tree<'a> {
     pub fn children_named<'t>(
         &'t self,
         id: ElementId,
-        name: &'t [u8],
+        name: &'t str,
     ) -> impl Iterator<Item = ElementId> + 't {
-        self.children(id).filter(move |c| self.name(*c) == name)
+        self.children(id)
+            .filter(move |c| self.name(*c) == name.as_bytes())
     }
 
     /// Returns the attributes of an element.
