@@ -4,7 +4,9 @@
 //! Why not a parser crate: the writer changes single bytes inside a file that it otherwise keeps,
 //! so it needs the position of every name, value and tag; and before a save the whole file is
 //! checked as strictly as upstream's parser will. A test compares the answers with those of
-//! libxml2, which is that parser.
+//! libxml2, which is that parser. The events of quick-xml alone, with the attributes it finds but
+//! none of these checks, take longer for a thousand qubes (5.2 ms) than the checked tree (3.3 ms);
+//! names, attributes, values and references would still be read and checked here.
 
 use std::collections::HashSet;
 
@@ -103,42 +105,17 @@ pub(crate) struct Scanner<'a> {
     pub attributes: Vec<Attribute>,
 }
 
-const NAME_START: u8 = 1;
-const NAME: u8 = 2;
-/// `<`, `&`, `]`: bytes that end or complicate text.
-const TEXT_STOP: u8 = 4;
-/// `<`, `&`, `"`, `'` and blanks other than the space: bytes that end or complicate an attribute
-/// value.
-const VALUE_STOP: u8 = 8;
+/// Up to this number, comparing all names with each other is faster than hashing them.
+const FEW_ATTRIBUTES: usize = 12;
 
-const BYTE_CLASSES: [u8; 256] = {
-    let mut class = [0u8; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let b = byte as u8;
-        if b.is_ascii_alphabetic() || b == b'_' || b == b':' {
-            class[byte] |= NAME_START | NAME;
-        }
-        if b.is_ascii_digit() || b == b'-' || b == b'.' {
-            class[byte] |= NAME;
-        }
-        if b == b'<' || b == b'&' {
-            class[byte] |= TEXT_STOP | VALUE_STOP;
-        }
-        if b == b']' {
-            class[byte] |= TEXT_STOP;
-        }
-        if b == b'"' || b == b'\'' || b == b'\n' || b == b'\r' || b == b'\t' {
-            class[byte] |= VALUE_STOP;
-        }
-        byte += 1;
-    }
-    class
-};
+/// Whether an ASCII name may begin with the byte.
+fn begins_name(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || matches!(byte, b'_' | b':')
+}
 
-/// Whether a byte has one of the classes.
-fn has_class(byte: u8, class: u8) -> bool {
-    BYTE_CLASSES[byte as usize] & class != 0
+/// Whether the byte may occur in an ASCII name.
+fn is_in_name(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b':' | b'-' | b'.')
 }
 
 impl<'a> Scanner<'a> {
@@ -241,7 +218,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut is_plain = true;
         loop {
-            self.skip_until(VALUE_STOP);
+            self.skip_while(|b| !matches!(b, b'<' | b'&' | b'"' | b'\'' | b'\n' | b'\r' | b'\t'));
             match self.peek(0) {
                 Some(other) if other == quote => break,
                 Some(b'<') => {
@@ -288,31 +265,21 @@ impl<'a> Scanner<'a> {
     /// Rejects a tag in which two attributes have one name.
     fn reject_duplicates(&self, token: Token, first: usize) -> Result<Token, Fault> {
         let attributes = &self.attributes[first..];
-        // Length, first and last byte nearly always distinguish the names of a tag, so that none
-        // need be compared.
-        let mut marks = 0u64;
-        let is_distinct = attributes.iter().all(|a| {
-            let name = a.name.slice(self.bytes);
-            let (first, last) = (name[0] as usize, name[name.len() - 1] as usize);
-            let mark = 1u64 << ((name.len() ^ (first * 7) ^ last) % 64);
-            let fresh = marks & mark == 0;
-            marks |= mark;
-            fresh
-        });
-        if is_distinct {
-            Ok(token)
+        let name = |a: &Attribute| a.name.slice(self.bytes);
+        let duplicate = if attributes.len() <= FEW_ATTRIBUTES {
+            let is_second = |(n, a): &(usize, &Attribute)| {
+                attributes[..*n].iter().any(|other| name(other) == name(a))
+            };
+            attributes
+                .iter()
+                .enumerate()
+                .find(is_second)
+                .map(|(_, a)| a)
         } else {
-            self.compare_names(token, attributes)
-        }
-    }
-
-    /// Compares the names of the attributes of a tag.
-    fn compare_names(&self, token: Token, attributes: &[Attribute]) -> Result<Token, Fault> {
-        let mut names = HashSet::new();
-        match attributes
-            .iter()
-            .find(|a| !names.insert(a.name.slice(self.bytes)))
-        {
+            let mut names = HashSet::new();
+            attributes.iter().find(|a| !names.insert(name(a)))
+        };
+        match duplicate {
             None => Ok(token),
             Some(a) => Err(Fault {
                 at: a.name.start as usize,
@@ -344,7 +311,7 @@ impl<'a> Scanner<'a> {
             });
         }
         loop {
-            self.skip_until(TEXT_STOP);
+            self.skip_while(|b| !matches!(b, b'<' | b'&' | b']'));
             match self.peek(0) {
                 Some(b'&') => self.read_reference()?,
                 Some(b']') if self.bytes[self.at..].starts_with(b"]]>") => {
@@ -449,14 +416,10 @@ impl<'a> Scanner<'a> {
 
     fn read_name(&mut self, missing: &'static str) -> Result<Span, Fault> {
         let start = self.at;
-        if !self.peek(0).is_some_and(|b| has_class(b, NAME_START)) {
+        if !self.peek(0).is_some_and(begins_name) {
             return self.read_non_ascii_name(missing);
         }
-        let rest = &self.bytes[start..];
-        self.at += rest
-            .iter()
-            .position(|b| !has_class(*b, NAME))
-            .unwrap_or(rest.len());
+        self.skip_while(is_in_name);
         if self.peek(0).is_some_and(|b| b >= 0x80) {
             self.at = start;
             return self.read_non_ascii_name(missing);
@@ -470,7 +433,7 @@ impl<'a> Scanner<'a> {
         let rest = &self.bytes[start..];
         let length = rest
             .iter()
-            .position(|b| *b < 0x80 && !has_class(*b, NAME))
+            .position(|b| *b < 0x80 && !is_in_name(*b))
             .unwrap_or(rest.len());
         let text = std::str::from_utf8(&rest[..length]).map_err(|_| self.fault("not UTF-8"))?;
         let mut chars = text.char_indices();
@@ -485,18 +448,14 @@ impl<'a> Scanner<'a> {
     }
 
     fn skip_space(&mut self) {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        self.at += rest
-            .iter()
-            .position(|b| !is_space(*b))
-            .unwrap_or(rest.len());
+        self.skip_while(is_space);
     }
 
-    fn skip_until(&mut self, stop: u8) {
+    fn skip_while(&mut self, is_skipped: impl Fn(u8) -> bool) {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         self.at += rest
             .iter()
-            .position(|b| has_class(*b, stop))
+            .position(|b| !is_skipped(*b))
             .unwrap_or(rest.len());
     }
 
