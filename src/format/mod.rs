@@ -95,7 +95,7 @@ pub fn write_new(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
 /// # Errors
 /// The bytes are not a well-formed store of R4.
 pub fn check(bytes: &[u8]) -> Result<(), FormatError> {
-    xml::document::parse_outline(bytes).map(|_| ())
+    document::parse_outline(bytes).map(|_| ())
 }
 
 /// Checks every byte of a store that is only read: a store of R1 to R3 passes, too.

@@ -15,10 +15,11 @@ use memchr::memmem::Finder;
 use memchr::{memchr, memchr2, memchr2_iter};
 
 use super::parse::last_property;
+use super::parse_outline;
 use super::schema::{Container, DOMAINS, STORE, rank};
 use crate::format::MAX_BYTES;
 use crate::format::error::{Fault, FormatError};
-use crate::format::xml::document::{check_encoding, has_declaration, parse_outline};
+use crate::format::xml::document::{check_encoding, has_declaration};
 use crate::format::xml::scanner::{Scanner, Span, Token};
 use crate::format::xml::text::{ValueKind, decode, skip_blank};
 use crate::format::xml::tree::{ElementId, MAX_DEPTH, Tree, check_characters};

@@ -15,11 +15,12 @@ pub(super) mod patch_store;
 pub(super) mod schema;
 pub(super) mod verify;
 
-use crate::format::Bytes;
 use crate::format::error::FormatError;
+use crate::format::xml::document::parse_document;
 use crate::format::xml::lines::line_of;
 use crate::format::xml::scanner::Span;
 use crate::format::xml::tree::Tree;
+use crate::format::{Bytes, r3};
 use crate::model::{Class, Diagnosis, IndexedDomain, Labels, Pools, Qubes, TextMap, VmName};
 use index::{DomainEntry, Index};
 use lazy_domains::LazyDomains;
@@ -134,4 +135,30 @@ fn diagnose_unusable(bytes: &[u8], entry: &DomainEntry) -> Option<Diagnosis> {
     Some(diagnosis(format!(
         "the domain at line {line} cannot be used: {reason}"
     )))
+}
+
+/// Checks every byte of a store, and keeps the root, the sections and the domains.
+///
+/// # Errors
+/// The file is not well-formed, has a DOCTYPE (so entities cannot be defined, let alone expanded),
+/// an encoding other than UTF-8, control characters, or elements nested deeper than
+/// [`crate::format::xml::tree::MAX_DEPTH`]; or its root is not that of a store of R4.
+pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+    let tree = parse_document(bytes)?;
+    match tree.name(Tree::ROOT) {
+        b"qubes" => Ok(tree),
+        r3::ROOT => Err(FormatError::OldFormat),
+        other => Err(FormatError::NotQubes {
+            root: printable(other),
+        }),
+    }
+}
+
+/// Makes a name from an untrusted file short, and safe for a terminal.
+fn printable(name: &[u8]) -> String {
+    String::from_utf8_lossy(name)
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(40)
+        .collect()
 }

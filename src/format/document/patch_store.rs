@@ -3,11 +3,11 @@
 use super::edit::{Addition, Edits, change_children, child_indent};
 use super::emit::{Emitter, describe_qube, is_bare};
 use super::parse::{self, sections};
+use super::parse_outline;
 use super::patch::{Patch, PatchResult};
 use super::patch_domain::patch_domain;
 use super::schema::{Container, DOMAINS, LABELS, POOLS, PROPERTIES, STORE, alphabetical};
 use crate::format::error::FormatError;
-use crate::format::xml::document;
 use crate::format::xml::tree::{ElementId, Tree};
 use crate::model::{Class, Qubes, SavedDomain, Vm};
 
@@ -19,7 +19,7 @@ const ROOT: ElementId = Tree::ROOT;
 /// The source is not well-formed (such a file is never overwritten), does not belong to `qubes`, or
 /// a value cannot be written in XML.
 pub(crate) fn collect_edits(source: &[u8], qubes: &Qubes) -> Result<Edits, FormatError> {
-    let outline = document::parse_outline(source)?;
+    let outline = parse_outline(source)?;
     let mut edits = Edits::default();
     let mut patch = Patch {
         tree: &outline,

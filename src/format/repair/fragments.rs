@@ -6,11 +6,11 @@ use memchr::memmem;
 
 use super::salvage::{LostPiece, SalvageStep, SalvagedStore};
 use crate::format::document::edit::LineShift;
+use crate::format::document::parse_outline;
 use crate::format::document::schema::{
     Container, DEVICE, DOMAIN, LABELS, POOLS, PROPERTIES, STORE,
 };
 use crate::format::error::FormatError;
-use crate::format::xml::document;
 use crate::format::xml::lines::LineStarts;
 use crate::format::xml::text::is_space;
 use crate::format::xml::tree::Tree;
@@ -306,9 +306,7 @@ impl<'a> Fragments<'a> {
             domains: self.domains.len(),
             lines: LineShift(out.lines),
         };
-        document::parse_outline(&store.bytes)
-            .is_ok()
-            .then_some(store)
+        parse_outline(&store.bytes).is_ok().then_some(store)
     }
 }
 

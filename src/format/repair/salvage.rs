@@ -10,9 +10,8 @@ use memchr::memmem;
 use super::fragments::{Fragments, HEAD_SECTIONS};
 use super::text_repair;
 use crate::format::document::edit::{Edits, LineShift};
-use crate::format::document::index;
 use crate::format::document::schema::DOMAINS;
-use crate::format::xml::document;
+use crate::format::document::{index, parse_outline};
 use crate::format::xml::lines::line_of;
 use crate::model::{Class, VmName};
 
@@ -67,7 +66,7 @@ pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
     if memmem::find(text, b"<qubes").is_none() && memmem::find(text, b"<domain").is_none() {
         return None;
     }
-    if document::parse_outline(text).is_ok() {
+    if parse_outline(text).is_ok() {
         let domains = memmem::find_iter(text, b"</domain>").count();
         return Some(SalvagedStore {
             bytes: text.to_vec(),
@@ -113,7 +112,7 @@ pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {
 /// Returns the end of the first root element, if it is well-formed.
 fn find_root_end(text: &[u8]) -> Option<usize> {
     let end = memmem::find(text, b"</qubes>")? + b"</qubes>".len();
-    document::parse_outline(&text[..end]).ok().map(|_| end)
+    parse_outline(&text[..end]).ok().map(|_| end)
 }
 
 /// Adds the sections and qubes that only `copy` has to `bytes`, a well-formed store, byte for byte.
@@ -173,6 +172,6 @@ pub fn complete_from_copy(bytes: &[u8], copy: &[u8]) -> Option<(Vec<u8>, Vec<Str
         taken.push(name.to_string());
     }
     let whole = edits.apply(bytes);
-    document::parse_outline(&whole).ok()?;
+    parse_outline(&whole).ok()?;
     Some((whole, taken))
 }

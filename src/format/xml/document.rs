@@ -5,25 +5,8 @@ use super::tree::{Shape, Tree};
 use crate::format::MAX_BYTES;
 use crate::format::error::{Fault, FormatError};
 
-/// Levels of elements in an outline: root, sections, domains.
+/// Levels of elements that are kept: in a store the root, the sections and the domains.
 const OUTLINE_DEPTH: usize = 3;
-
-/// Checks every byte of a store, and keeps the root, the sections and the domains.
-///
-/// # Errors
-/// The file is not well-formed, has a DOCTYPE (so entities cannot be defined, let alone expanded),
-/// an encoding other than UTF-8, control characters, or elements nested deeper than
-/// [`super::tree::MAX_DEPTH`]; or its root is not that of a store of R4.
-pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
-    let tree = parse_document(bytes)?;
-    match tree.name(Tree::ROOT) {
-        b"qubes" => Ok(tree),
-        crate::format::r3::ROOT => Err(FormatError::OldFormat),
-        other => Err(FormatError::NotQubes {
-            root: printable(other),
-        }),
-    }
-}
 
 /// Checks every byte of a document, and keeps its first three levels.
 ///
@@ -41,15 +24,6 @@ pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
     let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
     Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE_DEPTH)
         .map_err(|f| f.locate(bytes))
-}
-
-/// Makes a name from an untrusted file short, and safe for a terminal.
-fn printable(name: &[u8]) -> String {
-    String::from_utf8_lossy(name)
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(40)
-        .collect()
 }
 
 /// Checks byte order mark and XML declaration; returns where the document begins.
