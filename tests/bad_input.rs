@@ -7,8 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use qubes_test_support::tool_output::{ToolOutput, binary};
-use qubes_test_support::{libvirt_daemon, skip, tool_output, tree};
+use qubes_test_support::{ToolOutput, binary, libvirt_daemon, skip, tool_output, tree};
 
 /// The address of a hypervisor that does not exist.
 const NOWHERE: &str = "qemu:///system?socket=/nonexistent/libvirt-sock";
@@ -184,7 +183,7 @@ fn error_line(what: &str, stderr: &str) -> String {
 fn is_root(what: &str) -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
-        skip::skip(format_args!("{what} needs root"));
+        skip(format_args!("{what} needs root"));
     }
     is_root
 }
@@ -787,7 +786,7 @@ fn only_commands_that_need_libvirt_fail_while_it_is_down() {
 fn a_qube_that_does_not_start_is_reported_and_leaves_nothing_behind() {
     let uri = match libvirt_daemon::uri() {
         Ok(uri) => uri,
-        Err(reason) => return skip::skip(format_args!("no libvirt: {reason}")),
+        Err(reason) => return skip(format_args!("no libvirt: {reason}")),
     };
     let mut system = System::new();
     system.uri = uri.to_string();

@@ -8,8 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use qubes_test_support::domain_texts::domains;
-use qubes_test_support::tool_output;
-use qubes_test_support::tool_output::{ToolOutput, binary};
+use qubes_test_support::{ToolOutput, binary, tool_output};
 
 /// One kind of damage to `small.xml`.
 struct Damage {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::statvfs::statvfs;
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
-use qubes_test_support::tool_output::{ToolOutput, binary};
-use qubes_test_support::{libvirt_daemon, skip, tool_output};
+use qubes_test_support::{
+    FileSystem, LoopMount, ToolOutput, binary, libvirt_daemon, skip, tool_output,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -504,7 +504,7 @@ fn a_clone_shares_blocks_where_the_file_system_can_and_is_a_copy_elsewhere() {
         let mount = match LoopMount::new(kind) {
             Ok(mount) => mount,
             Err(reason) => {
-                skip::skip(format_args!("{kind:?}: {reason}"));
+                skip(format_args!("{kind:?}: {reason}"));
                 continue;
             }
         };
@@ -559,7 +559,7 @@ fn a_source_that_did_not_stop_cleanly_is_committed_first() {
 #[test]
 fn a_running_source_is_cloned_in_its_last_committed_state() {
     if let Err(reason) = libvirt_daemon::uri() {
-        return skip::skip(format_args!("no libvirt: {reason}"));
+        return skip(format_args!("no libvirt: {reason}"));
     }
     let place = Place::new();
     // A guest without an operating system halts in its firmware, which is enough here.
@@ -643,7 +643,7 @@ fn killed_before(place: &Place, call: &str, number: usize) -> bool {
 #[test]
 fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
     if Command::new("strace").arg("-V").output().is_err() {
-        return skip::skip("strace is not installed");
+        return skip("strace is not installed");
     }
     let place = Place::new();
     place.fill_private("work", &random_bytes(8 * MIB));
@@ -715,7 +715,7 @@ fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
 #[test]
 fn the_source_is_not_locked_while_data_are_copied() {
     if Command::new("strace").arg("-V").output().is_err() {
-        return skip::skip("strace is not installed");
+        return skip("strace is not installed");
     }
     let place = Place::new();
     place.fill_private("work", &random_bytes(MIB));

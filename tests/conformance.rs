@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use qubes::model::{Class, Qubes, class_properties, dump, property, volume};
-use qubes_test_support::sample_host::SampleHost;
+use qubes_test_support::SampleHost;
 use serde_json::Value as Json;
 
 #[test]

@@ -5,21 +5,23 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use qubes_test_support::sound_store::{SOUND, Store};
+use qubes_test_support::TestSystem;
+use qubes_test_support::sound_store::SOUND;
 
 /// Returns the output of `check` for `SOUND` with `old` replaced by `new`. `$` stands for the path
 /// of the store.
 fn check_with(old: &str, new: &str) -> String {
     assert!(SOUND.contains(old), "{old}");
-    let store = Store::with_text(&SOUND.replacen(old, new, 1));
+    let store = TestSystem::with_store(&SOUND.replacen(old, new, 1));
     check(&store, 1)
 }
 
 /// Runs `check`, which must exit with `code`, and returns its output.
-fn check(store: &Store, code: i32) -> String {
-    let ran = store.db(&["check"]);
+fn check(store: &TestSystem, code: i32) -> String {
+    let ran = store.run("qubes-db check");
     assert_eq!(ran.code, code, "{ran:?}");
-    ran.stdout.replace(&store.file().display().to_string(), "$")
+    ran.stdout
+        .replace(&store.store_file().display().to_string(), "$")
 }
 
 /// Returns the line number of `text` in the sound store.
@@ -29,10 +31,10 @@ fn line_of(text: &str) -> usize {
 
 #[test]
 fn sound_store_has_no_findings() {
-    let store = Store::sound();
+    let store = TestSystem::with_store(SOUND);
     assert_eq!(check(&store, 0), "");
-    assert_eq!(store.db(&["check", "--json"]).stdout, "[]\n");
-    assert_eq!(store.text(), SOUND);
+    assert_eq!(store.run("qubes-db check --json").stdout, "[]\n");
+    assert_eq!(store.store(), SOUND);
 }
 
 #[test]
@@ -275,9 +277,9 @@ fn stores_written_by_upstream_have_no_errors() {
     for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
-        let store = Store::with_text(&fs::read_to_string(path).unwrap());
+        let store = TestSystem::with_store(&fs::read_to_string(path).unwrap());
         let listed: serde_json::Value =
-            serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
+            serde_json::from_str(&store.run("qubes-db check --json").stdout).unwrap();
         for damage in listed.as_array().unwrap() {
             assert_eq!(damage["severity"], "warning", "{sample}: {damage}");
             assert!(damage["line"].is_u64(), "{sample}: {damage}");
@@ -287,10 +289,10 @@ fn stores_written_by_upstream_have_no_errors() {
 
 #[test]
 fn properties_newer_than_the_release_are_reported() {
-    let store = Store::with_text(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
+    let store = TestSystem::with_store(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
     assert_eq!(check(&store, 0), "");
     fs::write(
-        store.dir.path().join("etc/qubes/core.toml"),
+        store.root().join("etc/qubes/core.toml"),
         "[store]\nrelease = \"4.2\"\n",
     )
     .unwrap();
@@ -307,8 +309,9 @@ fn properties_newer_than_the_release_are_reported() {
 #[test]
 fn netvm_loop_is_reported_with_its_chain() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
-    let store =
-        Store::with_text(&provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#));
+    let store = TestSystem::with_store(
+        &provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#),
+    );
     let output = check(&store, 1);
     assert!(
         output.contains("sys-net: netvm is 'work', and its netvms lead back to it: work → sys-net"),
@@ -322,9 +325,9 @@ fn netvm_loop_is_reported_with_its_chain() {
 
 #[test]
 fn malformed_xml_is_reported_with_the_newest_good_copy() {
-    let store = Store::with_text(&SOUND.replace("</domains>", "</domain>"));
-    store.keep("2026-11-18-08:00:00", SOUND);
-    store.keep("2026-11-19-08:00:00", "<qubes>");
+    let store = TestSystem::with_store(&SOUND.replace("</domains>", "</domain>"));
+    store.write_copy("2026-11-18-08:00:00", SOUND);
+    store.write_copy("2026-11-19-08:00:00", "<qubes>");
     let output = check(&store, 1);
     let line = line_of("</domains>");
     assert!(
@@ -336,7 +339,7 @@ fn malformed_xml_is_reported_with_the_newest_good_copy() {
         "{output}"
     );
 
-    let ran = store.db(&["diff", "2026-11-18"]);
+    let ran = store.run("qubes-db diff 2026-11-18");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.stdout.contains(&format!("-{line}:   </domains>")),
@@ -351,7 +354,8 @@ fn malformed_xml_is_reported_with_the_newest_good_copy() {
 #[test]
 fn line_numbers_are_right_without_indentation() {
     let flat: Vec<&str> = SOUND.lines().map(str::trim_start).collect();
-    let store = Store::with_text(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
+    let store =
+        TestSystem::with_store(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
     let output = check(&store, 1);
     assert!(
         output.starts_with(&format!(
@@ -372,7 +376,7 @@ fn file_that_is_not_a_store_is_reported() {
             "not a store of Qubes: the root element is <html>",
         ),
     ] {
-        let output = check(&Store::with_text(text), 1);
+        let output = check(&TestSystem::with_store(text), 1);
         assert!(output.starts_with(&format!("$: error: {why}")), "{output}");
         assert_eq!(
             output.contains("no copy in "),
@@ -393,7 +397,7 @@ fn line_break_in_a_value_does_not_add_output_lines() {
 
 #[test]
 fn malformed_qube_does_not_hide_findings_of_others() {
-    let store = Store::with_text(
+    let store = TestSystem::with_store(
         &SOUND
             .replace("<tag name=\"mine\"/>", "<tag name=mine/>")
             .replace("\"qid\">2<", "\"qid\">x<"),
@@ -412,10 +416,10 @@ fn malformed_qube_does_not_hide_findings_of_others() {
 
 #[test]
 fn missing_store_is_reported_and_can_be_restored() {
-    let store = Store::sound();
-    store.keep("2026-11-18-08:00:00", SOUND);
-    fs::remove_file(store.file()).unwrap();
-    let ran = store.db(&["check"]);
+    let store = TestSystem::with_store(SOUND);
+    store.write_copy("2026-11-18-08:00:00", SOUND);
+    fs::remove_file(store.store_file()).unwrap();
+    let ran = store.run("qubes-db check");
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("there is no store at"), "{ran:?}");
     assert!(
@@ -425,30 +429,30 @@ fn missing_store_is_reported_and_can_be_restored() {
     );
     assert!(
         store
-            .db(&["diff"])
+            .run("qubes-db diff")
             .stderr
             .contains("qubes-db restore 2026-11-18-08:00:00")
     );
     assert!(
         store
-            .db(&["history"])
+            .run("qubes-db history")
             .stdout
             .contains("2026-11-18-08:00:00")
     );
 
-    let ran = store.db(&["restore", "last"]);
+    let ran = store.run("qubes-db restore last");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains("there was no store before"), "{ran:?}");
-    assert_eq!(store.text(), SOUND);
+    assert_eq!(store.store(), SOUND);
     assert_eq!(check(&store, 0), "");
 }
 
 #[test]
 fn history_lists_copies_and_which_of_them_load() {
-    let store = Store::sound();
-    store.keep("2026-11-18-08:00:00", SOUND);
-    store.keep("2026-11-19-08:00:00", "<qubes>");
-    let printed = store.db(&["history"]).stdout;
+    let store = TestSystem::with_store(SOUND);
+    store.write_copy("2026-11-18-08:00:00", SOUND);
+    store.write_copy("2026-11-19-08:00:00", "<qubes>");
+    let printed = store.run("qubes-db history").stdout;
     let lines: Vec<&str> = printed.lines().collect();
     assert!(lines[0].starts_with("COPY"), "{printed}");
     assert!(
@@ -460,16 +464,16 @@ fn history_lists_copies_and_which_of_them_load() {
         "{printed}"
     );
     let listed: serde_json::Value =
-        serde_json::from_str(&store.db(&["history", "--json"]).stdout).unwrap();
+        serde_json::from_str(&store.run("qubes-db history --json").stdout).unwrap();
     assert_eq!(listed[0]["qubes"], 4);
     assert_eq!(listed[0]["error"], serde_json::Value::Null);
 }
 
 #[test]
 fn diff_describes_changes_in_words() {
-    let store = Store::sound();
-    store.keep("2026-11-18-08:00:00", SOUND);
-    let ran = store.db(&["diff"]);
+    let store = TestSystem::with_store(SOUND);
+    store.write_copy("2026-11-18-08:00:00", SOUND);
+    let ran = store.run("qubes-db diff");
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{ran:?}");
 
     let changed = SOUND
@@ -482,8 +486,8 @@ fn diff_describes_changes_in_words() {
         .replace("<tag name=\"mine\"/>", "<tag name=\"yours\"/>")
         .replace("id=\"sda\"", "id=\"sdb\"")
         .replace("size=\"2147483648\"", "size=\"4294967296\"");
-    fs::write(store.file(), changed).unwrap();
-    let ran = store.db(&["diff"]);
+    fs::write(store.store_file(), changed).unwrap();
+    let ran = store.run("qubes-db diff");
     assert_eq!(ran.code, 1, "{ran:?}");
     let expected = "system: default_netvm sys-net → (empty)
 work: memory 400 → 800
@@ -496,18 +500,20 @@ work: volume private size 2147483648 → 4294967296
 ";
     assert_eq!(ran.stdout, expected);
 
-    store.keep("2026-11-19-08:00:00", &store.text());
+    store.write_copy("2026-11-19-08:00:00", &store.store());
     assert_eq!(
-        store.db(&["diff", "2026-11-18", "2026-11-19"]).stdout,
+        store.run("qubes-db diff 2026-11-18 2026-11-19").stdout,
         expected
     );
-    let from = store.copy("2026-11-18-08:00:00");
+    let from = store.copy_path("2026-11-18-08:00:00");
     assert_eq!(
-        store.db(&["diff", from.to_str().unwrap()]).stdout,
+        store
+            .run(["qubes-db", "diff", from.to_str().unwrap()])
+            .stdout,
         expected,
         "a file by its path"
     );
-    let ran = store.db(&["diff", "2026-11"]);
+    let ran = store.run("qubes-db diff 2026-11");
     assert!(
         ran.stderr
             .contains("could mean 2026-11-18-08:00:00, 2026-11-19-08:00:00"),
@@ -519,11 +525,11 @@ work: volume private size 2147483648 → 4294967296
 fn restore_keeps_the_replaced_store_and_reports_changes() {
     let changed = SOUND.replace("\"memory\">400", "\"memory\">800");
     for current in [changed.as_str(), "", "<qubes><domains></qubes>"] {
-        let store = Store::with_text(current);
-        store.keep("2026-11-18-08:00:00", SOUND);
-        let ran = store.db(&["restore", "2026-11-18"]);
+        let store = TestSystem::with_store(current);
+        store.write_copy("2026-11-18-08:00:00", SOUND);
+        let ran = store.run("qubes-db restore 2026-11-18");
         assert_eq!(ran.code, 0, "{ran:?}");
-        assert_eq!(store.text(), SOUND);
+        assert_eq!(store.store(), SOUND);
         let copies = store.copies();
         assert_eq!(copies.len(), 2);
         assert_eq!(fs::read_to_string(&copies[1]).unwrap(), current);
@@ -541,7 +547,7 @@ fn restore_keeps_the_replaced_store_and_reports_changes() {
             "{ran:?}"
         );
 
-        let again = store.db(&["restore", "2026-11-18"]);
+        let again = store.run("qubes-db restore 2026-11-18");
         assert!(again.stdout.contains("nothing was written"), "{again:?}");
         assert_eq!(store.copies().len(), 2);
     }
@@ -549,13 +555,13 @@ fn restore_keeps_the_replaced_store_and_reports_changes() {
 
 #[test]
 fn oversized_file_is_neither_read_nor_copied() {
-    let store = Store::sound();
-    store.keep("2026-11-18-08:00:00", SOUND);
-    fs::File::create(store.file())
+    let store = TestSystem::with_store(SOUND);
+    store.write_copy("2026-11-18-08:00:00", SOUND);
+    fs::File::create(store.store_file())
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
-    let (file, copies) = (store.file(), store.copies());
+    let (file, copies) = (store.store_file(), store.copies());
     let advice = format!(
         "move it away first: mv {0} {0}.odd; the newest copy that loads is 2026-11-18",
         file.display()
@@ -565,7 +571,7 @@ fn oversized_file_is_neither_read_nor_copied() {
         ["repair", "--yes"],
         ["convert", "--verbose"],
     ] {
-        let ran = store.db(&words);
+        let ran = store.run(("qubes-db", &words));
         assert_eq!(
             (ran.code, ran.stdout.as_str()),
             (1, ""),
@@ -587,47 +593,47 @@ fn oversized_file_is_neither_read_nor_copied() {
 
 #[test]
 fn copy_that_does_not_load_is_not_restored() {
-    let store = Store::sound();
-    store.keep("2026-11-18-08:00:00", "<qubes>");
-    let ran = store.db(&["restore", "last"]);
+    let store = TestSystem::with_store(SOUND);
+    store.write_copy("2026-11-18-08:00:00", "<qubes>");
+    let ran = store.run("qubes-db restore last");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.stderr.contains("not well-formed XML: line 1")
             && ran.stderr.contains("nothing was changed"),
         "{ran:?}"
     );
-    assert_eq!(store.text(), SOUND);
-    assert_eq!(store.db(&["restore"]).code, 2);
-    assert_eq!(store.db(&["restore", "nope"]).code, 1);
+    assert_eq!(store.store(), SOUND);
+    assert_eq!(store.run("qubes-db restore").code, 2);
+    assert_eq!(store.run("qubes-db restore nope").code, 1);
 }
 
 #[test]
 fn restore_refuses_while_qubesd_runs_unless_forced() {
-    let store = Store::with_text(&SOUND.replace("\"memory\">400", "\"memory\">800"));
-    store.keep("2026-11-18-08:00:00", SOUND);
-    fs::create_dir_all(store.dir.path().join("run")).unwrap();
-    let qubesd = UnixListener::bind(store.dir.path().join("run/qubesd.sock")).unwrap();
-    let before = store.text();
-    let ran = store.db(&["restore", "last"]);
+    let store = TestSystem::with_store(&SOUND.replace("\"memory\">400", "\"memory\">800"));
+    store.write_copy("2026-11-18-08:00:00", SOUND);
+    fs::create_dir_all(store.root().join("run")).unwrap();
+    let qubesd = UnixListener::bind(store.root().join("run/qubesd.sock")).unwrap();
+    let before = store.store();
+    let ran = store.run("qubes-db restore last");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("qubesd is running"), "{ran:?}");
-    assert_eq!((store.text(), store.copies().len()), (before, 1));
-    assert_eq!(store.db(&["diff"]).code, 1, "reading is allowed");
-    assert_eq!(store.db(&["restore", "last", "--force-write"]).code, 0);
-    assert_eq!(store.text(), SOUND);
+    assert_eq!((store.store(), store.copies().len()), (before, 1));
+    assert_eq!(store.run("qubes-db diff").code, 1, "reading is allowed");
+    assert_eq!(store.run("qubes-db restore last --force-write").code, 0);
+    assert_eq!(store.store(), SOUND);
     drop(qubesd);
 }
 
 #[test]
 fn dump_agrees_with_upstream() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4");
-    let store = Store::with_text(&fs::read_to_string(samples.join("small.xml")).unwrap());
+    let store = TestSystem::with_store(&fs::read_to_string(samples.join("small.xml")).unwrap());
     fs::write(
-        store.dir.path().join("etc/qubes/core.toml"),
+        store.root().join("etc/qubes/core.toml"),
         "[host]\nmemory_mib = 32404\ncpus = 16\n",
     )
     .unwrap();
-    let ran = store.db(&["dump", "--json"]);
+    let ran = store.run("qubes-db dump --json");
     assert_eq!(ran.code, 0, "{ran:?}");
     let upstream = fs::read_to_string(samples.join("small.dump.json")).unwrap();
     let ours: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -713,17 +719,17 @@ fn diff_describes_every_part_of_a_store() {
         ),
     ] {
         assert!(SOUND.contains(old), "{old}");
-        let store = Store::with_text(&SOUND.replacen(old, new, 1));
-        store.keep("2026-11-18-08:00:00", SOUND);
+        let store = TestSystem::with_store(&SOUND.replacen(old, new, 1));
+        store.write_copy("2026-11-18-08:00:00", SOUND);
         assert_eq!(
-            store.db(&["diff"]).stdout.trim_end(),
+            store.run("qubes-db diff").stdout.trim_end(),
             words,
             "{old} → {new}"
         );
     }
-    let store = Store::with_text(&SOUND.replacen("      <tags>", "\n      <tags>", 1));
-    store.keep("2026-11-18-08:00:00", SOUND);
-    let ran = store.db(&["diff"]);
+    let store = TestSystem::with_store(&SOUND.replacen("      <tags>", "\n      <tags>", 1));
+    store.write_copy("2026-11-18-08:00:00", SOUND);
+    let ran = store.run("qubes-db diff");
     assert!(
         ran.code == 0
             && ran
@@ -749,11 +755,11 @@ fn advice_to_move_an_unusable_file_away_and_restore_works() {
         }),
     ];
     for (what, make) in make {
-        let store = Store::sound();
-        store.keep("2026-11-18-08:00:00", SOUND);
-        fs::remove_file(store.file()).unwrap();
-        make(&store.file());
-        let output = store.db(&["check"]).stderr;
+        let store = TestSystem::with_store(SOUND);
+        store.write_copy("2026-11-18-08:00:00", SOUND);
+        fs::remove_file(store.store_file()).unwrap();
+        make(&store.store_file());
+        let output = store.run("qubes-db check").stderr;
         // A dangling link need not be moved: the copy is written to its target.
         let command = output
             .split("move it away first: ")
@@ -778,7 +784,7 @@ fn advice_to_move_an_unusable_file_away_and_restore_works() {
             .unwrap()
             .trim()
             .to_owned();
-        let ran = store.db(&["restore", &restore]);
+        let ran = store.run(["qubes-db", "restore", &restore]);
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
     }
 }

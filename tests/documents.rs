@@ -42,11 +42,11 @@ fn shell_blocks(document: &str) -> Vec<String> {
 fn create_checkout() -> Option<tempfile::TempDir> {
     let guest = checkout().join("target/guest");
     if !guest.join("kernel-version").exists() {
-        skip::skip("there is no target/guest, which `make guest` makes");
+        skip("there is no target/guest, which `make guest` makes");
         return None;
     }
     if let Err(reason) = libvirt_daemon::uri() {
-        skip::skip(format_args!("no libvirt: {reason}"));
+        skip(format_args!("no libvirt: {reason}"));
         return None;
     }
     let place = tempfile::Builder::new()

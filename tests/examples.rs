@@ -32,7 +32,7 @@ fn examples_list_and_change_qubes() {
         .iter()
         .all(|name| program(name).exists())
     {
-        return skip::skip("there are no examples: `cargo build --examples` makes them");
+        return skip("there are no examples: `cargo build --examples` makes them");
     }
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();

@@ -77,7 +77,7 @@ fn changes_are_read_back_and_the_rest_is_kept() {
 #[test]
 fn the_strict_check_agrees_with_libxml2() {
     if Command::new("xmllint").arg("--version").output().is_err() {
-        skip::skip("xmllint is not installed");
+        skip("xmllint is not installed");
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -8,29 +8,24 @@ use qubes::lifecycle::{Context, qube};
 use qubes::model::{Facts, VmName};
 use qubes::system::{System, SystemOptions};
 use qubes_test_support::own_daemon::{Daemon, hypervisor, processes, run_in_namespaces};
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::tool_output::ToolOutput;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{TestSystem, ToolOutput, wait_until};
 
 /// Creates a system and starts these qubes.
-fn system_running(qubes: &[&str]) -> Scratch {
-    let scratch = Scratch::with_template();
+fn system_running(qubes: &[&str]) -> TestSystem {
+    let system = TestSystem::empty().online().with_template();
     for qube in qubes {
-        scratch.ok(
-            "qvm-create",
-            &["--label", "red", "--property", "netvm=", qube],
-        );
-        scratch.ok("qvm-start", &[qube]);
+        system.succeeds(["qvm-create", "--label", "red", "--property", "netvm=", qube]);
+        system.succeeds(["qvm-start", qube]);
     }
-    scratch
+    system
 }
 
 fn monitors(qube: &str) -> Vec<i32> {
     processes(&["/qubes-monitor ", &format!(" {qube} ")])
 }
 
-fn has_dirty_images(scratch: &Scratch, qube: &str) -> bool {
-    scratch
+fn has_dirty_images(system: &TestSystem, qube: &str) -> bool {
+    system
         .images(&format!("appvms/{qube}"))
         .iter()
         .any(|image| image.contains("dirty"))
@@ -43,48 +38,45 @@ fn a_qube_and_its_monitor_survive_a_crash_of_the_daemon() {
     }
     let _logs = Daemon::start_virtlogd();
     let daemon = Daemon::start_libvirt();
-    let scratch = system_running(&["work", "other"]);
+    let system = system_running(&["work", "other"]);
     wait_until("each qube has a monitor", || {
         monitors("work").len() == 1 && monitors("other").len() == 1
     });
     let (monitor, record) = (
         monitors("work"),
-        std::fs::read(scratch.record("work")).unwrap(),
+        std::fs::read(system.record("work")).unwrap(),
     );
 
     daemon.crash();
     let daemon = Daemon::start_libvirt();
-    assert_eq!(scratch.state("work"), "Running");
+    assert_eq!(system.state("work"), "Running");
     assert_eq!(monitors("work"), monitor, "a lost connection is not a stop");
-    assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
-    assert!(has_dirty_images(&scratch, "work"));
+    assert_eq!(std::fs::read(system.record("work")).unwrap(), record);
+    assert!(has_dirty_images(&system, "work"));
 
     // The monitor still watches the qube.
-    assert_eq!(
-        hypervisor().destroy(scratch.uuid("work")),
-        Ok(Outcome::Done)
-    );
+    assert_eq!(hypervisor().destroy(system.uuid("work")), Ok(Outcome::Done));
     wait_until("the monitor finishes the stop", || {
-        !scratch.record("work").exists()
+        !system.record("work").exists()
     });
-    assert!(!has_dirty_images(&scratch, "work"));
+    assert!(!has_dirty_images(&system, "work"));
     wait_until("the monitor ends", || monitors("work").is_empty());
 
     // The domain dies while no daemon runs that could report it.
     daemon.crash();
-    let machine = processes(&["qemu-system", &scratch.uuid("other").to_string()]);
+    let machine = processes(&["qemu-system", &system.uuid("other").to_string()]);
     assert_eq!(machine.len(), 1);
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
     wait_until("QEMU ends", || processes(&["qemu-system"]).is_empty());
     assert!(
-        has_dirty_images(&scratch, "other") && scratch.record("other").exists(),
+        has_dirty_images(&system, "other") && system.record("other").exists(),
         "no daemon could be asked"
     );
     let _daemon = Daemon::start_libvirt();
     wait_until("the monitor finishes the stop", || {
-        !scratch.record("other").exists()
+        !system.record("other").exists()
     });
-    assert!(!has_dirty_images(&scratch, "other"));
+    assert!(!has_dirty_images(&system, "other"));
     wait_until("the monitor ends", || monitors("other").is_empty());
 }
 
@@ -95,24 +87,21 @@ fn images_are_left_alone_while_the_daemon_is_down() {
     }
     let _logs = Daemon::start_virtlogd();
     let daemon = Daemon::start_libvirt();
-    let scratch = system_running(&["work"]);
-    scratch.ok(
-        "qvm-create",
-        &["--label", "red", "--property", "netvm=", "halted"],
-    );
+    let system = system_running(&["work"]);
+    system.succeeds("qvm-create --label red --property netvm= halted");
     wait_until("the qube has a monitor", || monitors("work").len() == 1);
     daemon.crash();
 
-    let images = scratch.images("appvms/work");
+    let images = system.images("appvms/work");
     let (store, record) = (
-        scratch.store(),
-        std::fs::read(scratch.record("work")).unwrap(),
+        system.store(),
+        std::fs::read(system.record("work")).unwrap(),
     );
     let ToolOutput {
         code,
         stdout,
         stderr,
-    } = scratch.run("qvm-ls", &["--raw-data", "--fields", "name,state"]);
+    } = system.run("qvm-ls --raw-data --fields name,state");
     assert_eq!(
         (code, stdout.as_str()),
         (0, "dom0|Running\nhalted|NA\ntpl|NA\nwork|NA\n")
@@ -123,54 +112,54 @@ fn images_are_left_alone_while_the_daemon_is_down() {
         "{stderr}"
     );
 
-    let line = scratch.fails("qvm-remove", &["--force", "work"], 1);
+    let line = system.fails(1, "qvm-remove --force work");
     assert!(
         line.contains("work was started at qemu:///system") && line.contains("left alone"),
         "{line}"
     );
-    let line = scratch.fails("qvm-kill", &["work"], 1);
+    let line = system.fails(1, "qvm-kill work");
     assert!(
         line.starts_with("Error: Failed to kill: work: cannot reach the hypervisor"),
         "{line}"
     );
-    let line = scratch.fails("qvm-kill", &["--offline-mode", "work"], 1);
+    let line = system.fails(1, "qvm-kill --offline-mode work");
     assert!(
         line.contains("work was started at qemu:///system") && line.contains("left alone"),
         "{line}"
     );
-    let line = scratch.fails("qvm-shutdown", &["--wait", "work"], 1);
+    let line = system.fails(1, "qvm-shutdown --wait work");
     assert!(
         line.starts_with("Error: Failed to shut down: work: cannot reach the hypervisor"),
         "{line}"
     );
-    let line = scratch.fails("qvm-start", &["halted"], 1);
+    let line = system.fails(1, "qvm-start halted");
     assert!(line.contains("cannot reach the hypervisor"), "{line}");
-    let recovered = scratch.run("qubes-recover", &[]);
+    let recovered = system.run("qubes-recover");
     assert_ne!(recovered.code, 0, "{recovered:?}");
     assert!(
         recovered.stderr.contains("work") && recovered.stderr.contains("left alone"),
         "{recovered:?}"
     );
-    assert_eq!(scratch.images("appvms/work"), images);
-    assert_eq!(scratch.store(), store);
-    assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
+    assert_eq!(system.images("appvms/work"), images);
+    assert_eq!(system.store(), store);
+    assert_eq!(std::fs::read(system.record("work")).unwrap(), record);
     assert_eq!(monitors("work").len(), 1, "the monitor waits");
 
     // Commands that need no hypervisor work.
-    scratch.ok("qvm-prefs", &["work", "memory", "128"]);
-    scratch.ok("qvm-create", &["--label", "red", "new"]);
+    system.succeeds("qvm-prefs work memory 128");
+    system.succeeds("qvm-create --label red new");
 
     let _daemon = Daemon::start_libvirt();
-    assert_eq!(scratch.state("work"), "Running");
-    scratch.ok("qubes-recover", &[]);
+    assert_eq!(system.state("work"), "Running");
+    system.succeeds("qubes-recover");
     assert!(
-        scratch.record("work").exists(),
+        system.record("work").exists(),
         "the qube runs, so there was nothing to reconcile"
     );
-    scratch.ok("qvm-kill", &["work"]);
-    assert_eq!(scratch.state("work"), "Halted");
-    assert!(!scratch.record("work").exists() && !has_dirty_images(&scratch, "work"));
-    scratch.ok("qvm-remove", &["--force", "work"]);
+    system.succeeds("qvm-kill work");
+    assert_eq!(system.state("work"), "Halted");
+    assert!(!system.record("work").exists() && !has_dirty_images(&system, "work"));
+    system.succeeds("qvm-remove --force work");
 }
 
 #[test]
@@ -180,13 +169,13 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
     }
     let _logs = Daemon::start_virtlogd();
     let daemon = Daemon::start_libvirt();
-    let scratch = system_running(&["work"]);
+    let system = system_running(&["work"]);
     let options = SystemOptions {
-        root: Some(scratch.root().to_path_buf()),
+        root: Some(system.root().to_path_buf()),
         ..SystemOptions::default()
     };
     let context = Context::new(System::new(options).unwrap());
-    let uuid = scratch.uuid("work");
+    let uuid = system.uuid("work");
     let query_ids = || {
         let qubes = context.read().unwrap();
         let known = context
@@ -207,8 +196,8 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
     assert!(first.is_some());
 
     // A restarted qube has another ID.
-    scratch.ok("qvm-kill", &["work"]);
-    scratch.ok("qvm-start", &["work"]);
+    system.succeeds("qvm-kill work");
+    system.succeeds("qvm-start work");
     let (second, _) = query_ids();
     assert!(second.is_some() && second != first, "{first:?} {second:?}");
     // IDs from a listing are cached only for a short time.
@@ -223,15 +212,15 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
     assert_eq!(third, second);
 
     // Qube and daemon are restarted, and the domain is defined anew.
-    scratch.ok("qvm-kill", &["work"]);
+    system.succeeds("qvm-kill work");
     hypervisor().undefine(uuid).unwrap();
     daemon.crash();
     let _daemon = Daemon::start_libvirt();
     assert_eq!(query_ids().0, None);
-    scratch.ok("qvm-start", &["work"]);
+    system.succeeds("qvm-start work");
     let name = VmName::from_store("work").unwrap();
     qube::pause(&context, &name).unwrap();
-    assert_eq!(scratch.state("work"), "Paused");
+    assert_eq!(system.state("work"), "Paused");
     let (fourth, _) = query_ids();
     assert!(fourth.is_some());
     wait_until("a listing has the newest ID", || {
@@ -246,15 +235,15 @@ fn a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed() {
     }
     let _logs = Daemon::start_virtlogd();
     let daemon = Daemon::start_libvirt();
-    let scratch = system_running(&["work"]);
-    let uuid = scratch.uuid("work");
+    let system = system_running(&["work"]);
+    let uuid = system.uuid("work");
     wait_until("the qube has a monitor", || monitors("work").len() == 1);
     daemon.crash();
     // The stopped QEMU does not answer, so the new daemon waits while reconnecting to it.
     let machine = processes(&["qemu-system", &uuid.to_string()]);
     kill(Pid::from_raw(machine[0]), Signal::SIGSTOP).unwrap();
     let _daemon = Daemon::start_libvirt();
-    assert_eq!(scratch.state("work"), "Running");
+    assert_eq!(system.state("work"), "Running");
     assert_eq!(
         hypervisor().destroy(uuid),
         Ok(Outcome::Done),
@@ -262,7 +251,7 @@ fn a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed() {
     );
     wait_until("QEMU ends", || processes(&["qemu-system"]).is_empty());
     wait_until("the monitor finishes the stop", || {
-        !scratch.record("work").exists()
+        !system.record("work").exists()
     });
-    assert!(!has_dirty_images(&scratch, "work"));
+    assert!(!has_dirty_images(&system, "work"));
 }

@@ -8,8 +8,7 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qubes_test_support::tool_output::{ToolOutput, binary};
-use qubes_test_support::{libvirt_daemon, skip, tool_output};
+use qubes_test_support::{ToolOutput, binary, libvirt_daemon, skip, tool_output};
 
 /// The user, and a group id for qubes that no machine uses.
 const NOBODY: u32 = 65534;
@@ -142,7 +141,7 @@ fn all(directory: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_user_outside_the_group_gets_a_message_that_names_the_group() {
     if !nix::unistd::geteuid().is_root() {
-        return skip::skip("acting as root and as another user needs root");
+        return skip("acting as root and as another user needs root");
     }
     let machine = Machine::new();
     let script = r#"mount --bind "$1" /etc/group; mount -t tmpfs -o mode=755 t /var/lib
@@ -181,10 +180,10 @@ fn a_user_outside_the_group_gets_a_message_that_names_the_group() {
 #[test]
 fn a_member_of_the_group_works_without_root_and_alongside_root() {
     if !nix::unistd::geteuid().is_root() {
-        return skip::skip("acting as root and as another user needs root");
+        return skip("acting as root and as another user needs root");
     }
     if let Err(reason) = libvirt_daemon::uri() {
-        return skip::skip(format_args!("no libvirt: {reason}"));
+        return skip(format_args!("no libvirt: {reason}"));
     }
     let machine = Machine::new();
     let (root, member) = (false, true);
@@ -350,7 +349,7 @@ impl Traps {
 #[test]
 fn root_does_not_follow_a_members_link_to_a_file_that_is_not_an_image() {
     if !nix::unistd::geteuid().is_root() {
-        return skip::skip("acting as root and as another user needs root");
+        return skip("acting as root and as another user needs root");
     }
     let of_member = "is a symbolic link of user 65534";
     let traps = Traps::new();
@@ -390,7 +389,7 @@ fn root_does_not_follow_a_members_link_to_a_file_that_is_not_an_image() {
 #[test]
 fn root_does_not_work_in_a_directory_that_is_a_members_link() {
     if !nix::unistd::geteuid().is_root() {
-        return skip::skip("acting as root and as another user needs root");
+        return skip("acting as root and as another user needs root");
     }
     let of_member = "is a symbolic link of user 65534";
     let traps = Traps::new();
@@ -423,7 +422,7 @@ fn root_does_not_work_in_a_directory_that_is_a_members_link() {
 #[test]
 fn images_with_a_second_name_and_pipes_are_left_unchanged() {
     if !nix::unistd::geteuid().is_root() {
-        return skip::skip("acting as root and as another user needs root");
+        return skip("acting as root and as another user needs root");
     }
     let traps = Traps::new();
     let image = traps.pool("appvms/vault/private.img");
@@ -455,7 +454,7 @@ fn images_with_a_second_name_and_pipes_are_left_unchanged() {
 #[test]
 fn links_of_root_and_of_the_same_user_are_followed() {
     if !nix::unistd::geteuid().is_root() {
-        return skip::skip("acting as root and as another user needs root");
+        return skip("acting as root and as another user needs root");
     }
     let traps = Traps::new();
     let drive = traps.machine.path("root/drive");
@@ -495,7 +494,7 @@ fn links_of_root_and_of_the_same_user_are_followed() {
 #[test]
 fn an_absolute_link_below_a_root_does_not_lead_outside_of_it() {
     if !nix::unistd::geteuid().is_root() {
-        return skip::skip("acting as root and as another user needs root");
+        return skip("acting as root and as another user needs root");
     }
     let traps = Traps::new();
     let of_root = traps.secret().parent().unwrap().to_path_buf();

@@ -3,7 +3,7 @@
 //! outside it.
 
 use qubes::model::{Effect, PowerState, Qubes, Release, Vm, property, volume};
-use qubes_test_support::sample_host::SampleHost;
+use qubes_test_support::SampleHost;
 
 fn small() -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");

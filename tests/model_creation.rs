@@ -6,7 +6,7 @@ use qubes::model::{
     Class, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
     features, global_properties, plan_new_system, property,
 };
-use qubes_test_support::sample_host::SampleHost;
+use qubes_test_support::SampleHost;
 use uuid::Uuid;
 
 fn small() -> Qubes {

@@ -7,7 +7,7 @@ use qubes::model::{
     Effect, Qubes, Release, Vm, VmName, check, class_properties, dump, features, network, property,
     tags, volume,
 };
-use qubes_test_support::sample_host::SampleHost;
+use qubes_test_support::SampleHost;
 
 fn small() -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");

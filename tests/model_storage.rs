@@ -3,7 +3,7 @@
 
 use qubes::model::rules::{pool_change, volume_change};
 use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption, volume};
-use qubes_test_support::sample_host::SampleHost;
+use qubes_test_support::SampleHost;
 
 fn small() -> Qubes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");

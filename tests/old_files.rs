@@ -7,8 +7,8 @@ use std::process::Command;
 
 use qubes::format;
 use qubes::model::{Qubes, Vm};
-use qubes_test_support::skip;
-use qubes_test_support::tool_output::{ToolOutput, binary, run};
+use qubes_test_support::tool_output::run;
+use qubes_test_support::{ToolOutput, binary, skip};
 
 /// An old store in a system of its own.
 struct OldSystem {
@@ -377,7 +377,7 @@ fn find_sample(name: &str) -> Option<OldSystem> {
     match fs::read(&path) {
         Ok(bytes) => Some(OldSystem::new(&bytes)),
         Err(_) => {
-            skip::skip(format_args!("there is no sample {}", path.display()));
+            skip(format_args!("there is no sample {}", path.display()));
             None
         }
     }

@@ -6,8 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes_test_support::tool_output;
-use qubes_test_support::tool_output::{ToolOutput, binary};
+use qubes_test_support::{ToolOutput, binary, tool_output};
 
 const RELEASES: [&str; 5] = ["4.0", "4.1", "4.2", "4.3", "4.4"];
 

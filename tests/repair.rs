@@ -3,15 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use qubes_test_support::domain_texts::domains;
-use qubes_test_support::sound_store::{SOUND, Store};
-use qubes_test_support::tool_output::{ToolOutput, binary};
+use qubes_test_support::sound_store::SOUND;
+use qubes_test_support::{TestSystem, ToolOutput};
 
 /// The original text, the damaged text, the kind that check reports, and the text after the repair;
 /// `None` where only a person can decide.
@@ -390,9 +389,9 @@ fn damage_store((old, new, ..): &Case) -> String {
     SOUND.replacen(old, new, 1)
 }
 
-fn kinds_of(store: &Store) -> Vec<(String, bool)> {
+fn kinds_of(store: &TestSystem) -> Vec<(String, bool)> {
     let listed: serde_json::Value =
-        serde_json::from_str(&store.db(&["check", "--json"]).stdout).unwrap();
+        serde_json::from_str(&store.run("qubes-db check --json").stdout).unwrap();
     let kind = |d: &serde_json::Value| {
         (
             d["kind"].as_str().unwrap().to_owned(),
@@ -407,7 +406,7 @@ fn each_kind_of_damage_is_repaired_or_explained() {
     for case in CASES {
         let (old, new, kind, repaired) = case;
         let text = damage_store(case);
-        let store = Store::with_text(&text);
+        let store = TestSystem::with_store(&text);
         let kinds = kinds_of(&store);
         assert_eq!(
             kinds.iter().any(|(k, _)| k == kind),
@@ -415,18 +414,22 @@ fn each_kind_of_damage_is_repaired_or_explained() {
             "{old} → {new}: {kinds:?}"
         );
         let is_automatic = kinds.iter().all(|(_, automatic)| *automatic);
-        let ran = store.db(&["repair", "--yes"]);
+        let ran = store.run("qubes-db repair --yes");
         if let Some(repaired) = repaired {
             assert_eq!(ran.code, 0, "{old} → {new}: {ran:?}");
             assert_eq!(
-                store.text(),
+                store.store(),
                 SOUND.replacen(old, repaired, 1),
                 "{old} → {new}: {ran:?}"
             );
-            assert_eq!(store.db(&["check"]).code, 0, "{old} → {new}: {ran:?}");
+            assert_eq!(
+                store.run("qubes-db check").code,
+                0,
+                "{old} → {new}: {ran:?}"
+            );
         } else if is_automatic {
             assert_eq!(
-                (ran.code, store.db(&["check"]).code),
+                (ran.code, store.run("qubes-db check").code),
                 (0, 0),
                 "{old} → {new}: {ran:?}"
             );
@@ -437,13 +440,13 @@ fn each_kind_of_damage_is_repaired_or_explained() {
                 "{old} → {new}: {ran:?}"
             );
             assert_eq!(
-                store.text(),
+                store.store(),
                 text,
                 "{old} → {new}: an undecidable value is kept"
             );
         }
         // The other qubes are unchanged.
-        let (before, after) = (domains(&text), domains(&store.text()));
+        let (before, after) = (domains(&text), domains(&store.store()));
         for (name, domain) in before
             .iter()
             .filter(|(name, _)| domains(SOUND).get(*name) == before.get(*name))
@@ -451,7 +454,7 @@ fn each_kind_of_damage_is_repaired_or_explained() {
             assert_eq!(Some(domain), after.get(name), "{old} → {new}: {name}");
         }
         // Whenever something was written, there is a copy of the original, byte for byte.
-        if store.text() != text {
+        if store.store() != text {
             let copies = store.copies();
             assert_eq!(copies.len(), 1, "{old} → {new}");
             assert_eq!(
@@ -472,9 +475,9 @@ fn repair_lists_each_change_with_its_line_and_writes_only_after_consent() {
     let text = SOUND
         .replace("\"memory\">400", "\"memory\">much")
         .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
-    let store = Store::with_text(&text);
+    let store = TestSystem::with_store(&text);
     let line = |what: &str| 1 + text.lines().position(|l| l.contains(what)).unwrap();
-    let file = store.file().display().to_string();
+    let file = store.store_file().display().to_string();
     let expected = format!(
         "{file}:{}: error: work: memory is 'much': it is not a number\n    repair: take memory out, \
          so that the default counts\n\
@@ -488,75 +491,30 @@ fn repair_lists_each_change_with_its_line_and_writes_only_after_consent() {
         &["repair", "-n", "--yes"],
         &["check"],
     ] {
-        let ran = store.db(words);
+        let ran = store.run(("qubes-db", words));
         assert_eq!(
             (ran.code, ran.stdout.as_str()),
             (1, expected.as_str()),
             "{words:?}: {ran:?}"
         );
     }
-    let ran = store.db(&["repair"]);
+    let ran = store.run("qubes-db repair");
     assert_eq!(ran.code, 1, "the end of the input is a no: {ran:?}");
     assert!(ran.stdout.ends_with("Write this? [y/N] "), "{ran:?}");
-    assert_eq!((store.text(), store.copies().len()), (text.clone(), 0));
+    assert_eq!((store.store(), store.copies().len()), (text.clone(), 0));
 
-    assert_eq!(run_with_input(&store, &["repair"], "n\n").code, 1);
-    assert_eq!(store.text(), text);
-    let ran = run_with_input(&store, &["repair"], "y\n");
+    assert_eq!(store.run_with_input("qubes-db repair", "n\n").code, 1);
+    assert_eq!(store.store(), text);
+    let ran = store.run_with_input("qubes-db repair", "y\n");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.starts_with(&expected), "{ran:?}");
-    let again = store.db(&["repair", "--yes"]);
+    let again = store.run("qubes-db repair --yes");
     assert_eq!((again.code, again.stdout.as_str()), (0, ""));
     assert!(
         again.stderr.contains("there is nothing to repair"),
         "{again:?}"
     );
     assert_eq!(store.copies().len(), 1);
-}
-
-/// Runs qubes-db with `input` on its standard input.
-fn run_with_input(store: &Store, words: &[&str], input: &str) -> ToolOutput {
-    let mut child = spawn(store, words);
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(input.as_bytes())
-        .unwrap();
-    wait_for(child, String::new())
-}
-
-fn spawn(store: &Store, words: &[&str]) -> std::process::Child {
-    let mut command = Command::new(binary("qubes-db"));
-    command
-        .args(words)
-        .env("QUBES_ROOT", store.dir.path())
-        .env_remove("QUBES_XML_PATH")
-        .env("RUST_BACKTRACE", "0");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn wait_for(mut child: std::process::Child, before: String) -> ToolOutput {
-    let (mut stdout, mut stderr) = (before, String::new());
-    if let Some(mut out) = child.stdout.take() {
-        out.read_to_string(&mut stdout).unwrap();
-    }
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut stderr)
-        .unwrap();
-    ToolOutput {
-        code: child.wait().unwrap().code().unwrap_or(-1),
-        stdout,
-        stderr,
-    }
 }
 
 #[test]
@@ -566,17 +524,17 @@ fn two_qubes_with_one_name_are_separated() {
     let end = SOUND.find("  </domains>").unwrap();
     let work = &SOUND[at..end];
     let store =
-        Store::with_text(&SOUND.replacen("  </domains>", &format!("{work}  </domains>"), 1));
+        TestSystem::with_store(&SOUND.replacen("  </domains>", &format!("{work}  </domains>"), 1));
     assert_eq!(kinds_of(&store), [("qube-name-twice".to_owned(), true)]);
-    let ran = store.db(&["repair", "--yes"]);
+    let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(store.text(), SOUND);
+    assert_eq!(store.store(), SOUND);
 
     // Two different domains: the second gets a new name, number, UUID and images.
     let other = work.replace("\"memory\">400", "\"memory\">800");
     let store =
-        Store::with_text(&SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
-    let ran = store.db(&["repair", "--yes"]);
+        TestSystem::with_store(&SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
+    let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 0, "{ran:?}");
     for message in [
         "repaired: call it 'work-2'",
@@ -586,7 +544,7 @@ fn two_qubes_with_one_name_are_separated() {
     ] {
         assert!(ran.stdout.contains(message), "{message}: {ran:?}");
     }
-    let after = domains(&store.text());
+    let after = domains(&store.store());
     assert_eq!(
         after["work"],
         domains(SOUND)["work"],
@@ -600,11 +558,8 @@ fn two_qubes_with_one_name_are_separated() {
         !after["work-2"].contains("14cf2e5d") && !after["work-2"].contains("vid="),
         "{after:?}"
     );
-    assert_eq!(
-        store.tool("qvm-prefs", &["work-2", "memory"]).stdout,
-        "800\n"
-    );
-    assert_eq!(store.tool("qvm-prefs", &["work", "memory"]).stdout, "400\n");
+    assert_eq!(store.run("qvm-prefs work-2 memory").stdout, "800\n");
+    assert_eq!(store.run("qvm-prefs work memory").stdout, "400\n");
 }
 
 #[test]
@@ -615,14 +570,14 @@ fn a_missing_template_is_replaced_by_the_default_template() {
             "<property name=\"default_template\">fedora</property>",
         )
         .replacen("\"template\">fedora", "\"template\">gone", 1);
-    let store = Store::with_text(&text);
-    let ran = store.db(&["repair", "--yes"]);
+    let store = TestSystem::with_store(&text);
+    let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.contains(
         "sys-net: template is 'gone': there is no such qube\n    repaired: set template to 'fedora'"
     ));
     assert_eq!(
-        store.text(),
+        store.store(),
         text.replacen("\"template\">gone", "\"template\">fedora", 1)
     );
 }
@@ -631,11 +586,11 @@ fn a_missing_template_is_replaced_by_the_default_template() {
 fn a_netvm_loop_is_broken_at_one_qube() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
     let text = provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#);
-    let store = Store::with_text(&text);
-    let ran = store.db(&["repair", "--yes"]);
+    let store = TestSystem::with_store(&text);
+    let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(
-        store.text(),
+        store.store(),
         provides,
         "sys-net is the first, and has none again"
     );
@@ -734,18 +689,18 @@ fn damaged_characters_are_repaired_without_loss() {
         ),
     ];
     for (what, bytes, expected, message) in cases {
-        let store = Store::sound();
-        fs::write(store.file(), &bytes).unwrap();
-        let check = store.db(&["check"]);
+        let store = TestSystem::with_store(SOUND);
+        fs::write(store.store_file(), &bytes).unwrap();
+        let check = store.run("qubes-db check");
         assert_eq!(check.code, 1, "{what}: {check:?}");
         assert!(
             check.stdout.contains(message) && check.stdout.contains("nothing is lost"),
             "{what}: {check:?}"
         );
-        let ran = store.db(&["repair", "--yes"]);
+        let ran = store.run("qubes-db repair --yes");
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
         assert!(ran.stdout.contains(message), "{what}: {ran:?}");
-        assert_eq!(store.text(), expected, "{what}");
+        assert_eq!(store.store(), expected, "{what}");
         assert_eq!(
             fs::read(&store.copies()[0]).unwrap(),
             bytes,
@@ -761,21 +716,21 @@ fn unknown_elements_survive_a_repair_of_the_root_or_are_reported_as_lost() {
         .replacen("  <domains>", &format!("  {before}\n  <domains>"), 1)
         .replacen("  </domains>", &format!("  </domains>\n  {behind}"), 1);
     for root in ["<qubes version=3>", "<qubes><qubes>", "\0\0\0\0\0\0\0"] {
-        let store = Store::with_text(&text.replacen("<qubes>", root, 1));
-        let ran = store.db(&["repair", "--yes"]);
+        let store = TestSystem::with_store(&text.replacen("<qubes>", root, 1));
+        let ran = store.run("qubes-db repair --yes");
         assert_eq!(
-            (ran.code, store.text().as_str()),
+            (ran.code, store.store().as_str()),
             (0, text.as_str()),
             "{root:?}: {ran:?}"
         );
     }
 
-    let store = Store::with_text(
+    let store = TestSystem::with_store(
         &text
             .replacen("<qubes>", "<qubes version=3>", 1)
             .replacen("</of>", "", 1),
     );
-    let ran = store.db(&["repair", "--salvage", "--yes"]);
+    let ran = store.run("qubes-db repair --salvage --yes");
     assert!(
         ran.stdout
             .contains("the unknown element <wonder> cannot be read"),
@@ -783,7 +738,7 @@ fn unknown_elements_survive_a_repair_of_the_root_or_are_reported_as_lost() {
     );
     let without = text.replacen(&format!("  {before}\n"), "", 1);
     assert_eq!(
-        (ran.code, store.text()),
+        (ran.code, store.store()),
         (0, without),
         "all the rest is there"
     );
@@ -796,19 +751,19 @@ fn lost_domains_are_restored_from_a_copy_only_on_request() {
     let unreadable = SOUND.replace("<tag name=\"mine\"/>", "<tag name=mine/>");
     for text in [cut, unreadable.as_str()] {
         let fresh = || {
-            let store = Store::with_text(text);
-            store.keep(
+            let store = TestSystem::with_store(text);
+            store.write_copy(
                 "2026-11-18-08:00:00",
                 &SOUND.replace("\"memory\">400", "\"memory\">300"),
             );
-            store.keep("2026-11-19-08:00:00", "<qubes>");
+            store.write_copy("2026-11-19-08:00:00", "<qubes>");
             store
         };
         let store = fresh();
         let line = 1 + SOUND.lines().position(|l| l.contains("domain-3")).unwrap();
         let lost = format!(
             "{}:{line}: the domain of 'work' cannot be read: ",
-            store.file().display()
+            store.store_file().display()
         );
         // Nothing is decided without a choice.
         for words in [
@@ -816,7 +771,7 @@ fn lost_domains_are_restored_from_a_copy_only_on_request() {
             &["repair"],
             &["repair", "--dry-run"],
         ] {
-            let ran = store.db(words);
+            let ran = store.run(("qubes-db", words));
             assert_eq!(ran.code, 1, "{words:?}: {ran:?}");
             assert!(ran.stdout.contains(&lost), "{words:?}: {ran:?}");
             assert!(
@@ -832,9 +787,9 @@ fn lost_domains_are_restored_from_a_copy_only_on_request() {
                     .contains("  3  copy 2026-11-18-08:00:00 as a whole: 4 qubes"),
                 "{ran:?}"
             );
-            assert_eq!((store.text().as_str(), store.copies().len()), (text, 2));
+            assert_eq!((store.store().as_str(), store.copies().len()), (text, 2));
         }
-        let check = store.db(&["check"]).stdout;
+        let check = store.run("qubes-db check").stdout;
         assert!(
             check.contains("error: work: the domain of 'work' cannot be read"),
             "{check}"
@@ -850,9 +805,9 @@ fn lost_domains_are_restored_from_a_copy_only_on_request() {
             (&["repair"], "1\ny\n"),
         ] {
             let store = fresh();
-            let ran = run_with_input(&store, words, input);
+            let ran = store.run_with_input(("qubes-db", words), input);
             assert_eq!(ran.code, 0, "{ran:?}");
-            assert_eq!(store.text(), alone);
+            assert_eq!(store.store(), alone);
         }
         let completed = SOUND.replace("\"memory\">400", "\"memory\">300");
         for (words, input) in [
@@ -861,8 +816,8 @@ fn lost_domains_are_restored_from_a_copy_only_on_request() {
             (&["repair"], "3\n"),
         ] {
             let store = fresh();
-            let ran = run_with_input(&store, words, input);
-            assert_eq!(store.text(), completed, "{words:?} {input:?}: {ran:?}");
+            let ran = store.run_with_input(("qubes-db", words), input);
+            assert_eq!(store.store(), completed, "{words:?} {input:?}: {ran:?}");
             let kept = store.copies().pop().unwrap();
             assert_eq!(fs::read_to_string(kept).unwrap(), text);
         }
@@ -880,36 +835,37 @@ fn a_file_without_a_store_is_left_alone_and_copies_are_named() {
         ("noise", &noise),
         ("html", b"<html><body/></html>"),
     ] {
-        let store = Store::sound();
-        fs::write(store.file(), bytes).unwrap();
-        let ran = store.db(&["repair", "--yes"]);
+        let store = TestSystem::with_store(SOUND);
+        fs::write(store.store_file(), bytes).unwrap();
+        let ran = store.run("qubes-db repair --yes");
         assert_eq!(ran.code, 1, "{what}: {ran:?}");
         assert!(
             ran.stderr
                 .contains("nothing of a store can be found in it; nothing was changed; no copy in"),
             "{ran:?}"
         );
-        store.keep("2026-11-18-08:00:00", SOUND);
-        let ran = store.db(&["repair", "--yes"]);
+        store.write_copy("2026-11-18-08:00:00", SOUND);
+        let ran = store.run("qubes-db repair --yes");
         assert!(
             ran.stderr.contains("qubes-db restore 2026-11-18-08:00:00"),
             "{what}: {ran:?}"
         );
-        assert_eq!(fs::read(store.file()).unwrap(), bytes, "{what}");
+        assert_eq!(fs::read(store.store_file()).unwrap(), bytes, "{what}");
     }
 }
 
 #[test]
 fn intact_items_of_damaged_sections_are_kept() {
-    let store = Store::with_text(&SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
-    let ran = store.db(&["repair", "--salvage", "--yes"]);
+    let store =
+        TestSystem::with_store(&SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
+    let ran = store.run("qubes-db repair --salvage --yes");
     assert!(
         ran.stdout
             .contains("the section <labels> is damaged; 1 of its items can be read"),
         "{ran:?}"
     );
     assert_eq!(ran.code, 0, "{ran:?}");
-    let text = store.text();
+    let text = store.store();
     assert!(
         text.contains("<label id=\"label-1\" color=\"0xcc0000\">red</label>"),
         "{text}"
@@ -923,8 +879,8 @@ fn intact_items_of_damaged_sections_are_kept() {
 #[test]
 fn a_store_changed_during_the_prompt_is_not_overwritten() {
     let text = SOUND.replace("\"memory\">400", "\"memory\">much");
-    let store = Store::with_text(&text);
-    let mut child = spawn(&store, &["repair"]);
+    let store = TestSystem::with_store(&text);
+    let mut child = store.spawn("qubes-db repair");
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut seen = Vec::new();
     while !seen.ends_with(b"[y/N]") {
@@ -935,23 +891,23 @@ fn a_store_changed_during_the_prompt_is_not_overwritten() {
         );
     }
     let other = text.replace("\"memory\">much", "\"memory\">lots");
-    fs::write(store.file(), &other).unwrap();
+    fs::write(store.store_file(), &other).unwrap();
     child.stdin.take().unwrap().write_all(b"y\n").unwrap();
-    let ran = wait_for(child, String::from_utf8(seen).unwrap());
+    let ran = ToolOutput::new(child.wait_with_output().unwrap());
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("changed"), "{ran:?}");
-    assert_eq!((store.text(), store.copies().len()), (other, 0));
+    assert_eq!((store.store(), store.copies().len()), (other, 0));
 }
 
 #[test]
 fn repair_works_in_any_state_and_refuses_beside_qubesd() {
     let text = SOUND.replace("\"memory\">400", "\"memory\">much");
     // The note of a writer that was killed.
-    let store = Store::with_text(&text);
-    let note = store.dir.path().join("run/qubes/lock");
+    let store = TestSystem::with_store(&text);
+    let note = store.root().join("run/qubes/lock");
     fs::create_dir_all(&note).unwrap();
     fs::write(note.join("database.holder"), "999999 qvm-create\n").unwrap();
-    assert_eq!(store.db(&["repair", "--yes"]).code, 0);
+    assert_eq!(store.run("qubes-db repair --yes").code, 0);
     // A file outside any system, without a writable directory: inspection works.
     let lone = tempfile::tempdir().unwrap();
     let file = lone.path().join("copied.xml");
@@ -959,53 +915,48 @@ fn repair_works_in_any_state_and_refuses_beside_qubesd() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
     let xml = file.to_str().unwrap();
     assert_eq!(
-        store.db(&["repair", "--dry-run", "--qubesxml", xml]).code,
+        store
+            .run(["qubes-db", "repair", "--dry-run", "--qubesxml", xml])
+            .code,
         1
     );
     assert!(
         store
-            .db(&["check", "--qubesxml", xml])
+            .run(["qubes-db", "check", "--qubesxml", xml])
             .stdout
             .contains("memory is 'much'")
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     // A running qubesd would overwrite the file.
-    let store = Store::with_text(&text);
-    fs::create_dir_all(store.dir.path().join("run")).unwrap();
-    let qubesd = UnixListener::bind(store.dir.path().join("run/qubesd.sock")).unwrap();
-    let ran = store.db(&["repair", "--yes"]);
+    let store = TestSystem::with_store(&text);
+    fs::create_dir_all(store.root().join("run")).unwrap();
+    let qubesd = UnixListener::bind(store.root().join("run/qubesd.sock")).unwrap();
+    let ran = store.run("qubes-db repair --yes");
     assert!(
         ran.code == 1 && ran.stderr.contains("qubesd is running"),
         "{ran:?}"
     );
-    assert_eq!((store.text(), store.copies().len()), (text.clone(), 0));
-    assert_eq!(store.db(&["check"]).code, 1, "looking is allowed");
-    assert_eq!(store.db(&["repair", "--yes", "--force-write"]).code, 0);
+    assert_eq!((store.store(), store.copies().len()), (text.clone(), 0));
+    assert_eq!(store.run("qubes-db check").code, 1, "looking is allowed");
+    assert_eq!(store.run("qubes-db repair --yes --force-write").code, 0);
     drop(qubesd);
     // The file is missing; the only copy is the one from before the repair.
-    fs::remove_file(store.file()).unwrap();
-    let ran = store.db(&["repair", "--yes"]);
+    fs::remove_file(store.store_file()).unwrap();
+    let ran = store.run("qubes-db repair --yes");
     assert!(
         ran.code == 1 && ran.stderr.contains("qubesd would refuse every copy"),
         "{ran:?}"
     );
     assert!(!ran.stderr.contains("qubes-db restore"), "{ran:?}");
-    let history = store.db(&["history"]).stdout;
+    let history = store.run("qubes-db history").stdout;
     assert!(
         history.contains("qubesd refuses it for 1 error"),
         "{history}"
     );
     // A copy that qubesd loads is preferred to a newer one that it refuses.
     let good = text.replacen("much", "400", 1);
-    fs::write(
-        store
-            .dir
-            .path()
-            .join("var/lib/qubes/backup/qubes-2020-02-02-02:02:02.xml"),
-        good,
-    )
-    .unwrap();
-    let ran = store.db(&["check"]);
+    store.write_copy("2020-02-02-02:02:02", &good);
+    let ran = store.run("qubes-db check");
     assert!(
         ran.stderr
             .contains("the newest copy that loads is 2020-02-02-02:02:02"),
@@ -1016,28 +967,28 @@ fn repair_works_in_any_state_and_refuses_beside_qubesd() {
 #[test]
 fn an_old_store_is_left_to_conversion() {
     let text = "<QubesVmCollection updatevm=\"None\"></QubesVmCollection>\n";
-    let store = Store::with_text(text);
-    let ran = store.db(&["repair", "--yes"]);
+    let store = TestSystem::with_store(text);
+    let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
         ran.stderr.contains("written by Qubes R3 or older")
             && ran.stderr.contains("qubes-db convert"),
         "{ran:?}"
     );
-    assert_eq!(store.text(), text);
+    assert_eq!(store.store(), text);
     assert_eq!(kinds_of(&store)[0].0, "old-format");
 }
 
 #[test]
 fn options_belong_to_their_command() {
-    let store = Store::sound();
+    let store = TestSystem::with_store(SOUND);
     for (words, message) in [
         (&["check", "--yes"][..], "check has no option --yes"),
         (&["history", "--all"], "history has no option --all"),
         (&["repair", "--json"], "repair has no option --json"),
         (&["repair", "last"], "unrecognized arguments: last"),
     ] {
-        let ran = store.db(words);
+        let ran = store.run(("qubes-db", words));
         assert!(
             ran.code == 2 && ran.stderr.contains(message),
             "{words:?}: {ran:?}"
@@ -1049,8 +1000,8 @@ fn options_belong_to_their_command() {
 fn findings_of_one_kind_are_abbreviated() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/n1000.xml");
     let sample = fs::read_to_string(path).unwrap();
-    let store = Store::with_text(&sample);
-    let few = store.db(&["check"]).stdout;
+    let store = TestSystem::with_store(&sample);
+    let few = store.run("qubes-db check").stdout;
     assert!(few.lines().count() < 60, "{few}");
     assert!(
         few.contains("more of this kind (volume-flag); --all lists each"),
@@ -1058,11 +1009,11 @@ fn findings_of_one_kind_are_abbreviated() {
     );
     for all in [&["check", "--all"][..], &["check", "-v"]] {
         assert_eq!(
-            store.db(all).stdout.lines().count(),
+            store.run(("qubes-db", all)).stdout.lines().count(),
             2 * kinds_of(&store).len()
         );
     }
-    let ran = store.db(&["repair", "--yes"]);
+    let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stdout.lines().count() < 70, "{ran:?}");
     // The meaning is the same: without the text that releases take for true.
@@ -1079,7 +1030,7 @@ fn findings_of_one_kind_are_abbreviated() {
             text.replace(&format!(" {flag}=\"False\""), "")
         })
     };
-    assert_eq!(store.text(), output(&sample));
+    assert_eq!(store.store(), output(&sample));
 }
 
 /// `docs/repair.md` lists for each kind whether it is repaired; the cases above show it.
@@ -1108,7 +1059,7 @@ fn the_documentation_lists_every_kind_and_its_outcome() {
         "a row for each kind, and no other"
     );
     for case in CASES.iter().filter(|case| !case.2.is_empty()) {
-        let store = Store::with_text(&damage_store(case));
+        let store = TestSystem::with_store(&damage_store(case));
         for (kind, automatic) in kinds_of(&store)
             .into_iter()
             .filter(|(kind, _)| kind == case.2)
@@ -1140,17 +1091,17 @@ fn the_documented_example_works() {
     let text = SOUND
         .replace("\"memory\">400", "\"memory\">much")
         .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
-    let store = Store::with_text(&text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
+    let store = TestSystem::with_store(&text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
     let (mut expected, mut output) = (String::new(), String::new());
     for line in lines {
         expected += &format!("{line}\n");
         if let Some(command) = line.strip_prefix("$ ") {
             let words: Vec<&str> = command.split_whitespace().collect();
-            let ran = store.tool(words[0], &words[1..]);
+            let ran = store.run((words[0], &words[1..]));
             output += &format!("{line}\n{}{}", ran.stdout, ran.stderr);
         }
     }
-    let mut output = output.replace(&store.dir.path().display().to_string(), "");
+    let mut output = output.replace(&store.root().display().to_string(), "");
     for copy in store.copies() {
         let name = copy.file_stem().unwrap().to_string_lossy().into_owned();
         output = output.replace(name.strip_prefix("qubes-").unwrap(), "2026-11-21-08:15:00");

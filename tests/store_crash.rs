@@ -37,7 +37,7 @@ fn helper_process() {
 fn is_root_or_skip(what: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        skip::skip(format_args!("{what} needs root"));
+        skip(format_args!("{what} needs root"));
     }
     root
 }
@@ -190,7 +190,7 @@ fn missing_write_permission_is_an_error_and_changes_nothing() {
     mode(dir, 0o755);
     mode(file, 0o644);
     let Some(message) = try_save_as_nobody(dir) else {
-        return skip::skip("another user cannot run this test's binary");
+        return skip("another user cannot run this test's binary");
     };
     assert_eq!(
         message,

@@ -341,7 +341,7 @@ fn trace_all(cases: &[Case]) -> Option<Vec<(&Case, Vec<Call>)>> {
         .map(|case| Some((case, case.trace()?)))
         .collect();
     if traced.is_none() {
-        skip::skip("strace is not installed or may not trace here");
+        skip("strace is not installed or may not trace here");
     }
     traced
 }
@@ -636,7 +636,7 @@ fn an_edit_during_the_sync_of_a_save_is_not_overwritten() {
     ];
     let mut command = strace_command(&run.command(), &slow);
     let Ok(saving) = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn() else {
-        return skip::skip("strace is not installed");
+        return skip("strace is not installed");
     };
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_filled = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.len() > 3000);
@@ -693,7 +693,7 @@ fn a_read_error_is_not_reported_as_a_default_value() {
             .output()
     };
     let Ok(sound) = strace(&[]) else {
-        return skip::skip("strace is not installed");
+        return skip("strace is not installed");
     };
     assert!(sound.status.success(), "{sound:?}");
     let reads = String::from_utf8_lossy(&sound.stderr)

@@ -13,7 +13,7 @@ use qubes_test_support::companions::{Companion, python};
 use qubes_test_support::scratch_store::{Scratch, memory_in, set_memory};
 use qubes_test_support::store_location::store_location_with_wait;
 use qubes_test_support::store_processes::{job, prepare_helper};
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::wait_until;
 
 /// How often each counting process adds one.
 const ROUNDS: u32 = 25;

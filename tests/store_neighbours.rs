@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use qubes::fs::file_lock::{LockMode, lock_with_timeout};
-use qubes_test_support::small_system::{SmallSystem, sample, stored_property};
+use qubes_test_support::TestSystem;
+use qubes_test_support::system::{small_store, stored_property};
 
 /// Creates a file that was last modified two minutes ago.
 fn create_stale_file(path: &Path) {
@@ -22,8 +23,8 @@ fn create_stale_file(path: &Path) {
 
 #[test]
 fn the_next_writer_removes_stale_temporary_files_and_nothing_else() {
-    let system = SmallSystem::new();
-    let beside = |name: &str| system.store().with_file_name(name);
+    let system = TestSystem::small();
+    let beside = |name: &str| system.store_file().with_file_name(name);
     let stale = ["qubes.xml~aB3dE6gH.new", "qubes.xml~00000000.new"];
     stale
         .iter()
@@ -86,7 +87,7 @@ fn the_next_writer_removes_stale_temporary_files_and_nothing_else() {
 
 #[test]
 fn stale_temporary_files_among_the_copies_are_removed_by_the_next_copy() {
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     let backup = system.path("var/lib/qubes/backup");
     fs::create_dir(&backup).unwrap();
     let (stale, foreign) = (
@@ -123,13 +124,11 @@ const READING: [&str; 6] = [
 ];
 
 /// Creates a system with a copy of the store.
-fn system_with_copy() -> SmallSystem {
-    let system = SmallSystem::new();
+fn system_with_copy() -> TestSystem {
+    let system = TestSystem::small();
     // A pool driver that works on every file system.
-    let text = String::from_utf8(sample())
-        .unwrap()
-        .replace("driver=\"file\"", "driver=\"file-reflink\"");
-    fs::write(system.store(), &text).unwrap();
+    let text = small_store().replace("driver=\"file\"", "driver=\"file-reflink\"");
+    fs::write(system.store_file(), &text).unwrap();
     let backup = system.path("var/lib/qubes/backup");
     fs::create_dir(&backup).unwrap();
     fs::write(backup.join("qubes-2025-01-02-03:04:05.xml"), &text).unwrap();
@@ -141,11 +140,11 @@ fn system_with_copy() -> SmallSystem {
 #[test]
 fn commands_read_but_do_not_write_while_qubesd_runs() {
     let system = system_with_copy();
-    let before = fs::read(system.store()).unwrap();
+    let before = fs::read(system.store_file()).unwrap();
     let socket = system.path("run/qubesd.sock");
     let qubesd = UnixListener::bind(&socket).unwrap();
     for line in WRITING {
-        let message = system.refused(line);
+        let message = system.fails(1, line);
         assert!(
             message.contains(&format!(
                 "qubesd is running (it answers at {})",
@@ -154,7 +153,10 @@ fn commands_read_but_do_not_write_while_qubesd_runs() {
             "{line}: {message}"
         );
         assert!(message.contains("--force-write"), "{line}: {message}");
-        assert!(fs::read(system.store()).unwrap() == before, "{line} wrote");
+        assert!(
+            fs::read(system.store_file()).unwrap() == before,
+            "{line} wrote"
+        );
     }
     for line in READING {
         let ran = system.run(line);
@@ -169,10 +171,10 @@ fn commands_read_but_do_not_write_while_qubesd_runs() {
         waiting.push(connection);
         assert!(waiting.len() < 10_000);
     }
-    assert!(system.refused(WRITING[0]).contains("qubesd is running"));
+    assert!(system.fails(1, WRITING[0]).contains("qubesd is running"));
     // A store other than the system's own is not qubesd's.
     let elsewhere = system.path("elsewhere.xml");
-    fs::write(&elsewhere, sample()).unwrap();
+    fs::write(&elsewhere, small_store()).unwrap();
     system.ok(&format!(
         "qvm-prefs --qubesxml {} work memory 801",
         elsewhere.display()
@@ -186,7 +188,7 @@ fn commands_read_but_do_not_write_while_qubesd_runs() {
     fs::remove_file(&socket).unwrap();
     fs::write(&socket, "").unwrap();
     system.ok("qvm-prefs work memory 802");
-    assert_eq!(stored_property(&system.store(), "work", "memory"), "802");
+    assert_eq!(system.stored_property("work", "memory"), "802");
 }
 
 fn nonblocking_connection(path: &Path) -> nix::Result<std::os::fd::OwnedFd> {
@@ -224,21 +226,21 @@ fn a_forced_write_beside_qubesd_is_warned_about() {
         );
     };
     warned("qvm-prefs --force work memory 801");
-    assert_eq!(stored_property(&system.store(), "work", "memory"), "801");
+    assert_eq!(system.stored_property("work", "memory"), "801");
     warned("qvm-prefs --force-write work memory 802");
     warned("qubes-prefs --force stats_interval 7");
     warned("qvm-tags work add new-tag --force");
     warned("qubes-db restore 2025-01-02 --force");
-    assert_eq!(stored_property(&system.store(), "work", "memory"), "800");
+    assert_eq!(system.stored_property("work", "memory"), "800");
     // qvm-remove's --force keeps its older meaning.
     assert!(
         system
-            .refused("qvm-remove --force vault")
+            .fails(1, "qvm-remove --force vault")
             .contains("qubesd is running")
     );
     assert_eq!(system.run("qvm-remove --force --force-write vault").code, 0);
     assert!(
-        !String::from_utf8(fs::read(system.store()).unwrap())
+        !String::from_utf8(fs::read(system.store_file()).unwrap())
             .unwrap()
             .contains(">vault<")
     );

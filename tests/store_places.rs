@@ -10,24 +10,22 @@ use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
 use qubes_test_support::companions::{Companion, python};
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
-use qubes_test_support::small_system::{SmallSystem, sample, stored_property};
-use qubes_test_support::wait::wait_until;
-use qubes_test_support::{skip, tool_output};
+use qubes_test_support::system::{small_store, stored_property};
+use qubes_test_support::{FileSystem, LoopMount, TestSystem, skip, tool_output, wait_until};
 
 const CHANGE: &str = "qvm-prefs work memory 801";
 
 fn edited(from: &str, to: &str) -> Vec<u8> {
-    let text = String::from_utf8(sample()).unwrap();
+    let text = small_store();
     assert!(text.contains(from));
     text.replacen(from, to, 1).into_bytes()
 }
 
 /// Starts a command, lets `meddle` change the store while the command waits for its lock, and
 /// returns the command's output.
-fn change_during_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::ToolOutput) {
-    let system = SmallSystem::new();
-    let directory = system.store().parent().unwrap().to_path_buf();
+fn change_during_wait(meddle: impl FnOnce(&Path)) -> (TestSystem, tool_output::ToolOutput) {
+    let system = TestSystem::small();
+    let directory = system.store_file().parent().unwrap().to_path_buf();
     let holder = Companion::start(python("f = lock()\nready()", &directory), "READY");
     let mut command = system.command(CHANGE);
     command
@@ -35,7 +33,7 @@ fn change_during_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped());
     let waiting = command.spawn().unwrap();
-    let inode = fs::metadata(system.store()).unwrap().ino();
+    let inode = fs::metadata(system.store_file()).unwrap().ino();
     let descriptors = PathBuf::from(format!("/proc/{}/fd", waiting.id()));
     // The command waits when it has both the store and the queue open.
     let queue = system.path("run/qubes/lock/database.queue");
@@ -51,7 +49,7 @@ fn change_during_wait(meddle: impl FnOnce(&Path)) -> (SmallSystem, tool_output::
         };
         queue.exists() && has(inode) && has(fs::metadata(&queue).unwrap().ino())
     });
-    meddle(&system.store());
+    meddle(&system.store_file());
     holder.finish();
     let output = waiting.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -86,12 +84,8 @@ fn an_edit_during_the_wait_for_the_lock_is_kept() {
     ] {
         let (system, ran) = change_during_wait(meddle);
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{what}");
-        assert_eq!(
-            stored_property(&system.store(), "work", "memory"),
-            "801",
-            "{what}"
-        );
-        let text = fs::read_to_string(system.store()).unwrap();
+        assert_eq!(system.stored_property("work", "memory"), "801", "{what}");
+        let text = fs::read_to_string(system.store_file()).unwrap();
         assert!(text.contains("<!-- edited -->"), "{what}: the edit is lost");
     }
 }
@@ -128,11 +122,14 @@ fn damage_during_the_wait_for_the_lock_is_reported() {
         let (system, ran) = change_during_wait(meddle);
         assert_eq!((ran.code, ran.stderr.lines().count()), (1, 1), "{ran:?}");
         assert!(ran.stderr.contains(expected), "{ran:?}");
-        let left: Vec<_> = fs::read_dir(system.store().parent().unwrap())
+        let left: Vec<_> = fs::read_dir(system.store_file().parent().unwrap())
             .unwrap()
             .map(|e| e.unwrap().path())
             .collect();
-        assert!(left.iter().all(|path| *path == system.store()), "{left:?}");
+        assert!(
+            left.iter().all(|path| *path == system.store_file()),
+            "{left:?}"
+        );
     }
 }
 
@@ -163,9 +160,9 @@ fn a_change_between_reading_and_saving_is_not_overwritten() {
         ("a directory", &directory),
         ("a link", &link),
     ] {
-        let system = SmallSystem::new();
+        let system = TestSystem::small();
         let place = StoreLocation {
-            file: system.store(),
+            file: system.store_file(),
             run_dir: system.path("run").into(),
             backup_dir: system.path("backup"),
             qubesd_socket: None,
@@ -175,30 +172,30 @@ fn a_change_between_reading_and_saving_is_not_overwritten() {
         };
         let mut write = Write::open(&place).unwrap();
         write.globals.set("stats_interval", "7");
-        meddle(&system.store());
+        meddle(&system.store_file());
         let metadata = |path: &Path| {
             fs::symlink_metadata(path)
                 .map(|m| (m.ino(), m.len(), m.is_symlink()))
                 .ok()
         };
-        let before = metadata(&system.store());
+        let before = metadata(&system.store_file());
         match write.save() {
             Err(error @ StoreError::ChangedWithoutLock { .. }) => {
                 assert!(!error.to_string().contains('\n'))
             }
             other => panic!("{what}: {other:?}"),
         }
-        assert_eq!(metadata(&system.store()), before, "{what}");
+        assert_eq!(metadata(&system.store_file()), before, "{what}");
     }
 }
 
 #[test]
 fn a_link_stays_a_link_and_copies_are_beside_its_target() {
     for absolute in [false, true] {
-        let system = SmallSystem::new();
+        let system = TestSystem::small();
         let data = system.path("srv/data");
         fs::create_dir_all(&data).unwrap();
-        fs::rename(system.store(), data.join("real.xml")).unwrap();
+        fs::rename(system.store_file(), data.join("real.xml")).unwrap();
         // Through a directory that is a link, and over a second link.
         symlink(
             if absolute { "/srv/data" } else { "data" },
@@ -212,10 +209,13 @@ fn a_link_stays_a_link_and_copies_are_beside_its_target() {
         } else {
             "../../../srv/link/second.xml"
         };
-        symlink(target, system.store()).unwrap();
+        symlink(target, system.store_file()).unwrap();
         system.ok(CHANGE);
         system.ok("qvm-prefs work memory 802");
-        assert_eq!(fs::read_link(system.store()).unwrap(), Path::new(target));
+        assert_eq!(
+            fs::read_link(system.store_file()).unwrap(),
+            Path::new(target)
+        );
         assert!(
             fs::symlink_metadata(data.join("second.xml"))
                 .unwrap()
@@ -230,49 +230,53 @@ fn a_link_stays_a_link_and_copies_are_beside_its_target() {
             .map(|e| e.unwrap().path())
             .collect();
         assert_eq!(copies.len(), 1);
-        assert!(fs::read(&copies[0]).unwrap() == sample());
-        assert!(!system.store().with_file_name("backup").exists());
+        assert!(fs::read(&copies[0]).unwrap() == small_store().into_bytes());
+        assert!(!system.store_file().with_file_name("backup").exists());
     }
 }
 
 #[test]
 fn dangling_and_looping_links_are_reported() {
-    let system = SmallSystem::new();
-    fs::remove_file(system.store()).unwrap();
-    symlink("../nowhere/real.xml", system.store()).unwrap();
+    let system = TestSystem::small();
+    fs::remove_file(system.store_file()).unwrap();
+    symlink("../nowhere/real.xml", system.store_file()).unwrap();
     let target = system.path("var/lib/nowhere/real.xml");
     let expected = format!(
         "there is no store at {}; qubes-create makes one",
         target.display()
     );
     for line in ["qvm-ls", CHANGE, "qvm-check work"] {
-        let message = system.refused(line);
+        let message = system.fails(1, line);
         assert!(message.ends_with(&expected), "{line}: {message}");
     }
     // The advice works, and the link stays a link.
     system.ok("qubes-create");
-    assert!(target.is_file() && system.store().is_symlink());
-    fs::remove_file(system.store()).unwrap();
-    symlink("qubes.xml", system.store()).unwrap();
+    assert!(target.is_file() && system.store_file().is_symlink());
+    fs::remove_file(system.store_file()).unwrap();
+    symlink("qubes.xml", system.store_file()).unwrap();
     for line in ["qvm-ls", CHANGE] {
         assert!(
             system
-                .refused(line)
+                .fails(1, line)
                 .ends_with("Too many symbolic links encountered"),
             "{line}: {}",
-            system.refused(line)
+            system.fails(1, line)
         );
     }
-    assert!(fs::symlink_metadata(system.store()).unwrap().is_symlink());
+    assert!(
+        fs::symlink_metadata(system.store_file())
+            .unwrap()
+            .is_symlink()
+    );
 }
 
 #[test]
 fn a_store_that_is_not_a_regular_file_is_reported() {
-    let system = SmallSystem::new();
-    fs::remove_file(system.store()).unwrap();
+    let system = TestSystem::small();
+    fs::remove_file(system.store_file()).unwrap();
     let assert_all_report = || {
         for line in ["qvm-ls", CHANGE, "qvm-check work"] {
-            let message = system.refused(line);
+            let message = system.fails(1, line);
             assert!(
                 // Below this root there is no /dev.
                 message.ends_with("qubes.xml is not a regular file")
@@ -280,32 +284,32 @@ fn a_store_that_is_not_a_regular_file_is_reported() {
                 "{message}"
             );
         }
-        fs::remove_file(system.store()).unwrap();
+        fs::remove_file(system.store_file()).unwrap();
     };
-    let _listener = UnixListener::bind(system.store()).unwrap();
+    let _listener = UnixListener::bind(system.store_file()).unwrap();
     assert_all_report();
-    symlink("/dev/null", system.store()).unwrap();
+    symlink("/dev/null", system.store_file()).unwrap();
     assert_all_report();
-    nix::unistd::mkfifo(&system.store(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    nix::unistd::mkfifo(&system.store_file(), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert_all_report();
 }
 
 #[test]
 fn another_hard_link_keeps_the_old_content() {
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     let other = system.path("other-name.xml");
-    fs::hard_link(system.store(), &other).unwrap();
+    fs::hard_link(system.store_file(), &other).unwrap();
     system.ok(CHANGE);
-    assert_eq!(stored_property(&system.store(), "work", "memory"), "801");
-    assert!(fs::read(&other).unwrap() == sample());
+    assert_eq!(system.stored_property("work", "memory"), "801");
+    assert!(fs::read(&other).unwrap() == small_store().into_bytes());
 }
 
 #[test]
 fn nothing_is_saved_if_the_copy_cannot_be_made() {
-    let system = SmallSystem::new();
-    let backup = system.store().with_file_name("backup");
+    let system = TestSystem::small();
+    let backup = system.store_file().with_file_name("backup");
     fs::write(&backup, "a file").unwrap();
-    let message = system.refused(CHANGE);
+    let message = system.fails(1, CHANGE);
     assert!(
         message.ends_with(&format!(
             "cannot copy the store to {}: Not a directory",
@@ -313,7 +317,7 @@ fn nothing_is_saved_if_the_copy_cannot_be_made() {
         )),
         "{message}"
     );
-    assert!(fs::read(system.store()).unwrap() == sample());
+    assert!(fs::read(system.store_file()).unwrap() == small_store().into_bytes());
     // A link to a directory works.
     fs::remove_file(&backup).unwrap();
     fs::create_dir(system.path("copies")).unwrap();
@@ -326,7 +330,7 @@ fn nothing_is_saved_if_the_copy_cannot_be_made() {
 fn is_root_or_skip(what: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        skip::skip(format_args!("{what} needs root"));
+        skip(format_args!("{what} needs root"));
     }
     root
 }
@@ -359,8 +363,8 @@ fn an_immutable_store_can_be_read_and_is_not_changed() {
     if !is_root_or_skip("setting file attributes") {
         return;
     }
-    let system = SmallSystem::new();
-    let store = system.store();
+    let system = TestSystem::small();
+    let store = system.store_file();
     let file = |letter| {
         (
             store.clone(),
@@ -380,9 +384,9 @@ fn an_immutable_store_can_be_read_and_is_not_changed() {
     ];
     for (path, letter, expected) in cases {
         let Some(_set) = Attribute::set(&path, letter) else {
-            return skip::skip("this file system has no attributes");
+            return skip("this file system has no attributes");
         };
-        let message = system.refused(CHANGE);
+        let message = system.fails(1, CHANGE);
         assert!(
             message.ends_with(&expected),
             "{letter} of {}: {message}",
@@ -398,7 +402,7 @@ fn a_full_or_read_only_disk_allows_reading_and_leaves_the_store_unchanged() {
     for kind in [FileSystem::Ext4, FileSystem::Btrfs, FileSystem::Xfs] {
         match LoopMount::new(kind) {
             Ok(disk) => check_full_and_read_only(&disk),
-            Err(reason) => skip::skip(reason),
+            Err(reason) => skip(reason),
         }
     }
 }
@@ -406,8 +410,8 @@ fn a_full_or_read_only_disk_allows_reading_and_leaves_the_store_unchanged() {
 /// Tests changes on a full disk, then on a read-only one.
 fn check_full_and_read_only(disk: &LoopMount) {
     let store = disk.path().join("qubes.xml");
-    fs::write(&store, sample()).unwrap();
-    let system = SmallSystem::new();
+    fs::write(&store, small_store()).unwrap();
+    let system = TestSystem::small();
     let on_disk = |line: &str| line.replacen(' ', &format!(" --qubesxml {} ", store.display()), 1);
     let mut filler = File::create(disk.path().join("filler")).unwrap();
     // With ever smaller writes, to fill the disk to the last block.
@@ -418,10 +422,10 @@ fn check_full_and_read_only(disk: &LoopMount) {
             .is_ok()
         {}
     }
-    let message = system.refused(&on_disk(CHANGE));
+    let message = system.fails(1, &on_disk(CHANGE));
     assert!(message.ends_with("No space left on device"), "{message}");
     assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "800\n");
-    assert!(fs::read(&store).unwrap() == sample());
+    assert!(fs::read(&store).unwrap() == small_store().into_bytes());
     let temp_files = fs::read_dir(disk.path())
         .unwrap()
         .filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains('~'));
@@ -438,7 +442,7 @@ fn check_full_and_read_only(disk: &LoopMount) {
         None::<&str>,
     )
     .unwrap();
-    let message = system.refused(&on_disk("qvm-prefs work memory 802"));
+    let message = system.fails(1, &on_disk("qvm-prefs work memory 802"));
     assert!(
         message.ends_with(&format!(
             "cannot write {}: Read-only file system",
@@ -454,14 +458,14 @@ fn a_save_keeps_owner_and_group_of_the_store() {
     if !is_root_or_skip("giving files away") {
         return;
     }
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     let group = nix::unistd::Group::from_name("qubes")
         .unwrap()
         .map_or(4321, |group| group.gid.as_raw());
-    std::os::unix::fs::chown(system.store(), Some(1234), Some(group)).unwrap();
-    fs::set_permissions(system.store(), fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(system.store_file(), Some(1234), Some(group)).unwrap();
+    fs::set_permissions(system.store_file(), fs::Permissions::from_mode(0o600)).unwrap();
     system.ok(CHANGE);
-    let now = fs::metadata(system.store()).unwrap();
+    let now = fs::metadata(system.store_file()).unwrap();
     assert_eq!(
         (now.uid(), now.gid(), now.mode() & 0o7777),
         (1234, group, 0o660)

@@ -327,7 +327,7 @@ fn a_reader_works_without_locks() {
                 .env("XDG_RUNTIME_DIR", scratch.dir.path())
                 .env_remove("QUBES_ROOT");
             let Ok(output) = traced.output() else {
-                return skip::skip("strace is not installed");
+                return skip("strace is not installed");
             };
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(

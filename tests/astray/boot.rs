@@ -3,16 +3,16 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use qubes_test_support::scratch::Scratch;
+use qubes_test_support::TestSystem;
 
 #[test]
 fn recovery_at_boot_creates_run_for_members() {
     // Without a qube, so that nothing else creates RUN.
-    let system = Scratch::empty();
-    system.ok("qubes-create", &["--offline-mode"]);
+    let system = TestSystem::empty().online();
+    system.succeeds("qubes-create --offline-mode");
     let run = system.path("run/qubes");
     let _as_after_a_boot = fs::remove_dir_all(&run);
-    system.ok("qubes-recover", &["--at-boot"]);
+    system.succeeds("qubes-recover --at-boot");
     for part in ["", "lock", "vm", "stop", "log", "console"] {
         let made = fs::metadata(run.join(part)).unwrap();
         assert_eq!(made.mode() & 0o7777, 0o2770, "{part}");

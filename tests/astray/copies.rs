@@ -5,23 +5,18 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::tool_output::{self, ToolOutput, binary};
-use qubes_test_support::{libvirt_daemon, skip};
+use qubes_test_support::{TestSystem, ToolOutput, binary, libvirt_daemon, skip, tool_output};
 
 use crate::victim::{CONTENT, Trap, Victim};
 
-fn system_with(qube: &str) -> Option<Scratch> {
+fn system_with(qube: &str) -> Option<TestSystem> {
     if let Err(reason) = libvirt_daemon::uri() {
-        skip::skip(format_args!("no libvirt: {reason}"));
+        skip(format_args!("no libvirt: {reason}"));
         return None;
     }
-    let scratch = Scratch::with_template();
-    scratch.ok(
-        "qvm-create",
-        &["--label", "red", "--property", "netvm=", qube],
-    );
-    Some(scratch)
+    let system = TestSystem::empty().online().with_template();
+    system.succeeds(["qvm-create", "--label", "red", "--property", "netvm=", qube]);
+    Some(system)
 }
 
 fn in_root(root: &Path, line: &str) -> ToolOutput {
@@ -30,14 +25,14 @@ fn in_root(root: &Path, line: &str) -> ToolOutput {
     tool_output::run(command.args(words).env("QUBES_ROOT", root))
 }
 
-fn copy(scratch: &Scratch, with_run: bool) -> tempfile::TempDir {
+fn copy(system: &TestSystem, with_run: bool) -> tempfile::TempDir {
     let copy = tempfile::Builder::new()
         .prefix("qubes-copy-")
         .tempdir()
         .unwrap();
     let copied = Command::new("cp")
         .arg("-a")
-        .arg(scratch.root().join("."))
+        .arg(system.root().join("."))
         .arg(copy.path())
         .status()
         .unwrap();
@@ -54,7 +49,7 @@ fn a_copied_root_does_not_control_the_qubes_of_the_original() {
     let Some(first) = system_with("f0") else {
         return;
     };
-    first.ok("qvm-start", &["f0"]);
+    first.succeeds("qvm-start f0");
     for with_run in [false, true] {
         let copy = copy(&first, with_run);
         let second = |line: &str| in_root(copy.path(), line);
@@ -101,7 +96,7 @@ fn a_copied_root_does_not_control_the_qubes_of_the_original() {
     }
     // If the qube is halted in the original, the copy's qube may start; the original shows it as
     // halted.
-    first.ok("qvm-kill", &["f0"]);
+    first.succeeds("qvm-kill f0");
     let copy = copy(&first, false);
     let started = in_root(copy.path(), "qvm-start f0");
     assert_eq!(
@@ -110,7 +105,7 @@ fn a_copied_root_does_not_control_the_qubes_of_the_original() {
         "{started:?}"
     );
     assert_eq!(first.state("f0"), "Halted");
-    first.ok("qvm-kill", &["f0"]);
+    first.succeeds("qvm-kill f0");
     assert_eq!(
         in_root(copy.path(), "qvm-ls --raw-data --fields STATE f0").stdout,
         "Running\n"
@@ -137,8 +132,8 @@ fn a_start_does_not_write_through_links() {
     ] {
         Trap::Link.set(trap, &victim);
     }
-    system.ok("qvm-start", &["f0"]);
-    system.ok("qvm-kill", &["f0"]);
+    system.succeeds("qvm-start f0");
+    system.succeeds("qvm-kill f0");
     victim.assert_untouched("links");
     assert!(fs::symlink_metadata(&log).unwrap().is_file());
     // The console log is still found at its usual path.
@@ -147,8 +142,8 @@ fn a_start_does_not_write_through_links() {
         fs::remove_file(trap).unwrap();
         fs::hard_link(&victim.path, trap).unwrap();
     }
-    system.ok("qvm-start", &["f0"]);
-    system.ok("qvm-kill", &["f0"]);
+    system.succeeds("qvm-start f0");
+    system.succeeds("qvm-kill f0");
     assert_eq!(fs::read_to_string(&victim.path).unwrap(), CONTENT);
     assert_eq!(fs::metadata(&victim.path).unwrap().mode() & 0o7777, 0o600);
     // The directory of the real log, which libvirt's log daemon opens by path, is writable only for
@@ -174,8 +169,8 @@ fn a_link_as_the_monitor_lock_is_not_followed() {
     fs::create_dir_all(lock.parent().unwrap()).unwrap();
     symlink(&victim.path, &lock).unwrap();
     // The start does not need this lock; the monitor reports why it does not watch.
-    system.run("qvm-start", &["f0"]);
-    system.run("qvm-kill", &["f0"]);
+    system.run("qvm-start f0");
+    system.run("qvm-kill f0");
     victim.assert_untouched("a link");
     assert_eq!(system.state("f0"), "Halted");
 }

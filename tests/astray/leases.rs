@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qubes_test_support::skip::skip;
-use qubes_test_support::small_system::SmallSystem;
+use qubes_test_support::{TestSystem, skip};
 
 const HOLD: &str = "
 import fcntl, signal, sys
@@ -49,10 +48,10 @@ impl Drop for Lease {
 /// Runs a command while another process has a lease on a file; the command must not wait for it.
 /// Returns `None` where leases are not supported.
 fn run_with_lease(
-    system: &SmallSystem,
+    system: &TestSystem,
     file: &str,
     line: &str,
-) -> Option<qubes_test_support::tool_output::ToolOutput> {
+) -> Option<qubes_test_support::ToolOutput> {
     assert!(system.path(file).is_file(), "{file}");
     let lease = Lease::take(&system.path(file));
     if lease.is_none() {
@@ -71,7 +70,7 @@ fn run_with_lease(
 
 #[test]
 fn a_lease_on_a_cache_or_holder_file_is_ignored() {
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     system.ok("qvm-prefs work memory 401");
     system.ok("qvm-ls");
     let files = [
@@ -104,7 +103,7 @@ fn a_lease_on_a_cache_or_holder_file_is_ignored() {
 
 #[test]
 fn a_lease_on_a_record_or_the_store_is_reported_in_one_line() {
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     let record = "run/qubes/vm/work";
     std::fs::create_dir_all(system.path("run/qubes/vm")).unwrap();
     std::fs::write(system.path(record), "{}").unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::{lchown, symlink};
 use std::path::Path;
 
-use qubes_test_support::small_system::SmallSystem;
+use qubes_test_support::TestSystem;
 
 use crate::victim::{CONTENT, Victim, run_with_deadline};
 
@@ -20,7 +20,7 @@ fn create_members_link(target: &Path, link: &Path) {
 fn is_root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
-        qubes_test_support::skip::skip("making a link of another user needs root");
+        qubes_test_support::skip("making a link of another user needs root");
     }
     is_root
 }
@@ -30,12 +30,12 @@ fn store_copies_do_not_follow_a_members_link() {
     if !is_root() {
         return;
     }
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     let elsewhere = system.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let backup = system.path("var/lib/qubes/backup");
     create_members_link(&elsewhere, &backup);
-    let line = system.refused("qvm-prefs work memory 405");
+    let line = system.fails(1, "qvm-prefs work memory 405");
     assert!(
         line.contains(&format!(
             "backup is a symbolic link of user {MEMBER}, not followed"
@@ -54,7 +54,7 @@ fn files_of_a_qube_are_not_read_or_written_over_a_members_link() {
     if !is_root() {
         return;
     }
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     let victim = Victim::new(system.path("victim"));
     let elsewhere = system.path("elsewhere");
     fs::create_dir(&elsewhere).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::geteuid;
 use qubes::hypervisor::qmemman::{MemoryReply, request_memory};
-use qubes_test_support::skip::skip;
+use qubes_test_support::skip;
 
 #[test]
 fn the_memory_managers_socket_is_not_used_if_another_user_owns_it() {

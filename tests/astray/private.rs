@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes_test_support::small_system::{sample, stored_property};
-use qubes_test_support::tool_output::{ToolOutput, binary};
+use qubes_test_support::system::{small_store, stored_property};
+use qubes_test_support::{ToolOutput, binary};
 
 use crate::victim::{Victim, run_with_deadline};
 
@@ -41,7 +41,7 @@ impl Home {
         }
         fs::set_permissions(home.path("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
         fs::set_permissions(home.path("runtime"), fs::Permissions::from_mode(0o700)).unwrap();
-        fs::write(home.path("store/qubes.xml"), sample()).unwrap();
+        fs::write(home.path("store/qubes.xml"), small_store()).unwrap();
         chown(home.path("store/qubes.xml"), Some(user), Some(user)).unwrap();
         home
     }
@@ -89,7 +89,7 @@ impl Home {
 /// the build.
 fn can_be_another_user() -> bool {
     if !nix::unistd::geteuid().is_root() {
-        qubes_test_support::skip::skip("acting as another user needs root");
+        qubes_test_support::skip("acting as another user needs root");
         return false;
     }
     let ran = Command::new("setpriv")
@@ -99,7 +99,7 @@ fn can_be_another_user() -> bool {
         .output();
     let can = ran.is_ok_and(|ran| ran.status.success());
     if !can {
-        qubes_test_support::skip::skip("another user cannot reach the programs");
+        qubes_test_support::skip("another user cannot reach the programs");
     }
     can
 }
@@ -182,7 +182,7 @@ fn a_runtime_directory_of_another_user_is_not_used() {
 #[test]
 fn a_relative_runtime_directory_is_not_used() {
     let place = tempfile::tempdir().unwrap();
-    fs::write(place.path().join("q.xml"), sample()).unwrap();
+    fs::write(place.path().join("q.xml"), small_store()).unwrap();
     fs::create_dir(place.path().join("relative")).unwrap();
     fs::set_permissions(
         place.path().join("relative"),

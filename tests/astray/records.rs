@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use qubes_test_support::small_system::SmallSystem;
+use qubes_test_support::TestSystem;
 
 use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
@@ -15,32 +15,26 @@ fn record(uri: &str, phase: &str, volumes: &str) -> String {
     )
 }
 
-fn with_record(text: &str) -> SmallSystem {
-    let system = SmallSystem::new();
+fn with_record(text: &str) -> TestSystem {
+    let system = TestSystem::small();
     fs::create_dir_all(system.path("run/qubes/vm")).unwrap();
     fs::write(system.path("run/qubes/vm/work"), text).unwrap();
     system
 }
 
-/// Returns the command without `--offline-mode`. Libvirt need not be installed, because the record
+/// Returns the command without offline mode. Libvirt need not be installed, because the record
 /// is checked before the hypervisor is contacted.
-fn online_command(system: &SmallSystem, line: &str) -> std::process::Command {
-    let offline = system.command(line);
-    let mut command = std::process::Command::new(offline.get_program());
-    command.args(
-        offline
-            .get_args()
-            .filter(|argument| *argument != "--offline-mode"),
-    );
+fn online_command(system: &TestSystem, line: &str) -> std::process::Command {
+    let mut command = system.command(line);
     command
-        .env("QUBES_ROOT", system.path(""))
+        .env_remove("QUBES_OFFLINE")
         .env_remove("QUBES_LIBVIRT_URI");
     command
 }
 
 /// Returns the lines about records. There may be others: the sample has qubes on LVM, and a machine
 /// without LVM reports that.
-fn lines_about_records(ran: &qubes_test_support::tool_output::ToolOutput) -> Vec<&str> {
+fn lines_about_records(ran: &qubes_test_support::ToolOutput) -> Vec<&str> {
     ran.stderr
         .lines()
         .filter(|line| line.contains("the record of the start"))
@@ -88,7 +82,7 @@ fn an_unusable_record_is_reported_with_its_path_and_advice() {
     let system = with_record("no json");
     let victim = Victim::new(system.path("victim"));
     let file = system.path("run/qubes/vm/work");
-    let assert_reported = |line: &str, ran: &qubes_test_support::tool_output::ToolOutput| {
+    let assert_reported = |line: &str, ran: &qubes_test_support::ToolOutput| {
         assert_eq!(
             (ran.code, lines_about_records(ran).len()),
             (1, 1),

@@ -5,15 +5,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::small_system::{SmallSystem, sample, stored_property};
-use qubes_test_support::tool_output::{self, binary};
+use qubes_test_support::system::{small_store, stored_property};
+use qubes_test_support::{TestSystem, binary, tool_output};
 
 use crate::victim::run_with_deadline;
 
 /// Two directories with the same absolute path: one on the machine, one below the root.
 struct Places {
-    system: SmallSystem,
+    system: TestSystem,
     host: tempfile::TempDir,
 }
 
@@ -26,7 +25,7 @@ impl Places {
             .tempdir()
             .unwrap();
         Places {
-            system: SmallSystem::new(),
+            system: TestSystem::small(),
             host,
         }
     }
@@ -46,14 +45,14 @@ impl Places {
     /// root, and the directory of the same path in the root.
     fn create_stores(&self) {
         fs::create_dir_all(self.host("qubes")).unwrap();
-        fs::write(self.host("qubes/qubes.xml"), sample()).unwrap();
+        fs::write(self.host("qubes/qubes.xml"), small_store()).unwrap();
         fs::create_dir_all(self.inside("")).unwrap();
     }
 
     fn assert_host_untouched(&self, when: &str) {
         assert_eq!(
-            fs::read(self.host("qubes/qubes.xml")).unwrap(),
-            sample(),
+            fs::read_to_string(self.host("qubes/qubes.xml")).unwrap(),
+            small_store(),
             "{when}"
         );
         assert_eq!(
@@ -95,16 +94,16 @@ fn links_to_the_store_are_resolved_within_the_root() {
         let places = Places::new();
         places.create_stores();
         fs::create_dir_all(places.inside("qubes")).unwrap();
-        fs::rename(places.system.store(), places.inside("qubes/qubes.xml")).unwrap();
+        fs::rename(places.system.store_file(), places.inside("qubes/qubes.xml")).unwrap();
         symlink(
             target(&places.host("qubes/qubes.xml")),
-            places.system.store(),
+            places.system.store_file(),
         )
         .unwrap();
         places.system.ok("qvm-prefs work memory 998");
         let named = format!(
             "qvm-prefs --qubesxml {} vault memory 997",
-            places.system.store().display()
+            places.system.store_file().display()
         );
         places.system.ok(&named);
         assert_eq!(
@@ -147,7 +146,7 @@ fn run_and_configuration_are_resolved_within_the_root() {
 
 #[test]
 fn a_root_cannot_name_a_hypervisor_that_runs_a_program() {
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     let (program, ran) = (system.path("evil"), system.path("ran"));
     fs::write(&program, format!("#!/bin/sh\necho > {}\n", ran.display())).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -187,11 +186,11 @@ fn a_root_cannot_name_a_hypervisor_that_runs_a_program() {
 
 #[test]
 fn a_loop_of_links_is_reported() {
-    let system = SmallSystem::new();
+    let system = TestSystem::small();
     fs::remove_dir_all(system.path("var/lib/qubes")).unwrap();
     symlink("/var/lib/other", system.path("var/lib/qubes")).unwrap();
     symlink("/var/lib/qubes", system.path("var/lib/other")).unwrap();
-    let line = system.refused("qvm-prefs work memory 3");
+    let line = system.fails(1, "qvm-prefs work memory 3");
     assert!(
         line.contains("var/lib/qubes/qubes.xml: Too many symbolic links"),
         "{line}"
@@ -213,7 +212,7 @@ fn a_pool_below_the_root_stays_below_it() {
         "{refused:?}"
     );
     // A pool like that, edited into the store by hand.
-    let text = String::from_utf8(sample()).unwrap();
+    let text = small_store();
     let pool = text
         .lines()
         .find(|line| line.contains("<pool ") && line.contains("\"varlibqubes\""))
@@ -223,7 +222,7 @@ fn a_pool_below_the_root_stays_below_it() {
         "{indent}<pool name=\"p7\" driver=\"file-reflink\" dir_path=\"{up}\" \
          setup_check=\"no\"/>\n{pool}"
     );
-    fs::write(places.system.store(), text.replacen(pool, &astray, 1)).unwrap();
+    fs::write(places.system.store_file(), text.replacen(pool, &astray, 1)).unwrap();
     let checked = places.system.run("qubes-db check");
     assert!(
         checked
@@ -252,7 +251,7 @@ fn a_pool_below_the_root_stays_below_it() {
 
 #[test]
 fn kernels_and_templates_are_resolved_within_the_root() {
-    let system = Scratch::with_template();
+    let system = TestSystem::empty().online().with_template();
     let host = tempfile::Builder::new()
         .prefix("qubes-host-")
         .tempdir()
@@ -277,7 +276,7 @@ fn kernels_and_templates_are_resolved_within_the_root() {
     )
     .unwrap();
     let described = || {
-        let mut command = system.command("qubes-domain-xml", &["tpl"]);
+        let mut command = system.command("qubes-domain-xml tpl");
         let ran = run_with_deadline(command.env("QUBES_LIBVIRT_URI", "qemu:///session"));
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
         ran.stdout
@@ -286,7 +285,7 @@ fn kernels_and_templates_are_resolved_within_the_root() {
 
     fs::remove_file(templates.join("qemu-user.xml")).unwrap();
     for (property, value) in [("virt_mode", "pvh"), ("kernel", "2.0")] {
-        system.ok("qvm-prefs", &["--offline-mode", "tpl", property, value]);
+        system.succeeds(["qvm-prefs", "--offline-mode", "tpl", property, value]);
     }
     let xml = described();
     for file in ["vmlinuz", "modules.img"] {
@@ -298,19 +297,17 @@ fn kernels_and_templates_are_resolved_within_the_root() {
     // A kernel that the root lacks is not installed, even if the machine has it.
     fs::remove_file(inside.join("vmlinuz")).unwrap();
     assert_ne!(
-        system
-            .run("qvm-prefs", &["--offline-mode", "tpl", "kernel", "2.0"])
-            .code,
+        system.run("qvm-prefs --offline-mode tpl kernel 2.0").code,
         0
     );
 }
 
 #[test]
 fn the_root_itself_may_be_a_link_and_roots_may_be_nested() {
-    let outer = SmallSystem::new();
+    let outer = TestSystem::small();
     let inner = outer.path("srv/inner");
     fs::create_dir_all(inner.join("var/lib/qubes")).unwrap();
-    fs::write(inner.join("var/lib/qubes/qubes.xml"), sample()).unwrap();
+    fs::write(inner.join("var/lib/qubes/qubes.xml"), small_store()).unwrap();
     let link = outer.path("link");
     symlink(&inner, &link).unwrap();
     let mut command = Command::new(binary("qvm-prefs"));
@@ -330,5 +327,5 @@ fn the_root_itself_may_be_a_link_and_roots_may_be_nested() {
         stored_property(&inner.join("var/lib/qubes/qubes.xml"), "work", "memory"),
         "321"
     );
-    assert_ne!(stored_property(&outer.store(), "work", "memory"), "321");
+    assert_ne!(outer.stored_property("work", "memory"), "321");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use qubes_test_support::small_system::{SmallSystem, stored_property};
+use qubes_test_support::TestSystem;
 
 use crate::victim::{Trap, Victim, clear, run_with_deadline};
 
@@ -16,8 +16,8 @@ const OPTIONAL_FILES: [&str; 5] = [
     "sound",
 ];
 
-fn system_with_victim() -> (SmallSystem, Victim) {
-    let system = SmallSystem::new();
+fn system_with_victim() -> (TestSystem, Victim) {
+    let system = TestSystem::small();
     let victim = Victim::new(system.path("victim"));
     (system, victim)
 }
@@ -44,7 +44,7 @@ fn a_trap_in_place_of_a_cache_or_holder_file_is_ignored() {
                 run_with_deadline(&system.command(&format!("qvm-prefs work memory {memory}")));
             assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{when}: {ran:?}");
             assert_eq!(
-                stored_property(&system.store(), "work", "memory"),
+                system.stored_property("work", "memory"),
                 memory.to_string(),
                 "{when}"
             );
@@ -66,7 +66,7 @@ fn a_trap_in_place_of_the_queue_does_not_prevent_waiting_for_the_store() {
         let store = fs::File::options()
             .read(true)
             .write(true)
-            .open(system.store())
+            .open(system.store_file())
             .unwrap();
         assert!(try_lock(&store, LockMode::Exclusive).unwrap());
         let command = system.command("qvm-prefs work memory 500");

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use qubes_test_support::tool_output::{self, ToolOutput};
+use qubes_test_support::{ToolOutput, tool_output};
 
 pub const CONTENT: &str = "root:secret\n";
 

@@ -54,7 +54,7 @@ fn manual_pages_have_no_warning() {
     fs::write(bad.path(), ".SH NAME\n.nosuchmacro\n").unwrap();
     match warnings(bad.path()) {
         Some(words) => assert!(words.contains("nosuchmacro"), "{words}"),
-        None => return skip::skip("mandoc is not installed"),
+        None => return skip("mandoc is not installed"),
     }
     for entry in fs::read_dir(repository("man")).unwrap() {
         let page = entry.unwrap().path();

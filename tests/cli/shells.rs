@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use qubes_test_support::skip::skip;
+use qubes_test_support::skip;
 
 use crate::store::{Store, repository};
 

@@ -84,7 +84,7 @@ fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
         .status()
         .is_ok_and(|s| s.success())
     {
-        skip::skip("strace is not installed or may not trace here");
+        skip("strace is not installed or may not trace here");
         return;
     }
     let calls = changing_calls(&fs::read_to_string(system.dir.path().join("log")).unwrap());

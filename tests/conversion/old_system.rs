@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes_test_support::tool_output::{ToolOutput, binary, run};
+use qubes_test_support::tool_output::run;
+use qubes_test_support::{ToolOutput, binary};
 
 pub struct OldSystem {
     pub dir: tempfile::TempDir,
@@ -195,7 +196,7 @@ pub fn find_sample(name: &str) -> Option<OldSystem> {
     match fs::read(&path) {
         Ok(bytes) => Some(OldSystem::new(&bytes)),
         Err(_) => {
-            qubes_test_support::skip::skip(format_args!("there is no sample {}", path.display()));
+            qubes_test_support::skip(format_args!("there is no sample {}", path.display()));
             None
         }
     }

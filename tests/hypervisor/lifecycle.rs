@@ -144,7 +144,7 @@ fn images_keep_their_owner_and_mode_while_the_guest_runs_and_after() {
 #[test]
 fn qemu_runs_as_libvirts_user_in_the_images_group_if_that_can_open_them() {
     if !nix::unistd::geteuid().is_root() {
-        qubes_test_support::skip::skip("only root's libvirt runs QEMU as another user");
+        qubes_test_support::skip("only root's libvirt runs QEMU as another user");
         return;
     }
     let mut domain = Domain::new();

@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use qubes::tools::COMMANDS;
 use qubes::tools::ui::arguments::{self, Parsed};
 use qubes::tools::ui::failure::Failure;
-use qubes_test_support::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::{ToolOutput, binary, tool_output};
 
 /// A system that needs no privileges.
 struct Store {

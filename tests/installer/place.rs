@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use qubes::tools::COMMANDS;
-use qubes_test_support::tool_output::{self, ToolOutput, binary};
-use qubes_test_support::{skip, tree};
+use qubes_test_support::{ToolOutput, binary, skip, tool_output, tree};
 
 /// The user id of the first member of group qubes, which is also the id of the group.
 pub const MEMBER: u32 = 1000;
@@ -41,7 +40,7 @@ impl Installer {
 
     pub fn new(place: Where) -> Option<Installer> {
         if !nix::unistd::geteuid().is_root() {
-            skip::skip("hiding a library and chroot need root");
+            skip("hiding a library and chroot need root");
             return None;
         }
         let root = tempfile::Builder::new()

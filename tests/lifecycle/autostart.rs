@@ -5,20 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use qubes::hypervisor::Hypervisor;
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::skip;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{TestSystem, skip, wait_until};
 
 use crate::systems::{create, hypervisor, kill_monitor, system, wait_for_greetings};
 
-fn link(scratch: &Scratch, qube: &str) -> PathBuf {
-    scratch
+fn link(system: &TestSystem, qube: &str) -> PathBuf {
+    system
         .path("/etc/systemd/system/multi-user.target.wants")
         .join(format!("qubes-vm@{qube}.service"))
 }
 
 /// Installs the units below the root, like a package.
-fn install_units(scratch: &Scratch) {
+fn install_units(system: &TestSystem) {
     let make = Command::new("make")
         .args([
             "--silent",
@@ -27,15 +25,15 @@ fn install_units(scratch: &Scratch) {
             "install-data",
             "PREFIX=/usr",
         ])
-        .arg(format!("DESTDIR={}", scratch.root().display()))
+        .arg(format!("DESTDIR={}", system.root().display()))
         .env_remove("MAKEFLAGS")
         .status();
     assert!(make.unwrap().success());
 }
 
 /// Returns the command of a unit for an instance, as words.
-fn command_of(scratch: &Scratch, unit: &str, key: &str, instance: &str) -> Vec<String> {
-    let text = fs::read_to_string(scratch.path("/usr/lib/systemd/system").join(unit)).unwrap();
+fn command_of(system: &TestSystem, unit: &str, key: &str, instance: &str) -> Vec<String> {
+    let text = fs::read_to_string(system.path("/usr/lib/systemd/system").join(unit)).unwrap();
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
@@ -46,57 +44,57 @@ fn command_of(scratch: &Scratch, unit: &str, key: &str, instance: &str) -> Vec<S
 }
 
 /// Does what systemd does for the unit.
-fn run_unit(scratch: &Scratch, unit: &str, key: &str, instance: &str) {
-    let words = command_of(scratch, unit, key, instance);
+fn run_unit(system: &TestSystem, unit: &str, key: &str, instance: &str) {
+    let words = command_of(system, unit, key, instance);
     let tool = words[0].strip_prefix("/usr/bin/").unwrap();
-    scratch.ok(
+    system.succeeds((
         tool,
         &words[1..].iter().map(String::as_str).collect::<Vec<_>>(),
-    );
+    ));
 }
 
 #[test]
 fn autostart_is_a_link_that_follows_the_property_also_offline() {
-    let scratch = Scratch::with_template();
-    create(&scratch, "work", "");
-    install_units(&scratch);
+    let system = TestSystem::empty().online().with_template();
+    create(&system, "work", "");
+    install_units(&system);
     for offline in [&["--offline-mode"][..], &[]] {
         let set = |value: &str| {
-            scratch.ok(
+            system.succeeds((
                 "qvm-prefs",
                 &[offline, &["work", "autostart", value]].concat(),
-            )
+            ))
         };
         set("True");
-        let target = fs::read_link(link(&scratch, "work")).unwrap();
+        let target = fs::read_link(link(&system, "work")).unwrap();
         assert_eq!(
             target,
             Path::new("/usr/lib/systemd/system/qubes-vm@.service")
         );
         assert!(
-            scratch.path(target.to_str().unwrap()).is_file(),
+            system.path(target.to_str().unwrap()).is_file(),
             "what it leads to is installed"
         );
         set("True");
         set("False");
-        assert!(fs::symlink_metadata(link(&scratch, "work")).is_err());
+        assert!(fs::symlink_metadata(link(&system, "work")).is_err());
     }
-    scratch.ok("qvm-prefs", &["work", "autostart", "True"]);
-    scratch.ok("qvm-prefs", &["-D", "work", "autostart"]);
-    assert!(fs::symlink_metadata(link(&scratch, "work")).is_err());
-    scratch.ok("qvm-prefs", &["work", "autostart", "True"]);
-    scratch.ok("qvm-remove", &["--offline-mode", "--force", "work"]);
+    system.succeeds("qvm-prefs work autostart True");
+    system.succeeds("qvm-prefs -D work autostart");
+    assert!(fs::symlink_metadata(link(&system, "work")).is_err());
+    system.succeeds("qvm-prefs work autostart True");
+    system.succeeds("qvm-remove --offline-mode --force work");
     assert!(
-        fs::symlink_metadata(link(&scratch, "work")).is_err(),
+        fs::symlink_metadata(link(&system, "work")).is_err(),
         "no link to a removed qube is left"
     );
 }
 
 #[test]
 fn the_units_are_valid_and_recovery_comes_first() {
-    let scratch = Scratch::empty();
-    install_units(&scratch);
-    let units = scratch.path("/usr/lib/systemd/system");
+    let system = TestSystem::empty().online();
+    install_units(&system);
+    let units = system.path("/usr/lib/systemd/system");
     for unit in ["qubes-recover.service", "qubes-shutdown.service"] {
         assert!(
             units.join("multi-user.target.wants").join(unit).exists(),
@@ -113,7 +111,7 @@ fn the_units_are_valid_and_recovery_comes_first() {
         "{after}"
     );
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
-        return skip::skip("systemd-analyze is not installed");
+        return skip("systemd-analyze is not installed");
     };
     assert!(version.status.success());
     // systemd-analyze needs the programs, and the targets that every unit is ordered by.
@@ -121,8 +119,8 @@ fn the_units_are_valid_and_recovery_comes_first() {
         fs::write(units.join(target), "[Unit]\nDescription=there\n").unwrap();
     }
     for tool in ["qubes-recover", "qvm-start", "qvm-shutdown"] {
-        fs::create_dir_all(scratch.path("/usr/bin")).unwrap();
-        fs::copy("/bin/true", scratch.path("/usr/bin").join(tool)).unwrap();
+        fs::create_dir_all(system.path("/usr/bin")).unwrap();
+        fs::copy("/bin/true", system.path("/usr/bin").join(tool)).unwrap();
     }
     for unit in [
         "qubes-vm@work.service",
@@ -131,7 +129,7 @@ fn the_units_are_valid_and_recovery_comes_first() {
     ] {
         let mut verify = Command::new("systemd-analyze");
         verify
-            .arg(format!("--root={}", scratch.root().display()))
+            .arg(format!("--root={}", system.root().display()))
             .args(["--man=no", "verify", unit]);
         let verified = verify.output().unwrap();
         let words = String::from_utf8_lossy(&verified.stderr);
@@ -145,28 +143,28 @@ fn the_units_are_valid_and_recovery_comes_first() {
 
 #[test]
 fn recovery_runs_before_qubes_start_at_boot_and_all_stop_at_shutdown() {
-    let Some(scratch) = system() else { return };
-    create(&scratch, "work", "");
-    scratch.ok("qvm-prefs", &["work", "autostart", "True"]);
-    install_units(&scratch);
-    scratch.ok("qvm-start", &["work"]);
+    let Some(system) = system() else { return };
+    create(&system, "work", "");
+    system.succeeds("qvm-prefs work autostart True");
+    install_units(&system);
+    system.succeeds("qvm-start work");
     // Power loss.
-    kill_monitor(&scratch, "work");
-    hypervisor().destroy(scratch.uuid("work")).unwrap();
-    fs::remove_dir_all(scratch.path("/run/qubes")).unwrap();
+    kill_monitor(&system, "work");
+    hypervisor().destroy(system.uuid("work")).unwrap();
+    fs::remove_dir_all(system.path("/run/qubes")).unwrap();
 
-    run_unit(&scratch, "qubes-recover.service", "ExecStart", "");
+    run_unit(&system, "qubes-recover.service", "ExecStart", "");
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .iter()
             .all(|image| !image.contains("dirty"))
     );
-    run_unit(&scratch, "qubes-vm@.service", "ExecStart", "work");
-    run_unit(&scratch, "qubes-vm@.service", "ExecStart", "work");
-    assert_eq!(scratch.state("work"), "Running");
-    wait_for_greetings(&scratch, "work", 1);
-    run_unit(&scratch, "qubes-shutdown.service", "ExecStop", "");
-    assert_eq!(scratch.state("work"), "Halted");
-    wait_until("the stop is finished", || !scratch.record("work").exists());
+    run_unit(&system, "qubes-vm@.service", "ExecStart", "work");
+    run_unit(&system, "qubes-vm@.service", "ExecStart", "work");
+    assert_eq!(system.state("work"), "Running");
+    wait_for_greetings(&system, "work", 1);
+    run_unit(&system, "qubes-shutdown.service", "ExecStop", "");
+    assert_eq!(system.state("work"), "Halted");
+    wait_until("the stop is finished", || !system.record("work").exists());
 }

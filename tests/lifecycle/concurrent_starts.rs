@@ -5,37 +5,36 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use qubes_test_support::tool_output::ToolOutput;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{ToolOutput, wait_until};
 
 use crate::systems::{create, create_netvm, monitors, system_with_empty_guests};
 
 #[test]
 fn twenty_qubes_start_at_once_and_concurrent_reads_are_correct_and_fast() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create_netvm(&scratch, "sys-net", "");
+    create_netvm(&system, "sys-net", "");
     let names: Vec<String> = (0..20).map(|number| format!("q{number:02}")).collect();
-    create(&scratch, "q00", "sys-net");
+    create(&system, "q00", "sys-net");
     for name in &names[1..] {
-        scratch.ok("qvm-clone", &["-q", "q00", name]);
+        system.succeeds(["qvm-clone", "-q", "q00", name]);
     }
     let uuids: Vec<String> = names
         .iter()
-        .map(|name| scratch.uuid(name).to_string())
+        .map(|name| system.uuid(name).to_string())
         .collect();
     let done = AtomicBool::new(false);
     // The time of each read, and of a run of the same program that reads nothing.
     let (reads, bare) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for reader in 0..2 {
-            let (scratch, uuids, done, reads, bare) = (&scratch, &uuids, &done, &reads, &bare);
+            let (system, uuids, done, reads, bare) = (&system, &uuids, &done, &reads, &bare);
             scope.spawn(move || {
                 while !done.load(Ordering::SeqCst) {
                     for number in (reader..20).step_by(2) {
                         let begun = Instant::now();
-                        let ran = scratch.run("qvm-prefs", &[&format!("q{number:02}"), "uuid"]);
+                        let ran = system.run(["qvm-prefs", &format!("q{number:02}"), "uuid"]);
                         reads.lock().unwrap().push(begun.elapsed());
                         let right = (0, uuids[number].as_str(), "");
                         assert_eq!(
@@ -44,18 +43,18 @@ fn twenty_qubes_start_at_once_and_concurrent_reads_are_correct_and_fast() {
                             "{ran:?}"
                         );
                         let begun = Instant::now();
-                        assert_eq!(scratch.run("qvm-prefs", &["--version"]).code, 0);
+                        assert_eq!(system.run("qvm-prefs --version").code, 0);
                         bare.lock().unwrap().push(begun.elapsed());
                     }
-                    let listed = scratch.ok("qvm-ls", &["--raw-data", "--fields", "name,state"]);
+                    let listed = system.succeeds("qvm-ls --raw-data --fields name,state");
                     assert_eq!(listed.lines().count(), 23, "{listed}");
                 }
             });
         }
         let pipe = Stdio::piped;
         let start = |name: &String| {
-            scratch
-                .command("qvm-start", &[name])
+            system
+                .command(["qvm-start", name])
                 .stderr(pipe())
                 .spawn()
                 .unwrap()
@@ -70,23 +69,13 @@ fn twenty_qubes_start_at_once_and_concurrent_reads_are_correct_and_fast() {
             assert_eq!((ran.code, ran.complaints().count()), (0, 0), "{ran:?}");
         }
     });
-    let states = scratch.ok(
-        "qvm-ls",
-        &[
-            "--raw-data",
-            "--fields",
-            "state",
-            "--exclude",
-            "tpl",
-            "--all",
-        ],
-    );
+    let states = system.succeeds("qvm-ls --raw-data --fields state --exclude tpl --all");
     assert!(
         states.lines().count() == 22 && states.lines().all(|state| state == "Running"),
         "{states}"
     );
     for name in names.iter().map(String::as_str).chain(["sys-net"]) {
-        wait_until("it has one monitor", || monitors(&scratch, name).len() == 1);
+        wait_until("it has one monitor", || monitors(&system, name).len() == 1);
     }
     // A start takes seconds, so a read that waited for one would, too. `make bench` measures the
     // limit more exactly.
@@ -107,8 +96,8 @@ fn twenty_qubes_start_at_once_and_concurrent_reads_are_correct_and_fast() {
             "{share}: {read:?} beside {bare:?}"
         );
     }
-    scratch.ok("qvm-kill", &["--all"]);
-    let images = scratch.images("appvms/sys-net");
+    system.succeeds("qvm-kill --all");
+    let images = system.images("appvms/sys-net");
     assert!(
         images
             .iter()

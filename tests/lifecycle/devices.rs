@@ -11,9 +11,7 @@ use qubes::lifecycle::qube::Drive;
 use qubes::lifecycle::{Context, LifecycleError, qube};
 use qubes::model::VmName;
 use qubes::system::{System, SystemOptions};
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::skip;
+use qubes_test_support::{FileSystem, LoopMount, TestSystem, skip};
 
 use crate::systems::{
     create, hypervisor, system_with_empty_guests, system_with_linux, wait_for_words,
@@ -29,7 +27,7 @@ impl LoopDisk {
     /// Creates one; `None` without loop devices.
     fn with_sign(sign: &str, options: &[&str]) -> Option<LoopDisk> {
         if !nix::unistd::geteuid().is_root() {
-            skip::skip("loop devices need root");
+            skip("loop devices need root");
             return None;
         }
         let file = image_with_sign(sign);
@@ -71,8 +69,8 @@ fn image_with_sign(sign: &str) -> tempfile::NamedTempFile {
 }
 
 /// Writes the assignments of one class into the store like qubesd, in place of the existing ones.
-fn assign(scratch: &Scratch, qube: &str, class: &str, devices: &str) {
-    let text = String::from_utf8(scratch.store()).unwrap();
+fn assign(system: &TestSystem, qube: &str, class: &str, devices: &str) {
+    let text = system.store();
     let at = text
         .find(&format!("<property name=\"name\">{qube}</property>"))
         .unwrap();
@@ -90,7 +88,7 @@ fn assign(scratch: &Scratch, qube: &str, class: &str, devices: &str) {
         &format!("<devices class=\"{class}\">{devices}</devices>"),
     );
     fs::write(
-        scratch.path("/var/lib/qubes/qubes.xml"),
+        system.path("/var/lib/qubes/qubes.xml"),
         [before, &domain, after].concat(),
     )
     .unwrap();
@@ -105,10 +103,10 @@ fn required(port: &str, identity: &str, options: &str) -> String {
 
 const READ_ONLY: &str = "<option name=\"read-only\">yes</option>";
 
-fn context(scratch: &Scratch) -> Context {
+fn context(system: &TestSystem) -> Context {
     Context::new(
         System::new(SystemOptions {
-            root: Some(scratch.root().to_path_buf()),
+            root: Some(system.root().to_path_buf()),
             ..SystemOptions::default()
         })
         .unwrap(),
@@ -135,7 +133,7 @@ fn disk(path: &Path) -> Drive {
 
 #[test]
 fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
-    let Some(scratch) = system_with_linux() else {
+    let Some(system) = system_with_linux() else {
         return;
     };
     let Some(required_disk) = LoopDisk::with_sign("REQUIRED-DISK", &[]) else {
@@ -155,17 +153,15 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
         required(&write_protected.port(), "*", ""),
     ]
     .concat();
-    assign(&scratch, "work", "block", &devices);
-    scratch.ok("qvm-prefs", &["work", "kernelopts", "disks"]);
-    scratch.ok(
+    assign(&system, "work", "block", &devices);
+    system.succeeds("qvm-prefs work kernelopts disks");
+    system.succeeds([
         "qvm-start",
-        &[
-            "--hddisk",
-            &format!("dom0:{}", of_start.path().display()),
-            "work",
-        ],
-    );
-    let context = context(&scratch);
+        "--hddisk",
+        &format!("dom0:{}", of_start.path().display()),
+        "work",
+    ]);
+    let context = context(&system);
     let from_the_start = [
         ("vdi".to_string(), write_protected.node.clone()),
         ("vdj".to_string(), of_start.path().to_path_buf()),
@@ -177,7 +173,7 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
         "DISK WRITE-PROTECTED ro=1",
         "DISK OF-THIS-START ro=0",
     ] {
-        wait_for_words(&scratch, words);
+        wait_for_words(&system, words);
     }
 
     let come = [
@@ -190,13 +186,13 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
             name,
             "the first name that is free"
         );
-        wait_for_words(&scratch, &format!("DISK {sign} ro=0"));
+        wait_for_words(&system, &format!("DISK {sign} ro=0"));
     }
     let come = come.map(|(path, sign, name)| (sign, (name.to_string(), path.to_path_buf())));
     assert_eq!(disks(&context)[3..], come.clone().map(|(_, disk)| disk));
     for (sign, (name, _)) in come {
         qube::detach_drive(&context, &work(), &name).unwrap();
-        wait_for_words(&scratch, &format!("LOST {sign}"));
+        wait_for_words(&system, &format!("LOST {sign}"));
     }
     assert_eq!(disks(&context), from_the_start);
 
@@ -215,7 +211,7 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
             expected
         );
     }
-    scratch.ok("qvm-shutdown", &["--wait", "work"]);
+    system.succeeds("qvm-shutdown --wait work");
     let gone = "Domain not running (either powered off or paused): 'work'";
     assert_eq!(
         refusal(qube::attach_drive(&context, &work(), &disk(file.path())).unwrap_err()),
@@ -229,8 +225,8 @@ fn a_guest_has_required_disks_from_its_start_and_others_while_attached() {
 }
 
 /// Checks that the start fails for this reason and leaves nothing.
-fn assert_refused(scratch: &Scratch, device: &str, reason: &str) {
-    let line = scratch.fails("qvm-start", &["work"], 1);
+fn assert_refused(system: &TestSystem, device: &str, reason: &str) {
+    let line = system.fails(1, "qvm-start work");
     let expected = format!(
         "Error: Starting qube failed: work: cannot start work: its required {device} \
          cannot be used: "
@@ -239,23 +235,23 @@ fn assert_refused(scratch: &Scratch, device: &str, reason: &str) {
         line.starts_with(&expected) && line.contains(reason),
         "{line}"
     );
-    assert!(!scratch.record("work").exists());
+    assert!(!system.record("work").exists());
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .iter()
             .all(|image| !image.contains("dirty"))
     );
-    assert_eq!(hypervisor().state(scratch.uuid("work")).unwrap(), None);
+    assert_eq!(hypervisor().state(system.uuid("work")).unwrap(), None);
 }
 
 #[test]
 fn a_qube_does_not_start_without_a_usable_required_disk() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    create(&scratch, "other", "");
+    create(&system, "work", "");
+    create(&system, "other", "");
     let Some(free) = LoopDisk::with_sign("FREE", &["--read-only"]) else {
         return;
     };
@@ -318,43 +314,43 @@ fn a_qube_does_not_start_without_a_usable_required_disk() {
         ),
     ] {
         assign(
-            &scratch,
+            &system,
             "work",
             "block",
             &required(port, identity, &options),
         );
-        assert_refused(&scratch, &device(port), reason);
+        assert_refused(&system, &device(port), reason);
     }
     let of_other = required("sda", "*", "").replace("dom0", "other");
-    assign(&scratch, "work", "block", &of_other);
+    assign(&system, "work", "block", &of_other);
     assert_refused(
-        &scratch,
+        &system,
         "block device other:sda",
         "this version attaches only devices of dom0",
     );
-    assign(&scratch, "work", "usb", &required("2-1", "*", ""));
+    assign(&system, "work", "usb", &required("2-1", "*", ""));
     assert_refused(
-        &scratch,
+        &system,
         "usb device dom0:2-1",
         "this version attaches only block and PCI devices at a start",
     );
 
     // A device that is not required does not prevent a start.
     assign(
-        &scratch,
+        &system,
         "work",
         "block",
         &required("nosuchdisk", "*", "").replace("\"required\"", "\"auto-attach\""),
     );
-    scratch.ok("qvm-start", &["work"]);
-    scratch.ok("qvm-kill", &["work"]);
+    system.succeeds("qvm-start work");
+    system.succeeds("qvm-kill work");
 
     // Attached to another qube, then to none.
     for qube in ["work", "other"] {
-        assign(&scratch, qube, "block", &required(&port, "*", READ_ONLY));
+        assign(&system, qube, "block", &required(&port, "*", READ_ONLY));
     }
-    scratch.ok("qvm-start", &["other"]);
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    system.succeeds("qvm-start other");
+    let line = system.fails(1, "qvm-start work");
     assert!(
         line.ends_with(&format!(
             "its required {} cannot be used: it is attached to other",
@@ -362,24 +358,24 @@ fn a_qube_does_not_start_without_a_usable_required_disk() {
         )),
         "{line}"
     );
-    scratch.ok("qvm-kill", &["other"]);
-    scratch.ok("qvm-start", &["work"]);
+    system.succeeds("qvm-kill other");
+    system.succeeds("qvm-start work");
 }
 
 #[test]
 fn a_qube_does_not_start_without_a_usable_required_pci_device() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
+    create(&system, "work", "");
     for (port, identity, reason) in [
         ("ff_1f.7", "*", "it is not present"),
         ("ff_1f.7-00_00.0", "*", "it is not present"),
         ("*", "0xffff:0xffff::p020000", "it is not present"),
         ("none", "*", "'none' is not the name of a dom0 port"),
     ] {
-        assign(&scratch, "work", "pci", &required(port, identity, ""));
-        assert_refused(&scratch, &format!("pci device dom0:{port}"), reason);
+        assign(&system, "work", "pci", &required(port, identity, ""));
+        assert_refused(&system, &format!("pci device dom0:{port}"), reason);
     }
     // Only a device of this machine that no guest can have; one that a guest could have is never
     // tried.
@@ -391,7 +387,7 @@ fn a_qube_does_not_start_without_a_usable_required_pci_device() {
         .into_iter()
         .find(|device| !device.join("iommu_group").exists())
     else {
-        return skip::skip(
+        return skip(
             "every PCI device of this machine could be given to a guest, or there is none",
         );
     };
@@ -403,15 +399,15 @@ fn a_qube_does_not_start_without_a_usable_required_pci_device() {
         .replace(':', "_");
     let device = format!("pci device dom0:{address}");
     assign(
-        &scratch,
+        &system,
         "work",
         "pci",
         &required(&address, "0xffff:0xffff::p020000", ""),
     );
-    assert_refused(&scratch, &device, "another device is present now, 0x");
-    assign(&scratch, "work", "pci", &required(&address, "*", ""));
-    assert_refused(&scratch, &device, "this machine has no IOMMU");
-    let shown = scratch.ok("qubes-domain-xml", &["work"]);
+    assert_refused(&system, &device, "another device is present now, 0x");
+    assign(&system, "work", "pci", &required(&address, "*", ""));
+    assert_refused(&system, &device, "this machine has no IOMMU");
+    let shown = system.succeeds("qubes-domain-xml work");
     assert!(
         shown.contains("<hostdev mode=\"subsystem\" type=\"pci\" managed=\"yes\">"),
         "{shown}"

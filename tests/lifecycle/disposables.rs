@@ -5,10 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Stdio;
 
 use qubes::hypervisor::Hypervisor;
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::tiny_guest;
-use qubes_test_support::tool_output::ToolOutput;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{TestSystem, ToolOutput, tiny_guest, wait_until};
 
 use crate::systems::{
     beginning, create, hypervisor, in_shares, kill_monitor, monitors, system, wait_for_greetings,
@@ -16,66 +13,66 @@ use crate::systems::{
 use crate::traced_tools::{CHANGES, calls_of, distinct_kill_points, run_killed_at};
 
 /// Creates a system with the disposable template `dvm`, whose private volume begins with [`SIGN`].
-fn system_with_disposables() -> Option<Scratch> {
-    let scratch = system()?;
-    create(&scratch, "dvm", "");
-    scratch.ok("qvm-prefs", &["dvm", "template_for_dispvms", "True"]);
-    scratch.ok("qubes-prefs", &["default_dispvm", "dvm"]);
+fn system_with_disposables() -> Option<TestSystem> {
+    let system = system()?;
+    create(&system, "dvm", "");
+    system.succeeds("qvm-prefs dvm template_for_dispvms True");
+    system.succeeds("qubes-prefs default_dispvm dvm");
     let private = fs::OpenOptions::new()
         .write(true)
-        .open(scratch.path("/var/lib/qubes/appvms/dvm/private.img"));
+        .open(system.path("/var/lib/qubes/appvms/dvm/private.img"));
     private.unwrap().write_all_at(SIGN, 0).unwrap();
-    Some(scratch)
+    Some(system)
 }
 
 const SIGN: &[u8] = b"of the template for disposables";
 
 /// Creates an unnamed disposable and returns its name.
-fn new_disposable(scratch: &Scratch) -> String {
-    scratch.ok("qvm-create", &["--disp"]).trim().to_string()
+fn new_disposable(system: &TestSystem) -> String {
+    system.succeeds("qvm-create --disp").trim().to_string()
 }
 
 /// Checks that nothing of a qube is left.
-fn assert_gone(scratch: &Scratch, name: &str, uuid: uuid::Uuid) {
+fn assert_gone(system: &TestSystem, name: &str, uuid: uuid::Uuid) {
     assert_eq!(
-        scratch.run("qvm-check", &[name]).code,
+        system.run(["qvm-check", name]).code,
         1,
         "{name} is in the store"
     );
     assert!(
-        !String::from_utf8_lossy(&scratch.store()).contains(&format!(">{name}<")),
+        !system.store().contains(&format!(">{name}<")),
         "{name} is in qubes.xml"
     );
     assert!(
-        !scratch.images("appvms").contains(&name.to_string()),
+        !system.images("appvms").contains(&name.to_string()),
         "{:?}",
-        scratch.images(&format!("appvms/{name}"))
+        system.images(&format!("appvms/{name}"))
     );
-    assert!(!scratch.record(name).exists(), "its record is there");
+    assert!(!system.record(name).exists(), "its record is there");
     assert_eq!(
         hypervisor().state(uuid).unwrap(),
         None,
         "the hypervisor knows it"
     );
-    assert_eq!(scratch.ok("qubes-recover", &["--list-orphans"]), "");
+    assert_eq!(system.succeeds("qubes-recover --list-orphans"), "");
 }
 
 #[test]
 fn a_disposable_has_the_files_of_its_template_and_is_removed_when_it_stops() {
-    let Some(scratch) = system_with_disposables() else {
+    let Some(system) = system_with_disposables() else {
         return;
     };
-    scratch.ok("qvm-prefs", &["dvm", "vcpus", "1"]);
+    system.succeeds("qvm-prefs dvm vcpus 1");
     fs::write(
-        scratch.path("/var/lib/qubes/appvms/dvm/firewall.xml"),
+        system.path("/var/lib/qubes/appvms/dvm/firewall.xml"),
         "<firewall version=\"2\"/>",
     )
     .unwrap();
-    let name = new_disposable(&scratch);
-    let uuid = scratch.uuid(&name);
+    let name = new_disposable(&system);
+    let uuid = system.uuid(&name);
     let prefs = |property: &str| {
-        scratch
-            .ok("qvm-prefs", &[&name, property])
+        system
+            .succeeds(["qvm-prefs", &name, property])
             .trim()
             .to_string()
     };
@@ -92,96 +89,89 @@ fn a_disposable_has_the_files_of_its_template_and_is_removed_when_it_stops() {
     }
     let own = format!("/var/lib/qubes/appvms/{name}");
     assert_eq!(
-        fs::read_to_string(scratch.path(&format!("{own}/firewall.xml"))).unwrap(),
+        fs::read_to_string(system.path(&format!("{own}/firewall.xml"))).unwrap(),
         "<firewall version=\"2\"/>"
     );
-    assert_eq!(
-        scratch.run("qvm-remove", &["--force", "dvm"]).code,
-        1,
-        "it is in use"
-    );
+    assert_eq!(system.run("qvm-remove --force dvm").code, 1, "it is in use");
 
-    scratch.ok("qvm-start", &[&name]);
-    wait_for_greetings(&scratch, &name, 1);
+    system.succeeds(["qvm-start", &name]);
+    wait_for_greetings(&system, &name, 1);
     assert_eq!(
         beginning(
-            &scratch.path(&format!("{own}/private-dirty.img")),
+            &system.path(&format!("{own}/private-dirty.img")),
             SIGN.len()
         ),
         SIGN,
         "a snapshot of its template's private volume"
     );
-    let volatile = fs::metadata(scratch.path(&format!("{own}/volatile-dirty.img"))).unwrap();
+    let volatile = fs::metadata(system.path(&format!("{own}/volatile-dirty.img"))).unwrap();
     assert_eq!(volatile.size(), 12 << 30);
-    assert!(scratch.path(&format!("{own}/root-dirty.img")).exists());
+    assert!(system.path(&format!("{own}/root-dirty.img")).exists());
     let changed = fs::OpenOptions::new()
         .write(true)
-        .open(scratch.path(&format!("{own}/private-dirty.img")))
+        .open(system.path(&format!("{own}/private-dirty.img")))
         .unwrap();
     changed.write_all_at(b"a secret", 0).unwrap();
 
-    scratch.ok("qvm-shutdown", &["--wait", &name]);
-    assert_gone(&scratch, &name, uuid);
+    system.succeeds(["qvm-shutdown", "--wait", &name]);
+    assert_gone(&system, &name, uuid);
     assert_eq!(
         beginning(
-            &scratch.path("/var/lib/qubes/appvms/dvm/private.img"),
+            &system.path("/var/lib/qubes/appvms/dvm/private.img"),
             SIGN.len()
         ),
         SIGN,
         "the template's own is as it was"
     );
     wait_until("its monitor has left", || {
-        monitors(&scratch, &name).is_empty()
+        monitors(&system, &name).is_empty()
     });
 
     // A named one stays, and starts anew each time.
-    scratch.ok(
-        "qvm-create",
-        &["--class", "DispVM", "--label", "red", "kept"],
-    );
-    scratch.ok("qvm-start", &["kept"]);
-    scratch.ok("qvm-kill", &["kept"]);
-    assert_eq!(scratch.state("kept"), "Halted");
+    system.succeeds("qvm-create --class DispVM --label red kept");
+    system.succeeds("qvm-start kept");
+    system.succeeds("qvm-kill kept");
+    assert_eq!(system.state("kept"), "Halted");
     assert!(
-        scratch
+        system
             .images("appvms/kept")
             .iter()
             .all(|image| !image.contains("private")),
         "{:?}",
-        scratch.images("appvms/kept")
+        system.images("appvms/kept")
     );
 }
 
 #[test]
 fn a_stopped_disposable_is_removed_once_by_whichever_process_comes_first() {
-    let Some(scratch) = system_with_disposables() else {
+    let Some(system) = system_with_disposables() else {
         return;
     };
     // Only the monitor.
-    let name = new_disposable(&scratch);
-    let uuid = scratch.uuid(&name);
-    scratch.ok("qvm-start", &[&name]);
+    let name = new_disposable(&system);
+    let uuid = system.uuid(&name);
+    system.succeeds(["qvm-start", &name]);
     hypervisor().destroy(uuid).unwrap();
-    wait_until("the monitor removed it", || !scratch.record(&name).exists());
-    assert_gone(&scratch, &name, uuid);
+    wait_until("the monitor removed it", || !system.record(&name).exists());
+    assert_gone(&system, &name, uuid);
 
     // The monitor was killed: the next command removes it.
-    let name = new_disposable(&scratch);
-    let uuid = scratch.uuid(&name);
-    scratch.ok("qvm-start", &[&name]);
-    kill_monitor(&scratch, &name);
+    let name = new_disposable(&system);
+    let uuid = system.uuid(&name);
+    system.succeeds(["qvm-start", &name]);
+    kill_monitor(&system, &name);
     hypervisor().destroy(uuid).unwrap();
-    assert!(scratch.record(&name).exists());
-    scratch.ok("qubes-recover", &[]);
-    assert_gone(&scratch, &name, uuid);
+    assert!(system.record(&name).exists());
+    system.succeeds("qubes-recover");
+    assert_gone(&system, &name, uuid);
 
     // All at once, including the monitor.
-    let name = new_disposable(&scratch);
-    let uuid = scratch.uuid(&name);
-    scratch.ok("qvm-start", &[&name]);
+    let name = new_disposable(&system);
+    let uuid = system.uuid(&name);
+    system.succeeds(["qvm-start", &name]);
     let spawn = |tool, arguments: &[&str]| {
-        scratch
-            .command(tool, arguments)
+        system
+            .command((tool, arguments))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -200,55 +190,52 @@ fn a_stopped_disposable_is_removed_once_by_whichever_process_comes_first() {
         );
     }
     wait_until("the monitor has left", || {
-        monitors(&scratch, &name).is_empty()
+        monitors(&system, &name).is_empty()
     });
-    assert_gone(&scratch, &name, uuid);
+    assert_gone(&system, &name, uuid);
 }
 
 #[test]
 fn a_disposable_whose_start_fails_is_removed_and_a_named_one_stays() {
-    let Some(scratch) = system_with_disposables() else {
+    let Some(system) = system_with_disposables() else {
         return;
     };
-    let name = new_disposable(&scratch);
-    let uuid = scratch.uuid(&name);
-    scratch.ok(
-        "qvm-create",
-        &["--class", "DispVM", "--label", "red", "kept"],
-    );
+    let name = new_disposable(&system);
+    let uuid = system.uuid(&name);
+    system.succeeds("qvm-create --class DispVM --label red kept");
     fs::write(
-        scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
+        system.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
         "no kernel",
     )
     .unwrap();
-    let ran = scratch.run("qvm-start", &[&name, "kept"]);
+    let ran = system.run(["qvm-start", &name, "kept"]);
     assert_eq!((ran.code, ran.stderr.lines().count()), (1, 2), "{ran:?}");
-    assert_gone(&scratch, &name, uuid);
-    assert_eq!(scratch.state("kept"), "Halted");
+    assert_gone(&system, &name, uuid);
+    assert_eq!(system.state("kept"), "Halted");
 
     // Offline it is unknown whether the qube is running.
-    let name = new_disposable(&scratch);
-    scratch.fails("qvm-start", &["--offline-mode", &name], 1);
-    assert_eq!(scratch.run("qvm-check", &[&name]).code, 0);
+    let name = new_disposable(&system);
+    system.fails(1, ["qvm-start", "--offline-mode", &name]);
+    assert_eq!(system.run(["qvm-check", &name]).code, 0);
     fs::write(
-        scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
+        system.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
         tiny_guest::KERNEL,
     )
     .unwrap();
-    let uuid = scratch.uuid(&name);
-    scratch.ok("qvm-start", &[&name]);
+    let uuid = system.uuid(&name);
+    system.succeeds(["qvm-start", &name]);
 
     // Power loss: RUN is lost. Recovery at boot removes the disposable, and one that was never
     // started.
-    let never_started = new_disposable(&scratch);
-    kill_monitor(&scratch, &name);
+    let never_started = new_disposable(&system);
+    kill_monitor(&system, &name);
     hypervisor().destroy(uuid).unwrap();
-    fs::remove_dir_all(scratch.path("/run/qubes")).unwrap();
-    let uuid_of_other = scratch.uuid(&never_started);
-    scratch.ok("qubes-recover", &["--at-boot"]);
-    assert_gone(&scratch, &name, uuid);
-    assert_gone(&scratch, &never_started, uuid_of_other);
-    assert_eq!(scratch.state("kept"), "Halted");
+    fs::remove_dir_all(system.path("/run/qubes")).unwrap();
+    let uuid_of_other = system.uuid(&never_started);
+    system.succeeds("qubes-recover --at-boot");
+    assert_gone(&system, &name, uuid);
+    assert_gone(&system, &never_started, uuid_of_other);
+    assert_eq!(system.state("kept"), "Halted");
 }
 
 #[test]
@@ -257,37 +244,28 @@ fn the_next_command_finishes_a_removal_that_was_killed_at_any_change_of_the_disk
 }
 
 fn kill_removals(is_mine: &dyn Fn(usize) -> bool) {
-    let Some(scratch) = system_with_disposables() else {
+    let Some(system) = system_with_disposables() else {
         return;
     };
     // One of its volumes is in another pool.
-    let elsewhere = scratch.path("/var/lib/elsewhere");
+    let elsewhere = system.path("/var/lib/elsewhere");
     fs::create_dir_all(&elsewhere).unwrap();
-    scratch.ok(
-        "qvm-pool",
-        &[
-            "add",
-            "elsewhere",
-            "file-reflink",
-            "-o",
-            "dir_path=/var/lib/elsewhere",
-            "-o",
-            "setup_check=no",
-        ],
+    system.succeeds(
+        "qvm-pool add elsewhere file-reflink -o dir_path=/var/lib/elsewhere -o setup_check=no",
     );
     let stopped = || {
-        let name = scratch
-            .ok("qvm-create", &["--disp", "--pool", "volatile=elsewhere"])
+        let name = system
+            .succeeds("qvm-create --disp --pool volatile=elsewhere")
             .trim()
             .to_string();
-        let uuid = scratch.uuid(&name);
-        scratch.ok("qvm-start", &[&name]);
-        kill_monitor(&scratch, &name);
+        let uuid = system.uuid(&name);
+        system.succeeds(["qvm-start", &name]);
+        kill_monitor(&system, &name);
         hypervisor().destroy(uuid).unwrap();
         (name, uuid)
     };
     stopped();
-    let calls = calls_of(&scratch, "qubes-recover", &[], CHANGES);
+    let calls = calls_of(&system, "qubes-recover", &[], CHANGES);
     assert!(distinct_kill_points(&calls).len() >= 8, "{calls:#?}");
     for (_, call) in distinct_kill_points(&calls)
         .into_iter()
@@ -295,9 +273,9 @@ fn kill_removals(is_mine: &dyn Fn(usize) -> bool) {
         .filter(|(case, _)| is_mine(*case))
     {
         let (name, uuid) = stopped();
-        run_killed_at(&scratch, "qubes-recover", &[], call);
-        scratch.ok("qubes-recover", &[]);
-        assert_gone(&scratch, &name, uuid);
+        run_killed_at(&system, "qubes-recover", &[], call);
+        system.succeeds("qubes-recover");
+        assert_gone(&system, &name, uuid);
         assert!(
             !elsewhere.join("appvms").join(&name).exists(),
             "{}",
@@ -308,43 +286,40 @@ fn kill_removals(is_mine: &dyn Fn(usize) -> bool) {
 
 #[test]
 fn qvm_create_default_dvm_creates_what_installers_expect() {
-    let scratch = Scratch::with_template();
-    let line = scratch.fails("qvm-create", &["--disp"], 1);
+    let system = TestSystem::empty().online().with_template();
+    let line = system.fails(1, "qvm-create --disp");
     assert!(line.contains("default_dispvm"), "{line}");
-    scratch.ok(
-        "qvm-create-default-dvm",
-        &["--default-template", "--default-script"],
-    );
+    system.succeeds("qvm-create-default-dvm --default-template --default-script");
     for (property, value) in [
         ("template", "tpl"),
         ("label", "gray"),
         ("template_for_dispvms", "True"),
     ] {
         assert_eq!(
-            scratch.ok("qvm-prefs", &["tpl-dvm", property]).trim(),
+            system.succeeds(["qvm-prefs", "tpl-dvm", property]).trim(),
             value
         );
     }
     assert_eq!(
-        scratch.ok("qubes-prefs", &["default_dispvm"]).trim(),
+        system.succeeds("qubes-prefs default_dispvm").trim(),
         "tpl-dvm"
     );
-    let store = scratch.store();
-    scratch.ok("qvm-create-default-dvm", &["--used-template"]);
-    assert_eq!(scratch.store(), store, "it is there already");
-    let name = new_disposable(&scratch);
+    let store = system.store();
+    system.succeeds("qvm-create-default-dvm --used-template");
+    assert_eq!(system.store(), store, "it is there already");
+    let name = new_disposable(&system);
     assert_eq!(
-        scratch.ok("qvm-prefs", &[&name, "template"]).trim(),
+        system.succeeds(["qvm-prefs", &name, "template"]).trim(),
         "tpl-dvm"
     );
-    scratch.ok("qvm-remove", &["--force", &name]);
+    system.succeeds(["qvm-remove", "--force", &name]);
     for (arguments, code, words) in [
         (&["--default-template", "tpl"][..], 2, "one of TEMPLATE"),
         (&["nope"], 2, "no such domain: 'nope'"),
         (&["tpl", "/some/script"], 2, "no script is run"),
         (&["tpl-dvm"], 1, "not TemplateVM"),
     ] {
-        let line = scratch.fails("qvm-create-default-dvm", arguments, code);
+        let line = system.fails(code, ("qvm-create-default-dvm", arguments));
         assert!(line.contains(words), "{line}");
     }
 }

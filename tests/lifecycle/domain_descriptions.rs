@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use qubes_test_support::scratch::Scratch;
+use qubes_test_support::TestSystem;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::systems::create;
 
 /// Creates the converted invented system of R3 that the recorded descriptions belong to, under Xen,
 /// on a host of the same size.
-fn converted() -> Scratch {
-    let scratch = Scratch::empty();
+fn converted() -> TestSystem {
+    let system = TestSystem::empty().online();
     let write = |path: &str, text: &[u8]| {
-        let file = scratch.path(path);
+        let file = system.path(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, text).unwrap();
     };
@@ -29,8 +29,8 @@ fn converted() -> Scratch {
     }
     let host = "[host]\nmemory_mib = 8192\ncpus = 4\n[hypervisor]\nuri = \"xen:///system\"\n";
     write("/etc/qubes/core.toml", host.as_bytes());
-    scratch.ok("qubes-db", &["convert"]);
-    scratch
+    system.succeeds("qubes-db convert");
+    system
 }
 
 fn data(name: &str) -> std::path::PathBuf {
@@ -111,9 +111,9 @@ fn listed() -> BTreeSet<String> {
 
 #[test]
 fn differences_from_the_descriptions_of_r3_are_those_the_document_lists() {
-    let scratch = converted();
+    let system = converted();
     let suffix = {
-        let xml = scratch.ok("qubes-domain-xml", &["--offline-mode", "work"]);
+        let xml = system.succeeds("qubes-domain-xml --offline-mode work");
         let name = xml.split("<name>work").nth(1).unwrap();
         name.split('<').next().unwrap().to_string()
     };
@@ -122,11 +122,11 @@ fn differences_from_the_descriptions_of_r3_are_those_the_document_lists() {
     for entry in fs::read_dir(data("libvirt")).unwrap() {
         let file = entry.unwrap().path();
         let qube = file.file_stem().unwrap().to_str().unwrap().to_string();
-        let ours = scratch.ok("qubes-domain-xml", &["--offline-mode", &qube]);
+        let ours = system.succeeds(["qubes-domain-xml", "--offline-mode", &qube]);
         // A store below a root has other domain names and paths.
         let ours = ours
             .replace(&suffix, "")
-            .replace(scratch.root().to_str().unwrap(), "");
+            .replace(system.root().to_str().unwrap(), "");
         let differs = differences(&places(&fs::read_to_string(&file).unwrap()), &places(&ours));
         for same in [
             "name",
@@ -158,18 +158,18 @@ fn differences_from_the_descriptions_of_r3_are_those_the_document_lists() {
 
 #[test]
 fn a_users_template_changes_the_description_and_its_errors_have_file_and_line() {
-    let scratch = Scratch::with_template();
-    create(&scratch, "work", "");
-    create(&scratch, "vault", "");
-    let shown = |qube: &str| scratch.ok("qubes-domain-xml", &["--offline-mode", qube]);
+    let system = TestSystem::empty().online().with_template();
+    create(&system, "work", "");
+    create(&system, "vault", "");
+    let shown = |qube: &str| system.succeeds(["qubes-domain-xml", "--offline-mode", qube]);
     assert!(
         shown("work").contains("<vcpu placement=\"static\">1</vcpu>"),
         "{}",
         shown("work")
     );
-    let file = scratch.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml");
+    let file = system.path("/etc/qubes/templates/libvirt/qemu/by-name/work.xml");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let every = scratch.path("/etc/qubes/templates/libvirt/qemu-user.xml");
+    let every = system.path("/etc/qubes/templates/libvirt/qemu-user.xml");
     fs::write(
         &every,
         "{% extends 'libvirt/qemu.xml' %}\n\
@@ -183,7 +183,7 @@ fn a_users_template_changes_the_description_and_its_errors_have_file_and_line() 
     )
     .unwrap();
     assert!(shown("vault").contains("<on_crash>preserve</on_crash>"));
-    let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "work"], 1);
+    let line = system.fails(1, "qubes-domain-xml --offline-mode work");
     assert!(
         line.contains(&format!("template {} line 3: ", file.display())),
         "{line}"
@@ -198,7 +198,7 @@ fn a_users_template_changes_the_description_and_its_errors_have_file_and_line() 
         xml.contains("<cpu mode='work'/>") && xml.contains("<on_crash>destroy</on_crash>"),
         "{xml}"
     );
-    let line = scratch.fails("qubes-domain-xml", &["--offline-mode", "dom0"], 1);
+    let line = system.fails(1, "qubes-domain-xml --offline-mode dom0");
     assert!(
         line.contains("dom0 is of class AdminVM, which has no domain of its own here"),
         "{line}"
@@ -207,14 +207,14 @@ fn a_users_template_changes_the_description_and_its_errors_have_file_and_line() 
 
 #[test]
 fn kernel_options_fit_the_hypervisor_unless_the_kernel_brings_its_own() {
-    let scratch = Scratch::with_template();
+    let system = TestSystem::empty().online().with_template();
     for (property, value) in [("virt_mode", "pvh"), ("kernel", "1.0")] {
-        scratch.ok("qvm-prefs", &["tpl", property, value]);
+        system.succeeds(["qvm-prefs", "tpl", property, value]);
     }
-    create(&scratch, "work", "");
+    create(&system, "work", "");
     let line = |uri: &str| {
-        let output = scratch
-            .command("qubes-domain-xml", &["work"])
+        let output = system
+            .command("qubes-domain-xml work")
             .env("QUBES_LIBVIRT_URI", uri)
             .output()
             .unwrap();
@@ -229,7 +229,7 @@ fn kernel_options_fit_the_hypervisor_unless_the_kernel_brings_its_own() {
     assert!(
         line("xen:///system").starts_with("root=/dev/mapper/dmroot ro nomodeset console=hvc0 ")
     );
-    let own = scratch.path("/var/lib/qubes/vm-kernels/1.0/default-kernelopts-common.txt");
+    let own = system.path("/var/lib/qubes/vm-kernels/1.0/default-kernelopts-common.txt");
     fs::write(own, "root=LABEL=mine ").unwrap();
     for uri in ["qemu:///system", "xen:///system"] {
         assert_eq!(line(uri), "root=LABEL=mine swiotlb=2048");

@@ -9,9 +9,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
-use qubes_test_support::own_daemon::{self, Daemon};
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::own_daemon::Daemon;
+use qubes_test_support::{TestSystem, own_daemon, wait_until};
 
 use crate::systems::{
     create, has_libvirt, hypervisor, in_shares, kill_monitor, monitors, system_with_empty_guests,
@@ -21,28 +20,28 @@ use crate::traced_tools::{
 };
 
 /// Creates a system with the qube `work`, which boots nothing.
-fn system_with_work() -> Option<Scratch> {
-    let scratch = system_with_empty_guests()?;
-    create(&scratch, "work", "");
-    Some(scratch)
+fn system_with_work() -> Option<TestSystem> {
+    let system = system_with_empty_guests()?;
+    create(&system, "work", "");
+    Some(system)
 }
 
-fn private(scratch: &Scratch, kind: &str) -> std::path::PathBuf {
-    scratch.path(&format!("/var/lib/qubes/appvms/work/private{kind}.img"))
+fn private(system: &TestSystem, kind: &str) -> std::path::PathBuf {
+    system.path(&format!("/var/lib/qubes/appvms/work/private{kind}.img"))
 }
 
 /// Does what a guest does: writes, and syncs it to the disk.
-pub fn sync_in_guest(scratch: &Scratch, text: &str) {
+pub fn sync_in_guest(system: &TestSystem, text: &str) {
     let image = fs::OpenOptions::new()
         .write(true)
-        .open(private(scratch, "-dirty"))
+        .open(private(system, "-dirty"))
         .unwrap();
     image.write_all_at(text.as_bytes(), 0).unwrap();
     image.sync_all().unwrap();
 }
 
-pub fn committed(scratch: &Scratch) -> String {
-    let image = fs::File::open(private(scratch, "")).unwrap();
+pub fn committed(system: &TestSystem) -> String {
+    let image = fs::File::open(private(system, "")).unwrap();
     let mut bytes = [0; 16];
     image.read_exact_at(&mut bytes, 0).unwrap();
     String::from_utf8_lossy(&bytes)
@@ -56,36 +55,34 @@ pub fn sign(number: usize) -> String {
 }
 
 /// Returns whether `work` is running; checks that its images, record and monitor fit its state.
-pub fn is_running_consistently(scratch: &Scratch, when: &str) -> bool {
+pub fn is_running_consistently(system: &TestSystem, when: &str) -> bool {
     let state = hypervisor()
-        .state(scratch.uuid("work"))
+        .state(system.uuid("work"))
         .unwrap()
         .map_or(PowerState::Halted, |live| live.state);
     // An image with a `~` was never complete; the next start clears it.
     let dirty = || {
-        scratch
+        system
             .images("appvms/work")
             .iter()
             .any(|image| image.contains("dirty") && !image.contains('~'))
     };
     match state {
         PowerState::Running => {
-            let record = String::from_utf8(fs::read(scratch.record("work")).unwrap()).unwrap();
+            let record = String::from_utf8(fs::read(system.record("work")).unwrap()).unwrap();
             assert!(
                 dirty() && record.contains("\"phase\":\"running\""),
                 "{when}: {record}"
             );
-            wait_until("it has a monitor", || monitors(scratch, "work").len() == 1);
+            wait_until("it has a monitor", || monitors(system, "work").len() == 1);
             true
         }
         PowerState::Halted => {
             // By an earlier command, or by its monitor, which may just have been notified.
             wait_until(&format!("the stop is finished: {when}"), || {
-                !dirty() && !scratch.record("work").exists()
+                !dirty() && !system.record("work").exists()
             });
-            wait_until("no monitor is left", || {
-                monitors(scratch, "work").is_empty()
-            });
+            wait_until("no monitor is left", || monitors(system, "work").is_empty());
             false
         }
         other => panic!("{when}: {other}"),
@@ -94,13 +91,13 @@ pub fn is_running_consistently(scratch: &Scratch, when: &str) -> bool {
 
 /// Starts `work` if it is not running, syncs a text in its guest, kills it, and checks that the
 /// text was committed.
-pub fn assert_works(scratch: &Scratch, text: &str, when: &str) {
-    scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-    assert!(is_running_consistently(scratch, when));
-    sync_in_guest(scratch, text);
-    scratch.ok("qvm-kill", &["work"]);
-    assert!(!is_running_consistently(scratch, when));
-    assert_eq!(committed(scratch), text, "{when}");
+pub fn assert_works(system: &TestSystem, text: &str, when: &str) {
+    system.succeeds("qvm-start --skip-if-running work");
+    assert!(is_running_consistently(system, when));
+    sync_in_guest(system, text);
+    system.succeeds("qvm-kill work");
+    assert!(!is_running_consistently(system, when));
+    assert_eq!(committed(system), text, "{when}");
 }
 
 #[test]
@@ -110,11 +107,11 @@ fn the_next_command_reconciles_a_start_that_was_killed_at_any_point() {
     }
     // Trace once for all shares: two runs do not wait equally often, and each point must be in some
     // share.
-    let Some(scratch) = system_with_work() else {
+    let Some(system) = system_with_work() else {
         return;
     };
-    let calls = calls_of_start(&scratch);
-    drop(scratch);
+    let calls = calls_of_start(&system);
+    drop(system);
     let counters: [AtomicUsize; 3] = Default::default();
     in_shares(3, |is_mine| kill_starts(&calls, is_mine, &counters));
     let [running, rolled_back, left_paused] = counters.map(AtomicUsize::into_inner);
@@ -132,21 +129,21 @@ fn kill_starts(
     is_mine: &dyn Fn(usize) -> bool,
     [running, rolled_back, left_paused]: &[AtomicUsize; 3],
 ) {
-    let Some(scratch) = system_with_work() else {
+    let Some(system) = system_with_work() else {
         return;
     };
-    assert_works(&scratch, &sign(0), "the start that was watched");
+    assert_works(&system, &sign(0), "the start that was watched");
     let count =
         |counter: &AtomicUsize, by: bool| counter.fetch_add(usize::from(by), Ordering::SeqCst);
-    let uuid = scratch.uuid("work");
+    let uuid = system.uuid("work");
     for (when, call) in distinct_kill_points(calls)
         .into_iter()
         .enumerate()
         .filter(|(when, _)| is_mine(*when))
     {
         let said = format!("{when}: {}", call.line);
-        let before = committed(&scratch);
-        run_killed_at(&scratch, "qvm-start", &["work"], call);
+        let before = committed(&system);
+        run_killed_at(&system, "qvm-start", &["work"], call);
         let live = hypervisor()
             .state(uuid)
             .unwrap()
@@ -157,33 +154,33 @@ fn kill_starts(
         );
         let runs = live.is_some_and(|live| live.state == PowerState::Running);
         if runs {
-            sync_in_guest(&scratch, &sign(when));
+            sync_in_guest(&system, &sign(when));
         }
-        scratch.ok("qubes-recover", &[]);
-        if is_running_consistently(&scratch, &said) {
+        system.succeeds("qubes-recover");
+        if is_running_consistently(&system, &said) {
             count(running, true);
-            assert_works(&scratch, &sign(when), &said);
+            assert_works(&system, &sign(when), &said);
         } else {
             count(rolled_back, true);
             assert_eq!(
-                committed(&scratch),
+                committed(&system),
                 if runs { sign(when) } else { before },
                 "{said}"
             );
         }
     }
-    assert_works(&scratch, &sign(9999), "the last");
+    assert_works(&system, &sign(9999), "the last");
 }
 
 /// Starts `work`, syncs a text in its guest, and destroys it after killing its monitor. Returns the
 /// id of that start, whose stop is not finished.
-pub fn stop_without_monitor(scratch: &Scratch, text: &str) -> String {
-    scratch.ok("qvm-start", &["work"]);
-    kill_monitor(scratch, "work");
-    sync_in_guest(scratch, text);
+pub fn stop_without_monitor(system: &TestSystem, text: &str) -> String {
+    system.succeeds("qvm-start work");
+    kill_monitor(system, "work");
+    sync_in_guest(system, text);
     let record: serde_json::Value =
-        serde_json::from_slice(&fs::read(scratch.record("work")).unwrap()).unwrap();
-    hypervisor().destroy(scratch.uuid("work")).unwrap();
+        serde_json::from_slice(&fs::read(system.record("work")).unwrap()).unwrap();
+    hypervisor().destroy(system.uuid("work")).unwrap();
     record["start_id"].as_str().unwrap().to_string()
 }
 
@@ -193,12 +190,12 @@ fn the_next_command_finishes_a_stop_whose_monitor_was_killed_at_any_point() {
 }
 
 fn kill_monitors(is_mine: &dyn Fn(usize) -> bool) {
-    let Some(scratch) = system_with_work() else {
+    let Some(system) = system_with_work() else {
         return;
     };
-    let stopped = |text: &str| stop_without_monitor(&scratch, text);
+    let stopped = |text: &str| stop_without_monitor(&system, text);
     let calls = calls_of(
-        &scratch,
+        &system,
         "qubes-monitor",
         &["work", &stopped(&sign(0))],
         CHANGES,
@@ -210,25 +207,25 @@ fn kill_monitors(is_mine: &dyn Fn(usize) -> bool) {
         .filter(|(when, _)| is_mine(*when))
     {
         let ran = run_killed_at(
-            &scratch,
+            &system,
             "qubes-monitor",
             &["work", &stopped(&sign(when))],
             call,
         );
         assert_ne!(ran.code, 0, "{}: {ran:?}", call.line);
-        scratch.ok("qubes-recover", &[]);
-        assert!(!is_running_consistently(&scratch, &call.line));
-        assert_eq!(committed(&scratch), sign(when), "{}", call.line);
+        system.succeeds("qubes-recover");
+        assert!(!is_running_consistently(&system, &call.line));
+        assert_eq!(committed(&system), sign(when), "{}", call.line);
     }
 }
 
 #[test]
 fn a_start_whose_qemu_was_killed_in_any_phase_is_reconciled() {
-    let Some(scratch) = system_with_work() else {
+    let Some(system) = system_with_work() else {
         return;
     };
-    let calls = calls_of_start(&scratch);
-    assert_works(&scratch, &sign(0), "the start that was watched");
+    let calls = calls_of_start(&system);
+    assert_works(&system, &sign(0), "the start that was watched");
     let mut killed = 0;
     for (when, call) in distinct_kill_points(&calls)
         .into_iter()
@@ -237,14 +234,14 @@ fn a_start_whose_qemu_was_killed_in_any_phase_is_reconciled() {
         .step_by(2)
     {
         let said = format!("{when}: {}", call.line);
-        let starter = start_stopped_at(&scratch, "qvm-start", &["work"], call);
-        let machines = processes_with(&scratch.uuid("work").to_string());
+        let starter = start_stopped_at(&system, "qvm-start", &["work"], call);
+        let machines = processes_with(&system.uuid("work").to_string());
         for machine in machines {
             // Only QEMU can be killed: other processes with this uuid may be gone already.
             killed += usize::from(kill(Pid::from_raw(machine), Signal::SIGKILL).is_ok());
         }
         let _either = starter.resume();
-        let uuid = scratch.uuid("work");
+        let uuid = system.uuid("work");
         let runs = || {
             hypervisor()
                 .state(uuid)
@@ -254,11 +251,11 @@ fn a_start_whose_qemu_was_killed_in_any_phase_is_reconciled() {
         wait_until("libvirt noticed the end", || {
             !runs() || !processes_with(&uuid.to_string()).is_empty()
         });
-        scratch.ok("qubes-recover", &[]);
-        is_running_consistently(&scratch, &said);
+        system.succeeds("qubes-recover");
+        is_running_consistently(&system, &said);
     }
     assert!(killed > 1, "{killed} machines were there to be killed");
-    assert_works(&scratch, &sign(9999), "the last");
+    assert_works(&system, &sign(9999), "the last");
 }
 
 /// Returns the QEMU processes whose command line contains this text.
@@ -273,11 +270,11 @@ fn a_start_survives_a_crash_of_libvirtd_in_any_phase() {
     }
     let _logs = Daemon::start_virtlogd();
     let mut daemon = Daemon::start_libvirt();
-    let Some(scratch) = system_with_work() else {
+    let Some(system) = system_with_work() else {
         return;
     };
-    let calls = calls_of_start(&scratch);
-    assert_works(&scratch, &sign(0), "the start that was watched");
+    let calls = calls_of_start(&system);
+    assert_works(&system, &sign(0), "the start that was watched");
     for (when, call) in distinct_kill_points(&calls)
         .into_iter()
         .enumerate()
@@ -285,7 +282,7 @@ fn a_start_survives_a_crash_of_libvirtd_in_any_phase() {
         .step_by(2)
     {
         let said = format!("{when}: {}", call.line);
-        let starter = start_stopped_at(&scratch, "qvm-start", &["work"], call);
+        let starter = start_stopped_at(&system, "qvm-start", &["work"], call);
         daemon.crash();
         let ran = starter.resume();
         assert!(
@@ -293,23 +290,20 @@ fn a_start_survives_a_crash_of_libvirtd_in_any_phase() {
             "{said}: {ran:?}"
         );
         daemon = Daemon::start_libvirt();
-        scratch.ok("qubes-recover", &[]);
-        is_running_consistently(&scratch, &said);
-        assert_works(&scratch, &sign(when), &said);
+        system.succeeds("qubes-recover");
+        is_running_consistently(&system, &said);
+        assert_works(&system, &sign(when), &said);
     }
     // During a stop: the daemon crashes before the monitor can ask it.
-    scratch.ok("qvm-start", &["work"]);
-    sync_in_guest(&scratch, &sign(10));
-    let machine = processes_with(&scratch.uuid("work").to_string());
+    system.succeeds("qvm-start work");
+    sync_in_guest(&system, &sign(10));
+    let machine = processes_with(&system.uuid("work").to_string());
     daemon.crash();
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
     let _daemon = Daemon::start_libvirt();
     wait_until("the monitor finished the stop", || {
-        !scratch.record("work").exists()
+        !system.record("work").exists()
     });
-    assert!(!is_running_consistently(
-        &scratch,
-        "a stop without a daemon"
-    ));
-    assert_eq!(committed(&scratch), sign(10));
+    assert!(!is_running_consistently(&system, "a stop without a daemon"));
+    assert_eq!(committed(&system), sign(10));
 }

@@ -5,10 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::tool_output::ToolOutput;
-use qubes_test_support::{libvirt_daemon, skip};
+use qubes_test_support::{FileSystem, LoopMount, TestSystem, ToolOutput, libvirt_daemon, skip};
 
 use crate::faults::{assert_works, committed, is_running_consistently, sign, stop_without_monitor};
 use crate::systems::{create, in_shares};
@@ -55,14 +52,14 @@ impl Drop for Filler {
 #[test]
 fn a_full_disk_in_any_phase_loses_no_synced_data() {
     if let Err(reason) = libvirt_daemon::uri() {
-        return skip::skip(format_args!("no libvirt: {reason}"));
+        return skip(format_args!("no libvirt: {reason}"));
     }
     // Only file systems with shared blocks: elsewhere images are full copies, which takes long and
     // shows nothing more.
     let kinds = [FileSystem::Btrfs, FileSystem::Xfs];
     let mounts: Vec<LoopMount> = match kinds.into_iter().map(LoopMount::new).collect() {
         Ok(mounts) => mounts,
-        Err(reason) => return skip::skip(reason),
+        Err(reason) => return skip(reason),
     };
     // Each file system gets every other phase.
     in_shares(kinds.len(), |is_mine| {
@@ -71,10 +68,10 @@ fn a_full_disk_in_any_phase_loses_no_synced_data() {
 }
 
 fn fill_disk_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
-    let scratch = Scratch::empty_in(&mount.path()).add_template();
-    create(&scratch, "work", "");
-    let calls = calls_of_start(&scratch);
-    assert_works(&scratch, &sign(0), "the start that was watched");
+    let system = TestSystem::empty_in(&mount.path()).online().with_template();
+    create(&system, "work", "");
+    let calls = calls_of_start(&system);
+    assert_works(&system, &sign(0), "the start that was watched");
     let mut failed = 0;
     for (phase, call) in distinct_kill_points(&calls)
         .into_iter()
@@ -84,18 +81,18 @@ fn fill_disk_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
         let said = format!("start, {phase}: {}", call.line);
         let ran = continue_with_full_disk(
             mount,
-            start_stopped_at(&scratch, "qvm-start", &["work"], call),
+            start_stopped_at(&system, "qvm-start", &["work"], call),
         );
         failed += usize::from(ran.code != 0);
         assert!(
             ran.code == 0 || ran.stderr.lines().count() == 1,
             "{said}: {ran:?}"
         );
-        scratch.ok("qubes-recover", &[]);
-        if is_running_consistently(&scratch, &said) {
-            scratch.ok("qvm-kill", &["work"]);
+        system.succeeds("qubes-recover");
+        if is_running_consistently(&system, &said) {
+            system.succeeds("qvm-kill work");
         }
-        assert_eq!(committed(&scratch), sign(0), "{said}");
+        assert_eq!(committed(&system), sign(0), "{said}");
     }
     assert!(
         failed > 0,
@@ -103,9 +100,9 @@ fn fill_disk_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
     );
 
     let calls = calls_of(
-        &scratch,
+        &system,
         "qubes-monitor",
-        &["work", &stop_without_monitor(&scratch, &sign(1))],
+        &["work", &stop_without_monitor(&system, &sign(1))],
         CHANGES,
     );
     assert!(distinct_kill_points(&calls).len() > 4, "{calls:#?}");
@@ -115,17 +112,17 @@ fn fill_disk_in_phases(mount: &LoopMount, is_mine: &dyn Fn(usize) -> bool) {
         .filter(|(phase, _)| is_mine(*phase))
     {
         let said = format!("stop, {phase}: {}", call.line);
-        let start = stop_without_monitor(&scratch, &sign(2 + phase));
+        let start = stop_without_monitor(&system, &sign(2 + phase));
         let ran = continue_with_full_disk(
             mount,
-            start_stopped_at(&scratch, "qubes-monitor", &["work", &start], call),
+            start_stopped_at(&system, "qubes-monitor", &["work", &start], call),
         );
         assert!(ran.code == 0 || !ran.stderr.is_empty(), "{said}: {ran:?}");
-        scratch.ok("qubes-recover", &[]);
-        assert!(!is_running_consistently(&scratch, &said));
-        assert_eq!(committed(&scratch), sign(2 + phase), "{said}");
+        system.succeeds("qubes-recover");
+        assert!(!is_running_consistently(&system, &said));
+        assert_eq!(committed(&system), sign(2 + phase), "{said}");
     }
-    assert_works(&scratch, &sign(9999), "the last");
+    assert_works(&system, &sign(9999), "the last");
 }
 
 /// Resumes a stopped tool on a full disk, and frees the disk afterwards.

@@ -6,7 +6,7 @@ use std::thread;
 
 use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
-use qubes_test_support::scratch::Scratch;
+use qubes_test_support::TestSystem;
 
 use crate::systems::{create, hypervisor, system};
 
@@ -14,15 +14,15 @@ use crate::systems::{create, hypervisor, system};
 /// requested bytes, the state of the qube before the answer, and its state when the connection was
 /// closed.
 fn answer(
-    scratch: &Scratch,
+    system: &TestSystem,
     qube: &str,
     word: &'static str,
 ) -> thread::JoinHandle<(u64, Option<PowerState>, Option<PowerState>)> {
-    let socket = scratch.path("/run/qubes/qmemman.sock");
+    let socket = system.path("/run/qubes/qmemman.sock");
     std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
     let _of_an_earlier_one = std::fs::remove_file(&socket);
     let listener = UnixListener::bind(&socket).unwrap();
-    let uuid = scratch.uuid(qube);
+    let uuid = system.uuid(qube);
     thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         let mut line = String::new();
@@ -46,16 +46,16 @@ fn answer(
 
 #[test]
 fn the_memory_manager_reserves_memory_until_the_qube_runs() {
-    let Some(scratch) = system() else { return };
-    create(&scratch, "work", "");
+    let Some(system) = system() else { return };
+    create(&system, "work", "");
     for (property, value) in [("memory", "64"), ("maxmem", "640"), ("vcpus", "2")] {
-        scratch.ok("qvm-prefs", &["work", property, value]);
+        system.succeeds(["qvm-prefs", "work", property, value]);
     }
     // 64 MiB, 4 MiB, 1.5 MiB per processor, 8 KiB per MiB of maxmem.
     let asked_for = (64 + 4 + 3) * (1 << 20) + 8192 * 640;
 
-    let manager = answer(&scratch, "work", "FAIL\n");
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    let manager = answer(&system, "work", "FAIL\n");
+    let line = system.fails(1, "qvm-start work");
     let words =
         "not enough memory to start work: it needs 76 MiB, and other qubes cannot give so much";
     assert!(
@@ -63,25 +63,25 @@ fn the_memory_manager_reserves_memory_until_the_qube_runs() {
         "{line}"
     );
     assert_eq!(manager.join().unwrap(), (asked_for, None, None));
-    assert!(!scratch.record("work").exists(), "nothing was begun");
+    assert!(!system.record("work").exists(), "nothing was begun");
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .iter()
             .all(|image| !image.contains("dirty"))
     );
 
-    let manager = answer(&scratch, "work", "OK\n");
-    scratch.ok("qvm-start", &["work"]);
+    let manager = answer(&system, "work", "OK\n");
+    system.succeeds("qvm-start work");
     assert_eq!(
         manager.join().unwrap(),
         (asked_for, None, Some(PowerState::Running))
     );
 
     // A running qube needs no more memory; a missing memory manager is reported.
-    scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-    scratch.ok("qvm-kill", &["work"]);
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    system.succeeds("qvm-start --skip-if-running work");
+    system.succeeds("qvm-kill work");
+    let line = system.fails(1, "qvm-start work");
     assert!(
         line.contains("the memory manager at") && line.contains("systemctl restart qubes-qmemman"),
         "{line}"
@@ -90,16 +90,16 @@ fn the_memory_manager_reserves_memory_until_the_qube_runs() {
 
 #[test]
 fn without_a_memory_manager_a_start_fails_if_too_little_memory_is_free() {
-    let Some(scratch) = system() else { return };
-    create(&scratch, "work", "");
-    std::fs::create_dir_all(scratch.path("/etc/qubes")).unwrap();
+    let Some(system) = system() else { return };
+    create(&system, "work", "");
+    std::fs::create_dir_all(system.path("/etc/qubes")).unwrap();
     std::fs::write(
-        scratch.path("/etc/qubes/core.toml"),
+        system.path("/etc/qubes/core.toml"),
         "[host]\nmemory_mib = 100000000\n",
     )
     .unwrap();
-    scratch.ok("qvm-prefs", &["work", "memory", "20000000"]);
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    system.succeeds("qvm-prefs work memory 20000000");
+    let line = system.fails(1, "qvm-start work");
     assert!(
         line.contains("not enough memory to start work: it needs 20000000 MiB, "),
         "{line}"
@@ -108,5 +108,5 @@ fn without_a_memory_manager_a_start_fails_if_too_little_memory_is_free() {
         line.contains("MiB are free; shut other qubes down, or give it less"),
         "{line}"
     );
-    assert_eq!(hypervisor().state(scratch.uuid("work")).unwrap(), None);
+    assert_eq!(hypervisor().state(system.uuid("work")).unwrap(), None);
 }

@@ -1,7 +1,6 @@
 //! qvm-pause and qvm-unpause.
 
-use qubes_test_support::tiny_guest;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{tiny_guest, wait_until};
 
 use crate::systems::{
     create, system, system_booting, system_with_empty_guests, wait_for_greetings,
@@ -11,34 +10,34 @@ const NOT_RUNNING: &str = "Domain not running (either powered off or paused)";
 
 #[test]
 fn a_paused_qube_waits_and_resumes() {
-    let Some(scratch) = system() else { return };
-    create(&scratch, "work", "");
-    create(&scratch, "halted", "");
-    let line = scratch.fails("qvm-pause", &["work"], 1);
+    let Some(system) = system() else { return };
+    create(&system, "work", "");
+    create(&system, "halted", "");
+    let line = system.fails(1, "qvm-pause work");
     assert_eq!(
         line,
         format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'")
     );
-    let line = scratch.fails("qvm-pause", &["dom0"], 1);
+    let line = system.fails(1, "qvm-pause dom0");
     assert_eq!(
         line,
         "Error: Failed to pause: dom0: Cannot pause Dom0 fake domain!"
     );
-    scratch.ok("qvm-start", &["work"]);
+    system.succeeds("qvm-start work");
 
-    let store = scratch.store();
-    scratch.ok("qvm-pause", &["work"]);
-    assert_eq!(scratch.state("work"), "Paused");
-    assert_eq!(scratch.store(), store, "a pause does not change the store");
-    assert_eq!(scratch.run("qvm-check", &["--paused", "work"]).code, 0);
-    let line = scratch.fails("qvm-pause", &["work"], 1);
+    let store = system.store();
+    system.succeeds("qvm-pause work");
+    assert_eq!(system.state("work"), "Paused");
+    assert_eq!(system.store(), store, "a pause does not change the store");
+    assert_eq!(system.run("qvm-check --paused work").code, 0);
+    let line = system.fails(1, "qvm-pause work");
     assert_eq!(
         line,
         format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'")
     );
-    scratch.ok("qvm-unpause", &["work"]);
-    assert_eq!(scratch.state("work"), "Running");
-    let line = scratch.fails("qvm-unpause", &["work"], 1);
+    system.succeeds("qvm-unpause work");
+    assert_eq!(system.state("work"), "Running");
+    let line = system.fails(1, "qvm-unpause work");
     assert_eq!(
         line,
         "Error: Failed to unpause/resume: work: Domain is not paused: 'work'"
@@ -46,31 +45,31 @@ fn a_paused_qube_waits_and_resumes() {
 
     // All running qubes, without a message about the others. A guest without an agent cannot
     // suspend: it is paused.
-    scratch.ok("qvm-pause", &["--all", "--suspend"]);
+    system.succeeds("qvm-pause --all --suspend");
     assert_eq!(
-        (scratch.state("work"), scratch.state("halted")),
+        (system.state("work"), system.state("halted")),
         ("Paused".to_string(), "Halted".to_string())
     );
-    scratch.ok("qvm-features", &["work", "internal", "1"]);
-    scratch.ok("qvm-unpause", &["--all"]);
+    system.succeeds("qvm-features work internal 1");
+    system.succeeds("qvm-unpause --all");
     assert_eq!(
-        scratch.state("work"),
+        system.state("work"),
         "Paused",
         "--all does not unpause an internal qube"
     );
-    scratch.ok("qvm-unpause", &["wo*"]);
+    system.succeeds("qvm-unpause wo*");
 
     // The guest kept its state: it reacts to its power button.
-    wait_for_greetings(&scratch, "work", 1);
-    let ran = scratch.run("qvm-shutdown", &["--wait", "work"]);
+    wait_for_greetings(&system, "work", 1);
+    let ran = system.run("qvm-shutdown --wait work");
     assert_eq!(
         (ran.code, &*ran.stderr),
         (0, ""),
         "it was not asked twice, nor killed"
     );
-    assert_eq!(scratch.state("work"), "Halted");
+    assert_eq!(system.state("work"), "Halted");
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .iter()
             .all(|image| !image.contains("dirty"))
@@ -79,18 +78,18 @@ fn a_paused_qube_waits_and_resumes() {
 
 #[test]
 fn a_qube_that_is_paused_during_its_shutdown_is_reported_or_destroyed_with_force() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    scratch.ok("qvm-prefs", &["work", "shutdown_timeout", "5"]);
-    scratch.ok("qvm-start", &["work"]);
+    create(&system, "work", "");
+    system.succeeds("qvm-prefs work shutdown_timeout 5");
+    system.succeeds("qvm-start work");
     let shut_down_and_pause = |options: &[&str]| {
         std::thread::scope(|scope| {
-            let ran = scope.spawn(|| scratch.run("qvm-shutdown", options));
+            let ran = scope.spawn(|| system.run(("qvm-shutdown", options)));
             // The request was sent by then, or the qube is found paused: the same result.
             std::thread::sleep(std::time::Duration::from_millis(1500));
-            scratch.ok("qvm-pause", &["work"]);
+            system.succeeds("qvm-pause work");
             ran.join().unwrap()
         })
     };
@@ -100,15 +99,15 @@ fn a_qube_that_is_paused_during_its_shutdown_is_reported_or_destroyed_with_force
         ran.stderr.contains("; --force ends a paused one") && !ran.stderr.contains("libvirt"),
         "{ran:?}"
     );
-    assert_eq!(scratch.state("work"), "Paused");
-    scratch.ok("qvm-unpause", &["work"]);
+    assert_eq!(system.state("work"), "Paused");
+    system.succeeds("qvm-unpause work");
     let ran = shut_down_and_pause(&["--wait", "--force", "work"]);
     assert_eq!(
         (ran.code, ran.stderr.contains("libvirt")),
         (0, false),
         "{ran:?}"
     );
-    assert_eq!(scratch.state("work"), "Halted");
+    assert_eq!(system.state("work"), "Halted");
 }
 
 #[test]
@@ -121,27 +120,27 @@ fn a_sleeping_guest_is_suspended_until_it_is_woken() {
         .position(|bytes| bytes == power_off)
         .unwrap();
     sleeper[at + 3] = 0x24;
-    let Some(scratch) = system_booting(&sleeper) else {
+    let Some(system) = system_booting(&sleeper) else {
         return;
     };
-    create(&scratch, "work", "");
-    scratch.ok("qvm-start", &["work"]);
-    wait_for_greetings(&scratch, "work", 1);
-    scratch.ok("qvm-shutdown", &["work"]);
-    wait_until("it sleeps", || scratch.state("work") == "Suspended");
-    assert!(scratch.record("work").exists(), "it is not halted");
-    let line = scratch.fails("qvm-pause", &["work"], 1);
+    create(&system, "work", "");
+    system.succeeds("qvm-start work");
+    wait_for_greetings(&system, "work", 1);
+    system.succeeds("qvm-shutdown work");
+    wait_until("it sleeps", || system.state("work") == "Suspended");
+    assert!(system.record("work").exists(), "it is not halted");
+    let line = system.fails(1, "qvm-pause work");
     assert_eq!(
         line,
         format!("Error: Failed to pause: work: {NOT_RUNNING}: 'work'")
     );
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    let line = system.fails(1, "qvm-start work");
     assert!(line.contains("it is Suspended"), "{line}");
-    scratch.ok("qvm-unpause", &["work"]);
+    system.succeeds("qvm-unpause work");
     // This guest has no resume address, so the firmware resets it, which ends the domain: soon
     // after it wakes up, or at once.
-    wait_until("it is awake", || scratch.state("work") != "Suspended");
+    wait_until("it is awake", || system.state("work") != "Suspended");
     // The kill or the reset comes first.
-    scratch.run("qvm-kill", &["work"]);
-    wait_until("it ended", || scratch.state("work") == "Halted");
+    system.run("qvm-kill work");
+    wait_until("it ended", || system.state("work") == "Halted");
 }

@@ -9,12 +9,12 @@ use crate::systems::{beginning, create, create_netvm, hypervisor, system, wait_f
 
 #[test]
 fn reading_a_qube_during_its_removal_succeeds_and_creates_no_domain() {
-    let Some(scratch) = system() else { return };
+    let Some(system) = system() else { return };
     for round in 0..2 {
-        create(&scratch, "work", "");
-        scratch.ok("qvm-start", &["work"]);
-        scratch.ok("qvm-kill", &["work"]);
-        let uuid = scratch.uuid("work");
+        create(&system, "work", "");
+        system.succeeds("qvm-start work");
+        system.succeeds("qvm-kill work");
+        let uuid = system.uuid("work");
         assert!(
             hypervisor().state(uuid).unwrap().is_some(),
             "its definition stays until the qube goes"
@@ -27,12 +27,12 @@ fn reading_a_qube_during_its_removal_succeeds_and_creates_no_domain() {
                 &["qvm-check", "--running", "work"],
             ];
             for look in looks {
-                let (scratch, removed) = (&scratch, &removed);
+                let (system, removed) = (&system, &removed);
                 scope.spawn(move || {
                     let mut last_one = false;
                     while !last_one {
                         last_one = removed.load(Ordering::SeqCst);
-                        let ran = scratch.run(look[0], &look[1..]);
+                        let ran = system.run(look);
                         let answered = ran.code == 0
                             || ran.stderr.contains("no such domain: 'work'")
                             || look[0] == "qvm-check";
@@ -40,7 +40,7 @@ fn reading_a_qube_during_its_removal_succeeds_and_creates_no_domain() {
                     }
                 });
             }
-            let ran = scratch.run("qvm-remove", &["--force", "work"]);
+            let ran = system.run("qvm-remove --force work");
             removed.store(true, Ordering::SeqCst);
             assert_eq!((ran.code, &*ran.stderr), (0, ""));
         });
@@ -49,45 +49,45 @@ fn reading_a_qube_during_its_removal_succeeds_and_creates_no_domain() {
             None,
             "round {round}: nothing of it is left there"
         );
-        assert!(!scratch.images("appvms").contains(&"work".to_string()));
+        assert!(!system.images("appvms").contains(&"work".to_string()));
     }
 
     // A start comes before the removal or after it, never in between.
-    create(&scratch, "work", "");
-    let uuid = scratch.uuid("work");
-    let start = scratch
-        .command("qvm-start", &["work"])
+    create(&system, "work", "");
+    let uuid = system.uuid("work");
+    let start = system
+        .command("qvm-start work")
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let remove = scratch.run("qvm-remove", &["--force", "work"]);
+    let remove = system.run("qvm-remove --force work");
     let started = start.wait_with_output().unwrap().status.success();
     assert_eq!(started, remove.code != 0, "{remove:?}");
     assert_eq!(hypervisor().state(uuid).unwrap().is_some(), started);
-    assert_eq!(scratch.run("qvm-check", &["work"]).code == 0, started);
-    assert_eq!(scratch.record("work").exists(), started);
+    assert_eq!(system.run("qvm-check work").code == 0, started);
+    assert_eq!(system.record("work").exists(), started);
 }
 
 #[test]
 fn a_qube_is_renamed_by_cloning_it_and_removing_the_old_one() {
-    let Some(scratch) = system() else { return };
-    create_netvm(&scratch, "sys-net", "");
-    create(&scratch, "work", "sys-net");
+    let Some(system) = system() else { return };
+    create_netvm(&system, "sys-net", "");
+    create(&system, "work", "sys-net");
     for (property, value) in [("vcpus", "1"), ("autostart", "True")] {
-        scratch.ok("qvm-prefs", &["work", property, value]);
+        system.succeeds(["qvm-prefs", "work", property, value]);
     }
-    scratch.ok("qvm-tags", &["work", "add", "important"]);
-    scratch.ok("qvm-notes", &["work", "--set", "about my work"]);
-    scratch.ok("qvm-start", &["work"]);
-    let old = scratch.uuid("work");
-    let dirty = scratch.path("/var/lib/qubes/appvms/work/private-dirty.img");
+    system.succeeds("qvm-tags work add important");
+    system.succeeds(["qvm-notes", "work", "--set", "about my work"]);
+    system.succeeds("qvm-start work");
+    let old = system.uuid("work");
+    let dirty = system.path("/var/lib/qubes/appvms/work/private-dirty.img");
     let image = std::fs::OpenOptions::new().write(true).open(dirty).unwrap();
     image.write_all_at(b"what the guest wrote", 0).unwrap();
-    scratch.ok("qvm-kill", &["work"]);
+    system.succeeds("qvm-kill work");
 
-    scratch.ok("qvm-clone", &["--quiet", "work", "office"]);
-    scratch.ok("qvm-remove", &["--force", "work"]);
-    let new = scratch.uuid("office");
+    system.succeeds("qvm-clone --quiet work office");
+    system.succeeds("qvm-remove --force work");
+    let new = system.uuid("office");
     assert_ne!(new, old, "the hypervisor must be able to tell them apart");
     assert_eq!(hypervisor().state(old).unwrap(), None);
     for (property, value) in [
@@ -97,31 +97,31 @@ fn a_qube_is_renamed_by_cloning_it_and_removing_the_old_one() {
         ("template", "tpl"),
     ] {
         assert_eq!(
-            scratch.ok("qvm-prefs", &["office", property]).trim(),
+            system.succeeds(["qvm-prefs", "office", property]).trim(),
             value,
             "{property}"
         );
     }
-    assert!(scratch.ok("qvm-tags", &["office"]).contains("important"));
+    assert!(system.succeeds("qvm-tags office").contains("important"));
     assert_eq!(
-        scratch.ok("qvm-notes", &["office", "--print"]).trim(),
+        system.succeeds("qvm-notes office --print").trim(),
         "about my work"
     );
-    let links = scratch.path("/etc/systemd/system/multi-user.target.wants");
+    let links = system.path("/etc/systemd/system/multi-user.target.wants");
     let linked: Vec<_> = std::fs::read_dir(links)
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
     assert_eq!(linked, ["qubes-vm@office.service"]);
-    let left = String::from_utf8(scratch.store()).unwrap();
+    let left = system.store();
     assert!(
         !left.contains(">work<") && !left.contains("/work/"),
         "{left}"
     );
-    assert!(!scratch.images("appvms").contains(&"work".to_string()));
+    assert!(!system.images("appvms").contains(&"work".to_string()));
 
-    scratch.ok("qvm-start", &["office"]);
-    wait_for_greetings(&scratch, "office", 1);
-    let private = scratch.path("/var/lib/qubes/appvms/office/private-dirty.img");
+    system.succeeds("qvm-start office");
+    wait_for_greetings(&system, "office", 1);
+    let private = system.path("/var/lib/qubes/appvms/office/private-dirty.img");
     assert_eq!(beginning(&private, 20), b"what the guest wrote");
 }

@@ -2,9 +2,7 @@
 
 use nix::sys::signal::Signal;
 use qubes::hypervisor::Hypervisor;
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::tool_output::ToolOutput;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{TestSystem, ToolOutput, wait_until};
 
 use crate::systems::{
     beginning, create, create_netvm, hypervisor, monitors, signal, system_with_empty_guests,
@@ -12,34 +10,34 @@ use crate::systems::{
 };
 
 /// Creates a system with these qubes; `None` without libvirt.
-fn system_with(qubes: &[&str]) -> Option<Scratch> {
-    let scratch = system_with_empty_guests()?;
-    qubes.iter().for_each(|qube| create(&scratch, qube, ""));
-    Some(scratch)
+fn system_with(qubes: &[&str]) -> Option<TestSystem> {
+    let system = system_with_empty_guests()?;
+    qubes.iter().for_each(|qube| create(&system, qube, ""));
+    Some(system)
 }
 
 #[test]
 fn a_start_shows_as_running_and_a_kill_commits_the_private_volume() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    let before = scratch.images("appvms/work");
+    let before = system.images("appvms/work");
     assert!(before.contains(&"private.img".to_string()), "{before:?}");
-    assert_eq!(scratch.state("work"), "Halted");
+    assert_eq!(system.state("work"), "Halted");
 
-    scratch.ok("qvm-start", &["work"]);
-    assert_eq!(scratch.state("work"), "Running");
-    let running = scratch.images("appvms/work");
+    system.succeeds("qvm-start work");
+    assert_eq!(system.state("work"), "Running");
+    let running = system.images("appvms/work");
     for image in ["private-dirty.img", "root-dirty.img", "volatile-dirty.img"] {
         assert!(running.contains(&image.to_string()), "{running:?}");
     }
-    assert!(scratch.record("work").is_file());
-    assert_eq!(scratch.run("qvm-check", &["--running", "work"]).code, 0);
+    assert!(system.record("work").is_file());
+    assert_eq!(system.run("qvm-check --running work").code, 0);
 
-    scratch.ok("qvm-kill", &["work"]);
-    assert_eq!(scratch.state("work"), "Halted");
-    assert!(!scratch.record("work").exists());
-    let after = scratch.images("appvms/work");
+    system.succeeds("qvm-kill work");
+    assert_eq!(system.state("work"), "Halted");
+    assert!(!system.record("work").exists());
+    let after = system.images("appvms/work");
     assert!(after.iter().all(|i| !i.contains("dirty")), "{after:?}");
     assert!(
         after.iter().any(|i| i.starts_with("private.img.1@")),
@@ -49,28 +47,28 @@ fn a_start_shows_as_running_and_a_kill_commits_the_private_volume() {
 
 #[test]
 fn starting_a_running_qube_fails_and_changes_nothing() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    scratch.ok("qvm-start", &["work"]);
-    let record = std::fs::read(scratch.record("work")).unwrap();
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    system.succeeds("qvm-start work");
+    let record = std::fs::read(system.record("work")).unwrap();
+    let line = system.fails(1, "qvm-start work");
     assert_eq!(
         line,
         "Error: Starting qube failed: work: Domain is already running"
     );
-    scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-    assert_eq!(std::fs::read(scratch.record("work")).unwrap(), record);
+    system.succeeds("qvm-start --skip-if-running work");
+    assert_eq!(std::fs::read(system.record("work")).unwrap(), record);
 }
 
 #[test]
 fn of_two_concurrent_starts_one_succeeds_and_the_other_finds_the_qube_running() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
     let spawn = || {
-        scratch
-            .command("qvm-start", &["work"])
+        system
+            .command("qvm-start work")
             .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap()
@@ -85,58 +83,58 @@ fn of_two_concurrent_starts_one_succeeds_and_the_other_finds_the_qube_running() 
         loser.complaints().collect::<Vec<_>>(),
         ["Error: Starting qube failed: work: Domain is already running"]
     );
-    assert_eq!(scratch.state("work"), "Running");
-    wait_for_monitor(&scratch, "work");
+    assert_eq!(system.state("work"), "Running");
+    wait_for_monitor(&system, "work");
 }
 
 #[test]
 fn the_monitor_finishes_the_stop_if_no_command_does() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    scratch.ok("qvm-start", &["work"]);
-    let monitor = nix::unistd::Pid::from_raw(wait_for_monitor(&scratch, "work"));
+    system.succeeds("qvm-start work");
+    let monitor = nix::unistd::Pid::from_raw(wait_for_monitor(&system, "work"));
     // Closing the terminal of the start must not affect it.
     wait_until("it leads a session of its own", || {
         nix::unistd::getsid(Some(monitor)) == Ok(monitor)
     });
-    hypervisor().destroy(scratch.uuid("work")).unwrap();
-    wait_until("the record is gone", || !scratch.record("work").exists());
-    let after = scratch.images("appvms/work");
+    hypervisor().destroy(system.uuid("work")).unwrap();
+    wait_until("the record is gone", || !system.record("work").exists());
+    let after = system.images("appvms/work");
     assert!(after.iter().all(|i| !i.contains("dirty")), "{after:?}");
     wait_until("the monitor has ended", || {
-        monitors(&scratch, "work").is_empty()
+        monitors(&system, "work").is_empty()
     });
 }
 
 #[test]
 fn the_next_command_replaces_a_killed_monitor_or_does_its_work() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    scratch.ok("qvm-start", &["work"]);
-    let first = wait_for_monitor(&scratch, "work");
+    system.succeeds("qvm-start work");
+    let first = wait_for_monitor(&system, "work");
     signal(first, Signal::SIGKILL);
-    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
+    wait_until("it is dead", || monitors(&system, "work").is_empty());
 
     // Without a monitor: the next command that locks the qube starts a new one.
-    scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-    let second = wait_for_monitor(&scratch, "work");
+    system.succeeds("qvm-start --skip-if-running work");
+    let second = wait_for_monitor(&system, "work");
     assert_ne!(first, second);
 
     // If it stops without a monitor, the next command finishes the stop.
     signal(second, Signal::SIGKILL);
-    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
-    hypervisor().destroy(scratch.uuid("work")).unwrap();
+    wait_until("it is dead", || monitors(&system, "work").is_empty());
+    hypervisor().destroy(system.uuid("work")).unwrap();
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .contains(&"private-dirty.img".to_string())
     );
-    scratch.ok("qubes-recover", &[]);
-    assert!(!scratch.record("work").exists());
+    system.succeeds("qubes-recover");
+    assert!(!system.record("work").exists());
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .iter()
             .all(|i| !i.contains("dirty"))
@@ -145,48 +143,48 @@ fn the_next_command_replaces_a_killed_monitor_or_does_its_work() {
 
 #[test]
 fn the_monitor_of_an_earlier_start_does_not_disturb_a_later_one() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    scratch.ok("qvm-start", &["work"]);
-    let old = wait_for_monitor(&scratch, "work");
+    system.succeeds("qvm-start work");
+    let old = wait_for_monitor(&system, "work");
     signal(old, Signal::SIGSTOP);
-    hypervisor().destroy(scratch.uuid("work")).unwrap();
-    scratch.ok("qvm-start", &["work"]);
-    let record = std::fs::read(scratch.record("work")).unwrap();
+    hypervisor().destroy(system.uuid("work")).unwrap();
+    system.succeeds("qvm-start work");
+    let record = std::fs::read(system.record("work")).unwrap();
     signal(old, Signal::SIGCONT);
     wait_until("the old monitor has ended", || {
-        !monitors(&scratch, "work").contains(&old)
+        !monitors(&system, "work").contains(&old)
     });
     assert_eq!(
-        std::fs::read(scratch.record("work")).unwrap(),
+        std::fs::read(system.record("work")).unwrap(),
         record,
         "the record of the second start stands"
     );
-    assert_eq!(scratch.state("work"), "Running");
+    assert_eq!(system.state("work"), "Running");
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .contains(&"private-dirty.img".to_string())
     );
-    wait_for_monitor(&scratch, "work");
+    wait_for_monitor(&system, "work");
 }
 
 #[test]
 fn a_domain_without_a_record_gets_a_record_and_a_monitor() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    scratch.ok("qvm-start", &["work"]);
-    signal(wait_for_monitor(&scratch, "work"), Signal::SIGKILL);
-    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
-    std::fs::remove_file(scratch.record("work")).unwrap();
+    system.succeeds("qvm-start work");
+    signal(wait_for_monitor(&system, "work"), Signal::SIGKILL);
+    wait_until("it is dead", || monitors(&system, "work").is_empty());
+    std::fs::remove_file(system.record("work")).unwrap();
 
-    scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-    assert!(scratch.record("work").is_file());
-    wait_for_monitor(&scratch, "work");
+    system.succeeds("qvm-start --skip-if-running work");
+    assert!(system.record("work").is_file());
+    wait_for_monitor(&system, "work");
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .contains(&"private-dirty.img".to_string()),
         "its images were left alone"
@@ -195,28 +193,28 @@ fn a_domain_without_a_record_gets_a_record_and_a_monitor() {
 
 #[test]
 fn the_next_command_commits_a_dirty_image_without_a_record() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    scratch.ok("qvm-start", &["work"]);
+    system.succeeds("qvm-start work");
     // Power loss: no monitor, no domain, and RUN is lost.
-    signal(wait_for_monitor(&scratch, "work"), Signal::SIGKILL);
-    wait_until("it is dead", || monitors(&scratch, "work").is_empty());
-    hypervisor().destroy(scratch.uuid("work")).unwrap();
-    std::fs::remove_file(scratch.record("work")).unwrap();
-    let dirty = scratch.path("/var/lib/qubes/appvms/work/private-dirty.img");
+    signal(wait_for_monitor(&system, "work"), Signal::SIGKILL);
+    wait_until("it is dead", || monitors(&system, "work").is_empty());
+    hypervisor().destroy(system.uuid("work")).unwrap();
+    std::fs::remove_file(system.record("work")).unwrap();
+    let dirty = system.path("/var/lib/qubes/appvms/work/private-dirty.img");
     std::fs::OpenOptions::new()
         .write(true)
         .open(&dirty)
         .map(|f| write_at(&f, b"synced by the guest"))
         .unwrap();
 
-    scratch.ok("qubes-recover", &[]);
+    system.succeeds("qubes-recover");
     assert!(!dirty.exists());
     let synced = b"synced by the guest";
     assert_eq!(
         beginning(
-            &scratch.path("/var/lib/qubes/appvms/work/private.img"),
+            &system.path("/var/lib/qubes/appvms/work/private.img"),
             synced.len()
         ),
         synced
@@ -229,28 +227,28 @@ fn write_at(file: &std::fs::File, bytes: &[u8]) {
 
 #[test]
 fn concurrent_start_and_kill_end_in_a_consistent_state() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
     for _ in 0..4 {
-        let start = scratch
-            .command("qvm-start", &["--skip-if-running", "work"])
+        let start = system
+            .command("qvm-start --skip-if-running work")
             .spawn()
             .unwrap();
-        let kill = scratch.command("qvm-kill", &["work"]).spawn().unwrap();
+        let kill = system.command("qvm-kill work").spawn().unwrap();
         for mut child in [start, kill] {
             child.wait().unwrap();
         }
-        match scratch.state("work").as_str() {
-            "Running" => assert!(scratch.record("work").is_file()),
-            "Halted" => wait_until("the stop is finished", || !scratch.record("work").exists()),
+        match system.state("work").as_str() {
+            "Running" => assert!(system.record("work").is_file()),
+            "Halted" => wait_until("the stop is finished", || !system.record("work").exists()),
             other => panic!("{other}"),
         }
     }
-    scratch.ok("qvm-kill", &["work"]);
-    assert!(!scratch.record("work").exists());
+    system.succeeds("qvm-kill work");
+    assert!(!system.record("work").exists());
     assert!(
-        scratch
+        system
             .images("appvms/work")
             .iter()
             .all(|i| !i.contains("dirty"))
@@ -259,62 +257,62 @@ fn concurrent_start_and_kill_end_in_a_consistent_state() {
 
 #[test]
 fn offline_a_qube_with_a_record_is_not_changed_and_a_start_fails() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    let line = scratch.fails("qvm-start", &["--offline-mode", "work"], 1);
+    let line = system.fails(1, "qvm-start --offline-mode work");
     assert!(line.contains("offline mode"), "{line}");
-    scratch.ok("qvm-start", &["work"]);
-    let images = scratch.images("appvms/work");
-    let line = scratch.fails("qvm-remove", &["--offline-mode", "--force", "work"], 1);
+    system.succeeds("qvm-start work");
+    let images = system.images("appvms/work");
+    let line = system.fails(1, "qvm-remove --offline-mode --force work");
     assert!(
         line.contains("work was started at") && line.contains("left alone"),
         "{line}"
     );
-    assert_eq!(scratch.images("appvms/work"), images);
-    assert_eq!(scratch.run("qvm-check", &["work"]).code, 0);
+    assert_eq!(system.images("appvms/work"), images);
+    assert_eq!(system.run("qvm-check work").code, 0);
 }
 
 #[test]
 fn a_netvm_starts_first_and_is_not_shut_down_while_its_clients_run() {
-    let Some(scratch) = system_with(&[]) else {
+    let Some(system) = system_with(&[]) else {
         return;
     };
-    create_netvm(&scratch, "sys-net", "");
-    create(&scratch, "work", "sys-net");
-    scratch.ok("qvm-start", &["work"]);
-    assert_eq!(scratch.state("sys-net"), "Running");
-    let line = scratch.fails("qvm-shutdown", &["sys-net"], 1);
+    create_netvm(&system, "sys-net", "");
+    create(&system, "work", "sys-net");
+    system.succeeds("qvm-start work");
+    assert_eq!(system.state("sys-net"), "Running");
+    let line = system.fails(1, "qvm-shutdown sys-net");
     assert!(line.contains("sys-net") && line.contains("work"), "{line}");
-    assert_eq!(scratch.state("sys-net"), "Running");
+    assert_eq!(system.state("sys-net"), "Running");
 }
 
 #[test]
 fn a_failed_start_leaves_nothing_behind() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    let kernel = scratch.path("/var/lib/qubes/vm-kernels/broken");
+    let kernel = system.path("/var/lib/qubes/vm-kernels/broken");
     std::fs::create_dir_all(&kernel).unwrap();
     std::fs::write(kernel.join("vmlinuz"), "no kernel").unwrap();
-    scratch.ok("qvm-prefs", &["work", "virt_mode", "pvh"]);
-    scratch.ok("qvm-prefs", &["work", "kernel", "broken"]);
-    let store = scratch.store();
-    let images = scratch.images("appvms/work");
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    system.succeeds("qvm-prefs work virt_mode pvh");
+    system.succeeds("qvm-prefs work kernel broken");
+    let store = system.store();
+    let images = system.images("appvms/work");
+    let line = system.fails(1, "qvm-start work");
     assert!(
         line.starts_with("Error: Starting qube failed: work: "),
         "{line}"
     );
-    assert!(!scratch.record("work").exists());
-    assert_eq!(scratch.state("work"), "Halted");
+    assert!(!system.record("work").exists());
+    assert_eq!(system.state("work"), "Halted");
     assert_eq!(
-        hypervisor().state(scratch.uuid("work")).unwrap(),
+        hypervisor().state(system.uuid("work")).unwrap(),
         None,
         "no definition stays"
     );
-    assert_eq!(scratch.store(), store);
-    let after = scratch.images("appvms/work");
+    assert_eq!(system.store(), store);
+    let after = system.images("appvms/work");
     assert!(after.iter().all(|i| !i.contains("dirty")), "{after:?}");
     assert!(
         images
@@ -322,47 +320,47 @@ fn a_failed_start_leaves_nothing_behind() {
             .all(|i| after.contains(i) || i.contains("precache")),
         "{images:?} {after:?}"
     );
-    wait_until("no monitor stays", || monitors(&scratch, "work").is_empty());
+    wait_until("no monitor stays", || monitors(&system, "work").is_empty());
 }
 
 #[test]
 fn removing_a_running_qube_is_refused_and_a_halted_one_leaves_nothing() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    let uuid = scratch.uuid("work");
-    scratch.ok("qvm-start", &["work"]);
-    let ran = scratch.run("qvm-remove", &["--force", "work"]);
+    let uuid = system.uuid("work");
+    system.succeeds("qvm-start work");
+    let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert_eq!(scratch.state("work"), "Running");
-    scratch.ok("qvm-kill", &["work"]);
-    scratch.ok("qvm-remove", &["--force", "work"]);
+    assert_eq!(system.state("work"), "Running");
+    system.succeeds("qvm-kill work");
+    system.succeeds("qvm-remove --force work");
     assert_eq!(hypervisor().state(uuid).unwrap(), None);
-    assert!(scratch.images("appvms").iter().all(|name| name != "work"));
-    assert_eq!(scratch.run("qvm-check", &["work"]).code, 1);
+    assert!(system.images("appvms").iter().all(|name| name != "work"));
+    assert_eq!(system.run("qvm-check work").code, 1);
 }
 
 /// Creates a system with four qubes behind one netvm.
-fn system_with_four_clients() -> Option<Scratch> {
-    let scratch = system_with(&[])?;
-    create_netvm(&scratch, "sys-net", "");
+fn system_with_four_clients() -> Option<TestSystem> {
+    let system = system_with(&[])?;
+    create_netvm(&system, "sys-net", "");
     CLIENTS
         .iter()
-        .for_each(|client| create(&scratch, client, "sys-net"));
-    Some(scratch)
+        .for_each(|client| create(&system, client, "sys-net"));
+    Some(system)
 }
 
 const CLIENTS: [&str; 4] = ["a", "b", "c", "d"];
 
 /// Checks that all run, each with one monitor, and that the netvm was started once: its first stop
 /// makes revision 1, a second one would make 2.
-fn assert_all_run_and_netvm_started_once(scratch: &Scratch) {
+fn assert_all_run_and_netvm_started_once(system: &TestSystem) {
     for qube in CLIENTS.iter().chain(&["sys-net"]) {
-        assert_eq!(scratch.state(qube), "Running", "{qube}");
-        wait_for_monitor(scratch, qube);
+        assert_eq!(system.state(qube), "Running", "{qube}");
+        wait_for_monitor(system, qube);
     }
-    scratch.ok("qvm-kill", &["--all"]);
-    let images = scratch.images("appvms/sys-net");
+    system.succeeds("qvm-kill --all");
+    let images = system.images("appvms/sys-net");
     assert!(
         images.iter().any(|i| i.starts_with("private.img.1@")),
         "{images:?}"
@@ -371,22 +369,22 @@ fn assert_all_run_and_netvm_started_once(scratch: &Scratch) {
 
 #[test]
 fn one_command_starts_several_qubes_behind_one_netvm() {
-    let Some(scratch) = system_with_four_clients() else {
+    let Some(system) = system_with_four_clients() else {
         return;
     };
-    assert_eq!(scratch.ok("qvm-start", &CLIENTS), "");
-    assert_all_run_and_netvm_started_once(&scratch);
+    assert_eq!(system.succeeds(("qvm-start", &CLIENTS)), "");
+    assert_all_run_and_netvm_started_once(&system);
 }
 
 #[test]
 fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
-    let Some(scratch) = system_with_four_clients() else {
+    let Some(system) = system_with_four_clients() else {
         return;
     };
     let pipe = std::process::Stdio::piped;
     let start = |qube| {
-        scratch
-            .command("qvm-start", &[qube])
+        system
+            .command(["qvm-start", qube])
             .stderr(pipe())
             .spawn()
             .unwrap()
@@ -395,28 +393,28 @@ fn several_commands_at_once_start_several_qubes_behind_one_netvm() {
         let ran = ToolOutput::new(child.wait_with_output().unwrap());
         assert_eq!((ran.code, ran.complaints().count()), (0, 0), "{ran:?}");
     }
-    assert_all_run_and_netvm_started_once(&scratch);
+    assert_all_run_and_netvm_started_once(&system);
 }
 
 #[test]
 fn a_paused_qube_is_shut_down_only_with_force() {
-    let Some(scratch) = system_with(&["work"]) else {
+    let Some(system) = system_with(&["work"]) else {
         return;
     };
-    scratch.ok("qvm-start", &["work"]);
-    hypervisor().pause(scratch.uuid("work")).unwrap();
-    assert_eq!(scratch.state("work"), "Paused");
-    let line = scratch.fails("qvm-shutdown", &["work"], 1);
+    system.succeeds("qvm-start work");
+    hypervisor().pause(system.uuid("work")).unwrap();
+    assert_eq!(system.state("work"), "Paused");
+    let line = system.fails(1, "qvm-shutdown work");
     assert!(
         line.contains(
             "Failed to shut down: work: Domain not running (either powered off or paused)"
         ),
         "{line}"
     );
-    let line = scratch.fails("qvm-start", &["work"], 1);
+    let line = system.fails(1, "qvm-start work");
     assert!(line.contains("it is Paused"), "{line}");
-    assert_eq!(scratch.state("work"), "Paused");
-    scratch.ok("qvm-shutdown", &["--force", "--wait", "work"]);
-    assert_eq!(scratch.state("work"), "Halted");
-    assert!(!scratch.record("work").exists());
+    assert_eq!(system.state("work"), "Paused");
+    system.succeeds("qvm-shutdown --force --wait work");
+    assert_eq!(system.state("work"), "Halted");
+    assert!(!system.record("work").exists());
 }

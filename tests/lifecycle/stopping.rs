@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use qubes::hypervisor::Hypervisor;
 use qubes::lifecycle::Context;
 use qubes::system::{System, SystemOptions};
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::tiny_guest;
-use qubes_test_support::tool_output::ToolOutput;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{TestSystem, ToolOutput, tiny_guest, wait_until};
 
 use crate::systems::{
     create, create_netvm, hypervisor, in_shares, monitors, signal, system_booting,
@@ -37,8 +34,8 @@ const STOP_COMMANDS: [(&str, &[&str]); 5] = [
 struct Running(Child);
 
 impl Running {
-    fn begin(scratch: &Scratch, tool: &str, arguments: &[&str]) -> Running {
-        let mut command = scratch.command(tool, arguments);
+    fn begin(system: &TestSystem, tool: &str, arguments: &[&str]) -> Running {
+        let mut command = system.command((tool, arguments));
         Running(
             command
                 .stdout(Stdio::piped())
@@ -57,13 +54,13 @@ impl Running {
     }
 }
 
-fn stop_mark(scratch: &Scratch) -> Option<Vec<u8>> {
-    fs::read(scratch.path("/run/qubes/stop/work")).ok()
+fn stop_mark(system: &TestSystem) -> Option<Vec<u8>> {
+    fs::read(system.path("/run/qubes/stop/work")).ok()
 }
 
-fn is_active(scratch: &Scratch) -> bool {
+fn is_active(system: &TestSystem) -> bool {
     hypervisor()
-        .state(scratch.uuid("work"))
+        .state(system.uuid("work"))
         .unwrap()
         .is_some_and(|live| live.state.is_active())
 }
@@ -71,17 +68,17 @@ fn is_active(scratch: &Scratch) -> bool {
 /// Stops a start at `call`, begins the stop command, resumes the start; returns the results of
 /// both, the start first.
 fn stop_in_start(
-    scratch: &Scratch,
+    system: &TestSystem,
     call: &Call,
     (tool, arguments): (&str, &[&str]),
 ) -> [ToolOutput; 2] {
-    let before = stop_mark(scratch);
-    let start = start_stopped_at(scratch, "qvm-start", &["work"], call);
-    let mut verb = Running::begin(scratch, tool, arguments);
+    let before = stop_mark(system);
+    let start = start_stopped_at(system, "qvm-start", &["work"], call);
+    let mut verb = Running::begin(system, tool, arguments);
     // The stop mark is the first trace of the command; a shutdown leaves none if the guest can be
     // asked.
     wait_until("the verb has begun", || {
-        stop_mark(scratch) != before || verb.is_over()
+        stop_mark(system) != before || verb.is_over()
     });
     [start.resume(), verb.end()]
 }
@@ -89,12 +86,12 @@ fn stop_in_start(
 #[test]
 fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
     in_shares(2, |is_mine| {
-        let Some(scratch) = system_with_empty_guests() else {
+        let Some(system) = system_with_empty_guests() else {
             return;
         };
-        create(&scratch, "work", "");
-        let calls = calls_of_start(&scratch);
-        scratch.ok("qvm-kill", &["work"]);
+        create(&system, "work", "");
+        let calls = calls_of_start(&system);
+        system.succeeds("qvm-kill work");
         let points = distinct_kill_points(&calls);
         assert!(points.len() > 8, "{calls:#?}");
         let mut ended = 0;
@@ -110,11 +107,11 @@ fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
             } else {
                 STOP_COMMANDS[2]
             };
-            let [start, stop] = stop_in_start(&scratch, call, verb);
+            let [start, stop] = stop_in_start(&system, call, verb);
             let said = format!("{when}: {} {verb:?} {start:?} {stop:?}", call.line);
             assert_eq!(stop.code, 0, "{said}");
-            assert!(!is_active(&scratch), "{said}");
-            wait_until("the stop is finished", || !scratch.record("work").exists());
+            assert!(!is_active(&system), "{said}");
+            wait_until("the stop is finished", || !system.record("work").exists());
             if start.code != 0 {
                 assert!(start.stderr.contains(CANCELLED), "{said}");
                 ended += 1;
@@ -126,88 +123,80 @@ fn a_stop_that_comes_at_any_point_of_a_start_ends_with_the_qube_off() {
 
 #[test]
 fn every_stop_command_cancels_a_start_that_has_no_domain_yet() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    let calls = calls_of_start(&scratch);
-    scratch.ok("qvm-kill", &["work"]);
+    create(&system, "work", "");
+    let calls = calls_of_start(&system);
+    system.succeeds("qvm-kill work");
     // The first call publishes the record.
     let after_record = distinct_kill_points(&calls)[1];
     for verb in STOP_COMMANDS {
-        let [start, stop] = stop_in_start(&scratch, after_record, verb);
+        let [start, stop] = stop_in_start(&system, after_record, verb);
         assert_eq!(stop.code, 0, "{verb:?}: {stop:?}");
         assert_eq!(start.code, 1, "{verb:?}: {start:?}");
         assert!(start.stderr.contains(CANCELLED), "{verb:?}: {start:?}");
-        assert!(!is_active(&scratch), "{verb:?}");
+        assert!(!is_active(&system), "{verb:?}");
         assert!(
-            !scratch
+            !system
                 .images("appvms/work")
                 .iter()
                 .any(|image| image.contains("dirty")),
             "{verb:?}"
         );
         wait_until("no monitor is left", || {
-            monitors(&scratch, "work").is_empty()
+            monitors(&system, "work").is_empty()
         });
     }
     // A start that begins later is not affected.
-    scratch.ok("qvm-start", &["work"]);
-    scratch.ok("qvm-kill", &["work"]);
+    system.succeeds("qvm-start work");
+    system.succeeds("qvm-kill work");
 }
 
 #[test]
 fn a_qube_that_is_killed_while_its_netvm_starts_is_not_started_afterwards() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create_netvm(&scratch, "net", "");
-    create(&scratch, "work", "net");
-    let calls = calls_of(
-        &scratch,
-        "qvm-start",
-        &["work"],
-        "rename,renameat,renameat2",
-    );
-    scratch.ok("qvm-kill", &["work", "net"]);
+    create_netvm(&system, "net", "");
+    create(&system, "work", "net");
+    let calls = calls_of(&system, "qvm-start", &["work"], "rename,renameat,renameat2");
+    system.succeeds("qvm-kill work net");
     let netvms_record = calls
         .iter()
         .find(|call| call.publishes_record_of("net"))
         .unwrap();
-    let [start, kill] = stop_in_start(&scratch, netvms_record, STOP_COMMANDS[0]);
+    let [start, kill] = stop_in_start(&system, netvms_record, STOP_COMMANDS[0]);
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(start.stderr.contains(CANCELLED), "{start:?}");
     assert_eq!(
-        (
-            scratch.state("work").as_str(),
-            scratch.state("net").as_str()
-        ),
+        (system.state("work").as_str(), system.state("net").as_str()),
         ("Halted", "Running")
     );
 }
 
 #[test]
 fn killing_a_netvm_during_its_start_fails_the_start_of_its_client() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create_netvm(&scratch, "net", "");
-    create(&scratch, "client", "net");
+    create_netvm(&system, "net", "");
+    create(&system, "client", "net");
     let calls = calls_of(
-        &scratch,
+        &system,
         "qvm-start",
         &["client"],
         "rename,renameat,renameat2",
     );
-    scratch.ok("qvm-kill", &["client", "net"]);
+    system.succeeds("qvm-kill client net");
     let netvms_record = calls
         .iter()
         .find(|call| call.publishes_record_of("net"))
         .unwrap();
-    let mark = || fs::read(scratch.path("/run/qubes/stop/net")).unwrap();
+    let mark = || fs::read(system.path("/run/qubes/stop/net")).unwrap();
     let before = mark();
-    let start = start_stopped_at(&scratch, "qvm-start", &["client"], netvms_record);
-    let kill = Running::begin(&scratch, "qvm-kill", &["net"]);
+    let start = start_stopped_at(&system, "qvm-start", &["client"], netvms_record);
+    let kill = Running::begin(&system, "qvm-kill", &["net"]);
     wait_until("the kill has begun", || mark() != before);
     let (start, kill) = (start.resume(), kill.end());
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
@@ -217,8 +206,8 @@ fn killing_a_netvm_during_its_start_fails_the_start_of_its_client() {
     );
     assert_eq!(
         (
-            scratch.state("client").as_str(),
-            scratch.state("net").as_str()
+            system.state("client").as_str(),
+            system.state("net").as_str()
         ),
         ("Halted", "Halted")
     );
@@ -226,27 +215,27 @@ fn killing_a_netvm_during_its_start_fails_the_start_of_its_client() {
 
 #[test]
 fn a_kill_cancels_the_volume_copy_of_a_start() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
+    create(&system, "work", "");
     // More than one copy call takes, and without a copy made in advance.
-    let private = scratch.path("/var/lib/qubes/appvms/work/private.img");
+    let private = system.path("/var/lib/qubes/appvms/work/private.img");
     let data = vec![b'x'; 150 << 20];
     fs::write(&private, data).unwrap();
-    let copies = calls_of(&scratch, "qvm-start", &["work"], "copy_file_range");
-    scratch.ok("qvm-kill", &["work"]);
+    let copies = calls_of(&system, "qvm-start", &["work"], "copy_file_range");
+    system.succeeds("qvm-kill work");
     if copies.len() < 3 {
-        qubes_test_support::skip::skip(
+        qubes_test_support::skip(
             "the file system of the test shares blocks, or does not copy in the kernel",
         );
         return;
     }
-    fs::remove_file(scratch.path("/var/lib/qubes/appvms/work/private-precache.img")).unwrap();
-    let before = stop_mark(&scratch);
-    let start = start_stopped_at(&scratch, "qvm-start", &["work"], &copies[0]);
-    let kill = Running::begin(&scratch, "qvm-kill", &["work"]);
-    wait_until("the kill has begun", || stop_mark(&scratch) != before);
+    fs::remove_file(system.path("/var/lib/qubes/appvms/work/private-precache.img")).unwrap();
+    let before = stop_mark(&system);
+    let start = start_stopped_at(&system, "qvm-start", &["work"], &copies[0]);
+    let kill = Running::begin(&system, "qvm-kill", &["work"]);
+    wait_until("the kill has begun", || stop_mark(&system) != before);
     let ((start, trace), kill) = (start.resume_traced(), kill.end());
     assert_eq!((kill.code, start.code), (0, 1), "{kill:?} {start:?}");
     assert!(start.stderr.contains(CANCELLED), "{start:?}");
@@ -292,87 +281,87 @@ fn kernel_for_second_press() -> Vec<u8> {
 }
 
 /// Creates a system whose running qube `work` reacts only to the second press of its power button.
-fn system_with_slow_guest() -> Option<Scratch> {
-    let scratch = system_booting(&kernel_for_second_press())?;
-    create(&scratch, "work", "");
-    scratch.ok("qvm-prefs", &["work", "shutdown_timeout", "60"]);
-    scratch.ok("qvm-start", &["work"]);
-    wait_for_greetings(&scratch, "work", 1);
-    Some(scratch)
+fn system_with_slow_guest() -> Option<TestSystem> {
+    let system = system_booting(&kernel_for_second_press())?;
+    create(&system, "work", "");
+    system.succeeds("qvm-prefs work shutdown_timeout 60");
+    system.succeeds("qvm-start work");
+    wait_for_greetings(&system, "work", 1);
+    Some(system)
 }
 
 #[test]
 fn shutdown_with_wait_repeats_the_request_to_a_guest_that_missed_the_first() {
-    let Some(scratch) = system_with_slow_guest() else {
+    let Some(system) = system_with_slow_guest() else {
         return;
     };
-    let ran = scratch.run("qvm-shutdown", &["--wait", "work"]);
+    let ran = system.run("qvm-shutdown --wait work");
     // Nothing timed out.
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    assert!(!is_active(&scratch));
+    assert!(!is_active(&system));
 }
 
 #[test]
 fn shutdown_without_wait_repeats_the_request_to_a_guest_that_missed_the_first() {
-    let Some(scratch) = system_with_slow_guest() else {
+    let Some(system) = system_with_slow_guest() else {
         return;
     };
-    let ran = scratch.run("qvm-shutdown", &["work"]);
+    let ran = system.run("qvm-shutdown work");
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
-    wait_until("the guest is gone", || !is_active(&scratch));
+    wait_until("the guest is gone", || !is_active(&system));
     wait_until("neither monitor nor repeater is left", || {
-        monitors(&scratch, "work").is_empty()
+        monitors(&system, "work").is_empty()
     });
 }
 
 #[test]
 fn shutdown_requests_are_not_repeated_to_a_later_run() {
-    let Some(scratch) = system_with_slow_guest() else {
+    let Some(system) = system_with_slow_guest() else {
         return;
     };
-    scratch.ok("qvm-shutdown", &["work"]);
-    scratch.ok("qvm-kill", &["work"]);
-    scratch.ok("qvm-start", &["work"]);
+    system.succeeds("qvm-shutdown work");
+    system.succeeds("qvm-kill work");
+    system.succeeds("qvm-start work");
     // Only the monitor of the new run remains.
     wait_until("the repeater has exited", || {
-        monitors(&scratch, "work").len() == 1
+        monitors(&system, "work").len() == 1
     });
-    assert!(is_active(&scratch));
+    assert!(is_active(&system));
 }
 
 #[test]
 fn a_kill_destroys_the_domain_of_a_qube_with_an_invalid_record_and_fails() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    scratch.ok("qvm-start", &["work"]);
-    fs::write(scratch.record("work"), "no record").unwrap();
-    let ran = scratch.run("qvm-kill", &["work"]);
+    create(&system, "work", "");
+    system.succeeds("qvm-start work");
+    fs::write(system.record("work"), "no record").unwrap();
+    let ran = system.run("qvm-kill work");
     assert_ne!(ran.code, 0, "{ran:?}");
-    assert!(!is_active(&scratch));
-    fs::remove_file(scratch.record("work")).unwrap();
-    monitors(&scratch, "work")
+    assert!(!is_active(&system));
+    fs::remove_file(system.record("work")).unwrap();
+    monitors(&system, "work")
         .into_iter()
         .for_each(|pid| signal(pid, nix::sys::signal::Signal::SIGKILL));
-    scratch.ok("qubes-recover", &[]);
+    system.succeeds("qubes-recover");
 }
 
 #[test]
 fn a_kill_that_is_killed_at_any_point_is_finished_by_the_next_kill() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    scratch.ok("qvm-start", &["work"]);
-    let calls = calls_of(&scratch, "qvm-kill", &["work"], CHANGES_AND_REQUESTS);
+    create(&system, "work", "");
+    system.succeeds("qvm-start work");
+    let calls = calls_of(&system, "qvm-kill", &["work"], CHANGES_AND_REQUESTS);
     let mut killed = 0;
     for call in distinct_kill_points(&calls) {
-        scratch.ok("qvm-start", &["--skip-if-running", "work"]);
-        killed += usize::from(run_killed_at(&scratch, "qvm-kill", &["work"], call).code != 0);
-        scratch.ok("qvm-kill", &["work"]);
-        assert!(!is_active(&scratch), "{}", call.line);
-        wait_until("the stop is finished", || !scratch.record("work").exists());
+        system.succeeds("qvm-start --skip-if-running work");
+        killed += usize::from(run_killed_at(&system, "qvm-kill", &["work"], call).code != 0);
+        system.succeeds("qvm-kill work");
+        assert!(!is_active(&system), "{}", call.line);
+        wait_until("the stop is finished", || !system.record("work").exists());
     }
     assert!(killed > 2, "{killed} of {} were killed", calls.len());
 }
@@ -388,19 +377,19 @@ fn wait_for_line(running: &mut Running, words: &str) -> String {
 
 #[test]
 fn a_long_wait_for_a_lock_reports_its_holder() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    let calls = calls_of_start(&scratch);
-    scratch.ok("qvm-kill", &["work"]);
+    create(&system, "work", "");
+    let calls = calls_of_start(&system);
+    system.succeeds("qvm-kill work");
     let start = start_stopped_at(
-        &scratch,
+        &system,
         "qvm-start",
         &["work"],
         distinct_kill_points(&calls)[1],
     );
-    let mut kill = Running::begin(&scratch, "qvm-kill", &["work"]);
+    let mut kill = Running::begin(&system, "qvm-kill", &["work"]);
     let line = wait_for_line(&mut kill, "waiting for ");
     assert!(
         line.starts_with("waiting for pid ") && line.contains("qvm-start work"),
@@ -410,14 +399,13 @@ fn a_long_wait_for_a_lock_reports_its_holder() {
     assert_eq!(kill.end().code, 0);
 
     // Now the lock of the store, held by this process.
-    let system = System::new(SystemOptions {
-        root: Some(scratch.root().to_path_buf()),
+    let options = SystemOptions {
+        root: Some(system.root().to_path_buf()),
         ..SystemOptions::default()
-    })
-    .unwrap();
-    let context = Context::new(system);
+    };
+    let context = Context::new(System::new(options).unwrap());
     let write = context.write().unwrap();
-    let mut change = Running::begin(&scratch, "qvm-prefs", &["work", "memory", "500"]);
+    let mut change = Running::begin(&system, "qvm-prefs", &["work", "memory", "500"]);
     let line = wait_for_line(&mut change, "waiting for ");
     assert!(
         line.starts_with(&format!("waiting for pid {} (", std::process::id())),
@@ -430,12 +418,12 @@ fn a_long_wait_for_a_lock_reports_its_holder() {
 
 #[test]
 fn a_monitor_inherits_no_files_directory_or_secrets() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    let held = scratch.path("/held");
-    let start = scratch.command("qvm-start", &["work"]);
+    create(&system, "work", "");
+    let held = system.path("/held");
+    let start = system.command("qvm-start work");
     let mut shell = Command::new("sh");
     shell
         .args(["-c", "exec 7>>\"$0\"; exec \"$@\""])
@@ -447,7 +435,7 @@ fn a_monitor_inherits_no_files_directory_or_secrets() {
             .get_envs()
             .filter_map(|(name, value)| Some((name, value?))),
     );
-    let directory = scratch.path("/var/lib");
+    let directory = system.path("/var/lib");
     let ran = ToolOutput::new(
         shell
             .env("SECRET", "token")
@@ -456,7 +444,7 @@ fn a_monitor_inherits_no_files_directory_or_secrets() {
             .unwrap(),
     );
     assert_eq!(ran.code, 0, "{ran:?}");
-    let monitor = wait_for_monitor(&scratch, "work");
+    let monitor = wait_for_monitor(&system, "work");
     let of_monitor = |what: &str| std::path::PathBuf::from(format!("/proc/{monitor}/{what}"));
     let open = fs::read_dir(of_monitor("fd"))
         .unwrap()
@@ -475,18 +463,18 @@ fn a_monitor_inherits_no_files_directory_or_secrets() {
         environment.contains("PATH=") && !environment.contains("SECRET"),
         "{environment}"
     );
-    scratch.ok("qvm-kill", &["work"]);
+    system.succeeds("qvm-kill work");
 }
 
 #[test]
 fn a_hanging_qemu_blocks_only_requests_to_its_own_domain() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create(&scratch, "work", "");
-    create(&scratch, "other", "");
-    scratch.ok("qvm-start", &["work", "other"]);
-    let uuid = scratch.uuid("work").to_string();
+    create(&system, "work", "");
+    create(&system, "other", "");
+    system.succeeds("qvm-start work other");
+    let uuid = system.uuid("work").to_string();
     let machines = qubes_test_support::own_daemon::processes(&["qemu-system", &uuid]);
     assert_eq!(machines.len(), 1, "{machines:?}");
     signal(machines[0], nix::sys::signal::Signal::SIGSTOP);
@@ -502,7 +490,7 @@ fn a_hanging_qemu_blocks_only_requests_to_its_own_domain() {
     ];
     for (tool, arguments) in questions {
         let begun = Instant::now();
-        let mut question = Running::begin(&scratch, tool, arguments);
+        let mut question = Running::begin(&system, tool, arguments);
         wait_until(&format!("{tool} {arguments:?} ends"), || question.is_over());
         assert_eq!(question.end().code, 0, "{tool} {arguments:?}");
         assert!(
@@ -511,24 +499,24 @@ fn a_hanging_qemu_blocks_only_requests_to_its_own_domain() {
             begun.elapsed()
         );
     }
-    let ran = scratch.run("qvm-shutdown", &["work"]);
+    let ran = system.run("qvm-shutdown work");
     assert!(
         ran.code == 1 && ran.stderr.contains("no answer within"),
         "{ran:?}"
     );
-    scratch.ok("qvm-kill", &["work"]);
-    assert!(!is_active(&scratch));
+    system.succeeds("qvm-kill work");
+    assert!(!is_active(&system));
 }
 
 #[test]
 fn steps_are_reported_only_with_v() {
-    let Some(scratch) = system_with_empty_guests() else {
+    let Some(system) = system_with_empty_guests() else {
         return;
     };
-    create_netvm(&scratch, "net", "");
-    create(&scratch, "work", "net");
+    create_netvm(&system, "net", "");
+    create(&system, "work", "net");
     let words = |tool: &str, arguments: &[&str]| {
-        let ran = scratch.run(tool, arguments);
+        let ran = system.run((tool, arguments));
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stderr
     };

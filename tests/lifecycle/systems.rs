@@ -9,40 +9,34 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qubes::hypervisor::LazyHypervisor;
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::wait::wait_until;
-use qubes_test_support::{libvirt_daemon, skip, tiny_guest};
+use qubes_test_support::{TestSystem, libvirt_daemon, skip, tiny_guest, wait_until};
 
 /// Creates a system whose template `tpl` boots the tiny guest; `None` without libvirt.
-pub fn system() -> Option<Scratch> {
+pub fn system() -> Option<TestSystem> {
     system_booting(&tiny_guest::KERNEL)
 }
 
 /// Returns whether libvirt can be used; else prints why the test is skipped.
 pub fn has_libvirt() -> bool {
     libvirt_daemon::uri()
-        .inspect_err(|reason| skip::skip(format_args!("no libvirt: {reason}")))
+        .inspect_err(|reason| skip(format_args!("no libvirt: {reason}")))
         .is_ok()
 }
 
 /// Creates a system whose template `tpl` boots nothing and so costs no processor time; `None`
 /// without libvirt.
-pub fn system_with_empty_guests() -> Option<Scratch> {
-    has_libvirt().then(Scratch::with_template)
+pub fn system_with_empty_guests() -> Option<TestSystem> {
+    has_libvirt().then(|| TestSystem::empty().online().with_template())
 }
 
 /// Creates a system whose template `tpl` boots this kernel; `None` without libvirt.
-pub fn system_booting(kernel: &[u8]) -> Option<Scratch> {
-    let scratch = system_with_empty_guests()?;
-    fs::write(
-        scratch.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"),
-        kernel,
-    )
-    .unwrap();
+pub fn system_booting(kernel: &[u8]) -> Option<TestSystem> {
+    let system = system_with_empty_guests()?;
+    fs::write(system.path("/var/lib/qubes/vm-kernels/1.0/vmlinuz"), kernel).unwrap();
     for (property, value) in [("virt_mode", "pvh"), ("kernel", "1.0")] {
-        scratch.ok("qvm-prefs", &["tpl", property, value]);
+        system.succeeds(["qvm-prefs", "tpl", property, value]);
     }
-    Some(scratch)
+    Some(system)
 }
 
 /// Runs `work` in several threads at once, each with the cases that are its own: most of the time
@@ -57,23 +51,21 @@ pub fn in_shares(shares: usize, work: impl Fn(&dyn Fn(usize) -> bool) + Sync) {
 }
 
 /// Creates a red AppVM with this netvm, which may be empty.
-pub fn create(scratch: &Scratch, name: &str, netvm: &str) {
-    scratch.ok(
+pub fn create(system: &TestSystem, name: &str, netvm: &str) {
+    system.succeeds([
         "qvm-create",
-        &[
-            "--label",
-            "red",
-            "--property",
-            &format!("netvm={netvm}"),
-            name,
-        ],
-    );
+        "--label",
+        "red",
+        "--property",
+        &format!("netvm={netvm}"),
+        name,
+    ]);
 }
 
 /// Creates a red AppVM that provides network.
-pub fn create_netvm(scratch: &Scratch, name: &str, netvm: &str) {
-    create(scratch, name, netvm);
-    scratch.ok("qvm-prefs", &[name, "provides_network", "True"]);
+pub fn create_netvm(system: &TestSystem, name: &str, netvm: &str) {
+    create(system, name, netvm);
+    system.succeeds(["qvm-prefs", name, "provides_network", "True"]);
 }
 
 pub fn hypervisor() -> LazyHypervisor {
@@ -91,8 +83,8 @@ pub fn beginning(image: &Path, count: usize) -> Vec<u8> {
 }
 
 /// Waits until the guest has printed its greeting `times` times since its console log was created.
-pub fn wait_for_greetings(scratch: &Scratch, qube: &str, times: usize) {
-    let console = scratch
+pub fn wait_for_greetings(system: &TestSystem, qube: &str, times: usize) {
+    let console = system
         .path("/run/qubes/console")
         .join(format!("{qube}.log"));
     wait_until(&format!("{qube} says its greeting"), || {
@@ -102,8 +94,8 @@ pub fn wait_for_greetings(scratch: &Scratch, qube: &str, times: usize) {
 }
 
 /// Returns the pids of the monitors of a qube.
-pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
-    let root = scratch.root().to_string_lossy().into_owned();
+pub fn monitors(system: &TestSystem, qube: &str) -> Vec<i32> {
+    let root = system.root().to_string_lossy().into_owned();
     let mut pids = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry
@@ -130,11 +122,9 @@ pub fn monitors(scratch: &Scratch, qube: &str) -> Vec<i32> {
 }
 
 /// Waits until a qube has exactly one monitor, and returns its pid.
-pub fn wait_for_monitor(scratch: &Scratch, qube: &str) -> i32 {
-    wait_until("there is one monitor", || {
-        monitors(scratch, qube).len() == 1
-    });
-    monitors(scratch, qube)[0]
+pub fn wait_for_monitor(system: &TestSystem, qube: &str) -> i32 {
+    wait_until("there is one monitor", || monitors(system, qube).len() == 1);
+    monitors(system, qube)[0]
 }
 
 pub fn signal(pid: i32, signal: Signal) {
@@ -142,26 +132,26 @@ pub fn signal(pid: i32, signal: Signal) {
 }
 
 /// Kills the monitor of a qube, once there is exactly one.
-pub fn kill_monitor(scratch: &Scratch, qube: &str) {
-    signal(wait_for_monitor(scratch, qube), Signal::SIGKILL);
-    wait_until("it is dead", || monitors(scratch, qube).is_empty());
+pub fn kill_monitor(system: &TestSystem, qube: &str) {
+    signal(wait_for_monitor(system, qube), Signal::SIGKILL);
+    wait_until("it is dead", || monitors(system, qube).is_empty());
 }
 
 /// Creates a system whose template boots the small Linux of the demonstration, with the qube
 /// `work`.
-pub fn system_with_linux() -> Option<Scratch> {
+pub fn system_with_linux() -> Option<TestSystem> {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guest");
     let Ok(version) = fs::read_to_string(guest.join("kernel-version")) else {
-        skip::skip("target/guest does not exist; `make guest` builds it");
+        skip("target/guest does not exist; `make guest` builds it");
         return None;
     };
     if !has_libvirt() {
         return None;
     }
     let version = version.trim();
-    let scratch = Scratch::empty();
-    scratch.ok("qubes-create", &[]);
-    let kernels = scratch.path("/var/lib/qubes/vm-kernels");
+    let system = TestSystem::empty().online();
+    system.succeeds("qubes-create");
+    let kernels = system.path("/var/lib/qubes/vm-kernels");
     fs::create_dir_all(&kernels).unwrap();
     let copied = Command::new("cp")
         .arg("-r")
@@ -169,42 +159,29 @@ pub fn system_with_linux() -> Option<Scratch> {
         .arg(&kernels)
         .status();
     assert!(copied.unwrap().success());
-    scratch.ok("qubes-prefs", &["default_kernel", version]);
+    system.succeeds(["qubes-prefs", "default_kernel", version]);
     let root = guest.join("root.img").to_string_lossy().into_owned();
-    scratch.ok(
+    system.succeeds([
         "qvm-create",
-        &[
-            "--class",
-            "TemplateVM",
-            "--label",
-            "black",
-            "--root-copy-from",
-            &root,
-            "tiny",
-        ],
-    );
+        "--class",
+        "TemplateVM",
+        "--label",
+        "black",
+        "--root-copy-from",
+        &root,
+        "tiny",
+    ]);
     // Use one processor: under emulation a second one may see a change of the kernel's code too
     // late, and then stops (int3).
-    scratch.ok("qvm-prefs", &["tiny", "vcpus", "1"]);
-    scratch.ok("qubes-prefs", &["default_template", "tiny"]);
-    scratch.ok(
-        "qvm-create",
-        &[
-            "--label",
-            "red",
-            "--property",
-            "netvm=",
-            "--property",
-            "memory=160",
-            "work",
-        ],
-    );
-    Some(scratch)
+    system.succeeds("qvm-prefs tiny vcpus 1");
+    system.succeeds("qubes-prefs default_template tiny");
+    system.succeeds("qvm-create --label red --property netvm= --property memory=160 work");
+    Some(system)
 }
 
 /// Waits until the Linux of `work` prints the words.
-pub fn wait_for_words(scratch: &Scratch, words: &str) {
-    let log = scratch.path("/run/qubes/console/work.log");
+pub fn wait_for_words(system: &TestSystem, words: &str) {
+    let log = system.path("/run/qubes/console/work.log");
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
         let output = fs::read_to_string(&log).unwrap_or_default();

@@ -2,20 +2,20 @@
 
 use std::fs;
 
-use qubes_test_support::scratch::Scratch;
+use qubes_test_support::TestSystem;
 
 use crate::systems::{create, system};
 
 #[test]
 fn a_dry_run_checks_class_and_template_without_creating_a_qube() {
-    let scratch = Scratch::with_template();
-    create(&scratch, "dvm", "");
-    let before = (scratch.store(), scratch.images("appvms"));
+    let system = TestSystem::empty().online().with_template();
+    create(&system, "dvm", "");
+    let before = (system.store(), system.images("appvms"));
     let asked = |arguments: &[&str]| {
-        scratch.run(
+        system.run((
             "qvm-create",
             &[&["--dry-run", "--label", "red"], arguments].concat(),
-        )
+        ))
     };
     for arguments in [
         &["new"][..],
@@ -66,39 +66,39 @@ fn a_dry_run_checks_class_and_template_without_creating_a_qube() {
                  The tpl qube does not provide network\n";
     assert_eq!((ran.code, &*ran.stderr), (2, words));
     assert!(
-        before == (scratch.store(), scratch.images("appvms")),
+        before == (system.store(), system.images("appvms")),
         "nothing was made"
     );
-    scratch.ok("qvm-prefs", &["dvm", "template_for_dispvms", "True"]);
+    system.succeeds("qvm-prefs dvm template_for_dispvms True");
     assert_eq!(asked(&["--class", "DispVM", "--template", "dvm"]).code, 0);
 }
 
 #[test]
 fn a_template_whose_volume_keeps_no_snapshots_and_its_qube_do_not_run_at_once() {
-    let Some(scratch) = system() else { return };
+    let Some(system) = system() else { return };
     // A qube of another virt_mode, based on a template.
-    create(&scratch, "hvm", "");
-    scratch.ok("qvm-prefs", &["hvm", "virt_mode", "hvm"]);
-    scratch.ok("qvm-start", &["tpl", "hvm"]);
+    create(&system, "hvm", "");
+    system.succeeds("qvm-prefs hvm virt_mode hvm");
+    system.succeeds("qvm-start tpl hvm");
     assert_eq!(
-        (scratch.state("tpl"), scratch.state("hvm")),
+        (system.state("tpl"), system.state("hvm")),
         ("Running".to_string(), "Running".to_string())
     );
-    scratch.ok("qvm-kill", &["--all"]);
+    system.succeeds("qvm-kill --all");
 
-    let store = scratch.path("/var/lib/qubes/qubes.xml");
-    let text = String::from_utf8(scratch.store()).unwrap();
+    let store = system.path("/var/lib/qubes/qubes.xml");
+    let text = system.store();
     let root = "vid=\"vm-templates/tpl/root\" revisions_to_keep=\"1\"";
     assert_eq!(text.matches(root).count(), 1, "{text}");
     fs::write(&store, text.replace(root, &root.replace('1', "-1"))).unwrap();
-    scratch.ok("qvm-start", &["tpl"]);
-    let line = scratch.fails("qvm-start", &["hvm"], 1);
+    system.succeeds("qvm-start tpl");
+    let line = system.fails(1, "qvm-start hvm");
     let reason = "its volume root is based on that of tpl, which runs and keeps no snapshots of it \
                   (revisions_to_keep is -1): shut tpl down first";
     assert_eq!(
         line,
         format!("Error: Starting qube failed: hvm: cannot start hvm: {reason}")
     );
-    scratch.ok("qvm-kill", &["tpl"]);
-    scratch.ok("qvm-start", &["hvm"]);
+    system.succeeds("qvm-kill tpl");
+    system.succeeds("qvm-start hvm");
 }

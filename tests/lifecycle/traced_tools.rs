@@ -4,9 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qubes_test_support::scratch::Scratch;
-use qubes_test_support::tool_output::ToolOutput;
-use qubes_test_support::wait::wait_until;
+use qubes_test_support::{TestSystem, ToolOutput, wait_until};
 
 /// The system calls that rename or remove files and directories.
 pub const CHANGES: &str = "rename,renameat,renameat2,unlink,unlinkat,rmdir";
@@ -44,17 +42,17 @@ impl Call {
 
 /// Runs a tool that is killed right before this call; a run without such a call goes through.
 /// Programs that it starts are not affected.
-pub fn run_killed_at(scratch: &Scratch, tool: &str, arguments: &[&str], call: &Call) -> ToolOutput {
+pub fn run_killed_at(
+    system: &TestSystem,
+    tool: &str,
+    arguments: &[&str],
+    call: &Call,
+) -> ToolOutput {
     let inject = format!("inject={}:signal=KILL:when={}", call.name, call.number);
     ToolOutput::new(
-        traced(
-            scratch,
-            tool,
-            arguments,
-            &["-o", "/dev/null", "-e", &inject],
-        )
-        .output()
-        .unwrap(),
+        traced(system, tool, arguments, &["-o", "/dev/null", "-e", &inject])
+            .output()
+            .unwrap(),
     )
 }
 
@@ -68,16 +66,16 @@ pub struct StoppedTool {
 
 /// Starts a tool that is stopped (SIGSTOP) at this call, and waits for that.
 pub fn start_stopped_at(
-    scratch: &Scratch,
+    system: &TestSystem,
     tool: &str,
     arguments: &[&str],
     call: &Call,
 ) -> StoppedTool {
     let inject = format!("inject={}:signal=STOP:when={}", call.name, call.number);
-    // Not in the scratch directory: its disk may be about to run full.
+    // Not in the system directory: its disk may be about to run full.
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = traced(
-        scratch,
+        system,
         tool,
         arguments,
         &["-o", log.path().to_str().unwrap(), "-e", &inject],
@@ -126,12 +124,12 @@ impl StoppedTool {
 }
 
 /// Returns the calls of these names that a run makes.
-pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) -> Vec<Call> {
+pub fn calls_of(system: &TestSystem, tool: &str, arguments: &[&str], names: &str) -> Vec<Call> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let only = format!("trace={names}");
     let ran = ToolOutput::new(
         traced(
-            scratch,
+            system,
             tool,
             arguments,
             &["-y", "-o", log.path().to_str().unwrap(), "-e", &only],
@@ -158,8 +156,8 @@ pub fn calls_of(scratch: &Scratch, tool: &str, arguments: &[&str], names: &str) 
 }
 
 /// Returns the calls of a start from its record on: before that it leaves no trace.
-pub fn calls_of_start(scratch: &Scratch) -> Vec<Call> {
-    let mut calls = calls_of(scratch, "qvm-start", &["work"], CHANGES_AND_REQUESTS);
+pub fn calls_of_start(system: &TestSystem) -> Vec<Call> {
+    let mut calls = calls_of(system, "qvm-start", &["work"], CHANGES_AND_REQUESTS);
     let first = calls
         .iter()
         .position(|call| call.publishes_record_of("work"))
@@ -183,8 +181,8 @@ pub fn distinct_kill_points(calls: &[Call]) -> Vec<&Call> {
     calls.iter().filter(is_distinct).collect()
 }
 
-fn traced(scratch: &Scratch, tool: &str, arguments: &[&str], options: &[&str]) -> Command {
-    let program = scratch.command(tool, arguments);
+fn traced(system: &TestSystem, tool: &str, arguments: &[&str], options: &[&str]) -> Command {
+    let program = system.command((tool, arguments));
     let mut command = Command::new("strace");
     command
         .arg("-qq")

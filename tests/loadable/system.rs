@@ -8,8 +8,7 @@ use std::process::Command;
 use qubes::format::{Damage, find_damage};
 use qubes::model::check::Harm;
 use qubes::model::{Qubes, Release};
-use qubes_test_support::sample_host::SampleHost;
-use qubes_test_support::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::{SampleHost, ToolOutput, binary, tool_output};
 
 pub const KERNELS: [&str; 3] = ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"];
 

@@ -242,7 +242,7 @@ fn without_snapshots_the_guest_writes_to_the_image_itself() {
             "{refused}"
         );
     } else {
-        qubes_test_support::skip::skip("loop devices need root");
+        qubes_test_support::skip("loop devices need root");
     }
     driver.stop(&live).unwrap();
     assert!(!driver.is_dirty(&live).unwrap());

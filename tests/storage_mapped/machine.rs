@@ -25,7 +25,7 @@ pub fn run(part: &Part) {
         return;
     }
     if let Some(reason) = missing() {
-        return skip::skip(reason);
+        return skip(reason);
     }
     let tests: Vec<String> = list_tests()
         .into_iter()

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 use qubes::storage::driver::*;
 use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
+use qubes_test_support::FileSystem;
 use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
-use qubes_test_support::loop_mount::FileSystem;
 
 use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use qubes::storage::StorageError;
 use qubes::storage::driver::*;
-use qubes_test_support::loop_mount::FileSystem;
+use qubes_test_support::FileSystem;
 
 use crate::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};
 

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use qubes::exec::{ExecError, Program};
 use qubes::storage::driver::*;
 use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
-use qubes_test_support::loop_mount::FileSystem;
+use qubes_test_support::FileSystem;
 
 use crate::pool::{
     MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile,
@@ -536,7 +536,7 @@ fn an_image_that_qemu_has_open_is_left_alone() {
         .arg(&pid)
         .arg(pool.path("appvms/work/private-dirty.img"));
     if let Err(missing @ ExecError::Start { .. }) = server.output() {
-        qubes_test_support::skip::skip(format_args!("{missing}"));
+        qubes_test_support::skip(format_args!("{missing}"));
         return;
     }
     let pid = Pid::from_raw(fs::read_to_string(&pid).unwrap().trim().parse().unwrap());

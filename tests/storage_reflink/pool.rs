@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, PoolDirectory, Reflink, Volume, VolumeKind, VolumeLocks};
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
+use qubes_test_support::{FileSystem, LoopMount};
 
 pub const MIB: u64 = 1 << 20;
 
@@ -25,7 +25,7 @@ pub fn pool_on(kind: FileSystem) -> Option<Pool> {
     let mount = match LoopMount::new(kind) {
         Ok(mount) => mount,
         Err(reason) => {
-            qubes_test_support::skip::skip(format_args!("{kind:?}: {reason}"));
+            qubes_test_support::skip(format_args!("{kind:?}: {reason}"));
             return None;
         }
     };

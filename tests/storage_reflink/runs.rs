@@ -6,7 +6,7 @@ use std::path::Path;
 
 use qubes::storage::driver::*;
 use qubes::storage::{StorageError, Volume, VolumeKind};
-use qubes_test_support::loop_mount::FileSystem;
+use qubes_test_support::FileSystem;
 
 use crate::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
 

@@ -7,10 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use qubes::exec::Program;
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
-use qubes_test_support::skip::skip;
-use qubes_test_support::strace;
-use qubes_test_support::tool_output::{self, ToolOutput};
+use qubes_test_support::{FileSystem, LoopMount, ToolOutput, skip, strace, tool_output};
 
 use crate::system::{MIB, System};
 

@@ -5,8 +5,7 @@ use std::fs;
 use std::process::Stdio;
 
 use qubes::lifecycle::volume::images::creation_note::NOTE;
-use qubes_test_support::skip::skip;
-use qubes_test_support::strace;
+use qubes_test_support::{skip, strace};
 
 use crate::system::{MIB, System};
 

@@ -69,7 +69,7 @@ fn move_vault(system: &System, to: &str) {
     fs::write(system.image("qubes.xml"), new).unwrap();
 }
 
-fn remove_all_orphans(system: &System) -> qubes_test_support::tool_output::ToolOutput {
+fn remove_all_orphans(system: &System) -> qubes_test_support::ToolOutput {
     system.run("qubes-recover --remove-orphans --yes")
 }
 

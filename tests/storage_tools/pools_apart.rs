@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use qubes_test_support::skip::skip;
+use qubes_test_support::skip;
 use serde_json::Value as Json;
 
 use crate::system::System;

@@ -9,8 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use qubes_test_support::loop_mount::FileSystem;
-use qubes_test_support::skip::skip;
+use qubes_test_support::{FileSystem, skip};
 
 use crate::small_pool::SmallPool;
 use crate::system::{MIB, System, random_bytes};

@@ -3,8 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use qubes_test_support::loop_mount::FileSystem;
-use qubes_test_support::tool_output;
+use qubes_test_support::{FileSystem, tool_output};
 use serde_json::Value as Json;
 
 use crate::system::{MIB, System};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use qubes_test_support::loop_mount::FileSystem;
+use qubes_test_support::FileSystem;
 use qubes_test_support::strace::{Call, calls, strace_command};
 
 use crate::system::{MIB, System, random_bytes, wait_for};
@@ -326,7 +326,7 @@ fn an_import_killed_at_any_step_leaves_old_or_new_data_and_can_be_repeated() {
         .output()
         .is_err()
     {
-        return qubes_test_support::skip::skip("strace is not installed");
+        return qubes_test_support::skip("strace is not installed");
     }
     let contents = [random_bytes(MIB, 1), random_bytes(2 * MIB, 2)];
     // A file system that shares blocks, and one that copies them.

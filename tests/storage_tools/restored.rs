@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use qubes_test_support::skip::skip;
+use qubes_test_support::skip;
 use qubes_test_support::strace::strace_command;
 
 use crate::system::System;

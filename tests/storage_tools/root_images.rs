@@ -4,9 +4,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use qubes_test_support::skip::skip;
-use qubes_test_support::strace;
-use qubes_test_support::tool_output;
+use qubes_test_support::{skip, strace, tool_output};
 
 use crate::system::{MIB, System, random_bytes};
 

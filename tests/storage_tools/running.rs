@@ -4,9 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes_test_support::libvirt_daemon;
-use qubes_test_support::skip::skip;
-use qubes_test_support::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::{ToolOutput, binary, libvirt_daemon, skip, tool_output};
 
 use crate::system::{MIB, System, random_bytes};
 

@@ -5,8 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use qubes::exec::Program;
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
-use qubes_test_support::skip::skip;
+use qubes_test_support::{FileSystem, LoopMount, skip};
 
 use crate::running::Live;
 use crate::system::{MIB, random_bytes};

@@ -6,9 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use qubes_test_support::loop_mount::{FileSystem, LoopMount};
-use qubes_test_support::skip::skip;
-use qubes_test_support::tool_output::{self, ToolOutput, binary};
+use qubes_test_support::{FileSystem, LoopMount, ToolOutput, binary, skip, tool_output};
 
 pub const MIB: u64 = 1 << 20;
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
-use qubes_test_support::loop_mount::FileSystem;
+use qubes_test_support::FileSystem;
 
 use crate::system::{MIB, System, random_bytes};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use qubes_test_support::lab_machine::{directory, missing, stripped};
-use qubes_test_support::skip::skip;
+use qubes_test_support::skip;
 
 /// A script in the lab and its expected checks.
 pub struct Scenario {

@@ -19,7 +19,7 @@ pub fn small_sample() -> PathBuf {
 }
 
 /// Returns the path of a program of this build.
-pub fn binary(tool: &str) -> PathBuf {
+pub fn binary(tool: impl AsRef<Path>) -> PathBuf {
     profile().join(tool)
 }
 

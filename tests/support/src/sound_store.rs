@@ -1,10 +1,4 @@
-//! A valid store, for tests that damage it, in a temporary system.
-
-use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-
-use crate::tool_output::{self, ToolOutput, binary};
+//! A valid store, for tests that damage it.
 
 /// A valid store: a template, a qube that provides network, and another qube.
 pub const SOUND: &str = r#"<qubes>
@@ -72,65 +66,3 @@ pub const SOUND: &str = r#"<qubes>
   </domains>
 </qubes>
 "#;
-
-/// A directory with a store and its copies.
-pub struct Store {
-    pub dir: tempfile::TempDir,
-}
-
-impl Store {
-    pub fn with_text(text: &str) -> Store {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store { dir };
-        fs::create_dir_all(store.file().parent().unwrap()).unwrap();
-        fs::create_dir_all(store.dir.path().join("etc/qubes")).unwrap();
-        fs::write(store.file(), text).unwrap();
-        store
-    }
-
-    pub fn sound() -> Store {
-        Store::with_text(SOUND)
-    }
-
-    pub fn file(&self) -> PathBuf {
-        self.dir.path().join("var/lib/qubes/qubes.xml")
-    }
-
-    pub fn text(&self) -> String {
-        fs::read_to_string(self.file()).unwrap()
-    }
-
-    pub fn copy(&self, time: &str) -> PathBuf {
-        self.file()
-            .with_file_name("backup")
-            .join(format!("qubes-{time}.xml"))
-    }
-
-    pub fn keep(&self, time: &str, text: &str) {
-        fs::create_dir_all(self.copy(time).parent().unwrap()).unwrap();
-        fs::write(self.copy(time), text).unwrap();
-    }
-
-    pub fn copies(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.file().with_file_name("backup")) else {
-            return Vec::new();
-        };
-        let mut paths: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
-        paths.sort();
-        paths
-    }
-
-    pub fn db(&self, words: &[&str]) -> ToolOutput {
-        self.tool("qubes-db", words)
-    }
-
-    pub fn tool(&self, tool: &str, words: &[&str]) -> ToolOutput {
-        let mut command = Command::new(binary(tool));
-        tool_output::run(
-            command
-                .args(words)
-                .arg("--offline-mode")
-                .env("QUBES_ROOT", self.dir.path()),
-        )
-    }
-}

@@ -1,12 +1,12 @@
-//! Runs the real tools and returns their output.
+//! The output of a tool.
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
-
-pub use crate::paths::binary;
 
 /// The exit code and output of a tool.
 #[derive(Debug)]
 pub struct ToolOutput {
+    /// -1 if a signal ended the tool.
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -28,6 +28,16 @@ impl ToolOutput {
             .lines()
             .filter(|line| !line.starts_with("hint: ") && !line.starts_with("waiting for "))
     }
+
+    /// Returns the output as if the tool had run in this root directory.
+    pub fn inside(self, root: &Path) -> ToolOutput {
+        let root = format!("{}/", root.display());
+        ToolOutput {
+            stdout: self.stdout.replace(&root, "/"),
+            stderr: self.stderr.replace(&root, "/"),
+            ..self
+        }
+    }
 }
 
 /// Runs the command to its end, without the store and offline mode of this process's environment.
@@ -38,7 +48,6 @@ pub fn run(command: &mut Command) -> ToolOutput {
     let output = command
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    ToolOutput::new(output)
+        .output();
+    ToolOutput::new(output.unwrap())
 }
