@@ -3,12 +3,11 @@
 //! for nearly all of these cases.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use qubes_test_support::TestSystem;
 use qubes_test_support::domain_texts::domains;
-use qubes_test_support::{ToolOutput, binary, tool_output};
 
 /// One kind of damage to `small.xml`.
 struct Damage {
@@ -269,57 +268,22 @@ fn in_sample(text: &str) -> String {
     text.replace("qubes_dom0/vm-work-", "appvms/work/")
 }
 
-struct System {
-    dir: tempfile::TempDir,
+fn new_system(text: &str) -> TestSystem {
+    let system = TestSystem::with_store(text);
+    system.write("/var/lib/qubes/vm-kernels/6.6.77-1.fc37/vmlinuz", "");
+    for pool in ["qubes-vm", "qubes-reflink"] {
+        fs::create_dir_all(system.path("/var/lib").join(pool)).unwrap();
+    }
+    system
 }
 
-impl System {
-    fn new(text: &str) -> System {
-        let system = System {
-            dir: tempfile::tempdir().unwrap(),
-        };
-        let kernel = system
-            .dir
-            .path()
-            .join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
-        fs::create_dir_all(&kernel).unwrap();
-        fs::write(kernel.join("vmlinuz"), "").unwrap();
-        for pool in ["qubes-vm", "qubes-reflink"] {
-            fs::create_dir_all(system.dir.path().join("var/lib").join(pool)).unwrap();
-        }
-        fs::write(system.file(), text).unwrap();
-        system
-    }
-
-    fn file(&self) -> PathBuf {
-        self.dir.path().join("var/lib/qubes/qubes.xml")
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(self.file()).unwrap()
-    }
-
-    /// Runs a command line; `<j_o_b>` is one word with blanks.
-    fn run(&self, line: &str) -> ToolOutput {
-        let unquoted = |w: &str| match w.strip_prefix('<').and_then(|w| w.strip_suffix('>')) {
-            Some(word) => word.replace('_', " "),
-            None => w.to_owned(),
-        };
-        let words: Vec<String> = line.split_whitespace().map(unquoted).collect();
-        let mut command = Command::new(binary(&words[0]));
-        tool_output::run(
-            command
-                .args(&words[1..])
-                .arg("--offline-mode")
-                .env("QUBES_ROOT", self.dir.path()),
-        )
-    }
-
-    fn ok(&self, line: &str) -> String {
-        let ran = self.run(line);
-        assert_eq!(ran.code, 0, "{line}: {ran:?}");
-        ran.stdout
-    }
+/// Splits a command line into words; `<j_o_b>` is one word with blanks.
+fn words(line: &str) -> Vec<String> {
+    let unquoted = |w: &str| match w.strip_prefix('<').and_then(|w| w.strip_suffix('>')) {
+        Some(word) => word.replace('_', " "),
+        None => w.to_owned(),
+    };
+    line.split_whitespace().map(unquoted).collect()
 }
 
 /// Asserts that two stores have the same domains, byte for byte, except some.
@@ -332,7 +296,7 @@ fn assert_same_except(what: &str, before: &str, after: &str, except: &[&str]) {
     assert_eq!(before, after, "{what}");
 }
 
-fn errors(system: &System) -> Vec<String> {
+fn errors(system: &TestSystem) -> Vec<String> {
     let listed: serde_json::Value =
         serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
     let errors = listed
@@ -351,7 +315,7 @@ const NAMES: &str = "debian-12-xfce default-dvm dom0 fedora-41-xfce personal rem
 
 #[test]
 fn a_sound_system_has_no_marks_and_no_warnings() {
-    let system = System::new(&sample());
+    let system = new_system(&sample());
     assert_eq!(errors(&system), Vec::<String>::new());
     for line in [
         "qvm-ls",
@@ -359,7 +323,7 @@ fn a_sound_system_has_no_marks_and_no_warnings() {
         "qvm-prefs vault memory 444",
         "qvm-ls --json",
     ] {
-        let ran = system.run(line);
+        let ran = system.run(words(line));
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}: {ran:?}");
         assert!(
             !ran.stdout.contains(" !") && !ran.stdout.contains("\"broken\""),
@@ -371,7 +335,7 @@ fn a_sound_system_has_no_marks_and_no_warnings() {
 #[test]
 fn a_broken_qube_is_marked_in_tables_and_json_but_not_in_raw_output() {
     for damage in DAMAGES.iter().filter(|d| !d.message.is_empty()) {
-        let system = System::new(&damage_sample(damage));
+        let system = new_system(&damage_sample(damage));
         let what = damage.what;
         let listed = system.run("qvm-ls");
         assert_eq!(listed.code, 0, "{what}: {listed:?}");
@@ -397,19 +361,23 @@ fn a_broken_qube_is_marked_in_tables_and_json_but_not_in_raw_output() {
         assert!(listed.stderr.contains(damage.message), "{what}: {listed:?}");
 
         assert_eq!(
-            system.ok("qvm-ls --raw-list").replace('\n', " ").trim(),
-            NAMES,
-            "{what}"
-        );
-        assert_eq!(
             system
-                .ok("qvm-ls --raw-data --fields name")
+                .succeeds("qvm-ls --raw-list")
                 .replace('\n', " ")
                 .trim(),
             NAMES,
             "{what}"
         );
-        let json: serde_json::Value = serde_json::from_str(&system.ok("qvm-ls --json")).unwrap();
+        assert_eq!(
+            system
+                .succeeds("qvm-ls --raw-data --fields name")
+                .replace('\n', " ")
+                .trim(),
+            NAMES,
+            "{what}"
+        );
+        let json: serde_json::Value =
+            serde_json::from_str(&system.succeeds("qvm-ls --json")).unwrap();
         for qube in json.as_array().unwrap() {
             let texts = qube
                 .get("broken")
@@ -426,8 +394,8 @@ fn a_broken_qube_is_marked_in_tables_and_json_but_not_in_raw_output() {
 #[test]
 fn a_broken_qube_can_be_inspected() {
     for damage in DAMAGES.iter().filter(|d| !d.what.contains("class")) {
-        let system = System::new(&damage_sample(damage));
-        let ran = system.run(&format!("qvm-prefs {}", damage.qube));
+        let system = new_system(&damage_sample(damage));
+        let ran = system.run(words(&format!("qvm-prefs {}", damage.qube)));
         assert_eq!(ran.code, 0, "{}: {ran:?}", damage.what);
         assert!(ran.stdout.lines().count() > 40, "{}: {ran:?}", damage.what);
         assert!(
@@ -436,7 +404,8 @@ fn a_broken_qube_can_be_inspected() {
                 .any(|l| l.ends_with(damage.qube) && l.starts_with("name ")),
             "{ran:?}"
         );
-        let of_intact = System::new(&sample()).ok(&format!("qvm-prefs {}", damage.qube));
+        let of_intact =
+            new_system(&sample()).succeeds(words(&format!("qvm-prefs {}", damage.qube)));
         let differing = of_intact
             .lines()
             .filter(|line| !ran.stdout.contains(line))
@@ -449,14 +418,16 @@ fn a_broken_qube_can_be_inspected() {
         assert!(ran.stderr.lines().count() <= 1, "{}: {ran:?}", damage.what);
         assert!(
             system
-                .run(&format!("qvm-tags {}", damage.qube))
+                .run(words(&format!("qvm-tags {}", damage.qube)))
                 .stdout
                 .contains("created-by-dom0"),
             "{}",
             damage.what
         );
         assert_eq!(
-            system.run(&format!("qvm-features {}", damage.qube)).code,
+            system
+                .run(words(&format!("qvm-features {}", damage.qube)))
+                .code,
             0,
             "{}",
             damage.what
@@ -468,7 +439,7 @@ fn a_broken_qube_can_be_inspected() {
 fn other_qubes_work_and_damage_stays_with_one_warning() {
     for damage in DAMAGES {
         let text = damage_sample(damage);
-        let system = System::new(&text);
+        let system = new_system(&text);
         let what = damage.what;
         let vault = system.run("qvm-prefs vault memory");
         assert_eq!(
@@ -492,32 +463,31 @@ fn other_qubes_work_and_damage_stays_with_one_warning() {
                 "{set:?}"
             );
         }
-        assert_same_except(what, &text, &system.text(), &["vault"]);
-        assert_eq!(system.ok("qvm-prefs vault memory"), "444\n");
-        system.ok("qvm-features vault colour blue");
-        system.ok("qvm-tags vault add blue");
-        system.ok("qubes-prefs stats_interval 7");
-        assert_same_except(what, &text, &system.text(), &["vault"]);
-        system.ok("qvm-create --label red new");
+        assert_same_except(what, &text, &system.store(), &["vault"]);
+        assert_eq!(system.succeeds("qvm-prefs vault memory"), "444\n");
+        system.succeeds("qvm-features vault colour blue");
+        system.succeeds("qvm-tags vault add blue");
+        system.succeeds("qubes-prefs stats_interval 7");
+        assert_same_except(what, &text, &system.store(), &["vault"]);
+        system.succeeds("qvm-create --label red new");
         assert_eq!(
-            system.ok("qvm-prefs new template"),
+            system.succeeds("qvm-prefs new template"),
             "fedora-41-xfce\n",
             "{what}"
         );
         assert!(
             system
-                .dir
-                .path()
+                .root()
                 .join("var/lib/qubes/appvms/new/private.img")
                 .exists(),
             "{what}"
         );
-        assert_same_except(what, &text, &system.text(), &["vault", "new"]);
+        assert_same_except(what, &text, &system.store(), &["vault", "new"]);
         // No damage was added.
-        let (before, after) = (errors(&System::new(&text)), errors(&system));
+        let (before, after) = (errors(&new_system(&text)), errors(&system));
         assert_eq!(before, after, "{what}");
-        system.ok("qvm-remove --force new");
-        assert_same_except(what, &text, &system.text(), &["vault"]);
+        system.succeeds("qvm-remove --force new");
+        assert_same_except(what, &text, &system.store(), &["vault"]);
     }
 }
 
@@ -525,10 +495,10 @@ fn other_qubes_work_and_damage_stays_with_one_warning() {
 fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
     for damage in DAMAGES {
         let text = damage_sample(damage);
-        let system = System::new(&text);
+        let system = new_system(&text);
         let what = damage.what;
         for line in damage.repair {
-            let ran = system.run(line);
+            let ran = system.run(words(line));
             assert!(
                 ran.code == 0 || line.starts_with("qubes-db"),
                 "{what}: {line}: {ran:?}"
@@ -541,7 +511,7 @@ fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
             "{what}: {listed:?}"
         );
         if !damage.repair[0].starts_with("qubes-db") {
-            assert_same_except(what, &text, &system.text(), &[damage.qube]);
+            assert_same_except(what, &text, &system.store(), &[damage.qube]);
         }
     }
 }
@@ -550,19 +520,18 @@ fn a_broken_qube_is_repaired_by_the_ordinary_tools() {
 fn a_broken_qube_can_be_removed_with_the_images_that_can_be_found() {
     for damage in DAMAGES {
         let text = damage_sample(damage);
-        let system = System::new(&text);
+        let system = new_system(&text);
         let what = damage.what;
-        let images = system
-            .dir
-            .path()
-            .join("var/lib/qubes/appvms")
-            .join(damage.qube);
+        let images = system.root().join("var/lib/qubes/appvms").join(damage.qube);
         fs::create_dir_all(&images).unwrap();
         fs::write(images.join("root.img"), "image").unwrap();
-        let ran = system.run(&format!("qvm-remove --force {}", damage.qube));
+        let ran = system.run(words(&format!("qvm-remove --force {}", damage.qube)));
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
-        assert!(!domains(&system.text()).contains_key(damage.qube), "{what}");
-        assert_same_except(what, &text, &system.text(), &[damage.qube]);
+        assert!(
+            !domains(&system.store()).contains_key(damage.qube),
+            "{what}"
+        );
+        assert_same_except(what, &text, &system.store(), &[damage.qube]);
         assert_eq!(errors(&system), Vec::<String>::new(), "{what}");
         if !what.contains("class") {
             assert!(!images.exists(), "{what}: its images stay: {ran:?}");
@@ -578,7 +547,7 @@ fn qubes_with_one_name_never_lose_each_others_images() {
     let work = text[at..end].to_owned();
     let second = work.replace("\"vcpus\">4<", "\"vcpus\">7<");
     let twice = text.replacen("  </domains>", &format!("{second}  </domains>"), 1);
-    let system = System::new(&twice);
+    let system = new_system(&twice);
     let listed = system.run("qvm-ls");
     assert!(
         listed.stderr.contains("a second qube is called 'work'"),
@@ -589,21 +558,20 @@ fn qubes_with_one_name_never_lose_each_others_images() {
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("run qubes-db repair first"), "{ran:?}");
-    assert_eq!(system.text(), twice);
-    system.ok("qvm-prefs work memory 500");
-    assert!(system.text().contains(&second));
+    assert_eq!(system.store(), twice);
+    system.succeeds("qvm-prefs work memory 500");
+    assert!(system.store().contains(&second));
     // After the repair each has its own name.
     let ran = system.run("qubes-db repair --yes");
     assert!(ran.stdout.contains("repaired: call it 'work-2'"), "{ran:?}");
-    assert_eq!(system.ok("qvm-prefs work-2 vcpus"), "7\n");
-    assert_eq!(system.ok("qvm-prefs work vcpus"), "4\n");
+    assert_eq!(system.succeeds("qvm-prefs work-2 vcpus"), "7\n");
+    assert_eq!(system.succeeds("qvm-prefs work vcpus"), "4\n");
     let kept = system
-        .dir
-        .path()
+        .root()
         .join("var/lib/qubes-vm/appvms/work/private.img");
     fs::create_dir_all(kept.parent().unwrap()).unwrap();
     fs::write(&kept, "work's own").unwrap();
-    system.ok("qvm-remove --force work-2");
+    system.succeeds("qvm-remove --force work-2");
     assert_eq!(fs::read_to_string(&kept).unwrap(), "work's own");
 }
 
@@ -619,7 +587,7 @@ fn two_qubes_that_share_images_are_not_removed_before_a_repair() {
             .to_owned();
         volume.trim().split(" revisions").next().unwrap().to_owned()
     };
-    let system = System::new(&text.replace(&private("work"), &private("vault")));
+    let system = new_system(&text.replace(&private("work"), &private("vault")));
     let ran = system.run("qvm-remove --force work");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(
@@ -628,14 +596,14 @@ fn two_qubes_that_share_images_are_not_removed_before_a_repair() {
         "{ran:?}"
     );
     system.run("qubes-db repair --yes");
-    system.ok("qvm-remove --force work");
+    system.succeeds("qvm-remove --force work");
 }
 
 #[test]
 fn cached_check_results_do_not_hide_later_damage() {
-    let system = System::new(&sample());
-    fs::create_dir_all(system.dir.path().join("run/qubes")).unwrap();
-    let cache = system.dir.path().join("run/qubes/unbroken");
+    let system = new_system(&sample());
+    fs::create_dir_all(system.root().join("run/qubes")).unwrap();
+    let cache = system.root().join("run/qubes/unbroken");
     // The cache is only written for a file that has not changed for some seconds.
     let deadline = Instant::now() + Duration::from_secs(30);
     while !cache.exists() {
@@ -645,7 +613,7 @@ fn cached_check_results_do_not_hide_later_damage() {
     assert_eq!(system.run("qvm-ls").stderr, "");
     // The file is changed in place and keeps its size.
     fs::write(
-        system.file(),
+        system.store_file(),
         sample().replace("\"vcpus\">4<", "\"vcpus\">x<"),
     )
     .unwrap();
@@ -663,25 +631,25 @@ fn cached_check_results_do_not_change_listings() {
         "/tests/data/r4/n1000.xml"
     ))
     .unwrap();
-    let system = System::new(&large);
+    let system = new_system(&large);
     let listing = "qvm-ls --fields \
         name,state,class,label,template,netvm,qid,uuid,flags,disk,priv-max,ip,gateway,kernel,maxmem,tags";
     // Without RUN nothing is cached.
-    let listed = system.run(listing);
+    let listed = system.run(words(listing));
     assert!(listed.stdout.lines().count() > 1000, "{listed:?}");
-    fs::create_dir_all(system.dir.path().join("run/qubes")).unwrap();
-    system.ok("qvm-prefs work-998 memory 444");
-    let cache = system.dir.path().join("run/qubes/unbroken");
-    assert_eq!(system.run(listing).stdout, listed.stdout);
+    fs::create_dir_all(system.root().join("run/qubes")).unwrap();
+    system.succeeds("qvm-prefs work-998 memory 444");
+    let cache = system.root().join("run/qubes/unbroken");
+    assert_eq!(system.run(words(listing)).stdout, listed.stdout);
     assert!(
         cache.exists(),
         "after our own write the results are cached at once"
     );
-    assert_eq!(system.run(listing).stdout, listed.stdout);
+    assert_eq!(system.run(words(listing)).stdout, listed.stdout);
     // The next writer updates the cache.
-    system.ok("qvm-prefs work-998 memory 445");
+    system.succeeds("qvm-prefs work-998 memory 445");
     let text = fs::read_to_string(&cache).unwrap();
-    let length = fs::metadata(system.file()).unwrap().len();
+    let length = fs::metadata(system.store_file()).unwrap().len();
     assert_eq!(
         text.split(' ').nth(1),
         Some(length.to_string().as_str()),
@@ -690,6 +658,6 @@ fn cached_check_results_do_not_change_listings() {
     // The cache describes the current content: the next listing uses it and does not rewrite it.
     let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&cache).unwrap());
     let before = inode();
-    system.ok(listing);
+    system.succeeds(words(listing));
     assert_eq!(inode(), before);
 }

@@ -3,164 +3,96 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::statvfs::statvfs;
-use qubes_test_support::{
-    FileSystem, LoopMount, ToolOutput, binary, libvirt_daemon, skip, tool_output,
-};
+use qubes_test_support::strace::strace_command;
+use qubes_test_support::{CommandLine, FileSystem, LoopMount, TestSystem, libvirt_daemon, skip};
 
 const MIB: u64 = 1 << 20;
-
-/// A system below a directory: a template `tpl`, whose root volume contains [`root_image`], and a
-/// qube `work`.
-struct Place {
-    root: PathBuf,
-    _temporary: Option<tempfile::TempDir>,
-}
 
 fn root_image() -> Vec<u8> {
     b"the system of the template ".repeat(4000)
 }
 
-impl Place {
-    fn new() -> Place {
-        let temporary = tempfile::Builder::new()
-            .prefix("qubes-clone-")
-            .tempdir()
-            .unwrap();
-        Place::below(temporary.path().to_path_buf(), Some(temporary))
-    }
-
-    fn on(mount: &LoopMount) -> Place {
-        Place::below(mount.path().join("system"), None)
-    }
-
-    fn below(root: PathBuf, temporary: Option<tempfile::TempDir>) -> Place {
-        fs::create_dir_all(&root).unwrap();
-        let place = Place {
-            root,
-            _temporary: temporary,
-        };
-        place.ok("qubes-create", &[]);
-        for kernel in ["1.0", "2.0"] {
-            let kernel = place.path("vm-kernels").join(kernel);
-            fs::create_dir_all(&kernel).unwrap();
-            fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
-        }
-        place.ok("qubes-prefs", &["default_kernel", "1.0"]);
-        let image = place.root.join("root-image");
-        fs::write(&image, root_image()).unwrap();
-        let image = image.to_str().unwrap();
-        place.ok(
-            "qvm-create",
-            &[
-                "-C",
-                "TemplateVM",
-                "-l",
-                "black",
-                "--root-copy-from",
-                image,
-                "tpl",
-            ],
-        );
-        place.ok("qubes-prefs", &["default_template", "tpl"]);
-        place.ok("qvm-create", &["-l", "green", "work"]);
-        place
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.root.join("var/lib/qubes").join(below)
-    }
-
-    fn command(&self, tool: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary(tool));
-        command
-            .args(["--root", self.root.to_str().unwrap(), "--offline-mode"])
-            .args(arguments);
-        command
-    }
-
-    fn run(&self, tool: &str, arguments: &[&str]) -> ToolOutput {
-        tool_output::run(&mut self.command(tool, arguments))
-    }
-
-    fn ok(&self, tool: &str, arguments: &[&str]) -> String {
-        let ran = self.run(tool, arguments);
-        assert_eq!(ran.code, 0, "{tool} {arguments:?}: {ran:?}");
-        ran.stdout
-    }
-
-    /// Runs a tool that must fail with 1 and leave everything below the system's directory
-    /// unchanged; returns its last line.
-    fn refuses(&self, tool: &str, arguments: &[&str]) -> String {
-        let before = self.files();
-        let ran = self.run(tool, arguments);
-        assert_eq!(ran.code, 1, "{tool} {arguments:?}: {ran:?}");
-        assert_eq!(self.files(), before, "{arguments:?} left something behind");
-        ran.complaints().next_back().unwrap_or_default().to_string()
-    }
-
-    fn store(&self) -> String {
-        fs::read_to_string(self.path("qubes.xml")).unwrap()
-    }
-
-    /// Lists the files of the qubes and the size of the store.
-    fn files(&self) -> Vec<String> {
-        let mut files = vec![format!("qubes.xml {}", self.store().len())];
-        for kind in ["appvms", "vm-templates"] {
-            for qube in list_names(&self.path(kind)) {
-                files.push(format!("{kind}/{qube}"));
-                let of_qube = list_names(&self.path(kind).join(&qube));
-                files.extend(
-                    of_qube
-                        .into_iter()
-                        .map(|file| format!("{kind}/{qube}/{file}")),
-                );
-            }
-        }
-        files
-    }
-
-    fn image(&self, below: &str) -> Vec<u8> {
-        fs::read(self.path(below)).unwrap()
-    }
-
-    /// Returns the explicit properties that `qvm-prefs` lists, without those that identify the
-    /// qube.
-    fn settings(&self, qube: &str) -> Vec<String> {
-        let own = ["name", "qid", "uuid"];
-        let list = self.ok("qvm-prefs", &["--hide-default", qube]);
-        let explicit = list
-            .lines()
-            .filter(|l| l.split_whitespace().nth(1) == Some("-"));
-        explicit
-            .filter(|l| !own.contains(&l.split_whitespace().next().unwrap()))
-            .map(collapse_spaces)
-            .collect()
-    }
-
-    /// Sets the private volume of a qube to 8 MiB with these bytes.
-    fn fill_private(&self, qube: &str, bytes: &[u8]) {
-        let image = fs::File::options()
-            .write(true)
-            .open(self.path(&format!("appvms/{qube}/private.img")))
-            .unwrap();
-        image.set_len(8 * MIB).unwrap();
-        image.write_all_at(bytes, 0).unwrap();
-        image.sync_all().unwrap();
-    }
+/// A system with a template `tpl` with data, two kernels, and a qube `work`.
+fn furnish(place: TestSystem) -> TestSystem {
+    place.succeeds("qubes-create");
+    place.write("/var/lib/qubes/vm-kernels/2.0/vmlinuz", "never booted");
+    place.install_kernel("1.0");
+    place.write("/root-image", root_image());
+    let image = place.path("/root-image");
+    let template = "qvm-create -C TemplateVM -l black --root-copy-from";
+    place.succeeds(format!("{template} {} tpl", image.display()));
+    place.succeeds("qubes-prefs default_template tpl");
+    place.succeeds("qvm-create -l green work");
+    place
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        // A failed test may have left a guest.
-        if !list_names(&self.root.join("run/qubes/vm")).is_empty() {
-            let mut kill = Command::new(binary("qvm-kill"));
-            tool_output::run(kill.args(["--all", "--root", self.root.to_str().unwrap()]));
+fn new_system() -> TestSystem {
+    furnish(TestSystem::empty())
+}
+
+/// Runs a tool that must fail with 1 and leave everything below the system's directory
+/// unchanged; returns its last line.
+fn refuses(place: &TestSystem, line: impl CommandLine) -> String {
+    let before = files(place);
+    let ran = place.run(&line);
+    assert_eq!(ran.code, 1, "{}: {ran:?}", line.describe());
+    assert_eq!(
+        files(place),
+        before,
+        "{} left something behind",
+        line.describe()
+    );
+    ran.complaints().next_back().unwrap_or_default().to_string()
+}
+
+/// Lists the files of the qubes and the size of the store.
+fn files(place: &TestSystem) -> Vec<String> {
+    let mut files = vec![format!("qubes.xml {}", place.store().len())];
+    for kind in ["appvms", "vm-templates"] {
+        for qube in list_names(&place.image(kind)) {
+            files.push(format!("{kind}/{qube}"));
+            let of_qube = list_names(&place.image(kind).join(&qube));
+            files.extend(
+                of_qube
+                    .into_iter()
+                    .map(|file| format!("{kind}/{qube}/{file}")),
+            );
         }
     }
+    files
+}
+
+fn image_bytes(place: &TestSystem, below: &str) -> Vec<u8> {
+    fs::read(place.image(below)).unwrap()
+}
+
+/// Returns the explicit properties that `qvm-prefs` lists, without those that identify the
+/// qube.
+fn settings(place: &TestSystem, qube: &str) -> Vec<String> {
+    let own = ["name", "qid", "uuid"];
+    let list = place.succeeds(["qvm-prefs", "--hide-default", qube]);
+    let explicit = list
+        .lines()
+        .filter(|l| l.split_whitespace().nth(1) == Some("-"));
+    explicit
+        .filter(|l| !own.contains(&l.split_whitespace().next().unwrap()))
+        .map(collapse_spaces)
+        .collect()
+}
+
+/// Sets the private volume of a qube to 8 MiB with these bytes.
+fn fill_private(place: &TestSystem, qube: &str, bytes: &[u8]) {
+    let image = fs::File::options()
+        .write(true)
+        .open(place.image(&format!("appvms/{qube}/private.img")))
+        .unwrap();
+    image.set_len(8 * MIB).unwrap();
+    image.write_all_at(bytes, 0).unwrap();
+    image.sync_all().unwrap();
 }
 
 fn collapse_spaces(line: &str) -> String {
@@ -184,7 +116,7 @@ fn random_bytes(count: u64) -> Vec<u8> {
 
 #[test]
 fn a_clone_has_the_settings_and_data_of_its_source_and_its_own_identity() {
-    let place = Place::new();
+    let place = new_system();
     for (property, value) in [
         ("memory", "777"),
         ("netvm", ""),
@@ -192,25 +124,25 @@ fn a_clone_has_the_settings_and_data_of_its_source_and_its_own_identity() {
         ("kernel", "2.0"),
         ("default_user", "me"),
     ] {
-        place.ok("qvm-prefs", &["work", property, value]);
+        place.succeeds(["qvm-prefs", "work", property, value]);
     }
-    place.ok("qvm-prefs", &["work", "installed_by_rpm", "True"]);
-    place.ok("qvm-features", &["work", "menu", "a b"]);
-    place.ok("qvm-features", &["work", "empty", ""]);
-    let template = place.ok("qvm-prefs", &["work", "template"]);
+    place.succeeds("qvm-prefs work installed_by_rpm True");
+    place.succeeds(["qvm-features", "work", "menu", "a b"]);
+    place.succeeds(["qvm-features", "work", "empty", ""]);
+    let template = place.succeeds("qvm-prefs work template");
     for feature in [
         "qrexec",
         "supported-rpc.qubes.WaitForRunningSystem",
         "supported-rpc.qubes.WaitForSession",
     ] {
-        place.ok("qvm-features", &[template.trim(), feature, "1"]);
+        place.succeeds(["qvm-features", template.trim(), feature, "1"]);
     }
-    place.ok("qvm-features", &["work", "preload-dispvm-max", "2"]);
-    place.ok("qvm-service", &["-e", "work", "cups"]);
-    place.ok("qvm-tags", &["work", "add", "mine"]);
-    place.ok("qvm-notes", &["-s", "remember", "work"]);
+    place.succeeds("qvm-features work preload-dispvm-max 2");
+    place.succeeds("qvm-service -e work cups");
+    place.succeeds("qvm-tags work add mine");
+    place.succeeds("qvm-notes -s remember work");
     fs::write(
-        place.path("appvms/work/firewall.xml"),
+        place.image("appvms/work/firewall.xml"),
         "<firewall version=\"2\"/>",
     )
     .unwrap();
@@ -222,40 +154,39 @@ fn a_clone_has_the_settings_and_data_of_its_source_and_its_own_identity() {
     let feature = r#"<feature name="preload-dispvm">disp1</feature><feature name="deferred-netvm-original"></feature>"#;
     let work = work.replacen("<features>", &format!("{devices}<features>{feature}"), 1);
     fs::write(
-        place.path("qubes.xml"),
+        place.image("qubes.xml"),
         format!("{before}<property name=\"name\">work<{work}"),
     )
     .unwrap();
-    place.fill_private("work", b"private data");
+    fill_private(&place, "work", b"private data");
     let source = place.store();
 
-    let ran = place.run("qvm-clone", &["work", "copy"]);
+    let ran = place.run("qvm-clone work copy");
     assert_eq!(
         (ran.code, &*ran.stdout, &*ran.stderr),
         (0, "", "copy: Cloning private volume\n")
     );
 
-    let without_rpm: Vec<String> = place
-        .settings("work")
+    let without_rpm: Vec<String> = settings(&place, "work")
         .into_iter()
         .filter(|l| l != "installed_by_rpm - True")
         .collect();
-    assert_eq!(place.settings("copy"), without_rpm);
+    assert_eq!(settings(&place, "copy"), without_rpm);
     assert!(
         without_rpm.contains(&"label - green".to_string()) && without_rpm.len() == 7,
         "{without_rpm:?}"
     );
     for identity in ["qid", "uuid"] {
         assert_ne!(
-            place.ok("qvm-prefs", &["copy", identity]),
-            place.ok("qvm-prefs", &["work", identity])
+            place.succeeds(["qvm-prefs", "copy", identity]),
+            place.succeeds(["qvm-prefs", "work", identity])
         );
     }
     assert_eq!(
-        place.ok("qvm-tags", &["copy"]),
-        place.ok("qvm-tags", &["work"])
+        place.succeeds("qvm-tags copy"),
+        place.succeeds("qvm-tags work")
     );
-    let features = place.ok("qvm-features", &["copy"]);
+    let features = place.succeeds("qvm-features copy");
     let features: Vec<String> = features.lines().map(collapse_spaces).collect();
     assert_eq!(
         features,
@@ -282,16 +213,16 @@ fn a_clone_has_the_settings_and_data_of_its_source_and_its_own_identity() {
         "{copy}"
     );
     assert_eq!(
-        place.image("appvms/copy/private.img"),
-        place.image("appvms/work/private.img")
+        image_bytes(&place, "appvms/copy/private.img"),
+        image_bytes(&place, "appvms/work/private.img")
     );
     assert_eq!(
-        place.image("appvms/copy/firewall.xml"),
+        image_bytes(&place, "appvms/copy/firewall.xml"),
         b"<firewall version=\"2\"/>"
     );
-    assert_eq!(place.ok("qvm-notes", &["-p", "copy"]), "remember\n");
+    assert_eq!(place.succeeds("qvm-notes -p copy"), "remember\n");
     let mode = |below: &str| {
-        fs::metadata(place.path(below))
+        fs::metadata(place.image(below))
             .unwrap()
             .permissions()
             .mode()
@@ -306,22 +237,22 @@ fn a_clone_has_the_settings_and_data_of_its_source_and_its_own_identity() {
         (0o2770, 0o660, 0o660)
     );
     assert!(
-        list_names(&place.path("appvms/copy"))
+        list_names(&place.image("appvms/copy"))
             .iter()
             .all(|n| !n.contains(".img.")),
         "a clone has no past"
     );
-    place.ok("qvm-remove", &["-f", "copy"]);
+    place.succeeds("qvm-remove -f copy");
     assert_eq!(place.store(), source, "the source is as it was");
 }
 
 #[test]
 fn a_clone_of_an_autostarted_qube_starts_at_boot_too() {
-    let place = Place::new();
-    place.ok("qvm-prefs", &["work", "autostart", "True"]);
-    place.ok("qvm-clone", &["-q", "work", "copy"]);
+    let place = new_system();
+    place.succeeds("qvm-prefs work autostart True");
+    place.succeeds("qvm-clone -q work copy");
     let link = place
-        .root
+        .root()
         .join("etc/systemd/system/multi-user.target.wants/qubes-vm@copy.service");
     assert_eq!(
         fs::read_link(link).unwrap(),
@@ -331,116 +262,108 @@ fn a_clone_of_an_autostarted_qube_starts_at_boot_too() {
 
 #[test]
 fn a_clone_of_another_class_has_the_properties_of_that_class() {
-    let place = Place::new();
-    place.ok("qvm-prefs", &["work", "template_for_dispvms", "True"]);
-    place.fill_private("work", b"private data");
+    let place = new_system();
+    place.succeeds("qvm-prefs work template_for_dispvms True");
+    fill_private(&place, "work", b"private data");
     let begins = |qube: &str, volume: &str, text: &[u8]| {
         assert!(
-            place
-                .image(&format!("{qube}/{volume}.img"))
-                .starts_with(text),
+            image_bytes(&place, &format!("{qube}/{volume}.img")).starts_with(text),
             "{qube} {volume}"
         );
     };
 
-    place.ok("qvm-clone", &["-C", "StandaloneVM", "work", "own"]);
+    place.succeeds("qvm-clone -C StandaloneVM work own");
     assert_eq!(
-        place.image("appvms/own/root.img"),
+        image_bytes(&place, "appvms/own/root.img"),
         root_image(),
         "its root is the template's, and its own from now on"
     );
     begins("appvms/own", "private", b"private data");
     assert_eq!(
-        place.settings("own"),
+        settings(&place, "own"),
         ["label - green", "template_for_dispvms - True"]
     );
 
-    place.ok("qvm-clone", &["--class=TemplateVM", "own", "tpl2"]);
-    assert_eq!(place.image("vm-templates/tpl2/root.img"), root_image());
+    place.succeeds("qvm-clone --class=TemplateVM own tpl2");
+    assert_eq!(
+        image_bytes(&place, "vm-templates/tpl2/root.img"),
+        root_image()
+    );
     begins("vm-templates/tpl2", "private", b"private data");
     assert_eq!(
-        place.settings("tpl2"),
+        settings(&place, "tpl2"),
         ["label - green"],
         "a template has no such property"
     );
 
-    place.ok("qvm-clone", &["-C", "AppVM", "own", "app"]);
+    place.succeeds("qvm-clone -C AppVM own app");
     begins("appvms/app", "private", b"private data");
     assert!(
-        !place.path("appvms/app/root.img").exists(),
+        !place.image("appvms/app/root.img").exists(),
         "its root is a snapshot of the default template's"
     );
-    assert_eq!(place.ok("qvm-prefs", &["app", "template"]), "tpl\n");
+    assert_eq!(place.succeeds("qvm-prefs app template"), "tpl\n");
 
-    place.ok("qvm-create", &["--disp", "-t", "work", "disp"]);
-    place.ok("qvm-clone", &["disp", "disp2"]);
-    let dispid = |qube: &str| place.ok("qvm-prefs", &[qube, "dispid"]);
+    place.succeeds("qvm-create --disp -t work disp");
+    place.succeeds("qvm-clone disp disp2");
+    let dispid = |qube: &str| place.succeeds(["qvm-prefs", qube, "dispid"]);
     assert_ne!(dispid("disp"), dispid("disp2"));
-    assert_eq!(place.ok("qvm-prefs", &["disp2", "template"]), "work\n");
+    assert_eq!(place.succeeds("qvm-prefs disp2 template"), "work\n");
 
-    place.ok("qvm-create", &["-C", "RemoteVM", "-l", "gray", "far"]);
-    place.ok("qvm-prefs", &["far", "relayvm", "work"]);
-    place.ok("qvm-clone", &["far", "farther"]);
+    place.succeeds("qvm-create -C RemoteVM -l gray far");
+    place.succeeds("qvm-prefs far relayvm work");
+    place.succeeds("qvm-clone far farther");
     assert_eq!(
-        place.settings("farther"),
+        settings(&place, "farther"),
         ["label - gray", "relayvm - work"]
     );
     assert_eq!(
-        place.ok("qvm-tags", &["farther"]),
+        place.succeeds("qvm-tags farther"),
         "created-by-dom0\nrelayvm-work\n"
     );
 
-    assert!(
-        place
-            .refuses("qvm-clone", &["-C", "NoClass", "work", "new"])
-            .contains("NoClass")
-    );
-    assert!(
-        place
-            .refuses("qvm-clone", &["-C", "DispVM", "tpl", "new"])
-            .contains("no default_dispvm")
-    );
-    assert!(
-        place
-            .refuses("qvm-clone", &["dom0", "new"])
-            .contains("dom0 cannot be cloned")
-    );
+    assert!(refuses(&place, "qvm-clone -C NoClass work new").contains("NoClass"));
+    assert!(refuses(&place, "qvm-clone -C DispVM tpl new").contains("no default_dispvm"));
+    assert!(refuses(&place, "qvm-clone dom0 new").contains("dom0 cannot be cloned"));
 }
 
 #[test]
 fn volumes_go_to_the_chosen_pools_or_to_the_default_ones() {
-    let place = Place::new();
-    let other = place.root.join("other");
+    let place = new_system();
+    let other = place.root().join("other");
     fs::create_dir_all(&other).unwrap();
     let pool = r#"<pool name="other" dir_path="/other" driver="file-reflink" setup_check="no" revisions_to_keep="1"/>"#;
     fs::write(
-        place.path("qubes.xml"),
+        place.image("qubes.xml"),
         place
             .store()
             .replacen("<pools>", &format!("<pools>{pool}"), 1),
     )
     .unwrap();
     let pool_of = |qube: &str| {
-        let shown = place.ok(
+        let shown = place.succeeds([
             "qvm-ls",
-            &["--raw-data", "-O", "name,priv-pool,root-pool", qube],
-        );
+            "--raw-data",
+            "-O",
+            "name,priv-pool,root-pool",
+            qube,
+        ]);
         shown.trim().split_once('|').unwrap().1.to_string()
     };
 
-    place.ok("qvm-clone", &["-p", "private=other", "tpl", "one"]);
+    place.succeeds("qvm-clone -p private=other tpl one");
     assert_eq!(pool_of("one"), "other|varlibqubes");
     assert!(
         other.join("vm-templates/one/private.img").is_file()
-            && !place.path("vm-templates/one/private.img").exists()
+            && !place.image("vm-templates/one/private.img").exists()
     );
-    place.ok("qvm-clone", &["-P", "other", "tpl", "all"]);
+    place.succeeds("qvm-clone -P other tpl all");
     assert_eq!(pool_of("all"), "other|other");
     assert_eq!(
         fs::read(other.join("vm-templates/all/root.img")).unwrap(),
         root_image()
     );
-    place.ok("qvm-clone", &["all", "back"]);
+    place.succeeds("qvm-clone all back");
     assert_eq!(
         pool_of("back"),
         "varlibqubes|varlibqubes",
@@ -448,10 +371,10 @@ fn volumes_go_to_the_chosen_pools_or_to_the_default_ones() {
     );
 
     assert_eq!(
-        place.refuses("qvm-clone", &["-P", "nowhere", "work", "new"]),
+        refuses(&place, "qvm-clone -P nowhere work new"),
         "qvm-clone: error: Unknown storage pool nowhere"
     );
-    let snapshot = place.refuses("qvm-clone", &["--pool", "root=other", "work", "new"]);
+    let snapshot = refuses(&place, "qvm-clone --pool root=other work new");
     assert!(
         snapshot.contains("volume 'root' of 'new' is a snapshot"),
         "{snapshot}"
@@ -460,16 +383,16 @@ fn volumes_go_to_the_chosen_pools_or_to_the_default_ones() {
 
 #[test]
 fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_with_a_warning() {
-    let place = Place::new();
-    place.ok("qvm-prefs", &["work", "kernel", "2.0"]);
-    place.ok("qvm-prefs", &["work", "memory", "500"]);
-    fs::remove_dir_all(place.path("vm-kernels/2.0")).unwrap();
-    let reason = place.refuses("qvm-clone", &["work", "copy"]);
+    let place = new_system();
+    place.succeeds("qvm-prefs work kernel 2.0");
+    place.succeeds("qvm-prefs work memory 500");
+    fs::remove_dir_all(place.image("vm-kernels/2.0")).unwrap();
+    let reason = refuses(&place, "qvm-clone work copy");
     assert_eq!(
         reason,
         "qvm-clone: error: Failed to set kernel property: Kernel '2.0' not installed"
     );
-    let ran = place.run("qvm-clone", &["--ignore-errors", "work", "copy"]);
+    let ran = place.run("qvm-clone --ignore-errors work copy");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(
         ran.stderr
@@ -477,7 +400,7 @@ fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_with_a_warning() {
         "{ran:?}"
     );
     assert_eq!(
-        place.settings("copy"),
+        settings(&place, "copy"),
         ["label - green", "memory - 500", "template - tpl"]
     );
 
@@ -485,8 +408,8 @@ fn a_setting_that_cannot_be_cloned_is_an_error_or_is_left_out_with_a_warning() {
         r#"<property name="memory">500</property>"#,
         r#"<property name="memory">500</property><property name="from_the_future">1</property>"#,
     );
-    fs::write(place.path("qubes.xml"), unknown).unwrap();
-    let ran = place.run("qvm-clone", &["-q", "copy", "third"]);
+    fs::write(place.image("qubes.xml"), unknown).unwrap();
+    let ran = place.run("qvm-clone -q copy third");
     assert!(
         ran.code == 0 && ran.stderr.contains("from_the_future"),
         "{ran:?}"
@@ -508,9 +431,9 @@ fn a_clone_shares_blocks_where_the_file_system_can_and_is_a_copy_elsewhere() {
                 continue;
             }
         };
-        let place = Place::on(&mount);
+        let place = furnish(TestSystem::empty_in(&mount.path()));
         let data = random_bytes(8 * MIB);
-        place.fill_private("work", &data);
+        fill_private(&place, "work", &data);
         nix::unistd::sync();
         let room = || {
             nix::unistd::sync();
@@ -518,11 +441,15 @@ fn a_clone_shares_blocks_where_the_file_system_can_and_is_a_copy_elsewhere() {
             fs.blocks_free() * fs.fragment_size()
         };
         let before = room();
-        place.ok("qvm-clone", &["work", "copy"]);
+        place.succeeds("qvm-clone work copy");
         let taken = before.saturating_sub(room());
-        assert_eq!(place.image("appvms/copy/private.img"), data, "{kind:?}");
+        assert_eq!(
+            image_bytes(&place, "appvms/copy/private.img"),
+            data,
+            "{kind:?}"
+        );
         let inode = |qube: &str| {
-            fs::metadata(place.path(&format!("appvms/{qube}/private.img")))
+            fs::metadata(place.image(&format!("appvms/{qube}/private.img")))
                 .unwrap()
                 .ino()
         };
@@ -532,28 +459,32 @@ fn a_clone_shares_blocks_where_the_file_system_can_and_is_a_copy_elsewhere() {
             _ => assert!(taken < 4 * MIB, "{kind:?} took {taken} bytes"),
         }
         // A change of one is not visible in the other.
-        place.fill_private("work", b"changed");
-        assert_eq!(place.image("appvms/copy/private.img"), data, "{kind:?}");
+        fill_private(&place, "work", b"changed");
+        assert_eq!(
+            image_bytes(&place, "appvms/copy/private.img"),
+            data,
+            "{kind:?}"
+        );
     }
 }
 
 #[test]
 fn a_source_that_did_not_stop_cleanly_is_committed_first() {
-    let place = Place::new();
-    place.fill_private("work", b"old");
+    let place = new_system();
+    fill_private(&place, "work", b"old");
     fs::copy(
-        place.path("appvms/work/private.img"),
-        place.path("appvms/work/private-dirty.img"),
+        place.image("appvms/work/private.img"),
+        place.image("appvms/work/private-dirty.img"),
     )
     .unwrap();
     let dirty = fs::File::options()
         .write(true)
-        .open(place.path("appvms/work/private-dirty.img"))
+        .open(place.image("appvms/work/private-dirty.img"))
         .unwrap();
     dirty.write_all_at(b"new", 0).unwrap();
-    place.ok("qvm-clone", &["work", "copy"]);
-    assert!(place.image("appvms/copy/private.img").starts_with(b"new"));
-    assert!(!place.path("appvms/work/private-dirty.img").exists());
+    place.succeeds("qvm-clone work copy");
+    assert!(image_bytes(&place, "appvms/copy/private.img").starts_with(b"new"));
+    assert!(!place.image("appvms/work/private-dirty.img").exists());
 }
 
 #[test]
@@ -561,7 +492,7 @@ fn a_running_source_is_cloned_in_its_last_committed_state() {
     if let Err(reason) = libvirt_daemon::uri() {
         return skip(format_args!("no libvirt: {reason}"));
     }
-    let place = Place::new();
+    let place = new_system().online();
     // A guest without an operating system halts in its firmware, which is enough here.
     for (property, value) in [
         ("virt_mode", "hvm"),
@@ -571,71 +502,41 @@ fn a_running_source_is_cloned_in_its_last_committed_state() {
         ("vcpus", "1"),
         ("netvm", ""),
     ] {
-        place.ok("qvm-prefs", &["work", property, value]);
+        place.succeeds(["qvm-prefs", "work", property, value]);
     }
-    place.fill_private("work", b"committed");
-    let live = |tool: &str, arguments: &[&str]| {
-        let mut command = Command::new(binary(tool));
-        let ran = tool_output::run(
-            command
-                .args(["--root", place.root.to_str().unwrap()])
-                .args(arguments),
-        );
-        assert_eq!(ran.code, 0, "{tool} {arguments:?}: {ran:?}");
-        ran.stdout
-    };
-    live("qvm-start", &["work"]);
+    fill_private(&place, "work", b"committed");
+    place.succeeds("qvm-start work");
     let dirty = fs::File::options()
         .write(true)
-        .open(place.path("appvms/work/private-dirty.img"))
+        .open(place.image("appvms/work/private-dirty.img"))
         .unwrap();
     dirty.write_all_at(b"unfinished", 0).unwrap();
-    let cloned = place.run("qvm-clone", &["work", "offline"]);
+    let cloned = place.run("qvm-clone --offline-mode work offline");
     assert!(
         cloned.code == 1 && cloned.stderr.contains("work was started at"),
         "offline nobody can tell: {cloned:?}"
     );
-    live("qvm-clone", &["-q", "work", "copy"]);
+    place.succeeds("qvm-clone -q work copy");
     assert_eq!(
-        live(
-            "qvm-ls",
-            &["--raw-data", "-O", "name,state", "work", "copy"]
-        ),
+        place.succeeds("qvm-ls --raw-data -O name,state work copy"),
         "copy|Halted\nwork|Running\n"
     );
+    assert!(image_bytes(&place, "appvms/copy/private.img").starts_with(b"committed\0"));
+    place.succeeds("qvm-start copy");
+    place.succeeds("qvm-kill work copy");
     assert!(
-        place
-            .image("appvms/copy/private.img")
-            .starts_with(b"committed\0")
-    );
-    live("qvm-start", &["copy"]);
-    live("qvm-kill", &["work", "copy"]);
-    assert!(
-        place
-            .image("appvms/work/private.img")
-            .starts_with(b"unfinished"),
+        image_bytes(&place, "appvms/work/private.img").starts_with(b"unfinished"),
         "what ran went on undisturbed"
     );
-    live("qvm-remove", &["-f", "copy", "work"]);
+    place.succeeds("qvm-remove -f copy work");
 }
 
 /// Runs qvm-clone and kills it before its `number`th `call`. Returns whether it got that far.
-fn killed_before(place: &Place, call: &str, number: usize) -> bool {
-    let plain = place.command("qvm-clone", &["work", "copy"]);
-    let mut traced = Command::new("strace");
-    traced.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        &format!("trace={call}"),
-        "-e",
-    ]);
-    traced
-        .arg(format!("inject={call}:signal=SIGKILL:when={number}"))
-        .arg(plain.get_program())
-        .args(plain.get_args());
+fn killed_before(place: &TestSystem, call: &str, number: usize) -> bool {
+    let plain = place.command("qvm-clone work copy");
+    let trace = format!("trace={call}");
+    let inject = format!("inject={call}:signal=SIGKILL:when={number}");
+    let mut traced = strace_command(&plain, &["-o", "/dev/null", "-e", &trace, "-e", &inject]);
     traced.stderr(Stdio::null());
     !traced.status().unwrap().success()
 }
@@ -645,33 +546,33 @@ fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("strace is not installed");
     }
-    let place = Place::new();
-    place.fill_private("work", &random_bytes(8 * MIB));
-    place.ok("qvm-notes", &["-s", "remember", "work"]);
+    let place = new_system();
+    fill_private(&place, "work", &random_bytes(8 * MIB));
+    place.succeeds("qvm-notes -s remember work");
     let before = place.store();
     let mut with_orphans = 0;
     for call in ["fsync", "renameat", "unlinkat"] {
         for number in 1.. {
             if !killed_before(&place, call, number) {
                 assert!(number > 1, "qvm-clone never calls {call}");
-                place.ok("qvm-remove", &["-f", "copy"]);
+                place.succeeds("qvm-remove -f copy");
                 break;
             }
-            if place.run("qvm-check", &["-q", "copy"]).code == 0 {
+            if place.run("qvm-check -q copy").code == 0 {
                 // The kill came after the save, so the clone is complete.
                 assert_eq!(
-                    place.image("appvms/copy/private.img"),
-                    place.image("appvms/work/private.img")
+                    image_bytes(&place, "appvms/copy/private.img"),
+                    image_bytes(&place, "appvms/work/private.img")
                 );
-                place.ok("qvm-remove", &["-f", "copy"]);
+                place.succeeds("qvm-remove -f copy");
                 continue;
             }
             assert_eq!(place.store(), before, "killed before {call} {number}");
-            if list_names(&place.path("appvms/copy"))
+            if list_names(&place.image("appvms/copy"))
                 .iter()
                 .any(|name| name.contains(".img"))
             {
-                let orphans = place.ok("qubes-recover", &["--list-orphans"]);
+                let orphans = place.succeeds("qubes-recover --list-orphans");
                 assert_eq!(
                     orphans, "varlibqubes:appvms/copy/private\n",
                     "killed before {call} {number}"
@@ -679,25 +580,25 @@ fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
                 with_orphans += 1;
             }
             // A new qube may have the name, and gets no data of the killed clone.
-            place.ok("qvm-create", &["-l", "red", "copy"]);
+            place.succeeds("qvm-create -l red copy");
             assert_eq!(
-                place.ok("qvm-notes", &["-p", "copy"]),
+                place.succeeds("qvm-notes -p copy"),
                 "\n",
                 "killed before {call} {number}"
             );
-            let names = list_names(&place.path("appvms/copy"));
+            let names = list_names(&place.image("appvms/copy"));
             assert_eq!(
                 names,
                 ["private-precache.img", "private.img"],
                 "killed before {call} {number}"
             );
-            let image = fs::metadata(place.path("appvms/copy/private.img")).unwrap();
+            let image = fs::metadata(place.image("appvms/copy/private.img")).unwrap();
             assert_eq!(
                 (image.len(), image.blocks()),
                 (2 << 30, 0),
                 "killed before {call} {number}"
             );
-            place.ok("qvm-remove", &["-f", "copy"]);
+            place.succeeds("qvm-remove -f copy");
             assert_eq!(place.store(), before);
         }
     }
@@ -705,10 +606,10 @@ fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
         with_orphans > 5,
         "only {with_orphans} of the kills left an orphan to clear"
     );
-    place.ok("qvm-clone", &["work", "copy"]);
+    place.succeeds("qvm-clone work copy");
     assert_eq!(
-        place.image("appvms/copy/private.img"),
-        place.image("appvms/work/private.img")
+        image_bytes(&place, "appvms/copy/private.img"),
+        image_bytes(&place, "appvms/work/private.img")
     );
 }
 
@@ -717,9 +618,9 @@ fn the_source_is_not_locked_while_data_are_copied() {
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("strace is not installed");
     }
-    let place = Place::new();
-    place.fill_private("work", &random_bytes(MIB));
-    let plain = place.command("qvm-clone", &["work", "copy"]);
+    let place = new_system();
+    fill_private(&place, "work", &random_bytes(MIB));
+    let plain = place.command("qvm-clone work copy");
     let mut slow = Command::new("strace");
     // Copying takes two seconds, however blocks are copied here.
     slow.args([
@@ -742,19 +643,19 @@ fn the_source_is_not_locked_while_data_are_copied() {
         "copy: Cloning private volume"
     );
     // Setting the netvm takes the qube's lock.
-    place.ok("qvm-prefs", &["--no-wait", "work", "netvm", ""]);
-    place.ok("qvm-prefs", &["--no-wait", "work", "memory", "500"]);
+    place.succeeds(["qvm-prefs", "--no-wait", "work", "netvm", ""]);
+    place.succeeds("qvm-prefs --no-wait work memory 500");
     assert!(
         clone.try_wait().unwrap().is_none(),
         "the copy was not over before"
     );
     assert!(clone.wait().unwrap().success());
     assert_eq!(
-        place.image("appvms/copy/private.img"),
-        place.image("appvms/work/private.img")
+        image_bytes(&place, "appvms/copy/private.img"),
+        image_bytes(&place, "appvms/work/private.img")
     );
     assert_eq!(
-        place.ok("qvm-prefs", &["copy", "memory"]),
+        place.succeeds("qvm-prefs copy memory"),
         "500\n",
         "its settings are those of the moment it appears"
     );
@@ -762,11 +663,11 @@ fn the_source_is_not_locked_while_data_are_copied() {
 
 #[test]
 fn of_several_concurrent_clones_with_one_name_one_succeeds() {
-    let place = Place::new();
-    place.fill_private("work", &random_bytes(MIB));
+    let place = new_system();
+    fill_private(&place, "work", &random_bytes(MIB));
     let clone = || {
         place
-            .command("qvm-clone", &["-q", "work", "copy"])
+            .command("qvm-clone -q work copy")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap()
@@ -783,8 +684,8 @@ fn of_several_concurrent_clones_with_one_name_one_succeeds() {
     }
     assert_eq!(made, 1);
     assert_eq!(
-        place.image("appvms/copy/private.img"),
-        place.image("appvms/work/private.img")
+        image_bytes(&place, "appvms/copy/private.img"),
+        image_bytes(&place, "appvms/work/private.img")
     );
     assert_eq!(
         place

@@ -3,10 +3,10 @@
 //! table.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use qubes_test_support::{ToolOutput, binary, tool_output};
+use qubes_test_support::TestSystem;
+use qubes_test_support::domain_texts::domains;
 
 const RELEASES: [&str; 5] = ["4.0", "4.1", "4.2", "4.3", "4.4"];
 
@@ -35,85 +35,27 @@ const INTRODUCED_GLOBALS: &[(&str, &str, &str)] = &[
     ("default_audiovm", "dom0", "4.1"),
 ];
 
-struct System {
-    dir: tempfile::TempDir,
+fn new_system(text: &str, release: &str) -> TestSystem {
+    let system = TestSystem::with_store(text);
+    system.write("/var/lib/qubes/vm-kernels/6.6.77-1.fc37/vmlinuz", "");
+    system.configure(&format!("[store]\nrelease = \"{release}\"\n"));
+    system
 }
 
-impl System {
-    fn new(text: &str, release: &str) -> System {
-        let system = System {
-            dir: tempfile::tempdir().unwrap(),
-        };
-        let kernel = system
-            .dir
-            .path()
-            .join("var/lib/qubes/vm-kernels/6.6.77-1.fc37");
-        fs::create_dir_all(&kernel).unwrap();
-        fs::write(kernel.join("vmlinuz"), "").unwrap();
-        fs::create_dir_all(system.dir.path().join("etc/qubes")).unwrap();
-        fs::write(
-            system.dir.path().join("etc/qubes/core.toml"),
-            format!("[store]\nrelease = \"{release}\"\n"),
-        )
-        .unwrap();
-        fs::write(system.file(), text).unwrap();
-        system
-    }
+/// Returns the text of a qube's domain.
+fn domain(system: &TestSystem, name: &str) -> String {
+    domains(&system.store()).remove(name).unwrap()
+}
 
-    fn file(&self) -> PathBuf {
-        self.dir.path().join("var/lib/qubes/qubes.xml")
-    }
-
-    fn text(&self) -> String {
-        fs::read_to_string(self.file()).unwrap()
-    }
-
-    fn run(&self, line: &str) -> ToolOutput {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let mut command = Command::new(binary(words[0]));
-        tool_output::run(
-            command
-                .args(&words[1..])
-                .arg("--offline-mode")
-                .env("QUBES_ROOT", self.dir.path()),
-        )
-    }
-
-    fn ok(&self, line: &str) -> String {
-        let ran = self.run(line);
-        assert_eq!(ran.code, 0, "{line}: {ran:?}");
-        ran.stdout
-    }
-
-    /// Returns the text of a qube's domain.
-    fn domain(&self, name: &str) -> String {
-        let text = self.text();
-        let mark = format!("\"name\">{name}<");
-        let domain = text
-            .split("    <domain ")
-            .find(|d| d.contains(&mark))
-            .unwrap();
-        domain
-            .split("\n  </domains>")
-            .next()
-            .unwrap()
-            .trim_end()
-            .to_owned()
-    }
-
-    /// Returns the kinds of the findings about a qube.
-    fn kinds_of(&self, qube: &str) -> Vec<String> {
-        let listed: serde_json::Value =
-            serde_json::from_str(&self.run("qubes-db check --json").stdout).unwrap();
-        let of_qube = listed
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter(|d| d["qube"] == qube);
-        of_qube
-            .map(|d| d["kind"].as_str().unwrap().to_owned())
-            .collect()
-    }
+/// Returns the kinds of the findings about a qube.
+fn kinds_of(system: &TestSystem, qube: &str) -> Vec<String> {
+    let listed: serde_json::Value =
+        serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let findings = listed.as_array().unwrap().iter();
+    findings
+        .filter(|finding| finding["qube"] == qube)
+        .map(|finding| finding["kind"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn sample(name: &str) -> String {
@@ -141,8 +83,8 @@ fn a_property_is_set_only_in_releases_that_know_it() {
             (INTRODUCED_GLOBALS, "qubes-prefs"),
         ] {
             for (property, value, since) in table {
-                let system = System::new(&small(), release);
-                let before = system.text();
+                let system = new_system(&small(), release);
+                let before = system.store();
                 let ran = system.run(&format!("{command} {property} {value}"));
                 let stored = format!(
                     "<property name=\"{property}\">{}</property>",
@@ -150,7 +92,7 @@ fn a_property_is_set_only_in_releases_that_know_it() {
                 );
                 if *since <= release {
                     assert_eq!(ran.code, 0, "{release}: {property}: {ran:?}");
-                    let (has, had) = (system.text(), before);
+                    let (has, had) = (system.store(), before);
                     assert!(has != had || had.contains(&stored), "{release}: {property}");
                     assert!(has.contains(&stored), "{release}: {property}");
                 } else {
@@ -160,7 +102,7 @@ fn a_property_is_set_only_in_releases_that_know_it() {
                         ran.stderr.contains(property) && ran.stderr.contains(&reason),
                         "{release}: {ran:?}"
                     );
-                    assert_eq!(system.text(), before, "{release}: {property}");
+                    assert_eq!(system.store(), before, "{release}: {property}");
                 }
             }
         }
@@ -173,17 +115,17 @@ fn properties_too_new_for_the_release_are_reported_and_can_be_removed() {
         for release in RELEASES {
             let line = format!("        <property name=\"{property}\">{value}</property>\n");
             let text = small().replace("        <property name=\"vcpus\">4</property>\n", &line);
-            let system = System::new(&text, release);
-            let is_reported = system.kinds_of("work").contains(&"too-new".to_owned());
+            let system = new_system(&text, release);
+            let is_reported = kinds_of(&system, "work").contains(&"too-new".to_owned());
             assert_eq!(is_reported, *since > release, "{release}: {property}");
             if is_reported {
-                system.ok("qvm-prefs vault memory 444");
+                system.succeeds("qvm-prefs vault memory 444");
                 assert!(
-                    system.text().contains(&line),
+                    system.store().contains(&line),
                     "{release}: {property} is kept while untouched"
                 );
-                system.ok(&format!("qvm-prefs -D work {property}"));
-                assert!(!system.text().contains(&line), "{release}: {property}");
+                system.succeeds(&format!("qvm-prefs -D work {property}"));
+                assert!(!system.store().contains(&line), "{release}: {property}");
             }
         }
     }
@@ -192,16 +134,16 @@ fn properties_too_new_for_the_release_are_reported_and_can_be_removed() {
 #[test]
 fn a_new_qube_loads_in_each_release() {
     for release in RELEASES {
-        let system = System::new(&small(), release);
-        system.ok("qvm-create --label red new");
-        let new = system.domain("new");
+        let system = new_system(&small(), release);
+        system.succeeds("qvm-create --label red new");
+        let new = domain(&system, "new");
         assert!(
             !new.contains("\"False\""),
             "{release}: a false flag is left out, never written: {new}"
         );
         assert!(new.contains("<property name=\"uuid\">"), "{release}: {new}");
         assert_eq!(
-            system.kinds_of("new"),
+            kinds_of(&system, "new"),
             Vec::<String>::new(),
             "{release}: {new}"
         );
@@ -236,9 +178,9 @@ fn an_ephemeral_key_is_written_only_in_releases_that_know_it() {
             volatile,
             &volatile.replace("<volume ", "<volume ephemeral=\"True\" "),
         );
-        let system = System::new(&text, release);
-        system.ok("qvm-create --class DispVM --template default-dvm --label red disp");
-        let disp = system.domain("disp");
+        let system = new_system(&text, release);
+        system.succeeds("qvm-create --class DispVM --template default-dvm --label red disp");
+        let disp = domain(&system, "disp");
         assert_eq!(
             disp.contains("ephemeral=\"True\""),
             release >= "4.1",
@@ -246,14 +188,12 @@ fn an_ephemeral_key_is_written_only_in_releases_that_know_it() {
         );
         assert!(!disp.contains("\"False\""), "{release}: {disp}");
         assert_eq!(
-            system.kinds_of("disp"),
+            kinds_of(&system, "disp"),
             Vec::<String>::new(),
             "{release}: {disp}"
         );
         assert_eq!(
-            system
-                .kinds_of("default-dvm")
-                .contains(&"too-new".to_owned()),
+            kinds_of(&system, "default-dvm").contains(&"too-new".to_owned()),
             release < "4.1",
             "{release}"
         );
@@ -279,7 +219,7 @@ fn qube_numbers_are_limited_by_the_release() {
         .collect();
     text = text.replacen("  </domains>", &format!("{taken}  </domains>"), 1);
     for release in RELEASES {
-        let system = System::new(&text, release);
+        let system = new_system(&text, release);
         let ran = system.run("qvm-create --label red new");
         assert_eq!(ran.code == 0, release >= "4.2", "{release}: {ran:?}");
         if release < "4.2" {
@@ -289,10 +229,10 @@ fn qube_numbers_are_limited_by_the_release() {
                 "{ran:?}"
             );
             // A number beyond the limit is reported.
-            let later = System::new(&text.replacen("\"qid\">254<", "\"qid\">300<", 1), release);
-            assert_eq!(later.kinds_of("q254"), ["bad-value"], "{release}");
+            let later = new_system(&text.replacen("\"qid\">254<", "\"qid\">300<", 1), release);
+            assert_eq!(kinds_of(&later, "q254"), ["bad-value"], "{release}");
         } else {
-            assert!(system.domain("new").contains("\"qid\">255<"), "{release}");
+            assert!(domain(&system, "new").contains("\"qid\">255<"), "{release}");
         }
     }
 }
@@ -302,16 +242,16 @@ fn untouched_content_is_kept_byte_for_byte_in_every_release() {
     for name in ["small.xml", "random-1.xml", "r40-small.xml"] {
         let text = sample(name);
         for release in RELEASES {
-            let system = System::new(&text, release);
+            let system = new_system(&text, release);
             let qube = if name == "random-1.xml" {
-                system.ok("qvm-ls --raw-list --class AppVM")
+                system.succeeds("qvm-ls --raw-list --class AppVM")
             } else {
                 "work".into()
             };
             let qube = qube.lines().next().unwrap().to_owned();
-            let domain = system.domain(&qube);
-            system.ok(&format!("qvm-prefs {qube} memory 4321"));
-            let after = system.text();
+            let before = domain(&system, &qube);
+            system.succeeds(&format!("qvm-prefs {qube} memory 4321"));
+            let after = system.store();
             let lines = |text: &str| {
                 text.lines()
                     .filter(|l| !l.contains("\"memory\""))
@@ -323,7 +263,7 @@ fn untouched_content_is_kept_byte_for_byte_in_every_release() {
                 lines(&after),
                 "{name} {release}: nothing but memory differs"
             );
-            assert_ne!(domain, system.domain(&qube));
+            assert_ne!(before, domain(&system, &qube));
         }
     }
 }
@@ -404,8 +344,8 @@ fn device_assignments_are_kept_and_those_the_release_misreads_are_reported() {
     for (text, before, since) in cases {
         let text = format!("      {text}");
         for release in RELEASES {
-            let system = System::new(&devices(&text), release);
-            let kinds = system.kinds_of("work");
+            let system = new_system(&devices(&text), release);
+            let kinds = kinds_of(&system, "work");
             let reported: Vec<&String> =
                 kinds.iter().filter(|k| k.starts_with("device-")).collect();
             let expected: Vec<&str> = if release < "4.3" { before } else { since }
@@ -413,9 +353,9 @@ fn device_assignments_are_kept_and_those_the_release_misreads_are_reported() {
                 .collect();
             assert_eq!(reported, expected, "{release}: {text}");
             // Another property of the same qube changes; the assignments stay as they are.
-            system.ok("qvm-prefs work memory 444");
-            system.ok("qvm-tags work add other");
-            assert!(system.text().contains(&text), "{release}: {text}");
+            system.succeeds("qvm-prefs work memory 444");
+            system.succeeds("qvm-tags work add other");
+            assert!(system.store().contains(&text), "{release}: {text}");
         }
     }
 }
@@ -427,11 +367,11 @@ fn a_qube_that_provides_devices_is_not_removed() {
          mode=\"ask-to-attach\" identity=\"*\"/></devices>",
         "<devices class=\"wonder\"><device backend-domain=\"sys-spare\" id=\"x\"/></devices>",
     ] {
-        let system = System::new(&small(), "4.3");
-        system.ok("qvm-create --label red sys-spare");
-        let sound = system.text();
+        let system = new_system(&small(), "4.3");
+        system.succeeds("qvm-create --label red sys-spare");
+        let sound = system.store();
         fs::write(
-            system.file(),
+            system.store_file(),
             sound.replacen(
                 "      <devices class=\"block\">",
                 &format!("      {devices}\n      <devices class=\"block\">"),
@@ -446,7 +386,7 @@ fn a_qube_that_provides_devices_is_not_removed() {
                 .contains("sys-spare cannot be removed. It is in use as:"),
             "{devices}: {ran:?}"
         );
-        fs::write(system.file(), &sound).unwrap();
-        system.ok("qvm-remove --force sys-spare");
+        fs::write(system.store_file(), &sound).unwrap();
+        system.succeeds("qvm-remove --force sys-spare");
     }
 }

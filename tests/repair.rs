@@ -8,9 +8,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use qubes_test_support::TestSystem;
 use qubes_test_support::domain_texts::domains;
 use qubes_test_support::sound_store::SOUND;
-use qubes_test_support::{TestSystem, ToolOutput};
+use qubes_test_support::tool_output::wait_for;
 
 /// The original text, the damaged text, the kind that check reports, and the text after the repair;
 /// `None` where only a person can decide.
@@ -893,7 +894,7 @@ fn a_store_changed_during_the_prompt_is_not_overwritten() {
     let other = text.replace("\"memory\">much", "\"memory\">lots");
     fs::write(store.store_file(), &other).unwrap();
     child.stdin.take().unwrap().write_all(b"y\n").unwrap();
-    let ran = ToolOutput::new(child.wait_with_output().unwrap());
+    let ran = wait_for(child);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("changed"), "{ran:?}");
     assert_eq!((store.store(), store.copies().len()), (other, 0));

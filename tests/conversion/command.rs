@@ -5,12 +5,12 @@ use crate::old_system::{OldSystem, RESTRICTIVE_R3_RULES};
 #[test]
 fn a_dry_run_prints_the_plan_and_changes_nothing() {
     let system = OldSystem::with_images();
-    let plan = system.ok("qubes-db convert --dry-run");
+    let plan = system.succeeds("qubes-db convert --dry-run");
     let base = system.base();
     for line in [
         format!(
             "{} would be converted to R4 (release 4.3), after it was kept in backup/",
-            system.store().display()
+            system.store_file().display()
         ),
         "    sys-net: AppVM".to_string(),
         "    varlibqubes: /var/lib/qubes".to_string(),
@@ -28,7 +28,7 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
         plan.contains("\nnot taken over, or not understood:\n    win7: drive="),
         "{plan}"
     );
-    assert!(system.is_old() && system.copies().is_empty());
+    assert!(system.is_old() && system.copy_names().is_empty());
     assert_eq!(
         system.read("appvms/work/firewall.xml"),
         RESTRICTIVE_R3_RULES
@@ -40,13 +40,13 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
 fn json_lists_the_same_plan_and_result() {
     let system = OldSystem::with_images();
     let planned: serde_json::Value =
-        serde_json::from_str(&system.ok("qubes-db convert --dry-run --json")).unwrap();
+        serde_json::from_str(&system.succeeds("qubes-db convert --dry-run --json")).unwrap();
     assert_eq!(
         (&planned["needs_conversion"], &planned["converted"]),
         (&true.into(), &false.into())
     );
     let done: serde_json::Value =
-        serde_json::from_str(&system.ok("qubes-db convert --json")).unwrap();
+        serde_json::from_str(&system.succeeds("qubes-db convert --json")).unwrap();
     assert_eq!(
         (&done["converted"], &done["release"]),
         (&true.into(), &"4.3".into())
@@ -60,7 +60,7 @@ fn json_lists_the_same_plan_and_result() {
         system.before
     );
     let again: serde_json::Value =
-        serde_json::from_str(&system.ok("qubes-db convert --json")).unwrap();
+        serde_json::from_str(&system.succeeds("qubes-db convert --json")).unwrap();
     assert_eq!(
         (&again["needs_conversion"], &again["copy"]),
         (&false.into(), &serde_json::Value::Null)
@@ -70,16 +70,16 @@ fn json_lists_the_same_plan_and_result() {
 #[test]
 fn a_store_of_r4_is_not_changed() {
     let system = OldSystem::with_images();
-    system.ok("qubes-db convert");
-    let (text, kept) = (system.text(), system.copies());
+    system.succeeds("qubes-db convert");
+    let (text, kept) = (system.store(), system.copy_names());
     for command in ["qubes-db convert", "qubes-db convert --dry-run"] {
         let said = format!(
             "{} is R4's already; there is nothing to do\n",
-            system.store().display()
+            system.store_file().display()
         );
-        assert_eq!(system.ok(command), said);
+        assert_eq!(system.succeeds(command), said);
     }
-    assert_eq!((system.text(), system.copies()), (text, kept));
+    assert_eq!((system.store(), system.copy_names()), (text, kept));
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn trace_writer(system: &OldSystem, arguments: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command
         .args(["-f", "-qq", "-o"])
-        .arg(system.dir.path().join("log"))
+        .arg(system.root().join("log"))
         .args(arguments);
     command.arg(writer.get_program()).args(writer.get_args());
     command.envs(
@@ -87,7 +87,7 @@ fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
         skip("strace is not installed or may not trace here");
         return;
     }
-    let calls = changing_calls(&fs::read_to_string(system.dir.path().join("log")).unwrap());
+    let calls = changing_calls(&fs::read_to_string(system.root().join("log")).unwrap());
     // Copies of the store and of two rule files, four new rule files, the store.
     let renames = calls
         .iter()
@@ -126,12 +126,12 @@ fn a_conversion_killed_anywhere_is_completed_by_the_next_command() {
             );
         }
         // The next command completes the conversion from any state.
-        system.ok("qvm-prefs work memory 600");
+        system.succeeds("qvm-prefs work memory 600");
         system.assert_sound(&at);
-        assert_eq!(system.ok("qvm-prefs work memory"), "600\n", "{at}");
+        assert_eq!(system.succeeds("qvm-prefs work memory"), "600\n", "{at}");
         assert!(RULE_FILES.into_iter().all(is_converted), "{at}");
         let kept: Vec<String> = system
-            .copies()
+            .copy_names()
             .iter()
             .map(|name| system.read(&format!("backup/{name}")))
             .collect();

@@ -13,7 +13,7 @@ const BLOCK_ALL: &str = "<firewall version=\"2\">\n  <rules>\n    <rule>\n      
 #[test]
 fn rules_are_converted_to_the_paths_of_r4() {
     let system = OldSystem::with_images();
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     for file in ["appvms/work", "appvms/sys-firewall", "vm-templates/win-tpl"] {
         assert_eq!(
             system.read(&format!("{file}/firewall.xml")),
@@ -35,7 +35,7 @@ fn rules_are_converted_to_the_paths_of_r4() {
         !system.base().join("appvms/vault/firewall.xml").exists(),
         "the default of both is everything"
     );
-    let kept = system.copies();
+    let kept = system.copy_names();
     let copy = |qube: &str| {
         kept.iter()
             .find(|n| n.starts_with(&format!("{qube}-firewall-")))
@@ -57,7 +57,7 @@ fn existing_rules_of_r4_are_kept() {
     fs::write(system.base().join("appvms/work/firewall.xml"), &own).unwrap();
     fs::create_dir_all(system.base().join("appvms/sys-firewall")).unwrap();
     fs::write(system.base().join("appvms/sys-firewall/firewall.xml"), &own).unwrap();
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     assert_eq!(system.read("appvms/work/firewall.xml"), own);
     assert_eq!(system.read("appvms/sys-firewall/firewall.xml"), own);
 }
@@ -113,7 +113,7 @@ fn invalid_rules_block_everything_and_are_reported() {
         assert!(line.ends_with(why), "{line}");
     }
     let copy = system
-        .copies()
+        .copy_names()
         .into_iter()
         .find(|n| n.starts_with("win7-firewall-"))
         .unwrap();
@@ -170,8 +170,7 @@ fn absolute_links_to_rules_are_resolved_below_the_root() {
         .tempdir()
         .unwrap();
     let inside = system
-        .dir
-        .path()
+        .root()
         .join(machine.path().strip_prefix("/").unwrap());
     fs::create_dir_all(&inside).unwrap();
     for qube in ["work", "sys-firewall"] {
@@ -191,7 +190,7 @@ fn absolute_links_to_rules_are_resolved_below_the_root() {
         )
         .unwrap();
     }
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     for qube in ["work", "sys-firewall"] {
         let file = format!("{qube}/firewall.xml");
         assert_eq!(
@@ -206,7 +205,7 @@ fn absolute_links_to_rules_are_resolved_below_the_root() {
         );
     }
     let copy = system
-        .copies()
+        .copy_names()
         .into_iter()
         .find(|name| name.starts_with("work-firewall-"))
         .unwrap();
@@ -218,10 +217,10 @@ fn absolute_links_to_rules_are_resolved_below_the_root() {
 fn converting_a_copy_of_the_store_keeps_the_rules_of_the_system() {
     for is_converted in [false, true] {
         let system = OldSystem::with_images();
-        let copy = system.dir.path().join("copy.xml");
-        fs::copy(system.store(), &copy).unwrap();
+        let copy = system.root().join("copy.xml");
+        fs::copy(system.store_file(), &copy).unwrap();
         if is_converted {
-            system.ok("qubes-db convert");
+            system.succeeds("qubes-db convert");
         }
         fs::write(
             system.base().join("appvms/work/firewall.xml"),

@@ -15,8 +15,8 @@ fn volume<'v>(vm: &'v Vm, name: &str, attribute: &str) -> Option<&'v str> {
 fn volumes_have_the_size_of_existing_images() {
     let system = OldSystem::with_images();
     system.create_image("appvms/work/volatile.img", 7 << 20);
-    system.ok("qubes-db convert");
-    let qubes = format::read(fs::read(system.store()).unwrap()).unwrap();
+    system.succeeds("qubes-db convert");
+    let qubes = format::read(fs::read(system.store_file()).unwrap()).unwrap();
     let (private, root) = (PRIVATE_SIZE.to_string(), ROOT_SIZE.to_string());
     for vm in qubes.iter().filter(|vm| vm.name != VmName::dom0()) {
         let names: Vec<&str> = vm.volumes.iter().map(|v| v.name()).collect();
@@ -84,7 +84,7 @@ fn missing_images_are_reported_in_one_line() {
     let ran = system.run("qubes-db convert");
     let line = format!(
         "{}: the usual size is assumed for images that do not exist: {}",
-        system.store().display(),
+        system.store_file().display(),
         system.base().join("appvms/work/private.img").display()
     );
     assert!(
@@ -112,16 +112,16 @@ fn pools_of_storage_conf_are_imported() {
     let system = OldSystem::new(moved.as_bytes());
     let conf = "[default]\ndriver=xen\n\n[big]\ndriver=xen\ndir_path=/mnt/big\n\n[unused]\
         \ndriver=xen\ndir_path=/mnt/unused/\n";
-    fs::write(system.dir.path().join("etc/qubes/storage.conf"), conf).unwrap();
-    let image = system.dir.path().join("mnt/big/appvms/work/private.img");
+    fs::write(system.root().join("etc/qubes/storage.conf"), conf).unwrap();
+    let image = system.root().join("mnt/big/appvms/work/private.img");
     fs::create_dir_all(image.parent().unwrap()).unwrap();
     fs::File::create(&image)
         .unwrap()
         .set_len(PRIVATE_SIZE)
         .unwrap();
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     system.assert_sound("with pools");
-    let qubes = format::read(fs::read(system.store()).unwrap()).unwrap();
+    let qubes = format::read(fs::read(system.store_file()).unwrap()).unwrap();
     let pools: Vec<_> = qubes
         .pools
         .iter()
@@ -161,10 +161,10 @@ fn a_copy_of_the_store_never_deletes_images_of_the_original() {
     let system = OldSystem::with_images();
     let (work, copy) = (
         system.base().join("appvms/work/private.img"),
-        system.dir.path().join("try.xml"),
+        system.root().join("try.xml"),
     );
     fs::write(&work, "of the old system").unwrap();
-    fs::copy(system.store(), &copy).unwrap();
+    fs::copy(system.store_file(), &copy).unwrap();
     let with_copy = |tool: &str, rest: &str| {
         system.run(&format!("{tool} --qubesxml {} {rest}", copy.display()))
     };
@@ -175,7 +175,7 @@ fn a_copy_of_the_store_never_deletes_images_of_the_original() {
     let words = format!(
         "{} stays: it belongs to volume work:private of {}",
         work.display(),
-        system.store().display()
+        system.store_file().display()
     );
     assert!(
         removed.code == 0 && removed.stderr.contains(&words),

@@ -6,5 +6,6 @@ mod crash;
 mod firewalls;
 mod images;
 mod meaning;
+mod old_stores;
 mod old_system;
 mod writers;

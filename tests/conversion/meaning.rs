@@ -12,14 +12,14 @@ use crate::old_system::{OldSystem, find_sample};
 const FIELDS: &str = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MEMORY,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
 
 fn list_qubes(system: &OldSystem) -> String {
-    system.ok(&format!("qvm-ls --raw-data --fields {FIELDS}"))
+    system.succeeds(&format!("qvm-ls --raw-data --fields {FIELDS}"))
 }
 
 /// Prints every property of every qube, except those that a conversion adds.
 fn print_settings(system: &OldSystem) -> String {
     let mut all = list_qubes(system);
-    for name in system.ok("qvm-ls --raw-list").lines() {
-        let properties = system.ok(&format!("qvm-prefs {name}"));
+    for name in system.succeeds("qvm-ls --raw-list").lines() {
+        let properties = system.succeeds(&format!("qvm-prefs {name}"));
         all.extend(
             properties
                 .lines()
@@ -28,7 +28,7 @@ fn print_settings(system: &OldSystem) -> String {
         );
         all.push_str(&system.run(&format!("qvm-features {name}")).stdout);
     }
-    all + &system.ok("qubes-prefs")
+    all + &system.succeeds("qubes-prefs")
 }
 
 fn assert_conversion_keeps_meaning(system: &OldSystem, name: &str) {
@@ -37,7 +37,7 @@ fn assert_conversion_keeps_meaning(system: &OldSystem, name: &str) {
     assert_eq!(ran.code, 0, "{name}: {ran:?}");
     system.assert_sound(name);
     assert_eq!(print_settings(system), before, "{name}");
-    let written = fs::read(system.store()).unwrap();
+    let written = fs::read(system.store_file()).unwrap();
     let read = format::read(written.clone()).unwrap();
     assert_eq!(format::write(&written, &read).unwrap(), written, "{name}");
 }
@@ -105,7 +105,7 @@ fn golden() -> BTreeMap<String, BTreeMap<String, String>> {
 #[test]
 fn properties_match_the_output_of_r3() {
     let system = OldSystem::from_sample("saved.xml");
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     let golden = golden();
     assert_eq!(golden.len(), 6);
     for (name, printed) in golden.iter().filter(|(name, _)| *name != "dom0") {
@@ -137,12 +137,14 @@ fn properties_match_the_output_of_r3() {
                 _ => printed.trim_end_matches(" (default)"),
             };
             assert_eq!(
-                system.ok(&format!("qvm-prefs {name} {new}")).trim_end(),
+                system
+                    .succeeds(&format!("qvm-prefs {name} {new}"))
+                    .trim_end(),
                 expected,
                 "{new} of {name}"
             );
         }
-        let debug = system.ok(&format!("qvm-prefs {name} debug"));
+        let debug = system.succeeds(&format!("qvm-prefs {name} debug"));
         assert_eq!(
             debug.trim_end() == "True",
             printed["debug"] == "on",
@@ -183,7 +185,7 @@ fn valid_parts_of_a_hostile_store_are_converted() {
             .all(|l| l.contains("template")),
         "nothing but the two missing templates is wrong: {checked:?}"
     );
-    let read = format::read(fs::read(system.store()).unwrap()).unwrap();
+    let read = format::read(fs::read(system.store_file()).unwrap()).unwrap();
     let mut numbers: Vec<u16> = read.iter().map(|vm| vm.qid().unwrap().number()).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -212,27 +214,30 @@ fn disposables_keep_their_template() {
     };
 
     let system = OldSystem::new(with(dvm).as_bytes());
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     system.assert_sound("with a template for disposables");
     assert_eq!(
-        system.ok("qvm-prefs fedora-23-dvm template_for_dispvms"),
+        system.succeeds("qvm-prefs fedora-23-dvm template_for_dispvms"),
         "True\n"
     );
-    assert_eq!(system.ok("qubes-prefs default_dispvm"), "fedora-23-dvm\n");
     assert_eq!(
-        system.ok("qvm-prefs work default_dispvm"),
+        system.succeeds("qubes-prefs default_dispvm"),
+        "fedora-23-dvm\n"
+    );
+    assert_eq!(
+        system.succeeds("qvm-prefs work default_dispvm"),
         "fedora-23-dvm\n"
     );
     // Disposables of a qube without network had no network, but those of this template have.
-    assert_eq!(system.ok("qvm-prefs vault default_dispvm").trim(), "");
+    assert_eq!(system.succeeds("qvm-prefs vault default_dispvm").trim(), "");
 
     let system = OldSystem::new(with(&(dvm.to_string() + &other)).as_bytes());
     fs::create_dir_all(system.base().join("dvmdata")).unwrap();
     let target = "/var/lib/qubes/appvms/other-dvm";
     std::os::unix::fs::symlink(target, system.base().join("dvmdata/vmdir")).unwrap();
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     assert_eq!(
-        system.ok("qubes-prefs default_dispvm"),
+        system.succeeds("qubes-prefs default_dispvm"),
         "other-dvm\n",
         "what R3's link says"
     );
@@ -242,9 +247,9 @@ fn disposables_keep_their_template() {
 fn a_store_for_4_0_has_nothing_that_4_0_refuses() {
     let system = OldSystem::with_images();
     system.configure("[store]\nrelease = \"4.0\"");
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     system.assert_sound("for 4.0");
-    let read = format::read(fs::read(system.store()).unwrap()).unwrap();
+    let read = format::read(fs::read(system.store_file()).unwrap()).unwrap();
     let net = read.get("sys-net").unwrap();
     assert_eq!(
         (

@@ -1,15 +1,23 @@
 //! An old system below a directory: its store, images and firewall files.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::process::Command;
 
-use qubes_test_support::tool_output::run;
-use qubes_test_support::{ToolOutput, binary};
+use qubes_test_support::{TestSystem, repository, skip};
 
 pub struct OldSystem {
-    pub dir: tempfile::TempDir,
+    system: TestSystem,
     pub before: Vec<u8>,
+}
+
+impl Deref for OldSystem {
+    type Target = TestSystem;
+
+    fn deref(&self) -> &TestSystem {
+        &self.system
+    }
 }
 
 /// The sizes of private and root images in these tests, in bytes.
@@ -42,30 +50,18 @@ name=\"action\">accept</property>\n        \
 
 impl OldSystem {
     pub fn new(bytes: &[u8]) -> OldSystem {
-        let dir = tempfile::Builder::new()
-            .prefix("qubes-conversion-")
-            .tempdir()
-            .unwrap();
         let system = OldSystem {
-            dir,
+            system: TestSystem::with_store(bytes),
             before: bytes.to_vec(),
         };
-        fs::create_dir_all(system.base()).unwrap();
-        fs::write(system.store(), bytes).unwrap();
         system.configure("");
         system
     }
 
     /// Creates a system from a sample of this repository.
     pub fn from_sample(name: &str) -> OldSystem {
-        OldSystem::new(
-            &fs::read(
-                Path::new(env!("CARGO_MANIFEST_DIR"))
-                    .join("tests/data/r3")
-                    .join(name),
-            )
-            .unwrap(),
-        )
+        let sample = repository("tests/data/r3").join(name);
+        OldSystem::new(&fs::read(sample).unwrap())
     }
 
     /// Creates a system from a store that R3 wrote, with its images and the rules of three qubes.
@@ -103,10 +99,8 @@ impl OldSystem {
 
     /// Writes the configuration, with fixed values for what is detected on the host.
     pub fn configure(&self, more: &str) {
-        let configuration = self.dir.path().join("etc/qubes");
-        fs::create_dir_all(&configuration).unwrap();
         let text = format!("{more}\n[host]\nmemory_mib = 32404\ncpus = 16\n");
-        fs::write(configuration.join("core.toml"), text).unwrap();
+        self.system.configure(&text);
     }
 
     pub fn create_image(&self, path: &str, size: u64) {
@@ -116,67 +110,35 @@ impl OldSystem {
     }
 
     pub fn base(&self) -> PathBuf {
-        self.dir.path().join("var/lib/qubes")
-    }
-
-    pub fn store(&self) -> PathBuf {
-        self.base().join("qubes.xml")
+        self.path("/var/lib/qubes")
     }
 
     /// Returns a command that may use the hypervisor.
     pub fn online_command(&self, line: &str) -> Command {
-        let mut words = line.split_whitespace();
-        let mut command = Command::new(binary(words.next().unwrap()));
-        command.env("QUBES_ROOT", self.dir.path()).args(words);
+        let mut command = self.command(line);
+        command.env_remove("QUBES_OFFLINE");
         command
-    }
-
-    pub fn command(&self, line: &str) -> Command {
-        let mut command = self.online_command(line);
-        command.arg("--offline-mode");
-        command
-    }
-
-    pub fn run(&self, line: &str) -> ToolOutput {
-        run(&mut self.command(line))
-    }
-
-    pub fn ok(&self, line: &str) -> String {
-        let ran = self.run(line);
-        assert_eq!(ran.code, 0, "{line}: {ran:?}");
-        ran.stdout
     }
 
     pub fn read(&self, path: &str) -> String {
         fs::read_to_string(self.base().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
     }
 
-    pub fn text(&self) -> String {
-        self.read("qubes.xml")
-    }
-
     pub fn is_old(&self) -> bool {
-        fs::read(self.store()).unwrap() == self.before
+        fs::read(self.store_file()).unwrap() == self.before
     }
 
     /// Returns the names in `backup/`, sorted.
-    pub fn copies(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.base().join("backup")) else {
-            return Vec::new();
-        };
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+    pub fn copy_names(&self) -> Vec<String> {
+        self.images("backup")
     }
 
     /// Asserts that the store has the format of R4, without damage.
     pub fn assert_sound(&self, why: &str) {
         assert!(
-            self.text().starts_with("<qubes>\n"),
+            self.store().starts_with("<qubes>\n"),
             "{why}: {}",
-            self.text()
+            self.store()
         );
         let checked = self.run("qubes-db check");
         assert_eq!(
@@ -190,13 +152,11 @@ impl OldSystem {
 /// Loads a sample that cannot be distributed with this repository; `None` if it is not installed
 /// beside it.
 pub fn find_sample(name: &str) -> Option<OldSystem> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data")
-        .join(name);
+    let path = repository("../shared/data").join(name);
     match fs::read(&path) {
         Ok(bytes) => Some(OldSystem::new(&bytes)),
         Err(_) => {
-            qubes_test_support::skip(format_args!("there is no sample {}", path.display()));
+            skip(format_args!("there is no sample {}", path.display()));
             None
         }
     }

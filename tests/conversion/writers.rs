@@ -7,20 +7,20 @@ use crate::old_system::OldSystem;
 #[test]
 fn the_first_write_converts_after_a_copy_and_says_so() {
     let system = OldSystem::with_images();
-    system.ok("qvm-ls");
+    system.succeeds("qvm-ls");
     assert!(
-        system.is_old() && system.copies().is_empty(),
+        system.is_old() && system.copy_names().is_empty(),
         "reading never converts"
     );
 
     let ran = system.run("qvm-prefs work memory 500");
     assert_eq!((ran.code, &*ran.stdout), (0, ""), "{ran:?}");
-    let kept = system.copies();
+    let kept = system.copy_names();
     let copy = kept.iter().find(|name| name.starts_with("qubes-")).unwrap();
     let said = format!(
         "{}: was written by Qubes R3 or older and is converted to R4 (10 qubes, 4 firewall files); \
          it was kept as {}",
-        system.store().display(),
+        system.store_file().display(),
         system.base().join("backup").join(copy).display()
     );
     assert_eq!(ran.stderr.lines().next().unwrap(), said);
@@ -35,9 +35,9 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
         system.before
     );
     system.assert_sound("after the first write");
-    assert_eq!(system.ok("qvm-prefs work memory"), "500\n");
+    assert_eq!(system.succeeds("qvm-prefs work memory"), "500\n");
     assert!(
-        system.text().matches("<property name=\"uuid\">").count() == 9,
+        system.store().matches("<property name=\"uuid\">").count() == 9,
         "every qube has one"
     );
 
@@ -48,7 +48,7 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
         "it is converted once"
     );
     assert_eq!(
-        system.copies(),
+        system.copy_names(),
         kept,
         "and this is not the first save of the day"
     );
@@ -57,16 +57,16 @@ fn the_first_write_converts_after_a_copy_and_says_so() {
 #[test]
 fn a_conversion_always_makes_a_copy() {
     let system = OldSystem::with_images();
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     let first = system
-        .copies()
+        .copy_names()
         .iter()
         .filter(|n| n.starts_with("qubes-"))
         .count();
-    fs::write(system.store(), &system.before).unwrap();
-    system.ok("qubes-db convert");
+    fs::write(system.store_file(), &system.before).unwrap();
+    system.succeeds("qubes-db convert");
     let second = system
-        .copies()
+        .copy_names()
         .iter()
         .filter(|n| n.starts_with("qubes-"))
         .count();
@@ -89,7 +89,7 @@ fn a_refused_change_converts_nothing() {
         let ran = system.run(command);
         assert_ne!(ran.code, 0, "{command}: {ran:?}");
         assert!(
-            system.is_old() && system.copies().is_empty(),
+            system.is_old() && system.copy_names().is_empty(),
             "{command}: {ran:?}"
         );
         assert_eq!(
@@ -156,17 +156,17 @@ fn image_tools_refuse_an_unconverted_store_in_one_line() {
         started.stderr.contains("qubes-db convert") && started.stderr.lines().count() == 1,
         "{started:?}"
     );
-    assert!(system.is_old() && system.copies().is_empty());
+    assert!(system.is_old() && system.copy_names().is_empty());
 }
 
 #[test]
 fn restore_brings_the_old_store_back() {
     let system = OldSystem::with_images();
-    system.ok("qubes-db convert");
+    system.succeeds("qubes-db convert");
     let restored = system.run("qubes-db restore last");
     assert_eq!(restored.code, 0, "{restored:?}");
     assert!(system.is_old());
-    assert_eq!(system.ok("qvm-prefs work memory"), "400\n");
-    system.ok("qvm-prefs work memory 500");
+    assert_eq!(system.succeeds("qvm-prefs work memory"), "400\n");
+    system.succeeds("qvm-prefs work memory 500");
     system.assert_sound("converted a second time");
 }

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use qubes::model::{Class, Qubes, class_properties, global_properties};
 
-use crate::system::KERNELS;
+use qubes_test_support::system::KERNELS;
 
 /// Values for any property.
 const VALUES: [&str; 38] = [

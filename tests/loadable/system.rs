@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use qubes::format::{Damage, find_damage};
 use qubes::model::check::Harm;
 use qubes::model::{Qubes, Release};
-use qubes_test_support::{SampleHost, ToolOutput, binary, tool_output};
-
-pub const KERNELS: [&str; 3] = ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"];
+use qubes_test_support::paths::small_sample;
+use qubes_test_support::system::KERNELS;
+use qubes_test_support::{SampleHost, TestSystem, ToolOutput};
 
 pub struct System {
-    dir: tempfile::TempDir,
+    system: TestSystem,
     release: Release,
     /// The initial reasons for which qubesd refuses the store.
     known: HashSet<(Option<String>, String)>,
@@ -27,34 +26,24 @@ impl System {
         } else {
             (Release::R4_3, "4.3")
         };
-        let dir = tempfile::Builder::new()
-            .prefix("qubes-loadable-")
-            .tempdir()
-            .unwrap();
         let mut system = System {
-            dir,
+            system: TestSystem::empty(),
             release,
             known: HashSet::new(),
         };
-        let kernels = system.path("var/lib/qubes/vm-kernels");
         for kernel in KERNELS {
-            let kernel = kernels.join(kernel);
-            fs::create_dir_all(&kernel).unwrap();
             for file in ["vmlinuz", "initramfs", "modules.img"] {
-                fs::write(kernel.join(file), b"").unwrap();
+                let path = format!("/var/lib/qubes/vm-kernels/{kernel}/{file}");
+                system.system.write(&path, b"");
             }
         }
-        fs::create_dir_all(system.path("etc/qubes")).unwrap();
-        fs::write(
-            system.path("etc/qubes/core.toml"),
-            format!("[store]\nrelease = \"{word}\"\n"),
-        )
-        .unwrap();
+        system
+            .system
+            .configure(&format!("[store]\nrelease = \"{word}\"\n"));
         match seed % 3 {
             0 => system.make_fresh(),
             _ => {
-                let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-                fs::copy(sample, system.store()).unwrap();
+                fs::copy(small_sample(), system.store()).unwrap();
             }
         }
         system.known = system.refusals();
@@ -74,18 +63,12 @@ impl System {
             "qvm-create -q -l green work",
             "qvm-create -q -l blue with.dot",
         ] {
-            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-            let done = self.run(&words);
-            assert_eq!(done.code, 0, "{line}: {done:?}");
+            self.system.succeeds(line);
         }
     }
 
-    fn path(&self, below: &str) -> PathBuf {
-        self.dir.path().join(below)
-    }
-
     pub fn store(&self) -> PathBuf {
-        self.path("var/lib/qubes/qubes.xml")
+        self.system.store_file()
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -93,16 +76,11 @@ impl System {
     }
 
     pub fn qubes(&self) -> Qubes {
-        qubes::format::read(self.bytes()).unwrap()
+        self.system.qubes()
     }
 
     pub fn run(&self, words: &[String]) -> ToolOutput {
-        let mut command = Command::new(binary(&words[0]));
-        command
-            .arg("--offline-mode")
-            .args(&words[1..])
-            .env("QUBES_ROOT", self.dir.path());
-        tool_output::run(&mut command)
+        self.system.run(words)
     }
 
     /// Returns the reasons for which qubesd refuses the store that are not initial ones.

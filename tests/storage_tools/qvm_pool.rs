@@ -238,7 +238,7 @@ fn concurrent_adds_of_one_name_add_it_once() {
     let children: Vec<_> = (0..8)
         .map(|n| system.spawn(&format!("qvm-pool add same file -o dir_path=/same{n}")))
         .collect();
-    let ran: Vec<_> = children.into_iter().map(crate::system::wait_for).collect();
+    let ran: Vec<_> = children.into_iter().map(tool_output::wait_for).collect();
     assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1, "{ran:?}");
     assert!(
         ran.iter()

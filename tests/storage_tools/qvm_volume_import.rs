@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use qubes_test_support::FileSystem;
 use qubes_test_support::strace::{Call, calls, strace_command};
+use qubes_test_support::tool_output::wait_for;
 
-use crate::system::{MIB, System, random_bytes, wait_for};
+use crate::system::{MIB, System, random_bytes};
 
 /// Returns the files into which an import is writing.
 fn unfinished_imports(system: &System) -> Vec<String> {

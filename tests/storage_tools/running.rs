@@ -1,17 +1,16 @@
 //! Volumes of running qubes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use qubes_test_support::{ToolOutput, binary, libvirt_daemon, skip, tool_output};
+use qubes_test_support::{ToolOutput, libvirt_daemon, skip, tool_output};
 
 use crate::system::{MIB, System, random_bytes};
 
 /// A qube whose machine halts in its firmware, which is all that these tests need of a guest.
 pub struct Live {
     pub system: System,
-    root: PathBuf,
 }
 
 impl Live {
@@ -21,8 +20,7 @@ impl Live {
             return None;
         }
         let system = System::new();
-        let root = system.path("/");
-        let live = Live { system, root };
+        let live = Live { system };
         live.allow_start_without_system("work");
         Some(live)
     }
@@ -33,20 +31,13 @@ impl Live {
             self.system.ok(&format!("qvm-prefs {qube} {setting}"));
         }
         for property in ["kernel", "netvm"] {
-            let set = self
-                .system
-                .command(&format!("qvm-prefs {qube} {property}"))
-                .arg("")
-                .status()
-                .unwrap();
-            assert!(set.success());
+            self.system.ok(["qvm-prefs", qube, property, ""]);
         }
     }
 
     pub fn command(&self, line: &str) -> Command {
-        let mut words = line.split_whitespace();
-        let mut command = Command::new(binary(words.next().unwrap()));
-        command.args(words).env("QUBES_ROOT", &self.root);
+        let mut command = self.system.command(line);
+        command.env_remove("QUBES_OFFLINE");
         command
     }
 
@@ -161,11 +152,7 @@ fn a_qube_that_starts_during_an_import_keeps_its_data() {
         file.display()
     ));
     for stops_again in [false, true] {
-        let mut import = Command::new(binary("qvm-volume"));
-        import
-            .args(["import", "work:private", "-"])
-            .env("QUBES_ROOT", &live.root)
-            .env("RUST_BACKTRACE", "0");
+        let mut import = live.command("qvm-volume import work:private -");
         let mut import = import
             .stdin(Stdio::piped())
             .stderr(Stdio::piped())
@@ -178,7 +165,7 @@ fn a_qube_that_starts_during_an_import_keeps_its_data() {
             live.ok("qvm-kill work");
         }
         drop(pipe);
-        let import = crate::system::wait_for(import);
+        let import = tool_output::wait_for(import);
         assert_eq!(import.code, 1, "{import:?}");
         let words = "Error: work:private: nothing was imported: the qube was started";
         assert!(

@@ -1,7 +1,7 @@
 //! The output of a tool.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// The exit code and output of a tool.
 #[derive(Debug)]
@@ -43,11 +43,18 @@ impl ToolOutput {
 /// Runs the command to its end, without the store and offline mode of this process's environment.
 pub fn run(command: &mut Command) -> ToolOutput {
     for variable in ["QUBES_XML_PATH", "QUBES_OFFLINE"] {
-        command.env_remove(variable);
+        if !command.get_envs().any(|(name, _)| name == variable) {
+            command.env_remove(variable);
+        }
     }
     let output = command
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .output();
     ToolOutput::new(output.unwrap())
+}
+
+/// Waits for the end of a tool with pipes.
+pub fn wait_for(child: Child) -> ToolOutput {
+    ToolOutput::new(child.wait_with_output().unwrap())
 }

@@ -1,109 +1,33 @@
 //! Stores of R1, R2 and R3: what the tools show, and that reading does not change them. The mapping
-//! is described in `docs/migration.md`; the conversion is tested in `tests/conversion`.
-
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+//! is described in `docs/migration.md`.
 
 use qubes::format;
-use qubes::model::{Qubes, Vm};
-use qubes_test_support::tool_output::run;
-use qubes_test_support::{ToolOutput, binary, skip};
+use qubes::model::Vm;
 
-/// An old store in a system of its own.
-struct OldSystem {
-    dir: tempfile::TempDir,
-    before: Vec<u8>,
+use crate::old_system::{OldSystem, find_sample};
+
+/// Returns one property of one qube.
+fn property(system: &OldSystem, vm: &str, property: &str) -> String {
+    let value = system.succeeds(["qvm-prefs", vm, property]);
+    value.trim_end().to_string()
 }
 
-impl OldSystem {
-    fn new(bytes: &[u8]) -> OldSystem {
-        let dir = tempfile::Builder::new()
-            .prefix("qubes-old-")
-            .tempdir()
-            .unwrap();
-        let system = OldSystem {
-            dir,
-            before: bytes.to_vec(),
-        };
-        fs::create_dir_all(system.store().parent().unwrap()).unwrap();
-        fs::write(system.store(), bytes).unwrap();
-        // Fixed values for what is detected on the host.
-        let configuration = system.dir.path().join("etc/qubes");
-        fs::create_dir_all(&configuration).unwrap();
-        fs::write(
-            configuration.join("core.toml"),
-            "[host]\nmemory_mib = 32404\ncpus = 16\n",
-        )
-        .unwrap();
-        system
+/// Asserts what `qvm-prefs` prints, as qube, property and value.
+fn assert_properties(system: &OldSystem, expected: &[(&str, &str, &str)]) {
+    for (vm, name, value) in expected {
+        assert_eq!(property(system, vm, name), *value, "{name} of {vm}");
     }
+}
 
-    fn from_sample(name: &str) -> OldSystem {
-        OldSystem::new(
-            &fs::read(
-                Path::new(env!("CARGO_MANIFEST_DIR"))
-                    .join("tests/data/r3")
-                    .join(name),
-            )
-            .unwrap(),
-        )
-    }
+fn list_qubes(system: &OldSystem) -> Vec<String> {
+    let fields = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
+    let list = system.succeeds(["qvm-ls", "--raw-data", "--fields", fields]);
+    list.lines().map(str::to_owned).collect()
+}
 
-    fn store(&self) -> PathBuf {
-        self.dir.path().join("var/lib/qubes/qubes.xml")
-    }
-
-    fn run(&self, line: &str) -> ToolOutput {
-        let mut words = line.split_whitespace();
-        let mut command = Command::new(binary(words.next().unwrap()));
-        run(command
-            .env("QUBES_ROOT", self.dir.path())
-            .arg("--offline-mode")
-            .args(words))
-    }
-
-    fn ok(&self, line: &str) -> String {
-        let ran = self.run(line);
-        assert_eq!(ran.code, 0, "{line}: {ran:?}");
-        ran.stdout
-    }
-
-    /// Returns one property of one qube.
-    fn property(&self, vm: &str, property: &str) -> String {
-        self.ok(&format!("qvm-prefs {vm} {property}"))
-            .trim_end()
-            .to_string()
-    }
-
-    /// Asserts what `qvm-prefs` prints, as qube, property and value.
-    fn assert_properties(&self, expected: &[(&str, &str, &str)]) {
-        for (vm, property, value) in expected {
-            assert_eq!(self.property(vm, property), *value, "{property} of {vm}");
-        }
-    }
-
-    fn list_qubes(&self) -> Vec<String> {
-        let fields = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
-        self.ok(&format!("qvm-ls --raw-data --fields {fields}"))
-            .lines()
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// Reads the store with the library, for what no tool shows.
-    fn qubes(&self) -> Qubes {
-        format::read(self.before.clone()).unwrap()
-    }
-
-    fn assert_untouched(&self) {
-        assert_eq!(fs::read(self.store()).unwrap(), self.before);
-        let beside: Vec<_> = fs::read_dir(self.store().parent().unwrap())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(beside, ["qubes.xml"]);
-    }
+fn assert_untouched(system: &OldSystem) {
+    assert!(system.is_old());
+    assert_eq!(system.images(""), ["qubes.xml"]);
 }
 
 fn pci_devices(vm: &Vm) -> Vec<String> {
@@ -123,7 +47,7 @@ fn volume_ids(vm: &Vm) -> Vec<&str> {
 fn a_store_of_r1_is_listed() {
     let system = OldSystem::from_sample("r1.xml");
     assert_eq!(
-        system.list_qubes(),
+        list_qubes(&system),
         [
             "alone|StandaloneVM|-|firewall|red|4|4000|2|-|pv",
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
@@ -132,26 +56,29 @@ fn a_store_of_r1_is_listed() {
             "net|AppVM|fedora-17|-|red|2|0|2|3.2.7-10|pv",
         ]
     );
-    system.assert_properties(&[
-        ("alone", "kernel", ""),
-        ("fedora-17", "installed_by_rpm", "True"),
-        ("net", "provides_network", "True"),
-        ("net", "memory", "200"),
-    ]);
+    assert_properties(
+        &system,
+        &[
+            ("alone", "kernel", ""),
+            ("fedora-17", "installed_by_rpm", "True"),
+            ("net", "provides_network", "True"),
+            ("net", "memory", "200"),
+        ],
+    );
     let qubes = system.qubes();
     assert_eq!(
         pci_devices(qubes.get("net").unwrap()),
         ["dom0:02_00.0", "dom0:03_00.0"],
         "a list without brackets"
     );
-    system.assert_untouched();
+    assert_untouched(&system);
 }
 
 #[test]
 fn a_store_of_r2_is_listed() {
     let system = OldSystem::from_sample("r2.xml");
     assert_eq!(
-        system.list_qubes(),
+        list_qubes(&system),
         [
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
             "fedora-20|TemplateVM|-|-|black|1|1535|2|3.7.6-2|pv",
@@ -163,21 +90,24 @@ fn a_store_of_r2_is_listed() {
             "work|AppVM|fedora-20|firewall|green|4|4000|1|3.7.6-2|pv",
         ]
     );
-    system.assert_properties(&[
-        ("work", "memory", "400"),
-        ("work", "debug", "True"),
-        ("work", "autostart", "True"),
-        ("work", "mac", "00:16:3e:5e:6c:55"),
-        ("work", "include_in_backups", "False"),
-        ("work", "qrexec_timeout", "120"),
-        ("work", "kernelopts", "quiet"),
-        // R3 always used the value of the template, whatever the qube itself had.
-        ("work", "default_user", "tester"),
-        ("vault", "netvm", ""),
-        ("vault", "default_dispvm", ""),
-        ("firewall", "netvm", "net"),
-    ]);
-    let globals = system.ok("qubes-prefs --hide-default");
+    assert_properties(
+        &system,
+        &[
+            ("work", "memory", "400"),
+            ("work", "debug", "True"),
+            ("work", "autostart", "True"),
+            ("work", "mac", "00:16:3e:5e:6c:55"),
+            ("work", "include_in_backups", "False"),
+            ("work", "qrexec_timeout", "120"),
+            ("work", "kernelopts", "quiet"),
+            // R3 always used the value of the template, whatever the qube itself had.
+            ("work", "default_user", "tester"),
+            ("vault", "netvm", ""),
+            ("vault", "default_dispvm", ""),
+            ("firewall", "netvm", "net"),
+        ],
+    );
+    let globals = system.succeeds("qubes-prefs --hide-default");
     for (name, value) in [
         ("clockvm", "net"),
         ("default_netvm", "firewall"),
@@ -190,7 +120,7 @@ fn a_store_of_r2_is_listed() {
         assert!(line.ends_with(value), "{line}");
     }
     assert!(!globals.contains("default_fw_netvm"));
-    system.assert_untouched();
+    assert_untouched(&system);
 }
 
 #[test]
@@ -246,7 +176,7 @@ fn services_devices_and_images_of_r2_are_where_r4_looks_for_them() {
 fn a_store_that_r3_wrote_is_listed() {
     let system = OldSystem::from_sample("saved.xml");
     assert_eq!(
-        system.list_qubes(),
+        list_qubes(&system),
         [
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
             "fedora-23|TemplateVM|-|-|black|1|4000|2|4.1.13-6|pv",
@@ -260,11 +190,14 @@ fn a_store_that_r3_wrote_is_listed() {
             "work|AppVM|fedora-23|sys-firewall|blue|4|4000|2|4.1.13-6|pv",
         ]
     );
-    system.assert_properties(&[
-        ("work", "uuid", "67e92c87-65a9-bc7f-b2d3-35c459de9eb5"),
-        ("win7", "memory", "512"),
-        ("fedora-23", "include_in_backups", "False"),
-    ]);
+    assert_properties(
+        &system,
+        &[
+            ("work", "uuid", "67e92c87-65a9-bc7f-b2d3-35c459de9eb5"),
+            ("win7", "memory", "512"),
+            ("fedora-23", "include_in_backups", "False"),
+        ],
+    );
     let qubes = system.qubes();
     let feature =
         |vm: &str, name: &str| qubes.get(vm).unwrap().features.get(name).map(str::to_owned);
@@ -274,14 +207,14 @@ fn a_store_that_r3_wrote_is_listed() {
     assert_eq!(feature("win7", "qrexec"), None);
     assert_eq!(system.run("qvm-check work").code, 0);
     assert_eq!(system.run("qvm-check nobody").code, 1);
-    system.assert_untouched();
+    assert_untouched(&system);
 }
 
 #[test]
 fn only_the_bad_parts_of_a_hostile_store_are_lost() {
     let system = OldSystem::from_sample("hostile.xml");
     assert_eq!(
-        system.list_qubes(),
+        list_qubes(&system),
         [
             "big|AppVM|tpl|-|red|-|0|2|-|pv",
             "dom0|AdminVM|-|-|black|0|4096|-|-|-",
@@ -318,7 +251,7 @@ fn only_the_bad_parts_of_a_hostile_store_are_lost() {
             "{line}\nis not in\n{warnings}"
         );
     }
-    assert_eq!(system.property("fine", "template"), "tpl");
+    assert_eq!(property(&system, "fine", "template"), "tpl");
     assert_eq!(system.run("qvm-prefs no-template").code, 0);
     let qubes = system.qubes();
     assert_eq!(
@@ -327,7 +260,7 @@ fn only_the_bad_parts_of_a_hostile_store_are_lost() {
         "never outside the pool"
     );
     assert_eq!(pci_devices(qubes.get("big").unwrap()), ["dom0:02_00.0"]);
-    system.assert_untouched();
+    assert_untouched(&system);
 }
 
 #[test]
@@ -368,21 +301,6 @@ fn damage_anywhere_in_an_old_store_is_an_error_or_a_diagnosis() {
     }
 }
 
-/// Loads a sample that cannot be distributed with this repository; `None` if it is not installed
-/// beside it.
-fn find_sample(name: &str) -> Option<OldSystem> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data")
-        .join(name);
-    match fs::read(&path) {
-        Ok(bytes) => Some(OldSystem::new(&bytes)),
-        Err(_) => {
-            skip(format_args!("there is no sample {}", path.display()));
-            None
-        }
-    }
-}
-
 #[test]
 fn the_samples_of_every_old_release_are_read() {
     for (name, netvms) in [
@@ -410,9 +328,9 @@ fn the_samples_of_every_old_release_are_read() {
             ran.stdout
         );
         for (vm, netvm) in netvms.split(',').filter_map(|n| n.split_once(' ')) {
-            assert_eq!(system.property(vm, "netvm"), netvm, "{vm} of {name}");
+            assert_eq!(property(&system, vm, "netvm"), netvm, "{vm} of {name}");
         }
-        assert_eq!(system.property("netvm", "netvm"), "");
+        assert_eq!(property(&system, "netvm", "netvm"), "");
         let read = system.qubes();
         let devices = pci_devices(read.get("netvm").unwrap());
         assert!(
@@ -420,7 +338,7 @@ fn the_samples_of_every_old_release_are_read() {
             "{name}: {devices:?}"
         );
         assert!(read.iter().all(|vm| vm.diagnoses.is_empty()), "{name}");
-        system.assert_untouched();
+        assert_untouched(&system);
     }
 }
 
@@ -429,13 +347,16 @@ fn an_hvm_qube_of_a_sample_stays_hvm() {
     let Some(system) = find_sample("r3-qubes.xml") else {
         return;
     };
-    system.assert_properties(&[
-        ("test-testhvm", "klass", "StandaloneVM"),
-        ("test-testhvm", "virt_mode", "hvm"),
-        ("test-testhvm", "kernel", ""),
-        ("test-testhvm", "memory", "512"),
-        ("netvm", "memory", "200"),
-        ("fedora-20-x64-dvm", "vcpus", "1"),
-    ]);
-    system.assert_untouched();
+    assert_properties(
+        &system,
+        &[
+            ("test-testhvm", "klass", "StandaloneVM"),
+            ("test-testhvm", "virt_mode", "hvm"),
+            ("test-testhvm", "kernel", ""),
+            ("test-testhvm", "memory", "512"),
+            ("netvm", "memory", "200"),
+            ("fedora-20-x64-dvm", "vcpus", "1"),
+        ],
+    );
+    assert_untouched(&system);
 }
