@@ -1,17 +1,17 @@
 //! Completion: the candidates that the shells get.
 
-use crate::store::Store;
+use qubes_test_support::TestSystem;
 
 fn complete(shell: &str, line: &[&str]) -> Vec<String> {
-    complete_on(&Store::small(), shell, line)
+    complete_on(&TestSystem::recorded("small.xml"), shell, line)
 }
 
-fn complete_on(store: &Store, shell: &str, line: &[&str]) -> Vec<String> {
+fn complete_on(store: &TestSystem, shell: &str, line: &[&str]) -> Vec<String> {
     let index = (line.len() - 1).to_string();
     let words = [shell, &index].into_iter().chain(line.iter().copied());
     let words: Vec<String> = words.map(String::from).collect();
-    let run = store.run(env!("CARGO_BIN_EXE_qubes-complete"), &words, "", false);
-    assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{line:?}");
+    let run = store.run(("qubes-complete", &words));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{line:?}");
     run.stdout.lines().map(String::from).collect()
 }
 
@@ -20,7 +20,7 @@ const A_FILE: i32 = 3;
 
 #[test]
 fn file_names_are_offered_only_where_one_fits() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let exit = |line: &[&str]| {
         let index = (line.len() - 1).to_string();
         let words = ["bash", &index]
@@ -28,13 +28,8 @@ fn file_names_are_offered_only_where_one_fits() {
             .chain(line.iter().copied())
             .map(String::from);
         store
-            .run(
-                env!("CARGO_BIN_EXE_qubes-complete"),
-                &words.collect::<Vec<_>>(),
-                "",
-                false,
-            )
-            .exit
+            .run(("qubes-complete", &words.collect::<Vec<_>>()))
+            .code
     };
     for line in [
         &["qvm-volume", "import", "work:private", ""][..],
@@ -58,20 +53,15 @@ fn file_names_are_offered_only_where_one_fits() {
     ] {
         assert_eq!(exit(line), A_FILE, "{line:?}");
     }
-    let nowhere = |store: &Store, line: &[&str]| {
+    let nowhere = |store: &TestSystem, line: &[&str]| {
         let index = (line.len() - 1).to_string();
         let words = ["bash", &index]
             .into_iter()
             .chain(line.iter().copied())
             .map(String::from);
-        let run = store.run(
-            env!("CARGO_BIN_EXE_qubes-complete"),
-            &words.collect::<Vec<_>>(),
-            "",
-            false,
-        );
+        let run = store.run(("qubes-complete", &words.collect::<Vec<_>>()));
         assert_eq!(
-            (run.exit, run.stdout.as_str(), run.stderr.as_str()),
+            (run.code, run.stdout.as_str(), run.stderr.as_str()),
             (0, "", ""),
             "{line:?}"
         );
@@ -85,12 +75,12 @@ fn file_names_are_offered_only_where_one_fits() {
         &["qubes-db", "restore", ""],
     ];
     for broken in ["", "<qubes><domains>", "no xml"] {
-        std::fs::write(store.file(), broken).unwrap();
+        std::fs::write(store.store_file(), broken).unwrap();
         lines.iter().for_each(|line| nowhere(&store, line));
     }
-    std::fs::remove_file(store.file()).unwrap();
+    std::fs::remove_file(store.store_file()).unwrap();
     lines.iter().for_each(|line| nowhere(&store, line));
-    let sound = Store::small();
+    let sound = TestSystem::recorded("small.xml");
     for line in [
         &["qvm-create", "-l", "red", "ne"][..],
         &["qvm-clone", "work", "ne"],
@@ -247,7 +237,7 @@ fn features_services_and_tags_come_from_the_qube() {
 
 #[test]
 fn only_qubes_that_a_command_can_work_on_are_offered() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let offered = |line: &[&str]| complete_on(&store, "bash", line);
     let has = |line: &[&str], name: &str| offered(line).iter().any(|word| word == name);
     assert!(

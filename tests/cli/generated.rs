@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use qubes::tools::generate;
-use qubes_test_support::skip;
-
-use crate::store::repository;
+use qubes_test_support::{repository, skip};
 
 #[test]
 fn generated_files_are_up_to_date() {
     for file in generate::files() {
-        let there = fs::read_to_string(repository("").join(&file.path)).unwrap_or_default();
+        let there = fs::read_to_string(repository(".").join(&file.path)).unwrap_or_default();
         assert!(
             there == file.text,
             "{} is out of date: run `make generated`",

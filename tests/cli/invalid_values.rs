@@ -2,130 +2,121 @@
 
 use std::fs;
 
-use crate::store::{Run, Store};
-
-fn run(store: &Store, program: &str, arguments: &[&str]) -> Run {
-    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-    store.run(program, &arguments, "", false)
-}
-
-const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
-const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
-const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
-const QVM_TAGS: &str = env!("CARGO_BIN_EXE_qvm-tags");
-const QVM_FEATURES: &str = env!("CARGO_BIN_EXE_qvm-features");
-const QVM_SERVICE: &str = env!("CARGO_BIN_EXE_qvm-service");
-const QVM_POOL: &str = env!("CARGO_BIN_EXE_qvm-pool");
-const QVM_VOLUME: &str = env!("CARGO_BIN_EXE_qvm-volume");
-const QVM_CREATE: &str = env!("CARGO_BIN_EXE_qvm-create");
-const QVM_CLONE: &str = env!("CARGO_BIN_EXE_qvm-clone");
-const QUBES_DB: &str = env!("CARGO_BIN_EXE_qubes-db");
+use qubes_test_support::TestSystem;
 
 #[test]
 fn an_invalid_name_or_value_changes_nothing() {
-    let store = Store::small();
-    let before = fs::read(store.file()).unwrap();
+    let store = TestSystem::recorded("small.xml");
+    let before = fs::read(store.store_file()).unwrap();
     for (program, arguments, words) in [
-        (QVM_TAGS, &["work", "del", ""][..], "is not valid"),
-        (QVM_TAGS, &["work", "del", "a/b"], "is not valid"),
-        (QVM_TAGS, &["work", "unset", "a b"], "is not valid"),
-        (QVM_FEATURES, &["-D", "work", ""], "letters, digits"),
-        (QVM_FEATURES, &["-D", "work", "a b"], "letters, digits"),
-        (QVM_SERVICE, &["-D", "work", ""], "service"),
+        ("qvm-tags", &["work", "del", ""][..], "is not valid"),
+        ("qvm-tags", &["work", "del", "a/b"], "is not valid"),
+        ("qvm-tags", &["work", "unset", "a b"], "is not valid"),
+        ("qvm-features", &["-D", "work", ""], "letters, digits"),
+        ("qvm-features", &["-D", "work", "a b"], "letters, digits"),
+        ("qvm-service", &["-D", "work", ""], "service"),
         (
-            QVM_POOL,
+            "qvm-pool",
             &["set", "reflinked", "-o", "ephemeral_volatile="],
             "neither True nor False",
         ),
         (
-            QVM_VOLUME,
+            "qvm-volume",
             &["config", "work:volatile", "ephemeral", ""],
             "neither True nor False",
         ),
         (
-            QVM_VOLUME,
+            "qvm-volume",
             &["config", "work:private", "rw", ""],
             "neither True nor False",
         ),
         (
-            QVM_VOLUME,
+            "qvm-volume",
             &["config", "work:private", "revisions_to_keep", ""],
             "",
         ),
-        (QVM_PREFS, &["work", "stubdom_mem"], "has no value"),
-        (QVM_PREFS, &["sys-net", "backup_timestamp"], "has no value"),
+        ("qvm-prefs", &["work", "stubdom_mem"], "has no value"),
         (
-            QVM_CLONE,
+            "qvm-prefs",
+            &["sys-net", "backup_timestamp"],
+            "has no value",
+        ),
+        (
+            "qvm-clone",
             &["-C", "RemoteVM", "work", "far"],
             "cannot be cloned as a RemoteVM",
         ),
         (
-            QUBES_PREFS,
+            "qubes-prefs",
             &["default_netvm", "win10"],
             "Network loop on 'win10'",
         ),
         (
-            QUBES_PREFS,
+            "qubes-prefs",
             &["default_dispvm", "work"],
             "Cannot set invalid property to system,",
         ),
     ] {
-        let ran = run(&store, program, arguments);
+        let ran = store.run((program, arguments));
         assert!(
-            ran.exit != 0 && ran.stdout.is_empty(),
+            ran.code != 0 && ran.stdout.is_empty(),
             "{arguments:?}: {ran:?}"
         );
         assert!(
             ran.stderr.contains(words) && !ran.stderr.is_empty(),
             "{arguments:?}: {ran:?}"
         );
-        assert_eq!(fs::read(store.file()).unwrap(), before, "{arguments:?}");
+        assert_eq!(
+            fs::read(store.store_file()).unwrap(),
+            before,
+            "{arguments:?}"
+        );
     }
     // A valid name that is not set is not an error.
     for (program, arguments) in [
-        (QVM_TAGS, &["work", "del", "nothing-of-the-kind"][..]),
-        (QVM_FEATURES, &["-D", "work", "nothing.of-the.kind"]),
-        (QVM_PREFS, &["vault", "netvm"]),
+        ("qvm-tags", &["work", "del", "nothing-of-the-kind"][..]),
+        ("qvm-features", &["-D", "work", "nothing.of-the.kind"]),
+        ("qvm-prefs", &["vault", "netvm"]),
     ] {
-        assert_eq!(run(&store, program, arguments).exit, 0, "{arguments:?}");
+        assert_eq!(store.run((program, arguments)).code, 0, "{arguments:?}");
     }
 }
 
 #[test]
 fn a_label_is_given_by_name_at_creation() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     for (label, code, words) in [
         ("1", 1, "Label must not be a digit"),
         ("label-2", 2, "no such label: 'label-2'"),
         ("x", 2, "no such label"),
     ] {
-        let ran = run(&store, QVM_CREATE, &["-l", label, "n1"]);
+        let ran = store.run(["qvm-create", "-l", label, "n1"]);
         assert!(
-            ran.exit == code && ran.stderr.contains(words),
+            ran.code == code && ran.stderr.contains(words),
             "{label}: {ran:?}"
         );
     }
-    assert_eq!(run(&store, QVM_PREFS, &["work", "label", "1"]).exit, 0);
+    store.succeeds("qvm-prefs work label 1");
     for (arguments, words) in [
         (&["-l", "red", ""][..], "VMNAME is mandatory"),
         (&["-l", "", "n1"], "--label option is mandatory"),
     ] {
-        let ran = run(&store, QVM_CREATE, arguments);
+        let ran = store.run(("qvm-create", arguments));
         assert!(
-            ran.exit == 2 && ran.stderr.contains(words),
+            ran.code == 2 && ran.stderr.contains(words),
             "{arguments:?}: {ran:?}"
         );
     }
-    let ran = run(&store, QVM_CREATE, &["-l", "red", "-t", "", "n1"]);
-    assert_eq!(ran.exit, 0, "the default template counts: {ran:?}");
+    let ran = store.run(["qvm-create", "-l", "red", "-t", "", "n1"]);
+    assert_eq!(ran.code, 0, "the default template counts: {ran:?}");
 }
 
 #[test]
 fn a_missing_address_matches_an_empty_filter() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let listed = |filter: &str| {
-        let ran = run(&store, QVM_LS, &["--raw-list", "--prefs", filter]);
-        assert_eq!(ran.exit, 0, "{ran:?}");
+        let ran = store.run(["qvm-ls", "--raw-list", "--prefs", filter]);
+        assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     for property in [
@@ -171,8 +162,8 @@ fn a_missing_address_matches_an_empty_filter() {
 
 #[test]
 fn a_new_store_without_kernel_and_template_is_sound() {
-    let store = Store::empty();
-    let listed = run(&store, QUBES_PREFS, &[]).stdout;
+    let store = TestSystem::created();
+    let listed = store.run("qubes-prefs").stdout;
     let row = |name: &str| {
         listed
             .lines()
@@ -191,50 +182,32 @@ fn a_new_store_without_kernel_and_template_is_sound() {
         "{}",
         row("default_kernel")
     );
-    let explicit = run(&store, QUBES_PREFS, &["--hide-default"]).stdout;
+    let explicit = store.run("qubes-prefs --hide-default").stdout;
     assert!(
         !explicit.contains("default_template") && !explicit.contains(" U"),
         "{explicit}"
     );
-    let ran = run(&store, QUBES_PREFS, &["default_template"]);
-    assert_eq!((ran.exit, &*ran.stdout, &*ran.stderr), (0, "", ""));
+    let ran = store.run("qubes-prefs default_template");
+    assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, "", ""));
 }
 
 #[test]
 fn resetting_provides_network_removes_servicevm() {
-    let store = Store::small();
-    assert_eq!(
-        run(&store, QVM_FEATURES, &["personal", "servicevm", "1"]).exit,
-        0
-    );
-    assert_eq!(
-        run(&store, QVM_PREFS, &["-D", "personal", "provides_network"]).exit,
-        0
-    );
-    assert_eq!(
-        run(&store, QVM_FEATURES, &["personal", "servicevm"]).exit,
-        1
-    );
+    let store = TestSystem::recorded("small.xml");
+    store.succeeds("qvm-features personal servicevm 1");
+    store.succeeds("qvm-prefs -D personal provides_network");
+    assert_eq!(store.run("qvm-features personal servicevm").code, 1);
 }
 
 #[test]
 fn a_dump_includes_ephemeral_volumes_and_the_new_gray() {
-    let store = Store::small();
-    assert_eq!(
-        run(
-            &store,
-            QVM_VOLUME,
-            &["config", "work:volatile", "ephemeral", "True"]
-        )
-        .exit,
-        0
-    );
-    let text = fs::read_to_string(store.file())
+    let store = TestSystem::recorded("small.xml");
+    store.succeeds("qvm-volume config work:volatile ephemeral True");
+    let text = fs::read_to_string(store.store_file())
         .unwrap()
         .replacen("0x555555", "0x555753", 1);
-    fs::write(store.file(), text).unwrap();
-    let dump: serde_json::Value =
-        serde_json::from_str(&run(&store, QUBES_DB, &["dump"]).stdout).unwrap();
+    fs::write(store.store_file(), text).unwrap();
+    let dump: serde_json::Value = serde_json::from_str(&store.run("qubes-db dump").stdout).unwrap();
     assert_eq!(
         dump["domains"]["work"]["volumes"]["volatile"]["ephemeral"],
         true
@@ -248,24 +221,28 @@ fn a_dump_includes_ephemeral_volumes_and_the_new_gray() {
 
 #[test]
 fn an_option_of_another_subcommand_is_refused() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     for (tool, line, option) in [
-        (QVM_VOLUME, "list --size 3", "--size"),
-        (QVM_VOLUME, "info --full work:private", "--full"),
-        (QVM_VOLUME, "resize --pool x work:private 3GiB", "--pool"),
+        ("qvm-volume", "list --size 3", "--size"),
+        ("qvm-volume", "info --full work:private", "--full"),
+        ("qvm-volume", "resize --pool x work:private 3GiB", "--pool"),
         (
-            QVM_VOLUME,
+            "qvm-volume",
             "config --force work:private revisions_to_keep 2",
             "--force",
         ),
-        (QVM_VOLUME, "clear --no-resize work:private", "--no-resize"),
-        (QVM_POOL, "list -o x=1", "--option"),
-        (QVM_POOL, "remove -o x=1 nope", "--option"),
+        (
+            "qvm-volume",
+            "clear --no-resize work:private",
+            "--no-resize",
+        ),
+        ("qvm-pool", "list -o x=1", "--option"),
+        ("qvm-pool", "remove -o x=1 nope", "--option"),
     ] {
         let words: Vec<&str> = line.split(' ').collect();
-        let ran = run(&store, tool, &words);
+        let ran = store.run((tool, &words));
         assert!(
-            ran.exit == 2 && ran.stderr.contains(&format!("has no option {option}")),
+            ran.code == 2 && ran.stderr.contains(&format!("has no option {option}")),
             "{line}: {ran:?}"
         );
     }

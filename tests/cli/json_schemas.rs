@@ -7,20 +7,7 @@ use std::fs;
 use jsonschema::Validator;
 use serde_json::{Value as Json, json};
 
-use crate::store::{Store, repository};
-
-const QUBES_DB: &str = env!("CARGO_BIN_EXE_qubes-db");
-const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
-const QUBES_RECOVER: &str = env!("CARGO_BIN_EXE_qubes-recover");
-const QVM_CHECK: &str = env!("CARGO_BIN_EXE_qvm-check");
-const QVM_FEATURES: &str = env!("CARGO_BIN_EXE_qvm-features");
-const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
-const QVM_NOTES: &str = env!("CARGO_BIN_EXE_qvm-notes");
-const QVM_POOL: &str = env!("CARGO_BIN_EXE_qvm-pool");
-const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
-const QVM_SERVICE: &str = env!("CARGO_BIN_EXE_qvm-service");
-const QVM_TAGS: &str = env!("CARGO_BIN_EXE_qvm-tags");
-const QVM_VOLUME: &str = env!("CARGO_BIN_EXE_qvm-volume");
+use qubes_test_support::{TestSystem, repository};
 
 /// Every special column, and an unknown one.
 const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-curr,priv-max,\
@@ -29,47 +16,51 @@ const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-cu
 
 /// A schema with a command whose output it describes. QUBE stands for a qube of the store.
 const PRINTED: [(&str, &str, &str); 33] = [
-    ("qvm-ls", QVM_LS, "--json"),
-    ("qvm-ls", QVM_LS, "--json -n"),
-    ("qvm-ls", QVM_LS, "--json -o prefs"),
-    ("qvm-ls", QVM_LS, "--json -O COLUMNS"),
-    ("qvm-prefs", QVM_PREFS, "--json QUBE"),
-    ("qvm-prefs", QVM_PREFS, "--json dom0"),
-    ("qvm-prefs", QVM_PREFS, "--json --hide-default QUBE"),
-    ("qvm-prefs-several", QVM_PREFS, "--json --all"),
-    ("qvm-prefs-several", QVM_PREFS, "--json * memory"),
+    ("qvm-ls", "qvm-ls", "--json"),
+    ("qvm-ls", "qvm-ls", "--json -n"),
+    ("qvm-ls", "qvm-ls", "--json -o prefs"),
+    ("qvm-ls", "qvm-ls", "--json -O COLUMNS"),
+    ("qvm-prefs", "qvm-prefs", "--json QUBE"),
+    ("qvm-prefs", "qvm-prefs", "--json dom0"),
+    ("qvm-prefs", "qvm-prefs", "--json --hide-default QUBE"),
+    ("qvm-prefs-several", "qvm-prefs", "--json --all"),
+    ("qvm-prefs-several", "qvm-prefs", "--json * memory"),
     (
         "qvm-prefs-several",
-        QVM_PREFS,
+        "qvm-prefs",
         "--json --all --hide-default --class AppVM",
     ),
-    ("qvm-prefs-changed", QVM_PREFS, "--json --changed"),
-    ("qubes-prefs", QUBES_PREFS, "--json"),
-    ("qubes-prefs-changed", QUBES_PREFS, "--json --changed"),
-    ("help-properties", QVM_PREFS, "--json --help-properties"),
+    ("qvm-prefs-changed", "qvm-prefs", "--json --changed"),
+    ("qubes-prefs", "qubes-prefs", "--json"),
+    ("qubes-prefs-changed", "qubes-prefs", "--json --changed"),
+    ("help-properties", "qvm-prefs", "--json --help-properties"),
     (
         "help-properties",
-        QVM_PREFS,
+        "qvm-prefs",
         "--json --help-properties dom0",
     ),
-    ("help-properties", QUBES_PREFS, "--json --help-properties"),
-    ("qvm-features", QVM_FEATURES, "--json QUBE"),
-    ("qvm-service", QVM_SERVICE, "--json QUBE"),
-    ("qvm-tags", QVM_TAGS, "--json QUBE"),
-    ("qvm-notes", QVM_NOTES, "--json QUBE"),
-    ("qvm-notes", QVM_NOTES, "-p --json QUBE"),
-    ("qvm-check", QVM_CHECK, "--json --template QUBE nosuch dom0"),
-    ("qvm-pool", QVM_POOL, "--json"),
-    ("qvm-pool-info", QVM_POOL, "--json info varlibqubes"),
-    ("qvm-pool-drivers", QVM_POOL, "--json drivers"),
-    ("qvm-volume", QVM_VOLUME, "--json"),
-    ("qvm-volume-info", QVM_VOLUME, "--json info QUBE:root"),
-    ("qvm-volume-info", QVM_VOLUME, "--json info QUBE:kernel"),
-    ("qubes-db-check", QUBES_DB, "check --json"),
-    ("qubes-db-history", QUBES_DB, "history --json"),
-    ("qubes-db-diff", QUBES_DB, "diff --json"),
-    ("qubes-db-dump", QUBES_DB, "dump"),
-    ("qubes-recover", QUBES_RECOVER, "--json --list-orphans"),
+    ("help-properties", "qubes-prefs", "--json --help-properties"),
+    ("qvm-features", "qvm-features", "--json QUBE"),
+    ("qvm-service", "qvm-service", "--json QUBE"),
+    ("qvm-tags", "qvm-tags", "--json QUBE"),
+    ("qvm-notes", "qvm-notes", "--json QUBE"),
+    ("qvm-notes", "qvm-notes", "-p --json QUBE"),
+    (
+        "qvm-check",
+        "qvm-check",
+        "--json --template QUBE nosuch dom0",
+    ),
+    ("qvm-pool", "qvm-pool", "--json"),
+    ("qvm-pool-info", "qvm-pool", "--json info varlibqubes"),
+    ("qvm-pool-drivers", "qvm-pool", "--json drivers"),
+    ("qvm-volume", "qvm-volume", "--json"),
+    ("qvm-volume-info", "qvm-volume", "--json info QUBE:root"),
+    ("qvm-volume-info", "qvm-volume", "--json info QUBE:kernel"),
+    ("qubes-db-check", "qubes-db", "check --json"),
+    ("qubes-db-history", "qubes-db", "history --json"),
+    ("qubes-db-diff", "qubes-db", "diff --json"),
+    ("qubes-db-dump", "qubes-db", "dump"),
+    ("qubes-recover", "qubes-recover", "--json --list-orphans"),
 ];
 
 fn schemas() -> BTreeMap<String, Json> {
@@ -94,44 +85,39 @@ fn validators() -> BTreeMap<String, Validator> {
 }
 
 /// Returns the JSON that a command prints.
-fn printed(store: &Store, program: &str, line: &str, qube: &str) -> Json {
+fn printed(store: &TestSystem, program: &str, line: &str, qube: &str) -> Json {
     let words: Vec<String> = line
         .split(' ')
         .map(|word| word.replace("QUBE", qube).replace("COLUMNS", COLUMNS))
         .collect();
-    let run = store.run(program, &words, "", false);
+    let run = store.run((program, &words));
     serde_json::from_str(&run.stdout)
         .unwrap_or_else(|error| panic!("{program} {line}: {error}: {run:?}"))
 }
 
 /// Returns a store that was changed, with a copy to compare it with, and one of its qubes.
-fn changed(store: Store, qube: &str) -> (Store, String) {
+fn changed(store: TestSystem, qube: &str) -> (TestSystem, String) {
     for line in [format!("{qube} memory 640"), format!("{qube} debug True")] {
         let words: Vec<String> = line.split(' ').map(String::from).collect();
-        let run = store.run(QVM_PREFS, &words, "", false);
-        assert_eq!(run.exit, 0, "{run:?}");
+        let run = store.run(("qvm-prefs", &words));
+        assert_eq!(run.code, 0, "{run:?}");
     }
-    store.run(
-        QVM_NOTES,
-        &["--set".into(), "a note".into(), qube.to_string()],
-        "",
-        false,
-    );
+    store.run(["qvm-notes", "--set", "a note", qube]);
     (store, qube.to_string())
 }
 
-fn random() -> (Store, String) {
-    let store = Store::small();
-    fs::copy(repository("tests/data/r4/random-1.xml"), store.file()).unwrap();
-    let listed = printed(&store, QVM_LS, "--json --class AppVM", "");
+fn random() -> (TestSystem, String) {
+    let store = TestSystem::recorded("small.xml");
+    fs::copy(repository("tests/data/r4/random-1.xml"), store.store_file()).unwrap();
+    let listed = printed(&store, "qvm-ls", "--json --class AppVM", "");
     let qube = listed[0]["name"].as_str().unwrap().to_string();
     changed(store, &qube)
 }
 
 /// Returns a store with invalid values, a missing netvm and an unknown class.
-fn broken() -> (Store, String) {
-    let store = Store::small();
-    let mut text = fs::read_to_string(store.file()).unwrap();
+fn broken() -> (TestSystem, String) {
+    let store = TestSystem::recorded("small.xml");
+    let mut text = fs::read_to_string(store.store_file()).unwrap();
     for (whole, damaged) in [
         (
             "<property name=\"memory\">800</property>",
@@ -150,7 +136,7 @@ fn broken() -> (Store, String) {
         assert!(text.contains(whole), "{whole}");
         text = text.replacen(whole, damaged, 1);
     }
-    fs::write(store.file(), text).unwrap();
+    fs::write(store.store_file(), text).unwrap();
     changed(store, "vault")
 }
 
@@ -185,7 +171,7 @@ fn every_schema_is_valid_and_in_use() {
 fn json_output_matches_the_schemas() {
     let validators = validators();
     for (which, (store, qube)) in [
-        ("small", changed(Store::small(), "work")),
+        ("small", changed(TestSystem::recorded("small.xml"), "work")),
         ("random", random()),
         ("broken", broken()),
     ] {
@@ -223,7 +209,7 @@ fn places(value: &Json, at: &str, found: &mut Vec<String>) {
 
 #[test]
 fn schemas_reject_wrong_types_and_extra_fields() {
-    let (store, qube) = changed(Store::small(), "work");
+    let (store, qube) = changed(TestSystem::recorded("small.xml"), "work");
     let validators = validators();
     for (name, program, line) in PRINTED {
         let printed = printed(&store, program, line, &qube);
@@ -251,7 +237,7 @@ fn schemas_reject_wrong_types_and_extra_fields() {
 
 #[test]
 fn schemas_require_fields() {
-    let (store, qube) = changed(Store::small(), "work");
+    let (store, qube) = changed(TestSystem::recorded("small.xml"), "work");
     let validators = validators();
     for (name, place, field) in [
         ("qvm-ls", "/0", "name"),
@@ -297,12 +283,12 @@ fn schemas_require_fields() {
 
 #[test]
 fn json_has_the_values_of_the_store() {
-    let (store, _) = changed(Store::small(), "work");
+    let (store, _) = changed(TestSystem::recorded("small.xml"), "work");
     let is = |program: &str, line: &str, expected: Json| {
         assert_eq!(printed(&store, program, line, ""), expected, "{line}")
     };
     is(
-        QVM_CHECK,
+        "qvm-check",
         "--json --template work nosuch fedora-41-xfce",
         json!([
             {"name": "fedora-41-xfce", "exists": true, "satisfied": true},
@@ -311,26 +297,30 @@ fn json_has_the_values_of_the_store() {
         ]),
     );
     is(
-        QVM_NOTES,
+        "qvm-notes",
         "--json work",
         json!({"name": "work", "notes": "a note"}),
     );
     let memory =
         json!({"of": "work", "what": "memory", "change": "changed", "old": "800", "new": "640"});
-    is(QUBES_DB, "diff --json", json!([memory]));
+    is("qubes-db", "diff --json", json!([memory]));
     let dom0 =
         json!({"name": "dom0", "memory": 4_294_967_296_u64, "maxmem": 4096, "class": "AdminVM"});
-    is(QVM_LS, "--json -O memory,maxmem,class dom0", json!([dom0]));
+    is(
+        "qvm-ls",
+        "--json -O memory,maxmem,class dom0",
+        json!([dom0]),
+    );
 }
 
 #[test]
 fn json_is_refused_with_a_change() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let words: Vec<String> = ["--json", "--set", "other", "work"]
         .map(String::from)
         .to_vec();
-    let refused = store.run(QVM_NOTES, &words, "", false);
-    assert_eq!(refused.exit, 2, "{refused:?}");
+    let refused = store.run(("qvm-notes", &words));
+    assert_eq!(refused.code, 2, "{refused:?}");
     assert!(
         refused
             .stderr
@@ -340,9 +330,9 @@ fn json_is_refused_with_a_change() {
     let missing: Vec<String> = ["--json", "-q", "work", "nosuch"]
         .map(String::from)
         .to_vec();
-    let checked = store.run(QVM_CHECK, &missing, "", false);
+    let checked = store.run(("qvm-check", &missing));
     assert_eq!(
-        (checked.exit, checked.stderr.as_str()),
+        (checked.code, checked.stderr.as_str()),
         (1, ""),
         "the exit code is the answer, the words are in the JSON"
     );

@@ -12,5 +12,4 @@ mod recording;
 mod recordings;
 mod set_unset;
 mod shells;
-mod store;
 mod terminal;

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::store::{Run, Store};
+use qubes_test_support::{TestSystem, ToolOutput};
 
 /// Command, exit code, standard output, and standard error without usage lines.
 type Mistake = (&'static str, i32, &'static str, &'static [&'static str]);
@@ -952,17 +952,17 @@ const JSON_OF_NOTHING: &[Mistake] = &[
 ];
 
 fn program(name: &str) -> &'static str {
-    let path = std::path::Path::new(env!("CARGO_BIN_EXE_qubes")).with_file_name(name);
+    let path = std::path::Path::new("qubes").with_file_name(name);
     Box::leak(path.to_string_lossy().into_owned().into_boxed_str())
 }
 
-fn run(store: &Store, line: &str) -> Run {
+fn run(store: &TestSystem, line: &str) -> ToolOutput {
     let words: Vec<String> = line.split(' ').map(String::from).collect();
-    store.run(program(&words[0]), &words[1..], "", false)
+    store.run((program(&words[0]), &words[1..]))
 }
 
 /// Standard error without usage lines.
-fn words_of(run: &Run) -> Vec<&str> {
+fn words_of(run: &ToolOutput) -> Vec<&str> {
     run.stderr
         .lines()
         .filter(|line| !line.starts_with("usage: ") && !line.starts_with(' '))
@@ -970,19 +970,19 @@ fn words_of(run: &Run) -> Vec<&str> {
 }
 
 fn check(mistakes: &[Mistake]) {
-    let store = Store::small();
-    let before = fs::read(store.file()).unwrap();
+    let store = TestSystem::recorded("small.xml");
+    let before = fs::read(store.store_file()).unwrap();
     let mut wrong = Vec::new();
     for (line, exit, stdout, stderr) in mistakes {
         let run = run(&store, line);
-        if (run.exit, run.stdout.as_str(), words_of(&run).as_slice()) != (*exit, *stdout, *stderr) {
+        if (run.code, run.stdout.as_str(), words_of(&run).as_slice()) != (*exit, *stdout, *stderr) {
             wrong.push(format!(
                 "$ {line}\n{run:#?}\nwanted {exit} {stdout:?} {stderr:#?}"
             ));
         }
-        if fs::read(store.file()).unwrap() != before {
+        if fs::read(store.store_file()).unwrap() != before {
             wrong.push(format!("$ {line}\nchanged the store"));
-            fs::write(store.file(), &before).unwrap();
+            fs::write(store.store_file(), &before).unwrap();
         }
     }
     assert!(
@@ -1021,14 +1021,14 @@ fn json_is_refused_for_commands_without_output() {
 
 #[test]
 fn a_table_without_a_match_lists_everything_and_warns() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     for (line, more) in [
         ("qvm-ls zz*", "all qubes are listed"),
         ("qvm-volume list zz*", "the volumes of all qubes are listed"),
     ] {
         let ran = run(&store, line);
         let whole = run(&store, line.trim_end_matches(" zz*"));
-        assert_eq!((ran.exit, &ran.stdout), (0, &whole.stdout), "{line}");
+        assert_eq!((ran.code, &ran.stdout), (0, &whole.stdout), "{line}");
         assert_eq!(
             ran.stderr,
             format!("warning: no qube matches 'zz*'; {more}\n")
@@ -1038,8 +1038,8 @@ fn a_table_without_a_match_lists_everything_and_warns() {
 
 #[test]
 fn an_unreadable_store_is_reported_with_the_repair() {
-    let store = Store::small();
-    fs::write(store.file(), "<qubes><domains>").unwrap();
+    let store = TestSystem::recorded("small.xml");
+    fs::write(store.store_file(), "<qubes><domains>").unwrap();
     for line in [
         "qvm-ls",
         "qvm-prefs work",
@@ -1047,7 +1047,7 @@ fn an_unreadable_store_is_reported_with_the_repair() {
         "qvm-create -l red new",
     ] {
         let run = run(&store, line);
-        assert_eq!(run.exit, 1, "{line}: {run:?}");
+        assert_eq!(run.code, 1, "{line}: {run:?}");
         assert!(
             run.stderr
                 .contains("; qubes-db check tells more, qubes-db repair mends it"),
@@ -1059,16 +1059,16 @@ fn an_unreadable_store_is_reported_with_the_repair() {
 
 #[test]
 fn a_missing_kernel_is_reported_with_the_directory() {
-    let store = Store::empty();
+    let store = TestSystem::created();
     fs::remove_dir_all(store.root().join("var/lib/qubes/vm-kernels")).unwrap();
     let run = run(&store, "qvm-create -C TemplateVM -l red new");
     let way = "each has a directory with vmlinuz and initramfs in /var/lib/qubes/vm-kernels";
-    assert!(run.exit == 1 && run.stderr.contains(way), "{run:?}");
+    assert!(run.code == 1 && run.stderr.contains(way), "{run:?}");
 }
 
 #[test]
 fn help_shows_required_arguments_and_exists_for_subcommands() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     for (line, usage) in [
         (
             "qvm-prefs --help",
@@ -1105,7 +1105,7 @@ fn help_shows_required_arguments_and_exists_for_subcommands() {
         ("qubes-db repair --help", "Usage: qubes-db repair [OPTIONS]"),
     ] {
         let run = run(&store, line);
-        assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{line}");
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{line}");
         assert!(
             run.stdout.lines().any(|l| l == usage),
             "{line}: {}",

@@ -5,62 +5,60 @@ use std::fs;
 use serde_json::{Value as Json, json};
 
 use crate::recording::without_ours;
-use crate::store::{Run, Store};
+use qubes_test_support::TestSystem;
 
-const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
-const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
-
-fn run(store: &Store, line: &str) -> Run {
-    let words: Vec<String> = line.split(' ').map(String::from).collect();
-    store.run(QVM_PREFS, &words, "", false)
-}
-
-fn ok(store: &Store, line: &str) -> String {
-    let run = run(store, line);
+fn ok(store: &TestSystem, line: &str) -> String {
+    let run = store.run(line);
     assert_eq!(
-        (run.exit, without_ours(&run.stderr).as_str()),
+        (run.code, without_ours(&run.stderr).as_str()),
         (0, ""),
         "{line}: {run:?}"
     );
     run.stdout
 }
 
-fn json(store: &Store, line: &str) -> Json {
+fn json(store: &TestSystem, line: &str) -> Json {
     serde_json::from_str(&ok(store, line)).unwrap()
 }
 
 #[test]
 fn patterns_names_and_filters_choose_the_qubes() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let netvms = "sys-firewall  netvm  -  sys-net\nsys-net       netvm  -  None\n";
-    assert_eq!(ok(&store, "sys-f*,sys-net netvm"), netvms);
+    assert_eq!(ok(&store, "qvm-prefs sys-f*,sys-net netvm"), netvms);
     assert_eq!(
-        ok(&store, "work,vault memory"),
+        ok(&store, "qvm-prefs work,vault memory"),
         "work   memory  -  800\nvault  memory  D  400\n"
     );
     assert_eq!(
-        ok(&store, "--all --class DispVM,RemoteVM klass"),
+        ok(&store, "qvm-prefs --all --class DispVM,RemoteVM klass"),
         "remote-work  klass  D  RemoteVM\nsys-usb      klass  D  DispVM\n"
     );
     assert_eq!(
-        ok(&store, "--all --tags job,anon-vm --tags nosuch label"),
+        ok(
+            &store,
+            "qvm-prefs --all --tags job,anon-vm --tags nosuch label"
+        ),
         "personal  label  -  yellow\nwork      label  -  blue\n"
     );
     assert_eq!(
-        ok(&store, "--all --label red --exclude sys-net autostart"),
+        ok(
+            &store,
+            "qvm-prefs --all --label red --exclude sys-net autostart"
+        ),
         "default-dvm  autostart  D  False\nsys-usb      autostart  -  True\n"
     );
     assert_eq!(
-        ok(&store, "--hide-default vault,work vcpus"),
+        ok(&store, "qvm-prefs --hide-default vault,work vcpus"),
         "work  vcpus  -  4\n"
     );
     // dom0 and remote qubes have no such property, so they have no line.
     assert_eq!(
-        ok(&store, "dom0,work,remote-work virt-mode"),
+        ok(&store, "qvm-prefs dom0,work,remote-work virt-mode"),
         "work  virt_mode  D  pvh\n"
     );
     assert!(
-        ok(&store, "--all")
+        ok(&store, "qvm-prefs --all")
             .lines()
             .any(|line| line.starts_with("dom0 "))
     );
@@ -68,31 +66,34 @@ fn patterns_names_and_filters_choose_the_qubes() {
 
 #[test]
 fn changed_lists_values_with_their_defaults() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     assert_eq!(
-        ok(&store, "--changed vault,sys-net,work memory"),
+        ok(&store, "qvm-prefs --changed vault,sys-net,work memory"),
         "sys-net  memory  400 -> 425\nwork     memory  400 -> 800\n"
     );
     assert_eq!(
-        ok(&store, "--changed vault"),
+        ok(&store, "qvm-prefs --changed vault"),
         "vault  netvm  sys-firewall -> None\n"
     );
     assert_eq!(
-        ok(&store, "--changed --all kernel").lines().next().unwrap(),
+        ok(&store, "qvm-prefs --changed --all kernel")
+            .lines()
+            .next()
+            .unwrap(),
         "win10  kernel  6.6.77-1.fc37 -> ''"
     );
-    assert_eq!(ok(&store, "--changed --class TemplateVM"), "");
+    assert_eq!(ok(&store, "qvm-prefs --changed --class TemplateVM"), "");
     assert_eq!(
-        json(&store, "--json --changed vault"),
+        json(&store, "qvm-prefs --json --changed vault"),
         json!([{"name": "vault", "class": "AppVM",
                 "properties": {"netvm": {
                     "value": null, "default": false, "default_value": "sys-firewall"}}}])
     );
     // An explicit value that equals the default does not differ.
-    assert_eq!(run(&store, "vault memory 400").exit, 0);
-    assert_eq!(ok(&store, "--changed vault memory"), "");
+    store.succeeds("qvm-prefs vault memory 400");
+    assert_eq!(ok(&store, "qvm-prefs --changed vault memory"), "");
     assert_eq!(
-        ok(&store, "--all --hide-default memory")
+        ok(&store, "qvm-prefs --all --hide-default memory")
             .lines()
             .filter(|l| l.starts_with("vault "))
             .count(),
@@ -102,14 +103,12 @@ fn changed_lists_values_with_their_defaults() {
 
 #[test]
 fn changed_lists_properties_of_the_system() {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let run = |line: &str| {
-        store.run(
-            QUBES_PREFS,
+        store.run((
+            "qubes-prefs",
             &line.split(' ').map(String::from).collect::<Vec<_>>(),
-            "",
-            false,
-        )
+        ))
     };
     assert_eq!(
         run("--changed clockvm").stdout,
@@ -130,20 +129,21 @@ fn changed_lists_properties_of_the_system() {
 
 #[test]
 fn a_damaged_value_is_listed_as_it_is_stored() {
-    let store = Store::small();
-    let text = fs::read_to_string(store.file()).unwrap();
-    fs::write(store.file(), text.replacen(">800<", ">much<", 1)).unwrap();
+    let store = TestSystem::recorded("small.xml");
+    let text = fs::read_to_string(store.store_file()).unwrap();
+    fs::write(store.store_file(), text.replacen(">800<", ">much<", 1)).unwrap();
     assert!(
-        run(&store, "--changed work")
+        store
+            .run("qvm-prefs --changed work")
             .stdout
             .contains("work  memory            400 -> much\n")
     );
     assert_eq!(
-        run(&store, "work,vault memory").stdout,
+        store.run("qvm-prefs work,vault memory").stdout,
         "work   memory  U  \nvault  memory  D  400\n"
     );
     let listed: Json =
-        serde_json::from_str(&run(&store, "--json work,vault memory").stdout).unwrap();
+        serde_json::from_str(&store.run("qvm-prefs --json work,vault memory").stdout).unwrap();
     assert!(
         listed[0]["properties"]["memory"]["error"]
             .as_str()
@@ -155,26 +155,26 @@ fn a_damaged_value_is_listed_as_it_is_stored() {
 
 #[test]
 fn several_qubes_are_changed_and_restored_together() {
-    let store = Store::small();
-    let before = fs::read(store.file()).unwrap();
-    let changed = run(&store, "default-dvm,vault,personal vcpus 3");
+    let store = TestSystem::recorded("small.xml");
+    let before = fs::read(store.store_file()).unwrap();
+    let changed = store.run("qvm-prefs default-dvm,vault,personal vcpus 3");
     assert_eq!(
-        (changed.exit, changed.stderr.as_str()),
+        (changed.code, changed.stderr.as_str()),
         (0, "qvm-prefs: vcpus set: default-dvm vault personal\n")
     );
     assert_eq!(
-        ok(&store, "default-dvm,vault,personal vcpus"),
+        ok(&store, "qvm-prefs default-dvm,vault,personal vcpus"),
         "default-dvm  vcpus  -  3\nvault        vcpus  -  3\npersonal     vcpus  -  3\n"
     );
-    let reset = run(&store, "-q -D default-dvm,vault,personal vcpus");
-    assert_eq!((reset.exit, reset.stderr.as_str()), (0, ""));
-    assert_eq!(fs::read(store.file()).unwrap(), before);
+    let reset = store.run("qvm-prefs -q -D default-dvm,vault,personal vcpus");
+    assert_eq!((reset.code, reset.stderr.as_str()), (0, ""));
+    assert_eq!(fs::read(store.store_file()).unwrap(), before);
 }
 
 #[test]
 fn a_change_applies_to_all_qubes_or_none() {
-    let store = Store::small();
-    let before = fs::read(store.file()).unwrap();
+    let store = TestSystem::recorded("small.xml");
+    let before = fs::read(store.store_file()).unwrap();
     for (line, exit, words) in [
         // sys-whonix comes last, and gets its network from sys-firewall: that would be a loop.
         (
@@ -199,8 +199,8 @@ fn a_change_applies_to_all_qubes_or_none() {
             "--exclude can only be used with --all",
         ),
     ] {
-        let refused = run(&store, line);
-        assert_eq!(refused.exit, exit, "{line}: {refused:?}");
+        let refused = store.run(("qvm-prefs", line));
+        assert_eq!(refused.code, exit, "{line}: {refused:?}");
         assert!(
             without_ours(&refused.stderr)
                 .lines()
@@ -210,7 +210,7 @@ fn a_change_applies_to_all_qubes_or_none() {
             "{line}: {refused:?}"
         );
         assert_eq!(
-            fs::read(store.file()).unwrap(),
+            fs::read(store.store_file()).unwrap(),
             before,
             "{line} changed the store"
         );
@@ -219,10 +219,10 @@ fn a_change_applies_to_all_qubes_or_none() {
 
 #[test]
 fn setting_all_skips_dom0_and_qubes_without_the_property() {
-    let store = Store::small();
-    let changed = run(&store, "--all --exclude work default_user joe");
-    assert_eq!(changed.exit, 0, "{changed:?}");
-    let others = ok(&store, "--all default_user");
+    let store = TestSystem::recorded("small.xml");
+    let changed = store.run("qvm-prefs --all --exclude work default_user joe");
+    assert_eq!(changed.code, 0, "{changed:?}");
+    let others = ok(&store, "qvm-prefs --all default_user");
     assert!(
         others
             .lines()

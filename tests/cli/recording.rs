@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::store::Run;
+use qubes_test_support::ToolOutput;
 
 /// One recorded command.
 #[derive(Debug, Default)]
@@ -36,14 +36,14 @@ impl Block {
     }
 
     /// Whether a command with another output ends as upstream's.
-    pub fn ends_alike(&self, got: &Run) -> bool {
-        !got.stderr.contains("panicked") && (self.exit == got.exit || got.exit == 0)
+    pub fn ends_alike(&self, got: &ToolOutput) -> bool {
+        !got.stderr.contains("panicked") && (self.exit == got.code || got.code == 0)
     }
 
-    pub fn compare(&self, got: &Run) -> Result<(), String> {
+    pub fn compare(&self, got: &ToolOutput) -> Result<(), String> {
         if self.is_crash() {
             let panicked = got.stderr.contains("panicked");
-            let clean = (1..=3).contains(&got.exit) && !panicked && !got.stderr.trim().is_empty();
+            let clean = (1..=3).contains(&got.code) && !panicked && !got.stderr.trim().is_empty();
             return if clean {
                 Ok(())
             } else {
@@ -64,8 +64,8 @@ impl Block {
                 wrong += &format!("{name}, recorded:\n{wanted}{name}, ours:\n{got}");
             }
         }
-        if self.exit != got.exit {
-            wrong += &format!("exit code {}, recorded {}\n", got.exit, self.exit);
+        if self.exit != got.code {
+            wrong += &format!("exit code {}, recorded {}\n", got.code, self.exit);
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }

@@ -9,35 +9,11 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use crate::recording::{self, Block};
-use crate::store::{Run, Store, repository};
+use qubes_test_support::{TestSystem, ToolOutput, binary, repository};
 
-const TOOLS: [(&str, &str); 19] = [
-    ("qubes-create", env!("CARGO_BIN_EXE_qubes-create")),
-    ("qubes-prefs", env!("CARGO_BIN_EXE_qubes-prefs")),
-    ("qvm-check", env!("CARGO_BIN_EXE_qvm-check")),
-    ("qvm-clone", env!("CARGO_BIN_EXE_qvm-clone")),
-    ("qvm-create", env!("CARGO_BIN_EXE_qvm-create")),
-    ("qvm-features", env!("CARGO_BIN_EXE_qvm-features")),
-    ("qvm-kill", env!("CARGO_BIN_EXE_qvm-kill")),
-    ("qvm-ls", env!("CARGO_BIN_EXE_qvm-ls")),
-    ("qvm-notes", env!("CARGO_BIN_EXE_qvm-notes")),
-    ("qvm-pause", env!("CARGO_BIN_EXE_qvm-pause")),
-    ("qvm-pool", env!("CARGO_BIN_EXE_qvm-pool")),
-    ("qvm-prefs", env!("CARGO_BIN_EXE_qvm-prefs")),
-    ("qvm-remove", env!("CARGO_BIN_EXE_qvm-remove")),
-    ("qvm-service", env!("CARGO_BIN_EXE_qvm-service")),
-    ("qvm-shutdown", env!("CARGO_BIN_EXE_qvm-shutdown")),
-    ("qvm-start", env!("CARGO_BIN_EXE_qvm-start")),
-    ("qvm-tags", env!("CARGO_BIN_EXE_qvm-tags")),
-    ("qvm-unpause", env!("CARGO_BIN_EXE_qvm-unpause")),
-    ("qvm-volume", env!("CARGO_BIN_EXE_qvm-volume")),
-];
-
-fn program(name: &str) -> Option<&'static str> {
-    TOOLS
-        .iter()
-        .find(|(tool, _)| *tool == name)
-        .map(|(_, program)| *program)
+/// Whether a tool of this name exists here.
+fn exists(tool: &str) -> bool {
+    binary(tool).exists()
 }
 
 /// The recorded commands whose tools exist here, with their setups.
@@ -49,7 +25,7 @@ fn blocks() -> Vec<Block> {
     files.retain(|f| f.extension().is_some_and(|e| e == "txt"));
     files.sort();
     let all = files.iter().flat_map(|file| recording::read(file));
-    all.filter(|b| b.commands().all(|words| program(&words[0]).is_some()))
+    all.filter(|b| b.commands().all(|words| exists(&words[0])))
         .collect()
 }
 
@@ -65,27 +41,27 @@ fn differences() -> BTreeMap<String, bool> {
 }
 
 fn run(block: &Block) -> Compared {
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     for words in block.setup_commands() {
-        let run = store.run(program(&words[0]).unwrap(), &words[1..], "", false);
-        if run.exit != 0 {
+        let run = store.run(&words);
+        if run.code != 0 {
             return Compared::Wrong(format!("setup {words:?} failed: {}", run.stderr));
         }
     }
     let words = block.words();
-    let before = fs::read(store.file()).unwrap();
-    let got = store.run(
-        program(&words[0]).unwrap(),
-        &words[1..],
-        &block.stdin,
-        block.terminal,
-    );
-    let got = Run {
+    let before = fs::read(store.store_file()).unwrap();
+    let got = if block.terminal {
+        assert_eq!(block.stdin, "", "standard input with a terminal");
+        store.run_on_terminal(&words)
+    } else {
+        store.run_with_input(&words, &block.stdin)
+    };
+    let got = ToolOutput {
         stderr: recording::sorted_uses(&got.stderr),
         ..got
     };
     let compared = block.compare(&got);
-    if block.is_crash() && got.exit != 0 && fs::read(store.file()).unwrap() != before {
+    if block.is_crash() && got.code != 0 && fs::read(store.store_file()).unwrap() != before {
         return Compared::Wrong(format!("it failed and changed the store: {got:?}"));
     }
     match compared {

@@ -6,11 +6,7 @@ use std::fs;
 use qubes::model::{Class, Property, Scope, class_properties, global_properties};
 
 use crate::recording::without_ours;
-use crate::store::{Run, Store};
-
-const QVM_PREFS: &str = env!("CARGO_BIN_EXE_qvm-prefs");
-const QUBES_PREFS: &str = env!("CARGO_BIN_EXE_qubes-prefs");
-const QVM_LS: &str = env!("CARGO_BIN_EXE_qvm-ls");
+use qubes_test_support::{TestSystem, ToolOutput};
 
 /// A property with a valid value for each of the two stores, and an invalid value with its error.
 struct Row {
@@ -241,7 +237,7 @@ fn find(class: &Class, property: &Property) -> &'static Row {
 
 /// One store, and the qubes of each class in it.
 struct Sample {
-    store: Store,
+    store: TestSystem,
     /// Its column of [`Row::values`].
     column: usize,
     qubes: Vec<(String, Class)>,
@@ -250,11 +246,11 @@ struct Sample {
 impl Sample {
     fn new(column: usize) -> Sample {
         let store = if column == 0 {
-            Store::small()
+            TestSystem::recorded("small.xml")
         } else {
-            Store::random()
+            TestSystem::recorded("random-1.xml")
         };
-        let list = run(&store, QVM_LS, &["--raw-data", "-O", "name,class"]).stdout;
+        let list = store.run("qvm-ls --raw-data -O name,class").stdout;
         let both = |line: &str| {
             line.split_once('|')
                 .map(|(n, c)| (n.to_string(), Class::from_store(c)))
@@ -267,14 +263,14 @@ impl Sample {
     }
 
     fn bytes(&self) -> String {
-        fs::read_to_string(self.store.file()).unwrap()
+        fs::read_to_string(self.store.store_file()).unwrap()
     }
 
     /// Returns the command line for a property of a qube or of the system.
     fn line<'a>(qube: Option<&'a str>, property: &'a str) -> (&'static str, Vec<&'a str>) {
         match qube {
-            Some(qube) => (QVM_PREFS, vec![qube, property]),
-            None => (QUBES_PREFS, vec![property]),
+            Some(qube) => ("qvm-prefs", vec![qube, property]),
+            None => ("qubes-prefs", vec![property]),
         }
     }
 
@@ -290,9 +286,9 @@ impl Sample {
         }
     }
 
-    fn change(&self, qube: Option<&str>, property: &str, to: &[&str]) -> Run {
+    fn change(&self, qube: Option<&str>, property: &str, to: &[&str]) -> ToolOutput {
         let (program, line) = Sample::line(qube, property);
-        run(&self.store, program, &[&line[..], to].concat())
+        self.store.run((program, &[&line[..], to].concat()))
     }
 
     /// Sets the property and restores it: resets it if it was the default, else sets the former
@@ -322,7 +318,7 @@ impl Sample {
         };
         let there = self.change(qube, property, &[&value]);
         assert_eq!(
-            (there.exit, &*there.stdout, &*there.stderr),
+            (there.code, &*there.stdout, &*there.stderr),
             (0, "", ""),
             "{what}"
         );
@@ -333,7 +329,7 @@ impl Sample {
         assert!(!self.is_default(qube, property), "{what}");
         let again = self.change(qube, property, &[&back]);
         assert_eq!(
-            (again.exit, &*again.stderr),
+            (again.code, &*again.stderr),
             (0, ""),
             "{what}, back with '{back}'"
         );
@@ -376,7 +372,7 @@ impl Sample {
         let refused = self.change(qube, property, &[wrong]);
         let what = format!("{property} {wrong} of {qube:?}: {refused:?}");
         assert!(
-            refused.exit == 1
+            refused.code == 1
                 && refused.stdout.is_empty()
                 && without_ours(&refused.stderr).lines().count() == 1,
             "{what}"
@@ -395,11 +391,6 @@ fn another(value: &str) -> String {
         (_, Ok(number)) => (number + 1).to_string(),
         _ => panic!("this test's value '{value}' is there already"),
     }
-}
-
-fn run(store: &Store, program: &str, arguments: &[&str]) -> Run {
-    let arguments: Vec<String> = arguments.iter().map(|a| a.to_string()).collect();
-    store.run(program, &arguments, "", false)
 }
 
 /// Checks that two files are equal, and shows the first difference.
@@ -493,41 +484,45 @@ fn computed_and_write_once_properties_cannot_be_changed() {
 
 #[test]
 fn features_services_tags_and_notes_can_be_set_and_restored() {
-    const QVM_FEATURES: &str = env!("CARGO_BIN_EXE_qvm-features");
-    const QVM_SERVICE: &str = env!("CARGO_BIN_EXE_qvm-service");
-    const QVM_TAGS: &str = env!("CARGO_BIN_EXE_qvm-tags");
-    const QVM_NOTES: &str = env!("CARGO_BIN_EXE_qvm-notes");
     let sample = Sample::new(0);
     let before = sample.bytes();
     for class in Class::ALL {
         let (qube, _) = sample.qubes.iter().find(|(_, c)| *c == class).unwrap();
         let mut steps = vec![
             (
-                QVM_FEATURES,
+                "qvm-features",
                 vec![&**qube, "new", "<&>\"'"],
                 vec!["--unset", qube, "new"],
             ),
-            (QVM_FEATURES, vec![qube, "off", ""], vec![qube, "off", "-D"]),
             (
-                QVM_SERVICE,
+                "qvm-features",
+                vec![qube, "off", ""],
+                vec![qube, "off", "-D"],
+            ),
+            (
+                "qvm-service",
                 vec!["--enable", qube, "new"],
                 vec!["--delete", qube, "new"],
             ),
             (
-                QVM_SERVICE,
+                "qvm-service",
                 vec![qube, "new", "off"],
                 vec!["-D", qube, "new"],
             ),
             (
-                QVM_TAGS,
+                "qvm-tags",
                 vec![qube, "a", "aa", "zzz"],
                 vec![qube, "d", "aa"],
             ),
-            (QVM_TAGS, vec![qube, "set", "mm"], vec![qube, "unset", "mm"]),
-            (QVM_TAGS, vec![qube, "add", "bb"], vec![qube, "u", "bb"]),
+            (
+                "qvm-tags",
+                vec![qube, "set", "mm"],
+                vec![qube, "unset", "mm"],
+            ),
+            ("qvm-tags", vec![qube, "add", "bb"], vec![qube, "u", "bb"]),
         ];
         // Existing features are changed and restored.
-        let features = run(&sample.store, QVM_FEATURES, &["--json", qube]).stdout;
+        let features = sample.store.run(["qvm-features", "--json", qube]).stdout;
         let features: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&features).unwrap();
         let plain = |value: &str| value.bytes().all(|b| matches!(b, b' '..=b'~'));
@@ -538,16 +533,16 @@ fn features_services_tags_and_notes_can_be_set_and_restored() {
         let settable = there.iter().filter(|(_, value)| plain(value));
         steps.extend(settable.map(|(n, v)| {
             (
-                QVM_FEATURES,
+                "qvm-features",
                 vec![&**qube, n, "changed"],
                 vec![&**qube, n, v],
             )
         }));
         for (program, there, back) in steps {
             for line in [&there, &back] {
-                let done = run(&sample.store, program, line);
+                let done = sample.store.run((program, line));
                 assert_eq!(
-                    (done.exit, &*done.stdout, &*done.stderr),
+                    (done.code, &*done.stdout, &*done.stderr),
                     (0, "", ""),
                     "{line:?}"
                 );
@@ -558,19 +553,19 @@ fn features_services_tags_and_notes_can_be_set_and_restored() {
                 );
             }
             if there.contains(&"zzz") {
-                run(&sample.store, QVM_TAGS, &[qube, "del", "zzz"]);
+                sample.store.run(["qvm-tags", qube, "del", "zzz"]);
                 assert_same(&sample.bytes(), &before, "tags");
             }
         }
-        let noted = run(&sample.store, QVM_NOTES, &["-s", "remember", qube]);
-        assert_eq!(noted.exit == 0, class.is_local_guest(), "{noted:?}");
+        let noted = sample.store.run(["qvm-notes", "-s", "remember", qube]);
+        assert_eq!(noted.code == 0, class.is_local_guest(), "{noted:?}");
         if class.is_local_guest() {
             assert_eq!(
-                run(&sample.store, QVM_NOTES, &["-p", qube]).stdout,
+                sample.store.run(["qvm-notes", "-p", qube]).stdout,
                 "remember\n"
             );
-            assert_eq!(run(&sample.store, QVM_NOTES, &["-f", "-d", qube]).exit, 0);
-            assert_eq!(run(&sample.store, QVM_NOTES, &["-p", qube]).stdout, "\n");
+            assert_eq!(sample.store.run(["qvm-notes", "-f", "-d", qube]).code, 0);
+            assert_eq!(sample.store.run(["qvm-notes", "-p", qube]).stdout, "\n");
         }
         assert_same(&sample.bytes(), &before, "notes are no part of it");
     }

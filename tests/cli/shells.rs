@@ -7,9 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use qubes_test_support::skip;
-
-use crate::store::{Store, repository};
+use qubes_test_support::{TestSystem, repository, skip};
 
 /// Lines with tabs, and the arguments of the entered command.
 const LINES: [(&str, &[&str]); 12] = [
@@ -60,7 +58,7 @@ const FILES: [(&str, &[&str]); 3] = [
 ];
 
 /// Returns the file that records entered commands, and the shell's home directory.
-fn setting(store: &Store) -> (PathBuf, PathBuf) {
+fn setting(store: &TestSystem) -> (PathBuf, PathBuf) {
     let (entered, home) = (store.root().join("entered"), store.root().join("home"));
     fs::create_dir_all(&home).unwrap();
     (entered, home)
@@ -100,9 +98,9 @@ struct Typed {
 impl Typed {
     /// Starts the shell with the programs of this build in its path, and waits for its first
     /// prompt.
-    fn new(store: &Store, shell: &[&str]) -> Typed {
+    fn new(store: &TestSystem, shell: &[&str]) -> Typed {
         let ends = nix::pty::openpty(None, None).unwrap();
-        let programs = Path::new(env!("CARGO_BIN_EXE_qubes")).parent().unwrap();
+        let programs = Path::new("qubes").parent().unwrap();
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
         // The shell needs a session of its own to get the terminal.
         let mut command = store.command("setsid");
@@ -191,7 +189,7 @@ fn recorders(entered: &Path) -> String {
     tools().into_iter().map(record).collect()
 }
 
-fn check(shell: &mut Typed, store: &Store, entered: &Path) {
+fn check(shell: &mut Typed, store: &TestSystem, entered: &Path) {
     for (line, words) in LINES {
         assert_eq!(
             shell.enter(line, entered),
@@ -200,7 +198,7 @@ fn check(shell: &mut Typed, store: &Store, entered: &Path) {
             shell.screen
         );
     }
-    fs::write(store.file(), "<qubes><domains>").unwrap();
+    fs::write(store.store_file(), "<qubes><domains>").unwrap();
     for (line, words) in FILES {
         assert_eq!(
             shell.enter(line, entered),
@@ -216,7 +214,7 @@ fn bash_completes() {
     if !is_installed("bash") {
         return;
     }
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let (entered, home) = setting(&store);
     let rc = home.join("bashrc");
     let completion = repository("completions/qubes.bash");
@@ -244,7 +242,7 @@ fn zsh_completes() {
     if !is_installed("zsh") {
         return;
     }
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     let (entered, home) = setting(&store);
     let text = format!(
         "PS1='READY>'\nfpath=({} $fpath)\nautoload -U compinit\ncompinit -u -D\nunsetopt \
@@ -264,9 +262,9 @@ fn fish_completes() {
     if !is_installed("fish") {
         return;
     }
-    let store = Store::small();
+    let store = TestSystem::recorded("small.xml");
     setting(&store);
-    let programs = Path::new(env!("CARGO_BIN_EXE_qubes")).parent().unwrap();
+    let programs = Path::new("qubes").parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let completion = repository("completions/qubes.fish");
     for (line, _) in LINES {

@@ -331,6 +331,31 @@ impl TestSystem {
         complaints[0].to_string()
     }
 
+    /// Runs a tool that must fail with this exit code and one error that contains these words, and
+    /// change neither the store nor the notes of `work`.
+    pub fn refuses(&self, code: i32, line: impl CommandLine, words: &str) {
+        let files = || {
+            let notes = fs::read(self.image("appvms/work/notes.txt"));
+            (fs::read(self.store_file()).ok(), notes.ok())
+        };
+        let before = files();
+        let ran = self.run(&line);
+        let line = line.describe();
+        assert_eq!(ran.code, code, "{line}: {ran:?}");
+        let is_error = |line: &&str| line.contains("error: ") || line.starts_with("Error: ");
+        let errors: Vec<_> = ran.complaints().filter(is_error).collect();
+        let [error] = errors[..] else {
+            panic!("{line}: {ran:?}");
+        };
+        assert!(error.contains(words), "{line}: {ran:?}");
+        assert!(files() == before, "{line} changed something");
+    }
+
+    /// Runs a tool that must succeed, and parses the JSON that it prints.
+    pub fn json(&self, line: impl CommandLine) -> serde_json::Value {
+        serde_json::from_str(&self.ok(line)).unwrap()
+    }
+
     /// Returns the state that qvm-ls prints.
     pub fn state(&self, qube: &str) -> String {
         let line = self.succeeds(["qvm-ls", "--raw-data", "--fields", "STATE", qube]);
