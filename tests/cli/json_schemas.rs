@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use jsonschema::Validator;
-use serde_json::{Value as Json, json};
-
 use qubes_test_support::{TestSystem, repository};
+use serde_json::{Value as Json, json};
 
 /// Every special column, and an unknown one.
 const COLUMNS: &str = "name,state,class,flags,gateway,memory,maxmem,disk,priv-curr,priv-max,\

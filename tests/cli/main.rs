@@ -1,15 +1,27 @@
-//! Runs the tools and checks their output, messages and exit codes.
+//! Runs the tools and checks their output, messages and exit codes: a file for each tool, and files
+//! for what all tools have in common. Tests of what the tools do with images and running qubes are in
+//! `tests/storage_tools` and `tests/lifecycle`.
 
-mod annotations;
-mod behaviour;
-mod completion;
+mod every_property;
+mod every_tool;
 mod generated;
-mod invalid_values;
 mod json_schemas;
 mod messages;
-mod prefs_of_several;
+mod qubes_complete;
+mod qubes_create;
+mod qubes_db;
+mod qubes_db_repair;
+mod qubes_prefs;
+mod qvm_clone;
+mod qvm_create;
+mod qvm_features;
+mod qvm_ls;
+mod qvm_notes;
+mod qvm_prefs;
+mod qvm_remove;
+mod qvm_service;
+mod qvm_tags;
 mod recording;
 mod recordings;
-mod set_unset;
 mod shells;
 mod terminal;

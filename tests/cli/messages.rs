@@ -951,14 +951,9 @@ const JSON_OF_NOTHING: &[Mistake] = &[
     ),
 ];
 
-fn program(name: &str) -> &'static str {
-    let path = std::path::Path::new("qubes").with_file_name(name);
-    Box::leak(path.to_string_lossy().into_owned().into_boxed_str())
-}
-
+/// Runs a command line; two blanks have an empty word between them.
 fn run(store: &TestSystem, line: &str) -> ToolOutput {
-    let words: Vec<String> = line.split(' ').map(String::from).collect();
-    store.run((program(&words[0]), &words[1..]))
+    store.run(line.split(' ').collect::<Vec<_>>())
 }
 
 /// Standard error without usage lines.

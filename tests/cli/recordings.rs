@@ -8,8 +8,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use crate::recording::{self, Block};
 use qubes_test_support::{TestSystem, ToolOutput, binary, repository};
+
+use crate::recording::{self, Block};
 
 /// Whether a tool of this name exists here.
 fn exists(tool: &str) -> bool {

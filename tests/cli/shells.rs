@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use qubes_test_support::{TestSystem, repository, skip};
+use qubes_test_support::{TestSystem, binary, repository, skip};
 
 /// Lines with tabs, and the arguments of the entered command.
 const LINES: [(&str, &[&str]); 12] = [
@@ -100,7 +100,7 @@ impl Typed {
     /// prompt.
     fn new(store: &TestSystem, shell: &[&str]) -> Typed {
         let ends = nix::pty::openpty(None, None).unwrap();
-        let programs = Path::new("qubes").parent().unwrap();
+        let programs = binary("qubes").parent().unwrap().to_path_buf();
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
         // The shell needs a session of its own to get the terminal.
         let mut command = store.command("setsid");
@@ -264,7 +264,7 @@ fn fish_completes() {
     }
     let store = TestSystem::recorded("small.xml");
     setting(&store);
-    let programs = Path::new("qubes").parent().unwrap();
+    let programs = binary("qubes").parent().unwrap().to_path_buf();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
     let completion = repository("completions/qubes.fish");
     for (line, _) in LINES {

@@ -2,7 +2,6 @@
 
 use fastrand::Rng;
 use qubes::model::{Class, Qubes, class_properties, global_properties};
-
 use qubes_test_support::system::KERNELS;
 
 /// Values for any property.

@@ -788,3 +788,23 @@ fn advice_to_move_an_unusable_file_away_and_restore_works() {
         assert_eq!(ran.code, 0, "{what}: {ran:?}");
     }
 }
+
+#[test]
+fn a_dump_includes_ephemeral_volumes_and_the_new_gray() {
+    let store = TestSystem::recorded("small.xml");
+    store.succeeds("qvm-volume config work:volatile ephemeral True");
+    let text = fs::read_to_string(store.store_file())
+        .unwrap()
+        .replacen("0x555555", "0x555753", 1);
+    fs::write(store.store_file(), text).unwrap();
+    let dump: serde_json::Value = serde_json::from_str(&store.run("qubes-db dump").stdout).unwrap();
+    assert_eq!(
+        dump["domains"]["work"]["volumes"]["volatile"]["ephemeral"],
+        true
+    );
+    assert_eq!(
+        dump["domains"]["work"]["volumes"]["private"].get("ephemeral"),
+        None
+    );
+    assert_eq!(dump["labels"]["5"]["color"], "0x555555");
+}

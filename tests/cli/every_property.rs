@@ -4,9 +4,9 @@
 use std::fs;
 
 use qubes::model::{Class, Property, Scope, class_properties, global_properties};
+use qubes_test_support::{TestSystem, ToolOutput};
 
 use crate::recording::without_ours;
-use qubes_test_support::{TestSystem, ToolOutput};
 
 /// A property with a valid value for each of the two stores, and an invalid value with its error.
 struct Row {

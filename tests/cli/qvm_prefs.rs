@@ -1,11 +1,86 @@
-//! qvm-prefs for several qubes: selecting, listing and changing them.
+//! qvm-prefs, also for several qubes: selecting, listing and changing them.
 
 use std::fs;
+use std::process::Command;
 
+use qubes_test_support::{TestSystem, binary, tool_output};
 use serde_json::{Value as Json, json};
 
 use crate::recording::without_ours;
-use qubes_test_support::TestSystem;
+
+#[test]
+fn options_may_follow_positionals_and_work_without_environment() {
+    let store = TestSystem::recorded("small.xml");
+    let root = store.root().display().to_string();
+    let mut command = Command::new(binary("qvm-prefs"));
+    command.args(["work", "-D", "vcpus", "--offline-mode", "--root", &root]);
+    command.env_remove("QUBES_ROOT").env_remove("QUBES_OFFLINE");
+    assert!(command.status().unwrap().success());
+    assert_eq!(store.run("qvm-prefs work vcpus").stdout, "2\n");
+
+    let other = store.root().join("other.xml");
+    fs::copy(store.store_file(), &other).unwrap();
+    store.run(format!(
+        "qvm-prefs --qubesxml {} work vcpus 7",
+        other.display()
+    ));
+    assert_eq!(
+        store
+            .run(format!(
+                "qvm-prefs --qubesxml={} work vcpus",
+                other.display()
+            ))
+            .stdout,
+        "7\n"
+    );
+    assert_eq!(store.run("qvm-prefs work vcpus").stdout, "2\n");
+}
+
+#[test]
+fn values_cannot_control_a_terminal() {
+    let store = TestSystem::recorded("small.xml");
+    let text = fs::read_to_string(store.store_file()).unwrap();
+    fs::write(
+        store.store_file(),
+        text.replace(">quiet apparmor=1 ", ">quiet\u{9b}31m apparmor=1 "),
+    )
+    .unwrap();
+    let shown = store.run_on_terminal("qvm-prefs work kernelopts");
+    assert!(shown.stdout.starts_with("quiet_31m apparmor"), "{shown:?}");
+    let piped = store.run("qvm-prefs work kernelopts");
+    assert!(
+        piped.stdout.starts_with("quiet\u{9b}31m apparmor"),
+        "{piped:?}"
+    );
+}
+
+#[test]
+fn exceeding_the_file_size_limit_is_an_error() {
+    let store = TestSystem::recorded("small.xml");
+    let before = fs::read(store.store_file()).unwrap();
+    let limit = "ulimit -f 2; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", limit, "sh"])
+        .arg(binary("qvm-prefs"))
+        .args(["work", "memory", "333", "--offline-mode", "--root"])
+        .arg(store.root());
+    let ran = tool_output::run(&mut command);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.stderr.contains("cannot") && ran.stderr.contains("File too large"),
+        "{ran:?}"
+    );
+    assert_eq!(fs::read(store.store_file()).unwrap(), before);
+}
+
+#[test]
+fn resetting_provides_network_removes_servicevm() {
+    let store = TestSystem::recorded("small.xml");
+    store.succeeds("qvm-features personal servicevm 1");
+    store.succeeds("qvm-prefs -D personal provides_network");
+    assert_eq!(store.run("qvm-features personal servicevm").code, 1);
+}
 
 fn ok(store: &TestSystem, line: &str) -> String {
     let run = store.run(line);
@@ -98,32 +173,6 @@ fn changed_lists_values_with_their_defaults() {
             .filter(|l| l.starts_with("vault "))
             .count(),
         1
-    );
-}
-
-#[test]
-fn changed_lists_properties_of_the_system() {
-    let store = TestSystem::recorded("small.xml");
-    let run = |line: &str| {
-        store.run((
-            "qubes-prefs",
-            &line.split(' ').map(String::from).collect::<Vec<_>>(),
-        ))
-    };
-    assert_eq!(
-        run("--changed clockvm").stdout,
-        "clockvm  None -> sys-net\n"
-    );
-    assert!(
-        run("--changed")
-            .stdout
-            .contains("stats_interval          3 -> 5\n")
-    );
-    let listed: Json =
-        serde_json::from_str(&run("--changed --json stats_interval").stdout).unwrap();
-    assert_eq!(
-        listed,
-        json!({"stats_interval": {"value": 5, "default": false, "default_value": 3}})
     );
 }
 
