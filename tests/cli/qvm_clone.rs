@@ -621,19 +621,9 @@ fn the_source_is_not_locked_while_data_are_copied() {
     let place = new_system();
     fill_private(&place, "work", &random_bytes(MIB));
     let plain = place.command("qvm-clone work copy");
-    let mut slow = Command::new("strace");
     // Copying takes two seconds, however blocks are copied here.
-    slow.args([
-        "-f",
-        "-qq",
-        "-o",
-        "/dev/null",
-        "-e",
-        "inject=copy_file_range,ioctl:delay_enter=2000000",
-    ]);
-    let mut clone = slow
-        .arg(plain.get_program())
-        .args(plain.get_args())
+    let slow = "inject=copy_file_range,ioctl:delay_enter=2000000";
+    let mut clone = strace_command(&plain, &["-o", "/dev/null", "-e", slow])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();

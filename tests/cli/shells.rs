@@ -103,7 +103,7 @@ impl Typed {
         let programs = binary("qubes").parent().unwrap().to_path_buf();
         let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
         // The shell needs a session of its own to get the terminal.
-        let mut command = store.command("setsid");
+        let mut command = store.program("setsid");
         command
             .arg("--ctty")
             .args(shell)
@@ -270,7 +270,7 @@ fn fish_completes() {
     for (line, _) in LINES {
         let pieces: Vec<&str> = line.split('\t').collect();
         let (typed, _) = line.split_once('\t').unwrap();
-        let mut fish = store.command("fish");
+        let mut fish = store.program("fish");
         fish.args([
             "--no-config",
             "-c",
@@ -291,7 +291,7 @@ fn fish_completes() {
         );
     }
     let offered = |typed: &str| {
-        let mut fish = store.command("fish");
+        let mut fish = store.program("fish");
         fish.args([
             "--no-config",
             "-c",

@@ -6,6 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use qubes_test_support::binary;
+
 use crate::sources::repository;
 
 /// A DESTDIR and a directory with the programs of `make build`.
@@ -34,7 +36,7 @@ impl System {
             dir: tempfile::tempdir().unwrap(),
         };
         fs::create_dir_all(system.built()).unwrap();
-        symlink(env!("CARGO_BIN_EXE_qubes"), system.built().join("qubes")).unwrap();
+        symlink(binary("qubes"), system.built().join("qubes")).unwrap();
         system
     }
 
@@ -307,7 +309,7 @@ fn multicall_binary_serves_every_command() {
                 .len()
         })
         .sum();
-    let binary_size = fs::metadata(env!("CARGO_BIN_EXE_qubes")).unwrap().len();
+    let binary_size = fs::metadata(binary("qubes")).unwrap().len();
     assert!(size < binary_size + 1000, "links, not copies: {size}");
 
     // An install of separate binaries replaces the links.

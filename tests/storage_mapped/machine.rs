@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use qubes_test_support::lab_machine::{directory, missing, stripped};
-use qubes_test_support::skip;
+use qubes_test_support::{binary, skip};
 
 use crate::place::is_the_machine;
 
@@ -39,10 +39,7 @@ pub fn run(part: &Part) {
             &std::env::current_exe().unwrap(),
             &programs.path().join("tests"),
         ),
-        stripped(
-            Path::new(env!("CARGO_BIN_EXE_qubes")),
-            &programs.path().join("qubes"),
-        ),
+        stripped(&binary("qubes"), &programs.path().join("qubes")),
     ];
     let tracer = strace();
     let names = programs.path().join("names");

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use qubes_test_support::lab_machine::{directory, missing, stripped};
-use qubes_test_support::skip;
+use qubes_test_support::{binary, skip};
 
 /// A script in the lab and its expected checks.
 pub struct Scenario {
@@ -27,10 +27,7 @@ pub fn run(scenario: &Scenario) {
     let lab = directory();
     let programs = tempfile::tempdir().unwrap();
     let payload = [
-        stripped(
-            Path::new(env!("CARGO_BIN_EXE_qubes")),
-            &programs.path().join("qubes"),
-        ),
+        stripped(&binary("qubes"), &programs.path().join("qubes")),
         stripped(
             &std::env::current_exe().unwrap(),
             &programs.path().join("inside"),

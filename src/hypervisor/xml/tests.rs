@@ -1,5 +1,5 @@
 //! Tests the output of the built-in templates and the abilities of users' templates. The check
-//! against libvirt's schema is in tests/domain_xml.rs.
+//! against libvirt's schema is in tests/hypervisor/domain_xml.rs.
 
 use std::fs;
 

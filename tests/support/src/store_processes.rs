@@ -6,17 +6,12 @@ use std::process::Command;
 const JOB: &str = "STORE_TEST_JOB";
 const DIR: &str = "STORE_TEST_DIR";
 
-/// Returns the command that runs this test binary in another process for one job. The test
-/// `helper_process` does the job.
-pub fn prepare_helper(job: &str, dir: &Path) -> Command {
+/// Returns the command that runs this test binary in another process for one job, which `test`
+/// does.
+pub fn prepare_helper(test: &str, job: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args([
-            "--exact",
-            "helper_process",
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(JOB, job)
         .env(DIR, dir);
     command

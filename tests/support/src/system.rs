@@ -1,6 +1,7 @@
 //! A Qubes system below a directory of its own, changed with the real tools.
 
 use std::any::Any;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -232,12 +233,18 @@ impl TestSystem {
 
 /// Tools.
 impl TestSystem {
-    /// Returns the command that runs a tool of this build, or a program at a path, on this system.
+    /// Returns the command that runs a tool of this build on this system.
     pub fn command(&self, line: impl CommandLine) -> Command {
         let words = line.words();
-        let mut command = Command::new(binary(&words[0]));
+        let mut command = self.program(binary(&words[0]));
+        command.args(&words[1..]);
         command
-            .args(&words[1..])
+    }
+
+    /// Returns the command that runs another program, which may call tools, on this system.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(&self.root)
             .env("QUBES_ROOT", &self.root)
             .env("RUST_BACKTRACE", "0")
@@ -331,8 +338,8 @@ impl TestSystem {
         complaints[0].to_string()
     }
 
-    /// Runs a tool that must fail with this exit code and one error that contains these words, and
-    /// change neither the store nor the notes of `work`.
+    /// Runs a tool that must fail with this exit code, one error and these words, and change
+    /// neither the store nor the notes of `work`.
     pub fn refuses(&self, code: i32, line: impl CommandLine, words: &str) {
         let files = || {
             let notes = fs::read(self.image("appvms/work/notes.txt"));
@@ -343,11 +350,8 @@ impl TestSystem {
         let line = line.describe();
         assert_eq!(ran.code, code, "{line}: {ran:?}");
         let is_error = |line: &&str| line.contains("error: ") || line.starts_with("Error: ");
-        let errors: Vec<_> = ran.complaints().filter(is_error).collect();
-        let [error] = errors[..] else {
-            panic!("{line}: {ran:?}");
-        };
-        assert!(error.contains(words), "{line}: {ran:?}");
+        let errors = ran.complaints().filter(is_error).count();
+        assert!(errors == 1 && ran.stderr.contains(words), "{line}: {ran:?}");
         assert!(files() == before, "{line} changed something");
     }
 

@@ -13,6 +13,8 @@ use qubes_test_support::skip;
 use qubes_test_support::store_location::store_location;
 use qubes_test_support::store_processes::{job, prepare_helper};
 
+const HELPER: &str = "crash::helper_process";
+
 /// Not a test: does the job of a helper process.
 #[test]
 fn helper_process() {
@@ -167,7 +169,7 @@ fn a_read_only_file_system_allows_reading_and_writing_is_an_error() {
 
 /// Returns the message of a helper process that tries to save as user nobody.
 fn try_save_as_nobody(dir: &Path) -> Option<String> {
-    let mut command = prepare_helper("try", dir);
+    let mut command = prepare_helper(HELPER, "try", dir);
     command.uid(65534).gid(65534);
     let output = command.output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use qubes_test_support::{libvirt_daemon, skip};
+use qubes_test_support::{binary, libvirt_daemon, skip};
 
 fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,10 +73,8 @@ fn run(document: &str) {
          {{ qvm-kill --all || :; rm -rf \"$QUBES_ROOT\"; }}; exit $code' EXIT\n{}",
         blocks.join("\n")
     );
-    let tools: PathBuf = Path::new(env!("CARGO_BIN_EXE_qvm-start"))
-        .parent()
-        .unwrap()
-        .to_path_buf();
+    let qubes = binary("qubes");
+    let tools = qubes.parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("bash")
         .args(["-x", "-c", &script])
@@ -115,7 +113,8 @@ fn demonstration_works() {
     if create_checkout().is_none() {
         return;
     }
-    let tools = Path::new(env!("CARGO_BIN_EXE_qvm-start")).parent().unwrap();
+    let qubes = binary("qubes");
+    let tools = qubes.parent().unwrap();
     let mut demonstration = Command::new(checkout().join("demo/run.sh"));
     demonstration
         .arg(tools)

@@ -9,8 +9,8 @@ use std::time::Duration;
 use qubes::model::Vm;
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use qubes_test_support::companions::{Companion, python};
-use qubes_test_support::skip;
 use qubes_test_support::store_location::store_location;
+use qubes_test_support::{binary, skip};
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
 
@@ -304,8 +304,8 @@ fn a_reader_works_without_locks() {
     let scratch = Scratch::new();
     for error in ["ENOLCK", "EOPNOTSUPP", "EIO"] {
         for (command, arguments) in [
-            (env!("CARGO_BIN_EXE_qvm-prefs"), &["work", "memory"][..]),
-            (env!("CARGO_BIN_EXE_qvm-ls"), &["--raw-list"]),
+            ("qvm-prefs", &["work", "memory"][..]),
+            ("qvm-ls", &["--raw-list"]),
         ] {
             let mut traced = std::process::Command::new("strace");
             traced.args([
@@ -318,7 +318,7 @@ fn a_reader_works_without_locks() {
                 &format!("inject=fcntl:error={error}"),
             ]);
             traced
-                .arg(command)
+                .arg(binary(command))
                 .args(arguments)
                 .env("QUBES_OFFLINE", "1")
                 .env("RUST_BACKTRACE", "0");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use qubes_test_support::skip;
+use qubes_test_support::{binary, skip};
 
 /// Runs a program of this build with a root directory of its own, offline.
 fn run(program: &Path, root: &Path, arguments: &[&str]) -> Output {
@@ -17,8 +17,7 @@ fn run(program: &Path, root: &Path, arguments: &[&str]) -> Output {
 }
 
 fn program(name: &str) -> PathBuf {
-    let programs = Path::new(env!("CARGO_BIN_EXE_qubes")).parent().unwrap();
-    programs.join("examples").join(name)
+    binary("examples").join(name)
 }
 
 fn example(root: &Path, name: &str, arguments: &[&str]) -> Output {
@@ -36,7 +35,7 @@ fn examples_list_and_change_qubes() {
     }
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    let qubes = Path::new(env!("CARGO_BIN_EXE_qubes"));
+    let qubes = &binary("qubes");
     assert!(run(qubes, root, &["qubes-create"]).status.success());
 
     let listed = example(root, "list", &[]);

@@ -1,4 +1,4 @@
-//! Values of properties in cases that the samples of `tests/conformance.rs` lack: kernels with
+//! Values of properties in cases that the samples of `tests/format/dumps.rs` lack: kernels with
 //! option files, PCI devices, running domains, LVM, early stores of R4, inherited features, tags.
 
 use qubes::model::check::{Finding, NetvmLoops};

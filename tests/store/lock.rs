@@ -18,6 +18,8 @@ use qubes_test_support::wait_until;
 /// How often each counting process adds one.
 const ROUNDS: u32 = 25;
 
+const HELPER: &str = "lock::helper_process";
+
 /// Not a test: does the job of a helper process.
 #[test]
 fn helper_process() {
@@ -167,7 +169,7 @@ for n in range({ROUNDS}):
     f.close()
 "
     );
-    let ours = (0..3).map(|_| prepare_helper("count", scratch.dir.path()));
+    let ours = (0..3).map(|_| prepare_helper(HELPER, "count", scratch.dir.path()));
     let theirs = (0..3).map(|_| python(&program, scratch.dir.path()));
     let crowd: Vec<_> = ours.chain(theirs).map(|mut c| c.spawn().unwrap()).collect();
     for mut process in crowd {
@@ -208,8 +210,8 @@ fn a_lock_timeout_names_pid_and_command_of_the_holder() {
         companion.finish();
     };
     let exe = std::env::current_exe().unwrap();
-    let ours = Companion::start(prepare_helper("hold", scratch.dir.path()), "READY");
-    check(ours, &format!("{} --exact helper_process", exe.display()));
+    let ours = Companion::start(prepare_helper(HELPER, "hold", scratch.dir.path()), "READY");
+    check(ours, &format!("{} --exact {HELPER}", exe.display()));
     let theirs = Companion::start(python("f = lock()\nready()", scratch.dir.path()), "READY");
     check(theirs, "python3 -c");
 }

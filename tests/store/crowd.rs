@@ -21,6 +21,8 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// The counter that every writer adds to.
 const SHARED: &str = "counter-shared";
 
+const HELPER: &str = "crowd::helper_process";
+
 /// Not a test: does the job of a helper process.
 #[test]
 fn helper_process() {
@@ -120,7 +122,7 @@ fn sixty_four_processes_lose_no_change_and_none_starves() {
         .chain((0..READERS).map(|_| "read".to_string()));
     let mut crowd: Vec<Child> = jobs
         .map(|job| {
-            let mut command = prepare_helper(&job, dir.path());
+            let mut command = prepare_helper(HELPER, &job, dir.path());
             command
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())

@@ -15,21 +15,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use qubes::format;
 use qubes::store::{LockWait, Read, SaveOutcome, StoreLocation, Write};
-use qubes_test_support::skip;
 use qubes_test_support::strace::{Call, calls, strace_command};
-use tempfile::TempDir;
+use qubes_test_support::{TestSystem, binary, skip};
 
-/// Creates a directory in memory, where fsync is fast: these tests make thousands of saves.
-fn scratch_dir() -> TempDir {
+/// Creates a system with a kernel in memory, if there is such a file system.
+fn system_in_memory() -> TestSystem {
     let memory = Path::new("/dev/shm");
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("qubes-faults-");
-    if memory.is_dir() {
-        builder.tempdir_in(memory)
+    let system = if memory.is_dir() {
+        TestSystem::empty_in(memory)
     } else {
-        builder.tempdir()
-    }
-    .unwrap()
+        TestSystem::empty()
+    };
+    system.write("/var/lib/qubes/vm-kernels/1/vmlinuz", "never booted");
+    system
 }
 
 /// A command that saves, and the initial state of its system.
@@ -49,7 +47,7 @@ const COPY: &str = "qubes-2025-01-02-03:04:05.xml";
 /// One run of a case in its own system.
 struct Run<'c> {
     case: &'c Case,
-    dir: TempDir,
+    system: TestSystem,
 }
 
 impl Case {
@@ -60,7 +58,7 @@ impl Case {
         });
         vec![
             Case {
-                program: env!("CARGO_BIN_EXE_qvm-prefs"),
+                program: "qvm-prefs",
                 words: &["work", "memory", "801"],
                 store: Some(store.clone()),
                 copy: None,
@@ -72,7 +70,7 @@ impl Case {
                 },
             },
             Case {
-                program: env!("CARGO_BIN_EXE_qvm-create"),
+                program: "qvm-create",
                 words: &["--label", "red", "new"],
                 store: Some(store.clone()),
                 copy: None,
@@ -84,14 +82,14 @@ impl Case {
                 },
             },
             Case {
-                program: env!("CARGO_BIN_EXE_qubes-db"),
+                program: "qubes-db",
                 words: &["restore", "2025-01-02"],
                 store: Some(store),
                 copy: Some((COPY, other)),
                 is_new: |case, bytes| Some(bytes) == case.copy.as_ref().map(|(_, bytes)| &**bytes),
             },
             Case {
-                program: env!("CARGO_BIN_EXE_qubes-create"),
+                program: "qubes-create",
                 words: &[],
                 store: None,
                 copy: None,
@@ -108,24 +106,14 @@ impl Case {
     }
 
     fn describe(&self) -> String {
-        let tool = Path::new(self.program)
-            .file_name()
-            .unwrap()
-            .to_string_lossy();
-        format!("{tool} {}", self.words.join(" "))
+        format!("{} {}", self.program, self.words.join(" "))
     }
 
     fn run(&self) -> Run<'_> {
         let run = Run {
             case: self,
-            dir: scratch_dir(),
+            system: system_in_memory(),
         };
-        fs::create_dir_all(run.path("var/lib/qubes/vm-kernels/1")).unwrap();
-        fs::write(
-            run.path("var/lib/qubes/vm-kernels/1/vmlinuz"),
-            "never booted",
-        )
-        .unwrap();
         if let Some(store) = &self.store {
             fs::write(run.store(), store).unwrap();
         }
@@ -158,23 +146,15 @@ impl Case {
 
 impl Run<'_> {
     fn path(&self, below: &str) -> PathBuf {
-        self.dir.path().join(below)
+        self.system.path(below)
     }
 
     fn store(&self) -> PathBuf {
-        self.path("var/lib/qubes/qubes.xml")
+        self.system.store_file()
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(self.case.program);
-        command
-            .args(self.case.words)
-            .env("QUBES_ROOT", self.dir.path())
-            .env("QUBES_OFFLINE", "1");
-        command
-            .env("RUST_BACKTRACE", "0")
-            .env_remove("QUBES_XML_PATH");
-        command
+        self.system.command((self.case.program, self.case.words))
     }
 
     /// Runs the command with a fault in one call.
@@ -280,28 +260,17 @@ impl Run<'_> {
 
 /// Returns a store with a template and a qube, made by the tools.
 fn create_sample_store() -> Vec<u8> {
-    let dir = scratch_dir();
-    let kernel = dir.path().join("var/lib/qubes/vm-kernels/1");
-    fs::create_dir_all(&kernel).unwrap();
-    fs::write(kernel.join("vmlinuz"), "never booted").unwrap();
-    let run = |program: &str, line: &str| {
-        let mut command = Command::new(program);
-        command
-            .args(line.split_whitespace())
-            .env("QUBES_ROOT", dir.path())
-            .env_remove("QUBES_XML_PATH");
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{program} {line}: {output:?}");
-    };
-    run(env!("CARGO_BIN_EXE_qubes-create"), "");
-    run(env!("CARGO_BIN_EXE_qubes-prefs"), "default_kernel 1");
-    run(
-        env!("CARGO_BIN_EXE_qvm-create"),
-        "--class TemplateVM --label black tpl",
-    );
-    run(env!("CARGO_BIN_EXE_qubes-prefs"), "default_template tpl");
-    run(env!("CARGO_BIN_EXE_qvm-create"), "--label red work");
-    fs::read(dir.path().join("var/lib/qubes/qubes.xml")).unwrap()
+    let system = system_in_memory();
+    for line in [
+        "qubes-create",
+        "qubes-prefs default_kernel 1",
+        "qvm-create --class TemplateVM --label black tpl",
+        "qubes-prefs default_template tpl",
+        "qvm-create --label red work",
+    ] {
+        system.succeeds(line);
+    }
+    system.store().into_bytes()
 }
 
 /// Returns the store after an edit.
@@ -683,7 +652,7 @@ fn a_read_error_is_not_reported_as_a_default_value() {
             .arg(&store)
             .args(options);
         command
-            .arg(env!("CARGO_BIN_EXE_qvm-prefs"))
+            .arg(binary("qvm-prefs"))
             .args([&name, "memory"])
             .env("QUBES_OFFLINE", "1");
         command
