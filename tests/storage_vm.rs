@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use qubes::model::{Pool, Pools, TextMap};
 use qubes::storage::{Attachment, PoolDrivers, StorageError, VmStorage, Volume, VolumeKind};
 use qubes::system::{System, SystemOptions};
+use qubes_test_support::volumes;
 use tempfile::TempDir;
 
 /// A root directory with a pool that copies where blocks cannot be shared, a pool of kernels, and
@@ -118,22 +119,10 @@ impl Place {
 }
 
 fn volume(qube: &str, name: &str, kind: VolumeKind) -> Volume {
-    let prefix = if qube == "debian" {
-        "vm-templates"
-    } else {
-        "appvms"
-    };
     Volume {
-        owner: qube.into(),
-        name: name.into(),
-        pool: "disks".into(),
-        vid: format!("{prefix}/{qube}/{name}"),
         kind,
-        rw: true,
-        size: 1 << 20,
-        revisions_to_keep: 1,
         source: (kind == VolumeKind::Snapshot).then(|| format!("vm-templates/debian/{name}")),
-        ephemeral: false,
+        ..volumes::origin("disks", qube, name, 1 << 20)
     }
 }
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qubes::storage::driver::*;
-use qubes::storage::{DmFile, PoolDirectory, StorageError, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::{DmFile, PoolDirectory, Volume, VolumeKind, VolumeLocks};
+use qubes_test_support::volumes;
+pub use qubes_test_support::volumes::refusal;
 use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
@@ -31,23 +33,7 @@ pub fn driver_in(place: &Path) -> DmFile {
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {
-    let prefix = if qube == "debian" {
-        "vm-templates"
-    } else {
-        "appvms"
-    };
-    Volume {
-        owner: qube.into(),
-        name: name.into(),
-        pool: "files".into(),
-        vid: format!("{prefix}/{qube}/{name}"),
-        kind: VolumeKind::Origin,
-        rw: true,
-        size: 8 * MIB,
-        revisions_to_keep: 1,
-        source: None,
-        ephemeral: false,
-    }
+    volumes::origin("files", qube, name, 8 * MIB)
 }
 
 pub fn snapshot(qube: &str, source: &Volume) -> Volume {
@@ -56,12 +42,6 @@ pub fn snapshot(qube: &str, source: &Volume) -> Volume {
         source: Some(source.vid.clone()),
         ..origin(qube, &source.name)
     }
-}
-
-pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
-    let text = result.unwrap_err().to_string();
-    assert!(!text.contains('\n'), "{text}");
-    text
 }
 
 /// Returns the text that a guest wrote at `at`.

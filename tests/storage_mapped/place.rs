@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use qubes::exec::Program;
 use qubes::storage::driver::*;
-use qubes::storage::{
-    Attachment, DmFile, PoolDirectory, StorageError, Volume, VolumeKind, VolumeLocks,
-};
+use qubes::storage::{Attachment, DmFile, PoolDirectory, Volume, VolumeKind, VolumeLocks};
+use qubes_test_support::volumes;
+pub use qubes_test_support::volumes::refusal;
 use tempfile::TempDir;
 
 pub const MIB: u64 = 1 << 20;
@@ -50,23 +50,7 @@ pub fn pool_in(place: TempDir) -> Pool {
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {
-    let prefix = if qube == "debian" {
-        "vm-templates"
-    } else {
-        "appvms"
-    };
-    Volume {
-        owner: qube.into(),
-        name: name.into(),
-        pool: "files".into(),
-        vid: format!("{prefix}/{qube}/{name}"),
-        kind: VolumeKind::Origin,
-        rw: true,
-        size: 8 * MIB,
-        revisions_to_keep: 1,
-        source: None,
-        ephemeral: false,
-    }
+    volumes::origin("files", qube, name, 8 * MIB)
 }
 
 pub fn snapshot(qube: &str, source: &Volume) -> Volume {
@@ -75,12 +59,6 @@ pub fn snapshot(qube: &str, source: &Volume) -> Volume {
         source: Some(source.vid.clone()),
         ..origin(qube, &source.name)
     }
-}
-
-pub fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
-    let text = result.unwrap_err().to_string();
-    assert!(!text.contains('\n'), "{text}");
-    text
 }
 
 /// Returns the names of the mapped devices.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, PoolDirectory, Reflink, Volume, VolumeKind, VolumeLocks};
-use qubes_test_support::{FileSystem, LoopMount};
+use qubes_test_support::{FileSystem, LoopMount, volumes};
 
 pub const MIB: u64 = 1 << 20;
 
@@ -57,23 +57,7 @@ pub fn all_pools() -> impl Iterator<Item = Pool> {
 }
 
 pub fn origin(qube: &str, name: &str) -> Volume {
-    let prefix = if qube == "debian" {
-        "vm-templates"
-    } else {
-        "appvms"
-    };
-    Volume {
-        owner: qube.into(),
-        name: name.into(),
-        pool: "vm-pool".into(),
-        vid: format!("{prefix}/{qube}/{name}"),
-        kind: VolumeKind::Origin,
-        rw: true,
-        size: 64 * MIB,
-        revisions_to_keep: 1,
-        source: None,
-        ephemeral: false,
-    }
+    volumes::origin("vm-pool", qube, name, 64 * MIB)
 }
 
 pub fn snapshot(qube: &str, source: &Volume) -> Volume {

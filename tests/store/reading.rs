@@ -2,35 +2,17 @@
 //! the files in RUN.
 
 use std::fs;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use qubes::model::Vm;
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use qubes_test_support::companions::{Companion, python};
+use qubes_test_support::scratch_store::Scratch;
 use qubes_test_support::store_location::store_location;
 use qubes_test_support::{binary, skip};
 
 const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-
-struct Scratch {
-    place: StoreLocation,
-    dir: tempfile::TempDir,
-}
-
-impl Scratch {
-    fn new() -> Scratch {
-        let dir = tempfile::tempdir().unwrap();
-        let place = store_location(dir.path());
-        fs::copy(SMALL, &place.file).unwrap();
-        Scratch { place, dir }
-    }
-
-    fn file(&self) -> &PathBuf {
-        &self.place.file
-    }
-}
 
 fn property<'a>(read: &'a Read, qube: &str, name: &str) -> Option<&'a str> {
     read.get(qube)?.properties.get(name)

@@ -3,64 +3,11 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use qubes::model::{Labels, Pools, Qubes, TextMap};
 use qubes::store::{Read, RestoreOutcome, SaveOutcome, StoreError, StoreLocation, Write};
-use qubes_test_support::store_location::store_location;
-
-const SMALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-
-/// A scratch system with a copy of the small sample as its store.
-struct Scratch {
-    dir: tempfile::TempDir,
-    place: StoreLocation,
-}
-
-impl Scratch {
-    fn new() -> Scratch {
-        let dir = tempfile::tempdir().unwrap();
-        let place = store_location(dir.path());
-        fs::copy(SMALL, &place.file).unwrap();
-        Scratch { dir, place }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        fs::read(&self.place.file).unwrap()
-    }
-
-    /// Names in the store's directory, sorted.
-    fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.dir.path()).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
-    fn backups(&self) -> Vec<PathBuf> {
-        match fs::read_dir(&self.place.backup_dir) {
-            Ok(entries) => entries.map(|e| e.unwrap().path()).collect(),
-            Err(_) => Vec::new(),
-        }
-    }
-}
-
-fn set_memory(write: &mut Write, text: &str) {
-    write.edit("work").unwrap().properties.set("memory", text);
-}
-
-fn memory_in(file: &Path) -> String {
-    let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
-    qubes
-        .get("work")
-        .unwrap()
-        .properties
-        .get("memory")
-        .unwrap()
-        .to_string()
-}
+use qubes_test_support::scratch_store::{Scratch, memory_in, set_memory};
 
 #[test]
 fn a_change_is_saved_with_mode_0660_and_the_old_bytes_are_copied() {
@@ -79,7 +26,7 @@ fn a_change_is_saved_with_mode_0660_and_the_old_bytes_are_copied() {
             & 0o7777,
         0o660
     );
-    assert_eq!(fs::read(&scratch.backups()[0]).unwrap(), before);
+    assert_eq!(fs::read(&scratch.copies()[0]).unwrap(), before);
     assert_eq!(
         scratch.files(),
         ["backup", "qubes.xml", "run"],
@@ -89,10 +36,10 @@ fn a_change_is_saved_with_mode_0660_and_the_old_bytes_are_copied() {
     let mut write = Write::open(&scratch.place).unwrap();
     set_memory(&mut write, "802");
     write.save().unwrap();
-    assert_eq!(scratch.backups().len(), 1, "one copy a day");
+    assert_eq!(scratch.copies().len(), 1, "one copy a day");
     write.back_up().unwrap();
     assert_eq!(
-        scratch.backups().len(),
+        scratch.copies().len(),
         2,
         "and one for each explicit backup"
     );
@@ -107,7 +54,7 @@ fn nothing_is_written_without_a_change() {
     set_memory(&mut write, "800");
     assert_eq!(write.save().unwrap(), SaveOutcome::Unchanged);
     assert_eq!(fs::metadata(&scratch.place.file).unwrap().ino(), inode);
-    assert!(scratch.backups().is_empty());
+    assert!(scratch.copies().is_empty());
 }
 
 #[test]

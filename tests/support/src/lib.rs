@@ -24,6 +24,7 @@ pub mod system;
 pub mod tiny_guest;
 pub mod tool_output;
 pub mod tree;
+pub mod volumes;
 pub mod wait;
 pub mod xml_generator;
 

@@ -1,12 +1,13 @@
 //! A scratch store, and access to the property that the tests of the store change.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use qubes::store::{StoreLocation, Write};
 
 use crate::paths::small_sample;
 use crate::store_location::store_location;
+use crate::system::stored_property;
 
 /// A directory with a copy of the small sample as its store.
 pub struct Scratch {
@@ -21,6 +22,30 @@ impl Scratch {
         fs::copy(small_sample(), &place.file).unwrap();
         Scratch { dir, place }
     }
+
+    pub fn file(&self) -> &Path {
+        &self.place.file
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        fs::read(self.file()).unwrap()
+    }
+
+    /// Returns the names in the store's directory, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.dir.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub fn copies(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.place.backup_dir);
+        let entries = entries.into_iter().flatten();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
 }
 
 pub fn set_memory(write: &mut Write, text: &str) {
@@ -28,12 +53,5 @@ pub fn set_memory(write: &mut Write, text: &str) {
 }
 
 pub fn memory_in(file: &Path) -> String {
-    let qubes = qubes::format::read(fs::read(file).unwrap()).unwrap();
-    qubes
-        .get("work")
-        .unwrap()
-        .properties
-        .get("memory")
-        .unwrap()
-        .to_string()
+    stored_property(file, "work", "memory")
 }

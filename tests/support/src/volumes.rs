@@ -1,0 +1,33 @@
+//! Volumes for tests of storage drivers.
+
+use std::fmt::Debug;
+
+use qubes::storage::{StorageError, Volume, VolumeKind};
+
+/// Returns a volume of a qube that keeps what is written; `debian` is a template.
+pub fn origin(pool: &str, qube: &str, name: &str, size: u64) -> Volume {
+    let prefix = if qube == "debian" {
+        "vm-templates"
+    } else {
+        "appvms"
+    };
+    Volume {
+        owner: qube.into(),
+        name: name.into(),
+        pool: pool.into(),
+        vid: format!("{prefix}/{qube}/{name}"),
+        kind: VolumeKind::Origin,
+        rw: true,
+        size,
+        revisions_to_keep: 1,
+        source: None,
+        ephemeral: false,
+    }
+}
+
+/// Returns the message of an error, which is one line.
+pub fn refusal<T: Debug>(result: Result<T, StorageError>) -> String {
+    let text = result.unwrap_err().to_string();
+    assert!(!text.contains('\n'), "{text}");
+    text
+}
