@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::identity::{Image, ImageOwner, ImageOwners, has_data};
+use super::image::{Image, has_data};
+use super::owners::{ImageOwner, ImageOwners};
 use super::{StorageError, Volume};
 use crate::model::image_claims::ImageRole;
 

@@ -21,7 +21,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::cow::is_cow;
-use super::identity::has_data;
+use super::image::has_data;
 use super::pool_directory::PoolDirectory;
 use super::pool_files::{exists, list_names, metadata_if_exists};
 use super::volume_files::is_volume_file;

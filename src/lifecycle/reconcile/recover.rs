@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::volume::images;
 use crate::model::VmName;
-use crate::storage::identity::ImageIdentity;
+use crate::storage::image::ImageIdentity;
 use crate::storage::pools::open_driver;
 use crate::storage::{Driver, ImageOwners, StorageError, Volume};
 
