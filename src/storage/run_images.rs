@@ -2,7 +2,7 @@
 //! foreign ones under the same names, which are kept: for example, those of another qube that had
 //! this name before an older copy of the store was restored.
 //!
-//! Every file that a run makes has [`RUN_MARK`] in its mode, which neither a power loss nor a
+//! Every file that a run makes has `RUN_MARK` of `durable` in its mode, which neither a power loss nor a
 //! commit of its source changes. Files of versions without that mark count as made by a run only
 //! where that is certain:
 //!
@@ -21,15 +21,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::cow::is_cow;
+use super::durable::has_run_mark;
 use super::image::has_data;
 use super::pool_directory::PoolDirectory;
 use super::pool_files::{exists, list_names, metadata_if_exists};
 use super::volume_files::is_volume_file;
 use super::{Image, StorageError, Volume, VolumeKind};
-
-/// The mode bit of files that a run of a non-persistent volume has made: the sticky bit, `T` in `ls
-/// -l`. Linux gives it no other meaning on files, and every file system stores it.
-pub const RUN_MARK: u32 = 0o1000;
 
 /// The suffixes of the files that a run makes.
 const RUN_TAILS: [&str; 3] = [".img", "-dirty.img", "-cow.img"];
@@ -51,11 +48,6 @@ pub struct RunImages {
     pub from_run: Vec<PathBuf>,
     /// The files that no run has made.
     pub foreign: Vec<ForeignImage>,
-}
-
-/// Whether the file has the mark of a run.
-pub fn has_run_mark(found: &Metadata) -> bool {
-    found.mode() & RUN_MARK != 0
 }
 
 /// Classifies the files of a non-persistent volume, of either driver with files. A persistent

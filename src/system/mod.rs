@@ -2,6 +2,7 @@
 //! `main` and passed down; no other module reads the environment.
 
 mod configuration;
+mod host;
 mod paths;
 mod terminal;
 
@@ -14,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::unistd::{Gid, Group, geteuid};
+use nix::unistd::{Gid, Group};
 
 use crate::fs::run_directory::{self, RunDirectory};
-use crate::fs::{chroot, refuse_foreign_link, text_file};
+use crate::fs::{chroot, refuse_foreign_link};
 use crate::model::Release;
 use crate::progress::{Progress, SharedProgress};
 
@@ -344,31 +345,6 @@ impl System {
             .or(self.configuration.hypervisor.uri.as_deref())
     }
 
-    /// Returns whether this machine is dom0 of Xen.
-    pub fn is_xen(&self) -> bool {
-        fs::read_to_string("/proc/xen/capabilities").is_ok_and(|c| c.contains("control_d"))
-    }
-
-    /// Returns whether systemd can start units: the system's instance for root, the user's own
-    /// instance for others.
-    pub fn has_service_manager(&self) -> bool {
-        let own = || {
-            path_from_variable("XDG_RUNTIME_DIR")
-                .is_some_and(|dir| dir.join("systemd/private").exists())
-        };
-        Path::new("/run/systemd/system").is_dir() && (self.is_superuser() || own())
-    }
-
-    /// Returns whether this process is root.
-    pub fn is_superuser(&self) -> bool {
-        geteuid().is_root()
-    }
-
-    /// Returns the effective user ID.
-    pub fn user(&self) -> u32 {
-        geteuid().as_raw()
-    }
-
     /// Returns the search path for programs.
     pub fn program_path(&self) -> &std::ffi::OsStr {
         &self.path
@@ -387,63 +363,10 @@ impl System {
             .unwrap_or_else(|| Path::new("/usr/lib/qubes").join(name))
     }
 
-    /// Returns the memory of the host in MiB: from core.toml (an installer prepares another
-    /// machine), else this machine's.
-    pub fn host_memory_mib(&self) -> u64 {
-        let machine_memory = || {
-            let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-            let total = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"));
-            let kib =
-                total.and_then(|t| t.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-            kib.unwrap_or(0) / 1024
-        };
-        self.configuration
-            .host
-            .memory_mib
-            .unwrap_or_else(|| *self.memory.get_or_init(machine_memory))
-    }
-
-    /// Returns the memory that is available to programs now in MiB, or `None` if it is unknown.
-    pub fn available_memory_mib(&self) -> Option<u64> {
-        let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-        let line = meminfo
-            .lines()
-            .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        line.trim()
-            .trim_end_matches("kB")
-            .trim()
-            .parse::<u64>()
-            .ok()
-            .map(|kib| kib / 1024)
-    }
-
     /// Returns the usage in percent from which a pool is reported as nearly full:
     /// `QUBES_NEARLY_FULL`, else `[storage] nearly_full` of core.toml. Above 100, none is reported.
     pub fn nearly_full_percent(&self) -> Option<u64> {
         self.nearly_full.or(self.configuration.storage.nearly_full)
-    }
-
-    /// Returns the number of processors of the host: from core.toml, else this machine's.
-    pub fn host_cpus(&self) -> u32 {
-        let machine = || std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-        self.configuration.host.cpus.unwrap_or_else(machine)
-    }
-
-    /// Returns the release to write for: from core.toml, else /etc/qubes-release, else 4.3.
-    pub fn release(&self) -> Release {
-        *self.release.get_or_init(|| {
-            let configured = self
-                .configuration
-                .store
-                .release
-                .as_deref()
-                .and_then(Release::parse);
-            let installed = || {
-                let text = text_file::read(&self.path_below_root("/etc/qubes-release")).ok()?;
-                Release::parse(&text)
-            };
-            configured.or_else(installed).unwrap_or(Release::DEFAULT)
-        })
     }
 
     /// Returns the group qubes, if it exists and the store is the system's own.

@@ -1,17 +1,17 @@
 //! The volumes of one qube together: each operation applies to all of them, or to none.
 
+mod disks;
+mod open;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{
-    Attachment, CommittedData, Driver, ImageOwners, PoolDrivers, Progress, ProgressGuard,
-    StorageError, Volume, VolumeKind, device_mapper, encryption, pool_files, run_images,
+    CommittedData, Driver, ImageOwners, Progress, ProgressGuard, StorageError, Volume, VolumeKind,
+    run_images,
 };
-use crate::fs::directory::OpenMode;
-use crate::model::rules::qubesd::is_file_vid;
-use crate::model::rules::removal;
-use crate::model::{Facts, Qubes, RemovableVolume, Vm, volume};
-use crate::system::System;
+
+pub use disks::VolumeDisk;
 
 /// The volumes of a qube with their drivers. Callers hold the operation lock of the qube.
 pub struct VmStorage {
@@ -19,17 +19,6 @@ pub struct VmStorage {
     volumes: Vec<(Volume, Arc<dyn Driver>)>,
     /// The suffix of the names of encrypted mappings.
     suffix: String,
-}
-
-/// A disk of the domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeDisk {
-    /// The name of the volume: `root`, `private`, …
-    pub name: String,
-    /// What is attached.
-    pub attachment: Attachment,
-    /// Whether the domain may write to it.
-    pub rw: bool,
 }
 
 /// The volumes that a start has made, for rolling it back.
@@ -42,99 +31,6 @@ pub struct StartedVolumes {
 }
 
 impl VmStorage {
-    /// Creates the storage of `vm` as the store describes it.
-    ///
-    /// # Errors
-    /// A volume cannot be resolved, or its pool cannot be used.
-    pub fn for_qube(
-        system: &System,
-        qubes: &Qubes,
-        vm: &Vm,
-        facts: &dyn Facts,
-    ) -> Result<VmStorage, StorageError> {
-        refuse_unconverted_store(system, qubes)?;
-        let volumes = volume::resolve_all(qubes, vm, facts)?
-            .into_iter()
-            .map(|volume| Volume::from_resolved(&vm.name, volume));
-        let volumes = volumes.collect::<Result<_, _>>()?;
-        VmStorage::new(
-            vm.name.as_str(),
-            volumes,
-            &mut PoolDrivers::new(&qubes.pools, system),
-        )
-    }
-
-    /// Creates the storage of a qube that is to be removed, whose volumes need not all be valid.
-    /// Also returns messages about volumes whose images are not found.
-    ///
-    /// # Errors
-    /// A pool cannot be used; its images would stay.
-    pub fn for_removal(
-        system: &System,
-        qubes: &Qubes,
-        vm: &Vm,
-        facts: &dyn Facts,
-    ) -> Result<(VmStorage, Vec<String>), StorageError> {
-        refuse_unconverted_store(system, qubes)?;
-        let (mut volumes, mut left) = (Vec::new(), Vec::new());
-        for volume in removal::volumes_to_remove(qubes, vm, facts) {
-            match volume {
-                Ok(RemovableVolume::Resolved(volume))
-                    if is_misplaced(qubes, &volume.pool, &volume.vid) =>
-                {
-                    left.push(describe_misplaced(&volume.pool, &volume.vid));
-                }
-                Ok(RemovableVolume::Location { pool, vid }) if is_misplaced(qubes, &pool, &vid) => {
-                    left.push(describe_misplaced(&pool, &vid));
-                }
-                Ok(RemovableVolume::Resolved(volume)) => {
-                    volumes.push(Volume::from_resolved(&vm.name, *volume)?)
-                }
-                Ok(RemovableVolume::Location { pool, vid }) => {
-                    volumes.push(Volume::orphan(&pool, &vid))
-                }
-                Ok(RemovableVolume::Kernel) => {}
-                Err(error) => left.push(error.to_string()),
-            }
-        }
-        Ok((
-            VmStorage::new(
-                vm.name.as_str(),
-                volumes,
-                &mut PoolDrivers::new(&qubes.pools, system),
-            )?,
-            left,
-        ))
-    }
-
-    /// Creates the storage of `qube` with the given volumes.
-    ///
-    /// # Errors
-    /// The pool of a volume cannot be used.
-    pub fn new(
-        qube: &str,
-        volumes: Vec<Volume>,
-        drivers: &mut PoolDrivers<'_>,
-    ) -> Result<VmStorage, StorageError> {
-        let with_driver = |volume: Volume| match drivers.get(&volume.pool) {
-            Ok(driver) => Ok((volume, driver)),
-            Err(error) => Err(StorageError::Refused(format!(
-                "{}: {error}",
-                volume.label()
-            ))),
-        };
-        let mut volumes: Vec<_> = volumes
-            .into_iter()
-            .map(with_driver)
-            .collect::<Result<_, _>>()?;
-        volumes.sort_by_key(|(volume, _)| disk_order(&volume.name));
-        Ok(VmStorage {
-            qube: qube.to_string(),
-            volumes,
-            suffix: drivers.device_suffix(),
-        })
-    }
-
     /// Returns the volumes in the order in which the domain gets them.
     pub fn volumes(&self) -> impl Iterator<Item = (&Volume, &dyn Driver)> {
         self.volumes
@@ -380,71 +276,6 @@ impl VmStorage {
         Ok(false)
     }
 
-    /// Returns the disks of the domain: root, private, volatile, kernel, then the user's own.
-    pub fn disks(&self) -> Result<Vec<VolumeDisk>, StorageError> {
-        let disk = |(volume, driver): (&Volume, &dyn Driver)| {
-            let attachment = match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
-                Some(mapping) => Attachment::Device(device_mapper::device_path(&mapping)),
-                None => driver.attachment(volume)?,
-            };
-            // The hypervisor opens the image by its path, so check now where the path leads.
-            if let Attachment::File(image) = &attachment {
-                let failed = || {
-                    StorageError::io(format!(
-                        "{}: cannot use {}",
-                        volume.label(),
-                        image.display()
-                    ))
-                };
-                match pool_files::open(image, OpenMode::Read) {
-                    // The image need not exist yet: a start makes it, and the domain may only be
-                    // described.
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                    opened => drop(opened.map_err(failed())?),
-                }
-            }
-            Ok(VolumeDisk {
-                name: volume.name.clone(),
-                attachment,
-                rw: volume.rw,
-            })
-        };
-        self.volumes().map(disk).collect()
-    }
-
-    /// Returns the name of the encrypted mapping that a volume may have while it is started.
-    fn mapping(
-        &self,
-        volume: &Volume,
-        driver: &dyn Driver,
-    ) -> Result<Option<String>, StorageError> {
-        if volume.kind != VolumeKind::Volatile || !volume.rw {
-            return Ok(None);
-        }
-        Ok(encryption::mapping_name(
-            volume,
-            &driver.attachment(volume)?,
-            &self.suffix,
-        ))
-    }
-
-    /// Opens the encrypted mapping of an ephemeral volume, which is never started unencrypted.
-    fn encrypt(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
-        match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
-            Some(mapping) => {
-                encryption::open(volume, &driver.attachment(volume)?, &mapping).map(drop)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Closes the mapping of a volume, even if it is no longer ephemeral: it may have been when it
-    /// was started.
-    fn close_mapping(&self, volume: &Volume, driver: &dyn Driver) -> Result<(), StorageError> {
-        self.mapping(volume, driver)?
-            .map_or(Ok(()), |mapping| encryption::close(volume, &mapping))
-    }
-
     fn create_each(
         &self,
         make: impl Fn(&Volume, &dyn Driver) -> Result<(), StorageError>,
@@ -460,42 +291,6 @@ impl VmStorage {
         }
         Ok(())
     }
-}
-
-/// Whether a vid names a directory that no version of Qubes uses, which only manual editing of the
-/// store can cause.
-fn is_misplaced(qubes: &Qubes, pool: &str, vid: &str) -> bool {
-    let has_directory =
-        |pool: &crate::model::Pool| pool.option("dir_path").is_some() && !pool.has_kernels();
-    let parts: Vec<&str> = vid.split('/').collect();
-    let is_usual = matches!(
-        parts[..],
-        ["appvms" | "vm-templates" | "servicevms", _, _, ..]
-    ) && is_file_vid(vid);
-    qubes.pools.get(pool).is_some_and(has_directory) && !is_usual
-}
-
-fn describe_misplaced(pool: &str, vid: &str) -> String {
-    let vid = vid.escape_debug();
-    format!("volume id '{vid}' of pool {pool} is not of the form appvms/QUBE/VOLUME")
-}
-
-/// Returns the position of a volume among the disks of its domain (`docs/spec/r4-storage.md` §1).
-fn disk_order(name: &str) -> usize {
-    let order = ["root", "private", "volatile", "kernel"];
-    order.iter().position(|n| *n == name).unwrap_or(order.len())
-}
-
-/// Refuses a store of R1 to R3: changing its images would break them for the old system.
-fn refuse_unconverted_store(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
-    if qubes.needs_conversion {
-        let store = system.store_file().display();
-        return Err(StorageError::Refused(format!(
-            "{store}: written by Qubes R3 or older: it has to be converted first, \
-             which qubes-db convert does"
-        )));
-    }
-    Ok(())
 }
 
 /// Evaluates all results and joins their errors.
