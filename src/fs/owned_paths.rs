@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Gid;
+
 use super::directory::{Directory, LinkPolicy, OpenMode};
 use super::replace::Access;
 
@@ -83,4 +85,17 @@ pub fn create_directory(path: &Path, access: Access) -> io::Result<()> {
     slash
         .create_directory(&below, access.mode, access)
         .map(drop)
+}
+
+/// Creates a directory for members of group qubes, with mode 2770. Missing parents are created with
+/// mode 0755, as installers create them; an existing directory is left unchanged. Symbolic links of
+/// other users are refused.
+pub fn create_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
+    create_directory(
+        path,
+        Access {
+            mode: 0o2770,
+            group,
+        },
+    )
 }

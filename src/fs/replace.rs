@@ -38,19 +38,6 @@ impl Access {
     }
 }
 
-/// Creates a directory for members of group qubes, with mode 2770. Missing parents are created with
-/// mode 0755, as installers create them; an existing directory is left unchanged. Symbolic links of
-/// other users are refused.
-pub fn create_shared_directory(path: &Path, group: Option<Gid>) -> io::Result<()> {
-    super::owned_paths::create_directory(
-        path,
-        Access {
-            mode: 0o2770,
-            group,
-        },
-    )
-}
-
 /// The suffix of temporary files, `TARGET~RANDOM.new`. No other program uses such names.
 pub(super) const TEMPORARY_SUFFIX: &str = ".new";
 

@@ -14,7 +14,8 @@ use nix::unistd::{Gid, geteuid};
 use super::directory::{Directory, LinkPolicy, OpenMode};
 use super::file_lock::{FileLock, FileLockError, LockMode};
 use super::links::permission_denied;
-use super::replace::{Access, create_shared_directory};
+use super::owned_paths::create_shared_directory;
+use super::replace::Access;
 
 /// The largest file that is read, in bytes: far longer than any record or cache.
 const MAX_BYTES: u64 = 256 << 20;

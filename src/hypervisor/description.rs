@@ -34,7 +34,7 @@ pub struct Kernel {
 
 /// A disk of the guest with the data of a volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct VolumeDisk {
+pub struct Disk {
     /// The volume's name.
     pub name: String,
     /// Whether `path` names a file or a device.
@@ -172,7 +172,7 @@ pub struct DomainDescription {
     /// The kernel; `None` if the guest boots from its disks.
     pub kernel: Option<Kernel>,
     /// Disks of the qube's volumes, sorted by letter.
-    pub disks: Vec<VolumeDisk>,
+    pub disks: Vec<Disk>,
     /// Block devices that are assigned as required.
     pub block_devices: Vec<BlockDevice>,
     /// Interface towards the netvm; `None` without a netvm.
@@ -210,7 +210,7 @@ fn as_text<S: Serializer>(uuid: &Uuid, serializer: S) -> Result<S::Ok, S::Error>
 /// There are more volumes than letters.
 pub fn disks_for_volumes<'a>(
     volumes: impl IntoIterator<Item = (&'a str, Attachment, bool)>,
-) -> Result<Vec<VolumeDisk>, HypervisorError> {
+) -> Result<Vec<Disk>, HypervisorError> {
     let mut free = 'e'..='y';
     let mut disks = Vec::new();
     for (name, attachment, writable) in volumes {
@@ -230,7 +230,7 @@ pub fn disks_for_volumes<'a>(
             action: format!("describe volume {name}"),
             reason: "a qube can have 25 volumes at most".to_string(),
         })?;
-        disks.push(VolumeDisk {
+        disks.push(Disk {
             name: name.to_string(),
             kind,
             path,

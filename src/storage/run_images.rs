@@ -2,9 +2,9 @@
 //! foreign ones under the same names, which are kept: for example, those of another qube that had
 //! this name before an older copy of the store was restored.
 //!
-//! Every file that a run makes has `RUN_MARK` of `durable` in its mode, which neither a power loss nor a
-//! commit of its source changes. Files of versions without that mark count as made by a run only
-//! where that is certain:
+//! Every file that a run makes has a mark in its mode (`durable::RUN_MARK`), which neither a power
+//! loss nor a commit of its source changes. Files of versions without that mark count as made by a
+//! run only where that is certain:
 //!
 //! | image | made by a run if |
 //! |---|---|

@@ -19,7 +19,8 @@ use jiff::{ToSpan, Zoned};
 
 use crate::fs::list_names;
 use crate::fs::owned_paths;
-use crate::fs::replace::{Access, create_shared_directory, retry_interrupted};
+use crate::fs::owned_paths::create_shared_directory;
+use crate::fs::replace::{Access, retry_interrupted};
 use crate::fs::{refuse_foreign_link, stale_files};
 
 /// The `strftime` format of a copy's name, without a number and `.xml`.

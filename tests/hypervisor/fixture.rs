@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use qubes::hypervisor::description::{
-    DomainDescription, HostDescription, Kernel, SourceKind, VirtMode, VolumeDisk,
+    Disk, DomainDescription, HostDescription, Kernel, SourceKind, VirtMode,
 };
 use qubes::hypervisor::{
     Accelerator, Family, Hypervisor, LibvirtHypervisor, Templates, owner_for_image,
@@ -52,7 +52,7 @@ impl Domain {
                 cmdline: String::new(),
             }),
             owner: (uri == "qemu:///system").then(|| owner_for_image(&image).unwrap()),
-            disks: vec![VolumeDisk {
+            disks: vec![Disk {
                 name: "root".to_string(),
                 kind: SourceKind::File,
                 path: image,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
-use crate::fs::replace;
+use crate::fs::owned_paths;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::system::System;
@@ -125,7 +125,7 @@ pub(in crate::lifecycle) fn create_shared_directory(
     directory: &Path,
     system: &System,
 ) -> Result<(), LifecycleError> {
-    replace::create_shared_directory(directory, system.qubes_group()).map_err(|source| {
+    owned_paths::create_shared_directory(directory, system.qubes_group()).map_err(|source| {
         let what = format!("cannot create directory {}", directory.display());
         LifecycleError::Io { what, source }
     })

@@ -77,7 +77,8 @@ impl VolumeData for LvmThin {
         let now = committed_volume(&report, &names).ok_or_else(|| missing(volume, &names))?;
         if volume.has_snapshots_disabled() && now.is_open {
             return Err(volume.refusal(
-                "it is in use without snapshots (revisions_to_keep is -1); shut the qube down first",
+                "it is in use without snapshots (revisions_to_keep is -1); shut the qube down \
+                 first",
             ));
         }
         if !now.is_active {
