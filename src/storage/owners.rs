@@ -264,4 +264,3 @@ fn locate_images(
         .unwrap_or((pool.option("volume_group").unwrap_or_default(), vid));
     Ok(Some((ImageLocation::Group(group.to_owned()), name.into())))
 }
-
