@@ -36,6 +36,18 @@ pub enum QubeState {
 /// its images may be open, so nothing is changed.
 pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
     let qubes = context.read()?;
+    reconcile_qube_in(context, &qubes, lock)
+}
+
+/// Reconciles a qube as [`reconcile_qube`] does, by the store as it was read under the lock.
+///
+/// # Errors
+/// Those of [`reconcile_qube`].
+pub(in crate::lifecycle) fn reconcile_qube_in(
+    context: &Context,
+    qubes: &Qubes,
+    lock: &QubeLock,
+) -> Result<QubeState, LifecycleError> {
     let Some(vm) = qubes.get(lock.name().as_str()) else {
         return reconcile_unknown_qube(context, lock);
     };
@@ -46,28 +58,28 @@ pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, L
     CreationNote::in_directory(&directory::open(context, vm)).remove()?;
     match Record::load(&context.system, lock.name())? {
         Some(record) if qube::is_interrupted_removal(context, &record) => {
-            finish_stop(context, lock, &qubes, vm)
+            finish_stop(context, lock, qubes, vm)
         }
         Some(record) => match query_domain(context, &record, lock.name())? {
             live if record.phase == Phase::Starting
                 && live.is_none_or(|l| l.state == PowerState::Paused) =>
             {
                 destroy_abandoned_domain(context, &record, lock.name())?;
-                finish_stop(context, lock, &qubes, vm)
+                finish_stop(context, lock, qubes, vm)
             }
             Some(live) => {
                 mark_running(context, record, lock.name())?;
                 Ok(QubeState::Active(live))
             }
-            None => finish_stop(context, lock, &qubes, vm),
+            None => finish_stop(context, lock, qubes, vm),
         },
         None => match adopt_unrecorded_domain(context, lock.name(), vm)? {
             Some(live) => Ok(QubeState::Active(live)),
             // A qube whose volumes cannot be determined is left alone; the command that needs
             // them reports the reason.
-            None => match VmStorage::for_qube(&context.system, &qubes, vm, context.facts()) {
+            None => match VmStorage::for_qube(&context.system, qubes, vm, context.facts()) {
                 Ok(storage) if has_unfinished_stop(&storage)? => {
-                    finish_stop(context, lock, &qubes, vm)
+                    finish_stop(context, lock, qubes, vm)
                 }
                 Ok(_) | Err(_) => Ok(QubeState::Halted),
             },
