@@ -2,17 +2,15 @@
 //! orphan volumes at worst. The next creation of the name recognises them by a note
 //! ([`crate::lifecycle::volume::images::creation_note`]) and clears them.
 
-use crate::lifecycle::volume::images;
-use crate::model::rules::cloning::NewQubeFacts;
-use crate::model::rules::{cloning, creation};
-use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags};
-
 use crate::lifecycle::qube::directory::QubeDirectory;
 use crate::lifecycle::template::save_volume_sizes;
 use crate::lifecycle::volume::images::existing::PlannedImages;
-use crate::lifecycle::volume::images::{DataSource, ExistingImages};
+use crate::lifecycle::volume::images::{self, DataSource, ExistingImages};
 use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
 use crate::lifecycle::{Context, LifecycleError, qube};
+use crate::model::rules::cloning::NewQubeFacts;
+use crate::model::rules::{cloning, creation};
+use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags};
 use crate::storage::VmStorage;
 
 /// Plans a new qube. Called again whenever the store may have changed.

@@ -12,11 +12,10 @@ use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
+use crate::lifecycle::qube::{self, kernel_command_line};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName, property};
 use crate::storage::VmStorage;
-
-use crate::lifecycle::qube::kernel_command_line;
-use crate::lifecycle::{Context, LifecycleError, qube};
 
 /// Describes the domain of a qube, without its disks, which are known once its storage is
 /// started, and without its required devices.

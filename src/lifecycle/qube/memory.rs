@@ -6,9 +6,8 @@ use std::path::Path;
 use crate::hypervisor::HypervisorError;
 use crate::hypervisor::qmemman::{self, MemoryReply, MemoryReservation};
 use crate::hypervisor::uri::Family;
-use crate::model::{Qubes, Vm, VmName, property};
-
 use crate::lifecycle::{Context, LifecycleError};
+use crate::model::{Qubes, Vm, VmName, property};
 
 /// The socket of the memory manager.
 const SOCKET: &str = "/run/qubes/qmemman.sock";

@@ -16,11 +16,10 @@ use crate::exec::{self, Program};
 use crate::fs::file_lock::{FileLock, LockMode};
 use crate::hypervisor::Hypervisor;
 use crate::hypervisor::uri::Family;
-use crate::model::VmName;
-
 use crate::lifecycle::qube::record::Record;
-use crate::lifecycle::qube::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
+use crate::lifecycle::qube::{self, SHUTDOWN_INTERVAL, repeat_shutdown_request};
+use crate::lifecycle::{Context, LifecycleError, reconcile};
+use crate::model::VmName;
 
 /// The name of the program; it is installed beside the tools or in the built-in directory.
 pub const PROGRAM: &str = "qubes-monitor";

@@ -6,11 +6,10 @@
 use uuid::Uuid;
 
 use crate::hypervisor::{HypervisorError, Outcome};
+use crate::lifecycle::qube::{self, find_qube};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{PowerState, VmName};
-
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
 /// Pauses a running qube.
 ///

@@ -2,18 +2,14 @@
 //! the store cannot be saved, images of the qube are deleted first and its record says so.
 
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::qube::directory;
-use crate::lifecycle::volume::images;
+use crate::lifecycle::qube::record::{self, Phase, Record};
+use crate::lifecycle::qube::{self, QubeLock, directory};
+use crate::lifecycle::reconcile::{self, Orphan, QubeState, is_volume_of_qube};
+use crate::lifecycle::volume::{self, images};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::property::Effect;
 use crate::model::rules::removal;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
-
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::record;
-use crate::lifecycle::qube::record::{Phase, Record};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::reconcile::{Orphan, is_volume_of_qube};
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what is removed with it.

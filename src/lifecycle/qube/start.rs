@@ -10,19 +10,16 @@ use crate::hypervisor::description::{
 use crate::hypervisor::owner::{owner_able_to_open, owner_for_image};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
+use crate::lifecycle::qube::record::{Phase, Record};
+use crate::lifecycle::qube::{
+    self, DiskLetters, Drive, NO_FREE_DISK_NAME, QubeLock, StopMark, monitor,
+};
+use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::volume::images;
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName, property, volume};
 use crate::storage::{Attachment, LoopDevice, StorageError, VmStorage, VolumeDisk};
 use crate::store::Read;
-
-use crate::lifecycle::qube::Drive;
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::StopMark;
-use crate::lifecycle::qube::monitor;
-use crate::lifecycle::qube::record::{Phase, Record};
-use crate::lifecycle::qube::{DiskLetters, NO_FREE_DISK_NAME};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile};
 
 /// How long a chain of netvms may be, and how often a netvm may stop again while the lock of its
 /// client is waited for.

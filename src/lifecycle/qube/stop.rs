@@ -6,14 +6,11 @@ use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{Hypervisor, HypervisorError, Outcome};
-use crate::model::{PowerState, ProviderRole, Vm, VmName, property, stop_order};
-
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::StopMark;
-use crate::lifecycle::qube::find_qube;
 use crate::lifecycle::qube::record::{Phase, Record};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
+use crate::lifecycle::qube::{self, QubeLock, StopMark, find_qube};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::{Context, LifecycleError};
+use crate::model::{PowerState, ProviderRole, Vm, VmName, property, stop_order};
 
 /// How often a kill destroys a qube that is started again and again.
 const MAX_KILLS: usize = 16;

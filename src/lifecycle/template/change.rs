@@ -2,10 +2,10 @@
 //! §6), with the meaning they have today (`docs/earlier.md`).
 
 use crate::fs::holes::find_zero_runs;
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::volume::VolumeContent;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::qube::{self, find_qube};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::volume::{self, VolumeContent};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::{Class, RemovalError, VmName};
 use crate::storage::{Progress, VmStorage, VolumeKind};
 

@@ -6,11 +6,10 @@ use std::fs;
 use uuid::Uuid;
 
 use crate::lifecycle::template::RootData;
-use crate::lifecycle::volume::VolumeContent;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::volume::images::ExistingImages;
 use crate::lifecycle::volume::images::existing::PlannedImages;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::volume::images::{self, ExistingImages};
+use crate::lifecycle::volume::{self, VolumeContent};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile};
 use crate::model::rules::creation;
 use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName, features, property};
 use crate::storage::{Driver, Progress, VmStorage, Volume};

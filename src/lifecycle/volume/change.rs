@@ -4,10 +4,10 @@
 use std::cell::Cell;
 
 use crate::hypervisor::Outcome;
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::qube::{self, find_qube};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::volume::{self, images};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::rules::volume_change;
 use crate::model::volume::resolve as resolve_volume;
 use crate::model::{Vm, VmName, VolumeOption};

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::{Context, LifecycleError, qube, volume};
+use crate::lifecycle::qube::{self, find_qube};
+use crate::lifecycle::volume::{self, images};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::storage::{Image, VmStorage, VolumeKind};
 

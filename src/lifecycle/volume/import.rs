@@ -16,14 +16,11 @@ use crate::fs::comparison::file_length;
 use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::fs::holes::punch_holes;
 use crate::fs::sparse_copy::write_sparse_with_progress;
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
+use crate::lifecycle::qube::{self, QubeLock, find_qube};
+use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::template::OpenRootData;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::volume::refused;
-use crate::lifecycle::volume::{PreparedImport, cannot_look_at_image};
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::volume::{self, PreparedImport, cannot_look_at_image, images, refused};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::VmName;
 use crate::storage::{
     CommittedData, Driver, Progress, ProgressGuard, Volume, VolumeKind, copy_file_data,
