@@ -32,7 +32,7 @@ pub use clone::{ClonedQube, clone};
 pub use create::{
     CreatedQube, InitialSettings, RefusedSetting, create, preview_clone, preview_creation,
 };
-pub(in crate::lifecycle) use create::{build, creation_notes, read_for_creation};
+pub(in crate::lifecycle) use create::{PreparedQube, build, creation_notes, read_for_creation};
 pub use describe::{console_log, domain_name, preview_domain_xml, user_templates_help};
 pub(in crate::lifecycle) use describe::{
     create_console_log, describe_domain, render_disk_xml, render_domain_xml,
