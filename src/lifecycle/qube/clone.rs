@@ -112,7 +112,7 @@ fn open_source_volumes(
         return Err(LifecycleError::NoSuchQube(source.to_string()));
     }
     let qubes = context.read()?;
-    let source = crate::lifecycle::qube::find_qube(&qubes, source)?;
+    let source = qube::find(&qubes, source)?;
 
     let mut origins = Vec::new();
     for volume in volume::resolve_all(&qubes, clone, context.facts()).map_err(StorageError::from)? {

@@ -75,7 +75,7 @@ pub(in crate::lifecycle) fn describe_domain(
 /// The qube has no domain here, a property has an invalid value, or a template is invalid.
 pub fn preview_domain_xml(context: &Context, name: &VmName) -> Result<String, LifecycleError> {
     let qubes = context.read()?;
-    let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if !vm.class.is_local_guest() {
         return Err(LifecycleError::NoDomain {
             qube: name.clone(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::hypervisor::{Hypervisor as _, HypervisorError};
 use crate::lifecycle::qube::directory::{self, QubeDirectory};
-use crate::lifecycle::qube::record::Record;
+use crate::lifecycle::qube::record::{self, Record};
 use crate::lifecycle::qube::{
     self, CreatedQube, InitialSettings, QubeLock, RemovalMode, RemovalOutcome,
 };
@@ -259,7 +259,7 @@ pub(in crate::lifecycle) fn remove_disposable_if_halted(
         return reconcile::remove_record_unless_leftovers(context, lock, removed)
             .map(|()| QubeState::Gone);
     }
-    crate::lifecycle::qube::record::remove(&context.system, lock.name())?;
+    record::remove(&context.system, lock.name())?;
     Ok(QubeState::Halted)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::hypervisor::HypervisorError;
 use crate::hypervisor::qmemman::{self, MemoryReply, MemoryReservation};
 use crate::hypervisor::uri::Family;
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{Qubes, Vm, VmName, property};
 
 /// The socket of the memory manager.
@@ -27,7 +27,7 @@ pub(in crate::lifecycle) fn reserve_memory(
     qubes: &Qubes,
     name: &VmName,
 ) -> Result<Option<MemoryReservation>, LifecycleError> {
-    let vm = crate::lifecycle::qube::find_qube(qubes, name)?;
+    let vm = qube::find(qubes, name)?;
     let bytes = property::memory_for_start(qubes, vm, context.facts())?;
     let socket = context.system.path_below_root(SOCKET);
     match ask_qmemman(&socket, name, bytes)? {

@@ -8,6 +8,7 @@ mod describe;
 pub(in crate::lifecycle) mod directory;
 mod dispose;
 mod drive;
+mod find;
 mod kernel_command_line;
 mod lock;
 mod memory;
@@ -43,6 +44,7 @@ pub(in crate::lifecycle) use dispose::{
     remove_disposable, remove_disposable_if_halted,
 };
 pub use drive::Drive;
+pub(in crate::lifecycle) use find::find;
 pub use kernel_command_line::kernel_command_line;
 pub use lock::{QubeLock, create_run_directories, lock, lock_within};
 pub(in crate::lifecycle) use lock::{create_shared_directory, lock_error};
@@ -59,7 +61,7 @@ pub(in crate::lifecycle) use required_devices::{
     explain_with_iommu,
 };
 pub use start::{StartOutcome, start, start_unless_stopped};
-pub(in crate::lifecycle) use start::{attach_loop_device, find_qube, release_loop_devices};
+pub(in crate::lifecycle) use start::{attach_loop_device, release_loop_devices};
 pub(in crate::lifecycle) use stop::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
 pub use stop::{StopOutcome, kill, lock_and_reconcile, shutdown, wait_for_shutdown};
 pub use stop_mark::StopMark;

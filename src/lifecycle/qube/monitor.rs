@@ -380,7 +380,7 @@ fn lock_monitor(
 ) -> Result<FileLock, LifecycleError> {
     let (run, group) = (context.system.run_dir(), context.system.qubes_group());
     let lock = run.lock(&format!("monitor-{name}"), LockMode::Exclusive, wait, group);
-    lock.map_err(|error| crate::lifecycle::qube::lock_error(name, error))
+    lock.map_err(|error| qube::lock_error(name, error))
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@
 use uuid::Uuid;
 
 use crate::hypervisor::{HypervisorError, Outcome};
-use crate::lifecycle::qube::{self, find_qube};
 use crate::lifecycle::reconcile::{self, QubeState};
-use crate::lifecycle::{Context, LifecycleError};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{PowerState, VmName};
 
 /// Pauses a running qube.
@@ -89,7 +88,7 @@ fn request_under_lock(
     choose: &dyn Fn(Uuid, PowerState) -> Result<Option<Outcome>, HypervisorError>,
 ) -> Result<Option<Outcome>, LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if name.is_dom0() {
         return Err(LifecycleError::NotAGuest(not_dom0));
     }

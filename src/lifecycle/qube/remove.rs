@@ -68,7 +68,7 @@ pub fn remove(
     removal: RemovalMode,
 ) -> Result<RemovalOutcome, LifecycleError> {
     let mut qubes = context.read()?.into_qubes();
-    crate::lifecycle::qube::find_qube(&qubes, name)?;
+    qube::find(&qubes, name)?;
     removal.lift_restrictions(&mut qubes, name);
     // A hypervisor that cannot be reached is reported as such, not as a running qube.
     if let Some(record) = Record::load(&context.system, name)?
@@ -99,7 +99,7 @@ pub(in crate::lifecycle) fn remove_locked(
     // Opened while the store still describes the volumes and their templates.
     let storage = {
         let qubes = context.read()?;
-        let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+        let vm = qube::find(&qubes, name)?;
         // A broken qube can be removed, too, and no image may be left that no qube names.
         let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
         has_images

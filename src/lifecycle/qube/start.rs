@@ -10,7 +10,7 @@ use crate::hypervisor::description::{
 use crate::hypervisor::owner::{owner_able_to_open, owner_for_image};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
-use crate::lifecycle::qube::record::{Phase, Record};
+use crate::lifecycle::qube::record::{self, Phase, Record};
 use crate::lifecycle::qube::{
     self, DiskLetters, Drive, NO_FREE_DISK_NAME, QubeLock, StopMark, monitor,
 };
@@ -76,7 +76,7 @@ fn start_chain(
     // Ask the hypervisor before anything is written, so that a missing one leaves no trace.
     let mut qubes = context.read()?;
     conversion::require_converted(context, &qubes)?;
-    let live = find_qube(&qubes, name)?
+    let live = qube::find(&qubes, name)?
         .uuid()
         .map(|uuid| context.hypervisor().state(uuid))
         .transpose()?
@@ -136,7 +136,7 @@ fn netvm_to_start(
     qubes: &Qubes,
     name: &VmName,
 ) -> Result<Option<VmName>, LifecycleError> {
-    let vm = find_qube(qubes, name)?;
+    let vm = qube::find(qubes, name)?;
     let Some(netvm) =
         property::netvm(qubes, vm, context.facts())?.filter(|n| n.class.is_local_guest())
     else {
@@ -177,7 +177,7 @@ fn start_locked(
     mark: &StopMark,
     drive: Option<&Drive>,
 ) -> Result<(), LifecycleError> {
-    let vm = find_qube(qubes, lock.name())?;
+    let vm = qube::find(qubes, lock.name())?;
     check_start_allowed(qubes, vm, context.facts())?;
     refuse_live_images(context, qubes, vm)?;
     let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
@@ -435,7 +435,7 @@ fn remove_record_after_failure(
     lock: &QubeLock,
     error: LifecycleError,
 ) -> LifecycleError {
-    match crate::lifecycle::qube::record::remove(&context.system, lock.name()) {
+    match record::remove(&context.system, lock.name()) {
         Ok(()) => error,
         Err(second) => second,
     }
@@ -506,17 +506,4 @@ fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), 
         });
     }
     Ok(())
-}
-
-/// Returns the qube of this name.
-///
-/// # Errors
-/// [`LifecycleError::NoSuchQube`].
-pub(in crate::lifecycle) fn find_qube<'a>(
-    qubes: &'a Qubes,
-    name: &VmName,
-) -> Result<&'a Vm, LifecycleError> {
-    qubes
-        .get(name.as_str())
-        .ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))
 }

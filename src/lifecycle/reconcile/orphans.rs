@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lifecycle::qube::{self};
 use crate::lifecycle::volume::images;
-use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube};
 use crate::model::VmName;
 use crate::storage::image::ImageIdentity;
 use crate::storage::pools::open_driver;

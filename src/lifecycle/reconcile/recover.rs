@@ -28,7 +28,7 @@ pub struct RecoveredQube {
 pub fn recover(context: &Context, at_boot: bool) -> Result<Vec<RecoveredQube>, LifecycleError> {
     if at_boot {
         // Members of group qubes cannot create RUN themselves.
-        crate::lifecycle::qube::create_run_directories(&context.system)?;
+        qube::create_run_directories(&context.system)?;
     }
     record::clear_stale_files(&context.system);
     let mut names: Vec<VmName> =

@@ -268,7 +268,7 @@ fn reinstall(
     data: &TemplateInstallation<'_>,
 ) -> Result<InstalledTemplate, LifecycleError> {
     let qubes = context.read()?;
-    let name = crate::lifecycle::qube::find_qube(
+    let name = qube::find(
         &qubes,
         &VmName::new(data.name).map_err(CreationError::from)?,
     )?
@@ -282,7 +282,7 @@ fn reinstall(
         volume::with_volume(
             context,
             &qubes,
-            crate::lifecycle::qube::find_qube(&qubes, &name)?,
+            qube::find(&qubes, &name)?,
             "root",
             |root, driver| data.root.is_in_place(root, driver),
         )?
@@ -306,7 +306,7 @@ fn reinstall(
     let storage = VmStorage::for_qube(
         &context.system,
         &qubes,
-        crate::lifecycle::qube::find_qube(&qubes, &name)?,
+        qube::find(&qubes, &name)?,
         context.facts(),
     )?;
     drop(qubes);
@@ -336,7 +336,7 @@ fn refuse_foreign_images(context: &Context, name: &VmName) -> Result<(), Lifecyc
     let storage = VmStorage::for_qube(
         &context.system,
         &qubes,
-        crate::lifecycle::qube::find_qube(&qubes, name)?,
+        qube::find(&qubes, name)?,
         context.facts(),
     )?;
     let others = images::find_owners_except(context, name)?;
