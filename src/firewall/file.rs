@@ -14,12 +14,15 @@ pub enum FirewallVersion {
     Unknown(String),
 }
 
+/// Levels of elements that show the version.
+const ROOT_ONLY: usize = 1;
+
 /// Detects the version of a file.
 pub fn detect_version(bytes: &[u8]) -> FirewallVersion {
     if bytes.len() as u64 > MAX_BYTES {
         return FirewallVersion::Unknown(format!("it is larger than {MAX_BYTES} bytes"));
     }
-    let tree = match xml::parse_document(bytes) {
+    let tree = match xml::parse_document(bytes, ROOT_ONLY) {
         Ok(tree) => tree,
         Err(error) => return FirewallVersion::Unknown(error.to_string()),
     };

@@ -15,6 +15,9 @@ pub struct R3Conversion {
     pub left_out: Vec<String>,
 }
 
+/// Levels of elements that are read: the root, and the rules.
+const LEVELS: usize = 2;
+
 /// Returns rules that drop all traffic.
 pub fn deny_all() -> Rules {
     Rules(vec![Rule::all(Action::Drop)])
@@ -35,7 +38,7 @@ pub fn convert_r3(bytes: &[u8], now: u64) -> R3Conversion {
         FirewallVersion::R4 => return deny("it is already in R4's format".into()),
         FirewallVersion::Unknown(reason) => return deny(reason),
     }
-    let tree = match xml::parse_document(bytes) {
+    let tree = match xml::parse_document(bytes, LEVELS) {
         Ok(tree) => tree,
         Err(error) => return deny(error.to_string()),
     };

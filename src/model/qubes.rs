@@ -1,6 +1,6 @@
 //! The collection of all qubes of a system. A qube is parsed at its first access.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use super::class::Class;
@@ -37,9 +37,6 @@ struct Slot {
     is_edited: bool,
 }
 
-/// Number of entries in the cache of recent lookups.
-const CACHED_LOOKUPS: usize = 256;
-
 /// All qubes of a system with its labels, pools and global properties.
 pub struct Qubes {
     /// The labels that qubes can have.
@@ -60,9 +57,6 @@ pub struct Qubes {
     slots: Vec<Slot>,
     source: Option<Box<dyn DomainSource>>,
     removed: Vec<usize>,
-    /// Recent lookups, by a hash of the name: most lookups are for the few templates and netvms
-    /// that all qubes refer to.
-    recent_slots: [Cell<u32>; CACHED_LOOKUPS],
 }
 
 /// How one domain of the collection is saved.
@@ -99,7 +93,6 @@ impl Qubes {
             slots: Vec::new(),
             source: None,
             removed: Vec::new(),
-            recent_slots: [const { Cell::new(0) }; CACHED_LOOKUPS],
         }
     }
 
@@ -281,28 +274,6 @@ impl Qubes {
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        // Numbered names differ in their last two bytes.
-        let ends = match name.as_bytes() {
-            [.., one, two] => usize::from(*one) * 11 + usize::from(*two),
-            short => short.len(),
-        };
-        let recent = &self.recent_slots[(ends + name.len() * 89) % CACHED_LOOKUPS];
-        // Slots move when qubes are added or removed, so the cached one is only a guess. dom0 is
-        // not found by its place in the order.
-        let guess = recent.get() as usize;
-        if self
-            .slots
-            .get(guess)
-            .is_some_and(|slot| slot.name == *name && !slot.name.is_dom0())
-        {
-            return Some(guess);
-        }
-        let found = self.search(name)?;
-        recent.set(found as u32);
-        Some(found)
-    }
-
-    fn search(&self, name: &str) -> Option<usize> {
         if name == VmName::DOM0 {
             return self.slots.iter().position(|s| s.name.is_dom0());
         }

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::parse::{last_property, read_attributes};
+use super::parse_store;
 use super::schema::DOMAINS;
-use crate::format::xml::document::check_encoding;
+use crate::format::error::FormatError;
 use crate::format::xml::lines::LineStarts;
-use crate::format::xml::tree::{ElementId, MAX_DEPTH, Shape, Tree};
-use crate::format::{FormatError, check};
+use crate::format::xml::tree::{ElementId, MAX_DEPTH, Tree};
 use crate::model::image_claims::StoredDomain;
 use crate::model::{Class, VmName};
 
@@ -20,11 +20,7 @@ use crate::model::{Class, VmName};
 /// # Errors
 /// The bytes are not a well-formed store of R4.
 pub fn list_all_domains(bytes: &[u8]) -> Result<Vec<StoredDomain>, FormatError> {
-    check(bytes)?;
-    let start = check_encoding(bytes).map_err(|fault| fault.locate(bytes))?;
-    let range = start..bytes.len();
-    let tree = Tree::parse(bytes, range, Shape::Document, MAX_DEPTH)
-        .map_err(|fault| fault.locate(bytes))?;
+    let tree = parse_store(bytes, MAX_DEPTH)?;
     let lines = LineStarts::new(bytes);
     let usable = usable_domains(&tree);
     let mut found = Vec::new();

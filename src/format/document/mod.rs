@@ -137,14 +137,25 @@ fn diagnose_unusable(bytes: &[u8], entry: &DomainEntry) -> Option<Diagnosis> {
     )))
 }
 
+/// Levels of elements in an outline: root, sections, domains.
+const OUTLINE_DEPTH: usize = 3;
+
 /// Checks every byte of a store, and keeps the root, the sections and the domains.
+///
+/// # Errors
+/// See [`parse_store`].
+pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+    parse_store(bytes, OUTLINE_DEPTH)
+}
+
+/// Checks every byte of a store, and keeps its first `keep` levels.
 ///
 /// # Errors
 /// The file is not well-formed, has a DOCTYPE (so entities cannot be defined, let alone expanded),
 /// an encoding other than UTF-8, control characters, or elements nested deeper than
 /// [`crate::format::xml::tree::MAX_DEPTH`]; or its root is not that of a store of R4.
-pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
-    let tree = parse_document(bytes)?;
+fn parse_store(bytes: &[u8], keep: usize) -> Result<Tree<'_>, FormatError> {
+    let tree = parse_document(bytes, keep)?;
     match tree.name(Tree::ROOT) {
         b"qubes" => Ok(tree),
         r3::ROOT => Err(FormatError::OldFormat),

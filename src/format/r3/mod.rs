@@ -29,6 +29,9 @@ pub use pools::OldPools;
 /// The root element of the stores of R1 to R3.
 pub(crate) const ROOT: &[u8] = b"QubesVmCollection";
 
+/// Levels of elements that are read: the root, and the qubes.
+const LEVELS: usize = 2;
+
 /// Largest number of elements that are read. R3 supports 253 qubes.
 const MAX_ELEMENTS: usize = 4096;
 
@@ -92,7 +95,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Qubes, FormatError> {
 /// # Errors
 /// The bytes are not well-formed, or not an old store.
 pub fn import_old_store(bytes: &[u8], system_facts: &OldSystem) -> Result<OldStore, FormatError> {
-    let tree = document::parse_document(bytes)?;
+    let tree = document::parse_document(bytes, LEVELS)?;
     if tree.name(Tree::ROOT) != ROOT {
         return Err(FormatError::NotQubes {
             root: sanitize(&String::from_utf8_lossy(tree.name(Tree::ROOT))),

@@ -5,14 +5,11 @@ use super::tree::{Shape, Tree};
 use crate::format::MAX_BYTES;
 use crate::format::error::{Fault, FormatError};
 
-/// Levels of elements that are kept: in a store the root, the sections and the domains.
-const OUTLINE_DEPTH: usize = 3;
-
-/// Checks every byte of a document, and keeps its first three levels.
+/// Checks every byte of a document, and keeps its first `keep` levels.
 ///
 /// # Errors
 /// The document is empty, too large, or not well-formed.
-pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
+pub(crate) fn parse_document(bytes: &[u8], keep: usize) -> Result<Tree<'_>, FormatError> {
     if bytes.len() > MAX_BYTES {
         return Err(FormatError::TooLarge {
             bytes: bytes.len() as u64,
@@ -22,8 +19,7 @@ pub(crate) fn parse_document(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
         return Err(FormatError::Empty);
     }
     let start = check_encoding(bytes).map_err(|f| f.locate(bytes))?;
-    Tree::parse(bytes, start..bytes.len(), Shape::Document, OUTLINE_DEPTH)
-        .map_err(|f| f.locate(bytes))
+    Tree::parse(bytes, start..bytes.len(), Shape::Document, keep).map_err(|f| f.locate(bytes))
 }
 
 /// Checks byte order mark and XML declaration; returns where the document begins.
