@@ -1,6 +1,7 @@
 //! Finds damage, salvages what can be read of a damaged text, and repairs a store.
 
 mod damage;
+mod element_damage;
 mod fragments;
 mod rounds;
 pub(super) mod salvage;
