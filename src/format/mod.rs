@@ -15,7 +15,7 @@ mod repair;
 pub(crate) mod xml;
 
 pub use document::all_domains::list_all_domains;
-pub use document::changes::{ContentPiece, OriginalStore, StoreChanges};
+pub use document::changes::{OriginalStore, StoreChanges};
 pub use document::index;
 pub use error::FormatError;
 pub use r3::python_literal::parse_device_list;

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::edit::apply_in_order;
 use super::patch_store;
 use crate::format::error::FormatError;
 use crate::format::xml::scanner::Span;
@@ -20,15 +21,6 @@ pub struct OriginalStore {
     domains: Vec<Span>,
     /// Whether every byte was checked.
     is_checked: Cell<bool>,
-}
-
-/// A piece of the new content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ContentPiece<'a> {
-    /// A range of the original; [`usize::MAX`] stands for its end.
-    Kept(Range<usize>),
-    /// Text that replaces the bytes between two kept ranges.
-    New(&'a str),
 }
 
 /// The changes to a store in the order of the file: each range, and the text that replaces it.
@@ -139,41 +131,8 @@ impl Skeleton {
 }
 
 impl StoreChanges {
-    /// Returns the new content, piece by piece.
-    pub fn pieces(&self) -> impl Iterator<Item = ContentPiece<'_>> {
-        let mut done = 0;
-        let changes = self.0.iter().flat_map(move |(range, text)| {
-            // Changes do not overlap; if they did, the earlier one would win and no byte would be
-            // written twice.
-            let kept = done..range.start.max(done);
-            done = range.end.max(done);
-            [ContentPiece::Kept(kept), ContentPiece::New(text)]
-        });
-        let end = self
-            .0
-            .iter()
-            .map(|(range, _)| range.end)
-            .max()
-            .unwrap_or_default();
-        changes.chain([ContentPiece::Kept(end..usize::MAX)])
-    }
-
-    /// Returns the largest number of bytes that the changes add.
-    pub fn growth(&self) -> usize {
-        self.0.iter().map(|(_, text)| text.len()).sum()
-    }
-
     /// Returns the new content, given the original.
     pub fn apply(&self, source: &[u8]) -> Vec<u8> {
-        let mut new = Vec::with_capacity(source.len() + self.growth());
-        for part in self.pieces() {
-            match part {
-                ContentPiece::Kept(range) => {
-                    new.extend_from_slice(&source[range.start..range.end.min(source.len())])
-                }
-                ContentPiece::New(text) => new.extend_from_slice(text.as_bytes()),
-            }
-        }
-        new
+        apply_in_order(&self.0, source)
     }
 }

@@ -31,18 +31,7 @@ impl Edits {
 
     /// Applies every edit to `bytes`.
     pub fn apply(self, bytes: &[u8]) -> Vec<u8> {
-        let growth: usize = self.0.iter().map(|(_, text)| text.len()).sum();
-        let mut new = Vec::with_capacity(bytes.len() + growth);
-        let mut done = 0;
-        for (range, text) in self.in_order() {
-            // Edits do not overlap; if they did, the earlier one would win and no byte would be
-            // written twice.
-            new.extend_from_slice(&bytes[done..range.start.max(done)]);
-            new.extend_from_slice(text.as_bytes());
-            done = range.end.max(done);
-        }
-        new.extend_from_slice(&bytes[done..]);
-        new
+        apply_in_order(&self.in_order(), bytes)
     }
 
     /// Returns the mapping from lines after the edits to lines before them.
@@ -64,6 +53,22 @@ impl Edits {
         }
         LineShift(lines)
     }
+}
+
+/// Applies edits that are in the order of the file.
+pub(crate) fn apply_in_order(edits: &[(Range<usize>, String)], bytes: &[u8]) -> Vec<u8> {
+    let growth: usize = edits.iter().map(|(_, text)| text.len()).sum();
+    let mut new = Vec::with_capacity(bytes.len() + growth);
+    let mut done = 0;
+    for (range, text) in edits {
+        // Edits do not overlap; if they did, the earlier one would win and no byte would be written
+        // twice.
+        new.extend_from_slice(&bytes[done..range.start.max(done)]);
+        new.extend_from_slice(text.as_bytes());
+        done = range.end.max(done);
+    }
+    new.extend_from_slice(&bytes[done..]);
+    new
 }
 
 /// A child to insert.
