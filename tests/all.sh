@@ -37,7 +37,7 @@ step clippy "$cargo" clippy --locked --workspace --all-targets -- -D warnings
 library() {
     "$cargo" clippy --locked --lib --no-default-features -- -D warnings &&
         ! "$cargo" tree --locked --no-default-features --edges normal --prefix none \
-            | grep -E '^(anstyle|anyhow|clap|console|indicatif|strsim|terminal_size|unicode-width) '
+            | grep -E '^(anstyle|clap|console|indicatif|strsim|terminal_size|unicode-width) '
 }
 step library library
 documents() { RUSTDOCFLAGS="-D warnings" "$cargo" doc --locked --no-deps --workspace --lib; }

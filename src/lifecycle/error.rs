@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use crate::exec::ExecError;
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::qube::RefusedSetting;
 use crate::model::VmName;
 use crate::storage::StorageError;
 use crate::store::StoreError;
@@ -203,7 +202,7 @@ pub enum LifecycleError {
     Creation(#[from] crate::model::CreationError),
     /// Settings of a new qube were refused; it was not created.
     #[error("{}", join_refusals(.0))]
-    SettingsRefused(Vec<RefusedSetting>),
+    SettingsRefused(Vec<crate::lifecycle::qube::RefusedSetting>),
     /// The rules of a removal.
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
@@ -409,7 +408,7 @@ pub enum LifecycleError {
 }
 
 /// Joins the reasons of refused settings.
-fn join_refusals(refused: &[RefusedSetting]) -> String {
+fn join_refusals(refused: &[crate::lifecycle::qube::RefusedSetting]) -> String {
     let texts: Vec<String> = refused
         .iter()
         .map(|r| format!("{} is refused: {}", r.setting, r.reason))

@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
     match first.as_deref() {
         None => print_help(2),
         Some("-h" | "--help" | "help") => print_help(0),
-        Some("--version") => print_and_exit(super::version(NAME)),
+        Some("--version") => print_and_exit(super::run::version(NAME)),
         Some("generate") => match rest.as_slice() {
             [directory] => write_generated_files(Path::new(directory)),
             _ => print_usage("usage: qubes generate DIRECTORY"),

@@ -100,7 +100,7 @@ fn long_options_may_be_abbreviated_to_a_unique_prefix() {
         let line = command.clap_command();
         let upstreams: Vec<&clap::Arg> = line
             .get_arguments()
-            .filter(|a| a.get_help_heading().is_none() && a.get_long().is_some())
+            .filter(|a| arguments::is_upstream(a) && a.get_long().is_some())
             .collect();
         let longs = |arg: &clap::Arg| -> Vec<String> {
             let aliases = arg.get_all_aliases().unwrap_or_default();
@@ -140,6 +140,7 @@ fn long_options_may_be_abbreviated_to_a_unique_prefix() {
                         "taken".to_string()
                     }
                     Ok(Parsed::Help(text)) => text,
+                    Ok(Parsed::Version) => "version".to_string(),
                     Err(Failure::Usage(text)) => text,
                     Err(other) => panic!("{} --{name}: {other:?}", command.name),
                 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use crate::hypervisor::description::{BlockDevice, DeviceKind, SourceKind};
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
-use crate::lifecycle::LifecycleError;
 use crate::model::VmName;
+
+use crate::lifecycle::LifecycleError;
 
 /// The image of the CD with the Windows tools, in dom0.
 const WINDOWS_TOOLS: &str = "/usr/lib/qubes/qubes-windows-tools.iso";

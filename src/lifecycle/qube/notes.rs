@@ -4,10 +4,12 @@
 use std::io;
 
 use crate::fs::replace::Access;
-use crate::lifecycle::qube::directory::{self, QubeDirectory};
-use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::lifecycle::qube::directory;
 use crate::model::notes::{MAX_BYTES, sanitize_text};
 use crate::model::{NotesError, Qubes, Vm, VmName};
+
+use crate::lifecycle::qube::directory::QubeDirectory;
+use crate::lifecycle::{Context, LifecycleError, conversion};
 
 /// The name of the file.
 const NAME: &str = "notes.txt";

@@ -6,9 +6,11 @@
 use uuid::Uuid;
 
 use crate::hypervisor::{HypervisorError, Outcome};
-use crate::lifecycle::reconcile::{self, QubeState};
-use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{PowerState, VmName};
+
+use crate::lifecycle::qube::find_qube;
+use crate::lifecycle::reconcile::QubeState;
+use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
 /// Pauses a running qube.
 ///
@@ -88,7 +90,7 @@ fn request_under_lock(
     choose: &dyn Fn(Uuid, PowerState) -> Result<Option<Outcome>, HypervisorError>,
 ) -> Result<Option<Outcome>, LifecycleError> {
     let qubes = context.read()?;
-    let vm = qube::find(&qubes, name)?;
+    let vm = find_qube(&qubes, name)?;
     if name.is_dom0() {
         return Err(LifecycleError::NotAGuest(not_dom0));
     }

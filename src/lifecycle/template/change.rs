@@ -2,9 +2,10 @@
 //! §6), with the meaning they have today (`docs/earlier.md`).
 
 use crate::fs::holes::find_zero_runs;
-use crate::lifecycle::reconcile::{self, QubeState};
-use crate::lifecycle::volume::{self, VolumeContent};
-use crate::lifecycle::{Context, LifecycleError, conversion, qube};
+use crate::lifecycle::qube::find_qube;
+use crate::lifecycle::reconcile::QubeState;
+use crate::lifecycle::volume::VolumeContent;
+use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::model::{Class, RemovalError, VmName};
 use crate::storage::{Progress, VmStorage, VolumeKind};
 
@@ -25,7 +26,7 @@ pub fn commit(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
     VmStorage::for_qube(
         &context.system,
         &qubes,
-        qube::find(&qubes, name)?,
+        find_qube(&qubes, name)?,
         context.facts(),
     )?
     .verify()?;
@@ -61,11 +62,14 @@ pub fn trim(
         volume::with_volume(
             context,
             &qubes,
-            qube::find(&qubes, name)?,
+            find_qube(&qubes, name)?,
             "root",
             |root, driver| match root.kind {
                 VolumeKind::Origin => Ok((driver.open_committed_data(root)?, driver.usage(root)?)),
-                _ => Err(volume::refused(root, "it is not kept from start to start")),
+                _ => Err(crate::lifecycle::volume::refused(
+                    root,
+                    "it is not kept from start to start",
+                )),
             },
         )?
     };
@@ -96,7 +100,7 @@ pub fn trim(
 
 fn require_template(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
     let qubes = context.read()?;
-    let vm = qube::find(&qubes, name)?;
+    let vm = find_qube(&qubes, name)?;
     if vm.class != Class::TemplateVM {
         return Err(LifecycleError::NotATemplate {
             qube: name.clone(),

@@ -1,17 +1,18 @@
 //! qvm-check: checks whether qubes exist and meet conditions. The exit code is the answer.
 
+use clap::Args;
 use serde_json::json;
 
 use crate::lifecycle::Context;
 use crate::model::{Class, PowerState, Vm, VmName};
-use crate::tools::completion;
-use crate::tools::ui::arguments::{self, flag};
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint::{Hint, NameKind};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::Output;
-use crate::tools::ui::selection::{self, Selection, is_pattern};
+use crate::tools::ui::selection::{Selection, is_pattern};
 use crate::tools::ui::values::Values;
+use crate::tools::{Command, Run};
 
 /// All qubes meet the conditions.
 const EXIT_ALL: u8 = 0;
@@ -24,112 +25,140 @@ const EXIT_SOME: u8 = 3;
 const EXISTS: &str = "exists";
 
 /// A condition besides existence.
-struct Filter {
-    id: &'static str,
-    satisfied: fn(&Values, &Vm) -> bool,
+struct Condition {
+    name: &'static str,
+    is_satisfied: fn(&Values, &Vm) -> bool,
 }
 
-const FILTERS: [Filter; 4] = [
-    Filter {
-        id: "running",
-        satisfied: |v, vm| !matches!(v.state(vm), PowerState::Halted | PowerState::Unknown),
-    },
-    Filter {
-        id: "paused",
-        satisfied: |v, vm| v.state(vm) == PowerState::Paused,
-    },
-    Filter {
-        id: "template",
-        satisfied: |_, vm| vm.class == Class::TemplateVM,
-    },
-    Filter {
-        id: "networked",
-        satisfied: |v, vm| v.is_true(vm, "provides_network") || v.text(vm, "netvm").is_some(),
-    },
-];
+/// `qvm-check`
+pub const QVM_CHECK: Command = Command::of::<CheckArguments>(
+    "qvm-check",
+    "Check whether qubes exist, run or are templates",
+);
 
-pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line, completion::QUBES)
-        .arg(flag(
-            "running",
-            None,
-            "Check whether the qubes run, are paused or are about to run",
-        ))
-        .arg(flag("paused", None, "Check whether the qubes are paused"))
-        .arg(flag(
-            "template",
-            None,
-            "Check whether the qubes are templates",
-        ))
-        .arg(flag(
-            "networked",
-            None,
-            "Check whether the qubes have a netvm or provide a network",
-        ))
-        .arg(arguments::json_flag())
+/// The arguments of qvm-check.
+#[derive(Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    conditions: Conditions,
+    #[command(flatten)]
+    output: JsonOption,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let given = Selection::from_matches(&call.matches);
-    given.check()?;
-    let context = Context::new(call.system()?);
-    let qubes = read_until_exit(&context)?;
-    let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
-        (
-            given.resolve(
-                &qubes.names().map(VmName::as_str).collect::<Vec<_>>(),
-                false,
-            )?,
-            Vec::new(),
-        )
-    } else {
-        given.names.iter().partition(|name| qubes.contains(name))
-    };
-    for names in [&mut present, &mut missing] {
-        names.sort_unstable();
-        names.dedup();
+#[derive(Args)]
+#[command(next_help_heading = "Conditions")]
+struct Conditions {
+    /// Check whether the qubes run, are paused or are about to run
+    #[arg(long)]
+    running: bool,
+    /// Check whether the qubes are paused
+    #[arg(long)]
+    paused: bool,
+    /// Check whether the qubes are templates
+    #[arg(long)]
+    template: bool,
+    /// Check whether the qubes have a netvm or provide a network
+    #[arg(long)]
+    networked: bool,
+}
+
+impl Conditions {
+    /// Returns the conditions of the command line.
+    fn given(&self) -> Vec<Condition> {
+        let all: [(bool, &'static str, fn(&Values, &Vm) -> bool); 4] = [
+            (self.running, "running", |v, vm| {
+                !matches!(v.state(vm), PowerState::Halted | PowerState::Unknown)
+            }),
+            (self.paused, "paused", |v, vm| {
+                v.state(vm) == PowerState::Paused
+            }),
+            (self.template, "template", |_, vm| {
+                vm.class == Class::TemplateVM
+            }),
+            (self.networked, "networked", |v, vm| {
+                v.is_true(vm, "provides_network") || v.text(vm, "netvm").is_some()
+            }),
+        ];
+        let given = all.into_iter().filter(|(is_given, ..)| *is_given);
+        given
+            .map(|(_, name, is_satisfied)| Condition { name, is_satisfied })
+            .collect()
     }
-    let filters: Vec<&Filter> = FILTERS.iter().filter(|f| call.has(f.id)).collect();
-    let filter_names = filters.iter().map(|f| f.id).collect::<Vec<_>>().join(", ");
-    let values = Values::new(&qubes, &context);
-    if (call.has("running") || call.has("paused"))
-        && let Some(error) = values.state_error(&present)
-    {
-        return Err(Failure::error(format!(
-            "power states are not available: {error}"
-        )));
-    }
-    let satisfied: Vec<&str> = if filters.is_empty() {
-        present.clone()
-    } else {
-        let fits = |name: &&str| {
-            qubes
-                .get(name)
-                .is_some_and(|vm| filters.iter().all(|f| (f.satisfied)(&values, vm)))
+}
+
+impl Run for CheckArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let given = &self.selection;
+        given.check()?;
+        let context = Context::new(call.system()?);
+        let qubes = read_until_exit(&context)?;
+        let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
+            (
+                given.resolve(
+                    &qubes.names().map(VmName::as_str).collect::<Vec<_>>(),
+                    false,
+                )?,
+                Vec::new(),
+            )
+        } else {
+            given
+                .names
+                .iter()
+                .map(String::as_str)
+                .partition(|name| qubes.contains(name))
         };
-        present.iter().copied().filter(fits).collect()
-    };
-    if call.has("json") {
-        print_json(&mut call.out, &satisfied, &present, &missing)?;
-    } else {
-        print_results(
-            call,
-            if filters.is_empty() {
-                EXISTS
-            } else {
-                &filter_names
-            },
-            &satisfied,
-            &missing,
-        );
+        for names in [&mut present, &mut missing] {
+            names.sort_unstable();
+            names.dedup();
+        }
+        let conditions = self.conditions.given();
+        let condition_names = conditions
+            .iter()
+            .map(|c| c.name)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let values = Values::new(&qubes, &context);
+        if (self.conditions.running || self.conditions.paused)
+            && let Some(error) = values.state_error(&present)
+        {
+            return Err(Failure::error(format!(
+                "power states are not available: {error}"
+            )));
+        }
+        let satisfied: Vec<&str> = if conditions.is_empty() {
+            present.clone()
+        } else {
+            let fits = |name: &&str| {
+                qubes
+                    .get(name)
+                    .is_some_and(|vm| conditions.iter().all(|c| (c.is_satisfied)(&values, vm)))
+            };
+            present.iter().copied().filter(fits).collect()
+        };
+        if self.output.json {
+            print_json(&mut call.out, &satisfied, &present, &missing)?;
+        } else {
+            print_results(
+                call,
+                if conditions.is_empty() {
+                    EXISTS
+                } else {
+                    &condition_names
+                },
+                &satisfied,
+                &missing,
+            );
+        }
+        Ok(match (satisfied.len(), present.len(), missing.len()) {
+            (_, _, 1..) => EXIT_NONE,
+            (0, 0, 0) if !conditions.is_empty() => EXIT_ALL,
+            (0, _, _) => EXIT_NONE,
+            (some, all, _) if some < all => EXIT_SOME,
+            _ => EXIT_ALL,
+        })
     }
-    Ok(match (satisfied.len(), present.len(), missing.len()) {
-        (_, _, 1..) => EXIT_NONE,
-        (0, 0, 0) if !filters.is_empty() => EXIT_ALL,
-        (0, _, _) => EXIT_NONE,
-        (some, all, _) if some < all => EXIT_SOME,
-        _ => EXIT_ALL,
-    })
 }
 
 fn print_results(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {

@@ -1,124 +1,107 @@
 //! qvm-clone: clones a qube.
 
-use clap::{Arg, ArgAction};
+use clap::Args;
 use uuid::Uuid;
 
-use super::create::parse_pairs;
 use crate::exec::{self, Program};
 use crate::lifecycle::qube::InitialSettings;
 use crate::lifecycle::{Context, qube};
 use crate::model::{Class, NewClone, PoolChoice, VmName};
 use crate::tools::completion;
 use crate::tools::manual::Section;
-use crate::tools::ui::arguments::{
-    CLONE_NAME_ID, QUBE_ID, flag, mutually_exclusive, qube_argument, value,
-};
 use crate::tools::ui::failure::Failure;
-use crate::tools::ui::images;
+use crate::tools::ui::images::DiscardOption;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::pairs::parse_pool_choices;
 use crate::tools::ui::progress::QubeProgress;
+use crate::tools::{Command, Run};
 
 /// The program that creates the menu entries of a qube, if it is installed.
 const MENU_PROGRAM: &str = "qvm-appmenus";
 
-pub fn define(line: clap::Command) -> clap::Command {
-    let line = line
-        .arg(
-            value(
-                "class",
-                Some('C'),
-                "CLS",
-                "Class of the clone (default: the class of the source)",
-            )
-            .add(completion::CLASSES),
-        )
-        .arg(flag(
-            "ignore-errors",
-            None,
-            "Leave out settings that the clone cannot have instead of failing",
-        ))
-        .arg(
-            Arg::new("all-pools")
-                .short('P')
-                .value_name("POOL")
-                .help("Create every volume in this pool")
-                .add(completion::POOLS),
-        )
-        .arg(pool())
-        .arg(images::discard_existing())
-        .arg(qube_argument("Name of the qube to clone").add(completion::BUT_DOM0))
-        .arg(
-            Arg::new(CLONE_NAME_ID)
-                .value_name("NEWVM")
-                .help("Name of the clone"),
-        );
-    mutually_exclusive(line, "pools", &["all-pools", "pool"])
+/// `qvm-clone`
+pub const QVM_CLONE: Command = Command::of::<CloneArguments>("qvm-clone", "Clone a qube");
+
+/// The arguments of qvm-clone.
+#[derive(Args)]
+struct CloneArguments {
+    /// Class of the clone (default: the class of the source)
+    #[arg(long, short = 'C', value_name = "CLS", add = completion::CLASSES)]
+    class: Option<String>,
+    /// Leave out settings that the clone cannot have instead of failing
+    #[arg(long)]
+    ignore_errors: bool,
+    #[command(flatten)]
+    pools: PoolOptions,
+    #[command(flatten)]
+    existing: DiscardOption,
+    /// Name of the qube to clone
+    #[arg(value_name = "VMNAME", add = completion::BUT_DOM0)]
+    source: String,
+    /// Name of the clone
+    #[arg(value_name = "NEWVM")]
+    name: String,
 }
 
-/// The option `-p`, `--pool`. The long form is an alias, because usage lines show the short one.
-fn pool() -> Arg {
-    Arg::new("pool")
-        .short('p')
-        .visible_alias("pool")
-        .value_name("VOLUME=POOL")
-        .action(ArgAction::Append)
-        .help("Create this volume in this pool (can be repeated)")
-        .add(completion::VOLUME_POOL)
+/// The pools of the clone's volumes.
+#[derive(Args)]
+#[group(multiple = false)]
+struct PoolOptions {
+    /// Create every volume in this pool
+    #[arg(short = 'P', value_name = "POOL", add = completion::POOLS)]
+    all_pools: Option<String>,
+    // The long form is an alias, because usage lines show the short one.
+    /// Create this volume in this pool (can be repeated)
+    #[arg(
+        short = 'p',
+        visible_alias = "pool",
+        value_name = "VOLUME=POOL",
+        add = completion::VOLUME_POOL
+    )]
+    pool: Vec<String>,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let name = new_name(call)?;
-    let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
-    let pools = parse_pairs(call.values("pool"), form)?;
-    let class = call.value("class").map(Class::from_store);
-    let context = call.context_with_progress()?;
-    let source = {
-        let qubes = context.read()?;
-        call.named_qube(&qubes)?.name.clone()
-    };
-    let request = NewClone {
-        source: source.as_str(),
-        name,
-        class: class.as_ref(),
-        label: None,
-        pools: PoolChoice {
-            all: call.value("all-pools"),
-            by_volume: &pools,
-        },
-        empty: &[],
-        uuid: Uuid::new_v4(),
-        created_by: VmName::DOM0,
-        ignore_errors: call.has("ignore-errors"),
-    };
-    let on_volume = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
-    let settings = InitialSettings {
-        existing: images::existing_images(call),
-        ..InitialSettings::default()
-    };
-    let clone = qube::clone(
-        &context,
-        &request,
-        settings,
-        &QubeProgress::with_callback(&context, name, &on_volume),
-    )?;
-    clone.left_out.iter().for_each(|what| call.warn(name, what));
-    clone.notes.iter().for_each(|note| call.inform(name, note));
-    if let Some(failed) = clone_menu_entries(&context, &source, &clone.name) {
-        call.warn(name, &format!("Failed to clone appmenus: {failed}"));
-    }
-    Ok(0)
-}
-
-/// Returns the name of the clone; a usage error if a name is missing.
-fn new_name(call: &Invocation) -> Result<&str, Failure> {
-    match (call.value(QUBE_ID), call.value(CLONE_NAME_ID)) {
-        (Some(_), Some(name)) => Ok(name),
-        (Some(_), None) => Err(Failure::usage(
-            "the following arguments are required: NEWVM",
-        )),
-        (None, _) => Err(Failure::usage(
-            "the following arguments are required: VMNAME, NEWVM",
-        )),
+impl Run for CloneArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let name = self.name.as_str();
+        let pools = parse_pool_choices(&self.pools.pool)?;
+        let class = self.class.as_deref().map(Class::from_store);
+        let context = Context::new(call.system_with_progress()?);
+        let source = {
+            let qubes = context.read()?;
+            call.named_qube(&qubes, &self.source)?.name.clone()
+        };
+        let request = NewClone {
+            source: source.as_str(),
+            name,
+            class: class.as_ref(),
+            label: None,
+            pools: PoolChoice {
+                all: self.pools.all_pools.as_deref(),
+                by_volume: &pools,
+            },
+            empty: &[],
+            uuid: Uuid::new_v4(),
+            created_by: VmName::DOM0,
+            ignore_errors: self.ignore_errors,
+        };
+        let on_volume = |volume: &str| call.inform(name, &format!("Cloning {volume} volume"));
+        let settings = InitialSettings {
+            existing: self.existing.choice(),
+            ..InitialSettings::default()
+        };
+        let clone = qube::clone(
+            &context,
+            &request,
+            settings,
+            &QubeProgress::with_callback(&context, name, &on_volume),
+        )?;
+        clone.left_out.iter().for_each(|what| call.warn(name, what));
+        clone.notes.iter().for_each(|note| call.inform(name, note));
+        if let Some(failed) = clone_menu_entries(&context, &source, &clone.name) {
+            call.warn(name, &format!("Failed to clone appmenus: {failed}"));
+        }
+        Ok(0)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgAction, value_parser};
+use clap::Args;
 use uuid::Uuid;
 
 use super::prefs::{find, stored_text};
@@ -15,126 +15,72 @@ use crate::lifecycle::volume::{self, RootImage};
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
 use crate::tools::completion::{self, Completer, Cursor, Offer};
-use crate::tools::ui::arguments::{flag, legacy_flag, mutually_exclusive, output_option, value};
+use crate::tools::ui::arguments::{NotUpstream, OUTPUT_OPTIONS};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint};
-use crate::tools::ui::images;
+use crate::tools::ui::images::ExistingImagesOptions;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::pairs::{parse_pairs, parse_pool_choices};
 use crate::tools::ui::progress::QubeProgress;
 use crate::tools::ui::suggestion::did_you_mean;
+use crate::tools::{Command, Run};
 
 /// The exit code if a property cannot be set; there is no qube.
 const EXIT_PROPERTY_FAILED: u8 = 2;
 /// The exit code if the root volume cannot be filled; there is no qube.
 const EXIT_ROOT_FAILED: u8 = 3;
 
-pub fn define(line: clap::Command) -> clap::Command {
-    let root = |long, short, help| {
-        value(long, Some(short), "FILENAME", help).value_parser(value_parser!(PathBuf))
-    };
-    let line = line
-        .arg(
-            value(
-                "class",
-                Some('C'),
-                "CLS",
-                "Class of the new qube (default: AppVM)",
-            )
-            .add(completion::CLASSES),
-        )
-        .arg(flag("standalone", None, "Same as --class StandaloneVM"))
-        .arg(flag(
-            "disp",
-            None,
-            "Same as --class DispVM, with label red as the default",
-        ))
-        .arg(
-            value(
-                "property",
-                None,
-                "NAME=VALUE",
-                "Set this property of the new qube (can be repeated)",
-            )
-            .alias("prop")
-            .add(Completer(complete_property))
-            .action(ArgAction::Append),
-        )
-        .arg(
-            value(
-                "pool",
-                Some('p'),
-                "VOLUME_NAME=POOL_NAME",
-                "Create this volume in this pool (can be repeated)",
-            )
-            .add(completion::VOLUME_POOL)
-            .action(ArgAction::Append),
-        )
-        .arg(
-            Arg::new("all-pools")
-                .short('P')
-                .value_name("POOL_NAME")
-                .help("Create every volume in this pool")
-                .add(completion::POOLS),
-        )
-        .arg(
-            value(
-                "template",
-                Some('t'),
-                "VALUE",
-                "Template of the new qube (default: property default_template)",
-            )
-            .add(Completer(complete_template)),
-        )
-        .arg(
-            value(
-                "label",
-                Some('l'),
-                "VALUE",
-                "Label of the new qube (required)",
-            )
-            .add(completion::LABELS),
-        )
-        .arg(flag("help-classes", None, "List the classes"))
-        .arg(root(
-            "root-copy-from",
-            'r',
-            "Fill the root volume with a copy of this file",
-        ))
-        .arg(root(
-            "root-move-from",
-            'R',
-            "Fill the root volume with this file and delete the file",
-        ))
-        .arg(
-            flag(
-                "no-root",
-                None,
-                "Accepted for compatibility, without effect",
-            )
-            .hide(true),
-        )
-        .arg(output_option(flag(
-            "dry-run",
-            None,
-            "Only check whether the qube can be created",
-        )))
-        .args([images::discard_existing(), images::adopt_existing()])
-        // The options of R3, which installers still use (`docs/spec/installer.md`).
-        .arg(legacy_flag(
-            "net",
-            "Create a qube with provides_network and without a netvm",
-        ))
-        .arg(legacy_flag("proxy", "Create a qube with provides_network"))
-        .arg(legacy_flag(
-            "internal",
-            "Set feature internal, which hides the qube from menus",
-        ))
-        .arg(Arg::new("vmname").value_name("VMNAME").help(
-            "Name of the new qube; a disposable without a name is called dispN and removed when \
-             it stops",
-        ));
-    let line = mutually_exclusive(line, "images", &[images::DISCARD, images::ADOPT]);
-    mutually_exclusive(line, "root", &["root-copy-from", "root-move-from"])
+/// `qvm-create`
+pub const QVM_CREATE: Command = Command::of::<CreateArguments>("qvm-create", "Create a qube");
+
+/// The arguments of qvm-create.
+#[derive(Args)]
+struct CreateArguments {
+    #[command(flatten)]
+    class: ClassOptions,
+    /// Set this property of the new qube (can be repeated)
+    #[arg(
+        long,
+        alias = "prop",
+        value_name = "NAME=VALUE",
+        add = Completer(complete_property)
+    )]
+    property: Vec<String>,
+    /// Create this volume in this pool (can be repeated)
+    #[arg(
+        long,
+        short,
+        value_name = "VOLUME_NAME=POOL_NAME",
+        add = completion::VOLUME_POOL
+    )]
+    pool: Vec<String>,
+    /// Create every volume in this pool
+    #[arg(short = 'P', value_name = "POOL_NAME", add = completion::POOLS)]
+    all_pools: Option<String>,
+    /// Template of the new qube (default: property default_template)
+    #[arg(long, short, value_name = "VALUE", add = Completer(complete_template))]
+    template: Option<String>,
+    /// Label of the new qube (required)
+    #[arg(long, short, value_name = "VALUE", add = completion::LABELS)]
+    label: Option<String>,
+    /// List the classes
+    #[arg(long)]
+    help_classes: bool,
+    #[command(flatten)]
+    root: RootOptions,
+    /// Accepted for compatibility, without effect
+    #[arg(long, hide = true)]
+    no_root: bool,
+    /// Only check whether the qube can be created
+    #[arg(long, help_heading = OUTPUT_OPTIONS, add = NotUpstream)]
+    dry_run: bool,
+    #[command(flatten)]
+    existing: ExistingImagesOptions,
+    #[command(flatten)]
+    r3: R3Switches,
+    /// Name of the new qube; a disposable without a name is called dispN and removed when it stops
+    #[arg(value_name = "VMNAME")]
+    vmname: Option<String>,
 }
 
 /// Returns the class of the qube that a command line creates, for completion.
@@ -173,28 +119,122 @@ fn complete_property<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
     }
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    if call.has("help-classes") {
-        return Class::ALL
-            .iter()
-            .try_for_each(|class| call.out.line(class.as_str()))
-            .map(|()| 0);
+/// The class of the new qube.
+#[derive(Args)]
+struct ClassOptions {
+    /// Class of the new qube (default: AppVM)
+    #[arg(
+        long,
+        short = 'C',
+        value_name = "CLS",
+        add = completion::CLASSES
+    )]
+    class: Option<String>,
+    /// Same as --class StandaloneVM
+    #[arg(long)]
+    standalone: bool,
+    /// Same as --class DispVM, with label red as the default
+    #[arg(long)]
+    disp: bool,
+}
+
+impl ClassOptions {
+    fn class(&self) -> Class {
+        match &self.class {
+            _ if self.standalone => Class::StandaloneVM,
+            _ if self.disp => Class::DispVM,
+            Some(text) => Class::from_store(text),
+            None => Class::AppVM,
+        }
     }
-    let (code, generated_name) = create(call)?;
-    if let Some(name) = generated_name {
-        // The name is printed nowhere else, and the user may have to remove the qube.
-        let written = call.out.line(name.as_str()).and_then(|()| call.out.flush());
-        written.map_err(|failure| match failure {
-            Failure::Error(text) => Failure::Error(format!("{name} is created: {text}")),
-            failure => failure,
-        })?;
+}
+
+/// The file that fills the root volume.
+#[derive(Args)]
+#[group(multiple = false)]
+struct RootOptions {
+    /// Fill the root volume with a copy of this file
+    #[arg(long, short = 'r', value_name = "FILENAME")]
+    root_copy_from: Option<PathBuf>,
+    /// Fill the root volume with this file and delete the file
+    #[arg(long, short = 'R', value_name = "FILENAME")]
+    root_move_from: Option<PathBuf>,
+}
+
+impl RootOptions {
+    fn source(&self, class: &Class) -> Result<Option<RootSource<'_>>, Failure> {
+        let (file, remove) = match (&self.root_copy_from, &self.root_move_from) {
+            (Some(file), _) => (file, false),
+            (None, Some(file)) => (file, true),
+            (None, None) => return Ok(None),
+        };
+        let root = RootSource { file, remove };
+        if !root.file.exists() {
+            return Err(Failure::usage(
+                "File pointed by --root-copy-from/--root-move-from does not exist",
+            ));
+        }
+        if matches!(class, Class::AppVM | Class::DispVM) {
+            return Err(Failure::usage(
+                "--root-copy-from/--root-move-from used but this qube does not have own 'root' volume \
+             (uses template's one)",
+            ));
+        }
+        Ok(Some(root))
     }
-    Ok(code)
+}
+
+/// The options of R3, which installers still use (`docs/spec/installer.md`).
+#[derive(Args)]
+struct R3Switches {
+    /// Create a qube with provides_network and without a netvm
+    #[arg(long, hide = true, add = NotUpstream)]
+    net: bool,
+    /// Create a qube with provides_network
+    #[arg(long, hide = true, add = NotUpstream)]
+    proxy: bool,
+    /// Set feature internal, which hides the qube from menus
+    #[arg(long, hide = true, add = NotUpstream)]
+    internal: bool,
+}
+
+impl R3Switches {
+    /// Returns the properties that the switches stand for.
+    fn properties(&self) -> Vec<(&'static str, &'static str)> {
+        let provides_network = self.net || self.proxy;
+        let properties = [
+            (provides_network, ("provides_network", "True")),
+            (self.net, ("netvm", "")),
+        ];
+        let set = properties.into_iter().filter(|(is_set, _)| *is_set);
+        set.map(|(_, property)| property).collect()
+    }
+}
+
+impl Run for CreateArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        if self.help_classes {
+            return Class::ALL
+                .iter()
+                .try_for_each(|class| call.out.line(class.as_str()))
+                .map(|()| 0);
+        }
+        let (code, generated_name) = create(call, &self)?;
+        if let Some(name) = generated_name {
+            // The name is printed nowhere else, and the user may have to remove the qube.
+            let written = call.out.line(name.as_str()).and_then(|()| call.out.flush());
+            written.map_err(|failure| match failure {
+                Failure::Error(text) => Failure::Error(format!("{name} is created: {text}")),
+                failure => failure,
+            })?;
+        }
+        Ok(code)
+    }
 }
 
 /// Creates the qube. Returns the exit code, and the name if it was generated.
-fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
-    let request = CreateRequest::from_arguments(call)?;
+fn create(call: &Invocation, arguments: &CreateArguments) -> Result<(u8, Option<VmName>), Failure> {
+    let request = CreateRequest::new(call, arguments)?;
     let context = Context::new(call.system_with_progress()?);
     let qubes = context.read()?;
     check_label(&request, &qubes)?;
@@ -202,7 +242,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
     let file = match request
         .root
         .as_ref()
-        .filter(|root| !call.has("dry-run") || !root.is_pipe())
+        .filter(|root| !arguments.dry_run || !root.is_pipe())
         .map(RootSource::open)
     {
         Some(Err(reason)) => {
@@ -219,7 +259,7 @@ fn create(call: &Invocation) -> Result<(u8, Option<VmName>), Failure> {
         file,
         progress: &progress,
     });
-    if call.has("dry-run") {
+    if arguments.dry_run {
         let refused = request.try_to_create(&context, root).err();
         return Ok((refused.map_or(0, |error| report_refusal(call, error)), None));
     }
@@ -324,45 +364,34 @@ struct RootSource<'a> {
 
 impl<'a> CreateRequest<'a> {
     /// Checks in upstream's order (`docs/spec/r4-tools.md`, qvm-create).
-    fn from_arguments(call: &'a Invocation) -> Result<CreateRequest<'a>, Failure> {
-        let given = parse_pairs(call.values("property"), |t| {
+    fn new(
+        call: &Invocation,
+        arguments: &'a CreateArguments,
+    ) -> Result<CreateRequest<'a>, Failure> {
+        let given = parse_pairs(&arguments.property, |t| {
             format!("Invalid property token: {}", quoted(t))
         })?;
         let last = LastValue {
             call,
             given: &given,
         };
-        let (label, template) = (
-            last.value("label", "label"),
-            last.value("template", "template"),
-        );
-        let name = last.value("vmname", "name");
-        let form = |_: &str| "Pool argument must be of form: -p volume_name=pool_name".to_string();
-        let pools = parse_pairs(call.values("pool"), form)?;
-        let class = match (
-            call.has("standalone"),
-            call.has("disp"),
-            call.value("class"),
-        ) {
-            (true, _, _) => Class::StandaloneVM,
-            (_, true, _) => Class::DispVM,
-            (_, _, Some(text)) => Class::from_store(text),
-            _ => Class::AppVM,
-        };
-        let label = label.or(call.has("disp").then_some("red"));
+        let label = last.value("label", arguments.label.as_deref(), "label");
+        let template = last.value("template", arguments.template.as_deref(), "template");
+        let name = last.value("vmname", arguments.vmname.as_deref(), "name");
+        let pools = parse_pool_choices(&arguments.pool)?;
+        let class = arguments.class.class();
+        let label = label.or(arguments.class.disp.then_some("red"));
         let label = label.ok_or_else(|| Failure::usage("--label option is mandatory"))?;
         if name.is_none() && class != Class::DispVM {
             return Err(Failure::usage("VMNAME is mandatory"));
         }
-        let root = root_source(call, &class)?;
-        let all_pools = call.value("all-pools");
-        let properties = initial_properties(&class, r3_properties(call).into_iter().chain(given));
-        let features = call
-            .has("internal")
-            .then_some(("internal", "1"))
-            .into_iter()
-            .collect();
-        let existing = images::existing_images(call);
+        let root = arguments.root.source(&class)?;
+        let all_pools = arguments.all_pools.as_deref();
+        let properties =
+            initial_properties(&class, arguments.r3.properties().into_iter().chain(given));
+        let internal = arguments.r3.internal.then_some(("internal", "1"));
+        let features = internal.into_iter().collect();
+        let existing = arguments.existing.choice();
         let request = CreateRequest {
             name,
             class,
@@ -392,8 +421,7 @@ impl<'a> CreateRequest<'a> {
         };
         match self.existing {
             ExistingImages::Adopt => Err(Failure::usage(format!(
-                "--{} cannot be used here: {filled}",
-                images::ADOPT
+                "--adopt-existing cannot be used here: {filled}"
             ))),
             ExistingImages::Refuse | ExistingImages::Discard => Ok(()),
         }
@@ -520,12 +548,12 @@ impl RootSource<'_> {
 
 /// Finds the value of an argument that is also a property: as in upstream, the last one counts.
 struct LastValue<'a, 'g> {
-    call: &'a Invocation,
+    call: &'g Invocation,
     given: &'g [(&'a str, &'a str)],
 }
 
 impl<'a> LastValue<'a, '_> {
-    fn value(&self, argument: &str, property: &str) -> Option<&'a str> {
+    fn value(&self, id: &str, argument: Option<&'a str>, property: &str) -> Option<&'a str> {
         let positions = self
             .call
             .matches
@@ -538,9 +566,8 @@ impl<'a> LastValue<'a, '_> {
         let as_property = as_property
             .map(|(position, (_, text))| (position, *text))
             .last();
-        let position = self.call.matches.index_of(argument);
-        let as_argument =
-            position.and_then(|position| Some((position, self.call.value(argument)?)));
+        let position = self.call.matches.index_of(id);
+        let as_argument = position.zip(argument);
         as_property
             .into_iter()
             .chain(as_argument)
@@ -564,54 +591,4 @@ fn initial_properties<'a>(
         properties.push((name, text));
     }
     properties
-}
-
-/// Returns the properties that R3's switches stand for.
-fn r3_properties(call: &Invocation) -> Vec<(&'static str, &'static str)> {
-    let mut properties = Vec::new();
-    if call.has("net") || call.has("proxy") {
-        properties.push(("provides_network", "True"));
-    }
-    if call.has("net") {
-        properties.push(("netvm", ""));
-    }
-    properties
-}
-
-pub(crate) fn parse_pairs(
-    texts: Vec<&str>,
-    wrong: impl Fn(&str) -> String,
-) -> Result<Vec<(&str, &str)>, Failure> {
-    texts
-        .into_iter()
-        .map(|text| {
-            text.split_once('=')
-                .ok_or_else(|| Failure::usage(wrong(text)))
-        })
-        .collect()
-}
-
-fn root_source<'a>(call: &'a Invocation, class: &Class) -> Result<Option<RootSource<'a>>, Failure> {
-    let file = |id| call.matches.get_one::<PathBuf>(id).map(PathBuf::as_path);
-    let copied = file("root-copy-from").map(|file| RootSource {
-        file,
-        remove: false,
-    });
-    let Some(root) =
-        copied.or(file("root-move-from").map(|file| RootSource { file, remove: true }))
-    else {
-        return Ok(None);
-    };
-    if !root.file.exists() {
-        return Err(Failure::usage(
-            "File pointed by --root-copy-from/--root-move-from does not exist",
-        ));
-    }
-    if matches!(class, Class::AppVM | Class::DispVM) {
-        return Err(Failure::usage(
-            "--root-copy-from/--root-move-from used but this qube does not have own 'root' volume \
-             (uses template's one)",
-        ));
-    }
-    Ok(Some(root))
 }

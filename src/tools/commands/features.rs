@@ -1,71 +1,72 @@
 //! qvm-features: features of a qube, texts by name.
 
-use clap::Arg;
+use clap::Args;
 
 use crate::lifecycle::{Context, qube};
 use crate::model::{Qubes, Vm};
-use crate::tools::completion::{Completer, KNOWN_FEATURES, Offer};
-use crate::tools::ui::arguments::{self, qube_argument};
+use crate::tools::completion::{self, Completer, KNOWN_FEATURES, Offer};
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::suggestion::did_you_mean;
 use crate::tools::ui::table;
+use crate::tools::{Command, Run};
 
-pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::unset_flag("Remove the feature"))
-        .arg(arguments::json_flag())
-        .arg(qube_argument("Name of the qube"))
-        .arg(
-            Arg::new("feature")
-                .value_name("FEATURE")
-                .help("Feature to show or change (default: show all)")
-                .add(Completer(|cursor| Offer::Features {
-                    of: cursor.first(),
-                    only_own: cursor.has_unset_flag(),
-                })),
-        )
-        .arg(
-            Arg::new("feature-value")
-                .value_name("VALUE")
-                .allow_negative_numbers(true)
-                .help("New value of the feature; an empty value means off"),
-        )
+/// `qvm-features`
+pub const QVM_FEATURES: Command =
+    Command::of::<FeaturesArguments>("qvm-features", "Show or change features of a qube");
+
+/// The arguments of qvm-features.
+#[derive(Args)]
+struct FeaturesArguments {
+    /// Remove the feature
+    #[arg(long, short = 'D', visible_aliases = ["default", "delete"])]
+    unset: bool,
+    #[command(flatten)]
+    output: JsonOption,
+    /// Name of the qube
+    #[arg(value_name = "VMNAME", add = completion::QUBES)]
+    qube: String,
+    /// Feature to show or change (default: show all)
+    #[arg(value_name = "FEATURE", add = Completer(|cursor| Offer::Features { of: cursor.first(), only_own: cursor.has_unset_flag() }))]
+    feature: Option<String>,
+    /// New value of the feature; an empty value means off
+    #[arg(value_name = "VALUE", allow_negative_numbers = true)]
+    value: Option<String>,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    if call.value("feature-value").is_some() || call.has("unset") {
-        call.refuse_json("a change of a feature")?;
-    }
-    let context = call.context_for_qube()?;
-    let qubes = read_until_exit(&context)?;
-    let vm = call.named_qube(&qubes)?;
-    match (
-        call.value("feature"),
-        call.value("feature-value"),
-        call.has("unset"),
-    ) {
-        (None, _, true) => Err(Failure::usage("--unset requires a feature")),
-        (Some(_), Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
-        (None, _, false) => list(call, vm),
-        (Some(feature), None, false) => {
-            let value = vm.features.get(feature);
-            if value.is_none() {
-                print_feature_hint(call, &qubes, vm, feature);
-            }
-            show(call, value)
+impl Run for FeaturesArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        if self.value.is_some() || self.unset {
+            self.output.refuse("a change of a feature")?;
         }
-        (Some(feature), value, _) => {
-            if value.is_none() && vm.features.get(feature).is_none() {
-                print_feature_hint(call, &qubes, vm, feature);
+        let context = Context::new(call.system()?);
+        let qubes = read_until_exit(&context)?;
+        let vm = call.named_qube(&qubes, &self.qube)?;
+        match (self.feature.as_deref(), self.value.as_deref(), self.unset) {
+            (None, _, true) => Err(Failure::usage("--unset requires a feature")),
+            (Some(_), Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
+            (None, _, false) => list(call, self.output, vm),
+            (Some(feature), None, false) => {
+                let value = vm.features.get(feature);
+                if value.is_none() {
+                    print_feature_hint(call, &qubes, vm, feature);
+                }
+                show(call, self.output, value)
             }
-            change(call, &context, vm, feature, value)
+            (Some(feature), value, _) => {
+                if value.is_none() && vm.features.get(feature).is_none() {
+                    print_feature_hint(call, &qubes, vm, feature);
+                }
+                change(call, &context, vm, feature, value)
+            }
         }
     }
 }
 
-fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
-    if call.has("json") {
+fn list(call: &mut Invocation, output: JsonOption, vm: &Vm) -> Result<u8, Failure> {
+    if output.json {
         let object: serde_json::Map<_, _> = vm
             .features
             .iter()
@@ -102,9 +103,9 @@ fn print_feature_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, feature: &str) 
 }
 
 /// Prints a feature. The exit code 1 distinguishes a missing feature from an empty one.
-fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
+fn show(call: &mut Invocation, output: JsonOption, value: Option<&str>) -> Result<u8, Failure> {
     let Some(value) = value else { return Ok(1) };
-    if call.has("json") {
+    if output.json {
         call.print_json(&value.into())?;
     } else {
         call.out.line(value)?;

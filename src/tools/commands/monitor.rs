@@ -2,52 +2,50 @@
 
 use std::time::Duration;
 
-use clap::Arg;
+use clap::Args;
 use uuid::Uuid;
 
 use crate::lifecycle::Context;
 use crate::lifecycle::qube::monitor;
 use crate::model::VmName;
-use crate::tools::ui::arguments::value;
+use crate::tools::completion;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::{Command, Run};
 
-pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(
-        Arg::new("vmname")
-            .value_name("VMNAME")
-            .required(true)
-            .help("Name of the qube"),
-    )
-    .arg(
-        Arg::new("start")
-            .value_name("START")
-            .required(true)
-            .help("Id of the start to watch"),
-    )
-    .arg(
-        value(
-            "shutdown",
-            None,
-            "SECONDS",
-            "Repeat a shutdown request for this many seconds instead of watching",
-        )
-        .value_parser(clap::value_parser!(u32)),
-    )
+/// `qubes-monitor`
+pub const QUBES_MONITOR: Command =
+    Command::of::<MonitorArguments>("qubes-monitor", "Watch a running qube and finish its stop")
+        .hidden();
+
+/// The arguments of qubes-monitor.
+#[derive(Args)]
+struct MonitorArguments {
+    /// Name of the qube
+    #[arg(value_name = "VMNAME", add = completion::QUBES)]
+    qube: String,
+    /// Id of the start to watch
+    #[arg(value_name = "START")]
+    start: String,
+    /// Repeat a shutdown request for this many seconds instead of watching
+    #[arg(long, value_name = "SECONDS")]
+    shutdown: Option<u32>,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let context = Context::new(call.system()?);
-    let name = VmName::from_store(call.value("vmname").unwrap_or_default())?;
-    let start = Uuid::try_parse(call.value("start").unwrap_or_default())?;
-    match call.matches.get_one::<u32>("shutdown") {
-        Some(seconds) => monitor::repeat_shutdown_until_stopped(
-            &context,
-            &name,
-            start,
-            Duration::from_secs(u64::from(*seconds)),
-        )?,
-        None => monitor::run(&context, &name, start)?,
+impl Run for MonitorArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let context = Context::new(call.system()?);
+        let name = VmName::from_store(&self.qube)?;
+        let start = Uuid::try_parse(&self.start)?;
+        match self.shutdown {
+            Some(seconds) => monitor::repeat_shutdown_until_stopped(
+                &context,
+                &name,
+                start,
+                Duration::from_secs(u64::from(seconds)),
+            )?,
+            None => monitor::run(&context, &name, start)?,
+        }
+        Ok(0)
     }
-    Ok(0)
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
+use clap::{Args, ValueHint};
 use tempfile::NamedTempFile;
 
 use crate::exec::Program;
@@ -12,86 +13,114 @@ use crate::model::VmName;
 use crate::model::notes::{MAX_BYTES, append_note};
 use crate::system::System;
 use crate::tools::completion;
-use crate::tools::ui::arguments::{flag, json_flag, mutually_exclusive, qube_argument, value};
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::ask;
-
-const ACTIONS: [&str; 6] = ["edit", "print", "import", "set", "append", "delete"];
+use crate::tools::{Command, Run};
 
 /// The exit code if the answer to the question is no.
 const EXIT_DECLINED: u8 = 2;
 
-pub fn define(line: clap::Command) -> clap::Command {
-    let line = line
-        .arg(flag("force", Some('f'), "Do not ask for confirmation"))
-        .arg(flag(
-            "edit",
-            Some('e'),
-            "Edit the notes in an editor (the default)",
-        ))
-        .arg(flag("print", Some('p'), "Print the notes"))
-        .arg(
-            value(
-                "import",
-                Some('i'),
-                "FILENAME",
-                "Replace the notes with the content of a file",
-            )
-            .add(completion::FILES),
-        )
-        .arg(value(
-            "set",
-            Some('s'),
-            "'NOTES'",
-            "Replace the notes with this text",
-        ))
-        .arg(value(
-            "append",
-            None,
-            "'NOTES'",
-            "Append this text on a line of its own",
-        ))
-        .arg(flag("delete", Some('d'), "Delete the notes"))
-        .arg(json_flag())
-        .arg(qube_argument("Name of the qube").add(completion::GUESTS));
-    mutually_exclusive(line, "action", &ACTIONS)
+/// `qvm-notes`
+pub const QVM_NOTES: Command =
+    Command::of::<NotesArguments>("qvm-notes", "Show or edit the notes about a qube");
+
+/// The arguments of qvm-notes.
+#[derive(Args)]
+struct NotesArguments {
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    force: bool,
+    #[command(flatten)]
+    action: Action,
+    #[command(flatten)]
+    output: JsonOption,
+    /// Name of the qube
+    #[arg(value_name = "VMNAME", add = completion::GUESTS)]
+    qube: String,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let context = call.context_for_qube()?;
-    let qubes = read_until_exit(&context)?;
-    let name = call.named_qube(&qubes)?.name.clone();
-    if call.has("json") {
-        return print_json(call, &context, &name);
+/// What to do with the notes.
+#[derive(Args)]
+#[command(next_help_heading = "Actions")]
+#[group(multiple = false)]
+struct Action {
+    /// Edit the notes in an editor (the default)
+    #[arg(long, short)]
+    edit: bool,
+    /// Print the notes
+    #[arg(long, short)]
+    print: bool,
+    /// Replace the notes with the content of a file
+    #[arg(long, short, value_name = "FILENAME", value_hint = ValueHint::FilePath)]
+    import: Option<String>,
+    /// Replace the notes with this text
+    #[arg(long, short, value_name = "'NOTES'")]
+    set: Option<String>,
+    /// Append this text on a line of its own
+    #[arg(long, value_name = "'NOTES'")]
+    append: Option<String>,
+    /// Delete the notes
+    #[arg(long, short)]
+    delete: bool,
+}
+
+impl Action {
+    /// Returns the option that excludes `--json`, if one is given.
+    fn change(&self) -> Option<&'static str> {
+        let changes = [
+            (self.edit, "edit"),
+            (self.import.is_some(), "import"),
+            (self.set.is_some(), "set"),
+            (self.append.is_some(), "append"),
+            (self.delete, "delete"),
+        ];
+        changes
+            .into_iter()
+            .find_map(|(is_given, name)| is_given.then_some(name))
     }
-    if call.has("print") {
-        return call.out.line(&qube::notes(&context, &name)?).map(|()| 0);
+}
+
+impl Run for NotesArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let context = Context::new(call.system()?);
+        let qubes = read_until_exit(&context)?;
+        let name = call.named_qube(&qubes, &self.qube)?.name.clone();
+        let action = &self.action;
+        if self.output.json {
+            return print_json(call, &context, &name, action);
+        }
+        if action.print {
+            return call.out.line(&qube::notes(&context, &name)?).map(|()| 0);
+        }
+        if action.delete {
+            return delete(call, &context, &name, self.force);
+        }
+        if let Some(text) = &action.set {
+            qube::change_notes(&context, &name, |_| Ok(text.to_string()))?;
+        } else if let Some(more) = &action.append {
+            qube::change_notes(&context, &name, |old| Ok(append_note(old, more)))?;
+        } else if let Some(file) = &action.import {
+            let text = read_notes_file(Path::new(file))?;
+            qube::change_notes(&context, &name, |_| Ok(text))?;
+        } else {
+            edit(&context, &name)?;
+        }
+        Ok(0)
     }
-    if call.has("delete") {
-        return delete(call, &context, &name);
-    }
-    if let Some(text) = call.value("set") {
-        qube::change_notes(&context, &name, |_| Ok(text.to_string()))?;
-    } else if let Some(more) = call.value("append") {
-        qube::change_notes(&context, &name, |old| Ok(append_note(old, more)))?;
-    } else if let Some(file) = call.value("import") {
-        let text = read_notes_file(Path::new(file))?;
-        qube::change_notes(&context, &name, |_| Ok(text))?;
-    } else {
-        edit(&context, &name)?;
-    }
-    Ok(0)
 }
 
 /// Prints the notes as JSON, without `--print` too. Other actions are refused.
-fn print_json(call: &mut Invocation, context: &Context, name: &VmName) -> Result<u8, Failure> {
-    if let Some(action) = ACTIONS
-        .iter()
-        .find(|id| **id != "print" && call.is_given(id))
-    {
+fn print_json(
+    call: &mut Invocation,
+    context: &Context,
+    name: &VmName,
+    action: &Action,
+) -> Result<u8, Failure> {
+    if let Some(change) = action.change() {
         return Err(Failure::usage(format!(
-            "argument --json: not allowed with argument --{action}"
+            "argument --json: not allowed with argument --{change}"
         )));
     }
     let notes = qube::notes(context, name)?;
@@ -99,9 +128,15 @@ fn print_json(call: &mut Invocation, context: &Context, name: &VmName) -> Result
         .map(|()| 0)
 }
 
-fn delete(call: &mut Invocation, context: &Context, name: &VmName) -> Result<u8, Failure> {
-    // A qube that cannot have notes is an error before the qube::notes(question.context, name)?;
-    if !call.has("force") {
+fn delete(
+    call: &mut Invocation,
+    context: &Context,
+    name: &VmName,
+    force: bool,
+) -> Result<u8, Failure> {
+    // A qube that cannot have notes is an error before the question.
+    qube::notes(context, name)?;
+    if !force {
         call.out
             .line("You are about to delete existing qube notes")?;
         match ask(&mut call.out, "Are you certain? [y/N]")? {

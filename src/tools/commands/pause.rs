@@ -1,48 +1,69 @@
 //! qvm-pause and qvm-unpause: pause, suspend and resume qubes.
 
-use super::start::run_in_parallel;
+use clap::Args;
+
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
-use crate::tools::completion;
-use crate::tools::ui::arguments::flag;
+use crate::tools::completion::QubeSubset;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::print_message;
-use crate::tools::ui::selection;
+use crate::tools::ui::parallel::run_in_parallel;
+use crate::tools::ui::selection::Selection;
+use crate::tools::{Command, Run};
 
-pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line, completion::RUNNING).arg(flag(
-        "suspend",
-        Some('S'),
-        "Suspend the qubes (S3); pause those that cannot suspend",
-    ))
+/// `qvm-pause`
+pub const QVM_PAUSE: Command = Command::of::<PauseArguments>("qvm-pause", "Pause or suspend qubes");
+
+/// The arguments of qvm-pause.
+#[derive(Args)]
+#[command(add = QubeSubset::Running)]
+struct PauseArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Suspend the qubes (S3); pause those that cannot suspend
+    #[arg(long, short = 'S')]
+    suspend: bool,
 }
 
-pub fn define_unpause(line: clap::Command) -> clap::Command {
-    selection::define(line, completion::RUNNING)
-}
-
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    match call.has("suspend") {
-        true => run_for_each(call, "suspend", qube::suspend),
-        false => run_for_each(call, "pause", qube::pause),
+impl Run for PauseArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        match self.suspend {
+            true => run_for_each(call, &self.selection, "suspend", qube::suspend),
+            false => run_for_each(call, &self.selection, "pause", qube::pause),
+        }
     }
 }
 
-pub fn run_unpause(call: &mut Invocation) -> Result<u8, Failure> {
-    run_for_each(call, "unpause/resume", qube::unpause)
+/// `qvm-unpause`
+pub const QVM_UNPAUSE: Command =
+    Command::of::<UnpauseArguments>("qvm-unpause", "Resume paused or suspended qubes");
+
+/// The arguments of qvm-unpause.
+#[derive(Args)]
+#[command(add = QubeSubset::Running)]
+struct UnpauseArguments {
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Run for UnpauseArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        run_for_each(call, &self.selection, "unpause/resume", qube::unpause)
+    }
 }
 
 /// Runs an action for each qube in parallel. With `--all`, internal qubes and qubes in another
 /// power state are left out.
 fn run_for_each(
-    call: &mut Invocation,
+    call: &Invocation,
+    selection: &Selection,
     verb: &str,
     action: impl Fn(&Context, &VmName) -> Result<(), LifecycleError> + Sync,
 ) -> Result<u8, Failure> {
     let context = Context::new(call.system()?);
-    let mut names = super::kill::select_qubes(call, &context)?;
-    let all = call.has("all");
+    let mut names = selection.qubes(&context)?;
+    let all = selection.all;
     if all {
         let qubes = context.read()?;
         let is_internal = |name: &VmName| {

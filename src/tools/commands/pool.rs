@@ -1,19 +1,23 @@
 //! qvm-pool: storage pools.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction};
 use serde_json::{Value as Json, json};
 
 use crate::lifecycle::pool::PoolDetails;
 use crate::lifecycle::{Context, LifecycleError, pool};
 use crate::model::pool_driver::{DRIVERS, SETTABLE_OPTIONS};
 use crate::model::{DriverSpec, NewPool, PoolError, Qubes};
+use crate::tools::Command;
 use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
-use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, mutually_exclusive, output_option};
+use crate::tools::ui::arguments::{
+    self, NotUpstream, SUBCOMMAND_ID, flag, mutually_exclusive, output_option,
+};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::{print_message, print_usage_error};
+use crate::tools::ui::pairs::parse_pairs;
 use crate::tools::ui::subcommand::{Count, Positional, Subcommand};
 use crate::tools::ui::table;
 
@@ -84,7 +88,7 @@ const COMMANDS: [Subcommand; 6] = [
 const LEGACY_USAGE: &str = "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]
                 [-l | -i POOLNAME | -a NAME DRIVER | -r NAME | -s POOLNAME | --help-drivers]";
 
-fn with_options(line: Command) -> Command {
+fn with_options(line: clap::Command) -> clap::Command {
     let help = "Set an option of the pool (can be repeated)";
     line.arg(
         Arg::new("option")
@@ -97,13 +101,20 @@ fn with_options(line: Command) -> Command {
 }
 
 /// Returns the help of a subcommand.
-pub fn subcommand_help(word: &str) -> Option<String> {
+fn subcommand_help(word: &str) -> Option<String> {
     Subcommand::help(&COMMANDS, word)
 }
 
-pub fn define(line: Command) -> Command {
+/// `qvm-pool`
+pub const QVM_POOL: Command =
+    Command::new("qvm-pool", "List and change storage pools", define, run)
+        .with_subcommands(subcommand_help);
+
+fn define(line: clap::Command) -> clap::Command {
     let legacy = |id, short: Option<char>, help| {
-        output_option(flag(id, short, help)).help_heading("Earlier forms")
+        output_option(flag(id, short, help))
+            .help_heading("Earlier forms")
+            .add(NotUpstream)
     };
     let of_pool = |id, short, help| {
         let arg = Arg::new(id)
@@ -112,7 +123,9 @@ pub fn define(line: Command) -> Command {
             .value_name("POOL_NAME")
             .action(ArgAction::Append)
             .add(completion::POOLS);
-        arg.help(help).help_heading("Earlier forms")
+        arg.help(help)
+            .help_heading("Earlier forms")
+            .add(NotUpstream)
     };
     let line = line
         .arg(arguments::json_flag())
@@ -123,6 +136,7 @@ pub fn define(line: Command) -> Command {
                 .value_name("NAME=VALUE")
                 .action(ArgAction::Append)
                 .help_heading("Options of add and set")
+                .add(NotUpstream)
                 .add(Completer(complete_option))
                 .help(
                     "Set an option of the pool (can be repeated; the earlier forms also take \
@@ -142,7 +156,8 @@ pub fn define(line: Command) -> Command {
                 .num_args(2)
                 .value_names(["POOL_NAME", "DRIVER"])
                 .help("Same as add POOL_NAME DRIVER")
-                .help_heading("Earlier forms"),
+                .help_heading("Earlier forms")
+                .add(NotUpstream),
         )
         .arg(of_pool("remove", 'r', "Same as remove POOL_NAME"))
         .arg(of_pool("set", 's', "Same as set POOL_NAME"))
@@ -151,7 +166,7 @@ pub fn define(line: Command) -> Command {
             Arg::new(SUBCOMMAND_ID)
                 .value_name(Subcommand::usage_words(&COMMANDS))
                 .help(
-                    "Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, \
+                    "clap::Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, \
                        remove POOL_NAME..., set POOL_NAME or drivers (default: list)",
                 )
                 .add(Completer(|_| Subcommand::complete_name(&COMMANDS))),
@@ -197,7 +212,7 @@ enum PoolCommand {
     Set(String),
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let (command, is_legacy) = match parse_legacy_form(call) {
         Some(command) => (command, true),
         None => (parse_subcommand(call)?, false),
@@ -207,7 +222,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         .iter()
         .flat_map(|text| split_options(text, is_legacy))
         .collect();
-    let pairs = super::create::parse_pairs(options.iter().map(String::as_str).collect(), |text| {
+    let pairs = parse_pairs(&options, |text| {
         format!("option {} is not of the form NAME=VALUE", quoted(text))
     })?;
     if let PoolCommand::Drivers = command {
@@ -423,7 +438,7 @@ fn info(
     }
     for pool in &pools {
         if let Some(reason) = &pool.unknown_reason
-            && arguments::verbosity(&call.matches) > 1
+            && call.common.verbosity() > 1
         {
             print_message(&format!("{}: {reason}", pool.name));
         }

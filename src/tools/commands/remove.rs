@@ -1,59 +1,97 @@
 //! qvm-remove: removes qubes with their volumes, after asking.
 
+use clap::Args;
+
 use crate::lifecycle::qube::{RemovalMode, RemovalOutcome};
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{QubeUse, RemovalError, VmName};
-use crate::tools::completion;
-use crate::tools::ui::arguments::{flag, legacy_flag};
+use crate::tools::completion::QubeSubset;
+use crate::tools::ui::arguments::NotUpstream;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{ask, print_message};
-use crate::tools::ui::selection;
+use crate::tools::ui::selection::Selection;
+use crate::tools::{Command, Run};
 
 /// The answer that confirms the removal of all qubes.
 const REMOVE_ALL_ANSWER: &str = "IKNOWWHATIAMDOING";
 
-pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line, completion::BUT_DOM0)
-        .arg(flag("force", Some('f'), "Do not ask for confirmation"))
-        .arg(legacy_flag(
-            "just-db",
-            "Remove the qube from qubes.xml only, keep its files, and do not ask",
-        ))
+/// `qvm-remove`
+pub const QVM_REMOVE: Command =
+    Command::of::<RemoveArguments>("qvm-remove", "Remove qubes with their volumes");
+
+/// The arguments of qvm-remove.
+#[derive(Args)]
+#[command(add = QubeSubset::ButDom0)]
+struct RemoveArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    force: bool,
+    /// Remove the qube from qubes.xml only, keep its files, and do not ask
+    #[arg(long, hide = true, add = NotUpstream)]
+    just_db: bool,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let context = Context::new(call.system_with_progress()?);
-    let names = super::kill::select_qubes(call, &context)?;
-    if names.is_empty() {
-        // There is nothing to confirm.
-        return Ok(0);
+impl Run for RemoveArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let context = Context::new(call.system_with_progress()?);
+        let names = self.selection.qubes(&context)?;
+        if names.is_empty() {
+            // There is nothing to confirm.
+            return Ok(0);
+        }
+        if names.iter().any(VmName::is_dom0) {
+            print_message("Domain 'dom0' cannot be removed.");
+            return Ok(1);
+        }
+        if !self.needs_no_confirmation(call) && !self.confirm(call, &names)? {
+            print_message("Remove cancelled.");
+            return Ok(1);
+        }
+        let removal = if self.just_db {
+            RemovalMode::StoreOnly
+        } else {
+            RemovalMode::Manual
+        };
+        // A warning has named the leftovers.
+        Ok(match remove_all(&context, names, removal)? {
+            RemovalOutcome::Complete => 0,
+            RemovalOutcome::WithLeftovers => 1,
+        })
     }
-    if names.iter().any(VmName::is_dom0) {
-        print_message("Domain 'dom0' cannot be removed.");
-        return Ok(1);
-    }
-    if !needs_no_confirmation(call) && !confirm(call, &names)? {
-        print_message("Remove cancelled.");
-        return Ok(1);
-    }
-    let removal = if call.has("just-db") {
-        RemovalMode::StoreOnly
-    } else {
-        RemovalMode::Manual
-    };
-    // A warning has named the leftovers.
-    Ok(match remove_all(&context, names, removal)? {
-        RemovalOutcome::Complete => 0,
-        RemovalOutcome::WithLeftovers => 1,
-    })
 }
 
-/// Whether no confirmation is needed: with `--force`, and for the scripts of R3's packages, which
-/// pass `--just-db` or `--force-root -q` and have no one to answer.
-fn needs_no_confirmation(call: &Invocation) -> bool {
-    let by_script = call.has("force-root") && !call.is_talkative();
-    call.has("force") || call.has("just-db") || by_script
+impl RemoveArguments {
+    /// Whether no confirmation is needed: with `--force`, and for the scripts of R3's packages, which
+    /// pass `--just-db` or `--force-root -q` and have no one to answer.
+    fn needs_no_confirmation(&self, call: &Invocation) -> bool {
+        let by_script = call.common.force_root && !call.is_talkative();
+        self.force || self.just_db || by_script
+    }
+
+    /// Asks for confirmation. The end of the input means no.
+    fn confirm(&self, call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
+        if self.selection.all && self.selection.exclude.is_empty() {
+            print_message(
+                "WARNING!!! Removing all domains may leave your system in an unrecoverable state!",
+            );
+            let answer = ask(
+                &mut call.out,
+                &format!("Are you certain? [N/{REMOVE_ALL_ANSWER}]"),
+            )?;
+            if answer.as_deref() != Some(REMOVE_ALL_ANSWER) {
+                return Ok(false);
+            }
+        }
+        print_message("This will completely remove the selected VM(s)...");
+        for name in names {
+            call.out.line(&format!("  {name}"))?;
+        }
+        let answer = ask(&mut call.out, "Are you sure? [y/N] ")?;
+        Ok(answer.is_some_and(|a| a.eq_ignore_ascii_case("y")))
+    }
 }
 
 /// Removes qubes in order, but a qube that only others of them use after those. Stops at the first
@@ -100,28 +138,6 @@ fn is_used_only_by(uses: &[QubeUse], names: &[VmName]) -> bool {
         QubeUse::Global { .. } => false,
         QubeUse::Qube { vm, .. } | QubeUse::Device { frontend: vm, .. } => is_one(vm),
     })
-}
-
-/// Asks for confirmation. The end of the input means no.
-fn confirm(call: &mut Invocation, names: &[VmName]) -> Result<bool, Failure> {
-    if call.has("all") && !call.is_given("exclude") {
-        print_message(
-            "WARNING!!! Removing all domains may leave your system in an unrecoverable state!",
-        );
-        let answer = ask(
-            &mut call.out,
-            &format!("Are you certain? [N/{REMOVE_ALL_ANSWER}]"),
-        )?;
-        if answer.as_deref() != Some(REMOVE_ALL_ANSWER) {
-            return Ok(false);
-        }
-    }
-    print_message("This will completely remove the selected VM(s)...");
-    for name in names {
-        call.out.line(&format!("  {name}"))?;
-    }
-    let answer = ask(&mut call.out, "Are you sure? [y/N] ")?;
-    Ok(answer.is_some_and(|a| a.eq_ignore_ascii_case("y")))
 }
 
 /// Prints what a qube is still used for, and returns the failure.

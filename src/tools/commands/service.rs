@@ -2,85 +2,105 @@
 
 use std::collections::BTreeSet;
 
-use clap::Arg;
+use clap::Args;
 
 use super::features;
+use crate::lifecycle::Context;
 use crate::model::{Qubes, Vm};
-use crate::tools::completion::{Completer, Offer};
-use crate::tools::ui::arguments::{self, flag, qube_argument};
+use crate::tools::completion::{self, Completer, Offer};
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::suggestion::did_you_mean;
 use crate::tools::ui::table;
+use crate::tools::{Command, Run};
 
 const PREFIX: &str = "service.";
 
-pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::unset_flag(
-        "Remove the setting, so that the qube decides",
-    ))
-    .arg(flag(
-        "list",
-        Some('l'),
-        "Accepted for compatibility: without SERVICE all are listed",
-    ))
-    .arg(flag("enable", Some('e'), "Switch the service on").overrides_with("disable"))
-    .arg(flag("disable", Some('d'), "Switch the service off"))
-    .arg(arguments::json_flag())
-    .arg(qube_argument("Name of the qube"))
-    .arg(
-        Arg::new("service")
-            .value_name("SERVICE")
-            .help("Service to show or change (default: show all)")
-            .add(Completer(|cursor| Offer::Services {
-                of: cursor.first(),
-                only_own: cursor.has_unset_flag(),
-            })),
-    )
-    .arg(
-        Arg::new("switch")
-            .value_name("VALUE")
-            .help("New state: on or off")
-            .add(Completer(|_| Offer::words(["on", "off"]))),
-    )
+/// `qvm-service`
+pub const QVM_SERVICE: Command =
+    Command::of::<ServiceArguments>("qvm-service", "Show or change services of a qube");
+
+/// The arguments of qvm-service.
+#[derive(Args)]
+struct ServiceArguments {
+    /// Remove the setting, so that the qube decides
+    #[arg(long, short = 'D', visible_aliases = ["default", "delete"])]
+    unset: bool,
+    /// Accepted for compatibility: without SERVICE all are listed
+    #[arg(long, short)]
+    list: bool,
+    /// Switch the service on
+    #[arg(long, short, overrides_with = "disable")]
+    enable: bool,
+    /// Switch the service off
+    #[arg(long, short)]
+    disable: bool,
+    #[command(flatten)]
+    output: JsonOption,
+    /// Name of the qube
+    #[arg(value_name = "VMNAME", add = completion::QUBES)]
+    qube: String,
+    /// Service to show or change (default: show all)
+    #[arg(value_name = "SERVICE", add = Completer(|cursor| Offer::Services { of: cursor.first(), only_own: cursor.has_unset_flag() }))]
+    service: Option<String>,
+    /// New state: on or off
+    #[arg(value_name = "VALUE", add = Completer(|_| Offer::words(["on", "off"])))]
+    value: Option<String>,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    if ["unset", "enable", "disable"]
-        .into_iter()
-        .any(|id| call.has(id))
-        || call.value("switch").is_some()
-    {
-        call.refuse_json("a change of a service")?;
-    }
-    let context = call.context_for_qube()?;
-    let qubes = read_until_exit(&context)?;
-    let vm = call.named_qube(&qubes)?;
-    let Some(service) = call.value("service") else {
-        return match call.has("unset") {
-            true => Err(Failure::usage("--unset requires a feature")),
-            false => list(call, vm),
-        };
-    };
-    let feature = format!("{PREFIX}{service}");
-    let state = requested_state(call)?;
-    match (state, call.has("unset")) {
-        (Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
-        (None, true) => {
-            print_service_hint(call, &qubes, vm, service);
-            features::change(call, &context, vm, &feature, None)
+impl Run for ServiceArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        if self.unset || self.enable || self.disable || self.value.is_some() {
+            self.output.refuse("a change of a service")?;
         }
-        (Some(on), false) => features::change(
-            call,
-            &context,
-            vm,
-            &feature,
-            Some(if on { "1" } else { "" }),
-        ),
-        (None, false) => {
-            print_service_hint(call, &qubes, vm, service);
-            show(call, vm.features.get(&feature))
+        let context = Context::new(call.system()?);
+        let qubes = read_until_exit(&context)?;
+        let vm = call.named_qube(&qubes, &self.qube)?;
+        let Some(service) = self.service.as_deref() else {
+            return match self.unset {
+                true => Err(Failure::usage("--unset requires a feature")),
+                false => list(call, self.output, vm),
+            };
+        };
+        let feature = format!("{PREFIX}{service}");
+        let state = self.requested_state()?;
+        match (state, self.unset) {
+            (Some(_), true) => Err(Failure::usage("cannot both set and unset a value")),
+            (None, true) => {
+                print_service_hint(call, &qubes, vm, service);
+                features::change(call, &context, vm, &feature, None)
+            }
+            (Some(on), false) => features::change(
+                call,
+                &context,
+                vm,
+                &feature,
+                Some(if on { "1" } else { "" }),
+            ),
+            (None, false) => {
+                print_service_hint(call, &qubes, vm, service);
+                show(call, self.output, vm.features.get(&feature))
+            }
+        }
+    }
+}
+
+impl ServiceArguments {
+    /// Returns the new state of the service, from an option or the argument VALUE, which may agree.
+    fn requested_state(&self) -> Result<Option<bool>, Failure> {
+        let by_word = self.value.as_deref().map(parse_state).transpose()?;
+        let by_option = match (self.enable, self.disable) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
+        };
+        match (by_option, by_word) {
+            (Some(option), Some(word)) if option != word => Err(Failure::usage(
+                "VALUE says the opposite of --enable or --disable",
+            )),
+            (option, word) => Ok(option.or(word)),
         }
     }
 }
@@ -114,22 +134,6 @@ fn print_service_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) 
     }
 }
 
-/// Returns the new state of the service, from an option or the argument VALUE, which may agree.
-fn requested_state(call: &Invocation) -> Result<Option<bool>, Failure> {
-    let by_word = call.value("switch").map(parse_state).transpose()?;
-    let by_option = match (call.has("enable"), call.has("disable")) {
-        (true, _) => Some(true),
-        (false, true) => Some(false),
-        (false, false) => None,
-    };
-    match (by_option, by_word) {
-        (Some(option), Some(word)) if option != word => Err(Failure::usage(
-            "VALUE says the opposite of --enable or --disable",
-        )),
-        (option, word) => Ok(option.or(word)),
-    }
-}
-
 fn parse_state(word: &str) -> Result<bool, Failure> {
     match word.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => Ok(true),
@@ -144,12 +148,12 @@ fn parse_state(word: &str) -> Result<bool, Failure> {
     }
 }
 
-fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
+fn list(call: &mut Invocation, output: JsonOption, vm: &Vm) -> Result<u8, Failure> {
     let services = vm
         .features
         .iter()
         .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?, value)));
-    if call.has("json") {
+    if output.json {
         let object: serde_json::Map<_, _> = services
             .map(|(n, v)| (n.to_string(), (!v.is_empty()).into()))
             .collect();
@@ -163,9 +167,9 @@ fn list(call: &mut Invocation, vm: &Vm) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn show(call: &mut Invocation, value: Option<&str>) -> Result<u8, Failure> {
+fn show(call: &mut Invocation, output: JsonOption, value: Option<&str>) -> Result<u8, Failure> {
     let Some(value) = value else { return Ok(1) };
-    if call.has("json") {
+    if output.json {
         call.print_json(&(!value.is_empty()).into())?;
     } else {
         call.out.line(state_word(value))?;

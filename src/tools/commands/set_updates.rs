@@ -1,43 +1,51 @@
 //! qubes-set-updates: switches the search for updates on or off, with the command line of R3.
 
-use clap::Arg;
+use clap::{Args, ValueEnum};
 
 use crate::lifecycle::{Context, qube};
-use crate::tools::completion::{Completer, Offer};
-use crate::tools::ui::arguments::{invalid_choice, required_value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::{Command, Run};
 
-const ACTIONS: [&str; 3] = ["enable", "disable", "status"];
+/// `qubes-set-updates`
+pub const QUBES_SET_UPDATES: Command = Command::of::<SetUpdatesArguments>(
+    "qubes-set-updates",
+    "Switch the search for updates on or off",
+);
 
-pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(
-        Arg::new("updates")
-            .required(true)
-            .value_name("enable|disable|status")
-            .help("Action: enable, disable or status")
-            .add(Completer(|_| Offer::words(ACTIONS))),
-    )
+/// The arguments of qubes-set-updates.
+#[derive(Args)]
+struct SetUpdatesArguments {
+    /// Action: enable, disable or status
+    #[arg(value_name = "enable|disable|status")]
+    action: UpdateAction,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let action = required_value(&call.matches, "updates", "enable|disable|status")?.to_string();
-    let wanted = match action.as_str() {
-        "enable" => Some(true),
-        "disable" => Some(false),
-        "status" => None,
-        _ => return Err(invalid_choice("enable|disable|status", &action, &ACTIONS)),
-    };
-    let context = Context::new(call.system()?);
-    match wanted {
-        Some(on) => qube::set_update_checks(&context, on)?
-            .iter()
-            .for_each(|note| call.inform("dom0", note)),
-        None => {
-            let (dom0, qubes) = qube::update_checks(&context)?;
-            call.out
-                .line(&format!("dom0: {}\nvms: {}", dom0.as_str(), qubes.as_str()))?;
+#[derive(Clone, Copy, ValueEnum)]
+enum UpdateAction {
+    Enable,
+    Disable,
+    Status,
+}
+
+impl Run for SetUpdatesArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let wanted = match self.action {
+            UpdateAction::Enable => Some(true),
+            UpdateAction::Disable => Some(false),
+            UpdateAction::Status => None,
+        };
+        let context = Context::new(call.system()?);
+        match wanted {
+            Some(on) => qube::set_update_checks(&context, on)?
+                .iter()
+                .for_each(|note| call.inform("dom0", note)),
+            None => {
+                let (dom0, qubes) = qube::update_checks(&context)?;
+                call.out
+                    .line(&format!("dom0: {}\nvms: {}", dom0.as_str(), qubes.as_str()))?;
+            }
         }
+        Ok(0)
     }
-    Ok(0)
 }

@@ -2,76 +2,82 @@
 
 use std::time::{Duration, Instant};
 
-use super::kill::exit_code;
+use clap::Args;
+
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::qube::StopOutcome;
 use crate::lifecycle::qube::monitor::spawn_shutdown_repeater;
 use crate::lifecycle::{Context, LifecycleError, qube};
-use crate::model::VmName;
-use crate::model::stop_order;
-use crate::tools::completion;
-use crate::tools::ui::arguments::{flag, value};
+use crate::model::{VmName, stop_order};
+use crate::tools::completion::QubeSubset;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::print_message;
-use crate::tools::ui::selection;
+use crate::tools::ui::parallel::exit_code;
+use crate::tools::ui::selection::Selection;
 use crate::tools::ui::values::Values;
+use crate::tools::{Command, Run};
 
-pub fn define(line: clap::Command) -> clap::Command {
-    selection::define(line, completion::RUNNING)
-        .arg(flag(
-            "wait",
-            None,
-            "Wait until the qubes have stopped; kill those that exceed their shutdown_timeout",
-        ))
-        .arg(value(
-            "timeout",
-            None,
-            "TIMEOUT",
-            "Deprecated: same as --wait, the value is ignored",
-        ))
-        .arg(flag(
-            "force",
-            None,
-            "Shut down qubes that others use, for example as their netvm",
-        ))
-        .arg(flag("dry-run", None, "Only check whether the qubes exist"))
+/// `qvm-shutdown`
+pub const QVM_SHUTDOWN: Command =
+    Command::of::<ShutdownArguments>("qvm-shutdown", "Shut down qubes");
+
+/// The arguments of qvm-shutdown.
+#[derive(Args)]
+#[command(add = QubeSubset::Running)]
+struct ShutdownArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Wait until the qubes have stopped; kill those that exceed their shutdown_timeout
+    #[arg(long)]
+    wait: bool,
+    /// Deprecated: same as --wait, the value is ignored
+    #[arg(long, value_name = "TIMEOUT")]
+    timeout: Option<String>,
+    /// Shut down qubes that others use, for example as their netvm
+    #[arg(long)]
+    force: bool,
+    /// Only check whether the qubes exist
+    #[arg(long)]
+    dry_run: bool,
 }
 
-/// The exit code is the number of qubes that failed.
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let context = Context::new(call.system_with_progress()?);
-    let names = super::kill::select_qubes(call, &context)?;
-    if call.has("dry-run") {
-        return Ok(0);
+impl Run for ShutdownArguments {
+    /// The exit code is the number of qubes that failed.
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let context = Context::new(call.system_with_progress()?);
+        let names = self.selection.qubes(&context)?;
+        if self.dry_run {
+            return Ok(0);
+        }
+        if self.timeout.is_some() {
+            call.warn(
+                "qvm-shutdown",
+                "--timeout is deprecated and its value ignored; the qubes' shutdown_timeout counts",
+            );
+        }
+        let everything = self.selection.all && self.selection.exclude.is_empty();
+        let waits = self.wait || self.timeout.is_some();
+        let force = self.force || everything;
+        let mut run = ShutdownRun {
+            context: &context,
+            force,
+            waits,
+            pending: Vec::new(),
+            failed: 0,
+        };
+        match everything {
+            true => run.request_in_order(&names)?,
+            false => run.request_all(names),
+        }
+        if waits {
+            run.wait_or_kill();
+        } else {
+            run.start_monitors();
+        }
+        Ok(exit_code(run.failed))
     }
-    if call.is_given("timeout") {
-        call.warn(
-            "qvm-shutdown",
-            "--timeout is deprecated and its value ignored; the qubes' shutdown_timeout counts",
-        );
-    }
-    let everything = call.has("all") && !call.is_given("exclude");
-    let waits = call.has("wait") || call.is_given("timeout");
-    let force = call.has("force") || everything;
-    let mut run = ShutdownRun {
-        context: &context,
-        force,
-        waits,
-        pending: Vec::new(),
-        failed: 0,
-    };
-    match everything {
-        true => run.request_in_order(&names)?,
-        false => run.request_all(names),
-    }
-    if waits {
-        run.wait_or_kill();
-    } else {
-        run.start_monitors();
-    }
-    Ok(exit_code(run.failed))
 }
 
 /// The qubes that are being shut down.

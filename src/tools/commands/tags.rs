@@ -1,12 +1,12 @@
 //! qvm-tags: tags of a qube.
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, Args};
 
-use crate::lifecycle::qube;
+use crate::lifecycle::{Context, qube};
 use crate::model::Vm;
-use crate::tools::completion::{Completer, Cursor, Offer};
+use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
-use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, qube_argument};
+use crate::tools::ui::arguments::{self, JsonOption, SUBCOMMAND_ID};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
@@ -14,6 +14,7 @@ use crate::tools::ui::output::{Output, print_usage_error};
 use crate::tools::ui::subcommand::{Count, Positional, Subcommand};
 use crate::tools::ui::suggestion::did_you_mean;
 use crate::tools::ui::usage::usage;
+use crate::tools::{Command, Run};
 
 /// The words of the subcommands, in the order of usage lines.
 const COMMANDS: [&str; 10] = [
@@ -68,24 +69,29 @@ fn is_add(command: &str) -> bool {
     matches!(command, "add" | "a" | "set")
 }
 
-pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(arguments::json_flag())
-        .arg(qube_argument("Name of the qube"))
-        .arg(
-            Arg::new(SUBCOMMAND_ID)
-                .value_name("{list,ls,l,add,a,set,del,d,unset,u} ...")
-                .help(
-                    "Command with its arguments: list [TAG], add TAG... or del TAG (default: list)",
-                )
-                .add(Completer(|_| Offer::words(["list", "add", "del"]))),
-        )
-        .arg(
-            Arg::new("tag")
-                .value_name("TAG")
-                .num_args(0..)
-                .hide(true)
-                .add(Completer(complete_tag)),
-        )
+/// `qvm-tags`
+pub const QVM_TAGS: Command =
+    Command::of::<TagsArguments>("qvm-tags", "Show or change tags of a qube")
+        .with_subcommands(subcommand_help);
+
+/// The arguments of qvm-tags.
+#[derive(Args)]
+struct TagsArguments {
+    #[command(flatten)]
+    output: JsonOption,
+    /// Name of the qube
+    #[arg(value_name = "VMNAME", add = completion::QUBES)]
+    qube: String,
+    /// Command with its arguments: list [TAG], add TAG... or del TAG (default: list)
+    #[arg(
+        id = SUBCOMMAND_ID,
+        value_name = "{list,ls,l,add,a,set,del,d,unset,u} ...",
+        add = Completer(|_| Offer::words(["list", "add", "del"]))
+    )]
+    command: Option<String>,
+    /// Tags
+    #[arg(value_name = "TAG", num_args = 0.., hide = true, add = Completer(complete_tag))]
+    tags: Vec<String>,
 }
 
 /// Tags of other qubes are offered for adding.
@@ -96,29 +102,31 @@ fn complete_tag<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
     }
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let command = parse_command(&call.matches)?;
-    if let TagCommand::Add(_) | TagCommand::Remove(_) = command {
-        call.refuse_json("a change of tags")?;
-    }
-    let context = call.context_for_qube()?;
-    let qubes = read_until_exit(&context)?;
-    let vm = call.named_qube(&qubes)?;
-    match command {
-        TagCommand::List(None) => list(&mut call.out, call.matches.get_flag("json"), vm)?,
-        TagCommand::List(Some(tag)) if !vm.has_tag(tag) => {
-            print_tag_hint(call, vm, tag);
-            return Ok(1);
+impl Run for TagsArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let command = self.command()?;
+        if let TagCommand::Add(_) | TagCommand::Remove(_) = command {
+            self.output.refuse("a change of tags")?;
         }
-        TagCommand::List(Some(tag)) if call.has("json") => call.print_json(&tag.into())?,
-        TagCommand::List(Some(tag)) => call.out.line(tag)?,
-        TagCommand::Add(tags) => qube::add_tags(&context, &vm.name, &tags)?,
-        TagCommand::Remove(tag) => {
-            print_tag_hint(call, vm, tag);
-            qube::remove_tag(&context, &vm.name, tag)?;
+        let context = Context::new(call.system()?);
+        let qubes = read_until_exit(&context)?;
+        let vm = call.named_qube(&qubes, &self.qube)?;
+        match command {
+            TagCommand::List(None) => list(&mut call.out, self.output.json, vm)?,
+            TagCommand::List(Some(tag)) if !vm.has_tag(tag) => {
+                print_tag_hint(call, vm, tag);
+                return Ok(1);
+            }
+            TagCommand::List(Some(tag)) if self.output.json => call.print_json(&tag.into())?,
+            TagCommand::List(Some(tag)) => call.out.line(tag)?,
+            TagCommand::Add(tags) => qube::add_tags(&context, &vm.name, &tags)?,
+            TagCommand::Remove(tag) => {
+                print_tag_hint(call, vm, tag);
+                qube::remove_tag(&context, &vm.name, tag)?;
+            }
         }
+        Ok(0)
     }
-    Ok(0)
 }
 
 /// Prints a hint for a tag that the qube does not have, if one of its tags is close.
@@ -134,27 +142,23 @@ fn print_tag_hint(call: &Invocation, vm: &Vm, tag: &str) {
     }
 }
 
-fn parse_command(given: &ArgMatches) -> Result<TagCommand<'_>, Failure> {
-    let words: Vec<&str> = given
-        .get_many::<String>("tag")
-        .unwrap_or_default()
-        .map(String::as_str)
-        .collect();
-    let command = given
-        .get_one::<String>(SUBCOMMAND_ID)
-        .map_or("list", String::as_str);
-    match (command, words.as_slice()) {
-        ("list" | "ls" | "l", []) => Ok(TagCommand::List(None)),
-        ("list" | "ls" | "l", [tag]) => Ok(TagCommand::List(Some(*tag))),
-        (word, [_, ..]) if is_add(word) => Ok(TagCommand::Add(words)),
-        ("del" | "d" | "unset" | "u", [tag]) => Ok(TagCommand::Remove(tag)),
-        (word, []) if is_add(word) => Err(missing_tag("qvm-tags VMNAME add")),
-        ("del" | "d" | "unset" | "u", []) => Err(missing_tag("qvm-tags VMNAME del")),
-        (word, [_, more @ ..]) if COMMANDS.contains(&word) => Err(Failure::usage(format!(
-            "unrecognized arguments: {}",
-            more.join(" ")
-        ))),
-        (word, _) => Err(arguments::invalid_choice("command", word, &COMMANDS)),
+impl TagsArguments {
+    fn command(&self) -> Result<TagCommand<'_>, Failure> {
+        let words: Vec<&str> = self.tags.iter().map(String::as_str).collect();
+        let command = self.command.as_deref().unwrap_or("list");
+        match (command, words.as_slice()) {
+            ("list" | "ls" | "l", []) => Ok(TagCommand::List(None)),
+            ("list" | "ls" | "l", [tag]) => Ok(TagCommand::List(Some(*tag))),
+            (word, [_, ..]) if is_add(word) => Ok(TagCommand::Add(words)),
+            ("del" | "d" | "unset" | "u", [tag]) => Ok(TagCommand::Remove(tag)),
+            (word, []) if is_add(word) => Err(missing_tag("qvm-tags VMNAME add")),
+            ("del" | "d" | "unset" | "u", []) => Err(missing_tag("qvm-tags VMNAME del")),
+            (word, [_, more @ ..]) if COMMANDS.contains(&word) => Err(Failure::usage(format!(
+                "unrecognized arguments: {}",
+                more.join(" ")
+            ))),
+            (word, _) => Err(arguments::invalid_choice("command", word, &COMMANDS)),
+        }
     }
 }
 

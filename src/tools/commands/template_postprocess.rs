@@ -4,123 +4,113 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, value_parser};
+use clap::{Args, ValueEnum};
 
 use super::remove::removal_failure;
 use crate::lifecycle::qube::RemovalMode;
 use crate::lifecycle::template::TemplateInstallation;
 use crate::lifecycle::template::TemplatePackage;
 use crate::lifecycle::{Context, qube, template};
-use crate::tools::completion::{self, Completer, Offer};
-use crate::tools::ui::arguments::{flag, invalid_choice, required_value, value};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::progress::QubeProgress;
+use crate::tools::{Command, Run};
 
-const ACTIONS: [&str; 2] = ["post-install", "pre-remove"];
+/// `qvm-template-postprocess`
+pub const QVM_TEMPLATE_POSTPROCESS: Command = Command::of::<TemplatePostprocessArguments>(
+    "qvm-template-postprocess",
+    "Install or remove the template of a package",
+);
 
-pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(flag(
-        "really",
-        None,
-        "Confirm that a package manager runs this command (required)",
-    ))
-    .arg(flag("skip-start", None, "Do not start the template once"))
-    .arg(flag(
-        "keep-source",
-        None,
-        "Keep the directory of the package",
-    ))
-    .arg(flag(
-        "no-installed-by-rpm",
-        None,
-        "Allow removing the template without its package",
-    ))
-    .arg(flag(
-        "allow-pv",
-        None,
-        "Allow virt_mode pv in the package's settings",
-    ))
-    .arg(value("pool", None, "POOL", "Create the volumes in this pool").add(completion::POOLS))
-    .arg(
-        Arg::new("package-action")
-            .required(true)
-            .value_name("{post-install,pre-remove}")
-            .help("post-install or pre-remove")
-            .add(Completer(|_| Offer::words(ACTIONS))),
-    )
-    .arg(
-        Arg::new("name")
-            .required(true)
-            .value_name("NAME")
-            .help("Name of the template"),
-    )
-    .arg(
-        Arg::new("dir")
-            .required(true)
-            .value_name("DIR")
-            .value_parser(value_parser!(PathBuf))
-            .help("Directory in which the package was unpacked"),
-    )
+/// The arguments of qvm-template-postprocess.
+#[derive(Args)]
+struct TemplatePostprocessArguments {
+    /// Confirm that a package manager runs this command (required)
+    #[arg(long)]
+    really: bool,
+    /// Do not start the template once
+    #[arg(long)]
+    skip_start: bool,
+    /// Keep the directory of the package
+    #[arg(long)]
+    keep_source: bool,
+    /// Allow removing the template without its package
+    #[arg(long)]
+    no_installed_by_rpm: bool,
+    /// Allow virt_mode pv in the package's settings
+    #[arg(long)]
+    allow_pv: bool,
+    /// Create the volumes in this pool
+    #[arg(long, value_name = "POOL")]
+    pool: Option<String>,
+    /// post-install or pre-remove
+    #[arg(value_name = "{post-install,pre-remove}")]
+    action: PackageAction,
+    /// Name of the template
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Directory in which the package was unpacked
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    if !call.has("really") {
-        return Err(Failure::usage(
-            "this is for the scripts of packages; --really says that you are one",
-        ));
-    }
-    let name = required_value(&call.matches, "name", "NAME")?.to_string();
-    let context = Context::new(call.system_with_progress()?);
-    match call.value("package-action") {
-        Some("post-install") => post_install(call, &context, &name),
-        Some("pre-remove") => pre_remove(&context, &name),
-        other => Err(invalid_choice(
-            "{post-install,pre-remove}",
-            other.unwrap_or_default(),
-            &ACTIONS,
-        )),
+#[derive(Clone, Copy, ValueEnum)]
+enum PackageAction {
+    PostInstall,
+    PreRemove,
+}
+
+impl Run for TemplatePostprocessArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        if !self.really {
+            return Err(Failure::usage(
+                "this is for the scripts of packages; --really says that you are one",
+            ));
+        }
+        let context = Context::new(call.system_with_progress()?);
+        match self.action {
+            PackageAction::PostInstall => self.post_install(call, &context),
+            PackageAction::PreRemove => pre_remove(&context, &self.name),
+        }
     }
 }
 
-fn post_install(call: &mut Invocation, context: &Context, name: &str) -> Result<u8, Failure> {
-    let directory = call
-        .matches
-        .get_one::<PathBuf>("dir")
-        .cloned()
-        .unwrap_or_default();
-    let package = TemplatePackage::read(&directory, call.has("allow-pv"))?;
-    package
-        .warnings
-        .iter()
-        .for_each(|warning| call.warn(name, warning));
-    let installed = template::install(
-        context,
-        &TemplateInstallation {
-            name,
-            pool: call.value("pool"),
-            root: &package.root,
-            installed_by_rpm: !call.has("no-installed-by-rpm"),
-            features: &package.features,
-            properties: &package.properties,
-            progress: &QubeProgress::new(context, name),
-        },
-    )?;
-    installed
-        .notes
-        .iter()
-        .for_each(|note| call.warn(name, note));
-    if !call.has("skip-start") {
-        call.inform(
-            name,
-            "it was not started: its service qubes.PostInstall runs when it is next \
+impl TemplatePostprocessArguments {
+    fn post_install(&self, call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+        let name = self.name.as_str();
+        let package = TemplatePackage::read(&self.dir, self.allow_pv)?;
+        package
+            .warnings
+            .iter()
+            .for_each(|warning| call.warn(name, warning));
+        let installed = template::install(
+            context,
+            &TemplateInstallation {
+                name,
+                pool: self.pool.as_deref(),
+                root: &package.root,
+                installed_by_rpm: !self.no_installed_by_rpm,
+                features: &package.features,
+                properties: &package.properties,
+                progress: &QubeProgress::new(context, name),
+            },
+        )?;
+        installed
+            .notes
+            .iter()
+            .for_each(|note| call.warn(name, note));
+        if !self.skip_start {
+            call.inform(
+                name,
+                "it was not started: its service qubes.PostInstall runs when it is next \
                            started by hand",
-        );
+            );
+        }
+        if !self.keep_source {
+            package.remove(context, &installed)?;
+        }
+        Ok(0)
     }
-    if !call.has("keep-source") {
-        package.remove(context, &installed)?;
-    }
-    Ok(0)
 }
 
 fn pre_remove(context: &Context, name: &str) -> Result<u8, Failure> {

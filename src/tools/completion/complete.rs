@@ -5,10 +5,11 @@
 
 use std::process::ExitCode;
 
+use clap::builder::PossibleValue;
 use clap::{Arg, Command, ValueHint};
 
-use super::Completer;
 use super::cursor::{Cursor, Position, find_long, takes_many};
+use super::{Completer, QubeSubset};
 use crate::tools::ui::output::Output;
 use crate::tools::{CommandDefinition, DEFINITIONS, multicall};
 
@@ -173,6 +174,7 @@ fn complete_at_cursor(line: &Command, words: &[String]) -> Completions {
         let cursor = Cursor {
             current,
             positionals: position.positionals.clone(),
+            subset: line.get().copied().unwrap_or(QubeSubset::Any),
             words,
         };
         argument_completions(arg, &cursor)
@@ -200,13 +202,21 @@ fn argument_completions(arg: &Arg, cursor: &Cursor) -> Completions {
     match arg.get::<Completer>() {
         Some(Completer(offer)) => offer(cursor).completions(cursor.current, cursor.words),
         None => Completions {
-            candidates: Vec::new(),
+            candidates: choices(arg, cursor.current),
             file: matches!(
                 arg.get_value_hint(),
                 ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath
             ),
         },
     }
+}
+
+/// Returns the choices of an argument that begin with `current`.
+fn choices(arg: &Arg, current: &str) -> Vec<Candidate> {
+    let choices = arg.get_possible_values();
+    let names = choices.iter().map(PossibleValue::get_name);
+    let fitting = names.filter(|name| name.starts_with(current));
+    fitting.map(|name| candidate(name, "")).collect()
 }
 
 fn positional_at(line: &Command, position: usize) -> Option<&Arg> {

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::ReplacesFirst;
+use super::{QubeSubset, ReplacesFirst};
 
 /// The place of the cursor in a command line.
 pub(crate) struct Cursor<'a> {
@@ -11,6 +11,8 @@ pub(crate) struct Cursor<'a> {
     /// The positional arguments before it. A pattern that matches every name takes the place of the
     /// qube that a switch replaces.
     pub positionals: Vec<&'a str>,
+    /// The qubes that the command works on.
+    pub subset: QubeSubset,
     /// The words before it, then the word at the cursor.
     pub words: &'a [String],
 }

@@ -14,7 +14,7 @@ pub(crate) use offer::{Offer, QubeSubset};
 pub(crate) use properties::value_words;
 pub(crate) use settings::KNOWN_FEATURES;
 
-use clap::builder::ArgExt;
+use clap::builder::{ArgExt, CommandExt};
 
 /// Says what an argument can be, from what is before the cursor.
 #[derive(Debug, Clone, Copy)]
@@ -28,16 +28,16 @@ pub(crate) struct ReplacesFirst;
 
 impl ArgExt for ReplacesFirst {}
 
+impl CommandExt for QubeSubset {}
+
+/// Qubes of the subset that is stored with the command: any by default.
+pub(crate) const SELECTED: Completer = Completer(|cursor| Offer::Qubes(cursor.subset));
 /// Any qube.
 pub(crate) const QUBES: Completer = Completer(|_| Offer::Qubes(QubeSubset::Any));
 /// Qubes except dom0.
 pub(crate) const BUT_DOM0: Completer = Completer(|_| Offer::Qubes(QubeSubset::ButDom0));
 /// Qubes with a domain on this machine.
 pub(crate) const GUESTS: Completer = Completer(|_| Offer::Qubes(QubeSubset::Guests));
-/// Qubes that do not run.
-pub(crate) const HALTED: Completer = Completer(|_| Offer::Qubes(QubeSubset::Halted));
-/// Qubes that run.
-pub(crate) const RUNNING: Completer = Completer(|_| Offer::Qubes(QubeSubset::Running));
 pub(crate) const TEMPLATES: Completer = Completer(|_| Offer::Templates);
 pub(crate) const CLASSES: Completer = Completer(|_| Offer::Classes);
 pub(crate) const LABELS: Completer = Completer(|_| Offer::Labels);

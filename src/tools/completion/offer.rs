@@ -1,12 +1,14 @@
 //! What completion offers for an argument.
 
+use clap::FromArgMatches as _;
+
 use super::complete::{Candidate, Completions, candidate};
 use super::{names, properties, settings};
 use crate::lifecycle::Context;
 use crate::model::{Class, Qubes, property};
 use crate::system::{System, SystemOptions};
 use crate::tools::commands::db;
-use crate::tools::ui::arguments::{self, Parsed};
+use crate::tools::ui::arguments::{self, CommonOptions, Parsed};
 use crate::tools::ui::invocation::read_until_exit;
 
 /// What an argument can be.
@@ -217,7 +219,9 @@ fn system_options(words: &[String]) -> SystemOptions {
     }
     let given = given.into_iter().map(Into::into).collect();
     match arguments::parse(&mut arguments::base_command("qubes"), given) {
-        Ok(Parsed::Matches(matches)) => arguments::system_options(&matches),
+        Ok(Parsed::Matches(matches)) => CommonOptions::from_arg_matches(&matches)
+            .map(|common| common.system_options())
+            .unwrap_or_default(),
         _ => SystemOptions::default(),
     }
 }

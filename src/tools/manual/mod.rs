@@ -6,10 +6,11 @@ mod roff;
 
 use clap::Arg;
 
-use super::arguments::SUBCOMMAND_ID;
-use super::usage::{is_required, usage, value_name};
 use super::{COMMANDS, Command};
-use crate::tools::ui::help::{heading, is_common, option_synopsis};
+use crate::tools::ui::arguments::SUBCOMMAND_ID;
+use crate::tools::ui::arguments::is_common;
+use crate::tools::ui::help::{heading, option_synopsis};
+use crate::tools::ui::usage::{is_required, usage, value_name};
 use roff::Roff;
 
 /// The date in the pages' footers. Change it when the texts change.

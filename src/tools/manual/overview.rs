@@ -3,8 +3,8 @@
 use super::roff::Roff;
 use super::{EXIT_STATUS, ManualPage, write_examples, write_see_also};
 use crate::tools::COMMANDS;
-use crate::tools::ui::arguments::base_command;
-use crate::tools::ui::help::{is_common, option_synopsis};
+use crate::tools::ui::arguments::{base_command, is_common};
+use crate::tools::ui::help::option_synopsis;
 
 /// Returns the three pages.
 pub(super) fn all() -> [ManualPage; 3] {

@@ -7,7 +7,8 @@ use crate::format::parse_device_list;
 use crate::lifecycle::{Context, qube};
 use crate::model::property::parse_bool;
 use crate::model::{Property, Qubes, Scope, Vm};
-use crate::tools::commands::prefs::stored_text;
+use crate::tools::commands::prefs::{PropertyArguments, stored_text};
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::Invocation;
 
@@ -110,9 +111,10 @@ pub fn run_for_qube(
     context: &Context,
     qubes: &Qubes,
     vm: &Vm,
+    prefs: &PropertyArguments,
 ) -> Result<Option<u8>, Failure> {
-    let Some(given) = call.value("property") else {
-        return match call.has("list") && !call.has("json") {
+    let Some(given) = &prefs.property else {
+        return match prefs.is_r3_list() {
             true => list::print(&mut call.out, qubes, vm, context).map(Some),
             false => Ok(None),
         };
@@ -127,10 +129,12 @@ pub fn run_for_qube(
     else {
         return Ok(None);
     };
-    let value = match (call.value("value"), call.has("default")) {
+    let value = match (&prefs.value, prefs.default) {
         (Some(text), _) => text.to_string(),
         (None, true) => "default".to_string(),
-        (None, false) => return show(call, context, qubes, vm, &name, property).map(Some),
+        (None, false) => {
+            return show(call, context, qubes, vm, &name, property, prefs.output).map(Some);
+        }
     };
     let notes = set(context, vm, &name, property, &value)?;
     notes
@@ -146,6 +150,7 @@ fn show(
     vm: &Vm,
     name: &str,
     property: &R3Property,
+    output: JsonOption,
 ) -> Result<u8, Failure> {
     let text = match property {
         R3Property::Switch { feature, default } => {
@@ -159,7 +164,7 @@ fn show(
         }
         R3Property::Gone(instead) => return Err(removed_property(name, instead)),
     };
-    if call.has("json") {
+    if output.json {
         let text = text.map_or(serde_json::Value::Null, serde_json::Value::from);
         return call.print_json(&text).map(|()| 0);
     }
@@ -273,11 +278,10 @@ pub fn run_for_system(
     call: &mut Invocation,
     context: &Context,
     qubes: &Qubes,
+    prefs: &PropertyArguments,
 ) -> Result<Option<u8>, Failure> {
-    match call.value("property").map(|name| name.replace('-', "_")) {
-        None if call.has("list") && !call.has("json") => {
-            list::print_system(&mut call.out, qubes, context).map(Some)
-        }
+    match prefs.property.as_ref().map(|name| name.replace('-', "_")) {
+        None if prefs.is_r3_list() => list::print_system(&mut call.out, qubes, context).map(Some),
         Some(name) if name == FIREWALL_NETVM => Err(removed_property(
             "default-fw-netvm",
             "each qube that provides network says itself what it is connected to: set its netvm",

@@ -3,23 +3,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+use clap::builder::ArgExt;
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command};
 
 pub use super::command_line::{Parsed, argument_name, invalid_choice, parse};
 use super::failure::Failure;
-use super::output::Colors;
-use crate::system;
-use crate::tools::completion::{self, Completer, Offer};
-
-/// The id of the qube that a tool works on. Options that only print help make it needless, so the
-/// tool itself requires it with [`required_value`]; usage lines show it as required.
-pub const QUBE_ID: &str = "qube-name";
-
-/// The id of the name of a clone, required in the same way.
-pub const CLONE_NAME_ID: &str = "clone-name";
-
-/// The id of a size, required in the same way.
-pub const SIZE_ID: &str = "new-size";
+use super::output::{Colors, print_message};
+use crate::system::SystemOptions;
 
 /// The id of the argument that names the subcommand of a tool. Usage lines show it without
 /// brackets.
@@ -30,7 +20,7 @@ pub const SUBCOMMAND_ID: &str = "subcommand";
 pub(crate) const COMMON_OPTIONS: &str = "Common options";
 
 /// Another such heading: options that select what is printed and how.
-pub(crate) const OUTPUT_OPTIONS: &str = "Output options";
+pub const OUTPUT_OPTIONS: &str = "Output options";
 
 /// The prefix of the ids of groups whose members exclude each other.
 const EXCLUSIVE: &str = "only-one-";
@@ -69,35 +59,21 @@ pub fn multi_value(long: &'static str, value: &'static str, help: &'static str) 
         .help(help)
 }
 
-/// The switch that removes a setting, with its aliases.
-pub fn unset_flag(help: &'static str) -> Arg {
-    flag("unset", Some('D'), help).visible_aliases(["default", "delete"])
-}
-
-/// The argument with the id [`QUBE_ID`].
-pub fn qube_argument(help: &'static str) -> Arg {
-    Arg::new(QUBE_ID)
-        .value_name("VMNAME")
-        .help(help)
-        .add(completion::QUBES)
-}
-
 /// The switch for JSON instead of the tool's own layout.
 pub fn json_flag() -> Arg {
-    flag("json", None, "Print JSON").help_heading(OUTPUT_OPTIONS)
+    output_option(flag("json", None, "Print JSON"))
 }
 
 /// Puts an option that upstream does not have under the heading of output options.
 pub fn output_option(arg: Arg) -> Arg {
-    arg.help_heading(OUTPUT_OPTIONS)
+    arg.help_heading(OUTPUT_OPTIONS).add(NotUpstream)
 }
 
 /// The option `--color`.
 pub fn color_option() -> Arg {
     let help = "Use colours: auto, always or never (default: auto, which means on a terminal \
                 unless NO_COLOR is set)";
-    let words = Completer(|_| Offer::words(["auto", "always", "never"]));
-    output_option(value("color", None, "WHEN", help)).add(words)
+    output_option(value("color", None, "WHEN", help))
 }
 
 /// Returns the value of [`color_option`].
@@ -112,14 +88,6 @@ pub fn color_choice(matches: &ArgMatches) -> Result<Colors, Failure> {
             &["auto", "always", "never"],
         )),
     }
-}
-
-/// A switch of an earlier release that scripts still give. Nobody learns it from us, and an
-/// abbreviation never means it where it can mean another option.
-pub fn legacy_flag(long: &'static str, help: &'static str) -> Arg {
-    flag(long, None, help)
-        .help_heading(COMMON_OPTIONS)
-        .hide(true)
 }
 
 /// Returns the value of a required argument.
@@ -141,64 +109,120 @@ pub fn mutually_exclusive(command: Command, name: &str, members: &[&'static str]
 }
 
 pub(crate) fn is_exclusive(group: &ArgGroup) -> bool {
-    group.get_id().as_str().starts_with(EXCLUSIVE)
+    group.get_id().as_str().starts_with(EXCLUSIVE) || !group.clone().is_multiple()
+}
+
+/// Marks an option that upstream's client tools do not have: it is not part of usage lines, and an
+/// abbreviation means upstream's options first.
+#[derive(Debug, Clone, Copy)]
+pub struct NotUpstream;
+
+impl ArgExt for NotUpstream {}
+
+/// Marks an argument that a command requires itself, because some options make it needless; usage
+/// lines show it as required.
+#[derive(Debug, Clone, Copy)]
+pub struct RequiredByCommand;
+
+impl ArgExt for RequiredByCommand {}
+
+/// Whether upstream's tool has this option too.
+pub fn is_upstream(arg: &Arg) -> bool {
+    arg.get::<NotUpstream>().is_none()
+}
+
+/// Whether every command has this option.
+pub fn is_common(arg: &Arg) -> bool {
+    arg.get_help_heading() == Some(COMMON_OPTIONS)
+}
+
+/// The options that every command has; `qubes(7)` describes them.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CommonOptions {
+    /// Report each step of a change; -vv also reports each program that is run
+    #[arg(long, short, action = ArgAction::Count, help_heading = COMMON_OPTIONS)]
+    pub verbose: u8,
+    /// Print fewer messages (can be repeated)
+    #[arg(long, short, action = ArgAction::Count, help_heading = COMMON_OPTIONS)]
+    pub quiet: u8,
+    /// Show this help
+    #[arg(long, short, action = ArgAction::Help, help_heading = COMMON_OPTIONS)]
+    help: Option<bool>,
+    /// Show the version
+    #[arg(long, action = ArgAction::Version, help_heading = COMMON_OPTIONS)]
+    version: Option<bool>,
+    /// Accepted for compatibility, without effect
+    #[arg(long, hide = true)]
+    pub force_root: bool,
+    /// Work on qubes.xml only and never contact the hypervisor
+    #[arg(long, help_heading = COMMON_OPTIONS, add = NotUpstream)]
+    pub offline_mode: bool,
+    /// Use this store (default: /var/lib/qubes/qubes.xml)
+    #[arg(long, value_name = "FILE", help_heading = COMMON_OPTIONS, add = NotUpstream)]
+    pub qubesxml: Option<PathBuf>,
+    /// Prefix every built-in path with DIR
+    #[arg(long, value_name = "DIR", help_heading = COMMON_OPTIONS, add = NotUpstream)]
+    pub root: Option<PathBuf>,
+    /// Fail instead of waiting while another process writes qubes.xml
+    #[arg(long, help_heading = COMMON_OPTIONS, add = NotUpstream)]
+    pub no_wait: bool,
+    /// Write even while qubesd runs and owns qubes.xml
+    #[arg(long, help_heading = COMMON_OPTIONS, add = NotUpstream)]
+    pub force_write: bool,
+}
+
+impl CommonOptions {
+    /// Returns the options that say which system to work on.
+    pub fn system_options(&self) -> SystemOptions {
+        SystemOptions {
+            root: self.root.clone(),
+            qubesxml: self.qubesxml.clone(),
+            offline: self.offline_mode,
+            no_wait: self.no_wait,
+            force: self.force_write,
+            notify: Some(print_message),
+            verbosity: self.verbose,
+        }
+    }
+
+    /// Returns the verbosity: 1 by default, one more for each `-v`, one less for each `-q`.
+    pub fn verbosity(&self) -> i32 {
+        1 + i32::from(self.verbose) - i32::from(self.quiet)
+    }
+}
+
+/// The switch for JSON instead of the tool's own layout.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct JsonOption {
+    /// Print JSON
+    #[arg(long, help_heading = OUTPUT_OPTIONS, add = NotUpstream)]
+    pub json: bool,
+}
+
+impl JsonOption {
+    /// Refuses `--json` for a change, which prints nothing.
+    ///
+    /// # Errors
+    /// A usage error.
+    pub fn refuse(self, what: &str) -> Result<(), Failure> {
+        match self.json {
+            true => Err(Failure::usage(format!(
+                "argument --json: {what} prints nothing"
+            ))),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Returns a command with the options that every tool has.
 pub fn base_command(name: impl Into<clap::builder::Str>) -> Command {
-    let ours = |arg: Arg| arg.help_heading(COMMON_OPTIONS);
-    Command::new(name)
+    let line = Command::new(name)
         .infer_long_args(false)
         .args_override_self(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .arg(
-            flag(
-                "verbose",
-                Some('v'),
-                "Report each step of a change; -vv also reports each program that is run",
-            )
-            .action(ArgAction::Count),
-        )
-        .arg(
-            flag("quiet", Some('q'), "Print fewer messages (can be repeated)")
-                .action(ArgAction::Count),
-        )
-        .arg(flag("help", Some('h'), "Show this help").action(ArgAction::Help))
-        .arg(flag("version", None, "Show the version"))
-        .arg(
-            flag(
-                "force-root",
-                None,
-                "Accepted for compatibility, without effect",
-            )
-            .hide(true),
-        )
-        .arg(ours(flag(
-            "offline-mode",
-            None,
-            "Work on qubes.xml only and never contact the hypervisor",
-        )))
-        .arg(ours(path(
-            "qubesxml",
-            "FILE",
-            "Use this store (default: /var/lib/qubes/qubes.xml)",
-        )))
-        .arg(ours(path(
-            "root",
-            "DIR",
-            "Prefix every built-in path with DIR",
-        )))
-        .arg(ours(flag(
-            "no-wait",
-            None,
-            "Fail instead of waiting while another process writes qubes.xml",
-        )))
-        .arg(ours(flag(
-            "force-write",
-            None,
-            "Write even while qubesd runs and owns qubes.xml",
-        )))
+        .version(env!("CARGO_PKG_VERSION"));
+    CommonOptions::augment_args(line)
 }
 
 /// Makes `--force` an alias of `--force-write`, unless the tool has a `--force` of its own.
@@ -209,28 +233,6 @@ pub fn add_force_alias(line: Command) -> Command {
     if has_its_own {
         line
     } else {
-        line.mut_arg("force-write", |arg| arg.alias("force"))
+        line.mut_arg("force_write", |arg| arg.alias("force"))
     }
-}
-
-fn path(long: &'static str, name: &'static str, help: &'static str) -> Arg {
-    value(long, None, name, help).value_parser(value_parser!(PathBuf))
-}
-
-/// Returns the common options that say which system to work on.
-pub fn system_options(matches: &ArgMatches) -> system::SystemOptions {
-    system::SystemOptions {
-        root: matches.get_one::<PathBuf>("root").cloned(),
-        qubesxml: matches.get_one::<PathBuf>("qubesxml").cloned(),
-        offline: matches.get_flag("offline-mode"),
-        no_wait: matches.get_flag("no-wait"),
-        force: matches.get_flag("force-write"),
-        notify: Some(super::output::print_message),
-        verbosity: matches.get_count("verbose"),
-    }
-}
-
-/// Returns the verbosity: 1 by default, one more for each `-v`, one less for each `-q`.
-pub fn verbosity(matches: &ArgMatches) -> i32 {
-    1 + i32::from(matches.get_count("verbose")) - i32::from(matches.get_count("quiet"))
 }

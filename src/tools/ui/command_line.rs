@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 
-use super::arguments::is_exclusive;
+use super::arguments::{is_exclusive, is_upstream};
 use super::failure::Failure;
 use super::hint::{self, Hint};
 use super::suggestion::did_you_mean;
@@ -17,6 +17,8 @@ pub enum Parsed {
     Matches(Box<ArgMatches>),
     /// `--help` was given; this is its text.
     Help(String),
+    /// `--version` was given.
+    Version,
 }
 
 /// Parses a command line; the words do not include the program's name.
@@ -41,6 +43,7 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
             Err(error) => error,
         };
         match error.kind() {
+            ErrorKind::DisplayVersion => return Ok(Parsed::Version),
             ErrorKind::DisplayHelp => return Ok(Parsed::Help(super::help::help(command))),
             // argparse reports unknown arguments last, so they are removed and parsing goes on.
             ErrorKind::UnknownArgument => {
@@ -52,7 +55,11 @@ pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Fail
                     }
                 }
             }
-            _ => return Err(Failure::Usage(argparse_message(command, &error))),
+            // A mistyped option is named before an argument that is missing.
+            ErrorKind::MissingRequiredArgument if !unknown.is_empty() => {
+                return Err(unrecognized(command, &words, &unknown));
+            }
+            _ => return Err(usage_failure(command, &error)),
         }
     }
 }
@@ -132,10 +139,10 @@ fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>
     let mut upstreams: Vec<(&str, &str)> = Vec::new();
     let mut ours: Vec<(&str, &str)> = Vec::new();
     for arg in command.get_arguments() {
-        let fitting = if arg.get_help_heading().is_some() {
-            &mut ours
-        } else {
+        let fitting = if is_upstream(arg) {
             &mut upstreams
+        } else {
+            &mut ours
         };
         let aliases = arg.get_all_aliases().unwrap_or_default();
         for long in arg
@@ -237,12 +244,21 @@ pub fn invalid_choice(argument: &str, value: &str, choices: &[&str]) -> Failure 
     Failure::Usage(text).with_hint(did_you_mean(value, choices.iter().copied()).map(Hint::Text))
 }
 
-/// Returns the message that argparse has for an error of clap.
-fn argparse_message(command: &Command, error: &clap::Error) -> String {
+/// Returns the failure for an error of clap, with the message of argparse.
+fn usage_failure(command: &Command, error: &clap::Error) -> Failure {
     let about = context_text(error, ContextKind::InvalidArg);
     let arg = command.get_arguments().find(|a| a.to_string() == about);
     let name = arg.map_or_else(|| about.clone(), argument_name);
-    match error.kind() {
+    let value = context_text(error, ContextKind::InvalidValue);
+    Failure::Usage(match error.kind() {
+        ErrorKind::InvalidValue if !value.is_empty() => {
+            let choices = match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(choices)) => choices.as_slice(),
+                _ => &[],
+            };
+            let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
+            return invalid_choice(&name, &value, &choices);
+        }
         ErrorKind::MissingRequiredArgument => {
             let names: Vec<&str> = about
                 .split(", ")
@@ -259,15 +275,33 @@ fn argparse_message(command: &Command, error: &clap::Error) -> String {
                 false => format!("argument {name}: expected one argument"),
             }
         }
+        ErrorKind::ArgumentConflict => {
+            let other = prior_argument(command, error);
+            let other = other.map_or_else(String::new, argument_name);
+            // argparse reads positional arguments after options.
+            match arg.is_some_and(Arg::is_positional) {
+                true => format!("argument {name}: not allowed with argument {other}"),
+                false => format!("argument {other}: not allowed with argument {name}"),
+            }
+        }
         ErrorKind::TooManyValues => {
-            format!(
-                "argument {name}: ignored explicit argument '{}'",
-                context_text(error, ContextKind::InvalidValue)
-            )
+            format!("argument {name}: ignored explicit argument '{value}'")
         }
         ErrorKind::InvalidUtf8 => "an argument is not valid UTF-8".to_string(),
         _ => first_line(&error.to_string()),
-    }
+    })
+}
+
+/// Returns the argument that an earlier one on the command line excludes.
+fn prior_argument<'a>(command: &'a Command, error: &clap::Error) -> Option<&'a Arg> {
+    let prior = match error.get(ContextKind::PriorArg)? {
+        ContextValue::String(text) => text,
+        ContextValue::Strings(texts) => texts.first()?,
+        _ => return None,
+    };
+    command
+        .get_arguments()
+        .find(|arg| arg.to_string() == *prior)
 }
 
 fn first_line(text: &str) -> String {
@@ -288,10 +322,11 @@ fn context_text(error: &clap::Error, kind: ContextKind) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches;
+
     use super::*;
     use crate::tools::ui::arguments::{
-        QUBE_ID, base_command, flag, multi_value, mutually_exclusive, qube_argument, value,
-        verbosity,
+        CommonOptions, base_command, flag, multi_value, mutually_exclusive, value,
     };
 
     fn sample_command() -> Command {
@@ -302,7 +337,7 @@ mod tests {
             .arg(flag("no-spinner", None, ""))
             .arg(multi_value("class", "CLASS", ""))
             .arg(value("root-copy-from", None, "FILENAME", ""))
-            .arg(qube_argument(""))
+            .arg(Arg::new("qube").value_name("VMNAME"))
             .arg(
                 Arg::new("value")
                     .value_name("VALUE")
@@ -317,7 +352,7 @@ mod tests {
             words.iter().map(OsString::from).collect(),
         ) {
             Ok(Parsed::Matches(matches)) => *matches,
-            Ok(Parsed::Help(text)) => panic!("{text}"),
+            Ok(_) => panic!("{words:?} asks for a text"),
             Err(failure) => panic!("{failure:?}"),
         }
     }
@@ -359,12 +394,13 @@ mod tests {
             "-5"
         );
         assert_eq!(
-            matches(&["--", "-x"]).get_one::<String>(QUBE_ID).unwrap(),
+            matches(&["--", "-x"]).get_one::<String>("qube").unwrap(),
             "-x"
         );
         let classes = matches(&["--class", "A", "B"]);
         assert_eq!(classes.get_many::<String>("class").unwrap().count(), 2);
-        assert_eq!(verbosity(&matches(&["-qq", "-v"])), 0);
+        let common = CommonOptions::from_arg_matches(&matches(&["-qq", "-v"])).unwrap();
+        assert_eq!(common.verbosity(), 0);
     }
 
     #[test]

@@ -2,29 +2,12 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::arguments::{COMMON_OPTIONS, OUTPUT_OPTIONS, SUBCOMMAND_ID};
+use super::arguments::{OUTPUT_OPTIONS, SUBCOMMAND_ID, is_common};
 use super::usage::{self, value_name};
-
-/// The options that every command has; `qubes(7)` describes them.
-const COMMON_IDS: [&str; 9] = [
-    "verbose",
-    "quiet",
-    "help",
-    "version",
-    "offline-mode",
-    "qubesxml",
-    "root",
-    "no-wait",
-    "force-write",
-];
 
 /// Headings for options that upstream's tools have too. They exist in help texts only: a heading on
 /// the option itself keeps it out of the usage line, which is upstream's.
-const HEADINGS: [(&str, &str, &[&str]); 8] = [
-    ("qubes-db", "Options of check and repair", &["all"]),
-    ("qubes-db", "Options of convert and repair", &["dry-run"]),
-    ("qubes-db", "Options of repair and restore", &["yes"]),
-    ("qubes-db", "Options of repair", &["salvage", "from"]),
+const HEADINGS: [(&str, &str, &[&str]); 2] = [
     (
         "qvm-ls",
         OUTPUT_OPTIONS,
@@ -62,28 +45,10 @@ const HEADINGS: [(&str, &str, &[&str]); 8] = [
             "prefs",
         ],
     ),
-    (
-        "qvm-check",
-        "Conditions",
-        &["running", "paused", "template", "networked"],
-    ),
-    (
-        "qvm-notes",
-        "Actions",
-        &["edit", "print", "import", "set", "append", "delete"],
-    ),
 ];
-
-/// Whether every command has this option.
-pub fn is_common(arg: &Arg) -> bool {
-    COMMON_IDS.contains(&arg.get_id().as_str())
-}
 
 /// Returns the heading under which help shows an option; `None` for the general one.
 pub fn heading(command: &Command, arg: &Arg) -> Option<String> {
-    if is_common(arg) {
-        return Some(COMMON_OPTIONS.to_owned());
-    }
     let id = arg.get_id().as_str();
     let listed = HEADINGS
         .iter()
@@ -104,6 +69,7 @@ pub fn help(command: &Command) -> String {
     let mut shown = Command::new(command.get_name().to_owned())
         .disable_help_flag(true)
         .disable_version_flag(true)
+        .version(env!("CARGO_PKG_VERSION"))
         .override_usage(usage.trim_end().to_owned());
     if let Some(about) = command.get_about() {
         shown = shown.about(about.clone());
@@ -115,7 +81,10 @@ pub fn help(command: &Command) -> String {
         // The subcommand may be left out, although usage lines show it without brackets.
         let is_required =
             arg.is_positional() && usage::is_required(arg) && arg.get_id() != SUBCOMMAND_ID;
-        let mut shown_arg = arg.clone().required(is_required);
+        let mut shown_arg = arg
+            .clone()
+            .required(is_required)
+            .hide_possible_values(arg.get_action().takes_values());
         if let Some(heading) = heading(command, arg).filter(|_| !arg.is_positional()) {
             shown_arg = shown_arg.help_heading(heading);
         }

@@ -1,41 +1,47 @@
 //! The options for existing images in the place of those of a new qube.
 
-use clap::Arg;
+use clap::Args;
 
-use super::arguments::flag;
-use super::invocation::Invocation;
+use super::arguments::NotUpstream;
 use crate::lifecycle::volume::images::ExistingImages;
 
-/// The option that deletes existing images.
-pub const DISCARD: &str = "discard-existing";
-/// The option that takes existing images over.
-pub const ADOPT: &str = "adopt-existing";
-
-/// The heading of these options, which keeps them out of usage lines: upstream does not have them.
+/// The heading of these options.
 const HEADING: &str = "Existing images";
 
-/// Defines `--discard-existing`.
-pub fn discard_existing() -> Arg {
-    let help = "Delete images in the place of the new ones that no qube uses";
-    flag(DISCARD, None, help).help_heading(HEADING)
+/// The option that deletes existing images.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DiscardOption {
+    /// Delete images in the place of the new ones that no qube uses
+    #[arg(long, help_heading = HEADING, add = NotUpstream)]
+    discard_existing: bool,
 }
 
-/// Defines `--adopt-existing`.
-pub fn adopt_existing() -> Arg {
-    let help = "Take over images in the place of the new ones that no qube uses";
-    flag(ADOPT, None, help).help_heading(HEADING)
+impl DiscardOption {
+    /// Returns what to do with existing images.
+    pub fn choice(self) -> ExistingImages {
+        match self.discard_existing {
+            true => ExistingImages::Discard,
+            false => ExistingImages::Refuse,
+        }
+    }
 }
 
-/// Returns what to do with existing images; by default they are refused.
-pub fn existing_images(call: &Invocation) -> ExistingImages {
-    let is_set = |option| {
-        call.matches
-            .try_get_one::<bool>(option)
-            .is_ok_and(|set| set == Some(&true))
-    };
-    match (is_set(DISCARD), is_set(ADOPT)) {
-        (true, _) => ExistingImages::Discard,
-        (false, true) => ExistingImages::Adopt,
-        (false, false) => ExistingImages::Refuse,
+/// The options that delete existing images or take them over.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ExistingImagesOptions {
+    #[command(flatten)]
+    discard: DiscardOption,
+    /// Take over images in the place of the new ones that no qube uses
+    #[arg(long, conflicts_with = "discard_existing", help_heading = HEADING, add = NotUpstream)]
+    adopt_existing: bool,
+}
+
+impl ExistingImagesOptions {
+    /// Returns what to do with existing images; by default they are refused.
+    pub fn choice(self) -> ExistingImages {
+        match self.adopt_existing {
+            true => ExistingImages::Adopt,
+            false => self.discard.choice(),
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::arguments::{self, QUBE_ID, required_value};
+use super::arguments::CommonOptions;
 use super::failure::Failure;
 use super::hint::{self, Hint};
 use super::output::{self, Output, print_message};
@@ -53,6 +53,8 @@ pub struct Invocation {
     pub command: &'static Command,
     /// Its parsed arguments.
     pub matches: ArgMatches,
+    /// The options that every command has.
+    pub common: CommonOptions,
     /// Standard output.
     pub out: Output,
 }
@@ -60,7 +62,7 @@ pub struct Invocation {
 impl Invocation {
     /// Opens the system. Reads the environment and core.toml, nothing else.
     pub fn system(&self) -> Result<System, Failure> {
-        self.system_at(arguments::system_options(&self.matches))
+        self.system_at(self.common.system_options())
     }
 
     /// Opens the system with progress bars for copies of data. Only for tools that copy: the bars
@@ -90,22 +92,8 @@ impl Invocation {
         Ok(system)
     }
 
-    /// Opens a context for a tool that works on one qube. A missing name is a usage error, whatever
-    /// is wrong with the store.
-    pub fn context_for_qube(&self) -> Result<Context, Failure> {
-        required_value(&self.matches, QUBE_ID, "VMNAME")?;
-        Ok(Context::new(self.system()?))
-    }
-
-    /// Opens a context as [`Invocation::context_for_qube`] does, with progress bars.
-    pub fn context_with_progress(&self) -> Result<Context, Failure> {
-        required_value(&self.matches, QUBE_ID, "VMNAME")?;
-        Ok(Context::new(self.system_with_progress()?))
-    }
-
-    /// Returns the qube that the command line names, and warns if it is damaged.
-    pub fn named_qube<'q>(&self, qubes: &'q Qubes) -> Result<&'q Vm, Failure> {
-        let given = required_value(&self.matches, QUBE_ID, "VMNAME")?;
+    /// Returns the qube that an argument names, and warns if it is damaged.
+    pub fn named_qube<'q>(&self, qubes: &'q Qubes, given: &str) -> Result<&'q Vm, Failure> {
         let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
         let vm = qubes
             .get(name)
@@ -122,15 +110,6 @@ impl Invocation {
     /// Whether a switch is given.
     pub fn has(&self, id: &str) -> bool {
         self.matches.get_flag(id)
-    }
-
-    /// Whether a switch is given that some commands do not define.
-    pub fn has_option(&self, id: &str) -> bool {
-        self.matches
-            .try_get_one::<bool>(id)
-            .ok()
-            .flatten()
-            .is_some_and(|on| *on)
     }
 
     /// Refuses `--json` for a change, which prints nothing.
@@ -164,7 +143,7 @@ impl Invocation {
 
     /// Whether notices are shown: not with `-q`.
     pub fn is_talkative(&self) -> bool {
-        arguments::verbosity(&self.matches) > 0
+        self.common.verbosity() > 0
     }
 
     /// Prints a notice as `WHO: TEXT`, unless `-q` is given.
@@ -177,9 +156,8 @@ impl Invocation {
     /// Returns the text of an error, with its hint if that belongs to the same line.
     pub fn error_text(&self, error: &(impl std::error::Error + 'static)) -> String {
         let hint = Hint::for_error(error).filter(Hint::is_inline);
-        let words = hint.and_then(|hint| {
-            hint.render(self.command.name, &arguments::system_options(&self.matches))
-        });
+        let words =
+            hint.and_then(|hint| hint.render(self.command.name, &self.common.system_options()));
         let text = hint::describe(error);
         words.map_or_else(|| text.clone(), |words| format!("{text}; {words}"))
     }
@@ -194,8 +172,8 @@ impl Invocation {
 
     /// Prints a hint, unless `-q` is given.
     pub fn hint(&self, hint: &Hint) {
-        let options = (self.is_talkative() && !hint.is_inline())
-            .then(|| arguments::system_options(&self.matches));
+        let options =
+            (self.is_talkative() && !hint.is_inline()).then(|| self.common.system_options());
         if let Some(words) = options.and_then(|options| hint.render(self.command.name, &options)) {
             output::print_hint(&words);
         }

@@ -12,6 +12,8 @@ pub(crate) mod images;
 pub mod invocation;
 pub(crate) mod label_color;
 pub mod output;
+pub(crate) mod pairs;
+pub(crate) mod parallel;
 pub(crate) mod progress;
 pub mod selection;
 pub(crate) mod size;

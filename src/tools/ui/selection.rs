@@ -1,64 +1,47 @@
 //! The qubes that a command line selects: names, shell patterns, `--all`, `--exclude`
 //! (`docs/spec/r4-tools.md` §1.4).
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::Args;
 
-use super::arguments;
 use super::failure::{Failure, quoted};
 use super::hint::Hint;
+use super::output::print_warning;
 use super::suggestion::did_you_mean;
-use crate::tools::completion::Completer;
+use crate::lifecycle::Context;
+use crate::model::VmName;
+use crate::tools::completion;
 
 /// The arguments that select qubes.
-#[derive(Debug, Default)]
-pub struct Selection<'a> {
-    /// `--all`.
+#[derive(Debug, Default, Args)]
+pub struct Selection {
+    /// Select all qubes except dom0
+    #[arg(long, conflicts_with = "names")]
     pub all: bool,
-    /// The values of `--exclude`.
-    pub exclude: Vec<&'a str>,
-    /// Names and patterns.
-    pub names: Vec<&'a str>,
+    /// With --all, leave out this qube (can be repeated)
+    #[arg(long, value_name = "EXCLUDE", add = completion::SELECTED)]
+    pub exclude: Vec<String>,
+    /// Names of qubes or shell patterns
+    #[arg(value_name = "VMNAME", num_args = 0.., add = completion::SELECTED)]
+    pub names: Vec<String>,
 }
 
-/// Adds `--all`, `--exclude` and `VMNAME ...` to a command, with what completes the names.
-pub(crate) fn define(command: Command, completer: Completer) -> Command {
-    let command = command
-        .arg(arguments::flag("all", None, "Select all qubes except dom0"))
-        .arg(
-            arguments::value(
-                "exclude",
-                None,
-                "EXCLUDE",
-                "With --all, leave out this qube (can be repeated)",
-            )
-            .action(ArgAction::Append)
-            .add(completer),
-        )
-        .arg(
-            Arg::new("vmname")
-                .value_name("VMNAME")
-                .num_args(0..)
-                .add(completer)
-                .help("Names of qubes or shell patterns"),
-        );
-    arguments::mutually_exclusive(command, "qubes", &["all", "vmname"])
-}
-
-impl<'a> Selection<'a> {
-    /// Returns the arguments of a parsed command line.
-    pub fn from_matches(matches: &'a ArgMatches) -> Selection<'a> {
-        let many = |id| {
-            matches
-                .get_many::<String>(id)
-                .unwrap_or_default()
-                .map(String::as_str)
-                .collect()
-        };
-        Selection {
-            all: matches.get_flag("all"),
-            exclude: many("exclude"),
-            names: many("vmname"),
-        }
+impl Selection {
+    /// Returns the qubes that the command line selects; warns about arguments without effect.
+    ///
+    /// # Errors
+    /// No qubes are named, or one does not exist.
+    pub fn qubes(&self, context: &Context) -> Result<Vec<VmName>, Failure> {
+        self.check()?;
+        let qubes = context.read()?;
+        let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+        let names = self.resolve(&all, false)?;
+        self.unmatched(&all)
+            .iter()
+            .for_each(|text| print_warning(text));
+        Ok(names
+            .into_iter()
+            .filter_map(|n| qubes.name(n).cloned())
+            .collect())
     }
 
     /// Checks that qubes are named, and that `--exclude` is used with `--all` only.
@@ -72,6 +55,10 @@ impl<'a> Selection<'a> {
             ));
         }
         self.check_exclude()
+    }
+
+    fn excludes(&self, name: &str) -> bool {
+        self.exclude.iter().any(|excluded| excluded == name)
     }
 
     /// Checks that `--exclude` is used with `--all` only.
@@ -88,7 +75,7 @@ impl<'a> Selection<'a> {
     /// Returns a warning for each argument without effect: patterns that match no qube, and values
     /// of `--exclude` that are not the name of a qube.
     pub fn unmatched(&self, names: &[&str]) -> Vec<String> {
-        let fits_none = |given: &&&str| {
+        let fits_none = |given: &&String| {
             is_pattern(given) && !names.iter().any(|name| matches_pattern(given, name))
         };
         let patterns = self
@@ -99,7 +86,7 @@ impl<'a> Selection<'a> {
         let unknown = self
             .exclude
             .iter()
-            .filter(|given| !names.contains(given))
+            .filter(|given| !names.contains(&given.as_str()))
             .map(|given| {
                 let quoted = quoted(given);
                 match is_pattern(given) {
@@ -131,7 +118,7 @@ impl<'a> Selection<'a> {
             found.extend(
                 names
                     .iter()
-                    .filter(|n| (with_dom0 || **n != "dom0") && !self.exclude.contains(n)),
+                    .filter(|n| (with_dom0 || **n != "dom0") && !self.excludes(n)),
             );
             found.sort_unstable();
             return Ok(found);
@@ -281,6 +268,10 @@ mod tests {
         "work",
     ];
 
+    fn texts(words: &[&str]) -> Vec<String> {
+        words.iter().map(ToString::to_string).collect()
+    }
+
     fn resolve(given: &Selection, with_dom0: bool) -> Vec<&'static str> {
         given.resolve(&NAMES, with_dom0).unwrap()
     }
@@ -288,7 +279,7 @@ mod tests {
     #[test]
     fn names_keep_their_order_and_matches_are_sorted() {
         let given = Selection {
-            names: vec!["work", "sys-[!n]*", "work", "zz*", "w???", "dom0"],
+            names: texts(&["work", "sys-[!n]*", "work", "zz*", "w???", "dom0"]),
             ..Selection::default()
         };
         assert_eq!(
@@ -301,7 +292,7 @@ mod tests {
     fn all_excludes_dom0_and_the_values_of_exclude() {
         let given = Selection {
             all: true,
-            exclude: vec!["work", "nope"],
+            exclude: texts(&["work", "nope"]),
             ..Selection::default()
         };
         assert_eq!(
@@ -314,7 +305,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error() {
         let given = Selection {
-            names: vec!["nope"],
+            names: texts(&["nope"]),
             ..Selection::default()
         };
         let Err(Failure::Hinted(error, _)) = given.resolve(&NAMES, false) else {
@@ -326,7 +317,7 @@ mod tests {
     #[test]
     fn arguments_without_effect_are_reported() {
         let given = Selection {
-            names: vec!["work", "zz*", "sys-*", "[q]"],
+            names: texts(&["work", "zz*", "sys-*", "[q]"]),
             ..Selection::default()
         };
         assert_eq!(
@@ -335,7 +326,7 @@ mod tests {
         );
         let given = Selection {
             all: true,
-            exclude: vec!["wrk", "work", "sys-*", "nope"],
+            exclude: texts(&["wrk", "work", "sys-*", "nope"]),
             ..Selection::default()
         };
         let told = [

@@ -3,14 +3,14 @@
 
 use clap::{Arg, ArgAction, Command};
 
-use super::arguments::{self, CLONE_NAME_ID, QUBE_ID, SIZE_ID, SUBCOMMAND_ID};
+use super::arguments::{self, RequiredByCommand, SUBCOMMAND_ID};
 
 /// The longest line: 80 columns less 2, as in argparse.
 const WIDTH: usize = 78;
 
 /// Returns `usage: PROG [--option] … POSITIONAL …`, wrapped, without a line feed at the end.
-/// Options are in the order of their definition; those with a heading of their own are not
-/// upstream's and appear only in `--help`.
+/// Options are in the order of their definition; those that upstream does not have appear only in
+/// `--help`.
 pub fn usage(command: &Command) -> String {
     let options = options(command);
     let positionals: Vec<String> = command
@@ -78,7 +78,7 @@ fn wrap<'a>(parts: impl Iterator<Item = &'a String>, first: usize, indent: usize
 fn options(command: &Command) -> Vec<String> {
     let shown: Vec<&Arg> = command
         .get_arguments()
-        .filter(|a| !a.is_positional() && !a.is_hide_set() && a.get_help_heading().is_none())
+        .filter(|a| !a.is_positional() && !a.is_hide_set() && arguments::is_upstream(a))
         .collect();
     let mut parts = Vec::new();
     let mut at = 0;
@@ -154,9 +154,8 @@ fn positional(arg: &Arg) -> String {
 /// only prints help makes them needless.
 pub fn is_required(arg: &Arg) -> bool {
     arg.is_required_set()
-        || [QUBE_ID, CLONE_NAME_ID, SIZE_ID, SUBCOMMAND_ID]
-            .iter()
-            .any(|id| arg.get_id() == id)
+        || arg.get::<RequiredByCommand>().is_some()
+        || arg.get_id() == SUBCOMMAND_ID
 }
 
 fn takes_value(arg: &Arg) -> bool {

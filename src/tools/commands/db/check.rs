@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
+use super::DbArguments;
 use super::copies;
 use super::damage_report::{RepairStage, print_damages, severity, summary};
 use crate::format::{self, Damage, FormatError};
@@ -15,12 +16,16 @@ use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 
-pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
-    let version = match call.values("copy").first() {
+pub fn run(
+    call: &mut Invocation,
+    context: &Context,
+    arguments: &DbArguments,
+) -> Result<u8, Failure> {
+    let version = match arguments.copy() {
         Some(word) => copies::find(context, word)?,
         None => copies::current_store(context),
     };
-    let is_store = call.values("copy").is_empty();
+    let is_store = arguments.copies.is_empty();
     let bytes = match read_bytes(&version.path) {
         Ok(bytes) => bytes,
         Err(error) if is_store => {
@@ -31,13 +36,13 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
     };
     let mut damages = format::find_damage(&bytes, context.facts());
     add_disk_damages(&mut damages, images::find_damage(context, &bytes));
-    if call.has("json") {
+    if arguments.output.json {
         let listed: Vec<_> = damages.iter().map(damage_json).collect();
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
         return Ok(u8::from(!damages.is_empty()));
     }
     let file = version.path.display().to_string();
-    print_damages(call, &file, &damages, RepairStage::Proposed)?;
+    print_damages(call, arguments, &file, &damages, RepairStage::Proposed)?;
     let is_unreadable = |error: &FormatError| !matches!(error, FormatError::OldFormat);
     if is_store && format::check(&bytes).is_err_and(|error| is_unreadable(&error)) {
         call.out.line(&copies::recovery_advice(context))?;

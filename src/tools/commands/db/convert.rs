@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::DbArguments;
 use super::one_line;
 use crate::format;
 use crate::lifecycle::conversion::Conversion;
@@ -10,19 +11,23 @@ use crate::store::{StoreError, read_bytes};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 
-pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+pub fn run(
+    call: &mut Invocation,
+    context: &Context,
+    arguments: &DbArguments,
+) -> Result<u8, Failure> {
     let file = context.system.store_file().display().to_string();
-    if call.has("dry-run") {
+    if arguments.dry_run {
         let bytes = read_bytes(context.system.store_file())?;
         let wrong = |source| StoreError::Format {
             path: context.system.store_file().into(),
             source,
         };
         if !format::read(bytes.clone()).map_err(wrong)?.needs_conversion {
-            return print_nothing_to_do(call, &file, context);
+            return print_nothing_to_do(call, arguments, &file, context);
         }
         let (_, conversion) = conversion::plan(context, &bytes)?;
-        if call.has("json") {
+        if arguments.output.json {
             return call
                 .print_json(&conversion_json(context, Some(&conversion)))
                 .map(|()| 0);
@@ -34,8 +39,8 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         return print_conversion(call, &conversion).map(|()| 0);
     }
     match conversion::convert(context) {
-        Ok(None) => print_nothing_to_do(call, &file, context),
-        Ok(Some(conversion)) if call.has("json") => call
+        Ok(None) => print_nothing_to_do(call, arguments, &file, context),
+        Ok(Some(conversion)) if arguments.output.json => call
             .print_json(&conversion_json(context, Some(&conversion)))
             .map(|()| 0),
         // The conversion itself has reported what it did.
@@ -50,10 +55,11 @@ fn release(context: &Context) -> String {
 
 fn print_nothing_to_do(
     call: &mut Invocation,
+    arguments: &DbArguments,
     file: &str,
     context: &Context,
 ) -> Result<u8, Failure> {
-    if call.has("json") {
+    if arguments.output.json {
         return call.print_json(&conversion_json(context, None)).map(|()| 0);
     }
     call.out

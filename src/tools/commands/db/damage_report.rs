@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::DbArguments;
 use super::one_line;
 use crate::format::Damage;
 use crate::model::check::{FindingKind, Harm};
@@ -26,11 +27,12 @@ pub enum RepairStage {
 /// Prints `damages` in their order; with `--all` or `-v` each of them.
 pub fn print_damages(
     call: &mut Invocation,
+    arguments: &DbArguments,
     file: &str,
     damages: &[Damage],
     stage: RepairStage,
 ) -> Result<(), Failure> {
-    let each = call.has("all") || crate::tools::ui::arguments::verbosity(&call.matches) > 1;
+    let each = arguments.all || call.common.verbosity() > 1;
     let mut counts: HashMap<(FindingKind, bool), usize> = HashMap::new();
     damages
         .iter()

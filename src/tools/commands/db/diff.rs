@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::DbArguments;
 use super::copies::{self, Version};
 use super::one_line;
 use crate::format::{self, Bytes};
@@ -14,9 +15,13 @@ use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 
-pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
-    let words = call.values("copy");
-    let old = copies::find(context, words.first().copied().unwrap_or("last"))?;
+pub fn run(
+    call: &mut Invocation,
+    context: &Context,
+    arguments: &DbArguments,
+) -> Result<u8, Failure> {
+    let words = &arguments.copies;
+    let old = copies::find(context, arguments.copy().unwrap_or("last"))?;
     let new = match words.get(1) {
         Some(word) => copies::find(context, word)?,
         None => copies::current_store(context),
@@ -31,13 +36,13 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         read => read?,
     };
     let lines = match (load(&old, &old_bytes), load(&new, &new_bytes)) {
-        (Ok(old), Ok(new)) if call.has("json") => {
+        (Ok(old), Ok(new)) if arguments.output.json => {
             let differences = differences::find_differences(&old, &new);
             call.print_json(&differences.iter().map(difference_json).collect())?;
             return Ok(u8::from(!differences.is_empty()));
         }
         (Ok(old), Ok(new)) => describe_differences(&old, &new),
-        (Err(why), _) | (_, Err(why)) if call.has("json") => return Err(why.into()),
+        (Err(why), _) | (_, Err(why)) if arguments.output.json => return Err(why.into()),
         (Err(why), _) | (_, Err(why)) => {
             call.warn(
                 "qubes-db",

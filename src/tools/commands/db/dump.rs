@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
+use super::DbArguments;
 use super::copies;
 use crate::format;
 use crate::lifecycle::Context;
@@ -12,8 +13,12 @@ use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 
 /// Prints JSON, with or without `--json`.
-pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
-    let version = match call.values("copy").first() {
+pub fn run(
+    call: &mut Invocation,
+    context: &Context,
+    arguments: &DbArguments,
+) -> Result<u8, Failure> {
+    let version = match arguments.copy() {
         Some(word) => copies::find(context, word)?,
         None => copies::current_store(context),
     };

@@ -11,18 +11,19 @@ mod history;
 mod repair;
 mod restore;
 
-use clap::Arg;
+use clap::{Arg, Args};
 
 use crate::lifecycle::Context;
 use crate::system::SystemOptions;
 use crate::tools::completion::{Completer, Cursor, Offer};
 use crate::tools::manual::Section;
-use crate::tools::ui::arguments::{self, flag, json_flag, required_value, value};
+use crate::tools::ui::arguments::{self, JsonOption, OUTPUT_OPTIONS};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::help::help;
 use crate::tools::ui::hint::Hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::suggestion::did_you_mean;
+use crate::tools::{Command, Run};
 
 pub(crate) use copies::{copy_times, move_away_advice};
 
@@ -32,7 +33,7 @@ struct DbCommand {
     about: &'static str,
     /// The least and the greatest number of copies it takes.
     copies: (usize, usize),
-    run: fn(&mut Invocation, &Context) -> Result<u8, Failure>,
+    run: fn(&mut Invocation, &Context, &DbArguments) -> Result<u8, Failure>,
 }
 
 const COMMANDS: [DbCommand; 7] = [
@@ -95,47 +96,37 @@ fn command_names() -> [&'static str; COMMANDS.len()] {
     COMMANDS.each_ref().map(|command| command.name)
 }
 
-pub fn define(line: clap::Command) -> clap::Command {
-    line.arg(json_flag())
-        .arg(flag(
-            "all",
-            None,
-            "List every problem, also many of one kind",
-        ))
-        .arg(flag(
-            "dry-run",
-            Some('n'),
-            "Print what would be done and write nothing",
-        ))
-        .arg(flag("yes", Some('y'), "Do not ask for confirmation"))
-        .arg(flag(
-            "salvage",
-            None,
-            "Keep what can be read of a damaged file and give up the rest",
-        ))
-        .arg(
-            value(
-                "from",
-                None,
-                "COPY",
-                "Complete a damaged file from this copy",
-            )
-            .add(Completer(|cursor| copy_or_file(cursor, Offer::Nothing))),
-        )
-        .arg(
-            Arg::new("db-command")
-                .required(true)
-                .value_name("COMMAND")
-                .help("One of check, convert, diff, dump, history, repair and restore")
-                .add(Completer(|_| Offer::words(command_names()))),
-        )
-        .arg(
-            Arg::new("copy")
-                .value_name("COPY")
-                .num_args(0..)
-                .help("Copy of the store: its time, its name, or a file")
-                .add(Completer(|cursor| copy_or_file(cursor, Offer::Copies))),
-        )
+/// `qubes-db`
+pub const QUBES_DB: Command =
+    Command::of::<DbArguments>("qubes-db", "Check, repair, compare and restore the store")
+        .with_subcommands(command_help);
+
+/// The arguments of qubes-db.
+#[derive(Args)]
+struct DbArguments {
+    #[command(flatten)]
+    output: JsonOption,
+    /// List every problem, also many of one kind
+    #[arg(long, help_heading = "Options of check and repair")]
+    all: bool,
+    /// Print what would be done and write nothing
+    #[arg(long, short = 'n', help_heading = "Options of convert and repair")]
+    dry_run: bool,
+    /// Do not ask for confirmation
+    #[arg(long, short, help_heading = "Options of repair and restore")]
+    yes: bool,
+    /// Keep what can be read of a damaged file and give up the rest
+    #[arg(long, help_heading = "Options of repair")]
+    salvage: bool,
+    /// Complete a damaged file from this copy
+    #[arg(long, value_name = "COPY", help_heading = "Options of repair", add = Completer(|cursor| copy_or_file(cursor, Offer::Nothing)))]
+    from: Option<String>,
+    /// One of check, convert, diff, dump, history, repair and restore
+    #[arg(value_name = "COMMAND", add = Completer(|_| Offer::words(command_names())))]
+    command: String,
+    /// Copy of the store: its time, its name, or a file
+    #[arg(value_name = "COPY", num_args = 0.., add = Completer(|cursor| copy_or_file(cursor, Offer::Copies)))]
+    copies: Vec<String>,
 }
 
 /// A copy is named by its time, or as a file with a slash.
@@ -146,35 +137,66 @@ fn copy_or_file<'a>(cursor: &Cursor<'a>, copies: Offer<'a>) -> Offer<'a> {
     }
 }
 
-/// Runs a subcommand in offline mode, even where there is a hypervisor.
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let word = required_value(&call.matches, "db-command", "COMMAND")?;
-    let Some(command) = COMMANDS.iter().find(|v| v.name == word) else {
-        let text = format!(
-            "no such command: {} (there are: {})",
-            quoted(word),
-            command_names().join(", ")
-        );
-        return Err(
-            Failure::usage(text).with_hint(did_you_mean(word, command_names()).map(Hint::Text))
-        );
-    };
-    reject_foreign_options(call, word)?;
-    let (least, most) = command.copies;
-    match call.values("copy").as_slice() {
-        given if given.len() < least => Err(Failure::usage(format!(
-            "{word} needs a copy; qubes-db history lists them"
-        ))),
-        [.., last] if call.values("copy").len() > most => {
-            Err(Failure::usage(format!("unrecognized arguments: {last}")))
+impl Run for DbArguments {
+    /// Runs a subcommand in offline mode, even where there is a hypervisor.
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let word = self.command.as_str();
+        let Some(command) = COMMANDS.iter().find(|v| v.name == word) else {
+            let text = format!(
+                "no such command: {} (there are: {})",
+                quoted(word),
+                command_names().join(", ")
+            );
+            return Err(
+                Failure::usage(text).with_hint(did_you_mean(word, command_names()).map(Hint::Text))
+            );
+        };
+        if let Some(option) = self.foreign_option() {
+            return Err(Failure::usage(format!("{word} has no option --{option}")));
         }
-        _ => {
-            let options = SystemOptions {
-                offline: true,
-                ..crate::tools::ui::arguments::system_options(&call.matches)
-            };
-            (command.run)(call, &Context::new(call.system_at(options)?))
+        let (least, most) = command.copies;
+        match self.copies.as_slice() {
+            given if given.len() < least => Err(Failure::usage(format!(
+                "{word} needs a copy; qubes-db history lists them"
+            ))),
+            given @ [.., last] if given.len() > most => {
+                Err(Failure::usage(format!("unrecognized arguments: {last}")))
+            }
+            _ => {
+                let options = SystemOptions {
+                    offline: true,
+                    ..call.common.system_options()
+                };
+                let context = Context::new(call.system_at(options)?);
+                (command.run)(call, &context, &self)
+            }
         }
+    }
+}
+
+impl DbArguments {
+    /// Returns an option that only other subcommands have: it would be ignored silently.
+    fn foreign_option(&self) -> Option<&'static str> {
+        let given = [
+            self.all,
+            self.dry_run,
+            self.yes,
+            self.salvage,
+            self.from.is_some(),
+            self.output.json,
+        ];
+        let foreign = OPTIONS.into_iter().zip(given);
+        foreign
+            .filter(|((_, commands), is_given)| {
+                *is_given && !commands.contains(&self.command.as_str())
+            })
+            .map(|((option, _), _)| option)
+            .next()
+    }
+
+    /// Returns the copy that the command line names first.
+    fn copy(&self) -> Option<&str> {
+        self.copies.first().map(String::as_str)
     }
 }
 
@@ -189,18 +211,21 @@ const OPTIONS: [(&str, &[&str]); 6] = [
 ];
 
 /// Returns the help of a subcommand.
-pub fn command_help(word: &str) -> Option<String> {
+fn command_help(word: &str) -> Option<String> {
     let command = COMMANDS.iter().find(|command| command.name == word)?;
-    let whole = define(clap::Command::new("qubes-db"));
-    let has = |id: &str| {
+    let whole = DbArguments::augment_args(clap::Command::new("qubes-db"));
+    let has = |long: Option<&str>| {
         OPTIONS
             .iter()
-            .any(|(option, commands)| *option == id && commands.contains(&word))
+            .any(|(option, commands)| long == Some(*option) && commands.contains(&word))
     };
     let options = whole
         .get_arguments()
-        .filter(|arg| has(arg.get_id().as_str()))
-        .cloned();
+        .filter(|arg| has(arg.get_long()))
+        .map(|arg| match arg.get_help_heading() {
+            Some(OUTPUT_OPTIONS) => arg.clone(),
+            _ => arg.clone().help_heading(None),
+        });
     let line = arguments::base_command(format!("qubes-db {word}"))
         .about(command.about)
         .args(options);
@@ -211,17 +236,6 @@ pub fn command_help(word: &str) -> Option<String> {
         (_, 0) => line,
         (least, most) => line.arg(copy.required(least > 0).num_args(1..=most)),
     }))
-}
-
-/// Refuses options that only other subcommands have: they would be ignored silently.
-fn reject_foreign_options(call: &Invocation, word: &str) -> Result<(), Failure> {
-    match OPTIONS
-        .into_iter()
-        .find(|(option, commands)| call.is_given(option) && !commands.contains(&word))
-    {
-        Some((option, _)) => Err(Failure::usage(format!("{word} has no option --{option}"))),
-        None => Ok(()),
-    }
 }
 
 /// Returns a text with its control characters escaped, so that it is one line.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::DbArguments;
 use super::damage_report::{RepairStage, print_damages, summary};
 use super::{copies, one_line};
 use crate::format::{self, Bytes, Damage, FormatError, SalvagedStore, salvage};
@@ -13,7 +14,11 @@ use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::ask;
 
-pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
+pub fn run(
+    call: &mut Invocation,
+    context: &Context,
+    arguments: &DbArguments,
+) -> Result<u8, Failure> {
     let file = context.system.store_file().display().to_string();
     let bytes = read_bytes(context.system.store_file()).map_err(|error| {
         Failure::error(format!(
@@ -31,7 +36,7 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
                 "{file}: {text}; nothing was changed"
             )));
         }
-        Err(error) => match salvage_text(call, context, &file, &bytes, &error)? {
+        Err(error) => match salvage_text(call, arguments, context, &file, &bytes, &error)? {
             Some(text) => text,
             None => return Ok(1),
         },
@@ -42,9 +47,10 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         .into_iter()
         .map(|damage| text.located(damage))
         .collect();
-    let is_confirmed = call.has("yes") && !call.has("dry-run");
+    let is_confirmed = arguments.yes && !arguments.dry_run;
     print_damages(
         call,
+        arguments,
         &file,
         &done,
         if is_confirmed {
@@ -53,7 +59,13 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
             RepairStage::Proposed
         },
     )?;
-    print_damages(call, &file, &repaired.remaining, RepairStage::Remaining)?;
+    print_damages(
+        call,
+        arguments,
+        &file,
+        &repaired.remaining,
+        RepairStage::Remaining,
+    )?;
     if done.is_empty() && !text.is_changed {
         let left = if repaired.remaining.is_empty() {
             String::new()
@@ -73,14 +85,14 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         &repaired.remaining,
         context,
     )?;
-    if call.has("dry-run") {
+    if arguments.dry_run {
         call.inform(
             "qubes-db",
             &format!("{file}: nothing was written (--dry-run)"),
         );
         return Ok(1);
     }
-    if !confirm(call, "Write this? [y/N] ")? {
+    if !confirm(call, arguments, "Write this? [y/N] ")? {
         call.inform("qubes-db", "nothing was changed");
         return Ok(1);
     }
@@ -127,6 +139,7 @@ impl RepairInput {
 /// Salvages a file that cannot be parsed; `None` if the user declines or nothing is left to do.
 fn salvage_text(
     call: &mut Invocation,
+    arguments: &DbArguments,
     context: &Context,
     file: &str,
     bytes: &Bytes,
@@ -159,16 +172,16 @@ fn salvage_text(
         call.out
             .line(&format!("{file}:{}: {}", lost.line, one_line(&lost.text)))?;
     }
-    choose(call, context, file, bytes, salvage)
+    choose(call, arguments, context, file, bytes, salvage)
 }
 
 /// Returns the copy to complete the file from: the one of `--from`, else the newest that qubesd
 /// loads, else the newest that can be read.
 fn replacement_copy(
-    call: &Invocation,
+    arguments: &DbArguments,
     context: &Context,
 ) -> Result<Option<(String, Bytes)>, Failure> {
-    if let Some(word) = call.value("from") {
+    if let Some(word) = &arguments.from {
         let version = copies::find(context, word)?;
         let bytes = copies::read_loadable(&version.path)?;
         return Ok(Some((version.title, bytes)));
@@ -180,12 +193,13 @@ fn replacement_copy(
 /// Lets the user choose between the readable part of the file and a copy.
 fn choose(
     call: &mut Invocation,
+    arguments: &DbArguments,
     context: &Context,
     file: &str,
     bytes: &Bytes,
     salvage: SalvagedStore,
 ) -> Result<Option<RepairInput>, Failure> {
-    let copy = replacement_copy(call, context)?;
+    let copy = replacement_copy(arguments, context)?;
     let completed = copy.as_ref().and_then(|(time, copy)| {
         let (completed, names) = format::complete_from_copy(&salvage.bytes, copy)?;
         let qubes = format::read(copy.clone()).ok()?.len();
@@ -202,13 +216,13 @@ fn choose(
     let back = completed
         .as_ref()
         .map(|(time, _, _, qubes)| format!("copy {time} as a whole: {qubes} qubes"));
-    let chosen = if call.has("salvage") {
+    let chosen = if arguments.salvage {
         1
-    } else if call.value("from").is_some() {
+    } else if arguments.from.is_some() {
         2
     } else {
         let choices = [Some(alone.as_str()), with.as_deref(), back.as_deref()];
-        match ask_choice(call, file, choices)? {
+        match ask_choice(call, arguments, file, choices)? {
             Some(chosen) => chosen,
             None => return Ok(None),
         }
@@ -251,6 +265,7 @@ fn choose(
 /// `--yes` is given: it cannot choose.
 fn ask_choice(
     call: &mut Invocation,
+    arguments: &DbArguments,
     file: &str,
     choices: [Option<&str>; 3],
 ) -> Result<Option<usize>, Failure> {
@@ -258,14 +273,14 @@ fn ask_choice(
     for (number, text) in numbered.filter_map(|(number, text)| Some((number, text?))) {
         call.out.line(&format!("  {number}  {text}"))?;
     }
-    if call.has("dry-run") {
+    if arguments.dry_run {
         call.inform(
             "qubes-db",
             &format!("{file}: nothing was written (--dry-run)"),
         );
         return Ok(None);
     }
-    if call.has("yes") {
+    if arguments.yes {
         let ways = "choose: --salvage takes what can be read, --from COPY completes it, \
                     qubes-db restore COPY goes back";
         return Err(Failure::error(format!(
@@ -324,8 +339,12 @@ fn check_improvement(
     )))
 }
 
-fn confirm(call: &mut Invocation, question: &str) -> Result<bool, Failure> {
-    if call.has("yes") {
+fn confirm(
+    call: &mut Invocation,
+    arguments: &DbArguments,
+    question: &str,
+) -> Result<bool, Failure> {
+    if arguments.yes {
         return Ok(true);
     }
     Ok(ask(&mut call.out, question)?.is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")))

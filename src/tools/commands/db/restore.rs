@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use super::DbArguments;
 use super::{copies, diff};
 use crate::format::{self, Bytes};
 use crate::lifecycle::Context;
@@ -13,11 +14,12 @@ use crate::tools::ui::output::{ask, print_message};
 /// Asks for confirmation on a terminal, after printing what changes.
 fn confirm(
     call: &mut Invocation,
+    arguments: &DbArguments,
     title: &str,
     before: Option<&Bytes>,
     after: &Bytes,
 ) -> Result<bool, Failure> {
-    if call.has("yes") || !std::io::stdin().is_terminal() {
+    if arguments.yes || !std::io::stdin().is_terminal() {
         return Ok(true);
     }
     let read = |bytes: &Bytes| format::read(bytes.clone()).ok();
@@ -37,8 +39,12 @@ fn confirm(
     Ok(answer.is_some_and(|answer| answer.eq_ignore_ascii_case("y")))
 }
 
-pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
-    let word = call.value("copy").unwrap_or_default();
+pub fn run(
+    call: &mut Invocation,
+    context: &Context,
+    arguments: &DbArguments,
+) -> Result<u8, Failure> {
+    let word = arguments.copy().unwrap_or_default();
     let version = copies::find(context, word)?;
     let bytes = copies::read_loadable(&version.path).map_err(|e| {
         Failure::error(format!(
@@ -47,7 +53,13 @@ pub fn run(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
         ))
     })?;
     let before = read_bytes(context.system.store_file());
-    if !confirm(call, &version.title, before.as_ref().ok(), &bytes)? {
+    if !confirm(
+        call,
+        arguments,
+        &version.title,
+        before.as_ref().ok(),
+        &bytes,
+    )? {
         print_message("nothing was changed");
         return Ok(1);
     }

@@ -10,8 +10,11 @@ mod rows;
 
 pub use columns::{COLUMNS, ColumnSpec, FORMATS};
 
+use clap::{Args as _, FromArgMatches as _};
+
 use crate::lifecycle::Context;
 use crate::model::{Qubes, VmName};
+use crate::tools::Command;
 use crate::tools::completion::{self, Completer, Offer};
 use crate::tools::manual::Section;
 use crate::tools::ui::arguments::{
@@ -21,7 +24,7 @@ use crate::tools::ui::damage_scan::DamageScan;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::{Output, print_warning};
-use crate::tools::ui::selection::{self, Selection};
+use crate::tools::ui::selection::Selection;
 use crate::tools::ui::suggestion::did_you_mean;
 use crate::tools::ui::table;
 use crate::tools::ui::values::Values;
@@ -29,8 +32,11 @@ use column::Column;
 use filters::Filters;
 use rows::RowBuilder;
 
-pub fn define(line: clap::Command) -> clap::Command {
-    let line = selection::define(line, completion::QUBES)
+/// `qvm-ls`
+pub const QVM_LS: Command = Command::new("qvm-ls", "List qubes", define, run);
+
+fn define(line: clap::Command) -> clap::Command {
+    let line = Selection::augment_args(line)
         .arg(
             value(
                 "format",
@@ -180,7 +186,7 @@ fn filter_options(line: clap::Command) -> clap::Command {
     ))
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+fn run(call: &mut Invocation) -> Result<u8, Failure> {
     if call.has("help-formats") {
         return help_formats(&mut call.out);
     }
@@ -241,7 +247,7 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
 
 /// Returns the selected names in byte order, or all; warns about arguments without effect.
 fn names<'q>(call: &Invocation, qubes: &'q Qubes) -> Result<Vec<&'q str>, Failure> {
-    let given = Selection::from_matches(&call.matches);
+    let given = Selection::from_arg_matches(&call.matches)?;
     given.check_exclude()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let mut names = given.resolve(&all, true)?;

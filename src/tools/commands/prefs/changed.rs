@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::PropertyArguments;
 use super::listing;
 use super::multiple::SelectedQubes;
 use crate::lifecycle::Context;
 use crate::model::property::DefaultValue;
 use crate::model::{Property, PropertyError, Qubes, Value, Vm, global_properties, property};
 use crate::tools::commands::db::one_line;
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::table;
@@ -106,7 +108,11 @@ fn shown_value(value: &Value) -> String {
 }
 
 /// Prints `QUBE PROPERTY DEFAULT -> VALUE`, a line for each property.
-pub fn print_qubes(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure> {
+pub fn print_qubes(
+    call: &mut Invocation,
+    view: &SelectedQubes,
+    output: JsonOption,
+) -> Result<u8, Failure> {
     let changes = view.vms.iter().map(|(vm, properties)| {
         let changes = properties
             .iter()
@@ -114,7 +120,7 @@ pub fn print_qubes(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Fa
         (*vm, changes.collect::<Vec<NonDefault>>())
     });
     let changes = changes.filter(|(_, changes)| !changes.is_empty());
-    if call.has("json") {
+    if output.json {
         let object = |(vm, changes): (&Vm, Vec<NonDefault>)| {
             listing::qube_object(vm, properties_json(changes))
         };
@@ -138,13 +144,14 @@ pub fn print_system(
     call: &mut Invocation,
     qubes: &Qubes,
     context: &Context,
+    prefs: &PropertyArguments,
 ) -> Result<u8, Failure> {
-    if call.value("value").is_some() || call.has("default") {
+    if prefs.value.is_some() || prefs.default {
         return Err(Failure::usage(
             "--changed lists: it goes with neither a value nor --default",
         ));
     }
-    let properties: Vec<&'static Property> = match call.value("property") {
+    let properties: Vec<&'static Property> = match &prefs.property {
         Some(name) => vec![super::find(crate::model::Scope::Global, name)?],
         None => global_properties().collect(),
     };
@@ -152,7 +159,7 @@ pub fn print_system(
         .into_iter()
         .filter_map(|p| NonDefault::for_system(qubes, context, p))
         .collect();
-    if call.has("json") {
+    if prefs.output.json {
         return call
             .print_json(&Json::Object(properties_json(changes)))
             .map(|()| 0);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::PropertyArguments;
 use super::multiple::SelectedQubes;
 use crate::model::{Class, Property, PropertyError, Scope, Value, Vm, property};
 use crate::tools::commands::db::one_line;
@@ -52,10 +53,14 @@ pub fn property_json(property: &Property) -> Json {
 
 /// Prints `QUBE PROPERTY MARK VALUE`, a line for each property, with the marks of the list of one
 /// qube.
-pub fn print(call: &mut Invocation, view: &SelectedQubes) -> Result<u8, Failure> {
-    let explicit_only = call.has("hide-default");
+pub fn print(
+    call: &mut Invocation,
+    view: &SelectedQubes,
+    prefs: &PropertyArguments,
+) -> Result<u8, Failure> {
+    let explicit_only = prefs.hide_default;
     let listed = |vm: &Vm, property: &Property| !(explicit_only && property.is_default(vm));
-    if call.has("json") {
+    if prefs.output.json {
         let objects = view.vms.iter().filter_map(|(vm, properties)| {
             let entries = properties.iter().filter(|p| listed(vm, p)).map(|property| {
                 let value = property::value(view.qubes, vm, property, view.context.facts());

@@ -7,7 +7,7 @@ pub(crate) mod rejected_value;
 
 use std::mem::ManuallyDrop;
 
-use clap::Arg;
+use clap::Args;
 
 use super::db::one_line;
 use crate::lifecycle::{Context, qube};
@@ -19,9 +19,7 @@ use crate::store::Read;
 use crate::tools::completion::{Completer, Cursor, Offer, QubeSubset};
 use crate::tools::manual::Section;
 use crate::tools::r3;
-use crate::tools::ui::arguments::{
-    self, QUBE_ID, flag, legacy_flag, output_option, qube_argument, required_value,
-};
+use crate::tools::ui::arguments::{JsonOption, NotUpstream, OUTPUT_OPTIONS, RequiredByCommand};
 use crate::tools::ui::damage_scan::DamageScan;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint;
@@ -29,79 +27,92 @@ use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::selection::resolve_one;
 use crate::tools::ui::table;
 use crate::tools::ui::values::value_json;
+use crate::tools::{Command, Run};
+use multiple::SeveralQubes;
 use rejected_value::RejectedValue;
 
-pub fn define_for_qube(line: clap::Command) -> clap::Command {
-    multiple::define(options(line))
-        .arg(
-            qube_argument("Name of a qube, several names separated by commas, or a shell pattern")
-                .add(Completer(|_| Offer::Qubes(QubeSubset::Any).list())),
-        )
-        .args(positionals([
-            |cursor| Offer::Properties { of: cursor.first() },
-            |cursor| complete_value(cursor.first(), cursor.positionals.get(1)),
-        ]))
+/// What to do with which property.
+#[derive(Args)]
+pub struct PropertyArguments {
+    /// List the properties with their meaning
+    #[arg(long)]
+    pub help_properties: bool,
+    /// Leave out properties without an explicit value
+    #[arg(long)]
+    pub hide_default: bool,
+    /// Accepted for compatibility: PROPERTY without VALUE is read
+    #[arg(long, short)]
+    pub get: bool,
+    /// Accepted for compatibility: PROPERTY with VALUE is set
+    #[arg(long, short)]
+    pub set: bool,
+    /// List the properties in the format of R3
+    #[arg(long, short, hide = true, add = NotUpstream)]
+    pub list: bool,
+    /// Reset the property to its default
+    #[arg(long, short = 'D')]
+    pub default: bool,
+    /// List explicit values that differ from the default, with the default
+    #[arg(long, help_heading = OUTPUT_OPTIONS, add = NotUpstream)]
+    pub changed: bool,
+    #[command(flatten)]
+    pub output: JsonOption,
+    /// Property to show or change (default: show all)
+    #[arg(value_name = "PROPERTY", add = Completer(|cursor| Offer::Properties { of: cursor.first() }))]
+    pub property: Option<String>,
+    /// New value of the property
+    #[arg(value_name = "VALUE", allow_negative_numbers = true, add = Completer(complete_value))]
+    pub value: Option<String>,
 }
 
-pub fn define_for_system(line: clap::Command) -> clap::Command {
-    options(line).args(positionals([
-        |_| Offer::Properties { of: None },
-        |cursor| complete_value(None, cursor.positionals.first()),
-    ]))
+/// The words before are the property, after the name of a qube where the command has one.
+fn complete_value<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    match *cursor.positionals.as_slice() {
+        [property] => Offer::ValuesOf { of: None, property },
+        [of, property, ..] => Offer::ValuesOf {
+            of: Some(of),
+            property,
+        },
+        [] => Offer::Nothing,
+    }
 }
 
-fn options(line: clap::Command) -> clap::Command {
-    line.arg(flag(
-        "help-properties",
-        None,
-        "List the properties with their meaning",
-    ))
-    .arg(flag(
-        "hide-default",
-        None,
-        "Leave out properties without an explicit value",
-    ))
-    .arg(flag(
-        "get",
-        Some('g'),
-        "Accepted for compatibility: PROPERTY without VALUE is read",
-    ))
-    .arg(flag(
-        "set",
-        Some('s'),
-        "Accepted for compatibility: PROPERTY with VALUE is set",
-    ))
-    .arg(legacy_flag("list", "List the properties in the format of R3").short('l'))
-    .arg(flag(
-        "default",
-        Some('D'),
-        "Reset the property to its default",
-    ))
-    .arg(output_option(flag(
-        "changed",
-        None,
-        "List explicit values that differ from the default, with the default",
-    )))
-    .arg(arguments::json_flag())
+impl PropertyArguments {
+    /// Whether the arguments are in the form of R3 that lists all properties.
+    pub fn is_r3_list(&self) -> bool {
+        self.list && !self.output.json && self.property.is_none()
+    }
 }
 
-fn complete_value<'a>(of: Option<&'a str>, property: Option<&&'a str>) -> Offer<'a> {
-    property.map_or(Offer::Nothing, |property| Offer::ValuesOf { of, property })
+/// `qvm-prefs`
+pub const QVM_PREFS: Command =
+    Command::of::<QubePrefsArguments>("qvm-prefs", "Show or change properties of qubes");
+
+/// The arguments of qvm-prefs.
+#[derive(Args)]
+struct QubePrefsArguments {
+    /// Name of a qube, several names separated by commas, or a shell pattern
+    #[arg(
+        value_name = "VMNAME",
+        add = Completer(|_| Offer::Qubes(QubeSubset::Any).list()),
+        add = RequiredByCommand
+    )]
+    qube: Option<String>,
+    #[command(flatten)]
+    prefs: PropertyArguments,
+    #[command(flatten)]
+    several: SeveralQubes,
 }
 
-fn positionals(completers: [for<'a> fn(&Cursor<'a>) -> Offer<'a>; 2]) -> [Arg; 2] {
-    let [property, value] = completers.map(Completer);
-    [
-        Arg::new("property")
-            .value_name("PROPERTY")
-            .help("Property to show or change (default: show all)")
-            .add(property),
-        Arg::new("value")
-            .value_name("VALUE")
-            .allow_negative_numbers(true)
-            .help("New value of the property")
-            .add(value),
-    ]
+/// `qubes-prefs`
+pub const QUBES_PREFS: Command =
+    Command::of::<SystemPrefsArguments>("qubes-prefs", "Show or change properties of the system");
+
+/// The arguments of qubes-prefs.
+#[derive(Args)]
+struct SystemPrefsArguments {
+    #[command(flatten)]
+    prefs: PropertyArguments,
 }
 
 /// The owner of properties: the system, or one qube.
@@ -181,42 +192,52 @@ impl PropertyOwner {
     }
 }
 
-/// Refuses `--json` for a change, which prints nothing.
-fn refuse_json_of_change(call: &Invocation) -> Result<(), Failure> {
-    let value = if call.has_option("all") {
-        "property"
-    } else {
-        "value"
-    };
-    match call.value(value).is_some() || call.has("default") && call.value("property").is_some() {
-        true => call.refuse_json("a change of a property"),
-        false => Ok(()),
+impl Run for SystemPrefsArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let prefs = &self.prefs;
+        if prefs.help_properties {
+            return print_property_help(call, prefs.output, global_properties().collect());
+        }
+        if prefs.value.is_some() || prefs.default && prefs.property.is_some() {
+            prefs.output.refuse("a change of a property")?;
+        }
+        let context = Context::new(call.system()?);
+        run(call, &context, None, prefs)
     }
 }
 
-pub fn run_for_system(call: &mut Invocation) -> Result<u8, Failure> {
-    if call.has("help-properties") {
-        return print_property_help(call, global_properties().collect());
+impl Run for QubePrefsArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let prefs = &self.prefs;
+        if prefs.help_properties && self.qube.is_none() {
+            return print_property_help(call, prefs.output, all_qube_properties());
+        }
+        // With --all the first argument is the property.
+        let value = match self.several.all {
+            true => &prefs.property,
+            false => &prefs.value,
+        };
+        if value.is_some() || prefs.default && prefs.property.is_some() {
+            prefs.output.refuse("a change of a property")?;
+        }
+        if self.is_about_several() {
+            return multiple::run(call, &self);
+        }
+        let qube = self
+            .qube
+            .as_deref()
+            .ok_or_else(|| Failure::usage("the following arguments are required: VMNAME"))?;
+        let context = Context::new(call.system()?);
+        run(call, &context, Some(qube), prefs)
     }
-    refuse_json_of_change(call)?;
-    let context = Context::new(call.system()?);
-    run(call, &context, None)
 }
 
-pub fn run_for_qube(call: &mut Invocation) -> Result<u8, Failure> {
-    if call.has("help-properties") && !call.is_given(QUBE_ID) {
-        return print_property_help(call, all_qube_properties());
-    }
-    refuse_json_of_change(call)?;
-    if multiple::is_requested(call) {
-        return multiple::run(call);
-    }
-    let qube = required_value(&call.matches, QUBE_ID, "VMNAME")?.to_string();
-    let context = Context::new(call.system()?);
-    run(call, &context, Some(&qube))
-}
-
-fn run(call: &mut Invocation, context: &Context, qube: Option<&str>) -> Result<u8, Failure> {
+fn run(
+    call: &mut Invocation,
+    context: &Context,
+    qube: Option<&str>,
+    prefs: &PropertyArguments,
+) -> Result<u8, Failure> {
     let qubes = read_until_exit(context)?;
     let owner = match qube {
         None => PropertyOwner::System,
@@ -232,32 +253,32 @@ fn run(call: &mut Invocation, context: &Context, qube: Option<&str>) -> Result<u
             }
         }
     };
-    if call.has("help-properties") {
-        return print_property_help(call, owner.properties());
+    if prefs.help_properties {
+        return print_property_help(call, prefs.output, owner.properties());
     }
     if let PropertyOwner::Qube { name, .. } = &owner
         && let Some(vm) = qubes.get(name.as_str())
     {
-        match call.value("property") {
+        match &prefs.property {
             // The list marks damaged values with U; one line says why.
             None => DamageScan::for_qube(&qubes, vm, context).warn(call, "qvm-prefs"),
             Some(_) => call.warn_of_damage(vm),
         }
     }
-    if call.has("changed") && matches!(owner, PropertyOwner::System) {
-        return changed::print_system(call, &qubes, context);
+    if prefs.changed && matches!(owner, PropertyOwner::System) {
+        return changed::print_system(call, &qubes, context, prefs);
     }
-    if let Some(code) = run_r3_form(call, &owner, &qubes, context)? {
+    if let Some(code) = run_r3_form(call, &owner, &qubes, context, prefs)? {
         return Ok(code);
     }
-    let Some(property) = call.value("property") else {
-        return if call.has("json") {
-            list_json(call, &owner, &qubes, context)
+    let Some(property) = prefs.property.as_deref() else {
+        return if prefs.output.json {
+            list_json(call, &owner, &qubes, context, prefs)
         } else {
-            list(call, &owner, &qubes, context)
+            list(call, &owner, &qubes, context, prefs)
         };
     };
-    if call.has("default") && call.value("value").is_none() && owner.has_unknown(&qubes, property) {
+    if prefs.default && prefs.value.is_none() && owner.has_unknown(&qubes, property) {
         // An unknown property can be removed, although it cannot be set.
         let property = property.to_owned();
         drop(ManuallyDrop::into_inner(qubes));
@@ -269,12 +290,12 @@ fn run(call: &mut Invocation, context: &Context, qube: Option<&str>) -> Result<u
         .map_err(Into::into);
     }
     let property = find(owner.scope(), property)?;
-    let change = match (call.value("value"), call.has("default")) {
+    let change = match (&prefs.value, prefs.default) {
         (Some(text), _) => owner
-            .stored_text(property, text, call.has("set"))
+            .stored_text(property, text, prefs.set)
             .map(str::to_string),
         (None, true) => None,
-        (None, false) => return show(call, &owner, &qubes, property, context),
+        (None, false) => return show(call, &owner, &qubes, property, context, prefs),
     };
     // The change loads the store again under the lock; free this one first to save memory.
     drop(ManuallyDrop::into_inner(qubes));
@@ -287,11 +308,12 @@ fn run_r3_form(
     owner: &PropertyOwner,
     qubes: &Qubes,
     context: &Context,
+    prefs: &PropertyArguments,
 ) -> Result<Option<u8>, Failure> {
     match owner {
-        PropertyOwner::System => r3::prefs::run_for_system(call, context, qubes),
+        PropertyOwner::System => r3::prefs::run_for_system(call, context, qubes, prefs),
         PropertyOwner::Qube { name, .. } => match qubes.get(name.as_str()) {
-            Some(vm) => r3::prefs::run_for_qube(call, context, qubes, vm),
+            Some(vm) => r3::prefs::run_for_qube(call, context, qubes, vm, prefs),
             None => Ok(None),
         },
     }
@@ -321,12 +343,13 @@ fn show(
     qubes: &Read,
     property: &Property,
     context: &Context,
+    prefs: &PropertyArguments,
 ) -> Result<u8, Failure> {
-    if call.has("hide-default") && owner.is_default(qubes, property) {
+    if prefs.hide_default && owner.is_default(qubes, property) {
         return Ok(0);
     }
     let value = owner.value(qubes, property, context)?;
-    if call.has("json") {
+    if prefs.output.json {
         let text = serde_json::to_string_pretty(&value_json(&value))?;
         return call.out.line(&text).map(|()| 0);
     }
@@ -349,6 +372,7 @@ fn list(
     owner: &PropertyOwner,
     qubes: &Qubes,
     context: &Context,
+    prefs: &PropertyArguments,
 ) -> Result<u8, Failure> {
     let properties = owner.properties();
     let width = properties.iter().map(|p| p.name.len()).max().unwrap_or(0);
@@ -360,7 +384,7 @@ fn list(
             .and_then(|value| property.format_in_list(&value));
         let line = match listed {
             None => format!("{:width$}  U", property.name),
-            Some(_) if is_default && call.has("hide-default") => continue,
+            Some(_) if is_default && prefs.hide_default => continue,
             Some(text) => {
                 // On a terminal a value must not look like a further line.
                 let text = if call.out.is_for_display() {
@@ -387,11 +411,12 @@ fn list_json(
     owner: &PropertyOwner,
     qubes: &Qubes,
     context: &Context,
+    prefs: &PropertyArguments,
 ) -> Result<u8, Failure> {
     let mut object = serde_json::Map::new();
     for property in owner.properties() {
         let is_default = owner.is_default(qubes, property);
-        if is_default && call.has("hide-default") {
+        if is_default && prefs.hide_default {
             continue;
         }
         let entry = listing::value_entry(owner.value(qubes, property, context), is_default);
@@ -437,9 +462,10 @@ fn set(
 
 fn print_property_help(
     call: &mut Invocation,
+    output: JsonOption,
     properties: Vec<&'static Property>,
 ) -> Result<u8, Failure> {
-    if call.has("json") {
+    if output.json {
         return call
             .print_json(
                 &properties

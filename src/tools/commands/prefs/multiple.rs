@@ -1,15 +1,15 @@
 //! qvm-prefs for several qubes: all of them, those that match a pattern, or a list of names,
 //! filtered by class, tag and label.
 
-use clap::ArgAction;
+use clap::Args;
 
 use super::rejected_value::RejectedValue;
-use super::{all_qube_properties, changed, listing};
+use super::{QubePrefsArguments, all_qube_properties, changed, listing, print_property_help};
 use crate::lifecycle::{Context, qube};
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
 use crate::tools::completion::{self, ReplacesFirst};
 use crate::tools::r3;
-use crate::tools::ui::arguments::{QUBE_ID, flag, output_option, value};
+use crate::tools::ui::arguments::{NotUpstream, OUTPUT_OPTIONS};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::filter_terms::FilterTerms;
 use crate::tools::ui::hint;
@@ -37,59 +37,63 @@ if one of the qubes cannot have the value nothing is changed. Qubes that do not 
 are left out, and so is dom0 with --all. The qubes that were changed are named on standard error, \
 unless --quiet is given.";
 
-/// The options that filter qubes.
-const FILTERS: [&str; 3] = ["class", "tags", "label"];
-
-pub fn define(line: clap::Command) -> clap::Command {
-    let words =
-        |id, name, help| output_option(value(id, None, name, help)).action(ArgAction::Append);
-    line.arg(
-        output_option(flag(
-            "all",
-            None,
-            "Select all qubes; the first argument is then PROPERTY",
-        ))
-        .add(ReplacesFirst),
-    )
-    .arg(
-        words(
-            "exclude",
-            "EXCLUDE",
-            "With --all, leave out this qube (can be repeated)",
-        )
-        .add(completion::QUBES),
-    )
-    .arg(
-        words("class", "CLASS,...", "Select only qubes of these classes")
-            .add(completion::CLASS_LIST),
-    )
-    .arg(
-        words(
-            "tags",
-            "TAG,...",
-            "Select only qubes with one of these tags",
-        )
-        .add(completion::TAG_LIST),
-    )
-    .arg(
-        words(
-            "label",
-            "LABEL,...",
-            "Select only qubes with one of these labels",
-        )
-        .add(completion::LABEL_LIST),
-    )
+/// The options that select several qubes.
+#[derive(Args)]
+pub struct SeveralQubes {
+    /// Select all qubes; the first argument is then PROPERTY
+    #[arg(long, help_heading = OUTPUT_OPTIONS, add = NotUpstream, add = ReplacesFirst)]
+    pub all: bool,
+    /// With --all, leave out this qube (can be repeated)
+    #[arg(
+        long,
+        value_name = "EXCLUDE",
+        help_heading = OUTPUT_OPTIONS,
+        add = NotUpstream,
+        add = completion::QUBES
+    )]
+    exclude: Vec<String>,
+    /// Select only qubes of these classes
+    #[arg(
+        long,
+        value_name = "CLASS,...",
+        help_heading = OUTPUT_OPTIONS,
+        add = NotUpstream,
+        add = completion::CLASS_LIST
+    )]
+    class: Vec<String>,
+    /// Select only qubes with one of these tags
+    #[arg(
+        long,
+        value_name = "TAG,...",
+        help_heading = OUTPUT_OPTIONS,
+        add = NotUpstream,
+        add = completion::TAG_LIST
+    )]
+    tags: Vec<String>,
+    /// Select only qubes with one of these labels
+    #[arg(
+        long,
+        value_name = "LABEL,...",
+        help_heading = OUTPUT_OPTIONS,
+        add = NotUpstream,
+        add = completion::LABEL_LIST
+    )]
+    label: Vec<String>,
 }
 
-/// Whether the command line selects several qubes, even if only one matches.
-pub fn is_requested(call: &Invocation) -> bool {
-    let chosen =
-        call.has("all") || call.has("changed") || FILTERS.iter().any(|id| call.is_given(id));
-    chosen
-        || call.is_given("exclude")
-        || call
-            .value(QUBE_ID)
-            .is_some_and(|name| is_pattern(name) || name.contains(','))
+impl SeveralQubes {
+    fn is_given(&self) -> bool {
+        let lists = [&self.exclude, &self.class, &self.tags, &self.label];
+        self.all || lists.into_iter().any(|list| !list.is_empty())
+    }
+}
+
+impl QubePrefsArguments {
+    /// Whether the command line selects several qubes, even if only one matches.
+    pub fn is_about_several(&self) -> bool {
+        let is_list = |name: &String| is_pattern(name) || name.contains(',');
+        self.several.is_given() || self.prefs.changed || self.qube.as_ref().is_some_and(is_list)
+    }
 }
 
 /// The arguments of the command line.
@@ -98,60 +102,56 @@ struct PrefsRequest<'a> {
     names: Option<&'a str>,
     property: Option<&'a str>,
     value: Option<&'a str>,
+    arguments: &'a QubePrefsArguments,
 }
 
 impl<'a> PrefsRequest<'a> {
-    fn from_arguments(call: &'a Invocation) -> Result<PrefsRequest<'a>, Failure> {
-        let words = [
-            call.value(QUBE_ID),
-            call.value("property"),
-            call.value("value"),
-        ];
-        let request = match (call.has("all"), words) {
+    fn new(arguments: &'a QubePrefsArguments) -> Result<PrefsRequest<'a>, Failure> {
+        let prefs = &arguments.prefs;
+        let words = [&arguments.qube, &prefs.property, &prefs.value].map(Option::as_deref);
+        let (names, property, value) = match (arguments.several.all, words) {
             (true, [_, _, Some(more)]) => {
                 return Err(Failure::usage(format!("unrecognized arguments: {more}")));
             }
-            (true, [property, value, None]) => PrefsRequest {
-                names: None,
-                property,
-                value,
-            },
-            (false, [names, property, value]) => PrefsRequest {
-                names,
-                property,
-                value,
-            },
+            (true, [property, value, None]) => (None, property, value),
+            (false, [names, property, value]) => (names, property, value),
         };
-        if call.has("changed") && (request.value.is_some() || call.has("default")) {
+        if prefs.changed && (value.is_some() || prefs.default) {
             return Err(Failure::usage(
                 "--changed lists: it goes with neither a value nor --default",
             ));
         }
-        Ok(request)
+        Ok(PrefsRequest {
+            names,
+            property,
+            value,
+            arguments,
+        })
     }
 
-    fn is_change(&self, call: &Invocation) -> bool {
-        self.property.is_some() && (self.value.is_some() || call.has("default"))
+    fn is_change(&self) -> bool {
+        self.property.is_some() && (self.value.is_some() || self.arguments.prefs.default)
     }
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    if call.has("help-properties") {
-        return super::print_property_help(call, all_qube_properties());
+pub fn run(call: &mut Invocation, arguments: &QubePrefsArguments) -> Result<u8, Failure> {
+    let prefs = &arguments.prefs;
+    if prefs.help_properties {
+        return print_property_help(call, prefs.output, all_qube_properties());
     }
     let context = Context::new(call.system()?);
-    let request = PrefsRequest::from_arguments(call)?;
+    let request = PrefsRequest::new(arguments)?;
     let property = request.property.map(find_in_any_class).transpose()?;
-    if request.is_change(call)
+    if request.is_change()
         && let Some(property) = property
     {
         let text = request
             .value
-            .and_then(|text| r3::prefs::stored_value(property, text, call.has("set")));
+            .and_then(|text| r3::prefs::stored_value(property, text, prefs.set));
         return change(call, &context, &request, property, text);
     }
     let qubes = read_until_exit(&context)?;
-    let vms = selected_qubes(call, &context, &qubes, &request, true)?;
+    let vms = selected_qubes(&context, &qubes, &request, true)?;
     vms.iter().for_each(|vm| call.warn_of_damage(vm));
     let of_qube = |vm: &Vm| -> Vec<&'static Property> {
         match property {
@@ -166,9 +166,9 @@ pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
         context: &context,
         vms: vms.iter().map(|vm| (*vm, of_qube(vm))).collect(),
     };
-    match call.has("changed") {
-        true => changed::print_qubes(call, &view),
-        false => listing::print(call, &view),
+    match prefs.changed {
+        true => changed::print_qubes(call, &view, prefs.output),
+        false => listing::print(call, &view, prefs),
     }
 }
 
@@ -191,22 +191,22 @@ fn find_in_any_class(given: &str) -> Result<&'static Property, Failure> {
 
 /// Returns the selected qubes in the order of [`Selection::resolve`].
 fn selected_qubes<'q>(
-    call: &Invocation,
     context: &Context,
     qubes: &'q Qubes,
     request: &PrefsRequest,
     with_dom0: bool,
 ) -> Result<Vec<&'q Vm>, Failure> {
-    let excluded = call.values("exclude");
+    let several = &request.arguments.several;
+    let exclude = several.exclude.clone();
     let given = match request.names {
         Some(names) => Selection {
             all: false,
-            exclude: excluded,
-            names: names.split(',').collect(),
+            exclude,
+            names: names.split(',').map(String::from).collect(),
         },
         None => Selection {
             all: true,
-            exclude: excluded,
+            exclude,
             names: Vec::new(),
         },
     };
@@ -233,7 +233,8 @@ fn selected_qubes<'q>(
         .iter()
         .for_each(|text| print_warning(text));
     let values = Values::new(qubes, context);
-    let [classes, tags, labels] = FILTERS.map(|id| filter_words(call, id));
+    let [classes, tags, labels] =
+        [&several.class, &several.tags, &several.label].map(|texts| filter_words(texts));
     let filters = FilterTerms {
         class: classes.as_deref(),
         tags: tags.clone().unwrap_or_default(),
@@ -265,9 +266,8 @@ fn selected_qubes<'q>(
 }
 
 /// Returns the values of a filter, if it is given.
-fn filter_words<'a>(call: &'a Invocation, id: &'static str) -> Option<Vec<&'a str>> {
-    let given = call.is_given(id).then(|| call.values(id));
-    given.map(|texts| texts.into_iter().flat_map(|text| text.split(',')).collect())
+fn filter_words(texts: &[String]) -> Option<Vec<&str>> {
+    (!texts.is_empty()).then(|| texts.iter().flat_map(|text| text.split(',')).collect())
 }
 
 /// Sets or resets a property of all selected qubes that have it, for all of them or for none.
@@ -279,7 +279,7 @@ fn change(
     text: Option<&str>,
 ) -> Result<u8, Failure> {
     let qubes = read_until_exit(context)?;
-    let vms = selected_qubes(call, context, &qubes, request, false)?;
+    let vms = selected_qubes(context, &qubes, request, false)?;
     let has = |vm: &&&Vm| Property::find(Scope::Class(&vm.class), property.name).is_some();
     let names: Vec<VmName> = vms.iter().filter(has).map(|vm| vm.name.clone()).collect();
     if names.is_empty() {

@@ -6,7 +6,6 @@ use super::{find_volume_in, reported_error};
 use crate::lifecycle::volume::{VolumeDetails, VolumeListEntry};
 use crate::lifecycle::{Context, volume};
 use crate::model::VmName;
-use crate::tools::ui::arguments;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
@@ -44,7 +43,7 @@ pub fn list(call: &mut Invocation, context: &Context, names: &[&str]) -> Result<
     }
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let given = Selection {
-        names: names.to_vec(),
+        names: names.iter().map(ToString::to_string).collect(),
         ..Selection::default()
     };
     let mut chosen = given.resolve(&all, true)?;
@@ -120,7 +119,7 @@ pub fn info(
             .with_hint(Hint::one_of(unknown, "it is one of", &PROPERTIES)));
     }
     if let Some(reason) = &details.unknown_reason
-        && arguments::verbosity(&call.matches) > 1
+        && call.common.verbosity() > 1
     {
         print_message(&format!("{text}: {reason}"));
     }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction};
 
 use crate::fs::errno_text;
 use crate::lifecycle::volume::ImportLength;
@@ -16,9 +16,10 @@ use crate::lifecycle::volume::{ResizeOutcome, Shrinking};
 use crate::lifecycle::{Context, LifecycleError, volume};
 use crate::model::volume::names as volume_names;
 use crate::model::{Qubes, VmName, VolumeOption};
+use crate::tools::Command;
 use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
-use crate::tools::ui::arguments::{self, SUBCOMMAND_ID, flag, value};
+use crate::tools::ui::arguments::{self, NotUpstream, SUBCOMMAND_ID, flag, value};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::Invocation;
@@ -169,7 +170,7 @@ fn complete_revision<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
     volume.map_or(Offer::Nothing, |volume| Offer::Revisions(volume))
 }
 
-fn with_listing(line: Command) -> Command {
+fn with_listing(line: clap::Command) -> clap::Command {
     line.arg(
         value(
             "pool",
@@ -191,15 +192,15 @@ fn with_listing(line: Command) -> Command {
     ))
 }
 
-fn with_shrinking(line: Command) -> Command {
+fn with_shrinking(line: clap::Command) -> clap::Command {
     line.arg(flag("force", Some('f'), "Allow a smaller size"))
 }
 
-fn with_force(line: Command) -> Command {
+fn with_force(line: clap::Command) -> clap::Command {
     line.arg(flag("force", Some('f'), "Do not ask for confirmation"))
 }
 
-fn with_sizes(line: Command) -> Command {
+fn with_sizes(line: clap::Command) -> clap::Command {
     line.arg(value(
         "size",
         None,
@@ -210,13 +211,22 @@ fn with_sizes(line: Command) -> Command {
 }
 
 /// Returns the help of a subcommand.
-pub fn subcommand_help(word: &str) -> Option<String> {
+fn subcommand_help(word: &str) -> Option<String> {
     Subcommand::help(&COMMANDS, word)
 }
 
-pub fn define(line: Command) -> Command {
-    let of_list = |arg: Arg| arg.help_heading("Options of list");
-    let of_import = |arg: Arg| arg.help_heading("Options of import");
+/// `qvm-volume`
+pub const QVM_VOLUME: Command = Command::new(
+    "qvm-volume",
+    "List and change volumes of qubes",
+    define,
+    run,
+)
+.with_subcommands(subcommand_help);
+
+fn define(line: clap::Command) -> clap::Command {
+    let of_list = |arg: Arg| arg.help_heading("Options of list").add(NotUpstream);
+    let of_import = |arg: Arg| arg.help_heading("Options of import").add(NotUpstream);
     let line = line
         .arg(arguments::json_flag())
         .arg(
@@ -225,7 +235,8 @@ pub fn define(line: Command) -> Command {
                 Some('f'),
                 "Do not ask for confirmation; with resize, allow a smaller size",
             )
-            .help_heading("Options of resize, clone and clear"),
+            .help_heading("Options of resize, clone and clear")
+            .add(NotUpstream),
         )
         .arg(of_list(
             value(
@@ -274,7 +285,7 @@ pub fn define(line: Command) -> Command {
         )
 }
 
-pub fn run(call: &mut Invocation) -> Result<u8, Failure> {
+fn run(call: &mut Invocation) -> Result<u8, Failure> {
     let words: Vec<String> = call.values("word").into_iter().map(String::from).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let command = Subcommand::parse(

@@ -1,8 +1,8 @@
 //! The pages of commands that change settings of qubes and of the system.
 
 use super::ANSWER;
+use crate::tools::commands::{prefs, tags};
 use crate::tools::manual::Page;
-use crate::tools::{prefs, tags};
 
 pub(super) const PAGES: &[Page] = &[
     Page {

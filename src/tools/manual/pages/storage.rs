@@ -1,7 +1,7 @@
 //! The pages of commands for pools and volumes.
 
+use crate::tools::commands::{pool, volume};
 use crate::tools::manual::{EXIT_STATUS, Page, STORE};
-use crate::tools::{pool, volume};
 
 pub(super) const PAGES: &[Page] = &[
     Page {
