@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::exec::ExecError;
 use crate::hypervisor::HypervisorError;
+use crate::lifecycle::qube::RefusedSetting;
 use crate::model::VmName;
 use crate::storage::StorageError;
 use crate::store::StoreError;
@@ -202,7 +203,7 @@ pub enum LifecycleError {
     Creation(#[from] crate::model::CreationError),
     /// Settings of a new qube were refused; it was not created.
     #[error("{}", join_refusals(.0))]
-    SettingsRefused(Vec<crate::lifecycle::qube::RefusedSetting>),
+    SettingsRefused(Vec<RefusedSetting>),
     /// The rules of a removal.
     #[error(transparent)]
     Removal(#[from] crate::model::RemovalError),
@@ -408,7 +409,7 @@ pub enum LifecycleError {
 }
 
 /// Joins the reasons of refused settings.
-fn join_refusals(refused: &[crate::lifecycle::qube::RefusedSetting]) -> String {
+fn join_refusals(refused: &[RefusedSetting]) -> String {
     let texts: Vec<String> = refused
         .iter()
         .map(|r| format!("{} is refused: {}", r.setting, r.reason))

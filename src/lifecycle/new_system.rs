@@ -1,11 +1,10 @@
 //! Creating a new system: the directories of its pools, then its store.
 
+use super::{Context, LifecycleError};
+use crate::lifecycle::qube::create_shared_directory;
 use crate::model::plan_new_system;
 use crate::storage::PoolDrivers;
 use crate::store::{StoreError, Write};
-
-use super::{Context, LifecycleError};
-use crate::lifecycle::qube::create_shared_directory;
 
 /// Creates a store with labels, the first pools and dom0, and sets up the pools.
 ///

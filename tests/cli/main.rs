@@ -1,5 +1,5 @@
 //! Runs the tools and checks their output, messages and exit codes: a file for each tool, and files
-//! for what all tools have in common. Tests of what the tools do with images and running qubes are in
+//! for what all tools have in common. What tools do with images and running qubes is tested in
 //! `tests/storage_tools` and `tests/lifecycle`.
 
 mod every_property;

@@ -16,9 +16,8 @@ use crate::format::{
     ConversionLoss, FormatError, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store,
 };
 use crate::fs::text_file;
-use crate::lifecycle::qube::directory;
-use crate::lifecycle::qube::directory::QubeDirectory;
 use crate::lifecycle::qube::directory::owners::DirectoryOwners;
+use crate::lifecycle::qube::directory::{self, QubeDirectory};
 use crate::model::check::Harm;
 use crate::model::pool_driver::FILE_REFLINK;
 use crate::model::{Class, Facts, Qid, Qubes, Release, Vm, VmName, check};

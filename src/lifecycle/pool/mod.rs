@@ -1,7 +1,7 @@
 //! Operations on pools.
 
 mod change;
+mod details;
 
-pub use change::{
-    PoolDetails, PoolOptionError, add, containing_pool, details, remove, set_options,
-};
+pub use change::{PoolOptionError, add, remove, set_options};
+pub use details::{PoolDetails, containing_pool, details};

@@ -8,13 +8,10 @@ use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{AttachedDisk, Outcome};
+use crate::lifecycle::qube::{self, Drive, NO_FREE_DISK_NAME, attach_loop_device};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
-
-use crate::lifecycle::qube::Drive;
-use crate::lifecycle::qube::NO_FREE_DISK_NAME;
-use crate::lifecycle::qube::{attach_loop_device, find_qube};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
 /// How long a guest may take to release a disk.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -109,7 +106,7 @@ pub fn detach_drive(context: &Context, name: &VmName, target: &str) -> Result<()
 /// Returns the uuid of a local guest.
 fn guest_uuid(context: &Context, name: &VmName) -> Result<Uuid, LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if !vm.class.is_local_guest() {
         return Err(LifecycleError::NotAGuest(
             "disks can be attached only to qubes on this machine",

@@ -1,10 +1,9 @@
 //! Changing properties, features and tags: decide, save, then apply the effects.
 
+use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 use crate::model::rules::pci;
 use crate::model::{Effect, Facts, Property, VmName, features, property, tags};
 use crate::store::Write;
-
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
 /// Sets a property of a qube and applies the effects. Returns notes for the user.
 ///

@@ -6,17 +6,15 @@
 use std::cell::RefCell;
 
 use crate::fs::replace::Access;
-use crate::lifecycle::qube::directory;
+use crate::lifecycle::qube::directory::{self, QUBE_FILES, QubeDirectory};
+use crate::lifecycle::qube::{self, InitialSettings};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::rules::cloning;
 use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError, volume};
 use crate::storage::{
     CommittedData, PoolDrivers, Progress, StorageError, VmStorage, Volume, VolumeKind,
 };
-
-use crate::lifecycle::qube::InitialSettings;
-use crate::lifecycle::qube::directory::{QUBE_FILES, QubeDirectory};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile};
 
 /// A clone that was created.
 #[derive(Debug)]
@@ -114,7 +112,7 @@ fn open_source_volumes(
         return Err(LifecycleError::NoSuchQube(source.to_string()));
     }
     let qubes = context.read()?;
-    let source = crate::lifecycle::qube::find_qube(&qubes, source)?;
+    let source = qube::find(&qubes, source)?;
 
     let mut origins = Vec::new();
     for volume in volume::resolve_all(&qubes, clone, context.facts()).map_err(StorageError::from)? {

@@ -2,18 +2,17 @@
 //! orphan volumes at worst. The next creation of the name recognises them by a note
 //! ([`crate::lifecycle::volume::images::creation_note`]) and clears them.
 
-use crate::lifecycle::volume::images;
+use crate::lifecycle::qube::directory::QubeDirectory;
+use crate::lifecycle::template::save_volume_sizes;
+use crate::lifecycle::volume::images::existing::{PlannedImages, PreparedImages};
+use crate::lifecycle::volume::images::{self, DataSource, ExistingImages};
+use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::rules::cloning::NewQubeFacts;
 use crate::model::rules::{cloning, creation};
 use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags};
-
-use crate::lifecycle::qube::directory::QubeDirectory;
-use crate::lifecycle::template::save_volume_sizes;
-use crate::lifecycle::volume::images::existing::PlannedImages;
-use crate::lifecycle::volume::images::{DataSource, ExistingImages};
-use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
-use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::storage::VmStorage;
+use crate::store::Write;
 
 /// Plans a new qube. Called again whenever the store may have changed.
 pub(in crate::lifecycle) type PlanQube<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
@@ -233,69 +232,108 @@ pub(in crate::lifecycle) fn build(
         images::check(context, images)?;
         root.check(name.as_str(), &storage)?;
     }
-    let prepared = images::prepare(context, images)?;
-    drop(qubes);
-    let directory = prepared.directory.as_ref();
-    // Adopted images keep the firewall rules and notes that lie beside them.
-    let replaces_files = existing != ExistingImages::Adopt;
-    let remove_files = || {
-        directory
-            .filter(|_| replaces_files)
-            .map_or(Ok(()), QubeDirectory::remove_files)
+    let prepared = PreparedQube {
+        images: images::prepare(context, images)?,
+        vm: planned,
+        storage,
+        adopted,
+        // Adopted images keep the firewall rules and notes that lie beside them.
+        replaces_files: existing != ExistingImages::Adopt,
+        // Images that were to be discarded must not count as made by this creation, so the note
+        // is removed even if some of them stay.
+        drops_note: existing == ExistingImages::Discard,
     };
-    remove_files()?;
+    drop(qubes);
     context
         .system
         .report_step(|| format!("{name}: creating its volumes"));
-    let made = create_volumes(settings.root, name.as_str(), &storage, |volumes| {
-        make(volumes, directory)
-    });
-    let added = made.and_then(|()| {
-        let effects = save_new_qube(context, &planned, class, plan, settings, &storage)?;
-        prepared.remove_note();
-        Ok(effects)
-    });
-    // Once the store is saved the qube exists, so its volumes stay.
-    let was_saved = |error: &LifecycleError| match error {
-        LifecycleError::Store(store) => store.was_saved(),
-        _ => false,
+    let create = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
+        create_volumes(settings.root, name.as_str(), storage, |volumes| {
+            make(volumes, directory)
+        })
     };
-    if added.as_ref().is_err_and(|error| !was_saved(error)) {
-        // The first error is the one to report.
-        let _leftovers = remove_files();
-        // Images that were to be discarded must not count as made by this creation, so the note
-        // is removed even if some of them stay.
-        prepared.roll_back(storage, adopted, existing == ExistingImages::Discard);
-    }
-    added
+    prepared.build(context, plan, create, |write, vm, storage| {
+        let effects = add_with_settings(context, write, vm, settings)?;
+        if settings.root.is_some() {
+            save_volume_sizes(write, name, storage, &[ROOT_VOLUME])?;
+        }
+        Ok(effects)
+    })
 }
 
-/// Plans a qube again, whose volumes exist by now, adds it with its settings and saves the
-/// store.
-fn save_new_qube(
-    context: &Context,
-    planned: &Vm,
-    class: &Class,
-    plan: PlanQube<'_>,
-    settings: InitialSettings<'_>,
-    storage: &VmStorage,
-) -> Result<Vec<Effect>, LifecycleError> {
-    let name = &planned.name;
-    let mut write = context.write()?;
-    if class.is_local_guest() {
-        creation::choose_default_kernel(&mut write, context.facts());
+/// A new qube that was planned under the lock of its name, and whose place on disk is free.
+pub(in crate::lifecycle) struct PreparedQube<'a> {
+    /// The qube as it was planned.
+    pub vm: Vm,
+    /// Its volumes.
+    pub storage: VmStorage,
+    /// The preparation of its images.
+    pub images: PreparedImages,
+    /// Volumes whose images existed before.
+    pub adopted: &'a [String],
+    /// Whether files in the place of the qube's own are removed first.
+    pub replaces_files: bool,
+    /// Whether no note of the creation stays after a failure, even beside images that do.
+    pub drops_note: bool,
+}
+
+impl PreparedQube<'_> {
+    /// Creates the volumes with `make`, plans the qube again, adds it to the store with `add` and
+    /// saves. After a failure nothing of the qube is left except the adopted volumes.
+    ///
+    /// # Errors
+    /// Those of `plan`, `make` and `add`; the pools were changed; the store cannot be saved.
+    pub fn build<T>(
+        self,
+        context: &Context,
+        plan: PlanQube<'_>,
+        make: impl FnOnce(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>,
+        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<T, LifecycleError>,
+    ) -> Result<T, LifecycleError> {
+        let directory = self.images.directory.as_ref();
+        let remove_files = || {
+            directory
+                .filter(|_| self.replaces_files)
+                .map_or(Ok(()), QubeDirectory::remove_files)
+        };
+        remove_files()?;
+        let added = make(&self.storage, directory).and_then(|()| self.save(context, plan, add));
+        match &added {
+            Ok(_) => self.images.remove_note(),
+            // Once the store is saved the qube exists, so its volumes stay.
+            Err(LifecycleError::Store(error)) if error.was_saved() => {}
+            Err(_) => {
+                // The first error is the one to report.
+                let _leftovers = remove_files();
+                self.images
+                    .roll_back(self.storage, self.adopted, self.drops_note);
+            }
+        }
+        added
     }
-    // Another qube may have taken the qid while the volumes were created.
-    let vm = plan(&write)?;
-    if vm.volumes != planned.volumes {
-        return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
+
+    /// Plans the qube again, whose volumes exist by now, and saves the store with it.
+    fn save<T>(
+        &self,
+        context: &Context,
+        plan: PlanQube<'_>,
+        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<T, LifecycleError>,
+    ) -> Result<T, LifecycleError> {
+        let mut write = context.write()?;
+        if self.vm.class.is_local_guest() {
+            creation::choose_default_kernel(&mut write, context.facts());
+        }
+        // Another qube may have taken the qid while the volumes were created.
+        let vm = plan(&write)?;
+        if vm.volumes != self.vm.volumes {
+            return Err(LifecycleError::ChangedMeanwhile {
+                qube: vm.name.clone(),
+            });
+        }
+        let added = add(&mut write, vm, &self.storage)?;
+        write.save()?;
+        Ok(added)
     }
-    let effects = add_with_settings(context, &mut write, vm, settings)?;
-    if settings.root.is_some() {
-        save_volume_sizes(&mut write, name, storage, &[ROOT_VOLUME])?;
-    }
-    write.save()?;
-    Ok(effects)
 }
 
 /// Returns a warning for each tag that the creator's feature `tag-created-vm-with` asks for and

@@ -12,11 +12,10 @@ use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
+use crate::lifecycle::qube::{self, kernel_command_line};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName, property};
 use crate::storage::VmStorage;
-
-use crate::lifecycle::qube::kernel_command_line;
-use crate::lifecycle::{Context, LifecycleError, qube};
 
 /// Describes the domain of a qube, without its disks, which are known once its storage is
 /// started, and without its required devices.
@@ -76,7 +75,7 @@ pub(in crate::lifecycle) fn describe_domain(
 /// The qube has no domain here, a property has an invalid value, or a template is invalid.
 pub fn preview_domain_xml(context: &Context, name: &VmName) -> Result<String, LifecycleError> {
     let qubes = context.read()?;
-    let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if !vm.class.is_local_guest() {
         return Err(LifecycleError::NoDomain {
             qube: name.clone(),
@@ -91,16 +90,17 @@ pub fn preview_domain_xml(context: &Context, name: &VmName) -> Result<String, Li
             .iter()
             .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
     )?;
-    render_domain_xml(context, &description)
+    render_domain_xml(context, &qubes, &description)
 }
 
 /// Renders the XML of a domain for the context's hypervisor.
 pub(in crate::lifecycle) fn render_domain_xml(
     context: &Context,
+    qubes: &Qubes,
     description: &DomainDescription,
 ) -> Result<String, LifecycleError> {
     let family = Family::from_uri(context.hypervisor().uri());
-    Ok(templates(context).render(family, description, &describe_host(context)?)?)
+    Ok(templates(context).render(family, description, &describe_host(qubes))?)
 }
 
 /// Renders the XML of a disk for a running domain.
@@ -280,7 +280,7 @@ fn name_servers(words: &str) -> [String; 2] {
 }
 
 /// Returns what the XML depends on of the host.
-fn describe_host(context: &Context) -> Result<HostDescription, LifecycleError> {
+fn describe_host(qubes: &Qubes) -> HostDescription {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
         let line = cpuinfo
@@ -288,15 +288,14 @@ fn describe_host(context: &Context) -> Result<HostDescription, LifecycleError> {
             .find(|l| l.split(':').next().is_some_and(|n| n.trim() == name))?;
         line.split(':').nth(1)?.trim().parse().ok()
     };
-    let qubes = context.read()?;
     let suspend = qubes
         .get("dom0")
         .and_then(|dom0| dom0.features.get("suspend-s0ix"))
         .is_some_and(|f| !f.is_empty());
-    Ok(HostDescription {
+    HostDescription {
         cpu_family: field("cpu family").unwrap_or(0),
         cpu_model: field("model").unwrap_or(0),
         suspend_s0ix: suspend,
         vanilla_xen: toolstack::is_vanilla_xen(),
-    })
+    }
 }

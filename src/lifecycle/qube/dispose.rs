@@ -6,23 +6,20 @@ use std::cell::{Cell, RefCell};
 use uuid::Uuid;
 
 use crate::hypervisor::{Hypervisor as _, HypervisorError};
-use crate::lifecycle::qube::directory;
-use crate::lifecycle::volume::images;
+use crate::lifecycle::qube::directory::{self, QubeDirectory};
+use crate::lifecycle::qube::record::{self, Record};
+use crate::lifecycle::qube::{
+    self, CreatedQube, InitialSettings, QubeLock, RemovalMode, RemovalOutcome,
+};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::volume::images::{self, ExistingImages};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::rules::creation;
 use crate::model::{
     Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName, property,
 };
 use crate::storage::pools::open_driver;
 use crate::storage::{VmStorage, Volume};
-
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::directory::QubeDirectory;
-use crate::lifecycle::qube::record::Record;
-use crate::lifecycle::qube::{CreatedQube, InitialSettings};
-use crate::lifecycle::qube::{RemovalMode, RemovalOutcome};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::volume::images::ExistingImages;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile};
 
 /// How many numbers are tried when other processes take them.
 const MAX_ATTEMPTS: usize = 10;
@@ -262,7 +259,7 @@ pub(in crate::lifecycle) fn remove_disposable_if_halted(
         return reconcile::remove_record_unless_leftovers(context, lock, removed)
             .map(|()| QubeState::Gone);
     }
-    crate::lifecycle::qube::record::remove(&context.system, lock.name())?;
+    record::remove(&context.system, lock.name())?;
     Ok(QubeState::Halted)
 }
 

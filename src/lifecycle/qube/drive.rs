@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use crate::hypervisor::description::{BlockDevice, DeviceKind, SourceKind};
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
-use crate::model::VmName;
-
 use crate::lifecycle::LifecycleError;
+use crate::model::VmName;
 
 /// The image of the CD with the Windows tools, in dom0.
 const WINDOWS_TOOLS: &str = "/usr/lib/qubes/qubes-windows-tools.iso";

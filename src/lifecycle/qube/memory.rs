@@ -6,9 +6,8 @@ use std::path::Path;
 use crate::hypervisor::HypervisorError;
 use crate::hypervisor::qmemman::{self, MemoryReply, MemoryReservation};
 use crate::hypervisor::uri::Family;
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{Qubes, Vm, VmName, property};
-
-use crate::lifecycle::{Context, LifecycleError};
 
 /// The socket of the memory manager.
 const SOCKET: &str = "/run/qubes/qmemman.sock";
@@ -25,11 +24,11 @@ const MIB: u64 = 1 << 20;
 /// There is not enough memory, or the memory manager does not answer.
 pub(in crate::lifecycle) fn reserve_memory(
     context: &Context,
+    qubes: &Qubes,
     name: &VmName,
 ) -> Result<Option<MemoryReservation>, LifecycleError> {
-    let qubes = context.read()?;
-    let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
-    let bytes = property::memory_for_start(&qubes, vm, context.facts())?;
+    let vm = qube::find(qubes, name)?;
+    let bytes = property::memory_for_start(qubes, vm, context.facts())?;
     let socket = context.system.path_below_root(SOCKET);
     match ask_qmemman(&socket, name, bytes)? {
         MemoryReply::Reserved(reservation) => Ok(Some(reservation)),
@@ -38,13 +37,13 @@ pub(in crate::lifecycle) fn reserve_memory(
             needed_mib: bytes.div_ceil(MIB),
             free: "and other qubes cannot give so much".to_string(),
         }),
-        MemoryReply::NoService => check_free_memory(context, &qubes, vm).map(|()| None),
+        MemoryReply::NoService => check_free_memory(context, qubes, vm).map(|()| None),
         MemoryReply::UntrustedSocket(whose) => {
             let why = "so it is not asked for memory; remove it";
             context
                 .system
                 .notify(&format!("{name}: {}: {whose}, {why}", socket.display()));
-            check_free_memory(context, &qubes, vm).map(|()| None)
+            check_free_memory(context, qubes, vm).map(|()| None)
         }
     }
 }

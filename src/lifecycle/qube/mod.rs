@@ -8,6 +8,7 @@ mod describe;
 pub(in crate::lifecycle) mod directory;
 mod dispose;
 mod drive;
+mod find;
 mod kernel_command_line;
 mod lock;
 mod memory;
@@ -32,7 +33,7 @@ pub use clone::{ClonedQube, clone};
 pub use create::{
     CreatedQube, InitialSettings, RefusedSetting, create, preview_clone, preview_creation,
 };
-pub(in crate::lifecycle) use create::{build, creation_notes, read_for_creation};
+pub(in crate::lifecycle) use create::{PreparedQube, build, creation_notes, read_for_creation};
 pub use describe::{console_log, domain_name, preview_domain_xml, user_templates_help};
 pub(in crate::lifecycle) use describe::{
     create_console_log, describe_domain, render_disk_xml, render_domain_xml,
@@ -43,6 +44,7 @@ pub(in crate::lifecycle) use dispose::{
     remove_disposable, remove_disposable_if_halted,
 };
 pub use drive::Drive;
+pub(in crate::lifecycle) use find::find;
 pub use kernel_command_line::kernel_command_line;
 pub use lock::{QubeLock, create_run_directories, lock, lock_within};
 pub(in crate::lifecycle) use lock::{create_shared_directory, lock_error};
@@ -59,7 +61,7 @@ pub(in crate::lifecycle) use required_devices::{
     explain_with_iommu,
 };
 pub use start::{StartOutcome, start, start_unless_stopped};
-pub(in crate::lifecycle) use start::{attach_loop_device, find_qube, release_loop_devices};
+pub(in crate::lifecycle) use start::{attach_loop_device, release_loop_devices};
 pub(in crate::lifecycle) use stop::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
 pub use stop::{StopOutcome, kill, lock_and_reconcile, shutdown, wait_for_shutdown};
 pub use stop_mark::StopMark;

@@ -16,11 +16,10 @@ use crate::exec::{self, Program};
 use crate::fs::file_lock::{FileLock, LockMode};
 use crate::hypervisor::Hypervisor;
 use crate::hypervisor::uri::Family;
-use crate::model::VmName;
-
 use crate::lifecycle::qube::record::Record;
-use crate::lifecycle::qube::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
+use crate::lifecycle::qube::{self, SHUTDOWN_INTERVAL, repeat_shutdown_request};
+use crate::lifecycle::{Context, LifecycleError, reconcile};
+use crate::model::VmName;
 
 /// The name of the program; it is installed beside the tools or in the built-in directory.
 pub const PROGRAM: &str = "qubes-monitor";
@@ -381,7 +380,7 @@ fn lock_monitor(
 ) -> Result<FileLock, LifecycleError> {
     let (run, group) = (context.system.run_dir(), context.system.qubes_group());
     let lock = run.lock(&format!("monitor-{name}"), LockMode::Exclusive, wait, group);
-    lock.map_err(|error| crate::lifecycle::qube::lock_error(name, error))
+    lock.map_err(|error| qube::lock_error(name, error))
 }
 
 #[cfg(test)]

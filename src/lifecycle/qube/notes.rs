@@ -4,12 +4,10 @@
 use std::io;
 
 use crate::fs::replace::Access;
-use crate::lifecycle::qube::directory;
+use crate::lifecycle::qube::directory::{self, QubeDirectory};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::notes::{MAX_BYTES, sanitize_text};
 use crate::model::{NotesError, Qubes, Vm, VmName};
-
-use crate::lifecycle::qube::directory::QubeDirectory;
-use crate::lifecycle::{Context, LifecycleError, conversion};
 
 /// The name of the file.
 const NAME: &str = "notes.txt";

@@ -6,11 +6,9 @@
 use uuid::Uuid;
 
 use crate::hypervisor::{HypervisorError, Outcome};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{PowerState, VmName};
-
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
 /// Pauses a running qube.
 ///
@@ -90,7 +88,7 @@ fn request_under_lock(
     choose: &dyn Fn(Uuid, PowerState) -> Result<Option<Outcome>, HypervisorError>,
 ) -> Result<Option<Outcome>, LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if name.is_dom0() {
         return Err(LifecycleError::NotAGuest(not_dom0));
     }

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use crate::fs::{errno_text, stale_files};
 use crate::hypervisor::uri::is_plain_uri;
-use crate::lifecycle::LifecycleError;
 use crate::lifecycle::reconcile::{Orphan, is_volume_of_qube};
+use crate::lifecycle::{LifecycleError, qube};
 use crate::model::VmName;
 use crate::system::System;
 
@@ -145,7 +145,7 @@ impl Record {
         };
         let mut bytes = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
         bytes.push(b'\n');
-        crate::lifecycle::qube::create_run_directories(system)?;
+        qube::create_run_directories(system)?;
         let directory = run.open().map_err(failed)?;
         let access = run.access(system.qubes_group());
         directory

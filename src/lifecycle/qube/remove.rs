@@ -2,18 +2,14 @@
 //! the store cannot be saved, images of the qube are deleted first and its record says so.
 
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::qube::directory;
-use crate::lifecycle::volume::images;
+use crate::lifecycle::qube::record::{self, Phase, Record};
+use crate::lifecycle::qube::{self, QubeLock, directory};
+use crate::lifecycle::reconcile::{self, Orphan, QubeState, is_volume_of_qube};
+use crate::lifecycle::volume::{self, images};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::property::Effect;
 use crate::model::rules::removal;
 use crate::model::{Qubes, RemovalError, Vm, VmName};
-
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::record;
-use crate::lifecycle::qube::record::{Phase, Record};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::reconcile::{Orphan, is_volume_of_qube};
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what is removed with it.
@@ -72,7 +68,7 @@ pub fn remove(
     removal: RemovalMode,
 ) -> Result<RemovalOutcome, LifecycleError> {
     let mut qubes = context.read()?.into_qubes();
-    crate::lifecycle::qube::find_qube(&qubes, name)?;
+    qube::find(&qubes, name)?;
     removal.lift_restrictions(&mut qubes, name);
     // A hypervisor that cannot be reached is reported as such, not as a running qube.
     if let Some(record) = Record::load(&context.system, name)?
@@ -103,7 +99,7 @@ pub(in crate::lifecycle) fn remove_locked(
     // Opened while the store still describes the volumes and their templates.
     let storage = {
         let qubes = context.read()?;
-        let vm = crate::lifecycle::qube::find_qube(&qubes, name)?;
+        let vm = qube::find(&qubes, name)?;
         // A broken qube can be removed, too, and no image may be left that no qube names.
         let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
         has_images

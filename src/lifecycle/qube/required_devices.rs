@@ -16,10 +16,9 @@ use crate::hypervisor::description::{
 };
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::device::{AssignmentMode, DeviceAssignment};
 use crate::model::{Qubes, VirtMode, Vm, VmName};
-
-use crate::lifecycle::{Context, LifecycleError};
 
 /// The reason why another disk cannot be attached: disk names end at `z`.
 pub(in crate::lifecycle) const NO_FREE_DISK_NAME: &str =

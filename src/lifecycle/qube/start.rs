@@ -10,18 +10,16 @@ use crate::hypervisor::description::{
 use crate::hypervisor::owner::{owner_able_to_open, owner_for_image};
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{HypervisorError, Outcome, toolstack};
+use crate::lifecycle::qube::record::{self, Phase, Record};
+use crate::lifecycle::qube::{
+    self, DiskLetters, Drive, NO_FREE_DISK_NAME, QubeLock, StopMark, monitor,
+};
+use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::volume::images;
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName, property, volume};
 use crate::storage::{Attachment, LoopDevice, StorageError, VmStorage, VolumeDisk};
-
-use crate::lifecycle::qube::Drive;
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::StopMark;
-use crate::lifecycle::qube::monitor;
-use crate::lifecycle::qube::record::{Phase, Record};
-use crate::lifecycle::qube::{DiskLetters, NO_FREE_DISK_NAME};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile};
+use crate::store::Read;
 
 /// How long a chain of netvms may be, and how often a netvm may stop again while the lock of its
 /// client is waited for.
@@ -76,41 +74,44 @@ fn start_chain(
         return Err(HypervisorError::Offline("starting a qube").into());
     }
     // Ask the hypervisor before anything is written, so that a missing one leaves no trace.
-    let qubes = context.read()?;
+    let mut qubes = context.read()?;
     conversion::require_converted(context, &qubes)?;
-    let uuid = find_qube(&qubes, name)?.uuid();
-    drop(qubes);
-    let live = uuid
+    let live = qube::find(&qubes, name)?
+        .uuid()
         .map(|uuid| context.hypervisor().state(uuid))
         .transpose()?
         .flatten();
     let runs = live.is_some_and(|live| live.state.is_active());
     for _ in 0..MAX_ATTEMPTS {
-        if let Some(netvm) = netvm_to_start(context, name)? {
+        if let Some(netvm) = netvm_to_start(context, &qubes, name)? {
             context
                 .system
                 .report_step(|| format!("{name}: starting its netvm {netvm}"));
             start_netvm(context, name, &netvm, depth)?;
+            // That took a while.
+            qubes = context.read()?;
         }
         // Dropped, and so released, when the start is over, however it ends.
         let _memory = if runs {
             None
         } else {
-            qube::reserve_memory(context, name)?
+            qube::reserve_memory(context, &qubes, name)?
         };
         let lock = qube::lock(context, name)?;
         mark.check()?;
-        match reconcile::reconcile_qube(context, &lock)? {
+        // Everything from here on is decided by the store as it is under the lock.
+        qubes = context.read()?;
+        match reconcile::reconcile_qube_in(context, &qubes, &lock)? {
             QubeState::Active(live) => return check_already_started(name, live.state),
             QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
             QubeState::Halted => {}
         }
         // While the lock was waited for, the qube may have got another netvm, or its netvm may
         // have stopped.
-        if netvm_to_start(context, name)?.is_some() {
+        if netvm_to_start(context, &qubes, name)?.is_some() {
             continue;
         }
-        return start_locked(context, &lock, mark, drive).map(|()| StartOutcome::Started);
+        return start_locked(context, &qubes, &lock, mark, drive).map(|()| StartOutcome::Started);
     }
     Err(LifecycleError::CannotStart {
         qube: name.clone(),
@@ -130,11 +131,14 @@ fn check_already_started(name: &VmName, state: PowerState) -> Result<StartOutcom
 }
 
 /// Returns the netvm of a qube if it has one that is not running yet.
-fn netvm_to_start(context: &Context, name: &VmName) -> Result<Option<VmName>, LifecycleError> {
-    let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+fn netvm_to_start(
+    context: &Context,
+    qubes: &Qubes,
+    name: &VmName,
+) -> Result<Option<VmName>, LifecycleError> {
+    let vm = qube::find(qubes, name)?;
     let Some(netvm) =
-        property::netvm(&qubes, vm, context.facts())?.filter(|n| n.class.is_local_guest())
+        property::netvm(qubes, vm, context.facts())?.filter(|n| n.class.is_local_guest())
     else {
         return Ok(None);
     };
@@ -165,24 +169,24 @@ fn start_netvm(
     started.map(drop).map_err(|e| failed(e.to_string()))
 }
 
-/// Starts a halted qube whose lock is held.
+/// Starts a halted qube whose lock is held, by the store as it was read under that lock.
 fn start_locked(
     context: &Context,
+    qubes: &Read,
     lock: &QubeLock,
     mark: &StopMark,
     drive: Option<&Drive>,
 ) -> Result<(), LifecycleError> {
-    let qubes = context.read()?;
-    let vm = find_qube(&qubes, lock.name())?;
-    check_start_allowed(&qubes, vm, context.facts())?;
-    refuse_live_images(context, &qubes, vm)?;
-    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?;
+    let vm = qube::find(qubes, lock.name())?;
+    check_start_allowed(qubes, vm, context.facts())?;
+    refuse_live_images(context, qubes, vm)?;
+    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
     storage.verify()?;
-    images::require_own_images(context, &qubes, vm, &storage)?;
+    images::require_own_images(context, qubes, vm, &storage)?;
     storage.refuse_foreign_images()?;
     let copying = VmStorage::for_qube(
         &mark.with_cancellable_copies(&context.system),
-        &qubes,
+        qubes,
         vm,
         context.facts(),
     )?;
@@ -191,7 +195,7 @@ fn start_locked(
         reason: "it has no uuid in qubes.xml".into(),
     })?;
     // All checks come before the first change.
-    let mut description = describe_start(context, &qubes, vm, drive)?;
+    let mut description = describe_start(context, qubes, vm, drive)?;
     let mut record = Record::new(&context.system, uuid, context.hypervisor().uri());
     record.save(&context.system, lock.name())?;
     let step = |what: &str| {
@@ -215,14 +219,14 @@ fn start_locked(
         }
     };
     step("creating its domain");
-    if let Err(error) = create_domain(context, &record, mark, &mut description, &storage) {
+    if let Err(error) = create_domain(context, qubes, &record, mark, &mut description, &storage) {
         let error = cancellation_or(mark, error);
         let rolled_back =
             destroy_domain(context, &record).and_then(|()| Ok(storage.roll_back(&storage_run)?));
         let error = qube::explain_with_iommu(
             context,
             &description,
-            qube::explain_with_memory(context, &qubes, vm, error),
+            qube::explain_with_memory(context, qubes, vm, error),
         );
         return Err(roll_back(context, lock, rolled_back, error));
     }
@@ -302,6 +306,7 @@ fn refuse_live_images(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), L
 /// Creates the domain, paused. Fails if the start was cancelled before or meanwhile.
 fn create_domain(
     context: &Context,
+    qubes: &Qubes,
     record: &Record,
     mark: &StopMark,
     description: &mut DomainDescription,
@@ -325,7 +330,7 @@ fn create_domain(
             .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
     )?;
     description.owner = choose_qemu_owner(context, &disks, &description.block_devices)?;
-    let xml = qube::render_domain_xml(context, description)?;
+    let xml = qube::render_domain_xml(context, qubes, description)?;
     mark.check()?;
     context.hypervisor().create_paused(record.domain, &xml)?;
     release_loop_devices(context, record.domain, loops)?;
@@ -430,7 +435,7 @@ fn remove_record_after_failure(
     lock: &QubeLock,
     error: LifecycleError,
 ) -> LifecycleError {
-    match crate::lifecycle::qube::record::remove(&context.system, lock.name()) {
+    match record::remove(&context.system, lock.name()) {
         Ok(()) => error,
         Err(second) => second,
     }
@@ -501,17 +506,4 @@ fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), 
         });
     }
     Ok(())
-}
-
-/// Returns the qube of this name.
-///
-/// # Errors
-/// [`LifecycleError::NoSuchQube`].
-pub(in crate::lifecycle) fn find_qube<'a>(
-    qubes: &'a Qubes,
-    name: &VmName,
-) -> Result<&'a Vm, LifecycleError> {
-    qubes
-        .get(name.as_str())
-        .ok_or_else(|| LifecycleError::NoSuchQube(name.to_string()))
 }

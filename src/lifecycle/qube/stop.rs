@@ -6,14 +6,11 @@ use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{Hypervisor, HypervisorError, Outcome};
+use crate::lifecycle::qube::record::{self, Phase, Record};
+use crate::lifecycle::qube::{self, QubeLock, StopMark};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{PowerState, ProviderRole, Vm, VmName, property, stop_order};
-
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::StopMark;
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::qube::record::{Phase, Record};
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 
 /// How often a kill destroys a qube that is started again and again.
 const MAX_KILLS: usize = 16;
@@ -148,7 +145,7 @@ pub fn shutdown(
     force: bool,
 ) -> Result<StopOutcome, LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if !vm.class.is_local_guest() {
         return Err(LifecycleError::NotAGuest(match vm.name.is_dom0() {
             true => "dom0 is the machine itself; shut it down with poweroff",
@@ -264,7 +261,7 @@ pub fn wait_for_shutdown(
 /// too long; [`LifecycleError::StillRuns`].
 pub fn kill(context: &Context, name: &VmName) -> Result<StopOutcome, LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if vm.name.is_dom0() {
         return Err(LifecycleError::NotAGuest("Cannot kill Dom0 fake domain!"));
     }
@@ -347,8 +344,7 @@ fn recorded_target(
 /// # Errors
 /// Those of [`super::lock()`] and [`reconcile::reconcile_qube`].
 pub fn lock_and_reconcile(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
-    if !crate::lifecycle::qube::record::exists(&context.system, name) && context.system.is_offline()
-    {
+    if !record::exists(&context.system, name) && context.system.is_offline() {
         // Without a record nothing was started since the machine booted. What an earlier boot
         // left is reconciled by the next command that uses the qube.
         return Ok(());

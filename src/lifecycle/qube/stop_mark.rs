@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::fs::run_directory::RunDirectory;
-use crate::lifecycle::LifecycleError;
+use crate::lifecycle::{LifecycleError, qube};
 use crate::model::VmName;
 use crate::progress::{Progress, SharedProgress};
 use crate::system::System;
@@ -47,7 +47,7 @@ impl StopMark {
     /// # Errors
     /// The file cannot be written.
     pub fn renew(system: &System, qube: &VmName) -> Result<(), LifecycleError> {
-        crate::lifecycle::qube::create_run_directories(system)?;
+        qube::create_run_directories(system)?;
         let run = system.run_dir();
         // Not synced: after a power loss no start is under way.
         let written = run.write_unsynced(

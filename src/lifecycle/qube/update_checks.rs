@@ -6,12 +6,11 @@ use std::path::Path;
 
 use crate::fs::owned_paths::{open_parent, replace};
 use crate::fs::replace::{Access, parent_directory};
+use crate::lifecycle::qube::create_shared_directory;
+use crate::lifecycle::{Context, LifecycleError, reconcile};
 use crate::model::VmName;
 use crate::model::features;
 use crate::model::property;
-
-use crate::lifecycle::qube::create_shared_directory;
-use crate::lifecycle::{Context, LifecycleError, reconcile};
 
 const FEATURE: &str = "check-updates";
 /// While this file exists, dom0's own timer does nothing (`docs/spec/r3-tools.md` §4).

@@ -9,9 +9,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::fs::replace::{parent_directory, sync_directory};
-use crate::model::{Effect, Facts, VmName, property};
-
 use crate::lifecycle::{Context, LifecycleError};
+use crate::model::{Effect, Facts, VmName, property};
 
 /// The systemd unit of every qube.
 const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";

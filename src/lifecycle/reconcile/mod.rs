@@ -1,13 +1,16 @@
 //! Bringing qubes and the system to what the store says.
 
 mod apply;
+mod finish_stop;
+mod orphans;
 mod qube;
 mod recover;
 
 pub use apply::apply_effects;
-pub(in crate::lifecycle) use qube::remove_record_unless_leftovers;
-pub use qube::{QubeState, finish_stop, query_domain, reconcile_qube};
-pub(in crate::lifecycle) use recover::is_volume_of_qube;
-pub use recover::{
-    Orphan, OrphanImages, Orphans, RecoveredQube, find_orphans, recover, remove_orphan,
-};
+pub use finish_stop::finish_stop;
+pub(in crate::lifecycle) use finish_stop::{has_unfinished_stop, remove_record_unless_leftovers};
+pub(in crate::lifecycle) use orphans::is_volume_of_qube;
+pub use orphans::{Orphan, OrphanImages, Orphans, find_orphans, remove_orphan};
+pub(in crate::lifecycle) use qube::reconcile_qube_in;
+pub use qube::{QubeState, query_domain, reconcile_qube};
+pub use recover::{RecoveredQube, recover};

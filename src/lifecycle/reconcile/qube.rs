@@ -5,18 +5,12 @@
 //! record is left from an earlier boot and is treated the same way.
 
 use crate::hypervisor::{DomainStatus, Hypervisor, HypervisorError};
-use crate::lifecycle::qube::directory;
-use crate::lifecycle::volume::images;
-use crate::model::{PowerState, Qubes, Vm, VmName};
-
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::RemovalOutcome;
-use crate::lifecycle::qube::monitor;
-use crate::lifecycle::qube::record;
-use crate::lifecycle::qube::record::{Phase, Record};
+use crate::lifecycle::qube::record::{self, Phase, Record};
+use crate::lifecycle::qube::{self, QubeLock, directory, monitor};
 use crate::lifecycle::volume::images::creation_note::CreationNote;
-use crate::lifecycle::{Context, LifecycleError, qube};
-use crate::storage::{StorageError, VmStorage};
+use crate::lifecycle::{Context, LifecycleError, reconcile};
+use crate::model::{PowerState, Qubes, Vm, VmName};
+use crate::storage::VmStorage;
 
 /// The state of a qube under its lock, after it was reconciled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +30,18 @@ pub enum QubeState {
 /// its images may be open, so nothing is changed.
 pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
     let qubes = context.read()?;
+    reconcile_qube_in(context, &qubes, lock)
+}
+
+/// Reconciles a qube as [`reconcile_qube`] does, by the store as it was read under the lock.
+///
+/// # Errors
+/// Those of [`reconcile_qube`].
+pub(in crate::lifecycle) fn reconcile_qube_in(
+    context: &Context,
+    qubes: &Qubes,
+    lock: &QubeLock,
+) -> Result<QubeState, LifecycleError> {
     let Some(vm) = qubes.get(lock.name().as_str()) else {
         return reconcile_unknown_qube(context, lock);
     };
@@ -46,28 +52,28 @@ pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, L
     CreationNote::in_directory(&directory::open(context, vm)).remove()?;
     match Record::load(&context.system, lock.name())? {
         Some(record) if qube::is_interrupted_removal(context, &record) => {
-            finish_stop(context, lock, &qubes, vm)
+            reconcile::finish_stop(context, lock, qubes, vm)
         }
         Some(record) => match query_domain(context, &record, lock.name())? {
             live if record.phase == Phase::Starting
                 && live.is_none_or(|l| l.state == PowerState::Paused) =>
             {
                 destroy_abandoned_domain(context, &record, lock.name())?;
-                finish_stop(context, lock, &qubes, vm)
+                reconcile::finish_stop(context, lock, qubes, vm)
             }
             Some(live) => {
                 mark_running(context, record, lock.name())?;
                 Ok(QubeState::Active(live))
             }
-            None => finish_stop(context, lock, &qubes, vm),
+            None => reconcile::finish_stop(context, lock, qubes, vm),
         },
         None => match adopt_unrecorded_domain(context, lock.name(), vm)? {
             Some(live) => Ok(QubeState::Active(live)),
             // A qube whose volumes cannot be determined is left alone; the command that needs
             // them reports the reason.
-            None => match VmStorage::for_qube(&context.system, &qubes, vm, context.facts()) {
-                Ok(storage) if has_unfinished_stop(&storage)? => {
-                    finish_stop(context, lock, &qubes, vm)
+            None => match VmStorage::for_qube(&context.system, qubes, vm, context.facts()) {
+                Ok(storage) if reconcile::has_unfinished_stop(&storage)? => {
+                    reconcile::finish_stop(context, lock, qubes, vm)
                 }
                 Ok(_) | Err(_) => Ok(QubeState::Halted),
             },
@@ -170,57 +176,6 @@ fn adopt_unrecorded_domain(
     Ok(live)
 }
 
-/// Finishes the stop of a qube whose domain is gone: commits its volumes, removes snapshots,
-/// and drops the record. A disposable that is removed when it stops is removed.
-///
-/// # Errors
-/// Its volumes cannot be committed, or the record cannot be removed.
-pub fn finish_stop(
-    context: &Context,
-    lock: &QubeLock,
-    qubes: &Qubes,
-    vm: &Vm,
-) -> Result<QubeState, LifecycleError> {
-    let is_disposable = qube::is_removed_on_stop(context, qubes, vm);
-    let record = Record::load(&context.system, lock.name())?;
-    if !is_disposable && record.is_some_and(|record| record.phase == Phase::Removing) {
-        return qube::resume_removal(context, lock);
-    }
-    context
-        .system
-        .report_step(|| format!("{}: committing its volumes", vm.name));
-    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
-    images::without_shared_images(context, storage)?.stop()?;
-    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
-    // For a disposable the removal reports them.
-    if !is_disposable {
-        storage
-            .foreign_images(|| images::find_owners(context))?
-            .iter()
-            .for_each(|stays| context.system.notify(stays));
-    }
-    // A disposable here was started: without that it has neither a record nor anything of a
-    // run.
-    if is_disposable && let Some(removed) = qube::remove_disposable(context, lock, &storage)? {
-        return remove_record_unless_leftovers(context, lock, removed).map(|()| QubeState::Gone);
-    }
-    record::remove(&context.system, lock.name())?;
-    Ok(QubeState::Halted)
-}
-
-/// Removes the record of a disposable that was removed from the store, unless some of its files
-/// are left: then the next command tries again.
-pub(in crate::lifecycle) fn remove_record_unless_leftovers(
-    context: &Context,
-    lock: &QubeLock,
-    removed: RemovalOutcome,
-) -> Result<(), LifecycleError> {
-    match removed {
-        RemovalOutcome::Complete => record::remove(&context.system, lock.name()),
-        RemovalOutcome::WithLeftovers => Ok(()),
-    }
-}
-
 /// Reconciles a qube that is not in the store (after a copy of the store was restored, say). If
 /// its domain is inactive, the record is removed. Its volumes are orphans then; dirty ones are
 /// committed once a store has them again. The volumes of a disposable whose removal was
@@ -243,17 +198,5 @@ fn reconcile_unknown_qube(context: &Context, lock: &QubeLock) -> Result<QubeStat
             record::remove(&context.system, lock.name())?;
             Ok(QubeState::Gone)
         }
-    }
-}
-
-/// Returns whether a run left something in the volumes of a halted qube. A volume whose id names no
-/// image has nothing to finish; the command that needs it reports that.
-fn has_unfinished_stop(storage: &VmStorage) -> Result<bool, LifecycleError> {
-    let found = storage
-        .is_dirty()
-        .and_then(|is_dirty| Ok(is_dirty || storage.has_stale_run()?));
-    match found {
-        Err(StorageError::Refused(_)) => Ok(false),
-        found => Ok(found?),
     }
 }

@@ -2,10 +2,9 @@
 //! §6), with the meaning they have today (`docs/earlier.md`).
 
 use crate::fs::holes::find_zero_runs;
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::volume::VolumeContent;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::volume::{self, VolumeContent};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube};
 use crate::model::{Class, RemovalError, VmName};
 use crate::storage::{Progress, VmStorage, VolumeKind};
 
@@ -26,7 +25,7 @@ pub fn commit(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
     VmStorage::for_qube(
         &context.system,
         &qubes,
-        find_qube(&qubes, name)?,
+        qube::find(&qubes, name)?,
         context.facts(),
     )?
     .verify()?;
@@ -62,14 +61,11 @@ pub fn trim(
         volume::with_volume(
             context,
             &qubes,
-            find_qube(&qubes, name)?,
+            qube::find(&qubes, name)?,
             "root",
             |root, driver| match root.kind {
                 VolumeKind::Origin => Ok((driver.open_committed_data(root)?, driver.usage(root)?)),
-                _ => Err(crate::lifecycle::volume::refused(
-                    root,
-                    "it is not kept from start to start",
-                )),
+                _ => Err(volume::refused(root, "it is not kept from start to start")),
             },
         )?
     };
@@ -100,7 +96,7 @@ pub fn trim(
 
 fn require_template(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     if vm.class != Class::TemplateVM {
         return Err(LifecycleError::NotATemplate {
             qube: name.clone(),

@@ -5,14 +5,17 @@ use std::fs;
 
 use uuid::Uuid;
 
+use crate::lifecycle::qube::directory::QubeDirectory;
+use crate::lifecycle::qube::{self, PreparedQube};
 use crate::lifecycle::template::RootData;
-use crate::lifecycle::volume::VolumeContent;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::volume::images::ExistingImages;
 use crate::lifecycle::volume::images::existing::PlannedImages;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::volume::images::{self, ExistingImages};
+use crate::lifecycle::volume::{self, VolumeContent};
+use crate::lifecycle::{Context, LifecycleError, conversion, reconcile};
 use crate::model::rules::creation;
-use crate::model::{Class, CreationError, Effect, NewQube, PoolChoice, VmName, features, property};
+use crate::model::{
+    Class, CreationError, Effect, NewQube, PoolChoice, Qubes, VmName, features, property,
+};
 use crate::storage::{Driver, Progress, VmStorage, Volume};
 
 /// The volumes that the installation of a package fills or empties.
@@ -199,15 +202,18 @@ fn create_adopting(
     policy: &AdoptionPolicy<'_>,
     make: &dyn Fn(&Volume, &dyn Driver) -> Result<(), LifecycleError>,
 ) -> Result<InstalledTemplate, LifecycleError> {
-    let mut random = |below: u16| fastrand::u16(..below);
+    let plan = |qubes: &Qubes| {
+        let mut random = |below: u16| fastrand::u16(..below);
+        Ok(creation::plan(qubes, new, context.facts(), &mut random)?)
+    };
     let qubes = qube::read_for_creation(context, &new.class)?;
-    let name = creation::plan(&qubes, new, context.facts(), &mut random)?.name;
+    let name = plan(&qubes)?.name;
     let creation_notes = qube::creation_notes(&qubes, new.created_by);
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     let _lock = qube::lock(context, &name)?;
     let qubes = qube::read_for_creation(context, &new.class)?;
-    let planned = creation::plan(&qubes, new, context.facts(), &mut random)?;
+    let planned = plan(&qubes)?;
     let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
     let mut adopted = Vec::new();
     for (volume, driver) in storage.volumes() {
@@ -223,48 +229,38 @@ fn create_adopting(
         adopted: &adopted,
         source: None,
     };
-    let prepared = images::prepare(context, images)?;
-    drop(qubes);
-    let mut save = || {
-        for (volume, driver) in storage.volumes() {
-            match adopted.contains(&volume.name) {
-                true => driver.adopt(volume)?,
-                false => make(volume, driver)?,
-            }
-        }
-        let mut write = context.write()?;
-        creation::choose_default_kernel(&mut write, context.facts());
-        let vm = creation::plan(&write, new, context.facts(), &mut random)?;
-        if vm.volumes != planned.volumes {
-            return Err(LifecycleError::ChangedMeanwhile { qube: name.clone() });
-        }
-        write
-            .add(vm)
-            .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
-        save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
-        let (effects, notes) = settings.apply(&mut write, &name, context)?;
-        write.save()?;
-        drop(write);
-        prepared.remove_note();
-        Ok((effects, notes))
+    let prepared = PreparedQube {
+        images: images::prepare(context, images)?,
+        vm: planned,
+        storage,
+        adopted: &adopted,
+        replaces_files: false,
+        drops_note: false,
     };
-    match save() {
-        Ok((effects, mut notes)) => {
-            notes.extend(reconcile::apply_effects(context, &effects)?);
-            notes.extend(creation_notes);
-            Ok(InstalledTemplate {
-                name,
-                is_root_adopted: adopted.iter().any(|volume| volume == "root"),
-                notes,
+    drop(qubes);
+    let adopt_or_make = |storage: &VmStorage, _: Option<&QubeDirectory>| {
+        storage
+            .volumes()
+            .try_for_each(|(volume, driver)| match adopted.contains(&volume.name) {
+                true => Ok(driver.adopt(volume)?),
+                false => make(volume, driver),
             })
-        }
-        // Once the store is saved the qube exists, so its volumes stay.
-        Err(LifecycleError::Store(error)) if error.was_saved() => Err(error.into()),
-        Err(error) => {
-            prepared.roll_back(storage, &adopted, false);
-            Err(error)
-        }
-    }
+    };
+    let (effects, mut notes) =
+        prepared.build(context, &plan, adopt_or_make, |write, vm, storage| {
+            write
+                .add(vm)
+                .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
+            save_volume_sizes(write, &name, storage, &PACKAGE_VOLUMES)?;
+            settings.apply(write, &name, context)
+        })?;
+    notes.extend(reconcile::apply_effects(context, &effects)?);
+    notes.extend(creation_notes);
+    Ok(InstalledTemplate {
+        is_root_adopted: adopted.iter().any(|volume| volume == "root"),
+        name,
+        notes,
+    })
 }
 
 fn reinstall(
@@ -272,7 +268,7 @@ fn reinstall(
     data: &TemplateInstallation<'_>,
 ) -> Result<InstalledTemplate, LifecycleError> {
     let qubes = context.read()?;
-    let name = crate::lifecycle::qube::find_qube(
+    let name = qube::find(
         &qubes,
         &VmName::new(data.name).map_err(CreationError::from)?,
     )?
@@ -286,7 +282,7 @@ fn reinstall(
         volume::with_volume(
             context,
             &qubes,
-            crate::lifecycle::qube::find_qube(&qubes, &name)?,
+            qube::find(&qubes, &name)?,
             "root",
             |root, driver| data.root.is_in_place(root, driver),
         )?
@@ -310,7 +306,7 @@ fn reinstall(
     let storage = VmStorage::for_qube(
         &context.system,
         &qubes,
-        crate::lifecycle::qube::find_qube(&qubes, &name)?,
+        qube::find(&qubes, &name)?,
         context.facts(),
     )?;
     drop(qubes);
@@ -340,7 +336,7 @@ fn refuse_foreign_images(context: &Context, name: &VmName) -> Result<(), Lifecyc
     let storage = VmStorage::for_qube(
         &context.system,
         &qubes,
-        crate::lifecycle::qube::find_qube(&qubes, name)?,
+        qube::find(&qubes, name)?,
         context.facts(),
     )?;
     let others = images::find_owners_except(context, name)?;

@@ -7,9 +7,7 @@ use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-use crate::lifecycle::template::InstalledTemplate;
-use crate::lifecycle::template::PackageFiles;
-use crate::lifecycle::template::{RootData, root_data};
+use crate::lifecycle::template::{InstalledTemplate, PackageFiles, RootData, root_data};
 use crate::lifecycle::{Context, LifecycleError};
 
 /// The largest list or configuration that is read, bytes.

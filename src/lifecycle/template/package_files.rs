@@ -10,8 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::fs::directory::{Directory, LinkPolicy};
-use crate::lifecycle::qube::directory;
-use crate::lifecycle::qube::directory::join_names;
+use crate::lifecycle::qube::directory::{self, join_names};
 use crate::lifecycle::template::InstalledTemplate;
 use crate::lifecycle::volume::images;
 use crate::lifecycle::{Context, LifecycleError};

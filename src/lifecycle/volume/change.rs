@@ -4,10 +4,9 @@
 use std::cell::Cell;
 
 use crate::hypervisor::Outcome;
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::volume::{self, images};
+use crate::lifecycle::{Context, LifecycleError, conversion, qube};
 use crate::model::rules::volume_change;
 use crate::model::volume::resolve as resolve_volume;
 use crate::model::{Vm, VmName, VolumeOption};
@@ -88,7 +87,7 @@ pub fn resize(
     shrinking: Shrinking,
 ) -> Result<ResizeOutcome, LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     // Report what is refused in any state before waiting for the lock.
     with_volume(context, &qubes, vm, volume, |volume, driver| {
         check_new_size(volume, driver, bytes, shrinking)
@@ -101,7 +100,7 @@ pub fn resize(
         return Err(LifecycleError::NoSuchQube(name.to_string()));
     }
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     images::require_own_image(context, &qubes, vm, volume, "resize")?;
     let (image, size) = with_volume(context, &qubes, vm, volume, |volume, driver| {
         check_new_size(volume, driver, bytes, shrinking)?;
@@ -200,7 +199,7 @@ pub fn revert(
     revision: Option<&str>,
 ) -> Result<(), LifecycleError> {
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     with_volume(context, &qubes, vm, volume, |volume, driver| {
         if revision.is_none() && driver.revisions(volume)?.is_empty() {
             return Err(LifecycleError::NoRevision);
@@ -212,7 +211,7 @@ pub fn revert(
     let lock = qube::lock(context, name)?;
     qube::require_halted(context, &lock)?;
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     images::require_own_image(context, &qubes, vm, volume, "revert")?;
     with_volume(context, &qubes, vm, volume, |volume, driver| {
         // Saved first: a revert that is repeated after the exchange would revert itself.
@@ -292,7 +291,7 @@ pub(in crate::lifecycle) fn change_volumes(
     change: impl FnOnce(&mut crate::store::Write, &Vm) -> Result<(), LifecycleError>,
 ) -> Result<(), LifecycleError> {
     let mut write = context.write()?;
-    let vm = find_qube(&write, name)?.clone();
+    let vm = qube::find(&write, name)?.clone();
     change(&mut write, &vm)?;
     write.save()?;
     Ok(())

@@ -5,9 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::{Context, LifecycleError, qube, volume};
+use crate::lifecycle::volume::{self, images};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::VmName;
 use crate::storage::{Image, VmStorage, VolumeKind};
 
@@ -83,7 +82,7 @@ pub(in crate::lifecycle) fn free_volume_space(
     volume::with_volume(
         context,
         &qubes,
-        find_qube(&qubes, name)?,
+        qube::find(&qubes, name)?,
         volume,
         |volume, driver| {
             let images = driver.images(volume)?;

@@ -16,14 +16,11 @@ use crate::fs::comparison::file_length;
 use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::fs::holes::punch_holes;
 use crate::fs::sparse_copy::write_sparse_with_progress;
-use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::qube::find_qube;
-use crate::lifecycle::reconcile::QubeState;
+use crate::lifecycle::qube::{self, QubeLock};
+use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::template::OpenRootData;
-use crate::lifecycle::volume::images;
-use crate::lifecycle::volume::refused;
-use crate::lifecycle::volume::{PreparedImport, cannot_look_at_image};
-use crate::lifecycle::{Context, LifecycleError, conversion, qube, reconcile, volume};
+use crate::lifecycle::volume::{self, PreparedImport, cannot_look_at_image, images, refused};
+use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::VmName;
 use crate::storage::{
     CommittedData, Driver, Progress, ProgressGuard, Volume, VolumeKind, copy_file_data,
@@ -108,7 +105,7 @@ pub fn clone(
             return Err(LifecycleError::NoSuchQube(source.0.to_string()));
         }
         let qubes = context.read()?;
-        let vm = find_qube(&qubes, source.0)?;
+        let vm = qube::find(&qubes, source.0)?;
         volume::with_volume(context, &qubes, vm, source.1, |volume, driver| {
             Ok(driver.open_committed_data(volume)?)
         })?
@@ -146,7 +143,7 @@ pub fn clear(context: &Context, name: &VmName, volume: &str) -> Result<(), Lifec
             volume::with_volume(
                 context,
                 &qubes,
-                find_qube(&qubes, name)?,
+                qube::find(&qubes, name)?,
                 volume,
                 |volume, _| Ok(volume.revisions_to_keep),
             )?
@@ -159,7 +156,7 @@ pub fn clear(context: &Context, name: &VmName, volume: &str) -> Result<(), Lifec
 
 fn require_volume_halted(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
     let qubes = context.read()?;
-    find_qube(&qubes, name)?;
+    qube::find(&qubes, name)?;
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     let lock = qube::lock(context, name)?;
@@ -178,7 +175,7 @@ pub(in crate::lifecycle) fn replace_data(
     require_volume_halted(context, name)?;
     let _import_lock = lock_for_import(context, name)?;
     let qubes = context.read()?;
-    let vm = find_qube(&qubes, name)?;
+    let vm = qube::find(&qubes, name)?;
     images::require_own_image(context, &qubes, vm, volume, "replace the data of")?;
     volume::with_volume(context, &qubes, vm, volume, |volume, driver| {
         if volume.kind != VolumeKind::Origin {
@@ -266,7 +263,7 @@ fn lock_for_commit(
     volume::with_volume(
         context,
         &qubes,
-        find_qube(&qubes, name)?,
+        qube::find(&qubes, name)?,
         &initial.name,
         |now, _| match now == initial {
             true => Ok(()),

@@ -1,13 +1,12 @@
-//! The end of an import ([`crate::lifecycle::volume::import`]): the volume gets its new data, or the failure is
-//! reported.
+//! The end of an import ([`crate::lifecycle::volume::import`]): the volume gets its new data, or
+//! the failure is reported.
 
 use std::io;
 
 use crate::fs::comparison::has_only_holes;
 use crate::lifecycle::qube::QubeLock;
-use crate::lifecycle::volume::not_durable;
-use crate::lifecycle::volume::{VolumeContent, not_imported};
-use crate::lifecycle::{Context, LifecycleError, volume};
+use crate::lifecycle::volume::{self, VolumeContent, not_durable, not_imported};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
 use crate::storage::{Driver, StorageError, Volume};
 

@@ -21,11 +21,10 @@ use std::path::{Path, PathBuf};
 use crate::fs::directory::{Directory, LinkPolicy, OpenMode};
 use crate::fs::replace::Access;
 use crate::fs::stale_files::target_name;
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::volume::class_directory;
 use crate::model::{Class, Vm, VmName};
 use crate::system::System;
-
-use crate::lifecycle::{Context, LifecycleError};
 
 /// The files in a qube's directory that describe it.
 pub(in crate::lifecycle) const QUBE_FILES: [&str; 2] = ["firewall.xml", "notes.txt"];

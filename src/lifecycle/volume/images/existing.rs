@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use crate::fs::replace::Access;
-use crate::lifecycle::qube::directory;
-use crate::lifecycle::qube::directory::QubeDirectory;
+use crate::lifecycle::qube::directory::{self, QubeDirectory};
 use crate::lifecycle::reconcile::{Orphan, is_volume_of_qube};
 use crate::lifecycle::volume::images;
 use crate::lifecycle::volume::images::creation_note::CreationNote;

@@ -121,7 +121,7 @@ impl RejectedValue<'_> {
             ValueType::Ip4 => takes("an IPv4 address such as 10.137.0.20"),
             ValueType::Ip6 => takes("an IPv6 address such as fd09:24ef:4179::a89:14"),
             ValueType::Text { .. } => match self.property.name {
-                "kernel" | "default_kernel" => Some(hint::kernels_hint(self.context, qubes)),
+                "kernel" | "default_kernel" => Some(hint::kernels(self.context, qubes)),
                 // The message itself lists the values.
                 "virt_mode" => None,
                 name => Some(format!("{name}: {}", self.property.doc)),
