@@ -85,7 +85,7 @@ fn a_property_is_set_only_in_releases_that_know_it() {
             for (property, value, since) in table {
                 let system = new_system(&small(), release);
                 let before = system.store();
-                let ran = system.run(&format!("{command} {property} {value}"));
+                let ran = system.run(format!("{command} {property} {value}"));
                 let stored = format!(
                     "<property name=\"{property}\">{}</property>",
                     value.replace("none", "")
@@ -124,7 +124,7 @@ fn properties_too_new_for_the_release_are_reported_and_can_be_removed() {
                     system.store().contains(&line),
                     "{release}: {property} is kept while untouched"
                 );
-                system.succeeds(&format!("qvm-prefs -D work {property}"));
+                system.succeeds(format!("qvm-prefs -D work {property}"));
                 assert!(!system.store().contains(&line), "{release}: {property}");
             }
         }
@@ -250,7 +250,7 @@ fn untouched_content_is_kept_byte_for_byte_in_every_release() {
             };
             let qube = qube.lines().next().unwrap().to_owned();
             let before = domain(&system, &qube);
-            system.succeeds(&format!("qvm-prefs {qube} memory 4321"));
+            system.succeeds(format!("qvm-prefs {qube} memory 4321"));
             let after = system.store();
             let lines = |text: &str| {
                 text.lines()

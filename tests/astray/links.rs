@@ -65,12 +65,12 @@ fn files_of_a_qube_are_not_read_or_written_over_a_members_link() {
     );
     create_members_link(&elsewhere, &system.path("var/lib/qubes/appvms/vault"));
     for qube in ["work", "vault"] {
-        let ran = run_with_deadline(&system.command(&format!("qvm-notes --print {qube}")));
+        let ran = run_with_deadline(&system.command(format!("qvm-notes --print {qube}")));
         assert!(
             ran.code == 1 && !ran.stdout.contains("secret"),
             "{qube}: {ran:?}"
         );
-        let ran = run_with_deadline(&system.command(&format!("qvm-notes --set new {qube}")));
+        let ran = run_with_deadline(&system.command(format!("qvm-notes --set new {qube}")));
         assert_eq!(ran.code, 1, "{qube}: {ran:?}");
     }
     victim.assert_untouched("notes");

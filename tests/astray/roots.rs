@@ -206,7 +206,7 @@ fn a_pool_below_the_root_stays_below_it() {
     let up = format!("/../../../../../../../../..{}", places.host("").display());
     let refused = places
         .system
-        .run(&format!("qvm-pool add p7 file-reflink -o dir_path={up}"));
+        .run(format!("qvm-pool add p7 file-reflink -o dir_path={up}"));
     assert!(
         refused.code != 0 && refused.stderr.contains("is a path with '..'"),
         "{refused:?}"

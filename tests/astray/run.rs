@@ -40,8 +40,7 @@ fn a_trap_in_place_of_a_cache_or_holder_file_is_ignored() {
                 assert_eq!(code_and_stderr(line), *before, "{line}: {when}");
             }
             memory += 1;
-            let ran =
-                run_with_deadline(&system.command(&format!("qvm-prefs work memory {memory}")));
+            let ran = run_with_deadline(&system.command(format!("qvm-prefs work memory {memory}")));
             assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{when}: {ran:?}");
             assert_eq!(
                 system.stored_property("work", "memory"),

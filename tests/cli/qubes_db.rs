@@ -12,7 +12,7 @@ use qubes_test_support::sound_store::SOUND;
 /// of the store.
 fn check_with(old: &str, new: &str) -> String {
     assert!(SOUND.contains(old), "{old}");
-    let store = TestSystem::with_store(&SOUND.replacen(old, new, 1));
+    let store = TestSystem::with_store(SOUND.replacen(old, new, 1));
     check(&store, 1)
 }
 
@@ -277,7 +277,7 @@ fn stores_written_by_upstream_have_no_errors() {
     for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
-        let store = TestSystem::with_store(&fs::read_to_string(path).unwrap());
+        let store = TestSystem::with_store(fs::read_to_string(path).unwrap());
         let listed: serde_json::Value =
             serde_json::from_str(&store.run("qubes-db check --json").stdout).unwrap();
         for damage in listed.as_array().unwrap() {
@@ -289,7 +289,7 @@ fn stores_written_by_upstream_have_no_errors() {
 
 #[test]
 fn properties_newer_than_the_release_are_reported() {
-    let store = TestSystem::with_store(&SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
+    let store = TestSystem::with_store(SOUND.replace(r#""memory">400"#, r#""bootmode">default"#));
     assert_eq!(check(&store, 0), "");
     fs::write(
         store.root().join("etc/qubes/core.toml"),
@@ -310,7 +310,7 @@ fn properties_newer_than_the_release_are_reported() {
 fn netvm_loop_is_reported_with_its_chain() {
     let provides = SOUND.replace(r#""memory">400"#, r#""provides_network">True"#);
     let store = TestSystem::with_store(
-        &provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#),
+        provides.replace(r#""netvm"></property>"#, r#""netvm">work</property>"#),
     );
     let output = check(&store, 1);
     assert!(
@@ -325,7 +325,7 @@ fn netvm_loop_is_reported_with_its_chain() {
 
 #[test]
 fn malformed_xml_is_reported_with_the_newest_good_copy() {
-    let store = TestSystem::with_store(&SOUND.replace("</domains>", "</domain>"));
+    let store = TestSystem::with_store(SOUND.replace("</domains>", "</domain>"));
     store.write_copy("2026-11-18-08:00:00", SOUND);
     store.write_copy("2026-11-19-08:00:00", "<qubes>");
     let output = check(&store, 1);
@@ -355,7 +355,7 @@ fn malformed_xml_is_reported_with_the_newest_good_copy() {
 fn line_numbers_are_right_without_indentation() {
     let flat: Vec<&str> = SOUND.lines().map(str::trim_start).collect();
     let store =
-        TestSystem::with_store(&flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
+        TestSystem::with_store(flat.join("\n").replace("\"memory\">400", "\"memory\">much"));
     let output = check(&store, 1);
     assert!(
         output.starts_with(&format!(
@@ -398,7 +398,7 @@ fn line_break_in_a_value_does_not_add_output_lines() {
 #[test]
 fn malformed_qube_does_not_hide_findings_of_others() {
     let store = TestSystem::with_store(
-        &SOUND
+        SOUND
             .replace("<tag name=\"mine\"/>", "<tag name=mine/>")
             .replace("\"qid\">2<", "\"qid\">x<"),
     );
@@ -609,7 +609,7 @@ fn copy_that_does_not_load_is_not_restored() {
 
 #[test]
 fn restore_refuses_while_qubesd_runs_unless_forced() {
-    let store = TestSystem::with_store(&SOUND.replace("\"memory\">400", "\"memory\">800"));
+    let store = TestSystem::with_store(SOUND.replace("\"memory\">400", "\"memory\">800"));
     store.write_copy("2026-11-18-08:00:00", SOUND);
     fs::create_dir_all(store.root().join("run")).unwrap();
     let qubesd = UnixListener::bind(store.root().join("run/qubesd.sock")).unwrap();
@@ -627,7 +627,7 @@ fn restore_refuses_while_qubesd_runs_unless_forced() {
 #[test]
 fn dump_agrees_with_upstream() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4");
-    let store = TestSystem::with_store(&fs::read_to_string(samples.join("small.xml")).unwrap());
+    let store = TestSystem::with_store(fs::read_to_string(samples.join("small.xml")).unwrap());
     fs::write(
         store.root().join("etc/qubes/core.toml"),
         "[host]\nmemory_mib = 32404\ncpus = 16\n",
@@ -719,7 +719,7 @@ fn diff_describes_every_part_of_a_store() {
         ),
     ] {
         assert!(SOUND.contains(old), "{old}");
-        let store = TestSystem::with_store(&SOUND.replacen(old, new, 1));
+        let store = TestSystem::with_store(SOUND.replacen(old, new, 1));
         store.write_copy("2026-11-18-08:00:00", SOUND);
         assert_eq!(
             store.run("qubes-db diff").stdout.trim_end(),
@@ -727,7 +727,7 @@ fn diff_describes_every_part_of_a_store() {
             "{old} → {new}"
         );
     }
-    let store = TestSystem::with_store(&SOUND.replacen("      <tags>", "\n      <tags>", 1));
+    let store = TestSystem::with_store(SOUND.replacen("      <tags>", "\n      <tags>", 1));
     store.write_copy("2026-11-18-08:00:00", SOUND);
     let ran = store.run("qubes-db diff");
     assert!(

@@ -525,7 +525,7 @@ fn two_qubes_with_one_name_are_separated() {
     let end = SOUND.find("  </domains>").unwrap();
     let work = &SOUND[at..end];
     let store =
-        TestSystem::with_store(&SOUND.replacen("  </domains>", &format!("{work}  </domains>"), 1));
+        TestSystem::with_store(SOUND.replacen("  </domains>", &format!("{work}  </domains>"), 1));
     assert_eq!(kinds_of(&store), [("qube-name-twice".to_owned(), true)]);
     let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -534,7 +534,7 @@ fn two_qubes_with_one_name_are_separated() {
     // Two different domains: the second gets a new name, number, UUID and images.
     let other = work.replace("\"memory\">400", "\"memory\">800");
     let store =
-        TestSystem::with_store(&SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
+        TestSystem::with_store(SOUND.replacen("  </domains>", &format!("{other}  </domains>"), 1));
     let ran = store.run("qubes-db repair --yes");
     assert_eq!(ran.code, 0, "{ran:?}");
     for message in [
@@ -717,7 +717,7 @@ fn unknown_elements_survive_a_repair_of_the_root_or_are_reported_as_lost() {
         .replacen("  <domains>", &format!("  {before}\n  <domains>"), 1)
         .replacen("  </domains>", &format!("  </domains>\n  {behind}"), 1);
     for root in ["<qubes version=3>", "<qubes><qubes>", "\0\0\0\0\0\0\0"] {
-        let store = TestSystem::with_store(&text.replacen("<qubes>", root, 1));
+        let store = TestSystem::with_store(text.replacen("<qubes>", root, 1));
         let ran = store.run("qubes-db repair --yes");
         assert_eq!(
             (ran.code, store.store().as_str()),
@@ -727,8 +727,7 @@ fn unknown_elements_survive_a_repair_of_the_root_or_are_reported_as_lost() {
     }
 
     let store = TestSystem::with_store(
-        &text
-            .replacen("<qubes>", "<qubes version=3>", 1)
+        text.replacen("<qubes>", "<qubes version=3>", 1)
             .replacen("</of>", "", 1),
     );
     let ran = store.run("qubes-db repair --salvage --yes");
@@ -857,8 +856,7 @@ fn a_file_without_a_store_is_left_alone_and_copies_are_named() {
 
 #[test]
 fn intact_items_of_damaged_sections_are_kept() {
-    let store =
-        TestSystem::with_store(&SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
+    let store = TestSystem::with_store(SOUND.replace("<label id=\"label-8\"", "<label id=label-8"));
     let ran = store.run("qubes-db repair --salvage --yes");
     assert!(
         ran.stdout
@@ -1060,7 +1058,7 @@ fn the_documentation_lists_every_kind_and_its_outcome() {
         "a row for each kind, and no other"
     );
     for case in CASES.iter().filter(|case| !case.2.is_empty()) {
-        let store = TestSystem::with_store(&damage_store(case));
+        let store = TestSystem::with_store(damage_store(case));
         for (kind, automatic) in kinds_of(&store)
             .into_iter()
             .filter(|(kind, _)| kind == case.2)
@@ -1092,7 +1090,7 @@ fn the_documented_example_works() {
     let text = SOUND
         .replace("\"memory\">400", "\"memory\">much")
         .replace("\"netvm\">sys-net<", "\"netvm\">gone<");
-    let store = TestSystem::with_store(&text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
+    let store = TestSystem::with_store(text.replace("tag name=\"mine\"", "tag name=\"not mine\""));
     let (mut expected, mut output) = (String::new(), String::new());
     for line in lines {
         expected += &format!("{line}\n");

@@ -227,7 +227,7 @@ fn converting_a_copy_of_the_store_keeps_the_rules_of_the_system() {
             RESTRICTIVE_R3_RULES,
         )
         .unwrap();
-        let ran = system.run(&format!("qubes-db convert --qubesxml {}", copy.display()));
+        let ran = system.run(format!("qubes-db convert --qubesxml {}", copy.display()));
         assert_eq!(ran.code, 0, "{ran:?}");
         assert_eq!(
             system.read("appvms/work/firewall.xml"),

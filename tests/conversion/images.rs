@@ -165,9 +165,8 @@ fn a_copy_of_the_store_never_deletes_images_of_the_original() {
     );
     fs::write(&work, "of the old system").unwrap();
     fs::copy(system.store_file(), &copy).unwrap();
-    let with_copy = |tool: &str, rest: &str| {
-        system.run(&format!("{tool} --qubesxml {} {rest}", copy.display()))
-    };
+    let with_copy =
+        |tool: &str, rest: &str| system.run(format!("{tool} --qubesxml {} {rest}", copy.display()));
     let converted = with_copy("qubes-db", "convert");
     assert_eq!(converted.code, 0, "{converted:?}");
 

@@ -12,21 +12,21 @@ use crate::old_system::{OldSystem, find_sample};
 const FIELDS: &str = "NAME,CLASS,TEMPLATE,NETVM,LABEL,QID,MEMORY,MAXMEM,VCPUS,KERNEL,VIRT_MODE";
 
 fn list_qubes(system: &OldSystem) -> String {
-    system.succeeds(&format!("qvm-ls --raw-data --fields {FIELDS}"))
+    system.succeeds(format!("qvm-ls --raw-data --fields {FIELDS}"))
 }
 
 /// Prints every property of every qube, except those that a conversion adds.
 fn print_settings(system: &OldSystem) -> String {
     let mut all = list_qubes(system);
     for name in system.succeeds("qvm-ls --raw-list").lines() {
-        let properties = system.succeeds(&format!("qvm-prefs {name}"));
+        let properties = system.succeeds(format!("qvm-prefs {name}"));
         all.extend(
             properties
                 .lines()
                 .filter(|l| !l.starts_with("uuid"))
                 .map(|l| format!("{name}: {l}\n")),
         );
-        all.push_str(&system.run(&format!("qvm-features {name}")).stdout);
+        all.push_str(&system.run(format!("qvm-features {name}")).stdout);
     }
     all + &system.succeeds("qubes-prefs")
 }
@@ -138,13 +138,13 @@ fn properties_match_the_output_of_r3() {
             };
             assert_eq!(
                 system
-                    .succeeds(&format!("qvm-prefs {name} {new}"))
+                    .succeeds(format!("qvm-prefs {name} {new}"))
                     .trim_end(),
                 expected,
                 "{new} of {name}"
             );
         }
-        let debug = system.succeeds(&format!("qvm-prefs {name} debug"));
+        let debug = system.succeeds(format!("qvm-prefs {name} debug"));
         assert_eq!(
             debug.trim_end() == "True",
             printed["debug"] == "on",

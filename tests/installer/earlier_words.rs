@@ -61,7 +61,7 @@ impl Store {
 
     fn run(&self, line: &str) -> ToolOutput {
         let mut words = line.split_whitespace().map(|word| word.replace('·', " "));
-        let mut command = Command::new(binary(&words.next().unwrap()));
+        let mut command = Command::new(binary(words.next().unwrap()));
         tool_output::run(
             command
                 .args(words)

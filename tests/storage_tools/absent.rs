@@ -10,15 +10,12 @@ fn classes_without_volumes_have_none() {
     system.ok("qvm-create -C RemoteVM -l gray far");
     for qube in ["dom0", "far"] {
         assert_eq!(
-            system
-                .ok(&format!("qvm-volume list {qube}"))
-                .lines()
-                .count(),
+            system.ok(format!("qvm-volume list {qube}")).lines().count(),
             1,
             "the heading alone"
         );
         let listed: Json =
-            serde_json::from_str(&system.ok(&format!("qvm-volume --json list {qube}"))).unwrap();
+            serde_json::from_str(&system.ok(format!("qvm-volume --json list {qube}"))).unwrap();
         assert_eq!(listed, json!([]));
         for volume in ["root", "private", "volatile", "kernel"] {
             let words = format!("qvm-volume: error: vm '{qube}' has no volume '{volume}'");
@@ -40,13 +37,13 @@ fn classes_without_volumes_have_none() {
         );
         // The 0 in the table is upstream's. JSON has null.
         assert_eq!(
-            system.ok(&format!(
+            system.ok(format!(
                 "qvm-ls --raw-data -O name,root-pool,priv-max,disk {qube}"
             )),
             format!("{qube}|-|0|0\n")
         );
         let row: Json = serde_json::from_str(
-            &system.ok(&format!("qvm-ls --json -O name,root-pool,priv-max {qube}")),
+            &system.ok(format!("qvm-ls --json -O name,root-pool,priv-max {qube}")),
         )
         .unwrap();
         assert_eq!(
@@ -70,7 +67,7 @@ fn classes_without_volumes_have_none() {
 fn a_kernel_without_modules_has_no_disk() {
     let system = System::new();
     let disks = |qube: &str| -> Vec<String> {
-        let xml = system.ok(&format!("qubes-domain-xml {qube}"));
+        let xml = system.ok(format!("qubes-domain-xml {qube}"));
         xml.lines()
             .filter_map(|line| Some(line.split_once("<source file=")?.1.to_string()))
             .collect()

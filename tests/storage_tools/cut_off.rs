@@ -217,7 +217,7 @@ impl SeparateDisks {
             _disk: disk,
         };
         for text in ["GOOD", "BAD"] {
-            disks.system.ok(&disks.import(text, 1));
+            disks.system.ok(disks.import(text, 1));
         }
         Some(disks)
     }
@@ -356,7 +356,7 @@ fn a_killed_reinstallation_keeps_a_revision_of_the_private_volume() {
     for number in 1.. {
         pack("ONE");
         system.run(&line);
-        system.ok(&format!(
+        system.ok(format!(
             "qvm-volume import --no-resize pkg:private {}",
             mine.display()
         ));

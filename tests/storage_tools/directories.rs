@@ -40,7 +40,7 @@ fn copied_store(system: &System) -> PathBuf {
 fn second_store(system: &System) -> PathBuf {
     fs::create_dir_all(system.path("/tmp")).unwrap();
     let store = system.path("/tmp/second.xml");
-    let run = |line: &str| system.ok(&format!("{line} --qubesxml {}", store.display()));
+    let run = |line: &str| system.ok(format!("{line} --qubesxml {}", store.display()));
     run("qubes-create");
     run("qvm-pool add p2 file-reflink -o dir_path=/data -o setup_check=no");
     run("qubes-prefs default_pool p2");
@@ -176,7 +176,7 @@ fn removing_a_qube_of_a_copied_store_keeps_the_systems_files() {
         of work of /var/lib/qubes/qubes.xml, too; give one of the two another name, a directory \
         of its own or, with --root, a system of its own";
     assert!(notes.ends_with(expected), "{notes}");
-    let removed = system.run(&format!("qvm-remove --qubesxml {} -f work", copy.display()));
+    let removed = system.run(format!("qvm-remove --qubesxml {} -f work", copy.display()));
     assert_eq!(removed.code, 0, "{removed:?}");
     let told = format!(
         "{0} is the directory of work of {1}, too: firewall.xml and notes.txt stay there",
@@ -192,7 +192,7 @@ fn removing_a_qube_of_a_copied_store_keeps_the_systems_files() {
     paths.move_away(&system, "appvms/work");
     assert_eq!(
         system
-            .run(&format!("qvm-remove --qubesxml {} -f work", copy.display()))
+            .run(format!("qvm-remove --qubesxml {} -f work", copy.display()))
             .code,
         0
     );
@@ -200,7 +200,7 @@ fn removing_a_qube_of_a_copied_store_keeps_the_systems_files() {
     // While the system's store cannot be read, its directories are unknown.
     let copy = copied_store(&system);
     fs::write(system.image("qubes.xml"), "damaged").unwrap();
-    let removed = system.run(&format!("qvm-remove --qubesxml {} -f work", copy.display()));
+    let removed = system.run(format!("qvm-remove --qubesxml {} -f work", copy.display()));
     assert!(
         removed.stderr.contains("qubes.xml, which cannot be read: "),
         "{removed:?}"
@@ -237,15 +237,15 @@ fn a_qube_of_another_store_gets_no_directory_of_the_system() {
         is_described(&system.image("appvms/work")) && !system.path("/data/appvms/work").exists()
     );
     // Under another name the qube can be created and removed.
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-create --qubesxml {} -C StandaloneVM -l red other",
         second.display()
     ));
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-notes --qubesxml {} --set text other",
         second.display()
     ));
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-clone -q --qubesxml {} other third",
         second.display()
     ));
@@ -253,7 +253,7 @@ fn a_qube_of_another_store_gets_no_directory_of_the_system() {
         fs::read_to_string(system.image("appvms/third/notes.txt")).unwrap(),
         "text"
     );
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-remove --qubesxml {} -f other third",
         second.display()
     ));

@@ -19,7 +19,7 @@ fn lost() -> System {
     let before = system.store();
     system.ok("qvm-create -l red new");
     let data = system.file("data", DATA);
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-volume import --no-resize new:private {}",
         data.display()
     ));
@@ -158,7 +158,7 @@ fn leftovers_of_a_killed_creation_are_cleared_without_a_prompt() {
     }
     let system = System::new();
     let data = system.file("data", DATA);
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-volume import --no-resize work:private {}",
         data.display()
     ));
@@ -202,7 +202,7 @@ fn the_note_of_a_saved_qube_gives_up_no_data() {
     let place = system.image("appvms/new").join(NOTE);
     fs::write(&place, &note).unwrap();
     let data = system.file("data", DATA);
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-volume import --no-resize new:private {}",
         data.display()
     ));

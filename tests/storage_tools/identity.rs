@@ -21,7 +21,7 @@ fn system() -> System {
 
 fn keep_data(system: &System, qube: &str) {
     let data = system.file("data", DATA);
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-volume import --no-resize {qube}:private {}",
         data.display()
     ));
@@ -416,7 +416,7 @@ fn another_store_over_the_same_pool_removes_nothing_of_the_systems() {
     let system = system();
     let copy = system.file("copy.xml", system.store().as_bytes());
     let with_copy = |program: &str, rest: &str| {
-        let ran = system.run(&format!("{program} --qubesxml {} {rest}", copy.display()));
+        let ran = system.run(format!("{program} --qubesxml {} {rest}", copy.display()));
         assert_eq!(ran.code, 0, "{program}: {ran:?}");
         ran
     };
@@ -430,7 +430,7 @@ fn another_store_over_the_same_pool_removes_nothing_of_the_systems() {
     assert!(has_data(&system, WORK));
     with_copy("qubes-recover", "--remove-orphans --yes");
     assert!(has_data(&system, WORK) && has_data(&system, "appvms/vault/private.img"));
-    let created = system.run(&format!(
+    let created = system.run(format!(
         "qvm-create --qubesxml {} -l red --discard-existing work",
         copy.display()
     ));

@@ -114,8 +114,8 @@ fn a_bind_mount_of_a_pool_overlaps_it() {
         if !bound.is_ok_and(|status| status.success()) {
             return skip("bind mounts need root");
         }
-        let refused = system.run(&format!("qvm-pool add p2 file -o dir_path={point}"));
-        let deeper = system.run(&format!("qvm-pool add p2 file -o dir_path={point}/{below}"));
+        let refused = system.run(format!("qvm-pool add p2 file -o dir_path={point}"));
+        let deeper = system.run(format!("qvm-pool add p2 file -o dir_path={point}/{below}"));
         // A store in which an editor added such a pool loses no image.
         let store = system.store();
         let pool =
@@ -229,7 +229,7 @@ fn check_reports_images_of_two_volumes() {
 fn check_reports_a_shared_image_beside_one_whose_qube_ends_the_same() {
     let system = System::new();
     for name in ["base", "load", "download", "copy"] {
-        system.ok(&format!("qvm-create -l red {name}"));
+        system.ok(format!("qvm-create -l red {name}"));
     }
     let own = |name: &str| format!("pool=\"varlibqubes\" vid=\"appvms/{name}/private\"");
     // The text shows that `load` has the image of `base`. Only the disk shows that `copy` has that

@@ -149,7 +149,7 @@ fn every_copy_shows_a_bar() {
     let file = system.file("data", &bytes);
     let file = file.display();
     for volume in ["tpl:root", "work:private"] {
-        system.ok(&format!("qvm-volume import {volume} {file}"));
+        system.ok(format!("qvm-volume import {volume} {file}"));
     }
     let package = system.path("/package");
     std::fs::create_dir(&package).unwrap();
@@ -206,7 +206,7 @@ fn every_copy_shows_a_bar() {
     assert_shown(&system.command("qvm-trim-template tpl"), "tpl:root");
 
     // The same without a terminal.
-    system.ok(&format!("qvm-volume import work:private {file}"));
+    system.ok(format!("qvm-volume import work:private {file}"));
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn a_pool_is_prepared_added_used_and_removed() {
         } else {
             ""
         };
-        system.ok(&format!(
+        system.ok(format!(
             "qvm-pool add fast file-reflink -o dir_path=/fast -o revisions_to_keep=2{extra}"
         ));
         for directory in ["/fast", "/fast/appvms", "/fast/vm-templates"] {
@@ -224,7 +224,7 @@ fn r3s_syntax_has_options_separated_by_commas() {
 fn several_pools_are_all_removed_or_none() {
     let system = System::new();
     for name in ["one", "two"] {
-        system.ok(&format!("qvm-pool add {name} file -o dir_path=/{name}"));
+        system.ok(format!("qvm-pool add {name} file -o dir_path=/{name}"));
     }
     let unknown = system.refuses(2, "qvm-pool remove one nosuch two");
     assert_eq!(unknown, "qvm-pool: error: No such pools: ['nosuch']");
@@ -236,7 +236,7 @@ fn several_pools_are_all_removed_or_none() {
 fn concurrent_adds_of_one_name_add_it_once() {
     let system = System::new();
     let children: Vec<_> = (0..8)
-        .map(|n| system.spawn(&format!("qvm-pool add same file -o dir_path=/same{n}")))
+        .map(|n| system.spawn(format!("qvm-pool add same file -o dir_path=/same{n}")))
         .collect();
     let ran: Vec<_> = children.into_iter().map(tool_output::wait_for).collect();
     assert_eq!(ran.iter().filter(|ran| ran.code == 0).count(), 1, "{ran:?}");

@@ -9,7 +9,7 @@ use crate::system::{MIB, System, random_bytes};
 
 fn import(system: &System, volume: &str, bytes: &[u8]) {
     let file = system.file("data", bytes);
-    system.ok(&format!("qvm-volume import {volume} {}", file.display()));
+    system.ok(format!("qvm-volume import {volume} {}", file.display()));
 }
 
 #[test]

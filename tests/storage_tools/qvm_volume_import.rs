@@ -34,10 +34,7 @@ fn a_file_a_pipe_and_a_part_of_a_file_become_the_volume() {
     for (kind, system) in System::everywhere() {
         let data = random_bytes(5 * MIB, 1);
         let file = system.file("data", &data);
-        system.ok(&format!(
-            "qvm-volume import work:private {}",
-            file.display()
-        ));
+        system.ok(format!("qvm-volume import work:private {}", file.display()));
         assert!(system.bytes("appvms/work/private.img") == data, "{kind:?}");
         assert_eq!(
             system.stored("work", "private", "size").unwrap(),
@@ -63,7 +60,7 @@ fn a_file_a_pipe_and_a_part_of_a_file_become_the_volume() {
 
         system.ok("qvm-volume resize work:private 8MiB");
 
-        system.ok(&format!(
+        system.ok(format!(
             "qvm-volume import --no-resize work:private {}",
             file.display()
         ));
@@ -155,10 +152,7 @@ fn a_full_disk_in_the_middle_leaves_the_old_data() {
     for (kind, system) in System::everywhere() {
         let old = random_bytes(2 * MIB, 1);
         let file = system.file("data", &old);
-        system.ok(&format!(
-            "qvm-volume import work:private {}",
-            file.display()
-        ));
+        system.ok(format!("qvm-volume import work:private {}", file.display()));
         let hog = fs::File::create(system.path("/hog")).unwrap();
         let (room, all) = (
             nix::sys::statvfs::statvfs(&system.path("/")).unwrap(),
@@ -184,10 +178,7 @@ fn a_killed_import_leaves_the_old_data_and_the_next_one_clears_its_leftovers() {
     for (kind, system) in System::everywhere() {
         let old = random_bytes(2 * MIB, 1);
         let file = system.file("data", &old);
-        system.ok(&format!(
-            "qvm-volume import work:private {}",
-            file.display()
-        ));
+        system.ok(format!("qvm-volume import work:private {}", file.display()));
         let mut import = system.spawn("qvm-volume import work:private -");
         let mut pipe = import.stdin.take().unwrap();
         pipe.write_all(&random_bytes(4 * MIB, 2)).unwrap();
@@ -251,10 +242,7 @@ fn a_change_of_the_volume_meanwhile_stops_the_import() {
     let system = System::new();
     let old = random_bytes(MIB, 1);
     let file = system.file("data", &old);
-    system.ok(&format!(
-        "qvm-volume import work:private {}",
-        file.display()
-    ));
+    system.ok(format!("qvm-volume import work:private {}", file.display()));
     let mut changed = system.spawn("qvm-volume import work:private -");
     let mut pipe = changed.stdin.take().unwrap();
     pipe.write_all(&random_bytes(4 * MIB, 2)).unwrap();
@@ -343,7 +331,7 @@ fn an_import_killed_at_any_step_leaves_old_or_new_data_and_can_be_repeated() {
             system.file("data1", &contents[1]),
         ];
         let import_whole = |which: usize| {
-            system.ok(&format!(
+            system.ok(format!(
                 "qvm-volume import work:private {}",
                 files[which].display()
             ));

@@ -172,11 +172,11 @@ fn a_full_disk_does_not_prevent_removing_a_qube_or_its_revisions() {
     for (kind, system) in System::everywhere() {
         for qube in ["two", "three", "work"] {
             if qube != "work" {
-                system.ok(&format!("qvm-create -l red {qube}"));
+                system.ok(format!("qvm-create -l red {qube}"));
             }
             for seed in 1..3 {
                 let data = system.file("data", &random_bytes(6 * MIB, seed));
-                system.ok(&format!(
+                system.ok(format!(
                     "qvm-volume import {qube}:private {}",
                     data.display()
                 ));
@@ -340,7 +340,7 @@ fn recovery_drops_data_of_dead_starts_in_unsaved_volumes() {
             system.image("appvms/other/root.img"),
         )
         .unwrap();
-        let ran = system.run(&format!("qubes-recover{at_boot}"));
+        let ran = system.run(format!("qubes-recover{at_boot}"));
         assert_eq!((ran.code, ran.stderr.lines().count()), (0, 3), "{ran:?}");
         for volume in dead {
             assert!(

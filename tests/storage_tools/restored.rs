@@ -13,7 +13,7 @@ const DATA: &[u8] = b"what nobody wants to lose";
 
 fn keep_data(system: &System, volume: &str) {
     let data = system.file("data", DATA);
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-volume import --no-resize {volume} {}",
         data.display()
     ));
@@ -24,7 +24,7 @@ fn undo_in_store(system: &System, change: impl Fn(&System)) {
     let copy = system.path("/old.xml");
     fs::copy(system.image("qubes.xml"), &copy).unwrap();
     change(system);
-    let restored = system.run(&format!("qubes-db restore {}", copy.display()));
+    let restored = system.run(format!("qubes-db restore {}", copy.display()));
     assert_eq!(restored.code, 0, "{restored:?}");
 }
 

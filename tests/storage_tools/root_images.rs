@@ -80,7 +80,7 @@ fn the_root_volume_has_the_size_of_its_data_and_no_empty_revision() {
     );
     // A standalone qube keeps its template's settings but has its own data.
     let other = system.file("other", &data[..MIB as usize]);
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-create -C StandaloneVM -t tpl -l red --root-move-from {} alone",
         other.display()
     ));
@@ -125,7 +125,7 @@ fn a_dry_run_is_refused_with_the_same_message_as_the_creation() {
         );
         assert!(dry.contains("VM"), "{dry}");
     }
-    let dry = tool_output::run(&mut system.command(&format!(
+    let dry = tool_output::run(&mut system.command(format!(
         "qvm-create --dry-run -C TemplateVM -l red -R {data} new"
     )));
     assert_eq!((dry.code, &*dry.stdout, &*dry.stderr), (0, "", ""));

@@ -28,7 +28,7 @@ impl Live {
     /// Lets a qube start although nothing on its disks can boot.
     pub fn allow_start_without_system(&self, qube: &str) {
         for setting in ["virt_mode hvm", "memory 64", "maxmem 0", "vcpus 1"] {
-            self.system.ok(&format!("qvm-prefs {qube} {setting}"));
+            self.system.ok(format!("qvm-prefs {qube} {setting}"));
         }
         for property in ["kernel", "netvm"] {
             self.system.ok(["qvm-prefs", qube, property, ""]);

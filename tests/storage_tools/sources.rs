@@ -33,7 +33,7 @@ fn system() -> System {
 }
 
 fn exists(system: &System, qube: &str) -> bool {
-    system.run(&format!("qvm-check -q {qube}")).code == 0
+    system.run(format!("qvm-check -q {qube}")).code == 0
 }
 
 #[test]
@@ -41,13 +41,13 @@ fn a_moved_file_becomes_the_root_volume_and_is_removed() {
     let system = system();
     let file = system.path("/var/tmp/root.img");
     put(&file);
-    system.ok(&format!("{CREATE} --root-move-from {} new", file.display()));
+    system.ok(format!("{CREATE} --root-move-from {} new", file.display()));
     assert!(system.begins_with(NEW, DATA) && !file.exists());
     // Of a link, the link itself is removed.
     let link = system.path("/var/tmp/link");
     put(&file);
     symlink(&file, &link).unwrap();
-    system.ok(&format!(
+    system.ok(format!(
         "{CREATE} --root-move-from {} other",
         link.display()
     ));
@@ -108,7 +108,7 @@ fn an_image_of_a_volume_is_not_moved() {
     );
     fs::remove_file(dirty).unwrap();
     // It can be copied.
-    system.ok(&format!(
+    system.ok(format!(
         "{CREATE} --root-copy-from {} new",
         system.image(TEMPLATE).display()
     ));
@@ -143,7 +143,7 @@ fn a_file_in_the_place_of_the_new_images_is_refused() {
             }
         }
     }
-    system.ok(&format!("{CREATE} --adopt-existing new"));
+    system.ok(format!("{CREATE} --adopt-existing new"));
     assert!(system.begins_with(NEW, DATA));
 }
 
@@ -173,7 +173,7 @@ fn possible_images_and_non_files_are_not_moved() {
     assert!(file.exists());
     assert_eq!(
         system
-            .run(&format!("{CREATE} --root-copy-from {} new", file.display()))
+            .run(format!("{CREATE} --root-copy-from {} new", file.display()))
             .code,
         0
     );

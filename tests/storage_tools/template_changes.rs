@@ -10,7 +10,7 @@ use crate::system::{MIB, System, random_bytes};
 
 fn import_root(system: &System, bytes: &[u8]) {
     let file = system.file("data", bytes);
-    system.ok(&format!("qvm-volume import tpl:root {}", file.display()));
+    system.ok(format!("qvm-volume import tpl:root {}", file.display()));
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn commands_read_but_do_not_write_while_qubesd_runs() {
     // A store other than the system's own is not qubesd's.
     let elsewhere = system.path("elsewhere.xml");
     fs::write(&elsewhere, small_store()).unwrap();
-    system.ok(&format!(
+    system.ok(format!(
         "qvm-prefs --qubesxml {} work memory 801",
         elsewhere.display()
     ));

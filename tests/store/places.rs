@@ -422,16 +422,16 @@ fn check_full_and_read_only(disk: &LoopMount) {
             .is_ok()
         {}
     }
-    let message = system.fails(1, &on_disk(CHANGE));
+    let message = system.fails(1, on_disk(CHANGE));
     assert!(message.ends_with("No space left on device"), "{message}");
-    assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "800\n");
+    assert_eq!(system.ok(on_disk("qvm-prefs work memory")), "800\n");
     assert!(fs::read(&store).unwrap() == small_store().into_bytes());
     let temp_files = fs::read_dir(disk.path())
         .unwrap()
         .filter(|e| e.as_ref().unwrap().path().to_string_lossy().contains('~'));
     assert_eq!(temp_files.count(), 0);
     filler.set_len(0).unwrap();
-    system.ok(&on_disk(CHANGE));
+    system.ok(on_disk(CHANGE));
     drop(filler);
 
     mount(
@@ -442,7 +442,7 @@ fn check_full_and_read_only(disk: &LoopMount) {
         None::<&str>,
     )
     .unwrap();
-    let message = system.fails(1, &on_disk("qvm-prefs work memory 802"));
+    let message = system.fails(1, on_disk("qvm-prefs work memory 802"));
     assert!(
         message.ends_with(&format!(
             "cannot write {}: Read-only file system",
@@ -450,7 +450,7 @@ fn check_full_and_read_only(disk: &LoopMount) {
         )),
         "{message}"
     );
-    assert_eq!(system.ok(&on_disk("qvm-prefs work memory")), "801\n");
+    assert_eq!(system.ok(on_disk("qvm-prefs work memory")), "801\n");
 }
 
 #[test]
