@@ -252,14 +252,7 @@ fn check_rule(
     facts: &dyn Facts,
 ) -> Result<(), PropertyError> {
     match proposed.property.rule {
-        Rule::Qube(rule) => rule(
-            &PropertyContext {
-                qubes: qubes,
-                vm,
-                facts,
-            },
-            proposed,
-        ),
+        Rule::Qube(rule) => rule(&PropertyContext { qubes, vm, facts }, proposed),
         _ => Ok(()),
     }
 }

@@ -67,11 +67,7 @@ pub fn default_value(
 ) -> Result<Value, PropertyError> {
     resolve_default(
         qubes,
-        &PropertyContext {
-            qubes: qubes,
-            vm,
-            facts,
-        },
+        &PropertyContext { qubes, vm, facts },
         property,
         &property.default,
     )
@@ -82,12 +78,7 @@ pub fn is_inherited(qubes: &Qubes, vm: &Vm, property: &Property, facts: &dyn Fac
     match property.default {
         DefaultValue::Inherited(_) => vm.class.has_template(),
         DefaultValue::ComputedOrInherited { inherits, .. } => {
-            vm.class.has_template()
-                && inherits(&PropertyContext {
-                    qubes: qubes,
-                    vm,
-                    facts,
-                })
+            vm.class.has_template() && inherits(&PropertyContext { qubes, vm, facts })
         }
         _ => false,
     }

@@ -146,7 +146,7 @@ pub fn set_option(
 ) -> Result<(), VolumeChangeError> {
     let resolved = volume::resolve(qubes, vm, volume, facts)?;
     let change = OptionChange {
-        qubes: qubes,
+        qubes,
         vm,
         volume: &resolved,
         option,

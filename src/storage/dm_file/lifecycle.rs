@@ -237,7 +237,7 @@ impl DmFile {
             return Err(volume.refusal(format_args!("its source {} is missing", image.display())));
         }
         require_device_mapper(volume)?;
-        self.pool.make_directory(&files)?;
+        self.pool.make_directory(files)?;
         // Remove what a crash has left of the previous run.
         self.unmap_snapshot(volume, files)?;
         durable::remove_scratch(&files.cow())?;

@@ -64,7 +64,7 @@ impl Write {
         let new = Bytes::from(bytes);
         let mut store = Write::from_bytes(place, lock, version, new.clone())?;
         let old = store.read_file()?;
-        if expected.is_some_and(|expected| expected != &*old) {
+        if expected.is_some_and(|expected| expected != *old) {
             return Err(StoreError::ChangedWithoutLock {
                 path: store.place.file.clone(),
             });
