@@ -69,7 +69,7 @@ esac"#);
             "3 parts were skipped on this machine (number, reason):",
             "2 no btrfs",
             "1 needs root",
-            "FAILED: clippy tests",
+            "FAILED: clippy library tests",
             "32 passed, 1 failed, 2 skipped",
         ]
     );

@@ -27,7 +27,7 @@ const EXISTS: &str = "exists";
 /// A condition besides existence.
 struct Condition {
     name: &'static str,
-    is_satisfied: fn(&Values, &Vm) -> bool,
+    is_satisfied: Test,
 }
 
 /// `qvm-check`
@@ -64,10 +64,13 @@ struct Conditions {
     networked: bool,
 }
 
+/// Decides whether a qube meets a condition.
+type Test = fn(&Values, &Vm) -> bool;
+
 impl Conditions {
     /// Returns the conditions of the command line.
     fn given(&self) -> Vec<Condition> {
-        let all: [(bool, &'static str, fn(&Values, &Vm) -> bool); 4] = [
+        let all: [(bool, &'static str, Test); 4] = [
             (self.running, "running", |v, vm| {
                 !matches!(v.state(vm), PowerState::Halted | PowerState::Unknown)
             }),

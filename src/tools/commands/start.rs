@@ -82,7 +82,7 @@ impl Run for StartArguments {
         let marks = marks.collect::<Result<HashMap<VmName, StopMark>, LifecycleError>>()?;
         let start = |context: &Context, name: &VmName| match marks.get(name) {
             Some(mark) => qube::start_unless_stopped(context, mark, drive.as_ref()),
-            None => qube::start(&context, name),
+            None => qube::start(context, name),
         };
         let failures = run_in_parallel(&context, &names, |context, name| {
             match start(context, name) {

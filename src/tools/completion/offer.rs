@@ -137,7 +137,7 @@ impl<'a> Offer<'a> {
             return Some(plain(&db::copy_times(&context)));
         }
         let qubes = read_until_exit(&context).ok()?;
-        Some(self.from_store(begun, &qubes, &context))
+        Some(self.in_store(begun, &qubes, &context))
     }
 
     /// Returns the candidates that need no store.
@@ -152,12 +152,7 @@ impl<'a> Offer<'a> {
 
     /// Returns the candidates from a store. Where there may be a thousand, only those that begin
     /// with `begun`.
-    pub(super) fn from_store(
-        &self,
-        begun: &str,
-        qubes: &Qubes,
-        context: &Context,
-    ) -> Vec<Candidate> {
+    pub(super) fn in_store(&self, begun: &str, qubes: &Qubes, context: &Context) -> Vec<Candidate> {
         match *self {
             Offer::Qubes(which) => names::qubes(which, begun, qubes, context),
             Offer::Templates => names::of_class(qubes, |class| *class == Class::TemplateVM),

@@ -91,7 +91,7 @@ fn value_candidates(property: &Property, qubes: &Qubes, context: &Context) -> Ve
         (Completion::ByType, ValueType::Qube { .. }) => Offer::Qubes(QubeSubset::ButRemote),
         (Completion::ByType, _) => Offer::Nothing,
     };
-    let mut values = offer.from_store("", qubes, context);
+    let mut values = offer.in_store("", qubes, context);
     if let ValueType::Qube {
         required: false, ..
     } = property.value_type
