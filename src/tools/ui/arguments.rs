@@ -10,6 +10,7 @@ pub use super::command_line::{Parsed, argument_name, invalid_choice, parse};
 use super::failure::Failure;
 use super::output::{Colors, print_message};
 use crate::system::SystemOptions;
+use crate::tools::completion::{Completer, Offer};
 
 /// The id of the argument that names the subcommand of a tool. Usage lines show it without
 /// brackets.
@@ -73,7 +74,8 @@ pub fn output_option(arg: Arg) -> Arg {
 pub fn color_option() -> Arg {
     let help = "Use colours: auto, always or never (default: auto, which means on a terminal \
                 unless NO_COLOR is set)";
-    output_option(value("color", None, "WHEN", help))
+    let words = Completer(|_| Offer::words(["auto", "always", "never"]));
+    output_option(value("color", None, "WHEN", help)).add(words)
 }
 
 /// Returns the value of [`color_option`].
