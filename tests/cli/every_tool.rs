@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixListener;
 
+use qubes::tools::COMMANDS;
 use qubes_test_support::TestSystem;
 
 #[test]
@@ -68,6 +69,30 @@ fn an_invalid_store_is_refused_in_one_line() {
         fs::write(store.store_file(), text).unwrap();
         store.refuses(1, "qvm-ls", "qubes.xml");
         store.refuses(1, "qvm-prefs work vcpus 3", "qubes.xml");
+    }
+}
+
+/// Words of the program text in a help text, and arguments that stand under a heading of options,
+/// come from definitions in the wrong place.
+#[test]
+fn help_lists_arguments_under_their_heading_and_names_no_type() {
+    let store = TestSystem::recorded("small.xml");
+    for tool in COMMANDS {
+        let help = store.run((tool.name, &["--help"]));
+        assert_eq!((help.code, help.stderr.as_str()), (0, ""), "{}", tool.name);
+        assert!(!help.stdout.contains("::"), "{}", help.stdout);
+        let mut heading = "";
+        for line in help.stdout.lines() {
+            if line.ends_with(':') && !line.starts_with(' ') {
+                heading = line;
+            }
+            let is_argument = line.starts_with("  <") || line.starts_with("  [");
+            assert!(
+                !is_argument || heading == "Arguments:",
+                "{}: {line} under {heading}",
+                tool.name
+            );
+        }
     }
 }
 

@@ -32,13 +32,13 @@ struct NotesArguments {
     /// Do not ask for confirmation
     #[arg(long, short)]
     force: bool,
+    /// Name of the qube
+    #[arg(value_name = "VMNAME", add = completion::GUESTS)]
+    qube: String,
     #[command(flatten)]
     action: Action,
     #[command(flatten)]
     output: JsonOption,
-    /// Name of the qube
-    #[arg(value_name = "VMNAME", add = completion::GUESTS)]
-    qube: String,
 }
 
 /// What to do with the notes.

@@ -166,7 +166,7 @@ fn define(line: clap::Command) -> clap::Command {
             Arg::new(SUBCOMMAND_ID)
                 .value_name(Subcommand::usage_words(&COMMANDS))
                 .help(
-                    "clap::Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, \
+                    "Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, \
                        remove POOL_NAME..., set POOL_NAME or drivers (default: list)",
                 )
                 .add(Completer(|_| Subcommand::complete_name(&COMMANDS))),
