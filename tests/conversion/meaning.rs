@@ -80,8 +80,8 @@ fn samples_resaved_by_r3_convert_to_the_same_system() {
         ) else {
             continue;
         };
-        original.ok("qubes-db convert");
-        resaved.ok("qubes-db convert");
+        original.succeeds("qubes-db convert");
+        resaved.succeeds("qubes-db convert");
         assert_eq!(list_qubes(&original), list_qubes(&resaved), "{name}");
     }
 }
