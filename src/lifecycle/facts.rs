@@ -26,19 +26,18 @@ pub const MAX_SINGLE_QUERIES: usize = 4;
 struct Host {
     system: System,
     thin_pool: OnceCell<Option<crate::storage::ThinPool>>,
-    /// Contents of kernel files by path: a thousand qubes share a few kernels.
+    /// Contents of kernel files by path, without the root directory of the system: a thousand
+    /// qubes share a few kernels.
     kernel_files: RefCell<HashMap<PathBuf, Option<String>>>,
 }
 
 impl Host {
-    /// Returns the path of a file of a kernel; `None` if `version` is not a plain file name.
+    /// Returns the path of a file of a kernel, without the root directory of the system; `None` if
+    /// `version` is not a plain file name.
     fn kernel_path(&self, kernels_dir: &str, version: &str, file: &str) -> Option<PathBuf> {
         let is_plain =
             !version.is_empty() && !version.contains('/') && version != "." && version != "..";
-        is_plain.then(|| {
-            self.system
-                .path_below_root(Path::new("/").join(kernels_dir).join(version).join(file))
-        })
+        is_plain.then(|| Path::new("/").join(kernels_dir).join(version).join(file))
     }
 }
 
@@ -53,7 +52,7 @@ impl HostFacts for Host {
 
     fn is_kernel_installed(&self, kernels_dir: &str, version: &str) -> bool {
         self.kernel_path(kernels_dir, version, "vmlinuz")
-            .is_some_and(|file| file.is_file())
+            .is_some_and(|file| self.system.path_below_root(file).is_file())
     }
 
     fn newest_kernel(&self, kernels_dir: &str) -> Option<String> {
@@ -76,7 +75,9 @@ impl HostFacts for Host {
         let mut known = self.kernel_files.borrow_mut();
         known
             .entry(path)
-            .or_insert_with_key(|path| text_file::read_owned(path).ok())
+            .or_insert_with_key(|path| {
+                text_file::read_owned(&self.system.path_below_root(path)).ok()
+            })
             .clone()
     }
 

@@ -28,6 +28,10 @@ pub(crate) struct Element {
     mixed: bool,
 }
 
+/// The length in bytes up to which memory for a tree is reserved at once: that of a qube with many
+/// settings.
+const USUAL_DOMAIN: usize = 16 << 10;
+
 /// Index of an element in its tree.
 pub(crate) type ElementId = usize;
 
@@ -65,12 +69,15 @@ impl<'a> Tree<'a> {
         keep: usize,
     ) -> Result<Tree<'a>, Fault> {
         let mut scanner = Scanner::new(bytes, range.clone());
+        // In upstream's form an element has about 40 bytes, and an attribute 30.
+        let usual = range.len().min(USUAL_DOMAIN);
+        scanner.attributes.reserve(usual / 30);
         let mut builder = Builder {
             tree: Tree {
                 bytes,
                 source: check_characters(bytes, range.clone())?,
                 base: range.start,
-                elements: Vec::with_capacity(64),
+                elements: Vec::with_capacity(usual / 40),
                 attributes: Vec::new(),
             },
             stack: Vec::new(),
