@@ -1,61 +1,10 @@
-//! What holds for every tool: errors, help, JSON, and a store that cannot be used.
+//! What holds for every tool: errors, help, and a store that cannot be used.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
 
 use qubes::tools::COMMANDS;
 use qubes_test_support::TestSystem;
-
-#[test]
-fn json_has_real_types() {
-    let store = TestSystem::recorded("small.xml");
-    let listed =
-        store.run("qvm-ls --json -O name,state,vcpus,netvm,autostart,priv-max,tags work sys-net");
-    let list: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
-    let expected = serde_json::json!([
-        {"name": "sys-net", "state": "Halted", "vcpus": 2, "netvm": null, "autostart": true,
-         "priv_max": 2147483648_u64, "tags": ["audiovm-dom0", "guivm-dom0"]},
-        {"name": "work", "state": "Halted", "vcpus": 4, "netvm": "sys-firewall", "autostart": false,
-         "priv_max": 2147483648_u64,
-         "tags": ["audiovm-dom0", "created-by-dom0", "guivm-dom0", "job", "zz-last"]}
-    ]);
-    assert_eq!(list, expected);
-
-    let prefs = store.run("qvm-prefs --json work");
-    let prefs: serde_json::Value = serde_json::from_str(&prefs.stdout).unwrap();
-    assert_eq!(
-        prefs["vcpus"],
-        serde_json::json!({"value": 4, "default": false})
-    );
-    assert_eq!(
-        prefs["netvm"],
-        serde_json::json!({"value": "sys-firewall", "default": true})
-    );
-    assert_eq!(
-        store.run("qubes-prefs --json clockvm").stdout,
-        "\"sys-net\"\n"
-    );
-}
-
-#[test]
-fn errors_have_one_line_and_the_documented_code() {
-    let store = TestSystem::recorded("small.xml");
-    store.refuses(2, "qvm-prefs nope vcpus 3", "no such domain: 'nope'");
-    store.refuses(1, "qvm-prefs work vcpus 0", "vcpus must be positive");
-    store.refuses(1, "qvm-prefs work label pink", "Label does not exist: pink");
-    store.refuses(
-        1,
-        "qvm-prefs work kernel 9.9.9",
-        "Kernel '9.9.9' not installed",
-    );
-    store.refuses(2, "qvm-prefs zz* vcpus", "no domain matches 'zz*'");
-    store.refuses(1, "qvm-start work", "offline");
-    store.refuses(
-        1,
-        "qvm-ls --qubesxml /nonexistent/qubes.xml",
-        "/nonexistent/qubes.xml",
-    );
-}
 
 #[test]
 fn an_invalid_store_is_refused_in_one_line() {
@@ -97,128 +46,6 @@ fn help_lists_arguments_under_their_heading_and_names_no_type() {
 }
 
 #[test]
-fn help_and_version_go_to_standard_output() {
-    let store = TestSystem::recorded("small.xml");
-    let help = store.run("qvm-ls --help");
-    assert!(
-        help.code == 0 && help.stderr.is_empty() && help.stdout.contains("--offline-mode"),
-        "{help:?}"
-    );
-    let version = store.run("qvm-ls --version");
-    assert!(
-        version.code == 0 && version.stdout.starts_with("qvm-ls ("),
-        "{version:?}"
-    );
-}
-
-#[test]
-fn an_invalid_name_or_value_changes_nothing() {
-    let store = TestSystem::recorded("small.xml");
-    let before = fs::read(store.store_file()).unwrap();
-    for (program, arguments, words) in [
-        ("qvm-tags", &["work", "del", ""][..], "is not valid"),
-        ("qvm-tags", &["work", "del", "a/b"], "is not valid"),
-        ("qvm-tags", &["work", "unset", "a b"], "is not valid"),
-        ("qvm-features", &["-D", "work", ""], "letters, digits"),
-        ("qvm-features", &["-D", "work", "a b"], "letters, digits"),
-        ("qvm-service", &["-D", "work", ""], "service"),
-        (
-            "qvm-pool",
-            &["set", "reflinked", "-o", "ephemeral_volatile="],
-            "neither True nor False",
-        ),
-        (
-            "qvm-volume",
-            &["config", "work:volatile", "ephemeral", ""],
-            "neither True nor False",
-        ),
-        (
-            "qvm-volume",
-            &["config", "work:private", "rw", ""],
-            "neither True nor False",
-        ),
-        (
-            "qvm-volume",
-            &["config", "work:private", "revisions_to_keep", ""],
-            "",
-        ),
-        ("qvm-prefs", &["work", "stubdom_mem"], "has no value"),
-        (
-            "qvm-prefs",
-            &["sys-net", "backup_timestamp"],
-            "has no value",
-        ),
-        (
-            "qvm-clone",
-            &["-C", "RemoteVM", "work", "far"],
-            "cannot be cloned as a RemoteVM",
-        ),
-        (
-            "qubes-prefs",
-            &["default_netvm", "win10"],
-            "Network loop on 'win10'",
-        ),
-        (
-            "qubes-prefs",
-            &["default_dispvm", "work"],
-            "Cannot set invalid property to system,",
-        ),
-    ] {
-        let ran = store.run((program, arguments));
-        assert!(
-            ran.code != 0 && ran.stdout.is_empty(),
-            "{arguments:?}: {ran:?}"
-        );
-        assert!(
-            ran.stderr.contains(words) && !ran.stderr.is_empty(),
-            "{arguments:?}: {ran:?}"
-        );
-        assert_eq!(
-            fs::read(store.store_file()).unwrap(),
-            before,
-            "{arguments:?}"
-        );
-    }
-    // A valid name that is not set is not an error.
-    for (program, arguments) in [
-        ("qvm-tags", &["work", "del", "nothing-of-the-kind"][..]),
-        ("qvm-features", &["-D", "work", "nothing.of-the.kind"]),
-        ("qvm-prefs", &["vault", "netvm"]),
-    ] {
-        assert_eq!(store.run((program, arguments)).code, 0, "{arguments:?}");
-    }
-}
-
-#[test]
-fn an_option_of_another_subcommand_is_refused() {
-    let store = TestSystem::recorded("small.xml");
-    for (tool, line, option) in [
-        ("qvm-volume", "list --size 3", "--size"),
-        ("qvm-volume", "info --full work:private", "--full"),
-        ("qvm-volume", "resize --pool x work:private 3GiB", "--pool"),
-        (
-            "qvm-volume",
-            "config --force work:private revisions_to_keep 2",
-            "--force",
-        ),
-        (
-            "qvm-volume",
-            "clear --no-resize work:private",
-            "--no-resize",
-        ),
-        ("qvm-pool", "list -o x=1", "--option"),
-        ("qvm-pool", "remove -o x=1 nope", "--option"),
-    ] {
-        let words: Vec<&str> = line.split(' ').collect();
-        let ran = store.run((tool, &words));
-        assert!(
-            ran.code == 2 && ran.stderr.contains(&format!("has no option {option}")),
-            "{line}: {ran:?}"
-        );
-    }
-}
-
-#[test]
 fn while_qubesd_runs_only_reading_works() {
     let store = TestSystem::recorded("small.xml");
     fs::create_dir_all(store.root().join("run")).unwrap();
@@ -253,6 +80,11 @@ fn setting_and_unsetting_restores_the_file() {
             &["vault", "add", "x", "y"],
             &["vault", "del", "x"],
         ),
+        (
+            "qvm-prefs",
+            &["default-dvm,vault,personal", "vcpus", "3", "-q"],
+            &["-q", "-D", "default-dvm,vault,personal", "vcpus"],
+        ),
     ] {
         store.ok((program, there));
         assert_ne!(fs::read(store.store_file()).unwrap(), before, "{there:?}");
@@ -263,4 +95,46 @@ fn setting_and_unsetting_restores_the_file() {
         String::from_utf8(fs::read(store.store_file()).unwrap()),
         String::from_utf8(before)
     );
+}
+
+#[test]
+fn a_table_without_a_match_lists_everything_and_warns() {
+    let store = TestSystem::recorded("small.xml");
+    for (line, more) in [
+        ("qvm-ls zz*", "all qubes are listed"),
+        ("qvm-volume list zz*", "the volumes of all qubes are listed"),
+    ] {
+        let ran = store.run(line);
+        let whole = store.run(line.trim_end_matches(" zz*"));
+        assert_eq!((ran.code, &ran.stdout), (0, &whole.stdout), "{line}");
+        assert_eq!(
+            ran.stderr,
+            format!("warning: no qube matches 'zz*'; {more}\n")
+        );
+    }
+}
+
+#[test]
+fn an_unreadable_store_is_reported_with_the_repair() {
+    let store = TestSystem::recorded("small.xml");
+    fs::write(store.store_file(), "<qubes><domains>").unwrap();
+    for line in [
+        "qvm-ls",
+        "qvm-prefs work",
+        "qvm-start work",
+        "qvm-create -l red new",
+    ] {
+        let error = store.fails(1, line);
+        let advice = "; qubes-db check tells more, qubes-db repair mends it";
+        assert!(error.contains(advice), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_missing_kernel_is_reported_with_the_directory() {
+    let store = TestSystem::created();
+    fs::remove_dir_all(store.root().join("var/lib/qubes/vm-kernels")).unwrap();
+    let run = store.run("qvm-create -C TemplateVM -l red new");
+    let way = "each has a directory with vmlinuz and initramfs in /var/lib/qubes/vm-kernels";
+    assert!(run.code == 1 && run.stderr.contains(way), "{run:?}");
 }

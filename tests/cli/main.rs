@@ -1,17 +1,15 @@
-//! Runs the tools and checks their output, messages and exit codes: a file for each tool, and files
-//! for what all tools have in common. What tools do with images and running qubes is tested in
-//! `tests/storage_tools` and `tests/lifecycle`.
+//! Runs the tools and checks their output, messages and exit codes: transcripts of each tool, files
+//! for what a tool does beside its output, and files for what all tools have in common. What tools
+//! do with images and running qubes is tested in `tests/storage_tools` and `tests/lifecycle`.
 
 mod every_property;
 mod every_tool;
 mod generated;
 mod json_schemas;
-mod messages;
 mod qubes_complete;
 mod qubes_create;
 mod qubes_db;
 mod qubes_db_repair;
-mod qubes_prefs;
 mod qvm_clone;
 mod qvm_create;
 mod qvm_features;
@@ -19,9 +17,8 @@ mod qvm_ls;
 mod qvm_notes;
 mod qvm_prefs;
 mod qvm_remove;
-mod qvm_service;
-mod qvm_tags;
 mod recording;
 mod recordings;
 mod shells;
 mod terminal;
+mod transcripts;

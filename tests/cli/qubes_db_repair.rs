@@ -979,23 +979,6 @@ fn an_old_store_is_left_to_conversion() {
 }
 
 #[test]
-fn options_belong_to_their_command() {
-    let store = TestSystem::with_store(SOUND);
-    for (words, message) in [
-        (&["check", "--yes"][..], "check has no option --yes"),
-        (&["history", "--all"], "history has no option --all"),
-        (&["repair", "--json"], "repair has no option --json"),
-        (&["repair", "last"], "unrecognized arguments: last"),
-    ] {
-        let ran = store.run(("qubes-db", words));
-        assert!(
-            ran.code == 2 && ran.stderr.contains(message),
-            "{words:?}: {ran:?}"
-        );
-    }
-}
-
-#[test]
 fn findings_of_one_kind_are_abbreviated() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/n1000.xml");
     let sample = fs::read_to_string(path).unwrap();

@@ -87,7 +87,7 @@ impl Block {
 }
 
 /// Standard error without the lines that upstream's tools do not have: hints, and warnings about
-/// arguments without effect (`docs/differences.md`). `tests/cli/messages.rs` has those.
+/// arguments without effect (`docs/differences.md`). The transcripts have those.
 pub fn without_ours(stderr: &str) -> String {
     let is_ours = |line: &&str| line.starts_with("hint: ") || line.starts_with("warning: ");
     stderr
@@ -158,7 +158,7 @@ pub fn sorted_uses(text: &str) -> String {
 }
 
 /// Splits a line as a shell does, with both quotes and the backslash.
-fn shell_words(line: &str) -> Vec<String> {
+pub fn shell_words(line: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

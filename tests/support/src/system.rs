@@ -7,6 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use nix::pty::{Winsize, openpty};
 use qubes::lifecycle::Context;
 use qubes::model::Qubes;
 use qubes::system::{System, SystemOptions};
@@ -264,9 +265,7 @@ impl TestSystem {
 
     /// Starts a tool with pipes to it.
     pub fn spawn(&self, line: impl CommandLine) -> Child {
-        let mut command = self.command(line);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(Stdio::piped()).spawn().unwrap()
+        spawn_with_pipes(self.command(line))
     }
 
     /// Runs a tool and returns its output.
@@ -276,7 +275,12 @@ impl TestSystem {
 
     /// Runs a tool with something on its standard input.
     pub fn run_with_input(&self, line: impl CommandLine, input: impl AsRef<[u8]>) -> ToolOutput {
-        let mut child = self.spawn(line);
+        self.run_command(self.command(line), input)
+    }
+
+    /// Runs a command of this system with something on its standard input.
+    pub fn run_command(&self, command: Command, input: impl AsRef<[u8]>) -> ToolOutput {
+        let mut child = spawn_with_pipes(command);
         // A reader that has read enough closes the pipe.
         let _closed = child.stdin.take().unwrap().write_all(input.as_ref());
         self.finish(child.wait_with_output().unwrap())
@@ -284,8 +288,23 @@ impl TestSystem {
 
     /// Runs a tool whose standard output is a terminal.
     pub fn run_on_terminal(&self, line: impl CommandLine) -> ToolOutput {
-        let ends = nix::pty::openpty(None, None).unwrap();
-        let mut command = self.command(line);
+        self.run_command_on_terminal(self.command(line), None)
+    }
+
+    /// Runs a command of this system whose standard output is a terminal, of this many columns if
+    /// its size is known.
+    pub fn run_command_on_terminal(
+        &self,
+        mut command: Command,
+        columns: Option<u16>,
+    ) -> ToolOutput {
+        let size = columns.map(|ws_col| Winsize {
+            ws_row: 24,
+            ws_col,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        });
+        let ends = openpty(size.as_ref(), None).unwrap();
         command.stdout(ends.slave).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         // Closes the terminal's other end.
@@ -409,6 +428,11 @@ pub fn stored_property(file: &Path, qube: &str, property: &str) -> String {
     let qubes = parse(file);
     let properties = &qubes.get(qube).unwrap().properties;
     properties.get(property).unwrap_or_default().to_string()
+}
+
+fn spawn_with_pipes(mut command: Command) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn copy_tree(from: &Path, to: &Path) {
