@@ -2,10 +2,13 @@
 //! for what a tool does beside its output, and files for what all tools have in common. What tools
 //! do with images and running qubes is tested in `tests/storage_tools` and `tests/lifecycle`.
 
+mod bad_input;
+mod broken_qubes;
 mod every_property;
 mod every_tool;
 mod generated;
 mod json_schemas;
+mod members;
 mod qubes_complete;
 mod qubes_create;
 mod qubes_db;
@@ -19,6 +22,7 @@ mod qvm_prefs;
 mod qvm_remove;
 mod recording;
 mod recordings;
+mod releases;
 mod shells;
 mod terminal;
 mod transcripts;

@@ -8,6 +8,7 @@ mod disposables;
 mod domain_descriptions;
 mod faults;
 mod full_disk;
+mod libvirtd_restart;
 mod memory;
 mod order;
 mod pause;

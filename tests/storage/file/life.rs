@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, LoopDevice, Volume, VolumeKind};
 
-use crate::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
+use super::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
 
 #[test]
 fn files_have_the_names_of_upstream() {

@@ -33,7 +33,8 @@ fn has_dirty_images(system: &TestSystem, qube: &str) -> bool {
 
 #[test]
 fn a_qube_and_its_monitor_survive_a_crash_of_the_daemon() {
-    if !run_in_namespaces("a_qube_and_its_monitor_survive_a_crash_of_the_daemon") {
+    if !run_in_namespaces("libvirtd_restart::a_qube_and_its_monitor_survive_a_crash_of_the_daemon")
+    {
         return;
     }
     let _logs = Daemon::start_virtlogd();
@@ -82,7 +83,7 @@ fn a_qube_and_its_monitor_survive_a_crash_of_the_daemon() {
 
 #[test]
 fn images_are_left_alone_while_the_daemon_is_down() {
-    if !run_in_namespaces("images_are_left_alone_while_the_daemon_is_down") {
+    if !run_in_namespaces("libvirtd_restart::images_are_left_alone_while_the_daemon_is_down") {
         return;
     }
     let _logs = Daemon::start_virtlogd();
@@ -164,7 +165,9 @@ fn images_are_left_alone_while_the_daemon_is_down() {
 
 #[test]
 fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
-    if !run_in_namespaces("a_session_finds_restarted_domains_and_a_restarted_daemon") {
+    if !run_in_namespaces(
+        "libvirtd_restart::a_session_finds_restarted_domains_and_a_restarted_daemon",
+    ) {
         return;
     }
     let _logs = Daemon::start_virtlogd();
@@ -230,7 +233,9 @@ fn a_session_finds_restarted_domains_and_a_restarted_daemon() {
 
 #[test]
 fn a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed() {
-    if !run_in_namespaces("a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed") {
+    if !run_in_namespaces(
+        "libvirtd_restart::a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed",
+    ) {
         return;
     }
     let _logs = Daemon::start_virtlogd();

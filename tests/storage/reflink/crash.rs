@@ -17,7 +17,7 @@ use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
 use qubes_test_support::FileSystem;
 use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
 
-use crate::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
+use super::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 
 #[test]
 fn a_stop_killed_at_any_call_keeps_what_the_guest_synced() {
@@ -395,7 +395,7 @@ fn at_every_call(
     }
 }
 
-const TEST: &str = "crash::run_step";
+const TEST: &str = "reflink::crash::run_step";
 
 fn environment(pool: &Pool, step: Step, volume: &Volume) -> [(&'static str, OsString); 3] {
     [

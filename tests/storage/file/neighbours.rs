@@ -3,7 +3,7 @@
 use qubes::storage::driver::*;
 use qubes::storage::{PoolDirectory, Reflink};
 
-use crate::pool::{Pool, locks_in, origin, refusal, text_in};
+use super::pool::{Pool, locks_in, origin, refusal, text_in};
 
 fn reflink(pool: &Pool) -> Reflink {
     Reflink::new(

@@ -10,7 +10,7 @@ use qubes::storage::driver::*;
 use qubes::storage::{StorageError, Volume};
 use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
 
-use crate::pool::{MIB, Pool, driver_in, origin};
+use super::pool::{MIB, Pool, driver_in, origin};
 
 #[test]
 fn a_stop_killed_at_any_call_keeps_what_the_guest_synced() {
@@ -170,7 +170,7 @@ fn at_every_call(step: Step, check: impl Fn(&Pool, &Volume, &str)) {
     }
 }
 
-const TEST: &str = "crash::run_step";
+const TEST: &str = "file::crash::run_step";
 
 fn environment(pool: &Pool, step: Step) -> [(&'static str, OsString); 2] {
     [

@@ -8,7 +8,7 @@ use qubes::storage::driver::*;
 use qubes::storage::{StorageError, Volume, VolumeKind};
 use qubes_test_support::FileSystem;
 
-use crate::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
+use super::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
 
 /// Creates the root volume of a template.
 fn with_template(pool: &Pool) -> Volume {

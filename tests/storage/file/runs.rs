@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use qubes::storage::driver::*;
 use qubes::storage::{Volume, VolumeKind};
 
-use crate::pool::{Pool, origin, refusal, snapshot};
+use super::pool::{Pool, origin, refusal, snapshot};
 
 fn volatile(name: &str) -> Volume {
     Volume {

@@ -12,7 +12,7 @@ use qubes::storage::driver::*;
 use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
 use qubes_test_support::FileSystem;
 
-use crate::pool::{
+use super::pool::{
     MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile,
 };
 

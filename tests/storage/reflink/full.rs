@@ -8,7 +8,7 @@ use qubes::storage::StorageError;
 use qubes::storage::driver::*;
 use qubes_test_support::FileSystem;
 
-use crate::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};
+use super::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};
 
 /// A file of another program that fills the file system to the last byte.
 struct Filler<'p>(&'p Pool);
