@@ -31,10 +31,10 @@
 //!
 //! // The same in steps. The store is locked from here until `write` is dropped.
 //! let mut write = context.write()?;
-//! let effects = property::set_global(&mut write, "default_netvm", "", context.facts())?;
+//! let change = property::set_global(&mut write, "default_netvm", "", context.facts())?;
 //! write.save()?;
 //! drop(write);
-//! for notice in reconcile::apply_effects(&context, &effects)? {
+//! for notice in reconcile::apply_effects(&context, change)? {
 //!     eprintln!("{notice}");
 //! }
 //! # Ok(())

@@ -5,9 +5,9 @@
 use core::net::Ipv4Addr;
 
 use super::class::Class;
+use super::effect::{Change, Effect};
 use super::facts::Facts;
 use super::name::VmName;
-use super::property::Effect;
 use super::qubes::Qubes;
 use super::rules::qubesd::{can_have_disposables, find_feature_problem};
 use super::vm::Vm;
@@ -111,7 +111,7 @@ pub fn get_with_template_and_adminvm<'a>(
     get_with_template(qubes, vm, name).or_else(|| qubes.get(VmName::DOM0)?.features.get(name))
 }
 
-/// Sets a feature and returns the effects.
+/// Sets a feature.
 ///
 /// # Errors
 /// Nothing was changed: there is no such qube, only the system writes the feature, or name or
@@ -122,7 +122,7 @@ pub fn set(
     name: &str,
     value: &str,
     facts: &dyn Facts,
-) -> Result<Vec<Effect>, FeatureError> {
+) -> Result<Change, FeatureError> {
     let qube = qubes
         .get(vm)
         .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
@@ -137,7 +137,7 @@ pub fn set(
         })?;
     let owner = qube.name.clone();
     let Some(qube) = qubes.edit(vm) else {
-        return Ok(Vec::new());
+        return Ok(Change::STORE_ONLY);
     };
     if name == "service.meminfo-writer" && qube.class.is_local_guest() {
         match value.is_empty() {
@@ -147,17 +147,17 @@ pub fn set(
             }
         }
         qube.features.remove(name);
-        return Ok(vec![Effect::MaxmemHotplug { vm: owner }]);
+        return Ok(Effect::MaxmemHotplug { vm: owner }.into());
     }
     qube.features.set(name, value);
-    Ok(effects(owner, name, !value.is_empty()))
+    Ok(change_of(owner, name, !value.is_empty()))
 }
 
-/// Removes a feature and returns the effects. A missing one is not an error.
+/// Removes a feature. A missing one is not an error.
 ///
 /// # Errors
 /// There is no such qube, only the system writes the feature, or no feature can have this name.
-pub fn remove(qubes: &mut Qubes, vm: &str, name: &str) -> Result<Vec<Effect>, FeatureError> {
+pub fn remove(qubes: &mut Qubes, vm: &str, name: &str) -> Result<Change, FeatureError> {
     let qube = qubes
         .get(vm)
         .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
@@ -172,14 +172,14 @@ pub fn remove(qubes: &mut Qubes, vm: &str, name: &str) -> Result<Vec<Effect>, Fe
                 value: String::new(),
                 rule,
             }),
-            _ => Ok(Vec::new()),
+            _ => Ok(Change::STORE_ONLY),
         };
     }
     let owner = qube.name.clone();
     if let Some(qube) = qubes.edit(vm) {
         qube.features.remove(name);
     }
-    Ok(effects(owner, name, false))
+    Ok(change_of(owner, name, false))
 }
 
 /// Checks the rules that depend on the qube.
@@ -256,23 +256,20 @@ fn check_reserved(vm: &Vm, name: &str) -> Result<(), FeatureError> {
     }
 }
 
-fn effects(vm: VmName, name: &str, on: bool) -> Vec<Effect> {
+/// Returns what follows from setting (`on`), emptying or removing a feature.
+fn change_of(vm: VmName, name: &str, on: bool) -> Change {
+    let feature = name.into();
     match name.strip_prefix("service.") {
-        Some(service) if vm.is_dom0() => vec![Effect::Dom0Service {
+        Some(service) if vm.is_dom0() => Effect::Dom0Service {
             service: service.into(),
             on,
-        }],
-        Some(_) => vec![Effect::QubesDbFeature {
-            vm,
-            feature: name.into(),
-        }],
-        None if name.starts_with("vm-config.") || name.starts_with("custom-persist.") => {
-            vec![Effect::QubesDbFeature {
-                vm,
-                feature: name.into(),
-            }]
         }
-        None => Vec::new(),
+        .into(),
+        Some(_) => Effect::QubesDbFeature { vm, feature }.into(),
+        None if name.starts_with("vm-config.") || name.starts_with("custom-persist.") => {
+            Effect::QubesDbFeature { vm, feature }.into()
+        }
+        None => Change::STORE_ONLY,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod class;
 pub mod device;
 pub mod differences;
 pub mod dump;
+pub mod effect;
 pub mod facts;
 pub mod features;
 pub mod image_claims;
@@ -30,6 +31,7 @@ pub mod volume;
 
 pub use check::{Finding, Location, Remedy};
 pub use class::Class;
+pub use effect::{Change, Effect};
 pub use facts::{Facts, HostFacts, Stubdom};
 pub use features::FeatureError;
 pub use label::{Label, Labels};
@@ -39,7 +41,7 @@ pub use pool::{Pool, Pools};
 pub use pool_driver::{DriverSpec, VolumeIds};
 pub use power::PowerState;
 pub use property::{
-    Effect, Property, PropertyByClass, PropertyError, Scope, Value, VirtMode, class_properties,
+    Property, PropertyByClass, PropertyError, Scope, Value, VirtMode, class_properties,
     global_properties,
 };
 pub use qubes::{DomainSource, IndexedDomain, Qubes, SavedDomain};

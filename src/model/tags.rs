@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::effect::Change;
 use super::features::TAG_CREATED_WITH;
 use super::qubes::Qubes;
 use super::vm::Vm;
@@ -47,14 +48,14 @@ pub fn is_valid_tag(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-/// Adds a tag to a qube and returns whether it is new.
+/// Adds a tag to a qube. One that it has stays as it is.
 ///
 /// `created-by-X` also adds the tags that X sets on the qubes it creates (its feature
 /// `tag-created-vm-with`).
 ///
 /// # Errors
 /// There is no such qube, or the tag is invalid.
-pub fn add(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<bool, TagError> {
+pub fn add(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<Change, TagError> {
     let qube = qubes
         .get(vm)
         .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
@@ -65,7 +66,7 @@ pub fn add(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<bool, TagError> {
         });
     }
     if qube.has_tag(tag) {
-        return Ok(false);
+        return Ok(Change::STORE_ONLY);
     }
     let mut new: Vec<SmolStr> = vec![tag.into()];
     if let Some(creator) = tag.strip_prefix(CREATED_BY_PREFIX) {
@@ -83,20 +84,20 @@ pub fn add(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<bool, TagError> {
             }
         }
     }
-    Ok(true)
+    Ok(Change::STORE_ONLY)
 }
 
-/// Removes a tag from a qube and returns whether the qube had it.
+/// Removes a tag from a qube, if it has it.
 ///
 /// # Errors
 /// There is no such qube, or the qube lacks the tag and the text is not a valid tag.
-pub fn remove(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<bool, TagError> {
+pub fn remove(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<Change, TagError> {
     let qube = qubes
         .get(vm)
         .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
     if !qube.has_tag(tag) {
         return match is_valid_tag(tag) {
-            true => Ok(false),
+            true => Ok(Change::STORE_ONLY),
             false => Err(TagError::Invalid {
                 vm: vm.to_owned(),
                 tag: tag.to_owned(),
@@ -106,7 +107,7 @@ pub fn remove(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<bool, TagError> 
     if let Some(qube) = qubes.edit(vm) {
         qube.tags.retain(|t| &**t != tag);
     }
-    Ok(true)
+    Ok(Change::STORE_ONLY)
 }
 
 /// Iterates over the words of the feature that lists the tags for created qubes.

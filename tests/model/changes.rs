@@ -2,7 +2,7 @@
 //! upstream's tools on the same store), the changes that follow in the store, and the effects
 //! outside it.
 
-use qubes::model::{Effect, PowerState, Qubes, Release, Vm, property, volume};
+use qubes::model::{Change, Effect, PowerState, Qubes, Release, Vm, property, volume};
 use qubes_test_support::SampleHost;
 
 fn small() -> Qubes {
@@ -20,18 +20,19 @@ fn value(qubes: &Qubes, name: &str, property: &str) -> String {
         .to_string()
 }
 
-fn effects_on(name: &str, effects: &[Effect]) -> bool {
-    effects
+fn reattaches(name: &str, change: &Change) -> bool {
+    change
+        .effects()
         .iter()
         .any(|e| matches!(e, Effect::ReattachNetwork { vm } if *vm == name))
 }
 
-/// Sets a property and returns the effects or the message.
-fn set(qubes: &mut Qubes, name: &str, property: &str, text: &str) -> Result<Vec<Effect>, String> {
+/// Sets a property and returns what follows, or the message.
+fn set(qubes: &mut Qubes, name: &str, property: &str, text: &str) -> Result<Change, String> {
     property::set(qubes, name, property, text, &SampleHost::default()).map_err(|e| e.to_string())
 }
 
-fn set_global(qubes: &mut Qubes, property: &str, text: &str) -> Result<Vec<Effect>, String> {
+fn set_global(qubes: &mut Qubes, property: &str, text: &str) -> Result<Change, String> {
     property::set_global(qubes, property, text, &SampleHost::default()).map_err(|e| e.to_string())
 }
 
@@ -364,11 +365,11 @@ fn features_follow_clockvm_and_provides_network() {
 #[test]
 fn a_new_netvm_is_an_effect_and_must_run_if_the_qube_does() {
     let mut qubes = small();
-    let effects = set(&mut qubes, "work", "netvm", "sys-net").unwrap();
-    assert!(effects_on("work", &effects) && effects.len() == 1);
+    let change = set(&mut qubes, "work", "netvm", "sys-net").unwrap();
+    assert!(reattaches("work", &change) && change.effects().len() == 1);
     assert_eq!(
         set(&mut qubes, "work", "netvm", "sys-net").unwrap(),
-        [],
+        Change::STORE_ONLY,
         "the same again changes nothing"
     );
 
@@ -396,11 +397,11 @@ fn a_new_netvm_is_an_effect_and_must_run_if_the_qube_does() {
 #[test]
 fn a_default_netvm_that_depends_on_itself_is_refused() {
     let mut qubes = small();
-    let effects = set_global(&mut qubes, "default_netvm", "sys-whonix").unwrap();
+    let change = set_global(&mut qubes, "default_netvm", "sys-whonix").unwrap();
     assert!(
-        effects_on("work", &effects)
-            && !effects_on("vault", &effects)
-            && !effects_on("sys-firewall", &effects)
+        reattaches("work", &change)
+            && !reattaches("vault", &change)
+            && !reattaches("sys-firewall", &change)
     );
     set(&mut qubes, "win10", "provides_network", "True").unwrap();
     assert_eq!(
@@ -445,10 +446,10 @@ fn properties_of_a_halted_qube_cannot_be_set_while_it_runs() {
     }
     host.kernel_files
         .insert("memory-hotplug-supported".into(), String::new());
-    let effects = property::set(&mut qubes, "work", "maxmem", "4000", &host).unwrap();
+    let change = property::set(&mut qubes, "work", "maxmem", "4000", &host).unwrap();
     let name = || vm(&qubes, "work").name.clone();
     assert_eq!(
-        effects,
+        change.effects(),
         [
             Effect::MaxmemHotplug { vm: name() },
             Effect::CompareMemory { vm: name() }
@@ -507,17 +508,17 @@ fn a_property_unknown_to_the_release_is_refused_with_the_reason() {
 fn setting_autostart_has_an_effect_on_the_service_manager() {
     let mut qubes = small();
     let name = vm(&qubes, "work").name.clone();
-    let effects = set(&mut qubes, "work", "autostart", "on").unwrap();
+    let change = set(&mut qubes, "work", "autostart", "on").unwrap();
     assert_eq!(
-        effects,
+        change.effects(),
         [Effect::Autostart {
             vm: name.clone(),
             on: true
         }]
     );
-    let effects = property::reset(&mut qubes, "work", "autostart", &SampleHost::default()).unwrap();
+    let change = property::reset(&mut qubes, "work", "autostart", &SampleHost::default()).unwrap();
     assert_eq!(
-        effects,
+        change.effects(),
         [Effect::Autostart {
             vm: name,
             on: false

@@ -31,7 +31,9 @@ fn set(
     let (vm, volume) = volume.split_once(':').unwrap();
     let vm = qubes.get(vm).unwrap().clone();
     let option = VolumeOption::parse(option).map_err(|e| e.to_string())?;
-    volume_change::set_option(qubes, &vm, volume, option, text, host).map_err(|e| e.to_string())
+    volume_change::set_option(qubes, &vm, volume, option, text, host)
+        .map(drop)
+        .map_err(|e| e.to_string())
 }
 
 fn attribute(qubes: &Qubes, vm: &str, volume: &str, attribute: &str) -> Option<String> {

@@ -2,9 +2,9 @@
 //! store is saved last, so a crash leaves an empty directory at worst.
 
 use crate::format::list_all_domains;
-use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::lifecycle::{Context, LifecycleError, conversion, reconcile};
 use crate::model::rules::pool_change;
-use crate::model::{NewPool, Pool, PoolError, PoolUse, Qubes};
+use crate::model::{Change, NewPool, Pool, PoolError, PoolUse, Qubes};
 use crate::storage::open_driver;
 use crate::storage::overlap::find_overlap;
 use crate::store::{StoreError, read_bytes};
@@ -22,12 +22,11 @@ pub fn add(context: &Context, new: &NewPool<'_>) -> Result<(), LifecycleError> {
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     driver.setup()?;
-    let mut write = context.write()?;
-    // Another pool may have been added while this one's place was prepared.
-    refuse_overlap(context, &write, &pool)?;
-    pool_change::add(&mut write, pool)?;
-    write.save()?;
-    Ok(())
+    reconcile::change_and_notify(context, |write| {
+        // Another pool may have been added while this one's place was prepared.
+        refuse_overlap(context, write, &pool)?;
+        Ok(pool_change::add(write, pool)?)
+    })
 }
 
 /// Refuses a pool that would have an image in common with an existing one.
@@ -71,11 +70,11 @@ fn refuse_use_by_broken_domain(context: &Context, names: &[&str]) -> Result<(), 
 /// # Errors
 /// A pool does not exist, a volume is in it, or it is a default.
 pub fn remove(context: &Context, names: &[&str]) -> Result<(), LifecycleError> {
-    let mut write = context.write()?;
-    pool_change::remove(&mut write, names, context.facts())?;
-    refuse_use_by_broken_domain(context, names)?;
-    write.save()?;
-    Ok(())
+    reconcile::change_and_notify(context, |write| {
+        let change = pool_change::remove(write, names, context.facts())?;
+        refuse_use_by_broken_domain(context, names)?;
+        Ok(change)
+    })
 }
 
 /// Changes options of a pool, all of them or none.
@@ -87,23 +86,25 @@ pub fn set_options(
     name: &str,
     options: &[(&str, &str)],
 ) -> Result<(), PoolOptionError> {
-    let not_set = |option: &str| {
-        let option = option.to_owned();
-        move |source: LifecycleError| PoolOptionError {
-            option,
-            source: Box::new(source),
-        }
-    };
     let Some((first, _)) = options.first() else {
         return Ok(());
     };
-    let mut write = context.write().map_err(not_set(first))?;
-    for (option, text) in options {
-        pool_change::set_option(&mut write, name, option, text, context.facts())
-            .map_err(|e| not_set(option)(e.into()))?;
-    }
-    write.save().map_err(|e| not_set(first)(e.into()))?;
-    Ok(())
+    // The option that an error is about: the one that is refused; the first if nothing can be saved.
+    let mut failing = *first;
+    let changed = reconcile::change_and_notify(context, |write| {
+        let mut all = Change::default();
+        for (option, text) in options {
+            failing = option;
+            let facts = context.facts();
+            all.merge(pool_change::set_option(write, name, option, text, facts)?);
+        }
+        failing = first;
+        Ok(all)
+    });
+    changed.map_err(|source| PoolOptionError {
+        option: failing.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 /// A pool's option that could not be set, and the reason.

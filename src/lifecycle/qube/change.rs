@@ -2,7 +2,7 @@
 
 use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 use crate::model::rules::pci;
-use crate::model::{Effect, Facts, Property, VmName, features, property, tags};
+use crate::model::{Change, Facts, Property, VmName, features, property, tags};
 use crate::store::Write;
 
 /// Sets a property of a qube and applies the effects. Returns notes for the user.
@@ -52,7 +52,7 @@ pub fn change_property_of_qubes(
     in_order.sort();
     in_order.dedup();
     change(context, locked_for(property, &in_order), |write, facts| {
-        let mut effects = Vec::new();
+        let mut all = Change::default();
         for name in &in_order {
             let changed = match text {
                 Some(text) => property::set(write, name.as_str(), property, text, facts),
@@ -62,9 +62,9 @@ pub fn change_property_of_qubes(
                 qube: VmName::clone(name),
                 source: Box::new(LifecycleError::from(e)),
             };
-            effects.extend(changed.map_err(failed)?);
+            all.merge(changed.map_err(failed)?);
         }
-        Ok(effects)
+        Ok(all)
     })
 }
 
@@ -127,12 +127,10 @@ pub fn remove_feature(
 /// # Errors
 /// A tag is invalid, or the store cannot be written.
 pub fn add_tags(context: &Context, name: &VmName, tags: &[&str]) -> Result<(), LifecycleError> {
-    let mut write = context.write()?;
-    for tag in tags {
-        tags::add(&mut write, name.as_str(), tag)?;
-    }
-    write.save()?;
-    Ok(())
+    reconcile::change_and_notify(context, |write| {
+        let added = tags.iter().map(|tag| tags::add(write, name.as_str(), tag));
+        Ok(added.collect::<Result<Change, _>>()?)
+    })
 }
 
 /// Removes a tag of a qube, if it is set.
@@ -140,13 +138,13 @@ pub fn add_tags(context: &Context, name: &VmName, tags: &[&str]) -> Result<(), L
 /// # Errors
 /// The tag is invalid, or the store cannot be written.
 pub fn remove_tag(context: &Context, name: &VmName, tag: &str) -> Result<(), LifecycleError> {
-    let mut write = context.write()?;
-    tags::remove(&mut write, name.as_str(), tag)?;
-    write.save()?;
-    Ok(())
+    reconcile::change_and_notify(context, |write| {
+        Ok(tags::remove(write, name.as_str(), tag)?)
+    })
 }
 
 /// Sets the required PCI devices of dom0 for a halted qube to `addresses` (`bb:ss.f`).
+/// Returns notes for the user.
 ///
 /// # Errors
 /// The qube is not halted, an address is invalid, or the store cannot be written.
@@ -154,16 +152,14 @@ pub fn set_pci_addresses(
     context: &Context,
     name: &VmName,
     addresses: &[String],
-) -> Result<(), LifecycleError> {
+) -> Result<Vec<String>, LifecycleError> {
     change(context, &[name], |write, facts| {
-        pci::set_addresses(write, name.as_str(), addresses, facts)?;
-        Ok(Vec::new())
+        Ok(pci::set_addresses(write, name.as_str(), addresses, facts)?)
     })
-    .map(drop)
 }
 
 /// Sets whether the required PCI devices of a halted qube must support a reset between two
-/// users.
+/// users. Returns notes for the user.
 ///
 /// # Errors
 /// The qube is not halted, or the store cannot be written.
@@ -171,12 +167,10 @@ pub fn set_pci_strict_reset(
     context: &Context,
     name: &VmName,
     strict: bool,
-) -> Result<(), LifecycleError> {
+) -> Result<Vec<String>, LifecycleError> {
     change(context, &[name], |write, facts| {
-        pci::set_strict_reset(write, name.as_str(), strict, facts)?;
-        Ok(Vec::new())
+        Ok(pci::set_strict_reset(write, name.as_str(), strict, facts)?)
     })
-    .map(drop)
 }
 
 /// Returns those of the qubes that are locked while a property of them changes: all, if its rule
@@ -193,7 +187,7 @@ fn locked_for<'n>(property: &str, names: &'n [&'n VmName]) -> &'n [&'n VmName] {
 fn change(
     context: &Context,
     locked: &[&VmName],
-    decide: impl FnOnce(&mut Write, &dyn Facts) -> Result<Vec<Effect>, LifecycleError>,
+    decide: impl FnOnce(&mut Write, &dyn Facts) -> Result<Change, LifecycleError>,
 ) -> Result<Vec<String>, LifecycleError> {
     let locks = locked
         .iter()
@@ -204,12 +198,7 @@ fn change(
         Some(frozen) => frozen,
         None => context.facts(),
     };
-    let effects = {
-        let mut write = context.write()?;
-        let effects = decide(&mut write, facts)?;
-        write.save()?;
-        effects
-    };
+    let change = reconcile::save_change(context, |write| decide(write, facts))?;
     drop(locks);
-    reconcile::apply_effects(context, &effects)
+    reconcile::apply_effects(context, change)
 }

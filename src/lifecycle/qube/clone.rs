@@ -11,7 +11,9 @@ use crate::lifecycle::qube::{self, InitialSettings};
 use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::rules::cloning;
-use crate::model::{Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError, volume};
+use crate::model::{
+    Change, Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError, volume,
+};
 use crate::storage::{
     CommittedData, PoolDrivers, Progress, StorageError, VmStorage, Volume, VolumeKind,
 };
@@ -61,12 +63,12 @@ pub fn clone(
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     let data = open_source_volumes(context, &source.name, &clone, request.empty)?;
-    let planned_changes = RefCell::new((Vec::new(), Vec::new()));
+    let planned_changes = RefCell::new((Change::default(), Vec::new()));
     let files_left_out = RefCell::new(Vec::new());
     let plan = |qubes: &Qubes| {
         let mut planned = plan_clone(qubes)?;
         set_volume_sizes(&mut planned.vm, &data);
-        planned_changes.replace((planned.effects, planned.left_out));
+        *planned_changes.borrow_mut() = (planned.change, planned.left_out);
         Ok(planned.vm)
     };
     let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
@@ -80,12 +82,12 @@ pub fn clone(
         )?);
         Ok(())
     };
-    let set = qube::build(context, &clone.name, &class, &[], &plan, settings, &make)?;
-    let (mut effects, not_cloned) = planned_changes.into_inner();
-    effects.extend(set);
+    let settings_change = qube::build(context, &clone.name, &class, &[], &plan, settings, &make)?;
+    let (mut change, not_cloned) = planned_changes.into_inner();
+    change.merge(settings_change);
     let mut left_out: Vec<String> = not_cloned.iter().map(UnclonedSetting::to_string).collect();
     left_out.extend(files_left_out.into_inner());
-    notes.extend(reconcile::apply_effects(context, &effects)?);
+    notes.extend(reconcile::apply_effects(context, change)?);
     Ok(ClonedQube {
         left_out,
         notes,

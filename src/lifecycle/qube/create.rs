@@ -7,10 +7,10 @@ use crate::lifecycle::template::save_volume_sizes;
 use crate::lifecycle::volume::images::existing::{PlannedImages, PreparedImages};
 use crate::lifecycle::volume::images::{self, DataSource, ExistingImages};
 use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
-use crate::lifecycle::{Context, LifecycleError, qube};
+use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 use crate::model::rules::cloning::NewQubeFacts;
 use crate::model::rules::{cloning, creation};
-use crate::model::{Class, Effect, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags};
+use crate::model::{Change, Class, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags};
 use crate::storage::VmStorage;
 use crate::store::Write;
 
@@ -65,10 +65,10 @@ impl InitialSettings<'_> {
         qubes: &mut Qubes,
         name: &VmName,
         context: &Context,
-    ) -> Result<Vec<Effect>, LifecycleError> {
-        let (mut effects, mut refused) = (Vec::new(), Vec::new());
-        let mut collect = |setting: String, result: Result<Vec<Effect>, String>| match result {
-            Ok(more) => effects.extend(more),
+    ) -> Result<Change, LifecycleError> {
+        let (mut all, mut refused) = (Change::default(), Vec::new());
+        let mut collect = |setting: String, result: Result<Change, String>| match result {
+            Ok(change) => all.merge(change),
             Err(reason) => refused.push(RefusedSetting { setting, reason }),
         };
         // The store may be locked, so no hypervisor is asked whether the new qube runs.
@@ -88,7 +88,7 @@ impl InitialSettings<'_> {
             );
         }
         if refused.is_empty() {
-            Ok(effects)
+            Ok(all)
         } else {
             Err(LifecycleError::SettingsRefused(refused))
         }
@@ -180,7 +180,7 @@ fn add_for_preview(
         .root
         .map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
     let name = vm.name.clone();
-    add_with_settings(context, qubes, vm, settings)?;
+    let _not_saved = add_with_settings(context, qubes, vm, settings)?;
     Ok(name)
 }
 
@@ -190,12 +190,11 @@ fn add_with_settings(
     qubes: &mut Qubes,
     vm: Vm,
     settings: InitialSettings<'_>,
-) -> Result<Vec<Effect>, LifecycleError> {
+) -> Result<Change, LifecycleError> {
     let name = vm.name.clone();
-    qubes
-        .add(vm)
-        .map_err(|vm| crate::model::CreationError::Exists(vm.name.to_string()))?;
-    settings.apply(qubes, &name, context)
+    let mut change = creation::add(qubes, vm)?;
+    change.merge(settings.apply(qubes, &name, context)?);
+    Ok(change)
 }
 
 /// Creates the qube that `plan` returns: calls `make` for its volumes, then saves the store.
@@ -209,12 +208,12 @@ pub(in crate::lifecycle) fn build(
     plan: PlanQube<'_>,
     settings: InitialSettings<'_>,
     make: CreateVolumes<'_>,
-) -> Result<Vec<Effect>, LifecycleError> {
+) -> Result<Change, LifecycleError> {
     let _lock = qube::lock(context, name)?;
     let mut qubes = read_for_creation(context, class)?;
     let planned = plan(&qubes)?;
     // A refused setting is reported before any volume is created.
-    add_with_settings(context, &mut qubes, planned.clone(), settings)?;
+    let _not_saved = add_with_settings(context, &mut qubes, planned.clone(), settings)?;
     let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
     let InitialSettings {
         existing, source, ..
@@ -253,11 +252,12 @@ pub(in crate::lifecycle) fn build(
         })
     };
     prepared.build(context, plan, create, |write, vm, storage| {
-        let effects = add_with_settings(context, write, vm, settings)?;
+        let mut change = add_with_settings(context, write, vm, settings)?;
         if settings.root.is_some() {
-            save_volume_sizes(write, name, storage, &[ROOT_VOLUME])?;
+            let volumes = [ROOT_VOLUME];
+            change.merge(save_volume_sizes(context, write, name, storage, &volumes)?);
         }
-        Ok(effects)
+        Ok(change)
     })
 }
 
@@ -283,13 +283,13 @@ impl PreparedQube<'_> {
     ///
     /// # Errors
     /// Those of `plan`, `make` and `add`; the pools were changed; the store cannot be saved.
-    pub fn build<T>(
+    pub fn build(
         self,
         context: &Context,
         plan: PlanQube<'_>,
         make: impl FnOnce(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>,
-        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<T, LifecycleError>,
-    ) -> Result<T, LifecycleError> {
+        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<Change, LifecycleError>,
+    ) -> Result<Change, LifecycleError> {
         let directory = self.images.directory.as_ref();
         let remove_files = || {
             directory
@@ -313,26 +313,27 @@ impl PreparedQube<'_> {
     }
 
     /// Plans the qube again, whose volumes exist by now, and saves the store with it.
-    fn save<T>(
+    fn save(
         &self,
         context: &Context,
         plan: PlanQube<'_>,
-        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<T, LifecycleError>,
-    ) -> Result<T, LifecycleError> {
-        let mut write = context.write()?;
-        if self.vm.class.is_local_guest() {
-            creation::choose_default_kernel(&mut write, context.facts());
-        }
-        // Another qube may have taken the qid while the volumes were created.
-        let vm = plan(&write)?;
-        if vm.volumes != self.vm.volumes {
-            return Err(LifecycleError::ChangedMeanwhile {
-                qube: vm.name.clone(),
-            });
-        }
-        let added = add(&mut write, vm, &self.storage)?;
-        write.save()?;
-        Ok(added)
+        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<Change, LifecycleError>,
+    ) -> Result<Change, LifecycleError> {
+        reconcile::save_change(context, |write| {
+            let mut change = match self.vm.class.is_local_guest() {
+                true => creation::choose_default_kernel(write, context.facts()),
+                false => Change::STORE_ONLY,
+            };
+            // Another qube may have taken the qid while the volumes were created.
+            let vm = plan(write)?;
+            if vm.volumes != self.vm.volumes {
+                return Err(LifecycleError::ChangedMeanwhile {
+                    qube: vm.name.clone(),
+                });
+            }
+            change.merge(add(write, vm, &self.storage)?);
+            Ok(change)
+        })
     }
 }
 
@@ -352,7 +353,7 @@ pub(in crate::lifecycle) fn read_for_creation(
 ) -> Result<Qubes, LifecycleError> {
     let mut qubes = context.read()?.into_qubes();
     if class.is_local_guest() {
-        creation::choose_default_kernel(&mut qubes, context.facts());
+        let _not_saved = creation::choose_default_kernel(&mut qubes, context.facts());
     }
     Ok(qubes)
 }

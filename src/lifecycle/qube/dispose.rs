@@ -124,7 +124,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
                 .map(drop)
         })
     };
-    let effects = qube::build(
+    let change = qube::build(
         context,
         &planned.name,
         &new.class,
@@ -133,7 +133,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
         settings,
         &make,
     )?;
-    notes.extend(reconcile::apply_effects(context, &effects)?);
+    notes.extend(reconcile::apply_effects(context, change)?);
     Ok(CreatedQube {
         notes,
         name: planned.name,

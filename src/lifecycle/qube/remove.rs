@@ -7,9 +7,8 @@ use crate::lifecycle::qube::{self, QubeLock, directory};
 use crate::lifecycle::reconcile::{self, Orphan, QubeState, is_volume_of_qube};
 use crate::lifecycle::volume::{self, images};
 use crate::lifecycle::{Context, LifecycleError, conversion};
-use crate::model::property::Effect;
 use crate::model::rules::removal;
-use crate::model::{Qubes, RemovalError, Vm, VmName};
+use crate::model::{Change, Qubes, RemovalError, Vm, VmName};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what is removed with it.
@@ -106,7 +105,7 @@ pub(in crate::lifecycle) fn remove_locked(
             .then(|| VmStorage::for_removal(&context.system, &qubes, vm, context.facts()))
             .transpose()?
     };
-    let (vm, effects) = match &storage {
+    let (vm, change) = match &storage {
         Some((storage, _)) => remove_from_store_freeing_space(context, name, removal, storage)?,
         None => remove_from_store(context, name, removal)?,
     };
@@ -129,7 +128,7 @@ pub(in crate::lifecycle) fn remove_locked(
         remove_files(context, &vm, &storage, removal, &mut problems);
     }
     problems.extend(
-        reconcile::apply_effects(context, &effects)
+        reconcile::apply_effects(context, change)
             .err()
             .map(|error| error.to_string()),
     );
@@ -182,7 +181,7 @@ fn remove_from_store(
     context: &Context,
     name: &VmName,
     removal: RemovalMode,
-) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+) -> Result<(Vm, Change), LifecycleError> {
     let mut write = context.write()?;
     removal.lift_restrictions(&mut write, name);
     let removed = removal::remove_if_unused(&mut write, name.as_str(), context.facts())?;
@@ -201,7 +200,7 @@ fn remove_from_store_freeing_space(
     name: &VmName,
     removal: RemovalMode,
     storage: &VmStorage,
-) -> Result<(Vm, Vec<Effect>), LifecycleError> {
+) -> Result<(Vm, Change), LifecycleError> {
     let save = || remove_from_store(context, name, removal);
     let release =
         |_: &LifecycleError| Ok(storage.remove_spare_images(&images::find_owners(context)?)?);

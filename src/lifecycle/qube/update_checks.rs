@@ -8,9 +8,9 @@ use crate::fs::owned_paths::{open_parent, replace};
 use crate::fs::replace::{Access, parent_directory};
 use crate::lifecycle::qube::create_shared_directory;
 use crate::lifecycle::{Context, LifecycleError, reconcile};
-use crate::model::VmName;
 use crate::model::features;
 use crate::model::property;
+use crate::model::{Change, VmName};
 
 const FEATURE: &str = "check-updates";
 /// While this file exists, dom0's own timer does nothing (`docs/spec/r3-tools.md` §4).
@@ -80,31 +80,28 @@ pub fn update_checks(context: &Context) -> Result<(UpdateChecks, UpdateChecks), 
 /// # Errors
 /// The store or the flag file of dom0 cannot be changed.
 pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, LifecycleError> {
-    let mut effects = Vec::new();
-    {
-        let mut write = context.write()?;
+    let change = reconcile::save_change(context, |write| {
         let local = |class: &crate::model::Class| class.is_local_guest();
         let names: Vec<VmName> = write
             .names_with_classes()
             .filter(|(name, class)| name.is_dom0() || local(class))
             .map(|(name, _)| name.clone())
             .collect();
+        let mut all = Change::default();
         for name in names {
-            effects.extend(match on {
-                true => features::remove(&mut write, name.as_str(), FEATURE)?,
-                false => features::set(&mut write, name.as_str(), FEATURE, "", context.facts())?,
+            all.merge(match on {
+                true => features::remove(write, name.as_str(), FEATURE)?,
+                false => features::set(write, name.as_str(), FEATURE, "", context.facts())?,
             });
         }
-        effects.extend(match on {
-            true => property::reset_global(&mut write, "check_updates_vm", context.facts())?,
-            false => {
-                property::set_global(&mut write, "check_updates_vm", "False", context.facts())?
-            }
+        all.merge(match on {
+            true => property::reset_global(write, "check_updates_vm", context.facts())?,
+            false => property::set_global(write, "check_updates_vm", "False", context.facts())?,
         });
-        write.save()?;
-    }
+        Ok(all)
+    })?;
     set_dom0_flag(context, on)?;
-    reconcile::apply_effects(context, &effects)
+    reconcile::apply_effects(context, change)
 }
 
 /// Creates or removes the file that stops dom0's timer.

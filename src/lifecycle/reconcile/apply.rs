@@ -1,4 +1,4 @@
-//! Applying effects: what must follow outside the store after a change was saved.
+//! The way of every change: open the store, decide, save, let go of the lock, apply the effects.
 //!
 //! Each effect is a reconciliation: it reads the store again and brings the outside to what it
 //! says, so two writers cannot leave it at the older value.
@@ -10,21 +10,53 @@ use std::path::Path;
 
 use crate::fs::replace::{parent_directory, sync_directory};
 use crate::lifecycle::{Context, LifecycleError};
-use crate::model::{Effect, Facts, VmName, property};
+use crate::model::{Change, Effect, Facts, VmName, property};
+use crate::store::Write;
 
 /// The systemd unit of every qube.
 const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
 /// The directory where systemd looks for units to start at boot.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
-/// Applies effects in order. Returns notes for the user (about a change that waits for the next
+/// Opens the store, changes it as `decide` says, saves it and lets go of its lock. Returns what is
+/// left to apply.
+///
+/// # Errors
+/// The change is refused, or the store cannot be read or saved.
+pub fn save_change(
+    context: &Context,
+    decide: impl FnOnce(&mut Write) -> Result<Change, LifecycleError>,
+) -> Result<Change, LifecycleError> {
+    let mut write = context.write()?;
+    let change = decide(&mut write)?;
+    write.save()?;
+    Ok(change)
+}
+
+/// Changes the store as `decide` says and applies the effects, for verbs that return no notes:
+/// notes go to the notifier of the system.
+///
+/// # Errors
+/// As [`save_change`] and [`apply_effects`].
+pub(in crate::lifecycle) fn change_and_notify(
+    context: &Context,
+    decide: impl FnOnce(&mut Write) -> Result<Change, LifecycleError>,
+) -> Result<(), LifecycleError> {
+    let change = save_change(context, decide)?;
+    for note in apply_effects(context, change)? {
+        context.system.notify(&note);
+    }
+    Ok(())
+}
+
+/// Applies the effects of a change in order. Returns notes for the user (about a change that waits for the next
 /// start).
 ///
 /// # Errors
 /// The store cannot be read, or a file of dom0 cannot be changed.
-pub fn apply_effects(context: &Context, effects: &[Effect]) -> Result<Vec<String>, LifecycleError> {
+pub fn apply_effects(context: &Context, change: Change) -> Result<Vec<String>, LifecycleError> {
     let mut notes = Vec::new();
-    for effect in effects {
+    for effect in change.effects() {
         match effect {
             Effect::Autostart { vm, .. } => reconcile_autostart(context, vm)?,
             Effect::Dom0Service { service, on } => switch_dom0_service(context, service, *on)?,

@@ -12,11 +12,12 @@ use crate::lifecycle::volume::images::existing::PlannedImages;
 use crate::lifecycle::volume::images::{self, ExistingImages};
 use crate::lifecycle::volume::{self, VolumeContent};
 use crate::lifecycle::{Context, LifecycleError, conversion, reconcile};
-use crate::model::rules::creation;
+use crate::model::rules::{creation, volume_change};
 use crate::model::{
-    Class, CreationError, Effect, NewQube, PoolChoice, Qubes, VmName, features, property,
+    Change, Class, CreationError, NewQube, PoolChoice, Qubes, VmName, features, property,
 };
 use crate::storage::{Driver, Progress, VmStorage, Volume};
+use crate::store::Write;
 
 /// The volumes that the installation of a package fills or empties.
 const PACKAGE_VOLUMES: [&str; 2] = ["root", "private"];
@@ -246,15 +247,15 @@ fn create_adopting(
                 false => make(volume, driver),
             })
     };
-    let (effects, mut notes) =
-        prepared.build(context, &plan, adopt_or_make, |write, vm, storage| {
-            write
-                .add(vm)
-                .map_err(|vm| CreationError::Exists(vm.name.to_string()))?;
-            save_volume_sizes(write, &name, storage, &PACKAGE_VOLUMES)?;
-            settings.apply(write, &name, context)
-        })?;
-    notes.extend(reconcile::apply_effects(context, &effects)?);
+    let mut notes = Vec::new();
+    let change = prepared.build(context, &plan, adopt_or_make, |write, vm, storage| {
+        let mut change = creation::add(write, vm)?;
+        let volumes = &PACKAGE_VOLUMES;
+        change.merge(save_volume_sizes(context, write, &name, storage, volumes)?);
+        change.merge(settings.apply(write, &name, context, &mut notes)?);
+        Ok(change)
+    })?;
+    notes.extend(reconcile::apply_effects(context, change)?);
     notes.extend(creation_notes);
     Ok(InstalledTemplate {
         is_root_adopted: adopted.iter().any(|volume| volume == "root"),
@@ -316,12 +317,13 @@ fn reinstall(
     }
     let (private, driver) = storage.volume("private")?;
     volume::clear_locked(private, driver)?;
-    let mut write = context.write()?;
-    save_volume_sizes(&mut write, &name, &storage, &PACKAGE_VOLUMES)?;
-    let (effects, mut notes) = data.settings().apply(&mut write, &name, context)?;
-    write.save()?;
-    drop(write);
-    notes.extend(reconcile::apply_effects(context, &effects)?);
+    let mut notes = Vec::new();
+    let change = reconcile::save_change(context, |write| {
+        let mut change = save_volume_sizes(context, write, &name, &storage, &PACKAGE_VOLUMES)?;
+        change.merge(data.settings().apply(write, &name, context, &mut notes)?);
+        Ok(change)
+    })?;
+    notes.extend(reconcile::apply_effects(context, change)?);
     Ok(InstalledTemplate {
         name,
         is_root_adopted: is_in_place,
@@ -371,60 +373,64 @@ impl TemplateInstallation<'_> {
 }
 
 impl PackageSettings<'_> {
-    /// Applies the settings. A setting that a rule forbids becomes a note: it is no reason to fail
-    /// the installation.
+    /// Applies the settings. A setting that a rule forbids becomes one of `notes`: it is no reason
+    /// to fail the installation.
     fn apply(
         &self,
-        write: &mut crate::store::Write,
+        write: &mut Write,
         name: &VmName,
         context: &Context,
-    ) -> Result<(Vec<Effect>, Vec<String>), LifecycleError> {
-        let mut effects = Vec::new();
-        let mut notes = Vec::new();
+        notes: &mut Vec<String>,
+    ) -> Result<Change, LifecycleError> {
+        let (name, facts) = (name.as_str(), context.facts());
+        let mut all = Change::default();
         if self.installed_by_rpm {
-            effects.extend(property::set(
+            all.merge(property::set(
                 write,
-                name.as_str(),
+                name,
                 "installed_by_rpm",
                 "True",
-                context.facts(),
+                facts,
             )?);
         }
         for (property, text) in self.properties {
-            match property::set(write, name.as_str(), property, text, context.facts()) {
-                Ok(more) => effects.extend(more),
+            match property::set(write, name, property, text, facts) {
+                Ok(change) => all.merge(change),
                 Err(error) => notes.push(format!("{property} is not set: {error}")),
             }
         }
         for (feature, text) in self.features {
-            match features::set(write, name.as_str(), feature, text, context.facts()) {
-                Ok(more) => effects.extend(more),
+            match features::set(write, name, feature, text, facts) {
+                Ok(change) => all.merge(change),
                 Err(error) => notes.push(error.to_string()),
             }
         }
-        Ok((effects, notes))
+        Ok(all)
     }
 }
 
 /// Saves the size of each of these volumes that has an image of its own.
 pub(in crate::lifecycle) fn save_volume_sizes(
-    write: &mut crate::store::Write,
+    context: &Context,
+    write: &mut Write,
     name: &VmName,
     storage: &VmStorage,
     volumes: &[&str],
-) -> Result<(), LifecycleError> {
+) -> Result<Change, LifecycleError> {
+    let vm = qube::find(write, name)?.clone();
+    let mut all = Change::default();
     for volume_name in volumes {
         let (volume, driver) = storage.volume(volume_name)?;
-        if volume.source.is_some() {
-            continue;
-        }
-        let size = driver.size(volume)?.to_string();
-        let Some(vm) = write.edit(name.as_str()) else {
-            continue;
-        };
-        for config in vm.volumes.iter_mut().filter(|v| v.name() == *volume_name) {
-            config.attributes.set("size", &size);
+        if volume.source.is_none() {
+            let (bytes, facts) = (driver.size(volume)?, context.facts());
+            all.merge(volume_change::set_size(
+                write,
+                &vm,
+                volume_name,
+                bytes,
+                facts,
+            )?);
         }
     }
-    Ok(())
+    Ok(all)
 }

@@ -9,8 +9,9 @@ use crate::lifecycle::volume::{self, images};
 use crate::lifecycle::{Context, LifecycleError, conversion, qube};
 use crate::model::rules::volume_change;
 use crate::model::volume::resolve as resolve_volume;
-use crate::model::{Vm, VmName, VolumeOption};
+use crate::model::{Change, Vm, VmName, VolumeOption};
 use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
+use crate::store::Write;
 
 /// Whether a volume may be made smaller. The data behind the new end are lost then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,13 +289,12 @@ pub(in crate::lifecycle) fn restore_saved_size(context: &Context, name: &VmName,
 pub(in crate::lifecycle) fn change_volumes(
     context: &Context,
     name: &VmName,
-    change: impl FnOnce(&mut crate::store::Write, &Vm) -> Result<(), LifecycleError>,
+    decide: impl FnOnce(&mut Write, &Vm) -> Result<Change, LifecycleError>,
 ) -> Result<(), LifecycleError> {
-    let mut write = context.write()?;
-    let vm = qube::find(&write, name)?.clone();
-    change(&mut write, &vm)?;
-    write.save()?;
-    Ok(())
+    reconcile::change_and_notify(context, |write| {
+        let vm = qube::find(write, name)?.clone();
+        decide(write, &vm)
+    })
 }
 
 /// Checks a requested size: read-only volumes keep theirs, and shrinking must be allowed.

@@ -2,10 +2,11 @@
 
 use super::value_type::{INT, POSITIVE, ValueType};
 use super::{
-    AppliesTo, Consequences, DefaultValue, Effect, EmptyText, GUESTS, Property, PropertyContext,
+    AppliesTo, Consequences, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
     PropertyError, Value,
 };
 use crate::model::class::Class;
+use crate::model::effect::Effect;
 use crate::model::name::VmName;
 use crate::model::property;
 use crate::model::release::Release;
@@ -48,7 +49,7 @@ pub(super) const ROWS: &[Property] = &[
             .as_ref()
             .and_then(Value::as_bool)
             .unwrap_or(false);
-        vec![Effect::Autostart { vm: vm.clone(), on }]
+        Effect::Autostart { vm: vm.clone(), on }.into()
     })),
     Property::new(
         "debug",

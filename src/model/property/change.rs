@@ -1,18 +1,20 @@
-//! Changing properties: check the value, store it, return the effects.
+//! Changing properties. All changes take one path: find the row, check the value and the rules,
+//! store it, make what follows in the store, return what follows outside.
 
 use super::value_type::Owner;
 use super::{
-    AppliedChange, Consequences, Effect, Property, PropertyContext, PropertyError, ProposedChange,
-    Rule, Scope, Value,
+    AppliedChange, Consequences, Property, PropertyContext, PropertyError, ProposedChange, Rule,
+    Scope, Value,
 };
+use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::property;
 use crate::model::qubes::Qubes;
+use crate::model::text_map::TextMap;
 use crate::model::vm::Vm;
 
-/// Sets a qube's property from a user's text, makes the changes of the store that follow from
-/// it, and returns the effects outside the store. For references an empty text is "no qube".
+/// Sets a qube's property from a user's text. For references an empty text is "no qube".
 ///
 /// # Errors
 /// The qube or the property does not exist, the text is invalid, or a rule forbids it. Nothing
@@ -23,48 +25,8 @@ pub fn set(
     property: &str,
     text: &str,
     facts: &dyn Facts,
-) -> Result<Vec<Effect>, PropertyError> {
-    let qube = qubes
-        .get(vm)
-        .ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-    let property = find_writable(
-        Scope::Class(&qube.class),
-        property,
-        Owner::Qube(&qube.name),
-        facts,
-    )?;
-    let value = property.parse(qubes, Owner::Qube(&qube.name), text)?;
-    let is_set = qube.properties.contains(property.name);
-    if property.write_once && is_set {
-        return Err(PropertyError::Inaccessible(property.name));
-    }
-    let before = property::value(qubes, qube, property, facts).ok();
-    check_rule(
-        qubes,
-        qube,
-        &ProposedChange {
-            property,
-            value: &value,
-            reset: false,
-            before: before.as_ref(),
-        },
-        facts,
-    )?;
-    let name = qube.name.clone();
-    if let Some(qube) = qubes.edit(vm) {
-        remove_legacy(qube, property);
-        qube.properties.set(property.name, &value.to_string());
-    }
-    Ok(apply_consequences(
-        qubes,
-        &name,
-        property,
-        AppliedChange {
-            before,
-            after: Some(value),
-            facts,
-        },
-    ))
+) -> Result<Change, PropertyError> {
+    change(qubes, Some(vm), property, Some(text), facts)
 }
 
 /// Removes a qube's explicit value, so that the default is in effect. Without an explicit value
@@ -77,65 +39,11 @@ pub fn reset(
     vm: &str,
     property: &str,
     facts: &dyn Facts,
-) -> Result<Vec<Effect>, PropertyError> {
-    let qube = qubes
-        .get(vm)
-        .ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?;
-    let known = Property::find(Scope::Class(&qube.class), property);
-    if known.is_none_or(|known| known.computed || known.since > facts.host().release())
-        && qube.properties.contains(property)
-    {
-        // Upstream would refuse the store for it. A property that is unknown, computed or too
-        // new has no consequences.
-        if let Some(qube) = qubes.edit(vm) {
-            qube.properties.remove(property);
-        }
-        return Ok(Vec::new());
-    }
-    let property = find_writable(
-        Scope::Class(&qube.class),
-        property,
-        Owner::Qube(&qube.name),
-        facts,
-    )?;
-    if property.write_once {
-        return Err(PropertyError::Inaccessible(property.name));
-    }
-    let before = property::value(qubes, qube, property, facts).ok();
-    let default = property::default_value(qubes, qube, property, facts).ok();
-    let value = default.as_ref().unwrap_or(&Value::None);
-    check_rule(
-        qubes,
-        qube,
-        &ProposedChange {
-            property,
-            value,
-            reset: true,
-            before: before.as_ref(),
-        },
-        facts,
-    )?;
-    let name = qube.name.clone();
-    if !property.is_default(qube)
-        && let Some(qube) = qubes.edit(vm)
-    {
-        remove_legacy(qube, property);
-        qube.properties.remove(property.name);
-    }
-    // Consequences apply even if nothing was set: they remove a feature that was set by hand.
-    Ok(apply_consequences(
-        qubes,
-        &name,
-        property,
-        AppliedChange {
-            before,
-            after: default,
-            facts,
-        },
-    ))
+) -> Result<Change, PropertyError> {
+    change(qubes, Some(vm), property, None, facts)
 }
 
-/// Sets a global property from a user's text and returns the effects.
+/// Sets a global property from a user's text.
 ///
 /// # Errors
 /// As [`set`].
@@ -144,33 +52,11 @@ pub fn set_global(
     property: &str,
     text: &str,
     facts: &dyn Facts,
-) -> Result<Vec<Effect>, PropertyError> {
-    let property = find_writable(Scope::Global, property, Owner::System, facts)?;
-    let value = property.parse(qubes, Owner::System, text)?;
-    let before = property::global_value(qubes, property, facts).ok();
-    check_global_rule(
-        qubes,
-        &ProposedChange {
-            property,
-            value: &value,
-            reset: false,
-            before: before.as_ref(),
-        },
-        facts,
-    )?;
-    qubes.globals.set(property.name, &value.to_string());
-    Ok(apply_global_consequences(
-        qubes,
-        property,
-        AppliedChange {
-            before,
-            after: Some(value),
-            facts,
-        },
-    ))
+) -> Result<Change, PropertyError> {
+    change(qubes, None, property, Some(text), facts)
 }
 
-/// Removes the explicit value of a global property and returns the effects.
+/// Removes the explicit value of a global property.
 ///
 /// # Errors
 /// As [`set_global`].
@@ -178,37 +64,8 @@ pub fn reset_global(
     qubes: &mut Qubes,
     property: &str,
     facts: &dyn Facts,
-) -> Result<Vec<Effect>, PropertyError> {
-    if Property::find(Scope::Global, property)
-        .is_none_or(|known| known.since > facts.host().release())
-        && qubes.globals.remove(property).is_some()
-    {
-        return Ok(Vec::new());
-    }
-    let property = find_writable(Scope::Global, property, Owner::System, facts)?;
-    let before = property::global_value(qubes, property, facts).ok();
-    let default = property::global_default(qubes, property, facts).ok();
-    let value = default.as_ref().unwrap_or(&Value::None);
-    check_global_rule(
-        qubes,
-        &ProposedChange {
-            property,
-            value,
-            reset: true,
-            before: before.as_ref(),
-        },
-        facts,
-    )?;
-    qubes.globals.remove(property.name);
-    Ok(apply_global_consequences(
-        qubes,
-        property,
-        AppliedChange {
-            before,
-            after: default,
-            facts,
-        },
-    ))
+) -> Result<Change, PropertyError> {
+    change(qubes, None, property, None, facts)
 }
 
 /// Checks a user's text for a property of a qube, which need not be in the collection yet, and
@@ -223,109 +80,218 @@ pub(in crate::model) fn validate(
     text: &str,
     facts: &dyn Facts,
 ) -> Result<String, PropertyError> {
-    let property = find_writable(
-        Scope::Class(&vm.class),
-        property,
-        Owner::Qube(&vm.name),
-        facts,
-    )?;
-    let value = property.parse(qubes, Owner::Qube(&vm.name), text)?;
-    let before = property::value(qubes, vm, property, facts).ok();
-    check_rule(
-        qubes,
-        vm,
-        &ProposedChange {
-            property,
-            value: &value,
-            reset: false,
-            before: before.as_ref(),
-        },
-        facts,
-    )?;
-    Ok(value.to_string())
+    let checked = check(qubes, Subject::Qube(vm), property, Some(text), facts)?;
+    Ok(checked.text.unwrap_or_default())
 }
 
-fn check_rule(
-    qubes: &Qubes,
-    vm: &Vm,
-    proposed: &ProposedChange<'_>,
-    facts: &dyn Facts,
-) -> Result<(), PropertyError> {
-    match proposed.property.rule {
-        Rule::Qube(rule) => rule(&PropertyContext { qubes, vm, facts }, proposed),
-        _ => Ok(()),
-    }
+/// The system or the qube whose property changes.
+#[derive(Clone, Copy)]
+enum Subject<'a> {
+    System,
+    Qube(&'a Vm),
 }
 
-fn check_global_rule(
-    qubes: &Qubes,
-    proposed: &ProposedChange<'_>,
-    facts: &dyn Facts,
-) -> Result<(), PropertyError> {
-    match proposed.property.rule {
-        Rule::Global(rule) => rule(qubes, facts, proposed),
-        _ => Ok(()),
-    }
+/// A change of one property that passed every check and is not stored yet.
+struct CheckedChange {
+    property: &'static Property,
+    /// The explicit text from now on; `None` removes it.
+    text: Option<String>,
+    /// The old value in effect, if it could be read.
+    before: Option<Value>,
+    /// The new value in effect, if there is one.
+    after: Option<Value>,
 }
 
-fn apply_consequences(
+/// Sets the property of a qube, or of the system, to `text`, or resets it if there is no text.
+fn change(
     qubes: &mut Qubes,
-    vm: &VmName,
-    property: &Property,
-    change: AppliedChange<'_>,
-) -> Vec<Effect> {
-    match property.consequences {
-        Consequences::Qube(apply) => apply(qubes, vm, &change),
-        _ => Vec::new(),
-    }
-}
-
-fn apply_global_consequences(
-    qubes: &mut Qubes,
-    property: &Property,
-    change: AppliedChange<'_>,
-) -> Vec<Effect> {
-    match property.consequences {
-        Consequences::Global(apply) => apply(qubes, &change),
-        _ => Vec::new(),
-    }
-}
-
-/// Removes the value from the place where early stores of R4 hold it.
-fn remove_legacy(vm: &mut Vm, property: &Property) {
-    if let Some(legacy) = property.legacy {
-        (legacy.remove)(vm);
-    }
-}
-
-/// Finds a property that can be changed and that the release of the store knows.
-fn find_writable(
-    scope: Scope<'_>,
-    name: &str,
-    owner: Owner<'_>,
+    vm: Option<&str>,
+    property: &str,
+    text: Option<&str>,
     facts: &dyn Facts,
-) -> Result<&'static Property, PropertyError> {
-    let property = Property::find(scope, name)
-        .ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
-    if property.computed {
-        let class = match scope {
-            Scope::Global => "Qubes".to_owned(),
-            Scope::Class(class) => class.to_string(),
+) -> Result<Change, PropertyError> {
+    let subject = match vm {
+        None => Subject::System,
+        Some(vm) => Subject::Qube(
+            qubes
+                .get(vm)
+                .ok_or_else(|| PropertyError::NoSuchQube(vm.to_owned()))?,
+        ),
+    };
+    // Upstream would refuse the store for it. It has no consequences.
+    if text.is_none() && subject.has_unsupported_value(qubes, property, facts) {
+        let texts = match vm {
+            None => Some(&mut qubes.globals),
+            Some(vm) => qubes.edit(vm).map(|vm| &mut vm.properties),
         };
-        return Err(PropertyError::Computed {
-            property: property.name,
-            class,
-        });
+        texts.and_then(|texts| texts.remove(property));
+        return Ok(Change::STORE_ONLY);
     }
-    let release = facts.host().release();
-    if property.since > release {
-        let owner = owner.to_string();
-        return Err(PropertyError::TooNew {
-            owner,
-            property: property.name,
-            release,
-            since: property.since,
-        });
+    let checked = check(qubes, subject, property, text, facts)?;
+    let vm = match subject {
+        Subject::System => None,
+        Subject::Qube(vm) => Some(vm.name.clone()),
+    };
+    checked.store(qubes, vm.as_ref());
+    // Consequences apply even if nothing was set: they remove a feature that was set by hand.
+    Ok(checked.apply_consequences(qubes, vm.as_ref(), facts))
+}
+
+/// Checks a new text for a property, or the reset of the property if there is no text.
+fn check(
+    qubes: &Qubes,
+    subject: Subject<'_>,
+    property: &str,
+    text: Option<&str>,
+    facts: &dyn Facts,
+) -> Result<CheckedChange, PropertyError> {
+    let property = subject.find_writable(property, facts)?;
+    let after = match text {
+        Some(text) => Some(property.parse(qubes, subject.owner(), text)?),
+        None => subject.default_value(qubes, property, facts),
+    };
+    let is_set = subject.explicit_texts(qubes).contains(property.name);
+    if property.write_once && (is_set || text.is_none()) {
+        return Err(PropertyError::Inaccessible(property.name));
     }
-    Ok(property)
+    let before = subject.value(qubes, property, facts);
+    let proposed = ProposedChange {
+        property,
+        value: after.as_ref().unwrap_or(&Value::None),
+        reset: text.is_none(),
+        before: before.as_ref(),
+    };
+    match (property.rule, subject) {
+        (Rule::Qube(rule), Subject::Qube(vm)) => {
+            rule(&PropertyContext { qubes, vm, facts }, &proposed)?
+        }
+        (Rule::Global(rule), Subject::System) => rule(qubes, facts, &proposed)?,
+        _ => {}
+    }
+    Ok(CheckedChange {
+        property,
+        text: after
+            .as_ref()
+            .filter(|_| text.is_some())
+            .map(Value::to_string),
+        before,
+        after,
+    })
+}
+
+impl CheckedChange {
+    /// Stores the text of the property of a qube, or of the system.
+    fn store(&self, qubes: &mut Qubes, vm: Option<&VmName>) {
+        let texts = match vm.map(|vm| qubes.edit(vm.as_str())) {
+            None => &mut qubes.globals,
+            Some(Some(vm)) if self.text.is_some() || !self.property.is_default(vm) => {
+                // Early stores of R4 may hold the value in another place.
+                if let Some(legacy) = self.property.legacy {
+                    (legacy.remove)(vm);
+                }
+                &mut vm.properties
+            }
+            Some(_) => return,
+        };
+        match &self.text {
+            Some(text) => texts.set(self.property.name, text),
+            None => drop(texts.remove(self.property.name)),
+        }
+    }
+
+    /// Makes what follows in the store and returns what follows outside.
+    fn apply_consequences(
+        self,
+        qubes: &mut Qubes,
+        vm: Option<&VmName>,
+        facts: &dyn Facts,
+    ) -> Change {
+        let (before, after) = (self.before, self.after);
+        let applied = AppliedChange {
+            before,
+            after,
+            facts,
+        };
+        match (self.property.consequences, vm) {
+            (Consequences::Qube(apply), Some(vm)) => apply(qubes, vm, &applied),
+            (Consequences::Global(apply), None) => apply(qubes, &applied),
+            _ => Change::STORE_ONLY,
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// Returns the owner of the property, for messages.
+    fn owner(self) -> Owner<'a> {
+        match self {
+            Subject::System => Owner::System,
+            Subject::Qube(vm) => Owner::Qube(&vm.name),
+        }
+    }
+
+    fn scope(self) -> Scope<'a> {
+        match self {
+            Subject::System => Scope::Global,
+            Subject::Qube(vm) => Scope::Class(&vm.class),
+        }
+    }
+
+    fn explicit_texts(self, qubes: &'a Qubes) -> &'a TextMap {
+        match self {
+            Subject::System => &qubes.globals,
+            Subject::Qube(vm) => &vm.properties,
+        }
+    }
+
+    /// Returns the value in effect, if it can be read.
+    fn value(self, qubes: &Qubes, property: &Property, facts: &dyn Facts) -> Option<Value> {
+        match self {
+            Subject::System => property::global_value(qubes, property, facts).ok(),
+            Subject::Qube(vm) => property::value(qubes, vm, property, facts).ok(),
+        }
+    }
+
+    /// Returns the default, if there is one.
+    fn default_value(self, qubes: &Qubes, property: &Property, facts: &dyn Facts) -> Option<Value> {
+        match self {
+            Subject::System => property::global_default(qubes, property, facts).ok(),
+            Subject::Qube(vm) => property::default_value(qubes, vm, property, facts).ok(),
+        }
+    }
+
+    /// Returns whether the store has a value of a property that is unknown, computed or too new.
+    fn has_unsupported_value(self, qubes: &Qubes, name: &str, facts: &dyn Facts) -> bool {
+        self.explicit_texts(qubes).contains(name)
+            && Property::find(self.scope(), name)
+                .is_none_or(|known| known.computed || known.since > facts.host().release())
+    }
+
+    /// Finds a property that can be changed and that the release of the store knows.
+    fn find_writable(
+        self,
+        name: &str,
+        facts: &dyn Facts,
+    ) -> Result<&'static Property, PropertyError> {
+        let property = Property::find(self.scope(), name)
+            .ok_or_else(|| PropertyError::NoSuchProperty(name.to_owned()))?;
+        if property.computed {
+            return Err(PropertyError::Computed {
+                property: property.name,
+                class: match self {
+                    Subject::System => "Qubes".to_owned(),
+                    Subject::Qube(vm) => vm.class.to_string(),
+                },
+            });
+        }
+        let release = facts.host().release();
+        if property.since > release {
+            return Err(PropertyError::TooNew {
+                owner: self.owner().to_string(),
+                property: property.name,
+                release,
+                since: property.since,
+            });
+        }
+        Ok(property)
+    }
 }

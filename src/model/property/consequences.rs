@@ -2,7 +2,8 @@
 //! (`docs/spec/r4-features.md` §4, §10): tags that follow a reference, features that follow a
 //! property.
 
-use super::{AppliedChange, Effect, Value};
+use super::{AppliedChange, Value};
+use crate::model::effect::{Change, Effect};
 use crate::model::name::VmName;
 use crate::model::power::PowerState;
 use crate::model::property;
@@ -18,34 +19,24 @@ pub(super) fn replace_reference_tag(
     vm: &VmName,
     prefix: &str,
     change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+) -> Change {
     let referenced = change.after.as_ref().and_then(Value::as_qube);
     set_reference_tag(qubes, vm.as_str(), prefix, referenced);
-    Vec::new()
+    Change::STORE_ONLY
 }
 
 /// Replaces the tag `guivm-NAME` of the qubes that follow the default.
-pub(super) fn update_default_guivm_tags(
-    qubes: &mut Qubes,
-    change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+pub(super) fn update_default_guivm_tags(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Change {
     set_tags_of_followers(qubes, "guivm", change)
 }
 
 /// Replaces the tag `audiovm-NAME` of the qubes that follow the default.
-pub(super) fn update_default_audiovm_tags(
-    qubes: &mut Qubes,
-    change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+pub(super) fn update_default_audiovm_tags(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Change {
     set_tags_of_followers(qubes, "audiovm", change)
 }
 
 /// Replaces the tag for `property` of all qubes without an explicit value.
-fn set_tags_of_followers(
-    qubes: &mut Qubes,
-    property: &str,
-    change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+fn set_tags_of_followers(qubes: &mut Qubes, property: &str, change: &AppliedChange<'_>) -> Change {
     let is_affected = |vm: &&Vm| vm.class.is_local_guest() && !vm.properties.contains(property);
     let affected: Vec<VmName> = qubes
         .iter()
@@ -61,7 +52,7 @@ fn set_tags_of_followers(
             change.after.as_ref().and_then(Value::as_qube),
         );
     }
-    Vec::new()
+    Change::STORE_ONLY
 }
 
 /// Returns the effect that a running qube is attached to its new netvm.
@@ -69,21 +60,21 @@ pub(super) fn reattach_network(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+) -> Change {
     if change.before == change.after {
-        return Vec::new();
+        return Change::STORE_ONLY;
     }
     record_netvm_of_paused(qubes, vm, change);
-    vec![Effect::ReattachNetwork { vm: vm.clone() }]
+    Effect::ReattachNetwork { vm: vm.clone() }.into()
 }
 
 /// Returns the effects that qubes with the default netvm are attached to the new one.
 pub(super) fn reattach_default_netvm_users(
     qubes: &mut Qubes,
     change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+) -> Change {
     if change.before == change.after {
-        return Vec::new();
+        return Change::STORE_ONLY;
     }
     let affected: Vec<VmName> = qubes
         .iter()
@@ -121,7 +112,7 @@ pub(super) fn update_servicevm_feature(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+) -> Change {
     if let Some(qube) = qubes.edit(vm.as_str()) {
         match change.after.as_ref().and_then(Value::as_bool) {
             Some(true) => qube.features.set("servicevm", "1"),
@@ -130,18 +121,18 @@ pub(super) fn update_servicevm_feature(
             }
         }
     }
-    Vec::new()
+    Change::STORE_ONLY
 }
 
 /// Moves the service `clocksync` to the new clockvm.
-pub(super) fn move_clocksync(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Vec<Effect> {
+pub(super) fn move_clocksync(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Change {
     const SERVICE: &str = "service.clocksync";
     let (before, after) = (
         change.before.as_ref().and_then(Value::as_qube),
         change.after.as_ref().and_then(Value::as_qube),
     );
     if before == after {
-        return Vec::new();
+        return Change::STORE_ONLY;
     }
     let mut touched = Vec::new();
     let lacks_it = |name: &&VmName| {
@@ -181,13 +172,13 @@ pub(super) fn repoint_template_snapshots(
     qubes: &mut Qubes,
     vm: &VmName,
     change: &AppliedChange<'_>,
-) -> Vec<Effect> {
+) -> Change {
     let mut affected = vec![vm.clone()];
     affected.extend(property::disposables_of(qubes, vm).map(|d| d.name.clone()));
     for name in affected {
         volume::update_snapshot_sources(qubes, name.as_str(), change.facts);
     }
-    Vec::new()
+    Change::STORE_ONLY
 }
 
 /// Sets the id of the kernel volume, which is the kernel's version (`docs/spec/r4-storage.md`

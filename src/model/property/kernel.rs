@@ -8,6 +8,7 @@ use super::{
     Property, PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
+use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::features;
 use crate::model::property;
@@ -51,7 +52,7 @@ pub(super) const ROWS: &[Property] = &[
             vm,
             change.after.as_ref().and_then(Value::as_str),
         );
-        Vec::new()
+        Change::STORE_ONLY
     })),
     Property::new(
         "kernelopts",

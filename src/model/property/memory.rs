@@ -4,11 +4,12 @@ use super::legacy::{HVM, MEMINFO_WRITER};
 use super::rules::{require_memory_hotplug, require_no_pci_for_pvh};
 use super::value_type::{INT, Owner, POSITIVE, TEXT, ValueType};
 use super::{
-    ADMIN, Completion, Consequences, DefaultValue, Effect, EmptyText, GUESTS, Property,
-    PropertyContext, PropertyError, Rule, Value,
+    ADMIN, Completion, Consequences, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
+    PropertyError, Rule, Value,
 };
 use super::{AppliesTo, Release, VIRT_MODE};
 use crate::model::class::Class;
+use crate::model::effect::{Change, Effect};
 use crate::model::features;
 use crate::model::property;
 use crate::model::qubes::Qubes;
@@ -31,7 +32,7 @@ pub(super) const ROWS: &[Property] = &[
         "Memory at start, in MiB. Without one of its own, a qube takes its template's.",
     )
     .consequences(Consequences::Qube(|_, vm, _| {
-        vec![Effect::CompareMemory { vm: vm.clone() }]
+        Effect::CompareMemory { vm: vm.clone() }.into()
     })),
     Property::new(
         "maxmem",
@@ -58,10 +59,10 @@ pub(super) const ROWS: &[Property] = &[
     .legacy(MEMINFO_WRITER)
     .rule(Rule::Qube(require_memory_hotplug))
     .consequences(Consequences::Qube(|_, vm, _| {
-        vec![
+        Change::from_iter([
             Effect::MaxmemHotplug { vm: vm.clone() },
             Effect::CompareMemory { vm: vm.clone() },
-        ]
+        ])
     })),
     Property::new(
         "maxmem",

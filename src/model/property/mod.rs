@@ -5,7 +5,6 @@ mod behaviour;
 mod by_class;
 mod change;
 mod consequences;
-mod effect;
 mod error;
 mod globals;
 mod identity;
@@ -22,7 +21,6 @@ mod value_type;
 
 pub use by_class::PropertyByClass;
 pub use change::{reset, reset_global, set, set_global};
-pub use effect::Effect;
 pub use error::PropertyError;
 pub use kernel::kernels_dir;
 pub use legacy::LegacyForm;
@@ -47,6 +45,7 @@ pub(super) use value::read_int;
 pub(super) use rules::dispvm_template_error;
 
 use super::class::Class;
+use super::effect::Change;
 use super::facts::Facts;
 use super::name::VmName;
 use super::qubes::Qubes;
@@ -159,9 +158,9 @@ pub enum Consequences {
     /// No further change and no effect.
     None,
     /// Consequences of a qube's property.
-    Qube(fn(&mut Qubes, &VmName, &AppliedChange<'_>) -> Vec<Effect>),
+    Qube(fn(&mut Qubes, &VmName, &AppliedChange<'_>) -> Change),
     /// Consequences of a global property.
-    Global(fn(&mut Qubes, &AppliedChange<'_>) -> Vec<Effect>),
+    Global(fn(&mut Qubes, &AppliedChange<'_>) -> Change),
 }
 
 /// A change that was made to a property.

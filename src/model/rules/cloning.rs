@@ -6,11 +6,12 @@ use uuid::Uuid;
 use super::creation::{CreationError, NewQube, PoolChoice, sort_properties};
 use super::qubesd::find_feature_problem;
 use crate::model::class::Class;
+use crate::model::effect::{Change, Effect};
 use crate::model::facts::{Facts, HostFacts};
 use crate::model::features::RESERVED_FEATURES;
 use crate::model::power::PowerState;
 use crate::model::property;
-use crate::model::property::{Effect, Property, PropertyError, Scope, class_properties};
+use crate::model::property::{Property, PropertyError, Scope, class_properties};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::rules::creation;
@@ -73,8 +74,8 @@ pub enum UnclonedSetting {
 pub struct PlannedClone {
     /// The clone.
     pub vm: Vm,
-    /// Effects to apply once it is saved.
-    pub effects: Vec<Effect>,
+    /// What follows once it is saved.
+    pub change: Change,
     /// Settings that were left out.
     pub left_out: Vec<UnclonedSetting>,
 }
@@ -83,7 +84,7 @@ pub struct PlannedClone {
 ///
 /// The caller creates the volumes, copies the source's data into them
 /// ([`crate::model::volume::find_origin`] names the source volumes) and then adds the qube
-/// ([`Qubes::add`]). `random(n)` returns a number below n.
+/// ([`creation::add`]). `random(n)` returns a number below n.
 ///
 /// # Errors
 /// There is no such source, the request breaks a rule, or a setting cannot be cloned and that
@@ -151,7 +152,7 @@ pub fn plan(
     };
     Ok(PlannedClone {
         vm,
-        effects: starts_at_boot.then_some(effect).into_iter().collect(),
+        change: starts_at_boot.then_some(effect).into_iter().collect(),
         left_out,
     })
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::qubesd::{TAGGED_REFERENCES, find_reference_problem, reference_tag};
 use crate::model::class::Class;
+use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::label::Labels;
 use crate::model::name::VmName;
@@ -175,7 +176,7 @@ pub struct NewQube<'a> {
 /// Plans a new qube: number, properties, features, tags and volumes. Changes nothing.
 ///
 /// The caller creates the volumes ([`volume::resolve_all`] of the result) and then adds the qube
-/// ([`Qubes::add`]). `random(n)` returns a number below n.
+/// ([`add`]). `random(n)` returns a number below n.
 ///
 /// # Errors
 /// The request breaks a rule, or no number is free.
@@ -242,11 +243,11 @@ pub(in crate::model) fn plan_identity<'q>(
 /// Installers of R3 choose none, because the kernel packages of R3 did. Upstream cannot save a
 /// store in which a qube depends on a `default_kernel` that is not set, so without this nothing
 /// could be created there.
-pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) {
+pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) -> Change {
     if property::global_value_by_name(qubes, "default_kernel", facts).is_ok()
         || qubes.globals.contains("default_kernel")
     {
-        return;
+        return Change::STORE_ONLY;
     }
     let directory = format!(
         "{}/vm-kernels",
@@ -254,6 +255,18 @@ pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) {
     );
     if let Some(newest) = facts.host().newest_kernel(&directory) {
         qubes.globals.set("default_kernel", &newest);
+    }
+    Change::STORE_ONLY
+}
+
+/// Adds a planned qube, whose volumes exist.
+///
+/// # Errors
+/// Its name was taken meanwhile.
+pub fn add(qubes: &mut Qubes, planned: Vm) -> Result<Change, CreationError> {
+    match qubes.add(planned) {
+        Ok(()) => Ok(Change::STORE_ONLY),
+        Err(refused) => Err(CreationError::Exists(refused.name.to_string())),
     }
 }
 

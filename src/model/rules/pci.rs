@@ -2,6 +2,7 @@
 //! The store has the port as `bb_ss.f` (`docs/spec/r3-migration.md` §4).
 
 use crate::model::device::{AssignmentMode, DeviceAssignment, DeviceClass};
+use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::power::PowerState;
 use crate::model::property::PropertyError;
@@ -53,7 +54,7 @@ pub fn set_addresses(
     vm: &str,
     addresses: &[String],
     facts: &dyn Facts,
-) -> Result<(), PropertyError> {
+) -> Result<Change, PropertyError> {
     require_halted(qubes, vm, facts)?;
     if let Some(bad) = addresses.iter().find(|address| !is_pci_address(address)) {
         let text = format!(
@@ -64,7 +65,7 @@ pub fn set_addresses(
     }
     let ports: Vec<String> = addresses.iter().map(|address| pci_port(address)).collect();
     let Some(vm) = qubes.edit(vm) else {
-        return Ok(());
+        return Ok(Change::STORE_ONLY);
     };
     for class in vm.devices.iter_mut().filter(|d| &*d.class == CLASS) {
         class
@@ -85,7 +86,7 @@ pub fn set_addresses(
     }
     vm.devices
         .retain(|d| &*d.class != CLASS || !d.assignments.is_empty());
-    Ok(())
+    Ok(Change::STORE_ONLY)
 }
 
 /// Sets whether each required PCI device must support a reset between qubes.
@@ -97,10 +98,10 @@ pub fn set_strict_reset(
     vm: &str,
     strict: bool,
     facts: &dyn Facts,
-) -> Result<(), PropertyError> {
+) -> Result<Change, PropertyError> {
     require_halted(qubes, vm, facts)?;
     let Some(vm) = qubes.edit(vm) else {
-        return Ok(());
+        return Ok(Change::STORE_ONLY);
     };
     for device in vm
         .devices
@@ -113,7 +114,7 @@ pub fn set_strict_reset(
             false => device.options.set(NO_RESET, "True"),
         }
     }
-    Ok(())
+    Ok(Change::STORE_ONLY)
 }
 
 fn require_halted(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Result<(), PropertyError> {

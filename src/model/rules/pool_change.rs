@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::pool::Pool;
 use crate::model::pool_driver::{DriverOption, DriverSpec, OptionValue};
@@ -212,20 +213,20 @@ pub fn plan(qubes: &Qubes, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool,
 ///
 /// # Errors
 /// The name was taken meanwhile.
-pub fn add(qubes: &mut Qubes, mut pool: Pool) -> Result<(), PoolError> {
+pub fn add(qubes: &mut Qubes, mut pool: Pool) -> Result<Change, PoolError> {
     if qubes.pools.get(pool.name()).is_some() {
         return Err(PoolError::Exists(pool.name().to_owned()));
     }
     pool.attributes.remove("setup_check");
     qubes.pools.0.push(pool);
-    Ok(())
+    Ok(Change::STORE_ONLY)
 }
 
 /// Removes all of these pools, or none if one is in use or does not exist.
 ///
 /// # Errors
 /// Nothing was changed.
-pub fn remove(qubes: &mut Qubes, names: &[&str], facts: &dyn Facts) -> Result<(), PoolError> {
+pub fn remove(qubes: &mut Qubes, names: &[&str], facts: &dyn Facts) -> Result<Change, PoolError> {
     for name in names {
         if qubes.pools.get(name).is_none() {
             return Err(PoolError::NoSuchPool((*name).to_owned()));
@@ -239,7 +240,7 @@ pub fn remove(qubes: &mut Qubes, names: &[&str], facts: &dyn Facts) -> Result<()
         }
     }
     qubes.pools.0.retain(|pool| !names.contains(&pool.name()));
-    Ok(())
+    Ok(Change::STORE_ONLY)
 }
 
 /// Lists the uses of a pool: the default properties that evaluate to it, then the volumes in
@@ -287,7 +288,7 @@ pub fn set_option(
     option: &str,
     text: &str,
     facts: &dyn Facts,
-) -> Result<(), PoolError> {
+) -> Result<Change, PoolError> {
     let pool = qubes
         .pools
         .get(name)
@@ -305,7 +306,7 @@ pub fn set_option(
             None => drop(pool.attributes.remove(option)),
         }
     }
-    Ok(())
+    Ok(Change::STORE_ONLY)
 }
 
 /// Returns whether the text is a valid pool name: characters that upstream's API accepts, and

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use crate::model::class::Class;
+use crate::model::effect::{Change, Effect};
 use crate::model::facts::Facts;
 use crate::model::power::PowerState;
 use crate::model::property;
-use crate::model::property::{Effect, ValueType, class_properties, global_properties};
+use crate::model::property::{ValueType, class_properties, global_properties};
 use crate::model::qubes::Qubes;
 use crate::model::vm::{Vm, VolumeConfig};
 use crate::model::volume::{self, ResolvedVolume, VolumeError};
@@ -263,7 +264,7 @@ pub fn remove_if_unused(
     qubes: &mut Qubes,
     name: &str,
     facts: &dyn Facts,
-) -> Result<(Vm, Vec<Effect>), RemovalError> {
+) -> Result<(Vm, Change), RemovalError> {
     let starts_at_boot = property::is_on(qubes, plan(qubes, name, facts)?, "autostart", facts);
     let vm = qubes
         .remove(name)

@@ -3,7 +3,9 @@
 
 use super::pool_change::{PoolError, boolean, revisions};
 use crate::model::class::Class;
+use crate::model::effect::Change;
 use crate::model::facts::Facts;
+use crate::model::name::VmName;
 use crate::model::pool_driver::DriverSpec;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
@@ -143,26 +145,25 @@ pub fn set_option(
     option: VolumeOption,
     text: &str,
     facts: &dyn Facts,
-) -> Result<(), VolumeChangeError> {
+) -> Result<Change, VolumeChangeError> {
     let resolved = volume::resolve(qubes, vm, volume, facts)?;
-    let change = OptionChange {
+    let proposed = OptionChange {
         qubes,
         vm,
         volume: &resolved,
         option,
         facts,
     };
-    let stored = change.decide(text)?;
-    let name = vm.name.to_string();
+    let stored = proposed.decide(text)?;
     set_attribute(
         qubes,
-        &name,
+        &vm.name,
         &resolved,
         option.as_str(),
         stored.as_deref(),
         facts,
     );
-    Ok(())
+    Ok(Change::STORE_ONLY)
 }
 
 /// Stores the size of a volume in bytes.
@@ -175,32 +176,27 @@ pub fn set_size(
     volume: &str,
     bytes: u64,
     facts: &dyn Facts,
-) -> Result<(), VolumeChangeError> {
+) -> Result<Change, VolumeChangeError> {
     let resolved = volume::resolve(qubes, vm, volume, facts)?;
-    let name = vm.name.to_string();
-    set_attribute(
-        qubes,
-        &name,
-        &resolved,
-        "size",
-        Some(&bytes.to_string()),
-        facts,
-    );
-    Ok(())
+    let text = bytes.to_string();
+    set_attribute(qubes, &vm.name, &resolved, "size", Some(&text), facts);
+    Ok(Change::STORE_ONLY)
 }
 
 /// Changes one attribute of a volume's configuration. A volume without a configuration gets a
 /// complete one first.
 fn set_attribute(
     qubes: &mut Qubes,
-    vm: &str,
+    vm: &VmName,
     volume: &ResolvedVolume,
     attribute: &str,
     text: Option<&str>,
     facts: &dyn Facts,
 ) {
     let in_full = volume.config_for(facts.host().release());
-    let Some(vm) = qubes.edit(vm) else { return };
+    let Some(vm) = qubes.edit(vm.as_str()) else {
+        return;
+    };
     if vm.volume(&volume.name).is_none() {
         vm.volumes.push(in_full);
     }

@@ -209,12 +209,10 @@ fn set(
                 context,
                 &vm.name,
                 &parse_device_list(list).ok_or_else(wrong)?,
-            )?;
-            Vec::new()
+            )?
         }
         R3Property::PciStrictReset => {
-            qube::set_pci_strict_reset(context, &vm.name, is_default || boolean()?)?;
-            Vec::new()
+            qube::set_pci_strict_reset(context, &vm.name, is_default || boolean()?)?
         }
         R3Property::Computed(_) => {
             return Err(Failure::error(format!(

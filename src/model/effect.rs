@@ -1,11 +1,12 @@
-//! Effects: what has to follow a change outside the store.
+//! What a decision returns: a [`Change`] with the effects that have to follow outside the store.
 
-use crate::model::name::VmName;
+use super::name::VmName;
 
 /// Something outside the store that must follow a change. It is applied after the store is saved,
 /// by reading the store again and bringing a running qube there, so that two writers cannot leave
 /// the older value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "an effect has to be applied after the store is saved"]
 pub enum Effect {
     /// Attach the network interface of a running qube to its new netvm. Without room `network/` the
     /// user is told that the change takes effect at the next start.
@@ -47,4 +48,57 @@ pub enum Effect {
         /// Whether the file exists afterwards.
         on: bool,
     },
+}
+
+/// What a decision changed, as far as somebody outside the store has to know. The caller saves the
+/// store, lets go of its lock and applies the change: `lifecycle::reconcile::apply_effects`.
+///
+/// Changes add up: several decisions of one transaction are one change ([`Change::merge`], or
+/// `collect` of several).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "what follows from a change has to be applied after the store is saved"]
+pub struct Change {
+    effects: Vec<Effect>,
+}
+
+impl Change {
+    /// A change of the store that nothing outside has to follow.
+    pub const STORE_ONLY: Change = Change {
+        effects: Vec::new(),
+    };
+
+    /// Returns the effects in the order in which they are to be applied.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// Adds what follows from a later decision of the same transaction.
+    pub fn merge(&mut self, later: Change) {
+        self.effects.extend(later.effects);
+    }
+}
+
+impl From<Effect> for Change {
+    fn from(effect: Effect) -> Change {
+        Change {
+            effects: vec![effect],
+        }
+    }
+}
+
+impl FromIterator<Effect> for Change {
+    fn from_iter<I: IntoIterator<Item = Effect>>(effects: I) -> Change {
+        Change {
+            effects: effects.into_iter().collect(),
+        }
+    }
+}
+
+impl FromIterator<Change> for Change {
+    fn from_iter<I: IntoIterator<Item = Change>>(changes: I) -> Change {
+        changes
+            .into_iter()
+            .flat_map(|change| change.effects)
+            .collect()
+    }
 }
