@@ -31,7 +31,7 @@
 //!
 //! // The same in steps. The store is locked from here until `write` is dropped.
 //! let mut write = context.write()?;
-//! let change = property::set_global(&mut write, "default_netvm", "", context.facts())?;
+//! let change = property::set_global(write.draft(), "default_netvm", "", context.facts())?;
 //! write.save()?;
 //! drop(write);
 //! for notice in reconcile::apply_effects(&context, change)? {

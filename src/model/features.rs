@@ -5,6 +5,7 @@
 use core::net::Ipv4Addr;
 
 use super::class::Class;
+use super::draft::Draft;
 use super::effect::{Change, Effect};
 use super::facts::Facts;
 use super::name::VmName;
@@ -117,12 +118,13 @@ pub fn get_with_template_and_adminvm<'a>(
 /// Nothing was changed: there is no such qube, only the system writes the feature, or name or
 /// value break a rule.
 pub fn set(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: &str,
     name: &str,
     value: &str,
     facts: &dyn Facts,
 ) -> Result<Change, FeatureError> {
+    let qubes = &mut draft.qubes;
     let qube = qubes
         .get(vm)
         .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;
@@ -157,7 +159,8 @@ pub fn set(
 ///
 /// # Errors
 /// There is no such qube, only the system writes the feature, or no feature can have this name.
-pub fn remove(qubes: &mut Qubes, vm: &str, name: &str) -> Result<Change, FeatureError> {
+pub fn remove(draft: &mut Draft, vm: &str, name: &str) -> Result<Change, FeatureError> {
+    let qubes = &mut draft.qubes;
     let qube = qubes
         .get(vm)
         .ok_or_else(|| FeatureError::NoSuchQube(vm.to_owned()))?;

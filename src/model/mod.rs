@@ -6,6 +6,7 @@ pub mod check;
 pub mod class;
 pub mod device;
 pub mod differences;
+pub mod draft;
 pub mod dump;
 pub mod effect;
 pub mod facts;
@@ -31,6 +32,7 @@ pub mod volume;
 
 pub use check::{Finding, Location, Remedy};
 pub use class::Class;
+pub use draft::Draft;
 pub use effect::{Change, Effect};
 pub use facts::{Facts, HostFacts, Stubdom};
 pub use features::FeatureError;

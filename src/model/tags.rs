@@ -2,6 +2,7 @@
 
 use smol_str::SmolStr;
 
+use super::draft::Draft;
 use super::effect::Change;
 use super::features::TAG_CREATED_WITH;
 use super::qubes::Qubes;
@@ -55,7 +56,8 @@ pub fn is_valid_tag(text: &str) -> bool {
 ///
 /// # Errors
 /// There is no such qube, or the tag is invalid.
-pub fn add(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<Change, TagError> {
+pub fn add(draft: &mut Draft, vm: &str, tag: &str) -> Result<Change, TagError> {
+    let qubes = &mut draft.qubes;
     let qube = qubes
         .get(vm)
         .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;
@@ -91,7 +93,8 @@ pub fn add(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<Change, TagError> {
 ///
 /// # Errors
 /// There is no such qube, or the qube lacks the tag and the text is not a valid tag.
-pub fn remove(qubes: &mut Qubes, vm: &str, tag: &str) -> Result<Change, TagError> {
+pub fn remove(draft: &mut Draft, vm: &str, tag: &str) -> Result<Change, TagError> {
+    let qubes = &mut draft.qubes;
     let qube = qubes
         .get(vm)
         .ok_or_else(|| TagError::NoSuchQube(vm.to_owned()))?;

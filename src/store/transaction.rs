@@ -8,7 +8,7 @@ mod restore;
 
 use std::fs::{self, File};
 use std::io;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::format::{self, Bytes, FormatError, MAX_BYTES, OriginalStore, StoreCha
 use crate::fs::file_lock::LockMode;
 use crate::fs::replace::{Access, retry_interrupted};
 use crate::fs::run_directory::RunDirectory;
-use crate::model::Qubes;
+use crate::model::{Draft, Qubes};
 
 pub use convert::Companions;
 use new_file::{begin, clear_stale_files, fill, keep_owner};
@@ -110,7 +110,7 @@ pub enum SaveOutcome {
 /// The store under the exclusive lock, to be changed and saved any number of times. Dropping this
 /// releases the lock and discards unsaved changes.
 pub struct Write {
-    qubes: Qubes,
+    draft: Draft,
     place: StoreLocation,
     /// The document that the collection was read from; `None` for a store of R1 to R3.
     original: Option<OriginalStore>,
@@ -170,7 +170,7 @@ impl Write {
         let (saved, companions, digest) = (StoreChanges::default(), None, None);
         let (after_save, check) = (None, None);
         Ok(Write {
-            qubes,
+            draft: Draft::new(qubes),
             place,
             original,
             content,
@@ -254,6 +254,11 @@ impl Write {
         Ok(store)
     }
 
+    /// Returns the collection as the next save writes it, for the decisions of [`crate::model`].
+    pub fn draft(&mut self) -> &mut Draft {
+        &mut self.draft
+    }
+
     /// Saves the changes durably. Writes nothing if nothing has changed. A store of R1 to R3 is
     /// converted, changed or not.
     ///
@@ -269,7 +274,7 @@ impl Write {
             path: path.clone(),
             source,
         };
-        let changed = original.changes(&self.qubes).map_err(wrong)?;
+        let changed = original.changes(&self.draft).map_err(wrong)?;
         if changed == self.saved {
             return Ok(SaveOutcome::Unchanged);
         }
@@ -278,10 +283,10 @@ impl Write {
                 path: path.clone(),
                 reason,
             };
-            check(&self.qubes, &|| self.load_original()).map_err(refused)?;
+            check(&self.draft, &|| self.load_original()).map_err(refused)?;
         }
         let new =
-            format::apply_changes(&self.content.bytes, &changed, &self.qubes).map_err(wrong)?;
+            format::apply_changes(&self.content.bytes, &changed, &self.draft).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
         self.refuse_unlocked_change()?;
         history::write_daily_copy(
@@ -428,13 +433,7 @@ impl Deref for Write {
     type Target = Qubes;
 
     fn deref(&self) -> &Qubes {
-        &self.qubes
-    }
-}
-
-impl DerefMut for Write {
-    fn deref_mut(&mut self) -> &mut Qubes {
-        &mut self.qubes
+        &self.draft
     }
 }
 

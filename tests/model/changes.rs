@@ -2,12 +2,15 @@
 //! upstream's tools on the same store), the changes that follow in the store, and the effects
 //! outside it.
 
-use qubes::model::{Change, Effect, PowerState, Qubes, Release, Vm, property, volume};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use qubes::model::{Change, Draft, Effect, PowerState, Qubes, Release, Vm, property, volume};
 use qubes_test_support::SampleHost;
 
-fn small() -> Qubes {
+fn small() -> Draft {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    qubes::format::read(std::fs::read(path).unwrap()).unwrap()
+    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
 }
 
 fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
@@ -28,11 +31,11 @@ fn reattaches(name: &str, change: &Change) -> bool {
 }
 
 /// Sets a property and returns what follows, or the message.
-fn set(qubes: &mut Qubes, name: &str, property: &str, text: &str) -> Result<Change, String> {
+fn set(qubes: &mut Draft, name: &str, property: &str, text: &str) -> Result<Change, String> {
     property::set(qubes, name, property, text, &SampleHost::default()).map_err(|e| e.to_string())
 }
 
-fn set_global(qubes: &mut Qubes, property: &str, text: &str) -> Result<Change, String> {
+fn set_global(qubes: &mut Draft, property: &str, text: &str) -> Result<Change, String> {
     property::set_global(qubes, property, text, &SampleHost::default()).map_err(|e| e.to_string())
 }
 
@@ -545,7 +548,7 @@ fn pvh_and_pci_devices_exclude_each_other() {
 #[test]
 fn an_invalid_value_in_the_store_affects_only_one_property_of_one_qube() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    let work = qubes.edit("work").unwrap();
+    let work = qubes.unchecked().edit("work").unwrap();
     work.properties.set("memory", "much");
     work.properties.set("netvm", "gone");
     work.properties.set("template", "work");
@@ -587,4 +590,26 @@ fn an_invalid_value_in_the_store_affects_only_one_property_of_one_qube() {
     let mut qubes = qubes;
     set(&mut qubes, "work", "memory", "800").unwrap();
     set(&mut qubes, "work", "template", "debian-12-xfce").unwrap();
+}
+
+/// The door around the decisions is for tests and for programs of others.
+#[test]
+fn the_sources_change_a_store_by_decisions_only() {
+    fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => rust_files(&path, found),
+                false => found.extend(path.extension().is_some_and(|e| e == "rs").then_some(path)),
+            }
+        }
+    }
+    let mut files = Vec::new();
+    rust_files(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut files,
+    );
+    assert!(files.len() > 100);
+    files.retain(|file| fs::read_to_string(file).unwrap().contains(".unchecked()"));
+    assert_eq!(files, Vec::<PathBuf>::new());
 }

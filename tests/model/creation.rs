@@ -3,15 +3,15 @@
 
 use qubes::model::rules::{creation, removal};
 use qubes::model::{
-    Class, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
+    Class, Draft, NewQube, PoolChoice, PowerState, QubeUse, Qubes, Release, Vm, class_properties,
     features, global_properties, plan_new_system, property,
 };
 use qubes_test_support::SampleHost;
 use uuid::Uuid;
 
-fn small() -> Qubes {
+fn small() -> Draft {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    qubes::format::read(std::fs::read(path).unwrap()).unwrap()
+    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
 }
 
 fn new_qube(class: Class, name: &str) -> NewQube<'_> {
@@ -118,7 +118,7 @@ fn a_new_appvm_gets_number_template_tags_and_volumes() {
 #[test]
 fn freed_numbers_are_reused() {
     let mut qubes = small();
-    qubes.remove("vault").unwrap();
+    qubes.unchecked().remove("vault").unwrap();
     let vm = plan(&qubes, &new_qube(Class::AppVM, "new")).unwrap();
     assert_eq!(vm.qid(), small().get("vault").unwrap().qid());
 }
@@ -220,7 +220,7 @@ fn a_disposable_inherits_the_settings_of_its_template() {
     let (mut qubes, host) = (small(), SampleHost::default());
     property::set(&mut qubes, "default-dvm", "memory", "777", &host).unwrap();
     property::set(&mut qubes, "default-dvm", "guivm", "sys-usb", &host).unwrap();
-    let dvm = qubes.edit("default-dvm").unwrap();
+    let dvm = qubes.unchecked().edit("default-dvm").unwrap();
     dvm.features.set("preload-dispvm-max", "2");
     dvm.tags.push("mine".into());
     let request = NewQube {
@@ -381,7 +381,7 @@ fn an_older_release_gets_only_what_it_can_load() {
         refused,
         "Qubes OS 4.1 does not know remote qubes (since 4.3)"
     );
-    let mut qubes = plan_new_system(&old);
+    let mut qubes = Draft::new(plan_new_system(&old));
     for number in 1..=254 {
         let name = format!("t{number}");
         let vm = creation::plan(
@@ -391,7 +391,7 @@ fn an_older_release_gets_only_what_it_can_load() {
             &mut |_| 0,
         )
         .unwrap();
-        qubes.add(vm).unwrap();
+        creation::add(&mut qubes, vm).unwrap();
     }
     let refused = creation::plan(
         &qubes,
@@ -463,7 +463,7 @@ fn a_new_system_has_labels_two_pools_and_dom0() {
 #[test]
 fn creation_without_a_default_kernel_is_refused() {
     let (mut qubes, host) = (
-        plan_new_system(&SampleHost::default()),
+        Draft::new(plan_new_system(&SampleHost::default())),
         SampleHost::default(),
     );
     let refused = plan(&qubes, &new_qube(Class::TemplateVM, "first")).unwrap_err();

@@ -4,14 +4,14 @@
 use qubes::model::check::{Finding, NetvmLoops};
 use qubes::model::rules::removal;
 use qubes::model::{
-    Effect, Qubes, Release, Vm, VmName, check, class_properties, dump, features, network, property,
-    tags, volume,
+    Draft, Effect, Qubes, Release, Vm, VmName, check, class_properties, dump, features, network,
+    property, tags, volume,
 };
 use qubes_test_support::SampleHost;
 
-fn small() -> Qubes {
+fn small() -> Draft {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    qubes::format::read(std::fs::read(path).unwrap()).unwrap()
+    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
 }
 
 fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
@@ -250,6 +250,7 @@ fn features_are_inherited_from_templates_netvms_and_dom0() {
 fn a_loop_of_netvms_in_the_store_does_not_hang() {
     let (mut qubes, host) = (small(), SampleHost::default());
     qubes
+        .unchecked()
         .edit("sys-net")
         .unwrap()
         .properties
@@ -270,11 +271,17 @@ fn the_default_pool_is_explicit_or_holds_the_system() {
             .map(|v| v.to_string())
     };
     assert_eq!(pool(&qubes).as_deref(), Ok("varlibqubes"));
-    qubes.pools.0.retain(|p| p.name() != "varlibqubes");
+    qubes
+        .unchecked()
+        .pools
+        .0
+        .retain(|p| p.name() != "varlibqubes");
     let words = "the system has no default_pool, and there is no default; \
          set it with qubes-prefs default_pool VALUE";
     assert_eq!(pool(&qubes).unwrap_err().to_string(), words);
-    qubes.pools.0[1].attributes.set("name", "default");
+    qubes.unchecked().pools.0[1]
+        .attributes
+        .set("name", "default");
     assert_eq!(pool(&qubes).as_deref(), Ok("default"));
     property::set_global(&mut qubes, "default_pool", "slow-hdd", &host).unwrap();
     assert_eq!(pool(&qubes).as_deref(), Ok("slow-hdd"));
@@ -283,7 +290,7 @@ fn the_default_pool_is_explicit_or_holds_the_system() {
 #[test]
 fn values_of_early_stores_count_until_the_property_is_set() {
     let (mut qubes, host) = (small(), SampleHost::default());
-    let work = qubes.edit("work").unwrap();
+    let work = qubes.unchecked().edit("work").unwrap();
     work.properties.set("hvm", "True");
     work.properties.set("dispvm_allowed", "True");
     work.features.set("service.meminfo-writer", "");
@@ -305,6 +312,7 @@ fn values_of_early_stores_count_until_the_property_is_set() {
     let work = vm(&qubes, "work");
     assert!(!work.properties.contains("hvm") && !work.features.contains("service.meminfo-writer"));
     qubes
+        .unchecked()
         .edit("work")
         .unwrap()
         .features
@@ -482,21 +490,31 @@ fn the_quick_check_of_listings_finds_everything_that_breaks_a_qube() {
                 .chain(["hvm", "wonder"])
                 .collect();
             for (property, text) in properties.iter().flat_map(|p| TEXTS.map(|text| (*p, text))) {
-                qubes.edit(name).unwrap().properties.set(property, text);
+                qubes
+                    .unchecked()
+                    .edit(name)
+                    .unwrap()
+                    .properties
+                    .set(property, text);
                 broken += usize::from(assert_quick_check_is_complete(
                     &qubes,
                     name,
                     &host,
                     &format!("{property}={text}"),
                 ));
-                *qubes.edit(name).unwrap() = original.clone();
+                *qubes.unchecked().edit(name).unwrap() = original.clone();
             }
             for property in original.properties.names() {
-                qubes.edit(name).unwrap().properties.remove(property);
+                qubes
+                    .unchecked()
+                    .edit(name)
+                    .unwrap()
+                    .properties
+                    .remove(property);
                 broken += usize::from(assert_quick_check_is_complete(
                     &qubes, name, &host, property,
                 ));
-                *qubes.edit(name).unwrap() = original.clone();
+                *qubes.unchecked().edit(name).unwrap() = original.clone();
             }
             let attributes = [
                 "pool",
@@ -512,20 +530,20 @@ fn the_quick_check_of_listings_finds_everything_that_breaks_a_qube() {
                 (0..original.volumes.len()).flat_map(|v| attributes.map(|a| (v, a)))
             {
                 for text in TEXTS {
-                    qubes.edit(name).unwrap().volumes[volume]
+                    qubes.unchecked().edit(name).unwrap().volumes[volume]
                         .attributes
                         .set(attribute, text);
                     let change = format!("volume {volume}: {attribute}={text}");
                     broken +=
                         usize::from(assert_quick_check_is_complete(&qubes, name, &host, &change));
                 }
-                qubes.edit(name).unwrap().volumes[volume]
+                qubes.unchecked().edit(name).unwrap().volumes[volume]
                     .attributes
                     .remove(attribute);
                 broken += usize::from(assert_quick_check_is_complete(
                     &qubes, name, &host, attribute,
                 ));
-                *qubes.edit(name).unwrap() = original.clone();
+                *qubes.unchecked().edit(name).unwrap() = original.clone();
             }
         }
     }
@@ -637,7 +655,7 @@ fn the_cost_of_a_chain_of_netvms_is_linear() {
 
 #[test]
 fn a_feature_is_looked_up_along_a_limited_number_of_netvms() {
-    let (mut qubes, host) = (chain(100, false), SampleHost::default());
+    let (mut qubes, host) = (Draft::new(chain(100, false)), SampleHost::default());
     features::set(&mut qubes, "c64", "ipv6", "1", &host).unwrap();
     assert!(
         network::has_ipv6(&qubes, vm(&qubes, "c0"), &host)

@@ -2,12 +2,12 @@
 //! limits of a running qube.
 
 use qubes::model::rules::{pool_change, volume_change};
-use qubes::model::{NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption, volume};
+use qubes::model::{Draft, NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption, volume};
 use qubes_test_support::SampleHost;
 
-fn small() -> Qubes {
+fn small() -> Draft {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    qubes::format::read(std::fs::read(path).unwrap()).unwrap()
+    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
 }
 
 fn running(names: &[&str]) -> SampleHost {
@@ -22,7 +22,7 @@ fn running(names: &[&str]) -> SampleHost {
 }
 
 fn set(
-    qubes: &mut Qubes,
+    qubes: &mut Draft,
     volume: &str,
     option: &str,
     text: &str,
@@ -243,6 +243,7 @@ fn setting_an_option_of_a_default_volume_stores_its_complete_configuration() {
     let host = SampleHost::default();
     let before = volume::resolve(&qubes, qubes.get("work").unwrap(), "root", &host).unwrap();
     qubes
+        .unchecked()
         .edit("work")
         .unwrap()
         .volumes

@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use qubes::store::{LockWait, Read, SaveOutcome, Write};
+use qubes_test_support::scratch_store::edit;
 use qubes_test_support::store_location::{store_location, store_location_with_wait};
 use qubes_test_support::store_processes::{job, prepare_helper};
 
@@ -46,7 +47,7 @@ fn write(dir: &Path, own: &str) -> Duration {
         let mut write = Write::open(&place).unwrap();
         longest = longest.max(begun.elapsed());
         for counter in [own, SHARED] {
-            let work = write.edit("work").unwrap();
+            let work = edit(&mut write, "work");
             let next = 1 + work
                 .features
                 .get(counter)

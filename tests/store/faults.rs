@@ -247,7 +247,7 @@ impl Run<'_> {
         let place = self.place();
         assert!(Read::open(&place).unwrap().contains("dom0"), "{at}");
         let mut write = Write::open(&place).unwrap_or_else(|e| panic!("{at}: {e}"));
-        write.globals.set("stats_interval", "7");
+        write.draft().unchecked().globals.set("stats_interval", "7");
         assert_eq!(write.save().unwrap(), SaveOutcome::Written, "{at}");
         write.back_up().unwrap();
         assert_eq!(

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, fcntl};
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use qubes_test_support::companions::{Companion, python};
-use qubes_test_support::scratch_store::{Scratch, memory_in, set_memory};
+use qubes_test_support::scratch_store::{Scratch, edit, memory_in, set_memory};
 use qubes_test_support::store_location::store_location_with_wait;
 use qubes_test_support::store_processes::{job, prepare_helper};
 use qubes_test_support::wait_until;
@@ -89,11 +89,7 @@ fn a_writer_that_waited_on_a_replaced_file_locks_the_new_one() {
             .get("memory")
             .unwrap()
             .to_string();
-        second
-            .edit("vault")
-            .unwrap()
-            .properties
-            .set("memory", "333");
+        edit(&mut second, "vault").properties.set("memory", "333");
         second.save().unwrap();
         seen
     });

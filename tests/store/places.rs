@@ -171,7 +171,7 @@ fn a_change_between_reading_and_saving_is_not_overwritten() {
             force: false,
         };
         let mut write = Write::open(&place).unwrap();
-        write.globals.set("stats_interval", "7");
+        write.draft().unchecked().globals.set("stats_interval", "7");
         meddle(&system.store_file());
         let metadata = |path: &Path| {
             fs::symlink_metadata(path)

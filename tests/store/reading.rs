@@ -8,7 +8,7 @@ use std::time::Duration;
 use qubes::model::Vm;
 use qubes::store::{LockWait, Read, StoreError, StoreLocation, Write};
 use qubes_test_support::companions::{Companion, python};
-use qubes_test_support::scratch_store::Scratch;
+use qubes_test_support::scratch_store::{Scratch, edit};
 use qubes_test_support::store_location::store_location;
 use qubes_test_support::{binary, skip};
 
@@ -23,8 +23,8 @@ fn an_open_read_does_not_see_a_later_save() {
     let scratch = Scratch::new();
     let read = Read::open(&scratch.place).unwrap();
     let mut write = Write::open(&scratch.place).unwrap();
-    write.edit("work").unwrap().properties.set("memory", "4321");
-    write.remove("vault").unwrap();
+    edit(&mut write, "work").properties.set("memory", "4321");
+    write.draft().unchecked().remove("vault").unwrap();
     write.save().unwrap();
     assert_ne!(property(&read, "work", "memory"), Some("4321"));
     assert_eq!(property(&read, "vault", "name"), Some("vault"));
@@ -214,7 +214,7 @@ fn files_in_run_do_not_change_what_is_read_or_written() {
         assert_eq!(read.read_cache(name), None);
     }
     let mut write = Write::open(&scratch.place).unwrap();
-    write.edit("work").unwrap().properties.set("memory", "4321");
+    edit(&mut write, "work").properties.set("memory", "4321");
     write.save().unwrap();
     write.write_cache("sound", "rules");
     drop(write);

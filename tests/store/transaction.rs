@@ -7,7 +7,7 @@ use std::path::Path;
 
 use qubes::model::{Labels, Pools, Qubes, TextMap};
 use qubes::store::{Read, RestoreOutcome, SaveOutcome, StoreError, StoreLocation, Write};
-use qubes_test_support::scratch_store::{Scratch, memory_in, set_memory};
+use qubes_test_support::scratch_store::{Scratch, edit, memory_in, set_memory};
 
 #[test]
 fn a_change_is_saved_with_mode_0660_and_the_old_bytes_are_copied() {
@@ -274,7 +274,7 @@ fn a_restored_store_is_locked_and_can_be_changed() {
         matches!(busy, StoreError::Busy { .. }),
         "the new file is the lock: {busy}"
     );
-    store.globals.set("updatevm", "sys-net");
+    store.draft().unchecked().globals.set("updatevm", "sys-net");
     assert_eq!(store.save().unwrap(), SaveOutcome::Written);
     drop(store);
     assert_eq!(
@@ -299,9 +299,7 @@ fn a_change_that_makes_the_store_too_large_is_refused() {
     let text = pad_to_limit(&fs::read_to_string(&scratch.place.file).unwrap());
     fs::write(&scratch.place.file, &text).unwrap();
     let mut write = Write::open(&scratch.place).unwrap();
-    write
-        .edit("work")
-        .unwrap()
+    edit(&mut write, "work")
         .features
         .set("x", &"y".repeat(3000));
     let refused = write.save().unwrap_err().to_string();
@@ -314,8 +312,8 @@ fn a_change_that_makes_the_store_too_large_is_refused() {
     assert!(Read::open(&scratch.place).unwrap().contains("work"));
     // A change that does not make the store larger can be saved.
     let mut write = Write::open(&scratch.place).unwrap();
-    write.edit("work").unwrap().features.remove("x");
-    write.edit("work").unwrap().properties.set("memory", "801");
+    edit(&mut write, "work").features.remove("x");
+    edit(&mut write, "work").properties.set("memory", "801");
     write.save().unwrap();
 }
 
@@ -324,9 +322,7 @@ fn a_change_beyond_the_limit_of_items_is_refused() {
     let scratch = Scratch::new();
     let mut write = Write::open(&scratch.place).unwrap();
     for number in 0..4096 {
-        write
-            .edit("vault")
-            .unwrap()
+        edit(&mut write, "vault")
             .features
             .set(&format!("f{number:04}"), "1");
     }
@@ -341,21 +337,19 @@ fn a_change_beyond_the_limit_of_items_is_refused() {
             .unwrap()
             .0
             .to_owned();
-        write.edit("vault").unwrap().features.remove(&last);
+        edit(&mut write, "vault").features.remove(&last);
     }
     write.save().unwrap();
     let before = fs::read(&scratch.place.file).unwrap();
-    write.edit("vault").unwrap().features.set("one-more", "1");
+    edit(&mut write, "vault").features.set("one-more", "1");
     let refused = write.save().unwrap_err().to_string();
     assert!(
         refused.contains("vault: 4096 features of 4097"),
         "{refused}"
     );
-    write.edit("vault").unwrap().features.remove("one-more");
+    edit(&mut write, "vault").features.remove("one-more");
     for number in 0..4097 {
-        write
-            .edit("work")
-            .unwrap()
+        edit(&mut write, "work")
             .tags
             .push(format!("t{number}").into());
     }

@@ -22,10 +22,10 @@ pub fn add(context: &Context, new: &NewPool<'_>) -> Result<(), LifecycleError> {
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     driver.setup()?;
-    reconcile::change_and_notify(context, |write| {
+    reconcile::change_and_notify(context, |draft| {
         // Another pool may have been added while this one's place was prepared.
-        refuse_overlap(context, write, &pool)?;
-        Ok(pool_change::add(write, pool)?)
+        refuse_overlap(context, draft, &pool)?;
+        Ok(pool_change::add(draft, pool)?)
     })
 }
 
@@ -70,8 +70,8 @@ fn refuse_use_by_broken_domain(context: &Context, names: &[&str]) -> Result<(), 
 /// # Errors
 /// A pool does not exist, a volume is in it, or it is a default.
 pub fn remove(context: &Context, names: &[&str]) -> Result<(), LifecycleError> {
-    reconcile::change_and_notify(context, |write| {
-        let change = pool_change::remove(write, names, context.facts())?;
+    reconcile::change_and_notify(context, |draft| {
+        let change = pool_change::remove(draft, names, context.facts())?;
         refuse_use_by_broken_domain(context, names)?;
         Ok(change)
     })
@@ -91,12 +91,12 @@ pub fn set_options(
     };
     // The option that an error is about: the one that is refused; the first if nothing can be saved.
     let mut failing = *first;
-    let changed = reconcile::change_and_notify(context, |write| {
+    let changed = reconcile::change_and_notify(context, |draft| {
         let mut all = Change::default();
         for (option, text) in options {
             failing = option;
             let facts = context.facts();
-            all.merge(pool_change::set_option(write, name, option, text, facts)?);
+            all.merge(pool_change::set_option(draft, name, option, text, facts)?);
         }
         failing = first;
         Ok(all)

@@ -2,8 +2,7 @@
 
 use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 use crate::model::rules::pci;
-use crate::model::{Change, Facts, Property, VmName, features, property, tags};
-use crate::store::Write;
+use crate::model::{Change, Draft, Facts, Property, VmName, features, property, tags};
 
 /// Sets a property of a qube and applies the effects. Returns notes for the user.
 ///
@@ -15,8 +14,8 @@ pub fn set_property(
     property: &str,
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, locked_for(property, &[name]), |write, facts| {
-        Ok(property::set(write, name.as_str(), property, text, facts)?)
+    change(context, locked_for(property, &[name]), |draft, facts| {
+        Ok(property::set(draft, name.as_str(), property, text, facts)?)
     })
 }
 
@@ -30,8 +29,8 @@ pub fn reset_property(
     name: &VmName,
     property: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, locked_for(property, &[name]), |write, facts| {
-        Ok(property::reset(write, name.as_str(), property, facts)?)
+    change(context, locked_for(property, &[name]), |draft, facts| {
+        Ok(property::reset(draft, name.as_str(), property, facts)?)
     })
 }
 
@@ -51,12 +50,12 @@ pub fn change_property_of_qubes(
     let mut in_order: Vec<&VmName> = names.iter().collect();
     in_order.sort();
     in_order.dedup();
-    change(context, locked_for(property, &in_order), |write, facts| {
+    change(context, locked_for(property, &in_order), |draft, facts| {
         let mut all = Change::default();
         for name in &in_order {
             let changed = match text {
-                Some(text) => property::set(write, name.as_str(), property, text, facts),
-                None => property::reset(write, name.as_str(), property, facts),
+                Some(text) => property::set(draft, name.as_str(), property, text, facts),
+                None => property::reset(draft, name.as_str(), property, facts),
             };
             let failed = |e| LifecycleError::BatchRefused {
                 qube: VmName::clone(name),
@@ -77,8 +76,8 @@ pub fn set_global(
     property: &str,
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, &[], |write, facts| {
-        Ok(property::set_global(write, property, text, facts)?)
+    change(context, &[], |draft, facts| {
+        Ok(property::set_global(draft, property, text, facts)?)
     })
 }
 
@@ -87,8 +86,8 @@ pub fn set_global(
 /// # Errors
 /// The store cannot be written.
 pub fn reset_global(context: &Context, property: &str) -> Result<Vec<String>, LifecycleError> {
-    change(context, &[], |write, facts| {
-        Ok(property::reset_global(write, property, facts)?)
+    change(context, &[], |draft, facts| {
+        Ok(property::reset_global(draft, property, facts)?)
     })
 }
 
@@ -102,8 +101,8 @@ pub fn set_feature(
     feature: &str,
     text: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, &[], |write, facts| {
-        Ok(features::set(write, name.as_str(), feature, text, facts)?)
+    change(context, &[], |draft, facts| {
+        Ok(features::set(draft, name.as_str(), feature, text, facts)?)
     })
 }
 
@@ -117,8 +116,8 @@ pub fn remove_feature(
     name: &VmName,
     feature: &str,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, &[], |write, _| {
-        Ok(features::remove(write, name.as_str(), feature)?)
+    change(context, &[], |draft, _| {
+        Ok(features::remove(draft, name.as_str(), feature)?)
     })
 }
 
@@ -127,8 +126,8 @@ pub fn remove_feature(
 /// # Errors
 /// A tag is invalid, or the store cannot be written.
 pub fn add_tags(context: &Context, name: &VmName, tags: &[&str]) -> Result<(), LifecycleError> {
-    reconcile::change_and_notify(context, |write| {
-        let added = tags.iter().map(|tag| tags::add(write, name.as_str(), tag));
+    reconcile::change_and_notify(context, |draft| {
+        let added = tags.iter().map(|tag| tags::add(draft, name.as_str(), tag));
         Ok(added.collect::<Result<Change, _>>()?)
     })
 }
@@ -138,8 +137,8 @@ pub fn add_tags(context: &Context, name: &VmName, tags: &[&str]) -> Result<(), L
 /// # Errors
 /// The tag is invalid, or the store cannot be written.
 pub fn remove_tag(context: &Context, name: &VmName, tag: &str) -> Result<(), LifecycleError> {
-    reconcile::change_and_notify(context, |write| {
-        Ok(tags::remove(write, name.as_str(), tag)?)
+    reconcile::change_and_notify(context, |draft| {
+        Ok(tags::remove(draft, name.as_str(), tag)?)
     })
 }
 
@@ -153,8 +152,8 @@ pub fn set_pci_addresses(
     name: &VmName,
     addresses: &[String],
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, &[name], |write, facts| {
-        Ok(pci::set_addresses(write, name.as_str(), addresses, facts)?)
+    change(context, &[name], |draft, facts| {
+        Ok(pci::set_addresses(draft, name.as_str(), addresses, facts)?)
     })
 }
 
@@ -168,8 +167,8 @@ pub fn set_pci_strict_reset(
     name: &VmName,
     strict: bool,
 ) -> Result<Vec<String>, LifecycleError> {
-    change(context, &[name], |write, facts| {
-        Ok(pci::set_strict_reset(write, name.as_str(), strict, facts)?)
+    change(context, &[name], |draft, facts| {
+        Ok(pci::set_strict_reset(draft, name.as_str(), strict, facts)?)
     })
 }
 
@@ -187,7 +186,7 @@ fn locked_for<'n>(property: &str, names: &'n [&'n VmName]) -> &'n [&'n VmName] {
 fn change(
     context: &Context,
     locked: &[&VmName],
-    decide: impl FnOnce(&mut Write, &dyn Facts) -> Result<Change, LifecycleError>,
+    decide: impl FnOnce(&mut Draft, &dyn Facts) -> Result<Change, LifecycleError>,
 ) -> Result<Vec<String>, LifecycleError> {
     let locks = locked
         .iter()
@@ -198,7 +197,7 @@ fn change(
         Some(frozen) => frozen,
         None => context.facts(),
     };
-    let change = reconcile::save_change(context, |write| decide(write, facts))?;
+    let change = reconcile::save_change(context, |draft| decide(draft, facts))?;
     drop(locks);
     reconcile::apply_effects(context, change)
 }

@@ -10,9 +10,10 @@ use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
 use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 use crate::model::rules::cloning::NewQubeFacts;
 use crate::model::rules::{cloning, creation};
-use crate::model::{Change, Class, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags};
+use crate::model::{
+    Change, Class, Draft, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags,
+};
 use crate::storage::VmStorage;
-use crate::store::Write;
 
 /// Plans a new qube. Called again whenever the store may have changed.
 pub(in crate::lifecycle) type PlanQube<'a> = &'a dyn Fn(&Qubes) -> Result<Vm, LifecycleError>;
@@ -56,13 +57,13 @@ pub struct CreatedQube {
 }
 
 impl InitialSettings<'_> {
-    /// Applies these settings to a qube that was just added to `qubes`.
+    /// Applies these settings to a qube that was just added to `draft`.
     ///
     /// # Errors
     /// [`LifecycleError::SettingsRefused`] with every setting that was refused.
     fn apply(
         &self,
-        qubes: &mut Qubes,
+        draft: &mut Draft,
         name: &VmName,
         context: &Context,
     ) -> Result<Change, LifecycleError> {
@@ -74,14 +75,14 @@ impl InitialSettings<'_> {
         // The store may be locked, so no hypervisor is asked whether the new qube runs.
         let facts = NewQubeFacts::new(name.as_str(), context.facts());
         for (property, text) in self.properties {
-            let result = property::set(qubes, name.as_str(), property, text, &facts);
+            let result = property::set(draft, name.as_str(), property, text, &facts);
             collect(
                 format!("property {property}"),
                 result.map_err(|reason| reason.to_string()),
             );
         }
         for (feature, text) in self.features {
-            let result = features::set(qubes, name.as_str(), feature, text, &facts);
+            let result = features::set(draft, name.as_str(), feature, text, &facts);
             collect(
                 format!("feature {feature}"),
                 result.map_err(|reason| reason.to_string()),
@@ -118,11 +119,11 @@ pub fn preview_creation(
     new: &NewQube<'_>,
     settings: InitialSettings<'_>,
 ) -> Result<(Qubes, VmName), LifecycleError> {
-    let mut qubes = read_for_creation(context, &new.class)?;
-    let vm = creation::plan(&qubes, new, context.facts(), &mut |below| {
+    let draft = read_for_creation(context, &new.class)?;
+    let vm = creation::plan(&draft, new, context.facts(), &mut |below| {
         fastrand::u16(..below)
     })?;
-    add_for_preview(context, &mut qubes, vm, settings).map(|name| (qubes, name))
+    add_for_preview(context, draft, vm, settings)
 }
 
 /// Returns the store as it would be after this clone, and the name of the new qube. Creates and
@@ -146,29 +147,29 @@ pub fn preview_clone(
                 .clone()
         }
     };
-    let mut qubes = read_for_creation(context, &class)?;
-    let vm = cloning::plan(&qubes, request, context.facts(), &mut |below| {
+    let draft = read_for_creation(context, &class)?;
+    let vm = cloning::plan(&draft, request, context.facts(), &mut |below| {
         fastrand::u16(..below)
     })?
     .vm;
-    add_for_preview(context, &mut qubes, vm, settings).map(|name| (qubes, name))
+    add_for_preview(context, draft, vm, settings)
 }
 
-/// Adds a planned qube to `qubes` after checking its pools and images.
+/// Adds a planned qube to `draft` after checking its pools and images.
 fn add_for_preview(
     context: &Context,
-    qubes: &mut Qubes,
+    mut draft: Draft,
     vm: Vm,
     settings: InitialSettings<'_>,
-) -> Result<VmName, LifecycleError> {
+) -> Result<(Qubes, VmName), LifecycleError> {
     // The preview also finds missing pools and images that belong to other qubes.
-    let storage = VmStorage::for_qube(&context.system, qubes, &vm, context.facts())?;
+    let storage = VmStorage::for_qube(&context.system, &draft, &vm, context.facts())?;
     let adopted = images::adoptable_names(&storage, settings.existing)?;
     let InitialSettings {
         existing, source, ..
     } = settings;
     let images = PlannedImages {
-        qubes,
+        qubes: &draft,
         vm: &vm,
         storage: &storage,
         existing,
@@ -180,20 +181,20 @@ fn add_for_preview(
         .root
         .map_or(Ok(()), |root| root.check(vm.name.as_str(), &storage))?;
     let name = vm.name.clone();
-    let _not_saved = add_with_settings(context, qubes, vm, settings)?;
-    Ok(name)
+    let _not_saved = add_with_settings(context, &mut draft, vm, settings)?;
+    Ok((draft.into_qubes(), name))
 }
 
-/// Adds a planned qube to `qubes` and applies its settings.
+/// Adds a planned qube to `draft` and applies its settings.
 fn add_with_settings(
     context: &Context,
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: Vm,
     settings: InitialSettings<'_>,
 ) -> Result<Change, LifecycleError> {
     let name = vm.name.clone();
-    let mut change = creation::add(qubes, vm)?;
-    change.merge(settings.apply(qubes, &name, context)?);
+    let mut change = creation::add(draft, vm)?;
+    change.merge(settings.apply(draft, &name, context)?);
     Ok(change)
 }
 
@@ -210,16 +211,16 @@ pub(in crate::lifecycle) fn build(
     make: CreateVolumes<'_>,
 ) -> Result<Change, LifecycleError> {
     let _lock = qube::lock(context, name)?;
-    let mut qubes = read_for_creation(context, class)?;
-    let planned = plan(&qubes)?;
+    let mut draft = read_for_creation(context, class)?;
+    let planned = plan(&draft)?;
     // A refused setting is reported before any volume is created.
-    let _not_saved = add_with_settings(context, &mut qubes, planned.clone(), settings)?;
-    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
+    let _not_saved = add_with_settings(context, &mut draft, planned.clone(), settings)?;
+    let storage = VmStorage::for_qube(&context.system, &draft, &planned, context.facts())?;
     let InitialSettings {
         existing, source, ..
     } = settings;
     let images = PlannedImages {
-        qubes: &qubes,
+        qubes: &draft,
         vm: &planned,
         storage: &storage,
         existing,
@@ -242,7 +243,7 @@ pub(in crate::lifecycle) fn build(
         // is removed even if some of them stay.
         drops_note: existing == ExistingImages::Discard,
     };
-    drop(qubes);
+    drop(draft);
     context
         .system
         .report_step(|| format!("{name}: creating its volumes"));
@@ -251,11 +252,11 @@ pub(in crate::lifecycle) fn build(
             make(volumes, directory)
         })
     };
-    prepared.build(context, plan, create, |write, vm, storage| {
-        let mut change = add_with_settings(context, write, vm, settings)?;
+    prepared.build(context, plan, create, |draft, vm, storage| {
+        let mut change = add_with_settings(context, draft, vm, settings)?;
         if settings.root.is_some() {
             let volumes = [ROOT_VOLUME];
-            change.merge(save_volume_sizes(context, write, name, storage, &volumes)?);
+            change.merge(save_volume_sizes(context, draft, name, storage, &volumes)?);
         }
         Ok(change)
     })
@@ -288,7 +289,7 @@ impl PreparedQube<'_> {
         context: &Context,
         plan: PlanQube<'_>,
         make: impl FnOnce(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>,
-        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<Change, LifecycleError>,
+        add: impl FnOnce(&mut Draft, Vm, &VmStorage) -> Result<Change, LifecycleError>,
     ) -> Result<Change, LifecycleError> {
         let directory = self.images.directory.as_ref();
         let remove_files = || {
@@ -317,21 +318,21 @@ impl PreparedQube<'_> {
         &self,
         context: &Context,
         plan: PlanQube<'_>,
-        add: impl FnOnce(&mut Write, Vm, &VmStorage) -> Result<Change, LifecycleError>,
+        add: impl FnOnce(&mut Draft, Vm, &VmStorage) -> Result<Change, LifecycleError>,
     ) -> Result<Change, LifecycleError> {
-        reconcile::save_change(context, |write| {
+        reconcile::save_change(context, |draft| {
             let mut change = match self.vm.class.is_local_guest() {
-                true => creation::choose_default_kernel(write, context.facts()),
+                true => creation::choose_default_kernel(draft, context.facts()),
                 false => Change::STORE_ONLY,
             };
             // Another qube may have taken the qid while the volumes were created.
-            let vm = plan(write)?;
+            let vm = plan(draft)?;
             if vm.volumes != self.vm.volumes {
                 return Err(LifecycleError::ChangedMeanwhile {
                     qube: vm.name.clone(),
                 });
             }
-            change.merge(add(write, vm, &self.storage)?);
+            change.merge(add(draft, vm, &self.storage)?);
             Ok(change)
         })
     }
@@ -350,10 +351,10 @@ pub(in crate::lifecycle) fn creation_notes(qubes: &Qubes, creator: &str) -> Vec<
 pub(in crate::lifecycle) fn read_for_creation(
     context: &Context,
     class: &Class,
-) -> Result<Qubes, LifecycleError> {
-    let mut qubes = context.read()?.into_qubes();
+) -> Result<Draft, LifecycleError> {
+    let mut draft = Draft::new(context.read()?.into_qubes());
     if class.is_local_guest() {
-        let _not_saved = creation::choose_default_kernel(&mut qubes, context.facts());
+        let _not_saved = creation::choose_default_kernel(&mut draft, context.facts());
     }
-    Ok(qubes)
+    Ok(draft)
 }

@@ -8,7 +8,7 @@ use crate::lifecycle::reconcile::{self, Orphan, QubeState, is_volume_of_qube};
 use crate::lifecycle::volume::{self, images};
 use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::rules::removal;
-use crate::model::{Change, Qubes, RemovalError, Vm, VmName};
+use crate::model::{Change, Draft, RemovalError, Vm, VmName};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what is removed with it.
@@ -39,20 +39,15 @@ pub enum RemovalOutcome {
 
 impl RemovalMode {
     /// Removes the settings that forbid the removal to everyone but this caller.
-    fn lift_restrictions(self, qubes: &mut Qubes, name: &VmName) {
-        if matches!(self, RemovalMode::Manual | RemovalMode::Automatic) {
-            return;
-        }
-        if let Some(vm) = qubes.edit(name.as_str()) {
-            vm.properties.remove("installed_by_rpm");
+    fn lift_restrictions(self, draft: &mut Draft, name: &VmName) -> Change {
+        let mut change = Change::default();
+        if matches!(self, RemovalMode::Package | RemovalMode::StoreOnly) {
+            change.merge(removal::release_from_package(draft, name.as_str()));
         }
         if self == RemovalMode::StoreOnly {
-            for property in ["default_template", "default_netvm"] {
-                if qubes.globals.get(property) == Some(name.as_str()) {
-                    qubes.globals.remove(property);
-                }
-            }
+            change.merge(removal::unset_defaults(draft, name.as_str()));
         }
+        change
     }
 }
 
@@ -66,9 +61,9 @@ pub fn remove(
     name: &VmName,
     removal: RemovalMode,
 ) -> Result<RemovalOutcome, LifecycleError> {
-    let mut qubes = context.read()?.into_qubes();
-    qube::find(&qubes, name)?;
-    removal.lift_restrictions(&mut qubes, name);
+    let mut draft = Draft::new(context.read()?.into_qubes());
+    qube::find(&draft, name)?;
+    let _not_saved = removal.lift_restrictions(&mut draft, name);
     // A hypervisor that cannot be reached is reported as such, not as a running qube.
     if let Some(record) = Record::load(&context.system, name)?
         && !is_interrupted_removal(context, &record)
@@ -76,9 +71,9 @@ pub fn remove(
         reconcile::query_domain(context, &record, name)?;
     }
     // Report what forbids the removal in any state before waiting for the lock.
-    removal::plan(&qubes, name.as_str(), context.facts())?;
-    conversion::convert_if_needed(context, &qubes)?;
-    drop(qubes);
+    removal::plan(&draft, name.as_str(), context.facts())?;
+    conversion::convert_if_needed(context, &draft)?;
+    drop(draft);
     let lock = qube::lock(context, name)?;
     match reconcile::reconcile_qube(context, &lock)? {
         QubeState::Halted => remove_locked(context, &lock, removal),
@@ -183,13 +178,14 @@ fn remove_from_store(
     removal: RemovalMode,
 ) -> Result<(Vm, Change), LifecycleError> {
     let mut write = context.write()?;
-    removal.lift_restrictions(&mut write, name);
-    let removed = removal::remove_if_unused(&mut write, name.as_str(), context.facts())?;
+    let mut change = removal.lift_restrictions(write.draft(), name);
+    let (vm, removed) = removal::remove_if_unused(write.draft(), name.as_str(), context.facts())?;
+    change.merge(removed);
     match write.save() {
         Err(error) if error.was_saved() => context.system.notify(&error.to_string()),
         saved => drop(saved?),
     }
-    Ok(removed)
+    Ok((vm, change))
 }
 
 /// Removes a qube from the store. If the disk is too full to save it, frees space first: by

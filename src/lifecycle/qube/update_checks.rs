@@ -80,9 +80,9 @@ pub fn update_checks(context: &Context) -> Result<(UpdateChecks, UpdateChecks), 
 /// # Errors
 /// The store or the flag file of dom0 cannot be changed.
 pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, LifecycleError> {
-    let change = reconcile::save_change(context, |write| {
+    let change = reconcile::save_change(context, |draft| {
         let local = |class: &crate::model::Class| class.is_local_guest();
-        let names: Vec<VmName> = write
+        let names: Vec<VmName> = draft
             .names_with_classes()
             .filter(|(name, class)| name.is_dom0() || local(class))
             .map(|(name, _)| name.clone())
@@ -90,13 +90,13 @@ pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, Lif
         let mut all = Change::default();
         for name in names {
             all.merge(match on {
-                true => features::remove(write, name.as_str(), FEATURE)?,
-                false => features::set(write, name.as_str(), FEATURE, "", context.facts())?,
+                true => features::remove(draft, name.as_str(), FEATURE)?,
+                false => features::set(draft, name.as_str(), FEATURE, "", context.facts())?,
             });
         }
         all.merge(match on {
-            true => property::reset_global(write, "check_updates_vm", context.facts())?,
-            false => property::set_global(write, "check_updates_vm", "False", context.facts())?,
+            true => property::reset_global(draft, "check_updates_vm", context.facts())?,
+            false => property::set_global(draft, "check_updates_vm", "False", context.facts())?,
         });
         Ok(all)
     })?;

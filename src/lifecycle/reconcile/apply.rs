@@ -10,8 +10,7 @@ use std::path::Path;
 
 use crate::fs::replace::{parent_directory, sync_directory};
 use crate::lifecycle::{Context, LifecycleError};
-use crate::model::{Change, Effect, Facts, VmName, property};
-use crate::store::Write;
+use crate::model::{Change, Draft, Effect, Facts, VmName, property};
 
 /// The systemd unit of every qube.
 const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
@@ -25,10 +24,10 @@ const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 /// The change is refused, or the store cannot be read or saved.
 pub fn save_change(
     context: &Context,
-    decide: impl FnOnce(&mut Write) -> Result<Change, LifecycleError>,
+    decide: impl FnOnce(&mut Draft) -> Result<Change, LifecycleError>,
 ) -> Result<Change, LifecycleError> {
     let mut write = context.write()?;
-    let change = decide(&mut write)?;
+    let change = decide(write.draft())?;
     write.save()?;
     Ok(change)
 }
@@ -40,7 +39,7 @@ pub fn save_change(
 /// As [`save_change`] and [`apply_effects`].
 pub(in crate::lifecycle) fn change_and_notify(
     context: &Context,
-    decide: impl FnOnce(&mut Write) -> Result<Change, LifecycleError>,
+    decide: impl FnOnce(&mut Draft) -> Result<Change, LifecycleError>,
 ) -> Result<(), LifecycleError> {
     let change = save_change(context, decide)?;
     for note in apply_effects(context, change)? {

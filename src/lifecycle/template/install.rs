@@ -14,10 +14,9 @@ use crate::lifecycle::volume::{self, VolumeContent};
 use crate::lifecycle::{Context, LifecycleError, conversion, reconcile};
 use crate::model::rules::{creation, volume_change};
 use crate::model::{
-    Change, Class, CreationError, NewQube, PoolChoice, Qubes, VmName, features, property,
+    Change, Class, CreationError, Draft, NewQube, PoolChoice, Qubes, VmName, features, property,
 };
 use crate::storage::{Driver, Progress, VmStorage, Volume};
-use crate::store::Write;
 
 /// The volumes that the installation of a package fills or empties.
 const PACKAGE_VOLUMES: [&str; 2] = ["root", "private"];
@@ -248,11 +247,11 @@ fn create_adopting(
             })
     };
     let mut notes = Vec::new();
-    let change = prepared.build(context, &plan, adopt_or_make, |write, vm, storage| {
-        let mut change = creation::add(write, vm)?;
+    let change = prepared.build(context, &plan, adopt_or_make, |draft, vm, storage| {
+        let mut change = creation::add(draft, vm)?;
         let volumes = &PACKAGE_VOLUMES;
-        change.merge(save_volume_sizes(context, write, &name, storage, volumes)?);
-        change.merge(settings.apply(write, &name, context, &mut notes)?);
+        change.merge(save_volume_sizes(context, draft, &name, storage, volumes)?);
+        change.merge(settings.apply(draft, &name, context, &mut notes)?);
         Ok(change)
     })?;
     notes.extend(reconcile::apply_effects(context, change)?);
@@ -318,9 +317,9 @@ fn reinstall(
     let (private, driver) = storage.volume("private")?;
     volume::clear_locked(private, driver)?;
     let mut notes = Vec::new();
-    let change = reconcile::save_change(context, |write| {
-        let mut change = save_volume_sizes(context, write, &name, &storage, &PACKAGE_VOLUMES)?;
-        change.merge(data.settings().apply(write, &name, context, &mut notes)?);
+    let change = reconcile::save_change(context, |draft| {
+        let mut change = save_volume_sizes(context, draft, &name, &storage, &PACKAGE_VOLUMES)?;
+        change.merge(data.settings().apply(draft, &name, context, &mut notes)?);
         Ok(change)
     })?;
     notes.extend(reconcile::apply_effects(context, change)?);
@@ -377,7 +376,7 @@ impl PackageSettings<'_> {
     /// to fail the installation.
     fn apply(
         &self,
-        write: &mut Write,
+        draft: &mut Draft,
         name: &VmName,
         context: &Context,
         notes: &mut Vec<String>,
@@ -386,7 +385,7 @@ impl PackageSettings<'_> {
         let mut all = Change::default();
         if self.installed_by_rpm {
             all.merge(property::set(
-                write,
+                draft,
                 name,
                 "installed_by_rpm",
                 "True",
@@ -394,13 +393,13 @@ impl PackageSettings<'_> {
             )?);
         }
         for (property, text) in self.properties {
-            match property::set(write, name, property, text, facts) {
+            match property::set(draft, name, property, text, facts) {
                 Ok(change) => all.merge(change),
                 Err(error) => notes.push(format!("{property} is not set: {error}")),
             }
         }
         for (feature, text) in self.features {
-            match features::set(write, name, feature, text, facts) {
+            match features::set(draft, name, feature, text, facts) {
                 Ok(change) => all.merge(change),
                 Err(error) => notes.push(error.to_string()),
             }
@@ -412,19 +411,19 @@ impl PackageSettings<'_> {
 /// Saves the size of each of these volumes that has an image of its own.
 pub(in crate::lifecycle) fn save_volume_sizes(
     context: &Context,
-    write: &mut Write,
+    draft: &mut Draft,
     name: &VmName,
     storage: &VmStorage,
     volumes: &[&str],
 ) -> Result<Change, LifecycleError> {
-    let vm = qube::find(write, name)?.clone();
+    let vm = qube::find(draft, name)?.clone();
     let mut all = Change::default();
     for volume_name in volumes {
         let (volume, driver) = storage.volume(volume_name)?;
         if volume.source.is_none() {
             let (bytes, facts) = (driver.size(volume)?, context.facts());
             all.merge(volume_change::set_size(
-                write,
+                draft,
                 &vm,
                 volume_name,
                 bytes,

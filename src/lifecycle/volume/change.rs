@@ -9,9 +9,8 @@ use crate::lifecycle::volume::{self, images};
 use crate::lifecycle::{Context, LifecycleError, conversion, qube};
 use crate::model::rules::volume_change;
 use crate::model::volume::resolve as resolve_volume;
-use crate::model::{Change, Vm, VmName, VolumeOption};
+use crate::model::{Change, Draft, Vm, VmName, VolumeOption};
 use crate::storage::{Attachment, Driver, StorageError, VmStorage, Volume, VolumeKind};
-use crate::store::Write;
 
 /// Whether a volume may be made smaller. The data behind the new end are lost then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +48,9 @@ pub fn set_option(
     let _lock = qube::lock(context, name)?;
     let facts = context.facts().freeze();
     let save = || {
-        change_volumes(context, name, |write, vm| {
+        change_volumes(context, name, |draft, vm| {
             Ok(volume_change::set_option(
-                write, vm, volume, option, text, &facts,
+                draft, vm, volume, option, text, &facts,
             )?)
         })
     };
@@ -262,9 +261,9 @@ pub(in crate::lifecycle) fn save_size(
     bytes: u64,
 ) -> Result<(), LifecycleError> {
     let volume = &volume.name;
-    match change_volumes(context, name, |write, vm| {
+    match change_volumes(context, name, |draft, vm| {
         Ok(volume_change::set_size(
-            write,
+            draft,
             vm,
             volume,
             bytes,
@@ -289,11 +288,11 @@ pub(in crate::lifecycle) fn restore_saved_size(context: &Context, name: &VmName,
 pub(in crate::lifecycle) fn change_volumes(
     context: &Context,
     name: &VmName,
-    decide: impl FnOnce(&mut Write, &Vm) -> Result<Change, LifecycleError>,
+    decide: impl FnOnce(&mut Draft, &Vm) -> Result<Change, LifecycleError>,
 ) -> Result<(), LifecycleError> {
-    reconcile::change_and_notify(context, |write| {
-        let vm = qube::find(write, name)?.clone();
-        decide(write, &vm)
+    reconcile::change_and_notify(context, |draft| {
+        let vm = qube::find(draft, name)?.clone();
+        decide(draft, &vm)
     })
 }
 

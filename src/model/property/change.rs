@@ -6,6 +6,7 @@ use super::{
     AppliedChange, Consequences, Property, PropertyContext, PropertyError, ProposedChange, Rule,
     Scope, Value,
 };
+use crate::model::draft::Draft;
 use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
@@ -20,13 +21,13 @@ use crate::model::vm::Vm;
 /// The qube or the property does not exist, the text is invalid, or a rule forbids it. Nothing
 /// was changed.
 pub fn set(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: &str,
     property: &str,
     text: &str,
     facts: &dyn Facts,
 ) -> Result<Change, PropertyError> {
-    change(qubes, Some(vm), property, Some(text), facts)
+    change(draft, Some(vm), property, Some(text), facts)
 }
 
 /// Removes a qube's explicit value, so that the default is in effect. Without an explicit value
@@ -35,12 +36,12 @@ pub fn set(
 /// # Errors
 /// As [`set`]; also for write-once properties and for `template`.
 pub fn reset(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: &str,
     property: &str,
     facts: &dyn Facts,
 ) -> Result<Change, PropertyError> {
-    change(qubes, Some(vm), property, None, facts)
+    change(draft, Some(vm), property, None, facts)
 }
 
 /// Sets a global property from a user's text.
@@ -48,12 +49,12 @@ pub fn reset(
 /// # Errors
 /// As [`set`].
 pub fn set_global(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     property: &str,
     text: &str,
     facts: &dyn Facts,
 ) -> Result<Change, PropertyError> {
-    change(qubes, None, property, Some(text), facts)
+    change(draft, None, property, Some(text), facts)
 }
 
 /// Removes the explicit value of a global property.
@@ -61,11 +62,11 @@ pub fn set_global(
 /// # Errors
 /// As [`set_global`].
 pub fn reset_global(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     property: &str,
     facts: &dyn Facts,
 ) -> Result<Change, PropertyError> {
-    change(qubes, None, property, None, facts)
+    change(draft, None, property, None, facts)
 }
 
 /// Checks a user's text for a property of a qube, which need not be in the collection yet, and
@@ -104,12 +105,13 @@ struct CheckedChange {
 
 /// Sets the property of a qube, or of the system, to `text`, or resets it if there is no text.
 fn change(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: Option<&str>,
     property: &str,
     text: Option<&str>,
     facts: &dyn Facts,
 ) -> Result<Change, PropertyError> {
+    let qubes = &mut draft.qubes;
     let subject = match vm {
         None => Subject::System,
         Some(vm) => Subject::Qube(

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::qubesd::{TAGGED_REFERENCES, find_reference_problem, reference_tag};
 use crate::model::class::Class;
+use crate::model::draft::Draft;
 use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::label::Labels;
@@ -243,7 +244,8 @@ pub(in crate::model) fn plan_identity<'q>(
 /// Installers of R3 choose none, because the kernel packages of R3 did. Upstream cannot save a
 /// store in which a qube depends on a `default_kernel` that is not set, so without this nothing
 /// could be created there.
-pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) -> Change {
+pub fn choose_default_kernel(draft: &mut Draft, facts: &dyn Facts) -> Change {
+    let qubes = &mut draft.qubes;
     if property::global_value_by_name(qubes, "default_kernel", facts).is_ok()
         || qubes.globals.contains("default_kernel")
     {
@@ -263,8 +265,8 @@ pub fn choose_default_kernel(qubes: &mut Qubes, facts: &dyn Facts) -> Change {
 ///
 /// # Errors
 /// Its name was taken meanwhile.
-pub fn add(qubes: &mut Qubes, planned: Vm) -> Result<Change, CreationError> {
-    match qubes.add(planned) {
+pub fn add(draft: &mut Draft, planned: Vm) -> Result<Change, CreationError> {
+    match draft.qubes.add(planned) {
         Ok(()) => Ok(Change::STORE_ONLY),
         Err(refused) => Err(CreationError::Exists(refused.name.to_string())),
     }

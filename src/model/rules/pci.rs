@@ -2,6 +2,7 @@
 //! The store has the port as `bb_ss.f` (`docs/spec/r3-migration.md` §4).
 
 use crate::model::device::{AssignmentMode, DeviceAssignment, DeviceClass};
+use crate::model::draft::Draft;
 use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::power::PowerState;
@@ -50,12 +51,12 @@ impl Vm {
 /// # Errors
 /// Nothing was changed: there is no such qube, it is not halted, or a text is not an address.
 pub fn set_addresses(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: &str,
     addresses: &[String],
     facts: &dyn Facts,
 ) -> Result<Change, PropertyError> {
-    require_halted(qubes, vm, facts)?;
+    require_halted(draft, vm, facts)?;
     if let Some(bad) = addresses.iter().find(|address| !is_pci_address(address)) {
         let text = format!(
             "'{}' is not a PCI address; write bus:slot.function in hexadecimal",
@@ -64,7 +65,7 @@ pub fn set_addresses(
         return Err(PropertyError::Refused(text));
     }
     let ports: Vec<String> = addresses.iter().map(|address| pci_port(address)).collect();
-    let Some(vm) = qubes.edit(vm) else {
+    let Some(vm) = draft.qubes.edit(vm) else {
         return Ok(Change::STORE_ONLY);
     };
     for class in vm.devices.iter_mut().filter(|d| &*d.class == CLASS) {
@@ -94,13 +95,13 @@ pub fn set_addresses(
 /// # Errors
 /// Nothing was changed: there is no such qube, or it is not halted.
 pub fn set_strict_reset(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: &str,
     strict: bool,
     facts: &dyn Facts,
 ) -> Result<Change, PropertyError> {
-    require_halted(qubes, vm, facts)?;
-    let Some(vm) = qubes.edit(vm) else {
+    require_halted(draft, vm, facts)?;
+    let Some(vm) = draft.qubes.edit(vm) else {
         return Ok(Change::STORE_ONLY);
     };
     for device in vm

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::model::draft::Draft;
 use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::pool::Pool;
@@ -213,12 +214,12 @@ pub fn plan(qubes: &Qubes, new: &NewPool<'_>, facts: &dyn Facts) -> Result<Pool,
 ///
 /// # Errors
 /// The name was taken meanwhile.
-pub fn add(qubes: &mut Qubes, mut pool: Pool) -> Result<Change, PoolError> {
-    if qubes.pools.get(pool.name()).is_some() {
+pub fn add(draft: &mut Draft, mut pool: Pool) -> Result<Change, PoolError> {
+    if draft.pools.get(pool.name()).is_some() {
         return Err(PoolError::Exists(pool.name().to_owned()));
     }
     pool.attributes.remove("setup_check");
-    qubes.pools.0.push(pool);
+    draft.qubes.pools.0.push(pool);
     Ok(Change::STORE_ONLY)
 }
 
@@ -226,7 +227,8 @@ pub fn add(qubes: &mut Qubes, mut pool: Pool) -> Result<Change, PoolError> {
 ///
 /// # Errors
 /// Nothing was changed.
-pub fn remove(qubes: &mut Qubes, names: &[&str], facts: &dyn Facts) -> Result<Change, PoolError> {
+pub fn remove(draft: &mut Draft, names: &[&str], facts: &dyn Facts) -> Result<Change, PoolError> {
+    let qubes = &mut draft.qubes;
     for name in names {
         if qubes.pools.get(name).is_none() {
             return Err(PoolError::NoSuchPool((*name).to_owned()));
@@ -283,12 +285,13 @@ fn is_in_pool(qubes: &Qubes, vm: &Vm, volume: &str, pool: &str, facts: &dyn Fact
 /// # Errors
 /// There is no such pool, it has no such option, or the value breaks a rule.
 pub fn set_option(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     name: &str,
     option: &str,
     text: &str,
     facts: &dyn Facts,
 ) -> Result<Change, PoolError> {
+    let qubes = &mut draft.qubes;
     let pool = qubes
         .pools
         .get(name)

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::model::class::Class;
+use crate::model::draft::Draft;
 use crate::model::effect::{Change, Effect};
 use crate::model::facts::Facts;
 use crate::model::power::PowerState;
@@ -261,10 +262,11 @@ pub fn volumes_to_remove(
 /// # Errors
 /// Nothing was changed: the qube may not be removed.
 pub fn remove_if_unused(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     name: &str,
     facts: &dyn Facts,
 ) -> Result<(Vm, Change), RemovalError> {
+    let qubes = &mut draft.qubes;
     let starts_at_boot = property::is_on(qubes, plan(qubes, name, facts)?, "autostart", facts);
     let vm = qubes
         .remove(name)
@@ -279,4 +281,23 @@ pub fn remove_if_unused(
         on: false,
     };
     Ok((vm, starts_at_boot.then_some(effect).into_iter().collect()))
+}
+
+/// Takes a qube from the package that installed it, so that it may be removed.
+pub fn release_from_package(draft: &mut Draft, name: &str) -> Change {
+    if let Some(vm) = draft.qubes.edit(name) {
+        vm.properties.remove("installed_by_rpm");
+    }
+    Change::STORE_ONLY
+}
+
+/// Unsets the default template and netvm where they are this qube, so that it may be removed.
+pub fn unset_defaults(draft: &mut Draft, name: &str) -> Change {
+    let globals = &mut draft.qubes.globals;
+    for property in ["default_template", "default_netvm"] {
+        if globals.get(property) == Some(name) {
+            globals.remove(property);
+        }
+    }
+    Change::STORE_ONLY
 }

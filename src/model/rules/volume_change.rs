@@ -3,6 +3,7 @@
 
 use super::pool_change::{PoolError, boolean, revisions};
 use crate::model::class::Class;
+use crate::model::draft::Draft;
 use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
@@ -139,13 +140,14 @@ impl VolumeOption {
 /// # Errors
 /// The qube has no such volume, or the value breaks a rule; nothing was changed.
 pub fn set_option(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: &Vm,
     volume: &str,
     option: VolumeOption,
     text: &str,
     facts: &dyn Facts,
 ) -> Result<Change, VolumeChangeError> {
+    let qubes = &mut draft.qubes;
     let resolved = volume::resolve(qubes, vm, volume, facts)?;
     let proposed = OptionChange {
         qubes,
@@ -171,12 +173,13 @@ pub fn set_option(
 /// # Errors
 /// The qube has no such volume.
 pub fn set_size(
-    qubes: &mut Qubes,
+    draft: &mut Draft,
     vm: &Vm,
     volume: &str,
     bytes: u64,
     facts: &dyn Facts,
 ) -> Result<Change, VolumeChangeError> {
+    let qubes = &mut draft.qubes;
     let resolved = volume::resolve(qubes, vm, volume, facts)?;
     let text = bytes.to_string();
     set_attribute(qubes, &vm.name, &resolved, "size", Some(&text), facts);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Content, SaveOutcome, StoreError, Write, open_original};
 use crate::format::{self, Bytes, FormatError};
-use crate::model::Qubes;
+use crate::model::{Draft, Qubes};
 
 /// The files that are converted together with a store.
 pub trait Companions {
@@ -32,7 +32,7 @@ impl Write {
     pub fn convert_with(&mut self, mut qubes: Qubes, companions: Box<dyn Companions>) {
         if self.original.is_none() {
             qubes.needs_conversion = true;
-            self.qubes = qubes;
+            self.draft = Draft::new(qubes);
             self.companions = Some(companions);
         }
     }
@@ -69,7 +69,7 @@ impl Write {
             path: path.clone(),
             source,
         };
-        let new = Bytes::from(format::write_new(&self.qubes).map_err(wrong)?);
+        let new = Bytes::from(format::write_new(&self.draft).map_err(wrong)?);
         format::check(&new).map_err(wrong)?;
         let (qubes, original) = open_original(&new).map_err(wrong)?;
         self.place.refuse_beside_qubesd()?;
@@ -79,7 +79,7 @@ impl Write {
         // Converting the other files may have taken long.
         self.refuse_unlocked_change()?;
         let durable = self.replace(&new)?;
-        (self.qubes, self.original) = (qubes, original);
+        (self.draft, self.original) = (Draft::new(qubes), original);
         self.content = Content::new(new, &self.place);
         Ok((copy, durable))
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use qubes::model::Vm;
 use qubes::store::{StoreLocation, Write};
 
 use crate::paths::small_sample;
@@ -54,8 +55,13 @@ impl Scratch {
     }
 }
 
+/// Returns a qube of the store for any change, by the rules or not.
+pub fn edit<'w>(write: &'w mut Write, name: &str) -> &'w mut Vm {
+    write.draft().unchecked().edit(name).unwrap()
+}
+
 pub fn set_memory(write: &mut Write, text: &str) {
-    write.edit("work").unwrap().properties.set("memory", text);
+    edit(write, "work").properties.set("memory", text);
 }
 
 pub fn memory_in(file: &Path) -> String {
