@@ -63,21 +63,21 @@ impl VolumeConfig {
     /// is the default of the qube's class for this volume. `None` means that the volume must be
     /// resolved.
     pub fn explicit_volume(&self, class: Option<&ClassVolume>) -> Option<ExplicitVolume<'_>> {
-        let own = &self.attributes;
-        let (pool, vid) = (own.get("pool"), own.get("vid"));
-        let (keep, snap) = (own.get("revisions_to_keep"), own.get("snap_on_start"));
-        let (size, source) = (own.get("size"), own.get("source"));
-        let used = [pool, vid, keep, snap, size, source]
-            .iter()
-            .flatten()
-            .count();
-        let others = usize::from(own.contains("name"))
-            + usize::from(own.contains("rw"))
-            + usize::from(own.contains("save_on_stop"))
-            + usize::from(own.contains("ephemeral"))
-            + usize::from(own.contains("internal"));
-        // An attribute that upstream's drivers do not know.
-        (used + others == own.len()).then_some(())?;
+        let (mut pool, mut vid, mut keep) = (None, None, None);
+        let (mut snap, mut size, mut source) = (None, None, None);
+        for (name, text) in self.attributes.iter() {
+            match name {
+                "pool" => pool = Some(text),
+                "vid" => vid = Some(text),
+                "revisions_to_keep" => keep = Some(text),
+                "snap_on_start" => snap = Some(text),
+                "size" => size = Some(text),
+                "source" => source = Some(text),
+                "name" | "rw" | "save_on_stop" | "ephemeral" | "internal" => {}
+                // An attribute that upstream's drivers do not know.
+                _ => return None,
+            }
+        }
         if let Some(keep) = keep {
             plain_number(keep)?;
         }

@@ -497,10 +497,16 @@ static SORTED: [Property; COUNT] = {
     rows
 };
 
+/// The row of `autostart`.
+pub const AUTOSTART: &Property = row("autostart");
+/// The row of `debug`.
+pub const DEBUG: &Property = row("debug");
 /// The row of the global property `default_kernel`.
 pub const DEFAULT_KERNEL: &Property = row("default_kernel");
 /// The row of the global property `default_netvm`.
 pub const DEFAULT_NETVM: &Property = row("default_netvm");
+/// The row of `installed_by_rpm`.
+pub const INSTALLED_BY_RPM: &Property = row("installed_by_rpm");
 /// The row of `kernel`.
 pub const KERNEL: &Property = row("kernel");
 /// The row of `netvm`.

@@ -105,10 +105,10 @@ pub fn netvm<'q>(
         Some(text) => Some(text),
         None => default_netvm(vm).and_then(|property| qubes.globals.get(property.name)),
     };
-    // The usual case needs no parsing.
+    // The usual case needs no parsing of the value.
     match text
-        .filter(|text| NETVM.is_printed_verbatim(qubes, text))
         .and_then(|text| qubes.get(text))
+        .filter(|netvm| NETVM.can_refer_to(&netvm.class))
     {
         Some(netvm) => Ok(Some(netvm)),
         None => referenced_qube(qubes, vm, NETVM, facts),

@@ -202,6 +202,16 @@ impl Property {
         }
     }
 
+    /// Returns whether the value can be a qube of this class.
+    pub(crate) fn can_refer_to(&self, class: &Class) -> bool {
+        match self.value_type {
+            ValueType::Qube { class: only, .. } => {
+                *class != Class::RemoteVM && only.is_none_or(|only| only == class)
+            }
+            _ => false,
+        }
+    }
+
     /// Returns whether the store's `text` is valid and its value prints as exactly this text.
     /// Cheaper than reading and printing it; false also where only that could tell.
     pub(crate) fn is_printed_verbatim(&self, qubes: &Qubes, text: &str) -> bool {
@@ -215,9 +225,9 @@ impl Property {
             ValueType::Text { normalize, .. } => {
                 !text.is_empty() && normalize(text).is_ok_and(|shown| shown == text)
             }
-            ValueType::Qube { class, .. } => qubes
+            ValueType::Qube { .. } => qubes
                 .class(text)
-                .is_some_and(|is| *is != Class::RemoteVM && class.is_none_or(|class| class == is)),
+                .is_some_and(|class| self.can_refer_to(class)),
             ValueType::Label => {
                 !text.starts_with("label-") && qubes.labels.iter().any(|label| &*label.name == text)
             }

@@ -1,6 +1,7 @@
 //! Column FLAGS of qvm-ls.
 
-use crate::model::{Class, PowerState, Vm};
+use crate::model::property::{AUTOSTART, DEBUG, INSTALLED_BY_RPM, PROVIDES_NETWORK};
+use crate::model::{Class, PowerState, Property, Scope, Vm};
 use crate::tools::ui::values::{Values, is_truthy};
 
 /// The regular expression that each cell matches, for the JSON schema.
@@ -29,7 +30,10 @@ pub fn push(values: &Values, vm: &Vm, cell: &mut String) {
         PowerState::Halted => '-',
     };
     let set = |letter: char, is_set: bool| if is_set { letter } else { '-' };
-    let property = |letter, name| set(letter, values.is_true(vm, name));
+    let property = |letter, property: &Property| {
+        let is_known = property.is_in_scope(Scope::Class(&vm.class));
+        set(letter, is_known && values.is_true_of(vm, property))
+    };
     cell.extend([
         if is_hvm {
             kind.to_ascii_uppercase()
@@ -37,11 +41,11 @@ pub fn push(values: &Values, vm: &Vm, cell: &mut String) {
             kind
         },
         state,
-        property('U', "updateable"),
-        property('N', "provides_network"),
-        property('R', "installed_by_rpm"),
+        set('U', values.is_true(vm, "updateable")),
+        property('N', PROVIDES_NETWORK),
+        property('R', INSTALLED_BY_RPM),
         set('i', vm.features.get("internal").is_some_and(is_truthy)),
-        property('D', "debug"),
-        property('A', "autostart"),
+        property('D', DEBUG),
+        property('A', AUTOSTART),
     ]);
 }
