@@ -76,7 +76,9 @@ fn read_head(
         match section {
             LABELS => labels.extend(parse::read_labels(&tree, Tree::ROOT, &mut diagnoses)),
             POOLS => pools.extend(parse::read_pools(&tree, Tree::ROOT, &mut diagnoses)),
-            _ => parse::collect(&mut globals, &tree, Tree::ROOT, PROPERTIES, &mut count),
+            _ => {
+                parse::collect(&mut globals, &tree, Tree::ROOT, PROPERTIES, &mut count);
+            }
         }
     }
     Ok(StoreHead {

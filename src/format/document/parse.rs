@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use smol_str::SmolStr;
 
 use super::schema::{
-    Container, DEVICE, DEVICES, FEATURES, LABELS, NAMED, POOLS, PROPERTIES, TAGS, VOLUMES,
+    Container, DEVICE, DEVICES, FEATURES, LABELS, POOLS, PROPERTIES, TAGS, VOLUMES,
     WRITE_ONCE_PROPERTIES,
 };
 use crate::format::xml::tree::{ElementId, Tree};
@@ -33,6 +33,22 @@ pub(crate) fn sections<'t>(
     tree.children_named(parent, container.name)
 }
 
+/// Reads an item; `None` if it has no name.
+fn named_text<'a>(tree: &Tree<'a>, id: ElementId, container: Container) -> Option<NamedText<'a>> {
+    let name = tree.attribute(id, "name")?;
+    // `ref` has not been written since 2015, but it is still read, for any property.
+    let reference = if container == PROPERTIES {
+        tree.attribute(id, "ref").filter(|r| !r.is_empty())
+    } else {
+        None
+    };
+    Some(NamedText {
+        id,
+        name,
+        text: reference.unwrap_or_else(|| tree.text(id)),
+    })
+}
+
 /// Reads the named items of one section.
 pub(crate) fn items<'t, 'a>(
     tree: &'t Tree<'a>,
@@ -40,20 +56,7 @@ pub(crate) fn items<'t, 'a>(
     container: Container,
 ) -> impl Iterator<Item = NamedText<'a>> + 't {
     tree.children_named(section, container.item)
-        .filter_map(move |id| {
-            let name = tree.attribute(id, "name")?;
-            // `ref` has not been written since 2015, but it is still read, for any property.
-            let reference = if container == PROPERTIES {
-                tree.attribute(id, "ref").filter(|r| !r.is_empty())
-            } else {
-                None
-            };
-            Some(NamedText {
-                id,
-                name,
-                text: reference.unwrap_or_else(|| tree.text(id)),
-            })
-        })
+        .filter_map(move |id| named_text(tree, id, container))
 }
 
 /// Reads the named items of all sections of one kind in `parent`: at most [`MAX_ITEMS`].
@@ -65,18 +68,6 @@ pub(crate) fn all_items<'t, 'a>(
     sections(tree, parent, container)
         .flat_map(move |section| items(tree, section, container))
         .take(MAX_ITEMS)
-}
-
-/// Returns the items of one kind of container that have no name, with their sections.
-pub(crate) fn nameless_items<'t>(
-    tree: &'t Tree,
-    container: Container,
-) -> impl Iterator<Item = (ElementId, ElementId)> + 't {
-    sections(tree, Tree::ROOT, container).flat_map(move |section| {
-        tree.children_named(section, container.item)
-            .filter(|id| tree.attribute(*id, "name").is_none())
-            .map(move |id| (section, id))
-    })
 }
 
 /// Returns the value of a property; the last occurrence wins.
@@ -91,24 +82,44 @@ pub(crate) fn last_property<'a>(
         .map(|p| p.text)
 }
 
-/// Adds the items of a section to `map`. `count` counts them over all sections.
+/// Calls `add` with each named item of a section, and returns how many items have no name.
+fn for_each_item<'a>(
+    tree: &Tree<'a>,
+    section: ElementId,
+    container: Container,
+    mut add: impl FnMut(NamedText<'a>),
+) -> usize {
+    let mut nameless = 0;
+    for id in tree.children_named(section, container.item) {
+        match named_text(tree, id, container) {
+            Some(item) => add(item),
+            None => nameless += 1,
+        }
+    }
+    nameless
+}
+
+/// Adds the items of a section to `map`, and returns how many have no name. `count` counts the named
+/// ones over all sections.
 pub(crate) fn collect(
     map: &mut TextMap,
     tree: &Tree,
     section: ElementId,
     container: Container,
     count: &mut usize,
-) {
+) -> usize {
     if map.is_empty() {
         // In upstream's form names and texts are about a third of the bytes of a section, and a
         // line has about 60 bytes.
         let bytes = tree.range(section).len();
         *map = TextMap::with_capacity(bytes / 60 + 1, bytes / 3);
     }
-    for item in items(tree, section, container).take(MAX_ITEMS - *count) {
-        *count += 1;
-        map.set(&item.name, &item.text);
-    }
+    for_each_item(tree, section, container, |item| {
+        if *count < MAX_ITEMS {
+            *count += 1;
+            map.set(&item.name, &item.text);
+        }
+    })
 }
 
 /// Reads the labels of a `<labels>` section; one without a valid number is a diagnosis.
@@ -176,22 +187,25 @@ pub(crate) fn read_attributes(tree: &Tree, id: ElementId) -> TextMap {
 /// Reads the qube from the domain element at the root of `tree`.
 pub(crate) fn read_vm(tree: &Tree, name: VmName, class: Class) -> Vm {
     let mut vm = Vm::empty(name, class);
+    let mut nameless = Vec::new();
     let (mut properties, mut features) = (0, 0);
     for section in sections(tree, Tree::ROOT, PROPERTIES) {
-        collect(
-            &mut vm.properties,
-            tree,
-            section,
-            PROPERTIES,
-            &mut properties,
-        );
+        let map = &mut vm.properties;
+        let count = collect(map, tree, section, PROPERTIES, &mut properties);
+        nameless.push((PROPERTIES, count));
     }
     for section in sections(tree, Tree::ROOT, FEATURES) {
-        collect(&mut vm.features, tree, section, FEATURES, &mut features);
+        let count = collect(&mut vm.features, tree, section, FEATURES, &mut features);
+        nameless.push((FEATURES, count));
     }
-    vm.tags = all_items(tree, Tree::ROOT, TAGS)
-        .map(|tag| SmolStr::from(tag.name))
-        .collect();
+    for section in sections(tree, Tree::ROOT, TAGS) {
+        let count = for_each_item(tree, section, TAGS, |tag| {
+            if vm.tags.len() < MAX_ITEMS {
+                vm.tags.push(SmolStr::from(tag.name));
+            }
+        });
+        nameless.push((TAGS, count));
+    }
     vm.devices = device_classes(tree)
         .map(|(id, class)| DeviceClass {
             class: class.into(),
@@ -199,7 +213,7 @@ pub(crate) fn read_vm(tree: &Tree, name: VmName, class: Class) -> Vm {
         })
         .collect();
     vm.volumes = read_volumes(tree).map(|(_, volume)| volume).collect();
-    diagnose(tree, &mut vm, properties);
+    diagnose(tree, &mut vm, properties, &nameless);
     vm
 }
 
@@ -261,8 +275,9 @@ pub(crate) fn describe_unknown_class(class: &str) -> String {
 }
 
 /// Adds diagnoses of what upstream refuses in the form of the element; values are checked by the
-/// property table. `properties` is the number of property elements that were read.
-fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
+/// property table. `properties` is the number of property elements that were read, `nameless` the
+/// number of items without a name in each section.
+fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize, nameless: &[(Container, usize)]) {
     if let Class::Unknown(class) = &vm.class {
         vm.diagnoses.push(diagnosis(describe_unknown_class(class)));
     }
@@ -279,15 +294,11 @@ fn diagnose(tree: &Tree, vm: &mut Vm, properties: usize) {
                 ))
             }));
     }
-    for container in NAMED {
-        let sections: Vec<ElementId> = nameless_items(tree, container).map(|(s, _)| s).collect();
-        vm.diagnoses
-            .extend(sections.chunk_by(|a, b| a == b).map(|of_section| {
-                diagnosis(format!(
-                    "{} {} element(s) without a name are ignored",
-                    of_section.len(),
-                    container.item
-                ))
-            }));
-    }
+    let nameless = nameless.iter().filter(|(_, count)| *count > 0);
+    vm.diagnoses.extend(nameless.map(|(container, count)| {
+        diagnosis(format!(
+            "{count} {} element(s) without a name are ignored",
+            container.item
+        ))
+    }));
 }

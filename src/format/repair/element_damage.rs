@@ -8,7 +8,7 @@ use super::damage::Damage;
 use super::source_lines::SourceLines;
 use crate::format::document::index::DomainEntry;
 use crate::format::document::parse::{
-    describe_unknown_class, items, label_number, nameless_items, read_volumes, sections,
+    describe_unknown_class, items, label_number, read_volumes, sections,
 };
 use crate::format::document::schema::{LABELS, NAMED, POOLS, PROPERTIES, WRITE_ONCE_PROPERTIES};
 use crate::format::document::usable_name;
@@ -241,7 +241,9 @@ pub(super) fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Da
     }
     for container in NAMED {
         let item = container.item;
-        for (_, id) in nameless_items(&tree, container) {
+        let items = sections(&tree, Tree::ROOT, container)
+            .flat_map(|section| tree.children_named(section, item));
+        for id in items.filter(|id| tree.attribute(*id, "name").is_none()) {
             let remedy = Remedy::Remove {
                 what: format!("the {item}"),
             };

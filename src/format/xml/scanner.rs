@@ -265,6 +265,9 @@ impl<'a> Scanner<'a> {
     /// Rejects a tag in which two attributes have one name.
     fn reject_duplicates(&self, token: Token, first: usize) -> Result<Token, Fault> {
         let attributes = &self.attributes[first..];
+        if attributes.len() < 2 {
+            return Ok(token);
+        }
         let name = |a: &Attribute| a.name.slice(self.bytes);
         let duplicate = if attributes.len() <= FEW_ATTRIBUTES {
             let is_second = |(n, a): &(usize, &Attribute)| {
