@@ -134,12 +134,6 @@ impl System {
         }
         tree::assert_same(&before, &self.tree(), &what);
     }
-
-    fn refuse_all(&self, cases: &[(&str, i32, &str)]) {
-        for (line, code, words) in cases {
-            self.refuses(&errno_text(line), *code, &[words]);
-        }
-    }
 }
 
 /// Splits a command line into words; `''` is an empty one.
@@ -435,106 +429,6 @@ fn damage_in_one_domain_is_reported_and_does_not_affect_the_others() {
             .contains("class=\"NoSuchVM\""),
         "what is not understood is kept"
     );
-}
-
-#[test]
-fn unknown_names_and_values_out_of_range_are_refused() {
-    let system = System::new();
-    system.refuse_all(&[
-        ("qvm-prefs nope", 2, "no such domain: 'nope'"),
-        ("qvm-prefs nope memory 300", 2, "no such domain: 'nope'"),
-        ("qvm-start nope", 2, "no such domain: 'nope'"),
-        ("qvm-kill nope", 2, "no such domain: 'nope'"),
-        ("qvm-shutdown nope", 2, "no such domain: 'nope'"),
-        ("qvm-remove --force nope", 2, "no such domain: 'nope'"),
-        ("qvm-ls nope", 2, "no such domain: 'nope'"),
-        ("qvm-check nope", 1, "nope: non-existent!"),
-        ("qvm-prefs work nope", 2, "no such property: 'nope'"),
-        ("qvm-prefs work nope 3", 2, "no such property: 'nope'"),
-        ("qubes-prefs nope", 2, "no such property: 'nope'"),
-        ("qubes-prefs nope 3", 2, "no such property: 'nope'"),
-        ("qvm-prefs work label pink", 1, "Label does not exist: pink"),
-        (
-            "qvm-create --label pink new",
-            2,
-            "no such label: 'pink'; available: red, ",
-        ),
-        (
-            "qvm-create --label red --class NoSuchVM new",
-            1,
-            "'NoSuchVM'",
-        ),
-        ("qvm-create --label red --class AdminVM new", 1, "'AdminVM'"),
-        ("qvm-create --label red --template nope new", 1, "'nope'"),
-        (
-            "qvm-create --label red --template work new",
-            1,
-            "TemplateVM",
-        ),
-        (
-            "qvm-create --label red --standalone --template nope new",
-            1,
-            "'nope'",
-        ),
-        (
-            "qvm-create --label red --disp --template tpl new",
-            1,
-            "template_for_dispvms",
-        ),
-        ("qvm-create --label red -P nope new", 1, "nope"),
-        ("qvm-create --label red -p root=nope new", 1, "nope"),
-        ("qvm-create --label red -p nope=varlibqubes new", 1, "nope"),
-        (
-            "qvm-create --label red --standalone -r /nonexistent new",
-            2,
-            "does not exist",
-        ),
-        ("qvm-create --label red work", 1, "already exists: work"),
-        ("qvm-create --label red dom0", 1, "already exists: dom0"),
-        ("qvm-create --label red none", 1, "'none'"),
-        ("qvm-create --label red ../../etc", 1, "cannot start with"),
-        ("qvm-create --label red a/b", 1, "illegal characters"),
-        (
-            "qvm-create --label red abcdefghijklmnopqrstuvwxyz0123456789",
-            1,
-            "shorter than 32",
-        ),
-        ("qvm-create --label red ''", 2, "VMNAME is mandatory"),
-        ("qvm-prefs work template nope", 1, "non-existing qube nope"),
-        ("qvm-prefs work template work", 1, "TemplateVM"),
-        ("qvm-prefs work netvm nope", 1, "non-existing qube nope"),
-        (
-            "qvm-prefs work netvm tpl",
-            1,
-            "tpl qube does not provide network",
-        ),
-        ("qvm-prefs work kernel 9.9", 1, "'9.9' not installed"),
-        ("qvm-prefs work kernel ../../../etc", 1, "slash"),
-        ("qubes-prefs default_kernel 9.9", 1, "'9.9' not installed"),
-        ("qvm-prefs work memory lots", 1, "int"),
-        ("qvm-prefs work memory 0", 1, "memory must be positive"),
-        ("qvm-prefs work memory -- -1", 1, "memory must be positive"),
-        ("qvm-prefs work memory 99999999999999999999999", 1, "int"),
-        ("qvm-prefs work vcpus 0", 1, "vcpus must be positive"),
-        ("qvm-prefs work qrexec_timeout -- -1", 1, "must be positive"),
-        (
-            "qvm-prefs work virt_mode warp",
-            1,
-            "supported values: hvm, pv, pvh",
-        ),
-        ("qvm-prefs work autostart maybe", 1, "'maybe'"),
-        ("qvm-prefs work ip 999.1.1.1", 1, "IPv4"),
-        ("qvm-prefs work klass TemplateVM", 1, "'klass'"),
-        ("qvm-prefs work default_user a;b", 1, "Username"),
-        ("qubes-prefs default_template work", 1, "TemplateVM"),
-        ("qubes-prefs default_pool nope", 1, "pool"),
-        ("qubes-prefs clockvm nope", 1, "non-existing qube nope"),
-        ("qubes-prefs stats_interval soon", 1, "int"),
-        ("qvm-start dom0", 1, "dom0"),
-        ("qvm-kill dom0", 1, "Dom0"),
-        ("qvm-remove --force dom0", 1, "dom0"),
-        ("qubes-create", 1, "exists already"),
-    ]);
 }
 
 #[test]

@@ -8,9 +8,8 @@ use std::process::{Command, Stdio};
 
 use nix::sys::statvfs::statvfs;
 use qubes_test_support::strace::strace_command;
+use qubes_test_support::volumes::{MIB, random_bytes};
 use qubes_test_support::{CommandLine, FileSystem, LoopMount, TestSystem, libvirt_daemon, skip};
-
-const MIB: u64 = 1 << 20;
 
 fn root_image() -> Vec<u8> {
     b"the system of the template ".repeat(4000)
@@ -106,12 +105,6 @@ fn list_names(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-fn random_bytes(count: u64) -> Vec<u8> {
-    let mut bytes = vec![0; usize::try_from(count).unwrap()];
-    fastrand::Rng::with_seed(7).fill(&mut bytes);
-    bytes
 }
 
 #[test]
@@ -432,7 +425,7 @@ fn a_clone_shares_blocks_where_the_file_system_can_and_is_a_copy_elsewhere() {
             }
         };
         let place = furnish(TestSystem::empty_in(&mount.path()));
-        let data = random_bytes(8 * MIB);
+        let data = random_bytes(8 * MIB, 7);
         fill_private(&place, "work", &data);
         nix::unistd::sync();
         let room = || {
@@ -547,7 +540,7 @@ fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
         return skip("strace is not installed");
     }
     let place = new_system();
-    fill_private(&place, "work", &random_bytes(8 * MIB));
+    fill_private(&place, "work", &random_bytes(8 * MIB, 7));
     place.succeeds("qvm-notes -s remember work");
     let before = place.store();
     let mut with_orphans = 0;
@@ -619,7 +612,7 @@ fn the_source_is_not_locked_while_data_are_copied() {
         return skip("strace is not installed");
     }
     let place = new_system();
-    fill_private(&place, "work", &random_bytes(MIB));
+    fill_private(&place, "work", &random_bytes(MIB, 7));
     let plain = place.command("qvm-clone work copy");
     // Copying takes two seconds, however blocks are copied here.
     let slow = "inject=copy_file_range,ioctl:delay_enter=2000000";
@@ -654,7 +647,7 @@ fn the_source_is_not_locked_while_data_are_copied() {
 #[test]
 fn of_several_concurrent_clones_with_one_name_one_succeeds() {
     let place = new_system();
-    fill_private(&place, "work", &random_bytes(MIB));
+    fill_private(&place, "work", &random_bytes(MIB, 7));
     let clone = || {
         place
             .command("qvm-clone -q work copy")

@@ -1,6 +1,6 @@
-//! Transcripts: what the tools print, a file `transcripts/NAME.txt` for each. Every command of a file
-//! runs on a fresh copy of the system of the recordings; the whole output, the exit code and whether
-//! the store changed must be as in the file. After a wanted change, or with a new command in a file:
+//! Transcripts: what the tools print, a file `transcripts/NAME.txt` for each. Every command of a
+//! file runs on a system of its own; the whole output, the exit code and the changed files must be
+//! as in the file. After a wanted change, or with a new command in a file:
 //!
 //!     SNAPSHOTS=overwrite cargo test --test cli transcripts::
 //!
@@ -9,18 +9,17 @@
 //! | line | meaning |
 //! |---|---|
 //! | `# TEXT` | a comment |
-//! | `system: created` | the system of the recordings with a store of qubes-create's |
-//! | `system: sound` | the same with the store `SOUND` of `tests/support` and a copy of it |
-//! | `replace: OLD => NEW` | the first place of the store with the text OLD gets NEW; `\n` is a line feed |
+//! | `system: KIND` | `created`, `furnished` or `sound`, see [`furnish`]; else that of the recordings |
+//! | `replace: OLD => NEW` | a text of the store is replaced once; `\n` is a line feed |
 //! | `setup: COMMAND` | runs before on the same system, and must succeed |
 //! | `stdin: TEXT` | a line of standard input, which is empty otherwise |
 //! | `env: NAME=VALUE` | a variable of the command's environment |
-//! | `tty: COLUMNS` | standard output is a terminal; `env: NO_COLOR=` gives it colours (`␛` is ESC) |
+//! | `tty: COLUMNS` | standard output is a terminal, in colours with `env: NO_COLOR=` |
 //! | `$ COMMAND` | quoted as in a shell |
 //! | `\| TEXT` | printed to standard output (`\ TEXT`: without the end of the line) |
 //! | `! TEXT` | printed to standard error |
 //! | `exit: CODE` | the exit code, if it is not 0 |
-//! | `store: changed` | the store has other bytes than before |
+//! | `changed: PATH` | a new, removed or other file, except in RUN and copies of the store |
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -28,6 +27,7 @@ use std::fs;
 
 use qubes::tools::COMMANDS;
 use qubes_test_support::sound_store::SOUND;
+use qubes_test_support::tree::{Tree, tree};
 use qubes_test_support::{TestSystem, ToolOutput, repository};
 use snapbox::data::DataFormat;
 use snapbox::{Assert, Data};
@@ -76,7 +76,7 @@ fn check(tool: &str) {
 /// Runs the command of a paragraph, if it has one, and returns the paragraph with the output.
 fn replay(paragraph: &str) -> String {
     let is_output = |line: &&str| {
-        let marks = ["|", "\\", "!", "exit: ", "store: "];
+        let marks = ["|", "\\", "!", "exit: ", "changed: "];
         marks.iter().any(|mark| line.starts_with(mark))
     };
     let given: Vec<&str> = paragraph.lines().filter(|line| !is_output(line)).collect();
@@ -98,14 +98,15 @@ fn replay(paragraph: &str) -> String {
             _ => {}
         }
     }
-    let before = fs::read(system.store_file()).unwrap();
+    let files = || tree(system.root(), &["run", "var/lib/qubes/backup"]);
+    let before = files();
     let ran = if columns.is_some() {
         system.run_command_on_terminal(tool, columns)
     } else {
         system.run_command(tool, input)
     };
-    let changed = fs::read(system.store_file()).unwrap() != before;
-    replayed + &describe(&ran, changed)
+    assert_plain(&ran.stderr);
+    replayed + &describe(&ran) + &list_changes(&before, &files())
 }
 
 /// Creates the system on which a command runs.
@@ -114,6 +115,8 @@ fn furnish(given: &[&str]) -> TestSystem {
     for line in given {
         match line.split_once(' ').unwrap() {
             ("system:", "created") => system = TestSystem::created(),
+            ("system:", "furnished") => system = TestSystem::furnished(),
+            // The store `SOUND`, and a copy of it.
             ("system:", "sound") => {
                 fs::write(system.store_file(), SOUND).unwrap();
                 system.write_copy("2026-11-18-08:00:00", SOUND);
@@ -135,7 +138,7 @@ fn furnish(given: &[&str]) -> TestSystem {
 }
 
 /// Writes an output as the lines of a transcript.
-fn describe(ran: &ToolOutput, changed: bool) -> String {
+fn describe(ran: &ToolOutput) -> String {
     let mut text = String::new();
     let mut write = |mark: char, line: &str| {
         let space = if line.is_empty() { "" } else { " " };
@@ -151,7 +154,29 @@ fn describe(ran: &ToolOutput, changed: bool) -> String {
     if ran.code != 0 {
         write!(text, "\nexit: {}", ran.code).unwrap();
     }
-    text + if changed { "\nstore: changed" } else { "" }
+    text
+}
+
+/// Lists the changed paths as lines of a transcript.
+fn list_changes(before: &Tree, after: &Tree) -> String {
+    let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let changed = paths.iter().filter(|path| {
+        // Whether a next image is prepared depends on the file system.
+        let is_prepared = path.to_string_lossy().ends_with("-precache.img");
+        before.get(**path) != after.get(**path) && !is_prepared
+    });
+    changed
+        .map(|path| format!("\nchanged: /{}", path.display()))
+        .collect()
+}
+
+/// Panics if a message has words of the program text or control characters.
+fn assert_plain(message: &str) {
+    for technical in ["os error", "panicked", "Some(", "Err(", "caused by"] {
+        assert!(!message.contains(technical), "{message}");
+    }
+    let is_control = |c: char| c.is_control() && c != '\n';
+    assert!(!message.contains(is_control), "{message:?}");
 }
 
 /// Shortens the usage before an error to its first words. The recordings have it in full.

@@ -4,11 +4,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use qubes_test_support::volumes::MIB;
 use qubes_test_support::{TestSystem, wait_until};
 
 use crate::systems::{system_with_linux, wait_for_words};
-
-const MIB: u64 = 1 << 20;
 
 /// Starts the qube with this kernel option and waits until it prints the word.
 fn start_until(system: &TestSystem, option: &str, word: &str) {

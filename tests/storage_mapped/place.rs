@@ -11,10 +11,8 @@ use qubes::exec::Program;
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, DmFile, PoolDirectory, Volume, VolumeKind, VolumeLocks};
 use qubes_test_support::volumes;
-pub use qubes_test_support::volumes::refusal;
+pub use qubes_test_support::volumes::{MIB, refusal};
 use tempfile::TempDir;
-
-pub const MIB: u64 = 1 << 20;
 
 /// Whether this is the machine of the tests.
 pub fn is_the_machine() -> bool {

@@ -321,7 +321,10 @@ fn a_full_store_disk_changes_no_volume_on_another_disk() {
     disks.system.ok(&imported);
     assert_eq!(disks.images(), ["NEW", "BAD"]);
     assert_eq!(
-        disks.system.stored("work", "private", "size").unwrap(),
+        disks
+            .system
+            .stored_attribute("work", "private", "size")
+            .unwrap(),
         (3 * MIB).to_string()
     );
     // A revision of another size.

@@ -331,7 +331,7 @@ fn a_removal_keeps_images_of_other_volumes() {
         let removed = system.run("qvm-remove -f vault");
         assert!(has_data(&system, WORK), "{what}: {removed:?}");
         assert_eq!(system.run("qvm-check work").code, 0, "{what}");
-        assert!(system.stored("work", "private", "vid").is_some());
+        assert!(system.stored_attribute("work", "private", "vid").is_some());
     }
 }
 

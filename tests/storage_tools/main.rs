@@ -1,16 +1,13 @@
 //! The tools for pools and volumes, on real file systems, checked down to the bytes on disk.
 
-mod absent;
 mod cut_off;
 mod directories;
 mod existing_images;
 mod full;
 mod identity;
+mod pools;
 mod pools_apart;
 mod progress;
-mod qvm_grow;
-mod qvm_pool;
-mod qvm_volume;
 mod qvm_volume_import;
 mod removal;
 mod restored;
@@ -21,3 +18,4 @@ mod small_pool;
 mod sources;
 mod system;
 mod template_changes;
+mod volumes;

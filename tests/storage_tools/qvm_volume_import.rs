@@ -37,7 +37,7 @@ fn a_file_a_pipe_and_a_part_of_a_file_become_the_volume() {
         system.ok(format!("qvm-volume import work:private {}", file.display()));
         assert!(system.bytes("appvms/work/private.img") == data, "{kind:?}");
         assert_eq!(
-            system.stored("work", "private", "size").unwrap(),
+            system.stored_attribute("work", "private", "size").unwrap(),
             (5 * MIB).to_string()
         );
 
@@ -188,7 +188,7 @@ fn a_killed_import_leaves_the_old_data_and_the_next_one_clears_its_leftovers() {
         drop(pipe);
         assert!(system.bytes("appvms/work/private.img") == old, "{kind:?}");
         assert_eq!(
-            system.stored("work", "private", "size").unwrap(),
+            system.stored_attribute("work", "private", "size").unwrap(),
             (2 * MIB).to_string(),
             "{kind:?}"
         );
@@ -384,7 +384,7 @@ fn an_import_killed_at_any_step_leaves_old_or_new_data_and_can_be_repeated() {
         import_whole(1);
         assert_eq!(unfinished_imports(&system), [""; 0]);
         assert_eq!(
-            system.stored("work", "private", "size").unwrap(),
+            system.stored_attribute("work", "private", "size").unwrap(),
             contents[1].len().to_string()
         );
     }

@@ -195,7 +195,7 @@ fn a_full_disk_does_not_prevent_removing_a_qube_or_its_revisions() {
         system.ok("qvm-volume config work:private revisions_to_keep 0");
         assert_eq!(
             system
-                .stored("work", "private", "revisions_to_keep")
+                .stored_attribute("work", "private", "revisions_to_keep")
                 .as_deref(),
             Some("0"),
             "{kind:?}"

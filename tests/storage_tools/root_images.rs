@@ -75,7 +75,7 @@ fn the_root_volume_has_the_size_of_its_data_and_no_empty_revision() {
         ]
     );
     assert_eq!(
-        system.stored("new", "root", "size").unwrap(),
+        system.stored_attribute("new", "root", "size").unwrap(),
         (3 * MIB).to_string()
     );
     // A standalone qube keeps its template's settings but has its own data.
@@ -86,7 +86,7 @@ fn the_root_volume_has_the_size_of_its_data_and_no_empty_revision() {
     ));
     assert!(system.bytes("appvms/alone/root.img") == data[..MIB as usize] && !other.exists());
     assert_eq!(
-        system.stored("alone", "root", "size").unwrap(),
+        system.stored_attribute("alone", "root", "size").unwrap(),
         MIB.to_string()
     );
     // The length of a pipe's data is unknown.

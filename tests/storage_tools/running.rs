@@ -92,7 +92,9 @@ fn a_running_qubes_disk_grows_at_once_and_its_data_are_not_replaced() {
     assert_eq!(fs::metadata(&dirty).unwrap().len(), 8 * MIB);
     assert_eq!(live.size_for_the_guest(&dirty), 8 * MIB);
     assert_eq!(
-        live.system.stored("work", "private", "size").unwrap(),
+        live.system
+            .stored_attribute("work", "private", "size")
+            .unwrap(),
         (8 * MIB).to_string()
     );
 

@@ -5,9 +5,8 @@ use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+pub use qubes_test_support::volumes::{MIB, random_bytes};
 use qubes_test_support::{FileSystem, TestSystem, skip};
-
-pub const MIB: u64 = 1 << 20;
 
 /// A [`TestSystem`] with a template `tpl` and a qube `work` based on it.
 pub struct System(TestSystem);
@@ -44,9 +43,7 @@ impl System {
     fn furnish(system: TestSystem) -> System {
         system.ok("qubes-create");
         system.install_kernel("1.0");
-        system.ok("qvm-create -C TemplateVM -l black tpl");
-        system.ok("qubes-prefs default_template tpl");
-        system.ok("qvm-create -l green work");
+        system.add_template_and_qube();
         System(system)
     }
 
@@ -87,13 +84,6 @@ impl System {
         let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
         names.sort();
         names
-    }
-
-    /// Returns an attribute of a qube's volume as the store has it.
-    pub fn stored(&self, qube: &str, volume: &str, attribute: &str) -> Option<String> {
-        let qubes = self.qubes();
-        let volume = qubes.get(qube).unwrap().volume(volume).unwrap();
-        volume.attributes.get(attribute).map(String::from)
     }
 
     /// Creates a file beside the system with these bytes.
@@ -152,11 +142,4 @@ fn described(file: &Path) -> String {
         hasher.finish()
     });
     format!("{} {} {of_bytes:?}", file.display(), metadata.len())
-}
-
-/// Returns bytes that cannot be compressed and contain no zeros to skip.
-pub fn random_bytes(count: u64, seed: u64) -> Vec<u8> {
-    let mut bytes = vec![0; usize::try_from(count).unwrap()];
-    fastrand::Rng::with_seed(seed).fill(&mut bytes);
-    bytes
 }

@@ -70,7 +70,7 @@ fn a_revert_restores_the_data_before_the_last_change() {
     assert_eq!(yes.code, 0, "{yes:?}");
     assert!(system.bytes("vm-templates/tpl/root.img") == old);
     assert_eq!(
-        system.stored("tpl", "root", "size").unwrap(),
+        system.stored_attribute("tpl", "root", "size").unwrap(),
         MIB.to_string()
     );
     system.ok("qvm-revert-template-changes --force tpl");

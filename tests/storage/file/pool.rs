@@ -8,10 +8,9 @@ use std::time::Duration;
 use qubes::storage::driver::*;
 use qubes::storage::{DmFile, PoolDirectory, Volume, VolumeKind, VolumeLocks};
 use qubes_test_support::volumes;
-pub use qubes_test_support::volumes::refusal;
+pub use qubes_test_support::volumes::{MIB, refusal};
 use tempfile::TempDir;
 
-pub const MIB: u64 = 1 << 20;
 const CHUNK: u64 = 128 << 10;
 
 pub struct Pool {

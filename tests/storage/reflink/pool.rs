@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, PoolDirectory, Reflink, Volume, VolumeKind, VolumeLocks};
+pub use qubes_test_support::volumes::MIB;
 use qubes_test_support::{FileSystem, LoopMount, volumes};
-
-pub const MIB: u64 = 1 << 20;
 
 /// A pool with its file system.
 pub struct Pool {

@@ -16,6 +16,7 @@ use crate::command_line::CommandLine;
 use crate::loop_mount::{FileSystem, LoopMount};
 use crate::paths::{binary, repository, sample, small_sample};
 use crate::tool_output::ToolOutput;
+use crate::tree::{assert_same, tree};
 
 /// The kernels of the machine on which the samples were recorded.
 pub const KERNELS: [&str; 3] = ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"];
@@ -96,6 +97,22 @@ impl TestSystem {
         let system = TestSystem::recorded_host();
         system.ok("qubes-create");
         system
+    }
+
+    /// Creates the system of the recordings with a store that qubes-create created, a template `tpl`
+    /// and a qube `work` based on it.
+    pub fn furnished() -> TestSystem {
+        let system = TestSystem::created();
+        system.ok(["qubes-prefs", "default_kernel", KERNELS[0]]);
+        system.add_template_and_qube();
+        system
+    }
+
+    /// Creates a template `tpl`, the default one, and a qube `work` based on it.
+    pub fn add_template_and_qube(&self) {
+        self.ok("qvm-create -C TemplateVM -l black tpl");
+        self.ok("qubes-prefs default_template tpl");
+        self.ok("qvm-create -l green work");
     }
 
     fn recorded_host() -> TestSystem {
@@ -187,6 +204,13 @@ impl TestSystem {
     /// Returns the explicit value of a property, or an empty string.
     pub fn stored_property(&self, qube: &str, property: &str) -> String {
         stored_property(&self.store_file(), qube, property)
+    }
+
+    /// Returns an attribute of a qube's volume as the store has it.
+    pub fn stored_attribute(&self, qube: &str, volume: &str, attribute: &str) -> Option<String> {
+        let qubes = self.qubes();
+        let volume = qubes.get(qube).unwrap().volume(volume).unwrap();
+        volume.attributes.get(attribute).map(String::from)
     }
 
     /// Returns the path of a file in the default pool.
@@ -357,21 +381,17 @@ impl TestSystem {
         complaints[0].to_string()
     }
 
-    /// Runs a tool that must fail with this exit code, one error and these words, and change
-    /// neither the store nor the notes of `work`.
+    /// Runs a tool that must fail with this exit code, one error and these words, and change no
+    /// file except in RUN.
     pub fn refuses(&self, code: i32, line: impl CommandLine, words: &str) {
-        let files = || {
-            let notes = fs::read(self.image("appvms/work/notes.txt"));
-            (fs::read(self.store_file()).ok(), notes.ok())
-        };
-        let before = files();
+        let before = tree(&self.root, &["run"]);
         let ran = self.run(&line);
         let line = line.describe();
         assert_eq!(ran.code, code, "{line}: {ran:?}");
         let is_error = |line: &&str| line.contains("error: ") || line.starts_with("Error: ");
         let errors = ran.complaints().filter(is_error).count();
         assert!(errors == 1 && ran.stderr.contains(words), "{line}: {ran:?}");
-        assert!(files() == before, "{line} changed something");
+        assert_same(&before, &tree(&self.root, &["run"]), &line);
     }
 
     /// Runs a tool that must succeed, and parses the JSON that it prints.

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 /// time are recorded.
 const MAX_RECORDED_BYTES: u64 = 1 << 20;
 
+/// Paths below a directory, each with its owner, mode and content.
+pub type Tree = BTreeMap<PathBuf, String>;
+
 /// Records everything below `root`, except the paths `excluded`, with owners, modes and contents.
-pub fn tree(root: &Path, excluded: &[&str]) -> BTreeMap<PathBuf, String> {
+pub fn tree(root: &Path, excluded: &[&str]) -> Tree {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_path_buf()];
     while let Some(directory) = open.pop() {
@@ -51,11 +54,7 @@ pub fn tree(root: &Path, excluded: &[&str]) -> BTreeMap<PathBuf, String> {
 }
 
 /// Panics with the changed paths unless both records are equal.
-pub fn assert_same(
-    before: &BTreeMap<PathBuf, String>,
-    after: &BTreeMap<PathBuf, String>,
-    what: &str,
-) {
+pub fn assert_same(before: &Tree, after: &Tree, what: &str) {
     let mut different: Vec<&PathBuf> = before
         .iter()
         .filter(|(p, c)| after.get(*p) != Some(c))

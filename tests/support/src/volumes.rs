@@ -1,8 +1,18 @@
-//! Volumes for tests of storage drivers.
+//! Volumes for tests of storage, and data for them.
 
 use std::fmt::Debug;
 
 use qubes::storage::{StorageError, Volume, VolumeKind};
+
+/// Bytes of a MiB.
+pub const MIB: u64 = 1 << 20;
+
+/// Returns bytes that cannot be compressed and contain no zeros to skip.
+pub fn random_bytes(count: u64, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; usize::try_from(count).unwrap()];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
+}
 
 /// Returns a volume of a qube that keeps what is written; `debian` is a template.
 pub fn origin(pool: &str, qube: &str, name: &str, size: u64) -> Volume {

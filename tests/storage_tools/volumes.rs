@@ -1,9 +1,7 @@
-//! qvm-volume: what it shows, options, sizes and reverts.
+//! The data of volumes: revisions, sizes, copies between volumes.
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-
-use serde_json::{Value as Json, json};
 
 use crate::system::{MIB, System, random_bytes};
 
@@ -56,7 +54,7 @@ fn revisions_are_listed_and_each_can_be_reverted_to() {
             format!("{}\n", 2048 * MIB)
         );
         assert_eq!(
-            system.stored("work", "private", "size").unwrap(),
+            system.stored_attribute("work", "private", "size").unwrap(),
             (2048 * MIB).to_string()
         );
 
@@ -89,7 +87,7 @@ fn a_volume_grows_and_shrinks_only_by_force() {
         );
         assert!(grown[old.len()..].iter().all(|byte| *byte == 0), "{kind:?}");
         assert_eq!(
-            system.stored("work", "private", "size").unwrap(),
+            system.stored_attribute("work", "private", "size").unwrap(),
             (8 * MIB).to_string()
         );
         let refused = system.run("qvm-volume extend work:private 4MiB");
@@ -119,120 +117,10 @@ fn a_volume_grows_and_shrinks_only_by_force() {
         // A volatile volume is created anew, with the size in the store.
         system.ok("qvm-volume resize work:volatile 20GiB");
         assert_eq!(
-            system.stored("work", "volatile", "size").unwrap(),
+            system.stored_attribute("work", "volatile", "size").unwrap(),
             (20480 * MIB).to_string()
         );
     }
-}
-
-#[test]
-fn options_are_checked_and_stored_as_upstream_reads_them() {
-    let system = System::new();
-    let before = system.store();
-    system.ok("qvm-volume config work:private revisions_to_keep 5");
-    system.ok("qvm-volume config work:private revisions_to_keep 1");
-    assert_eq!(
-        system.store(),
-        before,
-        "what is set and set back leaves the same file"
-    );
-    system.ok("qvm-volume config work:private revisions_to_keep 5");
-    assert_eq!(
-        system
-            .stored("work", "private", "revisions_to_keep")
-            .unwrap(),
-        "5"
-    );
-    system.ok("qvm-volume set work:private revisions_to_keep -1");
-    assert!(
-        system
-            .ok("qvm-volume info work:private")
-            .contains("revisions_to_keep  -1 (snapshot disabled)\n")
-    );
-    assert_eq!(
-        system.ok("qvm-volume info work:private revisions_to_keep"),
-        "-1\n"
-    );
-    system.ok("qvm-volume c work:private rw False");
-    assert_eq!(system.ok("qvm-volume info work:private rw"), "False\n");
-    system.ok("qvm-volume s work:private rw on");
-    assert_eq!(system.stored("work", "private", "rw").unwrap(), "True");
-    system.ok("qvm-volume config work:volatile ephemeral True");
-    let element = system.store();
-    let element = element
-        .lines()
-        .find(|l| l.contains(r#"vid="appvms/work/volatile""#))
-        .unwrap();
-    assert!(
-        element.contains(r#" rw="True" ephemeral="True" size=""#),
-        "upstream's order: {element}"
-    );
-    system.ok("qvm-volume config work:volatile ephemeral False");
-    assert_eq!(system.stored("work", "volatile", "ephemeral"), None);
-
-    for (line, words) in [
-        (
-            "work:private revisions_to_keep -2",
-            "Error: Invalid value for revisions_to_keep",
-        ),
-        (
-            "work:private revisions_to_keep many",
-            "Error: Invalid value for revisions_to_keep",
-        ),
-        (
-            "work:private rw maybe",
-            "Error: work:private: rw 'maybe' is neither True nor False",
-        ),
-        ("work:private nosuch 1", "Error: Invalid property: nosuch"),
-        (
-            "work:private ephemeral True",
-            "Error: work:private: ephemeral cannot be set: only a writable volatile volume can \
-             be ephemeral",
-        ),
-        (
-            "work:kernel revisions_to_keep 1",
-            "Error: work:kernel: revisions_to_keep cannot be set: kernels are \
-             read-only and have no revisions",
-        ),
-        (
-            "nosuch:private rw True",
-            "qvm-volume: error: no vm 'nosuch'",
-        ),
-        (
-            "work:nosuch rw True",
-            "qvm-volume: error: vm 'work' has no volume 'nosuch'",
-        ),
-    ] {
-        assert_eq!(
-            system.refuses(1, &format!("qvm-volume config {line}")),
-            words
-        );
-    }
-    assert_eq!(
-        system.refuses(2, "qvm-volume config work rw True"),
-        "qvm-volume: error: expected a vm & volume combination like foo:bar"
-    );
-}
-
-#[test]
-fn json_has_typed_values_and_null_for_unknown_ones() {
-    let system = System::new();
-    import(&system, "work:private", &random_bytes(MIB, 1));
-    let one: Json =
-        serde_json::from_str(&system.ok("qvm-volume --json info work:private")).unwrap();
-    assert_eq!(
-        (&one["size"], &one["rw"], &one["source"]),
-        (&json!(MIB), &json!(true), &Json::Null)
-    );
-    assert!(one["usage"].as_u64().unwrap() >= MIB, "{one}");
-    let size: Json =
-        serde_json::from_str(&system.ok("qvm-volume --json info work:private size")).unwrap();
-    assert_eq!(size, json!(MIB));
-    let all: Json = serde_json::from_str(&system.ok("qvm-volume --json list work")).unwrap();
-    assert_eq!(all.as_array().unwrap().len(), 4);
-    let kernel: Json =
-        serde_json::from_str(&system.ok("qvm-volume --json info work:kernel usage")).unwrap();
-    assert_eq!(kernel, Json::Null);
 }
 
 #[test]
@@ -295,31 +183,4 @@ fn a_cleared_volume_is_empty_and_keeps_its_size() {
             "{kind:?}: it is kept as a revision"
         );
     }
-}
-
-#[test]
-fn driver_file_has_the_same_commands_and_rules_of_its_own() {
-    let system = System::new();
-    system.ok("qvm-pool add old file -o dir_path=/old");
-    system.ok("qvm-create -l red -P old plain");
-    let data = random_bytes(2 * MIB, 1);
-    import(&system, "plain:private", &data);
-    let image = system.path("/old/appvms/plain/private.img");
-    assert!(fs::read(&image).unwrap() == data);
-    system.ok("qvm-volume resize plain:private 4MiB");
-    assert_eq!(fs::metadata(&image).unwrap().len(), 4 * MIB);
-    let smaller = system.refuses(1, "qvm-volume resize --force plain:private 1MiB");
-    assert!(
-        smaller.contains("images of driver 'file' cannot shrink"),
-        "{smaller}"
-    );
-    system.ok("qvm-volume clone -f plain:private work:private");
-    assert!(system.bytes("appvms/work/private.img").starts_with(&data));
-    let many = system.refuses(1, "qvm-volume config plain:private revisions_to_keep 2");
-    assert!(
-        many.ends_with("revisions_to_keep '2' is more than the 1 that the pool's driver can keep"),
-        "{many}"
-    );
-    system.ok("qvm-volume clear -f plain:private");
-    assert!(fs::read(&image).unwrap().iter().all(|byte| *byte == 0));
 }
