@@ -24,7 +24,7 @@ pub use repair::{
     Damage, LostPiece, RepairedStore, SalvageStep, SalvagedStore, SourceLines, complete_from_copy,
     find_damage, repair, salvage,
 };
-pub use xml::scanner::Span;
+pub use xml::token::Span;
 
 use crate::model::Qubes;
 use document::{emit, verify};

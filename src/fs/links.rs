@@ -38,8 +38,8 @@ const MAX_LINKS: usize = 40;
 /// Opens `path` below `base` with `flags`. Absolute link targets are resolved from `root`, or from
 /// `/` without one.
 ///
-/// The policy also applies to the last component. `..` is refused in `path`, but a followed link may
-/// contain it.
+/// The policy also applies to the last component. `..` is refused in `path`, but a followed link
+/// may contain it.
 pub(super) fn open_below(
     base: &File,
     root: Option<&File>,

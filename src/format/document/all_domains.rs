@@ -10,7 +10,8 @@ use super::parse_store;
 use super::schema::DOMAINS;
 use crate::format::error::FormatError;
 use crate::format::xml::lines::LineStarts;
-use crate::format::xml::tree::{ElementId, MAX_DEPTH, Tree};
+use crate::format::xml::tree::{ElementId, Tree};
+use crate::format::xml::tree_builder::MAX_DEPTH;
 use crate::model::image_claims::StoredDomain;
 use crate::model::{Class, VmName};
 
@@ -114,7 +115,8 @@ mod tests {
         let store = br#"<qubes><domains>
 <domain id="domain-1" class="AppVM"><properties><property name="name">work</property></properties>
  <volume-config><volume name="private" pool="p" vid="appvms/work/private"/></volume-config></domain>
-<domain id="domain-2" class="AppVM"><properties><property name="name">work</property></properties></domain>
+<domain id="domain-2" class="AppVM"><properties><property name="name">work</property
+></properties></domain>
 <domain id="domain-3" class="AppVM"><properties><property name="name"></property></properties>
  <old><volume-config><volume name="private" vid="b"/></volume-config></old></domain>
 <group><domain class="AppVM"><properties><property name="name">x</property>
@@ -128,9 +130,9 @@ mod tests {
         let expected = [
             r#"2 Some("work") ["work"] 1"#,
             r#"4 None ["work"] 0"#,
-            r#"5 None [] 1"#,
-            r#"7 None ["x", "y"] 0"#,
-            r#"9 None [] 1"#,
+            r#"6 None [] 1"#,
+            r#"8 None ["x", "y"] 0"#,
+            r#"10 None [] 1"#,
         ];
         assert_eq!(listed.collect::<Vec<_>>(), expected);
         assert!(list_all_domains(b"<qubes><domains>").is_err());

@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::edit::apply_in_order;
 use super::patch_store;
 use crate::format::error::FormatError;
-use crate::format::xml::scanner::Span;
+use crate::format::xml::token::Span;
 use crate::format::{Bytes, check};
 use crate::model::{Qubes, SavedDomain};
 

@@ -9,7 +9,8 @@ use super::schema::{
     VOLUMES, alphabetical, property_order,
 };
 use crate::format::error::FormatError;
-use crate::format::xml::text::{ValueKind, escape, is_name};
+use crate::format::xml::characters::is_name;
+use crate::format::xml::text::{ValueKind, escape};
 use crate::model::device::DeviceClass;
 use crate::model::{Class, Qubes, TextMap, Vm};
 

@@ -19,10 +19,13 @@ use super::parse_outline;
 use super::schema::{Container, DOMAINS, STORE, rank};
 use crate::format::MAX_BYTES;
 use crate::format::error::{Fault, FormatError};
+use crate::format::xml::characters::{check_characters, skip_blank};
 use crate::format::xml::document::{check_encoding, has_declaration};
-use crate::format::xml::scanner::{Scanner, Span, Token};
-use crate::format::xml::text::{ValueKind, decode, skip_blank};
-use crate::format::xml::tree::{ElementId, MAX_DEPTH, Tree, check_characters};
+use crate::format::xml::scanner::Scanner;
+use crate::format::xml::text::{ValueKind, decode};
+use crate::format::xml::token::{Span, Token};
+use crate::format::xml::tree::{ElementId, Tree};
+use crate::format::xml::tree_builder::MAX_DEPTH;
 use crate::model::{Class, NameError, VmName};
 
 /// One `<domain>`: its position, class and name.

@@ -2,7 +2,7 @@
 
 use super::parse::{self, diagnosis};
 use crate::format::Bytes;
-use crate::format::xml::scanner::Span;
+use crate::format::xml::token::Span;
 use crate::format::xml::tree::Tree;
 use crate::model::{Class, DomainSource, Vm, VmName};
 

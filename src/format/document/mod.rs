@@ -18,7 +18,7 @@ pub(super) mod verify;
 use crate::format::error::FormatError;
 use crate::format::xml::document::parse_document;
 use crate::format::xml::lines::line_of;
-use crate::format::xml::scanner::Span;
+use crate::format::xml::token::Span;
 use crate::format::xml::tree::Tree;
 use crate::format::{Bytes, r3};
 use crate::model::{Class, Diagnosis, IndexedDomain, Labels, Pools, Qubes, TextMap, VmName};
@@ -155,7 +155,7 @@ pub(crate) fn parse_outline(bytes: &[u8]) -> Result<Tree<'_>, FormatError> {
 /// # Errors
 /// The file is not well-formed, has a DOCTYPE (so entities cannot be defined, let alone expanded),
 /// an encoding other than UTF-8, control characters, or elements nested deeper than
-/// [`crate::format::xml::tree::MAX_DEPTH`]; or its root is not that of a store of R4.
+/// [`crate::format::xml::tree_builder::MAX_DEPTH`]; or its root is not that of a store of R4.
 fn parse_store(bytes: &[u8], keep: usize) -> Result<Tree<'_>, FormatError> {
     let tree = parse_document(bytes, keep)?;
     match tree.name(Tree::ROOT) {

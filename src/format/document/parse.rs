@@ -99,8 +99,8 @@ fn for_each_item<'a>(
     nameless
 }
 
-/// Adds the items of a section to `map`, and returns how many have no name. `count` counts the named
-/// ones over all sections.
+/// Adds the items of a section to `map`, and returns how many have no name. `count` counts the
+/// named ones over all sections.
 pub(crate) fn collect(
     map: &mut TextMap,
     tree: &Tree,

@@ -6,7 +6,7 @@ use super::listed_item::ListedItem;
 use super::parse::{MAX_ITEMS, NamedText, items, read_attributes, sections};
 use super::schema::{Container, SortKey, rank};
 use crate::format::error::FormatError;
-use crate::format::xml::text::is_space;
+use crate::format::xml::characters::is_space;
 use crate::format::xml::tree::{ElementId, Tree};
 use crate::model::TextMap;
 

@@ -11,8 +11,8 @@ use crate::format::document::schema::{
     Container, DEVICE, DOMAIN, LABELS, POOLS, PROPERTIES, STORE,
 };
 use crate::format::error::FormatError;
+use crate::format::xml::characters::is_space;
 use crate::format::xml::lines::LineStarts;
-use crate::format::xml::text::is_space;
 use crate::format::xml::tree::Tree;
 use crate::model::{Label, VmName};
 

@@ -1,4 +1,5 @@
-//! Repairs what [`crate::format::find_damage()`] finds, in rounds: one repair may reveal further damage.
+//! Repairs what [`crate::format::find_damage()`] finds, in rounds: one repair may reveal further
+//! damage.
 
 use uuid::Uuid;
 

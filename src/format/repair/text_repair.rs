@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use memchr::memmem;
 
 use super::salvage::SalvageStep;
+use crate::format::xml::characters::is_control;
 use crate::format::xml::document;
 use crate::format::xml::lines::line_of;
 use crate::format::xml::text::resolve_reference;
-use crate::format::xml::tree::is_control;
 
 /// Turns the bytes into a text that XML can represent, and records what was changed.
 pub(super) fn repair_characters<'a>(

@@ -1,7 +1,9 @@
 //! Parses a whole file strictly: where the quick index cannot be used, and before every write.
 
-use super::scanner::{Scanner, Span};
-use super::tree::{Shape, Tree};
+use super::scanner::Scanner;
+use super::token::Span;
+use super::tree::Tree;
+use super::tree_builder::Shape;
 use crate::format::MAX_BYTES;
 use crate::format::error::{Fault, FormatError};
 

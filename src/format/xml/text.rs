@@ -1,6 +1,8 @@
-//! Characters of XML: which are allowed, what references stand for, and how values are escaped.
+//! Values of XML: what references stand for, and how values are normalised and escaped.
 
 use std::borrow::Cow;
+
+use super::characters::is_xml_char;
 
 /// Where a value occurs: text and attributes normalise and escape differently (XML 1.0 §2.11,
 /// §3.3.3).
@@ -8,44 +10,6 @@ use std::borrow::Cow;
 pub(crate) enum ValueKind {
     Text,
     Attribute,
-}
-
-/// Whether a byte is a blank of XML.
-pub(crate) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
-}
-
-/// Returns the position of the first byte from `at` on that is not a blank.
-pub(crate) fn skip_blank(bytes: &[u8], at: usize) -> usize {
-    at + bytes[at..]
-        .iter()
-        .position(|b| !is_space(*b))
-        .unwrap_or(bytes.len() - at)
-}
-
-/// Whether XML 1.0 allows the character at all (§2.2, Char).
-pub(crate) fn is_xml_char(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
-}
-
-/// Whether a name may begin with the character (§2.3, NameStartChar).
-pub(crate) fn is_name_start(c: char) -> bool {
-    matches!(c, ':' | 'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
-        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
-        | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
-        | '\u{10000}'..='\u{EFFFF}')
-}
-
-/// Whether the character may occur inside a name (§2.3, NameChar).
-pub(crate) fn is_name_char(c: char) -> bool {
-    is_name_start(c)
-        || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
-}
-
-/// Whether `text` is an XML name.
-pub(crate) fn is_name(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars.next().is_some_and(is_name_start) && chars.all(is_name_char)
 }
 
 /// Returns the character of a reference, given the text between `&` and `;`; `None` if the
