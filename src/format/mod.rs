@@ -27,7 +27,7 @@ pub use repair::{
 pub use xml::token::Span;
 
 use crate::model::Qubes;
-use document::{emit, verify};
+use document::{emit_store, verify};
 
 /// Largest store that is read, in bytes: thirty times what a thousand qubes need.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -86,7 +86,7 @@ pub fn apply_changes(
 /// # Errors
 /// A value cannot be written in XML.
 pub fn write_new(qubes: &Qubes) -> Result<Vec<u8>, FormatError> {
-    emit::emit_store(qubes).map(String::into_bytes)
+    emit_store::emit_store(qubes).map(String::into_bytes)
 }
 
 /// Checks every byte strictly, as is done before each write. What passes can be parsed by

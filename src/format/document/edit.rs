@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::emit::Indent;
+use super::indent::Indent;
 use crate::format::xml::tree::{ElementId, Tree};
 
 /// Edits of a file, in any order; none overlaps another.

@@ -1,7 +1,8 @@
 //! The items that the file lists in containers: how each is written, and how one of the file is
 //! recognised and changed.
 
-use super::emit::{EmitResult, Emitter, Indent};
+use super::emit::{EmitResult, Emitter};
+use super::indent::Indent;
 use super::parse::read_attributes;
 use super::patch::{Patch, PatchResult};
 use super::schema::{Container, DEVICE, DEVICES, LABELS, POOLS, VOLUMES};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use smol_str::SmolStr;
 
 use super::edit::{Addition, Edits, change_children, child_indent, insertion_point};
-use super::emit::describe_qube;
+use super::emit_store::describe_qube;
 use super::parse::{
     NamedText, all_items, device_classes, read_assignments, read_attributes, read_volumes, sections,
 };

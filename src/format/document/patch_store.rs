@@ -1,7 +1,8 @@
 //! Writes a whole file, given the bytes it was read from and the changed collection.
 
 use super::edit::{Addition, Edits, change_children, child_indent};
-use super::emit::{Emitter, describe_qube, is_bare};
+use super::emit::Emitter;
+use super::emit_store::{describe_qube, is_bare};
 use super::parse::{self, sections};
 use super::parse_outline;
 use super::patch::{Patch, PatchResult};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use memchr::memmem;
 
-use super::salvage::{LostPiece, SalvageStep, SalvagedStore};
+use super::salvaged::{LostPiece, SalvageStep, SalvagedStore};
 use crate::format::document::edit::LineShift;
 use crate::format::document::parse_outline;
 use crate::format::document::schema::{

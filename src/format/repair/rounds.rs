@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use super::damage::{Damage, Target, known_findings};
-use super::find_damage;
+use super::find_damage::find_damage;
 use crate::format::document::edit::Edits;
 use crate::format::document::edit::LineShift;
 use crate::format::document::parse;

@@ -8,55 +8,13 @@ use std::collections::HashSet;
 use memchr::memmem;
 
 use super::fragments::{Fragments, HEAD_SECTIONS};
+use super::salvaged::{SalvageStep, SalvagedStore};
 use super::text_repair;
 use crate::format::document::edit::{Edits, LineShift};
 use crate::format::document::schema::DOMAINS;
 use crate::format::document::{index, parse_outline};
 use crate::format::xml::lines::line_of;
 use crate::model::{Class, VmName};
-
-/// A repair of the text that loses nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SalvageStep {
-    /// The line in the damaged file, from 1.
-    pub line: Option<usize>,
-    /// What was wrong.
-    pub problem: String,
-    /// What was done about it.
-    pub action: String,
-}
-
-/// A part of the file that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LostPiece {
-    /// The line in the damaged file, from 1.
-    pub line: usize,
-    /// The qube that it seems to describe.
-    pub name: Option<String>,
-    /// The reason, for a person.
-    pub text: String,
-}
-
-/// A well-formed store made from a damaged one.
-#[derive(Debug)]
-pub struct SalvagedStore {
-    /// The content of the new store.
-    pub bytes: Vec<u8>,
-    /// The repairs that lost nothing.
-    pub steps: Vec<SalvageStep>,
-    /// The parts that are lost.
-    pub lost: Vec<LostPiece>,
-    /// The number of domains in it.
-    pub domains: usize,
-    pub(super) lines: LineShift,
-}
-
-impl SalvagedStore {
-    /// Returns the line of the damaged file that became `line`.
-    pub fn original_line(&self, line: usize) -> usize {
-        self.lines.original(line)
-    }
-}
 
 /// Salvages what can be read of `bytes`; `None` if they contain nothing of a store.
 pub fn salvage(bytes: &[u8]) -> Option<SalvagedStore> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use memchr::memmem;
 
-use super::salvage::SalvageStep;
+use super::salvaged::SalvageStep;
 use crate::format::xml::characters::is_control;
 use crate::format::xml::document;
 use crate::format::xml::lines::line_of;

@@ -4,10 +4,9 @@ use std::io::{self, ErrorKind, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, Header, PaxExtensions};
 
-use crate::lifecycle::template::image_archive::sparse::{SparseMap, invalid_map, parse_number};
-
-/// The size of a tar block, bytes.
-pub(super) const BLOCK: u64 = 512;
+use crate::lifecycle::template::image_archive::sparse::{
+    BLOCK, SparseMap, invalid_map, parse_number,
+};
 /// The longest description of one member (long name, long link, POSIX extension), bytes: 1 MiB.
 /// Names have at most 4 KiB.
 const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;

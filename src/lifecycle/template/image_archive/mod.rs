@@ -13,7 +13,8 @@ use std::io::{self, Read};
 
 use crate::fs::sparse_copy::write_sparse;
 
-use members::{BLOCK, Members, too_long};
+use members::{Members, too_long};
+use sparse::BLOCK;
 
 /// Writes the member `name` of an archive, at most `largest` bytes, into an empty file.
 ///

@@ -6,7 +6,9 @@ use std::io::{self, Read};
 use tar::{GnuSparseHeader, PaxExtensions};
 
 use crate::fs::sparse_copy::write_sparse_at;
-use crate::lifecycle::template::image_archive::members::BLOCK;
+
+/// The size of a tar block, bytes.
+pub(super) const BLOCK: u64 = 512;
 
 /// The most pieces that are accepted. More is a mistake or an attack; file systems seldom have as
 /// many in one file.
