@@ -14,15 +14,13 @@ pub enum Effect {
         /// The qube whose netvm changed.
         vm: VmName,
     },
-    /// Let the service manager start the qube at boot, or not.
+    /// Let the service manager start the qube at boot, or not, as the store says.
     Autostart {
         /// The qube whose `autostart` changed, or which was cloned or removed.
         vm: VmName,
-        /// Whether the qube starts at boot from now on.
-        on: bool,
     },
-    /// Tell the hypervisor the new limit of a running qube's memory. Today the user is told that the
-    /// change takes effect at the next start.
+    /// Tell the hypervisor the new limit of a running qube's memory. Today the user is told that
+    /// the change takes effect at the next start.
     MaxmemHotplug {
         /// The qube whose maxmem changed.
         vm: VmName,

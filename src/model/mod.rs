@@ -48,8 +48,9 @@ pub use property::{
 };
 pub use qubes::{DomainSource, IndexedDomain, Qubes, SavedDomain};
 pub use release::Release;
-pub use rules::cloning::{NewClone, PlannedClone, UnclonedSetting};
-pub use rules::creation::{CreationError, NewQube, PoolChoice, plan_new_system, sort_properties};
+pub use rules::cloning::{NewClone, PlannedClone};
+pub use rules::creation::{CreationError, NewQube, PoolChoice, UnclonedSetting, sort_properties};
+pub use rules::new_system::plan_new_system;
 pub use rules::pool_change::{NewPool, PoolError, PoolUse};
 pub use rules::removal::{QubeUse, RemovableVolume, RemovalError};
 pub use rules::volume_change::{VolumeChangeError, VolumeOption};

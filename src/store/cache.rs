@@ -10,7 +10,7 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::transaction::StoreLocation;
+use super::location::StoreLocation;
 use crate::fs::run_directory::RunDirectory;
 use crate::fs::stale_files;
 

@@ -18,8 +18,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::{ToSpan, Zoned};
 
 use crate::fs::list_names;
-use crate::fs::owned_paths;
-use crate::fs::owned_paths::create_shared_directory;
+use crate::fs::owned_paths::{self, create_shared_directory};
 use crate::fs::replace::{Access, retry_interrupted};
 use crate::fs::{refuse_foreign_link, stale_files};
 
@@ -75,10 +74,8 @@ fn parse_name(name: &str) -> Option<(DateTime, u32)> {
         Some(made) => Some((made, 1)),
         None => {
             let (stem, number) = stem.rsplit_once('-')?;
-            Some((
-                plain(stem)?,
-                number.parse().ok().filter(|number| *number > 1)?,
-            ))
+            let number = number.parse().ok().filter(|number| *number > 1)?;
+            Some((plain(stem)?, number))
         }
     }
 }
@@ -326,35 +323,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let backup = dir.path().join("backup");
         let day = jiff::civil::date(2026, 3, 4);
+        let (made, copies) = (day.at(5, 6, 7, 0), || list_copies(&backup).unwrap());
         for _ in 0..50 {
-            write_copy(
-                &backup,
-                Access::shared(None),
-                b"content",
-                day.at(5, 6, 7, 0),
-            )
-            .unwrap();
+            write_copy(&backup, Access::shared(None), b"content", made).unwrap();
         }
-        assert!(
-            list_copies(&backup)
-                .unwrap()
-                .iter()
-                .all(|copy| copy.made == day.at(5, 6, 7, 0))
-        );
-        assert_eq!(list_copies(&backup).unwrap().last().unwrap().number, 50);
+        assert!(copies().iter().all(|copy| copy.made == made));
+        assert_eq!(copies().last().unwrap().number, 50);
         write_daily_copies(&backup, day + 1.days(), 7);
-        assert_eq!(list_copies(&backup).unwrap().len(), 57, "all of a week");
+        assert_eq!(copies().len(), 57, "all of a week");
         write_daily_copies(&backup, day + 8.days(), 1);
-        assert_eq!(list_copies(&backup).unwrap().len(), 50);
+        assert_eq!(copies().len(), 50);
         write_daily_copies(&backup, day + 9.days(), 12);
-        assert_eq!(
-            list_copies(&backup)
-                .unwrap()
-                .iter()
-                .filter(|copy| copy.made.date() == day)
-                .count(),
-            1
-        );
+        let of_day = |copy: &&StoreCopy| copy.made.date() == day;
+        assert_eq!(copies().iter().filter(of_day).count(), 1);
     }
 
     #[test]

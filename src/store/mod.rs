@@ -6,13 +6,13 @@
 mod cache;
 mod error;
 pub mod history;
+mod location;
 mod lock;
 pub mod qubesd;
 mod transaction;
 mod version;
 
 pub use error::StoreError;
+pub use location::StoreLocation;
 pub use lock::LockWait;
-pub use transaction::{
-    Companions, Read, RestoreOutcome, SaveOutcome, StoreLocation, Write, read_bytes,
-};
+pub use transaction::{Companions, Read, RestoreOutcome, SaveOutcome, Write, read_bytes};

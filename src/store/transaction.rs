@@ -6,25 +6,22 @@ mod new_file;
 mod read;
 mod restore;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::unistd::Gid;
-
 use super::cache::{self, Digest};
 use super::error::StoreError;
 use super::history;
-use super::lock::{LockFiles, LockWait, Locked, is_still_at, lock_path};
-use super::qubesd;
+use super::location::StoreLocation;
+use super::lock::{Locked, is_still_at, lock_path};
 use super::version::{FileVersion, read_version};
 use crate::clock;
-use crate::format::{self, Bytes, FormatError, MAX_BYTES, OriginalStore, StoreChanges};
+use crate::format::{self, Bytes, FormatError, OriginalStore, StoreChanges};
 use crate::fs::file_lock::LockMode;
 use crate::fs::replace::{Access, retry_interrupted};
-use crate::fs::run_directory::RunDirectory;
 use crate::model::{Draft, Qubes};
 
 pub use convert::Companions;
@@ -32,62 +29,6 @@ use new_file::{begin, clear_stale_files, fill, keep_owner};
 use read::{Content, read_once, read_stable};
 pub use read::{Read, read_bytes};
 pub use restore::RestoreOutcome;
-
-/// The paths of a store and of the files beside it, and how to open them.
-#[derive(Debug, Clone)]
-pub struct StoreLocation {
-    /// The path of qubes.xml.
-    pub file: PathBuf,
-    /// RUN: the directory of lock and cache files.
-    pub run_dir: RunDirectory,
-    /// The directory of the copies of the store.
-    pub backup_dir: PathBuf,
-    /// The socket of a running qubesd; only the system's own store has one.
-    pub qubesd_socket: Option<PathBuf>,
-    /// The group that shares the files: qubes.
-    pub group: Option<Gid>,
-    /// How long to wait for the lock.
-    pub wait: LockWait,
-    /// Whether to write although a running qubesd owns the file.
-    pub force: bool,
-}
-
-impl StoreLocation {
-    /// Returns the files beside the lock.
-    fn lock_files(&self) -> LockFiles {
-        LockFiles::in_run_dir(&self.run_dir, self.group)
-    }
-
-    /// Returns an error if a running qubesd would overwrite what is written.
-    fn refuse_beside_qubesd(&self) -> Result<(), StoreError> {
-        let Some(socket) = self.qubesd_socket.as_ref().filter(|_| !self.force) else {
-            return Ok(());
-        };
-        match qubesd::is_listening(socket)
-            .map_err(StoreError::io("ask whether qubesd runs at", socket))?
-        {
-            true => Err(StoreError::QubesdRunning {
-                path: self.file.clone(),
-                socket: socket.clone(),
-            }),
-            false => Ok(()),
-        }
-    }
-}
-
-/// Returns the size of a file in bytes, or an error if it is longer than a store can be.
-fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
-    match retry_interrupted(|| file.metadata())
-        .map_err(StoreError::io("read", path))?
-        .len()
-    {
-        bytes if bytes > MAX_BYTES as u64 => Err(StoreError::TooLarge {
-            path: path.into(),
-            bytes,
-        }),
-        bytes => Ok(bytes),
-    }
-}
 
 /// Loads a store that is to be changed. There is no original for a store of R1 to R3, which is only
 /// read.

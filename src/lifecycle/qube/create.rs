@@ -9,7 +9,7 @@ use crate::lifecycle::volume::images::{self, DataSource, ExistingImages};
 use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
 use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
 use crate::model::rules::cloning::NewQubeFacts;
-use crate::model::rules::{cloning, creation};
+use crate::model::rules::{cloning, creation, new_system};
 use crate::model::{
     Change, Class, Draft, NewClone, NewQube, Qubes, Vm, VmName, features, property, tags,
 };
@@ -322,7 +322,7 @@ impl PreparedQube<'_> {
     ) -> Result<Change, LifecycleError> {
         reconcile::save_change(context, |draft| {
             let mut change = match self.vm.class.is_local_guest() {
-                true => creation::choose_default_kernel(draft, context.facts()),
+                true => new_system::choose_default_kernel(draft, context.facts()),
                 false => Change::STORE_ONLY,
             };
             // Another qube may have taken the qid while the volumes were created.
@@ -354,7 +354,7 @@ pub(in crate::lifecycle) fn read_for_creation(
 ) -> Result<Draft, LifecycleError> {
     let mut draft = Draft::new(context.read()?.into_qubes());
     if class.is_local_guest() {
-        let _not_saved = creation::choose_default_kernel(&mut draft, context.facts());
+        let _not_saved = new_system::choose_default_kernel(&mut draft, context.facts());
     }
     Ok(draft)
 }

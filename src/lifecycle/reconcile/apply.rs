@@ -57,7 +57,7 @@ pub fn apply_effects(context: &Context, change: Change) -> Result<Vec<String>, L
     let mut notes = Vec::new();
     for effect in change.effects() {
         match effect {
-            Effect::Autostart { vm, .. } => reconcile_autostart(context, vm)?,
+            Effect::Autostart { vm } => reconcile_autostart(context, vm)?,
             Effect::Dom0Service { service, on } => switch_dom0_service(context, service, *on)?,
             Effect::ReattachNetwork { vm } => {
                 notes.extend(next_start_note(context, vm, "its network")?)

@@ -43,13 +43,8 @@ pub(super) const ROWS: &[Property] = &[
         DefaultValue::Bool(false),
         "Whether the qube is started when dom0 boots.",
     )
-    .consequences(Consequences::Qube(|_, vm, change| {
-        let on = change
-            .after
-            .as_ref()
-            .and_then(Value::as_bool)
-            .unwrap_or(false);
-        Effect::Autostart { vm: vm.clone(), on }.into()
+    .consequences(Consequences::Qube(|_, vm, _| {
+        Effect::Autostart { vm: vm.clone() }.into()
     })),
     Property::new(
         "debug",

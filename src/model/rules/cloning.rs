@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::creation::{CreationError, NewQube, PoolChoice, sort_properties};
+use super::creation::{CreationError, NewQube, PoolChoice, UnclonedSetting, sort_properties};
 use super::qubesd::find_feature_problem;
 use crate::model::class::Class;
 use crate::model::effect::{Change, Effect};
@@ -11,7 +11,7 @@ use crate::model::facts::{Facts, HostFacts};
 use crate::model::features::RESERVED_FEATURES;
 use crate::model::power::PowerState;
 use crate::model::property;
-use crate::model::property::{Property, PropertyError, Scope, class_properties};
+use crate::model::property::{Property, Scope, class_properties};
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::rules::creation;
@@ -50,25 +50,6 @@ pub struct NewClone<'a> {
     pub ignore_errors: bool,
 }
 
-/// A setting of the source that the clone cannot have.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum UnclonedSetting {
-    /// The value of an explicit property is not valid for the clone.
-    #[error("Failed to set {property} property: {reason}")]
-    Property {
-        /// The name of the property.
-        property: &'static str,
-        /// The error of setting the value on the clone.
-        reason: PropertyError,
-    },
-    /// The class of the source has no property of this name. It is left out without an error.
-    #[error("Failed to set {0} property: Qubes OS does not know it")]
-    UnknownProperty(String),
-    /// The tag has invalid characters, and upstream does not load it.
-    #[error("Failed to set tag '{0}': a tag is made of letters, digits, _ and -")]
-    Tag(String),
-}
-
 /// A planned clone, to be added to the store.
 #[derive(Debug)]
 pub struct PlannedClone {
@@ -95,29 +76,15 @@ pub fn plan(
     facts: &dyn Facts,
     random: &mut dyn FnMut(u16) -> u16,
 ) -> Result<PlannedClone, CreationError> {
-    let source = qubes
-        .get(request.source)
-        .ok_or_else(|| CreationError::NoSuchTemplate(request.source.to_owned()))?;
+    let source = find_source(qubes, request)?;
     let class = request.class.unwrap_or(&source.class);
-    if source.class == Class::AdminVM {
-        return Err(CreationError::NotClonable(source.name.clone()));
-    }
-    if *class == Class::RemoteVM && source.class != Class::RemoteVM {
-        return Err(CreationError::IncompatibleCloneClass {
-            source_qube: source.name.clone(),
-            class: source.class.clone(),
-        });
-    }
     let label = property::label(qubes, source)?;
-    let template = source
-        .properties
-        .get("template")
-        .filter(|_| class.has_template());
+    let template = source.properties.get("template");
     let new = NewQube {
         class: class.clone(),
         name: request.name,
         label: request.label.unwrap_or(&label.name),
-        template,
+        template: template.filter(|_| class.has_template()),
         pools: request.pools,
         uuid: request.uuid,
         created_by: request.created_by,
@@ -128,33 +95,47 @@ pub fn plan(
     let mut left_out = clone_tags(&mut vm, source);
     creation::apply_defaults(qubes, &mut vm, &new, facts)?;
     left_out.extend(clone_properties(qubes, &mut vm, source, facts));
-    let first_error = left_out
-        .iter()
-        .find(|n| !matches!(n, UnclonedSetting::UnknownProperty(_)));
-    if let Some(first) = first_error.filter(|_| !request.ignore_errors) {
+    let is_error = |left: &&UnclonedSetting| !matches!(left, UnclonedSetting::UnknownProperty(_));
+    if let Some(first) = left_out.iter().find(is_error)
+        && !request.ignore_errors
+    {
         return Err(first.clone().into());
     }
-    clone_features(&mut vm, source, facts.host().release());
+    let release = facts.host().release();
+    clone_features(&mut vm, source, release);
     creation::update_reference_tags(qubes, &mut vm, facts)?;
     if vm.class.is_local_guest() {
-        vm.devices = source
-            .devices
-            .iter()
-            .map(|class| class.for_release(facts.host().release()))
-            .collect();
+        let classes = source.devices.iter();
+        vm.devices = classes.map(|class| class.for_release(release)).collect();
     }
     creation::plan_volumes(qubes, &mut vm, template, request.pools, facts)?;
     vm.properties = sort_properties(&vm.class, &vm.properties);
     let starts_at_boot = vm.properties.get("autostart") == Some("True");
-    let effect = Effect::Autostart {
+    let autostart = starts_at_boot.then(|| Effect::Autostart {
         vm: vm.name.clone(),
-        on: true,
-    };
+    });
     Ok(PlannedClone {
         vm,
-        change: starts_at_boot.then_some(effect).into_iter().collect(),
+        change: autostart.into_iter().collect(),
         left_out,
     })
+}
+
+/// Finds the qube to clone, and checks that the class of the clone can follow it.
+fn find_source<'q>(qubes: &'q Qubes, request: &NewClone<'_>) -> Result<&'q Vm, CreationError> {
+    let source = qubes
+        .get(request.source)
+        .ok_or_else(|| CreationError::NoSuchTemplate(request.source.to_owned()))?;
+    if source.class == Class::AdminVM {
+        return Err(CreationError::NotClonable(source.name.clone()));
+    }
+    if request.class == Some(&Class::RemoteVM) && source.class != Class::RemoteVM {
+        return Err(CreationError::IncompatibleCloneClass {
+            source_qube: source.name.clone(),
+            class: source.class.clone(),
+        });
+    }
+    Ok(source)
 }
 
 /// Copies the explicit properties that the clone's class has and that are valid for it. Returns

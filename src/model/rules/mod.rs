@@ -4,6 +4,7 @@
 
 pub mod cloning;
 pub mod creation;
+pub mod new_system;
 pub mod pci;
 pub mod pool_change;
 pub mod qubesd;

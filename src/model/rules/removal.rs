@@ -276,11 +276,10 @@ pub fn remove_if_unused(
             qubes.globals.remove(property.name);
         }
     }
-    let effect = Effect::Autostart {
+    let autostart = starts_at_boot.then(|| Effect::Autostart {
         vm: vm.name.clone(),
-        on: false,
-    };
-    Ok((vm, starts_at_boot.then_some(effect).into_iter().collect()))
+    });
+    Ok((vm, autostart.into_iter().collect()))
 }
 
 /// Takes a qube from the package that installed it, so that it may be removed.

@@ -8,10 +8,12 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
-use super::{Locked, StoreError, StoreLocation};
 use crate::fs::file_lock::{LockMode, try_lock};
 use crate::fs::replace::{Access, Replacement, parent_directory, retry_interrupted};
 use crate::fs::stale_files;
+use crate::store::error::StoreError;
+use crate::store::location::StoreLocation;
+use crate::store::lock::Locked;
 
 /// Removes the temporary files of saves that were killed.
 pub(super) fn clear_stale_files(path: &Path) {

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{StoreLocation, refuse_too_large};
 use crate::format::{self, Bytes};
 use crate::fs::file_lock::{LockMode, lock_with_timeout, posix_holder, try_lock, unlock};
 use crate::fs::replace::retry_interrupted;
 use crate::model::Qubes;
 use crate::store::cache::{self, Digest};
 use crate::store::error::StoreError;
+use crate::store::location::StoreLocation;
 use crate::store::lock::{Locked, lock_path, open};
 use crate::store::version::{FileVersion, read_version};
 
@@ -250,6 +250,20 @@ pub(super) fn read_once(file: &File, path: &Path) -> Result<Bytes, StoreError> {
     match bytes.len() > format::MAX_BYTES {
         true => refuse_too_large(file, path).map(|_shorter_again| bytes),
         false => Ok(bytes),
+    }
+}
+
+/// Returns the size of a file in bytes, or an error if it is longer than a store can be.
+fn refuse_too_large(file: &File, path: &Path) -> Result<u64, StoreError> {
+    match retry_interrupted(|| file.metadata())
+        .map_err(StoreError::io("read", path))?
+        .len()
+    {
+        bytes if bytes > format::MAX_BYTES as u64 => Err(StoreError::TooLarge {
+            path: path.into(),
+            bytes,
+        }),
+        bytes => Ok(bytes),
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{StoreError, StoreLocation, Write};
+use super::Write;
 use crate::format::Bytes;
+use crate::store::error::StoreError;
+use crate::store::location::StoreLocation;
 
 /// What restoring the store did.
 pub enum RestoreOutcome {

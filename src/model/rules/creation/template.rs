@@ -1,0 +1,80 @@
+//! The template of a new qube: which it is, and whether it can be.
+
+use super::error::CreationError;
+use crate::model::class::Class;
+use crate::model::facts::Facts;
+use crate::model::property;
+use crate::model::property::{PropertyError, Value};
+use crate::model::qubes::Qubes;
+use crate::model::release::Release;
+use crate::model::vm::Vm;
+
+/// Finds the template of a new qube `vm`: the `requested` one, or the default of the class.
+pub(super) fn find_template<'q>(
+    qubes: &'q Qubes,
+    vm: &str,
+    class: &Class,
+    requested: Option<&str>,
+    facts: &dyn Facts,
+) -> Result<Option<&'q Vm>, CreationError> {
+    // Upstream treats an empty name as no name.
+    let (property, requested) = match (class, requested.filter(|template| !template.is_empty())) {
+        (Class::AppVM, template) => ("default_template", template),
+        (Class::DispVM, template) => ("default_dispvm", template),
+        (Class::AdminVM | Class::Unknown(_), _) => {
+            return Err(CreationError::UnsupportedClass(class.clone()));
+        }
+        (Class::RemoteVM, _) if facts.host().release() < Release::R4_3 => {
+            return Err(CreationError::RemoteNotSupported(facts.host().release()));
+        }
+        (_, None) => return Ok(None),
+        (_, Some(_)) => {
+            return Err(CreationError::UnexpectedTemplate {
+                class: class.clone(),
+            });
+        }
+    };
+    let name = match requested {
+        Some(name) => name.to_owned(),
+        None => match property::global_value_by_name(qubes, property, facts) {
+            Ok(Value::Qube(Some(name))) => name.to_string(),
+            Ok(_) | Err(PropertyError::Unset { .. }) => {
+                return Err(CreationError::NoDefaultTemplate {
+                    vm: vm.to_owned(),
+                    property,
+                });
+            }
+            Err(e) => return Err(e.into()),
+        },
+    };
+    let template = qubes
+        .get(&name)
+        .ok_or(CreationError::NoSuchTemplate(name))?;
+    check_template(qubes, class, template, facts).map(|()| Some(template))
+}
+
+/// Checks whether a qube of `class` can be based on `template`. Needs no qube yet, so
+/// candidates can be filtered with it.
+///
+/// # Errors
+/// It cannot, with the rule. No template fits a class without templates.
+pub fn check_template(
+    qubes: &Qubes,
+    class: &Class,
+    template: &Vm,
+    facts: &dyn Facts,
+) -> Result<(), CreationError> {
+    match class {
+        Class::AppVM if template.class != Class::TemplateVM => {
+            let (template, class) = (template.name.to_string(), template.class.clone());
+            Err(CreationError::WrongTemplate { template, class })
+        }
+        Class::DispVM if !property::is_template_for_dispvms(qubes, template, facts) => {
+            Err(CreationError::NotDispvmTemplate(template.name.clone()))
+        }
+        Class::AppVM | Class::DispVM => Ok(()),
+        _ => Err(CreationError::UnexpectedTemplate {
+            class: class.clone(),
+        }),
+    }
+}
