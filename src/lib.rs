@@ -29,12 +29,11 @@
 //! // Change it, save, and apply the effects, in one call.
 //! qube::set_feature(&context, &VmName::dom0(), "gui-default-allow-utf8-titles", "1")?;
 //!
-//! // The same in steps. The store is locked from here until `write` is dropped.
-//! let mut write = context.write()?;
-//! let change = property::set_global(write.draft(), "default_netvm", "", context.facts())?;
-//! write.save()?;
-//! drop(write);
-//! for notice in reconcile::apply_effects(&context, change)? {
+//! // The same in steps. The store is locked while this decides and saves, not while it applies.
+//! let saved = reconcile::save_change(&context, |draft| {
+//!     Ok(property::set_global(draft, "default_netvm", "", context.facts())?)
+//! })?;
+//! for notice in reconcile::apply_effects(&context, saved)? {
 //!     eprintln!("{notice}");
 //! }
 //! # Ok(())

@@ -7,6 +7,7 @@ use super::qubes::Qubes;
 /// A collection of qubes that is going to be saved. Everybody can read it: it derefs to [`Qubes`].
 /// Only the decisions of [`crate::model`] change it: functions that take a `&mut Draft`, check the
 /// rules first and return a [`Change`](super::Change).
+#[derive(Default)]
 pub struct Draft {
     pub(in crate::model) qubes: Qubes,
 }

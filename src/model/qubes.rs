@@ -38,6 +38,7 @@ struct Slot {
 }
 
 /// All qubes of a system with its labels, pools and global properties.
+#[derive(Default)]
 pub struct Qubes {
     /// The labels that qubes can have.
     pub labels: Labels,
@@ -87,12 +88,7 @@ impl Qubes {
             labels,
             pools,
             globals,
-            diagnoses: Vec::new(),
-            needs_conversion: false,
-            duplicate_names: Vec::new(),
-            slots: Vec::new(),
-            source: None,
-            removed: Vec::new(),
+            ..Qubes::default()
         }
     }
 

@@ -8,6 +8,7 @@ mod restore;
 
 use std::fs;
 use std::io;
+use std::mem;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -198,6 +199,11 @@ impl Write {
     /// Returns the collection as the next save writes it, for the decisions of [`crate::model`].
     pub fn draft(&mut self) -> &mut Draft {
         &mut self.draft
+    }
+
+    /// Releases the lock and returns the collection: as it was saved, after a save.
+    pub fn into_qubes(mut self) -> Qubes {
+        mem::take(&mut self.draft).into_qubes()
     }
 
     /// Saves the changes durably. Writes nothing if nothing has changed. A store of R1 to R3 is

@@ -197,7 +197,7 @@ fn change(
         Some(frozen) => frozen,
         None => context.facts(),
     };
-    let change = reconcile::save_change(context, |draft| decide(draft, facts))?;
+    let saved = reconcile::save_change(context, |draft| decide(draft, facts))?;
     drop(locks);
-    reconcile::apply_effects(context, change)
+    reconcile::apply_effects(context, saved)
 }

@@ -82,12 +82,12 @@ pub fn clone(
         )?);
         Ok(())
     };
-    let settings_change = qube::build(context, &clone.name, &class, &[], &plan, settings, &make)?;
-    let (mut change, not_cloned) = planned_changes.into_inner();
-    change.merge(settings_change);
+    let mut saved = qube::build(context, &clone.name, &class, &[], &plan, settings, &make)?;
+    let (change, not_cloned) = planned_changes.into_inner();
+    saved.merge(change);
     let mut left_out: Vec<String> = not_cloned.iter().map(UnclonedSetting::to_string).collect();
     left_out.extend(files_left_out.into_inner());
-    notes.extend(reconcile::apply_effects(context, change)?);
+    notes.extend(reconcile::apply_effects(context, saved)?);
     Ok(ClonedQube {
         left_out,
         notes,

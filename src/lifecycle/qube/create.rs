@@ -3,11 +3,12 @@
 //! ([`crate::lifecycle::volume::images::creation_note`]) and clears them.
 
 use crate::lifecycle::qube::directory::QubeDirectory;
+use crate::lifecycle::reconcile::{self, SavedChange};
 use crate::lifecycle::template::save_volume_sizes;
 use crate::lifecycle::volume::images::existing::{PlannedImages, PreparedImages};
 use crate::lifecycle::volume::images::{self, DataSource, ExistingImages};
 use crate::lifecycle::volume::{ROOT_VOLUME, RootImage, create_volumes};
-use crate::lifecycle::{Context, LifecycleError, qube, reconcile};
+use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::rules::cloning::NewQubeFacts;
 use crate::model::rules::{cloning, creation, new_system};
 use crate::model::{
@@ -209,7 +210,7 @@ pub(in crate::lifecycle) fn build(
     plan: PlanQube<'_>,
     settings: InitialSettings<'_>,
     make: CreateVolumes<'_>,
-) -> Result<Change, LifecycleError> {
+) -> Result<SavedChange, LifecycleError> {
     let _lock = qube::lock(context, name)?;
     let mut draft = read_for_creation(context, class)?;
     let planned = plan(&draft)?;
@@ -290,7 +291,7 @@ impl PreparedQube<'_> {
         plan: PlanQube<'_>,
         make: impl FnOnce(&VmStorage, Option<&QubeDirectory>) -> Result<(), LifecycleError>,
         add: impl FnOnce(&mut Draft, Vm, &VmStorage) -> Result<Change, LifecycleError>,
-    ) -> Result<Change, LifecycleError> {
+    ) -> Result<SavedChange, LifecycleError> {
         let directory = self.images.directory.as_ref();
         let remove_files = || {
             directory
@@ -319,7 +320,7 @@ impl PreparedQube<'_> {
         context: &Context,
         plan: PlanQube<'_>,
         add: impl FnOnce(&mut Draft, Vm, &VmStorage) -> Result<Change, LifecycleError>,
-    ) -> Result<Change, LifecycleError> {
+    ) -> Result<SavedChange, LifecycleError> {
         reconcile::save_change(context, |draft| {
             let mut change = match self.vm.class.is_local_guest() {
                 true => new_system::choose_default_kernel(draft, context.facts()),

@@ -124,7 +124,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
                 .map(drop)
         })
     };
-    let change = qube::build(
+    let saved = qube::build(
         context,
         &planned.name,
         &new.class,
@@ -133,7 +133,7 @@ pub(in crate::lifecycle) fn create_with_dispid(
         settings,
         &make,
     )?;
-    notes.extend(reconcile::apply_effects(context, change)?);
+    notes.extend(reconcile::apply_effects(context, saved)?);
     Ok(CreatedQube {
         notes,
         name: planned.name,

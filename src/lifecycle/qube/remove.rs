@@ -4,7 +4,7 @@
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::qube::record::{self, Phase, Record};
 use crate::lifecycle::qube::{self, QubeLock, directory};
-use crate::lifecycle::reconcile::{self, Orphan, QubeState, is_volume_of_qube};
+use crate::lifecycle::reconcile::{self, Orphan, QubeState, SavedChange, is_volume_of_qube};
 use crate::lifecycle::volume::{self, images};
 use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::rules::removal;
@@ -100,7 +100,7 @@ pub(in crate::lifecycle) fn remove_locked(
             .then(|| VmStorage::for_removal(&context.system, &qubes, vm, context.facts()))
             .transpose()?
     };
-    let (vm, change) = match &storage {
+    let (vm, saved) = match &storage {
         Some((storage, _)) => remove_from_store_freeing_space(context, name, removal, storage)?,
         None => remove_from_store(context, name, removal)?,
     };
@@ -123,7 +123,7 @@ pub(in crate::lifecycle) fn remove_locked(
         remove_files(context, &vm, &storage, removal, &mut problems);
     }
     problems.extend(
-        reconcile::apply_effects(context, change)
+        reconcile::apply_effects(context, saved)
             .err()
             .map(|error| error.to_string()),
     );
@@ -176,7 +176,7 @@ fn remove_from_store(
     context: &Context,
     name: &VmName,
     removal: RemovalMode,
-) -> Result<(Vm, Change), LifecycleError> {
+) -> Result<(Vm, SavedChange), LifecycleError> {
     let mut write = context.write()?;
     let mut change = removal.lift_restrictions(write.draft(), name);
     let (vm, removed) = removal::remove_if_unused(write.draft(), name.as_str(), context.facts())?;
@@ -185,7 +185,7 @@ fn remove_from_store(
         Err(error) if error.was_saved() => context.system.notify(&error.to_string()),
         saved => drop(saved?),
     }
-    Ok((vm, change))
+    Ok((vm, SavedChange::new(write.into_qubes(), change)))
 }
 
 /// Removes a qube from the store. If the disk is too full to save it, frees space first: by
@@ -196,7 +196,7 @@ fn remove_from_store_freeing_space(
     name: &VmName,
     removal: RemovalMode,
     storage: &VmStorage,
-) -> Result<(Vm, Change), LifecycleError> {
+) -> Result<(Vm, SavedChange), LifecycleError> {
     let save = || remove_from_store(context, name, removal);
     let release =
         |_: &LifecycleError| Ok(storage.remove_spare_images(&images::find_owners(context)?)?);

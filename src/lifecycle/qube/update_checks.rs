@@ -80,7 +80,7 @@ pub fn update_checks(context: &Context) -> Result<(UpdateChecks, UpdateChecks), 
 /// # Errors
 /// The store or the flag file of dom0 cannot be changed.
 pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, LifecycleError> {
-    let change = reconcile::save_change(context, |draft| {
+    let saved = reconcile::save_change(context, |draft| {
         let local = |class: &crate::model::Class| class.is_local_guest();
         let names: Vec<VmName> = draft
             .names_with_classes()
@@ -101,7 +101,7 @@ pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, Lif
         Ok(all)
     })?;
     set_dom0_flag(context, on)?;
-    reconcile::apply_effects(context, change)
+    reconcile::apply_effects(context, saved)
 }
 
 /// Creates or removes the file that stops dom0's timer.

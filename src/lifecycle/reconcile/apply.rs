@@ -1,7 +1,8 @@
 //! The way of every change: open the store, decide, save, let go of the lock, apply the effects.
 //!
-//! Each effect is a reconciliation: it reads the store again and brings the outside to what it
-//! says, so two writers cannot leave it at the older value.
+//! An effect that changes something is a reconciliation: it reads the store again and brings the
+//! outside to what it says, so two writers cannot leave it at the older value. What the user is told
+//! is about the store as this change was saved.
 
 use std::fs;
 use std::io;
@@ -10,12 +11,32 @@ use std::path::Path;
 
 use crate::fs::replace::{parent_directory, sync_directory};
 use crate::lifecycle::{Context, LifecycleError};
-use crate::model::{Change, Draft, Effect, Facts, VmName, property};
+use crate::model::{Change, Draft, Effect, Facts, Qubes, VmName, property};
 
 /// The systemd unit of every qube.
 const UNIT: &str = "/usr/lib/systemd/system/qubes-vm@.service";
 /// The directory where systemd looks for units to start at boot.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+
+/// A change that is in the store and has to be applied outside.
+#[must_use = "what follows from a change has to be applied"]
+pub struct SavedChange {
+    /// The store as it was saved.
+    qubes: Qubes,
+    change: Change,
+}
+
+impl SavedChange {
+    /// Describes a change that was saved in a store with these qubes.
+    pub fn new(qubes: Qubes, change: Change) -> SavedChange {
+        SavedChange { qubes, change }
+    }
+
+    /// Adds what follows from another decision that was saved with this one.
+    pub fn merge(&mut self, other: Change) {
+        self.change.merge(other);
+    }
+}
 
 /// Opens the store, changes it as `decide` says, saves it and lets go of its lock. Returns what is
 /// left to apply.
@@ -25,11 +46,11 @@ const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 pub fn save_change(
     context: &Context,
     decide: impl FnOnce(&mut Draft) -> Result<Change, LifecycleError>,
-) -> Result<Change, LifecycleError> {
+) -> Result<SavedChange, LifecycleError> {
     let mut write = context.write()?;
     let change = decide(write.draft())?;
     write.save()?;
-    Ok(change)
+    Ok(SavedChange::new(write.into_qubes(), change))
 }
 
 /// Changes the store as `decide` says and applies the effects, for verbs that return no notes:
@@ -41,32 +62,33 @@ pub(in crate::lifecycle) fn change_and_notify(
     context: &Context,
     decide: impl FnOnce(&mut Draft) -> Result<Change, LifecycleError>,
 ) -> Result<(), LifecycleError> {
-    let change = save_change(context, decide)?;
-    for note in apply_effects(context, change)? {
+    let saved = save_change(context, decide)?;
+    for note in apply_effects(context, saved)? {
         context.system.notify(&note);
     }
     Ok(())
 }
 
-/// Applies the effects of a change in order. Returns notes for the user (about a change that waits for the next
+/// Applies the effects of a saved change in order. Returns notes for the user (about a change that waits for the next
 /// start).
 ///
 /// # Errors
 /// The store cannot be read, or a file of dom0 cannot be changed.
-pub fn apply_effects(context: &Context, change: Change) -> Result<Vec<String>, LifecycleError> {
-    let mut notes = Vec::new();
-    for effect in change.effects() {
+pub fn apply_effects(context: &Context, saved: SavedChange) -> Result<Vec<String>, LifecycleError> {
+    let (qubes, mut notes) = (&saved.qubes, Vec::new());
+    for effect in saved.change.effects() {
         match effect {
             Effect::Autostart { vm } => reconcile_autostart(context, vm)?,
             Effect::Dom0Service { service, on } => switch_dom0_service(context, service, *on)?,
             Effect::ReattachNetwork { vm } => {
-                notes.extend(next_start_note(context, vm, "its network")?)
+                notes.extend(next_start_note(context, qubes, vm, "its network"))
             }
-            Effect::MaxmemHotplug { vm } => notes.extend(next_start_note(context, vm, "maxmem")?),
-            // Only a note: the change is saved even if the store cannot be read again.
-            Effect::CompareMemory { vm } => notes.extend(maxmem_note(context, vm).ok().flatten()),
+            Effect::MaxmemHotplug { vm } => {
+                notes.extend(next_start_note(context, qubes, vm, "maxmem"))
+            }
+            Effect::CompareMemory { vm } => notes.extend(maxmem_note(context, qubes, vm)),
             Effect::QubesDbFeature { vm, feature } => {
-                notes.extend(next_start_note(context, vm, feature)?)
+                notes.extend(next_start_note(context, qubes, vm, feature))
             }
         }
     }
@@ -142,34 +164,22 @@ fn switch_dom0_service(context: &Context, service: &str, on: bool) -> Result<(),
 
 /// Returns a note about a maxmem without effect: a domain always has room for its initial
 /// memory.
-fn maxmem_note(context: &Context, name: &VmName) -> Result<Option<String>, LifecycleError> {
-    let qubes = context.read()?;
-    let Some(vm) = qubes.get(name.as_str()) else {
-        return Ok(None);
-    };
-    let (Ok(memory), Ok(maxmem)) = (
-        property::memory(&qubes, vm, context.facts()),
-        property::maxmem(&qubes, vm, context.facts()),
-    ) else {
-        return Ok(None);
-    };
-    Ok((maxmem != 0 && maxmem < memory)
-        .then(|| format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB")))
+fn maxmem_note(context: &Context, qubes: &Qubes, name: &VmName) -> Option<String> {
+    let vm = qubes.get(name.as_str())?;
+    let memory = property::memory(qubes, vm, context.facts()).ok()?;
+    let maxmem = property::maxmem(qubes, vm, context.facts()).ok()?;
+    (maxmem != 0 && maxmem < memory)
+        .then(|| format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB"))
 }
 
 /// Returns a note that a change takes effect at the next start, if the qube is running.
-fn next_start_note(
-    context: &Context,
-    name: &VmName,
-    what: &str,
-) -> Result<Option<String>, LifecycleError> {
+fn next_start_note(context: &Context, qubes: &Qubes, name: &VmName, what: &str) -> Option<String> {
     if context.system.is_offline() {
-        return Ok(None);
+        return None;
     }
-    let qubes = context.read()?;
-    let Some(vm) = qubes.get(name.as_str()) else {
-        return Ok(None);
-    };
-    let is_running = context.facts().power_state(vm).is_active();
-    Ok(is_running.then(|| format!("{name} is running: {what} changes at its next start")))
+    let is_running = context
+        .facts()
+        .power_state(qubes.get(name.as_str())?)
+        .is_active();
+    is_running.then(|| format!("{name} is running: {what} changes at its next start"))
 }

@@ -7,7 +7,7 @@ mod qube;
 mod recover;
 
 pub(in crate::lifecycle) use apply::change_and_notify;
-pub use apply::{apply_effects, save_change};
+pub use apply::{SavedChange, apply_effects, save_change};
 pub use finish_stop::finish_stop;
 pub(in crate::lifecycle) use finish_stop::{has_unfinished_stop, remove_record_unless_leftovers};
 pub(in crate::lifecycle) use orphans::is_volume_of_qube;

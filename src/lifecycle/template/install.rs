@@ -247,14 +247,14 @@ fn create_adopting(
             })
     };
     let mut notes = Vec::new();
-    let change = prepared.build(context, &plan, adopt_or_make, |draft, vm, storage| {
+    let saved = prepared.build(context, &plan, adopt_or_make, |draft, vm, storage| {
         let mut change = creation::add(draft, vm)?;
         let volumes = &PACKAGE_VOLUMES;
         change.merge(save_volume_sizes(context, draft, &name, storage, volumes)?);
         change.merge(settings.apply(draft, &name, context, &mut notes)?);
         Ok(change)
     })?;
-    notes.extend(reconcile::apply_effects(context, change)?);
+    notes.extend(reconcile::apply_effects(context, saved)?);
     notes.extend(creation_notes);
     Ok(InstalledTemplate {
         is_root_adopted: adopted.iter().any(|volume| volume == "root"),
@@ -317,12 +317,12 @@ fn reinstall(
     let (private, driver) = storage.volume("private")?;
     volume::clear_locked(private, driver)?;
     let mut notes = Vec::new();
-    let change = reconcile::save_change(context, |draft| {
+    let saved = reconcile::save_change(context, |draft| {
         let mut change = save_volume_sizes(context, draft, &name, &storage, &PACKAGE_VOLUMES)?;
         change.merge(data.settings().apply(draft, &name, context, &mut notes)?);
         Ok(change)
     })?;
-    notes.extend(reconcile::apply_effects(context, change)?);
+    notes.extend(reconcile::apply_effects(context, saved)?);
     Ok(InstalledTemplate {
         name,
         is_root_adopted: is_in_place,
