@@ -226,8 +226,8 @@ impl Qubes {
         Ok(())
     }
 
-    /// Removes a qube and returns it. [`crate::model::rules::removal::plan`] checks whether it may be
-    /// removed.
+    /// Removes a qube and returns it. [`crate::model::rules::removal::plan`] checks whether it may
+    /// be removed.
     pub fn remove(&mut self, name: &str) -> Option<Vm> {
         let at = self.find(name)?;
         self.vm(at);

@@ -20,37 +20,21 @@ pub(super) fn replace_reference_tag(
     prefix: &str,
     change: &AppliedChange<'_>,
 ) -> Change {
-    let referenced = change.after.as_ref().and_then(Value::as_qube);
-    set_reference_tag(qubes, vm.as_str(), prefix, referenced);
+    set_reference_tag(qubes, vm.as_str(), prefix, change.referenced_qube());
     Change::STORE_ONLY
 }
 
-/// Replaces the tag `guivm-NAME` of the qubes that follow the default.
-pub(super) fn update_default_guivm_tags(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Change {
-    set_tags_of_followers(qubes, "guivm", change)
-}
-
-/// Replaces the tag `audiovm-NAME` of the qubes that follow the default.
-pub(super) fn update_default_audiovm_tags(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Change {
-    set_tags_of_followers(qubes, "audiovm", change)
-}
-
-/// Replaces the tag for `property` of all qubes without an explicit value.
-fn set_tags_of_followers(qubes: &mut Qubes, property: &str, change: &AppliedChange<'_>) -> Change {
-    let is_affected = |vm: &&Vm| vm.class.is_local_guest() && !vm.properties.contains(property);
-    let affected: Vec<VmName> = qubes
-        .iter()
-        .filter(is_affected)
-        .map(|vm| vm.name.clone())
-        .collect();
+/// Replaces the tags for `property` (`guivm` or `audiovm`) of all qubes without an explicit value,
+/// whose default has changed.
+pub(super) fn replace_tags_of_followers(
+    qubes: &mut Qubes,
+    property: &str,
+    change: &AppliedChange<'_>,
+) -> Change {
     let prefix = format!("{property}-");
-    for vm in affected {
-        set_reference_tag(
-            qubes,
-            vm.as_str(),
-            &prefix,
-            change.after.as_ref().and_then(Value::as_qube),
-        );
+    let is_follower = |vm: &Vm| vm.class.is_local_guest() && !vm.properties.contains(property);
+    for vm in names_of(qubes, is_follower) {
+        set_reference_tag(qubes, vm.as_str(), &prefix, change.referenced_qube());
     }
     Change::STORE_ONLY
 }
@@ -61,11 +45,7 @@ pub(super) fn reattach_network(
     vm: &VmName,
     change: &AppliedChange<'_>,
 ) -> Change {
-    if change.before == change.after {
-        return Change::STORE_ONLY;
-    }
-    record_netvm_of_paused(qubes, vm, change);
-    Effect::ReattachNetwork { vm: vm.clone() }.into()
+    reattach_networks(qubes, vec![vm.clone()], change)
 }
 
 /// Returns the effects that qubes with the default netvm are attached to the new one.
@@ -73,37 +53,35 @@ pub(super) fn reattach_default_netvm_users(
     qubes: &mut Qubes,
     change: &AppliedChange<'_>,
 ) -> Change {
+    let users = names_of(qubes, property::has_default_netvm);
+    reattach_networks(qubes, users, change)
+}
+
+fn reattach_networks(
+    qubes: &mut Qubes,
+    affected: Vec<VmName>,
+    change: &AppliedChange<'_>,
+) -> Change {
     if change.before == change.after {
         return Change::STORE_ONLY;
     }
-    let affected: Vec<VmName> = qubes
-        .iter()
-        .filter(|vm| property::has_default_netvm(vm))
-        .map(|vm| vm.name.clone())
-        .collect();
     for vm in &affected {
         record_netvm_of_paused(qubes, vm, change);
     }
-    affected
-        .into_iter()
-        .map(|vm| Effect::ReattachNetwork { vm })
-        .collect()
+    let effects = affected.into_iter();
+    effects.map(|vm| Effect::ReattachNetwork { vm }).collect()
 }
 
 /// Records the old netvm of a paused qube in a feature: the qube stays attached to it until it is
 /// resumed (`docs/spec/r4-properties.md` §4).
 fn record_netvm_of_paused(qubes: &mut Qubes, vm: &VmName, change: &AppliedChange<'_>) {
     const ORIGINAL: &str = "deferred-netvm-original";
-    let is_due = qubes.get(vm.as_str()).is_some_and(|qube| {
-        change.facts.power_state(qube) == PowerState::Paused && !qube.features.contains(ORIGINAL)
-    });
-    if let Some(qube) = is_due.then(|| qubes.edit(vm.as_str())).flatten() {
-        let original = change
-            .before
-            .as_ref()
-            .map(Value::to_string)
-            .unwrap_or_default();
-        qube.features.set(ORIGINAL, &original);
+    let is_due = |vm: &Vm| {
+        change.facts.power_state(vm) == PowerState::Paused && !vm.features.contains(ORIGINAL)
+    };
+    if let Some(vm) = edit_if(qubes, vm.as_str(), is_due) {
+        let original = change.before.as_ref().map(Value::to_string);
+        vm.features.set(ORIGINAL, &original.unwrap_or_default());
     }
 }
 
@@ -113,12 +91,10 @@ pub(super) fn update_servicevm_feature(
     vm: &VmName,
     change: &AppliedChange<'_>,
 ) -> Change {
-    if let Some(qube) = qubes.edit(vm.as_str()) {
+    if let Some(vm) = qubes.edit(vm.as_str()) {
         match change.after.as_ref().and_then(Value::as_bool) {
-            Some(true) => qube.features.set("servicevm", "1"),
-            _ => {
-                qube.features.remove("servicevm");
-            }
+            Some(true) => vm.features.set("servicevm", "1"),
+            _ => drop(vm.features.remove("servicevm")),
         }
     }
     Change::STORE_ONLY
@@ -127,43 +103,31 @@ pub(super) fn update_servicevm_feature(
 /// Moves the service `clocksync` to the new clockvm.
 pub(super) fn move_clocksync(qubes: &mut Qubes, change: &AppliedChange<'_>) -> Change {
     const SERVICE: &str = "service.clocksync";
-    let (before, after) = (
-        change.before.as_ref().and_then(Value::as_qube),
-        change.after.as_ref().and_then(Value::as_qube),
-    );
+    let before = change.before.as_ref().and_then(Value::as_qube);
+    let after = change.referenced_qube();
     if before == after {
         return Change::STORE_ONLY;
     }
+    let lacks_it = |vm: &Vm| !vm.features.contains(SERVICE);
+    let has_it = |vm: &Vm| {
+        vm.features
+            .get(SERVICE)
+            .is_some_and(|text| !text.is_empty())
+    };
     let mut touched = Vec::new();
-    let lacks_it = |name: &&VmName| {
-        qubes
-            .get(name.as_str())
-            .is_some_and(|vm| !vm.features.contains(SERVICE))
-    };
-    if let Some(name) = after.filter(lacks_it) {
-        if let Some(vm) = qubes.edit(name.as_str()) {
-            vm.features.set(SERVICE, "1");
-        }
-        touched.push(name);
+    if let Some(vm) = after.and_then(|name| edit_if(qubes, name.as_str(), lacks_it)) {
+        vm.features.set(SERVICE, "1");
+        touched.push(vm.name.clone());
     }
-    let has_it = |name: &&VmName| {
-        qubes
-            .get(name.as_str())
-            .is_some_and(|v| v.features.get(SERVICE).is_some_and(|f| !f.is_empty()))
-    };
-    if let Some(name) = before.filter(has_it) {
-        if let Some(vm) = qubes.edit(name.as_str()) {
-            vm.features.remove(SERVICE);
-        }
-        touched.push(name);
+    if let Some(vm) = before.and_then(|name| edit_if(qubes, name.as_str(), has_it)) {
+        vm.features.remove(SERVICE);
+        touched.push(vm.name.clone());
     }
-    touched
-        .into_iter()
-        .map(|vm| Effect::QubesDbFeature {
-            vm: vm.clone(),
-            feature: SERVICE.into(),
-        })
-        .collect()
+    let effect = |vm| Effect::QubesDbFeature {
+        vm,
+        feature: SERVICE.into(),
+    };
+    touched.into_iter().map(effect).collect()
 }
 
 /// Points the snapshots of the qube and of the disposables based on it to the new template's
@@ -183,25 +147,24 @@ pub(super) fn repoint_template_snapshots(
 
 /// Sets the id of the kernel volume, which is the kernel's version (`docs/spec/r4-storage.md`
 /// §8).
-pub(super) fn update_kernel_volume(qubes: &mut Qubes, vm: &VmName, kernel: Option<&str>) {
-    let differs = |v: &crate::model::VolumeConfig| {
-        v.attributes
-            .get("vid")
-            .is_some_and(|vid| Some(vid) != kernel)
+pub(super) fn update_kernel_volume(
+    qubes: &mut Qubes,
+    vm: &VmName,
+    change: &AppliedChange<'_>,
+) -> Change {
+    let Some(kernel) = change.after.as_ref().and_then(Value::as_str) else {
+        return Change::STORE_ONLY;
     };
-    let is_due = qubes
-        .get(vm.as_str())
-        .and_then(|q| q.volume("kernel"))
-        .is_some_and(differs);
-    let Some(kernel) = kernel.filter(|_| is_due) else {
-        return;
+    let has_other_id = |vm: &Vm| {
+        let volume = vm.volume("kernel");
+        volume.is_some_and(|v| v.attributes.get("vid").is_some_and(|vid| vid != kernel))
     };
-    let Some(qube) = qubes.edit(vm.as_str()) else {
-        return;
-    };
-    for volume in qube.volumes.iter_mut().filter(|v| v.name() == "kernel") {
-        volume.attributes.set("vid", kernel);
+    if let Some(vm) = edit_if(qubes, vm.as_str(), has_other_id) {
+        for volume in vm.volumes.iter_mut().filter(|v| v.name() == "kernel") {
+            volume.attributes.set("vid", kernel);
+        }
     }
+    Change::STORE_ONLY
 }
 
 /// Replaces a qube's tags that begin with `prefix` by one: `prefix` and the name of the qube
@@ -213,24 +176,35 @@ pub(in crate::model) fn set_reference_tag(
     target: Option<&VmName>,
 ) {
     let tag = target.and_then(|name| reference_tag(prefix, name));
-    let Some(qube) = qubes.get(vm) else { return };
-    let has: Vec<&str> = qube
-        .tags
-        .iter()
-        .map(|t| &**t)
-        .filter(|t| t.starts_with(prefix))
-        .collect();
-    let is_right = has.iter().copied().eq(tag.as_deref());
-    let Some(qube) = (!is_right).then(|| qubes.edit(vm)).flatten() else {
+    let is_wrong = |vm: &Vm| {
+        let tags = vm.tags.iter().filter(|tag| tag.starts_with(prefix));
+        !tags.eq(tag.as_ref())
+    };
+    let Some(vm) = edit_if(qubes, vm, is_wrong) else {
         return;
     };
-    let place = qube
-        .tags
-        .iter()
-        .position(|t| t.starts_with(prefix))
-        .unwrap_or(qube.tags.len());
-    qube.tags.retain(|t| !t.starts_with(prefix));
+    let first = vm.tags.iter().position(|tag| tag.starts_with(prefix));
+    let place = first.unwrap_or(vm.tags.len());
+    vm.tags.retain(|tag| !tag.starts_with(prefix));
     if let Some(tag) = tag {
-        qube.tags.insert(place, tag);
+        vm.tags.insert(place, tag);
+    }
+}
+
+/// Returns the names of the qubes that `is_affected` accepts.
+fn names_of(qubes: &Qubes, is_affected: impl Fn(&Vm) -> bool) -> Vec<VmName> {
+    let affected = qubes.iter().filter(|vm| is_affected(vm));
+    affected.map(|vm| vm.name.clone()).collect()
+}
+
+/// Returns a qube for changing it, if `is_due` says that there is something to change.
+fn edit_if<'q>(
+    qubes: &'q mut Qubes,
+    name: &str,
+    is_due: impl FnOnce(&Vm) -> bool,
+) -> Option<&'q mut Vm> {
+    match qubes.get(name).is_some_and(is_due) {
+        true => qubes.edit(name),
+        false => None,
     }
 }

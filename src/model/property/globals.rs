@@ -1,8 +1,7 @@
 //! The global properties.
 
 use super::consequences::{
-    move_clocksync, reattach_default_netvm_users, update_default_audiovm_tags,
-    update_default_guivm_tags,
+    move_clocksync, reattach_default_netvm_users, replace_tags_of_followers,
 };
 use super::rules::{
     require_global_dispvm_template, require_taggable_default, require_valid_default_kernel,
@@ -59,7 +58,9 @@ pub(super) const ROWS: &[Property] = &[
     )
     .since(Release::R4_1)
     .rule(Rule::Global(require_taggable_default))
-    .consequences(Consequences::Global(update_default_audiovm_tags)),
+    .consequences(Consequences::Global(|qubes, change| {
+        replace_tags_of_followers(qubes, "audiovm", change)
+    })),
     global(
         "default_guivm",
         QUBE,
@@ -68,7 +69,9 @@ pub(super) const ROWS: &[Property] = &[
     )
     .since(Release::R4_1)
     .rule(Rule::Global(require_taggable_default))
-    .consequences(Consequences::Global(update_default_guivm_tags)),
+    .consequences(Consequences::Global(|qubes, change| {
+        replace_tags_of_followers(qubes, "guivm", change)
+    })),
     global(
         "default_dispvm",
         QUBE,

@@ -8,7 +8,6 @@ use super::{
     Property, PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
-use crate::model::effect::Change;
 use crate::model::facts::Facts;
 use crate::model::features;
 use crate::model::property;
@@ -46,14 +45,7 @@ pub(super) const ROWS: &[Property] = &[
     .rule(Rule::Qube(|context, proposed| {
         require_installed_kernel(context.facts, proposed)
     }))
-    .consequences(Consequences::Qube(|qubes, vm, change| {
-        consequences::update_kernel_volume(
-            qubes,
-            vm,
-            change.after.as_ref().and_then(Value::as_str),
-        );
-        Change::STORE_ONLY
-    })),
+    .consequences(Consequences::Qube(consequences::update_kernel_volume)),
     Property::new(
         "kernelopts",
         GUESTS,

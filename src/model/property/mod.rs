@@ -173,6 +173,13 @@ pub struct AppliedChange<'a> {
     pub facts: &'a dyn Facts,
 }
 
+impl AppliedChange<'_> {
+    /// Returns the qube that the property refers to now, if it refers to one.
+    fn referenced_qube(&self) -> Option<&VmName> {
+        self.after.as_ref().and_then(Value::as_qube)
+    }
+}
+
 /// The words that completion offers for a property's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Completion {
