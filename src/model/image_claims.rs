@@ -2,13 +2,13 @@
 //! Where the store leaves a part open, every possible image is claimed. No function here accesses a
 //! disk.
 
-use super::class::Class;
+use super::class::{self, Class};
 use super::facts::Facts;
 use super::name::VmName;
 use super::pool::Pool;
 use super::qubes::Qubes;
 use super::text_map::TextMap;
-use super::volume::{class_volume, volume_traits};
+use super::volume::volume_traits;
 use crate::model::volume;
 
 /// A `<domain>` of the store as it is written, or a `<volume>` outside any domain.
@@ -143,8 +143,8 @@ impl<'a> ClaimCollector<'a, '_> {
         if attribute("pool").map_or(volume == "kernel", |name| self.is_kernel_pool_name(name)) {
             return;
         }
-        let is_kept = volume_traits(volume, class_volume(&self.domain.class, volume), attributes)
-            .save_on_stop;
+        let is_kept =
+            volume_traits(volume, self.domain.class.volume(volume), attributes).save_on_stop;
         self.collect_certain(volume, found);
         let pools = self.pools(volume, attribute("pool"), found);
         for pool in &pools {
@@ -280,9 +280,7 @@ impl<'a> ClaimCollector<'a, '_> {
         let names = self.domain.names.iter();
         match (pool.option("dir_path"), pool.option("volume_group")) {
             (Some(_), _) => names
-                .flat_map(|name| {
-                    ["appvms", "vm-templates"].map(|above| format!("{above}/{name}/{volume}"))
-                })
+                .flat_map(|name| class::DIRECTORIES.map(|above| format!("{above}/{name}/{volume}")))
                 .collect(),
             (None, Some(group)) => names
                 .map(|name| format!("{group}/vm-{name}-{volume}"))

@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod class;
+pub mod class_volume;
 pub mod device;
 pub mod differences;
 pub mod draft;
@@ -21,6 +22,7 @@ pub mod pool;
 pub mod pool_driver;
 pub mod power;
 pub mod property;
+pub mod qid;
 pub mod qubes;
 pub mod release;
 pub mod rules;
@@ -31,7 +33,8 @@ pub mod vm;
 pub mod volume;
 
 pub use check::{Finding, Location, Remedy};
-pub use class::Class;
+pub use class::{Class, ClassSpec};
+pub use class_volume::ClassVolume;
 pub use draft::Draft;
 pub use effect::{Change, Effect};
 pub use facts::{Facts, HostFacts, Stubdom};
@@ -46,6 +49,7 @@ pub use property::{
     Property, PropertyByClass, PropertyError, Scope, Value, VirtMode, class_properties,
     global_properties,
 };
+pub use qid::Qid;
 pub use qubes::{DomainSource, IndexedDomain, Qubes, SavedDomain};
 pub use release::Release;
 pub use rules::cloning::{NewClone, PlannedClone};
@@ -57,5 +61,5 @@ pub use rules::volume_change::{VolumeChangeError, VolumeOption};
 pub use stop_order::ProviderRole;
 pub use tags::TagError;
 pub use text_map::TextMap;
-pub use vm::{Diagnosis, Qid, Vm, VolumeConfig};
+pub use vm::{Diagnosis, Vm, VolumeConfig};
 pub use volume::{ResolvedVolume, VolumeError};

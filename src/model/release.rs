@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::vm::Qid;
+use super::qid::Qid;
 
 /// A release of Qubes OS whose core must be able to load the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

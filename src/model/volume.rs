@@ -2,6 +2,7 @@
 //! snapshots (`docs/spec/r4-storage.md` §1, §2). No function here accesses a disk.
 
 use super::class::Class;
+use super::class_volume::ClassVolume;
 use super::facts::Facts;
 use super::name::VmName;
 use super::pool::Pool;
@@ -13,8 +14,6 @@ use super::rules::qubesd::VolumeTraits;
 use super::text_map::TextMap;
 use super::vm::{Vm, VolumeConfig};
 use crate::model::property;
-
-const GIB: u64 = 1 << 30;
 
 /// A volume of a qube with all values resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,99 +159,6 @@ pub enum VolumeError {
     Property(#[from] PropertyError),
 }
 
-/// The defaults of a class for a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClassVolume {
-    /// The name of the volume.
-    pub name: &'static str,
-    /// Whether the guest can write to it.
-    pub rw: bool,
-    /// Whether changes are kept when the qube stops.
-    pub save_on_stop: bool,
-    /// Whether it is a snapshot, created when the qube starts.
-    pub snap_on_start: bool,
-    /// The size in bytes.
-    pub size: u64,
-}
-
-const fn origin(name: &'static str, size: u64) -> ClassVolume {
-    ClassVolume {
-        name,
-        rw: true,
-        save_on_stop: true,
-        snap_on_start: false,
-        size,
-    }
-}
-const fn snapshot(name: &'static str) -> ClassVolume {
-    ClassVolume {
-        name,
-        rw: true,
-        save_on_stop: false,
-        snap_on_start: true,
-        size: 0,
-    }
-}
-const fn volatile(size: u64) -> ClassVolume {
-    ClassVolume {
-        name: "volatile",
-        rw: true,
-        save_on_stop: false,
-        snap_on_start: false,
-        size,
-    }
-}
-const KERNEL: ClassVolume = ClassVolume {
-    name: "kernel",
-    rw: false,
-    save_on_stop: false,
-    snap_on_start: false,
-    size: 0,
-};
-
-/// Returns the volumes of a class, in the order of upstream's files and of the guest's disks
-/// (`docs/spec/r4-storage.md` §1).
-pub fn class_volumes(class: &Class) -> &'static [ClassVolume] {
-    const OWN: [ClassVolume; 4] = [
-        origin("root", 10 * GIB),
-        origin("private", 2 * GIB),
-        volatile(10 * GIB),
-        KERNEL,
-    ];
-    const APP: [ClassVolume; 4] = [
-        snapshot("root"),
-        origin("private", 2 * GIB),
-        volatile(10 * GIB),
-        KERNEL,
-    ];
-    const DISP: [ClassVolume; 4] = [
-        snapshot("root"),
-        snapshot("private"),
-        volatile(12 * GIB),
-        KERNEL,
-    ];
-    match class {
-        Class::TemplateVM | Class::StandaloneVM => &OWN,
-        Class::AppVM => &APP,
-        Class::DispVM => &DISP,
-        Class::AdminVM | Class::RemoteVM | Class::Unknown(_) => &[],
-    }
-}
-
-/// Returns the defaults of a class for the volume of this name.
-pub fn class_volume(class: &Class, name: &str) -> Option<&'static ClassVolume> {
-    class_volumes(class).iter().find(|v| v.name == name)
-}
-
-/// Returns the directory below `/var/lib/qubes` for the files of a qube: `appvms` or
-/// `vm-templates`.
-pub fn class_directory(class: &Class) -> &'static str {
-    match class {
-        Class::TemplateVM => "vm-templates",
-        _ => "appvms",
-    }
-}
-
 /// Returns the vid that a pool's driver assigns to a new volume. Kernels have none of their own:
 /// their vid is the version.
 ///
@@ -266,7 +172,7 @@ pub fn default_vid(
 ) -> Result<String, VolumeError> {
     let option = |name: &str| pool.option(name).unwrap_or_default();
     match pool.volume_ids() {
-        Some(VolumeIds::File) => Ok(format!("{}/{qube}/{volume}", class_directory(class))),
+        Some(VolumeIds::File) => Ok(format!("{}/{qube}/{volume}", class.directory())),
         Some(VolumeIds::Logical) => Ok(format!("{}/vm-{qube}-{volume}", option("volume_group"))),
         Some(VolumeIds::Dataset) => Ok(format!("{}/{qube}/{volume}", option("container"))),
         Some(VolumeIds::Kernel | VolumeIds::Wrapped) | None => Err(VolumeError::UnknownDriver {
@@ -301,7 +207,7 @@ pub fn resolve(
     name: &str,
     facts: &dyn Facts,
 ) -> Result<ResolvedVolume, VolumeError> {
-    let class = class_volume(&vm.class, name);
+    let class = vm.class.volume(name);
     match (class, vm.volume(name)) {
         (None, None) => Err(VolumeError::NoSuchVolume {
             vm: vm.name.to_string(),
@@ -454,7 +360,9 @@ fn find_pool<'q>(
 pub(super) fn update_snapshot_sources(qubes: &mut Qubes, name: &str, facts: &dyn Facts) {
     let Some(vm) = qubes.get(name) else { return };
     let none = TextMap::new();
-    let new_configs: Vec<(&str, Option<VolumeConfig>)> = class_volumes(&vm.class)
+    let new_configs: Vec<(&str, Option<VolumeConfig>)> = vm
+        .class
+        .volumes()
         .iter()
         .filter(|class| class.snap_on_start && vm.volume(class.name).is_some())
         .map(|class| {
@@ -552,9 +460,9 @@ pub(super) fn volume_traits<'a>(
 
 /// Iterates over the names of a qube's volumes: those of its class, then the custom ones.
 pub fn names(vm: &Vm) -> impl Iterator<Item = &str> {
-    let class = class_volumes(&vm.class).iter().map(|v| v.name);
+    let class = vm.class.volumes().iter().map(|v| v.name);
     let further = vm.volumes.iter().map(|v| v.name());
-    class.chain(further.filter(|name| class_volumes(&vm.class).iter().all(|v| v.name != *name)))
+    class.chain(further.filter(|name| vm.class.volumes().iter().all(|v| v.name != *name)))
 }
 
 /// Returns whether newer releases read the text as true: every text but these.

@@ -6,9 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::StorageError;
-use super::pool_directory::PREFIXES;
 use super::pools::directory;
 use crate::model::Pool;
+use crate::model::class::DIRECTORIES;
 use crate::system::System;
 
 /// The position of a directory: the device of its file system, and the path from the root of that.
@@ -84,7 +84,7 @@ fn image_directories(
     }
     let directory = Path::new("/").join(pool.option("dir_path").unwrap_or_default());
     let place = |name: &str| mounts.positions(&system.path_below_root(directory.join(name)));
-    PREFIXES.map(place).to_vec()
+    DIRECTORIES.map(place).to_vec()
 }
 
 /// Whether the two are equal or one contains the other.

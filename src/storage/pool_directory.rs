@@ -13,10 +13,8 @@ use super::volume_files::VolumeFiles;
 use super::{Image, ImageOwner, ImageOwners, SharedProgress, StorageError, Volume, VolumeLocks};
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::parent_directory;
+use crate::model::class::DIRECTORIES;
 use crate::model::rules::qubesd::is_file_vid;
-
-/// The directories of a pool, by kind of qube: upstream's `dir_path_prefix`.
-pub(super) const PREFIXES: [&str; 2] = ["appvms", "vm-templates"];
 
 /// The directory of a pool, and what its driver needs to work there.
 #[derive(Debug)]
@@ -110,7 +108,7 @@ impl PoolDirectory {
 
     /// Creates the directories of a pool that contain those of its qubes.
     pub(super) fn make_prefix_directories(&self) -> Result<(), StorageError> {
-        PREFIXES
+        DIRECTORIES
             .iter()
             .try_for_each(|prefix| create_directory(&self.path.join(prefix), self.group).map(drop))
     }
@@ -183,7 +181,7 @@ impl PoolDirectory {
         volume_name: impl Fn(&str) -> Option<&str>,
     ) -> Result<Vec<String>, StorageError> {
         let mut vids = Vec::new();
-        for prefix in PREFIXES {
+        for prefix in DIRECTORIES {
             for qube in list_names(&self.path.join(prefix))? {
                 let files = list_names(&self.path.join(prefix).join(&qube))?;
                 let names = files.iter().filter_map(|file| volume_name(file));

@@ -411,7 +411,7 @@ fn every_property_of_a_qube_can_be_set_and_restored() {
         for column in [0, 1] {
             scope.spawn(move || {
                 let sample = Sample::new(column);
-                Class::ALL.iter().for_each(|class| sample.try_all_of(class));
+                Class::all().for_each(|class| sample.try_all_of(class));
             });
         }
     });
@@ -440,8 +440,8 @@ fn every_property_of_the_system_can_be_set_and_restored() {
 fn computed_and_write_once_properties_cannot_be_changed() {
     let sample = Sample::new(0);
     let mut seen = 0;
-    for class in Class::ALL {
-        let (qube, _) = sample.qubes.iter().find(|(_, c)| *c == class).unwrap();
+    for class in Class::all() {
+        let (qube, _) = sample.qubes.iter().find(|(_, c)| c == class).unwrap();
         for property in class_properties(&class)
             .collect::<Vec<_>>()
             .iter()
@@ -486,8 +486,8 @@ fn computed_and_write_once_properties_cannot_be_changed() {
 fn features_services_tags_and_notes_can_be_set_and_restored() {
     let sample = Sample::new(0);
     let before = sample.bytes();
-    for class in Class::ALL {
-        let (qube, _) = sample.qubes.iter().find(|(_, c)| *c == class).unwrap();
+    for class in Class::all() {
+        let (qube, _) = sample.qubes.iter().find(|(_, c)| c == class).unwrap();
         let mut steps = vec![
             (
                 "qvm-features",
@@ -575,7 +575,7 @@ fn features_services_tags_and_notes_can_be_set_and_restored() {
 fn the_tables_of_this_test_are_sorted_and_name_known_properties() {
     for row in OF_QUBES {
         let has = |class: &Class| Property::find(Scope::Class(class), row.property).is_some();
-        assert!(Class::ALL.iter().any(has), "no class has {}", row.property);
+        assert!(Class::all().any(has), "no class has {}", row.property);
     }
     for table in [OF_QUBES, OF_THE_SYSTEM] {
         assert!(table.windows(2).all(|w| w[0].property < w[1].property));

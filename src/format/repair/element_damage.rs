@@ -14,6 +14,7 @@ use crate::format::document::schema::{LABELS, NAMED, POOLS, PROPERTIES, WRITE_ON
 use crate::format::document::usable_name;
 use crate::format::xml::tree::{ElementId, Tree};
 use crate::model::check::{FindingKind, Harm};
+use crate::model::class::DIRECTORIES;
 use crate::model::{Class, Label, Remedy, Vm, VmName};
 
 /// Finds labels without a number, or with the name or number of another label.
@@ -172,7 +173,7 @@ fn guess_name(bytes: &[u8], entry: &DomainEntry) -> String {
         let vids = read_volumes(tree).filter_map(|(id, _)| tree.attribute(id, "vid"));
         let mut names =
             vids.filter_map(|vid| match vid.split('/').collect::<Vec<_>>().as_slice() {
-                ["appvms" | "vm-templates", name, _] => VmName::new(name).ok(),
+                [above, name, _] if DIRECTORIES.contains(above) => VmName::new(name).ok(),
                 _ => None,
             });
         names.next()
@@ -255,9 +256,7 @@ pub(super) fn check_domain_form(vm: &Vm, lines: &SourceLines, found: &mut Vec<Da
 
 /// Corrects a class that differs only in case; any other class is left to a person.
 fn unknown_class_remedy(vm: &Vm, class: &str) -> Remedy {
-    let similar = Class::ALL
-        .iter()
-        .find(|c| c.as_str().eq_ignore_ascii_case(class));
+    let similar = Class::all().find(|c| c.as_str().eq_ignore_ascii_case(class));
     match similar.filter(|c| **c != Class::AdminVM) {
         Some(class) => Remedy::SetAttribute {
             name: "class",

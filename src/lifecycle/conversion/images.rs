@@ -5,7 +5,6 @@ use std::fs;
 use crate::format::ConversionLoss;
 use crate::lifecycle::Context;
 use crate::model::DriverSpec;
-use crate::model::volume::class_volumes;
 use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig, volume};
 
 /// The most missing images that a message names.
@@ -55,7 +54,7 @@ fn volumes(
     let Some(vm) = qubes.get(name) else {
         return Vec::new();
     };
-    let class_names = class_volumes(&vm.class).iter().map(|class| class.name);
+    let class_names = vm.class.volumes().iter().map(|class| class.name);
     let volume = |volume: &'static str| match volume::resolve(qubes, vm, volume, context.facts()) {
         Ok(mut resolved) => {
             set_size_of_image(qubes, &mut resolved, context, missing);

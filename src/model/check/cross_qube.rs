@@ -9,8 +9,9 @@ use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::property;
+use crate::model::qid::Qid;
 use crate::model::qubes::Qubes;
-use crate::model::vm::{Qid, Vm};
+use crate::model::vm::Vm;
 use uuid::Uuid;
 
 /// The maximum number of netvms of a loop in a message.

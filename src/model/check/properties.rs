@@ -7,13 +7,14 @@ use crate::model::facts::Facts;
 use crate::model::name::VmName;
 use crate::model::property;
 use crate::model::property::{Property, PropertyError, Scope, ValueType};
+use crate::model::qid::Qid;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 use crate::model::rules::qubesd::{
     TAGGED_REFERENCES, find_feature_problem, find_reference_problem, is_kernel_name,
 };
 use crate::model::tags::is_valid_tag;
-use crate::model::vm::{Qid, Vm};
+use crate::model::vm::Vm;
 
 /// Properties that must be set if the class has them.
 const REQUIRED: [&str; 4] = ["label", "qid", "uuid", "template"];

@@ -8,7 +8,7 @@ use crate::model::property::{Property, PropertyError, Scope, Value, ValueType};
 use crate::model::qubes::Qubes;
 use crate::model::rules::qubesd::{can_have_network, find_reference_problem, is_kernel_name};
 use crate::model::text_map::TextMap;
-use crate::model::volume::{class_volume, volume_traits};
+use crate::model::volume::volume_traits;
 
 /// Checks all stored global properties and the default kernel.
 pub(super) fn check_globals(qubes: &Qubes, facts: &dyn Facts, found: &mut Vec<Finding>) {
@@ -154,7 +154,7 @@ fn check_default_pool(
         return;
     };
     let volume = name.strip_prefix("default_pool_").unwrap_or("volatile");
-    let Some(class) = class_volume(&Class::TemplateVM, volume) else {
+    let Some(class) = Class::TemplateVM.volume(volume) else {
         return;
     };
     if let Some(misfit) = volume_traits(volume, Some(class), &TextMap::new()).find_problem(pool) {

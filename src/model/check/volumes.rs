@@ -13,7 +13,7 @@ use crate::model::release::Release;
 use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
 use crate::model::volume;
-use crate::model::volume::{VolumeError, class_volume, class_volumes, volume_traits};
+use crate::model::volume::{VolumeError, volume_traits};
 
 /// The attributes that every release up to 4.4.0 reads as true when they are `False`
 /// (`docs/spec/r4-xml.md` §1.8).
@@ -97,7 +97,9 @@ pub(super) fn check_volumes(
     facts: &dyn Facts,
     found: &mut Vec<Finding>,
 ) {
-    let without_config = class_volumes(&vm.class)
+    let without_config = vm
+        .class
+        .volumes()
         .iter()
         .filter(|class| vm.volume(class.name).is_none());
     for class in without_config {
@@ -204,7 +206,7 @@ fn check_fit(
 ) {
     let default =
         || property::global_value_by_name(qubes, &format!("default_pool_{name}"), facts).ok();
-    let traits = volume_traits(name, class_volume(&vm.class, name), own);
+    let traits = volume_traits(name, vm.class.volume(name), own);
     let pool = match own.get("pool") {
         Some(pool) => qubes.pools.get(pool),
         // A snapshot is in the pool of its source.
@@ -257,7 +259,7 @@ fn check_resolvable(
         .get("pool")
         .is_some_and(|pool| qubes.pools.get(pool).is_some());
     let snaps = own.attributes.contains("snap_on_start")
-        || class_volumes(&vm.class).iter().any(|v| v.snap_on_start);
+        || vm.class.volumes().iter().any(|v| v.snap_on_start);
     if are_plain
         && is_known
         && (!snaps
@@ -282,7 +284,8 @@ fn check_vids(
     let pool = own.attributes.get("pool").unwrap_or_default();
     let volume_ids = qubes.pools.get(pool).and_then(Pool::volume_ids);
     let is_class_snapshot = || {
-        class_volumes(&vm.class)
+        vm.class
+            .volumes()
             .iter()
             .any(|class| class.name == own.name() && class.snap_on_start)
     };
@@ -330,9 +333,7 @@ fn check_flags(
             remedy,
         );
     }
-    let class = class_volumes(&vm.class)
-        .iter()
-        .find(|v| v.name == own.name());
+    let class = vm.class.volumes().iter().find(|v| v.name == own.name());
     let is_default = |flag: &str| {
         class.is_some_and(|c| match flag {
             "rw" => c.rw,

@@ -1,22 +1,22 @@
 //! The rows of one property name for all classes, looked up once for a listing of many qubes.
 
 use super::{Property, Scope};
-use crate::model::class::Class;
+use crate::model::class::{CLASSES, Class};
 
 /// The property that each class has under a name.
 #[derive(Clone)]
 pub struct PropertyByClass {
     name: Box<str>,
-    /// In the order of [`Class::ALL`].
-    by_class: [Option<&'static Property>; Class::ALL.len()],
+    /// In the order of [`CLASSES`].
+    by_class: [Option<&'static Property>; CLASSES.len()],
 }
 
 impl PropertyByClass {
     /// Looks the name up for every known class.
     pub fn new(name: &str) -> PropertyByClass {
-        let by_class = Class::ALL
+        let by_class = CLASSES
             .each_ref()
-            .map(|class| Property::find(Scope::Class(class), name));
+            .map(|row| Property::find(Scope::Class(&row.class), name));
         PropertyByClass {
             name: name.into(),
             by_class,
@@ -74,10 +74,14 @@ mod tests {
     fn lookup_agrees_with_the_table_for_each_class() {
         for name in ["netvm", "maxmem", "updateable", "label", "nonsense"] {
             let named = PropertyByClass::new(name);
-            for class in Class::ALL.iter().chain(&[Class::Unknown("OddVM".into())]) {
-                let found = Property::find(Scope::Class(class), name);
+            for class in Class::all()
+                .cloned()
+                .chain([Class::Unknown("OddVM".into())])
+            {
+                let found = Property::find(Scope::Class(&class), name);
                 assert!(
-                    named.for_class(class).map(std::ptr::from_ref) == found.map(std::ptr::from_ref),
+                    named.for_class(&class).map(std::ptr::from_ref)
+                        == found.map(std::ptr::from_ref),
                     "{name} of {class}"
                 );
             }

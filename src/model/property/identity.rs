@@ -10,7 +10,7 @@ use super::{
 use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::property;
-use crate::model::vm::Qid;
+use crate::model::qid::Qid;
 
 const QID_TYPE: ValueType = ValueType::Int {
     min: 0,

@@ -560,12 +560,12 @@ mod tests {
     #[test]
     fn table_is_sorted_and_names_are_unique_per_class() {
         assert!(PROPERTIES.windows(2).all(|w| w[0].name <= w[1].name));
-        for class in Class::ALL {
-            let names: Vec<_> = class_properties(&class).map(|p| p.name).collect();
+        for class in Class::all() {
+            let names: Vec<_> = class_properties(class).map(|p| p.name).collect();
             assert!(names.windows(2).all(|w| w[0] < w[1]), "{class}: {names:?}");
             for name in names {
                 assert_eq!(
-                    Property::find(Scope::Class(&class), name).map(|p| p.name),
+                    Property::find(Scope::Class(class), name).map(|p| p.name),
                     Some(name)
                 );
             }

@@ -214,8 +214,7 @@ impl R3Switches {
 impl Run for CreateArguments {
     fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
         if self.help_classes {
-            return Class::ALL
-                .iter()
+            return Class::all()
                 .try_for_each(|class| call.out.line(class.as_str()))
                 .map(|()| 0);
         }

@@ -145,7 +145,7 @@ impl<'a> Offer<'a> {
         match self {
             Offer::Nothing => Some(Vec::new()),
             Offer::Words(words) => Some(plain(words)),
-            Offer::Classes => Some(plain(&Class::ALL.each_ref().map(Class::as_str))),
+            Offer::Classes => Some(plain(&Class::names())),
             _ => None,
         }
     }

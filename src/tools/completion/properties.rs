@@ -59,7 +59,7 @@ pub fn values_of_class(
 /// Returns the classes of the qubes that an argument names; all classes for a pattern or a list.
 fn matching_classes(qubes: &Qubes, word: &str) -> Vec<Class> {
     match is_pattern(word) || word.contains(',') {
-        true => Class::ALL.to_vec(),
+        true => Class::all().cloned().collect(),
         false => qubes.class(word).cloned().into_iter().collect(),
     }
 }

@@ -9,7 +9,6 @@ use crate::lifecycle::Context;
 use crate::lifecycle::template;
 use crate::lifecycle::template::Registration;
 use crate::model::Class;
-use crate::model::volume::class_directory;
 use crate::tools::ui::arguments::NotUpstream;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::images::DiscardOption;
@@ -91,7 +90,7 @@ impl RegistrationOptions {
     ) -> Result<PathBuf, Failure> {
         let directory = context.system.path_below_root(
             Path::new("/var/lib/qubes")
-                .join(class_directory(class))
+                .join(class.directory())
                 .join(name),
         );
         let Some(given) = &self.path else {

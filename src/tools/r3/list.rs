@@ -6,7 +6,6 @@ use jiff::tz::TimeZone;
 
 use super::prefs::{is_on, python_bool, python_list};
 use crate::lifecycle::Context;
-use crate::model::volume::class_directory;
 use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm, features, property, volume};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::output::Output;
@@ -220,7 +219,7 @@ fn directory(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
         format!(
             "{}/{}/{}",
             facts.host().base_dir(),
-            class_directory(&vm.class),
+            vm.class.directory(),
             vm.name
         )
     })

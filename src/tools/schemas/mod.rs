@@ -118,11 +118,7 @@ fn system_properties() -> Vec<&'static Property> {
 
 /// Returns the properties of qubes of any class, each once.
 fn qube_properties() -> Vec<&'static Property> {
-    let is_of_qubes = |p: &&Property| {
-        Class::ALL
-            .iter()
-            .any(|class| p.is_in_scope(Scope::Class(class)))
-    };
+    let is_of_qubes = |p: &&Property| Class::all().any(|class| p.is_in_scope(Scope::Class(class)));
     let mut found: Vec<&'static Property> = PROPERTIES.iter().filter(is_of_qubes).collect();
     found.dedup_by_key(|p| p.name);
     found

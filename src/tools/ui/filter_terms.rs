@@ -26,7 +26,7 @@ impl FilterTerms<'_> {
         let mut warnings = Vec::new();
         if let Some(words) = self.class {
             // The store may contain classes that this program does not know.
-            let mut known: Vec<&str> = Class::ALL.iter().map(Class::as_str).collect();
+            let mut known: Vec<&str> = Class::all().map(Class::as_str).collect();
             known.extend(qubes.names_with_classes().map(|(_, class)| class.as_str()));
             report_unknown(&mut warnings, qubes, "there is no class", words, &known);
         }

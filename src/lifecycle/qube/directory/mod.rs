@@ -22,7 +22,6 @@ use crate::fs::directory::{Directory, LinkPolicy, OpenMode};
 use crate::fs::replace::Access;
 use crate::fs::stale_files::target_name;
 use crate::lifecycle::{Context, LifecycleError};
-use crate::model::volume::class_directory;
 use crate::model::{Class, Vm, VmName};
 use crate::system::System;
 
@@ -77,7 +76,7 @@ impl QubeDirectory {
         class: &Class,
         qube: &VmName,
     ) -> QubeDirectory {
-        let below = Path::new(class_directory(class)).join(qube.as_str());
+        let below = Path::new(class.directory()).join(qube.as_str());
         let base = open_base(system);
         let opened = match &base {
             Ok(base) => base.subdirectory(&below),
@@ -100,13 +99,13 @@ impl QubeDirectory {
         class: &Class,
         qube: &VmName,
     ) -> io::Result<QubeDirectory> {
-        let below = Path::new(class_directory(class)).join(qube.as_str());
+        let below = Path::new(class.directory()).join(qube.as_str());
         let base = make_base(system)?;
         let above = Access {
             mode: 0o755,
             group: None,
         };
-        base.create_directory(Path::new(class_directory(class)), above.mode, above)?;
+        base.create_directory(Path::new(class.directory()), above.mode, above)?;
         let is_link = base
             .symlink_metadata(&below)?
             .is_some_and(|found| found.is_symlink());

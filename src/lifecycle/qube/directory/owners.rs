@@ -12,8 +12,8 @@ use crate::fs::directory::Directory;
 use crate::lifecycle::qube::directory::{QubeDirectory, open_base, open_top};
 use crate::lifecycle::volume::images::owners::is_readable;
 use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::model::class::DIRECTORIES;
 use crate::model::image_claims::StoredDomain;
-use crate::model::volume::class_directory;
 use crate::model::{Class, VmName};
 use crate::store::{StoreError, read_bytes};
 use crate::system::System;
@@ -183,7 +183,7 @@ fn claims_in_old(context: &Context, bytes: &[u8]) -> Result<Vec<DirectoryClaim>,
     for files in &old.files {
         let class = old.qubes.class(files.name.as_str());
         let standard = class.map(|class| {
-            DirectoryLocation::Standard(Path::new(class_directory(class)).join(files.name.as_str()))
+            DirectoryLocation::Standard(Path::new(class.directory()).join(files.name.as_str()))
         });
         let places = standard
             .into_iter()
@@ -301,8 +301,8 @@ fn claims_in(bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
 fn claims_of(domain: &StoredDomain) -> Vec<DirectoryClaim> {
     let above: &[&str] = match &domain.class {
         _ if !domain.is_domain => &[],
-        Class::Unknown(_) => &["appvms", "vm-templates"],
-        class if class.is_local_guest() => &[class_directory(class)],
+        Class::Unknown(_) => &DIRECTORIES,
+        class if class.is_local_guest() => &[class.directory()],
         _ => &[],
     };
     let label = |name: &str| match &domain.qube {

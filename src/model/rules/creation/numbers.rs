@@ -2,9 +2,10 @@
 
 use super::error::CreationError;
 use crate::model::class::Class;
+use crate::model::qid::Qid;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
-use crate::model::vm::{Qid, Vm};
+use crate::model::vm::Vm;
 
 /// Returns the smallest free qid from 1.
 pub(in crate::model) fn find_free_qid(

@@ -2,13 +2,12 @@
 
 use super::error::CreationError;
 use crate::model::class::Class;
+use crate::model::class_volume::ClassVolume;
 use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
 use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
-use crate::model::volume::{
-    self, ClassVolume, ResolvedVolume, VolumeError, class_volume, class_volumes, volume_traits,
-};
+use crate::model::volume::{self, ResolvedVolume, VolumeError, volume_traits};
 
 /// The pools for the volumes of a new qube.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,11 +37,10 @@ pub(in crate::model) fn plan_volumes(
     {
         return Err(CreationError::NoSuchPool(unknown.to_owned()));
     }
-    let mut names: Vec<&str> = class_volumes(&vm.class).iter().map(|v| v.name).collect();
+    let mut names: Vec<&str> = vm.class.volumes().iter().map(|v| v.name).collect();
     if let (Some(template), Class::AppVM) = (template, &vm.class) {
         names.extend(
-            volume::names(template)
-                .filter(|n| class_volumes(&vm.class).iter().all(|v| v.name != *n)),
+            volume::names(template).filter(|n| vm.class.volumes().iter().all(|v| v.name != *n)),
         );
     }
     if let Some((unknown, _)) = pools
@@ -69,7 +67,7 @@ fn plan_volume(
     pools: PoolChoice<'_>,
     facts: &dyn Facts,
 ) -> Result<VolumeConfig, CreationError> {
-    let class = class_volume(&vm.class, name);
+    let class = vm.class.volume(name);
     let mut own = match (class, template) {
         (None, Some(template)) => {
             let mut attributes = template

@@ -36,11 +36,7 @@ pub fn property_json(property: &Property) -> Json {
     let of_qubes = !property.is_in_scope(Scope::Global);
     let has_it =
         |class: &&Class| of_qubes && Property::find(Scope::Class(class), property.name).is_some();
-    let classes: Vec<&str> = Class::ALL
-        .iter()
-        .filter(has_it)
-        .map(Class::as_str)
-        .collect();
+    let classes: Vec<&str> = Class::all().filter(has_it).map(Class::as_str).collect();
     json!({
         "name": property.name,
         "type": property.value_type.api_name(),

@@ -484,7 +484,7 @@ fn print_property_help(
 
 /// Returns the properties of qubes of any class, each once.
 fn all_qube_properties() -> Vec<&'static Property> {
-    let mut all: Vec<&'static Property> = Class::ALL.iter().flat_map(class_properties).collect();
+    let mut all: Vec<&'static Property> = Class::all().flat_map(class_properties).collect();
     all.sort_by_key(|p| p.name);
     all.dedup_by_key(|p| p.name);
     all

@@ -59,11 +59,7 @@ impl Hint {
 
     /// Returns the hint for an unknown class.
     pub fn class(given: &str) -> Hint {
-        Hint::one_of(
-            given,
-            "the classes are",
-            &Class::ALL.each_ref().map(Class::as_str),
-        )
+        Hint::one_of(given, "the classes are", &Class::names())
     }
 
     /// Whether the hint is appended to the error's line. It is for messages of our own; those of

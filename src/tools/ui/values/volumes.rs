@@ -7,8 +7,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::lifecycle::{Context, pool};
+use crate::model::ClassVolume;
 use crate::model::VolumeIds;
-use crate::model::volume::{ClassVolume, class_volumes};
 use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig, volume};
 use crate::storage::{Driver, PoolDrivers, Volume, fullness};
 
@@ -83,7 +83,7 @@ impl<'a> Volumes<'a> {
         if !vm.class.is_local_guest() {
             return;
         }
-        let of_class = class_volumes(&vm.class);
+        let of_class = vm.class.volumes();
         let mut in_order = 0;
         for (at, class) in of_class.iter().enumerate() {
             // They nearly always are in the order of the class.
