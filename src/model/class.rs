@@ -221,6 +221,11 @@ impl Class {
         self.volumes().iter().find(|volume| volume.name == name)
     }
 
+    /// Returns the first part of the names of its icons.
+    pub fn icon(&self) -> &'static str {
+        self.spec().map_or("appvm", |row| row.icon)
+    }
+
     /// Returns the directory below `/var/lib/qubes` for the files of qubes of this class.
     pub fn directory(&self) -> &'static str {
         self.spec().map_or(APPVMS, |row| row.directory)

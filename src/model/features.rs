@@ -10,7 +10,7 @@ use super::effect::{Change, Effect};
 use super::facts::Facts;
 use super::name::VmName;
 use super::qubes::Qubes;
-use super::rules::qubesd::{can_have_disposables, find_feature_problem};
+use super::rules::qubesd::find_feature_problem;
 use super::vm::Vm;
 use crate::model::property;
 use crate::model::tags;
@@ -212,7 +212,7 @@ fn check_preloads(qubes: &Qubes, vm: &Vm, value: &str, facts: &dyn Facts) -> Res
             let default = property::global_value_by_name(qubes, "default_dispvm", facts).ok();
             default.and_then(|value| qubes.get(value.as_qube()?.as_str()))
         }
-        _ => Some(vm).filter(|vm| can_have_disposables(&vm.class)),
+        _ => Some(vm).filter(|vm| Class::DispVM.can_have_template(&vm.class)),
     };
     let Some(template) = template else {
         return Ok(());

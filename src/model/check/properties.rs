@@ -9,7 +9,7 @@ use crate::model::property;
 use crate::model::property::{Property, PropertyError, Scope, ValueType};
 use crate::model::qid::Qid;
 use crate::model::qubes::Qubes;
-use crate::model::release::Release;
+use crate::model::rules::creation::check_template;
 use crate::model::rules::qubesd::{
     TAGGED_REFERENCES, find_feature_problem, find_reference_problem, is_kernel_name,
 };
@@ -35,17 +35,18 @@ pub(super) fn check_properties(
             remedy,
         });
     };
-    if vm.class == Class::RemoteVM && facts.host().release() < Release::R4_3 {
+    let release = facts.host().release();
+    let Some(class) = vm.class.spec() else {
+        // The properties of an unknown class are unknown, too.
+        return;
+    };
+    if class.since > release {
         let text = format!(
-            "Qubes OS {} does not know class RemoteVM (since 4.3)",
-            facts.host().release()
+            "Qubes OS {release} does not know class {} (since {})",
+            class.name, class.since
         );
         let by_hand = Remedy::Manual(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
         add("name", FindingKind::TooNew, Harm::Refused, text, by_hand);
-        return;
-    }
-    if let Class::Unknown(_) = vm.class {
-        // The properties of an unknown class are unknown, too.
         return;
     }
     for name in vm.properties.names() {
@@ -285,25 +286,11 @@ fn remedy(qubes: &Qubes, property: &Property, vm: &Vm, facts: &dyn Facts) -> Rem
 
 /// Returns the system's default template, if it suits this qube.
 fn fallback_template<'q>(qubes: &'q Qubes, vm: &Vm, facts: &dyn Facts) -> Option<&'q VmName> {
-    let global = if vm.class == Class::DispVM {
-        "default_dispvm"
-    } else {
-        "default_template"
-    };
-    let template = qubes.get(
-        property::global_value_by_name(qubes, global, facts)
-            .ok()?
-            .as_qube()?
-            .as_str(),
-    )?;
-    let fits = match vm.class {
-        Class::DispVM => {
-            template.class != Class::DispVM
-                && property::is_template_for_dispvms(qubes, template, facts)
-        }
-        _ => template.class == Class::TemplateVM,
-    };
-    fits.then_some(&template.name)
+    let global = vm.class.template()?.default;
+    let value = property::global_value_by_name(qubes, global, facts).ok()?;
+    let template = qubes.get(value.as_qube()?.as_str())?;
+    check_template(qubes, &vm.class, template, facts).ok()?;
+    Some(&template.name)
 }
 
 /// Returns the label of least trust: red, or else the first.

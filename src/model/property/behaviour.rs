@@ -12,13 +12,6 @@ use crate::model::property;
 use crate::model::release::Release;
 
 const DISPVM: AppliesTo = AppliesTo::Classes(&[Class::DispVM]);
-const WITH_GUESTS_AND_ADMIN: AppliesTo = AppliesTo::Classes(&[
-    Class::AdminVM,
-    Class::TemplateVM,
-    Class::AppVM,
-    Class::StandaloneVM,
-    Class::DispVM,
-]);
 const USER_TYPE: ValueType = ValueType::Text {
     normalize: check_user,
     empty: EmptyText::WordNone,
@@ -125,7 +118,7 @@ pub(super) const ROWS: &[Property] = &[
     .since(Release::R4_3),
     Property::new(
         "devices_denied",
-        WITH_GUESTS_AND_ADMIN,
+        AppliesTo::LocalGuestsAndAdmin,
         CODES_TYPE,
         DefaultValue::Text(""),
         "Interface codes of devices that must not be attached to the qube.",
@@ -133,7 +126,7 @@ pub(super) const ROWS: &[Property] = &[
     .since(Release::R4_3),
     Property::new(
         "keyboard_layout",
-        WITH_GUESTS_AND_ADMIN,
+        AppliesTo::LocalGuestsAndAdmin,
         LAYOUT_TYPE,
         DefaultValue::Computed(keyboard_layout),
         "Keyboard: layout+variant+options. Unset, it is that of the qube's guivm.",

@@ -135,18 +135,14 @@ fn updateable(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
 /// disposables have icons of their own.
 fn icon(context: &PropertyContext<'_>) -> Result<Value, PropertyError> {
     let (qubes, vm) = (context.qubes, context.vm);
-    let class = match vm.class {
+    let is_service = || vm.features.get("servicevm").is_some_and(|f| !f.is_empty());
+    let kind = match vm.class {
+        // dom0 has this icon whatever its label is.
         Class::AdminVM => return Ok(Value::text("adminvm-black")),
-        Class::TemplateVM => "templatevm",
         Class::AppVM if property::is_template_for_dispvms(qubes, vm, context.facts) => "templatevm",
-        _ if vm.features.get("servicevm").is_some_and(|f| !f.is_empty()) => "servicevm",
-        Class::DispVM => "dispvm",
-        Class::StandaloneVM => "standalonevm",
-        Class::RemoteVM => "remotevm",
-        Class::AppVM | Class::Unknown(_) => "appvm",
+        _ if vm.class != Class::TemplateVM && is_service() => "servicevm",
+        _ => vm.class.icon(),
     };
-    Ok(Value::text(format!(
-        "{class}-{}",
-        property::label(qubes, vm)?.name
-    )))
+    let label = property::label(qubes, vm)?;
+    Ok(Value::text(format!("{kind}-{}", label.name)))
 }

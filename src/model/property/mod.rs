@@ -70,17 +70,15 @@ pub enum AppliesTo {
     AllClasses,
     /// Qubes of every class but AdminVM.
     AllButAdmin,
+    /// Qubes that run as domains on this machine.
+    LocalGuests,
+    /// Qubes that run as domains on this machine, and dom0.
+    LocalGuestsAndAdmin,
     /// Qubes of these classes.
     Classes(&'static [Class]),
 }
 
-/// The classes whose qubes run as domains on this machine.
-const GUESTS: AppliesTo = AppliesTo::Classes(&[
-    Class::TemplateVM,
-    Class::AppVM,
-    Class::StandaloneVM,
-    Class::DispVM,
-]);
+const GUESTS: AppliesTo = AppliesTo::LocalGuests;
 const ADMIN: AppliesTo = AppliesTo::Classes(&[Class::AdminVM]);
 
 /// What a default or a rule is computed from: the qube, the store and the facts.
@@ -412,6 +410,10 @@ impl Property {
         match (self.applies_to, scope) {
             (AppliesTo::System, Scope::Global) | (AppliesTo::AllClasses, Scope::Class(_)) => true,
             (AppliesTo::AllButAdmin, Scope::Class(class)) => *class != Class::AdminVM,
+            (AppliesTo::LocalGuests, Scope::Class(class)) => class.is_local_guest(),
+            (AppliesTo::LocalGuestsAndAdmin, Scope::Class(class)) => {
+                class.is_local_guest() || *class == Class::AdminVM
+            }
             (AppliesTo::Classes(classes), Scope::Class(class)) => classes.contains(class),
             _ => false,
         }

@@ -6,7 +6,6 @@ use super::{
     Completion, Consequences, DEFAULT_NETVM, DefaultValue, EmptyText, GUESTS, Property,
     PropertyContext, PropertyError, Rule, Value,
 };
-use crate::model::class::Class;
 use crate::model::network;
 use crate::model::property;
 use crate::model::vm::Vm;
@@ -157,7 +156,7 @@ pub(super) const ROWS: &[Property] = &[
 
 /// Returns the global property that is the default of the qube's netvm; `None` for a TemplateVM.
 pub(super) fn default_netvm(vm: &Vm) -> Option<&'static Property> {
-    (vm.class != Class::TemplateVM).then_some(DEFAULT_NETVM)
+    vm.class.has_default_netvm().then_some(DEFAULT_NETVM)
 }
 
 fn check_mac(text: &str) -> Result<String, PropertyError> {

@@ -360,7 +360,7 @@ pub fn has_memory_hotplug(
 
 /// Returns whether the qube's netvm is the system's default.
 pub(in crate::model) fn has_default_netvm(vm: &Vm) -> bool {
-    vm.class.is_local_guest() && vm.class != Class::TemplateVM && !vm.properties.contains("netvm")
+    vm.class.has_default_netvm() && !vm.properties.contains("netvm")
 }
 
 /// Returns the disposables based on a qube.

@@ -68,11 +68,7 @@ pub fn template<'q>(qubes: &'q Qubes, vm: &Vm) -> Result<Option<&'q Vm>, Propert
     let template = qubes
         .get(text)
         .ok_or_else(|| invalid_value(vm, "template", text, "there is no such qube"))?;
-    let fits = match vm.class {
-        Class::AppVM => template.class == Class::TemplateVM,
-        _ => matches!(template.class, Class::AppVM | Class::StandaloneVM),
-    };
-    match fits {
+    match vm.class.can_have_template(&template.class) {
         true => Ok(Some(template)),
         false => Err(invalid_value(
             vm,

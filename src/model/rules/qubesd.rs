@@ -90,7 +90,7 @@ pub(in crate::model) fn find_feature_problem(
             return refused("the name of a service of dom0 has at most 255 characters");
         }
     }
-    if !is_admin && !can_have_disposables(&vm.class) {
+    if !is_admin && !Class::DispVM.can_have_template(&vm.class) {
         return None;
     }
     if PRELOAD_COUNTS
@@ -111,11 +111,6 @@ pub(in crate::model) fn find_feature_problem(
 /// Returns whether qubes of the class have network properties, so that one can be another's client.
 pub(in crate::model) fn can_have_network(class: &Class) -> bool {
     class.is_local_guest()
-}
-
-/// Returns whether disposables can be based on qubes of the class.
-pub(in crate::model) fn can_have_disposables(class: &Class) -> bool {
-    matches!(class, Class::AppVM | Class::StandaloneVM)
 }
 
 /// Returns whether qubesd reads the text as a count: digits, or nothing, which is 0. Python limits

@@ -174,7 +174,7 @@ impl RootOptions {
                 "File pointed by --root-copy-from/--root-move-from does not exist",
             ));
         }
-        if matches!(class, Class::AppVM | Class::DispVM) {
+        if class.has_template() {
             return Err(Failure::usage(
                 "--root-copy-from/--root-move-from used but this qube does not have own 'root' volume \
              (uses template's one)",

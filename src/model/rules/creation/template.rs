@@ -17,21 +17,23 @@ pub(super) fn find_template<'q>(
     requested: Option<&str>,
     facts: &dyn Facts,
 ) -> Result<Option<&'q Vm>, CreationError> {
-    // Upstream treats an empty name as no name.
-    let (property, requested) = match (class, requested.filter(|template| !template.is_empty())) {
-        (Class::AppVM, template) => ("default_template", template),
-        (Class::DispVM, template) => ("default_dispvm", template),
-        (Class::AdminVM | Class::Unknown(_), _) => {
+    match class {
+        Class::AdminVM | Class::Unknown(_) => {
             return Err(CreationError::UnsupportedClass(class.clone()));
         }
-        (Class::RemoteVM, _) if facts.host().release() < Release::R4_3 => {
+        Class::RemoteVM if facts.host().release() < Release::R4_3 => {
             return Err(CreationError::RemoteNotSupported(facts.host().release()));
         }
-        (_, None) => return Ok(None),
-        (_, Some(_)) => {
-            return Err(CreationError::UnexpectedTemplate {
-                class: class.clone(),
-            });
+        _ => {}
+    }
+    // Upstream treats an empty name as no name.
+    let requested = requested.filter(|template| !template.is_empty());
+    let property = match (class.template(), requested) {
+        (Some(spec), _) => spec.default,
+        (None, None) => return Ok(None),
+        (None, Some(_)) => {
+            let class = class.clone();
+            return Err(CreationError::UnexpectedTemplate { class });
         }
     };
     let name = match requested {
@@ -65,16 +67,16 @@ pub fn check_template(
     facts: &dyn Facts,
 ) -> Result<(), CreationError> {
     match class {
-        Class::AppVM if template.class != Class::TemplateVM => {
-            let (template, class) = (template.name.to_string(), template.class.clone());
-            Err(CreationError::WrongTemplate { template, class })
-        }
+        _ if !class.has_template() => Err(CreationError::UnexpectedTemplate {
+            class: class.clone(),
+        }),
         Class::DispVM if !property::is_template_for_dispvms(qubes, template, facts) => {
             Err(CreationError::NotDispvmTemplate(template.name.clone()))
         }
-        Class::AppVM | Class::DispVM => Ok(()),
-        _ => Err(CreationError::UnexpectedTemplate {
-            class: class.clone(),
-        }),
+        _ if !class.can_have_template(&template.class) => {
+            let (template, class) = (template.name.to_string(), template.class.clone());
+            Err(CreationError::WrongTemplate { template, class })
+        }
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Column FLAGS of qvm-ls.
 
 use crate::model::property::{AUTOSTART, DEBUG, INSTALLED_BY_RPM, PROVIDES_NETWORK};
-use crate::model::{Class, PowerState, Property, Scope, Vm};
+use crate::model::{PowerState, Property, Scope, Vm};
 use crate::tools::ui::values::{Values, is_truthy};
 
 /// The regular expression that each cell matches, for the JSON schema.
@@ -9,14 +9,7 @@ pub const PATTERN: &str = "^[0tasdTASD-][rtpshdc?-][U-][N-][R-][i-][D-][A-]$";
 
 /// Appends eight letters: type, state, and six properties.
 pub fn push(values: &Values, vm: &Vm, cell: &mut String) {
-    let kind = match vm.class {
-        Class::AdminVM => '0',
-        Class::TemplateVM => 't',
-        Class::AppVM => 'a',
-        Class::StandaloneVM => 's',
-        Class::DispVM => 'd',
-        Class::RemoteVM | Class::Unknown(_) => '-',
-    };
+    let kind = vm.class.spec().map_or('-', |row| row.letter);
     let is_hvm = values.text(vm, "virt_mode").as_deref() == Some("hvm");
     let state = match values.state(vm) {
         PowerState::Running => 'r',
