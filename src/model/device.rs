@@ -1,5 +1,6 @@
 //! Device assignments as the store has them (`docs/spec/r4-xml.md` §1.7).
 
+use super::boolean::BooleanDialect;
 use super::release::Release;
 use super::text_map::TextMap;
 
@@ -72,10 +73,10 @@ impl DeviceAssignment {
     /// The text is not a mode; it is returned.
     pub fn mode(&self) -> Result<AssignmentMode, &str> {
         if let Some(required) = self.attributes.get("required") {
-            return match required.to_ascii_lowercase().as_str() {
-                "1" | "yes" | "true" | "on" => Ok(AssignmentMode::Required),
-                "0" | "no" | "false" | "off" => Ok(AssignmentMode::AutoAttach),
-                _ => Err(required),
+            return match BooleanDialect::Literal.parse(required) {
+                Some(true) => Ok(AssignmentMode::Required),
+                Some(false) => Ok(AssignmentMode::AutoAttach),
+                None => Err(required),
             };
         }
         match self.attributes.get("mode") {

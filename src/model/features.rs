@@ -4,6 +4,7 @@
 
 use core::net::Ipv4Addr;
 
+use super::boolean::BooleanDialect;
 use super::class::Class;
 use super::draft::Draft;
 use super::effect::{Change, Effect};
@@ -72,7 +73,7 @@ const PERSIST_MAX: usize = 54;
 
 /// Returns whether the result of a lookup means on.
 pub fn is_on(found: Option<&str>) -> bool {
-    found.is_some_and(|f| !f.is_empty())
+    found.is_some_and(|text| BooleanDialect::Feature.is_true(text))
 }
 
 /// Looks up a feature of the qube, then along its templates.

@@ -2,6 +2,7 @@
 //!
 //! The model is pure: it opens no files, starts no processes, reads no clock and takes no lock.
 
+pub mod boolean;
 pub mod check;
 pub mod class;
 pub mod class_volume;
@@ -32,6 +33,7 @@ pub mod text_map;
 pub mod vm;
 pub mod volume;
 
+pub use boolean::{BooleanDialect, boolean_text};
 pub use check::{Finding, Location, Remedy};
 pub use class::{Class, ClassSpec};
 pub use class_volume::ClassVolume;

@@ -1,6 +1,7 @@
 //! Volumes of a qube: the defaults of its class, the configuration of the store, and the sources of
 //! snapshots (`docs/spec/r4-storage.md` §1, §2). No function here accesses a disk.
 
+use super::boolean::BooleanDialect;
 use super::class::Class;
 use super::class_volume::ClassVolume;
 use super::facts::Facts;
@@ -431,7 +432,8 @@ impl Pool {
     /// Returns whether volatile volumes are ephemeral by default: encrypted with a key that is
     /// never stored.
     pub fn ephemeral_volatile(&self) -> bool {
-        matches!(self.option("ephemeral_volatile"), Some("True" | "1" | "on"))
+        self.option("ephemeral_volatile")
+            .is_some_and(|text| BooleanDialect::PoolFlag.is_true(text))
     }
 }
 
@@ -465,9 +467,9 @@ pub fn names(vm: &Vm) -> impl Iterator<Item = &str> {
     class.chain(further.filter(|name| vm.class.volumes().iter().all(|v| v.name != *name)))
 }
 
-/// Returns whether newer releases read the text as true: every text but these.
+/// Returns whether a flag is true.
 fn is_true(text: &str) -> bool {
-    !matches!(text, "False" | "")
+    BooleanDialect::VolumeFlag.is_true(text)
 }
 
 /// Parses a number of up to 18 digits, which cannot overflow.

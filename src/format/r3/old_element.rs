@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::format::document::parse::diagnosis;
 use crate::format::xml::tree::{ElementId, Tree};
+use crate::model::boolean::{BooleanDialect, boolean_text};
 use crate::model::{Class, Diagnosis, Qid};
 
 /// The classes of R1 to R3.
@@ -145,26 +146,17 @@ impl<'t, 'a> OldElement<'t, 'a> {
 
     /// Returns a flag; anything but true or false is a diagnosis and counts as absent.
     pub fn flag(&self, name: &str, default: bool, diagnoses: &mut Vec<Diagnosis>) -> bool {
-        match self.raw(name) {
-            None => default,
-            Some(t) if t.eq_ignore_ascii_case("true") || t == "1" => true,
-            Some(t)
-                if ["", "0", "false", "none"]
-                    .iter()
-                    .any(|f| t.eq_ignore_ascii_case(f)) =>
-            {
-                false
-            }
-            Some(t) => {
-                let used = if default { "True" } else { "False" };
-                let text = format!(
-                    "{name}='{}' is neither True nor False; {used} is used",
-                    sanitize(&t)
-                );
-                diagnoses.push(diagnosis(text));
-                default
-            }
-        }
+        let Some(text) = self.raw(name) else {
+            return default;
+        };
+        BooleanDialect::R3.parse(&text).unwrap_or_else(|| {
+            diagnoses.push(diagnosis(format!(
+                "{name}='{}' is neither True nor False; {} is used",
+                sanitize(&text),
+                boolean_text(default)
+            )));
+            default
+        })
     }
 
     /// Returns the reference in an attribute.

@@ -7,6 +7,7 @@ use super::old_element::{OldElement, sanitize};
 use super::pools::ImageLocation;
 use super::python_literal;
 use crate::format::document::parse::diagnosis;
+use crate::model::boolean::boolean_text;
 use crate::model::device::{DeviceAssignment, DeviceClass};
 use crate::model::property::{Property, Scope};
 use crate::model::rules::pci::{is_pci_address, pci_port};
@@ -117,8 +118,7 @@ fn import_flags(old: &OldElement, vm: &mut Vm) {
         ("provides_network", old.class.provides_network(), false),
     ] {
         if is != default {
-            vm.properties
-                .set(property, if is { "True" } else { "False" });
+            vm.properties.set(property, boolean_text(is));
         }
     }
     if old.class.provides_network() {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::lifecycle::Context;
 use crate::model::VolumeIds;
+use crate::model::boolean::boolean_text;
 use crate::model::{DriverSpec, Pool, Qubes};
 use crate::storage::fullness::{self, SpaceUsage};
 use crate::storage::{StorageError, find_thin_pool, open_driver};
@@ -65,11 +66,7 @@ pub fn details(context: &Context, qubes: &Qubes, name: &str) -> Option<PoolDetai
             "revisions_to_keep".to_owned(),
             pool.revisions_to_keep().to_string(),
         ));
-        let ephemeral = if pool.ephemeral_volatile() {
-            "True"
-        } else {
-            "False"
-        };
+        let ephemeral = boolean_text(pool.ephemeral_volatile());
         options.push(("ephemeral_volatile".to_owned(), ephemeral.to_owned()));
     }
     let mut details = PoolDetails {

@@ -17,6 +17,7 @@ use crate::hypervisor::description::{
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::lifecycle::{Context, LifecycleError};
+use crate::model::boolean::BooleanDialect;
 use crate::model::device::{AssignmentMode, DeviceAssignment};
 use crate::model::{Qubes, VirtMode, Vm, VmName};
 
@@ -360,14 +361,12 @@ fn device_kind(assignment: &DeviceAssignment) -> Result<DeviceKind, String> {
 
 /// Parses the value of option read-only.
 fn parse_read_only(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "yes" | "true" | "on" | "1" => Ok(true),
-        "no" | "false" | "off" | "0" => Ok(false),
-        _ => Err(format!(
+    BooleanDialect::Literal.parse(text).ok_or_else(|| {
+        format!(
             "option read-only is '{}', expected yes or no",
             text.escape_debug()
-        )),
-    }
+        )
+    })
 }
 
 /// Returns the name of a block device in the guest, and its letter: the requested name, else `xvdd`

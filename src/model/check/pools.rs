@@ -1,10 +1,11 @@
 //! Checks of storage pools.
 
 use super::{Finding, FindingKind, Harm, Location, Remedy};
+use crate::model::boolean::BooleanDialect;
 use crate::model::facts::Facts;
 use crate::model::pool::Pool;
 use crate::model::pool_driver::{DriverSpec, VolumeIds};
-use crate::model::property::{parse_bool, read_int};
+use crate::model::property::read_int;
 use crate::model::qubes::Qubes;
 use crate::model::release::Release;
 
@@ -58,7 +59,7 @@ fn check_options(
     }
     if let Some(text) = pool
         .option("setup_check")
-        .filter(|text| !text.is_empty() && parse_bool(text).is_none())
+        .filter(|text| !text.is_empty() && BooleanDialect::Literal.parse(text).is_none())
     {
         let remedy = Remedy::RemoveAttributes(vec!["setup_check".into()]);
         add(
@@ -68,7 +69,7 @@ fn check_options(
             remedy,
         );
     }
-    let is_flag = |text: &&str| matches!(*text, "True" | "1" | "on" | "False" | "0" | "off" | "");
+    let is_flag = |text: &str| BooleanDialect::PoolFlag.parse(text).is_some();
     if let Some(text) = pool
         .option("ephemeral_volatile")
         .filter(|text| release >= Release::R4_4 && !is_flag(text))

@@ -1,7 +1,7 @@
 //! Values that early R4 stores hold in another form (`docs/spec/r4-xml.md` §2). Upstream converts
 //! them when it loads the store; here they are read, and removed when the property is set or reset.
 
-use super::parse_bool;
+use crate::model::boolean::{BooleanDialect, boolean_text};
 use crate::model::vm::Vm;
 
 /// Another form in which a store can hold a property's value.
@@ -23,7 +23,9 @@ pub(super) const HVM: LegacyForm = LegacyForm {
             .properties
             .get("hvm")
             .filter(|_| !vm.properties.contains("virt_mode"))?;
-        parse_bool(hvm).map(|on| if on { "hvm" } else { "pv" })
+        BooleanDialect::Literal
+            .parse(hvm)
+            .map(|on| if on { "hvm" } else { "pv" })
     },
     remove: |vm| {
         vm.properties.remove("hvm");
@@ -38,7 +40,9 @@ pub(super) const DISPVM_ALLOWED: LegacyForm = LegacyForm {
             .properties
             .get("dispvm_allowed")
             .filter(|_| !vm.properties.contains("template_for_dispvms"))?;
-        parse_bool(allowed).map(|on| if on { "True" } else { "False" })
+        BooleanDialect::Literal
+            .parse(allowed)
+            .map(|on| boolean_text(on))
     },
     remove: |vm| {
         vm.properties.remove("dispvm_allowed");

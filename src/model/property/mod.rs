@@ -35,7 +35,7 @@ pub use typed::{
     label, maxmem, memory, memory_for_start, netvm, netvm_chain, provides_network, reference,
     template, template_chain, text, vcpus, virt_mode,
 };
-pub use value::{Value, parse_bool};
+pub use value::Value;
 pub use value_type::{EmptyText, ValueType};
 
 pub(super) use change::validate;

@@ -6,6 +6,7 @@ use std::fmt;
 use smol_str::{SmolStr, format_smolstr};
 use uuid::Uuid;
 
+use crate::model::boolean::boolean_text;
 use crate::model::name::VmName;
 
 /// The value of a property.
@@ -94,8 +95,7 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::None | Value::Qube(None) => Ok(()),
-            Value::Bool(true) => f.pad("True"),
-            Value::Bool(false) => f.pad("False"),
+            Value::Bool(value) => f.pad(boolean_text(*value)),
             Value::Int(n) => n.fmt(f),
             Value::Float(n) => write!(f, "{n:?}"),
             Value::Text(t) | Value::Label(t) | Value::Pool(t) | Value::LargeInt(t) => f.pad(t),
@@ -105,16 +105,6 @@ impl fmt::Display for Value {
             Value::Ip6(ip) => ip.fmt(f),
             Value::Words(words) => f.pad(&words.join(" ")),
         }
-    }
-}
-
-/// Parses a boolean: 0, no, false, off, 1, yes, true or on, in any case.
-pub fn parse_bool(text: &str) -> Option<bool> {
-    let is_one_of = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
-    match text {
-        _ if is_one_of(["true", "1", "yes", "on"]) => Some(true),
-        _ if is_one_of(["false", "0", "no", "off"]) => Some(false),
-        _ => None,
     }
 }
 

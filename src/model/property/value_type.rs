@@ -5,8 +5,9 @@ use std::fmt;
 use smol_str::SmolStr;
 use uuid::Uuid;
 
-use super::value::{Value, parse_bool, parse_int, read_int, read_ip6};
+use super::value::{Value, parse_int, read_int, read_ip6};
 use super::{Property, PropertyError};
+use crate::model::boolean::BooleanDialect;
 use crate::model::class::Class;
 use crate::model::name::VmName;
 use crate::model::qubes::Qubes;
@@ -156,7 +157,10 @@ impl Property {
             |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("it is {what}")));
         match self.value_type {
             ValueType::Bool if text.is_empty() => Ok(Value::Bool(false)),
-            ValueType::Bool => needed(parse_bool(text).map(Value::Bool), "not a boolean"),
+            ValueType::Bool => needed(
+                BooleanDialect::Literal.parse(text).map(Value::Bool),
+                "not a boolean",
+            ),
             ValueType::Int { .. } => needed(read_int(text), "not a number"),
             ValueType::Text { empty, .. } if text.is_empty() => match empty {
                 EmptyText::Empty => Ok(Value::text("")),
@@ -259,9 +263,14 @@ impl Property {
             PropertyError::refused(format!("Failed to parse property value as {what}"))
         };
         match self.value_type {
-            ValueType::Bool => parse_bool(text).map(Value::Bool).ok_or_else(|| {
-                PropertyError::refused(format!("Invalid literal for boolean property: '{text}'"))
-            }),
+            ValueType::Bool => BooleanDialect::Literal
+                .parse(text)
+                .map(Value::Bool)
+                .ok_or_else(|| {
+                    PropertyError::refused(format!(
+                        "Invalid literal for boolean property: '{text}'"
+                    ))
+                }),
             ValueType::Int { min, max } => {
                 let number = parse_int(text).ok_or_else(|| no("int"))?;
                 self.check_range(number, min, max).map(Value::Int)

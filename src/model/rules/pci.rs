@@ -1,6 +1,7 @@
 //! PCI devices of dom0 as R3's property `pcidevs` lists them: required devices, written `bb:ss.f`.
 //! The store has the port as `bb_ss.f` (`docs/spec/r3-migration.md` §4).
 
+use crate::model::boolean::BooleanDialect;
 use crate::model::device::{AssignmentMode, DeviceAssignment, DeviceClass};
 use crate::model::draft::Draft;
 use crate::model::effect::Change;
@@ -40,9 +41,12 @@ impl Vm {
 
     /// Returns whether each PCI device must support a reset between qubes.
     pub fn pci_strict_reset(&self) -> bool {
-        !self
-            .assignments(CLASS)
-            .any(|a| is_required_from_dom0(a) && a.options.get(NO_RESET).is_some_and(is_true))
+        !self.assignments(CLASS).any(|a| {
+            is_required_from_dom0(a)
+                && a.options
+                    .get(NO_RESET)
+                    .is_some_and(|text| BooleanDialect::Literal.is_true(text))
+        })
     }
 }
 
@@ -138,13 +142,6 @@ fn require_halted(qubes: &Qubes, name: &str, facts: &dyn Facts) -> Result<(), Pr
 fn is_required_from_dom0(device: &DeviceAssignment) -> bool {
     device.mode() == Ok(AssignmentMode::Required)
         && device.backend().is_none_or(|backend| backend == "dom0")
-}
-
-fn is_true(text: &str) -> bool {
-    matches!(
-        text.to_ascii_lowercase().as_str(),
-        "1" | "yes" | "true" | "on"
-    )
 }
 
 fn pci_devices_mut(vm: &mut Vm) -> &mut DeviceClass {

@@ -2,6 +2,7 @@
 //! whether it is ephemeral (`docs/spec/r4-storage.md` §1, §3).
 
 use super::pool_change::{PoolError, boolean, revisions};
+use crate::model::boolean::boolean_text;
 use crate::model::class::Class;
 use crate::model::draft::Draft;
 use crate::model::effect::Change;
@@ -274,7 +275,7 @@ impl OptionChange<'_> {
         }
         // Releases up to 4.4.0 read `False` as true, but they read a missing attribute as the
         // class's default, which may be true as well. So a false value is stored.
-        Ok(Some(if rw { "True" } else { "False" }.to_owned()))
+        Ok(Some(boolean_text(rw).to_owned()))
     }
 
     fn revisions(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {

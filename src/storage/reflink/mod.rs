@@ -19,6 +19,7 @@ use super::pools::PoolOpening;
 use super::volume_files::{VolumeFiles, reflink_volume_name};
 use super::{PoolSpace, StorageError, Volume, durable, run_images};
 use crate::fs::clone_range::try_reflink;
+use crate::model::boolean::BooleanDialect;
 
 /// A pool of driver `file-reflink`.
 #[derive(Debug)]
@@ -39,10 +40,9 @@ impl Reflink {
     pub(super) fn open(opening: &PoolOpening<'_>) -> Result<Reflink, StorageError> {
         let directory = opening.directory()?;
         let text = opening.pool.option("setup_check").unwrap_or("yes");
-        match text.to_ascii_lowercase().as_str() {
-            "1" | "yes" | "true" | "on" => Ok(Reflink::new(directory, true)),
-            "0" | "no" | "false" | "off" => Ok(Reflink::new(directory, false)),
-            _ => Err(opening.refusal(format_args!(
+        match BooleanDialect::Literal.parse(text) {
+            Some(setup_check) => Ok(Reflink::new(directory, setup_check)),
+            None => Err(opening.refusal(format_args!(
                 "setup_check '{}' is neither yes nor no",
                 text.escape_debug()
             ))),

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::features;
 use crate::lifecycle::Context;
+use crate::model::boolean::BooleanDialect;
 use crate::model::{Qubes, Vm};
 use crate::tools::completion::{self, Completer, Offer};
 use crate::tools::ui::arguments::JsonOption;
@@ -135,17 +136,10 @@ fn print_service_hint(call: &Invocation, qubes: &Qubes, vm: &Vm, service: &str) 
 }
 
 fn parse_state(word: &str) -> Result<bool, Failure> {
-    match word.to_ascii_lowercase().as_str() {
-        "1" | "yes" | "true" | "on" => Ok(true),
-        "0" | "no" | "false" | "off" => Ok(false),
-        _ => {
-            let failure = Failure::error(format!(
-                "Invalid literal for boolean value: {}",
-                quoted(word)
-            ));
-            Err(failure.with_hint(Hint::text("a service is on or off")))
-        }
-    }
+    BooleanDialect::Literal.parse(word).ok_or_else(|| {
+        let text = format!("Invalid literal for boolean value: {}", quoted(word));
+        Failure::error(text).with_hint(Hint::text("a service is on or off"))
+    })
 }
 
 fn list(call: &mut Invocation, output: JsonOption, vm: &Vm) -> Result<u8, Failure> {

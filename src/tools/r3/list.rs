@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::prefs::{is_on, python_bool, python_list};
+use super::prefs::{is_on, python_list};
 use crate::lifecycle::Context;
+use crate::model::boolean::boolean_text;
 use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm, features, property, volume};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::output::Output;
@@ -86,9 +87,9 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Option
         "last_backup" => Some(last_backup(qubes, vm, facts)),
         "dir" => Some(directory(qubes, vm, facts)),
         "pcidevs" => Some(python_list(&vm.pci_addresses())),
-        "pci_strictreset" => Some(python_bool(vm.pci_strict_reset()).to_owned()),
-        "pci_e820_host" => Some(python_bool(is_on(vm, "pci-e820-host", true)).to_owned()),
-        "internal" => Some(python_bool(is_on(vm, "internal", false)).to_owned()),
+        "pci_strictreset" => Some(boolean_text(vm.pci_strict_reset()).to_owned()),
+        "pci_e820_host" => Some(boolean_text(is_on(vm, "pci-e820-host", true)).to_owned()),
+        "internal" => Some(boolean_text(is_on(vm, "internal", false)).to_owned()),
         "root_img" => image(qubes, vm, "root", facts),
         "root_volatile_img" => image(qubes, vm, "volatile", facts),
         "private_img" => image(qubes, vm, "private", facts),
@@ -105,7 +106,7 @@ pub fn value(heading: &str, qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Option
                 "gui"
             };
             Some(
-                python_bool(features::is_on(features::get_with_template(
+                boolean_text(features::is_on(features::get_with_template(
                     qubes, vm, feature,
                 )))
                 .to_owned(),

@@ -5,7 +5,7 @@
 use super::list;
 use crate::format::parse_device_list;
 use crate::lifecycle::{Context, qube};
-use crate::model::property::parse_bool;
+use crate::model::boolean::{BooleanDialect, boolean_text};
 use crate::model::{Property, Qubes, Scope, Vm};
 use crate::tools::commands::prefs::{PropertyArguments, stored_text};
 use crate::tools::ui::arguments::JsonOption;
@@ -154,11 +154,11 @@ fn show(
 ) -> Result<u8, Failure> {
     let text = match property {
         R3Property::Switch { feature, default } => {
-            Some(python_bool(is_on(vm, feature, *default)).to_string())
+            Some(boolean_text(is_on(vm, feature, *default)).to_string())
         }
         R3Property::Feature(feature) => vm.features.get(feature).map(str::to_owned),
         R3Property::PciDevices => Some(python_list(&vm.pci_addresses())),
-        R3Property::PciStrictReset => Some(python_bool(vm.pci_strict_reset()).to_string()),
+        R3Property::PciStrictReset => Some(boolean_text(vm.pci_strict_reset()).to_string()),
         R3Property::Computed(heading) => {
             list::value(heading, qubes, vm, context.facts()).filter(|text| text != "None")
         }
@@ -180,7 +180,7 @@ fn set(
 ) -> Result<Vec<String>, Failure> {
     let is_default = text == "default";
     let boolean = || {
-        parse_bool(text).ok_or_else(|| {
+        BooleanDialect::Literal.parse(text).ok_or_else(|| {
             Failure::error(format!(
                 "{name}: {} is neither True nor False",
                 quoted(text)
@@ -231,11 +231,7 @@ fn removed_property(name: &str, instead: &str) -> Failure {
 pub(crate) fn is_on(vm: &Vm, feature: &str, default: bool) -> bool {
     vm.features
         .get(feature)
-        .map_or(default, |text| !text.is_empty())
-}
-
-pub(crate) fn python_bool(on: bool) -> &'static str {
-    if on { "True" } else { "False" }
+        .map_or(default, |text| BooleanDialect::Feature.is_true(text))
 }
 
 /// Returns `['a', 'b']`. Addresses contain no quotes.

@@ -1,6 +1,7 @@
 //! Planning of the volumes of a new qube.
 
 use super::error::CreationError;
+use crate::model::boolean::boolean_text;
 use crate::model::class::Class;
 use crate::model::class_volume::ClassVolume;
 use crate::model::facts::Facts;
@@ -133,9 +134,9 @@ fn disposable_attributes(
     let volume = volume::resolve(qubes, template, name, facts)?;
     let mut own = TextMap::new();
     own.set("pool", &volume.pool);
-    own.set("rw", if volume.rw { "True" } else { "False" });
+    own.set("rw", boolean_text(volume.rw));
     if let Some(ephemeral) = volume.own_ephemeral {
-        own.set("ephemeral", if ephemeral { "True" } else { "False" });
+        own.set("ephemeral", boolean_text(ephemeral));
     }
     Ok(own)
 }

@@ -1,9 +1,9 @@
 //! The values of pool options: what is accepted and what is stored.
 
 use super::error::PoolError;
+use crate::model::boolean::BooleanDialect;
 use crate::model::facts::Facts;
 use crate::model::pool_driver::{DriverOption, DriverSpec, OptionValue};
-use crate::model::property::parse_bool;
 use crate::model::release::Release;
 
 /// Returns what is stored of an option of a new pool that need not be set; `None` leaves it out.
@@ -104,11 +104,13 @@ pub(in crate::model) fn revisions(
 
 /// Parses a boolean option.
 pub(in crate::model) fn boolean(option: &str, text: &str) -> Result<bool, PoolError> {
-    parse_bool(text).ok_or_else(|| PoolError::InvalidValue {
-        option: option.to_owned(),
-        text: text.to_owned(),
-        rule: "neither True nor False".to_owned(),
-    })
+    BooleanDialect::Literal
+        .parse(text)
+        .ok_or_else(|| PoolError::InvalidValue {
+            option: option.to_owned(),
+            text: text.to_owned(),
+            rule: "neither True nor False".to_owned(),
+        })
 }
 
 fn refuse_too_new(option: &'static str, release: Release) -> Result<(), PoolError> {

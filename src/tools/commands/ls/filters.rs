@@ -1,11 +1,12 @@
 //! The filters of qvm-ls. A qube must pass all of them.
 
+use crate::model::boolean::BooleanDialect;
 use crate::model::{PowerState, Property, Vm};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::filter_terms::FilterTerms;
 use crate::tools::ui::hint::Hint;
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::values::{Values, is_truthy};
+use crate::tools::ui::values::Values;
 
 /// The filters of a command line.
 pub struct Filters<'a> {
@@ -121,7 +122,8 @@ impl<'a> Filters<'a> {
 
     /// Whether a qube passes every filter.
     pub fn matches(&self, values: &Values, vm: &Vm) -> bool {
-        let feature_is_true = |name| vm.features.get(name).is_some_and(is_truthy);
+        let is_true = |text: &str| BooleanDialect::ListedFeature.is_true(text);
+        let feature_is_true = |name| vm.features.get(name).is_some_and(is_true);
         self.matches_class(vm.class.as_str())
             && self.labels.as_ref().is_none_or(|l| {
                 values

@@ -1,8 +1,8 @@
 //! Column FLAGS of qvm-ls.
 
 use crate::model::property::{AUTOSTART, DEBUG, INSTALLED_BY_RPM, PROVIDES_NETWORK};
-use crate::model::{PowerState, Property, Scope, Vm};
-use crate::tools::ui::values::{Values, is_truthy};
+use crate::model::{BooleanDialect, PowerState, Property, Scope, Vm};
+use crate::tools::ui::values::Values;
 
 /// The regular expression that each cell matches, for the JSON schema.
 pub const PATTERN: &str = "^[0tasdTASD-][rtpshdc?-][U-][N-][R-][i-][D-][A-]$";
@@ -27,6 +27,7 @@ pub fn push(values: &Values, vm: &Vm, cell: &mut String) {
         let is_known = property.is_in_scope(Scope::Class(&vm.class));
         set(letter, is_known && values.is_true_of(vm, property))
     };
+    let is_true = |text: &str| BooleanDialect::ListedFeature.is_true(text);
     cell.extend([
         if is_hvm {
             kind.to_ascii_uppercase()
@@ -37,7 +38,7 @@ pub fn push(values: &Values, vm: &Vm, cell: &mut String) {
         set('U', values.is_true(vm, "updateable")),
         property('N', PROVIDES_NETWORK),
         property('R', INSTALLED_BY_RPM),
-        set('i', vm.features.get("internal").is_some_and(is_truthy)),
+        set('i', vm.features.get("internal").is_some_and(is_true)),
         property('D', DEBUG),
         property('A', AUTOSTART),
     ]);

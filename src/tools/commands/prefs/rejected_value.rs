@@ -2,7 +2,8 @@
 //! property nor the value nor the rule.
 
 use crate::lifecycle::{Context, LifecycleError};
-use crate::model::property::{ValueType, parse_bool};
+use crate::model::boolean::BooleanDialect;
+use crate::model::property::ValueType;
 use crate::model::{Property, PropertyError, Qubes};
 use crate::tools::completion::value_words;
 use crate::tools::ui::failure::{Failure, quoted};
@@ -103,7 +104,7 @@ impl RejectedValue<'_> {
             ))
         };
         match self.property.value_type {
-            ValueType::Bool if parse_bool(text).is_some() => None,
+            ValueType::Bool if BooleanDialect::Literal.parse(text).is_some() => None,
             ValueType::Bool => takes("True or False"),
             ValueType::Int { .. } if text.trim().parse::<i64>().is_ok() => None,
             ValueType::Int { .. } => {

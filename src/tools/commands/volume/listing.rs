@@ -6,6 +6,7 @@ use super::{find_volume_in, reported_error};
 use crate::lifecycle::volume::{VolumeDetails, VolumeListEntry};
 use crate::lifecycle::{Context, volume};
 use crate::model::VmName;
+use crate::model::boolean::boolean_text;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
@@ -172,7 +173,7 @@ fn listed_text(details: &VolumeDetails, property: &str) -> String {
 }
 
 fn property_text(details: &VolumeDetails, property: &str) -> String {
-    let truth = |on: bool| if on { "True" } else { "False" }.to_string();
+    let truth = |on: bool| boolean_text(on).to_string();
     let volume = &details.volume;
     match property {
         "pool" => volume.pool.clone(),

@@ -21,11 +21,6 @@ use crate::model::{
 pub use volumes::VolumeUsage;
 use volumes::Volumes;
 
-/// Whether listings take a feature for true.
-pub fn is_truthy(feature: &str) -> bool {
-    matches!(feature, "1" | "true" | "True")
-}
-
 /// The texts that a template's properties give to qubes that inherit them.
 type InheritedTexts = Vec<(&'static Property, SmolStr)>;
 
