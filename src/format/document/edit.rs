@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::indent::Indent;
+use crate::format::xml::lines::count_line_ends;
 use crate::format::xml::tree::{ElementId, Tree};
 
 /// Edits of a file, in any order; none overlaps another.
@@ -38,13 +39,12 @@ impl Edits {
     pub fn line_shift(&self, bytes: &[u8]) -> LineShift {
         let mut order: Vec<&(Range<usize>, String)> = self.0.iter().collect();
         order.sort_by_key(|(range, _)| (range.start, range.end));
-        let line_ends = |bytes: &[u8]| memchr::memchr_iter(b'\n', bytes).count();
         let (mut now, mut before, mut done) = (1, 1, 0);
         let mut lines = vec![(1, 1)];
         for (range, text) in order {
-            let kept = line_ends(&bytes[done..range.start.max(done)]);
-            let removed = line_ends(&bytes[range.start.max(done)..range.end.max(done)]);
-            now += kept + line_ends(text.as_bytes());
+            let kept = count_line_ends(&bytes[done..range.start.max(done)]);
+            let removed = count_line_ends(&bytes[range.start.max(done)..range.end.max(done)]);
+            now += kept + count_line_ends(text.as_bytes());
             before += kept + removed;
             done = range.end.max(done);
             // The rest of an edited line belongs to it; the next line is the first one that both

@@ -12,7 +12,7 @@ use crate::format::document::schema::{
 };
 use crate::format::error::FormatError;
 use crate::format::xml::characters::is_space;
-use crate::format::xml::lines::LineStarts;
+use crate::format::xml::lines::{LineStarts, count_line_ends};
 use crate::format::xml::tree::Tree;
 use crate::model::{Label, VmName};
 
@@ -320,7 +320,7 @@ struct Assembly {
 impl Assembly {
     fn push_text(&mut self, text: &str) {
         self.bytes.extend_from_slice(text.as_bytes());
-        self.line += text.matches('\n').count();
+        self.line += count_line_ends(text.as_bytes());
     }
 
     /// Writes the labels of a new system.
@@ -345,7 +345,7 @@ impl Assembly {
         self.push_text(indent);
         let piece = &source[start..end];
         self.bytes.extend_from_slice(piece);
-        self.line += memchr::memchr_iter(b'\n', piece).count();
+        self.line += count_line_ends(piece);
         self.push_text("\n");
     }
 }

@@ -1,8 +1,13 @@
-//! Finds the line of an offset.
+//! Lines of a text and of offsets in it.
 
 /// Returns the line of an offset, counted from 1.
 pub(crate) fn line_of(bytes: &[u8], offset: usize) -> usize {
-    1 + memchr::memchr_iter(b'\n', &bytes[..offset.min(bytes.len())]).count()
+    1 + count_line_ends(&bytes[..offset.min(bytes.len())])
+}
+
+/// Returns the number of line ends in a text.
+pub(crate) fn count_line_ends(bytes: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', bytes).count()
 }
 
 /// Where each line of a text begins.
