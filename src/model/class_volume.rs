@@ -41,6 +41,18 @@ pub(super) const DISPOSABLE: [ClassVolume; 4] = [
     KERNEL,
 ];
 
+impl ClassVolume {
+    /// Returns the default of a flag; false for one that only the store can set.
+    pub fn flag(&self, name: &str) -> bool {
+        match name {
+            "rw" => self.rw,
+            "save_on_stop" => self.save_on_stop,
+            "snap_on_start" => self.snap_on_start,
+            _ => false,
+        }
+    }
+}
+
 const KERNEL: ClassVolume = ClassVolume {
     rw: false,
     ..temporary("kernel", 0)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 
-use super::{Finding, FindingKind, Harm, Location, NetvmLoops, Remedy};
+use super::{Finding, FindingKind, Harm, Location, NetvmLoops, Problem, QubePart, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
@@ -29,17 +29,8 @@ pub(super) fn check_network<'q>(
         return;
     };
     let mut add = |kind, harm, text| {
-        let remedy = Remedy::Set {
-            property: "netvm".into(),
-            value: String::new(),
-        };
-        found.push(Finding {
-            at: Location::property(&vm.name, "netvm"),
-            kind,
-            harm,
-            text,
-            remedy,
-        });
+        let problem = Problem::new(kind, harm, text, Remedy::set("netvm", ""));
+        found.push(problem.at(Location::property(&vm.name, "netvm")));
     };
     let is_explicit = vm.properties.contains("netvm");
     if is_explicit && !property::provides_network(qubes, netvm, facts) {
@@ -77,16 +68,11 @@ pub(super) fn check_numbers(qubes: &Qubes, found: &mut Vec<Finding>) {
         .iter()
         .any(|vm| vm.class == Class::AdminVM && vm.properties.contains("label"))
     {
-        found.push(Finding {
-            at: Location::domain(&crate::model::VmName::dom0()),
-            kind: FindingKind::NoDom0,
-            harm: Harm::Misread,
-            text: "dom0 is missing or has no label: upstream's tools cannot show it".into(),
-            remedy: Remedy::Set {
-                property: "label".into(),
-                value: "black".into(),
-            },
-        });
+        let text = "dom0 is missing or has no label: upstream's tools cannot show it";
+        found.push(
+            Problem::misread(FindingKind::NoDom0, text, Remedy::set("label", "black"))
+                .at(Location::part(&VmName::dom0(), QubePart::Domain)),
+        );
     }
 }
 
@@ -111,13 +97,8 @@ impl UniqueNumbers {
                 let Some(first) = first else { return };
                 let number = vm.properties.get(property).unwrap_or_default();
                 let text = format!("{property} {number} is that of '{first}', too");
-                found.push(Finding {
-                    at: Location::property(name, property),
-                    kind,
-                    harm,
-                    text,
-                    remedy: remedy(),
-                });
+                let problem = Problem::new(kind, harm, text, remedy());
+                found.push(problem.at(Location::property(name, property)));
             };
         let qid = vm
             .qid()
@@ -148,13 +129,9 @@ impl UniqueNumbers {
             );
         }
         if vm.qid().is_some_and(|qid| qid.number() == 0) {
-            found.push(Finding {
-                at: Location::property(name, "qid"),
-                kind: FindingKind::BadValue,
-                harm: Harm::Refused,
-                text: "qid 0 is dom0's".into(),
-                remedy: Remedy::NewQid,
-            });
+            let problem =
+                Problem::refused(FindingKind::BadValue, "qid 0 is dom0's", Remedy::NewQid);
+            found.push(problem.at(Location::property(name, "qid")));
         }
         found
     }

@@ -8,9 +8,12 @@ mod finding_kind;
 mod netvm_loops;
 mod paths;
 mod pools;
+mod problem;
 mod properties;
 mod remedies;
 mod system;
+mod vids;
+mod volume_attributes;
 mod volumes;
 
 pub use cross_qube::UniqueNumbers;
@@ -24,7 +27,8 @@ use super::name::VmName;
 use super::qubes::Qubes;
 use super::vm::Vm;
 pub use netvm_loops::NetvmLoops;
-use volumes::Vids;
+use problem::Problem;
+use vids::Vids;
 
 /// The place of a finding in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,15 @@ pub enum Harm {
     Refused,
     /// Loads the file, but understands the part differently or loses it.
     Misread,
+}
+
+impl Harm {
+    fn of_refusal(is_refused: bool) -> Harm {
+        match is_refused {
+            true => Harm::Refused,
+            false => Harm::Misread,
+        }
+    }
 }
 
 /// What a repair does about a finding.
@@ -134,6 +147,33 @@ impl Remedy {
     pub fn is_automatic(&self) -> bool {
         !matches!(self, Remedy::Manual(_))
     }
+
+    /// Returns the remedy to remove the explicit value of a property.
+    fn reset(property: &str) -> Remedy {
+        let property = property.to_owned();
+        Remedy::Reset { property }
+    }
+
+    /// Returns the remedy to store this value of a property.
+    fn set(property: &str, value: impl Into<String>) -> Remedy {
+        let (property, value) = (property.to_owned(), value.into());
+        Remedy::Set { property, value }
+    }
+
+    /// Returns the remedy to remove the element that `what` names.
+    fn remove(what: impl Into<String>) -> Remedy {
+        Remedy::Remove { what: what.into() }
+    }
+
+    /// Returns the remedy to remove these attributes.
+    fn remove_attributes<'a>(names: impl IntoIterator<Item = &'a str>) -> Remedy {
+        Remedy::RemoveAttributes(names.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Returns the words for a person who has to decide.
+    fn manual(text: impl Into<String>) -> Remedy {
+        Remedy::Manual(text.into())
+    }
 }
 
 impl fmt::Display for Remedy {
@@ -181,18 +221,13 @@ impl Location {
         }
     }
 
-    fn property(name: &VmName, property: &str) -> Location {
-        Location::Qube {
-            name: name.clone(),
-            part: QubePart::Property(property.to_owned()),
-        }
+    fn part(name: &VmName, part: QubePart) -> Location {
+        let name = name.clone();
+        Location::Qube { name, part }
     }
 
-    fn domain(name: &VmName) -> Location {
-        Location::Qube {
-            name: name.clone(),
-            part: QubePart::Domain,
-        }
+    fn property(name: &VmName, property: &str) -> Location {
+        Location::part(name, QubePart::Property(property.to_owned()))
     }
 }
 

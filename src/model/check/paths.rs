@@ -1,6 +1,6 @@
 //! Unsafe paths: `..` in a pool's directory, and volume ids that are not paths inside the pool.
 
-use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
+use super::{Finding, FindingKind, Location, Problem, QubePart, Remedy};
 use crate::model::pool::Pool;
 use crate::model::qubes::Qubes;
 use crate::model::rules::qubesd::is_file_vid;
@@ -11,16 +11,13 @@ pub(super) fn check_pool_paths(qubes: &Qubes, found: &mut Vec<Finding>) {
         let Some(directory) = pool.option("dir_path").filter(|path| has_dots(path)) else {
             continue;
         };
-        found.push(Finding {
-            at: Location::Pool(position),
-            kind: FindingKind::UnsafePath,
-            harm: Harm::Misread,
-            text: format!(
-                "pool '{}' has dir_path=\"{directory}\": '..' leads where links make it lead",
-                pool.name()
-            ),
-            remedy: Remedy::Manual("write the directory that is meant".into()),
-        });
+        let text = format!(
+            "pool '{}' has dir_path=\"{directory}\": '..' leads where links make it lead",
+            pool.name()
+        );
+        let remedy = Remedy::manual("write the directory that is meant");
+        let problem = Problem::misread(FindingKind::UnsafePath, text, remedy);
+        found.push(problem.at(Location::Pool(position)));
     }
 }
 
@@ -38,22 +35,15 @@ pub(super) fn check_volume_paths(qubes: &Qubes, vm: &Vm, found: &mut Vec<Finding
             .get("vid")
             .filter(|vid| is_outside_pool(vid) || names_no_file(vid));
         let Some(vid) = vid else { continue };
-        found.push(Finding {
-            at: Location::Qube {
-                name: vm.name.clone(),
-                part: QubePart::Volume(volume.name().to_owned()),
-            },
-            kind: FindingKind::UnsafePath,
-            harm: Harm::Misread,
-            text: format!(
-                "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command \
-                 here uses it",
-                volume.name()
-            ),
-            remedy: Remedy::Manual(
-                "write the id of the image that is meant, below its pool".into(),
-            ),
-        });
+        let text = format!(
+            "volume {} has vid=\"{vid}\", which is not a path inside its pool: no command here \
+             uses it",
+            volume.name()
+        );
+        let remedy = Remedy::manual("write the id of the image that is meant, below its pool");
+        let problem = Problem::misread(FindingKind::UnsafePath, text, remedy);
+        let part = QubePart::Volume(volume.name().to_owned());
+        found.push(problem.at(Location::part(&vm.name, part)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks of a qube's properties, tags and features.
 
 use super::system::describe_error;
-use super::{Finding, FindingKind, Harm, Location, QubePart, Remedy};
+use super::{Finding, FindingKind, Harm, Location, Problem, QubePart, Remedy};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
 use crate::model::name::VmName;
@@ -9,6 +9,7 @@ use crate::model::property;
 use crate::model::property::{Property, PropertyError, Scope, ValueType};
 use crate::model::qid::Qid;
 use crate::model::qubes::Qubes;
+use crate::model::release::Release;
 use crate::model::rules::creation::check_template;
 use crate::model::rules::qubesd::{
     TAGGED_REFERENCES, find_feature_problem, find_reference_problem, is_kernel_name,
@@ -26,84 +27,68 @@ pub(super) fn check_properties(
     facts: &dyn Facts,
     found: &mut Vec<Finding>,
 ) {
-    let mut add = |property: &str, kind, harm, text, remedy| {
-        found.push(Finding {
-            at: Location::property(&vm.name, property),
-            kind,
-            harm,
-            text,
-            remedy,
-        });
-    };
     let release = facts.host().release();
     let Some(class) = vm.class.spec() else {
         // The properties of an unknown class are unknown, too.
         return;
     };
+    let mut add = |name: &str, problems: Vec<Problem>| {
+        let at = || Location::property(&vm.name, name);
+        found.extend(problems.into_iter().map(|problem| problem.at(at())));
+    };
     if class.since > release {
-        let text = format!(
-            "Qubes OS {release} does not know class {} (since {})",
-            class.name, class.since
+        let (name, since) = (class.name, class.since);
+        let text = format!("Qubes OS {release} does not know class {name} (since {since})");
+        let by_hand = Remedy::manual(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
+        add(
+            "name",
+            vec![Problem::refused(FindingKind::TooNew, text, by_hand)],
         );
-        let by_hand = Remedy::Manual(format!("qvm-remove {}, or upgrade Qubes OS", vm.name));
-        add("name", FindingKind::TooNew, Harm::Refused, text, by_hand);
         return;
     }
     for name in vm.properties.names() {
-        let remove = || Remedy::Remove {
-            what: format!("property {name}"),
-        };
-        match Property::find(Scope::Class(&vm.class), name) {
-            None if Property::is_legacy_name(name) => {}
-            None => {
-                let text = format!("a qube of class {} has no property {name}", vm.class);
-                add(
-                    name,
-                    FindingKind::UnknownProperty,
-                    Harm::Refused,
-                    text,
-                    remove(),
-                );
-            }
-            Some(p) if p.computed => {
-                let text = format!("{name} is computed and cannot be set");
-                add(
-                    name,
-                    FindingKind::ComputedProperty,
-                    Harm::Refused,
-                    text,
-                    remove(),
-                );
-            }
-            Some(p) if p.since > facts.host().release() => {
-                let text = format!(
-                    "Qubes OS {} does not know {name} (since {})",
-                    facts.host().release(),
-                    p.since
-                );
-                add(name, FindingKind::TooNew, Harm::Refused, text, remove());
-            }
-            Some(property) => check_value(qubes, vm, property, facts, &mut add),
-        }
+        add(name, find_stored_problems(qubes, vm, name, facts));
     }
     for name in REQUIRED
         .iter()
         .filter(|name| vm.class != Class::AdminVM && !vm.properties.contains(name))
     {
         if let Some(property) = Property::find(Scope::Class(&vm.class), name) {
-            check_value(qubes, vm, property, facts, &mut add);
+            add(name, find_value_problems(qubes, vm, property, facts));
         }
     }
 }
 
+/// Checks a stored property.
+fn find_stored_problems(qubes: &Qubes, vm: &Vm, name: &str, facts: &dyn Facts) -> Vec<Problem> {
+    let release = facts.host().release();
+    let (kind, text) = match Property::find(Scope::Class(&vm.class), name) {
+        None if Property::is_legacy_name(name) => return Vec::new(),
+        None => (
+            FindingKind::UnknownProperty,
+            format!("a qube of class {} has no property {name}", vm.class),
+        ),
+        Some(property) if property.computed => (
+            FindingKind::ComputedProperty,
+            format!("{name} is computed and cannot be set"),
+        ),
+        Some(Property { since, .. }) if *since > release => (
+            FindingKind::TooNew,
+            format!("Qubes OS {release} does not know {name} (since {since})"),
+        ),
+        Some(property) => return find_value_problems(qubes, vm, property, facts),
+    };
+    let remedy = Remedy::remove(format!("property {name}"));
+    vec![Problem::refused(kind, text, remedy)]
+}
+
 /// Checks a property that is stored or has to be.
-fn check_value(
+fn find_value_problems(
     qubes: &Qubes,
     vm: &Vm,
     property: &Property,
     facts: &dyn Facts,
-    add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
-) {
+) -> Vec<Problem> {
     let name = property.name;
     let read = match name {
         // `crate::model::property::template` also checks the template's class.
@@ -114,173 +99,113 @@ fn check_value(
     if let Err(error) = read {
         let kind = classify(property, stored, &error, qubes);
         // Upstream loads a qube without a label, but its tools cannot show it.
-        let harm = if name == "label" && stored.is_none() {
-            Harm::Misread
-        } else {
-            Harm::Refused
-        };
-        add(
-            name,
-            kind,
-            harm,
-            describe_error(&error),
-            remedy(qubes, property, vm, facts),
-        );
-    } else if let Some(text) = stored {
-        if let Some(rule) = property.setter_error(text) {
-            let text = format!("{name} is '{}': {rule}", text.escape_debug());
-            add(
-                name,
-                FindingKind::BadValue,
-                Harm::Refused,
-                text,
-                Remedy::Reset {
-                    property: name.into(),
-                },
-            );
-        }
-        let max = facts.host().release().highest_qid();
-        if name == "qid" && vm.qid().is_none_or(|qid| qid.number() > max) {
-            let text = match vm.qid() {
-                None => format!("qid {text} is not between 0 and {}", Qid::MAX),
-                Some(_) => format!(
-                    "qid {text} is above {max}, the highest of Qubes OS {}",
-                    facts.host().release()
-                ),
-            };
-            add(
-                name,
-                FindingKind::BadValue,
-                Harm::Refused,
-                text,
-                Remedy::NewQid,
-            );
-        }
-        if name == "kernel" && !is_kernel_name(text) && property.setter_error(text).is_none() {
-            let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
-            add(
-                name,
-                FindingKind::BadValue,
-                Harm::Misread,
-                text,
-                Remedy::Reset {
-                    property: name.into(),
-                },
-            );
-        }
-        if matches!(property.value_type, ValueType::Qube { .. }) {
-            check_tagged_reference(qubes, property, text, add);
-            check_disposable_template(qubes, vm, property, text, facts, add);
-        }
+        let harm = Harm::of_refusal(name != "label" || stored.is_some());
+        let remedy = remedy(qubes, property, vm, facts);
+        return vec![Problem::new(kind, harm, describe_error(&error), remedy)];
     }
+    let Some(text) = stored else {
+        return Vec::new();
+    };
+    let refused_by_setter = property.setter_error(text).map(|rule| {
+        let text = format!("{name} is '{}': {rule}", text.escape_debug());
+        Problem::refused(FindingKind::BadValue, text, Remedy::reset(name))
+    });
+    let specific = match name {
+        "qid" => find_qid_problem(vm, text, facts.host().release()),
+        "kernel" if refused_by_setter.is_none() => find_kernel_problem(text),
+        _ => None,
+    };
+    let problems = [
+        refused_by_setter,
+        specific,
+        find_tag_problem(qubes, property, text),
+        find_disposable_misfit(qubes, vm, property, text, facts),
+    ];
+    problems.into_iter().flatten().collect()
+}
+
+/// Checks that the release can load a qid.
+fn find_qid_problem(vm: &Vm, text: &str, release: Release) -> Option<Problem> {
+    let max = release.highest_qid();
+    let text = match vm.qid() {
+        None => format!("qid {text} is not between 0 and {}", Qid::MAX),
+        Some(qid) if qid.number() > max => {
+            format!("qid {text} is above {max}, the highest of Qubes OS {release}")
+        }
+        Some(_) => return None,
+    };
+    let kind = FindingKind::BadValue;
+    Some(Problem::refused(kind, text, Remedy::NewQid))
+}
+
+fn find_kernel_problem(text: &str) -> Option<Problem> {
+    (!is_kernel_name(text)).then(|| {
+        let text = format!("kernel is '{text}', which cannot name one of dom0's kernels");
+        Problem::misread(FindingKind::BadValue, text, Remedy::reset("kernel"))
+    })
 }
 
 /// Checks that the referenced qube's name fits into the tag that qubesd derives from some
 /// references while it loads the store.
-fn check_tagged_reference(
-    qubes: &Qubes,
-    property: &Property,
-    text: &str,
-    add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
-) {
+fn find_tag_problem(qubes: &Qubes, property: &Property, text: &str) -> Option<Problem> {
     let name = property.name;
     let is_tagged = TAGGED_REFERENCES.iter().any(|(tagged, _)| *tagged == name);
-    let misfit = qubes
-        .name(text)
-        .filter(|_| is_tagged)
-        .and_then(|named| find_reference_problem(name, named));
-    if let Some(misfit) = misfit {
-        let text = format!("{name} is '{text}': {misfit}");
-        add(
-            name,
-            FindingKind::Unfit,
-            Harm::Refused,
-            text,
-            Remedy::Reset {
-                property: name.into(),
-            },
-        );
-    }
+    let named = qubes.name(text).filter(|_| is_tagged)?;
+    let misfit = find_reference_problem(name, named)?;
+    let text = format!("{name} is '{text}': {misfit}");
+    let kind = FindingKind::Unfit;
+    Some(Problem::refused(kind, text, Remedy::reset(name)))
 }
 
 /// Checks that a reference to a template for disposables is one.
-fn check_disposable_template(
+fn find_disposable_misfit(
     qubes: &Qubes,
     vm: &Vm,
     property: &Property,
     text: &str,
     facts: &dyn Facts,
-    add: &mut impl FnMut(&str, FindingKind, Harm, String, Remedy),
-) {
+) -> Option<Problem> {
     let name = property.name;
-    if !matches!(name, "default_dispvm" | "management_dispvm" | "template")
-        || vm.class == Class::AppVM && name == "template"
-    {
-        return;
-    }
-    let Some(named) = qubes
-        .get(text)
-        .filter(|named| !property::is_template_for_dispvms(qubes, named, facts))
-    else {
-        return;
+    let is_default = match name {
+        "default_dispvm" | "management_dispvm" => true,
+        "template" if vm.class == Class::DispVM => false,
+        _ => return None,
     };
-    let what = "which is not a template for disposables";
-    if matches!(name, "default_dispvm" | "management_dispvm") {
-        let text = format!(
-            "{name} is '{}', {what}: qubesd takes it for none",
-            named.name
-        );
-        add(
-            name,
-            FindingKind::NotForDisposables,
-            Harm::Misread,
-            text,
-            Remedy::Reset {
-                property: name.into(),
-            },
-        );
-    } else if name == "template" && vm.class == Class::DispVM {
-        let by_hand = Remedy::Manual(format!(
-            "qvm-prefs {} template_for_dispvms True",
-            named.name
-        ));
-        let text = format!("{name} is '{}', {what}", named.name);
-        add(
-            name,
-            FindingKind::NotForDisposables,
-            Harm::Misread,
-            text,
-            by_hand,
-        );
-    }
+    let named = qubes
+        .get(text)
+        .filter(|named| !property::is_template_for_dispvms(qubes, named, facts))?;
+    let named = &named.name;
+    let text = format!("{name} is '{named}', which is not a template for disposables");
+    let kind = FindingKind::NotForDisposables;
+    Some(match is_default {
+        true => {
+            let text = format!("{text}: qubesd takes it for none");
+            Problem::misread(kind, text, Remedy::reset(name))
+        }
+        false => {
+            let by_hand = format!("qvm-prefs {named} template_for_dispvms True");
+            Problem::misread(kind, text, Remedy::Manual(by_hand))
+        }
+    })
 }
 
 /// Returns the remedy for an invalid value. For `netvm` it is none rather than the default,
 /// because a repair must not connect a qube to the network.
 fn remedy(qubes: &Qubes, property: &Property, vm: &Vm, facts: &dyn Facts) -> Remedy {
-    let name = property.name.to_owned();
-    match (property.name, property.value_type) {
-        ("netvm", _) => Remedy::Set {
-            property: name,
-            value: String::new(),
-        },
+    let name = property.name;
+    match (name, property.value_type) {
+        ("netvm", _) => Remedy::set(name, ""),
         ("uuid", _) => Remedy::NewUuid,
         ("qid", _) => Remedy::NewQid,
         ("template", _) => match fallback_template(qubes, vm, facts) {
-            Some(template) => Remedy::Set {
-                property: name,
-                value: template.to_string(),
-            },
-            None => Remedy::Manual(format!(
+            Some(template) => Remedy::set(name, template.as_str()),
+            None => Remedy::manual(format!(
                 "qvm-prefs {0} template TEMPLATE, or qvm-remove {0}",
                 vm.name
             )),
         },
-        (_, ValueType::Label) => Remedy::Set {
-            property: name,
-            value: fallback_label(qubes),
-        },
-        _ => Remedy::Reset { property: name },
+        (_, ValueType::Label) => Remedy::set(name, fallback_label(qubes)),
+        _ => Remedy::reset(name),
     }
 }
 
@@ -305,18 +230,9 @@ fn fallback_label(qubes: &Qubes) -> String {
 /// Checks the characters of tags.
 pub(super) fn check_tags(vm: &Vm, found: &mut Vec<Finding>) {
     for tag in vm.tags.iter().filter(|tag| !is_valid_tag(tag)) {
-        found.push(Finding {
-            at: Location::Qube {
-                name: vm.name.clone(),
-                part: QubePart::Tag(tag.to_string()),
-            },
-            kind: FindingKind::BadTag,
-            harm: Harm::Refused,
-            text: format!("tag '{tag}' has other characters than letters, digits, '_' and '-'"),
-            remedy: Remedy::Remove {
-                what: "the tag".into(),
-            },
-        });
+        let text = format!("tag '{tag}' has other characters than letters, digits, '_' and '-'");
+        let problem = Problem::refused(FindingKind::BadTag, text, Remedy::remove("the tag"));
+        found.push(problem.at(Location::part(&vm.name, QubePart::Tag(tag.to_string()))));
     }
 }
 
@@ -324,22 +240,12 @@ pub(super) fn check_tags(vm: &Vm, found: &mut Vec<Finding>) {
 pub(super) fn check_features(vm: &Vm, facts: &dyn Facts, found: &mut Vec<Finding>) {
     for (name, value) in vm.features.iter() {
         if let Some(misfit) = find_feature_problem(vm, name, value, facts.host().release()) {
-            found.push(Finding {
-                at: Location::Qube {
-                    name: vm.name.clone(),
-                    part: QubePart::Feature(name.to_owned()),
-                },
-                kind: FindingKind::BadFeature,
-                harm: if misfit.is_refused {
-                    Harm::Refused
-                } else {
-                    Harm::Misread
-                },
-                text: format!("feature {name} is '{value}': {}", misfit.rule),
-                remedy: Remedy::Remove {
-                    what: "the feature".into(),
-                },
-            });
+            let text = format!("feature {name} is '{value}': {}", misfit.rule);
+            let harm = Harm::of_refusal(misfit.is_refused);
+            let remedy = Remedy::remove("the feature");
+            let problem = Problem::new(FindingKind::BadFeature, harm, text, remedy);
+            let part = QubePart::Feature(name.to_owned());
+            found.push(problem.at(Location::part(&vm.name, part)));
         }
     }
 }

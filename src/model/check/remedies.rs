@@ -5,6 +5,7 @@ use crate::model::facts::Facts;
 use crate::model::property::{Property, Scope};
 use crate::model::qubes::Qubes;
 use crate::model::rules::creation;
+use crate::model::text_map::TextMap;
 use crate::model::vm::Vm;
 use crate::model::volume;
 use uuid::Uuid;
@@ -38,11 +39,7 @@ fn repair_pool(qubes: &mut Qubes, position: usize, remedy: &Remedy) -> bool {
     };
     match remedy {
         Remedy::Remove { .. } => drop(qubes.pools.0.remove(position)),
-        Remedy::RemoveAttributes(names) => {
-            names
-                .iter()
-                .for_each(|name| drop(pool.attributes.remove(name)));
-        }
+        Remedy::RemoveAttributes(names) => remove_all(&mut pool.attributes, names),
         _ => return false,
     }
     true
@@ -65,19 +62,17 @@ fn repair_qube(
     facts: &dyn Facts,
     uuid: &mut dyn FnMut() -> Uuid,
 ) -> bool {
-    let find_free_qid = match remedy {
+    let new_qid = match remedy {
         Remedy::NewQid => match creation::find_free_qid(qubes, facts.host().release()) {
-            Ok(qid) => Some(qid),
+            Ok(qid) => qid.number().to_string(),
             Err(_full) => return false,
         },
-        _ => None,
+        _ => String::new(),
     };
     let Some(vm) = qubes.edit(name) else {
         return false;
     };
     match (remedy, part) {
-        (Remedy::Reset { property }, _) => remove_property(vm, property),
-        (Remedy::Remove { .. }, QubePart::Property(property)) => remove_property(vm, property),
         (Remedy::Set { property, value }, _) => {
             remove_property(vm, property);
             vm.properties.set(property, value);
@@ -85,42 +80,41 @@ fn repair_qube(
                 volume::update_snapshot_sources(qubes, name, facts);
             }
         }
-        (Remedy::Remove { .. }, QubePart::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
-        (Remedy::Remove { .. }, QubePart::Feature(feature)) => drop(vm.features.remove(feature)),
-        (Remedy::SetAttribute { name, value }, QubePart::Volume(volume)) => {
-            let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
-                return false;
-            };
-            volume.attributes.set(name, value);
-        }
-        (Remedy::Remove { .. }, QubePart::Device { class, position }) => {
-            let Some(class) = vm
-                .devices
-                .get_mut(*class)
-                .filter(|c| *position < c.assignments.len())
-            else {
-                return false;
-            };
-            class.assignments.remove(*position);
-        }
-        (Remedy::RemoveAttributes(names), QubePart::Volume(volume)) => {
-            let Some(volume) = vm.volumes.iter_mut().find(|v| v.name() == volume) else {
-                return false;
-            };
-            names
-                .iter()
-                .for_each(|name| drop(volume.attributes.remove(name)));
-        }
         (Remedy::NewUuid, _) => vm.properties.set("uuid", &uuid().to_string()),
-        (Remedy::NewQid, _) => {
-            let Some(qid) = find_free_qid else {
-                return false;
-            };
-            vm.properties.set("qid", &qid.number().to_string());
-        }
-        _ => return false,
+        (Remedy::NewQid, _) => vm.properties.set("qid", &new_qid),
+        _ => return repair_part(vm, part, remedy).is_some(),
     }
     true
+}
+
+/// Removes or changes one part of a qube; `None` if the remedy is not one of the part.
+fn repair_part(vm: &mut Vm, part: &QubePart, remedy: &Remedy) -> Option<()> {
+    match (remedy, part) {
+        (Remedy::Reset { property }, _) => remove_property(vm, property),
+        (Remedy::Remove { .. }, QubePart::Property(property)) => remove_property(vm, property),
+        (Remedy::Remove { .. }, QubePart::Tag(tag)) => vm.tags.retain(|t| **t != **tag),
+        (Remedy::Remove { .. }, QubePart::Feature(feature)) => drop(vm.features.remove(feature)),
+        (Remedy::Remove { .. }, QubePart::Device { class, position }) => {
+            let assignments = &mut vm.devices.get_mut(*class)?.assignments;
+            (*position < assignments.len()).then(|| assignments.remove(*position))?;
+        }
+        (remedy, QubePart::Volume(volume)) => {
+            let volume = vm.volumes.iter_mut().find(|v| v.name() == volume)?;
+            match remedy {
+                Remedy::SetAttribute { name, value } => volume.attributes.set(name, value),
+                Remedy::RemoveAttributes(names) => remove_all(&mut volume.attributes, names),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn remove_all(attributes: &mut TextMap, names: &[String]) {
+    for name in names {
+        attributes.remove(name);
+    }
 }
 
 /// Removes a property, in the form of early stores of R4, too.
