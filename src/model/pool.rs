@@ -1,5 +1,6 @@
 //! Storage pools as the store has them (`docs/spec/r4-xml.md` §1.2, `docs/spec/r4-storage.md` §4).
 
+use super::boolean::BooleanDialect;
 use super::pool_driver::{DriverSpec, VolumeIds};
 use super::text_map::TextMap;
 
@@ -11,6 +12,13 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Returns whether volatile volumes are ephemeral by default: encrypted with a key that is
+    /// never stored.
+    pub fn ephemeral_volatile(&self) -> bool {
+        self.option("ephemeral_volatile")
+            .is_some_and(|text| BooleanDialect::PoolFlag.is_true(text))
+    }
+
     /// Returns the name; empty if the element has none.
     pub fn name(&self) -> &str {
         self.attributes.get("name").unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Changing properties. All changes take one path: find the row, check the value and the rules,
 //! store it, make what follows in the store, return what follows outside.
 
-use super::value_type::Owner;
+use super::error::Owner;
 use super::{
     AppliedChange, Consequences, Property, PropertyContext, PropertyError, ProposedChange, Rule,
     Scope, Value,

@@ -1,5 +1,10 @@
 //! Why a property cannot be read or changed.
 
+use std::fmt;
+
+use crate::model::name::VmName;
+use crate::model::release::Release;
+
 /// An error of reading or changing a property. Every message is one line; where upstream's text is
 /// recorded (`tests/data/r4/cli/qvm-prefs.txt`), it is the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,9 +58,9 @@ pub enum PropertyError {
         /// The name of the property.
         property: &'static str,
         /// The release that the store is written for.
-        release: super::Release,
+        release: Release,
         /// The first release that knows the property.
-        since: super::Release,
+        since: Release,
     },
     /// The value is invalid, or a rule forbids it.
     #[error("{0}")]
@@ -66,5 +71,36 @@ impl PropertyError {
     /// Returns a refusal with this message.
     pub(in crate::model) fn refused(text: impl Into<String>) -> PropertyError {
         PropertyError::Refused(text.into())
+    }
+}
+
+/// The owner of a property, for messages.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    System,
+    Qube(&'a VmName),
+}
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::System => f.write_str("the system"),
+            Owner::Qube(name) => write!(f, "qube '{name}'"),
+        }
+    }
+}
+
+impl Owner<'_> {
+    /// Returns the error that a required property is not set.
+    pub fn unset_error(self, property: &'static str) -> PropertyError {
+        let command = match self {
+            Owner::System => format!("qubes-prefs {property} VALUE"),
+            Owner::Qube(name) => format!("qvm-prefs {name} {property} VALUE"),
+        };
+        PropertyError::Unset {
+            owner: self.to_string(),
+            property,
+            command,
+        }
     }
 }

@@ -3,11 +3,12 @@
 use super::consequences::{
     move_clocksync, reattach_default_netvm_users, replace_tags_of_followers,
 };
+use super::error::Owner;
 use super::rules::{
     require_global_dispvm_template, require_taggable_default, require_valid_default_kernel,
     require_valid_default_netvm,
 };
-use super::value_type::{INT, Owner, QUBE, ValueType, keep_text};
+use super::value_type::{INT, QUBE, ValueType, keep_text};
 use super::{
     AppliesTo, Completion, Consequences, DefaultValue, EmptyText, Property, PropertyError, Rule,
     Value,

@@ -1,18 +1,20 @@
 //! Properties of memory, processors and virtualisation, and the ids of a running domain.
 
+use super::error::Owner;
 use super::legacy::{HVM, MEMINFO_WRITER};
 use super::rules::{require_memory_hotplug, require_no_pci_for_pvh};
-use super::value_type::{INT, Owner, POSITIVE, TEXT, ValueType};
+use super::value_type::{INT, POSITIVE, TEXT, ValueType};
 use super::{
     ADMIN, Completion, Consequences, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
     PropertyError, Rule, Value,
 };
-use super::{AppliesTo, Release, VIRT_MODE};
+use super::{AppliesTo, VIRT_MODE};
 use crate::model::class::Class;
 use crate::model::effect::{Change, Effect};
 use crate::model::features;
 use crate::model::property;
 use crate::model::qubes::Qubes;
+use crate::model::release::Release;
 use crate::model::vm::Vm;
 
 /// dom0's maxmem if xenstore cannot be read, in MiB (`docs/spec/r4-properties.md` §4).

@@ -2,7 +2,7 @@
 
 use smol_str::SmolStr;
 
-use super::value_type::Owner;
+use super::error::Owner;
 use super::{DefaultValue, Property, PropertyContext, PropertyError, Scope, Value};
 use crate::model::facts::Facts;
 use crate::model::name::VmName;

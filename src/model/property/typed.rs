@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::error::Owner;
 use super::network::default_netvm;
-use super::value_type::Owner;
 use super::{NETVM, PROVIDES_NETWORK, Property, PropertyError, Scope};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
