@@ -4,25 +4,11 @@ use super::{FindingKind, Problem, Remedy};
 use crate::model::class_volume::ClassVolume;
 use crate::model::release::Release;
 use crate::model::vm::{Vm, VolumeConfig};
+use crate::model::volume::ATTRIBUTES;
 
 /// The attributes that every release up to 4.4.0 reads as true when they are `False`
 /// (`docs/spec/r4-xml.md` §1.8).
 const FLAGS: [&str; 4] = ["rw", "save_on_stop", "snap_on_start", "ephemeral"];
-
-/// The attributes of a volume that upstream's drivers accept, and `internal`, which they drop.
-const ATTRIBUTES: [&str; 11] = [
-    "name",
-    "pool",
-    "vid",
-    "revisions_to_keep",
-    "rw",
-    "save_on_stop",
-    "snap_on_start",
-    "ephemeral",
-    "size",
-    "source",
-    "internal",
-];
 
 /// Checks the attributes of a volume one by one, without its pool.
 pub(super) fn find_attribute_problems(
@@ -82,8 +68,10 @@ fn find_false_flags(
 
 /// Checks that upstream's drivers accept all attributes.
 fn find_unknown_attributes(own: &VolumeConfig) -> Option<Problem> {
+    // Upstream's drivers drop `internal`.
+    let is_known = |name: &str| ATTRIBUTES.contains(&name) || name == "internal";
     let names = own.attributes.names();
-    let unknown: Vec<&str> = names.filter(|name| !ATTRIBUTES.contains(name)).collect();
+    let unknown: Vec<&str> = names.filter(|name| !is_known(name)).collect();
     (!unknown.is_empty()).then(|| {
         let names = unknown.join(", ");
         let text = format!("has {names}, which upstream's drivers refuse");

@@ -224,24 +224,11 @@ fn set_attribute(
 
 /// Sorts attributes in upstream's order (`docs/spec/r4-xml.md` §1.8), unknown ones last.
 fn sort_attributes(attributes: &TextMap) -> TextMap {
-    const ORDER: [&str; 10] = [
-        "name",
-        "pool",
-        "vid",
-        "revisions_to_keep",
-        "rw",
-        "save_on_stop",
-        "snap_on_start",
-        "ephemeral",
-        "size",
-        "source",
-    ];
     let mut sorted: Vec<(&str, &str)> = attributes.iter().collect();
+    let order = volume::ATTRIBUTES;
     sorted.sort_by_key(|(name, _)| {
-        ORDER
-            .iter()
-            .position(|known| known == name)
-            .unwrap_or(ORDER.len())
+        let place = order.iter().position(|known| known == name);
+        place.unwrap_or(order.len())
     });
     sorted.into_iter().collect()
 }

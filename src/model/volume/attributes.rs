@@ -8,6 +8,21 @@ use crate::model::rules::qubesd::VolumeTraits;
 use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
 
+/// The attributes of a volume that upstream's drivers accept, in the order in which it writes them
+/// (`docs/spec/r4-xml.md` §1.8).
+pub const ATTRIBUTES: [&str; 10] = [
+    "name",
+    "pool",
+    "vid",
+    "revisions_to_keep",
+    "rw",
+    "save_on_stop",
+    "snap_on_start",
+    "ephemeral",
+    "size",
+    "source",
+];
+
 /// A volume whose pool and size are explicit, so that nothing else has to be resolved.
 #[derive(Debug, Clone, Copy)]
 pub struct ExplicitVolume<'a> {

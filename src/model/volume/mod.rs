@@ -5,7 +5,7 @@ mod attributes;
 mod error;
 mod resolved;
 
-pub use attributes::ExplicitVolume;
+pub use attributes::{ATTRIBUTES, ExplicitVolume};
 pub use error::VolumeError;
 pub use resolved::ResolvedVolume;
 
