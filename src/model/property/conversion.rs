@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::error::{Owner, PropertyError};
 use super::row::Property;
 use super::value::{Value, parse_int, read_int, read_ip6};
-use super::value_type::{EmptyText, ValueType};
+use super::value_type::{EmptyText, Normalize, ValueType};
 use crate::model::boolean::BooleanDialect;
 use crate::model::class::Class;
 use crate::model::name::VmName;
@@ -23,63 +23,14 @@ impl Property {
         owner: Owner<'_>,
         text: &str,
     ) -> Result<Value, PropertyError> {
-        let bad = |reason: String| PropertyError::InvalidStoredValue {
-            owner: owner.to_string(),
-            property: self.name,
-            text: text.to_owned(),
-            reason,
-        };
-        let needed =
-            |value: Option<Value>, what: &str| value.ok_or_else(|| bad(format!("it is {what}")));
-        match self.value_type {
-            ValueType::Bool if text.is_empty() => Ok(Value::Bool(false)),
-            ValueType::Bool => needed(
-                BooleanDialect::Literal.parse(text).map(Value::Bool),
-                "not a boolean",
-            ),
-            ValueType::Int { .. } => needed(read_int(text), "not a number"),
-            ValueType::Text { empty, .. } if text.is_empty() => match empty {
-                EmptyText::Empty => Ok(Value::text("")),
-                EmptyText::WordNone => Ok(Value::text("None")),
-                EmptyText::Refused => Err(bad("it must not be empty".into())),
-            },
-            // Upstream calls its setter for loaded values, too, and so converts them as it converts
-            // a user's. A text that the setter would refuse is returned unchanged.
-            ValueType::Text { normalize, .. } => Ok(Value::text(
-                normalize(text).unwrap_or_else(|_| text.to_owned()),
-            )),
-            ValueType::Qube {
-                required: false, ..
-            } if text.is_empty() => Ok(Value::Qube(None)),
-            ValueType::Qube { class, .. } => match qubes.name_with_class(text) {
-                Some((_, Class::RemoteVM)) => {
-                    Err(bad("a remote qube cannot be referred to".into()))
-                }
-                Some((_, is)) if class.is_some_and(|c| c != is) => Err(bad(format!(
-                    "it is of class {is}, not {}",
-                    class.map(Class::as_str).unwrap_or_default()
-                ))),
-                Some((name, _)) => Ok(Value::qube(name)),
-                None => Err(bad("there is no such qube".into())),
-            },
-            ValueType::Label => needed(
-                qubes
-                    .labels
-                    .find(text)
-                    .map(|l| Value::Label(SmolStr::new(&l.name))),
-                "not a label of this system",
-            ),
-            ValueType::Pool => needed(
-                qubes.pools.get(text).map(|p| Value::Pool(p.name().into())),
-                "not a pool of this system",
-            ),
-            ValueType::Uuid => needed(
-                Uuid::try_parse(text.trim()).ok().map(Value::Uuid),
-                "not a UUID",
-            ),
-            ValueType::Ip4 => needed(text.parse().ok().map(Value::Ip4), "not an IPv4 address"),
-            ValueType::Ip6 => needed(read_ip6(text), "not an IPv6 address"),
-        }
+        self.value_type
+            .read(qubes, text)
+            .map_err(|reason| PropertyError::InvalidStoredValue {
+                owner: owner.to_string(),
+                property: self.name,
+                text: text.to_owned(),
+                reason,
+            })
     }
 
     /// Returns whether the value can be a qube of this class.
@@ -151,25 +102,7 @@ impl Property {
                 let number = parse_int(text).ok_or_else(|| no("int"))?;
                 self.check_range(number, min, max).map(Value::Int)
             }
-            ValueType::Text { normalize, empty } => {
-                if !text
-                    .bytes()
-                    .all(|b| matches!(b, b' '..=b'~' | b'\t'..=b'\r'))
-                {
-                    let name = self.name;
-                    return Err(PropertyError::refused(format!(
-                        "{name} of {owner} takes printable ASCII only"
-                    )));
-                }
-                let stored = normalize(text)?;
-                if stored.is_empty() && empty != EmptyText::Empty {
-                    let name = self.name;
-                    let text =
-                        format!("{name} of {owner} cannot be empty; -D gives it its default");
-                    return Err(PropertyError::Refused(text));
-                }
-                Ok(Value::text(stored))
-            }
+            ValueType::Text { normalize, empty } => self.parse_text(owner, text, normalize, empty),
             ValueType::Qube { class, required } => {
                 self.parse_qube(qubes, owner, text, class, required)
             }
@@ -189,6 +122,27 @@ impl Property {
             ValueType::Ip4 => text.parse().map(Value::Ip4).map_err(|_| no("IPv4Address")),
             ValueType::Ip6 => text.parse().map(Value::Ip6).map_err(|_| no("IPv6Address")),
         }
+    }
+
+    fn parse_text(
+        &self,
+        owner: Owner<'_>,
+        text: &str,
+        normalize: Normalize,
+        empty: EmptyText,
+    ) -> Result<Value, PropertyError> {
+        let name = self.name;
+        let is_printable = |b: u8| matches!(b, b' '..=b'~' | b'\t'..=b'\r');
+        if !text.bytes().all(is_printable) {
+            let rule = format!("{name} of {owner} takes printable ASCII only");
+            return Err(PropertyError::Refused(rule));
+        }
+        let stored = normalize(text)?;
+        if stored.is_empty() && empty != EmptyText::Empty {
+            let rule = format!("{name} of {owner} cannot be empty; -D gives it its default");
+            return Err(PropertyError::Refused(rule));
+        }
+        Ok(Value::text(stored))
     }
 
     /// Returns why upstream's setter refuses a stored text that can be read. Upstream calls the
@@ -254,6 +208,68 @@ impl Property {
             return Err(wrong_class(found, is, class));
         }
         Ok(Value::qube(found))
+    }
+}
+
+impl ValueType {
+    /// Reads the store's `text`. The error is the reason: `it is not a number`.
+    fn read(self, qubes: &Qubes, text: &str) -> Result<Value, String> {
+        let needed =
+            |value: Option<Value>, what: &str| value.ok_or_else(|| format!("it is {what}"));
+        match self {
+            ValueType::Bool if text.is_empty() => Ok(Value::Bool(false)),
+            ValueType::Bool => {
+                let value = BooleanDialect::Literal.parse(text);
+                needed(value.map(Value::Bool), "not a boolean")
+            }
+            ValueType::Int { .. } => needed(read_int(text), "not a number"),
+            ValueType::Text { empty, .. } if text.is_empty() => match empty {
+                EmptyText::Empty => Ok(Value::text("")),
+                EmptyText::WordNone => Ok(Value::text("None")),
+                EmptyText::Refused => Err("it must not be empty".to_owned()),
+            },
+            // Upstream calls its setter for loaded values, too, and so converts them as it converts
+            // a user's. A text that the setter would refuse is returned unchanged.
+            ValueType::Text { normalize, .. } => Ok(Value::text(
+                normalize(text).unwrap_or_else(|_| text.to_owned()),
+            )),
+            ValueType::Qube { class, required } => read_qube(qubes, text, class, required),
+            ValueType::Label => {
+                let label = qubes.labels.find(text);
+                let value = label.map(|label| Value::Label(SmolStr::new(&label.name)));
+                needed(value, "not a label of this system")
+            }
+            ValueType::Pool => {
+                let pool = qubes.pools.get(text);
+                let value = pool.map(|pool| Value::Pool(pool.name().into()));
+                needed(value, "not a pool of this system")
+            }
+            ValueType::Uuid => {
+                let value = Uuid::try_parse(text.trim()).ok();
+                needed(value.map(Value::Uuid), "not a UUID")
+            }
+            ValueType::Ip4 => needed(text.parse().ok().map(Value::Ip4), "not an IPv4 address"),
+            ValueType::Ip6 => needed(read_ip6(text), "not an IPv6 address"),
+        }
+    }
+}
+
+fn read_qube(
+    qubes: &Qubes,
+    text: &str,
+    class: Option<&Class>,
+    required: bool,
+) -> Result<Value, String> {
+    if text.is_empty() && !required {
+        return Ok(Value::Qube(None));
+    }
+    match (qubes.name_with_class(text), class) {
+        (None, _) => Err("there is no such qube".to_owned()),
+        (Some((_, Class::RemoteVM)), _) => Err("a remote qube cannot be referred to".to_owned()),
+        (Some((_, is)), Some(class)) if class != is => {
+            Err(format!("it is of class {is}, not {class}"))
+        }
+        (Some((name, _)), _) => Ok(Value::qube(name)),
     }
 }
 
