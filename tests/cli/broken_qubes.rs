@@ -297,8 +297,7 @@ fn assert_same_except(what: &str, before: &str, after: &str, except: &[&str]) {
 }
 
 fn errors(system: &TestSystem) -> Vec<String> {
-    let listed: serde_json::Value =
-        serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let listed = system.run("qubes-db check --json").json();
     let errors = listed
         .as_array()
         .unwrap()
@@ -376,8 +375,7 @@ fn a_broken_qube_is_marked_in_tables_and_json_but_not_in_raw_output() {
             NAMES,
             "{what}"
         );
-        let json: serde_json::Value =
-            serde_json::from_str(&system.succeeds("qvm-ls --json")).unwrap();
+        let json = system.run("qvm-ls --json").json();
         for qube in json.as_array().unwrap() {
             let texts = qube
                 .get("broken")

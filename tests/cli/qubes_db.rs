@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use qubes_test_support::TestSystem;
+use qubes_test_support::paths::sample;
 use qubes_test_support::sound_store::SOUND;
 
 /// Runs `check`, which must exit with `code`, and returns its output.
@@ -25,15 +26,13 @@ fn line_of(text: &str) -> usize {
 /// `False`, which its releases misread: a warning.)
 #[test]
 fn stores_written_by_upstream_have_no_errors() {
-    for sample in ["small", "random-1", "random-2", "r40-small", "n1000"] {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/r4/{sample}.xml"));
-        let store = TestSystem::with_store(fs::read_to_string(path).unwrap());
-        let listed: serde_json::Value =
-            serde_json::from_str(&store.run("qubes-db check --json").stdout).unwrap();
+    for name in ["small", "random-1", "random-2", "r40-small", "n1000"] {
+        let path = sample(&format!("{name}.xml"));
+        let store = TestSystem::with_store(fs::read(path).unwrap());
+        let listed = store.run("qubes-db check --json").json();
         for damage in listed.as_array().unwrap() {
-            assert_eq!(damage["severity"], "warning", "{sample}: {damage}");
-            assert!(damage["line"].is_u64(), "{sample}: {damage}");
+            assert_eq!(damage["severity"], "warning", "{name}: {damage}");
+            assert!(damage["line"].is_u64(), "{name}: {damage}");
         }
     }
 }
@@ -169,8 +168,7 @@ fn history_lists_copies_and_which_of_them_load() {
         lines[2].starts_with("2026-11-19-08:00:00") && lines[2].contains("not well-formed"),
         "{printed}"
     );
-    let listed: serde_json::Value =
-        serde_json::from_str(&store.run("qubes-db history --json").stdout).unwrap();
+    let listed = store.run("qubes-db history --json").json();
     assert_eq!(listed[0]["qubes"], 4);
     assert_eq!(listed[0]["error"], serde_json::Value::Null);
 }
@@ -332,17 +330,12 @@ fn restore_refuses_while_qubesd_runs_unless_forced() {
 
 #[test]
 fn dump_agrees_with_upstream() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4");
-    let store = TestSystem::with_store(fs::read_to_string(samples.join("small.xml")).unwrap());
-    fs::write(
-        store.root().join("etc/qubes/core.toml"),
-        "[host]\nmemory_mib = 32404\ncpus = 16\n",
-    )
-    .unwrap();
+    let store = TestSystem::small();
+    store.configure("[host]\nmemory_mib = 32404\ncpus = 16\n");
     let ran = store.run("qubes-db dump --json");
     assert_eq!(ran.code, 0, "{ran:?}");
-    let upstream = fs::read_to_string(samples.join("small.dump.json")).unwrap();
-    let ours: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let upstream = fs::read_to_string(sample("small.dump.json")).unwrap();
+    let ours = ran.json();
     let upstream: serde_json::Value = serde_json::from_str(&upstream).unwrap();
     for section in ["globals", "labels", "pools", "domains"] {
         let (ours, upstream) = (
@@ -414,7 +407,7 @@ fn a_dump_includes_ephemeral_volumes_and_the_new_gray() {
         .unwrap()
         .replacen("0x555555", "0x555753", 1);
     fs::write(store.store_file(), text).unwrap();
-    let dump: serde_json::Value = serde_json::from_str(&store.run("qubes-db dump").stdout).unwrap();
+    let dump = store.run("qubes-db dump").json();
     assert_eq!(
         dump["domains"]["work"]["volumes"]["volatile"]["ephemeral"],
         true

@@ -6,12 +6,12 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 
-use qubes_test_support::TestSystem;
 use qubes_test_support::domain_texts::domains;
+use qubes_test_support::paths::sample;
 use qubes_test_support::sound_store::SOUND;
 use qubes_test_support::tool_output::wait_for;
+use qubes_test_support::{TestSystem, repository};
 
 /// The original text, the damaged text, the kind that check reports, and the text after the repair;
 /// `None` where only a person can decide.
@@ -391,8 +391,7 @@ fn damage_store((old, new, ..): &Case) -> String {
 }
 
 fn kinds_of(store: &TestSystem) -> Vec<(String, bool)> {
-    let listed: serde_json::Value =
-        serde_json::from_str(&store.run("qubes-db check --json").stdout).unwrap();
+    let listed = store.run("qubes-db check --json").json();
     let kind = |d: &serde_json::Value| {
         (
             d["kind"].as_str().unwrap().to_owned(),
@@ -980,8 +979,7 @@ fn an_old_store_is_left_to_conversion() {
 
 #[test]
 fn findings_of_one_kind_are_abbreviated() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/r4/n1000.xml");
-    let sample = fs::read_to_string(path).unwrap();
+    let sample = fs::read_to_string(sample("n1000.xml")).unwrap();
     let store = TestSystem::with_store(&sample);
     let few = store.run("qubes-db check").stdout;
     assert!(few.lines().count() < 60, "{few}");
@@ -1018,8 +1016,7 @@ fn findings_of_one_kind_are_abbreviated() {
 /// `docs/repair.md` lists for each kind whether it is repaired; the cases above show it.
 #[test]
 fn the_documentation_lists_every_kind_and_its_outcome() {
-    let doc =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
+    let doc = fs::read_to_string(repository("docs/repair.md")).unwrap();
     let rows = doc
         .lines()
         .filter_map(|line| line.strip_prefix("| `"))
@@ -1060,8 +1057,7 @@ fn the_documentation_lists_every_kind_and_its_outcome() {
 /// Runs the example of `docs/repair.md`, command by command.
 #[test]
 fn the_documented_example_works() {
-    let doc =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repair.md")).unwrap();
+    let doc = fs::read_to_string(repository("docs/repair.md")).unwrap();
     let example = doc
         .split("## An example")
         .nth(1)

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::statvfs::statvfs;
 use qubes_test_support::strace::strace_command;
+use qubes_test_support::tree::list_names;
 use qubes_test_support::volumes::{MIB, random_bytes};
 use qubes_test_support::{CommandLine, FileSystem, LoopMount, TestSystem, libvirt_daemon, skip};
 
@@ -96,15 +97,6 @@ fn fill_private(place: &TestSystem, qube: &str, bytes: &[u8]) {
 
 fn collapse_spaces(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn list_names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    let mut names: Vec<String> = entries
-        .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
-    names
 }
 
 #[test]

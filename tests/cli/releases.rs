@@ -3,10 +3,9 @@
 //! table.
 
 use std::fs;
-use std::path::Path;
 
-use qubes_test_support::TestSystem;
 use qubes_test_support::domain_texts::domains;
+use qubes_test_support::{TestSystem, paths};
 
 const RELEASES: [&str; 5] = ["4.0", "4.1", "4.2", "4.3", "4.4"];
 
@@ -49,8 +48,7 @@ fn domain(system: &TestSystem, name: &str) -> String {
 
 /// Returns the kinds of the findings about a qube.
 fn kinds_of(system: &TestSystem, qube: &str) -> Vec<String> {
-    let listed: serde_json::Value =
-        serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let listed = system.run("qubes-db check --json").json();
     let findings = listed.as_array().unwrap().iter();
     findings
         .filter(|finding| finding["qube"] == qube)
@@ -59,12 +57,7 @@ fn kinds_of(system: &TestSystem, qube: &str) -> Vec<String> {
 }
 
 fn sample(name: &str) -> String {
-    fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/data/r4")
-            .join(name),
-    )
-    .unwrap()
+    fs::read_to_string(paths::sample(name)).unwrap()
 }
 
 /// `small.xml` with a pool of files, so that images can be created.

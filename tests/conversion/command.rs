@@ -39,14 +39,12 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
 #[test]
 fn json_lists_the_same_plan_and_result() {
     let system = OldSystem::with_images();
-    let planned: serde_json::Value =
-        serde_json::from_str(&system.succeeds("qubes-db convert --dry-run --json")).unwrap();
+    let planned = system.run("qubes-db convert --dry-run --json").json();
     assert_eq!(
         (&planned["needs_conversion"], &planned["converted"]),
         (&true.into(), &false.into())
     );
-    let done: serde_json::Value =
-        serde_json::from_str(&system.succeeds("qubes-db convert --json")).unwrap();
+    let done = system.run("qubes-db convert --json").json();
     assert_eq!(
         (&done["converted"], &done["release"]),
         (&true.into(), &"4.3".into())
@@ -59,8 +57,7 @@ fn json_lists_the_same_plan_and_result() {
         std::fs::read(done["copy"].as_str().unwrap()).unwrap(),
         system.before
     );
-    let again: serde_json::Value =
-        serde_json::from_str(&system.succeeds("qubes-db convert --json")).unwrap();
+    let again = system.run("qubes-db convert --json").json();
     assert_eq!(
         (&again["needs_conversion"], &again["copy"]),
         (&false.into(), &serde_json::Value::Null)

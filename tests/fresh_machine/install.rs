@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use qubes_test_support::binary;
+use qubes_test_support::tree::list_names;
 
 use crate::sources::repository;
 
@@ -271,11 +272,7 @@ fn multicall_binary_serves_every_command() {
         "only one of them was built: {words}"
     );
     system.ok(&["install", "MULTICALL=1"]);
-    let mut names: Vec<String> = fs::read_dir(system.path("usr/bin"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    names.sort();
+    let names = list_names(system.path("usr/bin"));
     let commands = qubes::tools::COMMANDS
         .iter()
         .map(|c| c.name)

@@ -4,6 +4,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use qubes_test_support::tree::list_names;
+
 use crate::packages::{
     NAME, SMALL, check_image, image, installed, make_image, post_install, unpack_with,
 };
@@ -116,14 +118,7 @@ fn the_directory_of_another_template_is_unchanged() {
     succeeds(&installer, &post_install(&installer, "--skip-start", OWN));
     let own = installer.path(OWN);
     fs::write(own.join("whitelisted-appmenus.list"), "firefox.desktop\n").unwrap();
-    let names = || {
-        let mut names: Vec<_> = fs::read_dir(&own)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
-        names.sort();
-        names
-    };
+    let names = || list_names(&own);
     let before = names();
     let line = format!(
         "qvm-template-postprocess --really --skip-start post-install new {}",
@@ -176,12 +171,7 @@ fn foreign_files_stay_and_are_reported() {
         directory.display()
     );
     assert_eq!(succeeds(&installer, &line), [stays]);
-    let mut left: Vec<_> = fs::read_dir(&directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    left.sort();
-    assert_eq!(left, ["apps", "thesis.txt"]);
+    assert_eq!(list_names(&directory), ["apps", "thesis.txt"]);
 
     // Once these files are gone, nothing of the directory is left.
     fs::remove_file(directory.join("apps/own.desktop")).unwrap();

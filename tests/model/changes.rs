@@ -5,17 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use qubes::model::{Change, Draft, Effect, PowerState, Qubes, Release, Vm, property, volume};
+use qubes::model::{Change, Draft, Effect, PowerState, Qubes, Release, property, volume};
 use qubes_test_support::SampleHost;
 
-fn small() -> Draft {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
-}
-
-fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
-    qubes.get(name).unwrap()
-}
+use crate::sample::{small, vm};
 
 fn value(qubes: &Qubes, name: &str, property: &str) -> String {
     property::value_by_name(qubes, vm(qubes, name), property, &SampleHost::default())

@@ -9,10 +9,7 @@ use qubes::model::{
 use qubes_test_support::SampleHost;
 use uuid::Uuid;
 
-fn small() -> Draft {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
-}
+use crate::sample::small;
 
 fn new_qube(class: Class, name: &str) -> NewQube<'_> {
     NewQube {

@@ -6,4 +6,5 @@
 mod changes;
 mod creation;
 mod reading;
+mod sample;
 mod storage;

@@ -4,19 +4,14 @@
 use qubes::model::check::{Finding, NetvmLoops};
 use qubes::model::rules::removal;
 use qubes::model::{
-    Draft, Effect, Qubes, Release, Vm, VmName, check, class_properties, dump, features, network,
+    Draft, Effect, Qubes, Release, VmName, check, class_properties, dump, features, network,
     property, tags, volume,
 };
 use qubes_test_support::SampleHost;
+use qubes_test_support::paths::sample;
+use qubes_test_support::system::{parse, small_store};
 
-fn small() -> Draft {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
-}
-
-fn vm<'a>(qubes: &'a Qubes, name: &str) -> &'a Vm {
-    qubes.get(name).unwrap()
-}
+use crate::sample::{small, vm};
 
 fn value(qubes: &Qubes, name: &str, property: &str, host: &SampleHost) -> String {
     property::value_by_name(qubes, vm(qubes, name), property, host)
@@ -554,9 +549,8 @@ fn the_quick_check_of_listings_finds_everything_that_breaks_a_qube() {
 fn inherited_values_equal_those_of_the_template() {
     let host = SampleHost::default();
     let mut inherited = 0;
-    for sample in ["small", "random-1", "random-2", "n1000"] {
-        let path = format!("{}/tests/data/r4/{sample}.xml", env!("CARGO_MANIFEST_DIR"));
-        let qubes = qubes::format::read(std::fs::read(path).unwrap()).unwrap();
+    for name in ["small", "random-1", "random-2", "n1000"] {
+        let qubes = parse(&sample(&format!("{name}.xml")));
         for qube in qubes.iter() {
             for property in class_properties(&qube.class).filter(|p| p.is_default(qube)) {
                 let template =
@@ -570,7 +564,7 @@ fn inherited_values_equal_those_of_the_template() {
                     property::value(&qubes, qube, property, &host),
                     property::value_by_name(&qubes, template, property.name, &host),
                 );
-                assert_eq!(own, given, "{sample}: {} of {}", property.name, qube.name);
+                assert_eq!(own, given, "{name}: {} of {}", property.name, qube.name);
                 inherited += 1;
             }
         }
@@ -580,8 +574,7 @@ fn inherited_values_equal_those_of_the_template() {
 
 /// Builds `n` qubes, each the netvm of the one before; the last has none or, in a loop, the first.
 fn chain(n: usize, is_loop: bool) -> Qubes {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    let (store, mut domains) = (std::fs::read_to_string(path).unwrap(), String::new());
+    let (store, mut domains) = (small_store(), String::new());
     for k in 0..n {
         let netvm = if k + 1 < n {
             format!("c{}", k + 1)
@@ -671,8 +664,7 @@ fn a_feature_is_looked_up_along_a_limited_number_of_netvms() {
 
 #[test]
 fn a_stored_text_is_shown_in_the_form_of_upstreams_setter() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    let store = std::fs::read_to_string(path).unwrap();
+    let store = small_store();
     for (property, stored, shown) in [
         ("virt_mode", "PVH", "pvh"),
         ("virt_mode", "xen", "xen"),
@@ -693,8 +685,7 @@ fn a_stored_text_is_shown_in_the_form_of_upstreams_setter() {
 
 #[test]
 fn a_dump_has_the_explicit_ephemeral_of_a_volume() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    let store = std::fs::read_to_string(path).unwrap();
+    let store = small_store();
     for said in [true, false] {
         let word = if said { "True" } else { "False" };
         let (before, work) = store.split_at(store.find(r#"<property name="name">work<"#).unwrap());

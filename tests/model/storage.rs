@@ -5,10 +5,7 @@ use qubes::model::rules::{pool_change, volume_change};
 use qubes::model::{Draft, NewPool, PoolUse, PowerState, Qubes, Release, VolumeOption, volume};
 use qubes_test_support::SampleHost;
 
-fn small() -> Draft {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/r4/small.xml");
-    Draft::new(qubes::format::read(std::fs::read(path).unwrap()).unwrap())
-}
+use crate::sample::small;
 
 fn running(names: &[&str]) -> SampleHost {
     let states = names

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use qubes::model::{Pool, Pools, TextMap};
 use qubes::storage::{Attachment, PoolDrivers, StorageError, VmStorage, Volume, VolumeKind};
 use qubes::system::{System, SystemOptions};
+use qubes_test_support::tree::list_images;
 use qubes_test_support::volumes;
 use tempfile::TempDir;
 
@@ -91,13 +92,7 @@ impl Place {
 
     /// Returns the names in a directory of the pool without the times of revisions.
     fn names(&self, inside: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(inside)).into_iter().flatten();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .map(|n| n.split_once('@').map_or(n.clone(), |(n, _)| n.to_string()))
-            .collect();
-        names.sort();
-        names
+        list_images(self.path(inside))
     }
 
     /// Creates a template that has been started and stopped once.

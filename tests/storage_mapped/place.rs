@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use qubes::exec::Program;
 use qubes::storage::driver::*;
-use qubes::storage::{Attachment, DmFile, PoolDirectory, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::{Attachment, DmFile, PoolDirectory, Volume, VolumeLocks};
+use qubes_test_support::tree::list_names;
 use qubes_test_support::volumes;
-pub use qubes_test_support::volumes::{MIB, refusal};
+pub use qubes_test_support::volumes::{MIB, refusal, snapshot};
 use tempfile::TempDir;
 
 /// Whether this is the machine of the tests.
@@ -49,14 +50,6 @@ pub fn pool_in(place: TempDir) -> Pool {
 
 pub fn origin(qube: &str, name: &str) -> Volume {
     volumes::origin("files", qube, name, 8 * MIB)
-}
-
-pub fn snapshot(qube: &str, source: &Volume) -> Volume {
-    Volume {
-        kind: VolumeKind::Snapshot,
-        source: Some(source.vid.clone()),
-        ..origin(qube, &source.name)
-    }
 }
 
 /// Returns the names of the mapped devices.
@@ -116,12 +109,7 @@ impl Pool {
     }
 
     pub fn names(&self, qube_dir: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(qube_dir)).into_iter().flatten();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+        list_names(self.path(qube_dir))
     }
 
     /// Returns the id of a file in device names: its device in hexadecimal and its inode.

@@ -49,8 +49,7 @@ fn second_store(system: &System) -> PathBuf {
 }
 
 fn kinds(system: &System) -> Vec<String> {
-    let found: serde_json::Value =
-        serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let found = system.run("qubes-db check --json").json();
     found
         .as_array()
         .unwrap()

@@ -119,8 +119,7 @@ fn a_pool_shows_its_space_and_warns_before_it_is_full() {
         );
         nix::fcntl::fallocate(&hog, flags, from, 8 << 20).unwrap();
         nix::unistd::sync();
-        let info: Json =
-            serde_json::from_str(&warned("qvm-pool --json info varlibqubes").stdout).unwrap();
+        let info = warned("qvm-pool --json info varlibqubes").json();
         let percent = info["usage"].as_u64().unwrap() * 100 / size;
         assert_eq!(info["nearly_full"], percent >= 90, "{info}");
         if percent >= 90 {

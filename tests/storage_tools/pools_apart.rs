@@ -6,7 +6,6 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use qubes_test_support::skip;
-use serde_json::Value as Json;
 
 use crate::system::System;
 
@@ -176,7 +175,7 @@ fn a_pool_with_a_domain_that_cannot_be_loaded_is_not_removed() {
 
 /// Returns the kinds of damage that `qubes-db check` finds.
 fn kinds(system: &System) -> Vec<String> {
-    let checked: Json = serde_json::from_str(&system.run("qubes-db check --json").stdout).unwrap();
+    let checked = system.run("qubes-db check --json").json();
     let all = checked.as_array().unwrap().iter();
     all.map(|found| found["kind"].as_str().unwrap().to_owned())
         .collect()

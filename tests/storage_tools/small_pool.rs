@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use qubes::exec::Program;
 use qubes_test_support::{FileSystem, LoopMount, skip};
 
+use qubes_test_support::tree::{list_images, list_names};
+
 use crate::running::Live;
 use crate::system::{MIB, random_bytes};
 
@@ -68,16 +70,10 @@ impl SmallPool {
     pub fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for kind in ["appvms", "vm-templates"] {
-            for qube in fs::read_dir(self.mount.path().join(kind)).unwrap() {
-                let qube = qube.unwrap();
-                for image in fs::read_dir(qube.path()).unwrap() {
-                    let image = image.unwrap().file_name().into_string().unwrap();
-                    let image = image.split('@').next().unwrap_or_default();
-                    names.push(format!(
-                        "{}/{image}",
-                        qube.file_name().into_string().unwrap()
-                    ));
-                }
+            let directory = self.mount.path().join(kind);
+            for qube in list_names(&directory) {
+                let images = list_images(directory.join(&qube)).into_iter();
+                names.extend(images.map(|image| format!("{qube}/{image}")));
             }
         }
         names.sort();

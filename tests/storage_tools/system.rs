@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use qubes_test_support::tree::list_images;
 pub use qubes_test_support::volumes::{MIB, random_bytes};
 use qubes_test_support::{FileSystem, TestSystem, skip};
 
@@ -70,20 +71,7 @@ impl System {
     /// Returns the names of everything beside the volumes of a qube, sorted, with revisions without
     /// their times.
     pub fn names(&self, directory: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.image(directory)).into_iter().flatten();
-        let name = |entry: fs::DirEntry| {
-            entry
-                .file_name()
-                .into_string()
-                .unwrap()
-                .split('@')
-                .next()
-                .unwrap_or_default()
-                .to_string()
-        };
-        let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
-        names.sort();
-        names
+        list_images(self.image(directory))
     }
 
     /// Creates a file beside the system with these bytes.

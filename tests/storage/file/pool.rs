@@ -1,14 +1,15 @@
 //! A pool of driver `file`, and a guest that also plays the part of dm-snapshot.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qubes::storage::driver::*;
-use qubes::storage::{DmFile, PoolDirectory, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::{DmFile, PoolDirectory, Volume, VolumeLocks};
+use qubes_test_support::tree::list_names;
 use qubes_test_support::volumes;
-pub use qubes_test_support::volumes::{MIB, refusal};
+pub use qubes_test_support::volumes::{MIB, refusal, snapshot, text_in};
 use tempfile::TempDir;
 
 const CHUNK: u64 = 128 << 10;
@@ -35,26 +36,6 @@ pub fn origin(qube: &str, name: &str) -> Volume {
     volumes::origin("files", qube, name, 8 * MIB)
 }
 
-pub fn snapshot(qube: &str, source: &Volume) -> Volume {
-    Volume {
-        kind: VolumeKind::Snapshot,
-        source: Some(source.vid.clone()),
-        ..origin(qube, &source.name)
-    }
-}
-
-/// Returns the text that a guest wrote at `at`.
-pub fn text_in(image: &Path, at: u64) -> String {
-    let mut bytes = [0; 16];
-    File::open(image)
-        .unwrap()
-        .read_exact_at(&mut bytes, at)
-        .unwrap();
-    String::from_utf8_lossy(&bytes)
-        .trim_end_matches('\0')
-        .to_string()
-}
-
 impl Pool {
     pub fn new() -> Pool {
         let place = tempfile::tempdir().unwrap();
@@ -68,12 +49,7 @@ impl Pool {
     }
 
     pub fn names(&self, qube_dir: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(qube_dir)).into_iter().flatten();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+        list_names(self.path(qube_dir))
     }
 
     pub fn text(&self, volume: &Volume) -> String {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, PoolDirectory, Reflink, Volume, VolumeKind, VolumeLocks};
-pub use qubes_test_support::volumes::MIB;
+pub use qubes_test_support::volumes::{MIB, snapshot};
 use qubes_test_support::{FileSystem, LoopMount, volumes};
 
 /// A pool with its file system.
@@ -57,14 +57,6 @@ pub fn all_pools() -> impl Iterator<Item = Pool> {
 
 pub fn origin(qube: &str, name: &str) -> Volume {
     volumes::origin("vm-pool", qube, name, 64 * MIB)
-}
-
-pub fn snapshot(qube: &str, source: &Volume) -> Volume {
-    Volume {
-        kind: VolumeKind::Snapshot,
-        source: Some(source.vid.clone()),
-        ..origin(qube, &source.name)
-    }
 }
 
 pub fn volatile(qube: &str) -> Volume {
@@ -148,12 +140,5 @@ impl Pool {
 
 /// Returns the text that a guest wrote.
 pub fn text_in(image: &Path) -> String {
-    let mut bytes = [0; 16];
-    File::open(image)
-        .unwrap()
-        .read_exact_at(&mut bytes, 4096)
-        .unwrap();
-    String::from_utf8_lossy(&bytes)
-        .trim_end_matches('\0')
-        .to_string()
+    volumes::text_in(image, 4096)
 }

@@ -9,6 +9,7 @@ use qubes::store::{StoreLocation, Write};
 use crate::paths::small_sample;
 use crate::store_location::store_location;
 use crate::system::stored_property;
+use crate::tree::list_names;
 
 /// A directory with a copy of the small sample as its store.
 pub struct Scratch {
@@ -40,12 +41,7 @@ impl Scratch {
 
     /// Returns the names in the store's directory, sorted.
     pub fn files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.dir.path()).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+        list_names(self.dir.path())
     }
 
     pub fn copies(&self) -> Vec<PathBuf> {

@@ -16,7 +16,7 @@ use crate::command_line::CommandLine;
 use crate::loop_mount::{FileSystem, LoopMount};
 use crate::paths::{binary, repository, sample, small_sample};
 use crate::tool_output::ToolOutput;
-use crate::tree::{assert_same, tree};
+use crate::tree::{assert_same, list_names, tree};
 
 /// The kernels of the machine on which the samples were recorded.
 pub const KERNELS: [&str; 3] = ["6.6.77-1.fc37", "6.12.21-1.fc37", "5.15.124-1"];
@@ -220,12 +220,7 @@ impl TestSystem {
 
     /// Returns the names of the images in one volume directory, sorted.
     pub fn images(&self, below: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.image(below)).into_iter().flatten();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
+        list_names(self.image(below))
     }
 
     /// Returns the path of the copy of the store from a time, as `2026-11-18-08:00:00`.
@@ -243,11 +238,9 @@ impl TestSystem {
 
     /// Returns the paths of all copies of the store, sorted.
     pub fn copies(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.path("/var/lib/qubes/backup"));
-        let entries = entries.into_iter().flatten();
-        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths
+        let directory = self.path("/var/lib/qubes/backup");
+        let names = list_names(&directory).into_iter();
+        names.map(|name| directory.join(name)).collect()
     }
 
     /// Returns the path of a qube's record.
@@ -394,7 +387,7 @@ impl TestSystem {
         assert_same(&before, &tree(&self.root, &["run"]), &line);
     }
 
-    /// Runs a tool that must succeed, and parses the JSON that it prints.
+    /// Runs a tool that must succeed without a message, and parses the JSON that it prints.
     pub fn json(&self, line: impl CommandLine) -> serde_json::Value {
         serde_json::from_str(&self.ok(line)).unwrap()
     }

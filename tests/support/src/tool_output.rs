@@ -21,6 +21,11 @@ impl ToolOutput {
         }
     }
 
+    /// Parses standard output as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+
     /// Returns the errors and warnings on standard error: all lines except hints and notices of
     /// waiting for another process, which can appear anywhere on a busy machine.
     pub fn complaints(&self) -> impl DoubleEndedIterator<Item = &str> {

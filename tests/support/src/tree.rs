@@ -1,4 +1,4 @@
-//! Records the content of a directory and compares it with a later one.
+//! Lists a directory, records its content and compares it with a later one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,6 +51,27 @@ pub fn tree(root: &Path, excluded: &[&str]) -> Tree {
         }
     }
     found
+}
+
+/// Returns the names in a directory, sorted; none if it does not exist.
+pub fn list_names(directory: impl AsRef<Path>) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Returns the names in a directory without the times of revisions, sorted.
+pub fn list_images(directory: impl AsRef<Path>) -> Vec<String> {
+    let without_time = |name: String| name.split('@').next().unwrap_or_default().to_string();
+    let mut names: Vec<_> = list_names(directory)
+        .into_iter()
+        .map(without_time)
+        .collect();
+    names.sort();
+    names
 }
 
 /// Panics with the changed paths unless both records are equal.

@@ -1,6 +1,9 @@
 //! Volumes for tests of storage, and data for them.
 
 use std::fmt::Debug;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use qubes::storage::{StorageError, Volume, VolumeKind};
 
@@ -33,6 +36,25 @@ pub fn origin(pool: &str, qube: &str, name: &str, size: u64) -> Volume {
         source: None,
         ephemeral: false,
     }
+}
+
+/// Returns a snapshot, which belongs to `qube`, of a volume.
+pub fn snapshot(qube: &str, source: &Volume) -> Volume {
+    Volume {
+        kind: VolumeKind::Snapshot,
+        source: Some(source.vid.clone()),
+        ..origin(&source.pool, qube, &source.name, source.size)
+    }
+}
+
+/// Returns the text of at most 16 bytes that a guest wrote at this place of an image.
+pub fn text_in(image: &Path, at: u64) -> String {
+    let mut bytes = [0; 16];
+    let file = File::open(image).unwrap();
+    file.read_exact_at(&mut bytes, at).unwrap();
+    String::from_utf8_lossy(&bytes)
+        .trim_end_matches('\0')
+        .to_string()
 }
 
 /// Returns the message of an error, which is one line.
