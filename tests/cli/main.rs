@@ -10,7 +10,6 @@ mod generated;
 mod json_schemas;
 mod members;
 mod qubes_complete;
-mod qubes_create;
 mod qubes_db;
 mod qubes_db_repair;
 mod qubes_domain_xml;

@@ -154,12 +154,7 @@ fn recovery_runs_before_qubes_start_at_boot_and_all_stop_at_shutdown() {
     fs::remove_dir_all(system.path("/run/qubes")).unwrap();
 
     run_unit(&system, "qubes-recover.service", "ExecStart", "");
-    assert!(
-        system
-            .images("appvms/work")
-            .iter()
-            .all(|image| !image.contains("dirty"))
-    );
+    assert!(!system.has_dirty_image("work"));
     run_unit(&system, "qubes-vm@.service", "ExecStart", "work");
     run_unit(&system, "qubes-vm@.service", "ExecStart", "work");
     assert_eq!(system.state("work"), "Running");

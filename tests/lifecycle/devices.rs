@@ -236,12 +236,7 @@ fn assert_refused(system: &TestSystem, device: &str, reason: &str) {
         "{line}"
     );
     assert!(!system.record("work").exists());
-    assert!(
-        system
-            .images("appvms/work")
-            .iter()
-            .all(|image| !image.contains("dirty"))
-    );
+    assert!(!system.has_dirty_image("work"));
     assert_eq!(hypervisor().state(system.uuid("work")).unwrap(), None);
 }
 

@@ -24,13 +24,6 @@ fn monitors(qube: &str) -> Vec<i32> {
     processes(&["/qubes-monitor ", &format!(" {qube} ")])
 }
 
-fn has_dirty_images(system: &TestSystem, qube: &str) -> bool {
-    system
-        .images(&format!("appvms/{qube}"))
-        .iter()
-        .any(|image| image.contains("dirty"))
-}
-
 #[test]
 fn a_qube_and_its_monitor_survive_a_crash_of_the_daemon() {
     if !run_in_namespaces("libvirtd_restart::a_qube_and_its_monitor_survive_a_crash_of_the_daemon")
@@ -53,14 +46,14 @@ fn a_qube_and_its_monitor_survive_a_crash_of_the_daemon() {
     assert_eq!(system.state("work"), "Running");
     assert_eq!(monitors("work"), monitor, "a lost connection is not a stop");
     assert_eq!(std::fs::read(system.record("work")).unwrap(), record);
-    assert!(has_dirty_images(&system, "work"));
+    assert!(system.has_dirty_image("work"));
 
     // The monitor still watches the qube.
     assert_eq!(hypervisor().destroy(system.uuid("work")), Ok(Outcome::Done));
     wait_until("the monitor finishes the stop", || {
         !system.record("work").exists()
     });
-    assert!(!has_dirty_images(&system, "work"));
+    assert!(!system.has_dirty_image("work"));
     wait_until("the monitor ends", || monitors("work").is_empty());
 
     // The domain dies while no daemon runs that could report it.
@@ -70,14 +63,14 @@ fn a_qube_and_its_monitor_survive_a_crash_of_the_daemon() {
     kill(Pid::from_raw(machine[0]), Signal::SIGKILL).unwrap();
     wait_until("QEMU ends", || processes(&["qemu-system"]).is_empty());
     assert!(
-        has_dirty_images(&system, "other") && system.record("other").exists(),
+        system.has_dirty_image("other") && system.record("other").exists(),
         "no daemon could be asked"
     );
     let _daemon = Daemon::start_libvirt();
     wait_until("the monitor finishes the stop", || {
         !system.record("other").exists()
     });
-    assert!(!has_dirty_images(&system, "other"));
+    assert!(!system.has_dirty_image("other"));
     wait_until("the monitor ends", || monitors("other").is_empty());
 }
 
@@ -159,7 +152,7 @@ fn images_are_left_alone_while_the_daemon_is_down() {
     );
     system.succeeds("qvm-kill work");
     assert_eq!(system.state("work"), "Halted");
-    assert!(!system.record("work").exists() && !has_dirty_images(&system, "work"));
+    assert!(!system.record("work").exists() && !system.has_dirty_image("work"));
     system.succeeds("qvm-remove --force work");
 }
 
@@ -258,5 +251,5 @@ fn a_qube_that_a_new_daemon_has_not_reconnected_to_can_be_killed() {
     wait_until("the monitor finishes the stop", || {
         !system.record("work").exists()
     });
-    assert!(!has_dirty_images(&system, "work"));
+    assert!(!system.has_dirty_image("work"));
 }

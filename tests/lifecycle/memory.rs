@@ -64,12 +64,7 @@ fn the_memory_manager_reserves_memory_until_the_qube_runs() {
     );
     assert_eq!(manager.join().unwrap(), (asked_for, None, None));
     assert!(!system.record("work").exists(), "nothing was begun");
-    assert!(
-        system
-            .images("appvms/work")
-            .iter()
-            .all(|image| !image.contains("dirty"))
-    );
+    assert!(!system.has_dirty_image("work"));
 
     let manager = answer(&system, "work", "OK\n");
     system.succeeds("qvm-start work");

@@ -68,12 +68,7 @@ fn a_paused_qube_waits_and_resumes() {
         "it was not asked twice, nor killed"
     );
     assert_eq!(system.state("work"), "Halted");
-    assert!(
-        system
-            .images("appvms/work")
-            .iter()
-            .all(|image| !image.contains("dirty"))
-    );
+    assert!(!system.has_dirty_image("work"));
 }
 
 #[test]

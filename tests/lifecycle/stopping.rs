@@ -137,13 +137,7 @@ fn every_stop_command_cancels_a_start_that_has_no_domain_yet() {
         assert_eq!(start.code, 1, "{verb:?}: {start:?}");
         assert!(start.stderr.contains(CANCELLED), "{verb:?}: {start:?}");
         assert!(!is_active(&system), "{verb:?}");
-        assert!(
-            !system
-                .images("appvms/work")
-                .iter()
-                .any(|image| image.contains("dirty")),
-            "{verb:?}"
-        );
+        assert!(!system.has_dirty_image("work"), "{verb:?}");
         wait_until("no monitor is left", || {
             monitors(&system, "work").is_empty()
         });

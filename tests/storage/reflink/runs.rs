@@ -259,7 +259,7 @@ fn a_precache_that_is_a_hard_link_of_its_image_is_not_written_to() {
             .write(true)
             .open(pool.path("vm-templates/debian/root-dirty.img"))
             .unwrap();
-        dirty.write_all_at(b"by the guest", 0).unwrap();
+        dirty.write_all_at(b"by the guest", 4096).unwrap();
         assert_eq!(text_in(&image), "installed");
     }
 }

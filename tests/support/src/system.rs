@@ -223,6 +223,13 @@ impl TestSystem {
         list_names(self.image(below))
     }
 
+    /// Returns whether an image of the qube, which must have images, has uncommitted data.
+    pub fn has_dirty_image(&self, qube: &str) -> bool {
+        let images = self.images(&format!("appvms/{qube}"));
+        assert!(!images.is_empty(), "{qube} has no images");
+        images.iter().any(|image| image.contains("dirty"))
+    }
+
     /// Returns the path of the copy of the store from a time, as `2026-11-18-08:00:00`.
     pub fn copy_path(&self, time: &str) -> PathBuf {
         self.path("/var/lib/qubes/backup")
