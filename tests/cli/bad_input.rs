@@ -3,110 +3,82 @@
 
 use std::fs;
 use std::io::Read;
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use qubes_test_support::{ToolOutput, binary, libvirt_daemon, skip, tool_output, tree};
+use qubes_test_support::{TestSystem, ToolOutput, binary, libvirt_daemon, skip, tree};
 
 /// The address of a hypervisor that does not exist.
 const NOWHERE: &str = "qemu:///system?socket=/nonexistent/libvirt-sock";
 const NOBODY: &str = "65534";
 
-/// A system with a template `tpl`, a qube `work` and a kernel, in a directory of its own.
+/// A system with a template `tpl`, a qube `work` and a kernel, without a hypervisor.
 struct System {
-    place: Place,
+    system: TestSystem,
     uri: String,
     /// The program that runs the tools with fewer privileges, if any.
     within: Vec<String>,
     tools: PathBuf,
 }
 
-/// A directory, or a small file system mounted on it.
-struct Place {
-    dir: tempfile::TempDir,
-    mounted: bool,
+impl Deref for System {
+    type Target = TestSystem;
+
+    fn deref(&self) -> &TestSystem {
+        &self.system
+    }
 }
 
-impl Drop for Place {
+/// A small file system that is mounted on a directory.
+struct Mounted(tempfile::TempDir);
+
+impl Drop for Mounted {
     fn drop(&mut self) {
-        if self.mounted {
-            let gone = Command::new("umount")
-                .arg("--lazy")
-                .arg(self.dir.path())
-                .status();
-            assert!(gone.is_ok_and(|s| s.success()) || std::thread::panicking());
-        }
+        let mut umount = Command::new("umount");
+        let gone = umount.arg("--lazy").arg(self.0.path()).status();
+        assert!(gone.is_ok_and(|s| s.success()) || std::thread::panicking());
     }
 }
 
 impl System {
-    fn empty() -> System {
-        let dir = tempfile::Builder::new()
-            .prefix("qubes-bad-")
-            .tempdir()
-            .unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fn new() -> System {
+        System::on(TestSystem::empty().online())
+    }
+
+    fn on(system: TestSystem) -> System {
+        fs::set_permissions(system.root(), fs::Permissions::from_mode(0o755)).unwrap();
         let tools = binary("qubes").parent().unwrap().to_path_buf();
-        System {
-            place: Place {
-                dir,
-                mounted: false,
-            },
+        let system = System {
+            system,
             uri: NOWHERE.into(),
             within: Vec::new(),
             tools,
-        }
-    }
-
-    fn new() -> System {
-        let system = System::empty();
-        system.fill();
+        };
+        system.ok("qubes-create");
+        system.install_kernel("6.6.1");
+        system.add_template_and_qube();
         system
-    }
-
-    fn fill(&self) {
-        self.ok("qubes-create");
-        let kernel = self.path("/var/lib/qubes/vm-kernels/6.6.1");
-        fs::create_dir_all(&kernel).unwrap();
-        fs::write(kernel.join("vmlinuz"), "no kernel at all").unwrap();
-        self.ok("qubes-prefs default_kernel 6.6.1");
-        self.ok("qvm-create --class TemplateVM --label black tpl");
-        self.ok("qubes-prefs default_template tpl");
-        self.ok("qvm-create --label red work");
-    }
-
-    fn root(&self) -> &Path {
-        self.place.dir.path()
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.root().join(below.trim_start_matches('/'))
-    }
-
-    fn store(&self) -> PathBuf {
-        self.path("/var/lib/qubes/qubes.xml")
     }
 
     fn command(&self, words: &[&str]) -> Command {
         let tool = self.tools.join(words[0]);
         let mut command = match self.within.split_first() {
-            None => Command::new(tool),
+            None => self.program(tool),
             Some((program, arguments)) => {
-                let mut command = Command::new(program);
+                let mut command = self.program(program);
                 command.args(arguments).arg(tool);
                 command
             }
         };
-        command
-            .args(&words[1..])
-            .env("QUBES_ROOT", self.root())
-            .env("QUBES_LIBVIRT_URI", &self.uri);
+        command.args(&words[1..]);
+        command.env("QUBES_LIBVIRT_URI", &self.uri);
         command
     }
 
     fn run(&self, words: &[&str]) -> ToolOutput {
-        tool_output::run(&mut self.command(words))
+        self.run_command(self.command(words), "")
     }
 
     fn ok(&self, line: &str) -> String {
@@ -116,7 +88,7 @@ impl System {
     }
 
     /// Returns all files except those in RUN, where commands create lock files.
-    fn tree(&self) -> std::collections::BTreeMap<PathBuf, String> {
+    fn tree(&self) -> tree::Tree {
         tree::tree(self.root(), &["run"])
     }
 
@@ -200,9 +172,9 @@ const ALL_KINDS: [&str; 12] = [
 
 /// Asserts that every kind of command refuses the store for this reason.
 fn assert_refused_by_all(system: &System, reason: &str) {
-    let file = system.store().display().to_string();
+    let file = system.store_file().display().to_string();
     for line in ALL_KINDS {
-        if line != "qubes-recover" || system.store().exists() {
+        if line != "qubes-recover" || system.store_file().exists() {
             system.refuses(&errno_text(line), 1, &[&file, reason]);
         }
     }
@@ -211,11 +183,11 @@ fn assert_refused_by_all(system: &System, reason: &str) {
 /// Asserts that a reading and a changing command refuse the store with little memory and in little
 /// time.
 fn assert_refused_cheaply(system: &mut System, what: &str, content: &[u8], reason: &str) {
-    fs::write(system.store(), content).unwrap();
+    fs::write(system.store_file(), content).unwrap();
     system.within = ["prlimit", "--as=500000000", "--cpu=10"]
         .map(String::from)
         .to_vec();
-    let file = system.store().display().to_string();
+    let file = system.store_file().display().to_string();
     for line in ["qvm-ls", "qvm-prefs work memory 300"] {
         eprintln!("{what}: {line}");
         system.refuses(&errno_text(line), 1, &[&file, reason]);
@@ -226,16 +198,16 @@ fn assert_refused_cheaply(system: &mut System, what: &str, content: &[u8], reaso
 #[test]
 fn a_missing_empty_or_truncated_store_is_refused() {
     let system = System::new();
-    let good = fs::read(system.store()).unwrap();
-    fs::write(system.store(), "").unwrap();
+    let good = fs::read(system.store_file()).unwrap();
+    fs::write(system.store_file(), "").unwrap();
     assert_refused_by_all(&system, "the file is empty");
     system.refuses(
         &["qubes-create"],
         1,
-        &[&system.store().display().to_string(), "exists already"],
+        &[&system.store_file().display().to_string(), "exists already"],
     );
     for length in [1, good.len() / 4, good.len() / 2, good.len() - 2] {
-        fs::write(system.store(), &good[..length]).unwrap();
+        fs::write(system.store_file(), &good[..length]).unwrap();
         system.refuses(&["qvm-ls"], 1, &["qubes.xml: ", "line "]);
         system.refuses(
             &["qvm-prefs", "work", "memory", "300"],
@@ -244,14 +216,14 @@ fn a_missing_empty_or_truncated_store_is_refused() {
         );
     }
     assert_refused_by_all(&system, "line ");
-    fs::remove_file(system.store()).unwrap();
+    fs::remove_file(system.store_file()).unwrap();
     assert_refused_by_all(&system, "there is no store at");
 }
 
 #[test]
 fn a_store_that_is_another_kind_of_file_is_refused() {
     let mut system = System::new();
-    let good = fs::read_to_string(system.store()).unwrap();
+    let good = fs::read_to_string(system.store_file()).unwrap();
     let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let noise: Vec<u8> = (0..50_000_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
@@ -290,21 +262,21 @@ fn a_store_that_is_another_kind_of_file_is_refused() {
     for (what, content, reason) in cases {
         assert_refused_cheaply(&mut system, what, content, reason);
     }
-    fs::remove_file(system.store()).unwrap();
-    fs::create_dir(system.store()).unwrap();
+    fs::remove_file(system.store_file()).unwrap();
+    fs::create_dir(system.store_file()).unwrap();
     assert_refused_by_all(&system, "is not a regular file");
-    fs::remove_dir(system.store()).unwrap();
-    nix::unistd::mkfifo(&system.store(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::remove_dir(system.store_file()).unwrap();
+    nix::unistd::mkfifo(&system.store_file(), nix::sys::stat::Mode::S_IRWXU).unwrap();
     assert_refused_by_all(&system, "is not a regular file");
-    fs::remove_file(system.store()).unwrap();
-    std::os::unix::fs::symlink("qubes.xml", system.store()).unwrap();
+    fs::remove_file(system.store_file()).unwrap();
+    std::os::unix::fs::symlink("qubes.xml", system.store_file()).unwrap();
     assert_refused_by_all(&system, "symbolic links");
 }
 
 #[test]
 fn a_malicious_store_is_refused_at_little_cost() {
     let mut system = System::new();
-    let good = fs::read_to_string(system.store()).unwrap();
+    let good = fs::read_to_string(system.store_file()).unwrap();
     let mut bomb = "<?xml version=\"1.0\"?>\n<!DOCTYPE qubes [<!ENTITY a0 \"ha\">\n".to_string();
     (1..30).for_each(|n| bomb += &format!("<!ENTITY a{n} \"&a{0};&a{0};&a{0};&a{0};\">\n", n - 1));
     bomb += "]><qubes>&a29;</qubes>";
@@ -341,10 +313,10 @@ fn a_malicious_store_is_refused_at_little_cost() {
         "more than a store can have",
     );
     // A sparse file of a terabyte costs nothing either.
-    fs::write(system.store(), &good).unwrap();
+    fs::write(system.store_file(), &good).unwrap();
     fs::OpenOptions::new()
         .write(true)
-        .open(system.store())
+        .open(system.store_file())
         .unwrap()
         .set_len(1 << 40)
         .unwrap();
@@ -371,7 +343,7 @@ fn a_file_in_backup_longer_than_any_store_is_ignored() {
 fn damage_in_one_domain_is_reported_and_does_not_affect_the_others() {
     let system = System::new();
     system.ok("qvm-create --label blue other");
-    let good = fs::read_to_string(system.store()).unwrap();
+    let good = fs::read_to_string(system.store_file()).unwrap();
     let damaged = |name: &str| -> Vec<String> {
         let listed = system.run(&[
             "qvm-ls",
@@ -385,7 +357,7 @@ fn damage_in_one_domain_is_reported_and_does_not_affect_the_others() {
         listed.stderr.lines().map(String::from).collect()
     };
     // A name with a NUL is invalid: the qube cannot be used, and one line reports its position.
-    fs::write(system.store(), good.replace(">work<", ">wo\0rk<")).unwrap();
+    fs::write(system.store_file(), good.replace(">work<", ">wo\0rk<")).unwrap();
     let told = damaged("NUL in a name");
     assert!(
         told.len() == 1
@@ -411,7 +383,7 @@ fn damage_in_one_domain_is_reported_and_does_not_affect_the_others() {
         &good[..at],
         good[at..].replacen("</properties>", &deep, 1)
     );
-    fs::write(system.store(), nested).unwrap();
+    fs::write(system.store_file(), nested).unwrap();
     let told = damaged("deep nesting");
     assert!(
         told.len() == 1 && told[0].starts_with("work: ") && told[0].contains("nest deeper"),
@@ -419,12 +391,12 @@ fn damage_in_one_domain_is_reported_and_does_not_affect_the_others() {
     );
 
     let strange = good.replacen("<domains>", "<domains><domain class=\"NoSuchVM\" id=\"domain-77\"><properties><property name=\"name\">strange</property><property name=\"qid\">77</property></properties></domain>", 1);
-    fs::write(system.store(), strange).unwrap();
+    fs::write(system.store_file(), strange).unwrap();
     let told = damaged("an unknown class");
     assert_eq!(told, ["strange: 'NoSuchVM' is not a class of qubes"]);
     system.ok("qvm-prefs other memory 300");
     assert!(
-        fs::read_to_string(system.store())
+        fs::read_to_string(system.store_file())
             .unwrap()
             .contains("class=\"NoSuchVM\""),
         "what is not understood is kept"
@@ -492,7 +464,7 @@ fn a_directory_without_write_access_is_reported() {
         "--clear-groups",
     ];
     system.within = nobody.map(String::from).to_vec();
-    let store = system.store().display().to_string();
+    let store = system.store_file().display().to_string();
 
     // With its original mode, others have no access.
     for line in ALL_KINDS.iter().filter(|l| **l != "qubes-recover") {
@@ -535,7 +507,7 @@ fn a_directory_without_write_access_is_reported() {
     );
 
     // Write access to the file alone is not enough, because a save replaces it.
-    fs::set_permissions(system.store(), fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(system.store_file(), fs::Permissions::from_mode(0o666)).unwrap();
     system.refuses(
         &["qvm-prefs", "work", "memory", "300"],
         1,
@@ -548,14 +520,14 @@ fn a_full_disk_is_reported_and_leaves_nothing_partial() {
     if !is_root("mounting a small file system") {
         return;
     }
-    let mut system = System::empty();
+    let directory = tempfile::tempdir().unwrap();
     let mount = Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=400k,mode=755", "none"])
-        .arg(system.root())
+        .arg(directory.path())
         .status();
     assert!(mount.unwrap().success());
-    system.place.mounted = true;
-    system.fill();
+    let root = directory.path().to_path_buf();
+    let system = System::on(TestSystem::below(root, Mounted(directory)).online());
     // Fills the disk to the last byte.
     let filler = system.path("/filler");
     let mut file = fs::File::create(&filler).unwrap();
@@ -742,13 +714,13 @@ fn a_qube_that_does_not_start_is_reported_and_leaves_nothing_behind() {
 fn texts_of_a_store_cannot_control_a_terminal() {
     let system = System::new();
     system.ok("qvm-prefs work kernelopts EVIL");
-    let text = fs::read_to_string(system.store()).unwrap();
+    let text = fs::read_to_string(system.store_file()).unwrap();
     // A one-character CSI, a delete, and a label with both: XML can contain them, but not ESC
     // itself.
     let evil = text
         .replace("EVIL", "a\u{9b}2Jb\u{7f}c")
-        .replace(">red<", ">r\u{9b}31med<");
-    fs::write(system.store(), evil).unwrap();
+        .replace(">green<", ">gr\u{9b}31meen<");
+    fs::write(system.store_file(), evil).unwrap();
     for words in [
         &["qvm-prefs", "work", "kernelopts"][..],
         &["qvm-prefs", "work"],
