@@ -53,9 +53,9 @@ fn refuses(place: &TestSystem, line: impl CommandLine) -> String {
 fn files(place: &TestSystem) -> Vec<String> {
     let mut files = vec![format!("qubes.xml {}", place.store().len())];
     for kind in ["appvms", "vm-templates"] {
-        for qube in list_names(&place.image(kind)) {
+        for qube in list_names(place.image(kind)) {
             files.push(format!("{kind}/{qube}"));
-            let of_qube = list_names(&place.image(kind).join(&qube));
+            let of_qube = list_names(place.image(kind).join(&qube));
             files.extend(
                 of_qube
                     .into_iter()
@@ -222,7 +222,7 @@ fn a_clone_has_the_settings_and_data_of_its_source_and_its_own_identity() {
         (0o2770, 0o660, 0o660)
     );
     assert!(
-        list_names(&place.image("appvms/copy"))
+        list_names(place.image("appvms/copy"))
             .iter()
             .all(|n| !n.contains(".img.")),
         "a clone has no past"
@@ -553,7 +553,7 @@ fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
                 continue;
             }
             assert_eq!(place.store(), before, "killed before {call} {number}");
-            if list_names(&place.image("appvms/copy"))
+            if list_names(place.image("appvms/copy"))
                 .iter()
                 .any(|name| name.contains(".img"))
             {
@@ -571,7 +571,7 @@ fn a_killed_clone_does_not_exist_and_the_next_one_removes_its_files() {
                 "\n",
                 "killed before {call} {number}"
             );
-            let names = list_names(&place.image("appvms/copy"));
+            let names = list_names(place.image("appvms/copy"));
             assert_eq!(
                 names,
                 ["private-precache.img", "private.img"],
