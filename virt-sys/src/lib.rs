@@ -28,6 +28,8 @@ mod bindings;
 pub mod events;
 mod library;
 pub mod link;
+mod load;
 
 pub use bindings::*;
-pub use library::{LoadError, load};
+pub use library::LoadError;
+pub use load::load;

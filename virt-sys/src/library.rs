@@ -2,8 +2,8 @@
 
 use std::ffi::{CStr, c_void};
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Once, OnceLock};
 
 /// An error of loading libvirt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,23 +24,6 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
-
-/// Opens `libvirt.so.0`, once per process, and stops it from printing errors to standard error:
-/// every call returns them as well. Later calls return the result of the first one.
-///
-/// # Errors
-/// The library is not installed or cannot be used; has the dynamic loader's message.
-pub fn load() -> Result<(), LoadError> {
-    LIBVIRT.open().map_err(Clone::clone)?;
-    static SILENCED: Once = Once::new();
-    // SAFETY: the handler has the type that libvirt expects and ignores its arguments.
-    SILENCED.call_once(|| unsafe {
-        crate::bindings::virSetErrorFunc(std::ptr::null_mut(), Some(print_nothing))
-    });
-    Ok(())
-}
-
-unsafe extern "C" fn print_nothing(_: *mut c_void, _: crate::bindings::virErrorPtr) {}
 
 /// A shared library. It is opened at most once and never closed, because its functions may run in
 /// other threads.
@@ -63,7 +46,7 @@ pub(crate) static LIBVIRT_QEMU: Library = Library {
 };
 
 impl Library {
-    fn open(&'static self) -> Result<usize, &'static LoadError> {
+    pub(crate) fn open(&'static self) -> Result<usize, &'static LoadError> {
         let opened = self.handle.get_or_init(|| {
             // SAFETY: the name is a C string; libvirt's initialisers have no preconditions.
             let handle =

@@ -5,7 +5,8 @@ use std::fmt;
 
 use crate::bindings::*;
 use crate::events;
-use crate::library::{LoadError, load};
+use crate::library::LoadError;
+use crate::load::load;
 
 /// An error of libvirt.
 #[derive(Debug, Clone, PartialEq, Eq)]
