@@ -1,13 +1,7 @@
-//! The hypervisor: the trait, its implementation on libvirt behind a lazy connection, and domain
-//! XML from templates.
+//! The hypervisor: libvirt behind a lazy connection, and domain XML from templates.
 
-mod connection;
 pub mod description;
-mod device_xml;
-mod domain;
-mod events;
 pub mod kvm;
-pub mod lazy;
 pub mod libvirt;
 pub mod owner;
 pub mod qmemman;
@@ -17,16 +11,13 @@ pub mod uri;
 pub mod xenstore;
 pub mod xml;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
 pub use description::{Accelerator, DomainDescription};
 pub use kvm::choose_accelerator;
-pub use lazy::LazyHypervisor;
-pub use libvirt::LibvirtHypervisor;
+pub use libvirt::Hypervisor;
 pub use owner::owner_for_image;
 pub use store_identity::StoreIdentity;
 pub use uri::{Family, UriFacts, choose_uri};
@@ -124,90 +115,4 @@ pub enum HypervisorError {
         /// The time limit, in seconds.
         seconds: u64,
     },
-}
-
-/// Operations on the domains of one hypervisor. A domain is identified by its uuid in qubes.xml.
-pub trait Hypervisor {
-    /// Returns the URI of the connection, as the record of a started qube stores it.
-    fn uri(&self) -> &str;
-
-    /// Returns the status of all running domains of our store. A domain that is not listed is
-    /// halted. Does not wait for a domain that does not answer.
-    fn states(&self) -> Result<HashMap<Uuid, DomainStatus>, HypervisorError>;
-
-    /// Returns the status of one domain; `None` if it is not defined or belongs to another store.
-    fn state(&self, uuid: Uuid) -> Result<Option<DomainStatus>, HypervisorError>;
-
-    /// Defines the domain from `xml`, replacing a stale definition of the same uuid or name, and
-    /// starts it paused.
-    fn create_paused(&self, uuid: Uuid, xml: &str) -> Result<(), HypervisorError>;
-
-    /// Resumes a paused domain.
-    fn resume(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
-
-    /// Pauses a running domain.
-    fn pause(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
-
-    /// Suspends the guest to RAM (S3); pauses it if it cannot suspend.
-    fn suspend(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
-
-    /// Wakes a suspended guest.
-    fn wake_up(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
-
-    /// Asks the guest to power off (ACPI, or xenstore under Xen). Returns once it is asked, not
-    /// once it is off.
-    fn shutdown(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
-
-    /// Kills the domain at once. [`Outcome::Done`] if it ran and has stopped, whoever stopped it.
-    fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
-
-    /// Removes the definition of a domain that does not run.
-    fn undefine(&self, uuid: Uuid) -> Result<Outcome, HypervisorError>;
-
-    /// Tells a running domain the new size, in bytes, of its disk with the file or device `source`.
-    fn resize_disk(
-        &self,
-        uuid: Uuid,
-        source: &Path,
-        bytes: u64,
-    ) -> Result<Outcome, HypervisorError>;
-
-    /// Returns the free memory of the host, MiB.
-    fn free_memory_mib(&self) -> Result<u64, HypervisorError>;
-
-    /// Returns the disks of a running domain; `None` if it does not run.
-    fn disks(&self, uuid: Uuid) -> Result<Option<Vec<AttachedDisk>>, HypervisorError>;
-
-    /// Returns every disk of every running domain, including domains that are not qubes of this
-    /// store.
-    fn disks_in_use(&self) -> Result<Vec<(Uuid, AttachedDisk)>, HypervisorError>;
-
-    /// Attaches the disk that `xml` describes to a running domain until it stops.
-    fn attach_disk(&self, uuid: Uuid, xml: &str) -> Result<Outcome, HypervisorError>;
-
-    /// Asks a running domain to detach the disk `target`. The guest may take a moment: the disk is
-    /// detached once [`Hypervisor::disks`] no longer lists it.
-    fn detach_disk(&self, uuid: Uuid, target: &str) -> Result<Outcome, HypervisorError>;
-
-    /// Waits for the hypervisor's events until the domain does not run. Returns false if it still
-    /// runs after `limit`, or once `keep_waiting` returns false; that is called at every event of
-    /// the domain, and periodically while it runs.
-    ///
-    /// # Errors
-    /// The connection is lost: that does not mean that the domain has stopped.
-    fn wait_while(
-        &self,
-        uuid: Uuid,
-        limit: Option<Duration>,
-        keep_waiting: &mut dyn FnMut() -> bool,
-    ) -> Result<bool, HypervisorError>;
-
-    /// Waits until the domain does not run. Returns false if it still runs after `limit`.
-    fn wait_until_inactive(
-        &self,
-        uuid: Uuid,
-        limit: Option<Duration>,
-    ) -> Result<bool, HypervisorError> {
-        self.wait_while(uuid, limit, &mut || true)
-    }
 }

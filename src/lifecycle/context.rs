@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::facts::LiveFacts;
 use super::{LifecycleError, conversion, soundness};
 use crate::hypervisor::uri::{UriFacts, choose_uri};
-use crate::hypervisor::{Hypervisor, LazyHypervisor, StoreIdentity};
+use crate::hypervisor::{Hypervisor, StoreIdentity};
 use crate::store::{LockWait, Read, RestoreOutcome, StoreLocation, Write};
 use crate::system::System;
 
@@ -14,7 +14,7 @@ use crate::system::System;
 pub struct Context {
     /// The paths and the configuration of the system.
     pub system: System,
-    hypervisor: Rc<LazyHypervisor>,
+    hypervisor: Rc<Hypervisor>,
     facts: LiveFacts,
     /// Whether damage of the store was reported already.
     pub(super) damage_reported: Rc<Cell<bool>>,
@@ -29,7 +29,7 @@ impl Context {
             is_superuser: system.is_superuser(),
         })
         .to_string();
-        let hypervisor = Rc::new(lazy_hypervisor(&system, uri));
+        let hypervisor = Rc::new(hypervisor_at(&system, uri));
         Context {
             facts: LiveFacts::new(system.clone(), hypervisor.clone()),
             system,
@@ -112,8 +112,8 @@ impl Context {
     }
 
     /// Returns the hypervisor. It is connected at the first call; offline every call is an error.
-    pub fn hypervisor(&self) -> &dyn Hypervisor {
-        &*self.hypervisor
+    pub fn hypervisor(&self) -> &Hypervisor {
+        &self.hypervisor
     }
 
     /// Returns the facts about the machine and its domains, for decisions.
@@ -121,22 +121,22 @@ impl Context {
         &self.facts
     }
 
-    /// Returns a lazy connection to the hypervisor at `uri`, as a record names it.
-    pub fn hypervisor_at(&self, uri: &str) -> LazyHypervisor {
-        lazy_hypervisor(&self.system, uri.to_string())
+    /// Returns the hypervisor at `uri`, as a record names it. It is connected at the first call.
+    pub fn hypervisor_at(&self, uri: &str) -> Hypervisor {
+        hypervisor_at(&self.system, uri.to_string())
     }
 }
 
-/// Returns a connection to `uri` that is opened at the first call, for the domains of this store.
-fn lazy_hypervisor(system: &System, uri: String) -> LazyHypervisor {
+/// Returns the hypervisor at `uri`, for the domains of this store.
+fn hypervisor_at(system: &System, uri: String) -> Hypervisor {
     let identity = StoreIdentity {
         suffix: system.domain_suffix(),
         store: system.store_file().to_string_lossy().into_owned(),
     };
     let hypervisor = if system.is_offline() {
-        LazyHypervisor::offline(uri)
+        Hypervisor::offline(uri)
     } else {
-        LazyHypervisor::new(uri)
+        Hypervisor::new(uri)
     };
     hypervisor.for_store(identity)
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::qube::record;
 use crate::fs::text_file;
 use crate::hypervisor::uri::Family;
-use crate::hypervisor::{DomainStatus, Hypervisor, HypervisorError, LazyHypervisor, xenstore};
+use crate::hypervisor::{DomainStatus, Hypervisor, HypervisorError, xenstore};
 use crate::model::{Class, Facts, HostFacts, PowerState, Release, Stubdom, Vm, kernel_version};
 use crate::system::System;
 
@@ -141,7 +141,7 @@ struct StatesSnapshot {
 /// Facts that are asked of the machine and the hypervisor when they are needed.
 pub struct LiveFacts {
     host: Host,
-    hypervisor: Rc<LazyHypervisor>,
+    hypervisor: Rc<Hypervisor>,
     states: RefCell<Option<StatesSnapshot>>,
     /// States of single domains, and when each was queried.
     single_states: RefCell<HashMap<Uuid, (Instant, Option<DomainStatus>)>>,
@@ -149,7 +149,7 @@ pub struct LiveFacts {
 
 impl LiveFacts {
     /// Creates the facts of `system`, whose domains `hypervisor` runs.
-    pub(super) fn new(system: System, hypervisor: Rc<LazyHypervisor>) -> LiveFacts {
+    pub(super) fn new(system: System, hypervisor: Rc<Hypervisor>) -> LiveFacts {
         LiveFacts {
             host: Host {
                 system,

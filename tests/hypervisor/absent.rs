@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use qubes::hypervisor::{Hypervisor, HypervisorError, LazyHypervisor, LibvirtHypervisor};
+use qubes::hypervisor::{Hypervisor, HypervisorError};
 use uuid::Uuid;
 
 /// The environment variable that marks the child.
@@ -45,7 +45,7 @@ fn without_the_library_every_call_is_a_one_line_error() {
         );
         return;
     }
-    let hypervisor = LazyHypervisor::new("qemu:///system");
+    let hypervisor = Hypervisor::new("qemu:///system");
     let uuid = Uuid::new_v4();
     for error in [
         hypervisor.states().unwrap_err(),
@@ -68,7 +68,7 @@ fn without_the_library_every_call_is_a_one_line_error() {
     // A call without loading the library first is an error, not a crash.
     assert!(virt::connect::Connect::open(Some("qemu:///system")).is_err());
     // Offline mode does not search for the library.
-    let offline = LazyHypervisor::offline("qemu:///system");
+    let offline = Hypervisor::offline("qemu:///system");
     assert!(matches!(offline.states(), Err(HypervisorError::Offline(_))));
 }
 
@@ -83,7 +83,7 @@ fn a_missing_daemon_is_a_one_line_error_and_libvirt_prints_nothing() {
     }
     let place = std::path::PathBuf::from(std::env::var_os("QUBES_TEST_PLACE").unwrap());
     let uri = format!("qemu+unix:///system?socket={}/sock", place.display());
-    let hypervisor = LibvirtHypervisor::new(&uri);
+    let hypervisor = Hypervisor::new(&uri);
     let uuid = Uuid::new_v4();
     for error in [
         hypervisor.states().unwrap_err(),
@@ -104,7 +104,7 @@ fn a_missing_daemon_is_a_one_line_error_and_libvirt_prints_nothing() {
         );
     }
     // A URI that no driver supports, and one with a NUL character.
-    let text = LibvirtHypervisor::new("nosuch:///system")
+    let text = Hypervisor::new("nosuch:///system")
         .states()
         .unwrap_err()
         .to_string();
@@ -112,7 +112,7 @@ fn a_missing_daemon_is_a_one_line_error_and_libvirt_prints_nothing() {
         text.starts_with("cannot reach the hypervisor at nosuch:///system: "),
         "{text}"
     );
-    let text = LibvirtHypervisor::new("qemu\0")
+    let text = Hypervisor::new("qemu\0")
         .state(uuid)
         .unwrap_err()
         .to_string();
@@ -135,8 +135,8 @@ fn the_library_is_opened_by_the_first_call_and_not_before() {
             .unwrap()
             .contains("libvirt.so")
     };
-    let hypervisor = LazyHypervisor::new("test:///default");
-    assert!(LazyHypervisor::offline("test:///default").states().is_err());
+    let hypervisor = Hypervisor::new("test:///default");
+    assert!(Hypervisor::offline("test:///default").states().is_err());
     assert!(!is_open());
     assert_eq!(hypervisor.states().unwrap().len(), 1);
     assert!(is_open());

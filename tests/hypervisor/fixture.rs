@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use qubes::hypervisor::description::{
     Disk, DomainDescription, HostDescription, Kernel, SourceKind, VirtMode,
 };
-use qubes::hypervisor::{
-    Accelerator, Family, Hypervisor, LibvirtHypervisor, Templates, owner_for_image,
-};
+use qubes::hypervisor::{Accelerator, Family, Hypervisor, Templates, owner_for_image};
 use qubes::model::PowerState;
 use qubes_test_support::{libvirt_daemon, tiny_guest};
 use tempfile::TempDir;
@@ -19,7 +17,7 @@ pub const LONG: Duration = Duration::from_secs(120);
 
 /// A domain of one test. It is killed and undefined when dropped, also after a panic.
 pub struct Domain {
-    pub hypervisor: LibvirtHypervisor,
+    pub hypervisor: Hypervisor,
     pub description: DomainDescription,
     pub place: TempDir,
 }
@@ -71,7 +69,7 @@ impl Domain {
             stubdom_mem: None,
         };
         Domain {
-            hypervisor: LibvirtHypervisor::new(uri),
+            hypervisor: Hypervisor::new(uri),
             description,
             place,
         }

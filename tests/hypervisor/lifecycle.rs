@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
-use qubes::hypervisor::{Hypervisor, LibvirtHypervisor, Outcome, owner_for_image};
+use qubes::hypervisor::{Hypervisor, Outcome, owner_for_image};
 use qubes::model::PowerState;
 
 use crate::fixture::{Domain, LONG};
@@ -51,9 +51,8 @@ fn a_guest_shuts_down_by_acpi_and_the_wait_returns() {
 
     // The wait starts before the shutdown, in a thread with its own connection.
     let (uri, uuid) = (domain.hypervisor.uri().to_string(), domain.uuid());
-    let waiting = std::thread::spawn(move || {
-        LibvirtHypervisor::new(uri).wait_until_inactive(uuid, Some(LONG))
-    });
+    let waiting =
+        std::thread::spawn(move || Hypervisor::new(uri).wait_until_inactive(uuid, Some(LONG)));
     let requested = Instant::now();
     assert_eq!(domain.hypervisor.shutdown(domain.uuid()), Ok(Outcome::Done));
     assert_eq!(waiting.join().unwrap(), Ok(true));
@@ -107,7 +106,7 @@ fn states_lists_running_domains_with_memory_and_vcpus() {
 #[test]
 fn states_works_with_libvirts_test_driver() {
     // libvirt's test driver runs in this process and starts with one running domain.
-    let hypervisor = LibvirtHypervisor::new("test:///default");
+    let hypervisor = Hypervisor::new("test:///default");
     let states = hypervisor.states().unwrap();
     let (uuid, live) = states.iter().next().unwrap();
     assert_eq!(

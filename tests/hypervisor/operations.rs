@@ -43,7 +43,7 @@ fn an_operation_on_a_domain_that_vanishes_is_not_an_error() {
     domain.create_paused();
     let (uri, uuid) = (domain.hypervisor.uri().to_string(), domain.uuid());
     let killer = std::thread::spawn(move || {
-        let other = qubes::hypervisor::LibvirtHypervisor::new(uri);
+        let other = Hypervisor::new(uri);
         other.destroy(uuid).unwrap();
         other.undefine(uuid).unwrap();
     });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qubes::hypervisor::{Hypervisor, HypervisorError, LibvirtHypervisor, Outcome};
+use qubes::hypervisor::{Hypervisor, HypervisorError, Outcome};
 use qubes::model::PowerState;
 use uuid::Uuid;
 
@@ -98,9 +98,8 @@ fn wait_until_running(domain: &Domain) {
 /// Starts a wait, ends the daemon once the wait has connected, and returns the result of the wait.
 fn end_daemon_during_wait(home: &Path, uuid: Uuid) -> Result<bool, HypervisorError> {
     let before = count_daemon_clients(home);
-    let waiting = std::thread::spawn(move || {
-        LibvirtHypervisor::new(URI).wait_until_inactive(uuid, Some(LONG))
-    });
+    let waiting =
+        std::thread::spawn(move || Hypervisor::new(URI).wait_until_inactive(uuid, Some(LONG)));
     while count_daemon_clients(home) <= before && !waiting.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
     }

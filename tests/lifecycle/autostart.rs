@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use qubes::hypervisor::Hypervisor;
 use qubes_test_support::{TestSystem, skip, wait_until};
 
 use crate::systems::{create, hypervisor, kill_monitor, system, wait_for_greetings};

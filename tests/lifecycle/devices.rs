@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use qubes::exec::Program;
-use qubes::hypervisor::Hypervisor;
 use qubes::hypervisor::description::DeviceKind;
 use qubes::lifecycle::qube::Drive;
 use qubes::lifecycle::{Context, LifecycleError, qube};

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::process::Stdio;
 
-use qubes::hypervisor::Hypervisor;
 use qubes_test_support::{TestSystem, ToolOutput, tiny_guest, wait_until};
 
 use crate::systems::{

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
 use qubes_test_support::own_daemon::Daemon;
 use qubes_test_support::{TestSystem, own_daemon, wait_until};

@@ -3,7 +3,7 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qubes::hypervisor::{Hypervisor, Outcome};
+use qubes::hypervisor::Outcome;
 use qubes::lifecycle::{Context, qube};
 use qubes::model::{Facts, VmName};
 use qubes::system::{System, SystemOptions};

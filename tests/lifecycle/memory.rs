@@ -4,7 +4,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::thread;
 
-use qubes::hypervisor::Hypervisor;
 use qubes::model::PowerState;
 use qubes_test_support::TestSystem;
 

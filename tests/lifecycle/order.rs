@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use qubes::hypervisor::Hypervisor;
 use qubes_test_support::TestSystem;
 
 use crate::systems::{create, create_netvm, hypervisor, system, wait_for_greetings};

@@ -3,8 +3,6 @@
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use qubes::hypervisor::Hypervisor;
-
 use crate::systems::{beginning, create, create_netvm, hypervisor, system, wait_for_greetings};
 
 #[test]

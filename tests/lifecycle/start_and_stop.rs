@@ -1,7 +1,6 @@
 //! Starting, stopping and killing a qube, and what can happen in between.
 
 use nix::sys::signal::Signal;
-use qubes::hypervisor::Hypervisor;
 use qubes_test_support::{TestSystem, ToolOutput, wait_until};
 
 use crate::systems::{

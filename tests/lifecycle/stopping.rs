@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use qubes::hypervisor::Hypervisor;
 use qubes::lifecycle::Context;
 use qubes::system::{System, SystemOptions};
 use qubes_test_support::{TestSystem, ToolOutput, tiny_guest, wait_until};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use qubes::hypervisor::LazyHypervisor;
+use qubes::hypervisor::Hypervisor;
 use qubes_test_support::{TestSystem, libvirt_daemon, skip, tiny_guest, wait_until};
 
 /// Creates a system whose template `tpl` boots the tiny guest; `None` without libvirt.
@@ -68,8 +68,8 @@ pub fn create_netvm(system: &TestSystem, name: &str, netvm: &str) {
     system.succeeds(["qvm-prefs", name, "provides_network", "True"]);
 }
 
-pub fn hypervisor() -> LazyHypervisor {
-    LazyHypervisor::new(libvirt_daemon::uri().unwrap())
+pub fn hypervisor() -> Hypervisor {
+    Hypervisor::new(libvirt_daemon::uri().unwrap())
 }
 
 /// Returns the first bytes of an image.

@@ -1,11 +1,18 @@
+use std::thread;
+use std::time::Duration;
+
+use virt::error::ErrorNumber;
+
+use super::domain::is_active;
 use super::*;
+use crate::hypervisor::Outcome;
 
 /// The predefined domain of libvirt's test driver.
 const EXAMPLE: Uuid = Uuid::from_u128(0x6695eb01_f6a4_8304_79aa_97f2502e193f);
 
 #[test]
 fn an_operation_that_fails_before_its_domain_is_started_is_retried() {
-    let hypervisor = LibvirtHypervisor::new("test:///default");
+    let hypervisor = Hypervisor::new("test:///default");
     let remaining_starts = std::cell::Cell::new(1);
     let operation = |domain: &Domain| {
         if remaining_starts.get() == 0 {
@@ -37,7 +44,7 @@ fn an_operation_that_fails_before_its_domain_is_started_is_retried() {
 
 #[test]
 fn an_operation_that_fails_while_its_domain_ends_reports_it_absent() {
-    let hypervisor = LibvirtHypervisor::new("test:///default");
+    let hypervisor = Hypervisor::new("test:///default");
     let uuid = Uuid::new_v4();
     let xml = format!(
         "<domain type='test'><name>ends</name><uuid>{uuid}</uuid><memory>1024</memory>\
@@ -78,4 +85,24 @@ fn an_operation_that_fails_while_its_domain_ends_reports_it_absent() {
     let error = hypervisor.run(uuid, "shut down", failing).unwrap_err();
     assert!(matches!(error, HypervisorError::Refused { .. }), "{error}");
     domain.destroy().unwrap();
+}
+
+#[test]
+fn every_call_in_offline_mode_is_an_error_with_its_purpose() {
+    let hypervisor = Hypervisor::offline("qemu:///system");
+    let error = hypervisor.states().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "offline mode: the state of the qubes needs the hypervisor; \
+         run it without --offline-mode and QUBES_OFFLINE"
+    );
+    assert!(matches!(
+        hypervisor.create_paused(Uuid::nil(), "<domain/>"),
+        Err(HypervisorError::Offline(_))
+    ));
+    assert!(matches!(
+        hypervisor.destroy(Uuid::nil()),
+        Err(HypervisorError::Offline(_))
+    ));
+    assert_eq!(hypervisor.uri(), "qemu:///system");
 }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use uuid::Uuid;
 
-use crate::hypervisor::{Hypervisor as _, HypervisorError};
+use crate::hypervisor::HypervisorError;
 use crate::lifecycle::qube::directory::{self, QubeDirectory};
 use crate::lifecycle::qube::record::{self, Record};
 use crate::lifecycle::qube::{

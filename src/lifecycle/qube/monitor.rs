@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use crate::exec::{self, Program};
 use crate::fs::file_lock::{FileLock, LockMode};
-use crate::hypervisor::Hypervisor;
 use crate::hypervisor::uri::Family;
 use crate::lifecycle::qube::record::Record;
 use crate::lifecycle::qube::{self, SHUTDOWN_INTERVAL, repeat_shutdown_request};

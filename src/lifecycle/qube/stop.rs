@@ -72,7 +72,7 @@ impl StopTarget {
     fn request<T>(
         &self,
         context: &Context,
-        action: impl FnOnce(&dyn Hypervisor, Uuid) -> Result<T, HypervisorError>,
+        action: impl FnOnce(&Hypervisor, Uuid) -> Result<T, HypervisorError>,
     ) -> Result<T, LifecycleError> {
         Ok(match context.hypervisor().uri() == self.uri {
             true => action(context.hypervisor(), self.domain)?,
@@ -93,7 +93,7 @@ impl StopTarget {
 /// [`SHUTDOWN_INTERVAL`]. Returns false if it is still active. Under Xen the first request waits in
 /// xenstore until the guest reads it, so it is not repeated.
 fn shut_down_and_wait(
-    hypervisor: &dyn Hypervisor,
+    hypervisor: &Hypervisor,
     domain: Uuid,
     limit: Duration,
 ) -> Result<bool, HypervisorError> {
@@ -116,7 +116,7 @@ fn shut_down_and_wait(
 /// Asks a guest to shut down that was asked before. A guest that does not answer or is paused is
 /// not an error: there is a next time.
 pub(in crate::lifecycle) fn repeat_shutdown_request(
-    hypervisor: &dyn Hypervisor,
+    hypervisor: &Hypervisor,
     domain: Uuid,
 ) -> Result<(), HypervisorError> {
     match hypervisor.shutdown(domain) {
@@ -127,7 +127,7 @@ pub(in crate::lifecycle) fn repeat_shutdown_request(
 }
 
 /// Returns whether the domain is paused.
-fn is_paused(hypervisor: &dyn Hypervisor, domain: Uuid) -> Result<bool, HypervisorError> {
+fn is_paused(hypervisor: &Hypervisor, domain: Uuid) -> Result<bool, HypervisorError> {
     Ok(hypervisor
         .state(domain)?
         .is_some_and(|live| live.state == PowerState::Paused))

@@ -90,7 +90,7 @@ fn destroy_abandoned_domain(
     record: &Record,
     name: &VmName,
 ) -> Result<(), LifecycleError> {
-    let destroy = |hypervisor: &dyn Hypervisor| {
+    let destroy = |hypervisor: &Hypervisor| {
         hypervisor.destroy(record.domain)?;
         hypervisor.undefine(record.domain)
     };

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use qubes::hypervisor::{Hypervisor, LazyHypervisor};
+use qubes::hypervisor::Hypervisor;
 
 use crate::skip;
 use crate::wait::wait_until;
@@ -89,8 +89,8 @@ fn find_daemon() -> Option<PathBuf> {
 }
 
 /// Returns a connection to the daemon, opened at the first use.
-pub fn hypervisor() -> LazyHypervisor {
-    LazyHypervisor::new(URI)
+pub fn hypervisor() -> Hypervisor {
+    Hypervisor::new(URI)
 }
 
 /// A daemon of this test, killed when it is dropped.

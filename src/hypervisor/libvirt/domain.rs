@@ -4,7 +4,7 @@ use quick_xml::events::Event;
 use virt::domain::Domain;
 use virt::error::{Error, ErrorNumber};
 
-use super::DomainStatus;
+use crate::hypervisor::DomainStatus;
 use crate::model::PowerState;
 
 /// The XML namespace of the metadata in the domains that we define. Under QEMU, a domain without it

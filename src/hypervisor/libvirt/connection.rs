@@ -3,7 +3,7 @@
 use virt::connect::Connect;
 use virt::error::{Error, ErrorNumber};
 
-use super::HypervisorError;
+use crate::hypervisor::HypervisorError;
 
 /// An open connection. It is closed when dropped, which crate `virt` leaves to its caller.
 #[derive(Debug)]

@@ -6,12 +6,51 @@ use uuid::Uuid;
 use virt_sys::events::News;
 use virt_sys::link::{Link, LinkError};
 
-use super::HypervisorError;
-use super::connection::unreachable;
+use super::Hypervisor;
+use super::connection::{Connection, unreachable};
+use super::domain::read_metadata_store;
+use crate::hypervisor::HypervisorError;
 
 /// The interval at which the state is checked while no event arrives. Stops are noticed by events;
 /// this only covers lost ones.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
+
+impl Hypervisor {
+    /// Waits for the hypervisor's events until the domain does not run. Returns false if it still
+    /// runs after `limit`, or once `keep_waiting` returns false; that is called at every event of
+    /// the domain, and periodically while it runs.
+    ///
+    /// # Errors
+    /// The connection is lost: that does not mean that the domain has stopped.
+    pub fn wait_while(
+        &self,
+        uuid: Uuid,
+        limit: Option<Duration>,
+        keep_waiting: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, HypervisorError> {
+        self.require_online("waiting for a qube")?;
+        let belongs_to_store = |name: &str| {
+            let read_store = || {
+                // Not kept open: a monitor waits here as long as its qube runs.
+                let connection = Connection::open(&self.uri).ok()?;
+                read_metadata_store(&self.find_in_any_store(&connection, uuid).ok()??)
+            };
+            self.identity
+                .as_ref()
+                .is_none_or(|identity| identity.owns_domain(name, read_store))
+        };
+        wait_for_events(&self.uri, uuid, limit, &belongs_to_store, keep_waiting)
+    }
+
+    /// Waits until the domain does not run. Returns false if it still runs after `limit`.
+    pub fn wait_until_inactive(
+        &self,
+        uuid: Uuid,
+        limit: Option<Duration>,
+    ) -> Result<bool, HypervisorError> {
+        self.wait_while(uuid, limit, &mut || true)
+    }
+}
 
 /// Waits until no active domain has this uuid and a name that `belongs_to_store` accepts. Uses a
 /// connection of its own, which takes part in libvirt's event loop. Returns false if the domain is
@@ -20,7 +59,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The library is missing, the hypervisor cannot be reached, or the connection was lost.
-pub(super) fn wait_while(
+fn wait_for_events(
     uri: &str,
     uuid: Uuid,
     limit: Option<Duration>,

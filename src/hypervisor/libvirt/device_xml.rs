@@ -3,7 +3,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::AttachedDisk;
+use crate::hypervisor::AttachedDisk;
 
 /// A disk with the XML of its element, which identifies it when it is detached.
 pub(super) struct DescribedDisk<'x> {
