@@ -108,7 +108,7 @@ pub enum HypervisorError {
         reason: String,
     },
     /// The domain's QEMU did not answer in time.
-    #[error("cannot {action}: no answer within {seconds} s; if its QEMU hangs, run qvm-kill")]
+    #[error("cannot {action}: no answer within {seconds} s")]
     NoAnswer {
         /// The operation with its object, as in "start domain UUID".
         action: String,

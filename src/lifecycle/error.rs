@@ -370,6 +370,8 @@ pub enum LifecycleError {
         netvm: VmName,
         /// Why it cannot be started.
         reason: String,
+        /// The error behind `reason`, if it was one.
+        cause: Option<Box<LifecycleError>>,
     },
     /// Running qubes depend on the qube.
     #[error(

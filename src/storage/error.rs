@@ -13,6 +13,22 @@ pub enum StorageError {
     /// The operation is not possible or not allowed.
     #[error("{0}")]
     Refused(String),
+    /// The operation is not possible before something else is done.
+    #[error("{reason}")]
+    NotReady {
+        /// Why the operation is not possible.
+        reason: String,
+        /// What makes it possible.
+        remedy: Remedy,
+    },
+    /// An operation failed, and so did what followed from that.
+    #[error("{first}; then {second}")]
+    Both {
+        /// The error of the operation.
+        first: Box<StorageError>,
+        /// The error of what followed.
+        second: Box<StorageError>,
+    },
     /// The store does not describe the volume correctly.
     #[error(transparent)]
     Volumes(#[from] VolumeError),
@@ -36,6 +52,22 @@ pub enum StorageError {
         /// The error of syncing the image or its directory.
         source: io::Error,
     },
+}
+
+/// What makes a refused operation possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// The qube has to be recovered, which commits its data.
+    Recover,
+    /// The qube with the source of a snapshot has to be shut down or recovered.
+    StopSource,
+    /// Driver `file-reflink` has to get the pool and the qube has to be recovered.
+    RecoverByReflink {
+        /// The name of the pool.
+        pool: String,
+    },
+    /// The store has to be converted to that of R4.
+    ConvertStore,
 }
 
 impl StorageError {

@@ -43,7 +43,7 @@ pub use driver::{
     CommittedData, Driver, ImageWriter, PoolSpace, VolumeData, VolumeLife, VolumeRevisions,
 };
 pub use durable::{DirectoryRemoval, remove_directory, remove_real_directory};
-pub use error::StorageError;
+pub use error::{Remedy, StorageError};
 pub use image::Image;
 pub use linux_kernel::LinuxKernel;
 pub use locks::VolumeLocks;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use super::StorageError;
+use super::{Remedy, StorageError};
 use crate::model::VmName;
 use crate::model::volume::ResolvedVolume;
 
@@ -151,6 +151,14 @@ impl Volume {
         self.refusal(format_args!(
             "it is in use or was not stopped cleanly; shut the qube down {when}"
         ))
+    }
+
+    /// Returns the error of an operation on the volume that `remedy` makes possible.
+    pub(super) fn not_ready(&self, why: impl Display, remedy: Remedy) -> StorageError {
+        StorageError::NotReady {
+            reason: format!("{}: {why}", self.label()),
+            remedy,
+        }
     }
 
     /// Returns the refusal of an operation on the volume.

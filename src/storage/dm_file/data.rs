@@ -14,8 +14,8 @@ use crate::storage::pool_directory::remove_import_leftovers;
 use crate::storage::pool_files::{exists, metadata_if_exists, open_image};
 use crate::storage::volume_files::VolumeFiles;
 use crate::storage::{
-    CommittedData, ImageWriter, StorageError, Volume, VolumeData, VolumeKind, cow, device_mapper,
-    loop_device,
+    CommittedData, ImageWriter, Remedy, StorageError, Volume, VolumeData, VolumeKind, cow,
+    device_mapper, loop_device,
 };
 
 impl VolumeData for DmFile {
@@ -204,7 +204,7 @@ impl DmFile {
             )));
         }
         if !volume.has_snapshots_disabled() && cow::has_data(&files.cow())? {
-            return Err(volume.refusal("it was not stopped cleanly; qubes-recover commits it"));
+            return Err(volume.not_ready("it was not stopped cleanly", Remedy::Recover));
         }
         Ok(())
     }

@@ -10,8 +10,8 @@ use crate::storage::pool_directory::{require_image, split_unowned};
 use crate::storage::pool_files::{exists, metadata_if_exists};
 use crate::storage::volume_files::VolumeFiles;
 use crate::storage::{
-    Attachment, ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, VolumeLife,
-    cow, device_mapper, durable, run_images,
+    Attachment, ForeignImage, Image, ImageOwners, Remedy, StorageError, Volume, VolumeKind,
+    VolumeLife, cow, device_mapper, durable, run_images,
 };
 
 impl VolumeLife for DmFile {
@@ -285,12 +285,12 @@ impl DmFile {
         if !exists(&dirty)? {
             return Ok(());
         }
-        Err(volume.refusal(format_args!(
-            "{} has data that driver 'file-reflink' has not committed; set the driver of pool {} \
-             to it and run qubes-recover",
-            dirty.display(),
-            self.pool.name
-        )))
+        let why = format!(
+            "{} has data that driver 'file-reflink' has not committed",
+            dirty.display()
+        );
+        let pool = self.pool.name.clone();
+        Err(volume.not_ready(why, Remedy::RecoverByReflink { pool }))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::storage::pool_directory::{require_image, split_unowned};
 use crate::storage::pool_files::{exists, metadata_if_exists};
 use crate::storage::volume_files::VolumeFiles;
 use crate::storage::{
-    Attachment, ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, VolumeLife,
-    run_images,
+    Attachment, ForeignImage, Image, ImageOwners, Remedy, StorageError, Volume, VolumeKind,
+    VolumeLife, run_images,
 };
 
 impl VolumeLife for Reflink {
@@ -237,15 +237,17 @@ impl Reflink {
         let source = self.pool.source(volume)?;
         let _unchanged = self.pool.lock_shared(volume.source_vid()?)?;
         if !exists(&source.image())? {
-            let why = match exists(&source.dirty())? {
-                true => {
-                    "is in use without snapshots (revisions_to_keep is -1), or was not stopped \
-                     cleanly; shut that qube down, or run qubes-recover, first"
-                }
-                false => "is missing",
-            };
-            let image = source.image();
-            return Err(volume.refusal(format_args!("its source {} {why}", image.display())));
+            let why = |state| format!("its source {} {state}", source.image().display());
+            return Err(match exists(&source.dirty())? {
+                true => volume.not_ready(
+                    why(
+                        "is in use without snapshots (revisions_to_keep is -1), or was not \
+                         stopped cleanly",
+                    ),
+                    Remedy::StopSource,
+                ),
+                false => volume.refusal(why("is missing")),
+            });
         }
         self.pool.make_directory(files)?;
         self.stop(volume)?;

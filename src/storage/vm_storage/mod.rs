@@ -308,6 +308,9 @@ fn for_each(results: impl Iterator<Item = Result<(), StorageError>>) -> Result<(
 fn join_errors(first: StorageError, then: Result<(), StorageError>) -> StorageError {
     match then {
         Ok(()) => first,
-        Err(second) => StorageError::Refused(format!("{first}; then {second}")),
+        Err(second) => StorageError::Both {
+            first: Box::new(first),
+            second: Box::new(second),
+        },
     }
 }

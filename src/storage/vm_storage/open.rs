@@ -4,7 +4,7 @@ use super::VmStorage;
 use crate::model::rules::qubesd::is_file_vid;
 use crate::model::rules::removal;
 use crate::model::{Facts, Qubes, RemovableVolume, Vm, volume};
-use crate::storage::{PoolDrivers, StorageError, Volume};
+use crate::storage::{PoolDrivers, Remedy, StorageError, Volume};
 use crate::system::System;
 
 impl VmStorage {
@@ -130,10 +130,10 @@ fn disk_order(name: &str) -> usize {
 fn refuse_unconverted_store(system: &System, qubes: &Qubes) -> Result<(), StorageError> {
     if qubes.needs_conversion {
         let store = system.store_file().display();
-        return Err(StorageError::Refused(format!(
-            "{store}: written by Qubes R3 or older: it has to be converted first, \
-             which qubes-db convert does"
-        )));
+        return Err(StorageError::NotReady {
+            reason: format!("{store}: written by Qubes R3 or older: it has to be converted first"),
+            remedy: Remedy::ConvertStore,
+        });
     }
     Ok(())
 }

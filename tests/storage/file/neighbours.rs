@@ -60,7 +60,7 @@ fn file_refuses_uncommitted_data_of_file_reflink() {
     reflink.start(&private).unwrap();
     let refused = refusal(pool.driver.start(&private));
     assert!(
-        refused.ends_with("set the driver of pool files to it and run qubes-recover"),
+        refused.ends_with("has data that driver 'file-reflink' has not committed"),
         "{refused}"
     );
     assert!(refusal(pool.driver.export(&private)).contains("private-dirty.img has data"));

@@ -723,7 +723,7 @@ fn write_text(image: &Path, text: &str) {
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, StorageError>) -> String {
     match result.unwrap_err() {
-        StorageError::Refused(text) => text,
+        StorageError::Refused(text) | StorageError::NotReady { reason: text, .. } => text,
         other => panic!("not a refusal: {other}"),
     }
 }

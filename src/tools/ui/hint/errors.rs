@@ -6,11 +6,13 @@ use std::path::Path;
 
 use super::{Hint, NameKind, unknown_property};
 use crate::format::FormatError;
+use crate::hypervisor::HypervisorError;
 use crate::lifecycle::LifecycleError;
 use crate::model::{
     Class, CreationError, DriverSpec, FeatureError, PoolError, PropertyError, TagError,
     VolumeChangeError, VolumeError, VolumeOption,
 };
+use crate::storage::{Remedy, StorageError};
 use crate::store::StoreError;
 use crate::system::SystemError;
 use crate::tools::ui::suggestion::did_you_mean;
@@ -52,38 +54,86 @@ impl Hint {
 /// Returns the text of an error, followed by what to do about it where that is to run a command:
 /// the library knows of no commands.
 pub fn describe(error: &(dyn Error + 'static)) -> String {
-    match advice(error) {
-        Some(advice) => format!("{error}; {advice}"),
-        None => error.to_string(),
+    let storage = match error.downcast_ref() {
+        Some(LifecycleError::Storage(error)) => Some(error),
+        _ => error.downcast_ref(),
+    };
+    match storage {
+        Some(StorageError::Both { first, second }) => {
+            format!("{}; then {}", describe(&**first), describe(&**second))
+        }
+        _ => format!("{error}{}", advice(error).unwrap_or_default()),
     }
 }
 
+/// Returns what follows the text of an error.
 fn advice(error: &(dyn Error + 'static)) -> Option<String> {
-    let lifecycle = error.downcast_ref::<LifecycleError>();
-    let store = match lifecycle {
-        Some(LifecycleError::Store(error)) => Some(error),
-        _ => error.downcast_ref::<StoreError>(),
-    };
-    let advice = match (lifecycle, store) {
-        (_, Some(StoreError::Missing { .. })) => "qubes-create makes one",
-        (
-            _,
-            Some(StoreError::Format {
-                source: FormatError::OldFormat,
-                ..
-            }),
-        ) => "convert it first with qubes-db convert",
-        (Some(LifecycleError::NotConverted { .. }), _) => "convert it with qubes-db convert",
-        (Some(LifecycleError::NotMovable { .. }), _) => "qvm-create --root-copy-from copies it",
-        (Some(LifecycleError::OrphansUnknown { .. }), _) => {
-            "qubes-db check shows how to repair the store"
+    if let Some(error) = error.downcast_ref::<LifecycleError>() {
+        return lifecycle_advice(error);
+    }
+    if let Some(error) = error.downcast_ref::<StorageError>() {
+        return storage_advice(error);
+    }
+    if let Some(error) = error.downcast_ref::<HypervisorError>() {
+        return hypervisor_advice(error).map(str::to_owned);
+    }
+    let error = error.downcast_ref::<StoreError>()?;
+    store_advice(error).map(str::to_owned)
+}
+
+fn lifecycle_advice(error: &LifecycleError) -> Option<String> {
+    let advice = match error {
+        LifecycleError::Store(error) => store_advice(error)?,
+        LifecycleError::Hypervisor(error) => hypervisor_advice(error)?,
+        LifecycleError::Storage(error) => return storage_advice(error),
+        LifecycleError::NotImported { source, .. } => return storage_advice(source.as_deref()?),
+        LifecycleError::NetvmNotStarted { cause, .. } => {
+            return lifecycle_advice(cause.as_deref()?);
         }
-        (Some(LifecycleError::StillRuns { qube, .. }), _) => {
-            return Some(format!("run qvm-kill {qube} again"));
+        LifecycleError::StillRuns { qube, .. } => {
+            return Some(format!("; run qvm-kill {qube} again"));
         }
+        LifecycleError::NotConverted { .. } => "; convert it with qubes-db convert",
+        LifecycleError::NotMovable { .. } => "; qvm-create --root-copy-from copies it",
+        LifecycleError::OrphansUnknown { .. } => "; qubes-db check shows how to repair the store",
         _ => return None,
     };
     Some(advice.to_owned())
+}
+
+fn storage_advice(error: &StorageError) -> Option<String> {
+    let StorageError::NotReady { remedy, .. } = error else {
+        return None;
+    };
+    let advice = match remedy {
+        Remedy::Recover => "; qubes-recover commits it",
+        Remedy::StopSource => "; shut that qube down, or run qubes-recover, first",
+        Remedy::RecoverByReflink { pool } => {
+            return Some(format!(
+                "; set the driver of pool {pool} to it and run qubes-recover"
+            ));
+        }
+        Remedy::ConvertStore => ", which qubes-db convert does",
+    };
+    Some(advice.to_owned())
+}
+
+fn hypervisor_advice(error: &HypervisorError) -> Option<&'static str> {
+    match error {
+        HypervisorError::NoAnswer { .. } => Some("; if its QEMU hangs, run qvm-kill"),
+        _ => None,
+    }
+}
+
+fn store_advice(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Missing { .. } => Some("; qubes-create makes one"),
+        StoreError::Format {
+            source: FormatError::OldFormat,
+            ..
+        } => Some("; convert it first with qubes-db convert"),
+        _ => None,
+    }
 }
 
 fn lifecycle_hint(error: &LifecycleError) -> Option<Hint> {
