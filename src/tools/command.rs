@@ -6,6 +6,7 @@ use super::COMMANDS;
 use super::ui::arguments;
 use super::ui::failure::Failure;
 use super::ui::invocation::Invocation;
+use super::ui::subcommand;
 
 /// The arguments of a command with what it does. Each command has a type of its own, which clap
 /// fills.
@@ -26,8 +27,6 @@ pub struct Command {
     pub run: fn(&mut Invocation) -> Result<u8, Failure>,
     /// Whether other programs of ours start it, so that lists for people leave it out.
     pub hidden: bool,
-    /// Returns the help of the subcommand that a word names (`qvm-pool add --help`).
-    pub subcommand_help: fn(&str) -> Option<String>,
 }
 
 /// A command without the function that runs it. The program for completion knows every command but
@@ -50,48 +49,28 @@ impl CommandDefinition {
         let line = (self.define)(arguments::base_command(self.name))
             .about(self.about)
             .hide(self.hidden);
-        arguments::add_force_alias(line)
+        subcommand::name_programs(arguments::add_force_alias(line))
     }
 }
 
 impl Command {
     pub(super) const fn of<A: Run>(name: &'static str, about: &'static str) -> Command {
-        Command::new(name, about, A::augment_args, |call| {
-            A::from_arg_matches(&call.matches)
-                .map_err(Failure::error)?
-                .run(call)
-        })
-    }
-
-    pub(super) const fn new(
-        name: &'static str,
-        about: &'static str,
-        define: fn(clap::Command) -> clap::Command,
-        run: fn(&mut Invocation) -> Result<u8, Failure>,
-    ) -> Command {
         Command {
             name,
             about,
-            define,
-            run,
+            define: A::augment_args,
+            run: |call| {
+                A::from_arg_matches(&call.matches)
+                    .map_err(Failure::error)?
+                    .run(call)
+            },
             hidden: false,
-            subcommand_help: |_| None,
         }
     }
 
     pub(super) const fn hidden(self) -> Command {
         Command {
             hidden: true,
-            ..self
-        }
-    }
-
-    pub(super) const fn with_subcommands(
-        self,
-        subcommand_help: fn(&str) -> Option<String>,
-    ) -> Command {
-        Command {
-            subcommand_help,
             ..self
         }
     }

@@ -34,15 +34,8 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     let mut line = command.clap_command();
     let mut out = Output::new();
     let mut options = Some(SystemOptions::default());
-    let given = words.clone();
     let result = match arguments::parse(&mut line, words) {
-        Ok(Parsed::Help(text)) => {
-            let of_command = given
-                .iter()
-                .filter_map(|word| word.to_str())
-                .find_map(command.subcommand_help);
-            out.text(&of_command.unwrap_or(text)).map(|()| 0)
-        }
+        Ok(Parsed::Help(text)) => out.text(&text).map(|()| 0),
         Ok(Parsed::Version) => out.text(&version(command.name)).map(|()| 0),
         Ok(Parsed::Matches(matches)) => {
             let common = CommonOptions::from_arg_matches(&matches).unwrap_or_default();

@@ -1,190 +1,165 @@
 //! qvm-pool: storage pools.
 
-use clap::{Arg, ArgAction};
+use clap::{ArgAction, Args, Subcommand};
 use serde_json::{Value as Json, json};
 
 use crate::lifecycle::pool::PoolDetails;
 use crate::lifecycle::{Context, LifecycleError, pool};
 use crate::model::pool_driver::{DRIVERS, SETTABLE_OPTIONS};
 use crate::model::{DriverSpec, NewPool, PoolError, Qubes};
-use crate::tools::Command;
 use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::manual::Section;
-use crate::tools::ui::arguments::{
-    self, NotUpstream, SUBCOMMAND_ID, flag, mutually_exclusive, output_option,
-};
+use crate::tools::ui::arguments::{JsonOption, NotUpstream};
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::{print_message, print_usage_error};
 use crate::tools::ui::pairs::parse_pairs;
-use crate::tools::ui::subcommand::{Count, Positional, Subcommand};
+use crate::tools::ui::subcommand::{DefaultSubcommand, PrintsNothing};
 use crate::tools::ui::table;
-
-const NEW_POOL: Positional = Positional::new("POOL_NAME", Count::One, "Name of the pool");
-const POOL: Positional = NEW_POOL.completer(completion::POOLS);
-const POOLS: Positional = Positional::new("POOL_NAME", Count::OneOrMore, "Names of the pools")
-    .completer(completion::POOLS);
-const DRIVER: Positional = Positional::new(
-    "DRIVER",
-    Count::One,
-    "Driver of the pool; qvm-pool drivers lists them",
-)
-.completer(Completer(|_| Offer::words(DriverSpec::names())));
-
-/// The subcommands, in the order of usage lines.
-const COMMANDS: [Subcommand; 6] = [
-    Subcommand {
-        program: "qvm-pool drivers",
-        words: &["drivers", "d"],
-        positionals: &[],
-        options: Subcommand::NO_OPTIONS,
-        has_json: true,
-        about: "List the drivers and the options of their pools",
-    },
-    Subcommand {
-        program: "qvm-pool list",
-        words: &["list", "l", "ls"],
-        positionals: &[],
-        options: Subcommand::NO_OPTIONS,
-        has_json: true,
-        about: "List the pools (the default command)",
-    },
-    Subcommand {
-        program: "qvm-pool info",
-        words: &["info", "i"],
-        positionals: &[POOL],
-        options: Subcommand::NO_OPTIONS,
-        has_json: true,
-        about: "Show the options, the size and the usage of a pool (sizes in bytes)",
-    },
-    Subcommand {
-        program: "qvm-pool add",
-        words: &["add", "a"],
-        positionals: &[NEW_POOL, DRIVER],
-        options: with_options,
-        has_json: false,
-        about: "Add a pool and prepare its storage",
-    },
-    Subcommand {
-        program: "qvm-pool remove",
-        words: &["remove", "r", "rm"],
-        positionals: &[POOLS],
-        options: Subcommand::NO_OPTIONS,
-        has_json: false,
-        about: "Remove unused pools from the store and keep their storage",
-    },
-    Subcommand {
-        program: "qvm-pool set",
-        words: &["set", "s"],
-        positionals: &[POOL],
-        options: with_options,
-        has_json: false,
-        about: "Change the options revisions_to_keep and ephemeral_volatile of a pool",
-    },
-];
+use crate::tools::{Command, Run};
 
 /// The usage of the forms of R3 and early releases of R4.
 const LEGACY_USAGE: &str = "usage: qvm-pool [--verbose] [--quiet] [--help] [--version] [-o options]
                 [-l | -i POOLNAME | -a NAME DRIVER | -r NAME | -s POOLNAME | --help-drivers]";
 
-fn with_options(line: clap::Command) -> clap::Command {
-    let help = "Set an option of the pool (can be repeated)";
-    line.arg(
-        Arg::new("option")
-            .long("option")
-            .short('o')
-            .value_name("OPTION")
-            .action(ArgAction::Append)
-            .help(help),
-    )
-}
-
-/// Returns the help of a subcommand.
-fn subcommand_help(word: &str) -> Option<String> {
-    Subcommand::help(&COMMANDS, word)
-}
-
 /// `qvm-pool`
 pub const QVM_POOL: Command =
-    Command::new("qvm-pool", "List and change storage pools", define, run)
-        .with_subcommands(subcommand_help);
+    Command::of::<PoolArguments>("qvm-pool", "List and change storage pools");
 
-fn define(line: clap::Command) -> clap::Command {
-    let legacy = |id, short: Option<char>, help| {
-        output_option(flag(id, short, help))
-            .help_heading("Earlier forms")
-            .add(NotUpstream)
-    };
-    let of_pool = |id, short, help| {
-        let arg = Arg::new(id)
-            .long(id)
-            .short(short)
-            .value_name("POOL_NAME")
-            .action(ArgAction::Append)
-            .add(completion::POOLS);
-        arg.help(help)
-            .help_heading("Earlier forms")
-            .add(NotUpstream)
-    };
-    let line = line
-        .arg(arguments::json_flag())
-        .arg(
-            Arg::new("option")
-                .long("option")
-                .short('o')
-                .value_name("NAME=VALUE")
-                .action(ArgAction::Append)
-                .help_heading("Options of add and set")
-                .add(NotUpstream)
-                .add(Completer(complete_option))
-                .help(
-                    "Set an option of the pool (can be repeated; the earlier forms also take \
-                       several separated by commas)",
-                ),
-        )
-        .arg(legacy("list", Some('l'), "Same as list"))
-        .arg(of_pool(
-            "info",
-            'i',
-            "Same as info POOL_NAME (can be repeated)",
-        ))
-        .arg(
-            Arg::new("add")
-                .long("add")
-                .short('a')
-                .num_args(2)
-                .value_names(["POOL_NAME", "DRIVER"])
-                .help("Same as add POOL_NAME DRIVER")
-                .help_heading("Earlier forms")
-                .add(NotUpstream),
-        )
-        .arg(of_pool("remove", 'r', "Same as remove POOL_NAME"))
-        .arg(of_pool("set", 's', "Same as set POOL_NAME"))
-        .arg(legacy("help-drivers", None, "Same as drivers"))
-        .arg(
-            Arg::new(SUBCOMMAND_ID)
-                .value_name(Subcommand::usage_words(&COMMANDS))
-                .help(
-                    "Command with its arguments: list, info POOL_NAME, add POOL_NAME DRIVER, \
-                       remove POOL_NAME..., set POOL_NAME or drivers (default: list)",
-                )
-                .add(Completer(|_| Subcommand::complete_name(&COMMANDS))),
-        )
-        .arg(
-            Arg::new("word")
-                .value_name("WORD")
-                .num_args(0..)
-                .hide(true)
-                .add(Completer(|cursor| {
-                    Subcommand::complete_argument(&COMMANDS, cursor)
-                })),
-        );
-    mutually_exclusive(
-        line,
-        "legacy",
-        &["list", "info", "add", "remove", "set", "help-drivers"],
-    )
+/// The arguments of qvm-pool.
+#[derive(Args)]
+#[command(add = DefaultSubcommand("list"), add = PrintsNothing("a change of a pool"))]
+struct PoolArguments {
+    #[command(subcommand)]
+    command: Option<PoolCommand>,
+    #[command(flatten)]
+    output: JsonOption,
+    #[command(flatten)]
+    earlier: EarlierForms,
+}
+
+/// The subcommands, in the order of usage lines.
+#[derive(Subcommand)]
+enum PoolCommand {
+    /// List the drivers and the options of their pools
+    #[command(visible_alias = "d")]
+    Drivers(JsonOption),
+    /// List the pools (the default command)
+    #[command(visible_aliases = ["l", "ls"])]
+    List(JsonOption),
+    /// Show the options, the size and the usage of a pool (sizes in bytes)
+    #[command(visible_alias = "i")]
+    Info {
+        #[command(flatten)]
+        pool: PoolName,
+        #[command(flatten)]
+        output: JsonOption,
+    },
+    /// Add a pool and prepare its storage
+    #[command(visible_alias = "a")]
+    Add {
+        /// Name of the pool
+        #[arg(value_name = "POOL_NAME")]
+        name: String,
+        /// Driver of the pool; qvm-pool drivers lists them
+        #[arg(value_name = "DRIVER", add = Completer(|_| Offer::words(DriverSpec::names())))]
+        driver: String,
+        #[command(flatten)]
+        options: PoolOptions,
+    },
+    /// Remove unused pools from the store and keep their storage
+    #[command(visible_aliases = ["r", "rm"])]
+    Remove {
+        /// Names of the pools
+        #[arg(value_name = "POOL_NAME", required = true, num_args = 1.., add = completion::POOLS)]
+        names: Vec<String>,
+    },
+    /// Change the options revisions_to_keep and ephemeral_volatile of a pool
+    #[command(visible_alias = "s")]
+    Set {
+        #[command(flatten)]
+        pool: PoolName,
+        #[command(flatten)]
+        options: PoolOptions,
+    },
+}
+
+#[derive(Args)]
+struct PoolName {
+    /// Name of the pool
+    #[arg(value_name = "POOL_NAME", add = completion::POOLS)]
+    name: String,
+}
+
+#[derive(Args)]
+struct PoolOptions {
+    /// Set an option of the pool, NAME=VALUE (can be repeated)
+    #[arg(long, short, add = Completer(complete_option))]
+    option: Vec<String>,
+}
+
+/// The forms of R3 and early releases of R4, which have options in place of subcommands.
+#[derive(Args)]
+#[command(next_help_heading = "Earlier forms")]
+struct EarlierForms {
+    /// With --add or --set, set an option of the pool (can be repeated, and several can be separated
+    /// by commas)
+    #[arg(
+        long,
+        short,
+        value_name = "NAME=VALUE",
+        add = NotUpstream,
+        add = Completer(complete_option)
+    )]
+    option: Vec<String>,
+    /// Same as list
+    #[arg(long, short, group = "form", add = NotUpstream)]
+    list: bool,
+    /// Same as info POOL_NAME (can be repeated)
+    #[arg(
+        long,
+        short,
+        group = "form",
+        value_name = "POOL_NAME",
+        add = NotUpstream,
+        add = completion::POOLS
+    )]
+    info: Vec<String>,
+    /// Same as add POOL_NAME DRIVER
+    #[arg(
+        long,
+        short,
+        group = "form",
+        action = ArgAction::Set,
+        num_args = 2,
+        value_names = ["POOL_NAME", "DRIVER"],
+        add = NotUpstream
+    )]
+    add: Vec<String>,
+    /// Same as remove POOL_NAME
+    #[arg(
+        long,
+        short,
+        group = "form",
+        value_name = "POOL_NAME",
+        add = NotUpstream,
+        add = completion::POOLS
+    )]
+    remove: Vec<String>,
+    /// Same as set POOL_NAME
+    #[arg(
+        long,
+        short,
+        group = "form",
+        value_name = "POOL_NAME",
+        add = NotUpstream,
+        add = completion::POOLS
+    )]
+    set: Option<String>,
+    /// Same as drivers
+    #[arg(long, group = "form", add = NotUpstream)]
+    help_drivers: bool,
 }
 
 /// Completes `NAME=` with the options of a new pool's driver, or with those that can be changed.
@@ -192,134 +167,103 @@ fn complete_option<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
     if cursor.current.starts_with("dir_path=") {
         return Offer::Files;
     }
-    let driver = match cursor.positionals.as_slice() {
-        ["add" | "a", _, driver, ..] => DriverSpec::find(driver),
-        _ => None,
-    };
-    let options = driver.map_or(SETTABLE_OPTIONS.to_vec(), |driver| {
-        driver.option_names().collect()
-    });
+    let driver = cursor.positionals.get(1);
+    let options = driver
+        .and_then(|driver| DriverSpec::find(driver))
+        .map_or(SETTABLE_OPTIONS.to_vec(), |driver| {
+            driver.option_names().collect()
+        });
     Offer::words(options.iter().map(|option| format!("{option}=")))
 }
 
-/// What a command line asks for.
-enum PoolCommand {
-    Drivers,
-    List,
-    Info(Vec<String>),
-    Add { name: String, driver: String },
-    Remove(Vec<String>),
-    Set(String),
+/// How a command line is written, which decides the usage that an error shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Subcommand,
+    Earlier,
 }
 
-fn run(call: &mut Invocation) -> Result<u8, Failure> {
-    let (command, is_legacy) = match parse_legacy_form(call) {
-        Some(command) => (command, true),
-        None => (parse_subcommand(call)?, false),
-    };
-    let options: Vec<String> = call
-        .values("option")
-        .iter()
-        .flat_map(|text| split_options(text, is_legacy))
-        .collect();
-    let pairs = parse_pairs(&options, |text| {
-        format!("option {} is not of the form NAME=VALUE", quoted(text))
-    })?;
-    if let PoolCommand::Drivers = command {
-        return drivers(call);
-    }
-    if !matches!(command, PoolCommand::List | PoolCommand::Info(_)) {
-        call.refuse_json("a change of a pool")?;
-    }
-    let context = Context::new(call.system()?);
-    match command {
-        PoolCommand::Drivers => drivers(call),
-        PoolCommand::List => list(call, &context),
-        PoolCommand::Info(names) => info(call, &context, &names, is_legacy),
-        PoolCommand::Add { name, driver } => {
-            let new = NewPool {
-                name: &name,
-                driver: &driver,
-                options: &pairs,
-            };
-            pool::add(&context, &new)
-                .map_err(|error| change_failure(&format!("add pool {name}"), &error))
-                .map(|()| 0)
-        }
-        PoolCommand::Remove(names) => {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            match pool::remove(&context, &names) {
-                Ok(()) => Ok(0),
-                Err(LifecycleError::Pool(error @ PoolError::NoSuchPool(_))) => {
-                    Err(no_such_pool(&error, is_legacy))
-                }
-                Err(error) => Err(change_failure(
-                    &format!("remove pool {}", names.join(", ")),
-                    &error,
-                )),
+impl Run for PoolArguments {
+    fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
+        let Some(command) = self.command else {
+            return self.earlier.run(call, self.output);
+        };
+        match command {
+            PoolCommand::Drivers(output) => drivers(call, output),
+            PoolCommand::List(output) => list(call, output),
+            PoolCommand::Info { pool, output } => {
+                info(call, output, &[pool.name], Form::Subcommand)
+            }
+            PoolCommand::Add {
+                name,
+                driver,
+                options,
+            } => add(call, &name, &driver, &options.option),
+            PoolCommand::Remove { names } => remove(call, &names, Form::Subcommand),
+            PoolCommand::Set { pool, options } => {
+                set(call, &pool.name, &options.option, Form::Subcommand)
             }
         }
-        PoolCommand::Set(name) => set(&context, &name, &pairs, is_legacy),
     }
 }
 
-/// Returns the command that the options of R3 and early R4 name.
-fn parse_legacy_form(call: &Invocation) -> Option<PoolCommand> {
-    let texts = |id| -> Vec<String> { call.values(id).into_iter().map(String::from).collect() };
-    if call.has("help-drivers") {
-        return Some(PoolCommand::Drivers);
-    }
-    if call.has("list") {
-        return Some(PoolCommand::List);
-    }
-    match (
-        texts("info"),
-        &*texts("add"),
-        texts("remove"),
-        &*texts("set"),
-    ) {
-        (names, ..) if !names.is_empty() => Some(PoolCommand::Info(names)),
-        (_, [name, driver], ..) => Some(PoolCommand::Add {
-            name: name.clone(),
-            driver: driver.clone(),
-        }),
-        (_, _, names, _) if !names.is_empty() => Some(PoolCommand::Remove(names)),
-        (_, _, _, [.., name]) => Some(PoolCommand::Set(name.clone())),
-        _ => None,
+impl EarlierForms {
+    fn run(self, call: &mut Invocation, output: JsonOption) -> Result<u8, Failure> {
+        let options = self.option.iter().flat_map(|text| text.split(','));
+        let options: Vec<String> = options
+            .filter(|text| !text.is_empty())
+            .map(String::from)
+            .collect();
+        if self.help_drivers {
+            return drivers(call, output);
+        }
+        if self.list {
+            return list(call, output);
+        }
+        if !self.info.is_empty() {
+            return info(call, output, &self.info, Form::Earlier);
+        }
+        output.refuse("a change of a pool")?;
+        match (self.add.as_slice(), self.set) {
+            ([name, driver], _) => add(call, name, driver, &options),
+            (_, Some(name)) => set(call, &name, &options, Form::Earlier),
+            _ if !self.remove.is_empty() => remove(call, &self.remove, Form::Earlier),
+            _ => Err(Failure::usage(
+                "the following arguments are required: COMMAND",
+            )),
+        }
     }
 }
 
-fn parse_subcommand(call: &Invocation) -> Result<PoolCommand, Failure> {
-    let words = call.values("word");
-    let command = Subcommand::parse(
-        &COMMANDS,
-        call.value(SUBCOMMAND_ID).unwrap_or("list"),
-        &words,
-    )?;
-    command.reject_foreign_options(&COMMANDS, call)?;
-    let texts = || words.iter().map(ToString::to_string).collect::<Vec<_>>();
-    Ok(match (command.words.first(), words.as_slice()) {
-        (Some(&"drivers"), _) => PoolCommand::Drivers,
-        (Some(&"info"), _) => PoolCommand::Info(texts()),
-        (Some(&"add"), [name, driver, ..]) => PoolCommand::Add {
-            name: name.to_string(),
-            driver: driver.to_string(),
-        },
-        (Some(&"remove"), _) => PoolCommand::Remove(texts()),
-        (Some(&"set"), [name, ..]) => PoolCommand::Set(name.to_string()),
-        _ => PoolCommand::List,
+fn option_pairs(options: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
+    parse_pairs(options, |text| {
+        format!("option {} is not of the form NAME=VALUE", quoted(text))
     })
 }
 
-/// Splits the value of `-o`: in the earlier forms it holds several options separated by commas.
-fn split_options(text: &str, is_legacy: bool) -> Vec<String> {
-    match is_legacy {
-        true => text
-            .split(',')
-            .filter(|part| !part.is_empty())
-            .map(String::from)
-            .collect(),
-        false => vec![text.to_string()],
+fn add(call: &Invocation, name: &str, driver: &str, options: &[String]) -> Result<u8, Failure> {
+    let options = &option_pairs(options)?;
+    let new = NewPool {
+        name,
+        driver,
+        options,
+    };
+    pool::add(&Context::new(call.system()?), &new)
+        .map_err(|error| change_failure(&format!("add pool {name}"), &error))
+        .map(|()| 0)
+}
+
+fn remove(call: &Invocation, names: &[String], form: Form) -> Result<u8, Failure> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match pool::remove(&Context::new(call.system()?), &names) {
+        Ok(()) => Ok(0),
+        Err(LifecycleError::Pool(error @ PoolError::NoSuchPool(_))) => {
+            Err(no_such_pool(&error, form))
+        }
+        Err(error) => Err(change_failure(
+            &format!("remove pool {}", names.join(", ")),
+            &error,
+        )),
     }
 }
 
@@ -329,10 +273,10 @@ fn change_failure(what: &str, error: &LifecycleError) -> Failure {
         .with_hint(Hint::for_error(error))
 }
 
-fn no_such_pool(error: &PoolError, is_legacy: bool) -> Failure {
-    let failure = match is_legacy {
-        false => Failure::usage(error.to_string()),
-        true => {
+fn no_such_pool(error: &PoolError, form: Form) -> Failure {
+    let failure = match form {
+        Form::Subcommand => Failure::usage(error.to_string()),
+        Form::Earlier => {
             print_usage_error(LEGACY_USAGE, &format!("qvm-pool: error: {error}"));
             Failure::AlreadyReported(2)
         }
@@ -340,19 +284,21 @@ fn no_such_pool(error: &PoolError, is_legacy: bool) -> Failure {
     failure.with_hint(Hint::for_pool_error(error))
 }
 
-fn set(
-    context: &Context,
-    name: &str,
-    options: &[(&str, &str)],
-    is_legacy: bool,
-) -> Result<u8, Failure> {
-    if context.read()?.pools.get(name).is_none() {
-        return Err(no_such_pool(
-            &PoolError::NoSuchPool(name.to_string()),
-            is_legacy,
-        ));
-    }
-    pool::set_options(context, name, options)
+/// Checks that the store has the pools.
+fn check_pools(qubes: &Qubes, names: &[&str], form: Form) -> Result<(), Failure> {
+    let unknown = names.iter().find(|name| qubes.pools.get(name).is_none());
+    unknown.map_or(Ok(()), |name| {
+        Err(no_such_pool(&PoolError::NoSuchPool(name.to_string()), form))
+    })
+}
+
+fn set(call: &Invocation, name: &str, options: &[String], form: Form) -> Result<u8, Failure> {
+    let options = option_pairs(options)?;
+    let context = Context::new(call.system()?);
+    let qubes = context.read()?;
+    check_pools(&qubes, &[name], form)?;
+    drop(qubes);
+    pool::set_options(&context, name, &options)
         .map(|()| 0)
         .map_err(|error| match error.is_not_settable() {
             true => {
@@ -369,8 +315,8 @@ fn set(
         })
 }
 
-fn drivers(call: &mut Invocation) -> Result<u8, Failure> {
-    if call.has("json") {
+fn drivers(call: &mut Invocation, output: JsonOption) -> Result<u8, Failure> {
+    if output.json {
         let driver = |driver: &DriverSpec| {
             let required = driver.required_options().map(|option| option.name);
             json!({
@@ -392,41 +338,34 @@ fn drivers(call: &mut Invocation) -> Result<u8, Failure> {
     table::print(&mut call.out, &rows).map(|()| 0)
 }
 
-fn list(call: &mut Invocation, context: &Context) -> Result<u8, Failure> {
-    let qubes = read_until_exit(context)?;
+fn list(call: &mut Invocation, output: JsonOption) -> Result<u8, Failure> {
+    let context = Context::new(call.system()?);
+    let qubes = read_until_exit(&context)?;
     let names: Vec<&str> = qubes.pools.iter().map(|pool| pool.name()).collect();
-    if call.has("json") {
-        call.print_json(
-            &describe_pools(context, &qubes, &names)
-                .iter()
-                .map(pool_json)
-                .collect(),
-        )?;
+    let pools = describe_pools(&context, &qubes, &names);
+    if output.json {
+        call.print_json(&pools.iter().map(pool_json).collect())?;
     } else {
         let mut rows = vec![["NAME", "DRIVER"]];
         rows.extend(qubes.pools.iter().map(|pool| [pool.name(), pool.driver()]));
         table::print(&mut call.out, &rows)?;
     }
-    warn_about_full_pools(call, &describe_pools(context, &qubes, &names));
+    warn_about_full_pools(call, &pools);
     Ok(0)
 }
 
 fn info(
     call: &mut Invocation,
-    context: &Context,
+    output: JsonOption,
     names: &[String],
-    is_legacy: bool,
+    form: Form,
 ) -> Result<u8, Failure> {
-    let qubes = read_until_exit(context)?;
-    if let Some(unknown) = names.iter().find(|name| qubes.pools.get(name).is_none()) {
-        return Err(no_such_pool(
-            &PoolError::NoSuchPool(unknown.clone()),
-            is_legacy,
-        ));
-    }
+    let context = Context::new(call.system()?);
+    let qubes = read_until_exit(&context)?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let pools = describe_pools(context, &qubes, &names);
-    if call.has("json") {
+    check_pools(&qubes, &names, form)?;
+    let pools = describe_pools(&context, &qubes, &names);
+    if output.json {
         match pools.as_slice() {
             [only] => call.print_json(&pool_json(only))?,
             several => call.print_json(&several.iter().map(pool_json).collect())?,
@@ -505,13 +444,10 @@ fn option_list(driver: &DriverSpec) -> String {
     driver.option_names().collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the sections of the manual page about the subcommands and the drivers.
+/// Returns the section of the manual page about the drivers.
 pub fn manual() -> Vec<Section> {
     let drivers = DRIVERS
         .iter()
         .map(|driver| (driver.name, format!("Options: {}.", option_list(driver))));
-    vec![
-        Subcommand::manual(&COMMANDS),
-        Section::definitions("drivers", drivers),
-    ]
+    vec![Section::definitions("drivers", drivers)]
 }

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use clap::builder::PossibleValue;
 use clap::{Arg, Command, ValueHint};
 
-use super::cursor::{Cursor, Position, find_long, takes_many};
-use super::{Completer, QubeSubset};
+use super::{Completer, Cursor, QubeSubset, ReplacesFirst};
 use crate::tools::ui::output::Output;
+use crate::tools::ui::words::{WordRoles, all_arguments, find_long, takes_many};
 use crate::tools::{CommandDefinition, DEFINITIONS, multicall};
 
 /// A candidate with its description.
@@ -133,7 +133,8 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completio
     } else {
         0
     };
-    let line = command.clap_command();
+    let mut line = command.clap_command();
+    line.build();
     let mut found = complete_at_cursor(&line, &words[1..]);
     for c in &mut found.candidates {
         c.word = c.word.split_off(before_break.min(c.word.len()));
@@ -169,17 +170,30 @@ fn complete_at_cursor(line: &Command, words: &[String]) -> Completions {
     let Some((current, before)) = words.split_last() else {
         return Completions::default();
     };
-    let position = Position::after(line, before);
+    let roles = WordRoles::of(line, before);
+    let mut positionals: Vec<&str> = roles.positionals.iter().map(|(_, word)| *word).collect();
+    let is_replaced = |arg: &&Arg| arg.get::<ReplacesFirst>().is_some();
+    if roles.options.iter().any(is_replaced) {
+        positionals.insert(0, "*");
+    }
+    let shared = line.get_positionals().count();
+    let sub = match positionals.get(shared) {
+        Some(word) if line.has_subcommands() => line.find_subcommand(word),
+        _ => None,
+    };
+    if sub.is_some() {
+        positionals.remove(shared);
+    }
     let value_of = |arg: &Arg, current: &str| {
         let cursor = Cursor {
             current,
-            positionals: position.positionals.clone(),
+            positionals: positionals.clone(),
             subset: line.get().copied().unwrap_or(QubeSubset::Any),
             words,
         };
         argument_completions(arg, &cursor)
     };
-    let may_be_option = !position.options_ended && current.starts_with('-');
+    let may_be_option = !roles.options_ended && current.starts_with('-');
     if may_be_option
         && let Some((name, value)) = current.strip_prefix("--").and_then(|c| c.split_once('='))
     {
@@ -188,10 +202,16 @@ fn complete_at_cursor(line: &Command, words: &[String]) -> Completions {
             .map(|arg| value_of(arg, value).with_prefix(&front))
             .unwrap_or_default();
     }
-    match position.option {
+    match roles.open_option {
         Some((arg, alone)) if alone || !current.starts_with('-') => value_of(arg, current),
-        _ if may_be_option => option_names(line, current).into(),
-        _ => positional_at(line, position.positionals.len())
+        _ if may_be_option => option_names(sub.unwrap_or(line), current).into(),
+        _ if sub.is_none() && line.has_subcommands() && positionals.len() == shared => {
+            let names = line.get_subcommands().map(Command::get_name);
+            let fitting = names.filter(|name| name.starts_with(current));
+            let candidates: Vec<Candidate> = fitting.map(|name| candidate(name, "")).collect();
+            candidates.into()
+        }
+        _ => positional_at(sub.unwrap_or(line), positionals.len())
             .map(|arg| value_of(arg, current))
             .unwrap_or_default(),
     }
@@ -226,17 +246,15 @@ fn positional_at(line: &Command, position: usize) -> Option<&Arg> {
 }
 
 fn option_names(line: &Command, current: &str) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    for arg in line
-        .get_arguments()
-        .filter(|a| !a.is_positional() && !a.is_hide_set())
-    {
+    let mut found: Vec<Candidate> = Vec::new();
+    for arg in all_arguments(line).filter(|a| !a.is_positional() && !a.is_hide_set()) {
         let word = match (arg.get_long(), arg.get_short()) {
             (Some(long), _) => format!("--{long}"),
             (None, Some(short)) => format!("-{short}"),
             (None, None) => continue,
         };
-        if word.starts_with(current) {
+        let is_new = !found.iter().any(|candidate| candidate.word == word);
+        if is_new && word.starts_with(current) {
             let about = arg.get_help().map(ToString::to_string).unwrap_or_default();
             found.push(Candidate { word, about });
         }

@@ -7,10 +7,9 @@ mod roff;
 use clap::Arg;
 
 use super::{COMMANDS, Command};
-use crate::tools::ui::arguments::SUBCOMMAND_ID;
 use crate::tools::ui::arguments::is_common;
-use crate::tools::ui::help::{heading, option_synopsis};
-use crate::tools::ui::usage::{is_required, usage, value_name};
+use crate::tools::ui::help::{about, heading, option_synopsis};
+use crate::tools::ui::usage::{is_required, positionals, usage, value_name};
 use roff::Roff;
 
 /// The date in the pages' footers. Change it when the texts change.
@@ -157,17 +156,11 @@ fn write_options(roff: &mut Roff, command: &Command) {
     let line = command.clap_command();
     let help = |arg: &Arg| {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-        match arg.get_default_values() {
-            [value] if !arg.is_positional() => {
-                format!("{help} (default: {}).", value.to_string_lossy())
-            }
-            _ => format!("{help}."),
-        }
+        format!("{help}.")
     };
     let arguments: Vec<&Arg> = line
         .get_positionals()
-        // The section about subcommands describes the one that is named here.
-        .filter(|arg| !arg.is_hide_set() && arg.get_id() != SUBCOMMAND_ID)
+        .filter(|arg| !arg.is_hide_set())
         .collect();
     if !arguments.is_empty() {
         roff.heading("arguments");
@@ -202,6 +195,35 @@ fn write_options(roff: &mut Roff, command: &Command) {
             roff.definition(&option_synopsis(arg), &help(arg));
         }
     }
+    if line.has_subcommands() {
+        roff.definitions("commands", &subcommands(&line));
+    }
+}
+
+/// Returns the subcommands, each with its arguments and options.
+fn subcommands(line: &clap::Command) -> Vec<(String, String)> {
+    let entry = |sub: &clap::Command| {
+        let mut text = about(sub)
+            .replace("\n\n", " ")
+            .trim_end_matches('.')
+            .to_owned()
+            + ".";
+        for arg in sub.get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let name = match arg.is_positional() {
+                true => value_name(arg),
+                false => option_synopsis(arg),
+            };
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            text.push_str(&format!(" {name}: {help}."));
+        }
+        (
+            format!("{} {}", sub.get_name(), positionals(sub))
+                .trim_end()
+                .to_owned(),
+            text,
+        )
+    };
+    line.get_subcommands().map(entry).collect()
 }
 
 fn write_end(roff: &mut Roff, page: &Page) {

@@ -1,20 +1,16 @@
-//! Options and arguments of command lines: constructors, and the options that every tool has.
-//! `super::command_line` parses them.
+//! Options that every tool has or many have, and marks on arguments. `super::command_line` parses
+//! them.
 
 use std::path::PathBuf;
 
 use clap::builder::ArgExt;
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command};
+use clap::{Arg, ArgAction, ArgGroup, Args, Command};
 
-pub use super::command_line::{Parsed, argument_name, invalid_choice, parse};
+pub use super::command_line::{Parsed, parse};
 use super::failure::Failure;
 use super::output::{Colors, print_message};
+use super::words::find_long;
 use crate::system::SystemOptions;
-use crate::tools::completion::{Completer, Offer};
-
-/// The id of the argument that names the subcommand of a tool. Usage lines show it without
-/// brackets.
-pub const SUBCOMMAND_ID: &str = "subcommand";
 
 /// The heading of the options that upstream's client tools do not have; they are not part of usage
 /// lines, and an abbreviation means upstream's options first.
@@ -23,95 +19,9 @@ pub(crate) const COMMON_OPTIONS: &str = "Common options";
 /// Another such heading: options that select what is printed and how.
 pub const OUTPUT_OPTIONS: &str = "Output options";
 
-/// The prefix of the ids of groups whose members exclude each other.
-const EXCLUSIVE: &str = "only-one-";
-
-/// A switch.
-pub fn flag(long: &'static str, short: Option<char>, help: &'static str) -> Arg {
-    Arg::new(long)
-        .long(long)
-        .short(short)
-        .action(ArgAction::SetTrue)
-        .help(help)
-}
-
-/// An option with one value.
-pub fn value(
-    long: &'static str,
-    short: Option<char>,
-    value: &'static str,
-    help: &'static str,
-) -> Arg {
-    Arg::new(long)
-        .long(long)
-        .short(short)
-        .value_name(value)
-        .action(ArgAction::Set)
-        .help(help)
-}
-
-/// An option that takes every argument up to the next option.
-pub fn multi_value(long: &'static str, value: &'static str, help: &'static str) -> Arg {
-    Arg::new(long)
-        .long(long)
-        .value_name(value)
-        .action(ArgAction::Append)
-        .num_args(1..)
-        .help(help)
-}
-
-/// The switch for JSON instead of the tool's own layout.
-pub fn json_flag() -> Arg {
-    output_option(flag("json", None, "Print JSON"))
-}
-
-/// Puts an option that upstream does not have under the heading of output options.
-pub fn output_option(arg: Arg) -> Arg {
-    arg.help_heading(OUTPUT_OPTIONS).add(NotUpstream)
-}
-
-/// The option `--color`.
-pub fn color_option() -> Arg {
-    let help = "Use colours: auto, always or never (default: auto, which means on a terminal \
-                unless NO_COLOR is set)";
-    let words = Completer(|_| Offer::words(["auto", "always", "never"]));
-    output_option(value("color", None, "WHEN", help)).add(words)
-}
-
-/// Returns the value of [`color_option`].
-pub fn color_choice(matches: &ArgMatches) -> Result<Colors, Failure> {
-    match matches.get_one::<String>("color").map(String::as_str) {
-        None | Some("auto") => Ok(Colors::Auto),
-        Some("always") => Ok(Colors::Always),
-        Some("never") => Ok(Colors::Never),
-        Some(other) => Err(invalid_choice(
-            "--color",
-            other,
-            &["auto", "always", "never"],
-        )),
-    }
-}
-
-/// Returns the value of a required argument.
-pub fn required_value<'a>(
-    matches: &'a ArgMatches,
-    id: &str,
-    name: &str,
-) -> Result<&'a str, Failure> {
-    let value = matches.get_one::<String>(id).map(String::as_str);
-    value.ok_or_else(|| Failure::usage(format!("the following arguments are required: {name}")))
-}
-
-/// Declares that at most one of `members` may be given.
-pub fn mutually_exclusive(command: Command, name: &str, members: &[&'static str]) -> Command {
-    let group = ArgGroup::new(format!("{EXCLUSIVE}{name}"))
-        .args(members.iter().copied())
-        .multiple(true);
-    command.group(group)
-}
-
+/// Whether at most one member of a group may be given.
 pub(crate) fn is_exclusive(group: &ArgGroup) -> bool {
-    group.get_id().as_str().starts_with(EXCLUSIVE) || !group.clone().is_multiple()
+    !group.clone().is_multiple()
 }
 
 /// Marks an option that upstream's client tools do not have: it is not part of usage lines, and an
@@ -216,7 +126,23 @@ impl JsonOption {
     }
 }
 
-/// Returns a command with the options that every tool has.
+/// The option for colours.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ColorOption {
+    /// Use colours: auto, always or never (default: auto, which means on a terminal unless NO_COLOR
+    /// is set)
+    #[arg(long, value_name = "WHEN", value_enum, help_heading = OUTPUT_OPTIONS, add = NotUpstream)]
+    color: Option<Colors>,
+}
+
+impl ColorOption {
+    /// Returns when colours are used.
+    pub fn colors(self) -> Colors {
+        self.color.unwrap_or_default()
+    }
+}
+
+/// Returns a command with the options that every tool has, also after the name of a subcommand.
 pub fn base_command(name: impl Into<clap::builder::Str>) -> Command {
     let line = Command::new(name)
         .infer_long_args(false)
@@ -224,15 +150,12 @@ pub fn base_command(name: impl Into<clap::builder::Str>) -> Command {
         .disable_help_flag(true)
         .disable_version_flag(true)
         .version(env!("CARGO_PKG_VERSION"));
-    CommonOptions::augment_args(line)
+    CommonOptions::augment_args(line).mut_args(|arg| arg.global(true))
 }
 
 /// Makes `--force` an alias of `--force-write`, unless the tool has a `--force` of its own.
 pub fn add_force_alias(line: Command) -> Command {
-    let has_its_own = line
-        .get_arguments()
-        .any(|arg| arg.get_long() == Some("force"));
-    if has_its_own {
+    if find_long(&line, "force").is_some() {
         line
     } else {
         line.mut_arg("force_write", |arg| arg.alias("force"))

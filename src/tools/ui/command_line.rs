@@ -1,15 +1,16 @@
-//! Parsing a command line, with the error messages of argparse (`docs/spec/r4-tools.md` §1.1–1.3).
+//! Parsing a command line as argparse does (`docs/spec/r4-tools.md` §1.1–1.3): long options can be
+//! abbreviated, unknown arguments are reported last.
 
 use std::ffi::OsString;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{ArgMatches, Command};
 
-use super::arguments::{is_exclusive, is_upstream};
+use super::arguments::is_upstream;
 use super::failure::Failure;
-use super::hint::{self, Hint};
-use super::suggestion::did_you_mean;
-use super::usage::value_name;
+use super::subcommand;
+use super::usage_error::{context_text, from_clap, of_subcommand, unrecognized};
+use super::words::all_arguments;
 
 /// A parsed command line.
 pub enum Parsed {
@@ -26,57 +27,52 @@ pub enum Parsed {
 /// # Errors
 /// The command line is wrong: a usage error.
 pub fn parse(command: &mut Command, words: Vec<OsString>) -> Result<Parsed, Failure> {
+    command.build();
     let mut words = expand_abbreviations(command, words)?;
+    let sub = subcommand::move_to_front(command, &mut words)?.cloned();
+    let line = sub.as_ref();
     let mut unknown = Vec::new();
     loop {
         let named =
             std::iter::once(OsString::from(command.get_name())).chain(words.iter().cloned());
         let error = match command.try_get_matches_from_mut(named) {
-            Ok(matches) => {
-                check_exclusive(command, &matches)?;
-                return if unknown.is_empty() {
-                    Ok(Parsed::Matches(Box::new(matches)))
-                } else {
-                    Err(unrecognized(command, &words, &unknown))
-                };
-            }
+            Ok(matches) if unknown.is_empty() => return Ok(Parsed::Matches(Box::new(matches))),
+            Ok(_) => return Err(unrecognized(line.unwrap_or(command), &words, &unknown)),
             Err(error) => error,
         };
         match error.kind() {
             ErrorKind::DisplayVersion => return Ok(Parsed::Version),
-            ErrorKind::DisplayHelp => return Ok(Parsed::Help(super::help::help(command))),
+            ErrorKind::DisplayHelp => {
+                return Ok(Parsed::Help(super::help::help(line.unwrap_or(command))));
+            }
             // argparse reports unknown arguments last, so they are removed and parsing goes on.
             ErrorKind::UnknownArgument => {
-                match remove_unknown(&mut words, &context_text(&error, ContextKind::InvalidArg)) {
+                let named = context_text(&error, ContextKind::InvalidArg);
+                let foreign = line.and_then(|sub| subcommand::foreign_option(command, sub, &named));
+                if let Some(foreign) = foreign {
+                    return Err(foreign);
+                }
+                match remove_unknown(&mut words, &named) {
                     Some(word) => unknown.push(word),
-                    None => {
-                        let unknown = context_text(&error, ContextKind::InvalidArg);
-                        return Err(unrecognized(command, &words, &[unknown]));
-                    }
+                    None => return Err(unrecognized(line.unwrap_or(command), &words, &[named])),
                 }
             }
             // A mistyped option is named before an argument that is missing.
-            ErrorKind::MissingRequiredArgument if !unknown.is_empty() => {
-                return Err(unrecognized(command, &words, &unknown));
+            ErrorKind::MissingRequiredArgument
+            | ErrorKind::MissingSubcommand
+            | ErrorKind::InvalidSubcommand
+                if !unknown.is_empty() =>
+            {
+                return Err(unrecognized(line.unwrap_or(command), &words, &unknown));
             }
-            _ => return Err(usage_failure(command, &error)),
+            _ => {
+                return Err(match (line, from_clap(line.unwrap_or(command), &error)) {
+                    (Some(sub), Failure::Usage(text)) => of_subcommand(sub, &text),
+                    (_, failure) => failure,
+                });
+            }
         }
     }
-}
-
-/// Returns the usage error for unknown arguments, with a hint for the first option among them or
-/// for an `=` between name and value.
-fn unrecognized(command: &Command, words: &[OsString], unknown: &[String]) -> Failure {
-    let option = unknown
-        .iter()
-        .find(|word| word.starts_with('-'))
-        .map(|word| hint::unknown_option(command, word));
-    let equals = words
-        .iter()
-        .any(|word| word == "=")
-        .then(|| Hint::text("leave the '=' out: NAME VALUE"));
-    Failure::usage(format!("unrecognized arguments: {}", unknown.join(" ")))
-        .with_hint(option.or(equals))
 }
 
 /// Removes the word that clap reports as `unknown` from `words` and returns it.
@@ -138,7 +134,7 @@ fn long_option(word: &str) -> Option<(&str, &str)> {
 fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, Failure> {
     let mut upstreams: Vec<(&str, &str)> = Vec::new();
     let mut ours: Vec<(&str, &str)> = Vec::new();
-    for arg in command.get_arguments() {
+    for arg in all_arguments(command) {
         let fitting = if is_upstream(arg) {
             &mut upstreams
         } else {
@@ -155,7 +151,10 @@ fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>
             if long == name {
                 return Ok(Some(long));
             }
-            fitting.push((long, arg.get_id().as_str()));
+            let found = (long, arg.get_id().as_str());
+            if !fitting.contains(&found) {
+                fitting.push(found);
+            }
         }
     }
     for (fitting, shortest) in [(upstreams, 1), (ours, 2)] {
@@ -181,169 +180,38 @@ fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>
     Ok(None)
 }
 
-fn check_exclusive(command: &Command, matches: &ArgMatches) -> Result<(), Failure> {
-    for group in command.get_groups().filter(|g| is_exclusive(g)) {
-        let mut given: Vec<(usize, &Arg)> = Vec::new();
-        for id in group.get_args() {
-            let by_person =
-                matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine);
-            let at = matches
-                .indices_of(id.as_str())
-                .and_then(|mut all| all.next())
-                .filter(|_| by_person);
-            let arg = command.get_arguments().find(|a| a.get_id() == id);
-            given.extend(at.zip(arg));
-        }
-        given.sort_by_key(|(at, _)| *at);
-        // argparse reports positional arguments after options.
-        given.sort_by_key(|(_, arg)| arg.is_positional());
-        if let [(_, first), (_, second), ..] = given.as_slice() {
-            let text = format!(
-                "argument {}: not allowed with argument {}",
-                argument_name(second),
-                argument_name(first)
-            );
-            return Err(Failure::Usage(text));
-        }
-    }
-    Ok(())
-}
-
-/// Returns an argument as argparse names it in errors: `--format/-o`, `VMNAME`.
-pub fn argument_name(arg: &Arg) -> String {
-    let mut names: Vec<String> = Vec::new();
-    names.extend(arg.get_long().map(|l| format!("--{l}")));
-    names.extend(
-        arg.get_all_aliases()
-            .unwrap_or_default()
-            .iter()
-            .map(|l| format!("--{l}")),
-    );
-    // The short form comes first if the option has only aliases beside it.
-    let at = if arg.get_long().is_some() {
-        names.len()
-    } else {
-        0
-    };
-    names.splice(at..at, arg.get_short().map(|s| format!("-{s}")));
-    if names.is_empty() {
-        value_name(arg)
-    } else {
-        names.join("/")
-    }
-}
-
-/// Returns the usage error for a value that is not one of the choices.
-pub fn invalid_choice(argument: &str, value: &str, choices: &[&str]) -> Failure {
-    let list: Vec<String> = choices.iter().map(|c| super::failure::quoted(c)).collect();
-    let shown = super::failure::quoted(value);
-    let text = format!(
-        "argument {argument}: invalid choice: {shown} (choose from {})",
-        list.join(", ")
-    );
-    Failure::Usage(text).with_hint(did_you_mean(value, choices.iter().copied()).map(Hint::Text))
-}
-
-/// Returns the failure for an error of clap, with the message of argparse.
-fn usage_failure(command: &Command, error: &clap::Error) -> Failure {
-    let about = context_text(error, ContextKind::InvalidArg);
-    let arg = command.get_arguments().find(|a| a.to_string() == about);
-    let name = arg.map_or_else(|| about.clone(), argument_name);
-    let value = context_text(error, ContextKind::InvalidValue);
-    Failure::Usage(match error.kind() {
-        ErrorKind::InvalidValue if !value.is_empty() => {
-            let choices = match error.get(ContextKind::ValidValue) {
-                Some(ContextValue::Strings(choices)) => choices.as_slice(),
-                _ => &[],
-            };
-            let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
-            return invalid_choice(&name, &value, &choices);
-        }
-        ErrorKind::MissingRequiredArgument => {
-            let names: Vec<&str> = about
-                .split(", ")
-                .map(|n| n.trim_matches(['<', '>', '.']))
-                .collect();
-            format!("the following arguments are required: {}", names.join(", "))
-        }
-        ErrorKind::InvalidValue | ErrorKind::TooFewValues | ErrorKind::WrongNumberOfValues => {
-            match arg
-                .and_then(|a| a.get_num_args())
-                .is_some_and(|n| n.max_values() > 1)
-            {
-                true => format!("argument {name}: expected at least one argument"),
-                false => format!("argument {name}: expected one argument"),
-            }
-        }
-        ErrorKind::ArgumentConflict => {
-            let other = prior_argument(command, error);
-            let other = other.map_or_else(String::new, argument_name);
-            // argparse reads positional arguments after options.
-            match arg.is_some_and(Arg::is_positional) {
-                true => format!("argument {name}: not allowed with argument {other}"),
-                false => format!("argument {other}: not allowed with argument {name}"),
-            }
-        }
-        ErrorKind::TooManyValues => {
-            format!("argument {name}: ignored explicit argument '{value}'")
-        }
-        ErrorKind::InvalidUtf8 => "an argument is not valid UTF-8".to_string(),
-        _ => first_line(&error.to_string()),
-    })
-}
-
-/// Returns the argument that an earlier one on the command line excludes.
-fn prior_argument<'a>(command: &'a Command, error: &clap::Error) -> Option<&'a Arg> {
-    let prior = match error.get(ContextKind::PriorArg)? {
-        ContextValue::String(text) => text,
-        ContextValue::Strings(texts) => texts.first()?,
-        _ => return None,
-    };
-    command
-        .get_arguments()
-        .find(|arg| arg.to_string() == *prior)
-}
-
-fn first_line(text: &str) -> String {
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches("error: ")
-        .to_string()
-}
-
-fn context_text(error: &clap::Error, kind: ContextKind) -> String {
-    match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.join(", "),
-        _ => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::FromArgMatches;
+    use clap::{Args as _, FromArgMatches};
 
     use super::*;
-    use crate::tools::ui::arguments::{
-        CommonOptions, base_command, flag, multi_value, mutually_exclusive, value,
-    };
+    use crate::tools::ui::arguments::{CommonOptions, base_command};
+
+    #[derive(clap::Args)]
+    struct SampleArguments {
+        #[arg(long, short, group = "format or fields")]
+        disk: bool,
+        #[arg(long, short = 'o', group = "format or fields")]
+        format: Option<String>,
+        #[arg(long, short = 'O', group = "format or fields")]
+        fields: Option<String>,
+        #[arg(long)]
+        no_spinner: bool,
+        #[arg(long, num_args = 1..)]
+        class: Vec<String>,
+        #[arg(long)]
+        root_copy_from: Option<String>,
+        qube: Option<String>,
+        #[arg(allow_negative_numbers = true)]
+        value: Option<String>,
+    }
 
     fn sample_command() -> Command {
-        let command = base_command("qvm-try")
-            .arg(flag("disk", Some('d'), ""))
-            .arg(value("format", Some('o'), "FORMAT", ""))
-            .arg(value("fields", Some('O'), "FIELD,...", ""))
-            .arg(flag("no-spinner", None, ""))
-            .arg(multi_value("class", "CLASS", ""))
-            .arg(value("root-copy-from", None, "FILENAME", ""))
-            .arg(Arg::new("qube").value_name("VMNAME"))
-            .arg(
-                Arg::new("value")
-                    .value_name("VALUE")
-                    .allow_negative_numbers(true),
-            );
-        mutually_exclusive(command, "format", &["format", "fields", "disk"])
+        SampleArguments::augment_args(base_command("qvm-try"))
+    }
+
+    fn sample(words: &[&str]) -> SampleArguments {
+        SampleArguments::from_arg_matches(&matches(words)).unwrap()
     }
 
     fn matches(words: &[&str]) -> ArgMatches {
@@ -373,32 +241,22 @@ mod tests {
 
     #[test]
     fn options_can_be_anywhere_and_abbreviated() {
-        assert!(matches(&["work", "-d", "5"]).get_flag("disk"));
-        assert_eq!(
-            matches(&["--form", "x"])
-                .get_one::<String>("format")
-                .unwrap(),
-            "x"
-        );
-        assert_eq!(matches(&["-ox"]).get_one::<String>("format").unwrap(), "x");
+        assert!(sample(&["work", "-d", "5"]).disk);
+        assert_eq!(sample(&["--form", "x"]).format.unwrap(), "x");
+        assert_eq!(sample(&["-ox"]).format.unwrap(), "x");
+        assert_eq!(sample(&["--fiel", "x"]).fields.unwrap(), "x");
         assert!(
-            matches(&["--no"]).get_flag("no-spinner"),
+            sample(&["--no"]).no_spinner,
             "upstream's options win over --no-wait"
         );
-        assert!(
-            matches(&["--root", "/mnt"]).contains_id("root"),
+        assert_eq!(
+            sample(&["--root", "/mnt"]).root_copy_from,
+            None,
             "a whole name of ours is not upstream's --root-copy-from"
         );
-        assert_eq!(
-            matches(&["work", "-5"]).get_one::<String>("value").unwrap(),
-            "-5"
-        );
-        assert_eq!(
-            matches(&["--", "-x"]).get_one::<String>("qube").unwrap(),
-            "-x"
-        );
-        let classes = matches(&["--class", "A", "B"]);
-        assert_eq!(classes.get_many::<String>("class").unwrap().count(), 2);
+        assert_eq!(sample(&["work", "-5"]).value.unwrap(), "-5");
+        assert_eq!(sample(&["--", "-x"]).qube.unwrap(), "-x");
+        assert_eq!(sample(&["--class", "A", "B"]).class.len(), 2);
         let common = CommonOptions::from_arg_matches(&matches(&["-qq", "-v"])).unwrap();
         assert_eq!(common.verbosity(), 0);
     }

@@ -5,22 +5,33 @@ use std::collections::BTreeSet;
 
 use super::failure::quoted;
 use super::suggestion::did_you_mean;
+use super::values::Values;
 use crate::model::property::PROPERTIES;
 use crate::model::{Class, Qubes, Scope, Vm, VmName};
 
 /// The values of filters; `None` if a filter was not given.
 #[derive(Debug, Default)]
 pub struct FilterTerms<'a> {
-    pub class: Option<&'a [&'a str]>,
-    pub label: Option<&'a [&'a str]>,
-    pub tags: Vec<&'a str>,
-    pub template: Option<&'a [&'a str]>,
-    pub netvm: Option<&'a [&'a str]>,
+    pub class: Option<&'a [String]>,
+    pub label: Option<&'a [String]>,
+    pub tags: Option<&'a [String]>,
+    /// Tags that filter otherwise.
+    pub other_tags: &'a [String],
+    pub template: Option<&'a [String]>,
+    pub netvm: Option<&'a [String]>,
     pub features: Vec<&'a str>,
     pub properties: Vec<&'a str>,
 }
 
 impl FilterTerms<'_> {
+    /// Whether a qube has one of the classes, one of the labels and one of the tags.
+    pub fn matches(&self, values: &Values, vm: &Vm) -> bool {
+        let has_one = |tags: &[String]| tags.iter().any(|tag| vm.has_tag(tag));
+        is_listed(self.class, Some(vm.class.as_str()))
+            && (self.label.is_none() || is_listed(self.label, values.text(vm, "label").as_deref()))
+            && self.tags.is_none_or(has_one)
+    }
+
     /// Returns a warning for each value that nothing in the system is named by.
     pub fn unmatched(&self, qubes: &Qubes) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -57,7 +68,7 @@ impl FilterTerms<'_> {
         report_unused(
             &mut warnings,
             "no qube has the tag",
-            &self.tags,
+            &[self.tags.unwrap_or_default(), self.other_tags].concat(),
             qubes,
             names_of_tags,
         );
@@ -74,14 +85,20 @@ impl FilterTerms<'_> {
     }
 }
 
+/// Whether a filter is not given, or names this value.
+pub fn is_listed(words: Option<&[String]>, value: Option<&str>) -> bool {
+    words.is_none_or(|words| value.is_some_and(|value| words.iter().any(|word| word == value)))
+}
+
 fn report_unknown(
     warnings: &mut Vec<String>,
     qubes: &Qubes,
     what: &str,
-    words: &[&str],
+    words: &[impl AsRef<str>],
     known: &[&str],
 ) {
-    for word in words.iter().filter(|word| !known.contains(word)) {
+    let words = words.iter().map(AsRef::as_ref);
+    for word in words.filter(|word| !known.contains(word)) {
         let close = did_you_mean(word, known.iter().copied().filter(|name| !name.is_empty()));
         let close = match qubes.contains(word) {
             // The option takes every argument up to the next option.
@@ -100,11 +117,11 @@ fn report_unknown(
 fn report_unused(
     warnings: &mut Vec<String>,
     what: &str,
-    words: &[&str],
+    words: &[impl AsRef<str>],
     qubes: &Qubes,
     names_of: impl Fn(&Vm, &mut dyn FnMut(&str)),
 ) {
-    let mut unseen: Vec<&str> = words.to_vec();
+    let mut unseen: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for qube in qubes.names() {
         if unseen.is_empty() {

@@ -1,9 +1,10 @@
 //! The text of `--help`: options under headings, what every command has at the end.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, Command};
 
-use super::arguments::{OUTPUT_OPTIONS, SUBCOMMAND_ID, is_common};
+use super::arguments::{OUTPUT_OPTIONS, is_common};
 use super::usage::{self, value_name};
+use super::words::takes_value;
 
 /// Headings for options that upstream's tools have too. They exist in help texts only: a heading on
 /// the option itself keeps it out of the usage line, which is upstream's.
@@ -61,26 +62,28 @@ pub fn heading(command: &Command, arg: &Arg) -> Option<String> {
 
 /// Returns what `--help` prints.
 pub fn help(command: &Command) -> String {
+    let subcommands = command.get_subcommands().cloned();
     let usage = format!(
         "{} [OPTIONS] {}",
-        command.get_name(),
+        usage::program(command),
         usage::positionals(command)
     );
     let mut shown = Command::new(command.get_name().to_owned())
         .disable_help_flag(true)
         .disable_version_flag(true)
+        .disable_help_subcommand(true)
         .version(env!("CARGO_PKG_VERSION"))
-        .override_usage(usage.trim_end().to_owned());
-    if let Some(about) = command.get_about() {
-        shown = shown.about(about.clone());
+        .override_usage(usage.trim_end().to_owned())
+        .about(about(command))
+        .subcommands(subcommands);
+    if command.has_subcommands() {
+        shown = shown.after_help("COMMAND --help shows the arguments and options of a command.");
     }
     // clap shows headings in the order in which their first options were added.
     let (common, own): (Vec<&Arg>, Vec<&Arg>) =
         command.get_arguments().partition(|arg| is_common(arg));
     for arg in own.into_iter().chain(common) {
-        // The subcommand may be left out, although usage lines show it without brackets.
-        let is_required =
-            arg.is_positional() && usage::is_required(arg) && arg.get_id() != SUBCOMMAND_ID;
+        let is_required = arg.is_positional() && usage::is_required(arg);
         let mut shown_arg = arg
             .clone()
             .required(is_required)
@@ -93,6 +96,26 @@ pub fn help(command: &Command) -> String {
     shown.render_help().to_string()
 }
 
+/// Returns what a command does: a line with its aliases, then further sentences if it has some.
+pub fn about(command: &Command) -> String {
+    let mut about = command
+        .get_about()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let aliases: Vec<&str> = command.get_visible_aliases().collect();
+    if !aliases.is_empty() {
+        about.push_str(&format!(" (also: {})", aliases.join(", ")));
+    }
+    let long = command
+        .get_long_about()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    match long.split_once("\n\n") {
+        Some((_, sentences)) => format!("{about}.\n\n{sentences}."),
+        None => about,
+    }
+}
+
 /// Returns an option with its value as manual pages show it: `-o, --option NAME=VALUE`.
 pub fn option_synopsis(arg: &Arg) -> String {
     let mut names: Vec<String> = Vec::new();
@@ -101,7 +124,7 @@ pub fn option_synopsis(arg: &Arg) -> String {
     let aliases = arg.get_visible_aliases().unwrap_or_default();
     names.extend(aliases.iter().map(|alias| format!("--{alias}")));
     let mut text = names.join(", ");
-    if matches!(arg.get_action(), ArgAction::Set | ArgAction::Append) {
+    if takes_value(arg) {
         match arg.get_value_names() {
             Some(values) if values.len() > 1 => {
                 values

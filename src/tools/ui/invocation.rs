@@ -3,7 +3,6 @@
 use std::mem::ManuallyDrop;
 
 use clap::ArgMatches;
-use clap::parser::ValueSource;
 
 use super::arguments::CommonOptions;
 use super::failure::Failure;
@@ -105,40 +104,6 @@ impl Invocation {
     /// Prints indented JSON.
     pub fn print_json(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
         self.out.json(value)
-    }
-
-    /// Whether a switch is given.
-    pub fn has(&self, id: &str) -> bool {
-        self.matches.get_flag(id)
-    }
-
-    /// Refuses `--json` for a change, which prints nothing.
-    pub fn refuse_json(&self, what: &str) -> Result<(), Failure> {
-        match self.has("json") {
-            true => Err(Failure::usage(format!(
-                "argument --json: {what} prints nothing"
-            ))),
-            false => Ok(()),
-        }
-    }
-
-    /// Returns the value of an option or argument, if it was given.
-    pub fn value(&self, id: &str) -> Option<&str> {
-        self.matches.get_one::<String>(id).map(String::as_str)
-    }
-
-    /// Returns all values of an option or argument.
-    pub fn values(&self, id: &str) -> Vec<&str> {
-        self.matches
-            .get_many::<String>(id)
-            .unwrap_or_default()
-            .map(String::as_str)
-            .collect()
-    }
-
-    /// Whether an option is on the command line, with or without values.
-    pub fn is_given(&self, id: &str) -> bool {
-        self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
     /// Whether notices are shown: not with `-q`.

@@ -21,4 +21,6 @@ pub(crate) mod subcommand;
 pub(crate) mod suggestion;
 pub mod table;
 pub mod usage;
+pub(crate) mod usage_error;
 pub mod values;
+pub(crate) mod words;

@@ -19,7 +19,7 @@ pub struct Output {
 }
 
 /// The value of `--color`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Colors {
     /// On a terminal, unless the environment disables colours.
     #[default]

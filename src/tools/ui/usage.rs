@@ -1,9 +1,10 @@
 //! Usage lines in the layout that scripts and people know from argparse (`docs/spec/r4-tools.md`
 //! §1.2).
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, Command};
 
-use super::arguments::{self, RequiredByCommand, SUBCOMMAND_ID};
+use super::arguments::{self, RequiredByCommand};
+use super::words::takes_value;
 
 /// The longest line: 80 columns less 2, as in argparse.
 const WIDTH: usize = 78;
@@ -13,12 +14,8 @@ const WIDTH: usize = 78;
 /// `--help`.
 pub fn usage(command: &Command) -> String {
     let options = options(command);
-    let positionals: Vec<String> = command
-        .get_positionals()
-        .filter(|a| !a.is_hide_set())
-        .flat_map(positional_parts)
-        .collect();
-    let program = command.get_name().to_string();
+    let positionals = positional_parts(command);
+    let program = program(command).to_owned();
     let parts: Vec<&str> = std::iter::once(&program)
         .chain(&options)
         .chain(&positionals)
@@ -47,11 +44,18 @@ pub fn usage(command: &Command) -> String {
 
 /// Returns the positional arguments as usage lines show them.
 pub fn positionals(command: &Command) -> String {
-    let shown = command.get_positionals().filter(|a| !a.is_hide_set());
-    shown
-        .flat_map(positional_parts)
-        .collect::<Vec<_>>()
-        .join(" ")
+    positional_parts(command).join(" ")
+}
+
+/// Returns the program's name; for a subcommand with the words that precede it.
+pub fn program(command: &Command) -> &str {
+    command.get_display_name().unwrap_or(command.get_name())
+}
+
+/// Returns the names and aliases of all subcommands, in the order of usage lines.
+pub fn subcommand_names(line: &Command) -> Vec<&str> {
+    let of_each = |sub| std::iter::once(Command::get_name(sub)).chain(sub.get_visible_aliases());
+    line.get_subcommands().flat_map(of_each).collect()
 }
 
 /// Joins parts to lines; the first begins at column `first`, the others at `indent`.
@@ -76,10 +80,12 @@ fn wrap<'a>(parts: impl Iterator<Item = &'a String>, first: usize, indent: usize
 }
 
 fn options(command: &Command) -> Vec<String> {
-    let shown: Vec<&Arg> = command
+    let mut shown: Vec<&Arg> = command
         .get_arguments()
         .filter(|a| !a.is_positional() && !a.is_hide_set() && arguments::is_upstream(a))
         .collect();
+    // clap adds the common options of a subcommand behind its own.
+    shown.sort_by_key(|arg| !arguments::is_common(arg));
     let mut parts = Vec::new();
     let mut at = 0;
     while let Some(arg) = shown.get(at) {
@@ -127,14 +133,16 @@ fn option(arg: &Arg) -> String {
     }
 }
 
-/// Splits a positional argument at the places where the usage may be wrapped: only between a
-/// subcommand and its `...`.
-fn positional_parts(arg: &Arg) -> Vec<String> {
-    let text = positional(arg);
-    match arg.get_id() == SUBCOMMAND_ID {
-        true => text.split(' ').map(String::from).collect(),
-        false => vec![text],
+/// Returns the parts between which the usage may be wrapped: each positional argument, the
+/// subcommands, and what follows them.
+fn positional_parts(command: &Command) -> Vec<String> {
+    let shown = command.get_positionals().filter(|arg| !arg.is_hide_set());
+    let mut parts: Vec<String> = shown.map(positional).collect();
+    if command.has_subcommands() {
+        let names = subcommand_names(command).join(",");
+        parts.extend([format!("{{{names}}}"), "...".to_owned()]);
     }
+    parts
 }
 
 fn positional(arg: &Arg) -> String {
@@ -153,13 +161,7 @@ fn positional(arg: &Arg) -> String {
 /// Whether an argument must be given. Some are checked by the tool itself, because an option that
 /// only prints help makes them needless.
 pub fn is_required(arg: &Arg) -> bool {
-    arg.is_required_set()
-        || arg.get::<RequiredByCommand>().is_some()
-        || arg.get_id() == SUBCOMMAND_ID
-}
-
-fn takes_value(arg: &Arg) -> bool {
-    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+    arg.is_required_set() || arg.get::<RequiredByCommand>().is_some()
 }
 
 /// Returns the placeholder for an argument's value.

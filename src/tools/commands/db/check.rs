@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use clap::Args;
 use serde_json::json;
 
-use super::DbArguments;
+use super::CopyArgument;
 use super::copies;
 use super::damage_report::{RepairStage, print_damages, severity, summary};
 use crate::format::{self, Damage, FormatError};
@@ -12,20 +13,30 @@ use crate::lifecycle::Context;
 use crate::lifecycle::volume::images;
 use crate::model::check::FindingKind;
 use crate::store::read_bytes;
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 
+/// The arguments of `check`.
+#[derive(Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    copy: CopyArgument,
+    /// List every problem, also many of one kind
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    output: JsonOption,
+}
+
 pub fn run(
     call: &mut Invocation,
     context: &Context,
-    arguments: &DbArguments,
+    arguments: &CheckArguments,
 ) -> Result<u8, Failure> {
-    let version = match arguments.copy() {
-        Some(word) => copies::find(context, word)?,
-        None => copies::current_store(context),
-    };
-    let is_store = arguments.copies.is_empty();
+    let version = arguments.copy.version(context)?;
+    let is_store = arguments.copy.is_store();
     let bytes = match read_bytes(&version.path) {
         Ok(bytes) => bytes,
         Err(error) if is_store => {
@@ -42,7 +53,7 @@ pub fn run(
         return Ok(u8::from(!damages.is_empty()));
     }
     let file = version.path.display().to_string();
-    print_damages(call, arguments, &file, &damages, RepairStage::Proposed)?;
+    print_damages(call, arguments.all, &file, &damages, RepairStage::Proposed)?;
     let is_unreadable = |error: &FormatError| !matches!(error, FormatError::OldFormat);
     if is_store && format::check(&bytes).is_err_and(|error| is_unreadable(&error)) {
         call.out.line(&copies::recovery_advice(context))?;

@@ -1,20 +1,31 @@
 //! qubes-db convert: converts a store of R1 to R3.
 
+use clap::Args;
 use serde_json::{Value, json};
 
-use super::DbArguments;
 use super::one_line;
 use crate::format;
 use crate::lifecycle::conversion::Conversion;
 use crate::lifecycle::{Context, conversion};
 use crate::store::{StoreError, read_bytes};
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
+
+/// The arguments of `convert`.
+#[derive(Args)]
+pub struct ConvertArguments {
+    /// Print what would be done and write nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    #[command(flatten)]
+    output: JsonOption,
+}
 
 pub fn run(
     call: &mut Invocation,
     context: &Context,
-    arguments: &DbArguments,
+    arguments: &ConvertArguments,
 ) -> Result<u8, Failure> {
     let file = context.system.store_file().display().to_string();
     if arguments.dry_run {
@@ -55,7 +66,7 @@ fn release(context: &Context) -> String {
 
 fn print_nothing_to_do(
     call: &mut Invocation,
-    arguments: &DbArguments,
+    arguments: &ConvertArguments,
     file: &str,
     context: &Context,
 ) -> Result<u8, Failure> {

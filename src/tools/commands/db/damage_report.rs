@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::DbArguments;
 use super::one_line;
 use crate::format::Damage;
 use crate::model::check::{FindingKind, Harm};
@@ -24,15 +23,15 @@ pub enum RepairStage {
     Remaining,
 }
 
-/// Prints `damages` in their order; with `--all` or `-v` each of them.
+/// Prints `damages` in their order; with `all` or `-v` each of them.
 pub fn print_damages(
     call: &mut Invocation,
-    arguments: &DbArguments,
+    all: bool,
     file: &str,
     damages: &[Damage],
     stage: RepairStage,
 ) -> Result<(), Failure> {
-    let each = arguments.all || call.common.verbosity() > 1;
+    let each = all || call.common.verbosity() > 1;
     let mut counts: HashMap<(FindingKind, bool), usize> = HashMap::new();
     damages
         .iter()

@@ -1,32 +1,46 @@
 //! qubes-db diff: compares two versions of the store.
 
+use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::DbArguments;
 use super::copies::{self, Version};
-use super::one_line;
+use super::{complete_copy, one_line};
 use crate::format::{self, Bytes};
 use crate::lifecycle::Context;
 use crate::model::Qubes;
 use crate::model::differences;
 use crate::model::differences::{Difference, DifferenceKind};
 use crate::store::{StoreError, read_bytes};
+use crate::tools::completion::Completer;
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 
+/// The arguments of `diff`.
+#[derive(Args)]
+pub struct DiffArguments {
+    /// Copy of the store: its time, its name, or a file (default: last)
+    #[arg(value_name = "OLD", add = Completer(complete_copy))]
+    old: Option<String>,
+    /// Copy to compare it with (default: the store)
+    #[arg(value_name = "NEW", add = Completer(complete_copy))]
+    new: Option<String>,
+    #[command(flatten)]
+    output: JsonOption,
+}
+
 pub fn run(
     call: &mut Invocation,
     context: &Context,
-    arguments: &DbArguments,
+    arguments: &DiffArguments,
 ) -> Result<u8, Failure> {
-    let words = &arguments.copies;
-    let old = copies::find(context, arguments.copy().unwrap_or("last"))?;
-    let new = match words.get(1) {
+    let old = copies::find(context, arguments.old.as_deref().unwrap_or("last"))?;
+    let new = match &arguments.new {
         Some(word) => copies::find(context, word)?,
         None => copies::current_store(context),
     };
-    let is_store = words.len() < 2;
+    let is_store = arguments.new.is_none();
     let (old_bytes, new_bytes) = (read_bytes(&old.path)?, read_bytes(&new.path));
     let new_bytes = match new_bytes {
         Err(error) if is_store => {

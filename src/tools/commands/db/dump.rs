@@ -1,27 +1,34 @@
 //! qubes-db dump: prints the content of the store as JSON.
 
+use clap::Args;
 use serde::Serialize;
 use serde_json::ser::PrettyFormatter;
 
-use super::DbArguments;
-use super::copies;
+use super::CopyArgument;
 use crate::format;
 use crate::lifecycle::Context;
 use crate::model::dump;
 use crate::store::{StoreError, read_bytes};
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 
-/// Prints JSON, with or without `--json`.
+/// The arguments of `dump`.
+#[derive(Args)]
+pub struct DumpArguments {
+    #[command(flatten)]
+    copy: CopyArgument,
+    // JSON is printed without it too.
+    #[command(flatten)]
+    _output: JsonOption,
+}
+
 pub fn run(
     call: &mut Invocation,
     context: &Context,
-    arguments: &DbArguments,
+    arguments: &DumpArguments,
 ) -> Result<u8, Failure> {
-    let version = match arguments.copy() {
-        Some(word) => copies::find(context, word)?,
-        None => copies::current_store(context),
-    };
+    let version = arguments.copy.version(context)?;
     let bytes = read_bytes(&version.path)?;
     let qubes = format::read(bytes).map_err(|source| StoreError::Format {
         path: version.path.clone(),

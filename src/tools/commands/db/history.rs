@@ -2,21 +2,17 @@
 
 use serde_json::json;
 
-use super::DbArguments;
 use super::copies;
 use super::damage_report::count_errors;
 use crate::clock;
 use crate::format;
 use crate::lifecycle::Context;
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::table;
 
-pub fn run(
-    call: &mut Invocation,
-    context: &Context,
-    arguments: &DbArguments,
-) -> Result<u8, Failure> {
+pub fn run(call: &mut Invocation, context: &Context, output: JsonOption) -> Result<u8, Failure> {
     let (there, now) = (copies::list(context)?, clock::now());
     let mut rows = vec![["COPY", "BYTES", "QUBES", "STATE"].map(String::from)];
     let mut listed = Vec::new();
@@ -53,7 +49,7 @@ pub fn run(
             "refused_for": errors,
         }));
     }
-    if arguments.output.json {
+    if output.json {
         call.out.line(&serde_json::to_string_pretty(&listed)?)?;
     } else if there.is_empty() {
         call.inform(

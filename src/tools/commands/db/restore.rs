@@ -2,19 +2,33 @@
 
 use std::io::IsTerminal;
 
-use super::DbArguments;
-use super::{copies, diff};
+use super::{complete_copy, copies, diff};
+use clap::Args;
+
 use crate::format::{self, Bytes};
 use crate::lifecycle::Context;
 use crate::store::{RestoreOutcome, read_bytes};
+use crate::tools::completion::Completer;
+use crate::tools::ui::arguments::RequiredByCommand;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{ask, print_message};
 
+/// The arguments of `restore`.
+#[derive(Args)]
+pub struct RestoreArguments {
+    /// Copy of the store: its time, its name, or a file
+    #[arg(value_name = "COPY", add = Completer(complete_copy), add = RequiredByCommand)]
+    copy: Option<String>,
+    /// Do not ask for confirmation
+    #[arg(long, short)]
+    yes: bool,
+}
+
 /// Asks for confirmation on a terminal, after printing what changes.
 fn confirm(
     call: &mut Invocation,
-    arguments: &DbArguments,
+    arguments: &RestoreArguments,
     title: &str,
     before: Option<&Bytes>,
     after: &Bytes,
@@ -42,9 +56,12 @@ fn confirm(
 pub fn run(
     call: &mut Invocation,
     context: &Context,
-    arguments: &DbArguments,
+    arguments: &RestoreArguments,
 ) -> Result<u8, Failure> {
-    let word = arguments.copy().unwrap_or_default();
+    let word = arguments
+        .copy
+        .as_deref()
+        .ok_or_else(|| Failure::usage("restore needs a copy; qubes-db history lists them"))?;
     let version = copies::find(context, word)?;
     let bytes = copies::read_loadable(&version.path).map_err(|e| {
         Failure::error(format!(

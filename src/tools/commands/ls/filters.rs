@@ -1,25 +1,97 @@
 //! The filters of qvm-ls. A qube must pass all of them.
 
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use crate::model::boolean::BooleanDialect;
-use crate::model::{PowerState, Property, Vm};
-use crate::tools::ui::failure::{Failure, quoted};
-use crate::tools::ui::filter_terms::FilterTerms;
+use crate::model::{PowerState, Property, Qubes, Vm};
+use crate::tools::completion::{self, Completer, Offer};
+use crate::tools::ui::failure::Failure;
+use crate::tools::ui::filter_terms::{self, FilterTerms};
 use crate::tools::ui::hint::Hint;
-use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::values::Values;
+
+/// The options of filters. Their values contain no commas, so `--class=AppVM,DispVM` is split; in
+/// contrast to two words, names of qubes may follow it.
+#[derive(Args)]
+#[command(next_help_heading = "Filters")]
+pub struct FilterOptions {
+    /// List only qubes of these classes
+    #[arg(long, num_args = 1.., value_delimiter = ',', add = completion::CLASS_LIST)]
+    class: Option<Vec<String>>,
+    /// List only qubes with one of these labels
+    #[arg(long, num_args = 1.., value_delimiter = ',', add = completion::LABEL_LIST)]
+    label: Option<Vec<String>>,
+    /// List only qubes with one of these tags
+    #[arg(
+        long,
+        value_name = "TAG",
+        num_args = 1..,
+        value_delimiter = ',',
+        add = completion::TAG_LIST
+    )]
+    tags: Option<Vec<String>>,
+    /// List only qubes that lack one of these tags
+    #[arg(
+        long,
+        value_name = "TAG",
+        num_args = 1..,
+        value_delimiter = ',',
+        add = completion::TAGS
+    )]
+    exclude_tags: Vec<String>,
+    /// List only running qubes
+    #[arg(long)]
+    running: bool,
+    /// List only paused qubes
+    #[arg(long)]
+    paused: bool,
+    /// List only halted qubes
+    #[arg(long)]
+    halted: bool,
+    /// List only qubes based on these templates; "" stands for none
+    #[arg(
+        long,
+        value_name = "TEMPLATE",
+        num_args = 1..,
+        value_delimiter = ',',
+        add = completion::TEMPLATES
+    )]
+    template_source: Option<Vec<String>>,
+    /// List only qubes with one of these netvms; "" stands for qubes that cannot have one
+    #[arg(
+        long,
+        value_name = "NETVM",
+        num_args = 1..,
+        value_delimiter = ',',
+        add = Completer(|_| Offer::Netvms)
+    )]
+    netvm_is: Option<Vec<String>>,
+    /// List only internal qubes (y) or only others (n)
+    #[arg(long, value_name = "<y|n>", value_parser = yes_or_no(), add = completion::YES_OR_NO)]
+    internal: Option<bool>,
+    /// List only service qubes (y) or only others (n)
+    #[arg(long, value_name = "<y|n>", value_parser = yes_or_no(), add = completion::YES_OR_NO)]
+    servicevm: Option<bool>,
+    /// List only qubes with pending updates
+    #[arg(long)]
+    pending_update: bool,
+    /// List only qubes with these features; FEATURE= stands for a feature that is not set
+    #[arg(long, value_name = "FEATURE=VALUE", num_args = 1..)]
+    features: Vec<String>,
+    /// List only qubes with these property values
+    #[arg(long, value_name = "PREFERENCE=VALUE", num_args = 1..)]
+    prefs: Vec<String>,
+}
+
+fn yes_or_no() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["y", "yes", "n", "no"]).map(|word| word.starts_with('y'))
+}
 
 /// The filters of a command line.
 pub struct Filters<'a> {
-    classes: Option<Vec<&'a str>>,
-    labels: Option<Vec<&'a str>>,
-    tags: Option<Vec<&'a str>>,
-    without_tags: Vec<&'a str>,
+    options: &'a FilterOptions,
     states: Vec<PowerState>,
-    templates: Option<Vec<&'a str>>,
-    netvms: Option<Vec<&'a str>>,
-    internal: Option<bool>,
-    servicevm: Option<bool>,
-    pending_update: bool,
     features: Vec<(&'a str, ValueFilter<'a>)>,
     properties: Vec<(&'a str, ValueFilter<'a>)>,
 }
@@ -38,53 +110,37 @@ impl<'a> Filters<'a> {
     ///
     /// # Errors
     /// A value has a wrong form: a usage error.
-    pub fn from_arguments(call: &'a Invocation) -> Result<Filters<'a>, Failure> {
-        // The values contain no commas, so `--class=AppVM,DispVM` is split. In contrast to two
-        // words, names of qubes may follow it.
-        let words = |id| {
-            call.values(id)
-                .into_iter()
-                .flat_map(|word| word.split(','))
-                .collect()
-        };
-        let several = |id| call.is_given(id).then(|| words(id));
+    pub fn new(options: &'a FilterOptions) -> Result<Filters<'a>, Failure> {
         let states = [
-            ("running", PowerState::Running),
-            ("paused", PowerState::Paused),
-            ("halted", PowerState::Halted),
+            (options.running, PowerState::Running),
+            (options.paused, PowerState::Paused),
+            (options.halted, PowerState::Halted),
         ];
+        let states = states.into_iter().filter(|(is_given, _)| *is_given);
         Ok(Filters {
-            classes: several("class"),
-            labels: several("label"),
-            tags: several("tags"),
-            without_tags: words("exclude-tags"),
-            states: states
-                .into_iter()
-                .filter(|(id, _)| call.has(id))
-                .map(|(_, state)| state)
-                .collect(),
-            templates: several("template-source"),
-            netvms: several("netvm-is"),
-            internal: yes_or_no(call, "internal")?,
-            servicevm: yes_or_no(call, "servicevm")?,
-            pending_update: call.has("pending-update"),
-            features: parse_value_filters(call, "features")?,
-            properties: parse_value_filters(call, "prefs")?,
+            options,
+            states: states.map(|(_, state)| state).collect(),
+            features: parse_value_filters("features", &options.features)?,
+            properties: parse_value_filters("prefs", &options.prefs)?,
         })
     }
 
-    /// Returns the values that name something.
-    pub fn words(&self) -> FilterTerms<'_> {
-        let tags = [self.tags.as_deref().unwrap_or_default(), &self.without_tags].concat();
+    fn terms(&self) -> FilterTerms<'_> {
         FilterTerms {
-            class: self.classes.as_deref(),
-            label: self.labels.as_deref(),
-            tags,
-            template: self.templates.as_deref(),
-            netvm: self.netvms.as_deref(),
+            class: self.options.class.as_deref(),
+            label: self.options.label.as_deref(),
+            tags: self.options.tags.as_deref(),
+            other_tags: &self.options.exclude_tags,
+            template: self.options.template_source.as_deref(),
+            netvm: self.options.netvm_is.as_deref(),
             features: self.features.iter().map(|(name, _)| *name).collect(),
             properties: self.properties.iter().map(|(name, _)| *name).collect(),
         }
+    }
+
+    /// Returns a warning for each value that nothing in the system is named by.
+    pub fn unmatched(&self, qubes: &Qubes) -> Vec<String> {
+        self.terms().unmatched(qubes)
     }
 
     /// Whether a filter needs power states.
@@ -95,66 +151,58 @@ impl<'a> Filters<'a> {
 
     /// Whether there are no filters.
     pub fn is_empty(&self) -> bool {
-        self.classes.is_none() && self.is_class_only()
+        self.options.class.is_none() && self.is_class_only()
     }
 
     /// Whether the class is the only filter, so that no more of a qube has to be read.
     pub fn is_class_only(&self) -> bool {
-        self.labels.is_none()
-            && self.tags.is_none()
-            && self.without_tags.is_empty()
+        let lists = [
+            &self.options.label,
+            &self.options.tags,
+            &self.options.template_source,
+            &self.options.netvm_is,
+        ];
+        lists.into_iter().all(Option::is_none)
+            && self.options.exclude_tags.is_empty()
             && self.states.is_empty()
-            && self.templates.is_none()
-            && self.netvms.is_none()
-            && self.internal.is_none()
-            && self.servicevm.is_none()
-            && !self.pending_update
+            && self.options.internal.is_none()
+            && self.options.servicevm.is_none()
+            && !self.options.pending_update
             && self.features.is_empty()
             && self.properties.is_empty()
     }
 
     /// Whether a class passes.
     pub fn matches_class(&self, class: &str) -> bool {
-        self.classes
-            .as_ref()
-            .is_none_or(|classes| classes.contains(&class))
+        filter_terms::is_listed(self.options.class.as_deref(), Some(class))
     }
 
     /// Whether a qube passes every filter.
     pub fn matches(&self, values: &Values, vm: &Vm) -> bool {
-        let is_true = |text: &str| BooleanDialect::ListedFeature.is_true(text);
-        let feature_is_true = |name| vm.features.get(name).is_some_and(is_true);
-        self.matches_class(vm.class.as_str())
-            && self.labels.as_ref().is_none_or(|l| {
-                values
-                    .text(vm, "label")
-                    .is_some_and(|label| l.contains(&&*label))
-            })
-            && self
-                .tags
-                .as_ref()
-                .is_none_or(|tags| tags.iter().any(|t| vm.has_tag(t)))
-            && (self.without_tags.is_empty() || self.without_tags.iter().any(|t| !vm.has_tag(t)))
+        let options = self.options;
+        let feature_is = |name, wanted: Option<bool>| {
+            let is_true = |text: &str| BooleanDialect::ListedFeature.is_true(text);
+            let is_true = || vm.features.get(name).is_some_and(is_true);
+            wanted.is_none_or(|wanted| is_true() == wanted)
+        };
+        let refers_to = |property, names: &Option<Vec<String>>| {
+            let names = names.as_deref();
+            names.is_none_or(|names| has_reference_to(values, vm, property, names))
+        };
+        let lacks_one = || options.exclude_tags.iter().any(|tag| !vm.has_tag(tag));
+        let has_updates = || {
+            vm.features
+                .get("updates-available")
+                .is_some_and(|v| !v.is_empty())
+        };
+        self.terms().matches(values, vm)
+            && (options.exclude_tags.is_empty() || lacks_one())
             && (self.states.is_empty() || self.states.contains(&values.state(vm)))
-            && self
-                .templates
-                .as_ref()
-                .is_none_or(|names| has_reference_to(values, vm, "template", names))
-            && self
-                .netvms
-                .as_ref()
-                .is_none_or(|names| has_reference_to(values, vm, "netvm", names))
-            && self
-                .internal
-                .is_none_or(|wanted| feature_is_true("internal") == wanted)
-            && self
-                .servicevm
-                .is_none_or(|wanted| feature_is_true("servicevm") == wanted)
-            && (!self.pending_update
-                || vm
-                    .features
-                    .get("updates-available")
-                    .is_some_and(|v| !v.is_empty()))
+            && refers_to("template", &options.template_source)
+            && refers_to("netvm", &options.netvm_is)
+            && feature_is("internal", options.internal)
+            && feature_is("servicevm", options.servicevm)
+            && (!options.pending_update || has_updates())
             && self
                 .features
                 .iter()
@@ -178,54 +226,34 @@ impl ValueFilter<'_> {
 
 /// Whether a property refers to one of the qubes; the empty name stands for qubes without the
 /// property.
-fn has_reference_to(values: &Values, vm: &Vm, property: &str, names: &[&str]) -> bool {
+fn has_reference_to(values: &Values, vm: &Vm, property: &str, names: &[String]) -> bool {
     if !values.has(vm, property) {
-        return names.contains(&"");
+        return names.iter().any(String::is_empty);
     }
-    values
-        .text(vm, property)
-        .is_some_and(|name| names.contains(&&*name))
-}
-
-fn yes_or_no(call: &Invocation, id: &'static str) -> Result<Option<bool>, Failure> {
-    match call.value(id) {
-        None => Ok(None),
-        Some("y" | "yes") => Ok(Some(true)),
-        Some("n" | "no") => Ok(Some(false)),
-        Some(other) => Err(Failure::usage(format!(
-            "argument --{id}: invalid choice: {} (choose from 'y', 'yes', 'n', 'no')",
-            quoted(other)
-        ))),
-    }
+    filter_terms::is_listed(Some(names), values.text(vm, property).as_deref())
 }
 
 fn parse_value_filters<'a>(
-    call: &'a Invocation,
-    id: &'static str,
+    option: &str,
+    texts: &'a [String],
 ) -> Result<Vec<(&'a str, ValueFilter<'a>)>, Failure> {
-    let pairs = call
-        .values(id)
-        .into_iter()
-        .map(|text| match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok((
-                name,
-                match value {
-                    "" => ValueFilter::Unset,
-                    "\"\"" | "''" => ValueFilter::Value(""),
-                    value => ValueFilter::Value(value),
-                },
-            )),
-            _ => {
-                let hint = format!(
-                    "--{id} takes NAME=VALUE, and every word up to the next option; \
-                                name qubes before it"
-                );
-                Err(Failure::usage(format!(
-                    "Invalid argument: --{id} \
-                                        {text}"
-                ))
-                .with_hint(Hint::Text(hint)))
-            }
-        });
+    let pairs = texts.iter().map(|text| match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((
+            name,
+            match value {
+                "" => ValueFilter::Unset,
+                "\"\"" | "''" => ValueFilter::Value(""),
+                value => ValueFilter::Value(value),
+            },
+        )),
+        _ => {
+            let hint = format!(
+                "--{option} takes NAME=VALUE, and every word up to the next option; name qubes \
+                 before it"
+            );
+            let text = format!("Invalid argument: --{option} {text}");
+            Err(Failure::usage(text).with_hint(Hint::Text(hint)))
+        }
+    });
     pairs.collect()
 }

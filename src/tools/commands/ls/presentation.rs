@@ -2,32 +2,37 @@
 
 use std::borrow::Cow;
 
+use super::arguments::{LsArguments, OrderOptions};
 use super::column::Column;
 use super::layout::{self, Branches, SortOrder};
 use super::rows::{self, RowBuilder};
 use crate::model::Vm;
-use crate::tools::ui::damage_scan::DamageScan;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::table::{self, Row};
-use crate::tools::ui::values::Values;
 
 /// Prints the qubes of these names, which are in byte order, in the requested form. Damaged qubes
 /// are shown as far as they can be read.
-pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result<(), Failure> {
+pub fn print(
+    call: &mut Invocation,
+    arguments: &LsArguments,
+    rows: &RowBuilder,
+    names: &[&str],
+) -> Result<(), Failure> {
     let RowBuilder {
         columns,
         values,
         scan,
         ..
     } = rows;
-    if call.has("raw-list") {
+    let order = sort_order(&arguments.order, columns);
+    if arguments.layout.raw_list {
         return names.iter().try_for_each(|name| call.out.line(name));
     }
-    if call.has("json") {
-        return print_json(call, columns, values, names, scan);
+    if arguments.json {
+        return print_json(call, rows, names, order);
     }
-    if call.has("raw-data") {
+    if arguments.layout.raw_data {
         let line = |vm: &Vm| {
             // The mark for damage is not part of the names that scripts get.
             scan.inspect(vm);
@@ -37,17 +42,17 @@ pub fn print(call: &mut Invocation, rows: &RowBuilder, names: &[&str]) -> Result
         return lines.try_for_each(|line| call.out.line(&line));
     }
     let mut shown = vec![rows.headings()];
-    match call.has("tree") {
+    match arguments.layout.tree {
         true => shown.extend(tree(call, rows, names)),
         false => {
             let row = |name: &&str| values.inspect(name, |vm| rows.row("", vm));
             shown.extend(names.iter().filter_map(row));
-            if let Some((at, order)) = sort_order(call, columns) {
+            if let Some((at, order)) = order {
                 layout::sort(&mut shown[1..], |row| row.cell(at), order);
             }
         }
     }
-    if call.has("human-readable") {
+    if arguments.human_readable {
         let readable = |row: &mut Row| *row = human_readable_row(columns, row);
         shown[1..].iter_mut().for_each(readable);
     }
@@ -63,12 +68,12 @@ pub fn column_position(sort: &str, columns: &[Column]) -> Option<usize> {
 }
 
 /// Returns the column to sort by and how; `None` if it is not shown.
-fn sort_order(call: &Invocation, columns: &[Column]) -> Option<(usize, SortOrder)> {
-    let at = column_position(call.value("sort").unwrap_or("NAME"), columns)?;
+fn sort_order(options: &OrderOptions, columns: &[Column]) -> Option<(usize, SortOrder)> {
+    let at = column_position(options.sort.as_deref().unwrap_or("NAME"), columns)?;
     let order = SortOrder {
         is_numeric: columns[at].is_numeric(),
-        is_reversed: call.has("reverse"),
-        ignores_case: call.has("ignore-case"),
+        is_reversed: options.reverse,
+        ignores_case: options.ignore_case,
     };
     Some((at, order))
 }
@@ -129,11 +134,16 @@ struct SortedObject {
 /// `broken` lists what is wrong with a damaged qube.
 fn print_json(
     call: &mut Invocation,
-    columns: &[Column],
-    values: &Values,
+    rows: &RowBuilder,
     names: &[&str],
-    scan: &DamageScan,
+    order: Option<(usize, SortOrder)>,
 ) -> Result<(), Failure> {
+    let RowBuilder {
+        columns,
+        values,
+        scan,
+        ..
+    } = rows;
     let object = |vm: &Vm| {
         let broken = Some(scan.inspect(vm)).filter(|texts| !texts.is_empty());
         let name = (
@@ -148,7 +158,6 @@ fn print_json(
         let fields = fields.chain(broken.map(|texts| ("broken".to_string(), texts.into())));
         serde_json::Value::Object(fields.collect())
     };
-    let order = sort_order(call, columns);
     let listed = |vm: &Vm| {
         let cell = order.map_or_else(String::new, |(at, _)| columns[at].cell(values, vm));
         SortedObject {

@@ -56,35 +56,58 @@ pub struct SeveralQubes {
     #[arg(
         long,
         value_name = "CLASS,...",
+        value_delimiter = ',',
         help_heading = OUTPUT_OPTIONS,
         add = NotUpstream,
         add = completion::CLASS_LIST
     )]
-    class: Vec<String>,
+    class: Option<Vec<String>>,
     /// Select only qubes with one of these tags
     #[arg(
         long,
         value_name = "TAG,...",
+        value_delimiter = ',',
         help_heading = OUTPUT_OPTIONS,
         add = NotUpstream,
         add = completion::TAG_LIST
     )]
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
     /// Select only qubes with one of these labels
     #[arg(
         long,
         value_name = "LABEL,...",
+        value_delimiter = ',',
         help_heading = OUTPUT_OPTIONS,
         add = NotUpstream,
         add = completion::LABEL_LIST
     )]
-    label: Vec<String>,
+    label: Option<Vec<String>>,
 }
 
 impl SeveralQubes {
     fn is_given(&self) -> bool {
-        let lists = [&self.exclude, &self.class, &self.tags, &self.label];
-        self.all || lists.into_iter().any(|list| !list.is_empty())
+        let lists = [&self.class, &self.tags, &self.label];
+        self.all || !self.exclude.is_empty() || lists.into_iter().any(Option::is_some)
+    }
+
+    /// Returns the selection of these names and patterns, separated by commas, or of all qubes.
+    fn selection(&self, names: Option<&str>) -> Selection {
+        Selection {
+            all: names.is_none(),
+            exclude: self.exclude.clone(),
+            names: names.map_or_else(Vec::new, |names| {
+                names.split(',').map(String::from).collect()
+            }),
+        }
+    }
+
+    fn terms(&self) -> FilterTerms<'_> {
+        FilterTerms {
+            class: self.class.as_deref(),
+            tags: self.tags.as_deref(),
+            label: self.label.as_deref(),
+            ..FilterTerms::default()
+        }
     }
 }
 
@@ -197,19 +220,7 @@ fn selected_qubes<'q>(
     with_dom0: bool,
 ) -> Result<Vec<&'q Vm>, Failure> {
     let several = &request.arguments.several;
-    let exclude = several.exclude.clone();
-    let given = match request.names {
-        Some(names) => Selection {
-            all: false,
-            exclude,
-            names: names.split(',').map(String::from).collect(),
-        },
-        None => Selection {
-            all: true,
-            exclude,
-            names: Vec::new(),
-        },
-    };
+    let given = several.selection(request.names);
     given.check_exclude()?;
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     if let Some(name) = request
@@ -232,42 +243,17 @@ fn selected_qubes<'q>(
         .unmatched(&all)
         .iter()
         .for_each(|text| print_warning(text));
-    let values = Values::new(qubes, context);
-    let [classes, tags, labels] =
-        [&several.class, &several.tags, &several.label].map(|texts| filter_words(texts));
-    let filters = FilterTerms {
-        class: classes.as_deref(),
-        tags: tags.clone().unwrap_or_default(),
-        label: labels.as_deref(),
-        ..FilterTerms::default()
-    };
+    let filters = several.terms();
     filters
         .unmatched(qubes)
         .iter()
         .for_each(|text| print_warning(text));
-    let passes = |vm: &&Vm| {
-        classes
-            .as_ref()
-            .is_none_or(|c| c.contains(&vm.class.as_str()))
-            && tags
-                .as_ref()
-                .is_none_or(|tags| tags.iter().any(|tag| vm.has_tag(tag)))
-            && labels.as_ref().is_none_or(|l| {
-                values
-                    .text(vm, "label")
-                    .is_some_and(|label| l.contains(&&*label))
-            })
-    };
+    let values = Values::new(qubes, context);
     Ok(names
         .into_iter()
         .filter_map(|name| qubes.get(name))
-        .filter(passes)
+        .filter(|vm| filters.matches(&values, vm))
         .collect())
-}
-
-/// Returns the values of a filter, if it is given.
-fn filter_words(texts: &[String]) -> Option<Vec<&str>> {
-    (!texts.is_empty()).then(|| texts.iter().flat_map(|text| text.split(',')).collect())
 }
 
 /// Sets or resets a property of all selected qubes that have it, for all of them or for none.

@@ -1,5 +1,6 @@
 //! qvm-volume list and info.
 
+use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{find_volume_in, reported_error};
@@ -7,6 +8,8 @@ use crate::lifecycle::volume::{VolumeDetails, VolumeListEntry};
 use crate::lifecycle::{Context, volume};
 use crate::model::VmName;
 use crate::model::boolean::boolean_text;
+use crate::tools::completion;
+use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
@@ -30,31 +33,59 @@ pub const PROPERTIES: [&str; 12] = [
     "revisions",
 ];
 
-pub fn list(call: &mut Invocation, context: &Context, names: &[&str]) -> Result<u8, Failure> {
+/// The arguments of `list`.
+#[derive(Args)]
+pub struct ListArguments {
+    /// Names of qubes or shell patterns (default: all qubes)
+    #[arg(value_name = "VMNAME", num_args = 0.., add = completion::GUESTS)]
+    names: Vec<String>,
+    /// List only volumes in this pool (can be repeated)
+    #[arg(long, short, value_name = "POOL_NAME", add = completion::POOLS)]
+    pool: Vec<String>,
+    /// Print POOL:VOLUME on every line, on a terminal too
+    #[arg(long)]
+    full: bool,
+    /// List the volumes of all qubes (the default)
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    output: JsonOption,
+}
+
+pub fn list(
+    call: &mut Invocation,
+    context: &Context,
+    arguments: ListArguments,
+) -> Result<u8, Failure> {
+    let ListArguments {
+        pool: pools,
+        names,
+        all: is_all,
+        full,
+        output,
+    } = arguments;
     let qubes = read_until_exit(context)?;
-    let pools: Vec<String> = call.values("pool").into_iter().map(String::from).collect();
     if let Some(unknown) = pools.iter().find(|pool| qubes.pools.get(pool).is_none()) {
         let failure = Failure::usage(format!("No such pools: [{}]", quoted(unknown)));
         return Err(failure.with_hint(Hint::Unknown(NameKind::Pool, unknown.clone())));
     }
-    if call.has("all") && !names.is_empty() {
+    if is_all && !names.is_empty() {
         return Err(Failure::usage(
             "argument VMNAME: not allowed with argument --all",
         ));
     }
     let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
     let given = Selection {
-        names: names.iter().map(ToString::to_string).collect(),
+        names,
         ..Selection::default()
     };
     let mut chosen = given.resolve(&all, true)?;
     // Upstream lists all volumes if no pattern matches. A table does so here too; JSON lists
     // nothing.
-    let lists_all = chosen.is_empty() && (names.is_empty() || !call.has("json"));
-    let more = if lists_all {
-        "; the volumes of all qubes are listed"
-    } else {
-        ""
+    let lists_all = chosen.is_empty() && (given.names.is_empty() || !output.json);
+    let more = match lists_all {
+        true => "; the volumes of all qubes are listed",
+        false => "",
     };
     given
         .unmatched(&all)
@@ -65,41 +96,50 @@ pub fn list(call: &mut Invocation, context: &Context, names: &[&str]) -> Result<
     }
     let mut volumes = volume::list(context, &qubes, &chosen);
     volumes.retain(|volume| pools.is_empty() || pools.contains(&volume.pool));
-    if call.has("json") {
-        let one = |volume: &VolumeListEntry| {
-            json!({
-                "pool": volume.pool,
-                "vid": volume.vid,
-                "qube": volume.qube.as_str(),
-                "volume": volume.name,
-                "revert_possible": volume.is_revertible,
-            })
-        };
-        return call
-            .print_json(&volumes.iter().map(one).collect())
-            .map(|()| 0);
+    match output.json {
+        true => call.print_json(&volumes.iter().map(entry_json).collect())?,
+        false => print_table(call, &volumes, full)?,
     }
+    Ok(0)
+}
+
+fn entry_json(volume: &VolumeListEntry) -> Json {
+    json!({
+        "pool": volume.pool,
+        "vid": volume.vid,
+        "qube": volume.qube.as_str(),
+        "volume": volume.name,
+        "revert_possible": volume.is_revertible,
+    })
+}
+
+/// Prints the table. On a terminal a volume of several qubes is named once, unless `full`.
+fn print_table(
+    call: &mut Invocation,
+    volumes: &[VolumeListEntry],
+    full: bool,
+) -> Result<(), Failure> {
     let heading = ["POOL:VOLUME", "VMNAME", "VOLUME_NAME", "REVERT_POSSIBLE"].map(String::from);
     let mut rows = vec![heading];
-    let omits_repeated = call.out.is_terminal() && !call.has("full");
+    let omits_repeated = call.out.is_terminal() && !full;
     let mut last = None;
-    for volume in &volumes {
+    for volume in volumes {
         let place = format!("{}:{}", volume.pool, volume.vid);
-        let shown = if omits_repeated && last.as_ref() == Some(&place) {
-            String::new()
-        } else {
-            place.clone()
-        };
-        last = Some(place);
+        let is_repeated = omits_repeated && last.as_ref() == Some(&place);
         let revert = if volume.is_revertible { "Yes" } else { "No" };
         rows.push([
-            shown,
+            if is_repeated {
+                String::new()
+            } else {
+                place.clone()
+            },
             volume.qube.to_string(),
             volume.name.clone(),
             revert.to_string(),
         ]);
+        last = Some(place);
     }
-    table::print(&mut call.out, &rows).map(|()| 0)
+    table::print(&mut call.out, &rows)
 }
 
 pub fn info(
@@ -107,6 +147,7 @@ pub fn info(
     context: &Context,
     text: &str,
     property: Option<&str>,
+    output: JsonOption,
 ) -> Result<u8, Failure> {
     let qubes = read_until_exit(context)?;
     let (name, volume) = find_volume_in(&qubes, text)?;
@@ -125,7 +166,7 @@ pub fn info(
         print_message(&format!("{text}: {reason}"));
     }
     match property {
-        _ if call.has("json") => {
+        _ if output.json => {
             let all = details_json(&details);
             call.print_json(property.map_or(&all, |property| &all[property]))?;
         }

@@ -1,7 +1,7 @@
 //! The pages of commands that change settings of qubes and of the system.
 
 use super::ANSWER;
-use crate::tools::commands::{prefs, tags};
+use crate::tools::commands::prefs;
 use crate::tools::manual::Page;
 
 pub(super) const PAGES: &[Page] = &[
@@ -188,7 +188,6 @@ and filters choose qubes.
 
 Tags that the system sets itself (created-by-, guivm-, audiovm-, anon-) follow other settings. \
 Only the store is changed.",
-        sections: tags::manual,
         examples: &[
             ("qvm-tags work", "List the tags of a qube:"),
             ("qvm-tags work list personal", "Check whether it has a tag:"),

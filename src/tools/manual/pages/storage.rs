@@ -1,7 +1,7 @@
 //! The pages of commands for pools and volumes.
 
-use crate::tools::commands::{pool, volume};
-use crate::tools::manual::{EXIT_STATUS, Page, STORE};
+use crate::tools::commands::pool;
+use crate::tools::manual::Page;
 
 pub(super) const PAGES: &[Page] = &[
     Page {
@@ -127,7 +127,6 @@ revert, import, clone and clear replace the data of a volume; if it keeps revisi
 state stays as one. clone and clear ask for a confirmation. An import that is cut off leaves the \
 former data. What a running qube makes impossible is refused. Volumes of other qubes are never \
 changed.",
-        sections: volume::manual,
         examples: &[
             ("qvm-volume list work", "List the volumes of a qube:"),
             (
@@ -151,9 +150,7 @@ changed.",
                 "Keep three revisions of it:",
             ),
         ],
-        exit_status: EXIT_STATUS,
-        files: STORE,
-        environment: &[],
         see_also: &["qvm-pool(1)", "qvm-create(1)", "qvm-grow-private(1)"],
+        ..Page::DEFAULT
     },
 ];

@@ -10,6 +10,7 @@ pub use names::kernels;
 
 use super::failure::quoted;
 use super::suggestion::did_you_mean;
+use super::usage::program;
 use crate::model::property::PROPERTIES;
 use crate::model::{Class, Property, Scope};
 use crate::system::SystemOptions;
@@ -142,7 +143,7 @@ pub fn unknown_property(given: &str, scope: Option<Scope>) -> Hint {
 /// Returns the hint for an unknown option.
 pub fn unknown_option(line: &clap::Command, given: &str) -> Hint {
     let Some(given) = given.strip_prefix("--") else {
-        return Hint::Text(format!("{} --help lists the options", line.get_name()));
+        return Hint::Text(format!("{} --help lists the options", program(line)));
     };
     let name = given.split('=').next().unwrap_or(given);
     let shown = line.get_arguments().filter(|arg| !arg.is_hide_set());
@@ -160,6 +161,6 @@ pub fn unknown_option(line: &clap::Command, given: &str) -> Hint {
     let close = super::suggestion::closest(name, names).filter(|close| !is_opposite(close));
     Hint::Text(match close {
         Some(close) => format!("did you mean {}?", quoted(&format!("--{close}"))),
-        None => format!("{} --help lists the options", line.get_name()),
+        None => format!("{} --help lists the options", program(line)),
     })
 }
