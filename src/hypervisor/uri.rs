@@ -27,12 +27,6 @@ pub fn choose_uri<'a>(facts: &UriFacts<'a>) -> &'a str {
     }
 }
 
-/// Returns whether a URI is one of libvirt's usual local URIs. Such a URI has no transport and no
-/// parameters, which could make libvirt run a command or connect elsewhere.
-pub fn is_plain_uri(uri: &str) -> bool {
-    ["xen:///system", "qemu:///system", "qemu:///session"].contains(&uri)
-}
-
 /// A family of domain templates, by the hypervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
@@ -85,30 +79,6 @@ mod tests {
         assert_eq!(choose(None, true, false), "xen:///system");
         assert_eq!(choose(None, false, true), "qemu:///system");
         assert_eq!(choose(None, false, false), "qemu:///session");
-    }
-
-    #[test]
-    fn only_usual_local_uris_are_plain() {
-        assert!(
-            ["xen:///system", "qemu:///system", "qemu:///session"]
-                .into_iter()
-                .all(is_plain_uri)
-        );
-        for uri in [
-            "",
-            "qemu+ext:///system?command=/tmp/evil",
-            "qemu:///system?command=/tmp/evil",
-            "qemu:///session?socket=/tmp/evil",
-            "qemu+ssh://host/system",
-            "qemu://host/system",
-            "QEMU:///system",
-            "qemu:///system ",
-            "xen:///",
-            "test:///default",
-            "lxc:///system",
-        ] {
-            assert!(!is_plain_uri(uri), "{uri}");
-        }
     }
 
     #[test]

@@ -7,7 +7,6 @@ use serde::Deserialize;
 
 use super::SystemError;
 use crate::fs::text_file;
-use crate::hypervisor::uri::is_plain_uri;
 use crate::model::Release;
 
 /// The content of `/etc/qubes/core.toml`.
@@ -96,5 +95,40 @@ pub(super) fn read_configuration(file: &Path) -> Result<Configuration, SystemErr
             "[store] release = \"{release}\" is not one of 4.0 to 4.4"
         ))),
         _ => Ok(configuration),
+    }
+}
+
+/// Returns whether a URI is one of libvirt's usual local URIs. Such a URI has no transport and no
+/// parameters, which could make libvirt run a command or connect elsewhere.
+pub fn is_plain_uri(uri: &str) -> bool {
+    ["xen:///system", "qemu:///system", "qemu:///session"].contains(&uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_usual_local_uris_are_plain() {
+        assert!(
+            ["xen:///system", "qemu:///system", "qemu:///session"]
+                .into_iter()
+                .all(is_plain_uri)
+        );
+        for uri in [
+            "",
+            "qemu+ext:///system?command=/tmp/evil",
+            "qemu:///system?command=/tmp/evil",
+            "qemu:///session?socket=/tmp/evil",
+            "qemu+ssh://host/system",
+            "qemu://host/system",
+            "QEMU:///system",
+            "qemu:///system ",
+            "xen:///",
+            "test:///default",
+            "lxc:///system",
+        ] {
+            assert!(!is_plain_uri(uri), "{uri}");
+        }
     }
 }

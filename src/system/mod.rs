@@ -22,6 +22,7 @@ use crate::fs::{chroot, refuse_foreign_link};
 use crate::model::Release;
 use crate::progress::{Progress, SharedProgress};
 
+pub use configuration::is_plain_uri;
 pub use terminal::TerminalSettings;
 
 use configuration::{Configuration, read_configuration};

@@ -15,11 +15,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::fs::{errno_text, stale_files};
-use crate::hypervisor::uri::is_plain_uri;
 use crate::lifecycle::reconcile::{Orphan, is_volume_of_qube};
 use crate::lifecycle::{LifecycleError, qube};
 use crate::model::VmName;
-use crate::system::System;
+use crate::system::{System, is_plain_uri};
 
 /// The progress of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
