@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::lifecycle::Context;
-use crate::model::{Class, PowerState, Vm, VmName};
+use crate::model::{Class, PowerState, Qubes, Vm, VmName};
 use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint::{Hint, NameKind};
@@ -97,31 +97,8 @@ impl Run for CheckArguments {
         given.check()?;
         let context = Context::new(call.system()?);
         let qubes = read_until_exit(&context)?;
-        let (mut present, mut missing): (Vec<&str>, Vec<&str>) = if given.all {
-            (
-                given.resolve(
-                    &qubes.names().map(VmName::as_str).collect::<Vec<_>>(),
-                    false,
-                )?,
-                Vec::new(),
-            )
-        } else {
-            given
-                .names
-                .iter()
-                .map(String::as_str)
-                .partition(|name| qubes.contains(name))
-        };
-        for names in [&mut present, &mut missing] {
-            names.sort_unstable();
-            names.dedup();
-        }
+        let (present, missing) = sorted_names(given, &qubes)?;
         let conditions = self.conditions.given();
-        let condition_names = conditions
-            .iter()
-            .map(|c| c.name)
-            .collect::<Vec<_>>()
-            .join(", ");
         let values = Values::new(&qubes, &context);
         if (self.conditions.running || self.conditions.paused)
             && let Some(error) = values.state_error(&present)
@@ -130,29 +107,20 @@ impl Run for CheckArguments {
                 "power states are not available: {error}"
             )));
         }
-        let satisfied: Vec<&str> = if conditions.is_empty() {
-            present.clone()
-        } else {
-            let fits = |name: &&str| {
-                qubes
-                    .get(name)
-                    .is_some_and(|vm| conditions.iter().all(|c| (c.is_satisfied)(&values, vm)))
-            };
-            present.iter().copied().filter(fits).collect()
+        let fits = |name: &&str| {
+            let meets_all = |vm: &Vm| conditions.iter().all(|c| (c.is_satisfied)(&values, vm));
+            conditions.is_empty() || qubes.get(name).is_some_and(meets_all)
         };
+        let satisfied: Vec<&str> = present.iter().copied().filter(fits).collect();
         if self.output.json {
             print_json(&mut call.out, &satisfied, &present, &missing)?;
         } else {
-            print_results(
-                call,
-                if conditions.is_empty() {
-                    EXISTS
-                } else {
-                    &condition_names
-                },
-                &satisfied,
-                &missing,
-            );
+            let names: Vec<&str> = conditions.iter().map(|c| c.name).collect();
+            let word = match names.as_slice() {
+                [] => EXISTS.to_owned(),
+                names => names.join(", "),
+            };
+            print_results(call, &word, &satisfied, &missing);
         }
         Ok(match (satisfied.len(), present.len(), missing.len()) {
             (_, _, 1..) => EXIT_NONE,
@@ -162,6 +130,28 @@ impl Run for CheckArguments {
             _ => EXIT_ALL,
         })
     }
+}
+
+/// Returns the selected names that exist, and the others, both sorted.
+fn sorted_names<'a>(
+    given: &'a Selection,
+    qubes: &'a Qubes,
+) -> Result<(Vec<&'a str>, Vec<&'a str>), Failure> {
+    let (mut present, mut missing): (Vec<&str>, Vec<&str>) = match given.all {
+        true => {
+            let all: Vec<&str> = qubes.names().map(VmName::as_str).collect();
+            (given.resolve(&all, false)?, Vec::new())
+        }
+        false => {
+            let names = given.names.iter().map(String::as_str);
+            names.partition(|name| qubes.contains(name))
+        }
+    };
+    for names in [&mut present, &mut missing] {
+        names.sort_unstable();
+        names.dedup();
+    }
+    Ok((present, missing))
 }
 
 fn print_results(call: &Invocation, word: &str, satisfied: &[&str], missing: &[&str]) {

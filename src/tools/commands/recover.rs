@@ -3,8 +3,7 @@
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use crate::lifecycle::reconcile::QubeState;
-use crate::lifecycle::reconcile::{Orphan, OrphanImages};
+use crate::lifecycle::reconcile::{Orphan, OrphanImages, QubeState, RecoveredQube};
 use crate::lifecycle::{Context, reconcile};
 use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
@@ -51,67 +50,64 @@ impl Run for RecoverArguments {
                 "qubes-recover",
                 &format!(
                     "{store}: written by Qubes R3 or older: no qube of it can have been started \
-                 before qubes-db convert"
+                     before qubes-db convert"
                 ),
             );
         }
-        let mut failed = 0;
-        let mut qubes = Vec::new();
-        for qube in reconcile::recover(&context, self.at_boot)? {
-            let (outcome, words) = match &qube.outcome {
-                Ok(QubeState::Active(_)) => ("active", "runs, and is watched"),
-                Ok(QubeState::Halted) => ("halted", "halted, its volumes are in order"),
-                Ok(QubeState::Gone) => (
-                    "removed",
-                    "was to be removed when it stopped, and is removed",
-                ),
-                Err(_) => ("failed", ""),
-            };
-            match &qube.outcome {
-                // A line has named the leftovers.
-                Ok(_) if qube.has_leftovers => {}
-                Ok(_) => call.inform(qube.name.as_str(), words),
-                Err(error) => {
-                    print_message(&format!("Error: {}: {}", qube.name, hint::describe(error)));
-                }
-            }
-            let left = qube
-                .has_leftovers
-                .then(|| "not all of it could be deleted".to_string());
-            let error = qube.outcome.err().map(|e| hint::describe(&e)).or(left);
-            failed += usize::from(error.is_some());
-            qubes.push(json!({"name": qube.name.as_str(), "outcome": outcome, "error": error}));
-        }
+        let recovered = reconcile::recover(&context, self.at_boot)?.into_iter();
+        let qubes: Vec<Json> = recovered.map(|qube| report_qube(call, qube)).collect();
         let mut orphans = Vec::new();
+        let mut failed = 0;
         if self.list_orphans || self.remove_orphans {
             let found = reconcile::find_orphans(&context)?;
-            found
-                .unlisted_pools
-                .iter()
-                .for_each(|why| print_message(&format!("Error: {why}")));
+            for why in &found.unlisted_pools {
+                print_message(&format!("Error: {why}"));
+            }
             failed += found.unlisted_pools.len();
             for orphan in found.orphans {
                 orphans.push(self.process_orphan(call, &context, &orphan)?);
             }
-            failed += orphans
-                .iter()
-                .filter(|orphan| !orphan["error"].is_null())
-                .count();
             // Without orphans nothing can be removed by mistake.
             if !self.remove_orphans && !orphans.is_empty() {
-                found.unlocated_volumes.iter().for_each(|why| {
-                    call.warn(
-                        "qubes-recover",
-                        &format!("{why}: what is listed may be its image"),
-                    );
-                });
+                for why in &found.unlocated_volumes {
+                    let text = format!("{why}: what is listed may be its image");
+                    call.warn("qubes-recover", &text);
+                }
             }
         }
+        let outcomes = qubes.iter().chain(&orphans);
+        failed += outcomes
+            .filter(|outcome| !outcome["error"].is_null())
+            .count();
         if self.output.json {
             call.print_json(&json!({"qubes": qubes, "orphans": orphans}))?;
         }
         Ok(u8::from(failed > 0))
     }
+}
+
+/// Prints what became of a qube and returns it as JSON.
+fn report_qube(call: &Invocation, qube: RecoveredQube) -> Json {
+    let (outcome, words) = match &qube.outcome {
+        Ok(QubeState::Active(_)) => ("active", "runs, and is watched"),
+        Ok(QubeState::Halted) => ("halted", "halted, its volumes are in order"),
+        Ok(QubeState::Gone) => (
+            "removed",
+            "was to be removed when it stopped, and is removed",
+        ),
+        Err(_) => ("failed", ""),
+    };
+    match &qube.outcome {
+        // A line has named the leftovers.
+        Ok(_) if qube.has_leftovers => {}
+        Ok(_) => call.inform(qube.name.as_str(), words),
+        Err(error) => print_message(&format!("Error: {}: {}", qube.name, hint::describe(error))),
+    }
+    let left = qube
+        .has_leftovers
+        .then(|| "not all of it could be deleted".to_string());
+    let error = qube.outcome.err().map(|e| hint::describe(&e)).or(left);
+    json!({"name": qube.name.as_str(), "outcome": outcome, "error": error})
 }
 
 impl RecoverArguments {

@@ -3,18 +3,16 @@
 mod changed;
 mod listing;
 mod multiple;
+mod owner;
 pub(crate) mod rejected_value;
 
 use std::mem::ManuallyDrop;
 
 use clap::Args;
 
-use super::db::one_line;
-use crate::lifecycle::{Context, qube};
-use crate::model::{
-    Class, Property, PropertyError, Qubes, Scope, Value, VmName, class_properties,
-    global_properties, property,
-};
+use crate::lifecycle::Context;
+use crate::model::property::PROPERTIES;
+use crate::model::{Property, Qubes, Scope, Value, global_properties};
 use crate::store::Read;
 use crate::tools::completion::{Completer, Cursor, Offer, QubeSubset};
 use crate::tools::manual::Section;
@@ -24,11 +22,11 @@ use crate::tools::ui::damage_scan::DamageScan;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
-use crate::tools::ui::selection::resolve_one;
 use crate::tools::ui::table;
 use crate::tools::ui::values::value_json;
 use crate::tools::{Command, Run};
 use multiple::SeveralQubes;
+use owner::{OwnerView, PropertyOwner};
 use rejected_value::RejectedValue;
 
 /// What to do with which property.
@@ -115,83 +113,6 @@ struct SystemPrefsArguments {
     prefs: PropertyArguments,
 }
 
-/// The owner of properties: the system, or one qube.
-enum PropertyOwner {
-    System,
-    Qube { name: VmName, class: Class },
-}
-
-impl PropertyOwner {
-    fn scope(&self) -> Scope<'_> {
-        match self {
-            PropertyOwner::System => Scope::Global,
-            PropertyOwner::Qube { class, .. } => Scope::Class(class),
-        }
-    }
-
-    fn properties(&self) -> Vec<&'static Property> {
-        match self {
-            PropertyOwner::System => global_properties().collect(),
-            PropertyOwner::Qube { class, .. } => class_properties(class).collect(),
-        }
-    }
-
-    fn value(
-        &self,
-        qubes: &Qubes,
-        property: &Property,
-        context: &Context,
-    ) -> Result<Value, PropertyError> {
-        match self {
-            // default_kernel and default_template have no default: a new store lacks them.
-            PropertyOwner::System => {
-                match (
-                    property::global_value(qubes, property, context.facts()),
-                    property.value_type.api_name(),
-                ) {
-                    (Err(PropertyError::Unset { .. }), "vm") => Ok(Value::Qube(None)),
-                    (Err(PropertyError::Unset { .. }), "str") => Ok(Value::text("")),
-                    (value, _) => value,
-                }
-            }
-            PropertyOwner::Qube { name, .. } => {
-                let vm = qubes
-                    .get(name.as_str())
-                    .ok_or_else(|| PropertyError::NoSuchQube(name.to_string()))?;
-                property::value(qubes, vm, property, context.facts())
-            }
-        }
-    }
-
-    /// Returns the text to store; `None` if it means the default.
-    fn stored_text<'a>(&self, property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
-        match self {
-            PropertyOwner::System => Some(r3::prefs::stored_global_value(property, text, by_set)),
-            PropertyOwner::Qube { .. } => r3::prefs::stored_value(property, text, by_set),
-        }
-    }
-
-    /// Whether the store has a value under a name that no property has.
-    fn has_unknown(&self, qubes: &Qubes, name: &str) -> bool {
-        let stored = match self {
-            PropertyOwner::System => qubes.globals.contains(name),
-            PropertyOwner::Qube { name: qube, .. } => qubes
-                .get(qube.as_str())
-                .is_some_and(|vm| vm.properties.contains(name)),
-        };
-        stored && find(self.scope(), name).is_err()
-    }
-
-    fn is_default(&self, qubes: &Qubes, property: &Property) -> bool {
-        match self {
-            PropertyOwner::System => property::is_global_default(qubes, property),
-            PropertyOwner::Qube { name, .. } => qubes
-                .get(name.as_str())
-                .is_none_or(|vm| property.is_default(vm)),
-        }
-    }
-}
-
 impl Run for SystemPrefsArguments {
     fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
         let prefs = &self.prefs;
@@ -239,26 +160,11 @@ fn run(
     prefs: &PropertyArguments,
 ) -> Result<u8, Failure> {
     let qubes = read_until_exit(context)?;
-    let owner = match qube {
-        None => PropertyOwner::System,
-        Some(given) => {
-            let name = resolve_one(given, qubes.names().map(VmName::as_str))?;
-            let known = qubes
-                .name(name)
-                .zip(qubes.class(name))
-                .ok_or_else(|| Failure::no_such_domain(name))?;
-            PropertyOwner::Qube {
-                name: known.0.clone(),
-                class: known.1.clone(),
-            }
-        }
-    };
+    let owner = PropertyOwner::find(&qubes, qube)?;
     if prefs.help_properties {
         return print_property_help(call, prefs.output, owner.properties());
     }
-    if let PropertyOwner::Qube { name, .. } = &owner
-        && let Some(vm) = qubes.get(name.as_str())
-    {
+    if let Some(vm) = owner.vm(&qubes) {
         match &prefs.property {
             // The list marks damaged values with U; one line says why.
             None => DamageScan::for_qube(&qubes, vm, context).warn(call, "qvm-prefs"),
@@ -271,35 +177,32 @@ fn run(
     if let Some(code) = run_r3_form(call, &owner, &qubes, context, prefs)? {
         return Ok(code);
     }
-    let Some(property) = prefs.property.as_deref() else {
-        return if prefs.output.json {
-            list_json(call, &owner, &qubes, context, prefs)
-        } else {
-            list(call, &owner, &qubes, context, prefs)
+    let Some(name) = prefs.property.as_deref() else {
+        let view = OwnerView {
+            owner: &owner,
+            qubes: &qubes,
+            context,
         };
-    };
-    if prefs.default && prefs.value.is_none() && owner.has_unknown(&qubes, property) {
-        // An unknown property can be removed, although it cannot be set.
-        let property = property.to_owned();
-        drop(ManuallyDrop::into_inner(qubes));
-        return match &owner {
-            PropertyOwner::System => qube::reset_global(context, &property),
-            PropertyOwner::Qube { name, .. } => qube::reset_property(context, name, &property),
+        return match prefs.output.json {
+            true => view.list_json(call, prefs.hide_default),
+            false => view.list(call, prefs.hide_default),
         }
-        .map(|_no_effects| 0)
-        .map_err(Into::into);
+        .map(|()| 0);
+    };
+    if prefs.default && prefs.value.is_none() && owner.has_unknown(&qubes, name) {
+        // An unknown property can be removed, although it cannot be set.
+        drop(ManuallyDrop::into_inner(qubes));
+        return Ok(owner.change(context, name, None).map(|_no_effects| 0)?);
     }
-    let property = find(owner.scope(), property)?;
-    let change = match (&prefs.value, prefs.default) {
-        (Some(text), _) => owner
-            .stored_text(property, text, prefs.set)
-            .map(str::to_string),
+    let property = find(owner.scope(), name)?;
+    let text = match (&prefs.value, prefs.default) {
+        (Some(text), _) => owner.stored_text(property, text, prefs.set),
         (None, true) => None,
         (None, false) => return show(call, &owner, &qubes, property, context, prefs),
     };
     // The change loads the store again under the lock; free this one first to save memory.
     drop(ManuallyDrop::into_inner(qubes));
-    set(call, context, &owner, property, change.as_deref())
+    set(call, context, &owner, property, text)
 }
 
 /// Runs the command if it is in the form of R3; else returns `None`.
@@ -310,12 +213,10 @@ fn run_r3_form(
     context: &Context,
     prefs: &PropertyArguments,
 ) -> Result<Option<u8>, Failure> {
-    match owner {
-        PropertyOwner::System => r3::prefs::run_for_system(call, context, qubes, prefs),
-        PropertyOwner::Qube { name, .. } => match qubes.get(name.as_str()) {
-            Some(vm) => r3::prefs::run_for_qube(call, context, qubes, vm, prefs),
-            None => Ok(None),
-        },
+    match (owner, owner.vm(qubes)) {
+        (PropertyOwner::System, _) => r3::prefs::run_for_system(call, context, qubes, prefs),
+        (_, Some(vm)) => r3::prefs::run_for_qube(call, context, qubes, vm, prefs),
+        (_, None) => Ok(None),
     }
 }
 
@@ -366,66 +267,6 @@ fn show(
     }
 }
 
-/// Prints every property with a mark: `D` default, `-` explicit, `U` unreadable.
-fn list(
-    call: &mut Invocation,
-    owner: &PropertyOwner,
-    qubes: &Qubes,
-    context: &Context,
-    prefs: &PropertyArguments,
-) -> Result<u8, Failure> {
-    let properties = owner.properties();
-    let width = properties.iter().map(|p| p.name.len()).max().unwrap_or(0);
-    for property in properties {
-        let is_default = owner.is_default(qubes, property);
-        let listed = owner
-            .value(qubes, property, context)
-            .ok()
-            .and_then(|value| property.format_in_list(&value));
-        let line = match listed {
-            None => format!("{:width$}  U", property.name),
-            Some(_) if is_default && prefs.hide_default => continue,
-            Some(text) => {
-                // On a terminal a value must not look like a further line.
-                let text = if call.out.is_for_display() {
-                    one_line(&text)
-                } else {
-                    text
-                };
-                format!(
-                    "{:width$}  {}  {text}",
-                    property.name,
-                    if is_default { 'D' } else { '-' }
-                )
-            }
-        };
-        call.out.line(&line)?;
-    }
-    Ok(0)
-}
-
-/// Prints an object of all properties, each with its value, whether that is the default, and why it
-/// cannot be read.
-fn list_json(
-    call: &mut Invocation,
-    owner: &PropertyOwner,
-    qubes: &Qubes,
-    context: &Context,
-    prefs: &PropertyArguments,
-) -> Result<u8, Failure> {
-    let mut object = serde_json::Map::new();
-    for property in owner.properties() {
-        let is_default = owner.is_default(qubes, property);
-        if is_default && prefs.hide_default {
-            continue;
-        }
-        let entry = listing::value_entry(owner.value(qubes, property, context), is_default);
-        object.insert(property.name.to_string(), entry.into());
-    }
-    let text = serde_json::to_string_pretty(&serde_json::Value::Object(object))?;
-    call.out.line(&text).map(|()| 0)
-}
-
 /// Sets a property, or resets it to its default.
 fn set(
     call: &mut Invocation,
@@ -434,26 +275,14 @@ fn set(
     property: &'static Property,
     text: Option<&str>,
 ) -> Result<u8, Failure> {
-    let notes = match (owner, text) {
-        (PropertyOwner::System, Some(text)) => qube::set_global(context, property.name, text),
-        (PropertyOwner::System, None) => qube::reset_global(context, property.name),
-        (PropertyOwner::Qube { name, .. }, Some(text)) => {
-            qube::set_property(context, name, property.name, text)
-        }
-        (PropertyOwner::Qube { name, .. }, None) => {
-            qube::reset_property(context, name, property.name)
-        }
-    };
-    let qube = match owner {
-        PropertyOwner::System => None,
-        PropertyOwner::Qube { name, .. } => Some(name.as_str()),
-    };
+    let qube = owner.name();
     let rejected = RejectedValue {
         context,
         qube,
         property,
         text,
     };
+    let notes = owner.change(context, property.name, text);
     for note in notes.map_err(|error| rejected.failure(error))? {
         call.inform(qube.unwrap_or("app"), &note);
     }
@@ -484,8 +313,8 @@ fn print_property_help(
 
 /// Returns the properties of qubes of any class, each once.
 fn all_qube_properties() -> Vec<&'static Property> {
-    let mut all: Vec<&'static Property> = Class::all().flat_map(class_properties).collect();
-    all.sort_by_key(|p| p.name);
+    let of_qubes = PROPERTIES.iter().filter(|p| !p.is_in_scope(Scope::Global));
+    let mut all: Vec<&'static Property> = of_qubes.collect();
     all.dedup_by_key(|p| p.name);
     all
 }
