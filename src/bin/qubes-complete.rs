@@ -1,4 +1,5 @@
-//! `qubes-complete`: completes the command lines of the other programs (`qubes::tools::completion::complete`).
+//! `qubes-complete`: completes the command lines of the other programs
+//! (`qubes::tools::completion::complete`).
 
 fn main() -> std::process::ExitCode {
     qubes::tools::completion::complete::main()

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::lifecycle::{Context, qube};
 use crate::model::{Qubes, Vm};
-use crate::tools::completion::{self, Completer, KNOWN_FEATURES, Offer};
+use crate::tools::completion::{self, Completer, Cursor, KNOWN_FEATURES, Offer};
 use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
@@ -29,11 +29,18 @@ struct FeaturesArguments {
     #[arg(value_name = "VMNAME", add = completion::QUBES)]
     qube: String,
     /// Feature to show or change (default: show all)
-    #[arg(value_name = "FEATURE", add = Completer(|cursor| Offer::Features { of: cursor.first(), only_own: cursor.has_unset_flag() }))]
+    #[arg(value_name = "FEATURE", add = Completer(complete_feature))]
     feature: Option<String>,
     /// New value of the feature; an empty value means off
     #[arg(value_name = "VALUE", allow_negative_numbers = true)]
     value: Option<String>,
+}
+
+fn complete_feature<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    Offer::Features {
+        of: cursor.first(),
+        only_own: cursor.has_unset_flag(),
+    }
 }
 
 impl Run for FeaturesArguments {

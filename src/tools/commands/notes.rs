@@ -16,7 +16,7 @@ use crate::tools::completion;
 use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
-use crate::tools::ui::output::ask;
+use crate::tools::ui::output::confirm;
 use crate::tools::{Command, Run};
 
 /// The exit code if the answer to the question is no.
@@ -139,14 +139,14 @@ fn delete(
     if !force {
         call.out
             .line("You are about to delete existing qube notes")?;
-        match ask(&mut call.out, "Are you certain? [y/N]")? {
+        match confirm(&mut call.out, "Are you certain? [y/N]")? {
             None => {
                 return Err(Failure::error(
                     "nobody answered; the notes stay (--force does not ask)",
                 ));
             }
-            Some(answer) if !answer.trim().eq_ignore_ascii_case("y") => return Ok(EXIT_DECLINED),
-            Some(_) => {}
+            Some(false) => return Ok(EXIT_DECLINED),
+            Some(true) => {}
         }
     }
     qube::change_notes(context, name, |_| Ok(String::new()))?;

@@ -103,8 +103,8 @@ struct PoolOptions {
 #[derive(Args)]
 #[command(next_help_heading = "Earlier forms")]
 struct EarlierForms {
-    /// With --add or --set, set an option of the pool (can be repeated, and several can be separated
-    /// by commas)
+    /// With --add or --set, set an option of the pool (can be repeated, and several can be
+    /// separated by commas)
     #[arg(
         long,
         short,

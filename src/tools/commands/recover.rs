@@ -9,7 +9,7 @@ use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::output::{ask, print_message};
+use crate::tools::ui::output::{confirm, print_message};
 use crate::tools::{Command, Run};
 
 /// `qubes-recover`
@@ -146,7 +146,6 @@ impl RecoverArguments {
         }
         let Orphan { pool, vid } = &found.orphan;
         let question = format!("Remove {pool}:{vid} ({})? [y/N] ", found.images.join(", "));
-        Ok(ask(&mut call.out, &question)?
-            .is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")))
+        Ok(confirm(&mut call.out, &question)? == Some(true))
     }
 }

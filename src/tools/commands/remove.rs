@@ -9,7 +9,7 @@ use crate::tools::completion::QubeSubset;
 use crate::tools::ui::arguments::NotUpstream;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::output::{ask, print_message};
+use crate::tools::ui::output::{ask, confirm, print_message};
 use crate::tools::ui::selection::Selection;
 use crate::tools::{Command, Run};
 
@@ -64,8 +64,8 @@ impl Run for RemoveArguments {
 }
 
 impl RemoveArguments {
-    /// Whether no confirmation is needed: with `--force`, and for the scripts of R3's packages, which
-    /// pass `--just-db` or `--force-root -q` and have no one to answer.
+    /// Whether no confirmation is needed: with `--force`, and for the scripts of R3's packages,
+    /// which pass `--just-db` or `--force-root -q` and have no one to answer.
     fn needs_no_confirmation(&self, call: &Invocation) -> bool {
         let by_script = call.common.force_root && !call.is_talkative();
         self.force || self.just_db || by_script
@@ -89,8 +89,7 @@ impl RemoveArguments {
         for name in names {
             call.out.line(&format!("  {name}"))?;
         }
-        let answer = ask(&mut call.out, "Are you sure? [y/N] ")?;
-        Ok(answer.is_some_and(|a| a.eq_ignore_ascii_case("y")))
+        Ok(confirm(&mut call.out, "Are you sure? [y/N] ")? == Some(true))
     }
 }
 

@@ -8,7 +8,7 @@ use super::features;
 use crate::lifecycle::Context;
 use crate::model::boolean::BooleanDialect;
 use crate::model::{Qubes, Vm};
-use crate::tools::completion::{self, Completer, Offer};
+use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::Hint;
@@ -44,11 +44,18 @@ struct ServiceArguments {
     #[arg(value_name = "VMNAME", add = completion::QUBES)]
     qube: String,
     /// Service to show or change (default: show all)
-    #[arg(value_name = "SERVICE", add = Completer(|cursor| Offer::Services { of: cursor.first(), only_own: cursor.has_unset_flag() }))]
+    #[arg(value_name = "SERVICE", add = Completer(complete_service))]
     service: Option<String>,
     /// New state: on or off
     #[arg(value_name = "VALUE", add = Completer(|_| Offer::words(["on", "off"])))]
     value: Option<String>,
+}
+
+fn complete_service<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    Offer::Services {
+        of: cursor.first(),
+        only_own: cursor.has_unset_flag(),
+    }
 }
 
 impl Run for ServiceArguments {

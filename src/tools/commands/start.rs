@@ -74,8 +74,8 @@ impl Run for StartArguments {
         let context = Context::new(call.system_with_progress()?);
         let names = self.selection.qubes(&context)?;
         let drive = self.drive.parse()?;
-        // Read all marks before the first start, so that a qube that is killed while it waits for its
-        // turn is not started.
+        // Read all marks before the first start, so that a qube that is killed while it waits for
+        // its turn is not started.
         let marks = names
             .iter()
             .map(|name| Ok((name.clone(), StopMark::read(&context.system, name)?)));

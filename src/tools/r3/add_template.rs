@@ -100,7 +100,8 @@ impl RegistrationOptions {
             return Ok(directory);
         }
         Err(Failure::error(format!(
-            "{}: the images of {name} must lie in {}; move them there, or use qvm-template-postprocess",
+            "{}: the images of {name} must lie in {}; move them there, or use \
+             qvm-template-postprocess",
             given.display(),
             directory.display()
         )))

@@ -44,9 +44,10 @@ struct CreateDefaultDvmArguments {
 impl Run for CreateDefaultDvmArguments {
     fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
         if self.script.is_some() {
-            let text = "no script is run: disposables begin with the files of the qube they are made \
-                    from; start that, change it, shut it down";
-            return Err(Failure::usage(text));
+            return Err(Failure::usage(
+                "no script is run: disposables begin with the files of the qube they are made \
+                 from; start that, change it, shut it down",
+            ));
         }
         let context = Context::new(call.system_with_progress()?);
         let qubes = context.read()?;

@@ -9,7 +9,7 @@ use crate::storage::fullness::format_bytes;
 use crate::tools::completion;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::output::ask;
+use crate::tools::ui::output::confirm;
 use crate::tools::ui::progress::QubeProgress;
 use crate::tools::{Command, Run};
 
@@ -78,10 +78,10 @@ impl Run for RevertArguments {
         ))?;
             call.out
                 .line("(What it is now is kept as a revision, unless it keeps none.)")?;
-            match ask(&mut call.out, "Do you want to proceed? [y/N] ")? {
-                Some(answer) if answer.eq_ignore_ascii_case("y") => {}
+            match confirm(&mut call.out, "Do you want to proceed? [y/N] ")? {
+                Some(true) => {}
                 // As in R3, a no is not an error.
-                Some(_) => return Ok(0),
+                Some(false) => return Ok(0),
                 None => {
                     return Err(Failure::error(
                         "nobody answered, and --force was not given; nothing was reverted",

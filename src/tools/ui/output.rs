@@ -208,6 +208,13 @@ pub fn ask(out: &mut Output, question: &str) -> Result<Option<String>, Failure> 
     }
 }
 
+/// Asks a question whose answer is y or n; everything but y means no. `None` at the end of standard
+/// input.
+pub fn confirm(out: &mut Output, question: &str) -> Result<Option<bool>, Failure> {
+    let answer = ask(out, question)?;
+    Ok(answer.map(|answer| answer.trim().eq_ignore_ascii_case("y")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

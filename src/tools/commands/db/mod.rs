@@ -46,8 +46,8 @@ enum DbCommand {
     /// Convert a store of Qubes R1, R2 or R3 to R4
     ///
     /// The firewall files of its qubes are converted with it, after a copy; every other change of
-    /// such a store does it too. --dry-run prints what would be done and what would be lost. A store
-    /// of R4 is left alone
+    /// such a store does it too. --dry-run prints what would be done and what would be lost. A
+    /// store of R4 is left alone
     Convert(convert::ConvertArguments),
     /// Print what differs between two copies, or between a copy (default: the last) and the store
     ///
@@ -60,8 +60,8 @@ enum DbCommand {
     /// Repair what check reports, after a copy
     ///
     /// Asks before it writes, unless --yes is given; if something is lost, asks what to keep,
-    /// unless --salvage or --from says it. --dry-run writes nothing. Exit with 0 if nothing is wrong
-    /// any more, 1 if something is left or nothing was written
+    /// unless --salvage or --from says it. --dry-run writes nothing. Exit with 0 if nothing is
+    /// wrong any more, 1 if something is left or nothing was written
     Repair(repair::RepairArguments),
     /// Replace the store with a copy, after a copy of the present store
     ///

@@ -14,7 +14,7 @@ use crate::tools::completion::Completer;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::output::ask;
+use crate::tools::ui::output::{ask, confirm};
 
 /// The arguments of `repair`.
 #[derive(Args)]
@@ -377,11 +377,7 @@ impl Repair<'_> {
     }
 
     fn confirm(&self, call: &mut Invocation, question: &str) -> Result<bool, Failure> {
-        if self.arguments.yes {
-            return Ok(true);
-        }
-        let answer = ask(&mut call.out, question)?;
-        Ok(answer.is_some_and(|answer| answer.trim().eq_ignore_ascii_case("y")))
+        Ok(self.arguments.yes || confirm(&mut call.out, question)? == Some(true))
     }
 
     /// Replaces the store with `new` if it still is `old`.

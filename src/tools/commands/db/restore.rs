@@ -12,7 +12,7 @@ use crate::tools::completion::Completer;
 use crate::tools::ui::arguments::RequiredByCommand;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::output::{ask, print_message};
+use crate::tools::ui::output::{confirm, print_message};
 
 /// The arguments of `restore`.
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub struct RestoreArguments {
 }
 
 /// Asks for confirmation on a terminal, after printing what changes.
-fn confirm(
+fn confirm_restore(
     call: &mut Invocation,
     arguments: &RestoreArguments,
     title: &str,
@@ -46,11 +46,8 @@ fn confirm(
         // What cannot be read cannot be compared.
         None => call.out.line("    what is there now cannot be read")?,
     }
-    let answer = ask(
-        &mut call.out,
-        &format!("Put {title} in place of the store? [y/N] "),
-    )?;
-    Ok(answer.is_some_and(|answer| answer.eq_ignore_ascii_case("y")))
+    let question = format!("Put {title} in place of the store? [y/N] ");
+    Ok(confirm(&mut call.out, &question)? == Some(true))
 }
 
 pub fn run(
@@ -70,7 +67,7 @@ pub fn run(
         ))
     })?;
     let before = read_bytes(context.system.store_file());
-    if !confirm(
+    if !confirm_restore(
         call,
         arguments,
         &version.title,

@@ -56,11 +56,15 @@ pub struct PropertyArguments {
     #[command(flatten)]
     pub output: JsonOption,
     /// Property to show or change (default: show all)
-    #[arg(value_name = "PROPERTY", add = Completer(|cursor| Offer::Properties { of: cursor.first() }))]
+    #[arg(value_name = "PROPERTY", add = Completer(complete_property))]
     pub property: Option<String>,
     /// New value of the property
     #[arg(value_name = "VALUE", allow_negative_numbers = true, add = Completer(complete_value))]
     pub value: Option<String>,
+}
+
+fn complete_property<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
+    Offer::Properties { of: cursor.first() }
 }
 
 /// The words before are the property, after the name of a qube where the command has one.

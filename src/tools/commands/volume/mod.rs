@@ -19,7 +19,7 @@ use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::{Failure, quoted};
 use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::Invocation;
-use crate::tools::ui::output::{ask, print_message};
+use crate::tools::ui::output::{confirm, print_message};
 use crate::tools::ui::progress::QubeProgress;
 use crate::tools::ui::size;
 use crate::tools::ui::subcommand::{DefaultSubcommand, PrintsNothing};
@@ -71,8 +71,8 @@ enum VolumeCommand {
     Resize {
         #[command(flatten)]
         volume: VolumeName,
-        /// New size: bytes, or a number with KB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers of
-        /// 1024)
+        /// New size: bytes, or a number with KB, MB, GB (powers of 1000) or KiB, MiB, GiB (powers
+        /// of 1024)
         #[arg(value_name = "size", allow_negative_numbers = true)]
         size: String,
         /// Allow a smaller size
@@ -88,7 +88,11 @@ enum VolumeCommand {
         #[command(flatten)]
         volume: VolumeName,
         /// Revision as qvm-volume info lists it (default: the newest)
-        #[arg(value_name = "revision", allow_negative_numbers = true, add = Completer(complete_revision))]
+        #[arg(
+            value_name = "revision",
+            allow_negative_numbers = true,
+            add = Completer(complete_revision)
+        )]
         revision: Option<String>,
     },
     /// Replace the data of a volume with a file, a device or standard input
@@ -403,9 +407,9 @@ impl ForceOption {
         }
         call.out.line(what)?;
         call.out.line("(Data may be preserved in a revision.)")?;
-        match ask(&mut call.out, "Are you sure? [y/N] ")? {
-            Some(answer) if answer.eq_ignore_ascii_case("y") => Ok(true),
-            Some(_) => {
+        match confirm(&mut call.out, "Are you sure? [y/N] ")? {
+            Some(true) => Ok(true),
+            Some(false) => {
                 print_message(cancelled);
                 Ok(false)
             }
