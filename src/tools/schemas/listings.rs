@@ -2,11 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{
-    Row, by_name, list, object, or_null, qube_properties, system_properties, text_set, typed,
-};
-use crate::model::Property;
+use super::{Row, by_name, list, object, or_null, text_set, typed};
+use crate::model::{Property, global_properties};
 use crate::tools::commands::ls::{COLUMNS, ColumnSpec};
+use crate::tools::commands::prefs::qube_properties;
 
 pub static ROWS: [Row; 12] = [
     Row::new(
@@ -39,13 +38,13 @@ pub static ROWS: [Row; 12] = [
         "qubes-prefs",
         "qubes-prefs --json",
         "The properties of the system, by name. With --hide-default only those that are set.",
-        || properties(&system_properties(), &[]),
+        || properties(&global_properties().collect::<Vec<_>>(), &[]),
     ),
     Row::new(
         "qubes-prefs-changed",
         "qubes-prefs --json --changed",
         "The properties of the system that are set to something else than their default.",
-        || properties(&system_properties(), &["default_value"]),
+        || properties(&global_properties().collect::<Vec<_>>(), &["default_value"]),
     ),
     Row::new(
         "help-properties",

@@ -7,8 +7,7 @@ mod store;
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::model::property::PROPERTIES;
-use crate::model::{Class, Property, Scope};
+use crate::model::Property;
 
 /// A schema.
 pub struct Schema {
@@ -106,22 +105,6 @@ pub(super) fn or_null(kind: &str, description: &str) -> Json {
 
 pub(super) fn typed(kind: &str, description: &str) -> Json {
     json!({"type": kind, "description": description})
-}
-
-/// Returns the properties of the system.
-fn system_properties() -> Vec<&'static Property> {
-    PROPERTIES
-        .iter()
-        .filter(|p| p.is_in_scope(Scope::Global))
-        .collect()
-}
-
-/// Returns the properties of qubes of any class, each once.
-fn qube_properties() -> Vec<&'static Property> {
-    let is_of_qubes = |p: &&Property| Class::all().any(|class| p.is_in_scope(Scope::Class(class)));
-    let mut found: Vec<&'static Property> = PROPERTIES.iter().filter(is_of_qubes).collect();
-    found.dedup_by_key(|p| p.name);
-    found
 }
 
 /// Returns a field for each property.

@@ -2,11 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{
-    Row, by_name, list, object, or_null, qube_properties, system_properties, text_set, typed,
-};
-use crate::model::Property;
+use super::{Row, by_name, list, object, or_null, text_set, typed};
 use crate::model::property::ValueType;
+use crate::model::{Property, global_properties};
+use crate::tools::commands::prefs::qube_properties;
 
 pub static ROWS: [Row; 5] = [
     Row::new(
@@ -114,7 +113,7 @@ fn dump() -> Json {
     domain["properties"]["volumes"] = keyed(volume());
     object(json!({
         "domains": keyed(domain),
-        "globals": dumped_properties(&system_properties()),
+        "globals": dumped_properties(&global_properties().collect::<Vec<_>>()),
         "labels": keyed(object(json!({
             "color": typed("string", "0xRRGGBB"),
             "name": typed("string", "the label"),

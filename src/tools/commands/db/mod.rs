@@ -10,6 +10,7 @@ mod dump;
 mod history;
 mod repair;
 mod restore;
+mod salvage;
 
 use clap::{Args, Subcommand};
 

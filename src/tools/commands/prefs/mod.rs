@@ -135,7 +135,7 @@ impl Run for QubePrefsArguments {
     fn run(self, call: &mut Invocation) -> Result<u8, Failure> {
         let prefs = &self.prefs;
         if prefs.help_properties && self.qube.is_none() {
-            return print_property_help(call, prefs.output, all_qube_properties());
+            return print_property_help(call, prefs.output, qube_properties());
         }
         // With --all the first argument is the property.
         let value = match self.several.all {
@@ -316,7 +316,7 @@ fn print_property_help(
 }
 
 /// Returns the properties of qubes of any class, each once.
-fn all_qube_properties() -> Vec<&'static Property> {
+pub fn qube_properties() -> Vec<&'static Property> {
     let of_qubes = PROPERTIES.iter().filter(|p| !p.is_in_scope(Scope::Global));
     let mut all: Vec<&'static Property> = of_qubes.collect();
     all.dedup_by_key(|p| p.name);
@@ -325,7 +325,7 @@ fn all_qube_properties() -> Vec<&'static Property> {
 
 /// Returns the sections of the manual page of qvm-prefs.
 pub fn manual_of_qube() -> Vec<Section> {
-    let properties = all_qube_properties();
+    let properties = qube_properties();
     vec![
         Section::paragraphs("several qubes", multiple::MANUAL),
         Section::definitions("properties", properties.iter().map(|p| (p.name, p.doc))),

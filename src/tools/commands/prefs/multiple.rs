@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::rejected_value::RejectedValue;
-use super::{QubePrefsArguments, all_qube_properties, changed, listing, print_property_help};
+use super::{QubePrefsArguments, changed, listing, print_property_help, qube_properties};
 use crate::lifecycle::{Context, qube};
 use crate::model::{Property, Qubes, Scope, Vm, VmName};
 use crate::tools::completion::{self, ReplacesFirst};
@@ -160,7 +160,7 @@ impl<'a> PrefsRequest<'a> {
 pub fn run(call: &mut Invocation, arguments: &QubePrefsArguments) -> Result<u8, Failure> {
     let prefs = &arguments.prefs;
     if prefs.help_properties {
-        return print_property_help(call, prefs.output, all_qube_properties());
+        return print_property_help(call, prefs.output, qube_properties());
     }
     let context = Context::new(call.system()?);
     let request = PrefsRequest::new(arguments)?;
@@ -205,7 +205,7 @@ pub struct SelectedQubes<'a> {
 /// Returns a property of this name of any class; other classes may have another one.
 fn find_in_any_class(given: &str) -> Result<&'static Property, Failure> {
     let name = given.replace('-', "_");
-    let found = all_qube_properties().into_iter().find(|p| p.name == name);
+    let found = qube_properties().into_iter().find(|p| p.name == name);
     found.ok_or_else(|| {
         Failure::usage(format!("no such property: {}", quoted(&name)))
             .with_hint(hint::unknown_property(given, None))

@@ -1,6 +1,9 @@
 //! qvm-volume: volumes of qubes.
 
 mod listing;
+mod resize;
+
+pub use resize::resize_to;
 
 use std::fs::File;
 use std::io;
@@ -10,7 +13,6 @@ use clap::{Args, Subcommand};
 
 use crate::fs::errno_text;
 use crate::lifecycle::volume::ImportLength;
-use crate::lifecycle::volume::{ResizeOutcome, Shrinking};
 use crate::lifecycle::{Context, LifecycleError, volume};
 use crate::model::volume::names as volume_names;
 use crate::model::{Qubes, VmName, VolumeOption};
@@ -187,7 +189,7 @@ impl Run for VolumeArguments {
                 volume,
                 size,
                 force,
-            } => resize(call, context, &volume.volume, &size, force),
+            } => resize::resize(call, context, &volume.volume, &size, force),
             VolumeCommand::List(arguments) => listing::list(call, context, arguments),
             VolumeCommand::Revert { volume, revision } => {
                 let (name, volume) = find_volume(context, &volume.volume)?;
@@ -277,64 +279,6 @@ fn invalid_size(text: &str) -> Failure {
     let rule =
         "a size is a whole number of bytes, or one with KiB, MiB, GiB (1024) or KB, MB, GB (1000)";
     reported_error(&format!("Invalid size: {text}.")).with_hint(Hint::text(rule))
-}
-
-fn resize(
-    call: &Invocation,
-    context: &Context,
-    text: &str,
-    wanted: &str,
-    force: bool,
-) -> Result<u8, Failure> {
-    let (name, volume) = find_volume(context, text)?;
-    let bytes = size::parse(wanted).ok_or_else(|| invalid_size(wanted))?;
-    let shrinking = match force {
-        true => Shrinking::Allowed,
-        false => Shrinking::Refused,
-    };
-    resize_to(call, context, (&name, &volume), (bytes, wanted), shrinking)
-}
-
-/// Resizes a volume of a qube, and prints what is left to do. The size is given in bytes and as on
-/// the command line.
-pub fn resize_to(
-    call: &Invocation,
-    context: &Context,
-    (name, volume): (&VmName, &str),
-    (bytes, wanted): (u64, &str),
-    shrinking: Shrinking,
-) -> Result<u8, Failure> {
-    match volume::resize(context, name, volume, bytes, shrinking) {
-        Ok(ResizeOutcome::Halted) => Ok(0),
-        Ok(ResizeOutcome::Running) => {
-            call.warn(
-                name.as_str(),
-                &format!(
-                    "its disk has {bytes} bytes now; its file system is made larger by running in \
-                     it: \
-                     echo {volume} | sudo /etc/qubes-rpc/qubes.ResizeDisk"
-                ),
-            );
-            Ok(0)
-        }
-        Ok(ResizeOutcome::NextStart) => {
-            call.inform(
-                name.as_str(),
-                &format!("its {volume} volume has {bytes} bytes from its next start on"),
-            );
-            Ok(0)
-        }
-        Err(refused @ LifecycleError::WouldShrink { .. }) => {
-            print_message(&format!("Error: {refused}"));
-            print_message(&format!(
-                "If you really know what you are doing: Manually shrink the filesystem on the \
-                 volume first, and repartition the volume if it is partitioned. Do this in a VM, \
-                 not in dom0. Then use 'qvm-volume resize --force {name}:{volume} {wanted}'"
-            ));
-            Err(Failure::AlreadyReported(1))
-        }
-        Err(other) => Err(volume_failure(other)),
-    }
 }
 
 fn import(
