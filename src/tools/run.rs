@@ -7,7 +7,8 @@ use clap::FromArgMatches as _;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::Command;
-use super::ui::arguments::{self, CommonOptions, Parsed};
+use super::ui::arguments::CommonOptions;
+use super::ui::command_line::{self, Parsed};
 use super::ui::failure::Failure;
 use super::ui::invocation::Invocation;
 use super::ui::output::{self, Output, print_message, print_usage_error};
@@ -34,7 +35,7 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
     let mut line = command.clap_command();
     let mut out = Output::new();
     let mut options = Some(SystemOptions::default());
-    let result = match arguments::parse(&mut line, words) {
+    let result = match command_line::parse(&mut line, words) {
         Ok(Parsed::Help(text)) => out.text(&text).map(|()| 0),
         Ok(Parsed::Version) => out.text(&version(command.name)).map(|()| 0),
         Ok(Parsed::Matches(matches)) => {

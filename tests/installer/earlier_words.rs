@@ -8,7 +8,8 @@ use std::process::Command;
 
 use clap::parser::ValueSource;
 use qubes::tools::COMMANDS;
-use qubes::tools::ui::arguments::{self, Parsed};
+use qubes::tools::ui::arguments;
+use qubes::tools::ui::command_line::{self, Parsed};
 use qubes::tools::ui::failure::Failure;
 use qubes_test_support::{ToolOutput, binary, tool_output};
 
@@ -128,7 +129,7 @@ fn long_options_may_be_abbreviated_to_a_unique_prefix() {
             };
             let read = |name: &str| {
                 let words = vec![OsString::from(format!("--{name}{value}"))];
-                match arguments::parse(&mut command.clap_command(), words) {
+                match command_line::parse(&mut command.clap_command(), words) {
                     Ok(Parsed::Matches(matches)) => {
                         let source = matches.value_source(arg.get_id().as_str());
                         assert_eq!(
@@ -154,7 +155,7 @@ fn long_options_may_be_abbreviated_to_a_unique_prefix() {
             );
         }
         for common in ["--off", "--force-root", "--offline-mode"] {
-            match arguments::parse(&mut command.clap_command(), vec![common.into()]) {
+            match command_line::parse(&mut command.clap_command(), vec![common.into()]) {
                 Err(Failure::Usage(text)) => {
                     assert!(
                         text.starts_with("the following arguments are required"),

@@ -8,7 +8,8 @@ use crate::lifecycle::Context;
 use crate::model::{Class, Qubes, property};
 use crate::system::{System, SystemOptions};
 use crate::tools::commands::db;
-use crate::tools::ui::arguments::{self, CommonOptions, Parsed};
+use crate::tools::ui::arguments::{CommonOptions, base_command};
+use crate::tools::ui::command_line::{self, Parsed};
 use crate::tools::ui::invocation::read_until_exit;
 
 /// What an argument can be.
@@ -213,7 +214,7 @@ fn system_options(words: &[String]) -> SystemOptions {
         }
     }
     let given = given.into_iter().map(Into::into).collect();
-    match arguments::parse(&mut arguments::base_command("qubes"), given) {
+    match command_line::parse(&mut base_command("qubes"), given) {
         Ok(Parsed::Matches(matches)) => CommonOptions::from_arg_matches(&matches)
             .map(|common| common.system_options())
             .unwrap_or_default(),

@@ -273,7 +273,7 @@ fn write_see_also(roff: &mut Roff, names: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::ui::arguments::{Parsed, parse};
+    use crate::tools::ui::command_line::{Parsed, parse};
 
     fn words(line: &str) -> Vec<String> {
         let mut words = Vec::new();

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::builder::ArgExt;
 use clap::{Arg, ArgAction, ArgGroup, Args, Command};
 
-pub use super::command_line::{Parsed, parse};
 use super::failure::Failure;
 use super::output::{Colors, print_message};
 use super::words::find_long;

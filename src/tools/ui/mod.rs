@@ -2,7 +2,7 @@
 //! failures and hints.
 
 pub mod arguments;
-pub(crate) mod command_line;
+pub mod command_line;
 pub(crate) mod damage_scan;
 pub mod failure;
 pub(crate) mod filter_terms;

@@ -39,15 +39,15 @@ unless --quiet is given.";
 
 /// The options that select several qubes.
 #[derive(Args)]
+#[command(next_help_heading = OUTPUT_OPTIONS)]
 pub struct SeveralQubes {
     /// Select all qubes; the first argument is then PROPERTY
-    #[arg(long, help_heading = OUTPUT_OPTIONS, add = NotUpstream, add = ReplacesFirst)]
+    #[arg(long, add = NotUpstream, add = ReplacesFirst)]
     pub all: bool,
     /// With --all, leave out this qube (can be repeated)
     #[arg(
         long,
         value_name = "EXCLUDE",
-        help_heading = OUTPUT_OPTIONS,
         add = NotUpstream,
         add = completion::QUBES
     )]
@@ -57,7 +57,6 @@ pub struct SeveralQubes {
         long,
         value_name = "CLASS,...",
         value_delimiter = ',',
-        help_heading = OUTPUT_OPTIONS,
         add = NotUpstream,
         add = completion::CLASS_LIST
     )]
@@ -67,7 +66,6 @@ pub struct SeveralQubes {
         long,
         value_name = "TAG,...",
         value_delimiter = ',',
-        help_heading = OUTPUT_OPTIONS,
         add = NotUpstream,
         add = completion::TAG_LIST
     )]
@@ -77,7 +75,6 @@ pub struct SeveralQubes {
         long,
         value_name = "LABEL,...",
         value_delimiter = ',',
-        help_heading = OUTPUT_OPTIONS,
         add = NotUpstream,
         add = completion::LABEL_LIST
     )]
