@@ -1,5 +1,5 @@
-//! The first part of qubes-db repair for a file that cannot be parsed: what can be read of it, alone
-//! or completed from a copy.
+//! The first part of qubes-db repair for a file that cannot be parsed: what can be read of it,
+//! alone or completed from a copy.
 
 use super::repair::Repair;
 use super::{copies, one_line};

@@ -1,4 +1,4 @@
-//! The forms of qvm-pool of R3 and early releases of R4, which have options in place of subcommands.
+//! The forms of qvm-pool of R3 and early releases of R4: options in place of subcommands.
 
 use clap::{ArgAction, Args};
 
