@@ -442,7 +442,7 @@ fn computed_and_write_once_properties_cannot_be_changed() {
     let mut seen = 0;
     for class in Class::all() {
         let (qube, _) = sample.qubes.iter().find(|(_, c)| c == class).unwrap();
-        for property in class_properties(&class)
+        for property in class_properties(class)
             .collect::<Vec<_>>()
             .iter()
             .filter(|p| !settable(p))
