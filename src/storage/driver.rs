@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     Attachment, ForeignImage, Image, ImageOwners, Revision, StorageError, Volume, copy_file_data,
@@ -150,9 +150,6 @@ pub trait VolumeData: Send + Sync {
     /// Opens the committed data for reading. They do not change, whatever happens to the volume
     /// meanwhile.
     fn open_committed_data(&self, volume: &Volume) -> Result<CommittedData, StorageError>;
-
-    /// Replaces the volume's data with those of a file, atomically.
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError>;
 
     /// Replaces the volume's data with what `fill` writes into an empty file, atomically: nothing
     /// changes if it fails. Ranges that are not written become holes.

@@ -1,6 +1,5 @@
 //! A pool that is a directory, for the drivers that keep each volume in files of its own.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -203,17 +202,6 @@ impl PoolDirectory {
     ) -> Result<(), StorageError> {
         let what = volume.full_name();
         durable::copy(from, to, self.group, mode, self.progress(&what))
-    }
-
-    /// Replaces an image of the volume with a copy of a file that may be anywhere.
-    pub(super) fn copy_opened(
-        &self,
-        volume: &Volume,
-        from: &File,
-        to: &Path,
-    ) -> Result<(), StorageError> {
-        let what = volume.full_name();
-        durable::copy_opened(from, to, self.group, CopyMode::Fresh, self.progress(&what))
     }
 
     /// Returns the receiver of the progress of a copy of `what`.

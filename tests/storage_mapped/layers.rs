@@ -2,6 +2,7 @@
 
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, LoopDevice, Volume};
+use qubes_test_support::volumes::import_file;
 
 use crate::place::{
     MIB, eventually, mapped, origin, pool, refusal, snapshot, text, text_at, write, write_at,
@@ -176,9 +177,7 @@ fn committed_data_can_be_read_while_the_qube_writes_and_commits() {
         running.start_lock.is_none(),
         "nobody has to wait for the reader"
     );
-    driver
-        .import(&copy, &driver.export(&private).unwrap())
-        .unwrap();
+    import_file(driver, &copy, &driver.export(&private).unwrap()).unwrap();
     assert_eq!(text(&pool.image(&copy)), "committed");
     driver.stop(&private).unwrap();
     pool.run_once(&private, "later");

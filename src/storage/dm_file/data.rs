@@ -108,14 +108,6 @@ impl VolumeData for DmFile {
         })
     }
 
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        // The caller chooses the file, so it may be anywhere.
-        let from = File::open(from).map_err(StorageError::on("open", from))?;
-        self.replace_data(volume, |import| {
-            self.pool.copy_opened(volume, &from, import)
-        })
-    }
-
     fn import_with(&self, volume: &Volume, fill: ImageWriter<'_>) -> Result<(), StorageError> {
         self.replace_data(volume, |import| {
             durable::write(import, self.pool.group, fill)

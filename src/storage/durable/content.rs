@@ -66,19 +66,9 @@ pub fn copy(
     mode: CopyMode,
     progress: CopyProgress<'_>,
 ) -> Result<(), StorageError> {
-    copy_opened(&pool_files::open_image(from)?, to, group, mode, progress)
-}
-
-/// Copies an open file to `to` like [`copy`].
-pub fn copy_opened(
-    from: &File,
-    to: &Path,
-    group: Option<Gid>,
-    mode: CopyMode,
-    progress: CopyProgress<'_>,
-) -> Result<(), StorageError> {
+    let source = pool_files::open_image(from)?;
     put(to, group, Durability::Synced, |file| {
-        fill_with_copy(from, file, mode, progress)
+        fill_with_copy(&source, file, mode, progress)
     })
 }
 

@@ -9,8 +9,8 @@ mod content;
 mod names;
 
 pub use content::{
-    CopyMode, CopyProgress, adopt, clone_resized, copy, copy_data, copy_mtime, copy_opened,
-    copy_scratch, create_sparse, create_sparse_scratch, has_run_mark, lengthen, sync_file, write,
+    CopyMode, CopyProgress, adopt, clone_resized, copy, copy_data, copy_mtime, copy_scratch,
+    create_sparse, create_sparse_scratch, has_run_mark, lengthen, sync_file, write,
 };
 pub use names::{
     DirectoryRemoval, create_directory, hard_link_scratch, remove, remove_all, remove_directory,

@@ -211,10 +211,6 @@ impl VolumeData for LinuxKernel {
     fn adopt(&self, _volume: &Volume) -> Result<(), StorageError> {
         Ok(())
     }
-
-    fn import(&self, volume: &Volume, _from: &Path) -> Result<(), StorageError> {
-        self.read_only(volume, "imported to")
-    }
 }
 
 impl VolumeRevisions for LinuxKernel {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::sys::stat::{major, minor};
 
@@ -13,7 +13,7 @@ use super::report::{LogicalVolume, Report};
 use super::run_images::Purpose;
 use super::{LvmThin, committed_volume};
 use crate::fs::comparison::file_length;
-use crate::fs::sparse_copy::{sparse_copy, sparse_copy_with_progress};
+use crate::fs::sparse_copy::sparse_copy_with_progress;
 use crate::storage::logical_names::LogicalNames;
 use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeData, VolumeKind};
 
@@ -100,24 +100,6 @@ impl VolumeData for LvmThin {
             file,
             size,
             start_lock,
-        })
-    }
-
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        let report = self.query()?;
-        let own = self.origin_names(volume, "imported to")?;
-        let same_pool = report
-            .iter()
-            .find(|lv| lv.pool == self.thin_pool && own.device(&lv.name) == from);
-        if let Some(lv) = same_pool {
-            return self.replace_data(volume, |names| {
-                self.snapshot(names, &lv.name, &names.import())
-            });
-        }
-        let source = File::open(from).map_err(StorageError::on("open", from))?;
-        let bytes = file_length(&source).map_err(StorageError::on("measure", from))?;
-        self.replace_data(volume, |names| {
-            self.fill_import(names, bytes, &mut |device| sparse_copy(&source, device))
         })
     }
 

@@ -1,6 +1,5 @@
 //! Imports, exports and resizes volumes.
 
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -100,14 +99,6 @@ impl VolumeData for Reflink {
             file,
             size,
             start_lock,
-        })
-    }
-
-    fn import(&self, volume: &Volume, from: &Path) -> Result<(), StorageError> {
-        // The caller chooses the file, so it may be anywhere.
-        let from = File::open(from).map_err(StorageError::on("open", from))?;
-        self.replace_data(volume, |import| {
-            self.pool.copy_opened(volume, &from, import)
         })
     }
 

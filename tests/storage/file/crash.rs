@@ -9,6 +9,7 @@ use std::path::Path;
 use qubes::storage::driver::*;
 use qubes::storage::{StorageError, Volume};
 use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
+use qubes_test_support::volumes::import_file;
 
 use super::pool::{MIB, Pool, driver_in, origin};
 
@@ -50,9 +51,7 @@ fn an_import_killed_at_any_call_leaves_the_old_or_the_new_image() {
                 "{when}"
             );
         }
-        pool.driver
-            .import(volume, &pool.place.path().join(IMPORTED))
-            .unwrap();
+        import_file(&pool.driver, volume, &pool.place.path().join(IMPORTED)).unwrap();
         assert_eq!(pool.text(volume), "imported", "{when}");
     });
 }
@@ -149,7 +148,7 @@ impl Step {
             Step::Create => driver.create(volume),
             Step::Stop => driver.stop(volume),
             Step::Revert => driver.revert(volume, None),
-            Step::Import => driver.import(volume, &place.join(IMPORTED)),
+            Step::Import => import_file(&driver, volume, &place.join(IMPORTED)),
             Step::Resize => driver.resize(volume, 16 * MIB),
             Step::Remove => driver.remove(volume),
         }

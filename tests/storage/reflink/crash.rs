@@ -16,6 +16,7 @@ use qubes::storage::driver::*;
 use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
 use qubes_test_support::FileSystem;
 use qubes_test_support::killed_steps::{list_calls, run_killed_at, trace_calls};
+use qubes_test_support::volumes::import_file;
 
 use super::pool::{MIB, Pool, locks_beside, origin, pool_on, snapshot, text_in};
 
@@ -208,7 +209,7 @@ fn an_import_killed_at_any_call_leaves_the_old_or_the_new_image() {
                     "{when}: {text}"
                 );
                 assert_tidy(pool, volume, when);
-                pool.driver.import(volume, &pool.path(IMPORTED)).unwrap();
+                import_file(&pool.driver, volume, &pool.path(IMPORTED)).unwrap();
                 assert_eq!(
                     text_in(&pool.path("appvms/work/private.img")),
                     "imported",
@@ -361,7 +362,7 @@ impl Step {
             Step::Start => driver.start(volume),
             Step::Stop => driver.stop(volume),
             Step::Revert => driver.revert(volume, None),
-            Step::Import => driver.import(volume, &imported()),
+            Step::Import => import_file(driver, volume, &imported()),
             Step::Resize => driver.resize(volume, 96 * MIB),
             Step::Shrink => driver.resize(volume, 32 * MIB),
             Step::Discard => driver.discard(volume),

@@ -7,6 +7,7 @@ use std::io::Write;
 use qubes::storage::StorageError;
 use qubes::storage::driver::*;
 use qubes_test_support::FileSystem;
+use qubes_test_support::volumes::import_file;
 
 use super::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};
 
@@ -76,7 +77,7 @@ fn a_full_pool_refuses_new_data_and_keeps_old_data() {
 
         let filler = Filler::over(&pool);
         let (app, copy) = (snapshot("app", &root), origin("copy", "private"));
-        let import = driver.import(&private, elsewhere.path());
+        let import = import_file(driver, &private, elsewhere.path());
         let from_elsewhere = File::open(elsewhere.path()).unwrap();
         let from_elsewhere = driver.import_with(&copy, &mut |to| {
             std::io::copy(&mut &from_elsewhere, &mut &*to).map(drop)
@@ -149,7 +150,7 @@ fn a_full_pool_refuses_new_data_and_keeps_old_data() {
             ),
             ("committed".into(), "synced".into())
         );
-        driver.import(&private, elsewhere.path()).unwrap();
+        import_file(driver, &private, elsewhere.path()).unwrap();
         for volume in [&private, &app] {
             driver.start(volume).unwrap();
             driver.stop(volume).unwrap();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use qubes::storage::driver::*;
 use qubes::storage::{CommittedData, Volume};
+use qubes_test_support::volumes::import_file;
 
 use super::{
     committed, device, existing_pool, length, lvs, names, origin, pool, refusal, run_once,
@@ -213,7 +214,7 @@ fn an_import_replaces_the_data_or_changes_nothing() {
         .unwrap()
         .set_len(80 * MIB)
         .unwrap();
-    pool.import(&private, &image).unwrap();
+    import_file(&pool, &private, &image).unwrap();
     assert_eq!(committed(&pool, &private), "from a file");
     assert_eq!(pool.size(&private).unwrap(), 80 * MIB);
     assert!(pool.usage(&private).unwrap() < MIB, "holes stay holes");
@@ -228,10 +229,14 @@ fn an_import_replaces_the_data_or_changes_nothing() {
     assert!(refusal(failed).ends_with("the pipe broke"));
     assert_eq!(committed(&pool, &private), "from a file");
     pool.start(&private).unwrap();
-    assert!(refusal(pool.import(&private, &image)).contains("shut the qube down before importing"));
+    assert!(
+        refusal(import_file(&pool, &private, &image))
+            .contains("shut the qube down before importing")
+    );
     pool.stop(&private).unwrap();
     assert!(
-        refusal(pool.import(&volatile("imports"), &image)).contains("not kept from start to start")
+        refusal(import_file(&pool, &volatile("imports"), &image))
+            .contains("not kept from start to start")
     );
     assert_eq!(names("imports"), ["private", "private-T-back"]);
     pool.remove(&private).unwrap();

@@ -2,10 +2,11 @@
 
 use std::fmt::Debug;
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use qubes::storage::{StorageError, Volume, VolumeKind};
+use qubes::storage::{StorageError, Volume, VolumeData, VolumeKind, copy_file_data};
 
 /// Bytes of a MiB.
 pub const MIB: u64 = 1 << 20;
@@ -62,4 +63,19 @@ pub fn refusal<T: Debug>(result: Result<T, StorageError>) -> String {
     let text = result.unwrap_err().to_string();
     assert!(!text.contains('\n'), "{text}");
     text
+}
+
+/// Replaces the data of a volume with those of a file or device.
+pub fn import_file(
+    driver: &dyn VolumeData,
+    volume: &Volume,
+    from: &Path,
+) -> Result<(), StorageError> {
+    let mut from = File::open(from).unwrap();
+    let wanted = Volume {
+        size: from.seek(SeekFrom::End(0)).unwrap(),
+        ..volume.clone()
+    };
+    from.rewind().unwrap();
+    driver.import_with(&wanted, &mut |to| copy_file_data(&from, to, &|_| ()))
 }
