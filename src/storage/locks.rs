@@ -64,17 +64,8 @@ impl VolumeLocks {
 
     /// Keeps all others from creating or removing mapped devices of volumes.
     pub fn lock_mapped_devices(&self) -> Result<FileLock, StorageError> {
-        let locked =
-            self.run_dir
-                .lock("mapped-devices", LockMode::Exclusive, self.wait, self.group);
-        locked.map_err(|error| match error {
-            FileLockError::Io { file, source } => {
-                StorageError::io(format!("cannot lock {}", file.display()))(source)
-            }
-            FileLockError::Held { holder } => StorageError::Refused(format!(
-                "the mapped devices of volumes are locked by {holder}; try again later"
-            )),
-        })
+        let subject = "the mapped devices of volumes are";
+        self.lock_file("mapped-devices", LockMode::Exclusive, subject)
     }
 
     /// Returns the name of a volume's lock file: its id as upstream writes ids in file names
@@ -92,25 +83,26 @@ impl VolumeLocks {
         format!("volume-{name}")
     }
 
-    fn acquire(
+    fn acquire(&self, pool: &str, vid: &str, mode: LockMode) -> Result<FileLock, StorageError> {
+        let subject = format!("volume {vid} of pool {pool} is");
+        self.lock_file(&VolumeLocks::name(pool, vid), mode, &subject)
+    }
+
+    /// Takes the lock `name`. `subject` is how the message about another holder begins.
+    fn lock_file(
         &self,
-        pool: &str,
-        vid: &str,
-        exclusivity: LockMode,
+        name: &str,
+        mode: LockMode,
+        subject: &str,
     ) -> Result<FileLock, StorageError> {
-        let locked = self.run_dir.lock(
-            &VolumeLocks::name(pool, vid),
-            exclusivity,
-            self.wait,
-            self.group,
-        );
+        let locked = self.run_dir.lock(name, mode, self.wait, self.group);
         locked.map_err(|error| match error {
             FileLockError::Io { file, source } => {
                 StorageError::io(format!("cannot lock {}", file.display()))(source)
             }
-            FileLockError::Held { holder } => StorageError::Refused(format!(
-                "volume {vid} of pool {pool} is locked by {holder}; try again later"
-            )),
+            FileLockError::Held { holder } => {
+                StorageError::Refused(format!("{subject} locked by {holder}; try again later"))
+            }
         })
     }
 }

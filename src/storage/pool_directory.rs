@@ -9,7 +9,7 @@ use nix::unistd::Gid;
 use super::durable::{self, CopyMode, CopyProgress, create_directory};
 use super::pool_files::{self, DANGLING_SUFFIX, exists, list_names};
 use super::volume_files::VolumeFiles;
-use super::{Image, ImageOwner, ImageOwners, SharedProgress, StorageError, Volume, VolumeLocks};
+use super::{SharedProgress, StorageError, Volume, VolumeLocks};
 use crate::fs::file_lock::FileLock;
 use crate::fs::replace::parent_directory;
 use crate::model::class::DIRECTORIES;
@@ -228,27 +228,6 @@ pub(super) fn require_image(volume: &Volume, image: &Path) -> Result<(), Storage
         true => Ok(()),
         false => Err(volume.refusal(format_args!("image {} is missing", image.display()))),
     }
-}
-
-/// Returns the files of a volume that belong to no owner, and messages about the others.
-pub(super) fn split_unowned(
-    files: Vec<PathBuf>,
-    owners: &ImageOwners,
-) -> Result<(Vec<PathBuf>, Vec<String>), StorageError> {
-    let (mut unowned, mut kept) = (Vec::new(), Vec::new());
-    for file in files {
-        let image = Image::File(file.clone());
-        match owners.find_owner(&image)? {
-            Some(owner) => kept.push(describe_owned(&image, owner)),
-            None => unowned.push(file),
-        }
-    }
-    Ok((unowned, kept))
-}
-
-/// Returns the message about an image that stays because of its owner.
-pub(super) fn describe_owned(image: &Image, owner: &ImageOwner) -> String {
-    format!("{image} stays: it belongs to volume {}", owner.volume)
 }
 
 /// Removes the temporary files of killed imports, `P-import.img~…`. The caller's is the only import

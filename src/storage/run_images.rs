@@ -26,7 +26,7 @@ use super::image::has_data;
 use super::pool_directory::PoolDirectory;
 use super::pool_files::{exists, list_names, metadata_if_exists};
 use super::volume_files::is_volume_file;
-use super::{Image, StorageError, Volume, VolumeKind};
+use super::{Image, ImageOwner, ImageOwners, StorageError, Volume, VolumeKind};
 
 /// The suffixes of the files that a run makes.
 const RUN_TAILS: [&str; 3] = [".img", "-dirty.img", "-cow.img"];
@@ -110,6 +110,11 @@ pub fn refuse_foreign(volume: &Volume, foreign: &[ForeignImage]) -> Result<(), S
     )))
 }
 
+/// Returns the message about an image that stays because of its owner.
+pub fn describe_owned(image: &Image, owner: &ImageOwner) -> String {
+    format!("{image} stays: it belongs to volume {}", owner.volume)
+}
+
 /// Returns the message about a foreign image that is not removed.
 pub fn describe_foreign(volume: &Volume, foreign: &ForeignImage) -> String {
     let (image, label) = (&foreign.image, volume.label());
@@ -119,20 +124,30 @@ pub fn describe_foreign(volume: &Volume, foreign: &ForeignImage) -> String {
     )
 }
 
-/// Excludes foreign images from those to remove, and adds the messages about them.
-pub fn exclude_foreign(
+/// Returns those of a volume's files that are removed with it: they have no owner and are not
+/// foreign. Also returns messages about the others.
+pub fn split_removable(
+    pool: &PoolDirectory,
     volume: &Volume,
-    foreign: &[ForeignImage],
-    removed: &mut Vec<PathBuf>,
-    kept: &mut Vec<String>,
-) {
-    for foreign in foreign {
-        let before = removed.len();
-        removed.retain(|file| Image::File(file.clone()) != foreign.image);
-        if removed.len() < before {
-            kept.push(describe_foreign(volume, foreign));
+    files: Vec<PathBuf>,
+    owners: &ImageOwners,
+) -> Result<(Vec<PathBuf>, Vec<String>), StorageError> {
+    let (mut removable, mut kept) = (Vec::new(), Vec::new());
+    for file in files {
+        let image = Image::File(file.clone());
+        match owners.find_owner(&image)? {
+            Some(owner) => kept.push(describe_owned(&image, owner)),
+            None => removable.push(file),
         }
     }
+    for foreign in classify_files(pool, volume)?.foreign {
+        let before = removable.len();
+        removable.retain(|file| Image::File(file.clone()) != foreign.image);
+        if removable.len() < before {
+            kept.push(describe_foreign(volume, &foreign));
+        }
+    }
+    Ok((removable, kept))
 }
 
 /// A file of a volume.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::DmFile;
 use crate::storage::aliases::describe_links;
 use crate::storage::open_images::{has_mapped_layers, refuse_if_open};
-use crate::storage::pool_directory::{require_image, split_unowned};
+use crate::storage::pool_directory::require_image;
 use crate::storage::pool_files::{exists, metadata_if_exists};
 use crate::storage::volume_files::VolumeFiles;
 use crate::storage::{
@@ -37,13 +37,8 @@ impl VolumeLife for DmFile {
     ) -> Result<Vec<String>, StorageError> {
         let files = self.files(volume)?;
         let _alone = self.pool.lock(volume)?;
-        let (mut unowned, mut kept) = split_unowned(files.all()?, owners)?;
-        run_images::exclude_foreign(
-            volume,
-            &self.foreign_images(volume)?,
-            &mut unowned,
-            &mut kept,
-        );
+        let (unowned, mut kept) =
+            run_images::split_removable(&self.pool, volume, files.all()?, owners)?;
         let links = describe_links(&unowned)?;
         match kept.is_empty() {
             true => self.remove_files(volume, &files)?,

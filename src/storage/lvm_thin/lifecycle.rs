@@ -8,7 +8,6 @@ use super::run_images::{Purpose, RUN_TAG};
 use super::{LvmThin, committed_volume, list_images, revision_times};
 use crate::storage::grace::{still_open, wait_until_closed};
 use crate::storage::logical_names::LogicalNames;
-use crate::storage::pool_directory::describe_owned;
 use crate::storage::{
     Attachment, ForeignImage, Image, ImageOwners, StorageError, Volume, VolumeKind, VolumeLife,
     run_images,
@@ -42,7 +41,7 @@ impl VolumeLife for LvmThin {
         for image in list_images(&report, &names) {
             let is_foreign = |foreign: &&ForeignImage| foreign.image == image;
             match (owners.find_owner(&image)?, foreign.iter().find(is_foreign)) {
-                (Some(owner), _) => kept.push(describe_owned(&image, owner)),
+                (Some(owner), _) => kept.push(run_images::describe_owned(&image, owner)),
                 (None, Some(foreign)) => kept.push(run_images::describe_foreign(volume, foreign)),
                 (None, None) => unowned.push(image),
             }

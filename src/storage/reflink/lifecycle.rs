@@ -8,7 +8,7 @@ use super::{Reflink, driver_file_leftovers};
 use crate::storage::aliases::describe_links;
 use crate::storage::durable::{self, CopyMode};
 use crate::storage::open_images::refuse_if_open;
-use crate::storage::pool_directory::{require_image, split_unowned};
+use crate::storage::pool_directory::require_image;
 use crate::storage::pool_files::{exists, metadata_if_exists};
 use crate::storage::volume_files::VolumeFiles;
 use crate::storage::{
@@ -40,13 +40,8 @@ impl VolumeLife for Reflink {
         let _alone = self.pool.lock(volume)?;
         let mut found = driver_file_leftovers(&files)?;
         found.extend(files.reflink_all()?);
-        let (mut unowned, mut messages) = split_unowned(found, owners)?;
-        run_images::exclude_foreign(
-            volume,
-            &self.foreign_images(volume)?,
-            &mut unowned,
-            &mut messages,
-        );
+        let (unowned, mut messages) =
+            run_images::split_removable(&self.pool, volume, found, owners)?;
         messages.extend(describe_links(&unowned)?);
         if unowned.contains(&files.dirty()) {
             refuse_if_open(volume, &files.dirty())?;
