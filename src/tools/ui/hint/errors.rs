@@ -218,3 +218,79 @@ fn system_hint(error: &SystemError) -> Option<Hint> {
 fn io_hint(error: &io::Error) -> Option<Hint> {
     (error.kind() == io::ErrorKind::PermissionDenied).then_some(Hint::Permission)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::VmName;
+
+    fn not_ready(remedy: Remedy) -> StorageError {
+        StorageError::NotReady {
+            reason: "volume work:private: REASON".to_string(),
+            remedy,
+        }
+    }
+
+    #[test]
+    fn the_command_that_makes_an_operation_possible_follows_the_error() {
+        let reflink = || Remedy::RecoverByReflink {
+            pool: "files".to_string(),
+        };
+        for (remedy, end) in [
+            (Remedy::Recover, "; qubes-recover commits it"),
+            (
+                Remedy::StopSource,
+                "; shut that qube down, or run qubes-recover, first",
+            ),
+            (
+                reflink(),
+                "; set the driver of pool files to it and run qubes-recover",
+            ),
+            (Remedy::ConvertStore, ", which qubes-db convert does"),
+        ] {
+            let expected = format!("volume work:private: REASON{end}");
+            let error = LifecycleError::Storage(not_ready(remedy.clone()));
+            assert_eq!(describe(&not_ready(remedy)), expected);
+            assert_eq!(describe(&error), expected);
+        }
+    }
+
+    #[test]
+    fn the_command_follows_an_error_within_another() {
+        let both = StorageError::Both {
+            first: Box::new(not_ready(Remedy::Recover)),
+            second: Box::new(StorageError::Refused("NEXT".to_string())),
+        };
+        assert_eq!(
+            describe(&both),
+            "volume work:private: REASON; qubes-recover commits it; then NEXT"
+        );
+
+        let source = not_ready(Remedy::Recover);
+        let not_imported = LifecycleError::NotImported {
+            volume: "work:private".to_string(),
+            reason: source.to_string(),
+            source: Some(Box::new(source)),
+        };
+        assert_eq!(
+            describe(&not_imported),
+            "work:private: nothing was imported: volume work:private: REASON; qubes-recover \
+             commits it"
+        );
+
+        let cause = LifecycleError::Hypervisor(HypervisorError::NoAnswer {
+            action: "unpause domain UUID".to_string(),
+            seconds: 15,
+        });
+        let not_started = LifecycleError::NetvmNotStarted {
+            netvm: VmName::from_store("sys-vpn").unwrap(),
+            reason: cause.to_string(),
+            cause: Some(Box::new(cause)),
+        };
+        assert_eq!(
+            describe(&not_started),
+            "its netvm sys-vpn does not start: cannot unpause domain UUID: no answer within 15 s; \
+             if its QEMU hangs, run qvm-kill"
+        );
+    }
+}
