@@ -14,6 +14,7 @@ use minijinja::{
 use super::HypervisorError;
 use super::description::{BlockDevice, DomainDescription, HostDescription};
 use super::uri::Family;
+use crate::format::xml::character_reference;
 use crate::fs::{chroot, text_file};
 
 const XEN: &str = include_str!("../../templates/libvirt/xen.xml");
@@ -270,15 +271,11 @@ fn write_escaped(out: &mut Output, state: &mut State, value: &Value) -> Result<(
         return out.write_str(&text).map_err(Error::from);
     }
     for character in text.chars() {
-        match character {
-            '&' => out.write_str("&amp;"),
-            '<' => out.write_str("&lt;"),
-            '>' => out.write_str("&gt;"),
-            '"' => out.write_str("&quot;"),
-            '\'' => out.write_str("&#39;"),
-            // XML parsers turn plain line breaks and tabs in attributes into spaces.
-            '\n' | '\r' | '\t' => write!(out, "&#{};", u32::from(character)),
-            _ => out.write_char(character),
+        match character_reference(character) {
+            // As upstream's template engine writes it.
+            Some(_) if character == '\'' => out.write_str("&#39;"),
+            Some(reference) => out.write_str(reference),
+            None => out.write_char(character),
         }
         .map_err(Error::from)?;
     }

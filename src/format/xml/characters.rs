@@ -109,3 +109,19 @@ pub(crate) fn find_noncharacter(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(0xEF, text)
         .find(|n| matches!(text.get(n + 1..n + 3), Some([0xBF, 0xBE | 0xBF])))
 }
+
+/// Returns the reference to a character that XML could take for something else. Line breaks and
+/// tabs are among them: parsers turn those of attributes into spaces.
+pub(crate) fn character_reference(character: char) -> Option<&'static str> {
+    Some(match character {
+        '&' => "&amp;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '"' => "&quot;",
+        '\'' => "&apos;",
+        '\r' => "&#13;",
+        '\n' => "&#10;",
+        '\t' => "&#9;",
+        _ => return None,
+    })
+}

@@ -10,5 +10,6 @@ pub(super) mod token;
 pub(crate) mod tree;
 pub(super) mod tree_builder;
 
+pub(crate) use characters::character_reference;
 pub(crate) use document::parse_document;
 pub(crate) use tree::{ElementId, Tree};

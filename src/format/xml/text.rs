@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::characters::is_xml_char;
+use super::characters::{character_reference, is_xml_char};
 
 /// Where a value occurs: text and attributes normalise and escape differently (XML 1.0 §2.11,
 /// §3.3.3).
@@ -86,18 +86,16 @@ pub(crate) fn escape(
     place: ValueKind,
     quote: char,
 ) -> Result<(), char> {
+    let is_plain = |c: char| match c {
+        '\n' | '\t' => place == ValueKind::Text,
+        '"' | '\'' => place == ValueKind::Text || c != quote,
+        _ => false,
+    };
     for c in value.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\r' => out.push_str("&#13;"),
-            '\n' if place == ValueKind::Attribute => out.push_str("&#10;"),
-            '\t' if place == ValueKind::Attribute => out.push_str("&#9;"),
-            '"' if place == ValueKind::Attribute && quote == '"' => out.push_str("&quot;"),
-            '\'' if place == ValueKind::Attribute && quote == '\'' => out.push_str("&apos;"),
-            c if is_xml_char(c) => out.push(c),
-            c => return Err(c),
+        match character_reference(c) {
+            Some(reference) if !is_plain(c) => out.push_str(reference),
+            _ if is_xml_char(c) => out.push(c),
+            _ => return Err(c),
         }
     }
     Ok(())

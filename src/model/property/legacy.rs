@@ -40,9 +40,7 @@ pub(super) const DISPVM_ALLOWED: LegacyForm = LegacyForm {
             .properties
             .get("dispvm_allowed")
             .filter(|_| !vm.properties.contains("template_for_dispvms"))?;
-        BooleanDialect::Literal
-            .parse(allowed)
-            .map(|on| boolean_text(on))
+        BooleanDialect::Literal.parse(allowed).map(boolean_text)
     },
     remove: |vm| {
         vm.properties.remove("dispvm_allowed");
