@@ -159,10 +159,10 @@ impl Class {
 
     /// Returns the class of this name, [`Class::Unknown`] if there is none.
     pub fn from_store(text: &str) -> Class {
-        Class::all()
-            .find(|class| class.as_str() == text)
-            .cloned()
-            .unwrap_or_else(|| Class::Unknown(text.into()))
+        match CLASSES.iter().find(|row| row.name == text) {
+            Some(row) => row.class.clone(),
+            None => Class::Unknown(text.into()),
+        }
     }
 
     /// Returns the position of the class in [`CLASSES`], `None` if it is unknown.
