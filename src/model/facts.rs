@@ -35,6 +35,11 @@ pub trait HostFacts {
     fn release(&self) -> Release;
     /// Returns the directory of the store and the built-in pools: `/var/lib/qubes`.
     fn base_dir(&self) -> &str;
+    /// Returns the directory of the kernels of a new system. Upstream looks there for a kernel when
+    /// one is set.
+    fn default_kernels_dir(&self) -> String {
+        format!("{}/vm-kernels", self.base_dir().trim_end_matches('/'))
+    }
     /// Returns whether files below `dir` can share blocks. Decides how the first pool of a new
     /// store is set up.
     fn can_reflink(&self, dir: &str) -> bool;

@@ -15,6 +15,7 @@ use super::rules::qubesd::find_feature_problem;
 use super::vm::Vm;
 use crate::model::property;
 use crate::model::tags;
+use crate::model::tags::TAG_CREATED_WITH;
 
 /// Why a feature cannot be changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,9 +62,6 @@ const PRELOAD_MAX: &str = "preload-dispvm-max";
 
 /// The services by which a preloaded disposable reports that it is ready.
 const READY_SERVICES: [&str; 2] = ["qubes.WaitForRunningSystem", "qubes.WaitForSession"];
-
-/// The feature that lists the tags for created qubes.
-pub(super) const TAG_CREATED_WITH: &str = "tag-created-vm-with";
 
 /// Maximum lengths of names below a QubesDB directory: keys have at most 63 bytes
 /// (`docs/spec/r4-features.md` §4, §5).

@@ -4,7 +4,6 @@ use smol_str::SmolStr;
 
 use super::draft::Draft;
 use super::effect::Change;
-use super::features::TAG_CREATED_WITH;
 use super::qubes::Qubes;
 use super::vm::Vm;
 
@@ -36,6 +35,9 @@ pub enum TagError {
         creator: String,
     },
 }
+
+/// The feature that lists the tags for created qubes.
+pub(super) const TAG_CREATED_WITH: &str = "tag-created-vm-with";
 
 /// Prefix of the tag that names the qube that requested the creation of another.
 pub const CREATED_BY_PREFIX: &str = "created-by-";

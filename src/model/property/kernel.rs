@@ -195,13 +195,5 @@ pub fn kernels_dir(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
             .option("dir_path")
             .map(str::to_owned)
     })
-    .unwrap_or_else(|| default_kernels_dir(facts))
-}
-
-/// Returns the directory in which upstream looks for a kernel when one is set.
-pub(super) fn default_kernels_dir(facts: &dyn Facts) -> String {
-    format!(
-        "{}/vm-kernels",
-        facts.host().base_dir().trim_end_matches('/')
-    )
+    .unwrap_or_else(|| facts.host().default_kernels_dir())
 }

@@ -1,7 +1,6 @@
 //! Rules of properties beyond their type: conditions between qubes and on the machine. Messages are
 //! upstream's where they are recorded (`tests/data/r4/cli/qvm-prefs.txt`, `qubes-prefs.txt`).
 
-use super::kernel::default_kernels_dir;
 use super::{PropertyContext, PropertyError, ProposedChange, Value, VirtMode};
 use crate::model::class::Class;
 use crate::model::facts::Facts;
@@ -24,18 +23,15 @@ pub(super) fn require_installed_kernel(
     facts: &dyn Facts,
     proposed: &ProposedChange<'_>,
 ) -> RuleResult {
-    match proposed.value.as_str() {
-        Some(kernel) if !proposed.reset && !kernel.is_empty() => {
-            match is_kernel_name(kernel)
-                && facts
-                    .host()
-                    .is_kernel_installed(&default_kernels_dir(facts), kernel)
-            {
-                true => Ok(()),
-                false => refuse(format!("Kernel '{kernel}' not installed")),
-            }
-        }
-        _ => Ok(()),
+    let Some(kernel) = proposed.value.as_str() else {
+        return Ok(());
+    };
+    let host = facts.host();
+    let is_installed =
+        || is_kernel_name(kernel) && host.is_kernel_installed(&host.default_kernels_dir(), kernel);
+    match proposed.reset || kernel.is_empty() || is_installed() {
+        true => Ok(()),
+        false => refuse(format!("Kernel '{kernel}' not installed")),
     }
 }
 

@@ -36,7 +36,7 @@ pub fn plan_new_system(facts: &dyn Facts) -> Qubes {
     if !shares_blocks && driver == FILE_REFLINK {
         files.set("setup_check", "no");
     }
-    let kernels_dir = format!("{base}/vm-kernels");
+    let kernels_dir = facts.host().default_kernels_dir();
     let kernels = TextMap::from_iter([
         ("name", LINUX_KERNEL),
         ("dir_path", &*kernels_dir),
@@ -69,10 +69,7 @@ pub fn choose_default_kernel(draft: &mut Draft, facts: &dyn Facts) -> Change {
     {
         return Change::STORE_ONLY;
     }
-    let directory = format!(
-        "{}/vm-kernels",
-        facts.host().base_dir().trim_end_matches('/')
-    );
+    let directory = facts.host().default_kernels_dir();
     if let Some(newest) = facts.host().newest_kernel(&directory) {
         qubes.globals.set("default_kernel", &newest);
     }
