@@ -142,6 +142,14 @@ impl StoreError {
             source,
         }
     }
+
+    /// Returns a function that says in which file a format error is.
+    pub(crate) fn format(path: &Path) -> impl Fn(FormatError) -> StoreError + Copy + '_ {
+        move |source| StoreError::Format {
+            path: path.into(),
+            source,
+        }
+    }
 }
 
 fn describe_wait(waited: Duration) -> String {

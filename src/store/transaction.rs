@@ -103,10 +103,7 @@ impl Write {
         version: FileVersion,
         bytes: Bytes,
     ) -> Result<Write, StoreError> {
-        let wrong = |source| StoreError::Format {
-            path: place.file.clone(),
-            source,
-        };
+        let wrong = StoreError::format(&place.file);
         let (qubes, original) = open_original(&bytes).map_err(wrong)?;
         let content = Content::new(bytes, &place);
         let (saved, companions, digest) = (StoreChanges::default(), None, None);
@@ -164,10 +161,7 @@ impl Write {
                 path: place.file.clone(),
             });
         }
-        let format = |source| StoreError::Format {
-            path: place.file.clone(),
-            source,
-        };
+        let format = StoreError::format(&place.file);
         let bytes = format::write_new(qubes).map_err(format)?;
         format::check(&bytes).map_err(format)?;
         Write::write_new(place, bytes)
@@ -217,10 +211,7 @@ impl Write {
             return self.save_converted();
         };
         let path = &self.place.file;
-        let wrong = |source| StoreError::Format {
-            path: path.clone(),
-            source,
-        };
+        let wrong = StoreError::format(path);
         let changed = original.changes(&self.draft).map_err(wrong)?;
         if changed == self.saved {
             return Ok(SaveOutcome::Unchanged);
@@ -284,10 +275,7 @@ impl Write {
 
     /// Loads the collection again as it was when the store was opened.
     fn load_original(&self) -> Result<Qubes, StoreError> {
-        let wrong = |source| StoreError::Format {
-            path: self.place.file.clone(),
-            source,
-        };
+        let wrong = StoreError::format(&self.place.file);
         open_original(&self.content.bytes)
             .map(|(qubes, _)| qubes)
             .map_err(wrong)

@@ -50,10 +50,7 @@ pub struct Conversion {
 /// The bytes are not such a store.
 pub fn plan(context: &Context, bytes: &[u8]) -> Result<(Qubes, Conversion), LifecycleError> {
     let file = context.system.store_file();
-    let invalid = |source| StoreError::Format {
-        path: file.into(),
-        source,
-    };
+    let invalid = StoreError::format(file);
     let old = read_old_store(context, bytes).map_err(invalid)?;
     let (mut qubes, mut losses) = (old.qubes, old.losses);
     losses.extend(losses_from_diagnoses(&qubes));

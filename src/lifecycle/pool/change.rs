@@ -42,10 +42,7 @@ fn refuse_overlap(context: &Context, qubes: &Qubes, pool: &Pool) -> Result<(), L
 /// Refuses the removal of pools in which a domain that cannot be loaded has a volume.
 fn refuse_use_by_broken_domain(context: &Context, names: &[&str]) -> Result<(), LifecycleError> {
     let file = context.system.store_file();
-    let failed = |source| StoreError::Format {
-        path: file.to_path_buf(),
-        source,
-    };
+    let failed = StoreError::format(file);
     let domains = list_all_domains(&read_bytes(file)?).map_err(failed)?;
     for domain in domains.iter().filter(|domain| domain.qube.is_none()) {
         for volume in &domain.volumes {

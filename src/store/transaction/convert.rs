@@ -39,12 +39,8 @@ impl Write {
 
     /// Saves a store of R1 to R3 in the format of R4, if [`Write::convert_with`] was called.
     pub(super) fn save_converted(&mut self) -> Result<SaveOutcome, StoreError> {
-        let wrong = |path: &Path, source| StoreError::Format {
-            path: path.to_path_buf(),
-            source,
-        };
         let Some(companions) = self.companions.take() else {
-            return Err(wrong(&self.place.file, FormatError::OldFormat));
+            return Err(StoreError::format(&self.place.file)(FormatError::OldFormat));
         };
         let (copy, durable) = match self.convert(&*companions) {
             Ok(converted) => converted,
@@ -65,10 +61,7 @@ impl Write {
         companions: &dyn Companions,
     ) -> Result<(PathBuf, Result<(), StoreError>), StoreError> {
         let path = self.place.file.clone();
-        let wrong = |source| StoreError::Format {
-            path: path.clone(),
-            source,
-        };
+        let wrong = StoreError::format(&path);
         let new = Bytes::from(format::write_new(&self.draft).map_err(wrong)?);
         format::check(&new).map_err(wrong)?;
         let (qubes, original) = open_original(&new).map_err(wrong)?;

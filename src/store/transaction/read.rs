@@ -142,10 +142,7 @@ impl Read {
         place: &StoreLocation,
         held: Option<Locked>,
     ) -> Result<Read, StoreError> {
-        let wrong = |source| StoreError::Format {
-            path: place.file.clone(),
-            source,
-        };
+        let wrong = StoreError::format(&place.file);
         let qubes = format::read(bytes.clone()).map_err(wrong)?;
         Ok(Read {
             qubes,

@@ -50,10 +50,7 @@ impl Write {
         expected: Option<&[u8]>,
         bytes: Vec<u8>,
     ) -> Result<RestoreOutcome, StoreError> {
-        crate::format::check_any_release(&bytes).map_err(|source| StoreError::Format {
-            path: place.file.clone(),
-            source,
-        })?;
+        crate::format::check_any_release(&bytes).map_err(StoreError::format(&place.file))?;
         let (place, lock, version) = match Write::lock(place) {
             Ok(locked) => locked,
             Err(StoreError::Missing { .. }) if expected.is_none() => {

@@ -140,10 +140,7 @@ fn own_claims(context: &Context) -> Result<Vec<DirectoryClaim>, LifecycleError> 
     let read = context.read()?;
     match claims_in(read.bytes()) {
         Err(FormatError::OldFormat) => Ok(Vec::new()),
-        claims => Ok(claims.map_err(|source| StoreError::Format {
-            path: context.system.store_file().into(),
-            source,
-        })?),
+        claims => Ok(claims.map_err(StoreError::format(context.system.store_file()))?),
     }
 }
 

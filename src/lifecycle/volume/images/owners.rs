@@ -41,10 +41,7 @@ pub(in crate::lifecycle) fn find_owners_in(
     read: &Read,
 ) -> Result<ImageOwners, LifecycleError> {
     let file = context.system.store_file();
-    let failed = |source| StoreError::Format {
-        path: file.to_path_buf(),
-        source,
-    };
+    let failed = StoreError::format(file);
     let mut owners = find_owners_in_text(context, read, read.bytes()).map_err(failed)?;
     if let Some(others) = system_store_owners(context) {
         owners.merge(others);
@@ -104,10 +101,8 @@ fn system_store_owners(context: &Context) -> Option<ImageOwners> {
 /// The store cannot be converted.
 fn old_store_owners(context: &Context, bytes: &Bytes) -> Result<ImageOwners, LifecycleError> {
     let (qubes, _) = conversion::plan(context, bytes)?;
-    let failed = |source| StoreError::Format {
-        path: context.system.system_store(),
-        source,
-    };
+    let store = context.system.system_store();
+    let failed = StoreError::format(&store);
     let written = Bytes::from(format::write_new(&qubes).map_err(failed)?);
     let mut owners = find_owners_in_text(context, &qubes, &written).map_err(failed)?;
     // A domain that cannot be taken over may be a qube with images.

@@ -30,10 +30,7 @@ pub fn run(
     let file = context.system.store_file().display().to_string();
     if arguments.dry_run {
         let bytes = read_bytes(context.system.store_file())?;
-        let wrong = |source| StoreError::Format {
-            path: context.system.store_file().into(),
-            source,
-        };
+        let wrong = StoreError::format(context.system.store_file());
         if !format::read(bytes.clone()).map_err(wrong)?.needs_conversion {
             return print_nothing_to_do(call, arguments, &file, context);
         }

@@ -111,10 +111,7 @@ pub fn current_store(context: &Context) -> Version {
 /// Reads a version and checks that it loads.
 pub fn read_loadable(path: &Path) -> Result<Bytes, StoreError> {
     let bytes = read_bytes(path)?;
-    let wrong = |source| StoreError::Format {
-        path: path.into(),
-        source,
-    };
+    let wrong = StoreError::format(path);
     format::check_any_release(&bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)?;
     Ok(bytes)

@@ -83,10 +83,7 @@ pub fn run(
 }
 
 fn load(version: &Version, bytes: &Bytes) -> Result<Qubes, StoreError> {
-    let wrong = |source| StoreError::Format {
-        path: version.path.clone(),
-        source,
-    };
+    let wrong = StoreError::format(&version.path);
     format::check_any_release(bytes).map_err(wrong)?;
     format::read(bytes.clone()).map_err(wrong)
 }

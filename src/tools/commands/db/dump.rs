@@ -30,10 +30,7 @@ pub fn run(
 ) -> Result<u8, Failure> {
     let version = arguments.copy.version(context)?;
     let bytes = read_bytes(&version.path)?;
-    let qubes = format::read(bytes).map_err(|source| StoreError::Format {
-        path: version.path.clone(),
-        source,
-    })?;
+    let qubes = format::read(bytes).map_err(StoreError::format(&version.path))?;
     let mut text = Vec::new();
     let mut writer =
         serde_json::Serializer::with_formatter(&mut text, PrettyFormatter::with_indent(b" "));
