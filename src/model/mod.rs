@@ -59,7 +59,7 @@ pub use rules::creation::{CreationError, NewQube, PoolChoice, UnclonedSetting, s
 pub use rules::new_system::plan_new_system;
 pub use rules::pool_change::{NewPool, PoolError, PoolUse};
 pub use rules::removal::{QubeUse, RemovableVolume, RemovalError};
-pub use rules::volume_change::{VolumeChangeError, VolumeOption};
+pub use rules::volume_change::{VolumeChangeError, VolumeOption, VolumeRule};
 pub use stop_order::ProviderRole;
 pub use tags::TagError;
 pub use text_map::TextMap;

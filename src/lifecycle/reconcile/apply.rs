@@ -69,8 +69,8 @@ pub(in crate::lifecycle) fn change_and_notify(
     Ok(())
 }
 
-/// Applies the effects of a saved change in order. Returns notes for the user (about a change that waits for the next
-/// start).
+/// Applies the effects of a saved change in order. Returns notes for the user (about a change that
+/// waits for the next start).
 ///
 /// # Errors
 /// The store cannot be read, or a file of dom0 cannot be changed.

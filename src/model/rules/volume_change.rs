@@ -11,7 +11,6 @@ use crate::model::name::VmName;
 use crate::model::pool_driver::DriverSpec;
 use crate::model::power::PowerState;
 use crate::model::qubes::Qubes;
-use crate::model::release::Release;
 use crate::model::text_map::TextMap;
 use crate::model::vm::Vm;
 use crate::model::volume;
@@ -37,35 +36,40 @@ pub enum VolumeChangeError {
     /// Upstream's text for a value that is not a number or is less than -1.
     #[error("Invalid value for revisions_to_keep")]
     InvalidRevisions,
-    /// The value is invalid for this volume and its pool.
-    #[error("{vm}:{volume}: {source}")]
-    InvalidValue {
+    /// A rule forbids the change.
+    #[error("{vm}:{volume}: {rule}")]
+    Refused {
         /// The name of the qube.
-        vm: String,
+        vm: VmName,
         /// The name of the volume.
         volume: String,
-        /// The rule that the value breaks.
-        source: PoolError,
+        /// The rule that the change breaks.
+        rule: VolumeRule,
     },
+    /// The volume cannot be resolved.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+}
+
+/// A rule for the options of volumes, as a change breaks it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VolumeRule {
+    /// The value is invalid for this volume and its pool, or for the release of the store.
+    #[error(transparent)]
+    Value(#[from] PoolError),
     /// Volumes of this kind do not have the option.
-    #[error("{vm}:{volume}: {option} cannot be set: {reason}")]
-    OptionNotSettable {
-        /// The name of the qube.
-        vm: String,
-        /// The name of the volume.
-        volume: String,
+    #[error("{option} cannot be set: {reason}")]
+    NotSettable {
         /// The name of the option.
         option: &'static str,
         /// Why the volume cannot have the option.
         reason: &'static str,
     },
     /// The change is possible only while the qube is halted.
-    #[error("{vm}:{volume}: {option} can be changed only while {vm} is halted, and it is {state}")]
+    #[error("{option} can be changed only while {vm} is halted, and it is {state}")]
     NotHalted {
         /// The name of the qube.
-        vm: String,
-        /// The name of the volume.
-        volume: String,
+        vm: VmName,
         /// The option, with a restriction to some values if there is one.
         option: &'static str,
         /// The power state of the qube.
@@ -74,35 +78,15 @@ pub enum VolumeChangeError {
     /// A disposable that is based on the qube is not halted, and its snapshots depend on the
     /// change.
     #[error(
-        "{vm}:{volume}: revisions_to_keep can be set to or from -1 (no snapshots) only while no \
-         disposable of {vm} runs, and {disposable} does"
+        "revisions_to_keep can be set to or from -1 (no snapshots) only while no disposable of \
+         {vm} runs, and {disposable} does"
     )]
     DisposableRuns {
         /// The name of the qube.
-        vm: String,
-        /// The name of the volume.
-        volume: String,
+        vm: VmName,
         /// The name of the first such disposable.
-        disposable: String,
+        disposable: VmName,
     },
-    /// The release of the store does not support ephemeral volumes.
-    #[error(
-        "{vm}:{volume}: {option} is not supported by Qubes OS {release}, \
-         for which the store is written"
-    )]
-    TooNew {
-        /// The name of the qube.
-        vm: String,
-        /// The name of the volume.
-        volume: String,
-        /// The name of the option: `ephemeral`.
-        option: &'static str,
-        /// The release that the store is written for.
-        release: Release,
-    },
-    /// The volume cannot be resolved.
-    #[error(transparent)]
-    Volume(#[from] VolumeError),
 }
 
 impl VolumeOption {
@@ -277,7 +261,7 @@ impl OptionChange<'_> {
             .and_then(|d| d.max_revisions)
             .unwrap_or(i64::MAX);
         revisions(text, most, self.facts.host().release())
-            .map_err(|source| self.bad_value(source))?;
+            .map_err(|error| self.refused(error.into()))?;
         let is_origin = self.volume.save_on_stop && !self.volume.snap_on_start;
         if is_origin && (number == -1) != (self.volume.revisions_to_keep == -1) {
             self.refuse_unless_halted("revisions_to_keep to or from -1 (no snapshots)")?;
@@ -288,18 +272,10 @@ impl OptionChange<'_> {
 
     fn ephemeral(&self, text: &str) -> Result<Option<String>, VolumeChangeError> {
         let ephemeral = self.boolean(text)?;
-        let (vm, volume, release) = (
-            self.vm.name.to_string(),
-            self.volume.name.clone(),
-            self.facts.host().release(),
-        );
+        let release = self.facts.host().release();
         if !release.has_ephemeral_volumes() {
-            return Err(VolumeChangeError::TooNew {
-                vm,
-                volume,
-                option: "ephemeral",
-                release,
-            });
+            let option = "ephemeral";
+            return Err(self.refused(PoolError::TooNew { option, release }.into()));
         }
         let is_volatile = self.volume.rw && !self.volume.save_on_stop && !self.volume.snap_on_start;
         if ephemeral && !is_volatile {
@@ -323,39 +299,27 @@ impl OptionChange<'_> {
     }
 
     fn boolean(&self, text: &str) -> Result<bool, VolumeChangeError> {
-        boolean(self.option.as_str(), text).map_err(|source| self.bad_value(source))
+        boolean(self.option.as_str(), text).map_err(|error| self.refused(error.into()))
     }
 
-    fn bad_value(&self, source: PoolError) -> VolumeChangeError {
-        VolumeChangeError::InvalidValue {
-            vm: self.vm.name.to_string(),
+    fn refused(&self, rule: VolumeRule) -> VolumeChangeError {
+        VolumeChangeError::Refused {
+            vm: self.vm.name.clone(),
             volume: self.volume.name.clone(),
-            source,
+            rule,
         }
     }
 
     fn not_settable(&self, reason: &'static str) -> VolumeChangeError {
-        let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
-        VolumeChangeError::OptionNotSettable {
-            vm,
-            volume,
-            option: self.option.as_str(),
-            reason,
-        }
+        let option = self.option.as_str();
+        self.refused(VolumeRule::NotSettable { option, reason })
     }
 
     fn refuse_unless_halted(&self, option: &'static str) -> Result<(), VolumeChangeError> {
+        let vm = self.vm.name.clone();
         match self.facts.power_state(self.vm) {
             PowerState::Halted => Ok(()),
-            state => {
-                let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
-                Err(VolumeChangeError::NotHalted {
-                    vm,
-                    volume,
-                    option,
-                    state,
-                })
-            }
+            state => Err(self.refused(VolumeRule::NotHalted { vm, option, state })),
         }
     }
 
@@ -372,14 +336,10 @@ impl OptionChange<'_> {
             .filter(|vm| self.facts.power_state(vm) != PowerState::Halted);
         match running.next() {
             None => Ok(()),
-            Some(disposable) => {
-                let (vm, volume) = (self.vm.name.to_string(), self.volume.name.clone());
-                Err(VolumeChangeError::DisposableRuns {
-                    vm,
-                    volume,
-                    disposable: disposable.name.to_string(),
-                })
-            }
+            Some(disposable) => Err(self.refused(VolumeRule::DisposableRuns {
+                vm: self.vm.name.clone(),
+                disposable: disposable.name.clone(),
+            })),
         }
     }
 }
