@@ -109,23 +109,18 @@ pub enum LifecycleError {
     },
     /// The images of a removed qube were deleted to make room for the store, and there still is
     /// none.
-    #[error(
-        "{qube} is not removed, though its images are deleted: {source}; make room on the disk, \
-         then {next_step}"
-    )]
+    #[error("{qube} is not removed, though its images are deleted: {source}")]
     ImagesDeleted {
         /// The qube, which is still in the store.
         qube: VmName,
         /// Why the store could not be saved.
         source: Box<LifecycleError>,
-        /// What completes the removal once there is space.
-        next_step: String,
+        /// Whether the record of the qube says so, and the removal is completed once there is
+        /// space.
+        is_recorded: bool,
     },
     /// Two volumes have the same image, so an operation on one would affect the other.
-    #[error(
-        "cannot {verb}: volume {volume} has the image of volume {owner}; qubes-db check shows what \
-         is wrong with the store"
-    )]
+    #[error("cannot {verb}: volume {volume} has the image of volume {owner}")]
     ImageOwned {
         /// The refused operation with its object, as it follows "cannot".
         verb: String,
@@ -146,11 +141,7 @@ pub enum LifecycleError {
         reason: String,
     },
     /// The source of a new volume is where the volume's own image would be.
-    #[error(
-        "cannot create {qube} with the data of {file}: {reason}; move that file elsewhere first, \
-         or create {qube} with --adopt-existing instead, which uses it as it is",
-        file = file.display()
-    )]
+    #[error("cannot create {qube} with the data of {file}: {reason}", file = file.display())]
     SourceInPlace {
         /// The qube that was to be created.
         qube: VmName,
@@ -160,10 +151,7 @@ pub enum LifecycleError {
         reason: String,
     },
     /// Two qubes have the same directory, so their files beside the images would be the same.
-    #[error(
-        "cannot {verb}: {directory} is the directory of {owner}, too; give one of the two another \
-         name, a directory of its own or, with --root, a system of its own"
-    )]
+    #[error("cannot {verb}: {directory} is the directory of {owner}, too")]
     DirectoryOwned {
         /// The refused operation with its object, as it follows "cannot".
         verb: String,
@@ -179,10 +167,7 @@ pub enum LifecycleError {
         reason: String,
     },
     /// An image that a new qube would overwrite holds data.
-    #[error(
-        "cannot create {qube}: {image} holds data, and no qube of the store owns it: qvm-create \
-         --adopt-existing takes the images over, --discard-existing deletes them"
-    )]
+    #[error("cannot create {qube}: {image} holds data, and no qube of the store owns it")]
     ImageHoldsData {
         /// The qube that was to be created.
         qube: VmName,
@@ -216,6 +201,17 @@ pub enum LifecycleError {
     /// The qube does not exist. Upstream's message.
     #[error("no such domain: '{0}'")]
     NoSuchQube(String),
+    /// The store has damage that a change leaves as it is.
+    #[error(
+        "{store}: qubesd would refuse it: {damage}; that was not changed",
+        store = store.display()
+    )]
+    Damaged {
+        /// Path of the store.
+        store: PathBuf,
+        /// What is wrong with the store, in one line.
+        damage: String,
+    },
     /// Operations on images need a store of R4.
     #[error(
         "cannot use {store}: it was written by Qubes R3 or older",
@@ -232,7 +228,7 @@ pub enum LifecycleError {
     #[error("Domain not running (either powered off or paused): '{0}'")]
     NotRunning(VmName),
     /// A paused guest cannot shut down.
-    #[error("Domain not running (either powered off or paused): '{0}'; --force ends a paused one")]
+    #[error("Domain not running (either powered off or paused): '{0}'")]
     Paused(VmName),
     /// Upstream's message.
     #[error("Domain is not paused: '{0}'")]
@@ -364,18 +360,19 @@ pub enum LifecycleError {
         reason: String,
     },
     /// The netvm of a qube cannot be started.
-    #[error("its netvm {netvm} does not start: {reason}")]
+    #[error("its netvm {netvm} does not start: {source}")]
     NetvmNotStarted {
         /// The netvm that was to be started first.
         netvm: VmName,
         /// Why it cannot be started.
-        reason: String,
-        /// The error behind `reason`, if it was one.
-        cause: Option<Box<LifecycleError>>,
+        source: Box<LifecycleError>,
     },
+    /// A qube would have to be started before its own netvm.
+    #[error("its netvm {0} does not start: the netvms form a loop")]
+    NetvmLoop(VmName),
     /// Running qubes depend on the qube.
     #[error(
-        "{qube} is the {role} of running qubes: {clients}; shut them down first, or use --force",
+        "{qube} is the {role} of running qubes: {clients}",
         role = role.as_str()
     )]
     HasClients {

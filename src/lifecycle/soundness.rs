@@ -13,7 +13,7 @@ use crate::model::text_map::TextMap;
 use crate::model::{Facts as _, Finding, Labels, Pools, Qubes, SavedDomain, VmName, check};
 use crate::store::{Read, StoreError, Write};
 
-use super::Context;
+use super::{Context, LifecycleError};
 
 /// The cache entry for a store that qubesd would not refuse; its text names the release whose rules
 /// were applied.
@@ -82,11 +82,12 @@ pub(super) fn guard_against_damage(context: &Context, write: &mut Write) {
                 }
             });
         }
-        Some(text) => {
+        Some(damage) => {
             let (system, reported) = (context.system.clone(), context.damage_reported.clone());
             write.after_first_save(move |_| {
                 if !reported.replace(true) {
-                    system.notify(&format!("{}: {text}", system.store_file().display()));
+                    let store = system.store_file().to_path_buf();
+                    system.notify_error(&LifecycleError::Damaged { store, damage });
                 }
             });
         }
@@ -206,8 +207,5 @@ fn describe_damage(context: &Context, qubes: &Qubes) -> Option<String> {
         0 => String::new(),
         n => format!(", and {n} more"),
     };
-    Some(format!(
-        "qubesd would refuse it: {first}{others}; that was not changed (qubes-db check, \
-         qubes-db repair)"
-    ))
+    Some(format!("{first}{others}"))
 }

@@ -8,6 +8,7 @@ mod terminal;
 
 use std::cell::OnceCell;
 use std::env;
+use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -48,6 +49,8 @@ pub struct SystemOptions {
     /// Receives notices that are not errors, one line each: a tool prints them to standard error, a
     /// monitor writes them to its log. By default they are dropped.
     pub notify: Option<fn(&str)>,
+    /// Returns the notice of an error: by default its text. A tool adds which command helps.
+    pub describe_error: Option<fn(&(dyn Error + 'static)) -> String>,
     /// How often `-v` was given. From 1 on, steps are reported. (Programs that are run are logged
     /// by crate `log` at level debug.)
     pub verbosity: u8,
@@ -87,6 +90,7 @@ pub struct System {
     no_wait: bool,
     force: bool,
     notify: Option<fn(&str)>,
+    describe_error: Option<fn(&(dyn Error + 'static)) -> String>,
     verbosity: u8,
     uri: Option<String>,
     lvm_pool: Option<String>,
@@ -175,6 +179,7 @@ impl System {
             no_wait: options.no_wait,
             force: options.force,
             notify: options.notify,
+            describe_error: options.describe_error,
             verbosity: options.verbosity,
             uri,
             lvm_pool: text_from("DEFAULT_LVM_POOL"),
@@ -198,6 +203,14 @@ impl System {
         if let Some(notify) = self.notify {
             notify(line);
         }
+    }
+
+    /// Passes an error that is not that of the operation as a notice.
+    pub fn notify_error(&self, error: &(dyn Error + 'static)) {
+        self.notify(&match self.describe_error {
+            Some(describe) => describe(error),
+            None => error.to_string(),
+        });
     }
 
     /// Returns the receiver of [`System::notify`].

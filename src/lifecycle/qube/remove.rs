@@ -227,14 +227,11 @@ fn remove_from_store_freeing_space(
         &owners,
     )?;
     // The first attempt may have failed because the disk was full. There is space now.
-    let is_marked = record_removal(context, name, storage).is_ok();
+    let is_recorded = record_removal(context, name, storage).is_ok();
     save().map_err(|error| LifecycleError::ImagesDeleted {
         qube: name.clone(),
         source: Box::new(error),
-        next_step: match is_marked {
-            true => format!("the next command about {name}, or qubes-recover, removes it"),
-            false => format!("run qvm-remove {name} again"),
-        },
+        is_recorded,
     })
 }
 

@@ -157,19 +157,17 @@ fn start_netvm(
     netvm: &VmName,
     depth: usize,
 ) -> Result<(), LifecycleError> {
-    let failed = |reason: String, cause| LifecycleError::NetvmNotStarted {
-        netvm: netvm.clone(),
-        reason,
-        cause,
-    };
     if depth == 0 || netvm == client {
-        return Err(failed("the netvms form a loop".into(), None));
+        return Err(LifecycleError::NetvmLoop(netvm.clone()));
     }
     let started = StopMark::read(&context.system, netvm)
         .and_then(|mark| start_chain(context, &mark, None, depth - 1));
     started
         .map(drop)
-        .map_err(|error| failed(error.to_string(), Some(Box::new(error))))
+        .map_err(|source| LifecycleError::NetvmNotStarted {
+            netvm: netvm.clone(),
+            source: Box::new(source),
+        })
 }
 
 /// Starts a halted qube whose lock is held, by the store as it was read under that lock.

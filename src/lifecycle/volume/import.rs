@@ -388,7 +388,8 @@ impl VolumeContent<'_> {
     }
 }
 
-const NO_DATA: &str = "there are no data; to empty a volume, use 'qvm-volume clear'";
+/// The end of the reason of a [`LifecycleError::NotImported`] whose data have no bytes.
+pub const NO_DATA: &str = "there are no data";
 
 fn too_long(available: u64, wanted: u64) -> String {
     format!("the data have {available} bytes, but the volume gets {wanted}")

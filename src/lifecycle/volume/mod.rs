@@ -16,7 +16,7 @@ pub use details::{VolumeDetails, VolumeListEntry, details, list};
 pub(in crate::lifecycle) use disk_space::{
     free_volume_space, is_on_store_disk, save_or_free_space,
 };
-pub use import::{ImportLength, clear, clone, import};
+pub use import::{ImportLength, NO_DATA, clear, clone, import};
 pub(in crate::lifecycle) use import::{VolumeContent, not_imported, replace_data};
 pub(in crate::lifecycle) use import_commit::{
     PreparedImport, cannot_look_at_image, clear_locked, finish_import,

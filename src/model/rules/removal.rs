@@ -70,16 +70,10 @@ pub enum RemovalError {
     #[error("Domain is not powered off: '{0}'")]
     NotHalted(String),
     /// A second domain of the store has the name of the qube.
-    #[error(
-        "cannot remove '{0}': two domains of the store have this name and share their images; \
-         run qubes-db repair first"
-    )]
+    #[error("cannot remove '{0}': two domains of the store have this name and share their images")]
     DuplicateName(String),
     /// Another qube has a volume with the same pool and vid.
-    #[error(
-        "cannot remove '{vm}': its volume '{volume}' is also a volume of '{other}'; \
-         run qubes-db repair first"
-    )]
+    #[error("cannot remove '{vm}': its volume '{volume}' is also a volume of '{other}'")]
     SharedVolume {
         /// The name of the qube to remove.
         vm: String,

@@ -7,6 +7,7 @@ use clap::builder::ArgExt;
 use clap::{Arg, ArgAction, ArgGroup, Args, Command};
 
 use super::failure::Failure;
+use super::hint;
 use super::output::{Colors, print_message};
 use super::words::find_long;
 use crate::system::SystemOptions;
@@ -92,6 +93,7 @@ impl CommonOptions {
             no_wait: self.no_wait,
             force: self.force_write,
             notify: Some(print_message),
+            describe_error: Some(hint::describe),
             verbosity: self.verbose,
         }
     }

@@ -224,7 +224,7 @@ pub(in crate::lifecycle) fn without_shared_images(
             &format!("clean up {}", volume.full_name()),
         ) {
             Err(error @ LifecycleError::ImageOwned { .. }) => {
-                context.system.notify(&error.to_string());
+                context.system.notify_error(&error);
                 shared.push(volume.name.clone());
             }
             checked => checked?,

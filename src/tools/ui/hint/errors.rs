@@ -7,10 +7,10 @@ use std::path::Path;
 use super::{Hint, NameKind, unknown_property};
 use crate::format::FormatError;
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::LifecycleError;
+use crate::lifecycle::{LifecycleError, volume};
 use crate::model::{
-    Class, CreationError, DriverSpec, FeatureError, PoolError, PropertyError, TagError,
-    VolumeChangeError, VolumeError, VolumeOption,
+    Class, CreationError, DriverSpec, FeatureError, PoolError, PropertyError, RemovalError,
+    TagError, VolumeChangeError, VolumeError, VolumeOption,
 };
 use crate::storage::{Remedy, StorageError};
 use crate::store::StoreError;
@@ -51,8 +51,8 @@ impl Hint {
     }
 }
 
-/// Returns the text of an error, followed by what to do about it where that is to run a command:
-/// the library knows of no commands.
+/// Returns the text of an error, followed by what to do about it where that is to run a command or
+/// to give an option: the library knows of neither.
 pub fn describe(error: &(dyn Error + 'static)) -> String {
     let storage = match error.downcast_ref() {
         Some(LifecycleError::Storage(error)) => Some(error),
@@ -86,16 +86,46 @@ fn lifecycle_advice(error: &LifecycleError) -> Option<String> {
         LifecycleError::Store(error) => store_advice(error)?,
         LifecycleError::Hypervisor(error) => hypervisor_advice(error)?,
         LifecycleError::Storage(error) => return storage_advice(error),
+        LifecycleError::NotImported { reason, .. } if reason.ends_with(volume::NO_DATA) => {
+            "; to empty a volume, use 'qvm-volume clear'"
+        }
         LifecycleError::NotImported { source, .. } => return storage_advice(source.as_deref()?),
-        LifecycleError::NetvmNotStarted { cause, .. } => {
-            return lifecycle_advice(cause.as_deref()?);
-        }
-        LifecycleError::StillRuns { qube, .. } => {
-            return Some(format!("; run qvm-kill {qube} again"));
-        }
+        LifecycleError::NetvmNotStarted { source, .. } => return lifecycle_advice(source),
+        LifecycleError::Removal(
+            RemovalError::DuplicateName(_) | RemovalError::SharedVolume { .. },
+        ) => "; run qubes-db repair first",
         LifecycleError::NotConverted { .. } => "; convert it with qubes-db convert",
         LifecycleError::NotMovable { .. } => "; qvm-create --root-copy-from copies it",
         LifecycleError::OrphansUnknown { .. } => "; qubes-db check shows how to repair the store",
+        LifecycleError::ImageOwned { .. } => "; qubes-db check shows what is wrong with the store",
+        LifecycleError::ImageHoldsData { .. } => {
+            ": qvm-create --adopt-existing takes the images over, --discard-existing deletes them"
+        }
+        LifecycleError::DirectoryOwned { .. } => {
+            "; give one of the two another name, a directory of its own or, with --root, a system \
+             of its own"
+        }
+        LifecycleError::Damaged { .. } => " (qubes-db check, qubes-db repair)",
+        LifecycleError::HasClients { .. } => "; shut them down first, or use --force",
+        LifecycleError::Paused(_) => "; --force ends a paused one",
+        LifecycleError::StillRuns { qube, .. } => {
+            return Some(format!("; run qvm-kill {qube} again"));
+        }
+        LifecycleError::SourceInPlace { qube, .. } => {
+            return Some(format!(
+                "; move that file elsewhere first, or create {qube} with --adopt-existing \
+                 instead, which uses it as it is"
+            ));
+        }
+        LifecycleError::ImagesDeleted {
+            qube, is_recorded, ..
+        } => {
+            let next = match is_recorded {
+                true => format!("the next command about {qube}, or qubes-recover, removes it"),
+                false => format!("run qvm-remove {qube} again"),
+            };
+            return Some(format!("; make room on the disk, then {next}"));
+        }
         _ => return None,
     };
     Some(advice.to_owned())
