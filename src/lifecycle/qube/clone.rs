@@ -7,12 +7,12 @@ use std::cell::RefCell;
 
 use crate::fs::replace::Access;
 use crate::lifecycle::qube::directory::{self, QUBE_FILES, QubeDirectory};
-use crate::lifecycle::qube::{self, InitialSettings};
+use crate::lifecycle::qube::{self, InitialSettings, QubeParts};
 use crate::lifecycle::reconcile::{self, QubeState};
-use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::rules::cloning;
 use crate::model::{
-    Change, Class, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError, volume,
+    Change, Class, Draft, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError, volume,
 };
 use crate::storage::{
     CommittedData, PoolDrivers, Progress, StorageError, VmStorage, Volume, VolumeKind,
@@ -55,13 +55,12 @@ pub fn clone(
             .ok_or_else(missing)?
             .clone(),
     };
-    let qubes = qube::read_for_creation(context, &class)?;
-    // Planned before any lock is taken, so that a request that breaks a rule changes nothing.
-    let clone = plan_clone(&qubes)?.vm;
-    let source = qubes.get(request.source).ok_or_else(missing)?.clone();
-    let mut notes = qube::creation_notes(&qubes, request.created_by);
-    conversion::convert_if_needed(context, &qubes)?;
-    drop(qubes);
+    let planned = qube::plan_new_qube(context, &class, request.created_by, |qubes| {
+        Ok(plan_clone(qubes)?.vm)
+    })?;
+    let source = planned.draft.get(request.source).ok_or_else(missing)?;
+    let (source, clone, mut notes) = (source.clone(), planned.vm, planned.notes);
+    drop(planned.draft);
     let data = open_source_volumes(context, &source.name, &clone, request.empty)?;
     let planned_changes = RefCell::new((Change::default(), Vec::new()));
     let files_left_out = RefCell::new(Vec::new());
@@ -71,7 +70,7 @@ pub fn clone(
         *planned_changes.borrow_mut() = (planned.change, planned.left_out);
         Ok(planned.vm)
     };
-    let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
+    let make = |storage: &VmStorage, _: &[String], directory: Option<&QubeDirectory>| {
         storage.create_from(&data, progress)?;
         files_left_out.replace(copy_directory_files(
             context,
@@ -82,7 +81,9 @@ pub fn clone(
         )?);
         Ok(())
     };
-    let mut saved = qube::build(context, &clone.name, &class, &[], &plan, settings, &make)?;
+    let apply = |draft: &mut Draft, name: &VmName| settings.apply(draft, name, context);
+    let parts = QubeParts::with_settings(settings, &plan, &|_| Ok(Vec::new()), &make, &apply);
+    let (mut saved, _adopted) = qube::build(context, &clone.name, &class, &parts)?;
     let (change, not_cloned) = planned_changes.into_inner();
     saved.merge(change);
     let mut left_out: Vec<String> = not_cloned.iter().map(UnclonedSetting::to_string).collect();

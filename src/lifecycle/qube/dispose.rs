@@ -9,14 +9,14 @@ use crate::hypervisor::HypervisorError;
 use crate::lifecycle::qube::directory::{self, QubeDirectory};
 use crate::lifecycle::qube::record::{self, Record};
 use crate::lifecycle::qube::{
-    self, CreatedQube, InitialSettings, QubeLock, RemovalMode, RemovalOutcome,
+    self, CreatedQube, InitialSettings, QubeLock, QubeParts, RemovalMode, RemovalOutcome,
 };
 use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::volume::images::{self, ExistingImages};
-use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::rules::creation;
 use crate::model::{
-    Class, CreationError, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName, property,
+    Class, CreationError, Draft, NewQube, PoolChoice, Qubes, RemovalError, Vm, VmName, property,
 };
 use crate::storage::pools::open_driver;
 use crate::storage::{VmStorage, Volume};
@@ -98,46 +98,34 @@ pub(in crate::lifecycle) fn create_with_dispid(
         }
         Ok(vm)
     };
-    // Planned before the lock is taken, so that a request that breaks a rule changes nothing.
-    let qubes = qube::read_for_creation(context, &new.class)?;
-    let planned = plan(&qubes)?;
-    let template = property::template(&qubes, &planned)?
+    let planned = qube::plan_new_qube(context, &new.class, new.created_by, plan)?;
+    let template = property::template(&planned.draft, &planned.vm)?
         .filter(|_| new.class == Class::DispVM)
         .cloned();
-    let mut notes = qube::creation_notes(&qubes, new.created_by);
-    conversion::convert_if_needed(context, &qubes)?;
     if settings.existing == ExistingImages::Adopt {
-        let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
+        let (qubes, vm) = (&planned.draft, &planned.vm);
+        let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
         adopted.replace(images::adoptable_volumes(&storage)?);
     }
-    drop(qubes);
-    let names: Vec<String> = adopted
-        .borrow()
-        .iter()
-        .map(|(name, _)| name.clone())
-        .collect();
-    let make = |storage: &VmStorage, directory: Option<&QubeDirectory>| {
-        storage.adopt_or_create(&names)?;
+    let (name, mut notes) = (planned.vm.name, planned.notes);
+    drop(planned.draft);
+    let make = |storage: &VmStorage, adopted: &[String], directory: Option<&QubeDirectory>| {
+        storage.adopt_or_create(adopted)?;
         // A disposable has the firewall rules of its template.
         template.iter().try_for_each(|template| {
             qube::copy_directory_files(context, template, &["firewall.xml"], directory, false)
                 .map(drop)
         })
     };
-    let saved = qube::build(
-        context,
-        &planned.name,
-        &new.class,
-        &names,
-        &plan,
-        settings,
-        &make,
-    )?;
+    let names = |_: &VmStorage| {
+        let adopted = adopted.borrow();
+        Ok(adopted.iter().map(|(name, _)| name.clone()).collect())
+    };
+    let apply = |draft: &mut Draft, name: &VmName| settings.apply(draft, name, context);
+    let parts = QubeParts::with_settings(settings, &plan, &names, &make, &apply);
+    let (saved, _adopted) = qube::build(context, &name, &new.class, &parts)?;
     notes.extend(reconcile::apply_effects(context, saved)?);
-    Ok(CreatedQube {
-        notes,
-        name: planned.name,
-    })
+    Ok(CreatedQube { name, notes })
 }
 
 /// Whether a qube is removed when it stops.

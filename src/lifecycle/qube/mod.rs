@@ -1,6 +1,7 @@
 //! Operations on qubes, one file for each group of verbs.
 
 mod attach;
+mod build;
 mod change;
 mod clone;
 mod create;
@@ -24,6 +25,7 @@ mod stop_mark;
 mod update_checks;
 
 pub use attach::{attach_drive, detach_drive, disks};
+pub(in crate::lifecycle) use build::{QubeParts, build, plan_new_qube, read_for_creation};
 pub use change::{
     add_tags, change_property_of_qubes, remove_feature, remove_tag, reset_global, reset_property,
     set_feature, set_global, set_pci_addresses, set_pci_strict_reset, set_property,
@@ -33,7 +35,6 @@ pub use clone::{ClonedQube, clone};
 pub use create::{
     CreatedQube, InitialSettings, RefusedSetting, create, preview_clone, preview_creation,
 };
-pub(in crate::lifecycle) use create::{PreparedQube, build, creation_notes, read_for_creation};
 pub use describe::{console_log, domain_name, preview_domain_xml, user_templates_help};
 pub(in crate::lifecycle) use describe::{
     create_console_log, describe_domain, render_disk_xml, render_domain_xml,

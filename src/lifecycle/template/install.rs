@@ -1,18 +1,17 @@
 //! Templates that are installed by a package. Their data become volumes first and the store is
 //! saved last, in one step: a failed import leaves no template behind, and it can be repeated.
 
+use std::cell::RefCell;
 use std::fs;
 
 use uuid::Uuid;
 
-use crate::lifecycle::qube::directory::QubeDirectory;
-use crate::lifecycle::qube::{self, PreparedQube};
+use crate::lifecycle::qube::{self, QubeParts};
 use crate::lifecycle::template::RootData;
-use crate::lifecycle::volume::images::existing::PlannedImages;
 use crate::lifecycle::volume::images::{self, ExistingImages};
 use crate::lifecycle::volume::{self, VolumeContent};
 use crate::lifecycle::{Context, LifecycleError, conversion, reconcile};
-use crate::model::rules::{creation, volume_change};
+use crate::model::rules::creation;
 use crate::model::{
     Change, Class, CreationError, Draft, NewQube, PoolChoice, Qubes, VmName, features, property,
 };
@@ -206,56 +205,41 @@ fn create_adopting(
         let mut random = |below: u16| fastrand::u16(..below);
         Ok(creation::plan(qubes, new, context.facts(), &mut random)?)
     };
-    let qubes = qube::read_for_creation(context, &new.class)?;
-    let name = plan(&qubes)?.name;
-    let creation_notes = qube::creation_notes(&qubes, new.created_by);
-    conversion::convert_if_needed(context, &qubes)?;
-    drop(qubes);
-    let _lock = qube::lock(context, &name)?;
-    let qubes = qube::read_for_creation(context, &new.class)?;
-    let planned = plan(&qubes)?;
-    let storage = VmStorage::for_qube(&context.system, &qubes, &planned, context.facts())?;
-    let mut adopted = Vec::new();
-    for (volume, driver) in storage.volumes() {
-        if (policy.adopts)(volume, driver)? {
-            adopted.push(volume.name.clone());
-        }
-    }
-    let images = PlannedImages {
-        qubes: &qubes,
-        vm: &planned,
-        storage: &storage,
+    let planned = qube::plan_new_qube(context, &new.class, new.created_by, plan)?;
+    let name = planned.vm.name;
+    drop(planned.draft);
+    let refused = RefCell::default();
+    let parts = QubeParts {
+        plan: &plan,
+        adopted: &|storage| {
+            let chosen = storage.volumes().map(|(volume, driver)| {
+                Ok((policy.adopts)(volume, driver)?.then(|| volume.name.clone()))
+            });
+            chosen.filter_map(Result::transpose).collect()
+        },
         existing: policy.existing,
-        adopted: &adopted,
         source: None,
-    };
-    let prepared = PreparedQube {
-        images: images::prepare(context, images)?,
-        vm: planned,
-        storage,
-        adopted: &adopted,
+        root: None,
         replaces_files: false,
-        drops_note: false,
-    };
-    drop(qubes);
-    let adopt_or_make = |storage: &VmStorage, _: Option<&QubeDirectory>| {
-        storage
-            .volumes()
-            .try_for_each(|(volume, driver)| match adopted.contains(&volume.name) {
+        make: &|storage, adopted, _| {
+            let mut volumes = storage.volumes();
+            volumes.try_for_each(|(volume, driver)| match adopted.contains(&volume.name) {
                 true => Ok(driver.adopt(volume)?),
                 false => make(volume, driver),
             })
+        },
+        settings: &|draft, name| {
+            let mut notes = Vec::new();
+            let change = settings.apply(draft, name, context, &mut notes)?;
+            refused.replace(notes);
+            Ok(change)
+        },
+        measured: &PACKAGE_VOLUMES,
     };
-    let mut notes = Vec::new();
-    let saved = prepared.build(context, &plan, adopt_or_make, |draft, vm, storage| {
-        let mut change = creation::add(draft, vm)?;
-        let volumes = &PACKAGE_VOLUMES;
-        change.merge(save_volume_sizes(context, draft, &name, storage, volumes)?);
-        change.merge(settings.apply(draft, &name, context, &mut notes)?);
-        Ok(change)
-    })?;
+    let (saved, adopted) = qube::build(context, &name, &new.class, &parts)?;
+    let mut notes = refused.into_inner();
     notes.extend(reconcile::apply_effects(context, saved)?);
-    notes.extend(creation_notes);
+    notes.extend(planned.notes);
     Ok(InstalledTemplate {
         is_root_adopted: adopted.iter().any(|volume| volume == "root"),
         name,
@@ -318,7 +302,8 @@ fn reinstall(
     volume::clear_locked(private, driver)?;
     let mut notes = Vec::new();
     let saved = reconcile::save_change(context, |draft| {
-        let mut change = save_volume_sizes(context, draft, &name, &storage, &PACKAGE_VOLUMES)?;
+        let mut change =
+            volume::save_volume_sizes(context, draft, &name, &storage, &PACKAGE_VOLUMES)?;
         change.merge(data.settings().apply(draft, &name, context, &mut notes)?);
         Ok(change)
     })?;
@@ -406,30 +391,4 @@ impl PackageSettings<'_> {
         }
         Ok(all)
     }
-}
-
-/// Saves the size of each of these volumes that has an image of its own.
-pub(in crate::lifecycle) fn save_volume_sizes(
-    context: &Context,
-    draft: &mut Draft,
-    name: &VmName,
-    storage: &VmStorage,
-    volumes: &[&str],
-) -> Result<Change, LifecycleError> {
-    let vm = qube::find(draft, name)?.clone();
-    let mut all = Change::default();
-    for volume_name in volumes {
-        let (volume, driver) = storage.volume(volume_name)?;
-        if volume.source.is_none() {
-            let (bytes, facts) = (driver.size(volume)?, context.facts());
-            all.merge(volume_change::set_size(
-                draft,
-                &vm,
-                volume_name,
-                bytes,
-                facts,
-            )?);
-        }
-    }
-    Ok(all)
 }

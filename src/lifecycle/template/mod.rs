@@ -8,7 +8,6 @@ mod package_files;
 mod root_data;
 
 pub use change::{commit, revert, trim};
-pub(in crate::lifecycle) use install::save_volume_sizes;
 pub use install::{InstalledTemplate, Registration, TemplateInstallation, install, register};
 pub use package::{MenuItems, TemplatePackage, read_menu_items};
 pub(in crate::lifecycle) use package_files::PackageFiles;

@@ -345,3 +345,29 @@ pub(in crate::lifecycle) fn refused(volume: &Volume, reason: &str) -> LifecycleE
         reason: reason.to_string(),
     }
 }
+
+/// Saves the size of each of these volumes that has an image of its own.
+pub(in crate::lifecycle) fn save_volume_sizes(
+    context: &Context,
+    draft: &mut Draft,
+    name: &VmName,
+    storage: &VmStorage,
+    volumes: &[&str],
+) -> Result<Change, LifecycleError> {
+    let vm = qube::find(draft, name)?.clone();
+    let mut all = Change::default();
+    for volume_name in volumes {
+        let (volume, driver) = storage.volume(volume_name)?;
+        if volume.source.is_none() {
+            let (bytes, facts) = (driver.size(volume)?, context.facts());
+            all.merge(volume_change::set_size(
+                draft,
+                &vm,
+                volume_name,
+                bytes,
+                facts,
+            )?);
+        }
+    }
+    Ok(all)
+}

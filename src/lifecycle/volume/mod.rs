@@ -10,7 +10,7 @@ mod root_image;
 
 pub use change::{ResizeOutcome, Shrinking, resize, revert, set_option};
 pub(in crate::lifecycle) use change::{
-    not_durable, refused, restore_saved_size, save_size, with_volume,
+    not_durable, refused, restore_saved_size, save_size, save_volume_sizes, with_volume,
 };
 pub use details::{VolumeDetails, VolumeListEntry, details, list};
 pub(in crate::lifecycle) use disk_space::{
