@@ -111,10 +111,10 @@ fn open_source_volumes(
     context
         .system
         .report_step(|| format!("{source}: opening its volumes"));
-    if reconcile::reconcile_qube(context, &lock)? == QubeState::Gone {
+    let qubes = context.read()?;
+    if reconcile::reconcile_qube_in(context, &qubes, &lock)? == QubeState::Gone {
         return Err(LifecycleError::NoSuchQube(source.to_string()));
     }
-    let qubes = context.read()?;
     let source = qube::find(&qubes, source)?;
 
     let mut origins = Vec::new();

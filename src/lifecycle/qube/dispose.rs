@@ -20,6 +20,7 @@ use crate::model::{
 };
 use crate::storage::pools::open_driver;
 use crate::storage::{VmStorage, Volume};
+use crate::store::Read;
 
 /// How many numbers are tried when other processes take them.
 const MAX_ATTEMPTS: usize = 10;
@@ -138,11 +139,12 @@ pub(in crate::lifecycle) fn is_removed_on_stop(context: &Context, qubes: &Qubes,
 /// that a removal that is cut off is finished later.
 pub(in crate::lifecycle) fn remove_disposable(
     context: &Context,
+    qubes: &Qubes,
     lock: &QubeLock,
     storage: &VmStorage,
 ) -> Result<Option<RemovalOutcome>, LifecycleError> {
-    qube::record_removal(context, lock.name(), storage)?;
-    match qube::remove_locked(context, lock, RemovalMode::Automatic) {
+    qube::record_removal(context, qube::find(qubes, lock.name())?, storage)?;
+    match qube::remove_locked(context, qubes, lock, RemovalMode::Automatic) {
         Ok(removed) => Ok(Some(removed)),
         Err(LifecycleError::Removal(RemovalError::InUse { .. })) => Ok(None),
         Err(error) => Err(error),
@@ -152,6 +154,7 @@ pub(in crate::lifecycle) fn remove_disposable(
 /// Finishes the removal of a disposable that left the store before its removal was cut off.
 pub(in crate::lifecycle) fn finish_disposable_removal(
     context: &Context,
+    qubes: &Read,
     lock: &QubeLock,
     record: &Record,
 ) -> Result<(), LifecycleError> {
@@ -160,8 +163,7 @@ pub(in crate::lifecycle) fn finish_disposable_removal(
         Ok(_) | Err(HypervisorError::Offline(_) | HypervisorError::NoLibrary(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    let qubes = context.read()?;
-    let owners = images::find_owners(context)?;
+    let owners = images::find_owners_in(context, qubes)?;
     for orphan in &record.volumes {
         let Some(pool) = qubes
             .pools
@@ -231,11 +233,11 @@ pub(in crate::lifecycle) fn remove_disposable_if_halted(
     context: &Context,
     lock: &QubeLock,
 ) -> Result<QubeState, LifecycleError> {
-    let settled = reconcile::reconcile_qube(context, lock)?;
+    let qubes = context.read()?;
+    let settled = reconcile::reconcile_qube_in(context, &qubes, lock)?;
     if settled != QubeState::Halted {
         return Ok(settled);
     }
-    let qubes = context.read()?;
     let Some(vm) = qubes
         .get(lock.name().as_str())
         .filter(|vm| is_removed_on_stop(context, &qubes, vm))
@@ -243,7 +245,7 @@ pub(in crate::lifecycle) fn remove_disposable_if_halted(
         return Ok(settled);
     };
     let storage = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?;
-    if let Some(removed) = remove_disposable(context, lock, &storage)? {
+    if let Some(removed) = remove_disposable(context, &qubes, lock, &storage)? {
         return reconcile::remove_record_unless_leftovers(context, lock, removed)
             .map(|()| QubeState::Gone);
     }

@@ -54,8 +54,7 @@ pub use notes::{change_notes, notes};
 pub use pause::{pause, suspend, unpause};
 pub use remove::{RemovalMode, RemovalOutcome, remove};
 pub(in crate::lifecycle) use remove::{
-    is_interrupted_removal, record_removal, remove_locked, require_halted, resume_removal,
-    resumed_removal_outcome,
+    is_interrupted_removal, record_removal, remove_locked, resume_removal, resumed_removal_outcome,
 };
 pub(in crate::lifecycle) use required_devices::{
     DiskLetters, NO_FREE_DISK_NAME, add_required_devices, add_required_devices_unchecked,

@@ -8,7 +8,7 @@ use crate::lifecycle::reconcile::{self, Orphan, QubeState, SavedChange, is_volum
 use crate::lifecycle::volume::{self, images};
 use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::rules::removal;
-use crate::model::{Change, Draft, RemovalError, Vm, VmName};
+use crate::model::{Change, Draft, Qubes, RemovalError, Vm, VmName};
 use crate::storage::VmStorage;
 
 /// Who removes a qube, and what is removed with it.
@@ -75,33 +75,32 @@ pub fn remove(
     conversion::convert_if_needed(context, &draft)?;
     drop(draft);
     let lock = qube::lock(context, name)?;
-    match reconcile::reconcile_qube(context, &lock)? {
-        QubeState::Halted => remove_locked(context, &lock, removal),
+    let qubes = context.read()?;
+    match reconcile::reconcile_qube_in(context, &qubes, &lock)? {
+        QubeState::Halted => remove_locked(context, &qubes, &lock, removal),
         // Reconciling finished a removal that was cut off.
         QubeState::Gone => Ok(resumed_removal_outcome(context, &lock)),
         QubeState::Active(_) => Err(RemovalError::NotHalted(name.to_string()).into()),
     }
 }
 
-/// Removes a qube whose lock is held and whose domain is known to be gone.
+/// Removes a qube whose lock is held and whose domain is known to be gone, by the store as it was
+/// read under the lock.
 pub(in crate::lifecycle) fn remove_locked(
     context: &Context,
+    qubes: &Qubes,
     lock: &QubeLock,
     removal: RemovalMode,
 ) -> Result<RemovalOutcome, LifecycleError> {
     let name = lock.name();
-    // Opened while the store still describes the volumes and their templates.
-    let storage = {
-        let qubes = context.read()?;
-        let vm = qube::find(&qubes, name)?;
-        // A broken qube can be removed, too, and no image may be left that no qube names.
-        let has_images = vm.class.is_local_guest() && removal != RemovalMode::StoreOnly;
-        has_images
-            .then(|| VmStorage::for_removal(&context.system, &qubes, vm, context.facts()))
-            .transpose()?
-    };
+    let vm = qube::find(qubes, name)?;
+    // Opened while the store still describes the volumes and their templates. A broken qube can be
+    // removed, too, and no image may be left that no qube names.
+    let storage = (vm.class.is_local_guest() && removal != RemovalMode::StoreOnly)
+        .then(|| VmStorage::for_removal(&context.system, qubes, vm, context.facts()))
+        .transpose()?;
     let (vm, saved) = match &storage {
-        Some((storage, _)) => remove_from_store_freeing_space(context, name, removal, storage)?,
+        Some((storage, _)) => remove_from_store_freeing_space(context, vm, removal, storage)?,
         None => remove_from_store(context, name, removal)?,
     };
     context
@@ -193,10 +192,11 @@ fn remove_from_store(
 /// disk.
 fn remove_from_store_freeing_space(
     context: &Context,
-    name: &VmName,
+    vm: &Vm,
     removal: RemovalMode,
     storage: &VmStorage,
 ) -> Result<(Vm, SavedChange), LifecycleError> {
+    let name = &vm.name;
     let save = || remove_from_store(context, name, removal);
     let release =
         |_: &LifecycleError| Ok(storage.remove_spare_images(&images::find_owners(context)?)?);
@@ -213,7 +213,7 @@ fn remove_from_store_freeing_space(
     if helping.is_empty() {
         return Err(full);
     }
-    if let Err(error) = record_removal(context, name, storage)
+    if let Err(error) = record_removal(context, vm, storage)
         && !error.is_disk_full()
     {
         return Err(full);
@@ -227,7 +227,7 @@ fn remove_from_store_freeing_space(
         &owners,
     )?;
     // The first attempt may have failed because the disk was full. There is space now.
-    let is_recorded = record_removal(context, name, storage).is_ok();
+    let is_recorded = record_removal(context, vm, storage).is_ok();
     save().map_err(|error| LifecycleError::ImagesDeleted {
         qube: name.clone(),
         source: Box::new(error),
@@ -239,16 +239,12 @@ fn remove_from_store_freeing_space(
 /// removal that is cut off is finished later.
 pub(in crate::lifecycle) fn record_removal(
     context: &Context,
-    name: &VmName,
+    vm: &Vm,
     storage: &VmStorage,
 ) -> Result<(), LifecycleError> {
+    let name = &vm.name;
     let found = Record::load(&context.system, name)?;
-    let uuid = context
-        .read()?
-        .get(name.as_str())
-        .and_then(Vm::uuid)
-        .unwrap_or_default();
-    let uri = context.hypervisor().uri();
+    let (uuid, uri) = (vm.uuid().unwrap_or_default(), context.hypervisor().uri());
     let record = found.unwrap_or_else(|| Record::new(&context.system, uuid, uri));
     let mut volumes = Vec::new();
     for (volume, driver) in storage.volumes() {
@@ -282,9 +278,10 @@ pub(in crate::lifecycle) fn is_interrupted_removal(context: &Context, record: &R
 /// Finishes a removal that was cut off after it had deleted images on a full disk.
 pub(in crate::lifecycle) fn resume_removal(
     context: &Context,
+    qubes: &Qubes,
     lock: &QubeLock,
 ) -> Result<QubeState, LifecycleError> {
-    match remove_locked(context, lock, RemovalMode::Automatic) {
+    match remove_locked(context, qubes, lock, RemovalMode::Automatic) {
         // A warning named what is left.
         Ok(RemovalOutcome::WithLeftovers) => Ok(QubeState::Gone),
         Ok(RemovalOutcome::Complete) => {
@@ -349,21 +346,6 @@ fn remove_directories(
         }
     }
     kept
-}
-
-/// Reconciles the qube and checks that it is halted.
-///
-/// # Errors
-/// [`RemovalError::NotHalted`] if it runs, [`LifecycleError::NoSuchQube`] if it is gone.
-pub(in crate::lifecycle) fn require_halted(
-    context: &Context,
-    lock: &QubeLock,
-) -> Result<(), LifecycleError> {
-    match reconcile::reconcile_qube(context, lock)? {
-        QubeState::Halted => Ok(()),
-        QubeState::Active(_) => Err(RemovalError::NotHalted(lock.name().to_string()).into()),
-        QubeState::Gone => Err(LifecycleError::NoSuchQube(lock.name().to_string())),
-    }
 }
 
 /// Removes the definition of a removed qube from the hypervisor. A hypervisor that does not

@@ -10,7 +10,7 @@ use crate::lifecycle::qube::record::{self, Phase, Record};
 use crate::lifecycle::qube::{self, QubeLock, StopMark};
 use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::{Context, LifecycleError};
-use crate::model::{PowerState, ProviderRole, Vm, VmName, property, stop_order};
+use crate::model::{PowerState, ProviderRole, Qubes, Vm, VmName, property, stop_order};
 
 /// How often a kill destroys a qube that is started again and again.
 const MAX_KILLS: usize = 16;
@@ -144,7 +144,7 @@ pub fn shutdown(
     name: &VmName,
     force: bool,
 ) -> Result<StopOutcome, LifecycleError> {
-    let qubes = context.read()?;
+    let mut qubes = context.read()?;
     let vm = qube::find(&qubes, name)?;
     if !vm.class.is_local_guest() {
         return Err(LifecycleError::NotAGuest(match vm.name.is_dom0() {
@@ -161,13 +161,14 @@ pub fn shutdown(
     if state.is_none() || (state == Some(PowerState::Paused) && target.is_starting) {
         cancel_starts(context, name);
         let lock = qube::lock(context, name)?;
-        state = match reconcile::reconcile_qube(context, &lock)? {
+        qubes = context.read()?;
+        state = match reconcile::reconcile_qube_in(context, &qubes, &lock)? {
             QubeState::Active(live) => Some(live.state),
             QubeState::Halted | QubeState::Gone => return Ok(StopOutcome::NotRunning),
         };
     }
     if !force {
-        refuse_if_has_clients(context, &qubes, vm)?;
+        refuse_if_has_clients(context, &qubes, name)?;
     }
     context
         .system
@@ -360,11 +361,10 @@ pub fn lock_and_reconcile(context: &Context, name: &VmName) -> Result<(), Lifecy
 /// [`LifecycleError::HasClients`].
 fn refuse_if_has_clients(
     context: &Context,
-    qubes: &crate::model::Qubes,
-    vm: &Vm,
+    qubes: &Qubes,
+    name: &VmName,
 ) -> Result<(), LifecycleError> {
-    let hypervisor = context.hypervisor();
-    let states = hypervisor.states()?;
+    let states = context.hypervisor().states()?;
     let is_running = |client: &Vm| {
         client
             .uuid()
@@ -375,7 +375,7 @@ fn refuse_if_has_clients(
         // A preloaded disposable that is not used yet needs no network or audio.
         let is_client = |other: &Vm| {
             stop_order::provider(qubes, other, role, context.facts())
-                .is_some_and(|provider| provider.name == vm.name)
+                .is_some_and(|provider| provider.name == *name)
                 && (role == ProviderRole::Guivm || !property::is_preloaded(qubes, other))
         };
         let clients = qubes
@@ -384,7 +384,7 @@ fn refuse_if_has_clients(
         let clients: Vec<&str> = clients.map(|c| c.name.as_str()).collect();
         if !clients.is_empty() {
             return Err(LifecycleError::HasClients {
-                qube: vm.name.clone(),
+                qube: name.clone(),
                 role,
                 clients: clients.join(", "),
             });

@@ -12,6 +12,6 @@ pub use finish_stop::finish_stop;
 pub(in crate::lifecycle) use finish_stop::{has_unfinished_stop, remove_record_unless_leftovers};
 pub(in crate::lifecycle) use orphans::is_volume_of_qube;
 pub use orphans::{Orphan, OrphanImages, Orphans, find_orphans, remove_orphan};
-pub(in crate::lifecycle) use qube::reconcile_qube_in;
 pub use qube::{QubeState, query_domain, reconcile_qube};
+pub(in crate::lifecycle) use qube::{lock_halted, reconcile_qube_in, require_halted};
 pub use recover::{RecoveredQube, recover};

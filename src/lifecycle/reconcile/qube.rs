@@ -9,8 +9,9 @@ use crate::lifecycle::qube::record::{self, Phase, Record};
 use crate::lifecycle::qube::{self, QubeLock, directory, monitor};
 use crate::lifecycle::volume::images::creation_note::CreationNote;
 use crate::lifecycle::{Context, LifecycleError, reconcile};
-use crate::model::{PowerState, Qubes, Vm, VmName};
+use crate::model::{PowerState, RemovalError, Vm, VmName};
 use crate::storage::VmStorage;
+use crate::store::Read;
 
 /// The state of a qube under its lock, after it was reconciled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +40,11 @@ pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, L
 /// Those of [`reconcile_qube`].
 pub(in crate::lifecycle) fn reconcile_qube_in(
     context: &Context,
-    qubes: &Qubes,
+    qubes: &Read,
     lock: &QubeLock,
 ) -> Result<QubeState, LifecycleError> {
     let Some(vm) = qubes.get(lock.name().as_str()) else {
-        return reconcile_unknown_qube(context, lock);
+        return reconcile_unknown_qube(context, qubes, lock);
     };
     if !vm.class.is_local_guest() {
         return Ok(QubeState::Halted);
@@ -79,6 +80,37 @@ pub(in crate::lifecycle) fn reconcile_qube_in(
             },
         },
     }
+}
+
+/// Reconciles the qube of `lock` and checks that it is halted.
+///
+/// # Errors
+/// [`RemovalError::NotHalted`] if it runs, [`LifecycleError::NoSuchQube`] if it is gone; those of
+/// [`reconcile_qube`].
+pub(in crate::lifecycle) fn require_halted(
+    context: &Context,
+    qubes: &Read,
+    lock: &QubeLock,
+) -> Result<(), LifecycleError> {
+    match reconcile_qube_in(context, qubes, lock)? {
+        QubeState::Halted => Ok(()),
+        QubeState::Active(_) => Err(RemovalError::NotHalted(lock.name().to_string()).into()),
+        QubeState::Gone => Err(LifecycleError::NoSuchQube(lock.name().to_string())),
+    }
+}
+
+/// Takes the lock of a qube that is halted. Returns the store as it was read under the lock.
+///
+/// # Errors
+/// Those of [`qube::lock`] and [`require_halted`].
+pub(in crate::lifecycle) fn lock_halted(
+    context: &Context,
+    name: &VmName,
+) -> Result<(QubeLock, Read), LifecycleError> {
+    let lock = qube::lock(context, name)?;
+    let qubes = context.read()?;
+    require_halted(context, &qubes, &lock)?;
+    Ok((lock, qubes))
 }
 
 /// Destroys the domain of a start that was killed before it resumed the domain: only the holder
@@ -180,7 +212,11 @@ fn adopt_unrecorded_domain(
 /// its domain is inactive, the record is removed. Its volumes are orphans then; dirty ones are
 /// committed once a store has them again. The volumes of a disposable whose removal was
 /// interrupted are removed.
-fn reconcile_unknown_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
+fn reconcile_unknown_qube(
+    context: &Context,
+    qubes: &Read,
+    lock: &QubeLock,
+) -> Result<QubeState, LifecycleError> {
     let Some(record) = Record::load(&context.system, lock.name())? else {
         return Ok(QubeState::Gone);
     };
@@ -193,7 +229,7 @@ fn reconcile_unknown_qube(context: &Context, lock: &QubeLock) -> Result<QubeStat
         Some(live) => Ok(QubeState::Active(live)),
         None => {
             if record.phase == Phase::Removing {
-                qube::finish_disposable_removal(context, lock, &record)?;
+                qube::finish_disposable_removal(context, qubes, lock, &record)?;
             }
             record::remove(&context.system, lock.name())?;
             Ok(QubeState::Gone)

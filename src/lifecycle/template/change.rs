@@ -2,10 +2,10 @@
 //! §6), with the meaning they have today (`docs/earlier.md`).
 
 use crate::fs::holes::find_zero_runs;
-use crate::lifecycle::reconcile::{self, QubeState};
+use crate::lifecycle::reconcile;
 use crate::lifecycle::volume::{self, VolumeContent};
 use crate::lifecycle::{Context, LifecycleError, conversion, qube};
-use crate::model::{Class, RemovalError, VmName};
+use crate::model::{Class, VmName};
 use crate::storage::{Progress, VmStorage, VolumeKind};
 
 /// Commits what a halted template wrote, if that was not done when it stopped, and checks that
@@ -15,21 +15,9 @@ use crate::storage::{Progress, VmStorage, VolumeKind};
 /// The qube is not a template, it runs, or an image is missing.
 pub fn commit(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
     require_template(context, name)?;
-    let lock = qube::lock(context, name)?;
-    match reconcile::reconcile_qube(context, &lock)? {
-        QubeState::Halted => {}
-        QubeState::Active(_) => return Err(RemovalError::NotHalted(name.to_string()).into()),
-        QubeState::Gone => return Err(LifecycleError::NoSuchQube(name.to_string())),
-    }
-    let qubes = context.read()?;
-    VmStorage::for_qube(
-        &context.system,
-        &qubes,
-        qube::find(&qubes, name)?,
-        context.facts(),
-    )?
-    .verify()?;
-    Ok(())
+    let (_lock, qubes) = reconcile::lock_halted(context, name)?;
+    let vm = qube::find(&qubes, name)?;
+    Ok(VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?.verify()?)
 }
 
 /// Reverts the root volume of a halted template to its newest revision. The current data become
@@ -55,9 +43,7 @@ pub fn trim(
 ) -> Result<u64, LifecycleError> {
     require_template(context, name)?;
     let (data, used) = {
-        let lock = qube::lock(context, name)?;
-        qube::require_halted(context, &lock)?;
-        let qubes = context.read()?;
+        let (_lock, qubes) = reconcile::lock_halted(context, name)?;
         volume::with_volume(
             context,
             &qubes,

@@ -13,9 +13,10 @@ use crate::lifecycle::volume::{self, VolumeContent};
 use crate::lifecycle::{Context, LifecycleError, conversion, reconcile};
 use crate::model::rules::creation;
 use crate::model::{
-    Change, Class, CreationError, Draft, NewQube, PoolChoice, Qubes, VmName, features, property,
+    Change, Class, CreationError, Draft, NewQube, PoolChoice, Qubes, Vm, VmName, features, property,
 };
 use crate::storage::{Driver, Progress, VmStorage, Volume};
+use crate::store::Read;
 
 /// The volumes that the installation of a package fills or empties.
 const PACKAGE_VOLUMES: [&str; 2] = ["root", "private"];
@@ -251,48 +252,30 @@ fn reinstall(
     context: &Context,
     data: &TemplateInstallation<'_>,
 ) -> Result<InstalledTemplate, LifecycleError> {
+    let name = VmName::new(data.name).map_err(CreationError::from)?;
+    conversion::convert_if_needed(context, &*context.read()?)?;
     let qubes = context.read()?;
-    let name = qube::find(
-        &qubes,
-        &VmName::new(data.name).map_err(CreationError::from)?,
-    )?
-    .name
-    .clone();
-    conversion::convert_if_needed(context, &qubes)?;
+    let vm = qube::find(&qubes, &name)?;
+    refuse_foreign_images(context, &qubes, vm)?;
+    let is_in_place = volume::with_volume(context, &qubes, vm, "root", |root, driver| {
+        data.root.is_in_place(root, driver)
+    })?;
     drop(qubes);
-    refuse_foreign_images(context, &name)?;
-    let is_in_place = {
-        let qubes = context.read()?;
-        volume::with_volume(
-            context,
-            &qubes,
-            qube::find(&qubes, &name)?,
-            "root",
-            |root, driver| data.root.is_in_place(root, driver),
-        )?
-    };
     // Copying takes long, so it is done without the qube's lock, which is taken at its end.
     let lock = match is_in_place {
         true => qube::lock(context, &name)?,
-        false => volume::replace_data(
-            context,
-            &name,
-            "root",
-            VolumeContent::Package(&mut data.root.open()?),
-            data.progress,
-        )?,
+        false => {
+            let content = VolumeContent::Package(&mut data.root.open()?);
+            volume::replace_data(context, &name, "root", content, data.progress)?
+        }
     };
-    qube::require_halted(context, &lock)?;
-    if is_in_place {
-        refuse_foreign_images(context, &name)?;
-    }
     let qubes = context.read()?;
-    let storage = VmStorage::for_qube(
-        &context.system,
-        &qubes,
-        qube::find(&qubes, &name)?,
-        context.facts(),
-    )?;
+    reconcile::require_halted(context, &qubes, &lock)?;
+    let vm = qube::find(&qubes, &name)?;
+    if is_in_place {
+        refuse_foreign_images(context, &qubes, vm)?;
+    }
+    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?;
     drop(qubes);
     if is_in_place {
         let (root, driver) = storage.volume("root")?;
@@ -317,23 +300,17 @@ fn reinstall(
 
 /// Refuses to install a template again if a volume of another qube has one of the images that
 /// would be replaced.
-fn refuse_foreign_images(context: &Context, name: &VmName) -> Result<(), LifecycleError> {
-    let qubes = context.read()?;
-    let storage = VmStorage::for_qube(
-        &context.system,
-        &qubes,
-        qube::find(&qubes, name)?,
-        context.facts(),
-    )?;
-    let others = images::find_owners_except(context, name)?;
+fn refuse_foreign_images(context: &Context, qubes: &Read, vm: &Vm) -> Result<(), LifecycleError> {
+    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
+    let others = images::find_owners_in(context, qubes)?.without_qube(&vm.name);
     for volume in PACKAGE_VOLUMES {
         let (volume, _) = storage.volume(volume)?;
         images::refuse_shared_image(
             context,
-            &qubes,
+            qubes,
             &others,
             volume,
-            &format!("install {name} again"),
+            &format!("install {} again", vm.name),
         )?;
     }
     Ok(())

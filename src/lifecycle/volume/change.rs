@@ -60,8 +60,10 @@ pub fn set_option(
             .parse()
             .ok()
             .filter(|keep| option == VolumeOption::RevisionsToKeep && *keep >= 0);
+        let qubes = context.read()?;
+        let vm = qube::find(&qubes, name)?;
         deleted.set(volume::free_volume_space(
-            context, name, volume, keep, full,
+            context, &qubes, vm, volume, keep, full,
         )?);
         Ok(())
     });
@@ -95,11 +97,11 @@ pub fn resize(
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
     let lock = qube::lock(context, name)?;
-    let state = reconcile::reconcile_qube(context, &lock)?;
+    let qubes = context.read()?;
+    let state = reconcile::reconcile_qube_in(context, &qubes, &lock)?;
     if state == QubeState::Gone {
         return Err(LifecycleError::NoSuchQube(name.to_string()));
     }
-    let qubes = context.read()?;
     let vm = qube::find(&qubes, name)?;
     images::require_own_image(context, &qubes, vm, volume, "resize")?;
     let (image, size) = with_volume(context, &qubes, vm, volume, |volume, driver| {
@@ -208,9 +210,7 @@ pub fn revert(
     })?;
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
-    let lock = qube::lock(context, name)?;
-    qube::require_halted(context, &lock)?;
-    let qubes = context.read()?;
+    let (_lock, qubes) = reconcile::lock_halted(context, name)?;
     let vm = qube::find(&qubes, name)?;
     images::require_own_image(context, &qubes, vm, volume, "revert")?;
     with_volume(context, &qubes, vm, volume, |volume, driver| {

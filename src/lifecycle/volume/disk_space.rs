@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use crate::lifecycle::volume::{self, images};
 use crate::lifecycle::{Context, LifecycleError, qube};
-use crate::model::VmName;
+use crate::model::{Vm, VmName};
 use crate::storage::{Image, VmStorage, VolumeKind};
+use crate::store::Read;
 
 /// Runs `save`. If the disk is full, calls `release` with the error, then deletes the spare
 /// images of every other qube, and tries again after each.
@@ -72,35 +73,29 @@ fn remove_spare_images(context: &Context, locked: &VmName) -> Result<(), Lifecyc
 /// The volume's images cannot be inspected or removed.
 pub(in crate::lifecycle) fn free_volume_space(
     context: &Context,
-    name: &VmName,
+    qubes: &Read,
+    vm: &Vm,
     volume: &str,
     keep: Option<i64>,
     full: &LifecycleError,
 ) -> Result<usize, LifecycleError> {
-    let qubes = context.read()?;
-    let owners = images::find_owners_in(context, &qubes)?;
-    volume::with_volume(
-        context,
-        &qubes,
-        qube::find(&qubes, name)?,
-        volume,
-        |volume, driver| {
-            let images = driver.images(volume)?;
-            let frees_nothing = full.is_store_error() && !is_on_store_disk(context, &images);
-            if frees_nothing || owners.has_other_owner(&images, volume)? {
-                return Ok(0);
-            }
-            let before = driver.revisions(volume)?.len();
-            if let Some(keep) = keep {
-                driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
-            }
-            // Volumes of other kinds have no spare images.
-            if volume.kind == VolumeKind::Origin {
-                driver.remove_spare_images(volume)?;
-            }
-            Ok(before.saturating_sub(driver.revisions(volume)?.len()))
-        },
-    )
+    let owners = images::find_owners_in(context, qubes)?;
+    volume::with_volume(context, qubes, vm, volume, |volume, driver| {
+        let images = driver.images(volume)?;
+        let frees_nothing = full.is_store_error() && !is_on_store_disk(context, &images);
+        if frees_nothing || owners.has_other_owner(&images, volume)? {
+            return Ok(0);
+        }
+        let before = driver.revisions(volume)?.len();
+        if let Some(keep) = keep {
+            driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
+        }
+        // Volumes of other kinds have no spare images.
+        if volume.kind == VolumeKind::Origin {
+            driver.remove_spare_images(volume)?;
+        }
+        Ok(before.saturating_sub(driver.revisions(volume)?.len()))
+    })
 }
 
 /// Returns whether deleting these images frees space on the disk of the store. Subvolumes of a

@@ -101,10 +101,10 @@ pub fn clone(
     require_volume_halted(context, target.0)?;
     let data = {
         let lock = qube::lock(context, source.0)?;
-        if reconcile::reconcile_qube(context, &lock)? == QubeState::Gone {
+        let qubes = context.read()?;
+        if reconcile::reconcile_qube_in(context, &qubes, &lock)? == QubeState::Gone {
             return Err(LifecycleError::NoSuchQube(source.0.to_string()));
         }
-        let qubes = context.read()?;
         let vm = qube::find(&qubes, source.0)?;
         volume::with_volume(context, &qubes, vm, source.1, |volume, driver| {
             Ok(driver.open_committed_data(volume)?)
@@ -136,21 +136,14 @@ pub fn clear(context: &Context, name: &VmName, volume: &str) -> Result<(), Lifec
         .map(drop)
     };
     volume::save_or_free_space(context, name, clear, |full| {
-        let lock = qube::lock(context, name)?;
-        qube::require_halted(context, &lock)?;
-        let kept = {
-            let qubes = context.read()?;
-            volume::with_volume(
-                context,
-                &qubes,
-                qube::find(&qubes, name)?,
-                volume,
-                |volume, _| Ok(volume.revisions_to_keep),
-            )?
-        };
+        let (_lock, qubes) = reconcile::lock_halted(context, name)?;
+        let vm = qube::find(&qubes, name)?;
+        let kept = volume::with_volume(context, &qubes, vm, volume, |volume, _| {
+            Ok(volume.revisions_to_keep)
+        })?;
         // The current data become a revision, for which the oldest one would be removed anyway.
-        volume::free_volume_space(context, name, volume, Some(kept.saturating_sub(1)), full)
-            .map(drop)
+        let keep = Some(kept.saturating_sub(1));
+        volume::free_volume_space(context, &qubes, vm, volume, keep, full).map(drop)
     })
 }
 
@@ -159,8 +152,7 @@ fn require_volume_halted(context: &Context, name: &VmName) -> Result<(), Lifecyc
     qube::find(&qubes, name)?;
     conversion::convert_if_needed(context, &qubes)?;
     drop(qubes);
-    let lock = qube::lock(context, name)?;
-    qube::require_halted(context, &lock)
+    reconcile::lock_halted(context, name).map(drop)
 }
 
 /// Replaces the data of a volume. Returns the qube's lock, so that the caller can go on with
@@ -242,7 +234,8 @@ fn lock_for_commit(
     image: &File,
 ) -> Result<QubeLock, LifecycleError> {
     let lock = qube::lock(context, name)?;
-    match reconcile::reconcile_qube(context, &lock)? {
+    let qubes = context.read()?;
+    match reconcile::reconcile_qube_in(context, &qubes, &lock)? {
         QubeState::Halted => {}
         QubeState::Active(_) => {
             return Err(not_imported(initial, "the qube was started meanwhile"));
@@ -259,7 +252,6 @@ fn lock_for_commit(
             "the qube was started or removed meanwhile",
         ));
     }
-    let qubes = context.read()?;
     volume::with_volume(
         context,
         &qubes,

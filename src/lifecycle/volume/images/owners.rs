@@ -210,15 +210,15 @@ pub(in crate::lifecycle) fn require_own_images(
 /// The store cannot be read, or the owners cannot be determined.
 pub(in crate::lifecycle) fn without_shared_images(
     context: &Context,
+    read: &Read,
     storage: VmStorage,
 ) -> Result<VmStorage, LifecycleError> {
-    let read = context.read()?;
-    let owners = find_owners_in(context, &read)?;
+    let owners = find_owners_in(context, read)?;
     let mut shared = Vec::new();
     for (volume, _) in storage.volumes() {
         match refuse_shared_image(
             context,
-            &read,
+            read,
             &owners,
             volume,
             &format!("clean up {}", volume.full_name()),
