@@ -241,46 +241,9 @@ pub enum LifecycleError {
         /// Which process holds the lock.
         reason: String,
     },
-    /// A record has invalid content, or is not a file.
-    #[error(
-        "cannot use {file}, the record of the start of {qube}: {reason}; \
-         if {qube} is known to be off, remove that file"
-    )]
-    InvalidRecord {
-        /// The qube of the record.
-        qube: VmName,
-        /// Path of the record.
-        file: PathBuf,
-        /// Why the record is invalid.
-        reason: String,
-    },
-    /// A record may be valid, but cannot be read now.
-    #[error(
-        "cannot read {file}, the record of the start of {qube}: {}; \
-         until it can be read {qube} is left alone",
-        crate::fs::errno_text(source)
-    )]
-    RecordUnreadable {
-        /// The qube of the record.
-        qube: VmName,
-        /// Path of the record.
-        file: PathBuf,
-        /// The error of reading it.
-        source: std::io::Error,
-    },
-    /// The hypervisor that a record names cannot be asked.
-    #[error(
-        "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: \
-         {reason}; its images are left alone"
-    )]
-    StateUnknown {
-        /// The qube of the record.
-        qube: VmName,
-        /// URI of the hypervisor that the record names.
-        uri: String,
-        /// Why the hypervisor cannot be asked.
-        reason: String,
-    },
+    /// The record of a start.
+    #[error(transparent)]
+    Record(#[from] crate::lifecycle::qube::record::RecordError),
     /// One of several qubes that are changed together cannot be changed.
     #[error("{qube}: {source}; nothing was changed")]
     BatchRefused {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::hypervisor::HypervisorError;
 use crate::lifecycle::qube::directory::{self, QubeDirectory};
-use crate::lifecycle::qube::record::{self, Record};
+use crate::lifecycle::qube::record::{self, Record, RecordError};
 use crate::lifecycle::qube::{
     self, CreatedQube, InitialSettings, QubeLock, QubeParts, RemovalMode, RemovalOutcome,
 };
@@ -201,7 +201,7 @@ pub(in crate::lifecycle) fn remove_after_failed_start(
             error,
             LifecycleError::Hypervisor(_)
                 | LifecycleError::Locked { .. }
-                | LifecycleError::StateUnknown { .. }
+                | LifecycleError::Record(RecordError::StateUnknown { .. })
         )
     };
     let remove = || -> Result<(), LifecycleError> {

@@ -7,19 +7,24 @@ mod clone;
 mod create;
 mod describe;
 pub(in crate::lifecycle) mod directory;
+mod disk_names;
 mod dispose;
 mod drive;
 mod find;
 mod kernel_command_line;
 mod lock;
+mod loop_devices;
 mod memory;
 pub mod monitor;
+mod monitor_process;
 mod notes;
 mod pause;
 pub mod record;
 mod remove;
 mod required_devices;
 mod start;
+mod start_domain;
+mod start_rules;
 mod stop;
 mod stop_mark;
 mod update_checks;
@@ -39,6 +44,7 @@ pub use describe::{console_log, domain_name, preview_domain_xml, user_templates_
 pub(in crate::lifecycle) use describe::{
     create_console_log, describe_domain, render_disk_xml, render_domain_xml,
 };
+pub(in crate::lifecycle) use disk_names::{DiskLetters, NO_FREE_DISK_NAME};
 pub use dispose::{create_default_dispvm, create_disposable};
 pub(in crate::lifecycle) use dispose::{
     create_with_dispid, finish_disposable_removal, is_removed_on_stop, remove_after_failed_start,
@@ -49,6 +55,7 @@ pub(in crate::lifecycle) use find::find;
 pub use kernel_command_line::kernel_command_line;
 pub use lock::{QubeLock, create_run_directories, lock, lock_within};
 pub(in crate::lifecycle) use lock::{create_shared_directory, lock_error};
+pub(in crate::lifecycle) use loop_devices::{attach_loop_device, release_loop_devices};
 pub(in crate::lifecycle) use memory::{explain_with_memory, reserve_memory};
 pub use notes::{change_notes, notes};
 pub use pause::{pause, suspend, unpause};
@@ -57,11 +64,9 @@ pub(in crate::lifecycle) use remove::{
     is_interrupted_removal, record_removal, remove_locked, resume_removal, resumed_removal_outcome,
 };
 pub(in crate::lifecycle) use required_devices::{
-    DiskLetters, NO_FREE_DISK_NAME, add_required_devices, add_required_devices_unchecked,
-    explain_with_iommu,
+    add_required_devices, add_required_devices_unchecked, explain_with_iommu,
 };
 pub use start::{StartOutcome, start, start_unless_stopped};
-pub(in crate::lifecycle) use start::{attach_loop_device, release_loop_devices};
 pub(in crate::lifecycle) use stop::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
 pub use stop::{StopOutcome, kill, lock_and_reconcile, shutdown, wait_for_shutdown};
 pub use stop_mark::StopMark;

@@ -20,6 +20,51 @@ use crate::lifecycle::{LifecycleError, qube};
 use crate::model::VmName;
 use crate::system::{System, is_plain_uri};
 
+/// Why the record of a start says nothing about its qube.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The record has invalid content, or is not a file.
+    #[error(
+        "cannot use {file}, the record of the start of {qube}: {reason}; \
+         if {qube} is known to be off, remove that file"
+    )]
+    Invalid {
+        /// The qube of the record.
+        qube: VmName,
+        /// Path of the record.
+        file: PathBuf,
+        /// Why the record is invalid.
+        reason: String,
+    },
+    /// The record may be valid, but cannot be read now.
+    #[error(
+        "cannot read {file}, the record of the start of {qube}: {}; \
+         until it can be read {qube} is left alone",
+        crate::fs::errno_text(source)
+    )]
+    Unreadable {
+        /// The qube of the record.
+        qube: VmName,
+        /// Path of the record.
+        file: PathBuf,
+        /// The error of reading it.
+        source: std::io::Error,
+    },
+    /// The hypervisor that the record names cannot be asked.
+    #[error(
+        "{qube} was started at {uri} and that hypervisor cannot be asked whether it still runs: \
+         {reason}; its images are left alone"
+    )]
+    StateUnknown {
+        /// The qube of the record.
+        qube: VmName,
+        /// URI of the hypervisor that the record names.
+        uri: String,
+        /// Why the hypervisor cannot be asked.
+        reason: String,
+    },
+}
+
 /// The progress of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,6 +123,20 @@ impl Record {
             .filter(|user| is_session && *user != system.user())
     }
 
+    /// Returns the error that the hypervisor which the record names cannot be asked.
+    pub(in crate::lifecycle) fn state_unknown(
+        &self,
+        qube: &VmName,
+        reason: impl ToString,
+    ) -> LifecycleError {
+        RecordError::StateUnknown {
+            qube: qube.clone(),
+            uri: self.uri.clone(),
+            reason: reason.to_string(),
+        }
+        .into()
+    }
+
     /// Loads the record of a qube, if there is one.
     ///
     /// # Errors
@@ -85,14 +144,14 @@ impl Record {
     pub fn load(system: &System, name: &VmName) -> Result<Option<Record>, LifecycleError> {
         let run = system.run_dir();
         let file = run.path().join(record_path(name));
-        let unusable = |reason: String| LifecycleError::InvalidRecord {
+        let unusable = |reason: String| RecordError::Invalid {
             qube: name.clone(),
             file: file.clone(),
             reason,
         };
         let unread = |source: io::Error| match is_invalid_file(&source) {
             true => unusable(errno_text(&source)),
-            false => LifecycleError::RecordUnreadable {
+            false => RecordError::Unreadable {
                 qube: name.clone(),
                 file: file.clone(),
                 source,

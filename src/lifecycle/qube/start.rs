@@ -1,24 +1,17 @@
 //! Starting a qube: its netvm first, then its monitor, its storage and its domain.
 
-use std::path::Path;
-
-use uuid::Uuid;
-
-use crate::hypervisor::description::{
-    BlockDevice, DomainDescription, QemuUser, SourceKind, disks_for_volumes,
-};
-use crate::hypervisor::owner::{owner_able_to_open, owner_for_image};
-use crate::hypervisor::uri::Family;
-use crate::hypervisor::{HypervisorError, Outcome, toolstack};
+use crate::hypervisor::HypervisorError;
 use crate::lifecycle::qube::record::{self, Phase, Record};
-use crate::lifecycle::qube::{
-    self, DiskLetters, Drive, NO_FREE_DISK_NAME, QubeLock, StopMark, monitor,
+use crate::lifecycle::qube::start_domain::{
+    create_domain, describe_start, destroy_domain, resume_domain,
 };
+use crate::lifecycle::qube::start_rules::{check_start_allowed, refuse_live_images};
+use crate::lifecycle::qube::{self, Drive, QubeLock, StopMark, monitor};
 use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::volume::images;
 use crate::lifecycle::{Context, LifecycleError, conversion};
-use crate::model::{Class, Facts, PowerState, Qubes, ResolvedVolume, Vm, VmName, property, volume};
-use crate::storage::{Attachment, LoopDevice, StorageError, VmStorage, VolumeDisk};
+use crate::model::{PowerState, Qubes, VmName, property};
+use crate::storage::VmStorage;
 use crate::store::Read;
 
 /// How long a chain of netvms may be, and how often a netvm may stop again while the lock of its
@@ -246,176 +239,6 @@ fn start_locked(
     record.save(&context.system, lock.name())
 }
 
-/// Describes the domain of a start, with its required devices and `drive`, but without disks.
-fn describe_start(
-    context: &Context,
-    qubes: &Qubes,
-    vm: &Vm,
-    drive: Option<&Drive>,
-) -> Result<DomainDescription, LifecycleError> {
-    let mut description = qube::describe_domain(context, qubes, vm)?;
-    qube::add_required_devices(context, qubes, vm, &mut description)?;
-    if let Some(drive) = drive {
-        let family = Family::from_uri(context.hypervisor().uri());
-        let letter = DiskLetters::new(&description)
-            .reserve_next()
-            .ok_or_else(|| drive.error(NO_FREE_DISK_NAME))?;
-        description
-            .block_devices
-            .push(drive.block_device(family, letter)?);
-    }
-    Ok(description)
-}
-
-/// Refuses a start that would copy an image while its owner writes to it. A volume that keeps
-/// no snapshots has only the one image that a running guest writes to
-/// (`docs/spec/r4-storage.md` §3).
-fn refuse_live_images(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), LifecycleError> {
-    let refused = |reason: String| {
-        Err(LifecycleError::CannotStart {
-            qube: vm.name.clone(),
-            reason,
-        })
-    };
-    let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
-    let volumes = volume::resolve_all(qubes, vm, context.facts()).map_err(StorageError::from)?;
-    for volume in volumes.iter().filter(|volume| volume.source.is_some()) {
-        let (owner, origin) = volume::find_origin(qubes, vm, &volume.name, context.facts())
-            .map_err(StorageError::from)?;
-        if is_live(&origin) && context.facts().power_state(owner).is_active() {
-            let name = &volume.name;
-            return refused(format!(
-                "its volume {name} is based on that of {owner}, which runs and keeps no \
-                 snapshots of it (revisions_to_keep is -1): shut {owner} down first",
-                owner = owner.name
-            ));
-        }
-    }
-    if volumes.iter().any(is_live)
-        && let Some(user) = property::disposables_of(qubes, &vm.name)
-            .find(|user| context.facts().power_state(user).is_active())
-    {
-        return refused(format!(
-            "disposable {} is based on its volumes and runs, and it keeps no snapshots of them \
-             (revisions_to_keep is -1): shut that disposable down first",
-            user.name
-        ));
-    }
-    Ok(())
-}
-
-/// Creates the domain, paused. Fails if the start was cancelled before or meanwhile.
-fn create_domain(
-    context: &Context,
-    qubes: &Qubes,
-    record: &Record,
-    mark: &StopMark,
-    description: &mut DomainDescription,
-    storage: &VmStorage,
-) -> Result<(), LifecycleError> {
-    if description.console_log.is_some() {
-        qube::create_console_log(context, &description.qube)?;
-    }
-    let mut disks = storage.disks()?;
-    let is_xen = Family::from_uri(context.hypervisor().uri()) == Family::Xen;
-    let mut loops = match is_xen && toolstack::is_vanilla_xen() {
-        true => attach_loop_devices(&mut disks)?,
-        false => Vec::new(),
-    };
-    for device in description.block_devices.iter_mut().filter(|_| is_xen) {
-        loops.extend(attach_loop_device(device)?);
-    }
-    description.disks = disks_for_volumes(
-        disks
-            .iter()
-            .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
-    )?;
-    description.owner = choose_qemu_owner(context, &disks, &description.block_devices)?;
-    let xml = qube::render_domain_xml(context, qubes, description)?;
-    mark.check()?;
-    context.hypervisor().create_paused(record.domain, &xml)?;
-    release_loop_devices(context, record.domain, loops)?;
-    // A kill that came before the domain existed found nothing to destroy.
-    mark.check()
-}
-
-/// Drops loop devices once Xen's backend has opened them; they vanish when it closes them.
-pub(in crate::lifecycle) fn release_loop_devices(
-    context: &Context,
-    domain: Uuid,
-    loops: Vec<LoopDevice>,
-) -> Result<(), LifecycleError> {
-    if loops.is_empty() {
-        return Ok(());
-    }
-    let number = context.hypervisor().state(domain)?.and_then(|live| live.id);
-    let devices: Vec<&Path> = loops.iter().map(LoopDevice::path).collect();
-    Ok(toolstack::wait_until_open(
-        number.unwrap_or_default(),
-        &devices,
-    )?)
-}
-
-/// Returns the user whom root's QEMU runs as: one who can open the images. The QEMU of an
-/// ordinary user always runs as that user.
-fn choose_qemu_owner(
-    context: &Context,
-    disks: &[VolumeDisk],
-    drives: &[BlockDevice],
-) -> Result<Option<QemuUser>, LifecycleError> {
-    let is_root_qemu = Family::from_uri(context.hypervisor().uri()) == Family::Qemu
-        && context.system.is_superuser();
-    let image = disks
-        .iter()
-        .filter(|d| d.rw)
-        .find_map(|d| match &d.attachment {
-            Attachment::File(image) => Some(image),
-            _ => None,
-        });
-    // Block devices do not belong to group qubes: where a volume is one, libvirt sets QEMU's
-    // access itself.
-    let has_devices = disks
-        .iter()
-        .any(|d| d.rw && matches!(d.attachment, Attachment::Device(_)));
-    let Some(image) = image.filter(|_| is_root_qemu && !has_devices) else {
-        return Ok(None);
-    };
-    let failed = |source| LifecycleError::Io {
-        what: format!("cannot use image {}", image.display()),
-        source,
-    };
-    let drives = drives
-        .iter()
-        .map(|drive| (drive.path.as_path(), !drive.read_only));
-    owner_for_image(image)
-        .map(|owner| Some(owner_able_to_open(owner, drives)))
-        .map_err(failed)
-}
-
-/// Resumes the domain that was created paused.
-fn resume_domain(context: &Context, name: &VmName, record: &Record) -> Result<(), LifecycleError> {
-    match context.hypervisor().resume(record.domain)? {
-        Outcome::Done => Ok(()),
-        Outcome::Absent => {
-            let reason = format!(
-                "its domain ended at once; see {}",
-                qube::console_log(context, name.as_str()).display()
-            );
-            Err(LifecycleError::CannotStart {
-                qube: name.clone(),
-                reason,
-            })
-        }
-    }
-}
-
-/// Destroys the domain of a start that failed.
-fn destroy_domain(context: &Context, record: &Record) -> Result<(), LifecycleError> {
-    context.hypervisor().destroy(record.domain)?;
-    context.hypervisor().undefine(record.domain)?;
-    Ok(())
-}
-
 /// Returns the error of a failed start, and removes its record if everything was rolled back.
 fn roll_back(
     context: &Context,
@@ -446,65 +269,4 @@ fn remove_record_after_failure(
 /// returns `error`.
 fn cancellation_or(mark: &StopMark, error: LifecycleError) -> LifecycleError {
     mark.check().err().unwrap_or(error)
-}
-
-/// Puts loop devices under the disks that are files: a Xen without Qubes' own block script takes
-/// only devices.
-fn attach_loop_devices(disks: &mut [VolumeDisk]) -> Result<Vec<LoopDevice>, LifecycleError> {
-    let mut loops = Vec::new();
-    for disk in disks {
-        if let Attachment::File(image) = &disk.attachment {
-            let device = LoopDevice::attach(image, disk.rw)?;
-            disk.attachment = Attachment::Device(device.path().to_path_buf());
-            loops.push(device);
-        }
-    }
-    Ok(loops)
-}
-
-/// Puts a loop device under a drive that is a file: Xen takes only devices.
-pub(in crate::lifecycle) fn attach_loop_device(
-    drive: &mut BlockDevice,
-) -> Result<Option<LoopDevice>, LifecycleError> {
-    if drive.source != SourceKind::File {
-        return Ok(None);
-    }
-    let device = LoopDevice::attach(&drive.path, !drive.read_only)?;
-    drive.path = device.path().to_path_buf();
-    drive.source = SourceKind::Block;
-    Ok(Some(device))
-}
-
-/// Checks the rules that forbid a start whatever the state.
-///
-/// # Errors
-/// The qube is prohibited from starting, is being restored, or its template is not one for
-/// disposables any more.
-fn check_start_allowed(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<(), LifecycleError> {
-    if let Some(reason) = vm.features.get("prohibit-start").filter(|r| !r.is_empty()) {
-        return Err(LifecycleError::StartProhibited {
-            qube: vm.name.clone(),
-            reason: reason.to_string(),
-        });
-    }
-    if vm.has_tag("backup-restore-in-progress") {
-        let reason =
-            "it is being restored from a backup (tag backup-restore-in-progress)".to_string();
-        return Err(LifecycleError::StartProhibited {
-            qube: vm.name.clone(),
-            reason,
-        });
-    }
-    if vm.class == Class::DispVM
-        && !property::template(qubes, vm)?
-            .is_some_and(|t| property::is_template_for_dispvms(qubes, t, facts))
-    {
-        let reason =
-            "its template is no longer one for disposables (template_for_dispvms)".to_string();
-        return Err(LifecycleError::CannotStart {
-            qube: vm.name.clone(),
-            reason,
-        });
-    }
-    Ok(())
 }

@@ -27,7 +27,7 @@ pub enum QubeState {
 /// Reconciles a qube that may have stopped, crashed or lost its monitor.
 ///
 /// # Errors
-/// [`LifecycleError::StateUnknown`] if there is a record and its hypervisor cannot be asked:
+/// [`RecordError::StateUnknown`](record::RecordError::StateUnknown) if there is a record and its hypervisor cannot be asked:
 /// its images may be open, so nothing is changed.
 pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
     let qubes = context.read()?;
@@ -130,12 +130,9 @@ fn destroy_abandoned_domain(
         true => destroy(context.hypervisor()),
         false => destroy(&context.hypervisor_at(&record.uri)),
     };
-    let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
-        qube: name.clone(),
-        uri: record.uri.clone(),
-        reason: e.to_string(),
-    };
-    destroyed.map(drop).map_err(unknown)
+    destroyed
+        .map(drop)
+        .map_err(|error| record.state_unknown(name, error))
 }
 
 /// Completes a start that was killed after it resumed the domain: sets the record to running,
@@ -156,30 +153,20 @@ fn mark_running(
 /// record names; `None` if the domain is not active.
 ///
 /// # Errors
-/// [`LifecycleError::StateUnknown`] if that hypervisor cannot be asked.
+/// [`RecordError::StateUnknown`](record::RecordError::StateUnknown) if that hypervisor cannot be asked.
 pub fn query_domain(
     context: &Context,
     record: &Record,
     name: &VmName,
 ) -> Result<Option<DomainStatus>, LifecycleError> {
-    let unknown = |e: HypervisorError| LifecycleError::StateUnknown {
-        qube: name.clone(),
-        uri: record.uri.clone(),
-        reason: e.to_string(),
-    };
     if let Some(user) = record.foreign_session_user(&context.system) {
-        let reason = format!("only user {user} can reach it");
-        return Err(LifecycleError::StateUnknown {
-            qube: name.clone(),
-            uri: record.uri.clone(),
-            reason,
-        });
+        return Err(record.state_unknown(name, format!("only user {user} can reach it")));
     }
     let live = match context.hypervisor().uri() == record.uri {
         true => context.hypervisor().state(record.domain),
         false => context.hypervisor_at(&record.uri).state(record.domain),
     }
-    .map_err(unknown)?;
+    .map_err(|error| record.state_unknown(name, error))?;
     Ok(live.filter(|l| l.state.is_active()))
 }
 

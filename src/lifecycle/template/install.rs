@@ -8,13 +8,12 @@ use uuid::Uuid;
 
 use crate::lifecycle::qube::{self, QubeParts};
 use crate::lifecycle::template::RootData;
+use crate::lifecycle::template::package_settings::PackageSettings;
 use crate::lifecycle::volume::images::{self, ExistingImages};
 use crate::lifecycle::volume::{self, VolumeContent};
 use crate::lifecycle::{Context, LifecycleError, conversion, reconcile};
 use crate::model::rules::creation;
-use crate::model::{
-    Change, Class, CreationError, Draft, NewQube, PoolChoice, Qubes, Vm, VmName, features, property,
-};
+use crate::model::{Class, CreationError, NewQube, PoolChoice, Qubes, Vm, VmName};
 use crate::storage::{Driver, Progress, VmStorage, Volume};
 use crate::store::Read;
 
@@ -65,13 +64,6 @@ pub struct Registration<'a> {
     pub features: &'a [(&'static str, String)],
     /// What to do with images that are not to be adopted.
     pub existing: ExistingImages,
-}
-
-/// Settings besides those of the creation.
-struct PackageSettings<'a> {
-    installed_by_rpm: bool,
-    features: &'a [(&'static str, String)],
-    properties: &'a [(&'static str, String)],
 }
 
 /// Installs a template from a package's data. If it exists, its root volume is replaced and its
@@ -330,42 +322,5 @@ impl TemplateInstallation<'_> {
             features: self.features,
             properties: self.properties,
         }
-    }
-}
-
-impl PackageSettings<'_> {
-    /// Applies the settings. A setting that a rule forbids becomes one of `notes`: it is no reason
-    /// to fail the installation.
-    fn apply(
-        &self,
-        draft: &mut Draft,
-        name: &VmName,
-        context: &Context,
-        notes: &mut Vec<String>,
-    ) -> Result<Change, LifecycleError> {
-        let (name, facts) = (name.as_str(), context.facts());
-        let mut all = Change::default();
-        if self.installed_by_rpm {
-            all.merge(property::set(
-                draft,
-                name,
-                "installed_by_rpm",
-                "True",
-                facts,
-            )?);
-        }
-        for (property, text) in self.properties {
-            match property::set(draft, name, property, text, facts) {
-                Ok(change) => all.merge(change),
-                Err(error) => notes.push(format!("{property} is not set: {error}")),
-            }
-        }
-        for (feature, text) in self.features {
-            match features::set(draft, name, feature, text, facts) {
-                Ok(change) => all.merge(change),
-                Err(error) => notes.push(error.to_string()),
-            }
-        }
-        Ok(all)
     }
 }

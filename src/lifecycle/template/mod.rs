@@ -5,6 +5,7 @@ pub mod image_archive;
 mod install;
 mod package;
 mod package_files;
+mod package_settings;
 mod root_data;
 
 pub use change::{commit, revert, trim};

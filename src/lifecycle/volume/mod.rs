@@ -6,6 +6,7 @@ mod disk_space;
 pub mod images;
 mod import;
 mod import_commit;
+mod import_content;
 mod root_image;
 
 pub use change::{ResizeOutcome, Shrinking, resize, revert, set_option};
@@ -16,10 +17,12 @@ pub use details::{VolumeDetails, VolumeListEntry, details, list};
 pub(in crate::lifecycle) use disk_space::{
     free_volume_space, is_on_store_disk, save_or_free_space,
 };
-pub use import::{ImportLength, NO_DATA, clear, clone, import};
-pub(in crate::lifecycle) use import::{VolumeContent, not_imported, replace_data};
+pub(in crate::lifecycle) use import::replace_data;
+pub use import::{clear, clone, import};
 pub(in crate::lifecycle) use import_commit::{
     PreparedImport, cannot_look_at_image, clear_locked, finish_import,
 };
+pub use import_content::{ImportLength, NO_DATA};
+pub(in crate::lifecycle) use import_content::{VolumeContent, not_imported};
 pub use root_image::RootImage;
 pub(in crate::lifecycle) use root_image::{ROOT_VOLUME, create_volumes};
