@@ -1,5 +1,7 @@
 //! The error type of the operations on qubes.
 
+use std::fmt::Display;
+use std::io;
 use std::path::PathBuf;
 
 use crate::exec::ExecError;
@@ -366,7 +368,7 @@ pub enum LifecycleError {
         /// The failed action, as in "cannot read PATH".
         what: String,
         /// The error of the system call.
-        source: std::io::Error,
+        source: io::Error,
     },
 }
 
@@ -380,6 +382,26 @@ fn join_refusals(refused: &[RefusedSetting]) -> String {
 }
 
 impl LifecycleError {
+    /// Returns a function that makes the error "cannot `verb` `object`" of an I/O error.
+    pub(super) fn cannot(
+        verb: &str,
+        object: &dyn Display,
+    ) -> impl Fn(io::Error) -> LifecycleError + use<> {
+        let what = format!("cannot {verb} {object}");
+        move |source| LifecycleError::Io {
+            what: what.clone(),
+            source,
+        }
+    }
+
+    /// Returns the error that `qube` cannot be started for `reason`.
+    pub(super) fn cannot_start(qube: &VmName, reason: impl Into<String>) -> LifecycleError {
+        LifecycleError::CannotStart {
+            qube: qube.clone(),
+            reason: reason.into(),
+        }
+    }
+
     /// Returns whether the operation failed because the disk is full, and wrote nothing.
     pub fn is_disk_full(&self) -> bool {
         !matches!(self, LifecycleError::NotDurable { .. }) && crate::fs::is_disk_full(self)

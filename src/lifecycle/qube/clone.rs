@@ -167,12 +167,7 @@ pub(in crate::lifecycle) fn copy_directory_files(
                     crate::fs::errno_text(&error)
                 ));
             }
-            Err(source) => {
-                return Err(LifecycleError::Io {
-                    what: format!("cannot copy {from}"),
-                    source,
-                });
-            }
+            Err(error) => return Err(LifecycleError::cannot("copy", &from)(error)),
         }
     }
     Ok(left_out)

@@ -145,14 +145,8 @@ pub(in crate::lifecycle) fn create_console_log(
         context.system.qubes_group(),
     );
     let name = log_name(qube);
-    let failed = |source| {
-        let log = consoles.path().join(&name);
-        LifecycleError::Io {
-            what: format!("cannot create {}", log.display()),
-            source,
-        }
-    };
-    let directory = consoles.create(&[], group).map_err(failed)?;
+    let failed = LifecycleError::cannot("create", &consoles.path().join(&name).display());
+    let directory = consoles.create(&[], group).map_err(&failed)?;
     directory
         .open_or_create(Path::new(&name), consoles.access(group))
         .map_err(failed)?;

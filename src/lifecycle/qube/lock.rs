@@ -93,10 +93,9 @@ pub(in crate::lifecycle) fn lock_error(name: &VmName, error: FileLockError) -> L
             qube: name.clone(),
             reason: error.to_string(),
         },
-        FileLockError::Io { file, source } => LifecycleError::Io {
-            what: format!("cannot lock {name}: {}", file.display()),
-            source,
-        },
+        FileLockError::Io { file, source } => {
+            LifecycleError::cannot("lock", &format_args!("{name}: {}", file.display()))(source)
+        }
     }
 }
 
@@ -111,10 +110,10 @@ pub fn create_run_directories(system: &System) -> Result<(), LifecycleError> {
         system.qubes_group(),
     )
     .map(drop)
-    .map_err(|source| {
-        let what = format!("cannot create directory {}", run.path().display());
-        LifecycleError::Io { what, source }
-    })
+    .map_err(LifecycleError::cannot(
+        "create directory",
+        &run.path().display(),
+    ))
 }
 
 /// Creates a directory and its parents, accessible to members of group qubes.
@@ -125,8 +124,7 @@ pub(in crate::lifecycle) fn create_shared_directory(
     directory: &Path,
     system: &System,
 ) -> Result<(), LifecycleError> {
-    owned_paths::create_shared_directory(directory, system.qubes_group()).map_err(|source| {
-        let what = format!("cannot create directory {}", directory.display());
-        LifecycleError::Io { what, source }
-    })
+    owned_paths::create_shared_directory(directory, system.qubes_group()).map_err(
+        LifecycleError::cannot("create directory", &directory.display()),
+    )
 }

@@ -134,11 +134,10 @@ fn open_log(context: &Context, name: &VmName) -> Result<File, LifecycleError> {
         }
         Ok(file)
     });
-    let what = || format!("cannot open {}", run.path().join(&log).display());
-    opened.map_err(|source| LifecycleError::Io {
-        what: what(),
-        source,
-    })
+    opened.map_err(LifecycleError::cannot(
+        "open",
+        &run.path().join(&log).display(),
+    ))
 }
 
 /// Returns the command that runs the monitor in a systemd scope of its own.

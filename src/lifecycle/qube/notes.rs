@@ -1,8 +1,6 @@
 //! The notes about a qube: the file `notes.txt` in its directory (`docs/spec/r4-adminapi.md`,
 //! admin.vm.notes).
 
-use std::io;
-
 use crate::fs::replace::Access;
 use crate::lifecycle::qube::directory::{self, QubeDirectory};
 use crate::lifecycle::{Context, LifecycleError, conversion};
@@ -62,20 +60,27 @@ pub fn change_notes(
         .into());
     }
     if new.is_empty() {
-        return directory
-            .remove_file(NAME)
-            .map_err(io_error(&directory, "remove"));
+        return directory.remove_file(NAME).map_err(LifecycleError::cannot(
+            "remove",
+            &directory.display_path(NAME),
+        ));
     }
     let access = Access::shared(context.system.qubes_group());
     let directory = directory::make(context, vm)?;
     directory
         .write(NAME, access, new.as_bytes())
-        .map_err(io_error(&directory, "write"))
+        .map_err(LifecycleError::cannot(
+            "write",
+            &directory.display_path(NAME),
+        ))
 }
 
 /// Reads the notes in a directory.
 fn read_notes(directory: &QubeDirectory) -> Result<String, LifecycleError> {
-    let bytes = directory.read(NAME).map_err(io_error(directory, "read"))?;
+    let bytes = directory.read(NAME).map_err(LifecycleError::cannot(
+        "read",
+        &directory.display_path(NAME),
+    ))?;
     Ok(sanitize_text(&String::from_utf8_lossy(
         &bytes.unwrap_or_default(),
     )))
@@ -93,13 +98,4 @@ fn find_qube_with_notes<'q>(qubes: &'q Qubes, name: &VmName) -> Result<&'q Vm, L
         }
         .into()),
     }
-}
-
-/// Returns a function that adds the file to an I/O error.
-fn io_error(
-    directory: &QubeDirectory,
-    verb: &str,
-) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
-    let what = format!("cannot {verb} {}", directory.display_path(NAME));
-    |source| LifecycleError::Io { what, source }
 }

@@ -197,14 +197,14 @@ impl Record {
     pub fn save(&self, system: &System, name: &VmName) -> Result<(), LifecycleError> {
         let run = system.run_dir();
         let file = run.path().join(record_path(name));
-        let failed = |source: io::Error| {
-            let what = format!("cannot write the record of the start, {}", file.display());
-            LifecycleError::Io { what, source }
-        };
+        let failed = LifecycleError::cannot(
+            "write",
+            &format_args!("the record of the start, {}", file.display()),
+        );
         let mut bytes = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
         bytes.push(b'\n');
         qube::create_run_directories(system)?;
-        let directory = run.open().map_err(failed)?;
+        let directory = run.open().map_err(&failed)?;
         let access = run.access(system.qubes_group());
         directory
             .replace(&record_path(name), access, |f| f.write_all(&bytes))
@@ -236,8 +236,8 @@ pub fn remove(system: &System, name: &VmName) -> Result<(), LifecycleError> {
     {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             let file = run.path().join(record_path(name));
-            let what = format!("cannot remove the record of the start, {}", file.display());
-            Err(LifecycleError::Io { what, source })
+            let record = format_args!("the record of the start, {}", file.display());
+            Err(LifecycleError::cannot("remove", &record)(source))
         }
         _ => Ok(()),
     }

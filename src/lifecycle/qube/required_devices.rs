@@ -220,10 +220,7 @@ pub(in crate::lifecycle) fn explain_with_iommu(
     }
     match VmName::from_store(&description.qube) {
         Ok(qube) if toolstack::lacks_iommu(context.system.program_path()) => {
-            LifecycleError::CannotStart {
-                qube,
-                reason: format!("it has PCI devices, and {NO_IOMMU}"),
-            }
+            LifecycleError::cannot_start(&qube, format!("it has PCI devices, and {NO_IOMMU}"))
         }
         _ => error,
     }
@@ -245,10 +242,10 @@ fn refused_device(
         assignment.backend().unwrap_or("*"),
         assignment.port()
     );
-    LifecycleError::CannotStart {
-        qube: qube.clone(),
-        reason: format!("its required {class} device {device} cannot be used: {reason}"),
-    }
+    LifecycleError::cannot_start(
+        qube,
+        format!("its required {class} device {device} cannot be used: {reason}"),
+    )
 }
 
 /// Fails if a device of another class than block and PCI is required.

@@ -106,19 +106,19 @@ fn start_chain(
         }
         return start_locked(context, &qubes, &lock, mark, drive).map(|()| StartOutcome::Started);
     }
-    Err(LifecycleError::CannotStart {
-        qube: name.clone(),
-        reason: "its netvm stops again and again".into(),
-    })
+    Err(LifecycleError::cannot_start(
+        name,
+        "its netvm stops again and again",
+    ))
 }
 
 /// Returns the outcome for a domain that is active; an error if it is paused or suspended.
 fn check_already_started(name: &VmName, state: PowerState) -> Result<StartOutcome, LifecycleError> {
     match state {
-        PowerState::Paused | PowerState::Suspended => Err(LifecycleError::CannotStart {
-            qube: name.clone(),
-            reason: format!("it is {state}; unpause it"),
-        }),
+        PowerState::Paused | PowerState::Suspended => Err(LifecycleError::cannot_start(
+            name,
+            format!("it is {state}; unpause it"),
+        )),
         _ => Ok(StartOutcome::AlreadyRunning),
     }
 }
@@ -184,10 +184,8 @@ fn start_locked(
         vm,
         context.facts(),
     )?;
-    let uuid = vm.uuid().ok_or_else(|| LifecycleError::CannotStart {
-        qube: vm.name.clone(),
-        reason: "it has no uuid in qubes.xml".into(),
-    })?;
+    let no_uuid = || LifecycleError::cannot_start(&vm.name, "it has no uuid in qubes.xml");
+    let uuid = vm.uuid().ok_or_else(no_uuid)?;
     // All checks come before the first change.
     let mut description = describe_start(context, qubes, vm, drive)?;
     let mut record = Record::new(&context.system, uuid, context.hypervisor().uri());

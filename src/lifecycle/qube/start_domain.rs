@@ -93,16 +93,12 @@ fn choose_qemu_owner(
     let Some(image) = image.filter(|_| is_root_qemu && !has_devices) else {
         return Ok(None);
     };
-    let failed = |source| LifecycleError::Io {
-        what: format!("cannot use image {}", image.display()),
-        source,
-    };
     let drives = drives
         .iter()
         .map(|drive| (drive.path.as_path(), !drive.read_only));
     owner_for_image(image)
         .map(|owner| Some(owner_able_to_open(owner, drives)))
-        .map_err(failed)
+        .map_err(LifecycleError::cannot("use image", &image.display()))
 }
 
 /// Resumes the domain that was created paused.
@@ -118,10 +114,7 @@ pub(super) fn resume_domain(
                 "its domain ended at once; see {}",
                 qube::console_log(context, name.as_str()).display()
             );
-            Err(LifecycleError::CannotStart {
-                qube: name.clone(),
-                reason,
-            })
+            Err(LifecycleError::cannot_start(name, reason))
         }
     }
 }

@@ -32,12 +32,8 @@ pub(super) fn check_start_allowed(
         && !property::template(qubes, vm)?
             .is_some_and(|t| property::is_template_for_dispvms(qubes, t, facts))
     {
-        let reason =
-            "its template is no longer one for disposables (template_for_dispvms)".to_string();
-        return Err(LifecycleError::CannotStart {
-            qube: vm.name.clone(),
-            reason,
-        });
+        let reason = "its template is no longer one for disposables (template_for_dispvms)";
+        return Err(LifecycleError::cannot_start(&vm.name, reason));
     }
     Ok(())
 }
@@ -50,12 +46,7 @@ pub(super) fn refuse_live_images(
     qubes: &Qubes,
     vm: &Vm,
 ) -> Result<(), LifecycleError> {
-    let refused = |reason: String| {
-        Err(LifecycleError::CannotStart {
-            qube: vm.name.clone(),
-            reason,
-        })
-    };
+    let refused = |reason: String| Err(LifecycleError::cannot_start(&vm.name, reason));
     let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
     let volumes = volume::resolve_all(qubes, vm, context.facts()).map_err(StorageError::from)?;
     for volume in volumes.iter().filter(|volume| volume.source.is_some()) {

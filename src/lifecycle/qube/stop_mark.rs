@@ -123,9 +123,5 @@ fn io_error(
     run: &RunDirectory,
     qube: &VmName,
 ) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!(
-        "cannot {verb} {}",
-        run.path().join(mark_path(qube)).display()
-    );
-    |source| LifecycleError::Io { what, source }
+    LifecycleError::cannot(verb, &run.path().join(mark_path(qube)).display())
 }

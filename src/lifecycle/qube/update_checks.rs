@@ -107,10 +107,7 @@ pub fn set_update_checks(context: &Context, on: bool) -> Result<Vec<String>, Lif
 /// Creates or removes the file that stops dom0's timer.
 fn set_dom0_flag(context: &Context, on: bool) -> Result<(), LifecycleError> {
     let flag = context.system.path_below_root(DOM0_FLAG);
-    let failed = |source| LifecycleError::Io {
-        what: format!("cannot change {}", flag.display()),
-        source,
-    };
+    let failed = LifecycleError::cannot("change", &flag.display());
     if !on {
         create_shared_directory(parent_directory(&flag), &context.system)?;
         let access = Access::shared(context.system.qubes_group());

@@ -132,10 +132,8 @@ fn switch_dom0_service(context: &Context, service: &str, on: bool) -> Result<(),
         .link_path_below_root(Path::new("/run/qubes-service").join(service));
     if Path::new(service).components().count() != 1 || service.contains("..") {
         let source = io::ErrorKind::InvalidFilename.into();
-        return Err(LifecycleError::Io {
-            what: format!("cannot switch service '{}'", service.escape_debug()),
-            source,
-        });
+        let service = format_args!("'{}'", service.escape_debug());
+        return Err(LifecycleError::cannot("switch service", &service)(source));
     }
     let done = match on {
         true if fs::symlink_metadata(&file).is_ok_and(|found| found.is_file()) => Ok(()),
@@ -156,10 +154,7 @@ fn switch_dom0_service(context: &Context, service: &str, on: bool) -> Result<(),
             }
         }),
     };
-    done.map_err(|source| LifecycleError::Io {
-        what: format!("cannot change {}", file.display()),
-        source,
-    })
+    done.map_err(LifecycleError::cannot("change", &file.display()))
 }
 
 /// Returns a note about a maxmem without effect: a domain always has room for its initial

@@ -31,14 +31,9 @@ pub fn recover(context: &Context, at_boot: bool) -> Result<Vec<RecoveredQube>, L
         qube::create_run_directories(&context.system)?;
     }
     record::clear_stale_files(&context.system);
-    let mut names: Vec<VmName> =
-        record::names(&context.system).map_err(|source| LifecycleError::Io {
-            what: format!(
-                "cannot list the records in {}",
-                context.system.run_dir().path().display()
-            ),
-            source,
-        })?;
+    let records = context.system.run_dir().path().display();
+    let failed = LifecycleError::cannot("list the records in", &records);
+    let mut names: Vec<VmName> = record::names(&context.system).map_err(failed)?;
     let (unrecorded, remaining_images) = find_unrecorded_runs(context, &names, at_boot)?;
     names.extend(unrecorded);
     // Images beside a qube that needs no recovery are reported here; reconciling reports the

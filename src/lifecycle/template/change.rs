@@ -55,13 +55,10 @@ pub fn trim(
             },
         )?
     };
-    let failed = |source| LifecycleError::Io {
-        what: format!("cannot read {name}:root"),
-        source,
-    };
-    let zeros = find_zero_runs(&data.file).map_err(failed)?;
+    let failed = LifecycleError::cannot("read", &format_args!("{name}:root"));
+    let zeros = find_zero_runs(&data.file).map_err(&failed)?;
     let in_zeros = zeros.iter().map(|run| run.end - run.start).sum();
-    let bytes = match data.file.metadata().map_err(failed)?.is_file() {
+    let bytes = match data.file.metadata().map_err(&failed)?.is_file() {
         true => in_zeros,
         false => allocated_zeros(used, data.size, in_zeros),
     };

@@ -204,10 +204,7 @@ fn read_text(path: &Path) -> Result<Option<Vec<u8>>, LifecycleError> {
     let read = root_data::open_regular_file(path)?
         .take(MAX_TEXT_BYTES + 1)
         .read_to_end(&mut text);
-    read.map_err(|source| LifecycleError::Io {
-        what: format!("cannot read {}", path.display()),
-        source,
-    })?;
+    read.map_err(LifecycleError::cannot("read", &path.display()))?;
     match text.len() as u64 > MAX_TEXT_BYTES {
         true => Err(LifecycleError::Package(format!(
             "{} has more than {MAX_TEXT_BYTES} bytes",

@@ -72,7 +72,7 @@ impl PackageFiles {
                 files,
             })
         };
-        look().map_err(cannot("look at", path))
+        look().map_err(LifecycleError::cannot("look at", &path.display()))
     }
 
     /// Removes the files and the directory of a package whose template is in the store. Warns about
@@ -119,7 +119,9 @@ impl PackageFiles {
                 context.system.notify(&kept);
             }
         }
-        self.directory.sync().map_err(cannot("sync", &self.path))?;
+        self.directory
+            .sync()
+            .map_err(LifecycleError::cannot("sync", &self.path.display()))?;
         if stays || self.remove_directories()? == DirectoryRemoval::Gone {
             return Ok(());
         }
@@ -166,7 +168,7 @@ impl PackageFiles {
         let Some(found) = self
             .directory
             .symlink_metadata(name)
-            .map_err(cannot("look at", &path))?
+            .map_err(LifecycleError::cannot("look at", &path.display()))?
         else {
             return Ok(None);
         };
@@ -186,7 +188,7 @@ impl PackageFiles {
         }
         self.directory
             .remove_file(name)
-            .map_err(cannot("remove", &path))?;
+            .map_err(LifecycleError::cannot("remove", &path.display()))?;
         Ok(None)
     }
 
@@ -206,7 +208,7 @@ impl PackageFiles {
             .directory
             .handle()
             .metadata()
-            .map_err(cannot("look at", &self.path))?;
+            .map_err(LifecycleError::cannot("look at", &self.path.display()))?;
         let is_this = |path: &Path| {
             fs::metadata(path)
                 .is_ok_and(|found| (found.dev(), found.ino()) == (this.dev(), this.ino()))
@@ -228,16 +230,22 @@ impl PackageFiles {
             match self.directory.remove_directory(Path::new(name)) {
                 Ok(_) => {}
                 Err(error) if is_not_empty(&error) => {}
-                Err(error) => return Err(cannot("remove", &self.path.join(name))(error)),
+                Err(error) => {
+                    return Err(LifecycleError::cannot(
+                        "remove",
+                        &self.path.join(name).display(),
+                    )(error));
+                }
             }
         }
         Ok(remove_real_directory(&self.path)?)
     }
 
     fn names(&self) -> Result<Vec<OsString>, LifecycleError> {
-        self.directory
-            .names()
-            .map_err(cannot("read directory", &self.path))
+        self.directory.names().map_err(LifecycleError::cannot(
+            "read directory",
+            &self.path.display(),
+        ))
     }
 }
 
@@ -256,10 +264,4 @@ fn is_not_empty(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
     )
-}
-
-/// Returns a function that makes an error of "cannot `verb` `path`".
-fn cannot(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!("cannot {verb} {}", path.display());
-    move |source| LifecycleError::Io { what, source }
 }

@@ -125,10 +125,7 @@ impl RootData {
                         image,
                         size: metadata.len(),
                     }),
-                    Err(source) => Err(LifecycleError::Io {
-                        what: format!("cannot look at {}", path.display()),
-                        source,
-                    }),
+                    Err(error) => Err(LifecycleError::cannot("look at", &path.display())(error)),
                 }
             }
             RootData::Archive(files) => {
@@ -223,10 +220,7 @@ impl<R: Read> Read for CountingReader<'_, R> {
 
 /// Returns `root.img.part.00`, `root.img.part.01`, … in order.
 fn pieces_in(directory: &Path) -> Result<Vec<PathBuf>, LifecycleError> {
-    let failed = |source| LifecycleError::Io {
-        what: format!("cannot read directory {}", directory.display()),
-        source,
-    };
+    let failed = LifecycleError::cannot("read directory", &directory.display());
     let mut numbers: Vec<(usize, PathBuf)> = Vec::new();
     for name in list_names(directory).map_err(failed)? {
         let digits = name
@@ -260,16 +254,13 @@ fn exists(path: &Path) -> bool {
 
 /// Opens a regular file. Follows no symbolic link and does not block on a pipe.
 pub(super) fn open_regular_file(path: &Path) -> Result<File, LifecycleError> {
-    let failed = |source| LifecycleError::Io {
-        what: format!("cannot open {}", path.display()),
-        source,
-    };
+    let failed = LifecycleError::cannot("open", &path.display());
     let mut options = File::options();
     options
         .read(true)
         .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let file = crate::fs::retry_leased(|| options.open(path)).map_err(failed)?;
-    match file.metadata().map_err(failed)?.is_file() {
+    let file = crate::fs::retry_leased(|| options.open(path)).map_err(&failed)?;
+    match file.metadata().map_err(&failed)?.is_file() {
         true => Ok(file),
         false => Err(LifecycleError::Package(format!(
             "{} is not a regular file",

@@ -16,8 +16,7 @@ use crate::fs::file_lock::{FileLock, FileLockError, LockMode};
 use crate::lifecycle::qube::{self, QubeLock};
 use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::volume::{
-    self, ImportLength, PreparedImport, VolumeContent, cannot_look_at_image, images, not_imported,
-    refused,
+    self, ImportLength, PreparedImport, VolumeContent, images, not_imported, refused,
 };
 use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::VmName;
@@ -160,7 +159,8 @@ pub(in crate::lifecycle) fn replace_data(
             }
             let ready = lock_for_commit(context, name, volume, to).and_then(|lock| {
                 // Saved before the data are exchanged, so that a failed save changes nothing.
-                let size = file_length(to).map_err(cannot_look_at_image)?;
+                let size = file_length(to)
+                    .map_err(LifecycleError::cannot("look at", &"the image to import"))?;
                 volume::save_size(context, name, volume, size)?;
                 Ok(PreparedImport { lock, size })
             });
@@ -249,9 +249,8 @@ fn lock_for_import(context: &Context, name: &VmName) -> Result<FileLock, Lifecyc
             qube: name.clone(),
             reason: format!("another import into it is in progress ({holder})"),
         },
-        FileLockError::Io { file, source } => LifecycleError::Io {
-            what: format!("cannot lock {}", file.display()),
-            source,
-        },
+        FileLockError::Io { file, source } => {
+            LifecycleError::cannot("lock", &file.display())(source)
+        }
     })
 }

@@ -1,8 +1,6 @@
 //! The end of an import ([`crate::lifecycle::volume::import`]): the volume gets its new data, or
 //! the failure is reported.
 
-use std::io;
-
 use crate::fs::comparison::has_only_holes;
 use crate::lifecycle::qube::QubeLock;
 use crate::lifecycle::volume::{self, VolumeContent, not_durable, not_imported};
@@ -16,14 +14,6 @@ pub(in crate::lifecycle) struct PreparedImport {
     pub lock: QubeLock,
     /// The size in bytes that was saved in the store.
     pub size: u64,
-}
-
-/// Makes an error about the unfinished image.
-pub(in crate::lifecycle) fn cannot_look_at_image(source: io::Error) -> LifecycleError {
-    LifecycleError::Io {
-        what: "cannot look at the image to import".to_string(),
-        source,
-    }
 }
 
 /// Completes an import after the driver returned `done`. `prepared` is set once the data were

@@ -60,11 +60,8 @@ impl VolumeContent<'_> {
             }
             VolumeContent::Package(image) => Ok(image.size()),
             VolumeContent::File { file, length } => {
-                let failed = |source| LifecycleError::Io {
-                    what: "cannot look at the data to import".to_string(),
-                    source,
-                };
-                let available = remaining_bytes(file).map_err(failed)?;
+                let available = remaining_bytes(file)
+                    .map_err(LifecycleError::cannot("look at", &"the data to import"))?;
                 let wanted = match length {
                     ImportLength::FromData => available,
                     ImportLength::Exact(bytes) => Some(*bytes),

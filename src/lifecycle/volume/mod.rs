@@ -19,9 +19,7 @@ pub(in crate::lifecycle) use disk_space::{
 };
 pub(in crate::lifecycle) use import::replace_data;
 pub use import::{clear, clone, import};
-pub(in crate::lifecycle) use import_commit::{
-    PreparedImport, cannot_look_at_image, clear_locked, finish_import,
-};
+pub(in crate::lifecycle) use import_commit::{PreparedImport, clear_locked, finish_import};
 pub use import_content::{ImportLength, NO_DATA};
 pub(in crate::lifecycle) use import_content::{VolumeContent, not_imported};
 pub use root_image::RootImage;

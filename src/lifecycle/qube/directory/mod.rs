@@ -59,13 +59,8 @@ pub(in crate::lifecycle) fn make(
     context: &Context,
     vm: &Vm,
 ) -> Result<QubeDirectory, LifecycleError> {
-    QubeDirectory::make(&context.system, &vm.class, &vm.name).map_err(|source| {
-        let directory = open(context, vm);
-        LifecycleError::Io {
-            what: format!("cannot make directory {directory}"),
-            source,
-        }
-    })
+    QubeDirectory::make(&context.system, &vm.class, &vm.name)
+        .map_err(|error| LifecycleError::cannot("make directory", &open(context, vm))(error))
 }
 
 impl QubeDirectory {

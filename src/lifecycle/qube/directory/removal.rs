@@ -53,8 +53,8 @@ pub(in crate::lifecycle) fn remove_own_directory(
     directory: &QubeDirectory,
     other: Option<&DirectoryOwner>,
 ) -> Result<Option<String>, LifecycleError> {
-    let cannot = || directory.cannot("remove");
-    let is_link = directory.is_link().map_err(cannot())?;
+    let cannot = directory.cannot("remove");
+    let is_link = directory.is_link().map_err(&cannot)?;
     if other.is_some_and(|owner| owner.has_same_name || !is_link) {
         return Ok(None);
     }
@@ -63,7 +63,7 @@ pub(in crate::lifecycle) fn remove_own_directory(
             true => None,
             false => Some(kept_text(
                 &directory.to_string(),
-                &directory.names().map_err(cannot())?,
+                &directory.names().map_err(&cannot)?,
             )),
         });
     }
@@ -72,7 +72,7 @@ pub(in crate::lifecycle) fn remove_own_directory(
     } else {
         None
     };
-    directory.unlink().map_err(cannot())?;
+    directory.unlink().map_err(&cannot)?;
     Ok(target
         .map_or(Ok(DirectoryRemoval::Gone), |target| {
             remove_real_directory(&target)
@@ -195,9 +195,8 @@ impl QubeDirectory {
             .map_or(Ok(()), |base| base.subdirectory(above)?.sync())
     }
 
-    fn cannot(&self, verb: &str) -> impl FnOnce(io::Error) -> LifecycleError + use<> {
-        let what = format!("cannot {verb} {self}");
-        |source| LifecycleError::Io { what, source }
+    fn cannot(&self, verb: &str) -> impl Fn(io::Error) -> LifecycleError + use<> {
+        LifecycleError::cannot(verb, self)
     }
 }
 

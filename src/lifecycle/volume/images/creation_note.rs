@@ -50,8 +50,8 @@ impl CreationNote<'_> {
         &self,
         is_saved: impl FnOnce(Uuid) -> Result<bool, LifecycleError>,
     ) -> Result<Vec<Orphan>, LifecycleError> {
-        let failed = |source| self.failed("read", source);
-        if !self.directory.has_file(NOTE).map_err(failed)? {
+        let failed = self.cannot("read");
+        if !self.directory.has_file(NOTE).map_err(&failed)? {
             return Ok(Vec::new());
         }
         let Some(bytes) = self.directory.read(NOTE).map_err(failed)? else {
@@ -81,12 +81,12 @@ impl CreationNote<'_> {
         // The caller holds the qube's lock, so these are left by killed writers.
         self.directory
             .remove_stale_temp_files(NOTE)
-            .map_err(|source| self.failed("clear", source))?;
+            .map_err(self.cannot("clear"))?;
         let text = serde_json::to_vec(&Content { uuid, volumes });
-        let text = text.map_err(|error| self.failed("write", error.into()))?;
+        let text = text.map_err(|error| self.cannot("write")(error.into()))?;
         self.directory
             .write(NOTE, access, &text)
-            .map_err(|source| self.failed("write", source))
+            .map_err(self.cannot("write"))
     }
 
     /// Removes the note, durably, if it exists.
@@ -96,13 +96,10 @@ impl CreationNote<'_> {
     pub fn remove(&self) -> Result<(), LifecycleError> {
         self.directory
             .remove_file(NOTE)
-            .map_err(|source| self.failed("remove", source))
+            .map_err(self.cannot("remove"))
     }
 
-    fn failed(&self, verb: &str, source: io::Error) -> LifecycleError {
-        LifecycleError::Io {
-            what: format!("cannot {verb} {}", self.directory.display_path(NOTE)),
-            source,
-        }
+    fn cannot(&self, verb: &str) -> impl Fn(io::Error) -> LifecycleError + use<> {
+        LifecycleError::cannot(verb, &self.directory.display_path(NOTE))
     }
 }

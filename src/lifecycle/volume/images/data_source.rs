@@ -35,7 +35,8 @@ impl DataSource<'_> {
         storage: &VmStorage,
         owners: &ImageOwners,
     ) -> Result<(), LifecycleError> {
-        let source = fs::metadata(self.file).map_err(cannot("look at", self.file))?;
+        let source = fs::metadata(self.file)
+            .map_err(LifecycleError::cannot("look at", &self.file.display()))?;
         if self.is_moved {
             self.require_removable(&source, owners)?;
         }
@@ -93,9 +94,9 @@ pub fn remove_source(context: &Context, file: &Path, read: &File) -> Result<(), 
         file,
         is_moved: true,
     };
-    let cannot = |error| cannot("remove", file)(error);
-    let found = fs::metadata(file).map_err(cannot)?;
-    if !is_same(&found, &read.metadata().map_err(cannot)?) {
+    let cannot = LifecycleError::cannot("remove", &file.display());
+    let found = fs::metadata(file).map_err(&cannot)?;
+    if !is_same(&found, &read.metadata().map_err(&cannot)?) {
         let reason = "it was replaced while it was read".into();
         return Err(LifecycleError::NotMovable {
             file: file.into(),
@@ -106,13 +107,13 @@ pub fn remove_source(context: &Context, file: &Path, read: &File) -> Result<(), 
     let name = Path::new(
         file.file_name()
             .ok_or(io::ErrorKind::InvalidInput.into())
-            .map_err(cannot)?,
+            .map_err(&cannot)?,
     );
-    let directory = Directory::open(parent_directory(file), LinkPolicy::Never).map_err(cannot)?;
+    let directory = Directory::open(parent_directory(file), LinkPolicy::Never).map_err(&cannot)?;
     directory
         .remove_file(name)
         .and_then(|_| directory.sync())
-        .map_err(cannot)
+        .map_err(&cannot)
 }
 
 /// Looks at the file or device of an image, if it exists.
@@ -131,10 +132,4 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
         true => one.rdev() == other.rdev(),
         false => (one.dev(), one.ino()) == (other.dev(), other.ino()),
     }
-}
-
-/// Returns a function that makes an error of "cannot `verb` `path`".
-fn cannot(verb: &str, path: &Path) -> impl FnOnce(io::Error) -> LifecycleError {
-    let what = format!("cannot {verb} {}", path.display());
-    move |source| LifecycleError::Io { what, source }
 }
