@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::exec::ExecError;
 use crate::hypervisor::HypervisorError;
-use crate::lifecycle::qube::RefusedSetting;
+use crate::lifecycle::qube::{RefusedSetting, StartError};
 use crate::model::VmName;
 use crate::storage::StorageError;
 use crate::store::StoreError;
@@ -265,20 +265,9 @@ pub enum LifecycleError {
         /// The template on which it should be based.
         template: String,
     },
-    /// A rule forbids the start.
-    #[error("{qube} must not be started: {reason}")]
-    StartProhibited {
-        /// The qube that was to be started.
-        qube: VmName,
-        /// The rule, or the reason that the qube states for it.
-        reason: String,
-    },
-    /// The start was cancelled by a kill or shutdown.
-    #[error("cannot start {qube}: it was killed or shut down while it started")]
-    StartCancelled {
-        /// The qube that was to be started.
-        qube: VmName,
-    },
+    /// A start failed.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The domain still runs after it was destroyed again and again.
     #[error("cannot stop {qube}: its domain still runs after {tries} tries")]
     StillRuns {
@@ -286,14 +275,6 @@ pub enum LifecycleError {
         qube: VmName,
         /// How many times the domain was destroyed.
         tries: usize,
-    },
-    /// A start failed.
-    #[error("cannot start {qube}: {reason}")]
-    CannotStart {
-        /// The qube that was to be started.
-        qube: VmName,
-        /// Why it cannot be started.
-        reason: String,
     },
     /// A qube of this class has no domain.
     #[error("{qube} is of class {class}, which has no domain of its own here")]
@@ -303,19 +284,6 @@ pub enum LifecycleError {
         /// Class of the qube.
         class: crate::model::Class,
     },
-    /// Too little memory is free for a start.
-    #[error(
-        "not enough memory to start {qube}: it needs {needed_mib} MiB, {free}; shut other qubes \
-         down, or give it less"
-    )]
-    NotEnoughMemory {
-        /// The qube that was to be started.
-        qube: VmName,
-        /// Memory that the start needs, in MiB.
-        needed_mib: u64,
-        /// Clause that states how much memory is available.
-        free: String,
-    },
     /// A drive cannot be attached or detached.
     #[error("drive {drive}: {reason}")]
     Drive {
@@ -324,17 +292,6 @@ pub enum LifecycleError {
         /// Why it cannot be attached or detached.
         reason: String,
     },
-    /// The netvm of a qube cannot be started.
-    #[error("its netvm {netvm} does not start: {source}")]
-    NetvmNotStarted {
-        /// The netvm that was to be started first.
-        netvm: VmName,
-        /// Why it cannot be started.
-        source: Box<LifecycleError>,
-    },
-    /// A qube would have to be started before its own netvm.
-    #[error("its netvm {0} does not start: the netvms form a loop")]
-    NetvmLoop(VmName),
     /// Running qubes depend on the qube.
     #[error(
         "{qube} is the {role} of running qubes: {clients}",
@@ -391,14 +348,6 @@ impl LifecycleError {
         move |source| LifecycleError::Io {
             what: what.clone(),
             source,
-        }
-    }
-
-    /// Returns the error that `qube` cannot be started for `reason`.
-    pub(super) fn cannot_start(qube: &VmName, reason: impl Into<String>) -> LifecycleError {
-        LifecycleError::CannotStart {
-            qube: qube.clone(),
-            reason: reason.into(),
         }
     }
 

@@ -89,44 +89,33 @@ fn plan_for_qube(
     let existing = match read_content(directory.open_file(FILE)) {
         Ok(existing) => existing,
         Err(reason) => {
-            add_loss(format!(
-                "{}: {reason}; the file is left unchanged",
-                to.display()
-            ));
+            let to = to.display();
+            add_loss(format!("{to}: {reason}; the file is left unchanged"));
             return None;
         }
     };
-    if existing
-        .as_deref()
-        .is_some_and(|bytes| detect_version(bytes) == FirewallVersion::R4)
-    {
+    let is_r4 = |bytes: &[u8]| detect_version(bytes) == FirewallVersion::R4;
+    if existing.as_deref().is_some_and(is_r4) {
         return None;
     }
-    let old = if from == to {
-        Ok(existing.clone())
-    } else {
-        read_content(open_system_file(
-            &context.system,
-            Path::new(&files.firewall),
-        ))
+    let old = match from == to {
+        true => Ok(existing.clone()),
+        false => {
+            let old = open_system_file(&context.system, Path::new(&files.firewall));
+            read_content(old)
+        }
     };
     let (content, from) = match old {
         // R4 allows all traffic of a qube without a file. R3 blocks that of such a template.
         Ok(None) if files.is_closed_by_default && vm.class == Class::TemplateVM => {
-            context
-                .system
-                .path_below_root(&files.directory)
-                .is_dir()
-                .then_some(())?;
-            (deny_all().to_file(), None)
+            let directory = context.system.path_below_root(&files.directory);
+            directory.is_dir().then(|| (deny_all().to_file(), None))?
         }
         Ok(None) => return None,
         Ok(Some(bytes)) => (convert_rules(bytes, now, &from, &mut add_loss), Some(from)),
         Err(reason) => {
-            add_loss(format!(
-                "{}: {reason}; nothing is let through",
-                from.display()
-            ));
+            let from_text = from.display();
+            add_loss(format!("{from_text}: {reason}; nothing is let through"));
             (deny_all().to_file(), Some(from))
         }
     };

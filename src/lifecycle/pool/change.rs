@@ -86,7 +86,7 @@ pub fn set_options(
     let Some((first, _)) = options.first() else {
         return Ok(());
     };
-    // The option that an error is about: the one that is refused; the first if nothing can be saved.
+    // The option that an error is about: the refused one; the first if nothing can be saved.
     let mut failing = *first;
     let changed = reconcile::change_and_notify(context, |draft| {
         let mut all = Change::default();

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::hypervisor::HypervisorError;
 use crate::hypervisor::qmemman::{self, MemoryReply, MemoryReservation};
 use crate::hypervisor::uri::Family;
+use crate::lifecycle::qube::StartError;
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{Qubes, Vm, VmName, property};
 
@@ -32,11 +33,11 @@ pub(in crate::lifecycle) fn reserve_memory(
     let socket = context.system.path_below_root(SOCKET);
     match ask_qmemman(&socket, name, bytes)? {
         MemoryReply::Reserved(reservation) => Ok(Some(reservation)),
-        MemoryReply::Insufficient => Err(LifecycleError::NotEnoughMemory {
-            qube: name.clone(),
-            needed_mib: bytes.div_ceil(MIB),
-            free: "and other qubes cannot give so much".to_string(),
-        }),
+        MemoryReply::Insufficient => Err(not_enough(
+            name,
+            bytes.div_ceil(MIB),
+            "and other qubes cannot give so much".to_string(),
+        )),
         MemoryReply::NoService => check_free_memory(context, qubes, vm).map(|()| None),
         MemoryReply::UntrustedSocket(whose) => {
             let why = "so it is not asked for memory; remove it";
@@ -68,7 +69,9 @@ fn check_free_memory(context: &Context, qubes: &Qubes, vm: &Vm) -> Result<(), Li
     }
     let needed = property::memory(qubes, vm, context.facts())?;
     match context.system.available_memory_mib() {
-        Some(available) if available < needed => Err(not_enough(&vm.name, needed, available)),
+        Some(available) if available < needed => {
+            Err(not_enough(&vm.name, needed, free_text(available)))
+        }
         _ => Ok(()),
     }
 }
@@ -103,19 +106,26 @@ fn memory_error_or(
 ) -> LifecycleError {
     let needed_mib = needed.div_ceil(MIB);
     match free_mib() {
-        Ok(free) if free < needed_mib => not_enough(qube, needed_mib, free),
+        Ok(free) if free < needed_mib => not_enough(qube, needed_mib, free_text(free)),
         // If free memory is unknown, keep the original error.
         Ok(_) | Err(_) => error,
     }
 }
 
-/// Returns the error that too little memory is free.
-fn not_enough(qube: &VmName, needed_mib: u64, free: u64) -> LifecycleError {
-    LifecycleError::NotEnoughMemory {
-        qube: qube.clone(),
+/// Returns the error that too little memory is free, as `free` says.
+fn not_enough(qube: &VmName, needed_mib: u64, free: String) -> LifecycleError {
+    let qube = qube.clone();
+    StartError::NotEnoughMemory {
+        qube,
         needed_mib,
-        free: format!("{free} MiB are free"),
+        free,
     }
+    .into()
+}
+
+/// Returns the clause that `free` MiB are free.
+fn free_text(free: u64) -> String {
+    format!("{free} MiB are free")
 }
 
 #[cfg(test)]

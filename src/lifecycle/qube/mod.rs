@@ -24,6 +24,7 @@ mod remove;
 mod required_devices;
 mod start;
 mod start_domain;
+mod start_error;
 mod start_rules;
 mod stop;
 mod stop_mark;
@@ -67,6 +68,7 @@ pub(in crate::lifecycle) use required_devices::{
     add_required_devices, add_required_devices_unchecked, explain_with_iommu,
 };
 pub use start::{StartOutcome, start, start_unless_stopped};
+pub use start_error::StartError;
 pub(in crate::lifecycle) use stop::{SHUTDOWN_INTERVAL, repeat_shutdown_request};
 pub use stop::{StopOutcome, kill, lock_and_reconcile, shutdown, wait_for_shutdown};
 pub use stop_mark::StopMark;

@@ -16,6 +16,7 @@ use crate::hypervisor::description::{
 };
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
+use crate::lifecycle::qube::StartError;
 use crate::lifecycle::qube::disk_names::{DiskLetters, choose_disk_name};
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::boolean::BooleanDialect;
@@ -220,7 +221,7 @@ pub(in crate::lifecycle) fn explain_with_iommu(
     }
     match VmName::from_store(&description.qube) {
         Ok(qube) if toolstack::lacks_iommu(context.system.program_path()) => {
-            LifecycleError::cannot_start(&qube, format!("it has PCI devices, and {NO_IOMMU}"))
+            StartError::failed(&qube, format!("it has PCI devices, and {NO_IOMMU}"))
         }
         _ => error,
     }
@@ -242,7 +243,7 @@ fn refused_device(
         assignment.backend().unwrap_or("*"),
         assignment.port()
     );
-    LifecycleError::cannot_start(
+    StartError::failed(
         qube,
         format!("its required {class} device {device} cannot be used: {reason}"),
     )

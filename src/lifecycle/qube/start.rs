@@ -6,11 +6,11 @@ use crate::lifecycle::qube::start_domain::{
     create_domain, describe_start, destroy_domain, resume_domain,
 };
 use crate::lifecycle::qube::start_rules::{check_start_allowed, refuse_live_images};
-use crate::lifecycle::qube::{self, Drive, QubeLock, StopMark, monitor};
+use crate::lifecycle::qube::{self, Drive, QubeLock, StartError, StopMark, monitor};
 use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::volume::images;
 use crate::lifecycle::{Context, LifecycleError, conversion};
-use crate::model::{PowerState, Qubes, VmName, property};
+use crate::model::{PowerState, Qubes, Vm, VmName, property};
 use crate::storage::VmStorage;
 use crate::store::Read;
 
@@ -106,16 +106,13 @@ fn start_chain(
         }
         return start_locked(context, &qubes, &lock, mark, drive).map(|()| StartOutcome::Started);
     }
-    Err(LifecycleError::cannot_start(
-        name,
-        "its netvm stops again and again",
-    ))
+    Err(StartError::failed(name, "its netvm stops again and again"))
 }
 
 /// Returns the outcome for a domain that is active; an error if it is paused or suspended.
 fn check_already_started(name: &VmName, state: PowerState) -> Result<StartOutcome, LifecycleError> {
     match state {
-        PowerState::Paused | PowerState::Suspended => Err(LifecycleError::cannot_start(
+        PowerState::Paused | PowerState::Suspended => Err(StartError::failed(
             name,
             format!("it is {state}; unpause it"),
         )),
@@ -151,16 +148,30 @@ fn start_netvm(
     depth: usize,
 ) -> Result<(), LifecycleError> {
     if depth == 0 || netvm == client {
-        return Err(LifecycleError::NetvmLoop(netvm.clone()));
+        return Err(StartError::NetvmLoop(netvm.clone()).into());
     }
     let started = StopMark::read(&context.system, netvm)
         .and_then(|mark| start_chain(context, &mark, None, depth - 1));
-    started
-        .map(drop)
-        .map_err(|source| LifecycleError::NetvmNotStarted {
-            netvm: netvm.clone(),
-            source: Box::new(source),
-        })
+    let failed = |source| StartError::NetvmNotStarted {
+        netvm: netvm.clone(),
+        source: Box::new(source),
+    };
+    Ok(started.map(drop).map_err(failed)?)
+}
+
+/// Opens the storage of a halted qube, if its settings and its images allow a start.
+fn open_startable_storage(
+    context: &Context,
+    qubes: &Read,
+    vm: &Vm,
+) -> Result<VmStorage, LifecycleError> {
+    check_start_allowed(qubes, vm, context.facts())?;
+    refuse_live_images(context, qubes, vm)?;
+    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
+    storage.verify()?;
+    images::require_own_images(context, qubes, vm, &storage)?;
+    storage.refuse_foreign_images()?;
+    Ok(storage)
 }
 
 /// Starts a halted qube whose lock is held, by the store as it was read under that lock.
@@ -172,19 +183,14 @@ fn start_locked(
     drive: Option<&Drive>,
 ) -> Result<(), LifecycleError> {
     let vm = qube::find(qubes, lock.name())?;
-    check_start_allowed(qubes, vm, context.facts())?;
-    refuse_live_images(context, qubes, vm)?;
-    let storage = VmStorage::for_qube(&context.system, qubes, vm, context.facts())?;
-    storage.verify()?;
-    images::require_own_images(context, qubes, vm, &storage)?;
-    storage.refuse_foreign_images()?;
+    let storage = open_startable_storage(context, qubes, vm)?;
     let copying = VmStorage::for_qube(
         &mark.with_cancellable_copies(&context.system),
         qubes,
         vm,
         context.facts(),
     )?;
-    let no_uuid = || LifecycleError::cannot_start(&vm.name, "it has no uuid in qubes.xml");
+    let no_uuid = || StartError::failed(&vm.name, "it has no uuid in qubes.xml");
     let uuid = vm.uuid().ok_or_else(no_uuid)?;
     // All checks come before the first change.
     let mut description = describe_start(context, qubes, vm, drive)?;
@@ -200,15 +206,10 @@ fn start_locked(
         step("starting its storage");
         Ok(copying.start()?)
     });
+    let fail = |rolled_back, error| Err(roll_back(context, lock, rolled_back, error));
     let storage_run = match storage_started {
         Ok(storage_run) => storage_run,
-        Err(error) => {
-            return Err(remove_record_after_failure(
-                context,
-                lock,
-                cancellation_or(mark, error),
-            ));
-        }
+        Err(error) => return fail(Ok(()), cancellation_or(mark, error)),
     };
     step("creating its domain");
     if let Err(error) = create_domain(context, qubes, &record, mark, &mut description, &storage) {
@@ -220,24 +221,20 @@ fn start_locked(
             &description,
             qube::explain_with_memory(context, qubes, vm, error),
         );
-        return Err(roll_back(context, lock, rolled_back, error));
+        return fail(rolled_back, error);
     }
     step("resuming its domain");
     if let Err(error) = resume_domain(context, lock.name(), &record) {
         // The guest may have run, if only for a moment: commit what it wrote.
         let rolled_back = destroy_domain(context, &record).and_then(|()| Ok(storage.stop()?));
-        return Err(roll_back(
-            context,
-            lock,
-            rolled_back,
-            cancellation_or(mark, error),
-        ));
+        return fail(rolled_back, cancellation_or(mark, error));
     }
     record.phase = Phase::Running;
     record.save(&context.system, lock.name())
 }
 
-/// Returns the error of a failed start, and removes its record if everything was rolled back.
+/// Returns the error of a failed start, and removes its record if everything was rolled back; the
+/// error of that removal comes first.
 fn roll_back(
     context: &Context,
     lock: &QubeLock,
@@ -245,21 +242,11 @@ fn roll_back(
     error: LifecycleError,
 ) -> LifecycleError {
     match rolled_back {
-        Ok(()) => remove_record_after_failure(context, lock, error),
+        Ok(()) => record::remove(&context.system, lock.name())
+            .err()
+            .unwrap_or(error),
         // The record stays, so that the next command reconciles the qube.
         Err(_) => error,
-    }
-}
-
-/// Removes the record of a failed start; returns `error`, or the error of the removal.
-fn remove_record_after_failure(
-    context: &Context,
-    lock: &QubeLock,
-    error: LifecycleError,
-) -> LifecycleError {
-    match record::remove(&context.system, lock.name()) {
-        Ok(()) => error,
-        Err(second) => second,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::lifecycle::qube::loop_devices::{
     attach_loop_device, attach_loop_devices, release_loop_devices,
 };
 use crate::lifecycle::qube::record::Record;
-use crate::lifecycle::qube::{self, DiskLetters, Drive, NO_FREE_DISK_NAME, StopMark};
+use crate::lifecycle::qube::{self, DiskLetters, Drive, NO_FREE_DISK_NAME, StartError, StopMark};
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Qubes, Vm, VmName};
 use crate::storage::{Attachment, VmStorage, VolumeDisk};
@@ -114,7 +114,7 @@ pub(super) fn resume_domain(
                 "its domain ended at once; see {}",
                 qube::console_log(context, name.as_str()).display()
             );
-            Err(LifecycleError::cannot_start(name, reason))
+            Err(StartError::failed(name, reason))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What forbids a start.
 
+use crate::lifecycle::qube::StartError;
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Class, Facts, Qubes, ResolvedVolume, Vm, property, volume};
 use crate::storage::StorageError;
@@ -14,26 +15,23 @@ pub(super) fn check_start_allowed(
     vm: &Vm,
     facts: &dyn Facts,
 ) -> Result<(), LifecycleError> {
-    if let Some(reason) = vm.features.get("prohibit-start").filter(|r| !r.is_empty()) {
-        return Err(LifecycleError::StartProhibited {
+    let stated = vm.features.get("prohibit-start").filter(|r| !r.is_empty());
+    let restored = vm
+        .has_tag("backup-restore-in-progress")
+        .then_some("it is being restored from a backup (tag backup-restore-in-progress)");
+    if let Some(reason) = stated.or(restored) {
+        return Err(StartError::Prohibited {
             qube: vm.name.clone(),
             reason: reason.to_string(),
-        });
-    }
-    if vm.has_tag("backup-restore-in-progress") {
-        let reason =
-            "it is being restored from a backup (tag backup-restore-in-progress)".to_string();
-        return Err(LifecycleError::StartProhibited {
-            qube: vm.name.clone(),
-            reason,
-        });
+        }
+        .into());
     }
     if vm.class == Class::DispVM
         && !property::template(qubes, vm)?
             .is_some_and(|t| property::is_template_for_dispvms(qubes, t, facts))
     {
         let reason = "its template is no longer one for disposables (template_for_dispvms)";
-        return Err(LifecycleError::cannot_start(&vm.name, reason));
+        return Err(StartError::failed(&vm.name, reason));
     }
     Ok(())
 }
@@ -46,7 +44,7 @@ pub(super) fn refuse_live_images(
     qubes: &Qubes,
     vm: &Vm,
 ) -> Result<(), LifecycleError> {
-    let refused = |reason: String| Err(LifecycleError::cannot_start(&vm.name, reason));
+    let refused = |reason: String| Err(StartError::failed(&vm.name, reason));
     let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
     let volumes = volume::resolve_all(qubes, vm, context.facts()).map_err(StorageError::from)?;
     for volume in volumes.iter().filter(|volume| volume.source.is_some()) {

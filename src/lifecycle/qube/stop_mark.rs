@@ -11,6 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::fs::run_directory::RunDirectory;
+use crate::lifecycle::qube::StartError;
 use crate::lifecycle::{LifecycleError, qube};
 use crate::model::VmName;
 use crate::progress::{Progress, SharedProgress};
@@ -66,13 +67,11 @@ impl StopMark {
     /// Fails once the mark was renewed.
     ///
     /// # Errors
-    /// [`LifecycleError::StartCancelled`]; the mark cannot be read any more.
+    /// [`StartError::Cancelled`]; the mark cannot be read any more.
     pub fn check(&self) -> Result<(), LifecycleError> {
         match self.run.read(&mark_path(&self.qube)) {
             Ok(now) if now == self.content => Ok(()),
-            Ok(_) => Err(LifecycleError::StartCancelled {
-                qube: self.qube.clone(),
-            }),
+            Ok(_) => Err(StartError::Cancelled(self.qube.clone()).into()),
             Err(source) => Err(io_error("read", &self.run, &self.qube)(source)),
         }
     }

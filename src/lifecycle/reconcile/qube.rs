@@ -27,7 +27,7 @@ pub enum QubeState {
 /// Reconciles a qube that may have stopped, crashed or lost its monitor.
 ///
 /// # Errors
-/// [`RecordError::StateUnknown`](record::RecordError::StateUnknown) if there is a record and its hypervisor cannot be asked:
+/// [`record::RecordError::StateUnknown`] if there is a record and its hypervisor cannot be asked:
 /// its images may be open, so nothing is changed.
 pub fn reconcile_qube(context: &Context, lock: &QubeLock) -> Result<QubeState, LifecycleError> {
     let qubes = context.read()?;
@@ -153,7 +153,7 @@ fn mark_running(
 /// record names; `None` if the domain is not active.
 ///
 /// # Errors
-/// [`RecordError::StateUnknown`](record::RecordError::StateUnknown) if that hypervisor cannot be asked.
+/// [`record::RecordError::StateUnknown`] if that hypervisor cannot be asked.
 pub fn query_domain(
     context: &Context,
     record: &Record,

@@ -157,13 +157,7 @@ pub(in crate::lifecycle) fn replace_data(
                 }
                 return Err(error);
             }
-            let ready = lock_for_commit(context, name, volume, to).and_then(|lock| {
-                // Saved before the data are exchanged, so that a failed save changes nothing.
-                let size = file_length(to)
-                    .map_err(LifecycleError::cannot("look at", &"the image to import"))?;
-                volume::save_size(context, name, volume, size)?;
-                Ok(PreparedImport { lock, size })
-            });
+            let ready = prepare_commit(context, name, volume, to);
             let is_ready = ready.is_ok();
             prepared.replace(Some(ready));
             if is_ready {
@@ -189,16 +183,17 @@ pub(in crate::lifecycle) fn replace_data(
     })
 }
 
-/// Locks the qube and checks that neither it nor the volume changed since `initial`.
+/// Locks the qube, checks that neither it nor the volume changed since `initial`, and saves the
+/// size of the complete image.
 ///
 /// # Errors
-/// The qube was started or removed, or the volume's options were changed.
-fn lock_for_commit(
+/// The qube was started or removed, the volume's options were changed, or the size cannot be saved.
+fn prepare_commit(
     context: &Context,
     name: &VmName,
     initial: &Volume,
     image: &File,
-) -> Result<QubeLock, LifecycleError> {
+) -> Result<PreparedImport, LifecycleError> {
     let lock = qube::lock(context, name)?;
     let qubes = context.read()?;
     match reconcile::reconcile_qube_in(context, &qubes, &lock)? {
@@ -231,7 +226,11 @@ fn lock_for_commit(
             )),
         },
     )?;
-    Ok(lock)
+    // Saved before the data are exchanged, so that a failed save changes nothing.
+    let size =
+        file_length(image).map_err(LifecycleError::cannot("look at", &"the image to import"))?;
+    volume::save_size(context, name, initial, size)?;
+    Ok(PreparedImport { lock, size })
 }
 
 /// Takes the lock of imports into this qube. Two at once would each remove the other's

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{Hint, NameKind, unknown_property};
 use crate::format::FormatError;
 use crate::hypervisor::HypervisorError;
+use crate::lifecycle::qube::StartError;
 use crate::lifecycle::{LifecycleError, volume};
 use crate::model::{
     Class, CreationError, DriverSpec, FeatureError, PoolError, PropertyError, RemovalError,
@@ -90,7 +91,9 @@ fn lifecycle_advice(error: &LifecycleError) -> Option<String> {
             "; to empty a volume, use 'qvm-volume clear'"
         }
         LifecycleError::NotImported { source, .. } => return storage_advice(source.as_deref()?),
-        LifecycleError::NetvmNotStarted { source, .. } => return lifecycle_advice(source),
+        LifecycleError::Start(StartError::NetvmNotStarted { source, .. }) => {
+            return lifecycle_advice(source);
+        }
         LifecycleError::Removal(
             RemovalError::DuplicateName(_) | RemovalError::SharedVolume { .. },
         ) => "; run qubes-db repair first",
