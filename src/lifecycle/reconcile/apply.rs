@@ -1,8 +1,8 @@
 //! The way of every change: open the store, decide, save, let go of the lock, apply the effects.
 //!
 //! An effect that changes something is a reconciliation: it reads the store again and brings the
-//! outside to what it says, so two writers cannot leave it at the older value. What the user is told
-//! is about the store as this change was saved.
+//! outside to what it says, so two writers cannot leave it at the older value. What the user is
+//! told is about the store as this change was saved.
 
 use std::fs;
 use std::io;

@@ -34,7 +34,7 @@ pub enum ExistingImages {
 /// A new qube whose images are to be created.
 #[derive(Clone, Copy)]
 pub(in crate::lifecycle) struct PlannedImages<'a> {
-    /// The store without the new qube.
+    /// The store; it may have the new qube already.
     pub qubes: &'a Qubes,
     /// The planned qube.
     pub vm: &'a Vm,
