@@ -102,7 +102,7 @@ pub(in crate::lifecycle) fn require_halted(
 /// Takes the lock of a qube that is halted. Returns the store as it was read under the lock.
 ///
 /// # Errors
-/// Those of [`qube::lock`] and [`require_halted`].
+/// Those of [`qube::lock()`] and [`require_halted`].
 pub(in crate::lifecycle) fn lock_halted(
     context: &Context,
     name: &VmName,
