@@ -315,11 +315,10 @@ mod tests {
             action: "unpause domain UUID".to_string(),
             seconds: 15,
         });
-        let not_started = LifecycleError::NetvmNotStarted {
+        let not_started = LifecycleError::Start(StartError::NetvmNotStarted {
             netvm: VmName::from_store("sys-vpn").unwrap(),
-            reason: cause.to_string(),
-            cause: Some(Box::new(cause)),
-        };
+            source: Box::new(cause),
+        });
         assert_eq!(
             describe(&not_started),
             "its netvm sys-vpn does not start: cannot unpause domain UUID: no answer within 15 s; \
