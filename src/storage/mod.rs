@@ -57,5 +57,5 @@ pub use reflink::Reflink;
 pub use revision::Revision;
 pub use run_images::ForeignImage;
 pub use thin_pool::{ThinPool, find_thin_pool};
-pub use vm_storage::{StartedVolumes, VmStorage, VolumeDisk};
+pub use vm_storage::{StartedVolumes, VmStorage};
 pub use volume::{Attachment, Volume, VolumeKind};

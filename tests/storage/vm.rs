@@ -176,10 +176,10 @@ fn disks_are_in_the_order_of_their_letters() {
     let _started = work.start().unwrap();
     assert!(work.is_dirty().unwrap());
     let disks: Vec<_> = work
-        .disks()
+        .attachments()
         .unwrap()
         .into_iter()
-        .map(|d| (d.name, d.attachment, d.rw))
+        .map(|(volume, attachment)| (volume.name.clone(), attachment, volume.rw))
         .collect();
     let image = |name: &str| Attachment::File(place.path(&format!("appvms/work/{name}-dirty.img")));
     let expected = [

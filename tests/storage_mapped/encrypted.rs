@@ -157,8 +157,8 @@ fn data_of_a_guest_are_unreadable_on_disk_and_lost_with_the_mapping() {
         for _ in 0..2 {
             let _started = storage.start().unwrap();
         }
-        let disks = storage.disks().unwrap();
-        let Attachment::Device(disk) = &disks[0].attachment else {
+        let disks = storage.attachments().unwrap();
+        let Attachment::Device(disk) = &disks[0].1 else {
             panic!("{disks:?}")
         };
         let name = disk.file_name().unwrap().to_str().unwrap();
@@ -237,7 +237,7 @@ fn a_mapping_is_closed_after_its_option_is_unset_and_at_a_rollback() {
     assert_eq!(crypts(), [""; 0]);
     let _started = open.start().unwrap();
     assert!(matches!(
-        open.disks().unwrap()[0].attachment,
+        open.attachments().unwrap()[0].1,
         Attachment::File(_)
     ));
     assert_eq!(crypts(), [""; 0]);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::{AttachedDisk, Outcome};
-use crate::lifecycle::qube::{self, Drive, NO_FREE_DISK_NAME, attach_loop_device};
+use crate::lifecycle::qube::{self, Drive, NO_FREE_DISK_NAME, domain_disks};
 use crate::lifecycle::reconcile::{self, QubeState};
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::VmName;
@@ -51,7 +51,7 @@ pub fn attach_drive(
     let family = Family::from_uri(context.hypervisor().uri());
     let mut device = drive.block_device(family, letter)?;
     let loops = match family {
-        Family::Xen => attach_loop_device(&mut device)?,
+        Family::Xen => domain_disks::attach_loop_device(&mut device)?,
         Family::Qemu => None,
     };
     let outcome = context
@@ -60,7 +60,7 @@ pub fn attach_drive(
     if outcome == Outcome::Absent {
         return Err(not_running());
     }
-    qube::release_loop_devices(context, uuid, loops.into_iter().collect())?;
+    domain_disks::release_loop_devices(context, uuid, loops.into_iter().collect())?;
     let now = context.hypervisor().disks(uuid)?.unwrap_or_default();
     let attached = now.into_iter().find(|disk| disk.target.ends_with(letter));
     attached.map(|disk| disk.target).ok_or_else(not_running)

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::hypervisor::description::{
     Accelerator, BlockDevice, DomainDescription, HostDescription, Kernel, NetworkInterface,
-    disks_for_volumes,
 };
 use crate::hypervisor::kvm::choose_accelerator;
 use crate::hypervisor::toolstack;
 use crate::hypervisor::uri::Family;
 use crate::hypervisor::xml::Templates;
-use crate::lifecycle::qube::{self, kernel_command_line};
+use crate::lifecycle::qube::{self, domain_disks, kernel_command_line};
 use crate::lifecycle::{Context, LifecycleError};
 use crate::model::{Facts, PropertyError, Qubes, VirtMode, Vm, VmName, property};
 use crate::storage::VmStorage;
@@ -84,12 +83,8 @@ pub fn preview_domain_xml(context: &Context, name: &VmName) -> Result<String, Li
     }
     let mut description = describe_domain(context, &qubes, vm)?;
     qube::add_required_devices_unchecked(context, vm, &mut description);
-    let disks = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?.disks()?;
-    description.disks = disks_for_volumes(
-        disks
-            .iter()
-            .map(|d| (d.name.as_str(), d.attachment.clone(), d.rw)),
-    )?;
+    let storage = VmStorage::for_qube(&context.system, &qubes, vm, context.facts())?;
+    description.disks = domain_disks::describe_disks(&storage.attachments()?)?;
     render_domain_xml(context, &qubes, &description)
 }
 

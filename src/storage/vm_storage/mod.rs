@@ -1,6 +1,6 @@
 //! The volumes of one qube together: each operation applies to all of them, or to none.
 
-mod disks;
+mod attachments;
 mod open;
 
 use std::path::PathBuf;
@@ -10,8 +10,6 @@ use super::{
     CommittedData, Driver, ImageOwners, Progress, ProgressGuard, StorageError, Volume, VolumeKind,
     run_images,
 };
-
-pub use disks::VolumeDisk;
 
 /// The volumes of a qube with their drivers. Callers hold the operation lock of the qube.
 pub struct VmStorage {

@@ -1,4 +1,4 @@
-//! The disks of the domain, and the encryption of ephemeral volumes.
+//! What the domain gets of each volume, and the encryption of ephemeral volumes.
 
 use super::VmStorage;
 use crate::fs::directory::OpenMode;
@@ -6,21 +6,12 @@ use crate::storage::{
     Attachment, Driver, StorageError, Volume, VolumeKind, device_mapper, encryption, pool_files,
 };
 
-/// A disk of the domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VolumeDisk {
-    /// The name of the volume: `root`, `private`, …
-    pub name: String,
-    /// What is attached.
-    pub attachment: Attachment,
-    /// Whether the domain may write to it.
-    pub rw: bool,
-}
-
 impl VmStorage {
-    /// Returns the disks of the domain: root, private, volatile, kernel, then the user's own.
-    pub fn disks(&self) -> Result<Vec<VolumeDisk>, StorageError> {
-        let disk = |(volume, driver): (&Volume, &dyn Driver)| {
+    /// Returns each volume with what the domain gets of it: root, private, volatile, kernel, then
+    /// the user's own.
+    pub fn attachments(&self) -> Result<Vec<(&Volume, Attachment)>, StorageError> {
+        let attachment = |(volume, driver)| {
+            let (volume, driver): (&Volume, &dyn Driver) = (volume, driver);
             let attachment = match self.mapping(volume, driver)?.filter(|_| volume.ephemeral) {
                 Some(mapping) => Attachment::Device(device_mapper::device_path(&mapping)),
                 None => driver.attachment(volume)?,
@@ -41,13 +32,9 @@ impl VmStorage {
                     opened => drop(opened.map_err(failed())?),
                 }
             }
-            Ok(VolumeDisk {
-                name: volume.name.clone(),
-                attachment,
-                rw: volume.rw,
-            })
+            Ok((volume, attachment))
         };
-        self.volumes().map(disk).collect()
+        self.volumes().map(attachment).collect()
     }
 
     /// Returns the name of the encrypted mapping that a volume may have while it is started.
