@@ -64,4 +64,4 @@ pub use stop_order::ProviderRole;
 pub use tags::TagError;
 pub use text_map::TextMap;
 pub use vm::{Diagnosis, Vm, VolumeConfig};
-pub use volume::{ResolvedVolume, VolumeError};
+pub use volume::{Volume, VolumeError, VolumeKind};

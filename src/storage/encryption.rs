@@ -17,7 +17,7 @@ const ZEROED: usize = 64 << 10;
 /// Returns the name of the mapping over a volume's attachment; `None` for a volume that never has
 /// one. `suffix` distinguishes the names of this store from those of the machine's.
 pub fn mapping_name(volume: &Volume, attachment: &Attachment, suffix: &str) -> Option<String> {
-    if volume.kind != VolumeKind::Volatile || !volume.rw {
+    if volume.kind() != VolumeKind::Volatile || !volume.rw {
         return None;
     }
     match attachment {
@@ -106,7 +106,7 @@ mod tests {
         let volume = |name: &str| Volume {
             owner: name.into(),
             name: "volatile".into(),
-            kind: VolumeKind::Volatile,
+            save_on_stop: false,
             ..Volume::orphan("pool", "appvms/x/volatile")
         };
         let file = Attachment::File("/var/lib/qubes/appvms/x/volatile-dirty.img".into());
@@ -126,7 +126,7 @@ mod tests {
             "dom0-vm--work--volatile@crypt"
         );
         let kept = Volume {
-            kind: VolumeKind::Origin,
+            save_on_stop: true,
             ..volume("work")
         };
         let kernel = Volume {

@@ -47,7 +47,7 @@ impl VolumeLocks {
         pool: &str,
         volume: &Volume,
     ) -> Result<Option<FileLock>, StorageError> {
-        (volume.kind == VolumeKind::Origin)
+        (volume.kind() == VolumeKind::Origin)
             .then(|| self.lock_exclusive(pool, &volume.vid))
             .transpose()
     }

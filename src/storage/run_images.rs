@@ -56,11 +56,11 @@ pub struct RunImages {
 /// # Errors
 /// The files cannot be examined.
 pub fn classify_files(pool: &PoolDirectory, volume: &Volume) -> Result<RunImages, StorageError> {
-    if volume.kind == VolumeKind::Origin {
+    if volume.kind() == VolumeKind::Origin {
         return Ok(RunImages::default());
     }
     let files = FoundFiles::load(pool, volume)?;
-    let from_run = match volume.kind {
+    let from_run = match volume.kind() {
         VolumeKind::Snapshot => files.snapshot_run_files(pool, volume)?,
         VolumeKind::Volatile | VolumeKind::Origin => files.volatile_run_files(volume),
     };

@@ -1,79 +1,21 @@
-//! A volume with all its settings resolved, as the drivers take it.
+//! What drivers tell of a volume: its names, and what they refuse.
 
 use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::{Remedy, StorageError};
-use crate::model::VmName;
-use crate::model::volume::ResolvedVolume;
-
-/// The life cycle of a volume, from the flags `snap_on_start` and `save_on_stop`
-/// (`docs/spec/r4-storage.md` §1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VolumeKind {
-    /// Created empty at each start, discarded at each stop.
-    Volatile,
-    /// A snapshot of its source, made at each start and discarded at each stop.
-    Snapshot,
-    /// Persistent; changes are committed at each stop.
-    Origin,
-}
-
-/// A volume with all its settings resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume {
-    /// The name of the qube that the volume belongs to, for messages.
-    pub owner: String,
-    /// The name within the qube: `root`, `private`, `volatile`, `kernel`, …
-    pub name: String,
-    /// The name of the pool.
-    pub pool: String,
-    /// The volume id, unique in the pool ([`crate::model::volume::default_vid`] makes it).
-    pub vid: String,
-    /// What becomes of the data at start and stop.
-    pub kind: VolumeKind,
-    /// Whether the guest may write to the volume.
-    pub rw: bool,
-    /// The configured size in bytes; 0 where the driver determines it (kernels).
-    pub size: u64,
-    /// The number of revisions to keep; −1 disables snapshots.
-    pub revisions_to_keep: i64,
-    /// The vid of the volume that a [`VolumeKind::Snapshot`] is made of, in the same pool.
-    pub source: Option<String>,
-    /// Whether the volume is encrypted with a key that is discarded at stop.
-    pub ephemeral: bool,
-}
+pub use crate::model::{Volume, VolumeKind};
 
 impl Volume {
-    /// Converts a volume that the model has resolved.
+    /// Returns the volume if drivers support its flags.
     ///
     /// # Errors
-    /// Both `snap_on_start` and `save_on_stop` are set, which no driver supports.
-    pub fn from_resolved(owner: &VmName, resolved: ResolvedVolume) -> Result<Volume, StorageError> {
-        let kind = match (resolved.snap_on_start, resolved.save_on_stop) {
-            (false, false) => VolumeKind::Volatile,
-            (true, false) => VolumeKind::Snapshot,
-            (false, true) => VolumeKind::Origin,
-            (true, true) => {
-                let text = format!(
-                    "volume {owner}:{}: both snap_on_start and save_on_stop is not supported",
-                    resolved.name
-                );
-                return Err(StorageError::Refused(text));
-            }
-        };
-        Ok(Volume {
-            owner: owner.to_string(),
-            name: resolved.name,
-            pool: resolved.pool,
-            vid: resolved.vid,
-            kind,
-            rw: resolved.rw,
-            size: resolved.size,
-            revisions_to_keep: resolved.revisions_to_keep,
-            source: resolved.source,
-            ephemeral: resolved.ephemeral,
-        })
+    /// Both `snap_on_start` and `save_on_stop` are set.
+    pub fn require_supported(self) -> Result<Volume, StorageError> {
+        match self.snap_on_start && self.save_on_stop {
+            true => Err(self.refusal("both snap_on_start and save_on_stop is not supported")),
+            false => Ok(self),
+        }
     }
 
     /// Describes a volume whose settings are unknown, so that its images can be removed.
@@ -88,18 +30,15 @@ impl Volume {
             name: name.to_string(),
             pool: pool.to_string(),
             vid: vid.to_string(),
-            kind: VolumeKind::Origin,
             rw: true,
-            size: 0,
-            revisions_to_keep: 0,
-            source: None,
-            ephemeral: false,
+            save_on_stop: true,
+            ..Volume::default()
         }
     }
 
     /// Whether the guest writes to the only image of the volume (`docs/spec/r4-storage.md` §1).
     pub fn has_snapshots_disabled(&self) -> bool {
-        self.revisions_to_keep == -1 && self.kind == VolumeKind::Origin
+        self.revisions_to_keep == -1 && self.kind() == VolumeKind::Origin
     }
 
     /// Returns the name that tools take and print: `work:private`.
@@ -121,7 +60,7 @@ impl Volume {
     /// Returns the vid of the committed data that a start needs: the source's, or the volume's own;
     /// `None` for a volatile volume.
     pub(super) fn committed_vid(&self) -> Result<Option<&str>, StorageError> {
-        match self.kind {
+        match self.kind() {
             VolumeKind::Volatile => Ok(None),
             VolumeKind::Snapshot => self.source_vid().map(Some),
             VolumeKind::Origin => Ok(Some(&self.vid)),
@@ -130,7 +69,7 @@ impl Volume {
 
     /// Refuses a volume that is not persistent, which cannot be `verb`.
     pub(super) fn require_origin(&self, verb: &str) -> Result<(), StorageError> {
-        match self.kind {
+        match self.kind() {
             VolumeKind::Origin => Ok(()),
             VolumeKind::Snapshot | VolumeKind::Volatile => Err(self.refusal(format_args!(
                 "it is not kept from start to start and cannot be {verb}"

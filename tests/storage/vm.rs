@@ -115,7 +115,8 @@ impl Place {
 
 fn volume(qube: &str, name: &str, kind: VolumeKind) -> Volume {
     Volume {
-        kind,
+        snap_on_start: kind == VolumeKind::Snapshot,
+        save_on_stop: kind == VolumeKind::Origin,
         source: (kind == VolumeKind::Snapshot).then(|| format!("vm-templates/debian/{name}")),
         ..volumes::origin("disks", qube, name, 1 << 20)
     }

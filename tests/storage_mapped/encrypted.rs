@@ -5,7 +5,7 @@ use std::path::Path;
 
 use qubes::exec::Program;
 use qubes::model::{Pool, Pools, TextMap};
-use qubes::storage::{Attachment, LoopDevice, PoolDrivers, VmStorage, Volume, VolumeKind};
+use qubes::storage::{Attachment, LoopDevice, PoolDrivers, VmStorage, Volume};
 use qubes::system::{System, SystemOptions};
 use tempfile::TempDir;
 
@@ -93,12 +93,11 @@ impl Machine {
             name: "volatile".into(),
             pool: pool.into(),
             vid: vid.into(),
-            kind: VolumeKind::Volatile,
+            save_on_stop: false,
             rw: true,
             size: 8 * MIB,
-            revisions_to_keep: 0,
-            source: None,
             ephemeral,
+            ..Volume::default()
         };
         VmStorage::new(
             "a_b-c",

@@ -5,7 +5,7 @@ use std::fs;
 use crate::format::ConversionLoss;
 use crate::lifecycle::Context;
 use crate::model::DriverSpec;
-use crate::model::{Class, Qubes, ResolvedVolume, VolumeConfig, volume};
+use crate::model::{Class, Qubes, Volume, VolumeConfig, volume};
 
 /// The most missing images that a message names.
 const MAX_NAMED: usize = 3;
@@ -68,7 +68,7 @@ fn volumes(
 /// Sets the volume's size to that of its image, if it has one of its own.
 fn set_size_of_image(
     qubes: &Qubes,
-    volume: &mut ResolvedVolume,
+    volume: &mut Volume,
     context: &Context,
     missing: &mut Vec<String>,
 ) {

@@ -14,9 +14,7 @@ use crate::model::rules::cloning;
 use crate::model::{
     Change, Class, Draft, NewClone, Qubes, UnclonedSetting, Vm, VmName, VolumeError, volume,
 };
-use crate::storage::{
-    CommittedData, PoolDrivers, Progress, StorageError, VmStorage, Volume, VolumeKind,
-};
+use crate::storage::{CommittedData, PoolDrivers, Progress, StorageError, VmStorage, VolumeKind};
 
 /// A clone that was created.
 #[derive(Debug)]
@@ -123,7 +121,7 @@ fn open_source_volumes(
             continue;
         }
         match volume::find_origin(&qubes, source, &volume.name, context.facts()) {
-            Ok((owner, origin)) => origins.push(Volume::from_resolved(&owner.name, origin)?),
+            Ok((_, origin)) => origins.push(origin.require_supported()?),
             // The clone's class or template has a volume that the source does not have.
             Err(VolumeError::NoSuchVolume { .. }) => {}
             Err(error) => return Err(StorageError::from(error).into()),
@@ -134,7 +132,7 @@ fn open_source_volumes(
     let mut drivers = PoolDrivers::new(&qubes.pools, &context.system);
     let kept = origins
         .iter()
-        .filter(|origin| origin.kind == VolumeKind::Origin);
+        .filter(|origin| origin.kind() == VolumeKind::Origin);
     kept.map(|origin| Ok(drivers.get(&origin.pool)?.open_committed_data(origin)?))
         .collect()
 }

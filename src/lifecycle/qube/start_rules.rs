@@ -2,7 +2,7 @@
 
 use crate::lifecycle::qube::StartError;
 use crate::lifecycle::{Context, LifecycleError};
-use crate::model::{Class, Facts, Qubes, ResolvedVolume, Vm, property, volume};
+use crate::model::{Class, Facts, Qubes, Vm, Volume, property, volume};
 use crate::storage::StorageError;
 
 /// Checks the rules that forbid a start whatever the state.
@@ -45,12 +45,11 @@ pub(super) fn refuse_live_images(
     vm: &Vm,
 ) -> Result<(), LifecycleError> {
     let refused = |reason: String| Err(StartError::failed(&vm.name, reason));
-    let is_live = |volume: &ResolvedVolume| volume.save_on_stop && volume.revisions_to_keep == -1;
     let volumes = volume::resolve_all(qubes, vm, context.facts()).map_err(StorageError::from)?;
     for volume in volumes.iter().filter(|volume| volume.source.is_some()) {
         let (owner, origin) = volume::find_origin(qubes, vm, &volume.name, context.facts())
             .map_err(StorageError::from)?;
-        if is_live(&origin) && context.facts().power_state(owner).is_active() {
+        if origin.has_snapshots_disabled() && context.facts().power_state(owner).is_active() {
             let name = &volume.name;
             return refused(format!(
                 "its volume {name} is based on that of {owner}, which runs and keeps no \
@@ -59,7 +58,7 @@ pub(super) fn refuse_live_images(
             ));
         }
     }
-    if volumes.iter().any(is_live)
+    if volumes.iter().any(Volume::has_snapshots_disabled)
         && let Some(user) = property::disposables_of(qubes, &vm.name)
             .find(|user| context.facts().power_state(user).is_active())
     {

@@ -49,7 +49,7 @@ pub fn trim(
             &qubes,
             qube::find(&qubes, name)?,
             "root",
-            |root, driver| match root.kind {
+            |root, driver| match root.kind() {
                 VolumeKind::Origin => Ok((driver.open_committed_data(root)?, driver.usage(root)?)),
                 _ => Err(volume::refused(root, "it is not kept from start to start")),
             },

@@ -106,7 +106,7 @@ pub fn resize(
     images::require_own_image(context, &qubes, vm, volume, "resize")?;
     let (image, size) = with_volume(context, &qubes, vm, volume, |volume, driver| {
         check_new_size(volume, driver, bytes, shrinking)?;
-        if volume.kind == VolumeKind::Snapshot && state == QubeState::Halted {
+        if volume.kind() == VolumeKind::Snapshot && state == QubeState::Halted {
             return Err(refused(
                 volume,
                 "each start creates it from the template's volume; resize that one",
@@ -142,14 +142,14 @@ fn resize_image(
     driver: &dyn Driver,
     bytes: u64,
 ) -> Result<(Attachment, u64), LifecycleError> {
-    if volume.kind == VolumeKind::Snapshot {
+    if volume.kind() == VolumeKind::Snapshot {
         // A snapshot keeps this size only until the qube stops.
         driver.resize(volume, bytes)?;
         return Ok((driver.attachment(volume)?, bytes));
     }
     save_size(context, name, volume, bytes)?;
     if let Err(error) = driver.resize(volume, bytes) {
-        if volume.kind == VolumeKind::Origin
+        if volume.kind() == VolumeKind::Origin
             && driver
                 .size(volume)
                 .is_ok_and(|now| now == bytes && now != volume.size)
@@ -160,7 +160,7 @@ fn resize_image(
         return Err(error.into());
     }
     // A volume that the next start creates has no size but the requested one.
-    let size = if volume.kind == VolumeKind::Origin {
+    let size = if volume.kind() == VolumeKind::Origin {
         driver.size(volume)?
     } else {
         bytes
@@ -244,7 +244,7 @@ pub(in crate::lifecycle) fn with_volume<T>(
     // Only this volume's pool is opened. Other pools of the qube may be unusable.
     let resolved =
         resolve_volume(qubes, vm, volume, context.facts()).map_err(StorageError::from)?;
-    let volume = Volume::from_resolved(&vm.name, resolved)?;
+    let volume = resolved.require_supported()?;
     let mut drivers = crate::storage::PoolDrivers::new(&qubes.pools, &context.system);
     let storage = VmStorage::new(vm.name.as_str(), vec![volume], &mut drivers)?;
     let Some((volume, driver)) = storage.volumes().next() else {

@@ -2,8 +2,8 @@
 
 use crate::lifecycle::Context;
 use crate::model::DriverSpec;
-use crate::model::{Qubes, ResolvedVolume, Vm, VmName, VolumeError, volume};
-use crate::storage::{PoolDrivers, Revision, StorageError, Volume};
+use crate::model::{Qubes, Vm, VmName, Volume, VolumeError, volume};
+use crate::storage::{PoolDrivers, Revision, StorageError};
 
 /// The details of one volume of a qube.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct VolumeDetails {
     /// The qube.
     pub qube: VmName,
     /// The volume's configuration.
-    pub volume: ResolvedVolume,
+    pub volume: Volume,
     /// The current size in bytes; the size in the store if the pool cannot be used.
     pub size: u64,
     /// The bytes in use on disk; `None` if unknown.
@@ -44,7 +44,7 @@ pub fn details(
         unknown_reason: None,
         volume,
     };
-    if let Err(error) = read_volume_state(context, qubes, vm, &mut details) {
+    if let Err(error) = read_volume_state(context, qubes, &mut details) {
         details.unknown_reason = Some(error.to_string());
     }
     Ok(details)
@@ -53,7 +53,6 @@ pub fn details(
 fn read_volume_state(
     context: &Context,
     qubes: &Qubes,
-    vm: &Vm,
     details: &mut VolumeDetails,
 ) -> Result<(), StorageError> {
     // A kernel is shared by qubes, so upstream shows neither its use nor revisions.
@@ -61,7 +60,7 @@ fn read_volume_state(
         return Ok(());
     }
     let driver = PoolDrivers::read_only(&qubes.pools, &context.system).get(&details.volume.pool)?;
-    let volume = Volume::from_resolved(&vm.name, details.volume.clone())?;
+    let volume = details.volume.clone().require_supported()?;
     details.size = driver.size(&volume)?;
     details.usage = Some(driver.usage(&volume)?);
     details.is_outdated = driver.is_outdated(&volume)?;
@@ -94,7 +93,7 @@ pub fn list(context: &Context, qubes: &Qubes, names: &[&str]) -> Vec<VolumeListE
             let revisions = || {
                 drivers
                     .get(&volume.pool)?
-                    .revisions(&Volume::from_resolved(&vm.name, volume)?)
+                    .revisions(&volume.require_supported()?)
             };
             // A pool that cannot be used has nothing to revert to and is not tried again.
             let is_revertible = match is_usable.then(revisions) {

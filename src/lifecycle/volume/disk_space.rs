@@ -50,7 +50,7 @@ fn remove_spare_images(context: &Context, locked: &VmName) -> Result<(), Lifecyc
         };
         for (volume, driver) in storage
             .volumes()
-            .filter(|(volume, _)| volume.kind == VolumeKind::Origin)
+            .filter(|(volume, _)| volume.kind() == VolumeKind::Origin)
         {
             let are_shared = driver
                 .images(volume)
@@ -91,7 +91,7 @@ pub(in crate::lifecycle) fn free_volume_space(
             driver.prune_revisions(volume, usize::try_from(keep).unwrap_or(0))?;
         }
         // Volumes of other kinds have no spare images.
-        if volume.kind == VolumeKind::Origin {
+        if volume.kind() == VolumeKind::Origin {
             driver.remove_spare_images(volume)?;
         }
         Ok(before.saturating_sub(driver.revisions(volume)?.len()))

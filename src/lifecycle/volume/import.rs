@@ -135,7 +135,7 @@ pub(in crate::lifecycle) fn replace_data(
     let vm = qube::find(&qubes, name)?;
     images::require_own_image(context, &qubes, vm, volume, "replace the data of")?;
     volume::with_volume(context, &qubes, vm, volume, |volume, driver| {
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return Err(refused(
                 volume,
                 "it is not kept from start to start, so there is nothing to put data into",

@@ -124,7 +124,7 @@ fn root_volume<'s>(
 ) -> Result<(&'s Volume, &'s dyn Driver), LifecycleError> {
     let found = storage
         .volumes()
-        .find(|(volume, _)| volume.name == ROOT_VOLUME && volume.kind == VolumeKind::Origin);
+        .find(|(volume, _)| volume.name == ROOT_VOLUME && volume.kind() == VolumeKind::Origin);
     found.ok_or_else(|| {
         not_imported(
             format!("{qube}:{ROOT_VOLUME}"),

@@ -11,7 +11,7 @@ use crate::model::property;
 use crate::model::property::{ValueType, class_properties, global_properties};
 use crate::model::qubes::Qubes;
 use crate::model::vm::{Vm, VolumeConfig};
-use crate::model::volume::{self, ResolvedVolume, VolumeError};
+use crate::model::volume::{self, Volume, VolumeError};
 
 /// One use of a qube. Displayed as upstream's tool does: `netvm for work`, `global property
 /// clockvm`.
@@ -96,7 +96,7 @@ pub enum RemovalError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemovableVolume {
     /// Everything about the volume is known.
-    Resolved(Box<ResolvedVolume>),
+    Resolved(Box<Volume>),
     /// Only its pool and vid are known.
     Location {
         /// The name of the pool, which exists.

@@ -14,7 +14,7 @@ use crate::model::qubes::Qubes;
 use crate::model::text_map::TextMap;
 use crate::model::vm::Vm;
 use crate::model::volume;
-use crate::model::volume::{ResolvedVolume, VolumeError};
+use crate::model::volume::{Volume, VolumeError};
 
 /// An option of a volume that the user may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,7 +176,7 @@ pub fn set_size(
 fn set_attribute(
     qubes: &mut Qubes,
     vm: &VmName,
-    volume: &ResolvedVolume,
+    volume: &Volume,
     attribute: &str,
     text: Option<&str>,
     facts: &dyn Facts,
@@ -221,7 +221,7 @@ fn sort_attributes(attributes: &TextMap) -> TextMap {
 struct OptionChange<'a> {
     qubes: &'a Qubes,
     vm: &'a Vm,
-    volume: &'a ResolvedVolume,
+    volume: &'a Volume,
     option: VolumeOption,
     facts: &'a dyn Facts,
 }

@@ -7,7 +7,7 @@ mod resolved;
 
 pub use attributes::{ATTRIBUTES, ExplicitVolume};
 pub use error::VolumeError;
-pub use resolved::ResolvedVolume;
+pub use resolved::{Volume, VolumeKind};
 
 pub(super) use attributes::volume_traits;
 
@@ -51,11 +51,7 @@ pub fn default_vid(
 ///
 /// # Errors
 /// One of them cannot be resolved.
-pub fn resolve_all(
-    qubes: &Qubes,
-    vm: &Vm,
-    facts: &dyn Facts,
-) -> Result<Vec<ResolvedVolume>, VolumeError> {
+pub fn resolve_all(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> Result<Vec<Volume>, VolumeError> {
     names(vm)
         .map(|name| resolve(qubes, vm, name, facts))
         .collect()
@@ -71,7 +67,7 @@ pub fn resolve(
     vm: &Vm,
     name: &str,
     facts: &dyn Facts,
-) -> Result<ResolvedVolume, VolumeError> {
+) -> Result<Volume, VolumeError> {
     let class = vm.class.volume(name);
     match (class, vm.volume(name)) {
         (None, None) => Err(VolumeError::NoSuchVolume {
@@ -100,7 +96,7 @@ pub(super) fn resolve_attributes(
     class: Option<&ClassVolume>,
     own: &TextMap,
     facts: &dyn Facts,
-) -> Result<ResolvedVolume, VolumeError> {
+) -> Result<Volume, VolumeError> {
     let number = |attribute: &'static str| number(vm, name, own, attribute);
     let traits = volume_traits(name, class, own);
     let (rw, save, snap) = (traits.rw, traits.save_on_stop, traits.snap_on_start);
@@ -129,7 +125,8 @@ pub(super) fn resolve_attributes(
     let revisions = number("revisions_to_keep")?.unwrap_or_else(|| pool.revisions_to_keep());
     let own_ephemeral = own.get("ephemeral").map(is_true);
     let is_volatile = rw && !save && !snap && !is_kernel;
-    Ok(ResolvedVolume {
+    Ok(Volume {
+        owner: vm.name.to_string(),
         name: name.to_owned(),
         pool: pool.name().to_owned(),
         driver: pool.driver().to_owned(),
@@ -156,7 +153,7 @@ pub fn find_origin<'a>(
     vm: &'a Vm,
     name: &str,
     facts: &dyn Facts,
-) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
+) -> Result<(&'a Vm, Volume), VolumeError> {
     let own = resolve(qubes, vm, name, facts)?;
     if own.source.is_none() {
         Ok((vm, own))
@@ -171,7 +168,7 @@ fn origin_in_templates<'a>(
     vm: &'a Vm,
     name: &str,
     facts: &dyn Facts,
-) -> Result<(&'a Vm, ResolvedVolume), VolumeError> {
+) -> Result<(&'a Vm, Volume), VolumeError> {
     property::template(qubes, vm)?;
     for template in property::template_chain(qubes, vm).skip(1) {
         let volume = resolve(qubes, template, name, facts)?;

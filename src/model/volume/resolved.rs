@@ -5,18 +5,32 @@ use crate::model::release::Release;
 use crate::model::text_map::TextMap;
 use crate::model::vm::VolumeConfig;
 
-/// A volume of a qube with all values resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedVolume {
-    /// `root`, `private`, `volatile`, `kernel`, or a custom name.
+/// The life cycle of a volume, from the flags `snap_on_start` and `save_on_stop`
+/// (`docs/spec/r4-storage.md` §1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeKind {
+    /// Created empty at each start, discarded at each stop.
+    Volatile,
+    /// A snapshot of its source, made at each start and discarded at each stop.
+    Snapshot,
+    /// Persistent; changes are committed at each stop.
+    Origin,
+}
+
+/// A volume of a qube with all settings resolved, as the drivers take it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// The name of the qube that the volume belongs to, for messages.
+    pub owner: String,
+    /// The name within the qube: `root`, `private`, `volatile`, `kernel`, or a custom name.
     pub name: String,
     /// The name of the pool.
     pub pool: String,
-    /// The pool's driver: `file-reflink`, `lvm_thin`, …
+    /// The pool's driver: `file-reflink`, `lvm_thin`, …; empty if the volume is an orphan.
     pub driver: String,
-    /// The id, unique in the pool.
+    /// The volume id, unique in the pool ([`default_vid`] makes it).
     pub vid: String,
-    /// Whether the guest can write to it.
+    /// Whether the guest may write to the volume.
     pub rw: bool,
     /// Whether changes are kept when the qube stops.
     pub save_on_stop: bool,
@@ -26,15 +40,25 @@ pub struct ResolvedVolume {
     pub size: u64,
     /// The vid of the volume that a snapshot is made of, in the same pool.
     pub source: Option<String>,
-    /// The number of revisions to keep; −1 means no snapshots at all.
+    /// The number of revisions to keep; −1 disables snapshots.
     pub revisions_to_keep: i64,
-    /// Whether it is encrypted with a key that is never stored.
+    /// Whether the volume is encrypted with a key that is discarded at stop.
     pub ephemeral: bool,
     /// The explicit value of `ephemeral`. `None` means that the pool decides.
     pub own_ephemeral: Option<bool>,
 }
 
-impl ResolvedVolume {
+impl Volume {
+    /// Returns what becomes of the data at start and stop. No driver supports a volume with both
+    /// flags.
+    pub fn kind(&self) -> VolumeKind {
+        match (self.snap_on_start, self.save_on_stop) {
+            (_, true) => VolumeKind::Origin,
+            (true, false) => VolumeKind::Snapshot,
+            (false, false) => VolumeKind::Volatile,
+        }
+    }
+
     /// Returns the configuration as it is written for a release, which may not support ephemeral
     /// volumes.
     pub fn config_for(&self, release: Release) -> VolumeConfig {

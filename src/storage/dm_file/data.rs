@@ -20,7 +20,7 @@ use crate::storage::{
 
 impl VolumeData for DmFile {
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
-        let files = match volume.kind {
+        let files = match volume.kind() {
             VolumeKind::Snapshot => self.pool.source(volume)?,
             VolumeKind::Origin | VolumeKind::Volatile => self.files(volume)?,
         };
@@ -29,7 +29,7 @@ impl VolumeData for DmFile {
 
     fn usage(&self, volume: &Volume) -> Result<u64, StorageError> {
         let files = self.files(volume)?;
-        let file = match volume.kind {
+        let file = match volume.kind() {
             VolumeKind::Snapshot => files.cow(),
             VolumeKind::Origin | VolumeKind::Volatile => files.image(),
         };
@@ -39,7 +39,7 @@ impl VolumeData for DmFile {
     /// Enlarges a volume. A volatile volume without an image gets its size at its next start.
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         volume.require_writable()?;
-        if volume.kind == VolumeKind::Snapshot {
+        if volume.kind() == VolumeKind::Snapshot {
             return Err(
                 volume.refusal("a snapshot has the size of its source and cannot be resized")
             );
@@ -65,7 +65,7 @@ impl VolumeData for DmFile {
         if exists(&files.cow())? {
             durable::lengthen(&files.cow(), cow::required_size(bytes), self.pool.group)?;
         }
-        match volume.kind == VolumeKind::Origin && self.is_mapped(&files)? {
+        match volume.kind() == VolumeKind::Origin && self.is_mapped(&files)? {
             true => self.remap_origin(&files),
             false => loop_device::update_sizes(&files.image()),
         }

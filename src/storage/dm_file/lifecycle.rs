@@ -16,13 +16,13 @@ use crate::storage::{
 
 impl VolumeLife for DmFile {
     fn create(&self, volume: &Volume) -> Result<(), StorageError> {
-        if volume.size == 0 && volume.kind == VolumeKind::Origin {
+        if volume.size == 0 && volume.kind() == VolumeKind::Origin {
             return Err(volume.refusal("the size of the image must not be 0"));
         }
         let files = self.files(volume)?;
         let _alone = self.pool.lock(volume)?;
         self.remove_files(volume, &files)?;
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return Ok(());
         }
         self.pool.make_directory(&files)?;
@@ -53,7 +53,7 @@ impl VolumeLife for DmFile {
     fn start(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(volume)?;
         run_images::refuse_foreign(volume, &self.foreign_images(volume)?)?;
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
                 self.pool.make_directory(&files)?;
@@ -74,7 +74,7 @@ impl VolumeLife for DmFile {
 
     fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(volume)?;
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Volatile => {
                 refuse_if_open(volume, &files.image())?;
                 self.remove_run(volume)
@@ -96,7 +96,7 @@ impl VolumeLife for DmFile {
 
     /// Removes the devices of a start. Nothing was written, so nothing is committed.
     fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Origin => self.unmap_origin(volume, &self.files(volume)?),
             VolumeKind::Snapshot | VolumeKind::Volatile => self.stop(volume),
         }
@@ -113,7 +113,7 @@ impl VolumeLife for DmFile {
 
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         let files = self.files(volume)?;
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Snapshot => self.snapshot_attachment(volume),
             VolumeKind::Origin if !volume.has_snapshots_disabled() => Ok(Attachment::Device(
                 device_mapper::device_path(&self.origin_device(&files)?),
@@ -123,7 +123,7 @@ impl VolumeLife for DmFile {
     }
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != VolumeKind::Origin || volume.has_snapshots_disabled() {
+        if volume.kind() != VolumeKind::Origin || volume.has_snapshots_disabled() {
             return Ok(false);
         }
         cow::has_data(&self.files(volume)?.cow())
@@ -140,7 +140,7 @@ impl VolumeLife for DmFile {
     /// Compares the names of devices, as R3 did (`docs/spec/r3-start.md` §6). Upstream's R4 always
     /// returns false.
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != VolumeKind::Snapshot || !volume.rw {
+        if volume.kind() != VolumeKind::Snapshot || !volume.rw {
             return Ok(false);
         }
         self.is_source_newer(&self.pool.source(volume)?, &self.files(volume)?)
@@ -242,7 +242,7 @@ impl DmFile {
     fn remove_files(&self, volume: &Volume, files: &VolumeFiles) -> Result<(), StorageError> {
         self.unmap_origin(volume, files)?;
         self.unmap_snapshot(volume, files)?;
-        if volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled() {
+        if volume.kind() == VolumeKind::Volatile || volume.has_snapshots_disabled() {
             refuse_if_open(volume, &files.image())?;
         }
         durable::remove_all(&files.all()?)

@@ -50,7 +50,7 @@ impl DmFile {
     /// Returns the file that a run of a non-persistent volume has left.
     fn run_file(&self, volume: &Volume) -> Result<Option<PathBuf>, StorageError> {
         let files = self.files(volume)?;
-        let made = match volume.kind {
+        let made = match volume.kind() {
             VolumeKind::Volatile => files.image(),
             VolumeKind::Snapshot if volume.rw => files.cow(),
             VolumeKind::Snapshot | VolumeKind::Origin => return Ok(None),

@@ -21,7 +21,7 @@ const ID: &str = "old";
 impl VolumeRevisions for DmFile {
     /// Returns the revision, if there is one.
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return Ok(Vec::new());
         }
         let Some(old) = metadata_if_exists(&self.files(volume)?.old_cow())? else {

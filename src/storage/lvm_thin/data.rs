@@ -20,7 +20,7 @@ use crate::storage::{CommittedData, ImageWriter, StorageError, Volume, VolumeDat
 impl VolumeData for LvmThin {
     fn size(&self, volume: &Volume) -> Result<u64, StorageError> {
         let (report, names) = (self.cached_report()?, self.names(volume)?);
-        let source = || match volume.kind {
+        let source = || match volume.kind() {
             VolumeKind::Snapshot => self
                 .source(volume)
                 .ok()

@@ -18,7 +18,7 @@ impl VolumeLife for LvmThin {
         let names = self.names(volume)?;
         let _alone = self.lock(volume)?;
         self.remove_all(volume, &names)?;
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Origin => {
                 self.refuse_if_full(&self.query()?)?;
                 self.make_empty(&names, &names.own, volume.size, Purpose::Persistent)
@@ -59,7 +59,7 @@ impl VolumeLife for LvmThin {
 
     fn start(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(volume)?;
-        if volume.kind == VolumeKind::Snapshot {
+        if volume.kind() == VolumeKind::Snapshot {
             return self.start_snapshot(volume, &names);
         }
         let report = self.query()?;
@@ -71,7 +71,7 @@ impl VolumeLife for LvmThin {
         }
         self.remove_if_exists(&report, &names, &names.import())?;
         self.refuse_if_full(&report)?;
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Volatile => {
                 self.remove_if_exists(&report, &names, &names.own)?;
                 self.make_empty(&names, &names.own, volume.size, Purpose::Run)
@@ -92,7 +92,7 @@ impl VolumeLife for LvmThin {
     fn stop(&self, volume: &Volume) -> Result<(), StorageError> {
         let names = self.names(volume)?;
         let report = self.wait_until_closed(volume, &names)?;
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Volatile | VolumeKind::Snapshot => {
                 match self.run_volume(&report, volume, &names) {
                     Some(name) => self.remove_logical(&names, &name),
@@ -111,7 +111,7 @@ impl VolumeLife for LvmThin {
         let names = self.names(volume)?;
         let report = self.wait_until_closed(volume, &names)?;
         // The snapshot is redundant only if its origin still exists.
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Origin if report.get(&names.own).is_some() => {
                 self.remove_if_exists(&report, &names, &names.snap())
             }
@@ -124,14 +124,14 @@ impl VolumeLife for LvmThin {
     }
 
     fn verify(&self, volume: &Volume) -> Result<(), StorageError> {
-        let needed = match volume.kind {
+        let needed = match volume.kind() {
             VolumeKind::Volatile => return Ok(()),
             VolumeKind::Snapshot => self.source(volume)?,
             VolumeKind::Origin => self.names(volume)?,
         };
         let report = self.cached_report()?;
         let exists = committed_volume(&report, &needed).is_some()
-            || (volume.kind == VolumeKind::Origin && report.get(&needed.snap()).is_some());
+            || (volume.kind() == VolumeKind::Origin && report.get(&needed.snap()).is_some());
         match exists {
             true => Ok(()),
             false => Err(missing(volume, &needed)),
@@ -140,7 +140,7 @@ impl VolumeLife for LvmThin {
 
     fn attachment(&self, volume: &Volume) -> Result<Attachment, StorageError> {
         let names = self.names(volume)?;
-        let in_place = volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled();
+        let in_place = volume.kind() == VolumeKind::Volatile || volume.has_snapshots_disabled();
         Ok(Attachment::Device(names.device(&if in_place {
             names.own.clone()
         } else {
@@ -149,7 +149,7 @@ impl VolumeLife for LvmThin {
     }
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != VolumeKind::Origin || volume.has_snapshots_disabled() {
+        if volume.kind() != VolumeKind::Origin || volume.has_snapshots_disabled() {
             return Ok(false);
         }
         Ok(self
@@ -169,7 +169,7 @@ impl VolumeLife for LvmThin {
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != VolumeKind::Snapshot {
+        if volume.kind() != VolumeKind::Snapshot {
             return Ok(false);
         }
         let (report, names) = (self.cached_report()?, self.names(volume)?);
@@ -353,7 +353,7 @@ impl LvmThin {
         volume: &Volume,
         names: &LogicalNames,
     ) -> Result<Report, StorageError> {
-        let in_place = volume.kind == VolumeKind::Volatile || volume.has_snapshots_disabled();
+        let in_place = volume.kind() == VolumeKind::Volatile || volume.has_snapshots_disabled();
         wait_until_closed(Duration::from_millis(100), || {
             let report = self.query()?;
             let open = report.get(&names.snap()).filter(|lv| lv.is_open);

@@ -8,7 +8,7 @@ use crate::storage::{Revision, StorageError, Volume, VolumeKind, VolumeRevisions
 
 impl VolumeRevisions for LvmThin {
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return Ok(Vec::new());
         }
         let times = revision_times(&self.cached_report()?, &self.names(volume)?);

@@ -28,7 +28,7 @@ impl LvmThin {
     ) -> Option<String> {
         let has_revisions = !revision_times(report, names).is_empty();
         let (own, snap) = (report.get(&names.own), report.get(&names.snap()));
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Origin => None,
             VolumeKind::Snapshot => {
                 let is_alone = own.is_none() && !has_revisions;
@@ -57,7 +57,7 @@ impl LvmThin {
         volume: &Volume,
         names: &LogicalNames,
     ) -> Vec<ForeignImage> {
-        if volume.kind == VolumeKind::Origin {
+        if volume.kind() == VolumeKind::Origin {
             return Vec::new();
         }
         let from_run = self.run_volume(report, volume, names);
@@ -110,7 +110,8 @@ mod tests {
         Volume {
             owner: "work".into(),
             name: name.into(),
-            kind,
+            snap_on_start: kind == VolumeKind::Snapshot,
+            save_on_stop: kind == VolumeKind::Origin,
             source,
             ..Volume::orphan("pool", &format!("q/vm-work-{name}"))
         }

@@ -21,7 +21,7 @@ impl VolumeData for Reflink {
         let files = self.files(volume)?;
         let image = match metadata_if_exists(&files.dirty())? {
             Some(dirty) => Some(dirty),
-            None if volume.kind == VolumeKind::Snapshot => {
+            None if volume.kind() == VolumeKind::Snapshot => {
                 metadata_if_exists(&self.pool.source(volume)?.image())?
             }
             None => metadata_if_exists(&files.image())?,
@@ -43,7 +43,7 @@ impl VolumeData for Reflink {
     fn resize(&self, volume: &Volume, bytes: u64) -> Result<(), StorageError> {
         volume.require_writable()?;
         let files = self.files(volume)?;
-        let has_run = match volume.kind {
+        let has_run = match volume.kind() {
             VolumeKind::Origin => exists(&files.dirty())?,
             VolumeKind::Snapshot | VolumeKind::Volatile => {
                 self.run_files(volume)?.contains(&files.dirty())
@@ -52,7 +52,7 @@ impl VolumeData for Reflink {
         if has_run {
             return resize_in_place(&files.dirty(), bytes, self.pool.group);
         }
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return Ok(());
         }
         let _alone = self.pool.lock(volume)?;

@@ -22,7 +22,7 @@ impl VolumeLife for Reflink {
         let _alone = self.pool.lock(volume)?;
         refuse_if_open(volume, &files.dirty())?;
         self.remove_files(&files)?;
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return Ok(());
         }
         self.pool.make_directory(&files)?;
@@ -56,7 +56,7 @@ impl VolumeLife for Reflink {
         refuse_if_open(volume, &files.dirty())?;
         run_images::refuse_foreign(volume, &self.foreign_images(volume)?)?;
         remove_incomplete(&files)?;
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Origin if volume.has_snapshots_disabled() => {
                 self.start_in_place(volume, &files)
             }
@@ -73,7 +73,7 @@ impl VolumeLife for Reflink {
         let files = self.files(volume)?;
         let dirty = files.dirty();
         refuse_if_open(volume, &dirty)?;
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return self
                 .run_files(volume)?
                 .iter()
@@ -89,7 +89,7 @@ impl VolumeLife for Reflink {
     fn discard(&self, volume: &Volume) -> Result<(), StorageError> {
         let files = self.files(volume)?;
         // Without snapshots there is one image, and stopping only renames it.
-        if volume.kind != VolumeKind::Origin
+        if volume.kind() != VolumeKind::Origin
             || volume.has_snapshots_disabled()
             || !exists(&files.image())?
         {
@@ -117,12 +117,12 @@ impl VolumeLife for Reflink {
     }
 
     fn is_dirty(&self, volume: &Volume) -> Result<bool, StorageError> {
-        Ok(volume.kind == VolumeKind::Origin && exists(&self.files(volume)?.dirty())?)
+        Ok(volume.kind() == VolumeKind::Origin && exists(&self.files(volume)?.dirty())?)
     }
 
     fn has_run_images(&self, volume: &Volume) -> Result<bool, StorageError> {
         let run_files = self.run_files(volume)?;
-        match volume.kind {
+        match volume.kind() {
             // P.img is of driver `file` or R3. No run with this driver makes it.
             VolumeKind::Volatile => Ok(run_files.contains(&self.files(volume)?.dirty())),
             VolumeKind::Snapshot | VolumeKind::Origin => Ok(!run_files.is_empty()),
@@ -134,7 +134,7 @@ impl VolumeLife for Reflink {
     }
 
     fn is_outdated(&self, volume: &Volume) -> Result<bool, StorageError> {
-        if volume.kind != VolumeKind::Snapshot {
+        if volume.kind() != VolumeKind::Snapshot {
             return Ok(false);
         }
         let own = metadata_if_exists(&self.files(volume)?.image())?;
@@ -148,7 +148,7 @@ impl VolumeLife for Reflink {
         let files = self.files(volume)?;
         let _alone = self.pool.lock(volume)?;
         durable::remove(&files.precache())?;
-        if volume.kind == VolumeKind::Origin {
+        if volume.kind() == VolumeKind::Origin {
             return Ok(());
         }
         refuse_if_open(volume, &files.dirty())?;

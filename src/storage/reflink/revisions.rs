@@ -15,7 +15,7 @@ use crate::storage::{Revision, StorageError, Volume, VolumeKind, VolumeRevisions
 
 impl VolumeRevisions for Reflink {
     fn revisions(&self, volume: &Volume) -> Result<Vec<Revision>, StorageError> {
-        if volume.kind != VolumeKind::Origin {
+        if volume.kind() != VolumeKind::Origin {
             return Ok(Vec::new());
         }
         let revisions = self.files(volume)?.revisions()?;
@@ -121,7 +121,7 @@ impl Reflink {
 
     /// Returns the files of a volume that can have revisions.
     fn revertible_files(&self, volume: &Volume) -> Result<VolumeFiles, StorageError> {
-        match volume.kind {
+        match volume.kind() {
             VolumeKind::Origin => self.files(volume),
             VolumeKind::Snapshot | VolumeKind::Volatile => {
                 Err(volume.refusal("it is not kept from start to start; nothing to revert"))

@@ -43,7 +43,7 @@ impl VmStorage {
         volume: &Volume,
         driver: &dyn Driver,
     ) -> Result<Option<String>, StorageError> {
-        if volume.kind != VolumeKind::Volatile || !volume.rw {
+        if volume.kind() != VolumeKind::Volatile || !volume.rw {
             return Ok(None);
         }
         Ok(encryption::mapping_name(

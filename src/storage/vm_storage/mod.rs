@@ -72,7 +72,7 @@ impl VmStorage {
     ) -> Result<(), StorageError> {
         self.create_each(
             |volume, driver| match data.iter().find(|d| d.name == volume.name) {
-                Some(data) if volume.kind == VolumeKind::Origin => {
+                Some(data) if volume.kind() == VolumeKind::Origin => {
                     let guard = ProgressGuard::start(progress, &volume.name, Some(data.size));
                     // Remove what a crash has left first. Creating an empty image instead would add
                     // a revision.
@@ -88,7 +88,7 @@ impl VmStorage {
     pub fn open_committed_data(&self) -> Result<Vec<CommittedData>, StorageError> {
         let kept = self
             .volumes()
-            .filter(|(volume, _)| volume.kind == VolumeKind::Origin);
+            .filter(|(volume, _)| volume.kind() == VolumeKind::Origin);
         kept.map(|(volume, driver)| driver.open_committed_data(volume))
             .collect()
     }
@@ -267,7 +267,7 @@ impl VmStorage {
     /// left them.
     pub fn has_stale_run(&self) -> Result<bool, StorageError> {
         for (volume, driver) in self.volumes() {
-            if volume.kind != VolumeKind::Origin && driver.has_run_images(volume)? {
+            if volume.kind() != VolumeKind::Origin && driver.has_run_images(volume)? {
                 return Ok(true);
             }
         }

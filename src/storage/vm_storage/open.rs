@@ -21,7 +21,7 @@ impl VmStorage {
         refuse_unconverted_store(system, qubes)?;
         let volumes = volume::resolve_all(qubes, vm, facts)?
             .into_iter()
-            .map(|volume| Volume::from_resolved(&vm.name, volume));
+            .map(Volume::require_supported);
         let volumes = volumes.collect::<Result<_, _>>()?;
         VmStorage::new(
             vm.name.as_str(),
@@ -53,9 +53,7 @@ impl VmStorage {
                 Ok(RemovableVolume::Location { pool, vid }) if is_misplaced(qubes, &pool, &vid) => {
                     left.push(describe_misplaced(&pool, &vid));
                 }
-                Ok(RemovableVolume::Resolved(volume)) => {
-                    volumes.push(Volume::from_resolved(&vm.name, *volume)?)
-                }
+                Ok(RemovableVolume::Resolved(volume)) => volumes.push(volume.require_supported()?),
                 Ok(RemovableVolume::Location { pool, vid }) => {
                     volumes.push(Volume::orphan(&pool, &vid))
                 }

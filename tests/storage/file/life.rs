@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use qubes::storage::driver::*;
-use qubes::storage::{Attachment, LoopDevice, Volume, VolumeKind};
+use qubes::storage::{Attachment, LoopDevice, Volume};
 use qubes_test_support::volumes::import_file;
 
 use super::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
@@ -253,7 +253,7 @@ fn a_volatile_volume_is_empty_at_each_start() {
     let pool = Pool::new();
     let driver = &pool.driver;
     let scratch = Volume {
-        kind: VolumeKind::Volatile,
+        save_on_stop: false,
         ..origin("work", "volatile")
     };
     driver.create(&scratch).unwrap();

@@ -3,14 +3,14 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
+use qubes::storage::Volume;
 use qubes::storage::driver::*;
-use qubes::storage::{Volume, VolumeKind};
 
 use super::pool::{Pool, origin, refusal, snapshot};
 
 fn volatile(name: &str) -> Volume {
     Volume {
-        kind: VolumeKind::Volatile,
+        save_on_stop: false,
         ..origin("work", name)
     }
 }

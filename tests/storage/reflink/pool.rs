@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qubes::storage::driver::*;
-use qubes::storage::{Attachment, PoolDirectory, Reflink, Volume, VolumeKind, VolumeLocks};
+use qubes::storage::{Attachment, PoolDirectory, Reflink, Volume, VolumeLocks};
 pub use qubes_test_support::volumes::{MIB, snapshot};
 use qubes_test_support::{FileSystem, LoopMount, volumes};
 
@@ -61,7 +61,7 @@ pub fn origin(qube: &str, name: &str) -> Volume {
 
 pub fn volatile(qube: &str) -> Volume {
     Volume {
-        kind: VolumeKind::Volatile,
+        save_on_stop: false,
         ..origin(qube, "volatile")
     }
 }

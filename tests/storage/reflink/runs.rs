@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use qubes::storage::driver::*;
-use qubes::storage::{StorageError, Volume, VolumeKind};
+use qubes::storage::{StorageError, Volume};
 use qubes_test_support::FileSystem;
 
 use super::pool::{Pool, all_pools, origin, pool_on, snapshot, text_in, volatile};
@@ -41,11 +41,11 @@ fn images_of_a_persistent_volume_stay_and_block_the_start() {
         for other in [
             snapshot("work", &template),
             Volume {
-                kind: VolumeKind::Volatile,
+                save_on_stop: false,
                 ..kept.clone()
             },
         ] {
-            let (driver, kind) = (&pool.driver, other.kind);
+            let (driver, kind) = (&pool.driver, other.kind());
             assert!(!driver.has_run_images(&other).unwrap(), "{kind:?}");
             let refused = refusal(driver.start(&other));
             assert!(
@@ -93,7 +93,7 @@ fn uncommitted_data_of_a_persistent_volume_stay() {
         // Without snapshots it is the only file, like a snapshot's leftover (docs/storage.md).
         let as_snapshot = (revisions_to_keep == 1).then(|| snapshot("work", &template));
         for other in as_snapshot.into_iter().chain([Volume {
-            kind: VolumeKind::Volatile,
+            save_on_stop: false,
             ..kept.clone()
         }]) {
             assert!(!pool.driver.has_run_images(&other).unwrap());

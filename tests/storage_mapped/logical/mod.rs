@@ -49,12 +49,12 @@ fn volume(qube: &str, name: &str, kind: VolumeKind) -> Volume {
         name: name.into(),
         pool: "thin".into(),
         vid: format!("{GROUP}/vm-{qube}-{name}"),
-        kind,
+        snap_on_start: kind == VolumeKind::Snapshot,
+        save_on_stop: kind == VolumeKind::Origin,
         rw: true,
         size: 64 * MIB,
         revisions_to_keep: 1,
-        source: None,
-        ephemeral: false,
+        ..Volume::default()
     }
 }
 

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use qubes::exec::Program;
 use qubes::storage::driver::*;
-use qubes::storage::{Attachment, DmFile, LvmThin, PoolDirectory, Reflink, Volume, VolumeKind};
+use qubes::storage::{Attachment, DmFile, LvmThin, PoolDirectory, Reflink, Volume};
 
 use super::steps::Steps;
 use super::{locks, lvm, pool, text, write};
@@ -246,12 +246,11 @@ fn private(kind: &str) -> Volume {
         } else {
             "appvms/work/private".into()
         },
-        kind: VolumeKind::Origin,
+        save_on_stop: true,
         rw: true,
         size: 8 * MIB,
         revisions_to_keep: 1,
-        source: None,
-        ephemeral: false,
+        ..Volume::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use qubes::storage::{StorageError, Volume, VolumeData, VolumeKind, copy_file_data};
+use qubes::storage::{StorageError, Volume, VolumeData, copy_file_data};
 
 /// Bytes of a MiB.
 pub const MIB: u64 = 1 << 20;
@@ -30,19 +30,19 @@ pub fn origin(pool: &str, qube: &str, name: &str, size: u64) -> Volume {
         name: name.into(),
         pool: pool.into(),
         vid: format!("{prefix}/{qube}/{name}"),
-        kind: VolumeKind::Origin,
+        save_on_stop: true,
         rw: true,
         size,
         revisions_to_keep: 1,
-        source: None,
-        ephemeral: false,
+        ..Volume::default()
     }
 }
 
 /// Returns a snapshot, which belongs to `qube`, of a volume.
 pub fn snapshot(qube: &str, source: &Volume) -> Volume {
     Volume {
-        kind: VolumeKind::Snapshot,
+        snap_on_start: true,
+        save_on_stop: false,
         source: Some(source.vid.clone()),
         ..origin(&source.pool, qube, &source.name, source.size)
     }

@@ -260,7 +260,7 @@ pub(in crate::lifecycle) fn adoptable_volumes(
     let mut found = Vec::new();
     for (volume, driver) in storage
         .volumes()
-        .filter(|(volume, _)| volume.kind == VolumeKind::Origin)
+        .filter(|(volume, _)| volume.kind() == VolumeKind::Origin)
     {
         if driver.is_dirty(volume)? || driver.verify(volume).is_ok() {
             found.push((volume.name.clone(), driver.size(volume)?));

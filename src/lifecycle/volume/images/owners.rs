@@ -138,7 +138,7 @@ pub(in crate::lifecycle) fn refuse_shared_image(
     let sharer = sharers
         .into_iter()
         .find(|owner| owner.role == ImageRole::Own && !owner.is_volume(volume));
-    let sharer = match volume.kind {
+    let sharer = match volume.kind() {
         // Only files have hard links. Asking LVM again would find nothing new.
         VolumeKind::Origin if sharer.is_none() && pool.option("dir_path").is_some() => {
             owners.find_alias_owner(&open_driver(&context.system, pool)?.images(volume)?, volume)?
@@ -168,7 +168,7 @@ pub(in crate::lifecycle) fn require_own_image(
 ) -> Result<(), LifecycleError> {
     let resolved =
         volume::resolve(read, vm, volume, context.facts()).map_err(StorageError::from)?;
-    let resolved = Volume::from_resolved(&vm.name, resolved)?;
+    let resolved = resolved.require_supported()?;
     let owners = find_owners_in(context, read)?;
     let verb = format!("{verb} {}", resolved.full_name());
     refuse_shared_image(context, read, &owners, &resolved, &verb)

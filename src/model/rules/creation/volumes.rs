@@ -8,7 +8,7 @@ use crate::model::facts::Facts;
 use crate::model::qubes::Qubes;
 use crate::model::text_map::TextMap;
 use crate::model::vm::{Vm, VolumeConfig};
-use crate::model::volume::{self, ResolvedVolume, VolumeError, volume_traits};
+use crate::model::volume::{self, Volume, VolumeError, volume_traits};
 
 /// The pools for the volumes of a new qube.
 #[derive(Debug, Clone, Copy, Default)]
@@ -107,7 +107,7 @@ fn check_volume_pool(
     vm: &Vm,
     class: Option<&ClassVolume>,
     own: &TextMap,
-    resolved: &ResolvedVolume,
+    resolved: &Volume,
 ) -> Result<(), CreationError> {
     let Some(pool) = qubes.pools.get(&resolved.pool) else {
         return Ok(());

@@ -9,8 +9,8 @@ use smol_str::SmolStr;
 use crate::lifecycle::{Context, pool};
 use crate::model::ClassVolume;
 use crate::model::VolumeIds;
-use crate::model::{Pool, Qubes, ResolvedVolume, Vm, VmName, VolumeConfig, volume};
-use crate::storage::{Driver, PoolDrivers, Volume, fullness};
+use crate::model::{Pool, Qubes, Vm, VmName, Volume, VolumeConfig, volume};
+use crate::storage::{Driver, PoolDrivers, fullness};
 
 /// One volume in a listing; bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,6 @@ impl<'a> Volumes<'a> {
             }),
             None => self.resolved(
                 volume::resolve(self.qubes, vm, &name, self.context.facts()).ok()?,
-                vm,
                 name,
             ),
         }
@@ -184,13 +183,9 @@ impl<'a> Volumes<'a> {
     }
 
     /// Returns a volume with its usage as the driver reports it.
-    fn resolved(&self, volume: ResolvedVolume, vm: &Vm, name: SmolStr) -> Option<VolumeUsage<'a>> {
+    fn resolved(&self, volume: Volume, name: SmolStr) -> Option<VolumeUsage<'a>> {
         let (cache, size) = (self.cache(&volume.pool)?, volume.size);
-        let usage = |driver: &Arc<dyn Driver>| {
-            driver
-                .usage(&Volume::from_resolved(&vm.name, volume).ok()?)
-                .ok()
-        };
+        let usage = |driver: &Arc<dyn Driver>| driver.usage(&volume.require_supported().ok()?).ok();
         // A pool without a usable driver and a missing file count as 0.
         let usage = self.driver(cache).and_then(usage).unwrap_or(0);
         Some(VolumeUsage {
