@@ -218,12 +218,20 @@ fn prepare_commit(
         &qubes,
         qube::find(&qubes, name)?,
         &initial.name,
-        |now, _| match now == initial {
-            true => Ok(()),
-            false => Err(not_imported(
-                initial,
-                "the volume's options were changed meanwhile",
-            )),
+        |now, _| {
+            // Whether a value is explicit changes nothing for the driver.
+            let own_ephemeral = initial.own_ephemeral;
+            let now = Volume {
+                own_ephemeral,
+                ..now.clone()
+            };
+            match now == *initial {
+                true => Ok(()),
+                false => Err(not_imported(
+                    initial,
+                    "the volume's options were changed meanwhile",
+                )),
+            }
         },
     )?;
     // Saved before the data are exchanged, so that a failed save changes nothing.
