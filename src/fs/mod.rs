@@ -66,3 +66,14 @@ pub fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
     }
     false
 }
+
+/// Returns whether a file exists and can be read by this user.
+pub fn is_readable(path: &Path) -> bool {
+    match std::fs::File::open(path) {
+        Ok(_) => true,
+        Err(error) => !matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+        ),
+    }
+}

@@ -31,8 +31,8 @@ pub fn sparse_copy_with_progress(
     sparse_copy_checked(from, to, &never_cancel(on_progress))
 }
 
-/// Copies like [`sparse_copy_with_progress`] and calls `reached` with the number of bytes done. An error that it
-/// returns ends the copy.
+/// Copies like [`sparse_copy_with_progress`] and calls `reached` with the number of bytes done. An
+/// error that it returns ends the copy.
 pub fn sparse_copy_checked(from: &File, to: &File, reached: ProgressCheck<'_>) -> io::Result<()> {
     if !from.metadata()?.is_file() {
         return set_length(to, write_from(from, to, 0, reached)?);

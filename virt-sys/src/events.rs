@@ -1,12 +1,12 @@
 //! Domain events: runs libvirt's event loop in a thread and turns its callbacks into messages.
 
 use std::ffi::{c_int, c_void};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use crate::bindings::*;
-use crate::link::{Link, LinkError};
+use crate::link::Link;
+use crate::link_error::LinkError;
 
 /// A message of a [`Watch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,35 +15,6 @@ pub enum News {
     Domain([u8; 16]),
     /// The connection is lost. The domains may still run.
     Lost,
-}
-
-/// Starts libvirt's event loop in its own thread, once per process. It runs until the process ends.
-///
-/// Only connections that are opened afterwards take part in it. The loop also answers the daemon's
-/// keepalive messages; without it the daemon would close such a connection.
-pub(crate) fn start_loop() -> Result<(), LinkError> {
-    static STARTED: OnceLock<Result<(), LinkError>> = OnceLock::new();
-    let started = STARTED.get_or_init(|| {
-        // SAFETY: called once, before any connection that uses it is opened.
-        if unsafe { virEventRegisterDefaultImpl() } < 0 {
-            return Err(LinkError::last());
-        }
-        let run = || {
-            // SAFETY: the event loop is registered, and only this thread runs it.
-            while unsafe { virEventRunDefaultImpl() } == 0 {}
-        };
-        match std::thread::Builder::new()
-            .name("libvirt-events".to_string())
-            .spawn(run)
-        {
-            Ok(_) => Ok(()),
-            Err(error) => Err(LinkError {
-                code: VIR_ERR_SYSTEM_ERROR,
-                message: error.to_string(),
-            }),
-        }
-    });
-    started.clone()
 }
 
 /// A registration for the lifecycle events of all domains of one connection. Dropping it

@@ -25,11 +25,14 @@
     reason = "the functions and constants are libvirt's own, documented there"
 )]
 mod bindings;
+mod event_loop;
 pub mod events;
 mod library;
 pub mod link;
+mod link_error;
 mod load;
 
 pub use bindings::*;
 pub use library::LoadError;
+pub use link_error::LinkError;
 pub use load::load;

@@ -1,68 +1,11 @@
 //! A safe connection for what crate `virt` does not wrap: domain events and suspending to RAM.
 
 use std::ffi::{CStr, CString};
-use std::fmt;
 
 use crate::bindings::*;
-use crate::events;
-use crate::library::LoadError;
+use crate::event_loop::start_loop;
+use crate::link_error::LinkError;
 use crate::load::load;
-
-/// An error of libvirt.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LinkError {
-    /// The error code, `VIR_ERR_*`.
-    pub code: virErrorNumber,
-    /// libvirt's text for the user, or why the library cannot be opened.
-    pub message: String,
-}
-
-impl fmt::Display for LinkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for LinkError {}
-
-impl From<LoadError> for LinkError {
-    fn from(error: LoadError) -> LinkError {
-        LinkError {
-            code: VIR_ERR_NO_SUPPORT,
-            message: error.to_string(),
-        }
-    }
-}
-
-impl LinkError {
-    /// Returns the last error of this thread.
-    pub(crate) fn last() -> LinkError {
-        // SAFETY: the function takes nothing; it returns null or this thread's error, valid until
-        // the next call.
-        let error = unsafe { virGetLastError() };
-        if error.is_null() {
-            return LinkError {
-                code: VIR_ERR_INTERNAL_ERROR,
-                message: "libvirt gave no reason".to_string(),
-            };
-        }
-        // SAFETY: not null, so it points to libvirt's error record, whose message is null or a C
-        // string.
-        let (code, message) = unsafe { ((*error).code, (*error).message) };
-        let message = if message.is_null() {
-            "libvirt gave no reason".to_string()
-        } else {
-            // SAFETY: not null, so it is a C string (see above).
-            unsafe { CStr::from_ptr(message) }
-                .to_string_lossy()
-                .into_owned()
-        };
-        LinkError {
-            code: code as virErrorNumber,
-            message,
-        }
-    }
-}
 
 /// A connection to libvirt, closed when dropped.
 #[derive(Debug)]
@@ -98,7 +41,7 @@ impl Link {
     /// The same as [`Link::open`], or the event loop cannot be started.
     pub fn open_with_events(uri: &str) -> Result<Link, LinkError> {
         load()?;
-        events::start_loop()?;
+        start_loop()?;
         Link::open(uri)
     }
 

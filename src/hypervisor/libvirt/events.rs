@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
+use virt_sys::LinkError;
 use virt_sys::events::News;
-use virt_sys::link::{Link, LinkError};
+use virt_sys::link::Link;
 
 use super::Hypervisor;
 use super::connection::{Connection, unreachable};

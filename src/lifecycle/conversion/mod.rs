@@ -3,19 +3,16 @@
 
 mod firewalls;
 mod images;
+pub(super) mod old_store;
 
 use std::cell::RefCell;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use uuid::Uuid;
 
 use super::{Context, LifecycleError};
-use crate::format::{
-    ConversionLoss, FormatError, OldPools, OldQubeFiles, OldStore, OldSystem, import_old_store,
-};
-use crate::fs::text_file;
+use crate::format::{ConversionLoss, OldQubeFiles};
 use crate::lifecycle::qube::directory::owners::DirectoryOwners;
 use crate::lifecycle::qube::directory::{self, QubeDirectory};
 use crate::model::check::Harm;
@@ -25,6 +22,7 @@ use crate::store::{Companions, StoreError, Write};
 use crate::system::System;
 
 pub use firewalls::ConvertedFirewall;
+use old_store::read_old_store;
 
 /// A conversion, planned or done.
 pub struct Conversion {
@@ -139,21 +137,6 @@ pub(super) fn open_for_writing(
     Ok((write, Some(conversion)))
 }
 
-/// Reads what the old system keeps outside its store. Files that cannot be read are skipped.
-fn surroundings(context: &Context) -> OldSystem {
-    let pools = text_file::read(&context.system.path_below_root("/etc/qubes/storage.conf"));
-    let link = fs::read_link(
-        context
-            .system
-            .link_path_below_root("/var/lib/qubes/dvmdata/vmdir"),
-    );
-    let name = |target: PathBuf| Some(target.file_name()?.to_str()?.to_owned());
-    OldSystem {
-        pools: pools.map(|text| OldPools::parse(&text)).unwrap_or_default(),
-        dispvm: link.ok().and_then(name),
-    }
-}
-
 /// Adds what R4 requires of every qube and pool.
 fn add_required_settings(context: &Context, qubes: &mut Qubes) {
     for pool in qubes
@@ -217,14 +200,6 @@ fn find_missing_directories(
         }
     }
     missing
-}
-
-/// Reads a store of R1 to R3 into R4's model.
-///
-/// # Errors
-/// The bytes are not such a store.
-pub(super) fn read_old_store(context: &Context, bytes: &[u8]) -> Result<OldStore, FormatError> {
-    import_old_store(bytes, &surroundings(context))
 }
 
 /// Returns what the old store has that is invalid and is dropped by the conversion.

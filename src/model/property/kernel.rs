@@ -8,13 +8,10 @@ use super::{
     Property, PropertyContext, PropertyError, Rule, Value,
 };
 use crate::model::class::Class;
-use crate::model::facts::Facts;
 use crate::model::features;
 use crate::model::property;
 use crate::model::property::consequences;
-use crate::model::qubes::Qubes;
 use crate::model::release::Release;
-use crate::model::vm::Vm;
 
 /// The maximum length of a kernel command line in upstream, in characters.
 const KERNELOPTS_MAX: usize = 512;
@@ -106,7 +103,7 @@ fn default_kernelopts(context: &PropertyContext<'_>) -> Result<Value, PropertyEr
     let file = |name: &str| {
         facts
             .host()
-            .kernel_file(&kernels_dir(qubes, vm, facts), &kernel, name)
+            .kernel_file(&property::kernels_dir(qubes, vm, facts), &kernel, name)
     };
     if property::has_pci(qubes, vm) {
         let mut options = file("default-kernelopts-pci.txt")
@@ -175,25 +172,4 @@ fn appvm_default_bootmode(context: &PropertyContext<'_>) -> Result<Value, Proper
             .get("boot-mode.appvm-default")
             .unwrap_or("default"),
     ))
-}
-
-/// Returns the directory of the kernels in the pool of the qube's kernel volume.
-pub fn kernels_dir(qubes: &Qubes, vm: &Vm, facts: &dyn Facts) -> String {
-    let own = vm
-        .volume("kernel")
-        .and_then(|v| v.attributes.get("pool"))
-        .map(str::to_owned);
-    let pool = own.or_else(|| {
-        property::global_value_by_name(qubes, "default_pool_kernel", facts)
-            .ok()
-            .and_then(|v| v.as_str().map(str::to_owned))
-    });
-    pool.and_then(|name| {
-        qubes
-            .pools
-            .get(&name)?
-            .option("dir_path")
-            .map(str::to_owned)
-    })
-    .unwrap_or_else(|| facts.host().default_kernels_dir())
 }

@@ -10,6 +10,7 @@ mod error;
 mod globals;
 mod identity;
 mod kernel;
+mod kernels_dir;
 mod legacy;
 mod memory;
 mod network;
@@ -25,7 +26,7 @@ mod value_type;
 pub use by_class::PropertyByClass;
 pub use change::{reset, reset_global, set, set_global};
 pub use error::PropertyError;
-pub use kernel::kernels_dir;
+pub use kernels_dir::kernels_dir;
 pub use legacy::LegacyForm;
 pub use memory::{can_balance_memory, has_pci};
 pub use read::{

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crate::format::{self, FormatError};
 use crate::fs::directory::Directory;
+use crate::fs::is_readable;
+use crate::lifecycle::conversion::old_store::read_old_store;
 use crate::lifecycle::qube::directory::{QubeDirectory, open_base, open_top};
-use crate::lifecycle::volume::images::owners::is_readable;
-use crate::lifecycle::{Context, LifecycleError, conversion};
+use crate::lifecycle::{Context, LifecycleError};
 use crate::model::class::DIRECTORIES;
 use crate::model::image_claims::StoredDomain;
 use crate::model::{Class, VmName};
@@ -175,7 +176,7 @@ fn system_store_claims(context: &Context) -> Result<Vec<DirectoryClaim>, String>
 /// # Errors
 /// The bytes are not such a store.
 fn claims_in_old(context: &Context, bytes: &[u8]) -> Result<Vec<DirectoryClaim>, FormatError> {
-    let old = conversion::read_old_store(context, bytes)?;
+    let old = read_old_store(context, bytes)?;
     let mut claims = Vec::new();
     for files in &old.files {
         let class = old.qubes.class(files.name.as_str());

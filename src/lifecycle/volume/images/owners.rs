@@ -1,9 +1,7 @@
 //! Looks up the owners of images in the store.
 
-use std::io;
-use std::path::Path;
-
 use crate::format::{self, Bytes, FormatError};
+use crate::fs::is_readable;
 use crate::lifecycle::{Context, LifecycleError, conversion};
 use crate::model::image_claims::{ImageRole, collect_image_claims};
 use crate::model::{Qubes, Vm, VmName, volume};
@@ -68,6 +66,7 @@ pub(in crate::lifecycle) fn find_owners_in_text(
 /// Returns the owners by the system's store; `None` if that is this store.
 fn system_store_owners(context: &Context) -> Option<ImageOwners> {
     let file = context.system.system_store();
+    // A user who may not read the system's store cannot write to its images either.
     if file == context.system.store_file() || !is_readable(&file) {
         return None;
     }
@@ -287,16 +286,4 @@ pub(in crate::lifecycle) fn remove_unowned(
         context.system.notify(&kept);
     }
     Ok(())
-}
-
-/// Whether a file exists and is readable for us. A user who may not read the system's store cannot
-/// write to its images either.
-pub(in crate::lifecycle) fn is_readable(file: &Path) -> bool {
-    match std::fs::File::open(file) {
-        Ok(_) => true,
-        Err(error) => !matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
-        ),
-    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::request::RootSource;
+use super::root_source::RootSource;
 use crate::model::Class;
 use crate::tools::completion::{self, Completer, Cursor, Offer};
 use crate::tools::ui::arguments::{NotUpstream, OUTPUT_OPTIONS};

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod request;
+mod root_source;
 
 use crate::lifecycle::volume::{self, RootImage};
 use crate::lifecycle::{Context, LifecycleError};
@@ -12,7 +13,8 @@ use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::progress::QubeProgress;
 use crate::tools::{Command, Run};
 use arguments::CreateArguments;
-use request::{CreateRequest, RootSource};
+use request::CreateRequest;
+use root_source::RootSource;
 
 /// The exit code if a property cannot be set; there is no qube.
 const EXIT_PROPERTY_FAILED: u8 = 2;

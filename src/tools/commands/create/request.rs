@@ -1,13 +1,9 @@
 //! What a command line of qvm-create asks for.
 
-use std::fs::File;
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
-
 use uuid::Uuid;
 
 use super::arguments::CreateArguments;
-use crate::fs::errno_text;
+use super::root_source::RootSource;
 use crate::lifecycle::qube::{CreatedQube, InitialSettings};
 use crate::lifecycle::volume::RootImage;
 use crate::lifecycle::volume::images::{DataSource, ExistingImages};
@@ -36,14 +32,6 @@ pub struct CreateRequest<'a> {
     all_pools: Option<&'a str>,
     pub root: Option<RootSource<'a>>,
     existing: ExistingImages,
-}
-
-/// The file that fills the root volume.
-#[derive(Debug)]
-pub struct RootSource<'a> {
-    pub file: &'a Path,
-    /// Whether it is deleted afterwards.
-    pub is_moved: bool,
 }
 
 impl<'a> CreateRequest<'a> {
@@ -230,20 +218,6 @@ impl<'a> CreateRequest<'a> {
 enum Creation<'a> {
     New(NewQube<'a>),
     Clone(NewClone<'a>),
-}
-
-impl RootSource<'_> {
-    /// Opens the file.
-    pub fn open(&self) -> Result<File, String> {
-        File::open(self.file).map_err(|e| format!("{}: {}", self.file.display(), errno_text(&e)))
-    }
-
-    /// Whether opening it would wait for a writer.
-    pub fn is_pipe(&self) -> bool {
-        self.file
-            .metadata()
-            .is_ok_and(|found| found.file_type().is_fifo())
-    }
 }
 
 /// Finds the value of an argument that is also a property: as in upstream, the last one counts.
