@@ -45,7 +45,7 @@ impl Property {
 
     /// Returns whether the store's `text` is valid and its value prints as exactly this text.
     /// Cheaper than reading and printing it; false also where only that could tell.
-    pub(crate) fn is_printed_verbatim(&self, qubes: &Qubes, text: &str) -> bool {
+    pub fn is_printed_verbatim(&self, qubes: &Qubes, text: &str) -> bool {
         match self.value_type {
             ValueType::Bool => matches!(text, "True" | "False"),
             ValueType::Int { .. } => {

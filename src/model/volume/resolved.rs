@@ -28,7 +28,7 @@ pub struct Volume {
     pub pool: String,
     /// The pool's driver: `file-reflink`, `lvm_thin`, …; empty if the volume is an orphan.
     pub driver: String,
-    /// The volume id, unique in the pool ([`default_vid`] makes it).
+    /// The volume id, unique in the pool ([`super::default_vid`] makes it).
     pub vid: String,
     /// Whether the guest may write to the volume.
     pub rw: bool,

@@ -54,8 +54,8 @@ pub struct NewQube<'a> {
 
 /// Plans a new qube: number, properties, features, tags and volumes. Changes nothing.
 ///
-/// The caller creates the volumes ([`volume::resolve_all`] of the result) and then adds the qube
-/// ([`add`]). `random(n)` returns a number below n.
+/// The caller creates the volumes ([`crate::model::volume::resolve_all`] of the result) and then
+/// adds the qube ([`add`]). `random(n)` returns a number below n.
 ///
 /// # Errors
 /// The request breaks a rule, or no number is free.
