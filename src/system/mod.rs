@@ -207,10 +207,13 @@ impl System {
 
     /// Passes an error that is not that of the operation as a notice.
     pub fn notify_error(&self, error: &(dyn Error + 'static)) {
-        self.notify(&match self.describe_error {
-            Some(describe) => describe(error),
-            None => error.to_string(),
-        });
+        self.notify(&self.describe_error(error));
+    }
+
+    /// Returns the text of an error for a notice, with the command that helps if a tool knows one.
+    pub fn describe_error(&self, error: &(dyn Error + 'static)) -> String {
+        self.describe_error
+            .map_or_else(|| error.to_string(), |describe| describe(error))
     }
 
     /// Returns the receiver of [`System::notify`].

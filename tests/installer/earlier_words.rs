@@ -113,15 +113,10 @@ fn long_options_may_be_abbreviated_to_a_unique_prefix() {
         };
         for arg in &upstreams {
             let long = arg.get_long().unwrap();
-            // An option of a subcommand is also taken before the subcommand.
-            let of_subcommands = || {
-                let subcommands = line.get_subcommands();
-                subcommands.flat_map(clap::Command::get_arguments)
-            };
             let is_unique = |prefix: &str| {
-                let others = upstreams.iter().copied().chain(of_subcommands());
-                let mut others = others.filter(|a| a.get_id() != arg.get_id());
-                others.all(|a| longs(a).iter().all(|l| !l.starts_with(prefix)))
+                upstreams.iter().all(|a| {
+                    a.get_id() == arg.get_id() || longs(a).iter().all(|l| !l.starts_with(prefix))
+                })
             };
             let shortest = (1..=long.len())
                 .map(|end| &long[..end])

@@ -272,6 +272,17 @@ fn a_removal_cut_off_on_a_full_disk_is_finished_by_the_next_command() {
         system.ok("qvm-ls --raw-list").contains("work")
             && !system.path("/run/qubes/vm/work").exists()
     );
+
+    // Its volume belongs to another qube, too: the warning names the command that helps.
+    let system = System::new();
+    system.ok("qvm-create -l red other");
+    cut_off(&system, "work");
+    edit_store(&system, "appvms/other/private", "appvms/work/private");
+    let ran = system.run("qubes-recover");
+    assert!(
+        ran.stderr.contains("run qubes-db repair first; the qube"),
+        "{ran:?}"
+    );
 }
 
 #[test]

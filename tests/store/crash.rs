@@ -1,5 +1,5 @@
 //! A save without space or permission leaves the old file whole, and no temporary files. Saves that
-//! are killed are tested in `store_faults.rs`.
+//! are killed are tested in `faults.rs`.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

@@ -37,6 +37,9 @@ pub(in crate::lifecycle) struct QubeParts<'a> {
     pub adopted: ChooseAdopted<'a>,
     /// What to do with other existing images in the place of the new ones.
     pub existing: ExistingImages,
+    /// Whether the note of the creation goes after a failure even if images stay: those that were
+    /// to be discarded must not count as made by this creation.
+    pub drops_note: bool,
     /// The file that the caller reads the root volume's data from.
     pub source: Option<DataSource<'a>>,
     /// The data to fill the root volume with.
@@ -64,6 +67,7 @@ impl<'a> QubeParts<'a> {
             plan,
             adopted,
             existing: settings.existing,
+            drops_note: settings.existing == ExistingImages::Discard,
             source: settings.source,
             root: settings.root,
             // Adopted images keep the firewall rules and notes that lie beside them.
@@ -163,9 +167,7 @@ pub(in crate::lifecycle) fn build(
         Err(_) => {
             // The first error is the one to report.
             let _leftovers = remove_files();
-            // Images that were to be discarded must not count as made by this creation, so the note
-            // is removed even if some of them stay.
-            let drops_note = parts.existing == ExistingImages::Discard;
+            let drops_note = parts.drops_note;
             prepared
                 .images
                 .roll_back(prepared.storage, &prepared.adopted, drops_note);

@@ -291,8 +291,9 @@ pub(in crate::lifecycle) fn resume_removal(
             ));
             Ok(QubeState::Gone)
         }
-        Err(LifecycleError::Removal(refused)) => {
+        Err(refused @ LifecycleError::Removal(_)) => {
             let name = lock.name();
+            let refused = context.system.describe_error(&refused);
             let images = "the qube stays without its deleted images";
             context.system.notify(&format!(
                 "{name}: cannot finish a removal that was cut off: {refused}; {images}"

@@ -213,6 +213,7 @@ fn create_adopting(
         existing: policy.existing,
         source: None,
         root: None,
+        drops_note: false,
         replaces_files: false,
         make: &|storage, adopted, _| {
             let mut volumes = storage.volumes();

@@ -134,8 +134,12 @@ fn long_option(word: &str) -> Option<(&str, &str)> {
 fn expand_option<'a>(command: &'a Command, name: &str) -> Result<Option<&'a str>, Failure> {
     let mut upstreams: Vec<(&str, &str)> = Vec::new();
     let mut ours: Vec<(&str, &str)> = Vec::new();
+    let is_of_tool = |arg: &clap::Arg| {
+        let mut own = command.get_arguments();
+        own.any(|own| own.get_id() == arg.get_id())
+    };
     for arg in all_arguments(command) {
-        let fitting = if is_upstream(arg) {
+        let fitting = if is_upstream(arg) && is_of_tool(arg) {
             &mut upstreams
         } else {
             &mut ours

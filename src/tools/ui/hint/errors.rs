@@ -55,6 +55,11 @@ impl Hint {
 /// Returns the text of an error, followed by what to do about it where that is to run a command or
 /// to give an option: the library knows of neither.
 pub fn describe(error: &(dyn Error + 'static)) -> String {
+    if let Some(LifecycleError::Start(StartError::NetvmNotStarted { netvm, source })) =
+        error.downcast_ref()
+    {
+        return format!("its netvm {netvm} does not start: {}", describe(&**source));
+    }
     let storage = match error.downcast_ref() {
         Some(LifecycleError::Storage(error)) => Some(error),
         _ => error.downcast_ref(),
@@ -91,9 +96,6 @@ fn lifecycle_advice(error: &LifecycleError) -> Option<String> {
             "; to empty a volume, use 'qvm-volume clear'"
         }
         LifecycleError::NotImported { source, .. } => return storage_advice(source.as_deref()?),
-        LifecycleError::Start(StartError::NetvmNotStarted { source, .. }) => {
-            return lifecycle_advice(source);
-        }
         LifecycleError::Removal(
             RemovalError::DuplicateName(_) | RemovalError::SharedVolume { .. },
         ) => "; run qubes-db repair first",
@@ -323,6 +325,16 @@ mod tests {
             describe(&not_started),
             "its netvm sys-vpn does not start: cannot unpause domain UUID: no answer within 15 s; \
              if its QEMU hangs, run qvm-kill"
+        );
+
+        let of_storage = LifecycleError::Start(StartError::NetvmNotStarted {
+            netvm: VmName::from_store("sys-vpn").unwrap(),
+            source: Box::new(LifecycleError::Storage(both)),
+        });
+        assert_eq!(
+            describe(&of_storage),
+            "its netvm sys-vpn does not start: volume work:private: REASON; qubes-recover commits \
+             it; then NEXT"
         );
     }
 }
