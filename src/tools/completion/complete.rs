@@ -116,6 +116,10 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completio
                 .collect::<Vec<_>>()
                 .into();
         }
+        // The shell asks for the program itself.
+        if words.len() < 2 {
+            return Completions::default();
+        }
         if words[1] == "generate" {
             return Completions {
                 candidates: Vec::new(),

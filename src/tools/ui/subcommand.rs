@@ -33,7 +33,12 @@ pub(crate) fn name_programs(line: Command) -> Command {
     }
     line.mut_subcommands(|sub| {
         let program = format!("{front} {}", sub.get_name());
+        // As argparse: no option looks like a negative number, so each of them is a value.
         sub.display_name(program)
+            .mut_args(|arg| match arg.get_action().takes_values() {
+                true => arg.allow_negative_numbers(true),
+                false => arg,
+            })
     })
     .propagate_version(true)
     .disable_help_subcommand(true)
