@@ -270,7 +270,8 @@ fn find_volume_in(qubes: &Qubes, text: &str) -> Result<(VmName, String), Failure
     let volumes: Vec<&str> = volume_names(vm).collect();
     if !volumes.contains(&volume) {
         let text = format!("vm {} has no volume {}", quoted(name), quoted(volume));
-        return Err(Failure::Error(text).with_hint(Hint::one_of(volume, "it has", &volumes)));
+        let hint = || Hint::one_of(volume, "it has", &volumes);
+        return Err(Failure::Error(text).with_hint((!volumes.is_empty()).then(hint)));
     }
     Ok((vm.name.clone(), volume.to_string()))
 }
