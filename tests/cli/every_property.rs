@@ -81,6 +81,7 @@ const OF_QUBES: &[Row] = &[
         "u03***",
         "it must consist of codes of seven characters",
     ),
+    row("example_note", "ask first", "\u{17c}", NO_ASCII),
     names("guivm", ["vault", "net_1"], "nope", NO_QUBE),
     row("include_in_backups", "False", "maybe", NO_BOOL),
     row("installed_by_rpm", "on", "maybe", NO_BOOL),

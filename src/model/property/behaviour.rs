@@ -1,6 +1,6 @@
 //! Properties of behaviour: start at boot, timeouts, user, backup, disposables, keyboard.
 
-use super::value_type::{INT, POSITIVE, ValueType};
+use super::value_type::{INT, POSITIVE, TEXT, ValueType};
 use super::{
     AppliesTo, Consequences, DefaultValue, EmptyText, GUESTS, Property, PropertyContext,
     PropertyError, Value,
@@ -122,6 +122,14 @@ pub(super) const ROWS: &[Property] = &[
         CODES_TYPE,
         DefaultValue::Text(""),
         "Interface codes of devices that must not be attached to the qube.",
+    )
+    .since(Release::R4_3),
+    Property::new(
+        "example_note",
+        GUESTS,
+        TEXT,
+        DefaultValue::Text(""),
+        "A text for people who look after the qube.",
     )
     .since(Release::R4_3),
     Property::new(
