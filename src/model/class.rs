@@ -18,6 +18,8 @@ pub enum Class {
     StandaloneVM,
     /// A disposable: its root and private volumes are snapshots, lost when it stops.
     DispVM,
+    /// A qube without a template, as a StandaloneVM: the contributor's example.
+    ExampleVM,
     /// A qube on another machine, without a domain or volumes here (since 4.3).
     RemoteVM,
     /// A class that R4 does not have, under its name in the store.
@@ -65,7 +67,7 @@ const APPVMS: &str = "appvms";
 const VM_TEMPLATES: &str = "vm-templates";
 
 /// Every class that exists in R4 (`docs/spec/r4-xml.md` §1.4), sorted by name.
-pub static CLASSES: [ClassSpec; 6] = [
+pub static CLASSES: [ClassSpec; 7] = [
     ClassSpec {
         class: Class::AdminVM,
         name: "AdminVM",
@@ -107,6 +109,18 @@ pub static CLASSES: [ClassSpec; 6] = [
         directory: APPVMS,
         icon: "dispvm",
         letter: 'd',
+    },
+    ClassSpec {
+        class: Class::ExampleVM,
+        name: "ExampleVM",
+        since: Release::R4_3,
+        is_local_guest: true,
+        has_default_netvm: true,
+        template: None,
+        volumes: &class_volume::OWN,
+        directory: APPVMS,
+        icon: "examplevm",
+        letter: 'e',
     },
     ClassSpec {
         class: Class::RemoteVM,

@@ -246,7 +246,9 @@ struct Sample {
 impl Sample {
     fn new(column: usize) -> Sample {
         let store = if column == 0 {
-            TestSystem::recorded("small.xml")
+            let store = TestSystem::recorded("small.xml");
+            store.ok("qvm-create --class ExampleVM --label red example");
+            store
         } else {
             TestSystem::recorded("random-1.xml")
         };
