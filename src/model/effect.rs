@@ -30,6 +30,11 @@ pub enum Effect {
         /// The qube whose memory or maxmem changed.
         vm: VmName,
     },
+    /// Tell the user that the qube starts with debugging aids, if it does.
+    DebugNote {
+        /// The qube whose debug changed.
+        vm: VmName,
+    },
     /// Copy a feature (`service.*`, `vm-config.*`, `custom-persist.*`) to the running qube's
     /// QubesDB. Without room `qubesdb/` the user is told that the change takes effect at the next
     /// start.

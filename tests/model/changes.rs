@@ -511,6 +511,14 @@ fn setting_autostart_has_an_effect_on_the_service_manager() {
 }
 
 #[test]
+fn setting_debug_has_an_effect_that_tells_the_user() {
+    let mut qubes = small();
+    let name = vm(&qubes, "work").name.clone();
+    let change = set(&mut qubes, "work", "debug", "on").unwrap();
+    assert_eq!(change.effects(), [Effect::DebugNote { vm: name }]);
+}
+
+#[test]
 fn pvh_and_pci_devices_exclude_each_other() {
     let mut qubes = small();
     let has_pci = qubes

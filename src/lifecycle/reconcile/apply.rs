@@ -87,6 +87,7 @@ pub fn apply_effects(context: &Context, saved: SavedChange) -> Result<Vec<String
                 notes.extend(next_start_note(context, qubes, vm, "maxmem"))
             }
             Effect::CompareMemory { vm } => notes.extend(maxmem_note(context, qubes, vm)),
+            Effect::DebugNote { vm } => notes.extend(debug_note(context, qubes, vm)),
             Effect::QubesDbFeature { vm, feature } => {
                 notes.extend(next_start_note(context, qubes, vm, feature))
             }
@@ -165,6 +166,13 @@ fn maxmem_note(context: &Context, qubes: &Qubes, name: &VmName) -> Option<String
     let maxmem = property::maxmem(qubes, vm, context.facts()).ok()?;
     (maxmem != 0 && maxmem < memory)
         .then(|| format!("maxmem {maxmem} of {name} has no effect: its memory is {memory} MiB"))
+}
+
+/// Returns a note that the qube starts with debugging aids, if it does.
+fn debug_note(context: &Context, qubes: &Qubes, name: &VmName) -> Option<String> {
+    let vm = qubes.get(name.as_str())?;
+    property::is_on(qubes, vm, "debug", context.facts())
+        .then(|| format!("debug of {name} is on: it starts with debugging aids"))
 }
 
 /// Returns a note that a change takes effect at the next start, if the qube is running.

@@ -45,7 +45,10 @@ pub(super) const ROWS: &[Property] = &[
         ValueType::Bool,
         DefaultValue::Bool(false),
         "Whether the qube starts with debugging aids.",
-    ),
+    )
+    .consequences(Consequences::Qube(|_, vm, _| {
+        Effect::DebugNote { vm: vm.clone() }.into()
+    })),
     Property::new(
         "default_user",
         GUESTS,
