@@ -3,6 +3,8 @@
 //! One row per driver. Adding a pool, checking a store, help, completion and the drivers themselves
 //! (`storage::pools`) read it.
 
+/// The driver of the contributor's example, which opens and refuses everything else.
+pub const EXAMPLE: &str = "example";
 /// The driver whose images are written in place, with snapshots of the device mapper.
 pub const FILE: &str = "file";
 /// The driver whose images are files that share blocks.
@@ -94,13 +96,21 @@ const EPHEMERAL: DriverOption = DriverOption {
 pub const SETTABLE_OPTIONS: [&str; 2] = [REVISIONS.name, EPHEMERAL.name];
 
 /// Every driver, sorted by name.
-pub const DRIVERS: [DriverSpec; 6] = [
+pub const DRIVERS: [DriverSpec; 7] = [
     DriverSpec {
         name: "callback",
         options: &[option("conf_id", OptionValue::Text)],
         volume_ids: VolumeIds::Wrapped,
         max_revisions: None,
         keeps_changes_of_snapshots: true,
+        lists_unknown_size: false,
+    },
+    DriverSpec {
+        name: EXAMPLE,
+        options: &[DIRECTORY],
+        volume_ids: VolumeIds::File,
+        max_revisions: None,
+        keeps_changes_of_snapshots: false,
         lists_unknown_size: false,
     },
     DriverSpec {

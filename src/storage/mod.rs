@@ -13,6 +13,7 @@ pub mod driver;
 mod durable;
 mod encryption;
 mod error;
+mod example;
 pub mod fullness;
 mod grace;
 pub mod image;

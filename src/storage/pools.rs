@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use nix::unistd::Gid;
 
+use super::example::Example;
 use super::{
     DmFile, Driver, LinuxKernel, LvmThin, PoolDirectory, Reflink, StorageError, VolumeLocks,
 };
-use crate::model::pool_driver::{FILE, FILE_REFLINK, LINUX_KERNEL, LVM_THIN};
+use crate::model::pool_driver::{EXAMPLE, FILE, FILE_REFLINK, LINUX_KERNEL, LVM_THIN};
 use crate::model::{Pool, Pools};
 use crate::system::System;
 
@@ -17,7 +18,7 @@ use crate::system::System;
 type Open = fn(&PoolOpening<'_>) -> Result<Arc<dyn Driver>, StorageError>;
 
 /// How to open a pool with each driver: the rows of [`crate::model::pool_driver`] that can be used.
-const OPENED: [(&str, Open); 4] = [
+const OPENED: [(&str, Open); 5] = [
     (FILE, |opening| Ok(Arc::new(DmFile::open(opening)?))),
     (FILE_REFLINK, |opening| {
         Ok(Arc::new(Reflink::open(opening)?))
@@ -26,6 +27,7 @@ const OPENED: [(&str, Open); 4] = [
     (LINUX_KERNEL, |opening| {
         Ok(Arc::new(LinuxKernel::open(opening)?))
     }),
+    (EXAMPLE, |opening| Ok(Arc::new(Example::open(opening)?))),
 ];
 
 /// Opens the driver of a pool. A relative `dir_path` begins at `/`, the working directory of
