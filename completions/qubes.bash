@@ -10,4 +10,4 @@ _qubes() {
         compopt -o nospace
     fi
 }
-complete -F _qubes qubes-create qubes-db qubes-domain-xml qubes-prefs qubes-recover qubes-set-updates qvm-add-appvm qvm-add-template qvm-check qvm-clone qvm-create qvm-create-default-dvm qvm-features qvm-grow-private qvm-grow-root qvm-init-storage qvm-kill qvm-ls qvm-notes qvm-pause qvm-pool qvm-prefs qvm-remove qvm-revert-template-changes qvm-service qvm-shutdown qvm-start qvm-tags qvm-template-commit qvm-template-postprocess qvm-trim-template qvm-unpause qvm-volume qubes
+complete -F _qubes qubes-create qubes-db qubes-domain-xml qubes-prefs qubes-recover qubes-set-updates qvm-add-appvm qvm-add-template qvm-check qvm-clone qvm-create qvm-create-default-dvm qvm-example qvm-features qvm-grow-private qvm-grow-root qvm-init-storage qvm-kill qvm-ls qvm-notes qvm-pause qvm-pool qvm-prefs qvm-remove qvm-revert-template-changes qvm-service qvm-shutdown qvm-start qvm-tags qvm-template-commit qvm-template-postprocess qvm-trim-template qvm-unpause qvm-volume qubes

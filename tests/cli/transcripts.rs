@@ -48,7 +48,7 @@ macro_rules! transcripts {
 transcripts! {
     qubes qubes_complete qubes_create qubes_db qubes_domain_xml qubes_monitor qubes_prefs
     qubes_recover qubes_set_updates qvm_add_appvm qvm_add_template qvm_check qvm_clone qvm_create
-    qvm_create_default_dvm qvm_features qvm_grow_private qvm_grow_root qvm_init_storage qvm_kill
+    qvm_create_default_dvm qvm_example qvm_features qvm_grow_private qvm_grow_root qvm_init_storage qvm_kill
     qvm_ls qvm_notes qvm_pause qvm_pool qvm_prefs qvm_remove qvm_revert_template_changes
     qvm_service qvm_shutdown qvm_start qvm_tags qvm_template_commit qvm_template_postprocess
     qvm_trim_template qvm_unpause qvm_volume

@@ -5,6 +5,7 @@ pub mod clone;
 pub mod create;
 pub mod db;
 pub mod domain_xml;
+pub mod example;
 pub mod features;
 pub mod kill;
 pub mod ls;

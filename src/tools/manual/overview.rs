@@ -21,7 +21,10 @@ pub(super) fn all() -> [ManualPage; 3] {
 
 /// Tasks with the commands for them.
 const TASKS: &[(&str, &str)] = &[
-    ("See what there is", "`qvm-ls`(1), `qvm-check`(1)"),
+    (
+        "See what there is",
+        "`qvm-ls`(1), `qvm-check`(1), `qvm-example`(1)",
+    ),
     (
         "Create, clone and remove qubes",
         "`qvm-create`(1), `qvm-clone`(1), `qvm-remove`(1)",

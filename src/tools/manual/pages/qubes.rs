@@ -150,6 +150,19 @@ change it and shut it down.",
         ..Page::DEFAULT
     },
     Page {
+        command: "qvm-example",
+        description: "\
+Prints the names of the qubes, one a line, sorted. With a text, only the names that begin with it. \
+Nothing is changed, and the hypervisor is not contacted.",
+        examples: &[
+            ("qvm-example", "Print all names:"),
+            ("qvm-example sys-", "Print the names of service qubes:"),
+            ("qvm-example | wc -l", "Count the qubes:"),
+        ],
+        see_also: &["qvm-ls(1)"],
+        ..Page::DEFAULT
+    },
+    Page {
         command: "qvm-ls",
         description: "\
 Lists qubes as a table, as a tree of netvms, in a form for scripts or as JSON. Without names all \
