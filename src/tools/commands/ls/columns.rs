@@ -27,7 +27,7 @@ pub const FORMATS: [(&str, &str); 6] = [
 ];
 
 /// The columns that are not properties, in the order of the JSON schema.
-pub static COLUMNS: [ColumnSpec; 16] = [
+pub static COLUMNS: [ColumnSpec; 17] = [
     ColumnSpec::new(
         "CLASS",
         Content::Text(|_, vm, cell| cell.push_str(vm.class.as_str())),
@@ -113,6 +113,12 @@ pub static COLUMNS: [ColumnSpec; 16] = [
         Content::Names(|values, vm| values.clients(vm)),
     )
     .json("the qubes that get their network from it, sorted", text_set),
+    ColumnSpec::new(
+        "EXAMPLE",
+        Content::Text(|_, vm, cell| push_number(cell, vm.tags.len())),
+    )
+    .help("how many tags it has")
+    .json("how many tags it has, as a text", TEXT),
 ];
 
 const TEXT: fn(&str) -> Json = |help| or_null("string", help);
