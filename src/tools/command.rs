@@ -2,11 +2,9 @@
 
 use clap::Args;
 
-use super::COMMANDS;
-use super::ui::arguments;
+use super::command_definition::CommandDefinition;
 use super::ui::failure::Failure;
 use super::ui::invocation::Invocation;
-use super::ui::subcommand;
 
 /// The arguments of a command with what it does. Each command has a type of its own, which clap
 /// fills.
@@ -29,30 +27,6 @@ pub struct Command {
     pub hidden: bool,
 }
 
-/// A command without the function that runs it. The program for completion knows every command but
-/// contains none.
-#[derive(Clone, Copy)]
-pub struct CommandDefinition {
-    /// The program's name.
-    pub name: &'static str,
-    /// What it does, in one line.
-    pub about: &'static str,
-    /// Adds its own arguments to the common ones.
-    pub define: fn(clap::Command) -> clap::Command,
-    /// Whether lists for people leave it out.
-    pub hidden: bool,
-}
-
-impl CommandDefinition {
-    /// Returns the command line with the common options.
-    pub fn clap_command(&self) -> clap::Command {
-        let line = (self.define)(arguments::base_command(self.name))
-            .about(self.about)
-            .hide(self.hidden);
-        subcommand::name_programs(arguments::add_force_alias(line))
-    }
-}
-
 impl Command {
     pub(super) const fn of<A: Run>(name: &'static str, about: &'static str) -> Command {
         Command {
@@ -73,11 +47,6 @@ impl Command {
             hidden: true,
             ..self
         }
-    }
-
-    /// Returns the command of this name.
-    pub fn find(name: &str) -> Option<&'static Command> {
-        COMMANDS.iter().find(|c| c.name == name)
     }
 
     pub(super) const fn definition(&self) -> CommandDefinition {

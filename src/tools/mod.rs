@@ -2,6 +2,7 @@
 //! lists them all; completions, manual pages and the multicall program are made from that list.
 
 mod command;
+mod command_definition;
 mod commands;
 pub mod completion;
 pub mod generate;
@@ -12,7 +13,8 @@ mod run;
 pub mod schemas;
 pub mod ui;
 
-pub use command::{Command, CommandDefinition, Run};
+pub use command::{Command, Run};
+pub use command_definition::CommandDefinition;
 pub use commands::{
     check::QVM_CHECK,
     clone::QVM_CLONE,

@@ -1,13 +1,15 @@
 //! The program `qubes`: every command in one, selected by the program's name or its first argument.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::ui::failure::{Failure, quoted};
+use super::ui::failure::Failure;
 use super::ui::output::{Output, print_hint, print_message};
+use super::ui::program_name::program_name;
 use super::ui::suggestion::closest;
 use super::{COMMANDS, Command, generate, run};
+use crate::tools::ui::quoted::quoted;
 
 const NAME: &str = "qubes";
 /// The program that the shells' completions call; not one of the commands.
@@ -20,7 +22,7 @@ pub fn main() -> ExitCode {
     if called_as == COMPLETER {
         return super::completion::complete::main();
     }
-    if let Some(command) = Command::find(&called_as) {
+    if let Some(command) = find(&called_as) {
         return run(command, words.collect());
     }
     if called_as.starts_with("qvm-") || called_as.starts_with("qubes-") {
@@ -37,7 +39,7 @@ pub fn main() -> ExitCode {
             [directory] => write_generated_files(Path::new(directory)),
             _ => print_usage("usage: qubes generate DIRECTORY"),
         },
-        Some(name) => match Command::find(name) {
+        Some(name) => match find(name) {
             Some(command) => run(command, rest),
             None => report_unknown(name),
         },
@@ -105,10 +107,7 @@ fn write_generated_files(directory: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Returns the name of a program without its directory.
-pub(super) fn program_name(program: &OsStr) -> String {
-    Path::new(program)
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default()
+/// Returns the command of this name.
+pub fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
 }

@@ -41,7 +41,7 @@ pub fn run(command: &'static Command, words: Vec<OsString>) -> ExitCode {
         Ok(Parsed::Matches(matches)) => {
             let common = CommonOptions::from_arg_matches(&matches).unwrap_or_default();
             let mut invocation = Invocation {
-                command,
+                command: command.definition(),
                 matches: *matches,
                 common,
                 out,

@@ -561,7 +561,7 @@ fn other_r3_output_is_equal_or_documented() {
     .concat()
     {
         let tool = command.split(' ').next().unwrap();
-        if qubes::tools::Command::find(tool).is_none() {
+        if qubes::tools::multicall::find(tool).is_none() {
             continue;
         }
         // The first command that changes something converts the store.

@@ -13,7 +13,7 @@ const MISSING_TOOLS: [&str; 2] = ["qvm-pci", "qvm-template"];
 #[test]
 fn the_tools_whose_lines_are_skipped_do_not_exist_yet() {
     for tool in MISSING_TOOLS {
-        let found = tools::Command::find(tool).is_some();
+        let found = tools::multicall::find(tool).is_some();
         assert!(
             !found,
             "{tool} exists now: take it out of MISSING_TOOLS, so that its lines in the sequences \

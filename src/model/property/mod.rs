@@ -9,7 +9,7 @@ mod conversion;
 mod error;
 mod globals;
 mod identity;
-mod kernel;
+mod kernels;
 mod kernels_dir;
 mod legacy;
 mod memory;

@@ -1,7 +1,7 @@
 //! The rows of all properties, and lookups in them.
 
 use super::row::{Property, Scope};
-use super::{behaviour, globals, identity, kernel, memory, network, references};
+use super::{behaviour, globals, identity, kernels, memory, network, references};
 use crate::model::class::Class;
 
 impl Property {
@@ -50,7 +50,7 @@ const SUBJECTS: [&[Property]; 7] = [
     identity::ROWS,
     behaviour::ROWS,
     memory::ROWS,
-    kernel::ROWS,
+    kernels::ROWS,
     network::ROWS,
     references::ROWS,
     globals::ROWS,

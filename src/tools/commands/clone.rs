@@ -8,7 +8,7 @@ use crate::lifecycle::qube::InitialSettings;
 use crate::lifecycle::{Context, qube};
 use crate::model::{Class, NewClone, PoolChoice, VmName};
 use crate::tools::completion;
-use crate::tools::manual::Section;
+use crate::tools::manual::section::Section;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::images::DiscardOption;
 use crate::tools::ui::invocation::Invocation;

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::lifecycle::qube::user_templates_help;
 use crate::lifecycle::{Context, qube};
 use crate::tools::completion;
-use crate::tools::manual::Section;
+use crate::tools::manual::section::Section;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::{Command, Run};

@@ -14,9 +14,10 @@ use crate::model::notes::{MAX_BYTES, append_note};
 use crate::system::System;
 use crate::tools::completion;
 use crate::tools::ui::arguments::JsonOption;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::confirm;
+use crate::tools::ui::quoted::quoted;
 use crate::tools::{Command, Run};
 
 /// The exit code if the answer to the question is no.

@@ -7,9 +7,10 @@ use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{QubeUse, RemovalError, VmName};
 use crate::tools::completion::QubeSubset;
 use crate::tools::ui::arguments::NotUpstream;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{ask, confirm, print_message};
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::selection::Selection;
 use crate::tools::{Command, Run};
 

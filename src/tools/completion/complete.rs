@@ -3,54 +3,22 @@
 //! it runs at every press of the tab key. It reads qubes.xml, never contacts the hypervisor, and
 //! prints no errors.
 
+use super::candidate::{Candidate, Completions, candidate};
 use std::process::ExitCode;
 
 use clap::builder::PossibleValue;
 use clap::{Arg, Command, ValueHint};
 
-use super::{Completer, Cursor, QubeSubset, ReplacesFirst};
+use super::completers::{Completer, ReplacesFirst};
+use super::cursor::Cursor;
+use super::offer::QubeSubset;
 use crate::tools::ui::output::Output;
+use crate::tools::ui::program_name::program_name;
 use crate::tools::ui::words::{WordRoles, all_arguments, find_long, takes_many};
-use crate::tools::{CommandDefinition, DEFINITIONS, multicall};
-
-/// A candidate with its description.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// The word.
-    pub word: String,
-    /// Its description; may be empty.
-    pub about: String,
-}
+use crate::tools::{CommandDefinition, DEFINITIONS};
 
 /// The exit code if the name of a file fits, which the shell completes itself.
 const EXIT_FILE_NAME: u8 = 3;
-
-/// The completions at the cursor.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Completions {
-    /// The candidates.
-    pub candidates: Vec<Candidate>,
-    /// Whether the name of a file fits.
-    pub file: bool,
-}
-
-impl From<Vec<Candidate>> for Completions {
-    fn from(candidates: Vec<Candidate>) -> Completions {
-        Completions {
-            candidates,
-            file: false,
-        }
-    }
-}
-
-impl Completions {
-    /// Returns the candidates with `front` before each.
-    pub(super) fn with_prefix(mut self, front: &str) -> Completions {
-        let words = self.candidates.iter_mut().map(|c| &mut c.word);
-        words.for_each(|word| word.insert_str(0, front));
-        self
-    }
-}
 
 /// The main function of `qubes-complete SHELL INDEX WORD...`. The words begin with the command's
 /// name; INDEX is that of the word at the cursor.
@@ -105,7 +73,7 @@ pub fn complete(words: &[String], index: usize, breaks_words: bool) -> Completio
     let Some(program) = words.first() else {
         return Completions::default();
     };
-    let mut name = multicall::program_name(program.as_ref());
+    let mut name = program_name(program.as_ref());
     if name == "qubes" {
         if words.len() == 2 {
             let fits = |c: &&CommandDefinition| !c.hidden && c.name.starts_with(&words[1]);
@@ -264,11 +232,4 @@ fn option_names(line: &Command, current: &str) -> Vec<Candidate> {
         }
     }
     found
-}
-
-pub(crate) fn candidate(word: &str, about: &str) -> Candidate {
-    Candidate {
-        word: word.to_string(),
-        about: about.to_string(),
-    }
 }

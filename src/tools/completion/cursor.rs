@@ -1,6 +1,6 @@
 //! What is before the cursor, for what completes an argument.
 
-use super::QubeSubset;
+use super::offer::QubeSubset;
 
 /// The place of the cursor in a command line.
 pub(crate) struct Cursor<'a> {

@@ -1,6 +1,6 @@
 //! Names of the store: qubes, volumes, revisions.
 
-use super::complete::{Candidate, candidate};
+use super::candidate::{Candidate, candidate};
 use super::offer::QubeSubset;
 use crate::lifecycle::qube::record;
 use crate::lifecycle::{Context, volume};

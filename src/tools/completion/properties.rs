@@ -1,6 +1,6 @@
 //! Properties and their values.
 
-use super::complete::{Candidate, candidate};
+use super::candidate::{Candidate, candidate};
 use super::offer::{Offer, QubeSubset};
 use crate::lifecycle::Context;
 use crate::model::property::{self, Completion, ValueType};

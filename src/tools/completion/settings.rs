@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::complete::{Candidate, candidate};
+use super::candidate::{Candidate, candidate};
 use crate::model::{Qubes, Vm, property};
 
 /// Features that the core reads (`docs/spec/r4-features.md` §2) and that a person sets.

@@ -1,8 +1,11 @@
 //! Manual pages: a table with the texts of each command, and the pages that belong to none.
 
+mod endings;
 mod overview;
+mod page;
 mod pages;
 mod roff;
+pub(super) mod section;
 
 use clap::Arg;
 
@@ -10,108 +13,10 @@ use super::{COMMANDS, Command};
 use crate::tools::ui::arguments::is_common;
 use crate::tools::ui::help::{about, heading, option_synopsis};
 use crate::tools::ui::usage::{is_required, positionals, usage, value_name};
+use endings::{write_examples, write_see_also};
+pub use page::ManualPage;
+use page::Page;
 use roff::Roff;
-
-/// The date in the pages' footers. Change it when the texts change.
-const DATE: &str = "2026-12-01";
-
-/// The texts of one command's page. Options, arguments and the name come from the command itself.
-struct Page {
-    command: &'static str,
-    /// What it does, what it changes, what it never touches; paragraphs between empty lines.
-    description: &'static str,
-    /// Further sections, made from the tables of the command.
-    sections: fn() -> Vec<Section>,
-    /// Command lines, each with what they do.
-    examples: &'static [(&'static str, &'static str)],
-    /// Exit codes, where they are not [`EXIT_STATUS`].
-    exit_status: &'static [(&'static str, &'static str)],
-    files: &'static [(&'static str, &'static str)],
-    environment: &'static [(&'static str, &'static str)],
-    /// Names of pages with their sections, besides `qubes(7)`.
-    see_also: &'static [&'static str],
-}
-
-impl Page {
-    /// Texts that most commands share.
-    const DEFAULT: Page = Page {
-        command: "",
-        description: "",
-        sections: Vec::new,
-        examples: &[],
-        exit_status: EXIT_STATUS,
-        files: STORE,
-        environment: &[],
-        see_also: &[],
-    };
-}
-
-/// The exit codes of most commands.
-const EXIT_STATUS: &[(&str, &str)] = &[
-    ("0", "The command did what it was asked to."),
-    (
-        "1",
-        "It could not be done; the reason is on standard error.",
-    ),
-    (
-        "2",
-        "The command line is wrong, or names a qube, property or option that does not exist.",
-    ),
-];
-
-/// The file of most commands.
-const STORE: &[(&str, &str)] = &[("/var/lib/qubes/qubes.xml", "The store.")];
-
-/// A section of a manual page.
-pub struct Section {
-    heading: String,
-    body: Body,
-}
-
-enum Body {
-    Paragraphs(String),
-    Definitions(Vec<(String, String)>),
-}
-
-impl Section {
-    /// A section of paragraphs with empty lines between them.
-    pub fn paragraphs(heading: &str, text: impl Into<String>) -> Section {
-        Section {
-            heading: heading.to_owned(),
-            body: Body::Paragraphs(text.into()),
-        }
-    }
-
-    /// A section of terms with their explanations.
-    pub fn definitions<T: Into<String>, U: Into<String>>(
-        heading: &str,
-        entries: impl Iterator<Item = (T, U)>,
-    ) -> Section {
-        let entries = entries.map(|(tag, text)| (tag.into(), text.into()));
-        Section {
-            heading: heading.to_owned(),
-            body: Body::Definitions(entries.collect()),
-        }
-    }
-
-    fn write(&self, roff: &mut Roff) {
-        match &self.body {
-            Body::Paragraphs(text) => {
-                roff.heading(&self.heading);
-                roff.paragraphs(text);
-            }
-            Body::Definitions(entries) => roff.definitions(&self.heading, entries),
-        }
-    }
-}
-
-/// One generated manual page.
-pub struct ManualPage {
-    /// Its file: the name and the section, `qvm-ls.1`.
-    pub file: String,
-    /// Its roff source.
-    pub text: String,
-}
 
 /// Returns every manual page.
 pub fn all() -> Vec<ManualPage> {
@@ -249,27 +154,6 @@ fn write_end(roff: &mut Roff, page: &Page) {
     write_see_also(roff, &[page.see_also, &["qubes(7)"]].concat());
 }
 
-fn write_examples(roff: &mut Roff, examples: &[(&str, &str)]) {
-    roff.heading("examples");
-    for (at, (commands, explanation)) in examples.iter().enumerate() {
-        if at == 0 {
-            roff.paragraphs(explanation);
-            roff.literal(commands);
-        } else {
-            roff.example(explanation, commands);
-        }
-    }
-}
-
-fn write_see_also(roff: &mut Roff, names: &[&str]) {
-    roff.heading("see also");
-    let names = names.iter().map(|name| match name.split_once('(') {
-        Some((name, section)) => format!("`{name}`({section}"),
-        None => (*name).to_owned(),
-    });
-    roff.paragraphs(&names.collect::<Vec<_>>().join(", "));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,8 +192,8 @@ mod tests {
                 let line = line.split(" > ").next().unwrap_or_default();
                 let mut words = words(line).into_iter();
                 let name = words.next().unwrap_or_default();
-                let command =
-                    Command::find(&name).unwrap_or_else(|| panic!("{line}: no such command"));
+                let command = crate::tools::multicall::find(&name)
+                    .unwrap_or_else(|| panic!("{line}: no such command"));
                 let words = words.map(Into::into).collect();
                 let parsed = parse(&mut command.clap_command(), words);
                 assert!(matches!(parsed, Ok(Parsed::Matches(_))), "{line}");

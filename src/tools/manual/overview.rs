@@ -1,7 +1,8 @@
 //! Manual pages that belong to no single command: `qubes(1)`, `qubes(7)` and `core.toml(5)`.
 
+use super::endings::{write_examples, write_see_also};
+use super::page::{EXIT_STATUS, ManualPage};
 use super::roff::Roff;
-use super::{EXIT_STATUS, ManualPage, write_examples, write_see_also};
 use crate::tools::COMMANDS;
 use crate::tools::ui::arguments::{base_command, is_common};
 use crate::tools::ui::help::option_synopsis;

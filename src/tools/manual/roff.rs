@@ -1,5 +1,8 @@
 //! Manual pages in roff, as man(7) has it, without a line that `mandoc -T lint` warns about.
 
+/// The date in the pages' footers. Change it when the texts change.
+const DATE: &str = "2026-12-01";
+
 /// The longest line of roff source, in bytes.
 const WIDTH: usize = 76;
 
@@ -11,7 +14,7 @@ pub struct Roff {
 impl Roff {
     /// Begins a page with its title, section and name line.
     pub fn new(name: &str, section: u8, about: &str) -> Roff {
-        let (date, version) = (super::DATE, env!("CARGO_PKG_VERSION"));
+        let (date, version) = (DATE, env!("CARGO_PKG_VERSION"));
         let title = escape(&name.to_uppercase());
         let mut roff = Roff {
             text: format!(

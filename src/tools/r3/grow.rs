@@ -7,8 +7,9 @@ use crate::lifecycle::volume::Shrinking;
 use crate::tools::commands::volume::resize_to;
 use crate::tools::completion;
 use crate::tools::ui::arguments::NotUpstream;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::size;
 use crate::tools::{Command, Run};
 

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::prefs::{is_on, python_list};
+use super::value_texts::{is_on, python_list};
 use crate::lifecycle::Context;
 use crate::model::boolean::boolean_text;
 use crate::model::{Class, Facts, Property, Qubes, Scope, Value, Vm, features, property, volume};

@@ -9,3 +9,4 @@ pub mod init_storage;
 pub mod list;
 pub mod prefs;
 pub mod template_changes;
+pub mod value_texts;

@@ -3,14 +3,16 @@
 //! name.
 
 use super::list;
+use super::value_texts::{is_on, python_list};
 use crate::format::parse_device_list;
 use crate::lifecycle::{Context, qube};
 use crate::model::boolean::{BooleanDialect, boolean_text};
 use crate::model::{Property, Qubes, Scope, Vm};
-use crate::tools::commands::prefs::{PropertyArguments, stored_text};
+use crate::tools::commands::prefs::arguments::PropertyArguments;
 use crate::tools::ui::arguments::JsonOption;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::quoted::quoted;
 
 /// Where R4 keeps a property of R3.
 enum R3Property {
@@ -225,44 +227,6 @@ fn set(
 
 fn removed_property(name: &str, instead: &str) -> Failure {
     Failure::error(format!("property '{name}' is one of Qubes R3: {instead}"))
-}
-
-/// Whether a boolean feature is on.
-pub(crate) fn is_on(vm: &Vm, feature: &str, default: bool) -> bool {
-    vm.features
-        .get(feature)
-        .map_or(default, |text| BooleanDialect::Feature.is_true(text))
-}
-
-/// Returns `['a', 'b']`. Addresses contain no quotes.
-pub(crate) fn python_list(items: &[String]) -> String {
-    let quoted: Vec<String> = items.iter().map(|item| format!("'{item}'")).collect();
-    format!("[{}]", quoted.join(", "))
-}
-
-/// Returns the text to store for a property; `None` for the default, which the word `default` names
-/// where no value can be called so. With `--set`, R3's special words count for every property that
-/// had them there.
-pub fn stored_value<'a>(property: &Property, text: &'a str, by_set: bool) -> Option<&'a str> {
-    match (property.name, text) {
-        ("netvm", "default") | ("mac", "auto") => None,
-        ("kernel" | "kernelopts", "default") if by_set => None,
-        ("kernel", none) if by_set && none.eq_ignore_ascii_case("none") => Some(""),
-        _ => Some(stored_text(property, text)),
-    }
-}
-
-/// Returns the text to store for a property of the system: with `--set`, `none` is no qube.
-pub fn stored_global_value<'a>(property: &Property, text: &'a str, by_set: bool) -> &'a str {
-    let refers = matches!(
-        property.value_type,
-        crate::model::property::ValueType::Qube { .. }
-    );
-    if by_set && refers && text.eq_ignore_ascii_case("none") {
-        ""
-    } else {
-        stored_text(property, text)
-    }
 }
 
 /// A property of R3's system that R4 does not have.

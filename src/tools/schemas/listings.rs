@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::{Row, by_name, list, object, or_null, text_set, typed};
+use super::row::Row;
+use super::types::{by_name, list, object, or_null, text_set, typed};
 use crate::model::{Property, global_properties};
 use crate::tools::commands::ls::{COLUMNS, ColumnSpec};
 use crate::tools::commands::prefs::qube_properties;

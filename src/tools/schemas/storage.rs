@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Row, list, object, or_null, text_set, typed};
+use super::row::Row;
+use super::types::{list, object, or_null, text_set, typed};
 
 pub static ROWS: [Row; 5] = [
     Row::new(

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::failure::quoted;
 use super::suggestion::did_you_mean;
 use super::values::Values;
 use crate::model::property::PROPERTIES;
 use crate::model::{Class, Qubes, Scope, Vm, VmName};
+use crate::tools::ui::quoted::quoted;
 
 /// The values of filters; `None` if a filter was not given.
 #[derive(Debug, Default)]

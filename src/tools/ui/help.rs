@@ -1,5 +1,6 @@
 //! The text of `--help`: options under headings, what every command has at the end.
 
+use super::program_name;
 use clap::{Arg, Command};
 
 use super::arguments::{OUTPUT_OPTIONS, is_common};
@@ -65,7 +66,7 @@ pub fn help(command: &Command) -> String {
     let subcommands = command.get_subcommands().cloned();
     let usage = format!(
         "{} [OPTIONS] {}",
-        usage::program(command),
+        program_name::program(command),
         usage::positionals(command)
     );
     let mut shown = Command::new(command.get_name().to_owned())

@@ -15,7 +15,7 @@ use crate::model::{Qubes, Vm, VmName};
 use crate::store::Read;
 use crate::store::qubesd::is_listening;
 use crate::system::{System, SystemOptions};
-use crate::tools::Command;
+use crate::tools::CommandDefinition;
 
 /// Reads the store and never frees it: freeing a thousand qubes takes a tenth of the time of a
 /// listing, and the process is about to end.
@@ -49,7 +49,7 @@ fn log_programs() {
 /// The context of a command's `run`.
 pub struct Invocation {
     /// The command.
-    pub command: &'static Command,
+    pub command: CommandDefinition,
     /// Its parsed arguments.
     pub matches: ArgMatches,
     /// The options that every command has.

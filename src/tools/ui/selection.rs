@@ -3,13 +3,14 @@
 
 use clap::Args;
 
-use super::failure::{Failure, quoted};
+use super::failure::Failure;
 use super::hint::Hint;
 use super::output::print_warning;
 use super::suggestion::did_you_mean;
 use crate::lifecycle::Context;
 use crate::model::VmName;
 use crate::tools::completion;
+use crate::tools::ui::quoted::quoted;
 
 /// The arguments that select qubes.
 #[derive(Debug, Default, Args)]

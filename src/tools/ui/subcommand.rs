@@ -7,9 +7,10 @@ use clap::builder::CommandExt;
 use clap::{Arg, ArgAction, Command};
 
 use super::failure::Failure;
-use super::usage::{program, subcommand_names, value_name};
+use super::usage::{subcommand_names, value_name};
 use super::usage_error::{invalid_choice, of_subcommand, unrecognized};
 use super::words::{WordRoles, all_arguments};
+use crate::tools::ui::program_name::program;
 
 /// The subcommand of command lines that name none.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! "Did you mean": the name that most likely was meant by an unknown one.
 
-use super::failure::quoted;
+use crate::tools::ui::quoted::quoted;
 
 /// Returns the name that `given` most likely stands for, if one is close: one that differs in case
 /// or in `-` and `_` only; else the nearest by insertions, deletions, substitutions and swaps of

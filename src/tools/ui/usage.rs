@@ -1,6 +1,7 @@
 //! Usage lines in the layout that scripts and people know from argparse (`docs/spec/r4-tools.md`
 //! §1.2).
 
+use super::program_name;
 use clap::{Arg, Command};
 
 use super::arguments::{self, RequiredByCommand};
@@ -15,7 +16,7 @@ const WIDTH: usize = 78;
 pub fn usage(command: &Command) -> String {
     let options = options(command);
     let positionals = positional_parts(command);
-    let program = program(command).to_owned();
+    let program = program_name::program(command).to_owned();
     let parts: Vec<&str> = std::iter::once(&program)
         .chain(&options)
         .chain(&positionals)
@@ -45,11 +46,6 @@ pub fn usage(command: &Command) -> String {
 /// Returns the positional arguments as usage lines show them.
 pub fn positionals(command: &Command) -> String {
     positional_parts(command).join(" ")
-}
-
-/// Returns the program's name; for a subcommand with the words that precede it.
-pub fn program(command: &Command) -> &str {
-    command.get_display_name().unwrap_or(command.get_name())
 }
 
 /// Returns the names and aliases of all subcommands, in the order of usage lines.

@@ -5,12 +5,14 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
-use super::failure::{Failure, quoted};
+use super::failure::Failure;
 use super::hint::{self, Hint};
 use super::output::print_usage_error;
 use super::suggestion::did_you_mean;
-use super::usage::{program, usage, value_name};
+use super::usage::{usage, value_name};
 use super::words::takes_many;
+use crate::tools::ui::program_name::program;
+use crate::tools::ui::quoted::quoted;
 
 /// Prints a usage error with the usage line of a subcommand.
 pub fn of_subcommand(sub: &Command, text: &str) -> Failure {

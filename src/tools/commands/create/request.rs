@@ -9,12 +9,14 @@ use crate::lifecycle::volume::RootImage;
 use crate::lifecycle::volume::images::{DataSource, ExistingImages};
 use crate::lifecycle::{Context, LifecycleError, qube};
 use crate::model::{Class, NewClone, NewQube, PoolChoice, Qubes, Scope, VmName};
-use crate::tools::commands::prefs::{find, stored_text};
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::commands::prefs::find;
+use crate::tools::commands::prefs::stored_text::stored_text;
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint::Hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::pairs::{parse_pairs, parse_pool_choices};
 use crate::tools::ui::progress::QubeProgress;
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::suggestion::did_you_mean;
 
 /// The arguments of a command line, checked as far as possible without the store.

@@ -6,7 +6,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::CopyArgument;
-use super::copies;
 use super::damage_report::{RepairStage, print_damages, severity, summary};
 use crate::format::{self, Damage, FormatError};
 use crate::lifecycle::Context;
@@ -17,6 +16,7 @@ use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::store_copies;
 
 /// The arguments of `check`.
 #[derive(Args)]
@@ -40,7 +40,7 @@ pub fn run(
     let bytes = match read_bytes(&version.path) {
         Ok(bytes) => bytes,
         Err(error) if is_store => {
-            let way = copies::recovery_advice_for(context, &error);
+            let way = store_copies::recovery_advice_for(context, &error);
             return Err(Failure::error(format!("{}; {way}", hint::describe(&error))));
         }
         Err(error) => return Err(error.into()),
@@ -56,7 +56,7 @@ pub fn run(
     print_damages(call, arguments.all, &file, &damages, RepairStage::Proposed)?;
     let is_unreadable = |error: &FormatError| !matches!(error, FormatError::OldFormat);
     if is_store && format::check(&bytes).is_err_and(|error| is_unreadable(&error)) {
-        call.out.line(&copies::recovery_advice(context))?;
+        call.out.line(&store_copies::recovery_advice(context))?;
     }
     call.inform("qubes-db", &format!("{file}: {}", summary(&damages)));
     Ok(u8::from(!damages.is_empty()))

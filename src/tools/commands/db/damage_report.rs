@@ -7,6 +7,7 @@ use crate::format::Damage;
 use crate::model::check::{FindingKind, Harm};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::store_copies::count_errors;
 
 /// Of a kind with more damage than this, only some is printed.
 const GROUP_LIMIT: usize = 12;
@@ -99,14 +100,6 @@ pub fn severity(harm: Harm) -> &'static str {
         Harm::Refused => "error",
         Harm::Misread => "warning",
     }
-}
-
-/// Returns the number of errors, for which qubesd refuses the store.
-pub fn count_errors(damages: &[Damage]) -> usize {
-    damages
-        .iter()
-        .filter(|damage| damage.harm == Harm::Refused)
-        .count()
 }
 
 /// Returns `3 errors that qubesd refuses it for, 1 warning`.

@@ -16,6 +16,7 @@ use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::store_copies;
 
 /// The arguments of `diff`.
 #[derive(Args)]
@@ -44,7 +45,7 @@ pub fn run(
     let (old_bytes, new_bytes) = (read_bytes(&old.path)?, read_bytes(&new.path));
     let new_bytes = match new_bytes {
         Err(error) if is_store => {
-            let way = copies::recovery_advice_for(context, &error);
+            let way = store_copies::recovery_advice_for(context, &error);
             return Err(Failure::error(format!("{}; {way}", hint::describe(&error))));
         }
         read => read?,

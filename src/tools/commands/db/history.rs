@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::copies;
-use super::damage_report::count_errors;
 use crate::clock;
 use crate::format;
 use crate::lifecycle::Context;
 use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
+use crate::tools::ui::store_copies::{self, count_errors};
 use crate::tools::ui::table;
 
 pub fn run(call: &mut Invocation, context: &Context, output: JsonOption) -> Result<u8, Failure> {
@@ -17,7 +17,7 @@ pub fn run(call: &mut Invocation, context: &Context, output: JsonOption) -> Resu
     let mut rows = vec![["COPY", "BYTES", "QUBES", "STATE"].map(String::from)];
     let mut listed = Vec::new();
     for copy in &there {
-        let loaded = copies::read_loadable(&copy.path);
+        let loaded = store_copies::read_loadable(&copy.path);
         let error = loaded.as_ref().err().map(ToString::to_string);
         let errors = loaded
             .as_ref()
@@ -27,7 +27,7 @@ pub fn run(call: &mut Invocation, context: &Context, output: JsonOption) -> Resu
         let qubes = loaded
             .ok()
             .and_then(|bytes| Some(format::read(bytes).ok()?.len()));
-        let time = copies::copy_time(&copy.path).to_owned();
+        let time = store_copies::copy_time(&copy.path).to_owned();
         let number = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
         rows.push([
             time.clone(),

@@ -9,6 +9,7 @@ mod diff;
 mod dump;
 mod history;
 mod repair;
+mod repair_run;
 mod restore;
 mod salvage;
 
@@ -17,13 +18,11 @@ use clap::{Args, Subcommand};
 use crate::lifecycle::Context;
 use crate::system::SystemOptions;
 use crate::tools::completion::{Completer, Cursor, Offer};
-use crate::tools::manual::Section;
+use crate::tools::manual::section::Section;
 use crate::tools::ui::arguments::JsonOption;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::{Command, Run};
-
-pub(crate) use copies::{copy_times, move_away_advice};
 
 /// `qubes-db`
 pub const QUBES_DB: Command =
@@ -63,7 +62,7 @@ enum DbCommand {
     /// Asks before it writes, unless --yes is given; if something is lost, asks what to keep,
     /// unless --salvage or --from says it. --dry-run writes nothing. Exit with 0 if nothing is
     /// wrong any more, 1 if something is left or nothing was written
-    Repair(repair::RepairArguments),
+    Repair(repair_run::RepairArguments),
     /// Replace the store with a copy, after a copy of the present store
     ///
     /// On a terminal, prints what changes and asks, unless --yes is given

@@ -1,41 +1,19 @@
 //! qubes-db repair: repairs what check reports, after a copy. It never guesses: it asks, or an
 //! option decides.
 
+use super::repair_run::{Repair, RepairArguments};
 use std::collections::BTreeSet;
-
-use clap::Args;
 
 use super::damage_report::{RepairStage, print_damages, summary};
 use super::salvage::RepairInput;
-use super::{complete_copy, copies};
 use crate::format::{self, Bytes, Damage, FormatError};
 use crate::lifecycle::Context;
 use crate::store::{RestoreOutcome, read_bytes};
-use crate::tools::completion::Completer;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::confirm;
-
-/// The arguments of `repair`.
-#[derive(Args)]
-pub struct RepairArguments {
-    /// List every problem, also many of one kind
-    #[arg(long)]
-    all: bool,
-    /// Print what would be done and write nothing
-    #[arg(long, short = 'n')]
-    pub(super) dry_run: bool,
-    /// Do not ask for confirmation
-    #[arg(long, short)]
-    pub(super) yes: bool,
-    /// Keep what can be read of a damaged file and give up the rest
-    #[arg(long)]
-    pub(super) salvage: bool,
-    /// Complete a damaged file from this copy
-    #[arg(long, value_name = "COPY", add = Completer(complete_copy))]
-    pub(super) from: Option<String>,
-}
+use crate::tools::ui::store_copies;
 
 pub fn run(
     call: &mut Invocation,
@@ -48,20 +26,13 @@ pub fn run(
         file: context.system.store_file().display().to_string(),
     };
     let bytes = read_bytes(context.system.store_file()).map_err(|error| {
-        let way = copies::recovery_advice_for(context, &error);
+        let way = store_copies::recovery_advice_for(context, &error);
         Failure::error(format!("{}; {way}", hint::describe(&error)))
     })?;
     match repair.readable_text(call, &bytes)? {
         Some(text) => repair.run(call, &bytes, &text),
         None => Ok(1),
     }
-}
-
-/// One run of `qubes-db repair`.
-pub(super) struct Repair<'a> {
-    pub(super) context: &'a Context,
-    pub(super) arguments: &'a RepairArguments,
-    pub(super) file: String,
 }
 
 impl Repair<'_> {
@@ -178,7 +149,7 @@ impl Repair<'_> {
                     store.len()
                 ))?;
                 let Some(kept) = kept else { return Ok(()) };
-                let time = copies::copy_time(&kept).to_owned();
+                let time = store_copies::copy_time(&kept).to_owned();
                 call.out
                     .line(&format!("what was there was kept as {}", kept.display()))?;
                 call.out.line(&format!(

@@ -13,6 +13,7 @@ use crate::tools::ui::arguments::RequiredByCommand;
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::{confirm, print_message};
+use crate::tools::ui::store_copies;
 
 /// The arguments of `restore`.
 #[derive(Args)]
@@ -60,10 +61,10 @@ pub fn run(
         .as_deref()
         .ok_or_else(|| Failure::usage("restore needs a copy; qubes-db history lists them"))?;
     let version = copies::find(context, word)?;
-    let bytes = copies::read_loadable(&version.path).map_err(|e| {
+    let bytes = store_copies::read_loadable(&version.path).map_err(|e| {
         Failure::error(format!(
             "{e}; nothing was changed; {}",
-            copies::recovery_advice(context)
+            store_copies::recovery_advice(context)
         ))
     })?;
     let before = read_bytes(context.system.store_file());

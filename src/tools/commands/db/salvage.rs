@@ -1,12 +1,13 @@
 //! The first part of qubes-db repair for a file that cannot be parsed: what can be read of it,
 //! alone or completed from a copy.
 
-use super::repair::Repair;
+use super::repair_run::Repair;
 use super::{copies, one_line};
 use crate::format::{self, Bytes, Damage, FormatError, SalvagedStore, salvage};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::Invocation;
 use crate::tools::ui::output::ask;
+use crate::tools::ui::store_copies;
 
 /// A readable text of the store, and how it was obtained.
 pub(super) struct RepairInput {
@@ -92,7 +93,7 @@ impl Repair<'_> {
         let salvage = salvage(bytes).ok_or_else(|| {
             self.unchanged(&format!(
                 "nothing of a store can be found in it; nothing was changed; {}",
-                copies::recovery_advice(self.context)
+                store_copies::recovery_advice(self.context)
             ))
         })?;
         for step in &salvage.steps {
@@ -117,11 +118,11 @@ impl Repair<'_> {
         let (time, copy) = match &self.arguments.from {
             Some(word) => {
                 let version = copies::find(self.context, word)?;
-                (version.title, copies::read_loadable(&version.path)?)
+                (version.title, store_copies::read_loadable(&version.path)?)
             }
             None => {
                 let is_usable = |bytes: &Bytes| format::read_r4(bytes.clone()).is_ok();
-                match copies::find_best(self.context, is_usable) {
+                match store_copies::find_best(self.context, is_usable) {
                     Some(copy) => (copy.time, copy.bytes),
                     None => return Ok(None),
                 }

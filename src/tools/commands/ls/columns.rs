@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::flags;
 use crate::model::{PowerState, Vm};
-use crate::tools::schemas::{or_null, text_set, typed};
+use crate::tools::schemas::types::{or_null, text_set, typed};
 use crate::tools::ui::values::{Values, VolumeUsage, push_number};
 
 const MIB: u64 = 1024 * 1024;

@@ -13,11 +13,12 @@ pub use columns::{COLUMNS, ColumnSpec, FORMATS};
 
 use crate::lifecycle::Context;
 use crate::model::{Qubes, VmName};
-use crate::tools::manual::Section;
+use crate::tools::manual::section::Section;
 use crate::tools::ui::damage_scan::DamageScan;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::{Output, print_warning};
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::suggestion::did_you_mean;
 use crate::tools::ui::table;
 use crate::tools::ui::values::Values;

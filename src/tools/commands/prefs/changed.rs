@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::PropertyArguments;
+use super::arguments::PropertyArguments;
 use super::listing;
-use super::multiple::SelectedQubes;
+use super::selected_qubes::SelectedQubes;
 use crate::lifecycle::Context;
 use crate::model::property::DefaultValue;
 use crate::model::{Property, PropertyError, Qubes, Value, Vm, global_properties, property};

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::PropertyArguments;
-use super::multiple::SelectedQubes;
+use super::arguments::PropertyArguments;
+use super::selected_qubes::SelectedQubes;
 use crate::model::{Class, Property, PropertyError, Scope, Value, Vm, property};
 use crate::tools::commands::db::one_line;
 use crate::tools::ui::failure::Failure;

@@ -1,10 +1,13 @@
 //! qvm-prefs and qubes-prefs: properties of a qube and of the system.
 
+pub(crate) mod arguments;
 mod changed;
 mod listing;
 mod multiple;
 mod owner;
 pub(crate) mod rejected_value;
+mod selected_qubes;
+pub(crate) mod stored_text;
 
 use std::mem::ManuallyDrop;
 
@@ -14,77 +17,22 @@ use crate::lifecycle::Context;
 use crate::model::property::PROPERTIES;
 use crate::model::{Property, Qubes, Scope, Value, global_properties};
 use crate::store::Read;
-use crate::tools::completion::{Completer, Cursor, Offer, QubeSubset};
-use crate::tools::manual::Section;
+use crate::tools::completion::{Completer, Offer, QubeSubset};
+use crate::tools::manual::section::Section;
 use crate::tools::r3;
-use crate::tools::ui::arguments::{JsonOption, NotUpstream, OUTPUT_OPTIONS, RequiredByCommand};
+use crate::tools::ui::arguments::{JsonOption, RequiredByCommand};
 use crate::tools::ui::damage_scan::DamageScan;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::table;
 use crate::tools::ui::values::value_json;
 use crate::tools::{Command, Run};
+use arguments::PropertyArguments;
 use multiple::SeveralQubes;
 use owner::{OwnerView, PropertyOwner};
 use rejected_value::RejectedValue;
-
-/// What to do with which property.
-#[derive(Args)]
-pub struct PropertyArguments {
-    /// List the properties with their meaning
-    #[arg(long)]
-    pub help_properties: bool,
-    /// Leave out properties without an explicit value
-    #[arg(long)]
-    pub hide_default: bool,
-    /// Accepted for compatibility: PROPERTY without VALUE is read
-    #[arg(long, short)]
-    pub get: bool,
-    /// Accepted for compatibility: PROPERTY with VALUE is set
-    #[arg(long, short)]
-    pub set: bool,
-    /// List the properties in the format of R3
-    #[arg(long, short, hide = true, add = NotUpstream)]
-    pub list: bool,
-    /// Reset the property to its default
-    #[arg(long, short = 'D')]
-    pub default: bool,
-    /// List explicit values that differ from the default, with the default
-    #[arg(long, help_heading = OUTPUT_OPTIONS, add = NotUpstream)]
-    pub changed: bool,
-    #[command(flatten)]
-    pub output: JsonOption,
-    /// Property to show or change (default: show all)
-    #[arg(value_name = "PROPERTY", add = Completer(complete_property))]
-    pub property: Option<String>,
-    /// New value of the property
-    #[arg(value_name = "VALUE", allow_negative_numbers = true, add = Completer(complete_value))]
-    pub value: Option<String>,
-}
-
-fn complete_property<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
-    Offer::Properties { of: cursor.first() }
-}
-
-/// The words before are the property, after the name of a qube where the command has one.
-fn complete_value<'a>(cursor: &Cursor<'a>) -> Offer<'a> {
-    match *cursor.positionals.as_slice() {
-        [property] => Offer::ValuesOf { of: None, property },
-        [of, property, ..] => Offer::ValuesOf {
-            of: Some(of),
-            property,
-        },
-        [] => Offer::Nothing,
-    }
-}
-
-impl PropertyArguments {
-    /// Whether the arguments are in the form of R3 that lists all properties.
-    pub fn is_r3_list(&self) -> bool {
-        self.list && !self.output.json && self.property.is_none()
-    }
-}
 
 /// `qvm-prefs`
 pub const QVM_PREFS: Command =
@@ -231,15 +179,6 @@ pub(crate) fn find(scope: Scope, given: &str) -> Result<&'static Property, Failu
         Failure::usage(format!("no such property: {}", quoted(&name)))
             .with_hint(hint::unknown_property(given, Some(scope)))
     })
-}
-
-/// Returns the text to store: `none` in any case becomes empty where it means no qube.
-pub(crate) fn stored_text<'a>(property: &Property, text: &'a str) -> &'a str {
-    if text.eq_ignore_ascii_case("none") && property.accepts_none {
-        ""
-    } else {
-        text
-    }
 }
 
 fn show(

@@ -1,6 +1,7 @@
 //! qvm-prefs for several qubes: all of them, those that match a pattern, or a list of names,
 //! filtered by class, tag and label.
 
+use super::selected_qubes::SelectedQubes;
 use clap::Args;
 
 use super::rejected_value::RejectedValue;
@@ -10,11 +11,12 @@ use crate::model::{Property, Qubes, Scope, Vm, VmName};
 use crate::tools::completion::{self, ReplacesFirst};
 use crate::tools::r3;
 use crate::tools::ui::arguments::{NotUpstream, OUTPUT_OPTIONS};
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::filter_terms::FilterTerms;
 use crate::tools::ui::hint;
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::print_warning;
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::selection::{Selection, is_pattern, no_match};
 use crate::tools::ui::values::Values;
 
@@ -167,7 +169,7 @@ pub fn run(call: &mut Invocation, arguments: &QubePrefsArguments) -> Result<u8, 
     {
         let text = request
             .value
-            .and_then(|text| r3::prefs::stored_value(property, text, prefs.set));
+            .and_then(|text| r3::value_texts::stored_value(property, text, prefs.set));
         return change(call, &context, &request, property, text);
     }
     let qubes = read_until_exit(&context)?;
@@ -190,13 +192,6 @@ pub fn run(call: &mut Invocation, arguments: &QubePrefsArguments) -> Result<u8, 
         true => changed::print_qubes(call, &view, prefs.output),
         false => listing::print(call, &view, prefs),
     }
-}
-
-/// The selected qubes, each with its selected properties.
-pub struct SelectedQubes<'a> {
-    pub qubes: &'a Qubes,
-    pub context: &'a Context,
-    pub vms: Vec<(&'a Vm, Vec<&'static Property>)>,
 }
 
 /// Returns a property of this name of any class; other classes may have another one.

@@ -113,8 +113,10 @@ impl PropertyOwner {
         by_set: bool,
     ) -> Option<&'a str> {
         match self {
-            PropertyOwner::System => Some(r3::prefs::stored_global_value(property, text, by_set)),
-            PropertyOwner::Qube { .. } => r3::prefs::stored_value(property, text, by_set),
+            PropertyOwner::System => {
+                Some(r3::value_texts::stored_global_value(property, text, by_set))
+            }
+            PropertyOwner::Qube { .. } => r3::value_texts::stored_value(property, text, by_set),
         }
     }
 

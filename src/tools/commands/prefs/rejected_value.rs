@@ -6,8 +6,9 @@ use crate::model::boolean::BooleanDialect;
 use crate::model::property::ValueType;
 use crate::model::{Property, PropertyError, Qubes};
 use crate::tools::completion::value_words;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint::{self, Hint};
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::size;
 use crate::tools::ui::suggestion::did_you_mean;
 

@@ -10,10 +10,11 @@ use crate::model::VmName;
 use crate::model::boolean::boolean_text;
 use crate::tools::completion;
 use crate::tools::ui::arguments::JsonOption;
-use crate::tools::ui::failure::{Failure, quoted};
+use crate::tools::ui::failure::Failure;
 use crate::tools::ui::hint::{self, Hint, NameKind};
 use crate::tools::ui::invocation::{Invocation, read_until_exit};
 use crate::tools::ui::output::{print_message, print_warning};
+use crate::tools::ui::quoted::quoted;
 use crate::tools::ui::selection::Selection;
 use crate::tools::ui::table;
 

@@ -1,8 +1,8 @@
 //! The pages of commands that start and stop qubes, and of what the hypervisor is given.
 
-use super::{COUNTED, RUNNING};
+use super::shared_texts::{COUNTED, RUNNING};
 use crate::tools::commands::domain_xml;
-use crate::tools::manual::Page;
+use crate::tools::manual::page::Page;
 
 pub(super) const PAGES: &[Page] = &[
     Page {

@@ -1,7 +1,7 @@
 //! The pages of commands that list, create, clone and remove qubes.
 
 use crate::tools::commands::{clone, ls};
-use crate::tools::manual::Page;
+use crate::tools::manual::page::Page;
 
 pub(super) const PAGES: &[Page] = &[
     Page {

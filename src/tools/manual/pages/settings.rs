@@ -1,8 +1,8 @@
 //! The pages of commands that change settings of qubes and of the system.
 
-use super::ANSWER;
+use super::shared_texts::ANSWER;
 use crate::tools::commands::prefs;
-use crate::tools::manual::Page;
+use crate::tools::manual::page::Page;
 
 pub(super) const PAGES: &[Page] = &[
     Page {

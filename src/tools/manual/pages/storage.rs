@@ -1,7 +1,7 @@
 //! The pages of commands for pools and volumes.
 
 use crate::tools::commands::pool;
-use crate::tools::manual::Page;
+use crate::tools::manual::page::Page;
 
 pub(super) const PAGES: &[Page] = &[
     Page {

@@ -1,8 +1,8 @@
 //! The pages of commands that make, examine and repair the store.
 
-use super::RUNNING;
+use super::shared_texts::RUNNING;
 use crate::tools::commands::db;
-use crate::tools::manual::Page;
+use crate::tools::manual::page::Page;
 
 pub(super) const PAGES: &[Page] = &[
     Page {

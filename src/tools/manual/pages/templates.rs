@@ -1,6 +1,6 @@
 //! The pages of commands that installers and packages of templates call.
 
-use crate::tools::manual::Page;
+use crate::tools::manual::page::Page;
 
 pub(super) const PAGES: &[Page] = &[
     Page {

@@ -8,12 +8,12 @@ mod permission;
 pub use errors::describe;
 pub use names::kernels;
 
-use super::failure::quoted;
 use super::suggestion::did_you_mean;
-use super::usage::program;
 use crate::model::property::PROPERTIES;
 use crate::model::{Class, Property, Scope};
 use crate::system::SystemOptions;
+use crate::tools::ui::program_name::program;
+use crate::tools::ui::quoted::quoted;
 use names::offline_context;
 
 /// What to do about a failure.
@@ -83,9 +83,9 @@ impl Hint {
                  copies to go back to"
                     .to_string(),
             ),
-            Hint::TooLarge => Some(crate::tools::commands::db::move_away_advice(
-                &offline_context(options)?,
-            )),
+            Hint::TooLarge => Some(super::store_copies::move_away_advice(&offline_context(
+                options,
+            )?)),
             Hint::NotForDisposables(name) => {
                 let context = offline_context(options)?;
                 Some(names::disposables(&context, &*context.read().ok()?, name))

@@ -3,16 +3,13 @@
 
 mod narrow;
 mod row;
+mod width;
 
 pub use row::Row;
 
-use unicode_width::UnicodeWidthChar;
-
 use super::failure::Failure;
 use super::output::Output;
-
-/// Blanks between two columns.
-const GAP: usize = 2;
+use width::{GAP, width_of, widths};
 
 /// Prints rows of cells: left aligned, two spaces between columns, each as wide as its longest
 /// cell. The last column is not padded; a shorter row gets empty cells. Prints nothing without
@@ -43,20 +40,6 @@ pub fn print_rows(
     })
 }
 
-/// Returns the width of each column.
-fn widths<'c>(rows: impl Iterator<Item: Iterator<Item = &'c str>>) -> Vec<usize> {
-    let mut widths = Vec::new();
-    for row in rows {
-        for (column, cell) in row.enumerate() {
-            if column == widths.len() {
-                widths.push(0);
-            }
-            widths[column] = width_of(cell).max(widths[column]);
-        }
-    }
-    widths
-}
-
 fn lay_out(line: &mut String, row: &Row, widths: &[usize]) {
     let mut cells = row.cells();
     for (at, width) in widths.iter().enumerate() {
@@ -71,21 +54,6 @@ fn lay_out(line: &mut String, row: &Row, widths: &[usize]) {
 
 fn pad(line: &mut String, width: usize) {
     line.extend(std::iter::repeat_n(' ', width));
-}
-
-/// Returns the number of columns of a text. As in `column`, control characters and tabs take none.
-fn width_of(text: &str) -> usize {
-    // No early exit, so that the compiler can vectorise the loop; nearly every text is printable
-    // ASCII and needs no table of widths.
-    let printable = |is_plain, byte| is_plain & (b' '..=b'~').contains(&byte);
-    match text.bytes().fold(true, printable) {
-        true => text.len(),
-        false => text.chars().map(width_of_char).sum(),
-    }
-}
-
-fn width_of_char(c: char) -> usize {
-    c.width().unwrap_or(0)
 }
 
 /// Prints names with their values as two columns. In a pipe, the text after a line feed in a value

@@ -3,7 +3,8 @@
 
 use anstyle::Style;
 
-use super::{GAP, Row, width_of, width_of_char, widths};
+use super::row::Row;
+use super::width::{GAP, width_of, width_of_char, widths};
 use crate::tools::ui::failure::Failure;
 use crate::tools::ui::output::Output;
 
