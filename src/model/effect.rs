@@ -48,8 +48,8 @@ pub enum Effect {
     },
 }
 
-/// What a decision changed, as far as somebody outside the store has to know. The caller saves the
-/// store, lets go of its lock and applies the change: `lifecycle::reconcile::apply_effects`.
+/// The result of a decision: its effects outside the store. The caller saves the store, releases its
+/// lock and applies the change with `lifecycle::reconcile::apply_effects`.
 ///
 /// Changes add up: several decisions of one transaction are one change ([`Change::merge`], or
 /// `collect` of several).

@@ -269,67 +269,46 @@ fn device_assignments_are_kept_and_those_the_release_misreads_are_reported() {
         let end = at + text[at..].find("</devices>\n").unwrap() + "</devices>\n".len();
         format!("{}{devices}{}", &text[..at], &text[end..])
     };
+    let block = |attributes: &str| {
+        format!(
+            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" \
+             id=\"sda\"{attributes}/>\n      </devices>\n"
+        )
+    };
+    let (mode, identity) = (Some("device-mode"), Some("device-identity"));
     let cases = [
         // As written by 4.0 to 4.2, early 4.3, 4.3.12 and later; and unknown content.
+        (block(""), None, None),
+        (block(" required=\"yes\""), None, None),
+        (block(" required=\"no\""), mode, None),
+        (block(" mode=\"required\" identity=\"*\""), None, None),
+        (block(" mode=\"auto-attach\" identity=\"*\""), mode, None),
+        (block(" mode=\"required\" identity=\"a:b\""), identity, None),
         (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\"/>\
-             \n      </devices>\n",
-            None,
-            None,
-        ),
-        (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
-             required=\"yes\"/>\n      </devices>\n",
-            None,
-            None,
-        ),
-        (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
-             required=\"no\"/>\n      </devices>\n",
-            Some("device-mode"),
-            None,
-        ),
-        (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
-             mode=\"required\" identity=\"*\"/>\n      </devices>\n",
-            None,
-            None,
-        ),
-        (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
-             mode=\"auto-attach\" identity=\"*\"/>\n      </devices>\n",
-            Some("device-mode"),
-            None,
-        ),
-        (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\" \
-             mode=\"required\" identity=\"a:b\"/>\n      </devices>\n",
-            Some("device-identity"),
-            None,
-        ),
-        (
-            "<devices class=\"block\">\n        <device backend-domain=\"sys-usb\" id=\"sda\">\
-             \n          <option name=\"identity\">a:b</option>\n        </device>\
-             \n      </devices>\n",
-            Some("device-identity"),
+            block(">\n          <option name=\"identity\">a:b</option>\n        </device")
+                .replace("</device/>", "</device>"),
+            identity,
             None,
         ),
         (
             "<devices class=\"usb\">\n        <device backend-domain=\"*\" id=\"2-1\" \
-             mode=\"required\" identity=\"*\"/>\n      </devices>\n",
+             mode=\"required\" identity=\"*\"/>\n      </devices>\n"
+                .to_string(),
             None,
             None,
         ),
         (
             "<devices class=\"mtp\">\n        <device backend-domain=\"sys-usb\" id=\"x\" \
              wonder=\"1\">\n          <option name=\"y\"></option>\n        </device>\
-             \n      </devices>\n",
+             \n      </devices>\n"
+                .to_string(),
             None,
             None,
         ),
         (
             "<devices class=\"usb\">\n        <device backend-domain=\"gone\" id=\"2-1\"/>\
-             \n      </devices>\n",
+             \n      </devices>\n"
+                .to_string(),
             Some("device-backend"),
             Some("device-backend"),
         ),

@@ -9,7 +9,7 @@ use qubes::storage::{Attachment, LoopDevice, PoolDrivers, VmStorage, Volume};
 use qubes::system::{System, SystemOptions};
 use tempfile::TempDir;
 
-use crate::place::{MIB, eventually, is_the_machine, mapped, text_at, write_at};
+use crate::place::{MIB, eventually, is_the_machine, mapped, text_in, write_at};
 
 const SECRET: &str = "what I do not";
 
@@ -190,7 +190,7 @@ fn data_of_a_guest_are_unreadable_on_disk_and_lost_with_the_mapping() {
         );
 
         write_at(disk, SECRET, 2 * MIB);
-        assert_eq!(text_at(disk, 2 * MIB), SECRET);
+        assert_eq!(text_in(disk, 2 * MIB), SECRET);
         // The kernel may cache other data of the device below than it has.
         Program::new("sync").output().unwrap();
         fs::write("/proc/sys/vm/drop_caches", "3").unwrap();

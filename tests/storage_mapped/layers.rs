@@ -5,7 +5,7 @@ use qubes::storage::{Attachment, LoopDevice, Volume};
 use qubes_test_support::volumes::import_file;
 
 use crate::place::{
-    MIB, eventually, mapped, origin, pool, refusal, snapshot, text, text_at, write, write_at,
+    MIB, eventually, mapped, origin, pool, refusal, snapshot, text, text_in, write, write_at,
 };
 
 #[test]
@@ -41,7 +41,7 @@ fn a_qube_uses_the_committed_state_of_its_template() {
         write_at(&origin_disk, "updated", at);
     }
     assert!(driver.is_dirty(&template).unwrap());
-    assert_eq!(text_at(&disk, 3 * MIB), "");
+    assert_eq!(text_in(&disk, 3 * MIB), "");
     let late = snapshot("late", &template);
     assert_eq!(text(&pool.start(&late)), "installed");
     driver.stop(&late).unwrap();
@@ -57,19 +57,19 @@ fn a_qube_uses_the_committed_state_of_its_template() {
     );
     assert_eq!(pool.id("vm-templates/debian/root-cow.img.old"), old_cow);
     assert_eq!(
-        (text(&disk), text_at(&disk, 3 * MIB)),
+        (text(&disk), text_in(&disk, 3 * MIB)),
         ("my own".into(), String::new())
     );
     assert!(driver.is_outdated(&root).unwrap());
     let new = pool.start(&late);
     assert!(!driver.is_outdated(&late).unwrap());
     assert_eq!(
-        (text(&new), text_at(&new, 3 * MIB)),
+        (text(&new), text_in(&new, 3 * MIB)),
         ("updated".into(), "updated".into())
     );
     write(&pool.start(&template), "again");
     assert_eq!(
-        (text_at(&disk, 3 * MIB), text(&new)),
+        (text_in(&disk, 3 * MIB), text(&new)),
         (String::new(), "updated".into())
     );
     for volume in [&template, &root, &late] {
@@ -205,12 +205,12 @@ fn a_running_volume_grows() {
     write_at(&disk, "beyond", 10 * MIB);
     write_at(&disk, "inside", 2 * MIB);
     assert_eq!(
-        (text_at(&disk, 10 * MIB), text_at(&child_disk, 2 * MIB)),
+        (text_in(&disk, 10 * MIB), text_in(&child_disk, 2 * MIB)),
         ("beyond".into(), String::new())
     );
     driver.stop(&template).unwrap();
     driver.stop(&child).unwrap();
-    assert_eq!(text_at(&pool.start(&child), 10 * MIB), "beyond");
+    assert_eq!(text_in(&pool.start(&child), 10 * MIB), "beyond");
     driver.stop(&child).unwrap();
     // All of it can be overwritten.
     let disk = pool.start(&template);
@@ -219,7 +219,7 @@ fn a_running_volume_grows() {
     }
     driver.stop(&template).unwrap();
     driver.revert(&template, None).unwrap();
-    assert_eq!(text_at(&pool.image(&template), 10 * MIB), "beyond");
+    assert_eq!(text_in(&pool.image(&template), 10 * MIB), "beyond");
     pool.assert_at_rest();
 }
 

@@ -12,7 +12,7 @@ use qubes::storage::driver::*;
 use qubes::storage::{Attachment, DmFile, PoolDirectory, Volume, VolumeLocks};
 use qubes_test_support::tree::list_names;
 use qubes_test_support::volumes;
-pub use qubes_test_support::volumes::{MIB, refusal, snapshot};
+pub use qubes_test_support::volumes::{MIB, refusal, snapshot, text_in};
 use tempfile::TempDir;
 
 /// Whether this is the machine of the tests.
@@ -73,18 +73,8 @@ pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Returns the text that is stored at `at`, without caches.
-pub fn text_at(image: &Path, at: u64) -> String {
-    let mut bytes = [0; 16];
-    let file = File::open(image).unwrap();
-    file.read_exact_at(&mut bytes, at).unwrap();
-    String::from_utf8_lossy(&bytes)
-        .trim_end_matches('\0')
-        .to_string()
-}
-
 pub fn text(image: &Path) -> String {
-    text_at(image, 4096)
+    text_in(image, 4096)
 }
 
 /// Writes to a disk as a guest does, and syncs it.

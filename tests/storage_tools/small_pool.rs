@@ -1,13 +1,13 @@
 //! A pool on a small file system of its own, with qubes that can be started.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::PathBuf;
 
 use qubes::exec::Program;
 use qubes_test_support::{FileSystem, LoopMount, skip};
 
 use qubes_test_support::tree::{list_images, list_names};
+use qubes_test_support::volumes::fill_disk;
 
 use crate::running::Live;
 use crate::system::{MIB, random_bytes};
@@ -82,17 +82,7 @@ impl SmallPool {
 
     /// Fills the file system to the last byte.
     pub fn fill(&self) {
-        let mut random = fastrand::Rng::with_seed(3);
-        for (number, size) in [MIB as usize, 4096, 1].into_iter().enumerate() {
-            let Ok(mut file) = File::create(self.mount.path().join(format!("filler-{number}")))
-            else {
-                break;
-            };
-            let mut piece = vec![0; size];
-            random.fill(&mut piece);
-            while file.write_all(&piece).is_ok() {}
-            let _full = file.sync_all();
-        }
+        fill_disk(&self.mount.path(), &[MIB as usize, 4096, 1], 3);
     }
 
     pub fn free_space(&self) {

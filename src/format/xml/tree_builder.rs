@@ -231,7 +231,7 @@ impl<'a> Builder<'a> {
         if self.roots == 0 {
             return Err(Fault {
                 at: end,
-                reason: "there is no element",
+                reason: "the file has no element",
             });
         }
         self.tree.attributes = attributes;

@@ -91,7 +91,8 @@ impl Hypervisor {
         self.run_with_timeout(uuid, "shut down", Domain::shutdown)
     }
 
-    /// Kills the domain at once. [`Outcome::Done`] if it ran and has stopped, whoever stopped it.
+    /// Kills the domain at once. Returns [`Outcome::Done`] if it ran and has stopped, also if another
+    /// process stopped it.
     pub fn destroy(&self, uuid: Uuid) -> Result<Outcome, HypervisorError> {
         self.require_online("killing a qube")?;
         let was_active = match self.look_up(uuid)? {

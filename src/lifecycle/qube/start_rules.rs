@@ -30,7 +30,7 @@ pub(super) fn check_start_allowed(
         && !property::template(qubes, vm)?
             .is_some_and(|t| property::is_template_for_dispvms(qubes, t, facts))
     {
-        let reason = "its template is no longer one for disposables (template_for_dispvms)";
+        let reason = "its template does not allow disposables: template_for_dispvms is not True";
         return Err(StartError::failed(&vm.name, reason));
     }
     Ok(())

@@ -33,7 +33,8 @@ pub(super) fn check_devices(qubes: &Qubes, vm: &Vm, facts: &dyn Facts, found: &m
 
 fn find_backend_problem(qubes: &Qubes, device: &DeviceAssignment) -> Option<Problem> {
     let backend = device.backend().filter(|b| !qubes.contains(b))?;
-    let text = format!("is of '{backend}', and there is no such qube: qubesd drops the assignment");
+    let text =
+        format!("is of '{backend}', a qube that does not exist: qubesd drops the assignment");
     let kind = FindingKind::DeviceBackend;
     Some(Problem::misread(kind, text, remove_assignment()))
 }

@@ -37,9 +37,9 @@ pub struct ExplicitVolume<'a> {
 impl VolumeConfig {
     /// Returns pool, vid and size if the configuration alone determines them.
     ///
-    /// They equal what [`super::resolve`] resolves, except for the vid in a pool of kernels. `class`
-    /// is the default of the qube's class for this volume. `None` means that the volume must be
-    /// resolved.
+    /// They equal what [`super::resolve`] resolves, except for the vid in a pool of kernels.
+    /// `class` is the default of the qube's class for this volume. `None` means that the volume
+    /// must be resolved.
     pub fn explicit_volume(&self, class: Option<&ClassVolume>) -> Option<ExplicitVolume<'_>> {
         let (mut pool, mut vid, mut keep) = (None, None, None);
         let (mut snap, mut size, mut source) = (None, None, None);

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use qubes::storage::driver::*;
 use qubes::storage::{Attachment, LoopDevice, Volume};
 use qubes_test_support::volumes::import_file;
+use qubes_test_support::volumes::revision_ids;
 
 use super::pool::{MIB, Pool, origin, refusal, snapshot, text_in};
 
@@ -47,12 +48,7 @@ fn files_have_the_names_of_upstream() {
         pool.names("appvms/work"),
         ["private-cow.img", "private-cow.img.old", "private.img"]
     );
-    let ids: Vec<String> = driver
-        .revisions(&private)
-        .unwrap()
-        .into_iter()
-        .map(|r| r.id)
-        .collect();
+    let ids = revision_ids(driver, &private);
     assert_eq!(
         (ids, pool.text(&private)),
         (vec!["old".to_string()], "one".to_string())

@@ -2,6 +2,7 @@
 
 use qubes::storage::driver::*;
 use qubes::storage::{PoolDirectory, Reflink};
+use qubes_test_support::volumes::revision_ids;
 
 use super::pool::{Pool, locks_in, origin, refusal, text_in};
 
@@ -70,13 +71,7 @@ fn file_refuses_uncommitted_data_of_file_reflink() {
     pool.driver.adopt(&private).unwrap();
     pool.run_once(&private, "two");
     assert_eq!(pool.text(&private), "two");
-    let ids: Vec<String> = pool
-        .driver
-        .revisions(&private)
-        .unwrap()
-        .into_iter()
-        .map(|r| r.id)
-        .collect();
+    let ids = revision_ids(&pool.driver, &private);
     assert_eq!(ids, ["old"]);
     pool.driver.remove(&private).unwrap();
     assert!(!pool.path("appvms/work").exists());

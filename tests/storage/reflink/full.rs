@@ -2,12 +2,11 @@
 //! stay.
 
 use std::fs::{self, File};
-use std::io::Write;
 
 use qubes::storage::StorageError;
 use qubes::storage::driver::*;
 use qubes_test_support::FileSystem;
-use qubes_test_support::volumes::import_file;
+use qubes_test_support::volumes::{fill_disk, import_file};
 
 use super::pool::{MIB, Pool, all_pools, origin, snapshot, text_in};
 
@@ -16,18 +15,7 @@ struct Filler<'p>(&'p Pool);
 
 impl<'p> Filler<'p> {
     fn over(pool: &'p Pool) -> Filler<'p> {
-        let mut random = fastrand::Rng::with_seed(11);
-        // Write large pieces first, then fill the rest with smaller ones.
-        for (number, size) in [MIB as usize, 4096, 4096].into_iter().enumerate() {
-            let Ok(mut file) = File::create(pool.mount.path().join(format!("filler-{number}")))
-            else {
-                break;
-            };
-            let mut piece = vec![0; size];
-            random.fill(&mut piece);
-            while file.write_all(&piece).is_ok() {}
-            let _full = file.sync_all();
-        }
+        fill_disk(&pool.mount.path(), &[MIB as usize, 4096, 4096], 11);
         Filler(pool)
     }
 }

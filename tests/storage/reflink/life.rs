@@ -12,6 +12,7 @@ use qubes::storage::driver::*;
 use qubes::storage::{PoolDirectory, Reflink, StorageError, Volume};
 use qubes_test_support::FileSystem;
 use qubes_test_support::volumes::import_file;
+use qubes_test_support::volumes::revision_ids;
 
 use super::pool::{
     MIB, Pool, all_pools, locks_beside, origin, pool_on, snapshot, text_in, volatile,
@@ -169,12 +170,7 @@ fn revisions_are_numbered_pruned_and_restored() {
         for text in ["a", "b", "c", "d"] {
             pool.run_once(&three, text);
         }
-        let ids: Vec<String> = driver
-            .revisions(&three)
-            .unwrap()
-            .into_iter()
-            .map(|r| r.id)
-            .collect();
+        let ids = revision_ids(driver, &three);
         assert_eq!(ids, ["2", "3", "4"]);
         driver.revert(&three, None).unwrap();
         assert_eq!(

@@ -99,8 +99,8 @@ impl TestSystem {
         system
     }
 
-    /// Creates the system of the recordings with a store that qubes-create created, a template `tpl`
-    /// and a qube `work` based on it.
+    /// Creates the system of the recordings with a store that qubes-create created, a template
+    /// `tpl` and a qube `work` based on it.
     pub fn furnished() -> TestSystem {
         let system = TestSystem::created();
         system.ok(["qubes-prefs", "default_kernel", KERNELS[0]]);

@@ -2,11 +2,11 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{Seek, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use qubes::storage::{StorageError, Volume, VolumeData, copy_file_data};
+use qubes::storage::{StorageError, Volume, VolumeData, VolumeRevisions, copy_file_data};
 
 /// Bytes of a MiB.
 pub const MIB: u64 = 1 << 20;
@@ -16,6 +16,21 @@ pub fn random_bytes(count: u64, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(count).unwrap()];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
     bytes
+}
+
+/// Fills the file system of `directory` with files `filler-N`: in large pieces first, then in smaller
+/// ones of these sizes in bytes.
+pub fn fill_disk(directory: &Path, sizes: &[usize], seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    for (number, size) in sizes.iter().enumerate() {
+        let Ok(mut file) = File::create(directory.join(format!("filler-{number}"))) else {
+            break;
+        };
+        let mut piece = vec![0; *size];
+        random.fill(&mut piece);
+        while file.write_all(&piece).is_ok() {}
+        let _full = file.sync_all();
+    }
 }
 
 /// Returns a volume of a qube that keeps what is written; `debian` is a template.
@@ -46,6 +61,12 @@ pub fn snapshot(qube: &str, source: &Volume) -> Volume {
         source: Some(source.vid.clone()),
         ..origin(&source.pool, qube, &source.name, source.size)
     }
+}
+
+/// Returns the ids of a volume's revisions, oldest first.
+pub fn revision_ids(driver: &dyn VolumeRevisions, volume: &Volume) -> Vec<String> {
+    let revisions = driver.revisions(volume).unwrap();
+    revisions.into_iter().map(|revision| revision.id).collect()
 }
 
 /// Returns the text of at most 16 bytes that a guest wrote at this place of an image.
